@@ -1,0 +1,1 @@
+"""Networks drawn as scenarios, and run as a simulation or as network namespaces."""

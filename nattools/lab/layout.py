@@ -1,0 +1,272 @@
+"""Addresses and wiring of a scenario: pure, and one for both backends, so that they cannot differ.
+
+The k-th router that stands directly on the internet has the outside network 11.k.0.0/24 (itself .2, the
+internet .1) and 2a10:k::/64; the k-th router in the file has the inside network 10.0.k.0/24 unless the file
+says otherwise (itself .1) and 2a10:k:0:1::/64. Hosts on the internet get 11.(100+k).0.2, servers
+11.(200+k).0.2 and .3. These ranges are ones that software takes for public.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Literal
+
+from nattools.errors import UsageError
+from nattools.lab.scenario import Impairment, NatSpec, Scenario, routers
+
+INTERNET = "internet"
+NodeKind = Literal["internet", "nat", "firewall", "host", "server"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address with its prefix length."""
+
+    ip: str
+    prefix: int
+
+    @property
+    def network(self) -> str:
+        """The network it is in, as `a.b.c.d/n`."""
+        return str(ip_network(f"{self.ip}/{self.prefix}", strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A node's interface on a segment. `uplink`: the default route leaves here."""
+
+    node: str
+    interface: str
+    addresses: tuple[Address, ...]
+    gateways: tuple[str, ...] = ()
+    uplink: bool = False
+    vpn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A broadcast domain: ports that reach each other directly. `impairments` by the node whose uplink has
+    them: a packet suffers them when it passes between that node and the others, in both directions."""
+
+    name: str
+    ports: tuple[Port, ...]
+    impairments: dict[str, Impairment] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A static route of a node towards a network that is reached through a neighbour."""
+
+    node: str
+    network: str
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All nodes with their kinds, all segments, and the routes beyond directly connected networks and the
+    default route along uplinks."""
+
+    nodes: dict[str, NodeKind]
+    segments: tuple[Segment, ...]
+    routes: tuple[Route, ...]
+
+    def ports_of(self, node: str) -> tuple[Port, ...]:
+        """A node's interfaces, uplinks last for routers, in the order of the file for hosts."""
+        return tuple(port for segment in self.segments for port in segment.ports if port.node == node)
+
+
+@dataclass
+class _Draft:
+    scenario: Scenario
+    nodes: dict[str, NodeKind]
+    segments: list[Segment] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
+    public_sites: int = 0
+
+    def inside4(self, name: str) -> str:
+        """The IPv4 network on the inside of a NAT, or of a firewall (public addresses)."""
+        index = list(routers(self.scenario)).index(name) + 1
+        spec = routers(self.scenario)[name]
+        if isinstance(spec, NatSpec):
+            return spec.address or f"10.0.{index}.0/24"
+        return f"11.{150 + index}.0.0/24"
+
+    def inside6(self, name: str) -> str | None:
+        """The IPv6 network on the inside of a router."""
+        index = list(routers(self.scenario)).index(name) + 1
+        return f"2a10:{index:x}:0:1::/64" if has_ipv6(self.scenario, name) else None
+
+
+def has_ipv6(scenario: Scenario, router: str) -> bool:
+    """A router has IPv6 inside if it and all routers outside it have."""
+    name: str | None = router
+    while name is not None:
+        spec = routers(scenario)[name]
+        if spec.ipv6 is None:
+            return False
+        name = spec.behind
+    return True
+
+
+def plan(scenario: Scenario) -> Layout:
+    """Give every node its interfaces, addresses and routes. UsageError if the drawing cannot be built."""
+    nodes: dict[str, NodeKind] = {INTERNET: "internet"}
+    for kind, names in _declared(scenario):
+        for name in names:
+            if name in nodes:
+                raise UsageError(f"two nodes are called {name!r}")
+            nodes[name] = kind
+    _check_wiring(scenario)
+    draft = _Draft(scenario, nodes)
+    for name in routers(scenario):
+        _inside(draft, name)
+    for name in routers(scenario):
+        _outside(draft, name)
+    _hosts_on_the_internet(draft)
+    _servers(draft)
+    return Layout(nodes, tuple(draft.segments), tuple(draft.routes))
+
+
+def _declared(scenario: Scenario) -> list[tuple[NodeKind, list[str]]]:
+    return [
+        ("nat", list(scenario.nat)),
+        ("firewall", list(scenario.firewall)),
+        ("host", list(scenario.host)),
+        ("server", list(scenario.server)),
+    ]
+
+
+def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:
+    """The routers a host is behind; empty: it is on the internet."""
+    behind = scenario.host[host].behind
+    if behind is None:
+        return ()
+    return (behind,) if isinstance(behind, str) else behind
+
+
+def _check_wiring(scenario: Scenario) -> None:
+    known = routers(scenario)
+    if not scenario.host:
+        raise UsageError("the scenario has no host")
+    for host in scenario.host:
+        for router in host_behind(scenario, host):
+            if router not in known:
+                raise UsageError(f"host {host!r} is behind {router!r}, which is no nat and no firewall here")
+    for name, spec in known.items():
+        seen = {name}
+        outer = spec.behind
+        while outer is not None:
+            if outer not in known:
+                raise UsageError(f"{name!r} is behind {outer!r}, which is no nat and no firewall here")
+            if outer in seen:
+                raise UsageError(f"{name!r} is behind itself")
+            seen.add(outer)
+            outer = known[outer].behind
+
+
+def _inside(draft: _Draft, name: str) -> None:
+    """The segment on a router's inside: the router, its hosts, and the routers behind it."""
+    scenario = draft.scenario
+    network4 = ip_network(draft.inside4(name))
+    network6 = draft.inside6(name)
+    base6 = ip_network(network6) if network6 else None
+    taken = 1
+
+    def addresses(index: int) -> tuple[Address, ...]:
+        four = (Address(str(network4[index]), network4.prefixlen),)
+        return four + ((Address(str(base6[index]), base6.prefixlen),) if base6 else ())
+
+    gateways = tuple(address.ip for address in addresses(1))
+    ports = [Port(name, "lan0", addresses(1))]
+    impairments: dict[str, Impairment] = {}
+    for inner, spec in routers(scenario).items():
+        if spec.behind == name:
+            taken += 1
+            ports.append(Port(inner, "wan0", addresses(taken), gateways, uplink=True))
+            impairments[inner] = spec
+            for network in _inside_networks(draft, inner):
+                draft.routes.append(Route(name, network, _same_family(addresses(taken), network)))
+    for host, host_spec in scenario.host.items():
+        behind = host_behind(scenario, host)
+        if name in behind:
+            taken += 1
+            position = behind.index(name)
+            ports.append(
+                Port(
+                    host,
+                    f"eth{position}",
+                    addresses(taken),
+                    gateways if host_spec.default_route else (),
+                    uplink=host_spec.default_route,
+                    vpn=name in host_spec.vpn,
+                )
+            )
+            impairments[host] = host_spec
+    draft.segments.append(Segment(f"{name}-lan", tuple(ports), impairments))
+
+
+def _inside_networks(draft: _Draft, router: str) -> list[str]:
+    """Networks that the outside must route to this router: all IPv6, and IPv4 behind a mere firewall."""
+    networks = [] if router in draft.scenario.nat else [draft.inside4(router)]
+    six = draft.inside6(router)
+    if six:
+        networks.append(six)
+    for inner, spec in routers(draft.scenario).items():
+        if spec.behind == router:
+            inner_networks = _inside_networks(draft, inner)
+            networks += [n for n in inner_networks if ":" in n or router not in draft.scenario.nat]
+    return networks
+
+
+def _same_family(addresses: tuple[Address, ...], network: str) -> str:
+    return next(a.ip for a in addresses if (":" in a.ip) == (":" in network))
+
+
+def _outside(draft: _Draft, name: str) -> None:
+    """The segment between the internet and a router that stands on it."""
+    spec = routers(draft.scenario)[name]
+    if spec.behind is not None:
+        return
+    draft.public_sites += 1
+    site = draft.public_sites
+    six = has_ipv6(draft.scenario, name)
+    _attach(draft, name, "wan0", f"11.{site}.0", f"2a10:{site:x}::" if six else None, 1, spec)
+    outside = draft.segments[-1].ports[0].addresses
+    for network in _inside_networks(draft, name):
+        draft.routes.append(Route(INTERNET, network, _same_family(outside, network)))
+
+
+def _attach(
+    draft: _Draft, node: str, interface: str, four: str | None, six: str | None, count: int, spec: Impairment
+) -> None:
+    """Join a node to the internet by a segment of its own."""
+
+    def at(index: int) -> tuple[Address, ...]:
+        found = (Address(f"{four}.{index}", 24),) if four else ()
+        return found + ((Address(f"{six}{index}", 64),) if six else ())
+
+    own = tuple(address for index in range(2, 2 + count) for address in at(index))
+    gateways = tuple(address.ip for address in at(1))
+    ports = (
+        Port(node, interface, own, gateways, uplink=True),
+        Port(INTERNET, f"to-{node}"[:15], at(1)),
+    )
+    draft.segments.append(Segment(f"{node}-wan", ports, {node: spec}))
+
+
+def _hosts_on_the_internet(draft: _Draft) -> None:
+    index = 0
+    for host, spec in draft.scenario.host.items():
+        if not host_behind(draft.scenario, host):
+            index += 1
+            four = f"11.{100 + index}.0" if spec.ipv4 else None
+            six = f"2a10:{100 + index:x}::" if spec.ipv6 else None
+            _attach(draft, host, "eth0", four, six, 1, spec)
+
+
+def _servers(draft: _Draft) -> None:
+    for index, (name, spec) in enumerate(draft.scenario.server.items(), start=1):
+        six = f"2a10:{200 + index:x}::" if spec.ipv6 else None
+        _attach(draft, name, "eth0", f"11.{200 + index}.0", six, spec.addresses, spec)

@@ -1,0 +1,138 @@
+"""A network as its author draws it: the types of a scenario file. Everything left out has the ordinary value.
+
+Reading a file, and errors with line and reason: `lab.loader`. Addresses and wiring: `lab.layout`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Behaviour = Literal["endpoint-independent", "address-dependent", "address-and-port-dependent"]
+
+
+class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a node's uplink does to packets, in each direction: delay and jitter in milliseconds one way,
+    probabilities 0..1."""
+
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    loss: float = 0.0
+    reorder: float = 0.0
+    mtu: int | None = None
+
+
+class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A NAT router. RFC 4787's axes, with an ordinary home router's values.
+
+    `behind`: the NAT or firewall on its outside, None for the internet. `address`: the inside network.
+    `step` is for sequential allocation, `block` the number of ports for block allocation, `range` the lowest
+    and highest outside port. `input`: what the router does with packets from outside to itself that match no
+    session: "drop" or "open" (it answers them; early packets then poison the mapping).
+    `refreshed_by`: what restarts a UDP binding's lifetime. `session_limit`: how many bindings it holds.
+    `icmp_ends_mapping`: an ICMP error removes the binding (against RFC 4787 REQ-12).
+    `udp`: "blocked" drops all UDP from inside; `open_ports`: destination ports let out (None: all),
+    as "udp/53" or "tcp/443". `reserved_wan`: its outside address is not public though nothing else says so.
+    `engine`: "kernel" or "tun" forces a netns backend; "auto" takes the kernel where it can do all this.
+    `ipv6`: None: no IPv6 inside; else how inside hosts are protected.
+    `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
+    """
+
+    behind: str | None = None
+    address: str | None = None
+    mapping: Behaviour = "endpoint-independent"
+    filtering: Behaviour = "address-and-port-dependent"
+    allocation: Literal["preserving", "sequential", "random", "block"] | None = None
+    step: int = 1
+    block: int | None = None
+    range: tuple[int, int] | None = None
+    parity: bool = False
+    hairpinning: bool = False
+    lifetime_s: float = 180.0
+    tcp_lifetime_s: float = 7440.0
+    refreshed_by: Literal["outbound", "both"] = "both"
+    input: Literal["drop", "open"] = "drop"
+    session_limit: int | None = None
+    icmp_ends_mapping: bool = False
+    udp: Literal["open", "blocked"] = "open"
+    open_ports: tuple[str, ...] | None = None
+    answers_ttl: bool = True
+    foreign_sessions: int = 0
+    engine: Literal["auto", "kernel", "tun"] = "auto"
+    ipv6: Literal["firewall", "open"] | None = None
+
+
+class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A router that filters and does not translate: stateful, or `filtering` weaker than that."""
+
+    behind: str | None = None
+    filtering: Behaviour = "address-and-port-dependent"
+    udp: Literal["open", "blocked"] = "open"
+    open_ports: tuple[str, ...] | None = None
+    lifetime_s: float = 180.0
+    ipv6: Literal["firewall", "open"] | None = None
+
+
+class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A machine. `behind`: one NAT or firewall, several (an interface for each, the first preferred), or
+    None: directly on the internet. `ipv6` is for hosts on the internet; behind a router the router decides.
+    `vpn`: names of interfaces (by the router behind which they are) to present as a VPN."""
+
+    behind: str | tuple[str, ...] | None = None
+    ipv6: bool = False
+    ipv4: bool = True
+    vpn: tuple[str, ...] = ()
+    default_route: bool = True
+
+
+class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A STUN server on the internet.
+
+    `kind`: "nattools" (nattools serve, RFC 5780 and dial-back), "rfc5780" (coturn's abilities), "plain"
+    (Binding only), "xor-only", "rfc3489" (old), "silent", or one that errs: "garbage" (answers noise),
+    "wrong-address" (now and then another address as mapped), "fake-other" (claims another address and
+    answers CHANGE-REQUEST from its first), "ignores-change" (ignores CHANGE-REQUEST).
+    `program`: on netns, run this real daemon instead ("coturn").
+    """
+
+    kind: Literal[
+        "nattools",
+        "rfc5780",
+        "plain",
+        "xor-only",
+        "rfc3489",
+        "silent",
+        "garbage",
+        "wrong-address",
+        "fake-other",
+        "ignores-change",
+    ] = "nattools"
+    addresses: int = 2
+    port: int = 3478
+    ipv6: bool = True
+    tcp: bool = True
+    program: Literal["nattools", "coturn"] = "nattools"
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole network. Without servers of its own it has one, `server.stun`, a `nattools serve` with two
+    addresses. `expect` holds, per host, what a correct report must say: see `lab.expect`."""
+
+    title: str
+    description: str = ""
+    nat: dict[str, NatSpec] = {}
+    firewall: dict[str, FirewallSpec] = {}
+    host: dict[str, HostSpec] = {}
+    server: dict[str, ServerSpec] = msgspec.field(default_factory=lambda: {"stun": ServerSpec()})
+    expect: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    name: str = ""
+
+
+RouterSpec = NatSpec | FirewallSpec
+
+
+def routers(scenario: Scenario) -> dict[str, RouterSpec]:
+    """NATs and firewalls by name, in the order of the file."""
+    return {**scenario.nat, **scenario.firewall}

@@ -1,0 +1,47 @@
+"""Transport addresses, and their one written form."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Literal, NamedTuple
+
+Family = Literal[4, 6]
+Transport = Literal["udp", "tcp"]
+
+
+class Endpoint(NamedTuple):
+    """An IP address in its canonical text form and a port. IPv6 hosts carry no brackets; a link-local
+    one may carry a zone (`fe80::1%eth0`)."""
+
+    host: str
+    port: int
+
+    @property
+    def family(self) -> Family:
+        """4 or 6."""
+        return 6 if ":" in self.host else 4
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Read `1.2.3.4:5` or `[2001:db8::1]:5`; ValueError for everything else, names included."""
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"not an address and port: {text!r}")
+    bracketed = host.startswith("[") and host.endswith("]")
+    address = ip_address(host[1:-1] if bracketed else host)
+    if bracketed != isinstance(address, IPv6Address):
+        raise ValueError(f"not an address and port: {text!r}")
+    return Endpoint(str(address), int(port))
+
+
+def family_of(address: str) -> Family:
+    """The family of an address in text form."""
+    return 6 if ":" in address else 4
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address:
+    """`ipaddress.ip_address` without the zone that a link-local address may carry."""
+    return ip_address(text.partition("%")[0])

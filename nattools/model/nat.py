@@ -1,0 +1,102 @@
+"""NAT behaviour in the terms of RFC 4787, and RFC 3489's old names for it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Mapping = Literal[
+    "none", "endpoint-independent", "address-dependent", "address-and-port-dependent", "unknown"
+]
+Filtering = Literal["endpoint-independent", "address-dependent", "address-and-port-dependent", "unknown"]
+Allocation = Literal["preserving", "sequential", "random", "unknown"]
+Classic = Literal[
+    "open internet",
+    "symmetric firewall",
+    "full cone",
+    "restricted cone",
+    "port-restricted cone",
+    "symmetric",
+    "udp blocked",
+    "unknown",
+]
+
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True):
+    """One hop on the way out, nearest first. `address` None: it did not answer."""
+
+    hops: int
+    address: str | None
+    role: Literal["router", "nat", "carrier-nat", "internet", "unknown"]
+
+
+class Nat(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands between this machine and the internet, for one transport and address family.
+
+    `port_range` is the lowest and highest outside port that is known or inferred, `port_block` True when the
+    NAT draws from a block of that range. `binding_lifetime_bounds_s`: the longest idle time that a mapping
+    survived and the shortest that it did not (None: not tested that far). `distance_hops`: how many hops away
+    the outermost NAT stands (1: the router next to us). `reachable`: False when nothing came back at all.
+    `hairpinning_confidence` is the share of repeated tests that agree. `evidence` are observation ids.
+    """
+
+    reachable: bool | None = None
+    present: bool | None = None
+    mapping: Mapping = "unknown"
+    filtering: Filtering = "unknown"
+    port_allocation: Allocation = "unknown"
+    port_step: int | None = None
+    port_range: tuple[int, int] | None = None
+    port_block: bool | None = None
+    hairpinning: bool | None = None
+    hairpinning_confidence: float | None = None
+    binding_lifetime_s: float | None = None
+    binding_lifetime_bounds_s: tuple[float | None, float | None] | None = None
+    refreshed_by_inbound: bool | None = None
+    external: tuple[str, ...] = ()
+    cgnat: bool | None = None
+    double_nat: bool | None = None
+    distance_hops: int | None = None
+    layers: tuple[Layer, ...] = ()
+    classic: Classic = "unknown"
+    blocked_ports: tuple[int, ...] = ()
+    open_ports: tuple[int, ...] = ()
+    loss: float | None = None
+    rtt_ms: float | None = None
+    unknowns: dict[str, str] = {}
+    evidence: dict[str, tuple[int, ...]] = {}
+
+
+class NatByTransport(msgspec.Struct, frozen=True, kw_only=True):
+    """None: not measured at all (no address of that family, or not asked for)."""
+
+    udp4: Nat | None = None
+    udp6: Nat | None = None
+    tcp4: Nat | None = None
+    tcp6: Nat | None = None
+
+
+class Requirement(msgspec.Struct, frozen=True, kw_only=True):
+    """One requirement of RFC 4787 (UDP), RFC 5382 (TCP) or RFC 5508 (ICMP), held against what was seen."""
+
+    rfc: Literal[4787, 5382, 5508]
+    number: str
+    title: str
+    status: Literal["met", "not met", "untested"]
+    why: str
+    evidence: tuple[int, ...] = ()
+
+
+class PeerKind(msgspec.Struct, frozen=True, kw_only=True):
+    """How this machine connects to a peer behind a NAT of this kind.
+
+    `odds` in 0..1 and `seconds` are for the strategy named; `why` is one sentence.
+    """
+
+    kind: str
+    path: Literal["direct", "relay", "unknown"]
+    strategy: str
+    odds: float | None = None
+    seconds: float | None = None
+    why: str = ""

@@ -1,0 +1,181 @@
+"""What was sent and what was seen. Verdicts are drawn from these alone, so a saved report can be
+analysed again by a later version.
+
+Addresses are in the form of `str(Endpoint)`; times are seconds since the measurement began.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from nattools.model.endpoint import Family, Transport
+
+Purpose = Literal[
+    "reach",  # does this server answer at all?
+    "mapping",  # one local port, several destinations
+    "filter-address",  # an answer from another address (and port)
+    "filter-port",  # an answer from the same address, another port
+    "control",  # sent beside a filtering test over the same path, to know the loss
+    "allocation",  # fresh local ports, one destination
+    "ports",  # is this destination port open?
+]
+Outcome = Literal[
+    "answered", "timeout", "refused", "unreachable", "reset", "prohibited", "malformed", "error"
+]
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """`id` is unique within a report and counts from 1; `probe` names the probe that recorded it."""
+
+    id: int = 0
+    probe: str = ""
+    at_s: float = 0.0
+
+
+class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
+    """A STUN Binding question to one server, sent `sent` times in all, from one local port.
+
+    `asked` is the destination, `source` where the first valid answer truly came from, `mapped` what it said
+    of us. `change_*` are CHANGE-REQUEST's flags (RFC 5780 7.2). `received` counts the valid answers.
+    """
+
+    purpose: Purpose
+    transport: Transport
+    family: Family
+    local: str | None
+    asked: str
+    change_address: bool = False
+    change_port: bool = False
+    outcome: Outcome
+    sent: int = 1
+    received: int = 0
+    waited_s: float = 0.0
+    rtt_s: float | None = None
+    source: str | None = None
+    mapped: str | None = None
+    other_address: str | None = None
+    response_origin: str | None = None
+    nattools_server: bool = False
+    error_code: int | None = None
+    detail: str = ""
+
+
+class Hairpin(Observation, frozen=True, kw_only=True, tag="hairpin"):
+    """Packets from one own port to the outside address of another own port: `received` of `sent` came.
+
+    `source` is the source address that the receiver saw (RFC 4787 REQ-9 wants the external one).
+    """
+
+    transport: Transport
+    family: Family
+    local: str
+    target: str
+    sent: int
+    received: int
+    source: str | None = None
+
+
+class Idle(Observation, frozen=True, kw_only=True, tag="idle"):
+    """A mapping left alone for `idle_s` and then tried from outside with `sent` packets.
+
+    `alive` is None when that could not be told (the path was lossy or the helper was silent).
+    `refreshed_by`: what passed through it meanwhile.
+    """
+
+    transport: Transport
+    family: Family
+    local: str
+    mapped: str
+    idle_s: float
+    refreshed_by: Literal["nothing", "inbound", "outbound"]
+    sent: int
+    alive: bool | None
+
+
+class Hop(Observation, frozen=True, kw_only=True, tag="hop"):
+    """Who answered Time Exceeded to packets of this TTL; None when nobody did."""
+
+    family: Family
+    destination: str
+    ttl: int
+    address: str | None
+    sent: int
+    rtt_s: float | None = None
+
+
+class Opener(Observation, frozen=True, kw_only=True, tag="opener"):
+    """A packet with a small TTL was sent towards an address that then sent to us: did it get in?
+
+    `opened` True means that the packet passed every NAT and firewall that filters (none of them is further
+    away than `ttl` - 1 hops).
+    """
+
+    family: Family
+    local: str
+    towards: str
+    ttl: int
+    sent: int
+    opened: bool | None
+
+
+class DialBack(Observation, frozen=True, kw_only=True, tag="dial-back"):
+    """A server sent to (UDP) or connected to (TCP) our outside address `target` from `origin`.
+
+    `fresh`: the port had sent nothing to `origin` before, so that a filter would have stopped it.
+    """
+
+    transport: Transport
+    family: Family
+    target: str
+    origin: str
+    change_address: bool
+    change_port: bool
+    fresh: bool
+    outcome: Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
+    sent: int = 1
+    local: str | None = None
+    detail: str = ""
+
+
+class Connection(Observation, frozen=True, kw_only=True, tag="connection"):
+    """A TCP connection attempt."""
+
+    family: Family
+    local: str | None
+    remote: str
+    outcome: Outcome
+    rtt_s: float | None = None
+    detail: str = ""
+
+
+class Resolution(Observation, frozen=True, kw_only=True, tag="resolution"):
+    """A name looked up. No addresses and an error: it does not resolve."""
+
+    name: str
+    addresses: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class SecondOpinion(Observation, frozen=True, kw_only=True, tag="second-opinion"):
+    """What another tool says of the same network (`--cross-check`)."""
+
+    tool: str
+    version: str
+    says: str
+    duration_s: float
+    detail: str = ""
+
+
+class Gap(Observation, frozen=True, kw_only=True, tag="gap"):
+    """A question that could not be put here, and what would settle it."""
+
+    question: str
+    reason: str
+    settle: str
+
+
+AnyObservation = (
+    Binding | Hairpin | Idle | Hop | Opener | DialBack | Connection | Resolution | SecondOpinion | Gap
+)

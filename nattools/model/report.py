@@ -1,0 +1,85 @@
+"""The report that users script against: `nattools.report/1`.
+
+Fields are added freely; to change or remove one, raise the number in `SCHEMA`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from nattools.model.host import Host
+from nattools.model.nat import NatByTransport, PeerKind, Requirement
+from nattools.model.observation import AnyObservation
+from nattools.model.technique import Technique
+
+SCHEMA = "nattools.report/1"
+Substrate = Literal["host", "sim", "netns"]
+Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "lab"]
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """The program that wrote the report."""
+
+    name: str
+    version: str
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that was asked, and what it turned out to be able to do."""
+
+    uri: str
+    address: str | None = None
+    answered: bool = False
+    rfc5780: bool | None = None
+    nattools: bool | None = None
+    problem: str = ""
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """The first lines of a diagnosis: can this machine be reached, which way is best, what to do."""
+
+    reachable: Literal["directly", "by punching", "by relay only", "unknown", "offline"]
+    headline: str
+    best: str
+    to_do: tuple[str, ...] = ()
+
+
+class Mapping(msgspec.Struct, frozen=True, kw_only=True):
+    """A port mapping on a router."""
+
+    protocol: Literal["upnp-igd", "nat-pmp", "pcp"]
+    transport: Literal["udp", "tcp"]
+    internal: str
+    external: str | None
+    lifetime_s: int | None
+    created: bool
+    verified_inbound: bool | None = None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of one command. Unknown fields of later versions are ignored on reading."""
+
+    schema: Literal["nattools.report/1"] = "nattools.report/1"
+    tool: Tool
+    command: Command
+    started: str
+    duration_s: float
+    substrate: Substrate
+    scenario: str | None = None
+    host: Host
+    servers: tuple[Server, ...] = ()
+    nat: NatByTransport = NatByTransport()
+    ipv6: None = None
+    mappings: tuple[Mapping, ...] = ()
+    relays: tuple[None, ...] = ()
+    punch: None = None
+    pwnat: None = None
+    lan: None = None
+    advice: Advice | None = None
+    techniques: tuple[Technique, ...] = ()
+    peers: tuple[PeerKind, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    warnings: tuple[str, ...] = ()
+    observations: tuple[AnyObservation, ...] = ()

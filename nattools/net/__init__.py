@@ -1,0 +1,1 @@
+"""The seam between nattools and a network: the machine's own, a namespace's, or the simulator's."""

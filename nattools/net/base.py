@@ -1,0 +1,163 @@
+"""What every probe, client and server may ask of a network. Nothing above knows which substrate it is on.
+
+Time is the running event loop's: nothing reads another clock or sleeps outside the loop.
+A network failure is data: the calls here return it; they raise only CannotRun, when the question itself
+could not be put (no such interface, no privilege).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from nattools.model.endpoint import Endpoint, Family
+from nattools.model.host import Gateway, Interface
+from nattools.model.report import Substrate
+
+Capability = Literal["icmp-errors", "ttl", "dont-fragment", "shared-ports"]
+
+
+@dataclass(frozen=True, slots=True)
+class IcmpError:
+    """An ICMP or ICMPv6 error about a datagram that a UDP socket sent.
+
+    `kind` is the version-independent meaning; `offender` the sender of the error (None if not known),
+    `destination` where the datagram was going, `quoted` what the error quotes of its payload.
+    """
+
+    kind: Literal["time-exceeded", "port-unreachable", "unreachable", "prohibited", "too-big"]
+    icmp_type: int
+    icmp_code: int
+    offender: str | None
+    destination: Endpoint
+    quoted: bytes = b""
+    mtu: int | None = None
+
+
+SendFailure = Literal["unreachable", "prohibited", "too-big", "refused", "error"]
+DatagramHandler = Callable[[bytes, Endpoint], None]
+IcmpHandler = Callable[[IcmpError], None]
+
+
+class UdpSocket(Protocol):
+    """A bound UDP socket. Set the handlers right after opening; they are called from the event loop,
+    one call a datagram, and must not raise. Without a handler what arrives is dropped."""
+
+    local: Endpoint
+    on_datagram: DatagramHandler | None
+    on_icmp: IcmpHandler | None
+
+    def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
+        """Send now; None when the datagram left. `ttl` is for this datagram alone."""
+
+    def close(self) -> None:
+        """Idempotent."""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpFailure:
+    """Why a TCP connection did not come about."""
+
+    outcome: Literal["refused", "timeout", "unreachable", "prohibited", "reset", "error"]
+    detail: str = ""
+
+
+class TcpStream(Protocol):
+    """A connected TCP stream."""
+
+    local: Endpoint
+    remote: Endpoint
+
+    async def read(self, limit: int = 65536) -> bytes:
+        """Some bytes; b"" at the end of the stream, also after a reset."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; never raises for a network failure."""
+
+    async def drain(self) -> None:
+        """Wait until the queue is short again; never raises for a network failure."""
+
+    def close(self) -> None:
+        """Send what is queued, then FIN. Idempotent."""
+
+    def abort(self) -> None:
+        """Reset the connection. Idempotent."""
+
+
+class TcpListener(Protocol):
+    """A listening TCP socket."""
+
+    local: Endpoint
+
+    def close(self) -> None:
+        """Idempotent; accepted streams live on."""
+
+
+StreamHandler = Callable[[TcpStream], None]
+
+
+class Network(Protocol):
+    """A machine's view of its network.
+
+    An address of None in `local` means any; a port of 0 means one that the system chooses. `interface`
+    binds to one interface by name. TCP sockets with a chosen local port share it (SO_REUSEADDR and
+    SO_REUSEPORT), so that one port can listen and connect at once.
+    """
+
+    substrate: Substrate
+
+    def interfaces(self) -> tuple[Interface, ...]:
+        """All interfaces with their addresses, loopback included."""
+
+    def gateways(self) -> tuple[Gateway, ...]:
+        """Default routes, the preferred one first."""
+
+    def route(self, destination: str) -> tuple[str | None, str] | None:
+        """(interface name or None if not known, source address) that the system would use; None: no route."""
+
+    async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...] | str:
+        """Addresses of a name in order of preference, or a text that says why there are none.
+
+        An address in text form resolves to itself."""
+
+    async def open_udp(
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        port: int = 0,
+        interface: str | None = None,
+        dont_fragment: bool = False,
+    ) -> UdpSocket:
+        """A bound UDP socket; `local.host` is the address that the default route would use if `host` is None.
+
+        CannotRun: no such address or interface, the port is taken, or no privilege for it."""
+
+    async def connect_tcp(
+        self,
+        remote: Endpoint,
+        *,
+        host: str | None = None,
+        port: int = 0,
+        interface: str | None = None,
+        timeout_s: float,
+    ) -> TcpStream | TcpFailure:
+        """Connect; never takes longer than `timeout_s` seconds."""
+
+    async def listen_tcp(
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        port: int = 0,
+        interface: str | None = None,
+        on_stream: StreamHandler,
+    ) -> TcpListener:
+        """Listen; `on_stream` is called from the event loop for each accepted connection."""
+
+    def is_public(self, address: str) -> bool:
+        """Can everybody on the internet route to this address?"""
+
+    def missing(self, capability: Capability) -> str | None:
+        """None when the substrate can do it, else why not, as a sentence for the user."""

@@ -1,0 +1,1 @@
+"""Probes: one question to the network a file. They record observations and judge nothing."""

@@ -1,0 +1,1 @@
+"""Pure protocols: bytes and `now` in; messages, datagrams and the next deadline out."""
