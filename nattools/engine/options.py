@@ -1,0 +1,32 @@
+"""What a measurement was asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nattools.model.endpoint import Family
+from nattools.model.serveruri import ServerUri
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureOptions:
+    """The options of `nattools nat` and `nattools diagnose`, checked.
+
+    `servers` in the order of preference; `default_servers`: they are the built-in public list, of which only
+    as many are asked as are needed, and of which some may be down. `families`: what may be measured.
+    `interface`: bind to it (None: the system's choice). `timeout_s` bounds the whole measurement (None:
+    the engine's own bounds). `lifetime`: measure the binding lifetime up to `max_lifetime_s` seconds of
+    idleness. `cross_check`: ask other tools for a second opinion. `scenario`: the name to note in the report.
+    """
+
+    command: Literal["diagnose", "nat"]
+    servers: tuple[ServerUri, ...]
+    families: tuple[Family, ...] = (4, 6)
+    interface: str | None = None
+    timeout_s: float | None = None
+    lifetime: bool = False
+    max_lifetime_s: float = 300.0
+    cross_check: bool = False
+    scenario: str | None = None
+    default_servers: bool = False
