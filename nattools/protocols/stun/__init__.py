@@ -1,0 +1,57 @@
+"""STUN: codec, credentials and client transaction (RFC 8489, RFC 5780, RFC 8445; RFC 3489's messages too).
+
+Pure: bytes in, values out, and back. Decoders raise ProtocolError and nothing else, for any bytes.
+"""
+
+from nattools.protocols.stun import constants
+from nattools.protocols.stun.addresses import (
+    pack_address,
+    pack_xor_address,
+    unpack_address,
+    unpack_xor_address,
+)
+from nattools.protocols.stun.attributes import (
+    pack_algorithms,
+    pack_change_request,
+    pack_error_code,
+    pack_response_port,
+    pack_types,
+)
+from nattools.protocols.stun.binding import binding_request, binding_success, new_transaction_id
+from nattools.protocols.stun.constants import BINDING, MAGIC_COOKIE, NATTOOLS_HELLO, Kind
+from nattools.protocols.stun.credentials import long_term_key, opaque_string, short_term_key, userhash
+from nattools.protocols.stun.encoding import encode, verify_fingerprint, verify_integrity
+from nattools.protocols.stun.framing import Framer
+from nattools.protocols.stun.message import Message, decode, message_type, pack_attribute
+
+__all__ = [
+    "BINDING",
+    "MAGIC_COOKIE",
+    "NATTOOLS_HELLO",
+    "Framer",
+    "Kind",
+    "Message",
+    "binding_request",
+    "binding_success",
+    "constants",
+    "decode",
+    "encode",
+    "long_term_key",
+    "message_type",
+    "new_transaction_id",
+    "opaque_string",
+    "pack_address",
+    "pack_algorithms",
+    "pack_attribute",
+    "pack_change_request",
+    "pack_error_code",
+    "pack_response_port",
+    "pack_types",
+    "pack_xor_address",
+    "short_term_key",
+    "unpack_address",
+    "unpack_xor_address",
+    "userhash",
+    "verify_fingerprint",
+    "verify_integrity",
+]
