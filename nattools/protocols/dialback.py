@@ -1,0 +1,276 @@
+"""Dial-back: asking a nattools server to send or connect to a port of the asker's own address.
+
+It is nattools' own STUN method (no RFC), framed and retransmitted as RFC 8489 has it:
+
+    client -> server   request     DIAL-BACK, NONCE (zeros: "I have no cookie yet")
+    server -> client   error 438   NONCE (a cookie)               UDP only: proves the source address
+    client -> server   request     DIAL-BACK, NONCE (the cookie)
+    server -> target   indication  DIAL-BACK-NONCE                UDP: copies; TCP: one over a new connection
+    server -> client   success     DIAL-BACK-RESULT, XOR-MAPPED-ADDRESS, RESPONSE-ORIGIN
+
+The request carries a port and no address: the target is always the address that the request came from, as
+the server saw it (XOR-MAPPED-ADDRESS says which). Over TCP the handshake is the proof, and no cookie is
+asked.
+
+    DIAL-BACK         16 bytes: transport (17 UDP, 6 TCP), flags (4 change address, 2 change port; as in
+                      RFC 5780 7.2), port, copies, spacing in milliseconds, 2 zero bytes, nonce (8 bytes)
+    DIAL-BACK-NONCE   8 bytes
+    DIAL-BACK-RESULT  2 bytes: outcome, reason
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import Literal, get_args
+
+import msgspec
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint, Transport
+from nattools.protocols import stun
+from nattools.protocols.stun import constants as c
+
+METHOD = 0x0DB
+DIAL_BACK = 0xFF50
+DIAL_BACK_NONCE = 0xFF51
+DIAL_BACK_RESULT = 0xFF52
+NONCE_SIZE = 8
+COOKIE_SIZE = 16
+NO_COOKIE = bytes(COOKIE_SIZE)
+MAX_COPIES = 8
+MAX_SPACING_MS = 100
+
+Outcome = Literal["sent", "connected", "refused", "timeout", "unreachable", "denied", "error"]
+Reason = Literal["", "too many requests", "the server has no such address or port", "the server is busy"]
+
+Failure = Literal["no answer", "rejected"]
+
+_MAX_CHALLENGES = 3
+_OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+_REASONS: tuple[Reason, ...] = get_args(Reason)
+_ASK = struct.Struct("!BBHBBxx8s")
+_PROTOCOLS: dict[int, Transport] = {17: "udp", 6: "tcp"}
+_CHANGE_ADDRESS = 4
+_CHANGE_PORT = 2
+_STALE_NONCE = struct.pack("!HBB", 0, 4, 38)
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """What to do: send `copies` datagrams `spacing_ms` apart, or connect once, to `port` of the asker's own
+    address.
+
+    `change_*` choose which of the server's own addresses and ports it comes from, counted from the one that
+    was asked. A TCP connection with `change_port` comes from a port that the server's system chooses; without
+    it, from the port that was asked.
+    """
+
+    transport: Transport
+    port: int
+    nonce: bytes
+    change_address: bool = False
+    change_port: bool = False
+    copies: int = 1
+    spacing_ms: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 < self.port < 65536 or len(self.nonce) != NONCE_SIZE:
+            raise ValueError("a dial-back needs a port from 1 to 65535 and a nonce of 8 bytes")
+        if not (1 <= self.copies <= MAX_COPIES and 0 <= self.spacing_ms <= MAX_SPACING_MS):
+            raise ValueError(f"at most {MAX_COPIES} copies, at most {MAX_SPACING_MS} ms apart")
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of it, as the server tells it. `seen` is the source that it saw the request come from (its
+    host is the address that was dialled), `origin` the own endpoint that it dialled from."""
+
+    outcome: Outcome
+    reason: Reason = ""
+    seen: Endpoint | None = None
+    origin: Endpoint | None = None
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A dial-back that arrived: whose it is, and which copy, counted from 0."""
+
+    nonce: bytes
+    copy: int
+
+
+def new_nonce() -> bytes:
+    """8 random bytes that nobody can guess who was not sent them."""
+    return os.urandom(NONCE_SIZE)
+
+
+def encode_request(transaction_id: bytes, ask: Ask, cookie: bytes = NO_COOKIE) -> bytes:
+    """A request of 60 bytes, with or without a cookie: long enough for every answer to an unproven source."""
+    flags = _CHANGE_ADDRESS * ask.change_address | _CHANGE_PORT * ask.change_port
+    protocol = 17 if ask.transport == "udp" else 6
+    value = _ASK.pack(protocol, flags, ask.port, ask.copies, ask.spacing_ms, ask.nonce)
+    return _encode("request", transaction_id, (DIAL_BACK, value), (c.NONCE, cookie))
+
+
+def decode_request(message: stun.Message) -> tuple[Ask, bytes]:
+    """The question and its cookie (b"" or zeros: none). ProtocolError if it cannot be meant."""
+    value = _only(message, "request").get(DIAL_BACK)
+    if value is None or len(value) != _ASK.size:
+        raise ProtocolError("a dial-back request without a DIAL-BACK attribute of 16 bytes")
+    protocol, flags, port, copies, spacing_ms, nonce = _ASK.unpack(value)
+    transport = _PROTOCOLS.get(protocol)
+    if transport is None:
+        raise ProtocolError(f"dial-back over IP protocol {protocol}")
+    change_address, change_port = bool(flags & _CHANGE_ADDRESS), bool(flags & _CHANGE_PORT)
+    try:
+        ask = Ask(transport, port, nonce, change_address, change_port, copies, spacing_ms)
+    except ValueError as error:
+        raise ProtocolError(str(error)) from None
+    return ask, message.get(c.NONCE) or b""
+
+
+def encode_challenge(transaction_id: bytes, cookie: bytes) -> bytes:
+    """The answer to an unproven source: error 438 with a cookie of 16 bytes; 48 bytes in all."""
+    return _encode("error", transaction_id, (c.ERROR_CODE, _STALE_NONCE), (c.NONCE, cookie))
+
+
+def decode_challenge(message: stun.Message) -> bytes | None:
+    """The cookie; None if the message is no challenge. ProtocolError if its cookie or error is malformed."""
+    if message.method != METHOD or message.kind != "error":
+        return None
+    error = message.error
+    if error is None or error[0] != 438:
+        return None
+    cookie = message.get(c.NONCE)
+    if cookie is None or len(cookie) != COOKIE_SIZE:
+        raise ProtocolError("a dial-back challenge without a cookie of 16 bytes")
+    return cookie
+
+
+def encode_result(transaction_id: bytes, result: Result) -> bytes:
+    """The answer to a proven source."""
+    outcome = bytes((_OUTCOMES.index(result.outcome), _REASONS.index(result.reason)))
+    attributes = [(DIAL_BACK_RESULT, outcome)]
+    if result.seen is not None:
+        attributes.append((c.XOR_MAPPED_ADDRESS, stun.pack_xor_address(result.seen, transaction_id)))
+    if result.origin is not None:
+        attributes.append((c.RESPONSE_ORIGIN, stun.pack_address(result.origin)))
+    return _encode("success", transaction_id, *attributes)
+
+
+def decode_result(message: stun.Message) -> Result:
+    """What the server says came of it. Outcomes and reasons of later versions read as "error" and ""."""
+    value = _only(message, "success").get(DIAL_BACK_RESULT)
+    if value is None or len(value) < 2:
+        raise ProtocolError("a dial-back answer without a result")
+    outcome = _OUTCOMES[value[0]] if value[0] < len(_OUTCOMES) else "error"
+    reason = _REASONS[value[1]] if value[1] < len(_REASONS) else ""
+    return Result(outcome, reason, message.mapped, message.response_origin)
+
+
+def encode_indication(nonce: bytes, copy: int = 0) -> bytes:
+    """What is sent to the target: the nonce, and in the transaction id which copy this is."""
+    return _encode("indication", nonce + struct.pack("!I", copy), (DIAL_BACK_NONCE, nonce))
+
+
+def decode_indication(message: stun.Message) -> Arrival | None:
+    """None if the message is no dial-back at all. ProtocolError: it is one without a nonce."""
+    if message.method != METHOD or message.kind != "indication":
+        return None
+    nonce = message.get(DIAL_BACK_NONCE)
+    if nonce is None or len(nonce) != NONCE_SIZE or len(message.transaction_id) != 12:
+        raise ProtocolError("a dial-back without a nonce of 8 bytes")
+    return Arrival(nonce, int.from_bytes(message.transaction_id[8:], "big"))
+
+
+def _encode(kind: stun.Kind, transaction_id: bytes, *attributes: tuple[int, bytes]) -> bytes:
+    return stun.encode(stun.Message(METHOD, kind, transaction_id, attributes))
+
+
+def _only(message: stun.Message, kind: stun.Kind) -> stun.Message:
+    if message.method != METHOD or message.kind != kind:
+        raise ProtocolError(f"not a dial-back {kind}")
+    return message
+
+
+class DialBackRequest:
+    """The client's side of a dial-back over UDP or TCP, up to the server's answer; pure.
+
+    The arrival itself comes to whichever socket has the port asked for: `decode_indication` there.
+
+    Driving contract: call `datagrams_to_send(now)` after the constructor and after every other call, and send
+    what it returns to `server`; call `handle_timeout(now)` when `next_timeout()` is reached; hand in what
+    `server` sends with `receive_datagram`. Done when `result` or `failure` is not None ("rejected": the server
+    knows no dial-back); `next_timeout()` is None then. Over TCP (`reliable`) a datagram is one framed message and nothing is sent twice.
+
+    Retransmission as in RFC 8489 6.2.1: after `rto_s` seconds and doubling. `patience_s` bounds the whole.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        server: Endpoint,
+        now: float,
+        *,
+        rto_s: float = 0.5,
+        patience_s: float = 8.0,
+        reliable: bool = False,
+    ) -> None:
+        self.ask = ask
+        self.server = server
+        self.result: Result | None = None
+        self.failure: Failure | None = None
+        self._reliable = reliable
+        self._rto_s = rto_s
+        self._give_up_at = now + patience_s
+        self._challenges = 0
+        self._begin(NO_COOKIE, now)
+
+    def _begin(self, cookie: bytes, now: float) -> None:
+        self._transaction_id = stun.new_transaction_id()
+        self._request = encode_request(self._transaction_id, self.ask, cookie)
+        self._wait_s = self._rto_s
+        self._send_at: float | None = now
+
+    @property
+    def done(self) -> bool:
+        """There is a result, or there will be none."""
+        return self.result is not None or self.failure is not None
+
+    def datagrams_to_send(self, now: float) -> list[bytes]:
+        """What is due, in order."""
+        if self.done or self._send_at is None or now < self._send_at:
+            return []
+        self._send_at = None if self._reliable else now + self._wait_s
+        self._wait_s *= 2
+        return [self._request]
+
+    def next_timeout(self) -> float | None:
+        """When to call `handle_timeout`, on the clock of `now`; None when done."""
+        if self.done:
+            return None
+        return self._give_up_at if self._send_at is None else min(self._send_at, self._give_up_at)
+
+    def handle_timeout(self, now: float) -> None:
+        """The time has come; `datagrams_to_send` has what is due."""
+        if not self.done and now >= self._give_up_at:
+            self.failure = "no answer"
+
+    def receive_datagram(self, data: bytes, source: Endpoint, now: float) -> bool:
+        """True if this was the answer that was waited for; everything else is left to others."""
+        if self.done or source != self.server:
+            return False
+        try:
+            message = stun.decode(data)
+            return message.transaction_id == self._transaction_id and self._take(message, now)
+        except ProtocolError:
+            return False
+
+    def _take(self, message: stun.Message, now: float) -> bool:
+        cookie = decode_challenge(message)
+        if cookie is not None and self._challenges < _MAX_CHALLENGES:
+            self._challenges += 1
+            self._begin(cookie, now)
+        elif message.kind == "error" and message.method == METHOD:
+            self.failure = "rejected"
+        else:
+            self.result = decode_result(message)
+        return True

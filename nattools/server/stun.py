@@ -1,0 +1,203 @@
+"""Answers to STUN Binding requests: RFC 8489, RFC 5780 and, to requests without the cookie, RFC 3489. Pure.
+
+RFC 5780 6 and 7, and where this deviates:
+- With two addresses and two ports all of CHANGE-REQUEST is served, and every answer has OTHER-ADDRESS.
+- With one address there is no OTHER-ADDRESS, as section 6 says; a request to change the address gets error
+  420. Section 6 wants 420 for a request to change only the port too; if there is a second port it is served
+  here all the same: the answer truly comes from there, and says more about a filter than an error does.
+- A CHANGE-REQUEST that asks for no change is an ordinary request (vovida's client sends it always).
+- RESPONSE-PORT together with PADDING is error 400 (6.1). PADDING is answered with as much, at
+  most 1,500 bytes.
+- Over TCP nothing can be sent from elsewhere: CHANGE-REQUEST and RESPONSE-PORT get error 420.
+
+Reflection: the source of a UDP datagram may be forged. An answer of more than 1.6 times the request (IPv4's
+XOR-MAPPED-ADDRESS alone in answer to an empty request) is sent only within a rate limit; beyond it the answer
+is cut to XOR-MAPPED-ADDRESS, and where even that is too long there is none. Errors keep to both limits.
+RFC 3489's RESPONSE-ADDRESS, which names a third party, is not understood on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.protocols import stun
+from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.message import Attribute
+from nattools.server.limits import RateLimit
+from nattools.server.site import Role, Site
+
+HELLO_VERSION: Final = 1
+DIAL_BACK_UDP: Final = 1
+DIAL_BACK_TCP: Final = 2
+MAX_PADDING: Final = 1500
+
+PLAIN_REQUEST: Final = bytes.fromhex("0001 0000 2112a442")
+"""How a Binding request without attributes begins; its transaction id follows, and it has 20 bytes."""
+
+_CREDENTIALS: Final = frozenset(
+    {
+        c.USERNAME,
+        c.MESSAGE_INTEGRITY,
+        c.MESSAGE_INTEGRITY_SHA256,
+        c.REALM,
+        c.NONCE,
+        c.USERHASH,
+        c.PASSWORD_ALGORITHM,
+    }
+)
+UNDERSTOOD: Final = _CREDENTIALS | {c.CHANGE_REQUEST, c.RESPONSE_PORT, c.PADDING}
+"""Comprehension-required attributes of requests. Credentials are not asked for and not checked."""
+UNDERSTOOD_LEGACY: Final = frozenset({c.CHANGE_REQUEST, c.USERNAME, c.MESSAGE_INTEGRITY})
+UNDERSTOOD_OVER_TCP: Final = _CREDENTIALS | {c.PADDING}
+
+
+_MAX_UNKNOWN: Final = 32
+
+
+class Reply(NamedTuple):
+    """A datagram to send: from which of the own endpoints, and where to."""
+
+    data: bytes
+    role: Role
+    to: Endpoint
+
+
+class BindingServer:
+    """Answers Binding requests in one address family. `flags` are NATTOOLS-HELLO's."""
+
+    def __init__(self, site: Site, limit: RateLimit, flags: int = 0) -> None:
+        self._site = site
+        self._limit = limit
+        self._hello = bytes((HELLO_VERSION, flags))
+
+    def answer_plain(self, request: bytes, source: Endpoint, role: Role, now: float) -> bytes | None:
+        """The answer to 20 bytes that begin with PLAIN_REQUEST: by far the most common request, read without
+        decoding it. It goes back the way the request came."""
+        transaction_id = request[8:]
+        if self._limit.take(source, now):
+            attributes = self._modern(source, transaction_id, role, role)
+            return _success(transaction_id, attributes)
+        short = stun.binding_success(transaction_id, source)
+        return short if len(short) <= 32 else None
+
+    def answer(self, request: stun.Message, source: Endpoint, role: Role, now: float) -> Reply | None:
+        """The answer to a Binding request over UDP; None if it deserves none."""
+        try:
+            data, origin, to = self._answer(request, source, role)
+        except ProtocolError:
+            return None
+        fits = len(data) * 5 <= len(request.raw) * 8
+        if _is_error(data):
+            return Reply(data, origin, to) if fits and self._limit.take(source, now) else None
+        if fits or self._limit.take(source, now):
+            return Reply(data, origin, to)
+        short = stun.binding_success(request.transaction_id, source)
+        return Reply(short, origin, to) if len(short) * 5 <= len(request.raw) * 8 else None
+
+    def answer_stream(self, request: stun.Message, source: Endpoint, role: Role) -> bytes | None:
+        """The answer to a Binding request over TCP, whose handshake has proven the source."""
+        if not _fingerprint_is_right(request):
+            return None
+        unknown = request.unknown_required(UNDERSTOOD_OVER_TCP)
+        if unknown == (c.CHANGE_REQUEST,) and not _wants_change(request):
+            unknown = ()
+        if unknown:
+            return _error(request, 420, unknown)
+        return _success(request.transaction_id, self._attributes(request, source, role, role), request)
+
+    def _answer(self, request: stun.Message, source: Endpoint, role: Role) -> tuple[bytes, Role, Endpoint]:
+        """The whole answer, the role it comes from, and where to; ProtocolError: none is deserved."""
+        if not _fingerprint_is_right(request):
+            raise ProtocolError("a wrong FINGERPRINT")
+        unknown = request.unknown_required(UNDERSTOOD_LEGACY if request.legacy else UNDERSTOOD)
+        if unknown:
+            return _error(request, 420, unknown), role, source
+        change_address, change_port = request.change_request or (False, False)
+        origin = self._site.changed(role, change_address, change_port)
+        if origin is None:
+            return _error(request, 420, (c.CHANGE_REQUEST,)), role, source
+        port = None if request.legacy else request.response_port
+        if port == 0:
+            raise ProtocolError("RESPONSE-PORT 0")
+        if port is not None and request.get(c.PADDING) is not None:
+            return _error(request, 400), role, source
+        to = source if port is None else Endpoint(source.host, port)
+        attributes = self._attributes(request, source, role, origin)
+        return _success(request.transaction_id, attributes, request), origin, to
+
+    def _attributes(
+        self, request: stun.Message, source: Endpoint, role: Role, origin: Role
+    ) -> list[Attribute]:
+        if request.legacy:
+            return self._legacy(source, role, origin)
+        attributes = self._modern(source, request.transaction_id, role, origin)
+        if request.get(c.NATTOOLS_HELLO) is not None:
+            attributes.append((c.NATTOOLS_HELLO, self._hello))
+        padding = request.get(c.PADDING)
+        if padding is not None:
+            attributes.append((c.PADDING, bytes(min(len(padding), MAX_PADDING))))
+        return attributes
+
+    def _modern(self, source: Endpoint, transaction_id: bytes, role: Role, origin: Role) -> list[Attribute]:
+        """RFC 5780 6.1: both mapped addresses, where the answer comes from, and the other address."""
+        attributes = [
+            (c.XOR_MAPPED_ADDRESS, stun.pack_xor_address(source, transaction_id)),
+            (c.MAPPED_ADDRESS, stun.pack_address(source)),
+            (c.RESPONSE_ORIGIN, stun.pack_address(self._site.at(origin))),
+        ]
+        other = self._site.other(role)
+        if other is not None:
+            attributes.append((c.OTHER_ADDRESS, stun.pack_address(other)))
+        return attributes
+
+    def _legacy(self, source: Endpoint, role: Role, origin: Role) -> list[Attribute]:
+        """RFC 3489 8.1. CHANGED-ADDRESS is mandatory there; without another address it is left out, so that
+        no client takes one address for two."""
+        attributes = [
+            (c.MAPPED_ADDRESS, stun.pack_address(source)),
+            (c.SOURCE_ADDRESS, stun.pack_address(self._site.at(origin))),
+        ]
+        other = self._site.other(role)
+        if other is not None:
+            attributes.append((c.CHANGED_ADDRESS, stun.pack_address(other)))
+        return attributes
+
+
+def _fingerprint_is_right(request: stun.Message) -> bool:
+    """RFC 8489 6.3: a message with a wrong FINGERPRINT is dropped without a word."""
+    return request.get(c.FINGERPRINT) is None or stun.verify_fingerprint(request)
+
+
+def _wants_change(request: stun.Message) -> bool:
+    try:
+        return any(request.change_request or ())
+    except ProtocolError:
+        return True
+
+
+def _success(
+    transaction_id: bytes, attributes: Iterable[Attribute], request: stun.Message | None = None
+) -> bytes:
+    message = stun.Message(c.BINDING, "success", transaction_id, tuple(attributes))
+    return stun.encode(message, fingerprint=_has_fingerprint(request))
+
+
+def _error(request: stun.Message, code: int, unknown: tuple[int, ...] = ()) -> bytes:
+    """An error without a reason phrase: it keeps to the size rule, since every unknown attribute that takes
+    two bytes here took four there."""
+    attributes: list[Attribute] = [(c.ERROR_CODE, stun.pack_error_code(code, ""))]
+    if unknown:
+        attributes.append((c.UNKNOWN_ATTRIBUTES, stun.pack_types(unknown[:_MAX_UNKNOWN])))
+    message = stun.Message(c.BINDING, "error", request.transaction_id, tuple(attributes))
+    return stun.encode(message, fingerprint=_has_fingerprint(request))
+
+
+def _has_fingerprint(request: stun.Message | None) -> bool:
+    return request is not None and request.get(c.FINGERPRINT) is not None
+
+
+def _is_error(data: bytes) -> bool:
+    return data[:2] == b"\x01\x11"
