@@ -198,8 +198,9 @@ class DialBackRequest:
 
     Driving contract: call `datagrams_to_send(now)` after the constructor and after every other call, and send
     what it returns to `server`; call `handle_timeout(now)` when `next_timeout()` is reached; hand in what
-    `server` sends with `receive_datagram`. Done when `result` or `failure` is not None ("rejected": the server
-    knows no dial-back); `next_timeout()` is None then. Over TCP (`reliable`) a datagram is one framed message and nothing is sent twice.
+    `server` sends with `receive_datagram`. Done when `result` or `failure` is not None ("rejected":
+    the server knows no dial-back); `next_timeout()` is None then. Over TCP (`reliable`) a datagram is one
+    framed message and nothing is sent twice.
 
     Retransmission as in RFC 8489 6.2.1: after `rto_s` seconds and doubling. `patience_s` bounds the whole.
     """
