@@ -1,0 +1,152 @@
+"""The network of this machine, or of one of its network namespaces: real sockets."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Mapping
+
+from nattools.model.endpoint import Endpoint, Family
+from nattools.model.host import Gateway, Interface
+from nattools.model.report import Substrate
+from nattools.net import addresses, hosttcp, hostudp, linux, resolve
+from nattools.net import interfaces as system
+from nattools.net.base import Capability, StreamHandler, TcpFailure, TcpListener, TcpStream, UdpSocket
+from nattools.net.binding import Zones, bound_socket, default_source, source_address
+from nattools.net.namespace import entered
+
+
+class HostNetwork:
+    """`nattools.net.base.Network` over the operating system.
+
+    `netns` is the path of a Linux network namespace (as `/run/netns/NAME`): every socket is opened and every
+    question about interfaces is asked inside it. There, names come from the table `names` (lower case, no
+    final dot) alone: a system resolver may ask a local service over a Unix socket, which does not follow the
+    namespace, and the question would leave by the machine's own network.
+    """
+
+    def __init__(self, netns: str | None = None, names: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        self.substrate: Substrate = "host" if netns is None else "netns"
+        self._netns = netns
+        self._names: Mapping[str, tuple[str, ...]] = names or {}
+        self._zones = Zones(netns)
+
+    def interfaces(self) -> tuple[Interface, ...]:
+        """All interfaces with their addresses, loopback included."""
+        with entered(self._netns):
+            return system.interfaces()
+
+    def gateways(self) -> tuple[Gateway, ...]:
+        """Default routes, IPv4 before IPv6, the preferred one of each first."""
+        with entered(self._netns):
+            return system.gateways()
+
+    def route(self, destination: str) -> tuple[str | None, str] | None:
+        """(interface name or None if not known, source address) that the system would use; None: no route."""
+        with entered(self._netns):
+            source = source_address(self._zones, Endpoint(destination, 9))
+            if source is None:
+                return None
+            known = system.interfaces()
+        holder = next((item.name for item in known if source in item.addresses), None)
+        return holder, source
+
+    async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...] | str:
+        """Addresses of a name in order of preference, or a text that says why there are none.
+
+        Takes at most 5 s. In a namespace only the table given to the constructor is asked."""
+        address = resolve.numeric(name)
+        if address is not None:
+            return resolve.of_family(name, (address,), family)
+        answer = resolve.from_table(name, self._names, family)
+        if answer is not None:
+            return answer
+        if self._netns is not None:
+            return f"there is no host {name} in this lab"
+        return await resolve.look_up(name, family)
+
+    async def open_udp(
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        port: int = 0,
+        interface: str | None = None,
+        dont_fragment: bool = False,
+    ) -> UdpSocket:
+        """A bound UDP socket; see `Network.open_udp`.
+
+        Without `host` it is bound to the wildcard address. `local.host` is then the wildcard too if the
+        machine has no address of the family but loopback."""
+        with entered(self._netns):
+            sock, local = hostudp.open_socket(
+                self._zones,
+                family=family,
+                host=host,
+                port=port,
+                interface=interface,
+                dont_fragment=dont_fragment,
+            )
+        return hostudp.HostUdpSocket(sock, local, self._zones)
+
+    async def connect_tcp(
+        self,
+        remote: Endpoint,
+        *,
+        host: str | None = None,
+        port: int = 0,
+        interface: str | None = None,
+        timeout_s: float,
+    ) -> TcpStream | TcpFailure:
+        """Connect; never takes longer than `timeout_s` seconds. CannotRun: the local end cannot be had."""
+        sock = self._tcp_socket(remote.family, host, port, interface)
+        return await hosttcp.connect(sock, self._zones, remote, timeout_s)
+
+    async def listen_tcp(
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        port: int = 0,
+        interface: str | None = None,
+        on_stream: StreamHandler,
+    ) -> TcpListener:
+        """Listen; `on_stream` is called from the event loop for each accepted connection."""
+        sock = self._tcp_socket(family, host, port, interface)
+        local = self._zones.endpoint(sock.getsockname())
+        if host is None:
+            with entered(self._netns):
+                local = Endpoint(default_source(self._zones, family, interface), local.port)
+        return await hosttcp.listen(sock, self._zones, local, on_stream)
+
+    def _tcp_socket(
+        self, family: Family, host: str | None, port: int, interface: str | None
+    ) -> socket.socket:
+        with entered(self._netns):
+            return bound_socket(
+                socket.SOCK_STREAM,
+                self._zones,
+                family=family,
+                host=host,
+                port=port,
+                interface=interface,
+                shared=True,
+            )
+
+    def is_public(self, address: str) -> bool:
+        """Can everybody on the internet route to this address?"""
+        return addresses.is_public(address)
+
+    def missing(self, capability: Capability) -> str | None:
+        """None when this system can do it, else why not."""
+        match capability:
+            case "icmp-errors" if not linux.AVAILABLE:
+                return f"{_system()} does not tell programs of the ICMP errors about their UDP datagrams"
+            case "dont-fragment" if not linux.AVAILABLE and not hasattr(socket, "IP_DONTFRAG"):
+                return f"Python cannot set the don't-fragment bit on {_system()}"
+            case _:
+                return None
+
+
+def _system() -> str:
+    return {"win32": "Windows", "darwin": "macOS"}.get(sys.platform, sys.platform)

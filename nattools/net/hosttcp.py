@@ -1,0 +1,169 @@
+"""TCP connections of the operating system on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from typing import cast
+
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import StreamHandler, TcpFailure
+from nattools.net.binding import Zones
+from nattools.net.failures import describe, tcp_failure
+
+_READ_AHEAD = 1 << 18  # bytes that may arrive before somebody reads them
+_BACKLOG = 256
+
+
+class HostStream(asyncio.Protocol):
+    """`nattools.net.base.TcpStream` over an asyncio transport."""
+
+    def __init__(self, local: Endpoint, remote: Endpoint) -> None:
+        self.local = local
+        self.remote = remote
+        self._transport: asyncio.Transport | None = None
+        self._received = bytearray()
+        self._ended = False
+        self._paused = False
+        self._arrived = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        self._arrived.set()
+        if len(self._received) > _READ_AHEAD and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        self._ended = True
+        self._arrived.set()
+        return True  # we may still have something to say (RFC 9293 3.6, half-closed connections)
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._ended = True
+        self._arrived.set()
+        self._writable.set()
+
+    async def read(self, limit: int = 65536) -> bytes:
+        """Some bytes; b"" at the end of the stream, also after a reset."""
+        while not self._received and not self._ended:
+            self._arrived.clear()
+            await self._arrived.wait()
+        data = bytes(self._received[:limit])
+        del self._received[:limit]
+        if self._paused and len(self._received) <= _READ_AHEAD // 2 and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; after the connection's end they are lost."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the queue is short again, or the connection has ended."""
+        await self._writable.wait()
+
+    def close(self) -> None:
+        """Send what is queued, then FIN. Idempotent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Reset the connection. Idempotent."""
+        if self._transport is None:
+            return
+        sock = self._transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            set_linger_zero(sock)
+        self._transport.abort()
+
+
+def set_linger_zero(sock: socket.socket) -> None:
+    """Closing this socket sends RST (socket(7), SO_LINGER)."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def connect(
+    sock: socket.socket, zones: Zones, remote: Endpoint, timeout_s: float
+) -> HostStream | TcpFailure:
+    """Connect a bound socket, which is closed if it fails."""
+    loop = asyncio.get_running_loop()
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(timeout_s) as deadline:
+            await loop.sock_connect(sock, zones.address(remote))
+        local = zones.endpoint(sock.getsockname())
+        _, stream = await loop.create_connection(lambda: HostStream(local, remote), sock=sock)
+        return stream
+    except OSError as error:  # asyncio's TimeoutError is one
+        sock.close()
+        if isinstance(error, TimeoutError) and deadline.expired():
+            return TcpFailure("timeout", f"no answer in {timeout_s:g} s")
+        return tcp_failure(error)
+    except BaseException:
+        sock.close()
+        raise
+
+
+class HostListener:
+    """`nattools.net.base.TcpListener` over a socket of the system."""
+
+    def __init__(self, local: Endpoint, server: asyncio.Server) -> None:
+        self.local = local
+        self._server = server
+
+    def close(self) -> None:
+        """Idempotent; accepted streams live on."""
+        self._server.close()
+
+
+class _Accepted(HostStream):
+    """A stream that learns its ends, and tells of itself, once it is connected."""
+
+    def __init__(self, zones: Zones, on_stream: StreamHandler) -> None:
+        super().__init__(Endpoint("", 0), Endpoint("", 0))
+        self._zones = zones
+        self._on_stream = on_stream
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        peer = transport.get_extra_info("peername")
+        if peer is None:  # it was reset before it was accepted
+            self.abort()
+            return
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.local = self._zones.endpoint(transport.get_extra_info("sockname"))
+        self.remote = self._zones.endpoint(peer)
+        self._on_stream(self)
+
+
+async def listen(
+    sock: socket.socket, zones: Zones, local: Endpoint, on_stream: StreamHandler
+) -> HostListener:
+    """Listen on a bound socket, which is closed if it fails. CannotRun: another socket listens there."""
+    loop = asyncio.get_running_loop()
+    try:
+        server = await loop.create_server(lambda: _Accepted(zones, on_stream), sock=sock, backlog=_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise CannotRun(f"cannot listen on {local}: {describe(error)}") from error
+    return HostListener(local, server)

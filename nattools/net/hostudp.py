@@ -1,0 +1,252 @@
+"""UDP sockets of the operating system on the event loop.
+
+Reading drains up to 64 datagrams a wakeup into one buffer: asyncio's own datagram transport allocates
+256 KiB for each and takes one a wakeup, which makes it several times slower.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from nattools.model.endpoint import Endpoint, Family
+from nattools.net import linux
+from nattools.net.base import DatagramHandler, IcmpError, IcmpHandler, SendFailure
+from nattools.net.binding import Zones, bound_socket, default_source
+from nattools.net.failures import send_failure
+
+_BATCH = 64  # datagrams a wakeup: enough to be fast, few enough not to starve the loop's other work
+_QUEUE = 64  # datagrams that wait when the kernel's send buffer is full
+
+# One for all sockets of a loop: each datagram is copied out before its handler runs
+_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
+
+
+def open_socket(
+    zones: Zones,
+    *,
+    family: Family,
+    host: str | None,
+    port: int,
+    interface: str | None,
+    dont_fragment: bool,
+) -> tuple[socket.socket, Endpoint]:
+    """A bound UDP socket and its address as `Network.open_udp` promises it. Call it inside the namespace."""
+    sock = bound_socket(socket.SOCK_DGRAM, zones, family=family, host=host, port=port, interface=interface)
+    try:
+        set_fragmentation(sock, dont_fragment)
+        local = zones.endpoint(sock.getsockname())
+        if host is None:
+            local = Endpoint(default_source(zones, family, interface), local.port)
+        return sock, local
+    except BaseException:
+        sock.close()
+        raise
+
+
+def set_fragmentation(sock: socket.socket, dont_fragment: bool) -> None:
+    """May routers fragment what this socket sends? Without support for it nothing happens."""
+    if linux.AVAILABLE:
+        linux.set_fragmentation(sock, dont_fragment)
+        return
+    six = sock.family == socket.AF_INET6
+    level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
+    option = getattr(socket, "IPV6_DONTFRAG" if six else "IP_DONTFRAG", None)
+    if option is not None:
+        sock.setsockopt(level, option, int(dont_fragment))
+
+
+class HostUdpSocket:
+    """`nattools.net.base.UdpSocket` over a socket of the system.
+
+    A datagram that finds the kernel's send buffer full waits, with up to 63 others and in order; beyond that
+    it is dropped and `send` says "error". ICMP errors are asked of the kernel once `on_icmp` is set, so that
+    a server, which has no use for them, does not pay for them.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_closed",
+        "_ipv6",
+        "_loop",
+        "_on_icmp",
+        "_reader",
+        "_receive",
+        "_sendto",
+        "_sock",
+        "_waiting",
+        "_zones",
+        "local",
+        "on_datagram",
+    )
+
+    def __init__(self, sock: socket.socket, local: Endpoint, zones: Zones) -> None:
+        self.local = local
+        self.on_datagram: DatagramHandler | None = None
+        self._on_icmp: IcmpHandler | None = None
+        self._loop = asyncio.get_running_loop()
+        self._buffer = _buffers.setdefault(self._loop, memoryview(bytearray(65536)))
+        self._sock = sock
+        self._sendto = sock.sendto
+        self._receive = sock.recvfrom_into
+        self._zones = zones
+        self._ipv6 = sock.family == socket.AF_INET6
+        self._closed = False
+        self._waiting: deque[tuple[bytes, Endpoint, int | None]] = deque()
+        self._reader: asyncio.Task[None] | None = None
+        self._start()
+
+    def _start(self) -> None:
+        try:
+            self._loop.add_reader(self._sock.fileno(), self._readable)
+        except NotImplementedError:  # Windows: its default loop has completions instead of readiness
+            self._reader = self._loop.create_task(self._read_completions())
+
+    @property
+    def on_icmp(self) -> IcmpHandler | None:
+        """Called with each ICMP error; setting it makes the kernel collect them."""
+        return self._on_icmp
+
+    @on_icmp.setter
+    def on_icmp(self, handler: IcmpHandler | None) -> None:
+        if handler is not None and linux.AVAILABLE and not self._closed:
+            linux.enable_icmp_errors(self._sock)
+        self._on_icmp = handler
+
+    def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
+        """Send now; None when the datagram left (or waits for the send buffer, see the class)."""
+        if ttl is None and not self._waiting and not (self._ipv6 and "%" in to[0]):
+            try:
+                self._sendto(data, to)
+                return None
+            except BlockingIOError:
+                return self._wait(data, to, ttl)
+            except OSError:
+                pass
+        return self._send_slowly(data, to, ttl)
+
+    def _send_slowly(self, data: bytes, to: Endpoint, ttl: int | None) -> SendFailure | None:
+        if self._closed:
+            return "error"
+        if self._waiting:
+            return self._wait(data, to, ttl)
+        # An ICMP error about an earlier datagram makes the next send fail: take it from the queue, try again
+        try:
+            self._deliver_later(self._pending_errors())
+            self._transmit(data, to, ttl)
+        except BlockingIOError:
+            return self._wait(data, to, ttl)
+        except OSError as error:
+            self._deliver_later(self._pending_errors())
+            return send_failure(error)
+        return None
+
+    def _transmit(self, data: bytes, to: Endpoint, ttl: int | None) -> None:
+        address = self._zones.address(to)
+        if ttl is None:
+            self._sendto(data, address)
+        elif linux.AVAILABLE:
+            self._sock.sendmsg([data], linux.ttl_ancillary(self._sock.family, ttl), 0, address)
+        else:
+            self._transmit_with_option(data, address, ttl)
+
+    def _transmit_with_option(self, data: bytes, address: tuple[Any, ...], ttl: int) -> None:
+        level, option = (
+            (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)
+            if self._ipv6
+            else (socket.IPPROTO_IP, socket.IP_TTL)
+        )
+        usual = self._sock.getsockopt(level, option)
+        self._sock.setsockopt(level, option, ttl)
+        try:
+            self._sendto(data, address)
+        finally:
+            self._sock.setsockopt(level, option, usual)
+
+    def _wait(self, data: bytes, to: Endpoint, ttl: int | None) -> SendFailure | None:
+        if len(self._waiting) >= _QUEUE or self._reader is not None:
+            return "error"
+        if not self._waiting:
+            self._loop.add_writer(self._sock.fileno(), self._writable)
+        self._waiting.append((data, to, ttl))
+        return None
+
+    def _writable(self) -> None:
+        while self._waiting:
+            try:
+                self._transmit(*self._waiting[0])
+            except BlockingIOError:
+                return
+            except OSError:
+                self._deliver_later(self._pending_errors())
+            self._waiting.popleft()
+        self._loop.remove_writer(self._sock.fileno())
+
+    def _readable(self) -> None:
+        zones, buffer = self._zones, self._buffer
+        for _ in range(_BATCH):
+            try:
+                size, address = self._receive(buffer)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._deliver(self._pending_errors())
+                return
+            handler = self.on_datagram
+            if handler is None:
+                continue
+            data = bytes(buffer[:size])
+            if self._ipv6:
+                handler(data, zones.endpoint(address))
+            else:
+                handler(data, tuple.__new__(Endpoint, address))
+            if self._closed:
+                return
+
+    async def _read_completions(self) -> None:
+        while not self._closed:
+            try:
+                data, address = await self._loop.sock_recvfrom(self._sock, 65536)
+            except OSError:  # Windows reports an ICMP error about an earlier datagram here
+                continue
+            if self.on_datagram is not None:
+                self.on_datagram(data, self._zones.endpoint(address))
+
+    def _pending_errors(self) -> list[IcmpError]:
+        errors: list[IcmpError] = []
+        if self._on_icmp is None or not linux.AVAILABLE:
+            return errors
+        for _ in range(_BATCH):
+            error = linux.read_error(self._sock)
+            if error is None:
+                break
+            if isinstance(error, IcmpError):
+                errors.append(error)
+        return errors
+
+    def _deliver_later(self, errors: list[IcmpError]) -> None:
+        # the caller of send() does not expect its own handler to run before send() returns
+        if errors:
+            self._loop.call_soon(self._deliver, errors)
+
+    def _deliver(self, errors: list[IcmpError]) -> None:
+        for error in errors:
+            if self._on_icmp is not None and not self._closed:
+                self._on_icmp(error)
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._reader is not None:
+            self._reader.cancel()
+        else:
+            self._loop.remove_reader(self._sock.fileno())
+            if self._waiting:
+                self._loop.remove_writer(self._sock.fileno())
+        self._waiting.clear()
+        self._sock.close()

@@ -1,0 +1,129 @@
+"""What only Linux's sockets give: the error queue with its ICMP errors, and a TTL for one datagram.
+
+Numbers from `linux/in.h`, `linux/in6.h` and `linux/errqueue.h`, which Python's socket module leaves out.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from nattools.model.endpoint import Endpoint, Family
+from nattools.net.base import IcmpError
+
+AVAILABLE = hasattr(socket, "MSG_ERRQUEUE")
+
+_IP_TTL = 2
+_IP_MTU_DISCOVER = 10
+_IP_RECVERR = 11
+_IPV6_MTU_DISCOVER = 23
+_IPV6_RECVERR = 25
+_IPV6_HOPLIMIT = 52
+_IPV6_DONTFRAG = 62
+_PMTUDISC_DONT = 0
+_PMTUDISC_PROBE = 3
+
+_FROM_ICMP = (2, 3)  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
+_EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err
+
+Kind = Literal["time-exceeded", "port-unreachable", "unreachable", "prohibited", "too-big"]
+_KINDS4: dict[tuple[int, int], Kind] = {
+    (3, 3): "port-unreachable",
+    (3, 4): "too-big",
+    (3, 9): "prohibited",
+    (3, 10): "prohibited",
+    (3, 13): "prohibited",
+}
+_KINDS6: dict[tuple[int, int], Kind] = {
+    (1, 1): "prohibited",
+    (1, 4): "port-unreachable",
+    (1, 5): "prohibited",
+    (1, 6): "prohibited",
+}
+
+
+def icmp_kind(family: Family, icmp_type: int, icmp_code: int) -> Kind:
+    """The version-independent meaning of an ICMP (RFC 792, RFC 1812 5.2.7.1) or ICMPv6 (RFC 4443) error."""
+    if family == 4:
+        return "time-exceeded" if icmp_type == 11 else _KINDS4.get((icmp_type, icmp_code), "unreachable")
+    if icmp_type in (2, 3):
+        return "too-big" if icmp_type == 2 else "time-exceeded"
+    return _KINDS6.get((icmp_type, icmp_code), "unreachable")
+
+
+def enable_icmp_errors(sock: socket.socket) -> None:
+    """Queue the ICMP errors about what this socket sends (ip(7), IP_RECVERR)."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+
+
+def set_fragmentation(sock: socket.socket, dont_fragment: bool) -> None:
+    """With `dont_fragment` no router may fragment, and the path MTUs that the kernel remembers do not count;
+    without it every router may (Linux's own default sets the bit on most datagrams)."""
+    mode = _PMTUDISC_PROBE if dont_fragment else _PMTUDISC_DONT
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, mode)
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_DONTFRAG, int(dont_fragment))
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, mode)
+
+
+def ttl_ancillary(family: int, ttl: int) -> list[tuple[int, int, bytes]]:
+    """Ancillary data for `sendmsg` that gives one datagram its TTL or hop limit (ip(7), RFC 3542 6.3)."""
+    value = struct.pack("=i", ttl)
+    if family == socket.AF_INET6:
+        return [(socket.IPPROTO_IPV6, _IPV6_HOPLIMIT, value)]
+    return [(socket.IPPROTO_IP, _IP_TTL, value)]
+
+
+def read_error(sock: socket.socket) -> IcmpError | Literal["local"] | None:
+    """Take one error from the queue: None when it is empty, "local" for one that no packet brought."""
+    try:
+        quoted, ancillary, _, destination = sock.recvmsg(2048, 512, socket.MSG_ERRQUEUE)
+    except OSError:
+        return None
+    return icmp_error(quoted, ancillary, destination) or "local"
+
+
+def icmp_error(
+    quoted: bytes, ancillary: Iterable[tuple[int, int, bytes]], destination: Any
+) -> IcmpError | None:
+    """Read an entry of the error queue; None if it did not come by ICMP.
+
+    `quoted` is the payload that the error quotes, `destination` the socket address that it was sent to."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_RECVERR):
+            return _icmp_error(4, data, quoted, destination)
+        if (level, kind) == (socket.IPPROTO_IPV6, _IPV6_RECVERR):
+            return _icmp_error(6, data, quoted, destination)
+    return None
+
+
+def _icmp_error(family: Family, data: bytes, quoted: bytes, destination: Any) -> IcmpError | None:
+    _, origin, icmp_type, icmp_code, _, info, _ = _EXTENDED_ERROR.unpack_from(data)
+    if origin not in _FROM_ICMP:
+        return None
+    kind = icmp_kind(family, icmp_type, icmp_code)
+    return IcmpError(
+        kind=kind,
+        icmp_type=icmp_type,
+        icmp_code=icmp_code,
+        offender=_offender(data[_EXTENDED_ERROR.size :]),
+        destination=Endpoint(destination[0], destination[1]),
+        quoted=quoted,
+        mtu=info if kind == "too-big" and info else None,
+    )
+
+
+def _offender(address: bytes) -> str | None:
+    """The address in a `struct sockaddr_in` or `sockaddr_in6`; None if it is neither."""
+    family = int.from_bytes(address[:2], "little" if struct.pack("=H", 1)[0] else "big")
+    if family == socket.AF_INET and len(address) >= 8:
+        return socket.inet_ntop(socket.AF_INET, address[4:8])
+    if family == socket.AF_INET6 and len(address) >= 24:
+        return socket.inet_ntop(socket.AF_INET6, address[8:24])
+    return None
