@@ -1,0 +1,207 @@
+"""What a report says to a person, in the order in which a person asks: can I be reached, which way is best,
+what shall I do; then why; then the figures; then the evidence."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nattools.model.nat import Nat, NatByTransport, PeerKind
+from nattools.model.report import Report, Server
+from nattools.model.technique import Technique
+from nattools.report import wording
+from nattools.report.document import Block, Cell, Document, Mood, Prose, Section, Table
+from nattools.report.evidence import sentence
+from nattools.report.natwords import nat_section, standing
+from nattools.report.safetext import safe
+
+Detail = Literal[0, 1, 2]
+ROOM_FOR_ADVICE = 140
+MOODS: dict[str, Mood] = {"direct": "good", "relay": "bad", "unknown": "unsure"}
+STATUS_MOODS: dict[str, Mood] = {"met": "good", "not met": "bad", "untested": "unsure"}
+
+
+def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Document:
+    """The whole report. `detail`: 0 the answer and its reasons, 1 figures, servers and RFC requirements,
+    2 all observations. `columns`: how much room a table has."""
+    sections = [
+        _summary(report),
+        *_techniques(report.techniques, columns),
+        *_nats(report.nat, detail),
+        *_peers(report.peers, detail, columns),
+        *_warnings(report.warnings),
+        *(_servers(report.servers) if detail or _has_problem(report.servers) else ()),
+        *(_requirements(report) if detail else ()),
+        *(_host(report) if detail else ()),
+        *(_observations(report) if detail == 2 else ()),
+        _footer(report),
+    ]
+    return Document(f"nattools {report.command}", tuple(sections))
+
+
+def _summary(report: Report) -> Section:
+    blocks: list[Block] = []
+    if report.substrate != "host":
+        name = f"the scenario {safe(report.scenario, 60)}" if report.scenario else "a scenario"
+        how = "simulated" if report.substrate == "sim" else "network namespaces"
+        blocks.append(Prose(f"Measured in {name} ({how}), not on this machine's network.", mood="quiet"))
+    if report.advice is None:
+        return Section("", (*blocks, Prose(_nat_headline(report.nat), mood="strong")))
+    blocks.append(Prose(safe(report.advice.headline), mood="strong"))
+    if report.advice.best:
+        blocks.append(Prose(safe(report.advice.best), "Best way"))
+    to_do = report.advice.to_do[:10]
+    blocks += [Prose(safe(line), "To do" if number == 0 else "") for number, line in enumerate(to_do)]
+    return Section("", _aligned(blocks))
+
+
+def _aligned(blocks: list[Block]) -> tuple[Block, ...]:
+    """Further things to do stand under the first one."""
+    seen_label = False
+    aligned: list[Block] = []
+    for block in blocks:
+        assert isinstance(block, Prose)
+        aligned.append(block._replace(label=" ") if seen_label and not block.label else block)
+        seen_label = seen_label or bool(block.label)
+    return tuple(aligned)
+
+
+def transports(nat: NatByTransport) -> list[tuple[str, Nat]]:
+    """What was measured, with its name."""
+    named = (
+        ("UDP over IPv4", nat.udp4),
+        ("TCP over IPv4", nat.tcp4),
+        ("UDP over IPv6", nat.udp6),
+        ("TCP over IPv6", nat.tcp6),
+    )
+    return [(name, one) for name, one in named if one is not None]
+
+
+def _nat_headline(nat: NatByTransport) -> str:
+    measured = transports(nat)
+    if not measured:
+        return "Nothing could be measured."
+    return "; ".join(f"{name}: {standing(one)}" for name, one in measured) + "."
+
+
+def _techniques(techniques: tuple[Technique, ...], columns: int) -> list[Section]:
+    if not techniques:
+        return []
+    wide = columns >= ROOM_FOR_ADVICE and any(one.advice for one in techniques)
+    titles = ("technique", "verdict", "why", *(("what to do",) if wide else ()))
+    rows = tuple(_technique(one, wide) for one in techniques)
+    return [Section("Techniques", (Table(titles, rows, (0, 0, 3, 2)[: len(titles)]),))]
+
+
+def _technique(technique: Technique, wide: bool) -> tuple[Cell, ...]:
+    word, mood = wording.VERDICTS[technique.verdict]
+    why, advice = safe(technique.summary), safe(technique.advice)
+    head = (Cell(wording.TECHNIQUES[technique.id]), Cell(word, mood))
+    if wide:
+        return (*head, Cell(why), Cell(advice))
+    shown = advice if technique.verdict != "works" and advice not in why else ""
+    return (*head, Cell(f"{why} {shown}".strip()))
+
+
+def _nats(nat: NatByTransport, detail: Detail) -> list[Section]:
+    measured = transports(nat)
+    return [nat_section(name, one, detail=detail) for name, one in measured]
+
+
+def _peers(peers: tuple[PeerKind, ...], detail: Detail, columns: int) -> list[Section]:
+    if not peers:
+        return []
+    why = detail > 0 or columns >= ROOM_FOR_ADVICE or any(one.path == "unknown" for one in peers)
+    titles = ("connecting to", "way", "how", *(("why",) if why else ()))
+    rows = tuple(_peer(one)[: len(titles)] for one in peers)
+    return [Section("Connecting to", (Table(titles, rows, (0, 0, 2, 3)[: len(titles)]),))]
+
+
+def _peer(peer: PeerKind) -> tuple[Cell, ...]:
+    how = safe(peer.strategy, 60)
+    if peer.odds is not None:
+        how += f", {wording.percent(peer.odds)}"
+    if peer.seconds is not None:
+        how += f" in {wording.seconds(peer.seconds)}"
+    return Cell(safe(peer.kind, 60)), Cell(peer.path, MOODS[peer.path]), Cell(how), Cell(safe(peer.why))
+
+
+def _warnings(warnings: tuple[str, ...]) -> list[Section]:
+    if not warnings:
+        return []
+    return [Section("Warnings", tuple(Prose(f"- {safe(text)}", mood="unsure") for text in warnings[:20]))]
+
+
+def _has_problem(servers: tuple[Server, ...]) -> bool:
+    return any(server.problem or not server.answered for server in servers)
+
+
+def _servers(servers: tuple[Server, ...]) -> list[Section]:
+    if not servers:
+        return []
+    rows = tuple(_server(server) for server in servers)
+    return [Section("Servers", (Table(("server", "address", "what it can do"), rows, (2, 2, 3)),))]
+
+
+def _server(server: Server) -> tuple[Cell, ...]:
+    kind = "nattools serve" if server.nattools else "STUN"
+    behaviour = {True: ", RFC 5780", False: ", no RFC 5780", None: ""}[server.rfc5780]
+    words = f"{kind}{behaviour}" if server.answered else "did not answer"
+    if server.problem:
+        words += f": {safe(server.problem)}"
+    mood: Mood = "plain" if server.answered and not server.problem else "unsure"
+    return Cell(safe(server.uri, 120)), Cell(safe(server.address or "", 80)), Cell(words, mood)
+
+
+def _requirements(report: Report) -> list[Section]:
+    sections = []
+    for rfc, what in ((4787, "UDP"), (5382, "TCP"), (5508, "ICMP")):
+        rows = tuple(
+            (
+                Cell(safe(one.number, 12)),
+                Cell(safe(one.title, 120)),
+                Cell(one.status, STATUS_MOODS[one.status]),
+                Cell(f"{safe(one.why)} {wording.evidence(one.evidence)}".strip()),
+            )
+            for one in report.requirements
+            if one.rfc == rfc
+        )
+        if rows:
+            table = Table((f"RFC {rfc} ({what})", "requirement", "status", "why"), rows, (0, 2, 0, 3))
+            sections.append(Section(f"RFC {rfc} ({what})", (table,), collapsed=True))
+    return sections
+
+
+def _host(report: Report) -> list[Section]:
+    host = report.host
+    rows = [(Cell("System"), Cell(safe(f"{host.os}, Python {host.python}" if host.python else host.os)))]
+    for gateway in host.gateways[:20]:
+        via = gateway.address or "point to point"
+        rows.append((Cell("Default route"), Cell(safe(f"IPv{gateway.family} {via} on {gateway.interface}"))))
+    for interface in host.interfaces[:40]:
+        state = "" if interface.up else " (down)"
+        addresses = ", ".join(interface.addresses) or "no address"
+        text = f"{interface.name}{state}, {interface.kind}: {addresses}"
+        rows.append((Cell("Interface"), Cell(safe(text))))
+    return [Section("This machine", (Table(("", ""), tuple(rows), (0, 1)),), collapsed=True)]
+
+
+def _observations(report: Report) -> list[Section]:
+    rows = tuple(
+        (Cell(f"#{one.id}"), Cell(f"{one.at_s:.3f}" if abs(one.at_s) < 1e6 else "?"), Cell(sentence(one)))
+        for one in report.observations
+    )
+    if not rows:
+        return []
+    table = Table(("observation", "at s", "what was sent and seen"), rows, (0, 0, 1))
+    return [Section("Observations", (table,), collapsed=True)]
+
+
+def _footer(report: Report) -> Section:
+    interface = f" on {safe(report.host.measured_interface, 40)}" if report.host.measured_interface else ""
+    answered = sum(server.answered for server in report.servers)
+    count = f", {answered} of {len(report.servers)} servers answered" if report.servers else ""
+    text = (
+        f"{safe(report.tool.name, 40)} {safe(report.tool.version, 40)}, {safe(report.started, 40)}: "
+        f"{wording.seconds(report.duration_s)}{interface}{count}."
+    )
+    return Section("", (Prose(text, mood="quiet"),))

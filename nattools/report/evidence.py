@@ -1,0 +1,103 @@
+"""Observations as sentences: what was sent and what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nattools.model import observation as seen
+from nattools.report.safetext import safe
+from nattools.report.wording import number, seconds
+
+PURPOSES: dict[seen.Purpose, str] = {
+    "reach": "does it answer",
+    "mapping": "mapping",
+    "filter-address": "filtering, from another address",
+    "filter-port": "filtering, from another port",
+    "control": "control beside a filtering test",
+    "allocation": "port allocation",
+    "ports": "is this port open",
+}
+
+
+def sentence(observation: seen.AnyObservation) -> str:
+    """One line about any observation, safe to print."""
+    return safe(_WORDS[type(observation)](observation))
+
+
+def _binding(o: seen.Binding) -> str:
+    changes = [name for name, asked in (("address", o.change_address), ("port", o.change_port)) if asked]
+    ask = f", asking for another {' and '.join(changes)}" if changes else ""
+    text = f"{PURPOSES[o.purpose]}: {o.transport} {o.local or '?'} to {o.asked}{ask}: "
+    if o.outcome != "answered":
+        after = f" after {seconds(o.waited_s)}" if o.waited_s else ""
+        return text + f"{o.outcome}{after}, {number(o.sent)} sent{_detail(o.detail)}"
+    text += f"seen as {o.mapped or '?'}"
+    if o.source and o.source != o.asked:
+        text += f", answered by {o.source}"
+    if o.rtt_s is not None:
+        text += f", {seconds(o.rtt_s)}"
+    if o.error_code is not None:
+        text += f", error {number(o.error_code)}"
+    return text + f", {number(o.received)} of {number(o.sent)} answered{_detail(o.detail)}"
+
+
+def _hairpin(o: seen.Hairpin) -> str:
+    came = f", arrived as from {o.source}" if o.source else ""
+    return f"hairpin: {o.transport} {o.local} to {o.target}: {number(o.received)} of {number(o.sent)}{came}"
+
+
+def _idle(o: seen.Idle) -> str:
+    state = {True: "still alive", False: "gone", None: "could not tell"}[o.alive]
+    kept = "" if o.refreshed_by == "nothing" else f", with {o.refreshed_by} traffic meanwhile"
+    return f"lifetime: {o.transport} {o.local} as {o.mapped} idle for {seconds(o.idle_s)}{kept}: {state}"
+
+
+def _hop(o: seen.Hop) -> str:
+    rtt = f", {seconds(o.rtt_s)}" if o.rtt_s is not None else ""
+    return f"path to {o.destination}: hop {number(o.ttl)} is {o.address or 'silent'}{rtt}"
+
+
+def _opener(o: seen.Opener) -> str:
+    state = {True: "its answer got in", False: "its answer did not get in", None: "could not tell"}[o.opened]
+    return f"opener: {o.local} to {o.towards} with TTL {number(o.ttl)}: {state}"
+
+
+def _dial_back(o: seen.DialBack) -> str:
+    fresh = "" if o.fresh else " (had been written to before)"
+    return f"dial-back: {o.transport} from {o.origin}{fresh} to {o.target}: {o.outcome}{_detail(o.detail)}"
+
+
+def _connection(o: seen.Connection) -> str:
+    rtt = f", {seconds(o.rtt_s)}" if o.rtt_s is not None else ""
+    return f"connect: tcp {o.local or '?'} to {o.remote}: {o.outcome}{rtt}{_detail(o.detail)}"
+
+
+def _resolution(o: seen.Resolution) -> str:
+    return f"name {o.name}: {', '.join(o.addresses) or o.error or 'no address'}"
+
+
+def _second_opinion(o: seen.SecondOpinion) -> str:
+    return f"{o.tool} {o.version} says: {o.says} ({seconds(o.duration_s)}){_detail(o.detail)}"
+
+
+def _gap(o: seen.Gap) -> str:
+    return f"not asked: {o.question}: {o.reason}; {o.settle}"
+
+
+def _detail(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+_WORDS: dict[type, Callable[[Any], str]] = {
+    seen.Binding: _binding,
+    seen.Hairpin: _hairpin,
+    seen.Idle: _idle,
+    seen.Hop: _hop,
+    seen.Opener: _opener,
+    seen.DialBack: _dial_back,
+    seen.Connection: _connection,
+    seen.Resolution: _resolution,
+    seen.SecondOpinion: _second_opinion,
+    seen.Gap: _gap,
+}

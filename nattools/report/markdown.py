@@ -1,0 +1,67 @@
+"""A report as Markdown that reads well in a bug report, as source and drawn (GitHub's dialect)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from nattools.model.report import Report
+from nattools.report.contents import contents
+from nattools.report.document import Block, Cell, Prose, Section, Table
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
+
+
+def render_markdown(report: Report) -> str:
+    """The whole report with every detail, the details folded away; ends in a newline."""
+    document = contents(report, detail=2, columns=200)
+    lines = [f"## {escape(document.title)}", ""]
+    for section in document.sections:
+        lines += _section(section)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, no mention of people."""
+    entities = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\1", entities).replace("@", "@\u200b")
+
+
+def _section(section: Section) -> Iterator[str]:
+    if section.collapsed:
+        yield from (f"<details><summary>{escape(section.title)}</summary>", "")
+    elif section.title:
+        yield from (f"### {escape(section.title)}", "")
+    if section.note:
+        yield from (f"{escape(section.note[:1].upper() + section.note[1:])}.", "")
+    for block in section.blocks:
+        yield from _block(block)
+    if section.collapsed:
+        yield from ("</details>", "")
+
+
+def _block(block: Block) -> Iterator[str]:
+    yield from (_table(block) if isinstance(block, Table) else _prose(block))
+    yield ""
+
+
+def _prose(prose: Prose) -> Iterator[str]:
+    text = escape(prose.text)
+    if prose.mood == "strong":
+        yield f"**{text}**"
+    elif prose.label:
+        label = f"**{escape(prose.label)}:** " if prose.label.strip() else ""
+        yield f"- {label}{text}"
+    else:
+        yield re.sub(r"^(\d+)([.)])|^([+=])", r"\1\\\2\3", text)
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield _row(tuple(Cell(escape(title)) for title in table.titles))
+    yield "|" + " --- |" * len(table.titles)
+    for row in table.rows:
+        yield _row(tuple(Cell(escape(cell.text)) for cell in row))
+
+
+def _row(cells: tuple[Cell, ...]) -> str:
+    return "| " + " | ".join(cell.text for cell in cells) + " |"

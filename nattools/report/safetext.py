@@ -1,0 +1,73 @@
+"""Text from servers, routers and saved reports, made safe to print.
+
+A hostile server can put anything into a report: terminal escape sequences, marks that turn the direction of
+writing, megabytes. Whatever is not printable is shown as its escape, and long text is cut.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+LIMIT = 600
+
+
+def safe(text: str, limit: int = LIMIT) -> str:
+    """One line of printable characters, at most about `limit` long.
+
+    White space becomes a plain space; control, format, surrogate and unassigned characters become `\\xNN`,
+    `\\uNNNN` or `\\UNNNNNNNN`.
+    """
+    cut = text if len(text) <= limit else f"{text[:limit]} ... ({len(text) - limit} more characters)"
+    if cut.isascii() and cut.isprintable():
+        return cut
+    return "".join(_safe_character(character) for character in cut)
+
+
+def _safe_character(character: str) -> str:
+    if character.isprintable():
+        return character
+    if character in " \t\n\r\u00a0":
+        return " "
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def width(text: str) -> int:
+    """Columns that the text takes on a terminal: wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(_character_width(character) for character in text)
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def wrap(text: str, columns: int) -> list[str]:
+    """Lines of at most `columns` (at least 2) columns, broken at spaces where there are any."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        for piece in _pieces(word, columns):
+            if line and width(line) + 1 + width(piece) <= columns:
+                line += f" {piece}"
+            else:
+                lines += [line] if line else []
+                line = piece
+    return [*lines, line] if line else lines or [""]
+
+
+def _pieces(word: str, columns: int) -> list[str]:
+    """A word that is too long for a line, broken where the line ends."""
+    if width(word) <= columns:
+        return [word]
+    pieces = [""]
+    for character in word:
+        if width(pieces[-1]) + _character_width(character) > columns:
+            pieces.append("")
+        pieces[-1] += character
+    return pieces
