@@ -1,0 +1,42 @@
+"""How sure a silence makes us.
+
+An answer proves that packets pass. Silence proves nothing unless losing every copy by chance is all but
+impossible. The loss of a path is estimated from every question that was bound to be answered on it, and
+taken at its upper confidence bound.
+"""
+
+from __future__ import annotations
+
+import math
+
+CERTAIN_ERROR = 1e-5
+"""A silence counts as "filtered" only when chance would produce it less often than this."""
+PROBE_ERROR = 1e-6
+"""What probes aim for, so that a loss estimate that rises afterwards still leaves CERTAIN_ERROR."""
+_Z = 1.96
+
+
+def loss_upper_bound(sent: int, lost: int) -> float:
+    """The 95% upper bound of the loss probability after `lost` of `sent` were lost (Wilson score); 1.0 when
+    nothing was sent."""
+    if sent <= 0:
+        return 1.0
+    share = min(max(lost, 0), sent) / sent
+    square = _Z * _Z
+    centre = share + square / (2 * sent)
+    spread = _Z * math.sqrt(share * (1 - share) / sent + square / (4 * sent * sent))
+    return min(1.0, (centre + spread) / (1 + square / sent))
+
+
+def chance_of_silence(copies: int, bound: float) -> float:
+    """The probability that all copies of a question were lost."""
+    return bound**copies if copies > 0 else 1.0
+
+
+def copies_needed(bound: float, error: float = PROBE_ERROR) -> int:
+    """How many copies of a question make silence less likely than `error`; a large number if loss is 1."""
+    if bound <= 0.0:
+        return 1
+    if bound >= 0.999:
+        return 1_000_000
+    return max(1, math.ceil(math.log(error) / math.log(bound)))

@@ -1,0 +1,144 @@
+"""What stands on the way out: who answers Time Exceeded at each hop, and how far the filtering reaches."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nattools.model.endpoint import Endpoint
+from nattools.model.observation import Gap, Hop, Opener
+from nattools.net.base import IcmpError, UdpSocket
+from nattools.probes.arrival import Arrival
+from nattools.probes.context import ProbeContext, Target
+from nattools.probes.hairpin import indication
+from nattools.probes.question import open_asker
+
+FARTHEST = 5
+COPIES = 3
+OPENER_COPIES = 3
+
+
+async def layers(context: ProbeContext, target: Target) -> list[Hop]:
+    """The first hops towards the server, side by side, each TTL from a port of its own (many routers quote
+    no more than the ports of a packet)."""
+    reason = context.network.missing("icmp-errors")
+    if reason is not None:
+        number, at_s = context.recorder.stamp()
+        context.recorder.add(
+            Gap(
+                id=number,
+                probe="layers",
+                at_s=at_s,
+                question="Which routers stand on the way out, and does a second NAT?",
+                reason=reason,
+                settle="the same diagnosis on a Linux machine of this network",
+            )
+        )
+        return []
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_hop(context, target, ttl)) for ttl in range(1, FARTHEST + 1)]
+    hops = _until_arrival([task.result() for task in tasks])
+    for hop in hops:
+        number, at_s = context.recorder.stamp()
+        context.recorder.add(_numbered(hop, number, at_s))
+    return hops
+
+
+def _numbered(hop: Hop, number: int, at_s: float) -> Hop:
+    return Hop(
+        id=number,
+        probe="layers",
+        at_s=at_s,
+        family=hop.family,
+        destination=hop.destination,
+        ttl=hop.ttl,
+        address=hop.address,
+        sent=hop.sent,
+        rtt_s=hop.rtt_s,
+    )
+
+
+def _until_arrival(answers: list[Hop | None]) -> list[Hop]:
+    """The hops before the server itself answered."""
+    hops: list[Hop] = []
+    for answer in answers:
+        if answer is None:
+            break
+        hops.append(answer)
+    return hops
+
+
+async def _hop(context: ProbeContext, target: Target, ttl: int) -> Hop | None:
+    """Who answers at this distance; None when the packet reached the server."""
+    loop = asyncio.get_running_loop()
+    asker = await open_asker(context)
+    came = Arrival()
+    offender: list[str | None] = []
+
+    def exceeded(error: IcmpError) -> None:
+        if error.kind == "time-exceeded":
+            offender.append(error.offender)
+            came.set()
+
+    asker.socket.on_icmp = exceeded
+    try:
+        question = asker.prepare(target.endpoint, "control")
+        question.ttl, question.done = ttl, came
+        began = loop.time()
+        for _ in range(COPIES):
+            asker.put(question)
+            if await came.within(context.pace.retry_s):
+                break
+        if question.answer is not None:
+            return None
+        return Hop(
+            family=context.family,
+            destination=str(target.endpoint),
+            ttl=ttl,
+            address=offender[0] if offender else None,
+            sent=len(question.sent_at),
+            rtt_s=round(loop.time() - began, 6) if offender else None,
+        )
+    finally:
+        asker.close()
+
+
+async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
+    """Send towards the server's other address with a small TTL, then have it send from there: does that
+    get in? If so, the packet passed every NAT and firewall that filters before it died."""
+    assert target.other is not None
+    asker = await open_asker(context)
+    try:
+        control = await asker.expect(asker.prepare(target.endpoint, "control"))
+        asker.record(control)
+        if control.answer is None:
+            return
+        _send_openers(asker.socket, target.other, ttl)
+        question = asker.prepare(target.endpoint, "filter-address", change_address=True, change_port=True)
+        await asker.try_out(question)
+        number, at_s = context.recorder.stamp()
+        context.recorder.add(
+            Opener(
+                id=number,
+                probe="layers",
+                at_s=at_s,
+                family=context.family,
+                local=str(asker.local),
+                towards=str(target.other),
+                ttl=ttl,
+                sent=OPENER_COPIES,
+                opened=_opened(question.source, target.other, question.outcome),
+            )
+        )
+    finally:
+        asker.close()
+
+
+def _opened(source: Endpoint | None, towards: Endpoint, outcome: str) -> bool | None:
+    if source == towards:
+        return True
+    return False if outcome == "timeout" else None
+
+
+def _send_openers(socket: UdpSocket, towards: Endpoint, ttl: int) -> None:
+    for _ in range(OPENER_COPIES):
+        socket.send(indication(), towards, ttl=ttl)

@@ -1,0 +1,181 @@
+"""How long does the NAT keep a silent UDP mapping (RFC 4787 4.3), and does inbound traffic keep it?
+
+Parallel bisecting: many ports fall silent at the same moment, and each is tried from outside after another
+idle time, by asking the server from a helper port to answer to it (RESPONSE-PORT, RFC 5780 7.5). The answer
+comes from an address that the port itself has written to, so a filter lets it in while the mapping lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from nattools.model.endpoint import Endpoint
+from nattools.model.observation import Gap, Idle
+from nattools.probes.context import ProbeContext, Target
+from nattools.probes.question import Asker, open_asker
+
+ORDINARY_S = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 240.0, 300.0, 420.0, 600.0)
+"""Lifetimes that NATs are built with: each is tried from just below and just above."""
+MARGIN = 0.04
+STEP = 1.3
+INBOUND_EVERY_S = 2.0
+
+
+def idle_times(longest_s: float) -> list[float]:
+    """Idle times to try, in seconds, ascending: around every ordinary lifetime, and no gap wider than a
+    factor of 1.3."""
+    marks = {round(value * (1 + side * MARGIN), 3) for value in ORDINARY_S for side in (-1, 1)}
+    times: list[float] = [2.5]
+    for mark in sorted(marks):
+        while mark / times[-1] > STEP:
+            times.append(round(times[-1] * STEP, 3))
+        times.append(mark)
+    return [time for time in times if time <= longest_s * (1 + MARGIN) + 1e-9]
+
+
+@dataclass(slots=True)
+class _Sleeper:
+    """A port that keeps silent for `idle_s` and is then tried."""
+
+    asker: Asker
+    mapped: Endpoint
+    idle_s: float
+    slept_from: float
+    alive: bool | None = None
+    sent: int = 0
+
+
+@dataclass(slots=True)
+class _Watch:
+    """All sleepers of a run, and the shortest idle time after which one was dead."""
+
+    sleepers: list[_Sleeper] = field(default_factory=list)
+    dead_s: float | None = None
+
+
+async def lifetime_udp(context: ProbeContext, target: Target, longest_s: float) -> None:
+    """Takes as long as the mapping lives, or `longest_s`; whichever is shorter."""
+    helper = await open_asker(context)
+    watch = _Watch()
+    try:
+        if not await _can_answer_elsewhere(context, target, helper):
+            return
+        for idle_s in [*idle_times(longest_s), longest_s * 1.04]:
+            sleeper = await _fall_asleep(context, target, idle_s)
+            if sleeper is not None:
+                watch.sleepers.append(sleeper)
+        kept = watch.sleepers.pop() if watch.sleepers else None
+        async with asyncio.TaskGroup() as group:
+            tries = [group.create_task(_try(context, target, s, watch)) for s in watch.sleepers]
+            inbound = group.create_task(_keep_by_inbound(context, target, kept, watch)) if kept else None
+            await asyncio.wait(tries)
+            if inbound is not None and watch.dead_s is None:
+                inbound.cancel()
+    finally:
+        helper.close()
+        for sleeper in watch.sleepers:
+            sleeper.asker.close()
+
+
+async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: Asker) -> bool:
+    """Does the server answer to the port that RESPONSE-PORT names? Tried on a mapping just made."""
+    sleeper = await _fall_asleep(context, target, 0.0)
+    if sleeper is None:
+        return False
+    try:
+        if await _knock(context, target, helper, sleeper):
+            return True
+    finally:
+        sleeper.asker.close()
+    number, at_s = context.recorder.stamp()
+    context.recorder.add(
+        Gap(
+            id=number,
+            probe="lifetime",
+            at_s=at_s,
+            question="How long does the NAT keep a silent mapping?",
+            reason=f"{target.endpoint} does not answer to another port when asked to (RESPONSE-PORT)",
+            settle="a server that does: `nattools serve` on a machine with a public address",
+        )
+    )
+    return False
+
+
+async def _fall_asleep(context: ProbeContext, target: Target, idle_s: float) -> _Sleeper | None:
+    asker = await open_asker(context)
+    question = await asker.expect(asker.prepare(target.endpoint, "control"))
+    if question.mapped is None:
+        asker.close()
+        return None
+    return _Sleeper(asker, question.mapped, idle_s, question.sent_at[-1])
+
+
+async def _knock(context: ProbeContext, target: Target, helper: Asker, sleeper: _Sleeper) -> bool:
+    """Have the server send to the sleeper's outside port until something arrives or silence counts."""
+    question = helper.prepare(target.endpoint, "control", response_port=sleeper.mapped.port)
+    before = len(sleeper.asker.unclaimed)
+    pace = context.pace
+    arrived = False
+    while len(question.sent_at) < pace.copies() and not arrived:
+        helper.put(question)
+        sleeper.sent += 1
+        await asyncio.sleep(pace.gap_s)
+        arrived = len(sleeper.asker.unclaimed) > before
+    if not arrived:
+        await asyncio.sleep(pace.last_wait_s)
+    return len(sleeper.asker.unclaimed) > before
+
+
+async def _try(context: ProbeContext, target: Target, sleeper: _Sleeper, watch: _Watch) -> None:
+    """Sleep, then knock, unless a shorter sleep was deadly already."""
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(max(0.0, sleeper.slept_from + sleeper.idle_s - loop.time()))
+    if watch.dead_s is not None and watch.dead_s < sleeper.idle_s:
+        return
+    context.progress(f"waiting whether a mapping survives {sleeper.idle_s:.0f} s of silence", None)
+    helper = await open_asker(context)
+    try:
+        sleeper.alive = await _knock(context, target, helper, sleeper)
+    finally:
+        helper.close()
+    if not sleeper.alive and (watch.dead_s is None or sleeper.idle_s < watch.dead_s):
+        watch.dead_s = sleeper.idle_s
+    _record(context, sleeper, "nothing", sleeper.idle_s)
+
+
+async def _keep_by_inbound(context: ProbeContext, target: Target, kept: _Sleeper, watch: _Watch) -> None:
+    """Send in every two seconds without a word from inside; once a silent mapping of that age is dead, is
+    this one alive?"""
+    loop = asyncio.get_running_loop()
+    helper = await open_asker(context)
+    try:
+        while watch.dead_s is None or loop.time() - kept.slept_from < watch.dead_s * 1.05:
+            helper.put(helper.prepare(target.endpoint, "control", response_port=kept.mapped.port))
+            await asyncio.sleep(INBOUND_EVERY_S)
+        kept.alive = await _knock(context, target, helper, kept)
+        _record(context, kept, "inbound", loop.time() - kept.slept_from)
+    finally:
+        helper.close()
+        kept.asker.close()
+
+
+def _record(context: ProbeContext, sleeper: _Sleeper, refreshed_by: str, idle_s: float) -> None:
+    number, at_s = context.recorder.stamp()
+    context.recorder.add(
+        Idle(
+            id=number,
+            probe="lifetime",
+            at_s=at_s,
+            transport="udp",
+            family=context.family,
+            local=str(sleeper.asker.local),
+            mapped=str(sleeper.mapped),
+            idle_s=round(idle_s, 3),
+            refreshed_by="inbound" if refreshed_by == "inbound" else "nothing",
+            sent=sleeper.sent,
+            alive=sleeper.alive,
+        )
+    )
+
+

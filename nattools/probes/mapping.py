@@ -1,0 +1,64 @@
+"""Does the NAT give one outside port to all destinations (RFC 5780 4.3)?"""
+
+from __future__ import annotations
+
+import asyncio
+
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import TcpFailure, TcpStream
+from nattools.probes.context import ProbeContext, Target
+from nattools.probes.question import open_asker
+from nattools.probes.tcpbinding import TcpQuestion, ask_over_tcp
+
+MOST_DESTINATIONS = 6
+TCP_PATIENCE_S = 3.0
+
+
+def destinations(targets: list[Target]) -> list[Endpoint]:
+    """Distinct destinations to ask from one port: all corners of a server with two addresses, and other
+    servers, so that one that errs is outvoted."""
+    found = [corner for target in targets[:1] for corner in target.corners()]
+    found += [target.endpoint for target in targets[1:]]
+    return list(dict.fromkeys(found))[:MOST_DESTINATIONS]
+
+
+async def mapping_udp(context: ProbeContext, targets: list[Target]) -> None:
+    """One local port, all destinations at once."""
+    asker = await open_asker(context)
+    try:
+        questions = [asker.prepare(endpoint, "mapping") for endpoint in destinations(targets)]
+        async with asyncio.TaskGroup() as group:
+            for question in questions:
+                group.create_task(asker.expect(question))
+        for question in questions:
+            asker.record(question)
+    finally:
+        asker.close()
+
+
+async def mapping_tcp(context: ProbeContext, targets: list[Target]) -> None:
+    """One local port, connections to all destinations."""
+    streams: list[TcpStream] = []
+    try:
+        endpoints = destinations(targets)
+        first = TcpQuestion(endpoints[0], "mapping")
+        stream = await ask_over_tcp(context, first, timeout_s=TCP_PATIENCE_S)
+        if isinstance(stream, TcpFailure):
+            return
+        streams.append(stream)
+        local = stream.local
+
+        async def also(endpoint: Endpoint) -> None:
+            question = TcpQuestion(endpoint, "mapping")
+            more = await ask_over_tcp(
+                context, question, host=local.host, port=local.port, timeout_s=TCP_PATIENCE_S
+            )
+            if not isinstance(more, TcpFailure):
+                streams.append(more)
+
+        async with asyncio.TaskGroup() as group:
+            for endpoint in endpoints[1:]:
+                group.create_task(also(endpoint))
+    finally:
+        for stream in streams:
+            stream.abort()

@@ -1,0 +1,282 @@
+"""STUN Binding questions over a UDP socket: asked, asked again, answered or not, and put on record.
+
+Each copy of a question is a transaction of its own (RFC 8489 6.2.1 would repeat the same one), so that an
+answer tells which copy it answers: round trips and losses are exact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.model.observation import Binding, Outcome, Purpose
+from nattools.net.base import IcmpError, UdpSocket
+from nattools.probes.arrival import Arrival
+from nattools.probes.context import ProbeContext
+from nattools.protocols import stun
+
+PADDED_TO = 108
+"""Long enough that a server which answers no unproven source with much more than it got tells us all."""
+
+
+@dataclass(slots=True)
+class Question:
+    """One question in any number of copies, and what came of it."""
+
+    asked: Endpoint
+    purpose: Purpose
+    change_address: bool = False
+    change_port: bool = False
+    base: bytes = b""
+    head: bytes = b""
+    tail: bytes = b""
+    sent_at: list[float] = field(default_factory=list)
+    received: int = 0
+    answer: stun.Message | None = None
+    source: Endpoint | None = None
+    rtt_s: float | None = None
+    failure: Outcome | None = None
+    detail: str = ""
+    ttl: int | None = None
+    done: Arrival = field(default_factory=Arrival)
+    answered_copies: set[int] = field(default_factory=set)
+
+    @property
+    def mapped(self) -> Endpoint | None:
+        """What the answer said of us; None without answer or if it did not say."""
+        return told(self.answer, lambda message: message.mapped)
+
+    @property
+    def outcome(self) -> Outcome:
+        """In one word."""
+        if self.answer is not None:
+            return "error" if self.answer.kind == "error" else "answered"
+        return self.failure or "timeout"
+
+
+class Asker:
+    """A UDP socket with the questions under way on it. Close it; closing keeps nothing waiting."""
+
+    def __init__(self, context: ProbeContext, socket: UdpSocket) -> None:
+        self.context = context
+        self.socket = socket
+        self.unclaimed: list[tuple[bytes, Endpoint]] = []
+        self._questions: dict[bytes, Question] = {}
+        self._loop = asyncio.get_running_loop()
+        socket.on_datagram = self._datagram
+        socket.on_icmp = self._icmp
+
+    @property
+    def local(self) -> Endpoint:
+        """The socket's own address."""
+        return self.socket.local
+
+    def close(self) -> None:
+        """Idempotent."""
+        self.socket.close()
+
+    def prepare(
+        self,
+        asked: Endpoint,
+        purpose: Purpose,
+        *,
+        change_address: bool = False,
+        change_port: bool = False,
+        response_port: int | None = None,
+    ) -> Question:
+        """A question ready to be sent with `put`."""
+        transaction = stun.new_transaction_id()
+        data = stun.binding_request(
+            transaction,
+            change_address=change_address,
+            change_port=change_port,
+            response_port=response_port,
+            padded_to=PADDED_TO,
+        )
+        question = Question(asked, purpose, change_address, change_port)
+        question.base, question.head, question.tail = transaction[:11], data[:8], data[20:]
+        self._questions[question.base] = question
+        return question
+
+    def put(self, question: Question) -> None:
+        """Send one more copy now."""
+        copy = len(question.sent_at)
+        question.sent_at.append(self._loop.time())
+        data = question.head + question.base + bytes((copy & 0xFF,)) + question.tail
+        failure = self.socket.send(data, question.asked, ttl=question.ttl)
+        if failure is not None:
+            self._fail(question, "error" if failure == "too-big" else failure)
+
+    def put_legacy(self, question: Question) -> None:
+        """Send a copy as RFC 3489 wrote it: no magic cookie, no attributes. Some servers know only that."""
+        copy = len(question.sent_at)
+        question.sent_at.append(self._loop.time())
+        identity = b"nat\x00" + question.base + bytes((copy & 0xFF,))
+        self.socket.send(b"\x00\x01\x00\x00" + identity, question.asked)
+
+    def _fail(self, question: Question, outcome: Outcome) -> None:
+        question.failure = question.failure or outcome
+        if outcome != "malformed":
+            question.done.set()
+
+    def _datagram(self, data: bytes, source: Endpoint) -> None:
+        now = self._loop.time()
+        try:
+            message = stun.decode(data)
+        except ProtocolError as error:
+            self._garbage(str(error), data, source)
+            return
+        identity = message.transaction_id[-12:]
+        question = self._questions.get(identity[:11])
+        if question is None or message.kind not in ("success", "error"):
+            self.unclaimed.append((data, source))
+            return
+        copy = identity[11]
+        if copy >= len(question.sent_at) or copy in question.answered_copies:
+            return
+        question.answered_copies.add(copy)
+        self._accept(question, message, source, now - question.sent_at[copy])
+
+    def _accept(self, question: Question, message: stun.Message, source: Endpoint, rtt_s: float) -> None:
+        try:
+            mapped = message.mapped
+        except ProtocolError as error:
+            question.detail = str(error)
+            self._fail(question, "malformed")
+            return
+        if message.kind == "success" and mapped is None:
+            question.detail = "an answer without any mapped address"
+            self._fail(question, "malformed")
+            return
+        question.received += 1
+        if question.answer is None or (question.answer.kind == "error" and message.kind == "success"):
+            question.answer, question.source, question.rtt_s = message, source, rtt_s
+        question.done.set()
+
+    def _garbage(self, why: str, data: bytes, source: Endpoint) -> None:
+        self.unclaimed.append((data, source))
+        for question in self._questions.values():
+            if question.asked == source and question.answer is None:
+                question.failure, question.detail = "malformed", why
+
+    def _icmp(self, error: IcmpError) -> None:
+        if error.kind in ("time-exceeded", "too-big"):
+            return
+        outcome: Outcome = "refused" if error.kind == "port-unreachable" else "unreachable"
+        if error.kind == "prohibited":
+            outcome = "prohibited"
+        for question in self._questions.values():
+            if question.asked == error.destination and question.answer is None:
+                question.detail = f"ICMP {error.icmp_type}/{error.icmp_code} from {error.offender or 'somewhere'}"
+                self._fail(question, outcome)
+
+    async def expect(self, question: Question, *, copies: int = 8) -> Question:
+        """Ask until it is answered: a question that a working path answers."""
+        pace = self.context.pace
+        for copy in range(copies):
+            self.put(question)
+            wait = pace.retry_s * min(1.5**copy, 4.0) if copy < copies - 1 else pace.last_wait_s
+            if await question.done.within(wait):
+                break
+        self.learn(question)
+        return question
+
+    async def try_out(self, question: Question) -> Question:
+        """Ask until it is answered or silence counts: a question that a filter may stop."""
+        pace = self.context.pace
+        while len(question.sent_at) < pace.copies():
+            self.put(question)
+            if await question.done.within(pace.gap_s):
+                return question
+        while not await question.done.within(pace.last_wait_s):
+            missing = pace.copies() - len(question.sent_at)
+            if missing <= 0:
+                break
+            for _ in range(missing):
+                self.put(question)
+                if await question.done.within(pace.gap_s):
+                    return question
+        return question
+
+    def learn(self, question: Question) -> None:
+        """An answered question tells the path's round trip, and which earlier copies were lost."""
+        if question.answer is None or question.rtt_s is None:
+            return
+        pace = self.context.pace
+        pace.answered(question.rtt_s)
+        overdue = self._loop.time() - 2 * question.rtt_s - 0.05
+        first = min(question.answered_copies)
+        pace.missed(sum(1 for sent_at in question.sent_at[:first] if sent_at < overdue))
+
+    def record(self, question: Question) -> None:
+        """Put the question with all that came of it on record."""
+        recorder = self.context.recorder
+        first = question.sent_at[0] if question.sent_at else None
+        number, at_s = recorder.stamp(first)
+        answer = question.answer
+        recorder.add(
+            Binding(
+                id=number,
+                probe=question.purpose,
+                at_s=at_s,
+                purpose=question.purpose,
+                transport="udp",
+                family=question.asked.family,
+                local=str(self.local),
+                asked=str(question.asked),
+                change_address=question.change_address,
+                change_port=question.change_port,
+                outcome=question.outcome,
+                sent=len(question.sent_at),
+                received=question.received,
+                waited_s=round(self._loop.time() - (first or self._loop.time()), 6),
+                rtt_s=None if question.rtt_s is None else round(question.rtt_s, 6),
+                source=text_of(question.source),
+                mapped=text_of(question.mapped),
+                other_address=text_of(other_address(answer)),
+                response_origin=text_of(response_origin(answer)),
+                nattools_server=answer is not None and answer.get(stun.NATTOOLS_HELLO) is not None,
+                error_code=error_code(answer),
+                detail=question.detail,
+            )
+        )
+
+
+def text_of(endpoint: Endpoint | None) -> str | None:
+    """An endpoint as observations hold it."""
+    return None if endpoint is None else str(endpoint)
+
+
+def told(answer: stun.Message | None, what: Callable[[stun.Message], Endpoint | None]) -> Endpoint | None:
+    """An address that an answer holds; None where it holds none, or one that cannot be read."""
+    try:
+        return None if answer is None else what(answer)
+    except ProtocolError:
+        return None
+
+
+def other_address(answer: stun.Message | None) -> Endpoint | None:
+    """OTHER-ADDRESS (RFC 5780 7.4), or CHANGED-ADDRESS of RFC 3489."""
+    return told(answer, lambda message: message.other_address)
+
+
+def response_origin(answer: stun.Message | None) -> Endpoint | None:
+    """RESPONSE-ORIGIN (RFC 5780 7.3), or SOURCE-ADDRESS of RFC 3489."""
+    return told(answer, lambda message: message.response_origin)
+
+
+def error_code(answer: stun.Message | None) -> int | None:
+    """ERROR-CODE's number."""
+    try:
+        return answer.error[0] if answer is not None and answer.error is not None else None
+    except ProtocolError:
+        return None
+
+
+async def open_asker(context: ProbeContext, *, host: str | None = None) -> Asker:
+    """A fresh port of the measured family."""
+    socket = await context.network.open_udp(family=context.family, host=host, interface=context.interface)
+    return Asker(context, socket)

@@ -1,0 +1,135 @@
+"""Does a server answer at all, over UDP and over TCP, and what can it do?"""
+
+from __future__ import annotations
+
+import asyncio
+
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import TcpFailure
+from nattools.probes.context import ProbeContext, Target
+from nattools.probes.question import Asker, Question, open_asker, other_address
+from nattools.probes.tcpbinding import TcpQuestion, ask_over_tcp
+from nattools.protocols import stun
+
+COPIES = 10
+GAPS_S = (0.1, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.5)
+LAST_WAIT_S = 0.5
+TCP_PATIENCE_S = 3.0
+SERVICE_DIAL_BACK_TCP = 0x02
+
+
+class Hint:
+    """What the same server's TCP port told of the round trip, so that its silence over UDP need not be
+    waited for longer than the path asks."""
+
+    def __init__(self) -> None:
+        self.rtt_s: float | None = None
+
+    def gap_s(self, ordinary_s: float) -> float:
+        """The next gap between copies."""
+        return ordinary_s if self.rtt_s is None else min(ordinary_s, max(0.03, 2 * self.rtt_s))
+
+    def last_wait_s(self) -> float:
+        """After the last copy."""
+        return LAST_WAIT_S if self.rtt_s is None else min(LAST_WAIT_S, 0.15 + 3 * self.rtt_s)
+
+
+async def reach_udp(context: ProbeContext, uri: str, endpoint: Endpoint, hint: Hint) -> Target | None:
+    """Ask one server over UDP; None if it did not answer with our address."""
+    asker = await open_asker(context)
+    try:
+        question = asker.prepare(endpoint, "reach")
+        for copy in range(COPIES):
+            # Every fourth copy is as RFC 3489 wrote it: some old servers know nothing later.
+            (asker.put_legacy if copy % 4 == 3 else asker.put)(question)
+            wait = hint.gap_s(GAPS_S[copy]) if copy < len(GAPS_S) else hint.last_wait_s()
+            if await question.done.within(wait):
+                if question.answer is not None and question.answer.kind == "success":
+                    break
+                if question.answer is None and question.failure in ("unreachable", "prohibited"):
+                    break
+                question.done.clear()
+        asker.learn(question)
+        asker.record(question)
+        return target_of(context, uri, question, asker)
+    finally:
+        asker.close()
+
+
+def target_of(context: ProbeContext, uri: str, question: Question, asker: Asker) -> Target | None:
+    """The server as a target of further questions, if it answered."""
+    if question.outcome != "answered" or question.rtt_s is None:
+        return None
+    return Target(
+        uri=uri,
+        endpoint=question.asked,
+        transport="udp",
+        mapped=question.mapped,
+        rtt_s=question.rtt_s,
+        other=credible_other(question),
+        nattools=services(question.answer) is not None,
+        local_host=asker.local.host,
+    )
+
+
+def credible_other(question: Question | TcpQuestion) -> Endpoint | None:
+    """OTHER-ADDRESS, unless it is the server's own address or of another family: some servers advertise
+    such, and a careless client then takes every NAT for the most permissive."""
+    other = other_address(question.answer)
+    if other is None or other.family != question.asked.family or other == question.asked:
+        return None
+    if other.port == 0 or other.host in ("0.0.0.0", "::"):
+        return None
+    return other
+
+
+def services(answer: stun.Message | None) -> int | None:
+    """The service flags of a `nattools serve`; None for every other server."""
+    value = answer.get(stun.NATTOOLS_HELLO) if answer is not None else None
+    return value[1] if value is not None and len(value) >= 2 and value[0] >= 1 else None
+
+
+async def reach_tcp(context: ProbeContext, uri: str, endpoint: Endpoint, hint: Hint) -> Target | None:
+    """Ask one server over TCP; None if it did not answer with our address."""
+    question = TcpQuestion(endpoint, "reach")
+    stream = await ask_over_tcp(context, question, timeout_s=TCP_PATIENCE_S, hint=hint)
+    if isinstance(stream, TcpFailure):
+        return None
+    stream.close()
+    if question.outcome != "answered" or question.rtt_s is None:
+        return None
+    flags = services(question.answer)
+    return Target(
+        uri=uri,
+        endpoint=endpoint,
+        transport="tcp",
+        mapped=question.mapped,
+        rtt_s=question.rtt_s,
+        other=credible_other(question),
+        nattools=flags is not None,
+        dial_back_tcp=bool(flags is not None and flags & SERVICE_DIAL_BACK_TCP),
+        local_host=stream.local.host,
+    )
+
+
+async def first_of(tasks: list[asyncio.Task[Target | None]], *, enough: int) -> list[Target]:
+    """The servers that answered, in the order in which they were named. Once `enough` did, the others get
+    twice the slowest answer's time; a silent server does not hold up the rest."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    pending = set(tasks)
+    deadline: float | None = None
+    while pending:
+        timeout = None if deadline is None else max(0.0, deadline - loop.time())
+        done, pending = await asyncio.wait(
+            pending, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+        )
+        answered = [task for task in tasks if task.done() and not task.cancelled() and task.result()]
+        if deadline is None and len(answered) >= enough:
+            deadline = loop.time() + 0.1 + 2 * (loop.time() - began)
+        if not done:
+            break
+    for task in pending:
+        task.cancel()
+    found = [task.result() for task in tasks if task.done() and not task.cancelled()]
+    return [target for target in found if target is not None]

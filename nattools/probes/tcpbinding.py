@@ -1,0 +1,153 @@
+"""STUN Binding questions over TCP (RFC 8489 6.2.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.model.observation import Binding, Connection, Outcome, Purpose
+from nattools.net.base import TcpFailure, TcpStream
+from nattools.probes.context import ProbeContext
+from nattools.probes.question import PADDED_TO, error_code, other_address, response_origin, text_of, told
+from nattools.protocols import stun
+
+if TYPE_CHECKING:
+    from nattools.probes.reach import Hint
+
+ANSWER_PATIENCE_S = 3.0
+
+
+@dataclass(slots=True)
+class TcpQuestion:
+    """One Binding question on a TCP connection, and what came of it."""
+
+    asked: Endpoint
+    purpose: Purpose
+    local: Endpoint | None = None
+    answer: stun.Message | None = None
+    rtt_s: float | None = None
+    failure: Outcome | None = None
+    detail: str = ""
+
+    @property
+    def mapped(self) -> Endpoint | None:
+        """What the answer said of us."""
+        return told(self.answer, lambda message: message.mapped)
+
+    @property
+    def outcome(self) -> Outcome:
+        """In one word."""
+        if self.answer is not None:
+            return "error" if self.answer.kind == "error" else "answered"
+        return self.failure or "timeout"
+
+
+async def ask_over_tcp(
+    context: ProbeContext,
+    question: TcpQuestion,
+    *,
+    host: str | None = None,
+    port: int = 0,
+    timeout_s: float,
+    hint: Hint | None = None,
+) -> TcpStream | TcpFailure:
+    """Connect and ask; both go on record. The stream is the caller's to close, answered or not."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    stream = await context.network.connect_tcp(
+        question.asked, host=host, port=port, interface=context.interface, timeout_s=timeout_s
+    )
+    connected_s = loop.time() - began
+    if hint is not None and not (isinstance(stream, TcpFailure) and stream.outcome != "refused"):
+        hint.rtt_s = connected_s
+    record_connection(context, question.asked, stream, began, connected_s)
+    if isinstance(stream, TcpFailure):
+        question.failure, question.detail = stream.outcome, stream.detail
+        return stream
+    question.local = stream.local
+    asked_at = loop.time()
+    try:
+        async with asyncio.timeout(ANSWER_PATIENCE_S):
+            await _converse(stream, question)
+    except TimeoutError:
+        question.failure = "timeout"
+    question.rtt_s = loop.time() - asked_at if question.answer is not None else None
+    record_binding(context, question, asked_at)
+    return stream
+
+
+async def _converse(stream: TcpStream, question: TcpQuestion) -> None:
+    """Send the request, and read until its answer comes or the stream makes no sense."""
+    transaction = stun.new_transaction_id()
+    stream.write(stun.binding_request(transaction, padded_to=PADDED_TO))
+    framer = stun.Framer()
+    while question.answer is None:
+        data = await stream.read()
+        if not data:
+            question.failure, question.detail = "reset", "the server closed the connection without an answer"
+            return
+        try:
+            for frame in framer.feed(data):
+                message = stun.decode(frame)
+                if message.transaction_id == transaction and message.kind in ("success", "error"):
+                    question.answer = message
+        except ProtocolError as error:
+            question.failure, question.detail = "malformed", str(error)
+            return
+    if question.answer.kind == "success" and question.mapped is None:
+        question.answer, question.failure = None, "malformed"
+        question.detail = "an answer without any mapped address"
+
+
+def record_connection(
+    context: ProbeContext, remote: Endpoint, stream: TcpStream | TcpFailure, began: float, took_s: float
+) -> None:
+    """Put a connection attempt on record."""
+    failure = stream if isinstance(stream, TcpFailure) else None
+    number, at_s = context.recorder.stamp(began)
+    context.recorder.add(
+        Connection(
+            id=number,
+            probe="tcp",
+            at_s=at_s,
+            family=remote.family,
+            local=None if isinstance(stream, TcpFailure) else str(stream.local),
+            remote=str(remote),
+            outcome=failure.outcome if failure else "answered",
+            rtt_s=None if failure else round(took_s, 6),
+            detail=failure.detail if failure else "",
+        )
+    )
+
+
+def record_binding(context: ProbeContext, question: TcpQuestion, asked_at: float) -> None:
+    """Put a Binding question over TCP on record."""
+    loop = asyncio.get_running_loop()
+    number, at_s = context.recorder.stamp(asked_at)
+    answer = question.answer
+    context.recorder.add(
+        Binding(
+            id=number,
+            probe=question.purpose,
+            at_s=at_s,
+            purpose=question.purpose,
+            transport="tcp",
+            family=question.asked.family,
+            local=text_of(question.local),
+            asked=str(question.asked),
+            outcome=question.outcome,
+            received=1 if answer is not None else 0,
+            waited_s=round(loop.time() - asked_at, 6),
+            rtt_s=None if question.rtt_s is None else round(question.rtt_s, 6),
+            source=str(question.asked) if answer is not None else None,
+            mapped=text_of(question.mapped),
+            other_address=text_of(other_address(answer)),
+            response_origin=text_of(response_origin(answer)),
+            nattools_server=answer is not None and answer.get(stun.NATTOOLS_HELLO) is not None,
+            error_code=error_code(answer),
+            detail=question.detail,
+        )
+    )
