@@ -177,5 +177,3 @@ def _record(context: ProbeContext, sleeper: _Sleeper, refreshed_by: str, idle_s:
             alive=sleeper.alive,
         )
     )
-
-

@@ -170,7 +170,9 @@ class Asker:
             outcome = "prohibited"
         for question in self._questions.values():
             if question.asked == error.destination and question.answer is None:
-                question.detail = f"ICMP {error.icmp_type}/{error.icmp_code} from {error.offender or 'somewhere'}"
+                question.detail = (
+                    f"ICMP {error.icmp_type}/{error.icmp_code} from {error.offender or 'somewhere'}"
+                )
                 self._fail(question, outcome)
 
     async def expect(self, question: Question, *, copies: int = 8) -> Question:

@@ -112,21 +112,19 @@ async def reach_tcp(context: ProbeContext, uri: str, endpoint: Endpoint, hint: H
     )
 
 
-async def first_of(tasks: list[asyncio.Task[Target | None]], *, enough: int) -> list[Target]:
+async def first_of(tasks: list[asyncio.Task[Target | None]], *, enough: int, grace_s: float) -> list[Target]:
     """The servers that answered, in the order in which they were named. Once `enough` did, the others get
-    twice the slowest answer's time; a silent server does not hold up the rest."""
+    `grace_s` and twice the time until then; a silent server does not hold up the rest."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     pending = set(tasks)
     deadline: float | None = None
     while pending:
         timeout = None if deadline is None else max(0.0, deadline - loop.time())
-        done, pending = await asyncio.wait(
-            pending, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, pending = await asyncio.wait(pending, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         answered = [task for task in tasks if task.done() and not task.cancelled() and task.result()]
         if deadline is None and len(answered) >= enough:
-            deadline = loop.time() + 0.1 + 2 * (loop.time() - began)
+            deadline = loop.time() + grace_s + 2 * (loop.time() - began)
         if not done:
             break
     for task in pending:

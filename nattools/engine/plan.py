@@ -1,0 +1,118 @@
+"""What to ask, of whom, and what can run side by side. Pure: decided from the options and from what the
+servers turned out to be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nattools.model.endpoint import Family, Transport
+from nattools.model.observation import Gap
+from nattools.probes.context import Target
+
+StepName = Literal[
+    "mapping", "filter-address", "filter-port", "allocation", "hairpin", "layers", "lifetime", "mapping-tcp",
+    "filter-address-tcp", "filter-port-tcp",
+]  # fmt: skip
+STEP_TEXTS: dict[StepName, str] = {
+    "mapping": "does the NAT give one port to all destinations?",
+    "filter-address": "who may send in, from another address?",
+    "filter-port": "who may send in, from another port?",
+    "allocation": "which outside ports are handed out?",
+    "hairpin": "do machines in here reach each other from outside?",
+    "layers": "which routers stand on the way out?",
+    "lifetime": "how long does a silent mapping live?",
+    "mapping-tcp": "one outside port for all TCP connections?",
+    "filter-address-tcp": "who may connect in, from another address?",
+    "filter-port-tcp": "who may connect in, from another port?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One transport over one address family; lanes run side by side."""
+
+    transport: Transport
+    family: Family
+
+    @property
+    def name(self) -> str:
+        """As the report's `nat` table calls it: "udp4"."""
+        return f"{self.transport}{self.family}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One probe with the servers it is put to, the best one first."""
+
+    name: StepName
+    targets: tuple[Target, ...]
+
+
+def lanes(families: Sequence[Family]) -> list[Lane]:
+    """UDP and TCP over each family that has a route."""
+    return [Lane(transport, family) for family in families for transport in ("udp", "tcp")]
+
+
+def ranked(targets: Sequence[Target]) -> list[Target]:
+    """The most able server first; among equals the order in which the user named them."""
+
+    def ability(target: Target) -> int:
+        if target.two_addresses:
+            return 0 if target.nattools else 1
+        return 2 if target.other is not None else 3
+
+    return sorted(targets, key=ability)
+
+
+def steps(lane: Lane, targets: Sequence[Target], *, lifetime: bool) -> list[Step]:
+    """The probes of a lane that these servers can serve. All of them may run side by side."""
+    best = ranked(targets)
+    return _udp_steps(best, lifetime) if lane.transport == "udp" else _tcp_steps(best)
+
+
+def _udp_steps(best: list[Target], lifetime: bool) -> list[Step]:
+    everyone, first = tuple(best), tuple(best[:1])
+    found = [Step("mapping", everyone)]
+    if any(target.two_addresses for target in best):
+        found.append(Step("filter-address", tuple(t for t in best if t.two_addresses)))
+    if any(target.other is not None for target in best):
+        found.append(Step("filter-port", tuple(t for t in best if t.other is not None)))
+    found += [Step("layers", first), Step("allocation", first), Step("hairpin", first)]
+    if lifetime:
+        found.append(Step("lifetime", first))
+    return found
+
+
+def _tcp_steps(best: list[Target]) -> list[Step]:
+    found = [Step("mapping-tcp", tuple(best))]
+    diallers = tuple(target for target in best if target.dial_back_tcp)
+    if diallers:
+        found.append(Step("filter-port-tcp", diallers[:1]))
+        if any(target.two_addresses for target in diallers):
+            found.append(Step("filter-address-tcp", tuple(t for t in diallers if t.two_addresses)[:1]))
+    return found
+
+
+def gaps(lane: Lane, targets: Sequence[Target]) -> list[Gap]:
+    """The questions of a lane that these servers cannot answer, and who could."""
+    asked: list[Gap] = []
+    own = "`nattools serve` on a machine with two public addresses"
+    if lane.transport == "udp" and not any(target.two_addresses for target in targets):
+        asked.append(
+            Gap(
+                question=f"Who may send in ({lane.name})?",
+                reason="no server here can answer from another address (RFC 5780)",
+                settle=f"a STUN server that supports RFC 5780, such as {own}",
+            )
+        )
+    if lane.transport == "tcp" and not any(target.dial_back_tcp for target in targets):
+        asked.append(
+            Gap(
+                question=f"Who may connect in ({lane.name})?",
+                reason="no server here connects back",
+                settle=own,
+            )
+        )
+    return asked

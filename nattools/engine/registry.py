@@ -1,0 +1,90 @@
+"""Every probe by the name of its step. To add a probe: write it, name its step in `plan`, enter it here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from nattools.engine.plan import StepName
+from nattools.probes.allocation import allocation_udp
+from nattools.probes.context import ProbeContext, Target
+from nattools.probes.filtering import FilterPurpose, filtering_udp
+from nattools.probes.hairpin import hairpin_udp
+from nattools.probes.layers import layers, opener
+from nattools.probes.lifetime import lifetime_udp
+from nattools.probes.mapping import mapping_tcp, mapping_udp
+from nattools.probes.tcpfilter import filtering_tcp
+
+Run: TypeAlias = Callable[[ProbeContext, tuple[Target, ...], float], Awaitable[None]]
+MOST_FILTER_SERVERS = 2
+
+
+async def _mapping(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
+    await mapping_udp(context, list(targets))
+
+
+async def _filter(context: ProbeContext, targets: tuple[Target, ...], purpose: FilterPurpose) -> None:
+    """With the best server; if that one answers from where it was asked, it ignores CHANGE-REQUEST and
+    proves nothing, so another is asked."""
+    for target in targets[:MOST_FILTER_SERVERS]:
+        question = await filtering_udp(context, target, purpose)
+        if question is None or question.outcome not in ("answered", "timeout"):
+            continue
+        if question.source != question.asked:
+            return
+
+
+async def _filter_address(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
+    await _filter(context, targets, "filter-address")
+
+
+async def _filter_port(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
+    await _filter(context, targets, "filter-port")
+
+
+async def _allocation(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
+    await allocation_udp(context, targets[0])
+
+
+async def _hairpin(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
+    if targets[0].mapped is not None and targets[0].mapped.host != targets[0].local_host:
+        await hairpin_udp(context, targets[0])
+
+
+async def _layers(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
+    """The hops; and where the addresses tell how far the outermost NAT is, proof of it by an opener."""
+    hops = await layers(context, targets[0])
+    is_public = context.network.is_public
+    inner = [hop.ttl for hop in hops if hop.address is not None and not is_public(hop.address)]
+    if inner and targets[0].two_addresses:
+        await opener(context, targets[0], max(inner) + 1)
+
+
+async def _lifetime(context: ProbeContext, targets: tuple[Target, ...], longest_s: float) -> None:
+    await lifetime_udp(context, targets[0], longest_s)
+
+
+async def _mapping_tcp(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
+    await mapping_tcp(context, list(targets))
+
+
+async def _filter_address_tcp(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
+    await filtering_tcp(context, targets[0], change_address=True)
+
+
+async def _filter_port_tcp(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
+    await filtering_tcp(context, targets[0], change_address=False)
+
+
+PROBES: dict[StepName, Run] = {
+    "mapping": _mapping,
+    "filter-address": _filter_address,
+    "filter-port": _filter_port,
+    "allocation": _allocation,
+    "hairpin": _hairpin,
+    "layers": _layers,
+    "lifetime": _lifetime,
+    "mapping-tcp": _mapping_tcp,
+    "filter-address-tcp": _filter_address_tcp,
+    "filter-port-tcp": _filter_port_tcp,
+}
