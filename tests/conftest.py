@@ -1,1 +1,49 @@
-"""Shared fixtures."""
+"""Which tiers of tests can run here; with NATTOOLS_REQUIRE_ALL set, what is missing fails instead."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import cache
+
+import pytest
+
+TOOLS = {"nft": "nftables", "turnserver": "coturn", "stun": "stun-client"}
+
+
+@cache
+def why_no_namespaces() -> str | None:
+    """None if network namespaces can be made here."""
+    if os.geteuid() != 0:
+        probe = subprocess.run(["unshare", "-Urnm", "true"], capture_output=True, check=False)
+        if probe.returncode != 0:
+            return "neither root nor unprivileged user namespaces"
+    if not os.path.exists("/dev/net/tun"):
+        return "no /dev/net/tun"
+    return None if tool("nft") else "no nft: install nftables"
+
+
+def tool(name: str) -> str | None:
+    """The path of a program, also where only root's PATH has it."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
+def why_not(item: pytest.Item) -> str | None:
+    """Why this test cannot run here, or None."""
+    if item.get_closest_marker("netns") is not None and (reason := why_no_namespaces()) is not None:
+        return reason
+    marker = item.get_closest_marker("interop")
+    for name in marker.args if marker is not None else ():
+        if tool(name) is None:
+            return f"no {name}: install {TOOLS.get(name, name)}"
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    reason = why_not(item)
+    if reason is None:
+        return
+    if os.environ.get("NATTOOLS_REQUIRE_ALL"):
+        pytest.fail(f"cannot run here, and no tier may be skipped: {reason}")
+    pytest.skip(reason)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observation import Gap
-from nattools.probes.context import Target
+from nattools.probes.target import Target
 
 StepName = Literal[
     "mapping", "filter-address", "filter-port", "allocation", "hairpin", "layers", "lifetime", "mapping-tcp",

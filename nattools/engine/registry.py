@@ -7,12 +7,13 @@ from typing import TypeAlias
 
 from nattools.engine.plan import StepName
 from nattools.probes.allocation import allocation_udp
-from nattools.probes.context import ProbeContext, Target
+from nattools.probes.context import ProbeContext
 from nattools.probes.filtering import FilterPurpose, filtering_udp
 from nattools.probes.hairpin import hairpin_udp
 from nattools.probes.layers import layers, opener
 from nattools.probes.lifetime import lifetime_udp
 from nattools.probes.mapping import mapping_tcp, mapping_udp
+from nattools.probes.target import Target
 from nattools.probes.tcpfilter import filtering_tcp
 
 Run: TypeAlias = Callable[[ProbeContext, tuple[Target, ...], float], Awaitable[None]]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from nattools.probes.context import ProbeContext, Target
+from nattools.probes.context import ProbeContext
 from nattools.probes.question import open_asker
+from nattools.probes.target import Target
 
 PORTS = 8
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nattools.probes.context import ProbeContext, Target
+from nattools.probes.context import ProbeContext
 from nattools.probes.question import Question, open_asker
+from nattools.probes.target import Target
 
 FilterPurpose = Literal["filter-address", "filter-port"]
 

@@ -10,8 +10,9 @@ import asyncio
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Hairpin
-from nattools.probes.context import ProbeContext, Target
+from nattools.probes.context import ProbeContext
 from nattools.probes.question import Asker, open_asker
+from nattools.probes.target import Target
 from nattools.protocols import stun
 
 ROUNDS = 3

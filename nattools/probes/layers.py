@@ -8,9 +8,10 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Hop, Opener
 from nattools.net.base import IcmpError, UdpSocket
 from nattools.probes.arrival import Arrival
-from nattools.probes.context import ProbeContext, Target
+from nattools.probes.context import ProbeContext
 from nattools.probes.hairpin import indication
 from nattools.probes.question import open_asker
+from nattools.probes.target import Target
 
 FARTHEST = 5
 COPIES = 3

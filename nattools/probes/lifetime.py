@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Idle
-from nattools.probes.context import ProbeContext, Target
+from nattools.probes.context import ProbeContext
 from nattools.probes.question import Asker, open_asker
+from nattools.probes.target import Target
 
 ORDINARY_S = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 240.0, 300.0, 420.0, 600.0)
 """Lifetimes that NATs are built with: each is tried from just below and just above."""

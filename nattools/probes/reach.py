@@ -6,8 +6,9 @@ import asyncio
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure
-from nattools.probes.context import ProbeContext, Target
+from nattools.probes.context import ProbeContext
 from nattools.probes.question import Asker, Question, open_asker, other_address
+from nattools.probes.target import Target
 from nattools.probes.tcpbinding import TcpQuestion, ask_over_tcp
 from nattools.protocols import stun
 

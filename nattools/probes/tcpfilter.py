@@ -16,7 +16,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.observation import DialBack
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.arrival import Arrival
-from nattools.probes.context import ProbeContext, Target
+from nattools.probes.context import ProbeContext
+from nattools.probes.target import Target
 from nattools.probes.tcpbinding import TcpQuestion, ask_over_tcp
 from nattools.protocols import dialback, stun
 

@@ -1,0 +1,48 @@
+# Everything a newcomer needs; each target does its own set-up.
+
+PYTHON = .venv/bin/python
+RUN = $(PYTHON) -m nattools
+
+.PHONY: help setup lab-tools diagnose test check bench lab clean
+
+help:
+	@echo "make diagnose   diagnose a simulated home network: no privileges, nothing leaves this machine"
+	@echo "make test       all tests (as root: also those in network namespaces, with coturn and others)"
+	@echo "make check      format, lint, types, layers, generated documents"
+	@echo "make bench      every figure we claim, measured beside the program it is compared with"
+	@echo "make lab        the scenarios that come with nattools"
+	@echo "make clean      remove what the others made"
+
+setup:
+	@scripts/setup.sh
+
+lab-tools:
+	@scripts/lab-tools.sh
+
+diagnose: setup
+	@$(RUN) diagnose --lab home-router
+	@echo
+	@echo "That was a simulated home network. To measure the network you are on:  .venv/bin/nattools diagnose"
+	@echo "It sends a few dozen packets to public STUN servers, or to your own:  --server HOST"
+
+test: setup lab-tools
+	@$(PYTHON) -m pytest $(ARGS)
+
+check: setup
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports
+	@$(PYTHON) -m nattools.report.schema --check
+
+bench: setup lab-tools
+	@$(PYTHON) -m pytest tests/bench -o addopts= -q --benchmark-only --benchmark-sort=name \
+	  --benchmark-columns=min,median,max,rounds --benchmark-json=.benchmarks/latest.json $(ARGS)
+	@$(PYTHON) tests/bench/summary.py .benchmarks/latest.json
+
+lab: setup
+	@$(RUN) lab list
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,45 @@
+"""A server that answered, as a target of further questions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nattools.model.endpoint import Endpoint, Family, Transport
+
+
+@dataclass(slots=True)
+class Target:
+    """A server address that answered. `other` is its OTHER-ADDRESS if that truly is another address or port;
+    `rtt_s` the first round trip; `local_host` the own address that the question left from."""
+
+    uri: str
+    endpoint: Endpoint
+    transport: Transport
+    mapped: Endpoint | None
+    rtt_s: float
+    other: Endpoint | None = None
+    nattools: bool = False
+    dial_back_tcp: bool = False
+    local_host: str | None = None
+
+    @property
+    def family(self) -> Family:
+        """Of the server's address."""
+        return self.endpoint.family
+
+    @property
+    def two_addresses(self) -> bool:
+        """Can it answer from another IP address (RFC 5780 6)?"""
+        return self.other is not None and self.other.host != self.endpoint.host
+
+    def corners(self) -> list[Endpoint]:
+        """Its endpoints: both addresses with both ports where it has them (RFC 5780 4.3's order)."""
+        if self.other is None:
+            return [self.endpoint]
+        both = [
+            self.endpoint,
+            Endpoint(self.other.host, self.endpoint.port),
+            self.other,
+            Endpoint(self.endpoint.host, self.other.port),
+        ]
+        return list(dict.fromkeys(both))
