@@ -40,11 +40,13 @@ def _quiet(_text: str, _fraction: float | None) -> None:
 class ProbeContext:
     """Handed to every probe of one address family.
 
-    `progress(text, fraction)` tells a waiting person what is going on."""
+    `source_host` is the own address that packets to the servers leave from (None: a socket's own word for
+    it). `progress(text, fraction)` tells a waiting person what is going on."""
 
     network: Network
     recorder: Recorder
     pace: Pace
     family: Family
     interface: str | None = None
+    source_host: str | None = None
     progress: Progress = field(default=_quiet)

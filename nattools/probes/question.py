@@ -71,8 +71,8 @@ class Asker:
 
     @property
     def local(self) -> Endpoint:
-        """The socket's own address."""
-        return self.socket.local
+        """The socket's own address, as packets to the servers have it."""
+        return Endpoint(self.context.source_host or self.socket.local.host, self.socket.local.port)
 
     def close(self) -> None:
         """Idempotent."""

@@ -40,21 +40,33 @@ async def reach_udp(context: ProbeContext, uri: str, endpoint: Endpoint, hint: H
     asker = await open_asker(context)
     try:
         question = asker.prepare(endpoint, "reach")
-        for copy in range(COPIES):
-            # Every fourth copy is as RFC 3489 wrote it: some old servers know nothing later.
-            (asker.put_legacy if copy % 4 == 3 else asker.put)(question)
-            wait = hint.gap_s(GAPS_S[copy]) if copy < len(GAPS_S) else hint.last_wait_s()
-            if await question.done.within(wait):
-                if question.answer is not None and question.answer.kind == "success":
-                    break
-                if question.answer is None and question.failure in ("unreachable", "prohibited"):
-                    break
-                question.done.clear()
+        await _insist(asker, question, hint)
         asker.learn(question)
         asker.record(question)
         return target_of(context, uri, question, asker)
     finally:
         asker.close()
+
+
+async def _insist(asker: Asker, question: Question, hint: Hint) -> None:
+    """Until our address came, or it is clear that it will not. A refusal counts once it was repeated: the
+    first may be left over from a server that has just come up."""
+    refusals = 0
+    for copy in range(COPIES):
+        # Every fourth copy is as RFC 3489 wrote it: some old servers know nothing later.
+        (asker.put_legacy if copy % 4 == 3 else asker.put)(question)
+        wait = hint.gap_s(GAPS_S[copy]) if copy < len(GAPS_S) else hint.last_wait_s()
+        if not await question.done.within(wait):
+            continue
+        if question.answer is not None and question.answer.kind == "success":
+            return
+        if question.answer is None and question.failure in ("unreachable", "prohibited"):
+            return
+        refusals += 1
+        if refusals == 3:
+            return
+        question.done.clear()
+        await asyncio.sleep(wait)
 
 
 def target_of(context: ProbeContext, uri: str, question: Question, asker: Asker) -> Target | None:

@@ -1,0 +1,83 @@
+"""The plan is pure: tables of what servers can do, and what is asked of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from nattools.engine.plan import Lane, gaps, lanes, ranked, steps
+from nattools.model.endpoint import Endpoint
+from nattools.probes.target import Target
+
+HOME = Endpoint("11.201.0.2", 3478)
+
+
+def server(
+    *, other: Endpoint | None = None, nattools: bool = False, dial_back: bool = False, host: str = HOME.host
+) -> Target:
+    return Target(
+        uri=host,
+        endpoint=Endpoint(host, 3478),
+        transport="udp",
+        mapped=Endpoint("11.1.0.2", 40000),
+        rtt_s=0.01,
+        other=other,
+        nattools=nattools,
+        dial_back_tcp=dial_back,
+    )
+
+
+OWN = server(other=Endpoint("11.201.0.3", 3479), nattools=True, dial_back=True)
+COTURN = server(other=Endpoint("11.202.0.3", 3479), host="11.202.0.2")
+ONE_ADDRESS = server(other=Endpoint("11.203.0.2", 3479), host="11.203.0.2")
+PLAIN = server(host="11.204.0.2")
+
+
+def names(lane: Lane, *targets: Target, lifetime: bool = False) -> list[str]:
+    return [step.name for step in steps(lane, targets, lifetime=lifetime)]
+
+
+def test_each_family_has_a_lane_for_udp_and_one_for_tcp() -> None:
+    assert [lane.name for lane in lanes((4, 6))] == ["udp4", "tcp4", "udp6", "tcp6"]
+
+
+def test_the_ablest_server_is_asked_first_and_equals_keep_the_users_order() -> None:
+    second = server(host="11.205.0.2")
+    assert ranked([PLAIN, ONE_ADDRESS, second, COTURN, OWN]) == [OWN, COTURN, ONE_ADDRESS, PLAIN, second]
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (OWN, {"filter-address", "filter-port"}),
+        (COTURN, {"filter-address", "filter-port"}),
+        (ONE_ADDRESS, {"filter-port"}),
+        (PLAIN, set()),
+    ],
+)
+def test_filtering_is_asked_only_of_servers_that_can_answer_from_elsewhere(
+    target: Target, expected: set[str]
+) -> None:
+    assert {name for name in names(Lane("udp", 4), target) if name.startswith("filter")} == expected
+
+
+def test_mapping_is_asked_of_all_servers_and_the_rest_of_the_best_one() -> None:
+    by_name = {step.name: step for step in steps(Lane("udp", 4), (PLAIN, OWN), lifetime=True)}
+    assert by_name["mapping"].targets == (OWN, PLAIN)
+    assert by_name["allocation"].targets == by_name["lifetime"].targets == (OWN,)
+
+
+def test_lifetime_is_measured_only_when_asked_for() -> None:
+    assert "lifetime" not in names(Lane("udp", 4), OWN)
+    assert "lifetime" in names(Lane("udp", 4), OWN, lifetime=True)
+
+
+def test_tcp_filtering_needs_a_server_that_dials_back() -> None:
+    assert names(Lane("tcp", 4), COTURN) == ["mapping-tcp"]
+    assert names(Lane("tcp", 4), OWN) == ["mapping-tcp", "filter-port-tcp", "filter-address-tcp"]
+
+
+def test_what_cannot_be_asked_is_said_with_what_would_settle_it() -> None:
+    udp, tcp = gaps(Lane("udp", 4), [PLAIN]), gaps(Lane("tcp", 4), [COTURN])
+    assert [gap.question for gap in udp + tcp] == ["Who may send in (udp4)?", "Who may connect in (tcp4)?"]
+    assert all("nattools serve" in gap.settle for gap in udp + tcp)
+    assert gaps(Lane("udp", 4), [OWN]) == gaps(Lane("tcp", 4), [OWN]) == []
