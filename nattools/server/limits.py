@@ -58,7 +58,8 @@ class RateLimit:
         self._sources = sources
         self._buckets: dict[SourceKey, TokenBucket] = {}
 
-    def __len__(self) -> int:
+    @property
+    def remembered(self) -> int:
         """How many sources are remembered: never more than `sources`."""
         return len(self._buckets)
 

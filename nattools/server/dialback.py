@@ -1,0 +1,145 @@
+"""The server's side of dial-back: who may have it, from where, and how often. Pure.
+
+The target's address is always the one that the request came from, and over UDP nothing is sent there before
+a cookie has come back from it. Cookies are stateless: an HMAC of the source's address and the time.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from typing import Final
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.protocols import dialback, stun
+from nattools.protocols.dialback import Ask, Outcome, Reason, Result
+from nattools.server.limits import Occupancy, RateLimit
+from nattools.server.site import Role, Site
+
+_REMEMBERED: Final = 1024
+_REMEMBERED_FOR_S: Final = 40.0  # longer than a client repeats a request (RFC 8489 6.2.1: 39.5 s)
+
+
+class Cookies:
+    """Proof that a source address can be reached: valid for one to two windows of `window_s` seconds."""
+
+    def __init__(self, secret: bytes, window_s: float = 60.0) -> None:
+        self._secret = secret
+        self._window_s = window_s
+
+    def make(self, source: Endpoint, now: float) -> bytes:
+        """The cookie for a source's address."""
+        return self._at(source, int(now // self._window_s))
+
+    def accepts(self, cookie: bytes, source: Endpoint, now: float) -> bool:
+        """Was it made for this address, in this time window or the one before?"""
+        window = int(now // self._window_s)
+        return any(hmac.compare_digest(cookie, self._at(source, each)) for each in (window, window - 1))
+
+    def _at(self, source: Endpoint, window: int) -> bytes:
+        return hmac.digest(self._secret, f"{source.host} {window}".encode(), "sha256")[: dialback.COOKIE_SIZE]
+
+
+@dataclass(frozen=True, slots=True)
+class DialBackLimits:
+    """Per address and for all: copies over UDP, connections over TCP, and dial-backs going on at a time."""
+
+    datagrams: RateLimit = field(
+        default_factory=lambda: RateLimit(rate=20, burst=400, total_rate=2000, total_burst=8000)
+    )
+    connections: RateLimit = field(
+        default_factory=lambda: RateLimit(rate=2, burst=40, total_rate=50, total_burst=400)
+    )
+    pending: Occupancy = field(default_factory=lambda: Occupancy(per_source=8, total=64))
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A dial-back to carry out: from `role` to `target`, with these datagrams (TCP: the one to write)."""
+
+    ask: Ask
+    source: Endpoint
+    target: Endpoint
+    role: Role
+    transaction_id: bytes
+    datagrams: tuple[bytes, ...]
+
+
+class DialBackServer:
+    """Decides on dial-back requests in one address family.
+
+    Driving contract: give each request to `receive`. Bytes are the answer to send back now. An `Order` is to
+    be carried out and then handed to `finish`, whose bytes are the answer. None: there is no answer.
+    A request that comes again while its order is going on gets none, and after that the same answer.
+    """
+
+    def __init__(self, site: Site, cookies: Cookies, limits: DialBackLimits) -> None:
+        self._site = site
+        self._cookies = cookies
+        self._limits = limits
+        self._answers: dict[tuple[Endpoint, bytes], tuple[float, bytes | None]] = {}
+
+    def receive(
+        self, request: stun.Message, source: Endpoint, role: Role, now: float, *, proven: bool = False
+    ) -> bytes | Order | None:
+        """Decide on a request that came to `role`; `proven`: over TCP, whose handshake proves the source."""
+        try:
+            ask, cookie = dialback.decode_request(request)
+        except ProtocolError:
+            return None
+        if not proven and not self._cookies.accepts(cookie, source, now):
+            challenge = dialback.encode_challenge(request.transaction_id, self._cookies.make(source, now))
+            return challenge if len(challenge) <= len(request.raw) else None
+        known = self._answers.get((source, request.transaction_id))
+        if known is not None:
+            return known[1]
+        return self._decide(ask, source, role, request.transaction_id, now)
+
+    def finish(self, order: Order, outcome: Outcome, origin: Endpoint, now: float) -> bytes:
+        """The answer to the request behind an order, which is over now."""
+        self._limits.pending.leave(order.source)
+        answer = dialback.encode_result(
+            order.transaction_id, Result(outcome, seen=order.source, origin=origin)
+        )
+        self._answers[order.source, order.transaction_id] = (now, answer)
+        return answer
+
+    def _decide(
+        self, ask: Ask, source: Endpoint, role: Role, transaction_id: bytes, now: float
+    ) -> bytes | Order:
+        origin = self._origin(ask, role)
+        if origin is None:
+            return _denied(transaction_id, source, "the server has no such address or port")
+        if not self._limits.pending.enter(source):
+            return _denied(transaction_id, source, "the server is busy")
+        if not self._may(ask, source, now):
+            self._limits.pending.leave(source)
+            return _denied(transaction_id, source, "too many requests")
+        self._remember(source, transaction_id, now)
+        copies = ask.copies if ask.transport == "udp" else 1
+        datagrams = tuple(dialback.encode_indication(ask.nonce, copy) for copy in range(copies))
+        return Order(ask, source, Endpoint(source.host, ask.port), origin, transaction_id, datagrams)
+
+    def _origin(self, ask: Ask, role: Role) -> Role | None:
+        """Over TCP every address has other ports: the system chooses one."""
+        change_port = ask.change_port and ask.transport == "udp"
+        return self._site.changed(role, ask.change_address, change_port)
+
+    def _may(self, ask: Ask, source: Endpoint, now: float) -> bool:
+        if ask.transport == "udp":
+            return self._limits.datagrams.take(source, now, ask.copies)
+        return self._limits.connections.take(source, now)
+
+    def _remember(self, source: Endpoint, transaction_id: bytes, now: float) -> None:
+        """Note the request as going on, and forget old ones: they stand in the order in which they came."""
+        while self._answers:
+            first = next(iter(self._answers))
+            if len(self._answers) < _REMEMBERED and self._answers[first][0] > now - _REMEMBERED_FOR_S:
+                break
+            del self._answers[first]
+        self._answers[source, transaction_id] = (now, None)
+
+
+def _denied(transaction_id: bytes, source: Endpoint, reason: Reason) -> bytes:
+    return dialback.encode_result(transaction_id, Result("denied", reason, seen=source))

@@ -1,0 +1,185 @@
+"""`nattools serve`: STUN and dial-back on the sockets of any network: host, namespace or simulator."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from nattools.errors import UsageError
+from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
+from nattools.net.base import Network, StreamHandler, TcpListener, UdpSocket
+from nattools.server import ready
+from nattools.server.dialback import Cookies, DialBackLimits, DialBackServer
+from nattools.server.limits import Occupancy, RateLimit
+from nattools.server.service import Service
+from nattools.server.site import Role, Site
+from nattools.server.streams import Answer, converse
+from nattools.server.stun import DIAL_BACK_TCP, DIAL_BACK_UDP, BindingServer
+from nattools.server.tasks import Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class ServeConfig:
+    """What to serve, and how much of it.
+
+    `addresses`: one or two of this machine's own per family. `port` 0: one that the system chooses.
+    `alternate_port` None: no second port. Answers that amplify are limited to `answer_*` a second, per source
+    and in all. `idle_s`, `streams_per_source` and `streams` bound TCP connections.
+    """
+
+    addresses: tuple[str, ...]
+    port: int = 3478
+    alternate_port: int | None = 3479
+    tcp: bool = True
+    dial_back: bool = True
+    answer_rate: float = 20.0
+    answer_burst: float = 100.0
+    answer_total_rate: float = 2000.0
+    answer_total_burst: float = 4000.0
+    idle_s: float = 30.0
+    streams_per_source: int = 32
+    streams: int = 512
+    secret: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+class Running:
+    """A server at work. `endpoints` are what it listens on, over UDP and, if `tcp`, over TCP as well.
+
+    `services` says in a few lines what it offers and, where that is less than it could be, why.
+    """
+
+    def __init__(self, network: Network, config: ServeConfig) -> None:
+        self.endpoints: tuple[Endpoint, ...] = ()
+        self.services = ""
+        self._network = network
+        self._config = config
+        self._tasks = Tasks()
+        self._open: list[UdpSocket | TcpListener] = []
+        self._limit = RateLimit(
+            rate=config.answer_rate,
+            burst=config.answer_burst,
+            total_rate=config.answer_total_rate,
+            total_burst=config.answer_total_burst,
+        )
+        self._cookies = Cookies(config.secret)
+        self._dial_limits = DialBackLimits()
+        self._places = Occupancy(per_source=config.streams_per_source, total=config.streams)
+
+    async def start(self) -> None:
+        """Open the sockets and serve. CannotRun: an address is not here, or a port is taken."""
+        await self._tasks.start()
+        sites: dict[Family, Site] = {}
+        try:
+            for family in (4, 6):
+                addresses = [each for each in self._config.addresses if family_of(each) == family]
+                if addresses:
+                    sites[family] = await self._open_family(family, addresses)
+        except BaseException:
+            await self.close()
+            raise
+        self.endpoints = tuple(endpoint for site in sites.values() for _, endpoint in site)
+        self.services = ready.describe(
+            tuple(sites.values()),
+            self._network.is_public,
+            tcp=self._config.tcp,
+            dial_back=self._config.dial_back,
+        )
+
+    async def close(self) -> None:
+        """Close every socket and end every conversation. Idempotent."""
+        for each in self._open:
+            each.close()
+        self._open.clear()
+        await self._tasks.close()
+
+    async def _open_family(self, family: Family, addresses: list[str]) -> Site:
+        """UDP first: the site's ports are known then, also where the system chose one."""
+        ports = [self._config.port]
+        if self._config.alternate_port is not None:
+            ports.append(self._config.alternate_port)
+        sockets: dict[Role, UdpSocket] = {}
+        for address, host in enumerate(addresses):
+            for index in range(len(ports)):
+                socket = await self._network.open_udp(family=family, host=host, port=ports[index])
+                self._open.append(socket)
+                ports[index] = socket.local.port
+                sockets[address, index] = socket
+        site = Site(
+            tuple(
+                tuple(sockets[address, index].local for index in range(len(ports)))
+                for address in range(len(addresses))
+            )
+        )
+        service = self._service(site, sockets)
+        for role, socket in sockets.items():
+            socket.on_datagram = service.datagram_handler(role)
+        if self._config.tcp:
+            await self._listen(family, site, service)
+        return site
+
+    async def _listen(self, family: Family, site: Site, service: Service) -> None:
+        for role, endpoint in site:
+            listener = await self._network.listen_tcp(
+                family=family,
+                host=endpoint.host,
+                port=endpoint.port,
+                on_stream=self._accept(service.stream_answer(role)),
+            )
+            self._open.append(listener)
+
+    def _accept(self, answer: Answer) -> StreamHandler:
+        return lambda stream: self._tasks.spawn(
+            converse(stream, answer, self._places, idle_s=self._config.idle_s)
+        )
+
+    def _service(self, site: Site, sockets: dict[Role, UdpSocket]) -> Service:
+        dial_back = self._config.dial_back
+        flags = DIAL_BACK_UDP | DIAL_BACK_TCP if dial_back else 0
+        return Service(
+            self._network,
+            site,
+            sockets,
+            self._tasks,
+            BindingServer(site, self._limit, flags),
+            DialBackServer(site, self._cookies, self._dial_limits) if dial_back else None,
+        )
+
+
+async def serve(network: Network, config: ServeConfig) -> Running:
+    """Serve until `Running.close`. CannotRun: an address is not this machine's, or a port is taken."""
+    running = Running(network, config)
+    await running.start()
+    return running
+
+
+def _check(config: ServeConfig) -> None:
+    """UsageError for what no machine could serve."""
+    if not config.addresses:
+        raise UsageError("no address to listen on")
+    for text in config.addresses:
+        _check_address(text)
+    if len(set(config.addresses)) < len(config.addresses):
+        raise UsageError("an address to listen on is given twice")
+    for family in (4, 6):
+        if sum(family_of(text) == family for text in config.addresses) > 2:
+            raise UsageError(f"more than two IPv{family} addresses to listen on: RFC 5780 uses two")
+    for port in (config.port, config.alternate_port):
+        if port is not None and not 0 <= port <= 65535:
+            raise UsageError(f"not a port: {port}")
+    if config.port and config.port == config.alternate_port:
+        raise UsageError(f"the alternate port must be another than {config.port}")
+
+
+def _check_address(text: str) -> None:
+    try:
+        address = parse_address(text)
+    except ValueError:
+        raise UsageError(f"not an IP address to listen on: {text!r}") from None
+    if address.is_unspecified or address.is_multicast:
+        raise UsageError(
+            f"{text} is not one address of this machine; answers must say where they come from, so name "
+            "one or two"
+        )

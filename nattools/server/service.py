@@ -1,0 +1,148 @@
+"""What arrives on a site's sockets, handed to the logic that answers it, and the answers sent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from nattools.errors import CannotRun, ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import DatagramHandler, Network, SendFailure, TcpFailure, TcpStream, UdpSocket
+from nattools.protocols import dialback, stun
+from nattools.protocols.dialback import Outcome
+from nattools.server.dialback import DialBackServer, Order
+from nattools.server.site import Role, Site
+from nattools.server.streams import Answer
+from nattools.server.stun import PLAIN_REQUEST, BindingServer
+from nattools.server.tasks import Tasks
+
+_DIAL_TIMEOUT_S: Final = 3.0
+_NOT_SENT: Final[dict[SendFailure, Outcome]] = {
+    "unreachable": "unreachable",
+    "prohibited": "unreachable",
+    "too-big": "error",
+    "refused": "refused",
+    "error": "error",
+}
+_NOT_CONNECTED: Final[dict[str, Outcome]] = {
+    "refused": "refused",
+    "reset": "refused",
+    "timeout": "timeout",
+    "unreachable": "unreachable",
+    "prohibited": "unreachable",
+    "error": "error",
+}
+
+
+class Service:
+    """One address family's sockets and the servers behind them."""
+
+    def __init__(
+        self,
+        network: Network,
+        site: Site,
+        sockets: dict[Role, UdpSocket],
+        tasks: Tasks,
+        binding: BindingServer,
+        dial_back: DialBackServer | None,
+    ) -> None:
+        self._network = network
+        self._site = site
+        self._sockets = sockets
+        self._tasks = tasks
+        self._binding = binding
+        self._dial_back = dial_back
+        self._time = asyncio.get_running_loop().time
+
+    def datagram_handler(self, role: Role) -> DatagramHandler:
+        """What a UDP socket calls for each datagram. The plainest request is answered without decoding it."""
+        answer_plain, now, send = self._binding.answer_plain, self._time, self._sockets[role].send
+
+        def on_datagram(data: bytes, source: Endpoint) -> None:
+            if len(data) == 20 and data[:8] == PLAIN_REQUEST:
+                answer = answer_plain(data, source, role, now())
+                if answer is not None:
+                    send(answer, source)
+            else:
+                self._receive(data, source, role)
+
+        return on_datagram
+
+    def _receive(self, data: bytes, source: Endpoint, role: Role) -> None:
+        """Only requests of a known method are answered: neither noise nor what others answered."""
+        try:
+            request = stun.decode(data)
+        except ProtocolError:
+            return
+        if request.kind != "request":
+            return
+        if request.method == stun.BINDING:
+            reply = self._binding.answer(request, source, role, self._time())
+            if reply is not None:
+                self._sockets[reply.role].send(reply.data, reply.to)
+        elif request.method == dialback.METHOD and self._dial_back is not None:
+            decision = self._dial_back.receive(request, source, role, self._time())
+            if isinstance(decision, Order):
+                self._tasks.spawn(self._dial_and_tell(self._dial_back, decision, role))
+            elif decision is not None:
+                self._sockets[role].send(decision, source)
+
+    def stream_answer(self, role: Role) -> Answer:
+        """What a conversation over TCP asks for each message."""
+
+        async def answer(data: bytes, stream: TcpStream) -> bytes | None:
+            request = stun.decode(data)
+            if request.kind != "request":
+                return None
+            if request.method == stun.BINDING:
+                return self._binding.answer_stream(request, stream.remote, role)
+            if request.method == dialback.METHOD and self._dial_back is not None:
+                decision = self._dial_back.receive(request, stream.remote, role, self._time(), proven=True)
+                if isinstance(decision, Order):
+                    return await self._dial(self._dial_back, decision)
+                return decision
+            return None
+
+        return answer
+
+    async def _dial_and_tell(self, server: DialBackServer, order: Order, role: Role) -> None:
+        self._sockets[role].send(await self._dial(server, order), order.source)
+
+    async def _dial(self, server: DialBackServer, order: Order) -> bytes:
+        """Carry out an order; the answer to its request."""
+        outcome: Outcome = "error"
+        origin = self._site.at(order.role)
+        try:
+            if order.ask.transport == "udp":
+                outcome = await self._send_copies(order)
+            else:
+                outcome, origin = await self._connect(order)
+        finally:
+            answer = server.finish(order, outcome, origin, self._time())
+        return answer
+
+    async def _send_copies(self, order: Order) -> Outcome:
+        """ "sent" if any of them was."""
+        failures: list[SendFailure | None] = []
+        for datagram in order.datagrams:
+            if failures:
+                await asyncio.sleep(order.ask.spacing_ms / 1000)
+            failures.append(self._sockets[order.role].send(datagram, order.target))
+        failure = failures[-1]
+        return "sent" if failure is None or None in failures else _NOT_SENT[failure]
+
+    async def _connect(self, order: Order) -> tuple[Outcome, Endpoint]:
+        """The outcome and the own endpoint; its port is 0 where the system chose one that is not known."""
+        own = self._site.at(order.role)
+        port = 0 if order.ask.change_port else own.port
+        try:
+            stream = await self._network.connect_tcp(
+                order.target, host=own.host, port=port, timeout_s=_DIAL_TIMEOUT_S
+            )
+        except CannotRun:
+            return "error", Endpoint(own.host, port)
+        if isinstance(stream, TcpFailure):
+            return _NOT_CONNECTED[stream.outcome], Endpoint(own.host, port)
+        stream.write(order.datagrams[0])
+        stream.close()
+        return "connected", stream.local
