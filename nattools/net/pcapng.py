@@ -68,8 +68,8 @@ def _rebuild(event: Event, connections: dict[int, _Connection]) -> Iterator[tupl
     elif event.kind == "icmp":
         yield False, _icmp(event)
     else:
-        connection = connections.setdefault(event.connection, _Connection(event.local, event.remote))
-        yield from connection.packets(event)
+        fresh = _Connection(event.local, event.remote, *([event.connection << 20 & 0xFFFFFFFF] * 2))
+        yield from connections.setdefault(event.connection, fresh).packets(event)
 
 
 def _plain(endpoint: Endpoint) -> tuple[str, int]:
@@ -102,12 +102,13 @@ def _icmp(event: Event) -> Packet:
 
 @dataclass(slots=True)
 class _Connection:
-    """A TCP connection as it is rebuilt: the next sequence number of each side, both counted from 0."""
+    """A TCP connection as it is rebuilt: the next sequence number of each side. Each connection begins
+    at a number of its own, or a reader would take two between the same ports for one."""
 
     local: Endpoint
     remote: Endpoint
-    sent: int = 0
-    received: int = 0
+    sent: int
+    received: int
 
     def packets(self, event: Event) -> Iterator[tuple[bool, Packet]]:
         match event.kind:

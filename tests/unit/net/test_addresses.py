@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nattools.net.addresses import is_public
+from nattools.net.addresses import is_public, is_shared, kind_of
 
 PUBLIC = [
     "8.8.8.8",
@@ -51,3 +51,33 @@ def test_everybody_routes_there(address: str) -> None:
 @pytest.mark.parametrize("address", NOT_PUBLIC)
 def test_not_everybody_routes_there(address: str) -> None:
     assert not is_public(address)
+
+
+KINDS = [
+    ("11.0.0.1", "public"),
+    ("192.168.7.1", "private"),
+    ("fd12::1", "private"),
+    ("100.64.0.1", "shared"),
+    ("100.127.255.255", "shared"),
+    ("100.128.0.0", "public"),
+    ("127.9.9.9", "loopback"),
+    ("fe80::1%eth0", "link-local"),
+    ("ff02::1", "multicast"),
+    ("::", "unspecified"),
+    ("203.0.113.9", "documentation"),
+    ("3fff:1::", "documentation"),
+    ("64:ff9b::8.8.8.8", "translated"),
+    ("2002:808:808::1", "translated"),
+    ("2001:0:1::", "translated"),
+    ("192.0.0.9", "public"),
+    ("192.0.0.8", "reserved"),
+    ("4000::1", "reserved"),
+    ("::ffff:100.64.0.1", "shared"),
+    ("localhost", None),
+]
+
+
+@pytest.mark.parametrize(("address", "kind"), KINDS)
+def test_kinds(address: str, kind: str | None) -> None:
+    assert kind_of(address) == kind
+    assert is_shared(address) == (kind == "shared")
