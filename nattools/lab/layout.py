@@ -196,7 +196,7 @@ def _inside(draft: _Draft, name: str) -> None:
             ports.append(
                 Port(
                     host,
-                    f"eth{position}",
+                    f"tun{position}" if name in host_spec.vpn else f"eth{position}",
                     addresses(taken),
                     gateways if host_spec.default_route else (),
                     uplink=host_spec.default_route,

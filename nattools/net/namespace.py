@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from nattools.errors import CannotRun
 
 CLONE_NEWNET = 0x40000000
+CLONE_NEWUSER = 0x10000000
 _OWN = "/proc/thread-self/ns/net"
 
 
@@ -65,6 +66,14 @@ def unshare_network() -> None:
         os.unshare(CLONE_NEWNET)
         return
     _libc_call("unshare", CLONE_NEWNET)
+
+
+def unshare_user() -> None:
+    """Move this process into a new user namespace; OSError when the kernel refuses or there are threads."""
+    if sys.version_info >= (3, 12):
+        os.unshare(CLONE_NEWUSER)
+        return
+    _libc_call("unshare", CLONE_NEWUSER)
 
 
 def _libc_call(name: str, *arguments: int) -> None:

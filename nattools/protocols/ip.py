@@ -246,7 +246,7 @@ def checksum(data: bytes) -> int:
 
 @lru_cache(maxsize=4096)
 def _text4(raw: bytes) -> str:
-    return "%d.%d.%d.%d" % tuple(raw)
+    return ".".join(map(str, raw))
 
 
 @lru_cache(maxsize=4096)

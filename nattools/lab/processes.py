@@ -1,0 +1,141 @@
+"""The processes of a lab made of network namespaces, and their end (Linux).
+
+A forked child is killed by the kernel when its lab's process dies, however that dies. A program that was run
+in the lab may have children of its own, which that does not reach: all of them carry the lab's mark in their
+environment, by which the lab's end, or the next lab's beginning after a kill -9, finds them. Namespaces need
+no such care: they are held by open file descriptors alone and vanish with the last process inside.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+MARK = "NATTOOLS_LAB"
+_PR_SET_PDEATHSIG = 1
+
+
+class Children:
+    """The forked children of one lab."""
+
+    def __init__(self) -> None:
+        self._pids: dict[int, str] = {}
+
+    def fork(self, name: str, main: Callable[[], None]) -> int:
+        """Run `main` in a child process whose standard input is empty and whose output goes to standard
+        error. It ends when `main` does, or when this process dies. Returns its process id."""
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _be_child(parent, name, main)
+        self._pids[pid] = name
+        return pid
+
+    def dead(self) -> list[str]:
+        """The names of children that have ended."""
+        ended = [pid for pid in self._pids if os.waitpid(pid, os.WNOHANG)[0] == pid]
+        return [self._pids.pop(pid) for pid in ended]
+
+    def kill(self) -> None:
+        """End all children now. Idempotent."""
+        for pid in self._pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in self._pids:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self._pids.clear()
+
+
+def _be_child(parent: int, name: str, main: Callable[[], None]) -> None:
+    """Never returns: nothing of the parent's may run twice, neither its buffers nor its exit handlers."""
+    status = 1
+    try:
+        die_with_parent()
+        # a Ctrl-C at the terminal reaches every process of the group: the parent decides when children end
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if os.getppid() != parent:
+            os._exit(0)
+        empty = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(empty, 0)
+        os.dup2(2, 1)
+        main()
+        status = 0
+    except BaseException:
+        report = f"nattools lab: the process for {name} failed\n{traceback.format_exc()}"
+        os.write(2, report.encode(errors="replace"))
+    finally:
+        os._exit(status)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that forked it ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def mark() -> str:
+    """What names this process among all that ever run: its id, its start, and the space of its id."""
+    pid = os.getpid()
+    return f"{pid}-{_start_time(pid)}-{_pid_space()}"
+
+
+def sweep() -> list[int]:
+    """Kill what labs have left behind whose own process is dead. Returns the ids of what was killed."""
+    return [pid for pid, owner in _marked() if not _is_alive(owner) and _kill(pid)]
+
+
+def kill_marked(own: str) -> None:
+    """Kill every process that carries this mark."""
+    for pid, owner in _marked():
+        if owner == own:
+            _kill(pid)
+
+
+def _marked() -> Iterator[tuple[int, str]]:
+    key = f"{MARK}=".encode()
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        with suppress(OSError), open(f"/proc/{entry}/environ", "rb") as file:
+            environment = file.read()
+            found = next((v for v in environment.split(b"\0") if v.startswith(key)), None)
+            if found is not None:
+                yield int(entry), found[len(key) :].decode(errors="replace")
+
+
+def _is_alive(owner: str) -> bool:
+    """False only if the owner is known to be gone: one from another pid namespace counts as alive."""
+    pid, _, rest = owner.partition("-")
+    started, _, space = rest.partition("-")
+    if not pid.isdigit() or space != _pid_space():
+        return True
+    return _start_time(int(pid)) == started
+
+
+def _start_time(pid: int) -> str:
+    """Clock ticks from boot to the start of a process (proc_pid_stat(5), field 22); "" if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def _pid_space() -> str:
+    return str(os.stat("/proc/self/ns/pid").st_ino)
+
+
+def _kill(pid: int) -> bool:
+    with suppress(OSError):
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False
