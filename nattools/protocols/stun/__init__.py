@@ -17,28 +17,48 @@ from nattools.protocols.stun.attributes import (
     pack_response_port,
     pack_types,
 )
+from nattools.protocols.stun.authentication import (
+    Authentication,
+    LongTermAuthentication,
+    ShortTermAuthentication,
+)
 from nattools.protocols.stun.binding import binding_request, binding_success, new_transaction_id
 from nattools.protocols.stun.constants import BINDING, MAGIC_COOKIE, NATTOOLS_HELLO, Kind
-from nattools.protocols.stun.credentials import long_term_key, opaque_string, short_term_key, userhash
-from nattools.protocols.stun.encoding import encode, verify_fingerprint, verify_integrity
+from nattools.protocols.stun.credentials import (
+    long_term_key,
+    make_nonce,
+    nonce_features,
+    opaque_string,
+    short_term_key,
+    userhash,
+)
+from nattools.protocols.stun.encoding import IntegrityAlgorithm, encode, verify_fingerprint, verify_integrity
 from nattools.protocols.stun.framing import Framer
 from nattools.protocols.stun.message import Message, decode, message_type, pack_attribute
+from nattools.protocols.stun.transaction import Transaction
 
 __all__ = [
     "BINDING",
     "MAGIC_COOKIE",
     "NATTOOLS_HELLO",
+    "Authentication",
     "Framer",
+    "IntegrityAlgorithm",
     "Kind",
+    "LongTermAuthentication",
     "Message",
+    "ShortTermAuthentication",
+    "Transaction",
     "binding_request",
     "binding_success",
     "constants",
     "decode",
     "encode",
     "long_term_key",
+    "make_nonce",
     "message_type",
     "new_transaction_id",
+    "nonce_features",
     "opaque_string",
     "pack_address",
     "pack_algorithms",

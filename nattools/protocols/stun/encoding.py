@@ -29,9 +29,9 @@ def encode(
     """The message as bytes.
 
     With a `key`, MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 or both are added, and with `fingerprint`
-    FINGERPRINT; integrity and fingerprint attributes that the message carries are left out, because they
-    belong to other bytes. A transaction id of 16 bytes makes a message of RFC 3489. ValueError: a method, an
-    id or a length out of range.
+    FINGERPRINT. Such attributes of a message that was received, or of one that is signed anew, are left out,
+    because they belong to other bytes. A transaction id of 16 bytes makes a message of RFC 3489. ValueError:
+    a method, an id or a length out of range.
     """
     attributes = message.attributes
     if key is not None or fingerprint or message.raw:

@@ -10,44 +10,51 @@ class Framer:
     """Cuts a TCP stream into STUN messages.
 
     Feed it what was read, in order; it returns the messages that are complete by now and keeps the rest. It
-    looks at the header alone: `decode` each message. After a ProtocolError the stream cannot be trusted any
-    more; close it (each further call raises again).
+    looks at the header alone: `decode` each message. When what follows cannot be a STUN message, the ones
+    before it are still returned, `broken` is True, and each further call raises: close the stream.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._broken = False
+        self._problem: str | None = None
 
     @property
     def pending(self) -> int:
         """Bytes of an incomplete message kept; at most 20 + 65,532."""
         return len(self._buffer)
 
+    @property
+    def broken(self) -> bool:
+        """Did the peer send what is no STUN message?"""
+        return self._problem is not None
+
     def feed(self, data: bytes) -> list[bytes]:
-        """The messages completed by `data`. ProtocolError: what comes next is no STUN message."""
-        if self._broken:
-            raise ProtocolError("the stream broke the framing before")
-        self._buffer += data
-        messages, position = [], 0
+        """The messages completed by `data`. ProtocolError: none, and what comes next is no STUN message."""
+        messages: list[bytes] = []
+        if self._problem is None:
+            self._buffer += data
+            self._cut(messages)
+        if self._problem is not None and not messages:
+            raise ProtocolError(self._problem)
+        return messages
+
+    def _cut(self, messages: list[bytes]) -> None:
+        position = 0
         while (end := self._end(position)) is not None:
             messages.append(bytes(self._buffer[position:end]))
             position = end
-        del self._buffer[:position]
-        return messages
+        del self._buffer[: position if self._problem is None else None]
 
     def _end(self, start: int) -> int | None:
-        """Where the message that begins at `start` ends, None if it is not all there."""
+        """Where the message that begins at `start` ends, None if it is not all there or none."""
         available = len(self._buffer) - start
         if available >= 1 and self._buffer[start] > 0x3F:
-            raise self._fail("a stream's message does not begin with two zero bits")
+            self._problem = "a message of the stream does not begin with two zero bits"
+            return None
         if available < 4:
             return None
         if self._buffer[start + 3] & 3:
-            raise self._fail("a stream's message has a length that is not a multiple of 4")
+            self._problem = "a message of the stream has a length that is not a multiple of 4"
+            return None
         end = start + HEADER_SIZE + int.from_bytes(self._buffer[start + 2 : start + 4], "big")
         return end if end <= len(self._buffer) else None
-
-    def _fail(self, reason: str) -> ProtocolError:
-        self._broken = True
-        self._buffer.clear()
-        return ProtocolError(reason)

@@ -36,6 +36,7 @@ Algorithm = tuple[int, bytes]
 _HEADER: Final = Struct(">HHI")
 _ATTRIBUTE: Final = Struct(">HH")
 _unpack_header = _HEADER.unpack_from
+_unpack_start = Struct(">HHI12sHH").unpack_from
 _unpack_attribute = _ATTRIBUTE.unpack_from
 
 _CLASS_BITS: Final[dict[c.Kind, int]] = {
@@ -45,6 +46,8 @@ _CLASS_BITS: Final[dict[c.Kind, int]] = {
     "error": 0x110,
 }
 _KINDS: Final[dict[int, c.Kind]] = {bits: kind for kind, bits in _CLASS_BITS.items()}
+
+_SHAPES: Final[dict[int, tuple[int, c.Kind]]] = {1 | bits: (1, kind) for bits, kind in _KINDS.items()}
 
 # RFC 3489 knew two methods and no indications; anything else without the cookie is not STUN.
 _LEGACY_TYPES: Final = frozenset({0x0001, 0x0101, 0x0111, 0x0002, 0x0102, 0x0112})
@@ -246,20 +249,38 @@ def decode(data: bytes) -> Message:
     pass.
     """
     size = len(data)
-    if size < 20:
-        raise ProtocolError(f"{size} bytes are too few for a STUN message")
+    if size < 24:
+        return _decode_bare(data)
+    number, length, cookie, transaction_id, first, first_length = _unpack_start(data)
+    if cookie != 0x2112A442 or length + 20 != size or size & 3 or number > 0x3FFF:
+        return _decode_unusual(data)
+    shape = _SHAPES.get(number) or (_method_of(number), _KINDS[number & 0x110])
+    if first_length + 24 == size:
+        # One attribute and nothing to pad: a server's usual answer.
+        return Message(shape[0], shape[1], transaction_id, ((first, data[24:]),), data)
+    return Message(shape[0], shape[1], transaction_id, _read_attributes(data, 3), data)
+
+
+def _decode_bare(data: bytes) -> Message:
+    """A message too short for attributes."""
+    if len(data) != 20:
+        raise ProtocolError(f"{len(data)} bytes are no STUN message")
     number, length, cookie = _unpack_header(data)
-    if length + 20 != size:
-        raise ProtocolError(f"a STUN message of {size} bytes claims {length + 20}")
+    if length or number > 0x3FFF or cookie != c.MAGIC_COOKIE:
+        return _decode_unusual(data)
+    return Message(_method_of(number), _KINDS[number & 0x110], data[8:], (), data)
+
+
+def _decode_unusual(data: bytes) -> Message:
+    """A message of RFC 3489, or the reason why it is none at all."""
+    number, length, cookie = _unpack_header(data)
     if number > 0x3FFF:
         raise ProtocolError("the first two bits are not zero")
-    if cookie != 0x2112A442:
-        return _decode_legacy(data, number)
-    if size & 3:
+    if length + 20 != len(data):
+        raise ProtocolError(f"a STUN message of {len(data)} bytes claims {length + 20}")
+    if cookie == c.MAGIC_COOKIE:
         raise ProtocolError(f"the length {length} is not a multiple of 4")
-    kind = _KINDS[number & 0x110]
-    method = 1 if number & 0x3EEF == 1 else _method_of(number)
-    return Message(method, kind, data[8:20], _read_attributes(data, 3), data)
+    return _decode_legacy(data, number)
 
 
 def _decode_legacy(data: bytes, number: int) -> Message:

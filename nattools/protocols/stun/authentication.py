@@ -1,0 +1,155 @@
+"""The client's side of STUN's two credential mechanisms: what to add to a request, which responses to
+believe, what to do about a challenge (RFC 8489 9.1 and 9.2).
+
+Both classes have the methods that `Transaction` calls. They remember what the server told them, so keep
+one for all transactions with a server.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import msgspec
+
+from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.attributes import pack_algorithms
+from nattools.protocols.stun.credentials import (
+    SUPPORTED_ALGORITHMS,
+    long_term_key,
+    nonce_features,
+    opaque_string,
+    short_term_key,
+    userhash,
+)
+from nattools.protocols.stun.encoding import IntegrityAlgorithm, encode, verify_integrity
+from nattools.protocols.stun.message import Attribute, Message
+
+_ADDED: Final = frozenset(
+    {c.USERNAME, c.USERHASH, c.REALM, c.NONCE, c.PASSWORD_ALGORITHM, c.PASSWORD_ALGORITHMS}
+)
+
+
+class Authentication(Protocol):
+    """What a transaction needs to know of credentials."""
+
+    def sign(self, request: Message, *, fingerprint: bool = False) -> bytes:
+        """The request as bytes, with what authenticates it."""
+
+    def verify(self, response: Message) -> bool:
+        """May this response to the request signed last be believed?"""
+
+    def renew(self, response: Message) -> str | None:
+        """Learn from a 401 or 438 response: None if the request is to be signed and sent anew, else why
+        that would be of no use. ProtocolError: a malformed challenge."""
+
+
+class ShortTermAuthentication:
+    """The short-term mechanism, of ICE among others: a user name and a password known beforehand.
+
+    With `algorithm` "both" requests carry both integrity attributes until the first response shows which
+    one the server uses (RFC 8489 9.1.2). ValueError: a name or password that cannot be one.
+    """
+
+    def __init__(self, username: str, password: str, *, algorithm: IntegrityAlgorithm = "sha1") -> None:
+        self._username = opaque_string(username).encode()
+        self._key = short_term_key(password)
+        self._algorithm: IntegrityAlgorithm = algorithm
+
+    def sign(self, request: Message, *, fingerprint: bool = False) -> bytes:
+        """The request with USERNAME and message integrity."""
+        attributes = (*_without(request, frozenset({c.USERNAME})), (c.USERNAME, self._username))
+        signed = msgspec.structs.replace(request, attributes=attributes, raw=b"")
+        return encode(signed, key=self._key, algorithm=self._algorithm, fingerprint=fingerprint)
+
+    def verify(self, response: Message) -> bool:
+        """Signed with the password, and with the request's algorithm (RFC 8489 9.1.4)."""
+        if self._algorithm != "both":
+            return verify_integrity(response, self._key, algorithm=self._algorithm)
+        if not verify_integrity(response, self._key):
+            return False
+        strong = response.get(c.MESSAGE_INTEGRITY_SHA256) is not None
+        self._algorithm = "sha256" if strong else "sha1"
+        return True
+
+    def renew(self, response: Message) -> str | None:
+        """The password is what it is: there is nothing to try instead."""
+        return "the server does not accept the user name and password"
+
+
+class LongTermAuthentication:
+    """The long-term mechanism: a user's name and password, a realm and a nonce from the server.
+
+    The first request goes out bare; its 401 response brings realm and nonce. ValueError: a name or password
+    that cannot be one.
+    """
+
+    def __init__(self, username: str, password: str) -> None:
+        self._username = opaque_string(username)
+        self._password = opaque_string(password)
+        self._realm: str | None = None
+        self._nonce = b""
+        self._algorithm: int | None = None
+        self._offered: bytes | None = None
+        self._anonymous = False
+        self._key = b""
+
+    @property
+    def realm(self) -> str | None:
+        """The server's realm, None before its first challenge."""
+        return self._realm
+
+    def sign(self, request: Message, *, fingerprint: bool = False) -> bytes:
+        """The request, with credentials once the server has asked for them (RFC 8489 9.2.3)."""
+        bare = msgspec.structs.replace(request, attributes=_without(request, _ADDED), raw=b"")
+        if self._realm is None:
+            return encode(bare, fingerprint=fingerprint)
+        attributes = (*bare.attributes, *self._credentials(self._realm))
+        signed = msgspec.structs.replace(bare, attributes=attributes)
+        # SHA-256 alone once the server has shown that it knows it (RFC 8489 9.2.5, at its end).
+        algorithm: IntegrityAlgorithm = "sha1" if self._offered is None else "sha256"
+        return encode(signed, key=self._key, algorithm=algorithm, fingerprint=fingerprint)
+
+    def verify(self, response: Message) -> bool:
+        """Signed with the key of the request; a bare request is answered barely."""
+        nonce = response.nonce
+        if nonce and nonce_features(nonce).password_algorithms and response.password_algorithms is None:
+            return False
+        if self._realm is None:
+            return True
+        return verify_integrity(response, self._key, algorithm="sha1" if self._offered is None else "sha256")
+
+    def renew(self, response: Message) -> str | None:
+        """Take realm, nonce and password algorithm from a challenge (RFC 8489 9.2.5)."""
+        error = response.error
+        realm, nonce, offered = response.realm or self._realm, response.nonce, response.password_algorithms
+        if not realm or not nonce:
+            return "the server's challenge lacks a realm or a nonce"
+        if error is not None and error[0] == 401 and realm == self._realm:
+            return "the server does not accept the user name and password"
+        features = nonce_features(nonce)
+        if features.password_algorithms and not offered:
+            return "the list of password algorithms was taken out of the server's challenge"
+        chosen = next((number for number, _ in offered or () if number in SUPPORTED_ALGORITHMS), None)
+        if offered and chosen is None:
+            return "the server asks for password algorithms that are not known here"
+        self._realm, self._nonce, self._algorithm = realm, nonce, chosen
+        self._offered = response.get(c.PASSWORD_ALGORITHMS) if offered else None
+        self._anonymous = features.username_anonymity
+        self._key = long_term_key(self._username, realm, self._password, chosen or c.MD5)
+        return None
+
+    def _credentials(self, realm: str) -> tuple[Attribute, ...]:
+        user = (c.USERNAME, self._username.encode())
+        if self._anonymous:
+            user = (c.USERHASH, userhash(self._username, realm))
+        credentials = [user, (c.NONCE, self._nonce), (c.REALM, realm.encode())]
+        if self._offered is not None and self._algorithm is not None:
+            credentials.append((c.PASSWORD_ALGORITHMS, self._offered))
+            credentials.append((c.PASSWORD_ALGORITHM, pack_algorithms(((self._algorithm, b""),))))
+        return tuple(credentials)
+
+
+def _without(request: Message, dropped: frozenset[int]) -> tuple[Attribute, ...]:
+    if request.kind != "request":
+        raise ValueError(f"only requests are signed here, not a {request.kind}")
+    return tuple(item for item in request.attributes if item[0] not in dropped)
