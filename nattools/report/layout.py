@@ -111,7 +111,7 @@ def _shared_out(
         modest = [c for c in flexible if natural[c] <= room * shares[c] // total]
         if not modest:
             for column in flexible:
-                widths[column] = max(room * shares[column] // total, 8)
+                widths[column] = max(room * shares[column] // total, 2)
             return widths
         widths[modest[0]] = natural[modest[0]]
         room -= natural[modest[0]]

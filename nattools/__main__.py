@@ -1,0 +1,34 @@
+"""The entry point. It answers `--version` before anything is imported that takes time."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command line; the exit code of the contract (0, 1, 2, 3 or 130)."""
+    arguments = sys.argv[1:]
+    try:
+        if arguments == ["--version"]:
+            return _version()
+        from nattools.cli.app import run
+
+        return run(arguments)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _version() -> int:
+    from nattools import __version__
+
+    try:
+        sys.stdout.write(f"nattools {__version__}\n")
+        sys.stdout.flush()
+    except OSError:
+        # The reader went away; what is still buffered must not be tried again at exit.
+        sys.stdout = None
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

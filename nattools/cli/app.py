@@ -1,0 +1,171 @@
+"""The command line as a whole: which commands there are, and how everything that goes wrong is told.
+
+A command's module is imported when it is called by name, so that `nattools nat` does not pay for `lab`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+from nattools.errors import CannotRun, NattoolsError
+from nattools.report.safetext import safe
+
+INTERRUPTED = 130
+# The base of all usage errors that typer raises; it has no public name in every supported version.
+UsageProblem: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+class Command(NamedTuple):
+    """Where a command is, as `module` and the name in it of a typer application or a function."""
+
+    module: str
+    name: str
+    help: str
+
+
+COMMANDS: dict[str, Command] = {
+    "diagnose": Command("nattools.cli.diagnose", "command", "Can this machine be reached, and by which way?"),
+    "nat": Command("nattools.cli.nat", "command", "What the NAT does: mapping, filtering, ports, lifetime."),
+    "serve": Command("nattools.cli.serve", "command", "The server that the other commands can measure with."),
+    "lab": Command("nattools.cli.lab", "lab_app", "Networks to try things in, simulated or in namespaces."),
+    "report": Command("nattools.cli.report", "report_app", "Show and check saved reports."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Commands that are imported when they are called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, or None."""
+        command = COMMANDS.get(cmd_name)
+        return None if command is None else _loaded(command, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the arguments begin with; a usage error suggests the nearest name."""
+        if args[0] not in COMMANDS:
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            suggestion = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{suggestion}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands in the help, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help) for name, command in COMMANDS.items()])
+
+
+def _loaded(command: Command, name: str) -> Any:
+    target = getattr(import_module(command.module), command.name)
+    loaded = typer.main.get_command(target if isinstance(target, typer.Typer) else _single(target))
+    loaded.name = name
+    return loaded
+
+
+def _single(function: Callable[..., Any]) -> typer.Typer:
+    application = new_app()
+    application.command()(function)
+    return application
+
+
+def new_app(**settings: Any) -> typer.Typer:
+    """A typer application with the settings that all commands share."""
+    return typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **settings
+    )
+
+
+def _application() -> typer.Typer:
+    application = new_app(cls=LazyGroup, no_args_is_help=True)
+
+    @application.callback()
+    def root(
+        version: Annotated[bool, typer.Option("--version", is_eager=True, help="Say the version.")] = False,
+    ) -> None:
+        """Which way works on this network, why the others do not, and what to do about it."""
+        if version:
+            from nattools import __version__
+
+            sys.stdout.write(f"nattools {__version__}\n")
+            raise typer.Exit
+
+    return application
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; nothing foreseeable leaves as a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        code = _called(list(arguments))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader of our output has enough. Python would complain at exit about what is still buffered.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return _failed("interrupted", "", INTERRUPTED)
+
+
+def _called(arguments: list[str]) -> int:
+    group: Any = typer.main.get_command(_application())
+    try:
+        with group.make_context("nattools", arguments) as context:
+            result = group.invoke(context)
+        return result if isinstance(result, int) else 0
+    except typer.Exit as finished:
+        return finished.exit_code
+    except UsageProblem as problem:
+        return _misused(problem)
+    except NattoolsError as error:
+        return _failed(str(error), getattr(error, "remedy", ""), error.exit_code)
+    except BaseExceptionGroup as group_error:
+        own = next(_own_errors(group_error), None)
+        if own is None:
+            raise
+        return _failed(str(own), getattr(own, "remedy", ""), own.exit_code)
+
+
+def _own_errors(group: BaseExceptionGroup[Any]) -> Iterator[NattoolsError]:
+    """nattools' own errors in a group that a TaskGroup raised."""
+    for error in group.exceptions:
+        if isinstance(error, NattoolsError):
+            yield error
+        elif isinstance(error, BaseExceptionGroup):
+            yield from _own_errors(error)
+
+
+def _misused(problem: Any) -> int:
+    """A wrong option or command, as typer found it. Without any command the message is the whole help."""
+    message = problem.format_message()
+    if type(problem).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{message}\n")
+        return 2
+    path = problem.ctx.command_path if problem.ctx is not None else "nattools"
+    return _failed(message, f"See: {path} --help", 2)
+
+
+def _failed(message: str, remedy: str, code: int) -> int:
+    lines = [safe(line) for line in message.strip().splitlines() or ["failed"]]
+    lines += [safe(line) for line in remedy.splitlines()]
+    sys.stderr.write(f"nattools: {lines[0]}\n" + "".join(f"  {line}\n" for line in lines[1:]))
+    return code
+
+
+def no_space(error: OSError, where: str) -> CannotRun:
+    """Writing to `where` failed for a reason that the user can do something about."""
+    return CannotRun(f"cannot write {where}: {error.strerror or error}")

@@ -1,0 +1,91 @@
+"""Where reports go: standard output, and files by suffix. What cannot be written is said before measuring."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from nattools.cli.app import no_space
+from nattools.errors import UsageError
+from nattools.model.report import Report
+from nattools.report.contents import Detail
+
+SUFFIXES = (".json", ".md", ".html", ".txt")
+
+
+def checked_outputs(paths: list[Path]) -> tuple[Path, ...]:
+    """Paths with a known suffix that can be written; UsageError otherwise."""
+    for path in paths:
+        if path.suffix.lower() not in SUFFIXES:
+            raise UsageError(f"cannot tell the format of {path}: its name must end in {', '.join(SUFFIXES)}")
+        check_writable(path)
+    return tuple(dict.fromkeys(paths))
+
+
+def check_writable(path: Path) -> None:
+    """UsageError if the file could not be written, without creating it."""
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a directory")
+    folder = path.parent
+    if not folder.is_dir():
+        raise UsageError(f"cannot write {path}: there is no directory {folder}")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise UsageError(f"cannot write {path}: no permission, or a read-only file system")
+
+
+def write_files(report: Report, paths: tuple[Path, ...], detail: Detail) -> None:
+    """Write the report to each file in the format of its suffix; CannotRun if the system refuses."""
+    for path in paths:
+        text = renderer(path.suffix.lower().removeprefix("."), detail)(report)
+        try:
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise no_space(error, str(path)) from None
+
+
+def renderer(form: str, detail: Detail = 0) -> Callable[[Report], str]:
+    """How to draw a report as "json", "md", "html" or "txt"."""
+    if form == "json":
+        from nattools.report.json import render_json
+
+        return render_json
+    if form == "md":
+        from nattools.report.markdown import render_markdown
+
+        return render_markdown
+    if form == "html":
+        from nattools.report.html import render_html
+
+        return render_html
+    from nattools.report.text import render_text
+
+    return lambda report: render_text(report, detail=detail)
+
+
+def write_out(text: str) -> None:
+    """Write to standard output and flush; CannotRun if the system refuses (but not for a broken pipe)."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise no_space(error, "to standard output") from None
+
+
+def show(report: Report, *, as_json: bool, detail: Detail) -> None:
+    """A report on standard output: one JSON document, or for a person."""
+    if as_json:
+        write_out(renderer("json")(report))
+        return
+    from nattools.report.terminal import print_report
+
+    try:
+        print_report(report, detail=detail)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise no_space(error, "to standard output") from None

@@ -1,0 +1,106 @@
+"""What is being waited for, on standard error: one line that changes on a terminal, else a line for each
+probe that takes longer than a second."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TextIO
+
+from nattools.engine.events import Event
+from nattools.report.safetext import safe, wrap
+from nattools.report.terminal import is_live, terminal_columns
+
+PATIENCE_S = 1.0
+TICK_S = 0.25
+ERASE = "\r\x1b[K"
+
+
+class Progress:
+    """Call it with events from within the event loop; close it when the measurement is over.
+
+    `waiting`: time passes for the person at the keyboard too. In the simulator it does not: then nothing is
+    ever waited for, and the loop's timers would only be in the way of its clock.
+    """
+
+    def __init__(self, stream: TextIO, *, waiting: bool) -> None:
+        self._stream = stream
+        self._live = is_live(stream)
+        self._waiting = waiting
+        self._running: dict[str, Event] = {}
+        self._finished = 0
+        self._began: float | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event, and show it if it is time to."""
+        if event.kind == "finished":
+            if self._running.pop(event.probe, None) is not None:
+                self._finished += 1
+            self._forget(event.probe)
+        else:
+            if event.probe not in self._running:
+                self._await(event.probe)
+            self._running[event.probe] = event
+        self._draw()
+
+    def close(self) -> None:
+        """Leave nothing on the line, and no timer."""
+        for probe in list(self._timers):
+            self._forget(probe)
+        self._running.clear()
+        if self._live:
+            self._put(ERASE)
+
+    def _await(self, probe: str) -> None:
+        if not self._waiting:
+            return
+        loop = asyncio.get_running_loop()
+        if self._began is None:
+            self._began = loop.time()
+        if not self._live:
+            self._timers[probe] = loop.call_later(PATIENCE_S, self._announce, probe)
+        elif "" not in self._timers:
+            self._timers[""] = loop.call_later(TICK_S, self._tick)
+
+    def _forget(self, probe: str) -> None:
+        timer = self._timers.pop(probe, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _announce(self, probe: str) -> None:
+        event = self._running.get(probe)
+        if event is not None:
+            self._put(f"nattools: {_words(event)} ...\n")
+
+    def _tick(self) -> None:
+        self._draw()
+        self._timers[""] = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _draw(self) -> None:
+        if not self._live:
+            return
+        if not self._running:
+            self._put(ERASE)
+            return
+        event = next(reversed(self._running.values()))
+        total = self._finished + len(self._running)
+        line = f"  {self._finished} of {total} done{self._elapsed()}: {_words(event)}"
+        self._put(ERASE + "  " + wrap(line, terminal_columns(self._stream) - 3)[0])
+
+    def _elapsed(self) -> str:
+        if self._began is None:
+            return ""
+        return f", {asyncio.get_running_loop().time() - self._began:.0f} s"
+
+    def _put(self, text: str) -> None:
+        """Progress is a courtesy: a standard error that cannot be written to stops nothing."""
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._live = False
+
+
+def _words(event: Event) -> str:
+    text = safe(event.text or event.probe, 200)
+    return text if event.fraction is None else f"{text} ({event.fraction:.0%})"

@@ -1,0 +1,58 @@
+"""`nattools report`: what can be done with saved reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nattools.cli import options
+from nattools.cli.app import new_app
+from nattools.cli.outputs import renderer, show, write_out
+from nattools.errors import UsageError
+from nattools.report.contents import Detail
+from nattools.report.loader import load_file, problems
+
+FORMATS = ("terminal", "json", "md", "html", "txt")
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
+Form = Annotated[str, typer.Option("--format", metavar="FORMAT", help=", ".join(FORMATS))]
+
+report_app = new_app(no_args_is_help=True, help="Show and check saved reports.")
+
+
+@report_app.command("show")
+def show_report(
+    file: File, form: Form = "terminal", as_json: options.Json = False, verbose: options.Verbose = 0
+) -> int:
+    """Show a saved report as it was shown when it was measured."""
+    if form not in FORMATS:
+        raise UsageError(f"--format {form!r}: there are {', '.join(FORMATS)}")
+    report = load_file(file)
+    detail: Detail = 2 if verbose >= 2 else 1 if verbose else 0
+    if form == "terminal" or as_json:
+        show(report, as_json=as_json, detail=detail)
+    else:
+        write_out(renderer(form, detail)(report))
+    return 0
+
+
+@report_app.command("validate")
+def validate_report(file: File, as_json: options.Json = False) -> int:
+    """Check a saved report: exit code 0 if it is a report of this schema, 1 if it is not."""
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}")
+    try:
+        report = load_file(file)
+    except UsageError as error:
+        found, schema = [str(error)], None
+    else:
+        found, schema = problems(report), report.schema
+    if as_json:
+        import msgspec
+
+        answer = {"valid": not found, "schema": schema, "problems": found}
+        write_out(msgspec.json.encode(answer).decode() + "\n")
+    else:
+        write_out("".join(f"{line}\n" for line in found) or f"{file}: a valid report ({schema})\n")
+    return 1 if found else 0

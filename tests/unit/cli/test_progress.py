@@ -1,0 +1,119 @@
+"""Progress: quiet for what is quick, one line for what is slow, a live line on a terminal."""
+
+from __future__ import annotations
+
+import heapq
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nattools.cli import progress as module
+from nattools.cli.progress import ERASE, Progress
+from nattools.engine.events import Event
+
+
+class Timer:
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Clock:
+    """An event loop's clock and timers, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.queue: list[tuple[float, int, Timer, Callable[..., None], tuple[Any, ...]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[..., None], *arguments: Any) -> Timer:
+        timer = Timer()
+        heapq.heappush(self.queue, (self.now + delay, len(self.queue), timer, callback, arguments))
+        return timer
+
+    def advance(self, until: float) -> None:
+        while self.queue and self.queue[0][0] <= until:
+            self.now, _, timer, callback, arguments = heapq.heappop(self.queue)
+            if not timer.cancelled:
+                callback(*arguments)
+        self.now = until
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module.asyncio, "get_running_loop", lambda: clock)
+    return clock
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_log_is_silent_about_what_is_quick(clock: Clock) -> None:
+    log = io.StringIO()
+    progress = Progress(log, waiting=True)
+    progress(Event("started", "mapping", "asking for the mapping"))
+    clock.advance(0.9)
+    progress(Event("finished", "mapping"))
+    clock.advance(10)
+    progress.close()
+    assert log.getvalue() == ""
+
+
+def test_a_log_has_one_line_for_what_is_slow(clock: Clock) -> None:
+    log = io.StringIO()
+    progress = Progress(log, waiting=True)
+    progress(Event("started", "lifetime", "leaving a mapping alone"))
+    progress(Event("progress", "lifetime", "leaving a mapping\x1b alone", 0.25))
+    clock.advance(30)
+    progress(Event("finished", "lifetime"))
+    progress.close()
+    assert log.getvalue() == "nattools: leaving a mapping\\x1b alone (25%) ...\n"
+
+
+def test_the_simulator_is_never_waited_for(clock: Clock) -> None:
+    log = io.StringIO()
+    progress = Progress(log, waiting=False)
+    progress(Event("started", "lifetime", "leaving a mapping alone"))
+    clock.advance(600)
+    progress.close()
+    assert log.getvalue() == ""
+
+
+def test_a_terminal_has_one_line_that_is_gone_at_the_end(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "50")
+    terminal = Terminal()
+    progress = Progress(terminal, waiting=True)
+    progress(Event("started", "mapping", "asking 11.201.0.2 and 11.202.0.2 for the mapping of one port"))
+    clock.advance(2.1)
+    progress(Event("started", "filtering", "filtering"))
+    progress(Event("finished", "mapping"))
+    progress(Event("finished", "filtering"))
+    progress.close()
+    clock.advance(10)
+    drawn = terminal.getvalue()
+    assert "\n" not in drawn
+    assert "0 of 1 done, 2 s: asking 11.201.0.2" in drawn
+    assert "1 of 2 done, 2 s: filtering" in drawn
+    assert max(len(line) for line in drawn.split(ERASE)) < 50
+    assert drawn.endswith(ERASE)
+
+
+def test_a_stream_that_breaks_stops_nothing(clock: Clock) -> None:
+    log = io.StringIO()
+    progress = Progress(log, waiting=True)
+    progress(Event("started", "mapping", "asking"))
+    log.close()
+    clock.advance(5)
+    progress.close()

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nattools.cli import servers
+from nattools.cli.servers import chosen_servers
+from nattools.errors import UsageError
+from nattools.model.serveruri import parse_server
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "config.toml"
+    monkeypatch.setattr(servers, "config_path", lambda: path)
+    monkeypatch.delenv("NATTOOLS_SERVER", raising=False)
+    return path
+
+
+def hosts() -> list[str]:
+    return [server.host for server in chosen_servers(()).uris]
+
+
+def test_without_anything_the_public_servers(config: Path) -> None:
+    chosen = chosen_servers(())
+    assert chosen.public
+    assert len(chosen.uris) >= 4
+    assert all(server.scheme == "stun" for server in chosen.uris)
+
+
+def test_the_nearest_wins(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text('server = "from.config"')
+    assert hosts() == ["from.config"]
+    monkeypatch.setenv("NATTOOLS_SERVER", " from.env:1, stun:second ")
+    assert hosts() == ["from.env", "second"]
+    named = chosen_servers((parse_server("named"),))
+    assert [server.host for server in named.uris] == ["named"]
+    assert not named.public
+
+
+def test_a_list_in_the_file(config: Path) -> None:
+    config.write_text('server = ["a", "b:1", "a"]')
+    assert hosts() == ["a", "b"]
+
+
+def test_an_empty_variable_counts_as_none(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NATTOOLS_SERVER", " ,")
+    assert chosen_servers(()).public
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("server = ", "is not TOML"),
+        ("server = 3", 'write server = ["HOST:PORT", ...]'),
+        ("server = [3]", 'write server = ["HOST:PORT", ...]'),
+        ('server = "a:0"', "'0' is not a port"),
+        ('servers = "a"', "unknown key 'servers'; there is only 'server'"),
+    ],
+)
+def test_a_bad_file_is_named(config: Path, text: str, says: str) -> None:
+    config.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        chosen_servers(())
+    assert says in str(caught.value)
+    assert str(config) in str(caught.value)
+
+
+def test_a_bad_variable_is_named(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NATTOOLS_SERVER", "a:99999")
+    with pytest.raises(UsageError, match=r"NATTOOLS_SERVER: .*99999"):
+        chosen_servers(())
+
+
+def test_the_file_is_in_the_users_configuration_folder() -> None:
+    assert servers.config_path().name == "config.toml"
+    assert servers.config_path().parent.name == "nattools"

@@ -1,0 +1,155 @@
+"""Saved reports come from strangers: any bytes give a report that can be drawn, or a UsageError."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from report_samples import home_router
+
+from nattools.errors import UsageError
+from nattools.report import loader
+from nattools.report.html import render_html
+from nattools.report.json import render_json
+from nattools.report.loader import load, load_file, problems
+from nattools.report.markdown import render_markdown
+from nattools.report.schema import schema_text
+from nattools.report.text import render_text
+
+GOOD = render_json(home_router()).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (GOOD[: len(GOOD) // 2], "not JSON, or cut short"),
+        (GOOD + b"{}", "not JSON"),
+        (b"[]", "not a report of nattools"),
+        (b"{}", 'it does not say "schema"'),
+        (b'{"schema": 1}', 'it does not say "schema"'),
+        (b'{"schema": "nattools.report/2"}', "written by a later nattools"),
+        (b'{"schema": "nattools.report/0"}', "unknown schema"),
+        (b'{"schema": "nattools.report/\\u001b[2J"}', "unknown schema"),
+        (b'{"schema": "nattools.report/1"}', "missing required field"),
+        (GOOD.replace(b'"works"', b'"perhaps"', 1), "Invalid enum value 'perhaps' - at `$.techniques"),
+        (b"[" * 1_000_000, "not a report of nattools"),
+        (b'{"x":' * 100_000, "nested too deeply"),
+        (GOOD.replace(b'"duration_s": 1.234', b'"duration_s": 1e999'), "not "),
+    ],
+)
+def test_refuses_with_the_cause(data: bytes, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(data)
+    assert says in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_size_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "SIZE_LIMIT", len(GOOD) - 1)
+    with pytest.raises(UsageError, match="no report of nattools is"):
+        load(GOOD)
+
+
+def test_reads_a_file_and_names_it_in_errors(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD)
+    assert load_file(path) == home_router()
+    path.write_bytes(b"nothing")
+    with pytest.raises(UsageError, match=r"a\.json: not JSON"):
+        load_file(path)
+    with pytest.raises(UsageError, match=r"cannot read .*missing"):
+        load_file(tmp_path / "missing")
+    with pytest.raises(UsageError, match="cannot read"):
+        load_file(tmp_path)
+
+
+def test_fields_of_later_versions_are_ignored() -> None:
+    later = json.loads(GOOD)
+    later["novelty"] = {"deep": [1, 2, {}]}
+    later["techniques"][0]["novelty"] = True
+    assert load(json.dumps(later).encode()) == home_router()
+
+
+def test_inconsistencies_are_named() -> None:
+    report = home_router()
+    assert problems(report) == []
+    twice = msgspec.structs.replace(report, observations=report.observations + report.observations[:1])
+    assert problems(twice) == ["two observations have the same id"]
+    none = msgspec.structs.replace(report, observations=())
+    assert problems(none)[0] == "technique direct-ipv4 points to observation 1, which is not there"
+    assert any("finding mapping" in line for line in problems(none))
+
+
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def draws(data: bytes) -> None:
+    """The property itself."""
+    try:
+        report = load(data)
+    except UsageError:
+        return
+    for detail in (0, 2):
+        text = render_text(report, detail=detail)  # type: ignore[arg-type]
+        assert all(c.isprintable() or c == "\n" for c in text)
+    render_markdown(report)
+    render_html(report)
+    problems(report)
+    assert load(render_json(report).encode()) == report
+
+
+@given(st.binary() | VALUES.map(lambda value: json.dumps(value).encode()))
+def test_arbitrary_input(data: bytes) -> None:
+    draws(data)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(json.loads(GOOD))), VALUES, min_size=1, max_size=3))
+def test_arbitrary_fields(fields: dict[str, Any]) -> None:
+    draws(json.dumps({**json.loads(GOOD), **fields}).encode())
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """The sample with one value somewhere in its tree replaced."""
+    document = json.loads(GOOD)
+    place: Any = document
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        key = draw(st.sampled_from(keys))
+        if not isinstance(place[key], dict | list) or not place[key] or draw(st.integers(0, 4)) == 0:
+            break
+        place = place[key]
+    kept = isinstance(place[key], int | float) and not isinstance(place[key], bool)
+    numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    place[key] = draw(numbers if kept else VALUES | st.text())
+    return json.dumps(document).encode()
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(mutated())
+def test_mutated_values(data: bytes) -> None:
+    draws(data)
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(GOOD) - 1), st.binary(max_size=6), st.integers(0, 6))
+def test_mutated_bytes(at: int, inserted: bytes, removed: int) -> None:
+    draws(GOOD[:at] + inserted + GOOD[at + removed :])
+
+
+def test_the_published_schema_is_that_of_the_types() -> None:
+    path = Path(__file__).parents[3] / "docs" / "schema" / "report.json"
+    assert path.read_text(encoding="utf-8") == schema_text(), (
+        f"the types changed: python -m nattools.report.schema {path.relative_to(Path.cwd())}"
+    )
