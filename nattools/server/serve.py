@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nattools.errors import UsageError
@@ -25,6 +26,7 @@ class ServeConfig:
     `addresses`: one or two of this machine's own per family. `port` 0: one that the system chooses.
     `alternate_port` None: no second port. Answers that amplify are limited to `answer_*` a second, per source
     and in all. `idle_s`, `streams_per_source` and `streams` bound TCP connections.
+    `report` is told of every dial-back, in words.
     """
 
     addresses: tuple[str, ...]
@@ -40,6 +42,7 @@ class ServeConfig:
     streams_per_source: int = 32
     streams: int = 512
     secret: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
+    report: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
         _check(self)
@@ -145,6 +148,7 @@ class Running:
             self._tasks,
             BindingServer(site, self._limit, flags),
             DialBackServer(site, self._cookies, self._dial_limits) if dial_back else None,
+            self._config.report,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from nattools.errors import CannotRun, ProtocolError
@@ -45,6 +46,7 @@ class Service:
         tasks: Tasks,
         binding: BindingServer,
         dial_back: DialBackServer | None,
+        report: Callable[[str], None] | None = None,
     ) -> None:
         self._network = network
         self._site = site
@@ -52,6 +54,7 @@ class Service:
         self._tasks = tasks
         self._binding = binding
         self._dial_back = dial_back
+        self._report = report
         self._time = asyncio.get_running_loop().time
 
     def datagram_handler(self, role: Role) -> DatagramHandler:
@@ -119,6 +122,8 @@ class Service:
                 outcome, origin = await self._connect(order)
         finally:
             answer = server.finish(order, outcome, origin, self._time())
+        if self._report is not None:
+            self._report(f"dial-back over {order.ask.transport}, {origin} to {order.target}: {outcome}")
         return answer
 
     async def _send_copies(self, order: Order) -> Outcome:

@@ -66,12 +66,12 @@ class Reply(NamedTuple):
 
 
 class BindingServer:
-    """Answers Binding requests in one address family. `flags` are NATTOOLS-HELLO's."""
+    """Answers Binding requests in one address family. `flags` are NATTOOLS-HELLO's; None: no such answer."""
 
-    def __init__(self, site: Site, limit: RateLimit, flags: int = 0) -> None:
+    def __init__(self, site: Site, limit: RateLimit, flags: int | None = 0) -> None:
         self._site = site
         self._limit = limit
-        self._hello = bytes((HELLO_VERSION, flags))
+        self._hello = None if flags is None else bytes((HELLO_VERSION, flags))
 
     def answer_plain(self, request: bytes, source: Endpoint, role: Role, now: float) -> bytes | None:
         """The answer to 20 bytes that begin with PLAIN_REQUEST: by far the most common request, read without
@@ -134,7 +134,7 @@ class BindingServer:
         if request.legacy:
             return self._legacy(source, role, origin)
         attributes = self._modern(source, request.transaction_id, role, origin)
-        if request.get(c.NATTOOLS_HELLO) is not None:
+        if self._hello is not None and request.get(c.NATTOOLS_HELLO) is not None:
             attributes.append((c.NATTOOLS_HELLO, self._hello))
         padding = request.get(c.PADDING)
         if padding is not None:
