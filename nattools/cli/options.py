@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,7 +14,9 @@ from nattools.cli.servers import parse_all
 from nattools.errors import UsageError
 from nattools.model.endpoint import Family
 from nattools.model.serveruri import ServerUri
-from nattools.report.contents import Detail
+
+if TYPE_CHECKING:
+    from nattools.report.contents import Detail
 
 Backend = Literal["sim", "netns"]
 DEFAULT_MAX_LIFETIME_S = 300.0

@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nattools.cli.app import no_space
 from nattools.errors import UsageError
 from nattools.model.report import Report
-from nattools.report.contents import Detail
+
+if TYPE_CHECKING:
+    from nattools.report.contents import Detail
 
 SUFFIXES = (".json", ".md", ".html", ".txt")
 
