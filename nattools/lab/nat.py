@@ -22,9 +22,6 @@ from nattools.lab.scenario import FirewallSpec, NatSpec
 Side = Literal["inside", "outside"]
 Emitted = list[tuple[Side, Packet]]
 
-POISON_S = 30.0
-"""How long Linux keeps an entry for a UDP packet that it accepted itself and that nobody answered
-(nf_conntrack_udp_timeout)."""
 TCP_ESTABLISHED_S = 7440.0
 """RFC 5382 REQ-5: at least 2 hours and 4 minutes."""
 _SWEEP_EVERY = 512
@@ -290,15 +287,13 @@ class NatEngine:
         return True
 
     def _unsolicited(self, packet: Packet, now: float) -> Emitted:
-        """The router itself takes the packet. Linux remembers it: see `POISON_S`.
-
-        A refused SYN leaves no entry behind, since the RST removes it again.
-        """
+        """The router itself takes the packet. Linux remembers it for the lifetime of an unanswered UDP flow;
+        a refused SYN leaves no entry behind, since the RST removes it again."""
         if packet.destination != self.outside_address:
             return []
         if packet.protocol == "udp" and self._kernel:
             key = (packet.protocol, packet.destination_port, packet.source, packet.source_port)
-            self._poison[key] = now + POISON_S
+            self._poison[key] = now + self._udp_s
         return _on("outside", answer(packet))
 
     def _poisoned(self, key: FlowKey, port: int, now: float) -> bool:

@@ -1,0 +1,237 @@
+"""What a scenario says of a correct report, and whether a report says it.
+
+Expectations are a subset of the report, per host:
+
+    [expect.alice.nat.udp4]
+    mapping = "endpoint-independent"
+    binding_lifetime_s = { min = 28, max = 32 }
+    [expect.alice.technique]
+    udp-punch = "works"
+    [expect.alice]
+    warnings_contain = ["VPN"]
+
+A value is what the report must hold; `"null"` stands for JSON's null, `">= 5"` and `"<= 5"` bound a number,
+and so does a table with `min` or `max` (of a pair, both ends); `{ contains = 30 }` wants a pair of bounds
+around a number, null being open; `{ any_of = [...] }` leaves a choice. In a list of tables, each must be
+found among the report's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from nattools.lab.fields import Bad, check_keys, choices_of, meant, plain, shown
+from nattools.model.report import Report
+from nattools.model.technique import TECHNIQUE_IDS, Verdict
+
+Path = tuple[str, ...]
+TECHNIQUE = "technique"
+WARNINGS = "warnings_contain"
+_PUNCH_KEYS = ("connected", "path", "transport", "family", "strategy")
+_BOUND = re.compile(r"(>=|<=)\s*(-?\d{1,15}(?:\.\d{1,15})?)", re.ASCII)
+_MATCHERS = ("min", "max", "contains", "any_of")
+
+
+def check(report: Report, expected: Mapping[str, Any]) -> list[str]:
+    """What of one host's expectations (`scenario.expect[host]`) the report does not meet, a sentence each."""
+    found = msgspec.to_builtins(report)
+    wrong: list[str] = []
+    for key, wanted in expected.items():
+        if key == TECHNIQUE:
+            verdicts = {each["id"]: each["verdict"] for each in found["techniques"]}
+            wrong += _compare(verdicts, wanted, (TECHNIQUE,))
+        elif key == WARNINGS:
+            missing = [text for text in wanted if not any(text in each for each in report.warnings)]
+            wrong += [f"no warning contains {text!r}" for text in missing]
+        else:
+            wrong += _compare(found.get(key), wanted, (key,))
+    return wrong
+
+
+def _compare(found: Any, wanted: Any, path: Path) -> list[str]:
+    if isinstance(wanted, dict) and not _is_matcher(wanted):
+        if not isinstance(found, dict):
+            return [f"{'.'.join(path)} should be a table, but is {_words(found)}"]
+        return [
+            sentence
+            for key, each in wanted.items()
+            for sentence in _compare(found.get(key), each, (*path, key))
+        ]
+    return [] if _meets(found, wanted) else [_mismatch(path, wanted, found)]
+
+
+def _mismatch(path: Path, wanted: Any, found: Any) -> str:
+    return f"{'.'.join(path)} should be {_words(wanted)}, but is {_words(found)}"
+
+
+def _words(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _is_matcher(table: Mapping[str, Any]) -> bool:
+    return bool(table) and all(key in _MATCHERS for key in table)
+
+
+def _meets(found: Any, wanted: Any) -> bool:
+    if isinstance(wanted, dict):
+        if not _is_matcher(wanted):
+            return isinstance(found, dict) and all(_meets(found.get(k), each) for k, each in wanted.items())
+        return all(_matches(found, kind, each) for kind, each in wanted.items())
+    if wanted == "null":
+        return found is None
+    bound = _BOUND.fullmatch(wanted) if isinstance(wanted, str) else None
+    if bound:
+        return _matches(found, "min" if bound[1] == ">=" else "max", float(bound[2]))
+    if isinstance(wanted, list) and any(isinstance(each, dict) for each in wanted):
+        return isinstance(found, (list, tuple)) and all(any(_meets(f, w) for f in found) for w in wanted)
+    if isinstance(found, (list, tuple)):
+        return bool(list(found) == wanted)
+    return isinstance(found, bool) == isinstance(wanted, bool) and bool(found == wanted)
+
+
+def _matches(found: Any, kind: str, limit: Any) -> bool:
+    if kind == "any_of":
+        return any(_meets(found, each) for each in limit)
+    if kind == "contains":
+        return _pair_contains(found, limit)
+    numbers = found if isinstance(found, (list, tuple)) and found else [found]
+    if not all(isinstance(number, (int, float)) for number in numbers):
+        return False
+    return all(number >= limit if kind == "min" else number <= limit for number in numbers)
+
+
+def _pair_contains(found: Any, number: float) -> bool:
+    if not isinstance(found, (list, tuple)) or len(found) != 2:
+        return False
+    low, high = found
+    return (low is None or low <= number) and (high is None or number <= high)
+
+
+# --- validation, when the scenario is read
+
+
+def validate(expected: Mapping[str, Any], hosts: Sequence[str]) -> None:
+    """Raises `Bad` for a host, a field or a value that no report can have."""
+    for host, table in expected.items():
+        path = ("expect", host)
+        if not isinstance(table, dict):
+            raise Bad(path, f"a table is wanted here, not {shown(table)}")
+        if host == "pair" and "pair" not in hosts:
+            _validate_pairs(table, hosts)
+        elif host not in hosts:
+            raise Bad(path, f"no host is called {shown(host)}; {meant(host, [*hosts, 'pair'])}")
+        else:
+            _validate_host(table, path)
+
+
+def _validate_pairs(pairs: Mapping[str, Any], hosts: Sequence[str]) -> None:
+    known = [f"{one}-{other}" for one in hosts for other in hosts if one != other]
+    check_keys(pairs, known, ("expect", "pair"))
+    for pair, table in pairs.items():
+        path = ("expect", "pair", pair)
+        if not isinstance(table, dict):
+            raise Bad(path, f"a table is wanted here, not {shown(table)}")
+        check_keys(table, _PUNCH_KEYS, path)
+
+
+def _validate_host(table: Mapping[str, Any], path: Path) -> None:
+    hints = get_type_hints(Report)
+    check_keys(table, [TECHNIQUE, WARNINGS, *hints], path)
+    for key, wanted in table.items():
+        if key == TECHNIQUE:
+            _validate_techniques(wanted, (*path, key))
+        elif key == WARNINGS:
+            if not isinstance(wanted, list) or not all(isinstance(text, str) for text in wanted):
+                raise Bad((*path, key), "a list of texts is wanted here")
+        else:
+            _validate_value(wanted, hints[key], (*path, key))
+
+
+def _validate_techniques(table: object, path: Path) -> None:
+    if not isinstance(table, dict):
+        raise Bad(path, f"a table is wanted here, not {shown(table)}")
+    check_keys(table, TECHNIQUE_IDS, path)
+    for key, wanted in table.items():
+        _validate_value(wanted, Verdict, (*path, key))
+
+
+def _validate_value(wanted: object, kind: Any, path: Path) -> None:
+    if isinstance(wanted, dict):
+        _validate_table(wanted, kind, path)
+    elif wanted == "null":
+        if not _may_be_null(kind):
+            raise Bad(path, "this is never null")
+    elif isinstance(wanted, str) and _BOUND.fullmatch(wanted):
+        if not _has_numbers(kind):
+            raise Bad(path, "this is no number, so it has no bounds")
+    elif isinstance(wanted, list) and any(isinstance(each, dict) for each in wanted):
+        _validate_elements(wanted, kind, path)
+    else:
+        _validate_plain(wanted, kind, path)
+
+
+def _validate_table(wanted: Mapping[str, Any], kind: Any, path: Path) -> None:
+    if _is_matcher(wanted):
+        _validate_matcher(wanted, kind, path)
+        return
+    struct = _struct_of(kind)
+    hints = get_type_hints(struct) if struct else {}
+    if struct is None:
+        raise Bad(path, f"the report has no table here; a table of {', '.join(_MATCHERS)} would compare")
+    check_keys(wanted, hints, path)
+    for key, each in wanted.items():
+        _validate_value(each, hints[key], (*path, key))
+
+
+def _validate_matcher(wanted: Mapping[str, Any], kind: Any, path: Path) -> None:
+    for key, each in wanted.items():
+        if key == "any_of":
+            if not isinstance(each, list) or not each:
+                raise Bad((*path, key), "a list of values is wanted here")
+            for value in each:
+                _validate_value(value, kind, path)
+        elif isinstance(each, bool) or not isinstance(each, (int, float)) or not _has_numbers(kind):
+            raise Bad((*path, key), "this compares numbers")
+
+
+def _validate_elements(wanted: list[Any], kind: Any, path: Path) -> None:
+    element = next((get_args(part)[0] for part in _parts(kind) if get_origin(part) is tuple), None)
+    if element is None:
+        raise Bad(path, "the report has no list here")
+    for each in wanted:
+        _validate_value(each, element, path)
+
+
+def _validate_plain(wanted: object, kind: Any, path: Path) -> None:
+    choices = choices_of(kind)
+    if choices and wanted not in choices:
+        raise Bad(path, f"{shown(wanted)} is not one of {', '.join(map(repr, choices))}")
+    if choices:
+        return
+    try:
+        msgspec.convert(wanted, kind)
+    except msgspec.ValidationError as error:
+        raise Bad(path, f"{shown(wanted)} can never be what the report says: {plain(error)}") from None
+
+
+def _parts(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _may_be_null(kind: Any) -> bool:
+    return any(part in (None, NoneType) for part in _parts(kind))
+
+
+def _struct_of(kind: Any) -> type[msgspec.Struct] | None:
+    structs = [part for part in _parts(kind) if isinstance(part, type) and issubclass(part, msgspec.Struct)]
+    return structs[0] if len(structs) == 1 else None
+
+
+def _has_numbers(kind: Any) -> bool:
+    parts = [p for part in _parts(kind) for p in (get_args(part) if get_origin(part) is tuple else (part,))]
+    return any(part in (int, float) for each in parts for part in _parts(each))

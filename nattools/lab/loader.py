@@ -1,0 +1,156 @@
+"""Reading scenario files. Whatever the file holds, the result is a Scenario or a UsageError with the file,
+the line and the reason.
+
+`docs/reference/` has the format; `lab.scenario` its types. The scenarios that come with nattools stand in
+`scenarios/` of the repository and, once installed, inside the package.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import nattools
+from nattools.errors import UsageError
+from nattools.lab import drawing, expect, layout
+from nattools.lab.fields import Bad, check_keys, convert, field, meant, shown
+from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
+from nattools.lab.tomllines import line_of
+
+SIZE_LIMIT = 256 * 1024
+MOST_OF_A_KIND = 40
+"""Nodes of one kind: as many as `lab.layout` has addresses for."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,11}", re.ASCII)
+_KINDS: dict[str, type[msgspec.Struct]] = {
+    "nat": NatSpec,
+    "firewall": FirewallSpec,
+    "host": HostSpec,
+    "server": ServerSpec,
+}
+_OPTIONS: dict[str, Any] = {
+    "lifetime": bool,
+    "max_lifetime_s": float,
+    "timeout_s": float,
+    "interface": str,
+    "families": list[int],
+    "cross_check": bool,
+}
+
+
+def folder() -> Path:
+    """Where the scenarios that come with nattools are: in the package, or beside it in a clone."""
+    package = Path(nattools.__file__).parent
+    installed = package / "scenarios"
+    return installed if installed.is_dir() else package.parent / "scenarios"
+
+
+def available() -> list[str]:
+    """The names of the scenarios that come with nattools."""
+    return sorted(path.stem for path in folder().glob("*.toml"))
+
+
+def load(path_or_name: str) -> Scenario:
+    """A scenario by its name, or from a file (a path that ends in `.toml` or has a folder in it)."""
+    is_path = path_or_name.endswith(".toml") or "/" in path_or_name or "\\" in path_or_name
+    if is_path:
+        return parse(_read(Path(path_or_name), path_or_name), path_or_name)
+    names = available()
+    if path_or_name not in names:
+        raise UsageError(f"no scenario is called {shown(path_or_name)}; {meant(path_or_name, names)}")
+    file = f"scenarios/{path_or_name}.toml"
+    return parse(_read(folder() / f"{path_or_name}.toml", file), file)
+
+
+def _read(path: Path, shown_as: str) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(SIZE_LIMIT + 1)
+        return data.decode()
+    except OSError as error:
+        raise UsageError(f"cannot read {shown_as}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{shown_as} is not text in UTF-8") from None
+    except ValueError as error:
+        raise UsageError(f"cannot read {shown(shown_as)}: {error}") from None
+
+
+def parse(text: str, name: str) -> Scenario:
+    """A scenario from its text. `name` is the file's name for messages; without folder and suffix it
+    becomes the scenario's `name`."""
+    if len(text) > SIZE_LIMIT:
+        raise UsageError(f"{name} is longer than {SIZE_LIMIT // 1024} KiB: no scenario is")
+    try:
+        return _scenario(_table_of(text), Path(name).stem)
+    except Bad as bad:
+        where = f"{name}, line {line_of(text, bad.path)}"
+        raise UsageError(f"{where}: {_dotted(bad.path)}{bad.reason}") from None
+    except RecursionError:
+        raise UsageError(f"{name}: nested too deeply: no scenario is") from None
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+def _table_of(text: str) -> dict[str, Any]:
+    """tomllib's errors name the line themselves."""
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        raise UsageError(f"not TOML: {error}") from None
+
+
+def _dotted(path: tuple[str, ...]) -> str:
+    return "".join((".".join(shown(part).strip("'") for part in path), ": ")) if path else ""
+
+
+def _scenario(table: dict[str, Any], name: str) -> Scenario:
+    known = [each.name for each in msgspec.structs.fields(Scenario) if each.name != "name"]
+    check_keys(table, known, ())
+    parts = {kind: _nodes(table[kind], kind) for kind in _KINDS if kind in table}
+    scenario = Scenario(
+        title=_text(table, "title"),
+        description=_text(table, "description", ""),
+        options=_options(table.get("options", {})),
+        expect=_table(table.get("expect", {}), ("expect",)),
+        name=name,
+        **parts,
+    )
+    drawing.validate(scenario)
+    layout.plan(scenario)
+    expect.validate(scenario.expect, list(scenario.host))
+    return scenario
+
+
+def _text(table: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    value = table.get(key, default)
+    if value is None:
+        raise Bad((), f"{key!r} is missing")
+    if not isinstance(value, str):
+        raise Bad((key,), f"text is wanted here, not {shown(value)}")
+    return value
+
+
+def _table(value: object, path: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Bad(path, f"a table is wanted here, not {shown(value)}")
+    return value
+
+
+def _nodes(value: object, kind: str) -> dict[str, Any]:
+    nodes = _table(value, (kind,))
+    if len(nodes) > MOST_OF_A_KIND:
+        raise Bad((kind,), f"{len(nodes)} are too many: at most {MOST_OF_A_KIND}")
+    for name in nodes:
+        if not _NAME.fullmatch(name):
+            raise Bad((kind, name), "a name is 1 to 12 letters, digits, - and _")
+    return {name: convert(spec, _KINDS[kind], (kind, name)) for name, spec in nodes.items()}
+
+
+def _options(value: object) -> dict[str, Any]:
+    options = _table(value, ("options",))
+    check_keys(options, _OPTIONS, ("options",))
+    return {key: field(each, _OPTIONS[key], ("options", key)) for key, each in options.items()}
