@@ -58,8 +58,8 @@ class _DialBacks:
             stream.abort()
 
     async def listen_to(self, stream: TcpStream) -> None:
-        """Take the server's results, and the receipt: the answer to a Binding request sent behind all the
-        others, so that they are known to have been read."""
+        """Take the server's results, and the receipt: the answer to a Binding request sent behind the order,
+        so that it is known to have been read."""
         framer = stun.Framer()
         try:
             while data := await stream.read():
@@ -127,20 +127,21 @@ async def _dialled(
 async def _ask(
     context: ProbeContext, stream: TcpStream, port: int, backs: _DialBacks, change_address: bool
 ) -> int:
-    """Ask for as many connections as make silence count; returns how many."""
+    """Ask for as many attempts as make silence count; returns how many."""
     asked = 0
     while asked < context.pace.copies() and not backs.news.came:
+        copies = min(dialback.MAX_COPIES, context.pace.copies() - asked)
+        spacing_ms = max(1, round(context.pace.gap_s * 1000))
         nonce = dialback.new_nonce()
         backs.nonces.add(nonce)
-        ask = dialback.Ask("tcp", port, nonce, change_address=change_address, change_port=True)
+        ask = dialback.Ask("tcp", port, nonce, change_address, True, copies, spacing_ms)
         stream.write(dialback.encode_request(stun.new_transaction_id(), ask))
-        asked += 1
-        await backs.news.within(context.pace.gap_s)
-    backs.receipt_id = stun.new_transaction_id()
-    stream.write(stun.binding_request(backs.receipt_id, padded_to=0))
-    if not backs.news.came:
+        backs.receipt_id = stun.new_transaction_id()
+        stream.write(stun.binding_request(backs.receipt_id))
+        asked += copies
+        backs.receipt.clear()
         await backs.receipt.within(RECEIPT_PATIENCE_S)
-        await backs.news.within(context.pace.last_wait_s)
+        await backs.news.within(copies * spacing_ms / 1000 + context.pace.last_wait_s)
     return asked
 
 

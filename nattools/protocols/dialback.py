@@ -57,8 +57,8 @@ _STALE_NONCE = struct.pack("!HBB", 0, 4, 38)
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """What to do: send `copies` datagrams `spacing_ms` apart, or connect once, to `port` of the asker's own
-    address.
+    """What to do: send `copies` datagrams `spacing_ms` apart, or try as often to connect, to `port` of the
+    asker's own address.
 
     `change_*` choose which of the server's own addresses and ports it comes from, counted from the one that
     was asked. A TCP connection with `change_port` comes from a port that the server's system chooses; without

@@ -49,7 +49,7 @@ class DialBackLimits:
         default_factory=lambda: RateLimit(rate=20, burst=400, total_rate=2000, total_burst=8000)
     )
     connections: RateLimit = field(
-        default_factory=lambda: RateLimit(rate=2, burst=40, total_rate=50, total_burst=400)
+        default_factory=lambda: RateLimit(rate=20, burst=400, total_rate=500, total_burst=4000)
     )
     pending: Occupancy = field(default_factory=lambda: Occupancy(per_source=8, total=64))
 
@@ -129,7 +129,7 @@ class DialBackServer:
     def _may(self, ask: Ask, source: Endpoint, now: float) -> bool:
         if ask.transport == "udp":
             return self._limits.datagrams.take(source, now, ask.copies)
-        return self._limits.connections.take(source, now)
+        return self._limits.connections.take(source, now, ask.copies)
 
     def _remember(self, source: Endpoint, transaction_id: bytes, now: float) -> None:
         """Note the request as going on, and forget old ones: they stand in the order in which they came."""

@@ -102,11 +102,17 @@ class Service:
             if request.method == dialback.METHOD and self._dial_back is not None:
                 decision = self._dial_back.receive(request, stream.remote, role, self._time(), proven=True)
                 if isinstance(decision, Order):
-                    return await self._dial(self._dial_back, decision)
+                    self._tasks.spawn(self._dial_and_write(self._dial_back, decision, stream))
+                    return None
                 return decision
             return None
 
         return answer
+
+    async def _dial_and_write(self, server: DialBackServer, order: Order, stream: TcpStream) -> None:
+        """Beside the conversation, which goes on meanwhile: what the client asks next is answered at once,
+        and tells it that this was read."""
+        stream.write(await self._dial(server, order))
 
     async def _dial_and_tell(self, server: DialBackServer, order: Order, role: Role) -> None:
         self._sockets[role].send(await self._dial(server, order), order.source)
@@ -137,6 +143,26 @@ class Service:
         return "sent" if failure is None or None in failures else _NOT_SENT[failure]
 
     async def _connect(self, order: Order) -> tuple[Outcome, Endpoint]:
+        """The outcome of the first attempt that connected, else of the last; each attempt has a port of its
+        own if the port is to be another one, and starts `spacing_ms` after the one before."""
+        attempts = order.ask.copies if order.ask.change_port else 1
+        results: list[tuple[Outcome, Endpoint]] = []
+        settled = asyncio.Event()
+
+        async def attempt(number: int) -> None:
+            await asyncio.sleep(number * order.ask.spacing_ms / 1000)
+            results.append(await self._connect_once(order))
+            if results[-1][0] == "connected" or len(results) == attempts:
+                settled.set()
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(attempt(number)) for number in range(attempts)]
+            await settled.wait()
+            for task in tasks:
+                task.cancel()
+        return next((result for result in results if result[0] == "connected"), results[-1])
+
+    async def _connect_once(self, order: Order) -> tuple[Outcome, Endpoint]:
         """The outcome and the own endpoint; its port is 0 where the system chose one that is not known."""
         own = self._site.at(order.role)
         port = 0 if order.ask.change_port else own.port

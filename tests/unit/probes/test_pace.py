@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 from nattools.model.confidence import CERTAIN_ERROR, chance_of_silence, copies_needed, loss_upper_bound
 from nattools.probes.lifetime import MARGIN, ORDINARY_S, idle_times
 from nattools.probes.pace import FEWEST_COPIES, MOST_COPIES, Pace
-import itertools
 
 
 def test_nothing_known_means_any_loss_is_possible() -> None:
