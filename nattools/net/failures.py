@@ -7,7 +7,7 @@ import os
 import socket
 from typing import Literal
 
-from nattools.net.base import SendFailure, TcpFailure
+from nattools.net.base import IcmpError, SendFailure, TcpFailure
 
 _Meaning = Literal["refused", "timeout", "unreachable", "prohibited", "too-big", "reset"]
 
@@ -73,3 +73,15 @@ def tcp_failure(error: OSError) -> TcpFailure:
             return TcpFailure("error", "this local port has, or had a moment ago, a connection to there")
         case _:
             return TcpFailure("error", describe(error))
+
+
+def icmp_failure(error: IcmpError) -> TcpFailure:
+    """A connection attempt that an ICMP error ended."""
+    message = f"ICMP type {error.icmp_type}, code {error.icmp_code} from {error.offender or 'unknown'}"
+    match error.kind:
+        case "port-unreachable":
+            return TcpFailure("refused", message)
+        case "prohibited":
+            return TcpFailure("prohibited", message)
+        case _:
+            return TcpFailure("unreachable", f"{error.kind}: {message}")

@@ -10,9 +10,10 @@ from typing import cast
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import StreamHandler, TcpFailure
+from nattools.net import linux
+from nattools.net.base import IcmpError, StreamHandler, TcpFailure
 from nattools.net.binding import Zones
-from nattools.net.failures import describe, tcp_failure
+from nattools.net.failures import describe, icmp_failure, tcp_failure
 
 _READ_AHEAD = 1 << 18  # bytes that may arrive before somebody reads them
 _BACKLOG = 256
@@ -107,15 +108,22 @@ async def connect(
     loop = asyncio.get_running_loop()
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if linux.AVAILABLE:
+            linux.collect_icmp_errors(sock)
         async with asyncio.timeout(timeout_s) as deadline:
             await loop.sock_connect(sock, zones.address(remote))
+        if linux.AVAILABLE:
+            linux.collect_icmp_errors(sock, False)
         local = zones.endpoint(sock.getsockname())
         _, stream = await loop.create_connection(lambda: HostStream(local, remote), sock=sock)
         return stream
     except OSError as error:  # asyncio's TimeoutError is one
+        reported = linux.read_error(sock) if linux.AVAILABLE else None
         sock.close()
         if isinstance(error, TimeoutError) and deadline.expired():
             return TcpFailure("timeout", f"no answer in {timeout_s:g} s")
+        if isinstance(reported, IcmpError):
+            return icmp_failure(reported)
         return tcp_failure(error)
     except BaseException:
         sock.close()

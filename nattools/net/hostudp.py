@@ -113,7 +113,7 @@ class HostUdpSocket:
     @on_icmp.setter
     def on_icmp(self, handler: IcmpHandler | None) -> None:
         if handler is not None and linux.AVAILABLE and not self._closed:
-            linux.enable_icmp_errors(self._sock)
+            linux.collect_icmp_errors(self._sock)
         self._on_icmp = handler
 
     def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:

@@ -54,12 +54,21 @@ def interfaces() -> tuple[Interface, ...]:
 
     described = _Linux() if sys.platform.startswith("linux") else None
     try:
-        return tuple(
-            _interface(name, netifaces.ifaddresses(name), described) for name in netifaces.interfaces()
-        )
+        return tuple(_interface(name, address_entries(name), described) for name in netifaces.interfaces())
     finally:
         if described is not None:
             described.close()
+
+
+def address_entries(name: str) -> dict[int, list[dict[str, str]]]:
+    """What netifaces knows of an interface's addresses, by family; nothing for one without any address,
+    which netifaces calls invalid, and for one that has just gone."""
+    import netifaces
+
+    try:
+        return dict(netifaces.ifaddresses(name))
+    except ValueError:
+        return {}
 
 
 def _interface(name: str, entries: dict[int, list[dict[str, str]]], linux: _Linux | None) -> Interface:

@@ -53,12 +53,15 @@ def icmp_kind(family: Family, icmp_type: int, icmp_code: int) -> Kind:
     return _KINDS6.get((icmp_type, icmp_code), "unreachable")
 
 
-def enable_icmp_errors(sock: socket.socket) -> None:
-    """Queue the ICMP errors about what this socket sends (ip(7), IP_RECVERR)."""
+def collect_icmp_errors(sock: socket.socket, wanted: bool = True) -> None:
+    """Queue the ICMP errors about what this socket sends (ip(7), IP_RECVERR), or stop it.
+
+    Of a TCP socket, those about its SYN come (since Linux 5.8). Stop it once it is connected: a passing
+    trouble of the network would end the connection."""
     if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, int(wanted))
     else:
-        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, int(wanted))
 
 
 def set_fragmentation(sock: socket.socket, dont_fragment: bool) -> None:
