@@ -55,7 +55,7 @@ def server_main(
     """What a server's process runs: it serves for ever, and writes a byte to `ready` once it does."""
     import asyncio
 
-    from nattools.lab import servers  # type: ignore[attr-defined]
+    from nattools.lab import servers
 
     async def serve() -> None:
         running = await servers.start(network, spec, addresses)

@@ -1,0 +1,207 @@
+"""An asyncio event loop on a virtual clock: when nothing is left to do now, time jumps to what comes next.
+
+It has no selector, no threads and no real sockets. Besides asyncio's own scheduling it offers `post` and
+`soon`, which cost a tuple each: the simulator's packets travel by them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio import events
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextvars import Context
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Any, TypeVar, TypeVarTuple
+
+Event = tuple[float, int, Callable[[Any], object], Any]
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+DAY_S = 86_400.0
+
+
+class Deadlock(RuntimeError):  # noqa: N818 -- it is one, and named as such everywhere
+    """Nothing is scheduled any more and the work is not done: on a real machine it would hang for ever."""
+
+
+class _Timer(asyncio.TimerHandle):
+    """A timer that knows whether the heap still holds it."""
+
+    __slots__ = ("waiting",)
+    waiting: bool
+
+
+class SimLoop(asyncio.BaseEventLoop):
+    """`now` is the virtual time in seconds; it starts at 0 and never goes back.
+
+    An exception in a plain callback (a datagram handler, say) ends the run and comes out of it, so that no
+    mistake is only logged. A run that goes on for `patience_s` of virtual time raises Deadlock as well:
+    a periodic timer alone would otherwise keep it alive for ever.
+    """
+
+    def __init__(self, patience_s: float = 60 * DAY_S) -> None:
+        self._running = False
+        super().__init__()
+        self.now = 0.0
+        self.patience_s = patience_s
+        self.queue: deque[tuple[Callable[[Any], object], Any]] = deque()
+        self.heap: list[Event] = []
+        self._numbers = count().__next__
+        self._halted = False
+        self._cancelled = 0
+
+    def time(self) -> float:
+        """The virtual time."""
+        return self.now
+
+    def soon(self, function: Callable[[Any], object], argument: Any) -> None:
+        """Call `function(argument)` once the present call has returned, before time moves on."""
+        self.queue.append((function, argument))
+
+    def post(self, when: float, function: Callable[[Any], object], argument: Any) -> None:
+        """Call `function(argument)` at the virtual time `when`; it cannot be cancelled."""
+        heappush(self.heap, (when, self._numbers(), function, argument))
+
+    def call_soon(
+        self, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
+    ) -> asyncio.Handle:
+        """As asyncio's."""
+        self._refuse_if_closed()
+        handle = asyncio.Handle(callback, args, self, context)
+        self.queue.append((_run, handle))
+        return handle
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
+    ) -> asyncio.Handle:
+        """As `call_soon`: there are no other threads here."""
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(
+        self, delay: float, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As asyncio's, in virtual seconds."""
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As asyncio's, in virtual time."""
+        self._refuse_if_closed()
+        handle = _Timer(when, callback, args, self, context)
+        handle.waiting = True
+        heappush(self.heap, (when, self._numbers(), self._due, handle))
+        return handle
+
+    def run_in_executor(self, executor: Any, func: Callable[[*Args], T], *args: *Args) -> asyncio.Future[T]:
+        """RuntimeError: a thread would run on the real clock and the real network."""
+        raise RuntimeError(f"no threads in the simulator (asked to run {func!r})")
+
+    def run_forever(self) -> None:
+        """Run until `stop`; Deadlock when nothing is left that could ever call it."""
+        self._refuse_if_closed()
+        if self._running or events._get_running_loop() is not None:
+            raise RuntimeError("an event loop is running already")
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(finalizer=self._finish_generator)
+        events._set_running_loop(self)
+        self._running, self._halted = True, False
+        try:
+            self._turn()
+        finally:
+            self._running = False
+            events._set_running_loop(None)
+            sys.set_asyncgen_hooks(*hooks)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Raise what a plain callback raised; log the rest (a task's exception that nobody asked for)."""
+        if "handle" in context and context.get("exception") is not None:
+            raise context["exception"]
+        super().call_exception_handler(context)
+
+    def is_running(self) -> bool:
+        """As asyncio's."""
+        return self._running
+
+    def stop(self) -> None:
+        """End `run_forever` after what is due now."""
+        self._halted = True
+
+    def close(self) -> None:
+        """Drop all that is scheduled. Idempotent."""
+        self.queue.clear()
+        self.heap.clear()
+        super().close()
+
+    def __del__(self) -> None:
+        """Quiet: a loop that was not closed holds nothing of the system's."""
+
+    def _refuse_if_closed(self) -> None:
+        if self.is_closed():
+            raise RuntimeError("the simulator's event loop is closed")
+
+    def _finish_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        if not self.is_closed():
+            self.call_soon(self.create_task, generator.aclose())
+
+    def _turn(self) -> None:
+        queue, heap, latest = self.queue, self.heap, self.now + self.patience_s
+        popleft = queue.popleft
+        while not self._halted:
+            for _ in range(len(queue)):
+                function, argument = popleft()
+                function(argument)
+            now = self.now if queue or self._halted else self._advance(latest)
+            while heap and heap[0][0] <= now:
+                _, _, function, argument = heappop(heap)
+                function(argument)
+
+    def _advance(self, latest: float) -> float:
+        """Move the clock to the next event that was not cancelled."""
+        heap = self.heap
+        while heap and heap[0][2] == self._due and heap[0][3]._cancelled:
+            heappop(heap)[3].waiting = False
+            self._cancelled -= 1
+        if not heap:
+            raise Deadlock(f"nothing is scheduled and the work is not done{self._waiting()}")
+        if heap[0][0] > latest:
+            raise Deadlock(f"not done after {self.patience_s / DAY_S:.0f} simulated days{self._waiting()}")
+        if heap[0][0] > self.now:
+            self.now = heap[0][0]
+        return self.now
+
+    def _waiting(self) -> str:
+        """Where the pending tasks stand, for the message."""
+        places = []
+        for task in asyncio.all_tasks(self):
+            frames = task.get_stack(limit=1)
+            where = f"{frames[0].f_code.co_filename}:{frames[0].f_lineno}" if frames else "unknown"
+            places.append(f"{task.get_name()} at {where}")
+        return "; waiting: " + ", ".join(sorted(places)) if places else ""
+
+    def _due(self, handle: _Timer) -> None:
+        handle.waiting = False
+        if handle._cancelled:
+            self._cancelled -= 1
+        else:
+            self.queue.append((_run, handle))
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        if not isinstance(handle, _Timer) or not handle.waiting:
+            return
+        self._cancelled += 1
+        if self._cancelled > 500 and self._cancelled * 2 > len(self.heap):
+            self._forget_cancelled()
+
+    def _forget_cancelled(self) -> None:
+        kept = [event for event in self.heap if event[2] != self._due or not event[3]._cancelled]
+        self.heap[:] = kept
+        heapify(self.heap)
+        self._cancelled = 0
+
+
+def _run(handle: asyncio.Handle) -> None:
+    if not handle._cancelled:
+        handle._run()

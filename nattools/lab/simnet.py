@@ -1,0 +1,273 @@
+"""The simulated internet: its links, and its nodes that pass packets on.
+
+A packet walks through nodes and links without delay in one go; a link with a delay costs one event. What
+arrives at its destination is put into the loop's queue, so that no handler ever runs inside `send`.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from nattools.lab.ipv6 import PassEngine, ipv6_engine
+from nattools.lab.nat import Emitted, NatEngine, Side
+from nattools.lab.packet import Packet
+from nattools.lab.scenario import NatSpec, routers
+from nattools.lab.simloop import SimLoop
+from nattools.lab.simstack import Stack
+from nattools.lab.simtopology import Hop, NodePlan, Topology, Wire
+
+# a packet that is held back so that later ones pass it
+HELD_BACK_S = (0.001, 0.010)
+
+# ICMP and ICMPv6 (type, code): RFC 792, RFC 1191, RFC 4443
+TIME_EXCEEDED = ((11, 0), (3, 0))
+NO_ROUTE = ((3, 0), (1, 0))
+TOO_BIG = ((3, 4), (2, 0))
+Complaint = tuple[tuple[int, int], tuple[int, int]]
+
+
+class SimNet:
+    """All nodes of one simulation, on one loop; everything random comes from `rng`."""
+
+    __slots__ = ("_arrive", "_last", "loop", "nodes", "rng", "topology")
+
+    def __init__(self, topology: Topology, loop: SimLoop, rng: random.Random) -> None:
+        self.topology = topology
+        self.loop = loop
+        self.rng = rng
+        self._last: dict[int, float] = {}
+        self._arrive = self._arrived
+        self.nodes = [self._node(node) for node in topology.nodes]
+
+    def node(self, name: str) -> Node:
+        """The node of that name; KeyError."""
+        return self.nodes[self.topology.by_name[name].index]
+
+    def transmit(self, wire: Wire, packet: Packet) -> None:
+        """Send a packet down a wire, which may lose, delay or reorder it."""
+        if not wire.plain:
+            self._transmit_badly(wire, packet)
+        elif wire.delay_s:
+            loop = self.loop
+            loop.post(loop.now + wire.delay_s, self._arrive, (wire, packet))
+        else:
+            self.nodes[wire.to].receive(packet, wire.port)
+
+    def _transmit_badly(self, wire: Wire, packet: Packet) -> None:
+        """Jitter is uniform around the delay and keeps the order; `reorder` is the probability that a packet
+        is held back so that later ones pass it."""
+        draw = self.rng.random
+        if wire.loss and draw() < wire.loss:
+            return
+        delay = wire.delay_s
+        if wire.jitter_s:
+            delay = max(0.0, delay + wire.jitter_s * (2 * draw() - 1))
+        when = self.loop.now + delay
+        if wire.reorder and draw() < wire.reorder:
+            shortest, longest = HELD_BACK_S
+            when += shortest + (longest - shortest) * draw()
+        elif wire.jitter_s:
+            when = self._last[wire.number] = max(when, self._last.get(wire.number, 0.0))
+        self.loop.post(when, self._arrive, (wire, packet))
+
+    def _arrived(self, what: tuple[Wire, Packet]) -> None:
+        wire, packet = what
+        self.nodes[wire.to].receive(packet, wire.port)
+
+    def _node(self, plan: NodePlan) -> Node:
+        if plan.kind in ("nat", "firewall"):
+            return Gateway(self, plan)
+        return Router(self, plan) if plan.kind == "internet" else Node(self, plan)
+
+
+class Node:
+    """A host or server: it takes what is for itself and passes nothing on."""
+
+    __slots__ = ("_stack", "input", "net", "owns", "plan", "table")
+
+    def __init__(self, net: SimNet, plan: NodePlan) -> None:
+        self.net = net
+        self.plan = plan
+        self.owns = plan.owns
+        self.table = plan.table
+        self._stack: Stack | None = None
+        self.input: Any = self._input
+
+    @property
+    def stack(self) -> Stack:
+        """The node's own sockets."""
+        if self._stack is None:
+            self._stack = Stack(self)
+            self.input = self._stack.input
+        return self._stack
+
+    def receive(self, packet: Packet, port: int) -> None:
+        """A packet arrives on interface `port`."""
+        if packet.destination in self.owns:
+            self.net.loop.queue.append((self.input, packet))
+
+    def send(self, packet: Packet) -> None:
+        """Send a packet of the node's own by its main routes; without one it is dropped."""
+        hop = self.hop(packet.destination)
+        if hop.wire is not None:
+            self.net.transmit(hop.wire, packet)
+        elif hop.fate == "local":
+            self.net.loop.soon(self.input, packet)
+
+    def hop(self, destination: str) -> Hop:
+        """The way to a destination."""
+        return self.table.get(destination) or self.plan.hop(destination)
+
+    def _input(self, packet: Packet) -> None:
+        self.stack.input(packet)
+
+    def _complain(self, packet: Packet, port: int, complaint: Complaint, mtu: int = 0) -> None:
+        """Send an ICMP error about a packet that arrived on `port`; never about an error (RFC 1122 3.2.2)."""
+        if packet.about is not None:
+            return
+        six = ":" in packet.source
+        source = self.plan.ports[port].address(6 if six else 4)
+        if source is None:
+            return
+        error = Packet("icmp", source, 0, packet.source, 0, about=packet, icmp_rest=mtu)
+        error.icmp_type, error.icmp_code = complaint[six]
+        self.send(error)
+
+
+def too_big(packet: Packet, wire: Wire) -> bool:
+    """Must a router refuse to send this packet down the wire? (Elsewhere it fragments: not modelled, the
+    packet passes whole.)"""
+    if len(packet.payload) <= wire.room or packet.size <= wire.mtu:
+        return False
+    return packet.dont_fragment or ":" in packet.source
+
+
+class Router(Node):
+    """The internet's core: one router that reaches everything public.
+
+    It answers for destinations that it has no route to (private addresses) with ICMP, and is silent about
+    public addresses that nobody has.
+    """
+
+    __slots__ = ()
+
+    def receive(self, packet: Packet, port: int) -> None:
+        """Pass a packet on, or take it."""
+        destination = packet.destination
+        if destination in self.owns:
+            self.net.loop.queue.append((self.input, packet))
+            return
+        if packet.ttl <= 1:
+            self._complain(packet, port, TIME_EXCEEDED)
+            return
+        packet.ttl -= 1
+        hop = self.table.get(destination) or self.plan.hop(destination)
+        wire = hop.wire
+        if wire is None:
+            if hop.fate == "no-route":
+                self._complain(packet, port, NO_ROUTE)
+        elif len(packet.payload) > wire.room and too_big(packet, wire):
+            self._complain(packet, port, TOO_BIG, wire.mtu)
+        else:
+            self.net.transmit(wire, packet)
+
+
+class Gateway(Node):
+    """A router with a NAT or a firewall between its inside and its outside; IPv6 is never translated."""
+
+    __slots__ = ("_answers_ttl", "_engine4", "_engine6", "_inside", "_outside", "_outside4")
+
+    def __init__(self, net: SimNet, plan: NodePlan) -> None:
+        super().__init__(net, plan)
+        spec = routers(net.topology.scenario)[plan.name]
+        self._outside = next(i for i, port in enumerate(plan.ports) if port.layout.uplink)
+        self._inside = 1 - self._outside
+        inside, outside = plan.ports[self._inside], plan.ports[self._outside]
+        self._answers_ttl = spec.answers_ttl if isinstance(spec, NatSpec) else True
+        self._outside4 = outside.address(4) or ""
+        self._engine4 = NatEngine(
+            spec,
+            inside=inside.prefixes[4],
+            outside_address=self._outside4,
+            inside_address=inside.address(4) or "",
+            rng=net.rng,
+        )
+        self._engine6: NatEngine | PassEngine | None = None
+        if spec.ipv6 is not None and 6 in inside.prefixes:
+            self._engine6 = ipv6_engine(
+                spec,
+                inside=inside.prefixes[6],
+                outside_address=outside.address(6) or "",
+                inside_address=inside.address(6) or "",
+                rng=net.rng,
+            )
+
+    def receive(self, packet: Packet, port: int) -> None:
+        """Pass a packet on as the NAT or firewall says, or take it."""
+        engine = self._engine6 if ":" in packet.destination else self._engine4
+        if engine is None:
+            return
+        if port == self._inside:
+            self._from_inside(packet, engine)
+        else:
+            self._from_outside(packet, engine)
+
+    def _from_inside(self, packet: Packet, engine: NatEngine | PassEngine) -> None:
+        destination = packet.destination
+        if destination in self.owns and destination != self._outside4:
+            self.net.loop.queue.append((self.input, packet))
+            return
+        if packet.ttl <= 1:
+            self._expired(packet, self._inside)
+            return
+        packet.ttl -= 1
+        hop = self.table.get(destination) or self.plan.hop(destination)
+        wire = hop.wire
+        if wire is not None and len(packet.payload) > wire.room and too_big(packet, wire):
+            self._complain(packet, self._inside, TOO_BIG, wire.mtu)
+        elif hop.port == self._inside:
+            self.send(packet)
+        else:
+            for side, out in engine.from_inside(packet, self.net.loop.now):
+                self._emit(side, out)
+
+    def _from_outside(self, packet: Packet, engine: NatEngine | PassEngine) -> None:
+        if packet.destination in self.owns and packet.destination != engine.outside_address:
+            return
+        emitted = engine.from_outside(packet, self.net.loop.now)
+        if packet.ttl <= 1:
+            self._last_hop(packet, emitted)
+            return
+        for side, out in emitted:
+            if side == "inside":
+                out.ttl = packet.ttl - 1
+                if len(out.payload) > 500 and self._too_big_inside(packet, out):
+                    continue
+            self._emit(side, out)
+
+    def _last_hop(self, packet: Packet, emitted: Emitted) -> None:
+        """The TTL ends here. What is for the router itself still arrives, and what the filter drops gets no
+        answer, so that a filter cannot be told from its silence."""
+        for side, out in emitted:
+            if side == "outside":
+                self._emit(side, out)
+            else:
+                self._expired(packet, self._outside)
+
+    def _too_big_inside(self, packet: Packet, translated: Packet) -> bool:
+        wire = self.hop(translated.destination).wire
+        if wire is None or not too_big(translated, wire):
+            return False
+        self._complain(packet, self._outside, TOO_BIG, wire.mtu)
+        return True
+
+    def _expired(self, packet: Packet, port: int) -> None:
+        if self._answers_ttl:
+            self._complain(packet, port, TIME_EXCEEDED)
+
+    def _emit(self, side: Side, packet: Packet) -> None:
+        hop = self.table.get(packet.destination) or self.plan.hop(packet.destination)
+        wanted = self._inside if side == "inside" else self._outside
+        if hop.wire is not None and hop.port == wanted:
+            self.net.transmit(hop.wire, packet)
