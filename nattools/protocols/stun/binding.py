@@ -8,11 +8,11 @@ from typing import Final
 
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.stun import constants as c
-from nattools.protocols.stun.addresses import ipv4_number, pack_address, pack_xor_address
+from nattools.protocols.stun.addresses import masked_ipv4_octets, pack_address, pack_xor_address
 from nattools.protocols.stun.attributes import pack_change_request, pack_response_port
 from nattools.protocols.stun.message import build_header, message_type, pack_attribute
 
-_SUCCESS_IPV4: Final = Struct(">HHI12sHHHHI")
+_SUCCESS_IPV4: Final = Struct(">HHI12sHHHHBBBB")
 _pack_success_ipv4 = _SUCCESS_IPV4.pack
 _SUCCESS_TYPE: Final = message_type(c.BINDING, "success")
 _REQUEST_TYPE: Final = message_type(c.BINDING, "request")
@@ -30,16 +30,9 @@ def binding_success(transaction_id: bytes, mapped: Endpoint) -> bytes:
     """
     host, port = mapped
     if len(transaction_id) == 12 and ":" not in host and 0 <= port <= 0xFFFF:
+        octets = masked_ipv4_octets(host)
         return _pack_success_ipv4(
-            0x0101,
-            12,
-            0x2112A442,
-            transaction_id,
-            0x0020,
-            8,
-            1,
-            port ^ 0x2112,
-            ipv4_number(host) ^ 0x2112A442,
+            0x0101, 12, 0x2112A442, transaction_id, 0x0020, 8, 1, port ^ 0x2112, *octets
         )
     if len(transaction_id) == 16:
         attribute = pack_attribute(c.MAPPED_ADDRESS, pack_address(mapped))

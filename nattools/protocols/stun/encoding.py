@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hmac
 from binascii import crc32
-from collections.abc import Iterator
+from struct import Struct
 from typing import Final, Literal
 
 from nattools.protocols.stun import constants as c
@@ -13,6 +13,7 @@ from nattools.protocols.stun.message import Message, build_header, message_type,
 
 IntegrityAlgorithm = Literal["sha1", "sha256", "both"]
 
+_unpack_attribute = Struct(">HH").unpack_from
 _FINGERPRINT_XOR: Final = 0x5354554E
 _COMPUTED: Final = frozenset({c.MESSAGE_INTEGRITY, c.MESSAGE_INTEGRITY_SHA256, c.FINGERPRINT})
 _SHA1_SIZE: Final = 20
@@ -89,19 +90,14 @@ def _matches(
 
 
 def _before(data: bytes, attribute_type: int) -> bytes | None:
-    """The bytes in front of the first attribute of this type."""
-    for found, start in _starts(data):
-        if found == attribute_type:
-            return data[:start]
-    return None
-
-
-def _starts(data: bytes) -> Iterator[tuple[int, int]]:
-    """(type, position) of each attribute of a message that `decode` accepted."""
+    """The bytes in front of the first attribute of this type, in a message that `decode` accepted."""
     position = c.HEADER_SIZE
     while position < len(data):
-        yield data[position] << 8 | data[position + 1], position
-        position += 4 + ((data[position + 2] << 8 | data[position + 3]) + 3 & ~3)
+        found, length = _unpack_attribute(data, position)
+        if found == attribute_type:
+            return data[:position]
+        position += 4 + (length + 3 & ~3)
+    return None
 
 
 def _hmac(before: bytes, key: bytes, digest: Literal["sha1", "sha256"], size: int) -> bytes:
