@@ -1,0 +1,56 @@
+"""From a measurement to a report. Pure: the same observations give the same report, whenever it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nattools import __version__
+from nattools.engine.analysis.advice import advice
+from nattools.engine.analysis.behaviour import Behaviour, behaviour
+from nattools.engine.analysis.circumstances import circumstances
+from nattools.engine.analysis.evidence import gather
+from nattools.engine.analysis.peers import peers
+from nattools.engine.analysis.requirements import requirements
+from nattools.engine.analysis.servers import conduct, describe, warnings
+from nattools.engine.analysis.situation import Situation
+from nattools.engine.analysis.techniques import techniques
+from nattools.model.endpoint import Family, Transport
+from nattools.model.measurement import Measurement
+from nattools.model.report import Report, Tool
+
+
+def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Report:
+    """Findings, verdicts and advice, each with the observations that it rests on.
+
+    `is_public` says whether everybody on the internet can route to an address. Never raises for
+    observations of the right types, whatever they hold.
+    """
+    paths = gather(measurement, is_public)
+    conducts = conduct(list(paths.values()))
+    behaviours: dict[tuple[Transport, Family], Behaviour] = {}
+    for (transport, family), path in paths.items():
+        twin = paths["tcp" if transport == "udp" else "udp", family]
+        found = behaviour(path, twin, conducts)
+        if found is not None:
+            behaviours[transport, family] = found
+    situation = Situation(measurement, behaviours, is_public)
+    verdicts = techniques(situation)
+    table = peers(situation.nat("udp", situation.main), situation.nat("tcp", situation.main))
+    outsides = [found.outside for found in behaviours.values()]
+    return Report(
+        tool=Tool(name="nattools", version=__version__),
+        command=measurement.command,
+        started=measurement.started,
+        duration_s=measurement.duration_s,
+        substrate=measurement.substrate,
+        scenario=measurement.scenario,
+        host=measurement.host,
+        servers=describe(measurement.servers, list(paths.values()), conducts),
+        nat=situation.by_transport,
+        advice=advice(situation, verdicts, table),
+        techniques=verdicts,
+        peers=table,
+        requirements=requirements(situation),
+        warnings=(*circumstances(measurement), *warnings(conducts, outsides)),
+        observations=measurement.observations,
+    )

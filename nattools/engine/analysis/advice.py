@@ -1,0 +1,102 @@
+"""The first lines of a diagnosis, for somebody who does not know what a NAT is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nattools.engine.analysis.behaviour import varies
+from nattools.engine.analysis.situation import Situation
+from nattools.model.nat import Nat, PeerKind
+from nattools.model.report import Advice
+from nattools.model.technique import Technique
+
+Reachable = Literal["directly", "by punching", "by relay only", "unknown", "offline"]
+_HEADLINES: dict[Reachable, str] = {
+    "directly": "This machine can be reached directly.",
+    "by punching": "This machine can be reached directly, by hole punching.",
+    "by relay only": "This machine can be reached only through a relay.",
+    "unknown": "Whether this machine can be reached could not be measured.",
+    "offline": "No server answered: this machine seems to be offline, or everything is blocked.",
+}
+
+
+def advice(situation: Situation, techniques: tuple[Technique, ...], peers: tuple[PeerKind, ...]) -> Advice:
+    """Can this machine be reached, which way is best, and what the user can do."""
+    verdicts: dict[str, Technique] = {technique.id: technique for technique in techniques}
+    reachable = _reachable(situation, verdicts)
+    headline = _HEADLINES[reachable]
+    if not situation.asked:
+        headline = "Nothing was measured: no server was asked."
+    return Advice(
+        reachable=reachable,
+        headline=headline,
+        best=_best(situation, reachable, verdicts, peers),
+        to_do=tuple(dict.fromkeys(_to_do(situation, reachable, verdicts))),
+    )
+
+
+def _works(verdicts: dict[str, Technique], *names: str) -> bool:
+    return any(verdicts[name].verdict == "works" for name in names if name in verdicts)
+
+
+def _reachable(situation: Situation, verdicts: dict[str, Technique]) -> Reachable:
+    if not situation.answered:
+        return "offline" if situation.asked else "unknown"
+    if _works(verdicts, "direct-ipv4", "direct-ipv6"):
+        return "directly"
+    if _works(verdicts, "udp-punch", "tcp-punch"):
+        return "by punching"
+    return "by relay only" if verdicts["udp-punch"].verdict == "fails" else "unknown"
+
+
+def _best(
+    situation: Situation, reachable: Reachable, verdicts: dict[str, Technique], peers: tuple[PeerKind, ...]
+) -> str:
+    direct = [n for n in (4, 6) if _works(verdicts, f"direct-ipv{n}")]
+    if reachable == "directly":
+        return " and ".join(f"Direct IPv{family}" for family in direct) + ": peers connect to your address"
+    if reachable == "by punching" and _works(verdicts, "udp-punch"):
+        reached = sum(peer.path == "direct" for peer in peers)
+        return f"UDP hole punching: possible with {reached} of {len(peers)} kinds of peers"
+    if reachable == "by punching":
+        return "TCP: peers connect to your outside port once you opened it"
+    if reachable == "by relay only":
+        return "A relay over TCP or TLS"
+    return "None known: " + ("check the connection" if reachable == "offline" else "see what would settle it")
+
+
+def _to_do(situation: Situation, reachable: Reachable, verdicts: dict[str, Technique]) -> list[str]:
+    if reachable == "offline":
+        return _offline(situation)
+    found = []
+    nat = situation.nat("udp", situation.main)
+    if reachable != "directly":
+        found += [verdicts[name].advice for name in ("direct-ipv4",) if verdicts[name].advice]
+    if nat is not None and reachable != "directly":
+        found += _about_nat(nat)
+    if nat is not None and nat.reachable is False:
+        found.append("Ask whoever runs this network to let UDP out.")
+    if nat is None or (nat.reachable is not False and "unknown" in (nat.mapping, nat.filtering)):
+        found.append(
+            "For a full diagnosis run nattools serve on a machine outside, and name it with --server."
+        )
+    return found
+
+
+def _about_nat(nat: Nat) -> list[str]:
+    found = []
+    if nat.double_nat and not nat.cgnat:
+        found.append("There are two routers that translate: set one of them to bridge mode.")
+    if varies(nat):
+        found.append("Your router gives each peer another port: a port mapping or IPv6 helps most.")
+    return found
+
+
+def _offline(situation: Situation) -> list[str]:
+    host = situation.measurement.host
+    found = []
+    if host.interfaces and not host.gateways:
+        found.append("There is no default route: connect to a network first.")
+    found.append("Check the cable or the wireless network, and whether a web page opens.")
+    found.append("If it does, name a server that is known to work: nattools diagnose --server HOST.")
+    return found

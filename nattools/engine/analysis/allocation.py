@@ -1,0 +1,188 @@
+"""How does the NAT choose outside ports (RFC 4787 4.2, and what NATs do in the field)?
+
+Every conclusion is held against chance: a pattern counts only if ports drawn at random would show it less
+often than CERTAIN_ERROR.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+from math import factorial, gcd
+
+from nattools.engine.analysis.evidence import Answer, Path
+from nattools.engine.analysis.external import External
+from nattools.engine.analysis.finding import Finding
+from nattools.model.confidence import CERTAIN_ERROR
+from nattools.model.endpoint import Endpoint
+from nattools.model.nat import Allocation
+
+PORTS = 64512
+"""1024 to 65535: what NATs draw from for unprivileged source ports."""
+BLOCKS = (64, 128, 256, 512, 1024, 2048, 4096)
+"""Sizes of the port blocks that carriers give their customers (RFC 6888, RFC 7422), aligned to their size."""
+RANGES = ((49152, 65535), (32768, 60999), (32768, 65535), (10000, 65535), (1024, 65535))
+"""Ranges that systems draw from: IANA's dynamic ports, Linux' local ports, and what NATs are often set to."""
+FEWEST = 5
+"""Fewer outside ports than this are no pattern."""
+KEPT_SHARE = 0.75
+"""A NAT that keeps the inside port in so many cases preserves; the rest are collisions."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationFinding(Finding[Allocation]):
+    """`step` for sequential allocation; `port_range` as known or inferred; `block`: whether that range is a
+    block of this customer alone."""
+
+    step: int | None = None
+    port_range: tuple[int, int] | None = None
+    block: bool | None = None
+
+
+def allocation(path: Path, outside: External, *, nat: bool | None, varies: bool | None) -> AllocationFinding:
+    """The allocation behaviour, from all fresh outside ports in the order in which they were taken."""
+    samples = _samples(outside.believed(path), varies=varies)
+    ids = tuple(sample.id for sample in samples)
+    if nat is False:
+        return AllocationFinding("preserving", ids)
+    telling = _later(samples) if varies else samples
+    kept = [s for s in telling if s.local is not None and s.local.port == s.mapped.port]
+    if kept and len(kept) >= KEPT_SHARE * len(telling):
+        return AllocationFinding("preserving", ids)
+    ordinary = [s for s in samples if s.local is None or (s.local.port >= 1024 and s not in kept)]
+    if len({s.mapped.port for s in ordinary}) < FEWEST:
+        why = f"{len(ordinary)} outside ports were seen; it takes {FEWEST} or more to tell."
+        return AllocationFinding("unknown", ids, why)
+    return _sequential(ordinary, ids) or _random(ordinary, ids)
+
+
+def _samples(answers: list[Answer], *, varies: bool | None) -> list[Answer]:
+    """The first answer for each mapping that the NAT had to make, of the commonest outside address, in time
+    order. With a mapping that varies, each destination has one of its own."""
+    seen: set[object] = set()
+    found = []
+    for answer in sorted(answers, key=lambda one: one.at_s):
+        fresh: object = (answer.local, answer.mapped.port) if varies else answer.local or answer.mapped.port
+        if fresh not in seen:
+            seen.add(fresh)
+            found.append(answer)
+    if not found:
+        return []
+    commonest = Counter(answer.mapped.host for answer in found).most_common(1)[0][0]
+    return [answer for answer in found if answer.mapped.host == commonest]
+
+
+def _later(samples: list[Answer]) -> list[Answer]:
+    """Without each local port's first outside port, which many a symmetric NAT keeps, unlike the later ones;
+    all if there are no later ones."""
+    firsts: set[Endpoint | None] = set()
+    later = []
+    for sample in samples:
+        if sample.local in firsts:
+            later.append(sample)
+        firsts.add(sample.local)
+    return later or samples
+
+
+def _sequential(samples: list[Answer], ids: tuple[int, ...]) -> AllocationFinding | None:
+    """Sequential if any honest order of the ports shows it: of all of them, of those whose every copy was
+    answered (a lost first copy takes its port later), or of the allocation test alone; or if they lie
+    closer together than chance allows, in whatever order they came through."""
+    prompt = [s for s in samples if s.prompt]
+    own_test = [s for s in prompt if s.purpose == "allocation"]
+    for chosen in (samples, prompt, own_test):
+        step = ordered_step([s.mapped.port for s in chosen])
+        if step is not None:
+            return AllocationFinding("sequential", ids, step=step)
+    step = dense_step([s.mapped.port for s in samples])
+    return None if step is None else AllocationFinding("sequential", ids, step=step)
+
+
+def ordered_step(ports: list[int]) -> int | None:
+    """The step of ports that go up (or down: negative) in small steps with at most one wrap-around; None if
+    random ports of an aligned block, of any size, could as well look so."""
+    count = len(ports)
+    if count < 3:
+        return None
+    steps = [after - before for before, after in pairwise(ports)]
+    rising = sum(step > 0 for step in steps)
+    sign = 1 if 2 * rising > len(steps) else -1
+    against = [step for step in steps if step * sign <= 0]
+    onward = [abs(step) for step in steps if step * sign > 0]
+    wrapped = len(against) == 1 and abs(against[0]) > sum(onward)
+    if not onward or (against and not wrapped):
+        return None
+    span = sum(onward)
+    common = reduce(gcd, onward)
+    if _chance_of_order(len(onward) + 1, span, common, _room(ports, wrapped=wrapped)) >= CERTAIN_ERROR:
+        return None
+    return sign * common
+
+
+def _room(ports: list[int], *, wrapped: bool) -> int:
+    """The size of the smallest aligned block that all ports fit into."""
+    if wrapped:
+        return PORTS
+    fitting = [size for size in BLOCKS if min(ports) // size == max(ports) // size]
+    return fitting[0] if fitting else PORTS
+
+
+def _chance_of_order(count: int, span: int, common: int, room: int) -> float:
+    """The probability that `count` ports drawn from `room` come out in order (up or down), within `span`, and
+    all a multiple of `common` apart. Times `count` for the place of a wrap-around."""
+    order = 2 / factorial(min(count, 150))
+    near = min(1.0, count * (min(1.0, span / room)) ** (count - 1))
+    return count * order * near * _chance_of_evenness(common, count)
+
+
+def _chance_of_evenness(common: int, count: int) -> float:
+    """The probability that random ports all lie a multiple of `common` apart. A NAT that keeps parity
+    (RFC 4787 REQ-4) gives a factor of 2 for nothing."""
+    return (1 / max(1, common // 2)) ** max(0, count - 2)
+
+
+def dense_step(ports: list[int]) -> int | None:
+    """The step of ports that fill a short stretch, in whatever order they were seen; None if random ports of
+    the smallest block, or of all, could as well lie so close."""
+    ordered = sorted(set(ports))
+    gaps = [after - before for before, after in pairwise(ordered)]
+    if len(ordered) < FEWEST or len(ordered) < len(ports):
+        return None
+    span, count, common = ordered[-1] - ordered[0], len(ordered), reduce(gcd, gaps)
+    if span > 4 * count * common:
+        return None
+    near = min(1.0, count * min(1.0, span / _room(ordered, wrapped=False)) ** (count - 1))
+    return common if near * _chance_of_evenness(common, count) < CERTAIN_ERROR else None
+
+
+def _random(samples: list[Answer], ids: tuple[int, ...]) -> AllocationFinding:
+    ports = [sample.mapped.port for sample in samples]
+    block = _block(ports)
+    if block is None:
+        return AllocationFinding("random", ids, port_range=_range(ports), block=False)
+    rising = sorted(ports)
+    if len(ports) < 8 and ports in (rising, rising[::-1]):
+        why = "The ports lie close together and in order: sequential, or from a block. More ports would tell."
+        return AllocationFinding("unknown", ids, why, port_range=block)
+    return AllocationFinding("random", ids, port_range=block, block=True)
+
+
+def _block(ports: list[int]) -> tuple[int, int] | None:
+    """The smallest aligned block that holds all ports; None if random ports could as well lie in one."""
+    for size in BLOCKS:
+        start = min(ports) // size * size
+        if max(ports) < start + size:
+            chance = (size / PORTS) ** (len(ports) - 1)
+            return (start, start + size - 1) if chance < CERTAIN_ERROR else None
+    return None
+
+
+def _range(ports: list[int]) -> tuple[int, int]:
+    """The narrowest usual range that holds all ports and that is not there by chance."""
+    for low, high in RANGES:
+        chance = ((high - low + 1) / PORTS) ** len(ports)
+        if low <= min(ports) and max(ports) <= high and (chance < CERTAIN_ERROR or high - low + 1 == PORTS):
+            return low, high
+    return min(min(ports), 1024), 65535

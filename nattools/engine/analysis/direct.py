@@ -1,0 +1,110 @@
+"""Can anybody write to this machine as it is, without its doing anything first?"""
+
+from __future__ import annotations
+
+from nattools.engine.analysis.situation import Situation
+from nattools.model.endpoint import Family
+from nattools.model.nat import Nat
+from nattools.model.technique import Technique, TechniqueId
+
+_IDS: dict[Family, TechniqueId] = {4: "direct-ipv4", 6: "direct-ipv6"}
+_FORWARD = "Ask your router for a port mapping (UPnP, NAT-PMP or PCP), or forward a port in its settings."
+_OPEN = "Open the port in the firewall: on this machine, on the router, or with your provider."
+_SETTLE = "A nattools serve outside would settle it: nattools diagnose --server HOST."
+
+
+def direct(situation: Situation, family: Family) -> Technique:
+    """A public address, and proof that what nobody asked for arrives at it."""
+    udp, tcp = situation.nat("udp", family), situation.nat("tcp", family)
+    own = situation.own_addresses(family)
+    if not own:
+        return _no_address(situation, family)
+    measured = [nat for nat in (udp, tcp) if nat is not None and nat.present is not None]
+    if any(nat.present for nat in measured):
+        return _translated(situation, family, own, measured)
+    if not any(situation.is_public(address) for address in own):
+        return _private(family, own[0])
+    if not measured:
+        return _technique(family, "unknown", 0.0, f"Nothing is known of IPv{family} from outside. {_SETTLE}")
+    return _public(family, udp, tcp)
+
+
+def _no_address(situation: Situation, family: Family) -> Technique:
+    if not situation.measurement.host.interfaces:
+        return _technique(family, "unknown", 0.0, "This machine's addresses are not known.")
+    how = "Your provider may offer IPv6: switch it on in the router." if family == 6 else ""
+    return _technique(family, "fails", 1.0, f"This machine has no IPv{family} address.", how)
+
+
+def _private(family: Family, address: str) -> Technique:
+    why = f"{address} is a private address: nobody outside can write to it."
+    return _technique(family, "fails", 0.95, why, _FORWARD if family == 4 else "")
+
+
+def _translated(situation: Situation, family: Family, own: tuple[str, ...], measured: list[Nat]) -> Technique:
+    nat = next(nat for nat in measured if nat.present)
+    outside = nat.external[0] if nat.external else "another one"
+    ids = nat.evidence.get("present", ())
+    if situation.is_public(own[0]):
+        why = f"Outside, {own[0]} is seen as {outside}: something translates."
+    else:
+        why = f"{own[0]} is a private address; outside you are {outside}."
+    advice = _FORWARD if family == 4 and not nat.cgnat else ""
+    if nat.cgnat:
+        advice = "Your provider shares one address among customers: ask it for a public one, or use IPv6."
+    return _technique(family, "fails", 0.99, why, advice, ids)
+
+
+def _public(family: Family, udp: Nat | None, tcp: Nat | None) -> Technique:
+    opened = {"UDP": _open(udp), "TCP": _open(tcp)}
+    ids = tuple(i for nat in (udp, tcp) if nat is not None for i in nat.evidence.get("filtering", ()))
+    yes = [name for name, value in opened.items() if value]
+    no = [name for name, value in opened.items() if value is False]
+    rest = [name for name, value in opened.items() if value is None]
+    if len(yes) == 2:
+        return _technique(family, "works", 0.99, "A public address, and unasked packets arrive.", "", ids)
+    if yes:
+        fault = f"{no[0]} is kept out" if no else f"{rest[0]} was not tried from outside"
+        return _technique(
+            family,
+            "works",
+            0.8,
+            f"A public address, and unasked {yes[0]} arrives; {fault}.",
+            _OPEN if no else _SETTLE,
+            ids,
+        )
+    if no:
+        also = f"; {rest[0]} was not tried" if rest else ""
+        why = f"The address is public, but a firewall keeps out unasked {' and '.join(no)}{also}."
+        return _technique(family, "fails", 0.8 if rest else 0.99, why, _OPEN, ids)
+    return _technique(
+        family, "unknown", 0.0, f"A public address, but nobody tried it from outside. {_SETTLE}", "", ids
+    )
+
+
+def _open(nat: Nat | None) -> bool | None:
+    """Does what nobody asked for arrive?"""
+    if nat is None:
+        return None
+    if nat.filtering == "endpoint-independent":
+        return True
+    known = nat.filtering != "unknown" or nat.classic == "symmetric firewall" or nat.reachable is False
+    return False if known else None
+
+
+def _technique(
+    family: Family,
+    verdict: str,
+    confidence: float,
+    summary: str,
+    advice: str = "",
+    evidence: tuple[int, ...] = (),
+) -> Technique:
+    return Technique(
+        id=_IDS[family],
+        verdict=verdict,  # type: ignore[arg-type]
+        confidence=confidence,
+        summary=summary,
+        advice=advice,
+        evidence=evidence,
+    )

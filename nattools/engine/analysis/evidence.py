@@ -1,0 +1,183 @@
+"""The observations of one transport and address family, read once and sorted by what they can prove."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+from nattools.engine.analysis.groups import ServerGroups
+from nattools.model.confidence import CERTAIN_ERROR, chance_of_silence, loss_upper_bound
+from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.measurement import Measurement
+from nattools.model.observation import (
+    AnyObservation,
+    Binding,
+    Connection,
+    DialBack,
+    Gap,
+    Hairpin,
+    Hop,
+    Idle,
+    Opener,
+)
+
+IsPublic = Callable[[str], bool]
+PATHS: tuple[tuple[Transport, Family], ...] = (("udp", 4), ("udp", 6), ("tcp", 4), ("tcp", 6))
+WORST_LOSS = 0.3
+"""The loss to reckon with where no question over UDP was answered, but TCP works: TCP is hardly usable on a
+path that loses more."""
+_EXPECTED = ("mapping", "control", "allocation")
+"""Purposes whose questions a working path answers and whose copies are paced by the measured round trip;
+only they tell the loss."""
+
+
+@lru_cache(maxsize=8192)
+def endpoint(text: str | None) -> Endpoint | None:
+    """An address and port as observations hold them; None for what is none. A zone is left out."""
+    if text is None:
+        return None
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
+        return None
+    host = host.removeprefix("[").removesuffix("]").partition("%")[0]
+    return Endpoint(host, int(port)) if host else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A plain Binding question that was answered: what `asked` said of `local`. `prompt`: every copy sent
+    was answered, so that the outside port was taken when `at_s` says."""
+
+    id: int
+    at_s: float
+    purpose: str
+    local: Endpoint | None
+    asked: Endpoint
+    mapped: Endpoint
+    prompt: bool
+
+
+@dataclass(frozen=True)
+class Path:
+    """All that was seen over one transport and address family. `own` are this machine's addresses."""
+
+    transport: Transport
+    family: Family
+    is_public: IsPublic
+    groups: ServerGroups
+    own: frozenset[str]
+    bindings: list[Binding] = field(default_factory=list)
+    dial_backs: list[DialBack] = field(default_factory=list)
+    hairpins: list[Hairpin] = field(default_factory=list)
+    idles: list[Idle] = field(default_factory=list)
+    connections: list[Connection] = field(default_factory=list)
+    hops: list[Hop] = field(default_factory=list)
+    openers: list[Opener] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    losses: list[tuple[int, int]] = field(default_factory=list)
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """Answered questions without CHANGE-REQUEST, in the order of the record."""
+        found = (_answer(binding) for binding in self.bindings)
+        return [answer for answer in found if answer is not None]
+
+    @cached_property
+    def loss(self) -> Loss:
+        """Of this path, in both directions together."""
+        pairs = self.losses
+        return Loss(sum(sent for sent, _ in pairs), sum(lost for _, lost in pairs))
+
+    @property
+    def touched(self) -> bool:
+        """Was anything at all asked this way?"""
+        return bool(self.bindings or self.dial_backs or self.connections)
+
+    @cached_property
+    def answered_endpoints(self) -> frozenset[Endpoint]:
+        """Server endpoints that answered a plain question."""
+        return frozenset(answer.asked for answer in self.answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """How many copies of questions that were bound to be answered were sent, and how many were lost."""
+
+    sent: int
+    lost: int
+
+    @property
+    def share(self) -> float | None:
+        """0..1, or None if nothing was sent."""
+        return self.lost / self.sent if self.sent else None
+
+    @property
+    def bound(self) -> float:
+        """The loss to reckon with: the upper confidence bound, or WORST_LOSS if nothing is known."""
+        return loss_upper_bound(self.sent, self.lost) if self.sent else WORST_LOSS
+
+    def conclusive(self, copies: int) -> bool:
+        """Does the silence after so many copies mean more than bad luck?"""
+        return chance_of_silence(min(copies, 100_000), self.bound) < CERTAIN_ERROR
+
+
+def _answer(binding: Binding) -> Answer | None:
+    asked, mapped = endpoint(binding.asked), endpoint(binding.mapped)
+    if binding.outcome != "answered" or asked is None or mapped is None:
+        return None
+    if binding.change_address or binding.change_port:
+        return None
+    prompt = binding.received >= binding.sent
+    local = endpoint(binding.local)
+    return Answer(binding.id, binding.at_s, binding.purpose, local, asked, mapped, prompt)
+
+
+def gather(measurement: Measurement, is_public: IsPublic) -> dict[tuple[Transport, Family], Path]:
+    """Sort a measurement's observations by transport and family; all four paths, touched or not."""
+    own = frozenset(a.partition("%")[0] for i in measurement.host.interfaces for a in i.addresses)
+    groups = ServerGroups()
+    paths: dict[tuple[Transport, Family], Path] = {}
+    for transport, family in PATHS:
+        paths[transport, family] = Path(transport, family, is_public, groups, own)
+    for observation in measurement.observations:
+        _sort_in(paths, observation)
+        if isinstance(observation, Binding):
+            groups.join(endpoint(observation.asked), endpoint(observation.other_address))
+    for (_, family), path in paths.items():
+        path.losses.extend(_losses(paths["udp", family]))
+    return paths
+
+
+def _losses(path: Path) -> list[tuple[int, int]]:
+    """(sent, lost) of each question that was bound to be answered: TCP hides its losses, so UDP's stand for
+    both. A server that never answered is no evidence of loss."""
+    alive = path.answered_endpoints
+    found = []
+    for binding in path.bindings:
+        if binding.purpose not in _EXPECTED or binding.change_address or binding.change_port:
+            continue
+        if endpoint(binding.asked) in alive and binding.sent > 0:
+            found.append((binding.sent, max(0, binding.sent - max(0, binding.received))))
+    return found
+
+
+def _sort_in(paths: dict[tuple[Transport, Family], Path], seen: AnyObservation) -> None:
+    match seen:
+        case Binding():
+            paths[seen.transport, seen.family].bindings.append(seen)
+        case DialBack():
+            paths[seen.transport, seen.family].dial_backs.append(seen)
+        case Hairpin():
+            paths[seen.transport, seen.family].hairpins.append(seen)
+        case Idle():
+            paths[seen.transport, seen.family].idles.append(seen)
+        case Connection():
+            paths["tcp", seen.family].connections.append(seen)
+        case Hop():
+            paths["udp", seen.family].hops.append(seen)
+        case Opener():
+            paths["udp", seen.family].openers.append(seen)
+        case Gap():
+            for path in paths.values():
+                path.gaps.append(seen)

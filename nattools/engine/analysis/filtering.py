@@ -1,0 +1,166 @@
+"""Whom does the NAT or firewall let in (RFC 4787 5, RFC 5780 4.4)?
+
+What arrives from somewhere that the port never wrote to proves openness. Silence proves filtering only when
+losing every copy by chance is all but impossible, and the place that should have answered is alive.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from nattools.engine.analysis.evidence import Path, endpoint
+from nattools.engine.analysis.finding import Finding
+from nattools.engine.analysis.servers import Conduct
+from nattools.model.endpoint import Endpoint
+from nattools.model.nat import Filtering
+from nattools.model.observation import Binding, DialBack
+
+Kind = Literal["address", "port"]
+_NO_SERVER = {
+    "udp": "No server here can answer from another address (RFC 5780): nattools serve on a machine with two "
+    "addresses, or --server with one that can.",
+    "tcp": "It takes a server that connects back: nattools serve.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Something was sent to us from a place that the port had not written to: from another address, or from
+    another port of the same address. `definite`: a refusal, which needs no copies to be believed."""
+
+    id: int
+    kind: Kind
+    passed: bool
+    copies: int
+    definite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FilteringFinding(Finding[Filtering]):
+    """`open_to_all`: may anybody send in? Known in some cases where the rest is not."""
+
+    open_to_all: bool | None = None
+
+
+def filtering(path: Path, conducts: dict[str, Conduct]) -> FilteringFinding:
+    """The filtering behaviour as far as it is proven."""
+    trials = [*_stun_trials(path, conducts), *_dial_back_trials(path)]
+    address_passed = _ids(trials, "address", passed=True)
+    if address_passed:
+        return FilteringFinding("endpoint-independent", address_passed, open_to_all=True)
+    port_passed = _ids(trials, "port", passed=True)
+    address_stopped = _stopped(path, trials, "address")
+    port_stopped = _stopped(path, trials, "port")
+    if port_passed and address_stopped:
+        return FilteringFinding("address-dependent", port_passed + address_stopped, open_to_all=False)
+    if port_stopped and not port_passed:
+        ids = port_stopped + address_stopped
+        return FilteringFinding("address-and-port-dependent", ids, open_to_all=False)
+    if port_passed:
+        why = f"Other ports of a known address get in; other addresses were not tried. {_how(path)}"
+        return FilteringFinding("unknown", port_passed, why)
+    if address_stopped:
+        why = f"Other addresses are kept out; other ports of a known one were not tried. {_how(path)}"
+        return FilteringFinding("unknown", address_stopped, why, open_to_all=False)
+    return FilteringFinding("unknown", tuple(trial.id for trial in trials), _why_nothing(path, trials))
+
+
+def _how(path: Path) -> str:
+    return "More copies, or a nattools serve with two addresses, would settle it." if path.answers else ""
+
+
+def _why_nothing(path: Path, trials: list[Trial]) -> str:
+    if not path.answers:
+        return f"Nothing is answered over {path.transport.upper()}."
+    if trials:
+        copies = sum(trial.copies for trial in trials)
+        return f"Silence after {copies} copies may be loss on this path: more copies would settle it."
+    return _NO_SERVER[path.transport]
+
+
+def _ids(trials: list[Trial], kind: Kind, *, passed: bool) -> tuple[int, ...]:
+    return tuple(trial.id for trial in trials if trial.kind == kind and trial.passed is passed)
+
+
+def _stopped(path: Path, trials: list[Trial], kind: Kind) -> tuple[int, ...]:
+    """Evidence that this kind is kept out; empty if chance could explain the silence."""
+    silent = [trial for trial in trials if trial.kind == kind and not trial.passed]
+    copies = sum(trial.copies for trial in silent)
+    if any(trial.definite for trial in silent) or (silent and path.loss.conclusive(copies)):
+        return _ids(trials, kind, passed=False)
+    return ()
+
+
+def _stun_trials(path: Path, conducts: dict[str, Conduct]) -> Iterator[Trial]:
+    written = _written_to(path)
+    for binding in path.bindings:
+        asked = endpoint(binding.asked)
+        if asked is None or not binding.purpose.startswith("filter-"):
+            continue
+        server = conducts.get(asked.host)
+        if server is None or server.distrusted or server.refuses_change:
+            continue
+        trial = _stun_trial(path, binding, asked, written.get(endpoint(binding.local), set()))
+        if trial is not None:
+            yield trial
+
+
+def _written_to(path: Path) -> dict[Endpoint | None, set[Endpoint]]:
+    """Where each local port has sent to."""
+    found: dict[Endpoint | None, set[Endpoint]] = defaultdict(set)
+    for binding in path.bindings:
+        asked = endpoint(binding.asked)
+        if asked is not None:
+            found[endpoint(binding.local)].add(asked)
+    return found
+
+
+def _stun_trial(path: Path, binding: Binding, asked: Endpoint, written: set[Endpoint]) -> Trial | None:
+    kind: Kind | None = "address" if binding.change_address else "port" if binding.change_port else None
+    if kind is None:
+        return None
+    if binding.outcome == "answered":
+        source = endpoint(binding.source)
+        return _arrival(binding.id, source, asked, written)
+    if binding.outcome != "timeout" or not _alive(path, asked, kind):
+        return None
+    return Trial(binding.id, kind, False, binding.sent)
+
+
+def _arrival(number: int, source: Endpoint | None, asked: Endpoint, written: set[Endpoint]) -> Trial | None:
+    """What an answer proves depends on where it truly came from, not on what was asked for."""
+    if source is None or source == asked or source in written:
+        return None
+    known = {at.host for at in written} | {asked.host}
+    return Trial(number, "port" if source.host in known else "address", True, 1)
+
+
+def _alive(path: Path, asked: Endpoint, kind: Kind) -> bool:
+    """Is the place that should have answered known to answer when it is asked directly?"""
+    others = {other for other in path.groups.others(asked.host) if other != asked}
+    if kind == "address":
+        hosts = {other.host for other in others} - {asked.host}
+        return any(at.host in hosts for at in path.answered_endpoints)
+    ports = {other.port for other in others} - {asked.port}
+    family = {asked.host} | {other.host for other in others}
+    return any(at.port in ports and at.host in family for at in path.answered_endpoints)
+
+
+def _dial_back_trials(path: Path) -> Iterator[Trial]:
+    for back in path.dial_backs:
+        trial = _dial_back_trial(back)
+        if trial is not None:
+            yield trial
+
+
+def _dial_back_trial(back: DialBack) -> Trial | None:
+    if not back.fresh:
+        return None
+    kind: Kind | None = "address" if back.change_address else "port" if back.change_port else None
+    if kind is None or back.outcome in ("error", "denied"):
+        return None
+    passed = back.outcome == "arrived"
+    return Trial(back.id, kind, passed, back.sent, definite=back.outcome in ("refused", "unreachable"))

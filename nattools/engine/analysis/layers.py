@@ -1,0 +1,144 @@
+"""What stands on the way out: routers, one NAT or two, a carrier's NAT, and how far the outermost is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nattools.engine.analysis.evidence import Path
+from nattools.engine.analysis.external import External
+from nattools.model.nat import Filtering, Layer
+from nattools.model.observation import Hop
+
+Role = Literal["router", "nat", "carrier-nat", "internet", "unknown"]
+_OPENERS = "Packets with a small TTL, and a server that answers from another address, would settle it."
+
+
+@dataclass(frozen=True, slots=True)
+class LayersFinding:
+    """See `model.nat.Nat` for the fields. `why` is for those that are None."""
+
+    layers: tuple[Layer, ...] = ()
+    distance_hops: int | None = None
+    cgnat: bool | None = None
+    double_nat: bool | None = None
+    why: str = ""
+    evidence: tuple[int, ...] = ()
+
+
+def layers(path: Path, outside: External, *, nat: bool | None, filtering: Filtering) -> LayersFinding:
+    """NATs are counted by the networks between them and by how far a packet must go to open them all."""
+    hops = _nearest(path.hops)
+    ids = tuple(hop.id for hop in hops) + tuple(opener.id for opener in path.openers)
+    if nat is not True:
+        flat = tuple(Layer(hops=h.ttl, address=h.address, role=_plain_role(path, h, nat)) for h in hops)
+        settled = False if nat is False else None
+        return LayersFinding(flat, None, settled, settled, "" if nat is False else "No answer.", ids)
+    reach = _within(path, filtering)
+    inferred = _last_inside(path, hops)
+    distance = reach if reach is not None else inferred
+    cgnat = _cgnat(path, outside, hops, reach)
+    double = _double(path, hops, reach, inferred, cgnat)
+    drawn = tuple(_layer(path, hop, distance, cgnat=cgnat, double=double) for hop in hops)
+    why = "" if None not in (cgnat, double, distance) else _why(path, hops)
+    return LayersFinding(drawn, distance, cgnat, double, why, ids)
+
+
+def _nearest(hops: list[Hop]) -> list[Hop]:
+    """One observation for each TTL, one with an address if there is any."""
+    best: dict[int, Hop] = {}
+    for hop in hops:
+        if hop.ttl not in best or (best[hop.ttl].address is None and hop.address is not None):
+            best[hop.ttl] = hop
+    return [best[ttl] for ttl in sorted(best)]
+
+
+def is_shared(address: str) -> bool:
+    """In 100.64.0.0/10, the space between customers' routers and a carrier's NAT (RFC 6598)?"""
+    parts = address.split(".")
+    return len(parts) == 4 and parts[0] == "100" and parts[1].isdigit() and 64 <= int(parts[1]) <= 127
+
+
+def _inside(path: Path, address: str | None) -> bool:
+    return address is not None and not path.is_public(address)
+
+
+def _within(path: Path, filtering: Filtering) -> int | None:
+    """The number of hops within which all NATs stand: one less than the smallest TTL that opened them. Where
+    anybody may send in, what got in proves nothing."""
+    if filtering in ("endpoint-independent", "unknown"):
+        return None
+    opened = [opener.ttl for opener in path.openers if opener.opened and opener.ttl > 1]
+    return min(opened) - 1 if opened else None
+
+
+def _last_inside(path: Path, hops: list[Hop]) -> int | None:
+    """The last hop with an address of an inside network, if the next one is known to be outside."""
+    public = [hop.ttl for hop in hops if hop.address is not None and path.is_public(hop.address)]
+    inside = [hop.ttl for hop in hops if _inside(path, hop.address) and (not public or hop.ttl < min(public))]
+    return max(inside) if inside and public else None
+
+
+def _cgnat(path: Path, outside: External, hops: list[Hop], reach: int | None) -> bool | None:
+    locals_ = {answer.local.host for answer in path.answers if answer.local is not None}
+    if any(is_shared(host) for host in (*locals_, *outside.hosts)):
+        return True
+    if any(hop.address is not None and is_shared(hop.address) for hop in hops):
+        return True
+    return False if reach == 1 else None
+
+
+def _double(
+    path: Path, hops: list[Hop], reach: int | None, inferred: int | None, cgnat: bool | None
+) -> bool | None:
+    """One device within reach is one NAT. Two inside networks one behind the other are two NATs: between
+    them stands a router that hides the first (one that merely routes would show in the same way, but
+    homes have none, and 100.64.0.0/10 is never routed to customers' own networks)."""
+    if reach == 1:
+        return False
+    networks = list(
+        dict.fromkeys(_network(h.address) for h in hops if h.address and _inside(path, h.address))
+    )
+    own = {_network(answer.local.host) for answer in path.answers if answer.local is not None}
+    if len(networks) > 1 and (not own or networks[0] in own) and (reach or inferred or 2) >= 2:
+        return True
+    if cgnat and any(not is_shared(network) for network in own) and own:
+        return True
+    return None
+
+
+def _network(address: str) -> str:
+    """The network of an address, as homes cut it: /24, or /64."""
+    if ":" in address:
+        return ":".join(address.split(":")[:4])
+    return address.rpartition(".")[0] + ".0"
+
+
+def _plain_role(path: Path, hop: Hop, nat: bool | None) -> Role:
+    if hop.address is None:
+        return "unknown"
+    return "router" if hop.ttl == 1 or _inside(path, hop.address) or nat is None else "internet"
+
+
+def _layer(path: Path, hop: Hop, distance: int | None, *, cgnat: bool | None, double: bool | None) -> Layer:
+    return Layer(hops=hop.ttl, address=hop.address, role=_role(path, hop, distance, cgnat, double))
+
+
+def _role(path: Path, hop: Hop, distance: int | None, cgnat: bool | None, double: bool | None) -> Role:
+    if distance is None:
+        inside = _inside(path, hop.address)
+        return "router" if inside else "unknown" if hop.address is None else "internet"
+    if hop.ttl > distance:
+        return "internet" if hop.address is not None else "unknown"
+    if hop.ttl == distance:
+        return "carrier-nat" if cgnat else "nat"
+    return "nat" if double and hop.ttl == 1 else "router"
+
+
+def _why(path: Path, hops: list[Hop]) -> str:
+    asked = [gap for gap in path.gaps if gap.probe == "layers"]
+    if asked:
+        return f"{asked[0].reason.rstrip('.')}. It would take {asked[0].settle.rstrip('.')}."
+    if not any(hop.address for hop in hops):
+        return f"No router on the way answered. {_OPENERS}"
+    return f"The routers seen do not tell how many of them translate. {_OPENERS}"

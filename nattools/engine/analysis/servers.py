@@ -1,0 +1,138 @@
+"""What each server turned out to be able to do, and whether its word counts in a filtering test."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from nattools.engine.analysis.evidence import Path, endpoint
+from nattools.engine.analysis.external import External
+from nattools.model.endpoint import Endpoint
+from nattools.model.observation import Binding
+from nattools.model.report import Server
+
+
+@dataclass(slots=True)
+class Conduct:
+    """How one server host behaved. `problems` in plain words; `distrusted`: its filtering evidence does not
+    count. `other`: the other address that it names."""
+
+    answered: bool = False
+    nattools: bool = False
+    refuses_change: bool = False
+    changed: bool = False
+    distrusted: bool = False
+    other: Endpoint | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def blame(self, problem: str, *, distrust: bool = True) -> None:
+        """Note a fault once."""
+        self.distrusted = self.distrusted or distrust
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    @property
+    def rfc5780(self) -> bool | None:
+        """Can it change address and port? None: it names another address, but nothing came from there."""
+        if not self.answered:
+            return None
+        if self.other is None or self.refuses_change or self.distrusted:
+            return False
+        return True if self.changed or self.nattools else None
+
+
+def conduct(paths: list[Path]) -> dict[str, Conduct]:
+    """The conduct of every server host, judged by all paths over which it was asked."""
+    found: dict[str, Conduct] = defaultdict(Conduct)
+    for path in paths:
+        for binding in path.bindings:
+            asked = endpoint(binding.asked)
+            if asked is not None:
+                _note(found[asked.host], asked, binding)
+        _blame_own_names(path, found)
+    return found
+
+
+def _blame_own_names(path: Path, found: dict[str, Conduct]) -> None:
+    """A server that names nothing but the address it was asked at has no other one, and its filtering tests
+    would make every NAT look permissive. (One that is asked at its other address may well name that.)"""
+    for binding in path.bindings:
+        asked, other = endpoint(binding.asked), endpoint(binding.other_address)
+        if asked is None or other != asked:
+            continue
+        named = path.groups.others(asked.host) | path.groups.namers(asked)
+        if named <= {asked}:
+            found[asked.host].blame(f"{asked} names its own address as its other address")
+
+
+def _note(server: Conduct, asked: Endpoint, binding: Binding) -> None:
+    changing = binding.change_address or binding.change_port
+    if binding.outcome == "malformed" and not changing:
+        server.blame(f"{asked} answers what is no STUN: {binding.detail or 'malformed'}", distrust=False)
+    if binding.error_code is not None and changing:
+        server.refuses_change = True
+    if binding.outcome != "answered":
+        return
+    server.answered = True
+    server.nattools = server.nattools or binding.nattools_server
+    other, source, origin = map(endpoint, (binding.other_address, binding.source, binding.response_origin))
+    if other is not None and other != asked:
+        server.other = other
+    if origin is not None and source is not None and origin != source and binding.transport == "udp":
+        server.blame(f"{asked} says that it answers from {origin}, but its answer came from {source}")
+    if changing and source is not None:
+        _note_change(server, asked, source, binding)
+
+
+def _note_change(server: Conduct, asked: Endpoint, source: Endpoint, binding: Binding) -> None:
+    """RFC 5780 7.2: with the flags set, the answer must come from elsewhere."""
+    if binding.change_address:
+        obeyed, wanted = source.host != asked.host, "address"
+    else:
+        obeyed, wanted = source.host == asked.host and source.port != asked.port, "port"
+    if obeyed:
+        server.changed = True
+    else:
+        server.blame(f"{asked} was asked to answer from its other {wanted} and answered from {source}")
+
+
+def describe(
+    servers: tuple[Server, ...], paths: list[Path], conducts: dict[str, Conduct]
+) -> tuple[Server, ...]:
+    """The servers as the report lists them: what was noted of them while measuring, and what is now known."""
+    return tuple(_described(server, paths, conducts) for server in servers)
+
+
+def _described(server: Server, paths: list[Path], conducts: dict[str, Conduct]) -> Server:
+    host = _host_of(server)
+    if host is None or host not in conducts:
+        return server
+    known = conducts[host]
+    problems = [server.problem, *known.problems] if server.problem else known.problems
+    if not known.answered and not problems:
+        problems = ["no answer"]
+    return Server(
+        uri=server.uri,
+        address=server.address,
+        answered=server.answered or known.answered,
+        rfc5780=known.rfc5780 if known.answered else server.rfc5780,
+        nattools=known.nattools if known.answered else server.nattools,
+        problem="; ".join(dict.fromkeys(problems)),
+    )
+
+
+def _host_of(server: Server) -> str | None:
+    """A server's address is given with or without a port."""
+    if server.address is None:
+        return None
+    whole = endpoint(server.address) if server.address.count(":") == 1 or "]" in server.address else None
+    return whole.host if whole is not None else server.address.strip("[]").partition("%")[0]
+
+
+def warnings(conducts: dict[str, Conduct], externals: list[External]) -> tuple[str, ...]:
+    """All that a reader should know about the servers before trusting the rest."""
+    found = [line for outside in externals for line in outside.warnings]
+    for known in conducts.values():
+        ending = " Its word on filtering was not used." if known.distrusted else ""
+        found += [f"The server {problem}.{ending}" for problem in known.problems]
+    return tuple(dict.fromkeys(found))

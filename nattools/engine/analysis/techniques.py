@@ -1,0 +1,47 @@
+"""A verdict for every technique that the report promises, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from nattools.engine.analysis.direct import direct
+from nattools.engine.analysis.punching import tcp_punch, udp_birthday, udp_punch
+from nattools.engine.analysis.situation import Situation
+from nattools.model.technique import TECHNIQUE_IDS, Technique, TechniqueId
+
+_MEASURED: dict[TechniqueId, Callable[[Situation], Technique]] = {
+    "direct-ipv4": partial(direct, family=4),
+    "direct-ipv6": partial(direct, family=6),
+    "udp-punch": udp_punch,
+    "udp-birthday": udp_birthday,
+    "tcp-punch": tcp_punch,
+}
+_MEANWHILE: dict[TechniqueId, str] = {
+    "upnp-igd": "upnpc -s (miniupnpc) shows whether your router answers.",
+    "nat-pmp": "natpmpc (libnatpmp) asks your router.",
+    "pcp": "Look for PCP or UPnP in your router's settings.",
+    "pwnat": "The pwnat program tries it; both ends need it.",
+    "relay-turn": "turnutils_uclient (coturn) tries a TURN server.",
+    "relay-derp": "tailscale netcheck shows the latency to its DERP relays.",
+    "lan": "ping tells whether a machine on your own network answers.",
+    "libp2p": "A libp2p node's own AutoNAT tells whether others reach it.",
+    "tailscale": "tailscale netcheck and tailscale ping tell.",
+}
+
+
+def techniques(situation: Situation) -> tuple[Technique, ...]:
+    """All of them. What this version has no probe for is skipped, and says so."""
+    return tuple(_one(situation, name) for name in TECHNIQUE_IDS)
+
+
+def _one(situation: Situation, name: TechniqueId) -> Technique:
+    if name in _MEASURED:
+        return _MEASURED[name](situation)
+    return Technique(
+        id=name,
+        verdict="skipped",
+        confidence=1.0,
+        summary="This version has no probe for it yet.",
+        advice=_MEANWHILE[name],
+    )
