@@ -5,6 +5,7 @@ Pure: the time is given. Memory is bounded: a table of sources forgets the one t
 
 from __future__ import annotations
 
+from math import inf
 from socket import AF_INET6, inet_pton
 
 from nattools.model.endpoint import Endpoint
@@ -21,15 +22,19 @@ def source_key(source: Endpoint) -> SourceKey:
 
 
 class TokenBucket:
-    """Holds up to `burst` tokens and gets `rate` new ones a second; full at first."""
+    """Holds up to `burst` tokens and gets `rate` new ones a second; full at first.
 
-    __slots__ = ("_at", "_burst", "_rate", "_tokens")
+    `next_at`: after a refusal, the time before which there is no whole token.
+    """
+
+    __slots__ = ("_at", "_burst", "_rate", "_tokens", "next_at")
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate
         self._burst = burst
         self._tokens = burst
         self._at = 0.0
+        self.next_at = 0.0
 
     def holds(self, now: float, cost: float = 1.0) -> bool:
         """Are there `cost` tokens? Takes none."""
@@ -40,10 +45,12 @@ class TokenBucket:
 
     def take(self, now: float, cost: float = 1.0) -> bool:
         """Take `cost` tokens if there are as many; else none."""
-        if not self.holds(now, cost):
-            return False
-        self._tokens -= cost
-        return True
+        if self.holds(now, cost):
+            self._tokens -= cost
+            return True
+        if self._tokens < 1:
+            self.next_at = now + (1 - self._tokens) / self._rate if self._rate else inf
+        return False
 
 
 class RateLimit:
@@ -62,6 +69,12 @@ class RateLimit:
     def remembered(self) -> int:
         """How many sources are remembered: never more than `sources`."""
         return len(self._buckets)
+
+    def refuses(self, source: Endpoint, now: float) -> bool:
+        """Would `take` refuse this IPv4 source, as it did lately? The quick answer for a source that floods;
+        False may mean either."""
+        bucket = self._buckets.get(source[0])
+        return bucket is not None and bucket.next_at > now
 
     def take(self, source: Endpoint, now: float, cost: float = 1.0) -> bool:
         """May this source have it now?"""

@@ -55,6 +55,7 @@ UNDERSTOOD_OVER_TCP: Final = _CREDENTIALS | {c.PADDING}
 
 
 _MAX_UNKNOWN: Final = 32
+_MAX_MAPPED: Final = 4096
 
 
 class Reply(NamedTuple):
@@ -71,17 +72,27 @@ class BindingServer:
     def __init__(self, site: Site, limit: RateLimit, flags: int | None = 0) -> None:
         self._site = site
         self._limit = limit
+        self._mapped: dict[Endpoint, bytes] = {}
         self._hello = None if flags is None else bytes((HELLO_VERSION, flags))
 
     def answer_plain(self, request: bytes, source: Endpoint, role: Role, now: float) -> bytes | None:
         """The answer to 20 bytes that begin with PLAIN_REQUEST: by far the most common request, read without
         decoding it. It goes back the way the request came."""
-        transaction_id = request[8:]
-        if self._limit.take(source, now):
-            attributes = self._modern(source, transaction_id, role, role)
-            return _success(transaction_id, attributes)
-        short = stun.binding_success(transaction_id, source)
-        return short if len(short) <= 32 else None
+        if not self._limit.refuses(source, now) and self._limit.take(source, now):
+            transaction_id = request[8:]
+            return _success(transaction_id, self._modern(source, transaction_id, role, role))
+        if ":" in source[0]:
+            return None  # 44 bytes would be 2.2 times the request
+        attribute = self._mapped.get(source) or self._remember(source)
+        return b"\x01\x01\x00\x0c" + request[4:] + attribute
+
+    def _remember(self, source: Endpoint) -> bytes:
+        """XOR-MAPPED-ADDRESS of an IPv4 source: the same for every transaction id (RFC 8489 14.2)."""
+        attribute = stun.pack_attribute(c.XOR_MAPPED_ADDRESS, stun.pack_xor_address(source, b""))
+        if len(self._mapped) >= _MAX_MAPPED:
+            self._mapped.clear()
+        self._mapped[source] = attribute
+        return attribute
 
     def answer(self, request: stun.Message, source: Endpoint, role: Role, now: float) -> Reply | None:
         """The answer to a Binding request over UDP; None if it deserves none."""

@@ -70,3 +70,13 @@ def test_places_come_back() -> None:
     places.leave(source(1))
     assert places.enter(source(2))
     assert not places.enter(source(1))
+
+
+@given(st.lists(st.floats(0, 2), max_size=40), st.floats(0.1, 5), st.integers(1, 3))
+def test_the_quick_refusal_is_never_wrong(waits: list[float], rate: float, burst: int) -> None:
+    limit = RateLimit(rate=rate, burst=burst, total_rate=1e6, total_burst=1e6)
+    now = 1.0
+    for wait in waits:
+        now += wait
+        refused = limit.refuses(source(1), now)
+        assert not (limit.take(source(1), now) and refused)

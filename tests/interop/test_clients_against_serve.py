@@ -1,0 +1,87 @@
+"""Other people's STUN clients against `nattools serve` on loopback, where there is no NAT: all must say so."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+pytestmark = pytest.mark.interop
+
+_TWO = ("127.0.0.1", "127.0.0.2")
+
+
+class Served(NamedTuple):
+    """A server process that said it was ready: the port it said, and the one after it."""
+
+    port: int
+    process: subprocess.Popen[str]
+
+
+def _serve(*options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "nattools", "serve", *options]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def _ready_port(process: subprocess.Popen[str]) -> int:
+    """The first port of "IPv4  127.0.0.1 and 127.0.0.2, ports 3478 and 3479", the second line."""
+    assert process.stderr is not None
+    assert "is ready" in process.stderr.readline()
+    return int(process.stderr.readline().partition("port")[2].split()[1])
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    listen = [part for address in _TWO for part in ("--listen", address)]
+    process = _serve(*listen, "--port", "0")
+    try:
+        yield Served(_ready_port(process), process)
+    finally:
+        process.terminate()
+        assert process.stderr is not None
+        rest = process.stderr.read()
+        process.stderr.close()
+        assert process.wait(10) == 0, rest
+
+
+def _run(program: str, *arguments: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed")
+    finished = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=60)
+    return finished.stdout + finished.stderr
+
+
+def test_vovida_stun(served: Served) -> None:
+    assert "Primary: Open" in _run("stun", f"127.0.0.1:{served.port}")
+
+
+def test_coturn_natdiscovery(served: Served) -> None:
+    # It calls every filter a NAT's, so the line about the mapping is the one that says "No NAT".
+    said = _run("turnutils_natdiscovery", "-m", "-f", "-L", "127.0.0.3", "-p", str(served.port), "127.0.0.1")
+    assert "No NAT! (Endpoint Independent Mapping)" in said
+    assert "NAT with Endpoint Independent Filtering!" in said
+    assert "No ALG: Mapped == XOR-Mapped" in said
+
+
+def test_coturn_natdiscovery_with_padding(served: Served) -> None:
+    options = ("-f", "-P", "-L", "127.0.0.3", "-p", str(served.port), "127.0.0.1")
+    assert "NAT with Endpoint Independent Filtering!" in _run("turnutils_natdiscovery", *options)
+
+
+def test_coturn_stunclient(served: Served) -> None:
+    said = _run("turnutils_stunclient", "-f", "-p", str(served.port), "127.0.0.1")
+    assert "Other addr: : 127.0.0.2:" in said
+    assert said.count("UDP reflexive addr: 127.0.0.1:") == 3
+    assert "Response origin: : 127.0.0.2:" in said, "CHANGE-REQUEST was served"
+
+
+def test_pystun3(served: Served) -> None:
+    code = f"import stun; print(*stun.get_ip_info('127.0.0.1', 0, '127.0.0.1', {served.port}), sep='|')"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    kind, address, _ = finished.stdout.strip().split("|")
+    assert (kind, address) == ("Open Internet", "127.0.0.1")
