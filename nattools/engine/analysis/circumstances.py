@@ -19,10 +19,13 @@ def _found(measurement: Measurement) -> Iterator[str]:
     measured = next((i for i in host.interfaces if i.name == host.measured_interface), None)
     if measured is not None and measured.kind == "vpn":
         yield (
-            f"The measurement went through {measured.name}, which is a VPN: all that is said here is about the "
-            "VPN. Choose another interface with --interface."
+            f"The measurement went through {measured.name}, which is a VPN: all that is said here is "
+            "about the VPN. Choose another interface with --interface."
         )
     routed = list(dict.fromkeys(gateway.interface for gateway in host.gateways))
     if len(routed) > 1:
-        chosen = f"{measured.name} was measured" if measured is not None else "one of them was measured"
-        yield f"There are several default routes ({', '.join(routed)}): {chosen}. --interface chooses another."
+        chosen = measured.name if measured is not None else "one of them"
+        yield (
+            f"There are several default routes ({', '.join(routed)}); {chosen} was measured. "
+            "Choose another with --interface."
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from synthetic import A1P1, A2P2, CORNERS, World, silent
+from synthetic_nats import A1P1, A2P2, CORNERS, World, silent
 
 from nattools.engine.analyse import analyse
 from nattools.model.nat import Nat
