@@ -187,3 +187,19 @@ def test_lines_of_keys() -> None:
     assert line_of(text, ("x", "y z", "w", "key", "er")) == 4
     assert line_of(text, ("t",)) == 5
     assert line_of(text, ("unknown",)) == 1
+
+
+@pytest.mark.parametrize("name", loader.available())
+def test_every_scenario_that_comes_with_nattools_is_sound(name: str) -> None:
+    scenario = load(name)
+    assert scenario.name == name
+    assert scenario.description
+    assert set(scenario.host) <= set(scenario.expect), "a correct report is described for every host"
+    assert all("nat" in scenario.expect[host] for host in scenario.host)
+
+
+def test_there_are_scenarios_for_all_behaviours() -> None:
+    specs = [nat for name in loader.available() for nat in load(name).nat.values()]
+    assert len(specs) >= 24
+    assert {nat.mapping for nat in specs} == {nat.filtering for nat in specs}
+    assert {nat.allocation for nat in specs} == {None, "sequential", "random", "block"}
