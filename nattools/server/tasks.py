@@ -41,7 +41,10 @@ class Tasks:
         async with asyncio.TaskGroup() as group:
             self._group = group
             started.set()
-            await asyncio.get_running_loop().create_future()
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self._group = None
 
 
 async def _guard(work: Coroutine[Any, Any, None]) -> None:

@@ -1,4 +1,4 @@
-"""Other people's STUN clients against `nattools serve` on loopback, where there is no NAT: all must say so."""
+"""Other people's STUN clients at `nattools serve` on loopback, where there is no NAT: all must say so."""
 
 from __future__ import annotations
 
