@@ -54,6 +54,7 @@ class NetnsLab:
         self._wiring = wire_up(self.layout)
         self._children = processes.Children()
         self._namespaces: dict[str, namespaces.Namespace] = {}
+        self._programs: list[subprocess.Popen[Any]] = []
         self._mark = ""
 
     def __enter__(self) -> Self:
@@ -74,7 +75,11 @@ class NetnsLab:
             server: tuple(address.ip for port in self.layout.ports_of(server) for address in port.addresses)
             for server in self.scenario.server
         }
-        return HostNetwork(self._namespace(node).path, names)
+        return HostNetwork(self.network_path(node), names)
+
+    def network_path(self, node: str) -> str:
+        """The path of a node's namespace, for this process and its forked children."""
+        return self._namespace(node).path
 
     def server_uris(self) -> tuple[str, ...]:
         """The scenario's servers, as `--server` takes them, in the order of the file."""
@@ -98,11 +103,13 @@ class NetnsLab:
         environment = {**(options.pop("env", None) or os.environ), processes.MARK: self._marked()}
         try:
             with entered(self._namespace(node).path):
-                return subprocess.Popen(
+                process = subprocess.Popen(
                     command, env=environment, preexec_fn=processes.die_with_parent, **options
                 )
         except OSError as error:
             raise CannotRun(f"cannot run {command[0]}: {error.strerror}") from error
+        self._programs.append(process)
+        return process
 
     def _marked(self) -> str:
         self._mark = self._mark or processes.mark()
@@ -249,6 +256,9 @@ class NetnsLab:
         if self._mark:
             processes.kill_marked(self._mark)
             self._mark = ""
+        for program in self._programs:
+            program.wait()
+        self._programs.clear()
         for namespace in self._namespaces.values():
             namespace.close()
         self._namespaces = {}

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 MARK = "NATTOOLS_LAB"
 _PR_SET_PDEATHSIG = 1
+_KILL_LIMIT_S = 5.0
 
 
 class Children:
@@ -87,16 +90,26 @@ def mark() -> str:
     return f"{pid}-{_start_time(pid)}-{_pid_space()}"
 
 
-def sweep() -> list[int]:
-    """Kill what labs have left behind whose own process is dead. Returns the ids of what was killed."""
-    return [pid for pid, owner in _marked() if not _is_alive(owner) and _kill(pid)]
+def sweep() -> None:
+    """End what labs have left behind whose own process is dead."""
+    _end(lambda owner: not _is_alive(owner))
 
 
 def kill_marked(own: str) -> None:
-    """Kill every process that carries this mark."""
-    for pid, owner in _marked():
-        if owner == own:
-            _kill(pid)
+    """End every process that carries this mark."""
+    _end(lambda owner: owner == own)
+
+
+def _end(chosen: Callable[[str], bool]) -> None:
+    """Kill and await all marked processes that are `chosen`, and the children that they forked meanwhile."""
+    until = time.monotonic() + _KILL_LIMIT_S
+    while time.monotonic() < until:
+        killed = [handle for pid, owner in _marked() if chosen(owner) for handle in _kill(pid)]
+        if not killed:
+            return
+        for handle in killed:
+            select.select([handle], (), (), max(0.0, until - time.monotonic()))
+            os.close(handle)
 
 
 def _marked() -> Iterator[tuple[int, str]]:
@@ -134,8 +147,14 @@ def _pid_space() -> str:
     return str(os.stat("/proc/self/ns/pid").st_ino)
 
 
-def _kill(pid: int) -> bool:
+def _kill(pid: int) -> list[int]:
+    """Kill a process; returns a descriptor that becomes readable when it is dead, if it was alive."""
     with suppress(OSError):
-        os.kill(pid, signal.SIGKILL)
-        return True
-    return False
+        handle = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        except OSError:
+            os.close(handle)
+            raise
+        return [handle]
+    return []

@@ -94,7 +94,9 @@ def test_a_userspace_router_leaves_only_filtering_to_the_kernel() -> None:
 def test_open_ipv6_is_let_in_before_the_drop() -> None:
     forwarded = rules(nft.ruleset(NatSpec(ipv6="open"), translate=True), "forwarded")
     assert forwarded.index('iifname "wan0" meta nfproto ipv6 accept') < len(forwarded) - 1
-    assert all("ipv6 accept" not in rule for rule in rules(nft.ruleset(NatSpec(), translate=True), "forwarded"))
+    assert all(
+        "ipv6 accept" not in rule for rule in rules(nft.ruleset(NatSpec(), translate=True), "forwarded")
+    )
 
 
 def test_what_is_not_let_out() -> None:
