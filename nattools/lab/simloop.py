@@ -11,10 +11,10 @@ import sys
 from asyncio import events
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import Any, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 Event = tuple[float, int, Callable[[Any], object], Any]
 T = TypeVar("T")
@@ -26,11 +26,66 @@ class Deadlock(RuntimeError):  # noqa: N818 -- it is one, and named as such ever
     """Nothing is scheduled any more and the work is not done: on a real machine it would hang for ever."""
 
 
-class _Timer(asyncio.TimerHandle):
-    """A timer that knows whether the heap still holds it."""
+class _Handle(asyncio.Handle):
+    """asyncio's handle without what only its debug mode needs: it is made several times per packet."""
 
-    __slots__ = ("waiting",)
-    waiting: bool
+    __slots__ = ()
+    if TYPE_CHECKING:
+        _callback: Callable[..., object] | None
+        _context: Context
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'cancelled' if self._cancelled else self._callback!r}>"
+
+    def cancel(self) -> None:
+        """As asyncio's."""
+        self._cancelled = True
+        self._callback = None
+        self._args = ()
+
+
+class _Timer(asyncio.TimerHandle):
+    """The same for timers. `loop` is None once the heap no longer holds it."""
+
+    __slots__ = ("loop",)
+    if TYPE_CHECKING:
+        _callback: Callable[..., object] | None
+        _context: Context
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: SimLoop,
+        context: Context | None,
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._when = when
+        self.loop: SimLoop | None = loop
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'cancelled' if self._cancelled else self._callback!r}>"
+
+    def cancel(self) -> None:
+        """As asyncio's."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._callback = None
+            self._args = ()
+            if self.loop is not None:
+                self.loop.timer_cancelled()
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -41,7 +96,7 @@ class SimLoop(asyncio.BaseEventLoop):
     a periodic timer alone would otherwise keep it alive for ever.
     """
 
-    def __init__(self, patience_s: float = 60 * DAY_S) -> None:
+    def __init__(self, patience_s: float = 10 * DAY_S) -> None:
         self._running = False
         super().__init__()
         self.now = 0.0
@@ -51,6 +106,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._numbers = count().__next__
         self._halted = False
         self._cancelled = 0
+        self._shut = False
 
     def time(self) -> float:
         """The virtual time."""
@@ -68,8 +124,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
     ) -> asyncio.Handle:
         """As asyncio's."""
-        self._refuse_if_closed()
-        handle = asyncio.Handle(callback, args, self, context)
+        if self._shut:
+            self._refuse()
+        handle = _Handle(callback, args, context)
         self.queue.append((_run, handle))
         return handle
 
@@ -89,10 +146,10 @@ class SimLoop(asyncio.BaseEventLoop):
         self, when: float, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio's, in virtual time."""
-        self._refuse_if_closed()
+        if self._shut:
+            self._refuse()
         handle = _Timer(when, callback, args, self, context)
-        handle.waiting = True
-        heappush(self.heap, (when, self._numbers(), self._due, handle))
+        heappush(self.heap, (when, self._numbers(), _due, handle))
         return handle
 
     def run_in_executor(self, executor: Any, func: Callable[[*Args], T], *args: *Args) -> asyncio.Future[T]:
@@ -101,7 +158,8 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def run_forever(self) -> None:
         """Run until `stop`; Deadlock when nothing is left that could ever call it."""
-        self._refuse_if_closed()
+        if self._shut:
+            self._refuse()
         if self._running or events._get_running_loop() is not None:
             raise RuntimeError("an event loop is running already")
         hooks = sys.get_asyncgen_hooks()
@@ -115,12 +173,6 @@ class SimLoop(asyncio.BaseEventLoop):
             events._set_running_loop(None)
             sys.set_asyncgen_hooks(*hooks)
 
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Raise what a plain callback raised; log the rest (a task's exception that nobody asked for)."""
-        if "handle" in context and context.get("exception") is not None:
-            raise context["exception"]
-        super().call_exception_handler(context)
-
     def is_running(self) -> bool:
         """As asyncio's."""
         return self._running
@@ -131,6 +183,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def close(self) -> None:
         """Drop all that is scheduled. Idempotent."""
+        self._shut = True
         self.queue.clear()
         self.heap.clear()
         super().close()
@@ -138,9 +191,8 @@ class SimLoop(asyncio.BaseEventLoop):
     def __del__(self) -> None:
         """Quiet: a loop that was not closed holds nothing of the system's."""
 
-    def _refuse_if_closed(self) -> None:
-        if self.is_closed():
-            raise RuntimeError("the simulator's event loop is closed")
+    def _refuse(self) -> None:
+        raise RuntimeError("the simulator's event loop is closed")
 
     def _finish_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         if not self.is_closed():
@@ -161,8 +213,8 @@ class SimLoop(asyncio.BaseEventLoop):
     def _advance(self, latest: float) -> float:
         """Move the clock to the next event that was not cancelled."""
         heap = self.heap
-        while heap and heap[0][2] == self._due and heap[0][3]._cancelled:
-            heappop(heap)[3].waiting = False
+        while heap and heap[0][2] is _due and heap[0][3]._cancelled:
+            heappop(heap)
             self._cancelled -= 1
         if not heap:
             raise Deadlock(f"nothing is scheduled and the work is not done{self._waiting()}")
@@ -181,27 +233,29 @@ class SimLoop(asyncio.BaseEventLoop):
             places.append(f"{task.get_name()} at {where}")
         return "; waiting: " + ", ".join(sorted(places)) if places else ""
 
-    def _due(self, handle: _Timer) -> None:
-        handle.waiting = False
+    def timer_cancelled(self) -> None:
+        """A timer in the heap was cancelled: when there are many, make room."""
+        self._cancelled += 1
+        if self._cancelled > 500 and self._cancelled * 2 > len(self.heap):
+            self.heap[:] = [event for event in self.heap if event[2] is not _due or not event[3]._cancelled]
+            heapify(self.heap)
+            self._cancelled = 0
+
+    def timer_due(self, handle: _Timer) -> None:
+        """A timer left the heap."""
+        handle.loop = None
         if handle._cancelled:
             self._cancelled -= 1
         else:
             self.queue.append((_run, handle))
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        if not isinstance(handle, _Timer) or not handle.waiting:
-            return
-        self._cancelled += 1
-        if self._cancelled > 500 and self._cancelled * 2 > len(self.heap):
-            self._forget_cancelled()
 
-    def _forget_cancelled(self) -> None:
-        kept = [event for event in self.heap if event[2] != self._due or not event[3]._cancelled]
-        self.heap[:] = kept
-        heapify(self.heap)
-        self._cancelled = 0
+def _due(handle: _Timer) -> None:
+    assert handle.loop is not None
+    handle.loop.timer_due(handle)
 
 
-def _run(handle: asyncio.Handle) -> None:
-    if not handle._cancelled:
-        handle._run()
+def _run(handle: _Handle | _Timer) -> None:
+    callback = handle._callback
+    if callback is not None:
+        handle._context.run(callback, *handle._args)

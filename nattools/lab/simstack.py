@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Container
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nattools.errors import CannotRun
 from nattools.lab.packet import ACK, RST, SYN, Packet
 from nattools.lab.rewrite import answer
 from nattools.lab.simloop import SimLoop
 from nattools.lab.simtcp import Key, SimListener, SimStream
-from nattools.lab.simtopology import Hop
+from nattools.lab.simtopology import Hop, Place, Routes
 from nattools.lab.simudp import SimUdpSocket
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.net.base import SendFailure, StreamHandler, TcpFailure
@@ -27,21 +27,6 @@ LOOPBACK: dict[Family, str] = {4: "127.0.0.1", 6: "::1"}
 
 SocketKey = tuple[str, int]
 _new_endpoint = tuple.__new__
-
-
-class Routes(NamedTuple):
-    """The routes of a socket: a cache by destination, and what to ask when it misses."""
-
-    table: dict[str, Hop]
-    find: Callable[[str], Hop]
-
-
-class Place(NamedTuple):
-    """Where a socket is bound: `host` is ANY of its family or an own address, `shown` what `local` says."""
-
-    host: str
-    shown: str
-    routes: Routes
 
 
 class Stack:
@@ -107,6 +92,13 @@ class Stack:
 
     def place(self, family: Family, host: str | None, interface: str | None) -> Place:
         """Where a socket with these wishes is bound: RFC 1122 3.3.4.2, with routes by source address."""
+        wishes = (family, host, interface)
+        places = self.node.plan.places
+        if wishes not in places:
+            places[wishes] = self._place(family, host, interface)
+        return places[wishes]
+
+    def _place(self, family: Family, host: str | None, interface: str | None) -> Place:
         plan = self.node.plan
         if interface is not None:
             found = next((i for i, p in enumerate(plan.ports) if p.layout.interface == interface), None)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from nattools.lab.packet import ACK, FIN, PSH, RST, SYN, Packet
 from nattools.lab.simtcpqueue import MASK, ReceiveQueue, SendQueue, near
-from nattools.lab.simtopology import ETHERNET_MTU
+from nattools.lab.simtopology import ETHERNET_MTU, Routes
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import StreamHandler, TcpFailure
 from nattools.net.linux import icmp_kind
 
 if TYPE_CHECKING:
-    from nattools.lab.simstack import Routes, Stack
+    from nattools.lab.simstack import Stack
 
 WINDOW = 64 * 1460
 SHORT_QUEUE = 65536

@@ -6,11 +6,12 @@ Pure: it knows who is joined to whom and which way a packet leaves a node, and n
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from string import ascii_letters
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from nattools.lab.layout import Layout, NodeKind, Port, Segment, plan
 from nattools.lab.scenario import Impairment, Scenario
@@ -62,6 +63,21 @@ class Hop:
     source: str = ""
 
 
+class Routes(NamedTuple):
+    """The routes of a socket: a cache by destination, and what to ask when it misses."""
+
+    table: dict[str, Hop]
+    find: Callable[[str], Hop]
+
+
+class Place(NamedTuple):
+    """Where a socket is bound: `host` is an own address, or the wildcard; `shown` is what `local` says."""
+
+    host: str
+    shown: str
+    routes: Routes
+
+
 NO_ROUTE = Hop("no-route")
 NOBODY = Hop("nobody")
 
@@ -108,6 +124,7 @@ class NodePlan:
         self.ports: list[PortPlan] = []
         self.owns: dict[str, int] = {}
         self.table: dict[str, Hop] = {}
+        self.places: dict[tuple[Family, str | None, str | None], Place] = {}
         self.port_tables: dict[int, dict[str, Hop]] = {}
 
     @cached_property

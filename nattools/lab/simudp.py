@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nattools.lab.packet import Packet
+from nattools.lab.simtopology import Place
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import DatagramHandler, IcmpError, IcmpHandler, SendFailure
 from nattools.net.linux import icmp_kind
 
 if TYPE_CHECKING:
-    from nattools.lab.simstack import Place, Stack
+    from nattools.lab.simstack import Stack
 
 LARGEST_DATAGRAM = 65507  # RFC 768 and RFC 791: 65535 - 20 - 8
 QUOTED_BYTES = 520  # of the payload, at most: RFC 1812 4.3.2.3 lets an error grow to 576 bytes
