@@ -113,7 +113,7 @@ class _Server:
         self._open.append(listener)
 
     def _on_stream(self, manner: Manner, role: Role) -> StreamHandler:
-        async def answer(data: bytes, stream: TcpStream) -> bytes | None:
+        def answer(data: bytes, stream: TcpStream) -> bytes | None:
             return manner.message(data, stream.remote, role)
 
         return lambda stream: self._tasks.spawn(converse(stream, answer, self._places, idle_s=_IDLE_S))

@@ -5,7 +5,7 @@ It is nattools' own STUN method (no RFC), framed and retransmitted as RFC 8489 h
     client -> server   request     DIAL-BACK, NONCE (zeros: "I have no cookie yet")
     server -> client   error 438   NONCE (a cookie)               UDP only: proves the source address
     client -> server   request     DIAL-BACK, NONCE (the cookie)
-    server -> target   indication  DIAL-BACK-NONCE                UDP: copies; TCP: one over a new connection
+    server -> target   indication  DIAL-BACK-NONCE                each copy, or on the new TCP connection
     server -> client   success     DIAL-BACK-RESULT, XOR-MAPPED-ADDRESS, RESPONSE-ORIGIN
 
 The request carries a port and no address: the target is always the address that the request came from, as
@@ -61,8 +61,8 @@ class Ask(msgspec.Struct, frozen=True):
     asker's own address.
 
     `change_*` choose which of the server's own addresses and ports it comes from, counted from the one that
-    was asked. A TCP connection with `change_port` comes from a port that the server's system chooses; without
-    it, from the port that was asked.
+    was asked. Over TCP, `change_port` means a port that the server's system chooses, another for each
+    attempt; without it there is one attempt, from the port that was asked.
     """
 
     transport: Transport

@@ -43,20 +43,30 @@ class Cookies:
 
 @dataclass(frozen=True, slots=True)
 class DialBackLimits:
-    """Per address and for all: copies over UDP, connections over TCP, and dial-backs going on at a time."""
+    """Per address and for all: datagrams and attempts to connect, and orders going on at a time."""
 
     datagrams: RateLimit = field(
         default_factory=lambda: RateLimit(rate=20, burst=400, total_rate=2000, total_burst=8000)
     )
-    connections: RateLimit = field(
-        default_factory=lambda: RateLimit(rate=20, burst=400, total_rate=500, total_burst=4000)
+    attempts: RateLimit = field(
+        default_factory=lambda: RateLimit(rate=4, burst=120, total_rate=100, total_burst=1000)
     )
-    pending: Occupancy = field(default_factory=lambda: Occupancy(per_source=8, total=64))
+    sending: Occupancy = field(default_factory=lambda: Occupancy(per_source=8, total=256))
+    connecting: Occupancy = field(default_factory=lambda: Occupancy(per_source=6, total=32))
+
+    def rate(self, ask: Ask) -> RateLimit:
+        """What this counts against."""
+        return self.datagrams if ask.transport == "udp" else self.attempts
+
+    def places(self, ask: Ask) -> Occupancy:
+        """Where this takes a place while it goes on."""
+        return self.sending if ask.transport == "udp" else self.connecting
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A dial-back to carry out: from `role` to `target`, with these datagrams (TCP: the one to write)."""
+    """A dial-back to carry out: from `role` to `target`, with these datagrams: one each to send, or to
+    write on a connection of its own."""
 
     ask: Ask
     source: Endpoint
@@ -98,7 +108,7 @@ class DialBackServer:
 
     def finish(self, order: Order, outcome: Outcome, origin: Endpoint, now: float) -> bytes:
         """The answer to the request behind an order, which is over now."""
-        self._limits.pending.leave(order.source)
+        self._limits.places(order.ask).leave(order.source)
         answer = dialback.encode_result(
             order.transaction_id, Result(outcome, seen=order.source, origin=origin)
         )
@@ -111,13 +121,14 @@ class DialBackServer:
         origin = self._origin(ask, role)
         if origin is None:
             return _denied(transaction_id, source, "the server has no such address or port")
-        if not self._limits.pending.enter(source):
+        copies = _copies(ask)
+        places = self._limits.places(ask)
+        if not places.enter(source):
             return _denied(transaction_id, source, "the server is busy")
-        if not self._may(ask, source, now):
-            self._limits.pending.leave(source)
+        if not self._limits.rate(ask).take(source, now, copies):
+            places.leave(source)
             return _denied(transaction_id, source, "too many requests")
         self._remember(source, transaction_id, now)
-        copies = ask.copies if ask.transport == "udp" else 1
         datagrams = tuple(dialback.encode_indication(ask.nonce, copy) for copy in range(copies))
         return Order(ask, source, Endpoint(source.host, ask.port), origin, transaction_id, datagrams)
 
@@ -125,11 +136,6 @@ class DialBackServer:
         """Over TCP every address has other ports: the system chooses one."""
         change_port = ask.change_port and ask.transport == "udp"
         return self._site.changed(role, ask.change_address, change_port)
-
-    def _may(self, ask: Ask, source: Endpoint, now: float) -> bool:
-        if ask.transport == "udp":
-            return self._limits.datagrams.take(source, now, ask.copies)
-        return self._limits.connections.take(source, now, ask.copies)
 
     def _remember(self, source: Endpoint, transaction_id: bytes, now: float) -> None:
         """Note the request as going on, and forget old ones: they stand in the order in which they came."""
@@ -139,6 +145,11 @@ class DialBackServer:
                 break
             del self._answers[first]
         self._answers[source, transaction_id] = (now, None)
+
+
+def _copies(ask: Ask) -> int:
+    """From one port of its own a host can only make one connection at a time to another."""
+    return ask.copies if ask.transport == "udp" or ask.change_port else 1
 
 
 def _denied(transaction_id: bytes, source: Endpoint, reason: Reason) -> bytes:

@@ -33,6 +33,7 @@ _NOT_CONNECTED: Final[dict[str, Outcome]] = {
     "prohibited": "unreachable",
     "error": "error",
 }
+_TELLING: Final[tuple[Outcome, ...]] = ("connected", "refused", "unreachable", "timeout", "error")
 
 
 class Service:
@@ -91,9 +92,10 @@ class Service:
                 self._sockets[role].send(decision, source)
 
     def stream_answer(self, role: Role) -> Answer:
-        """What a conversation over TCP asks for each message."""
+        """What a conversation over TCP asks for each message. A dial-back's answer comes when it is over:
+        requests behind it do not wait."""
 
-        async def answer(data: bytes, stream: TcpStream) -> bytes | None:
+        def answer(data: bytes, stream: TcpStream) -> bytes | None:
             request = stun.decode(data)
             if request.kind != "request":
                 return None
@@ -101,21 +103,18 @@ class Service:
                 return self._binding.answer_stream(request, stream.remote, role)
             if request.method == dialback.METHOD and self._dial_back is not None:
                 decision = self._dial_back.receive(request, stream.remote, role, self._time(), proven=True)
-                if isinstance(decision, Order):
-                    self._tasks.spawn(self._dial_and_write(self._dial_back, decision, stream))
-                    return None
-                return decision
+                if not isinstance(decision, Order):
+                    return decision
+                self._tasks.spawn(self._dial_and_write(self._dial_back, decision, stream))
             return None
 
         return answer
 
-    async def _dial_and_write(self, server: DialBackServer, order: Order, stream: TcpStream) -> None:
-        """Beside the conversation, which goes on meanwhile: what the client asks next is answered at once,
-        and tells it that this was read."""
-        stream.write(await self._dial(server, order))
-
     async def _dial_and_tell(self, server: DialBackServer, order: Order, role: Role) -> None:
         self._sockets[role].send(await self._dial(server, order), order.source)
+
+    async def _dial_and_write(self, server: DialBackServer, order: Order, stream: TcpStream) -> None:
+        stream.write(await self._dial(server, order))
 
     async def _dial(self, server: DialBackServer, order: Order) -> bytes:
         """Carry out an order; the answer to its request."""
@@ -143,27 +142,23 @@ class Service:
         return "sent" if failure is None or None in failures else _NOT_SENT[failure]
 
     async def _connect(self, order: Order) -> tuple[Outcome, Endpoint]:
-        """The outcome of the first attempt that connected, else of the last; each attempt has a port of its
-        own if the port is to be another one, and starts `spacing_ms` after the one before."""
-        attempts = order.ask.copies if order.ask.change_port else 1
-        results: list[tuple[Outcome, Endpoint]] = []
-        settled = asyncio.Event()
-
-        async def attempt(number: int) -> None:
-            await asyncio.sleep(number * order.ask.spacing_ms / 1000)
-            results.append(await self._connect_once(order))
-            if results[-1][0] == "connected" or len(results) == attempts:
-                settled.set()
-
+        """Until one attempt connects; else the outcome that says most."""
+        found: list[tuple[Outcome, Endpoint]] = []
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(attempt(number)) for number in range(attempts)]
-            await settled.wait()
-            for task in tasks:
-                task.cancel()
-        return next((result for result in results if result[0] == "connected"), results[-1])
+            attempts = [
+                group.create_task(self._attempt(order, number)) for number in range(len(order.datagrams))
+            ]
+            for finished in asyncio.as_completed(attempts):
+                found.append(await finished)
+                if found[-1][0] == "connected":
+                    for attempt in attempts:
+                        attempt.cancel()
+                    break
+        return min(found, key=lambda each: _TELLING.index(each[0]))
 
-    async def _connect_once(self, order: Order) -> tuple[Outcome, Endpoint]:
+    async def _attempt(self, order: Order, number: int) -> tuple[Outcome, Endpoint]:
         """The outcome and the own endpoint; its port is 0 where the system chose one that is not known."""
+        await asyncio.sleep(number * order.ask.spacing_ms / 1000)
         own = self._site.at(order.role)
         port = 0 if order.ask.change_port else own.port
         try:
@@ -174,6 +169,6 @@ class Service:
             return "error", Endpoint(own.host, port)
         if isinstance(stream, TcpFailure):
             return _NOT_CONNECTED[stream.outcome], Endpoint(own.host, port)
-        stream.write(order.datagrams[0])
+        stream.write(order.datagrams[number])
         stream.close()
         return "connected", stream.local

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from nattools.errors import ProtocolError
 from nattools.net.base import TcpStream
 from nattools.protocols import stun
 from nattools.server.limits import Occupancy
 
-Answer = Callable[[bytes, TcpStream], Awaitable[bytes | None]]
+Answer = Callable[[bytes, TcpStream], bytes | None]
 """The framed answer to a framed message; None: there is none. ProtocolError: it was no message at all."""
 
 
@@ -24,7 +24,7 @@ async def converse(stream: TcpStream, answer: Answer, places: Occupancy, *, idle
         framer = stun.Framer()
         while (messages := await _next(stream, framer, idle_s)) is not None:
             for message in messages:
-                data = await answer(message, stream)
+                data = answer(message, stream)
                 if data is not None and not await _write(stream, data, idle_s):
                     return
     except ProtocolError:

@@ -101,6 +101,15 @@ def test_it_comes_from_where_it_was_asked_to(role: Role, change_address: bool, c
     assert arrivals == [dialback.Arrival(NONCE, copy) for copy in range(3)]
 
 
+def test_attempts_to_connect_each_need_a_port_of_their_own() -> None:
+    fresh = proven(server(), Ask("tcp", 5000, NONCE, change_port=True, copies=4))
+    assert isinstance(fresh, Order)
+    assert len(fresh.datagrams) == 4
+    asked = proven(server(), Ask("tcp", 5000, NONCE, copies=4))
+    assert isinstance(asked, Order)
+    assert len(asked.datagrams) == 1
+
+
 def test_what_the_server_does_not_have_is_denied() -> None:
     one = server(ONE_ADDRESS)
     assert reason(proven(one, Ask("udp", 1, NONCE, change_address=True))) == (
@@ -126,7 +135,7 @@ def test_a_repeated_request_is_carried_out_once() -> None:
 def test_copies_and_connections_are_limited_per_address() -> None:
     limits = DialBackLimits(
         datagrams=RateLimit(rate=1, burst=16, total_rate=100, total_burst=100),
-        connections=RateLimit(rate=1, burst=1, total_rate=100, total_burst=100),
+        attempts=RateLimit(rate=1, burst=1, total_rate=100, total_burst=100),
     )
     its_server = server(limits=limits)
     eight = Ask("udp", 5000, NONCE, copies=8)
@@ -145,7 +154,7 @@ def test_copies_and_connections_are_limited_per_address() -> None:
 
 
 def test_few_go_on_at_a_time() -> None:
-    its_server = server(limits=DialBackLimits(pending=Occupancy(per_source=2, total=3)))
+    its_server = server(limits=DialBackLimits(connecting=Occupancy(per_source=2, total=3)))
     tcp = Ask("tcp", 5000, NONCE)
     orders = [proven(its_server, tcp, number=number) for number in range(2)]
     assert reason(proven(its_server, tcp, number=2)) == "the server is busy"
@@ -157,7 +166,6 @@ def test_few_go_on_at_a_time() -> None:
 def test_memory_is_bounded() -> None:
     limits = DialBackLimits(
         datagrams=RateLimit(rate=0, burst=1e6, total_rate=0, total_burst=1e6),
-        pending=Occupancy(per_source=10, total=10),
     )
     its_server = server(limits=limits)
     for number in range(3000):

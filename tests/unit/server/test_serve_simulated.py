@@ -148,6 +148,41 @@ def test_a_dial_back_over_tcp_reaches_an_open_host_and_not_one_behind_a_nat() ->
     assert 3.0 <= took_s[1] < 3.5
 
 
+def test_requests_behind_a_dial_back_do_not_wait_for_it() -> None:
+    async def test(network: Network, server: Endpoint) -> None:
+        now = asyncio.get_running_loop().time
+        stream = await network.connect_tcp(server, timeout_s=5)
+        assert not isinstance(stream, TcpFailure)
+        ask = Ask("tcp", 9999, NONCE, change_port=True, copies=3, spacing_ms=100)
+        began = now()
+        stream.write(dialback.encode_request(ID, ask))
+        stream.write(stun.binding_request(bytes(12)))
+        assert stun.decode(await stream.read()).transaction_id == bytes(12)
+        assert now() - began < 1
+        result = dialback.decode_result(stun.decode(await stream.read()))
+        assert result.outcome == "timeout"
+        assert 3.2 <= now() - began < 3.5, "three attempts, 0.1 s apart, 3 s each"
+        stream.close()
+
+    behind(NatSpec(), test)
+
+
+def test_of_several_attempts_to_connect_one_is_enough() -> None:
+    async def test(network: Network, server: Endpoint) -> None:
+        accepted: list[TcpStream] = []
+        listener = await network.listen_tcp(family=4, on_stream=accepted.append)
+        ask = Ask("tcp", listener.local.port, NONCE, change_port=True, copies=8, spacing_ms=100)
+        result = await dial(network, server, ask)
+        assert result is not None
+        assert result.outcome == "connected"
+        await pass_time(5)
+        assert len(accepted) == 1
+        assert accepted[0].remote == result.origin
+        listener.close()
+
+    behind(None, test)
+
+
 def test_loss_does_not_multiply_a_dial_back() -> None:
     async def test(network: Network, server: Endpoint) -> None:
         inbox, outside = await mapped(network, server)
