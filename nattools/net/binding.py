@@ -79,7 +79,7 @@ def bound_socket(
     try:
         sock = socket.socket(_FAMILIES[family], kind, protocol)
     except OSError as error:
-        raise CannotRun(f"no IPv{family} sockets here: {describe(error)}") from error
+        raise CannotRun(f"cannot open an IPv{family} socket: {describe(error)}") from error
     try:
         _prepare(sock, family, interface, shared)
         if host is None and interface is not None and not _binds_to_devices():

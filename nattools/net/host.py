@@ -142,8 +142,8 @@ class HostNetwork:
         match capability:
             case "icmp-errors" if not linux.AVAILABLE:
                 return f"{_system()} does not tell programs of the ICMP errors about their UDP datagrams"
-            case "dont-fragment" if not linux.AVAILABLE and not hasattr(socket, "IP_DONTFRAG"):
-                return f"Python cannot set the don't-fragment bit on {_system()}"
+            case "dont-fragment" if not linux.AVAILABLE and sys.platform not in hostudp.DONT_FRAGMENT_OPTIONS:
+                return f"nattools cannot set the don't-fragment bit on {_system()}"
             case _:
                 return None
 

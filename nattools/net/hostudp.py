@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net import linux
 from nattools.net.base import DatagramHandler, IcmpError, IcmpHandler, SendFailure
 from nattools.net.binding import Zones, bound_socket, default_source
 from nattools.net.failures import send_failure
 
-_BATCH = 64  # datagrams a wakeup: enough to be fast, few enough not to starve the loop's other work
+_BATCH = range(64)  # datagrams a wakeup: enough to be fast, few enough not to starve the loop's other work
+
+# Options for IPv4 and IPv6 that Python's socket module leaves out: netinet/in.h, ws2ipdef.h
+DONT_FRAGMENT_OPTIONS = {"darwin": (28, 62), "win32": (14, 14)}
 _QUEUE = 64  # datagrams that wait when the kernel's send buffer is full
 
 # One for all sockets of a loop: each datagram is copied out before its handler runs
@@ -48,15 +55,20 @@ def open_socket(
 
 
 def set_fragmentation(sock: socket.socket, dont_fragment: bool) -> None:
-    """May routers fragment what this socket sends? Without support for it nothing happens."""
-    if linux.AVAILABLE:
-        linux.set_fragmentation(sock, dont_fragment)
-        return
-    six = sock.family == socket.AF_INET6
-    level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
-    option = getattr(socket, "IPV6_DONTFRAG" if six else "IP_DONTFRAG", None)
-    if option is not None:
-        sock.setsockopt(level, option, int(dont_fragment))
+    """May routers fragment what this socket sends? CannotRun: they may, and the system cannot forbid it."""
+    try:
+        if linux.AVAILABLE:
+            linux.set_fragmentation(sock, dont_fragment)
+        elif dont_fragment:
+            six = sock.family == socket.AF_INET6
+            level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
+            sock.setsockopt(level, DONT_FRAGMENT_OPTIONS[sys.platform][six], 1)
+    except (KeyError, OSError) as error:
+        raise CannotRun("this system cannot set the don't-fragment bit") from error
+
+
+# Endpoint's own constructor takes twice as long
+_endpoint4: Callable[[Any], Endpoint] = partial(tuple.__new__, Endpoint)
 
 
 class HostUdpSocket:
@@ -70,6 +82,8 @@ class HostUdpSocket:
     __slots__ = (
         "_buffer",
         "_closed",
+        "_direct",
+        "_endpoint",
         "_ipv6",
         "_loop",
         "_on_icmp",
@@ -94,7 +108,9 @@ class HostUdpSocket:
         self._receive = sock.recvfrom_into
         self._zones = zones
         self._ipv6 = sock.family == socket.AF_INET6
+        self._endpoint = zones.endpoint if self._ipv6 else _endpoint4
         self._closed = False
+        self._direct = True  # nothing waits
         self._waiting: deque[tuple[bytes, Endpoint, int | None]] = deque()
         self._reader: asyncio.Task[None] | None = None
         self._start()
@@ -118,7 +134,7 @@ class HostUdpSocket:
 
     def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
         """Send now; None when the datagram left (or waits for the send buffer, see the class)."""
-        if ttl is None and not self._waiting and not (self._ipv6 and "%" in to[0]):
+        if ttl is None and self._direct and "%" not in to[0]:
             try:
                 self._sendto(data, to)
                 return None
@@ -170,6 +186,7 @@ class HostUdpSocket:
         if len(self._waiting) >= _QUEUE or self._reader is not None:
             return "error"
         if not self._waiting:
+            self._direct = False
             self._loop.add_writer(self._sock.fileno(), self._writable)
         self._waiting.append((data, to, ttl))
         return None
@@ -183,28 +200,21 @@ class HostUdpSocket:
             except OSError:
                 self._deliver_later(self._pending_errors())
             self._waiting.popleft()
+        self._direct = True
         self._loop.remove_writer(self._sock.fileno())
 
     def _readable(self) -> None:
-        zones, buffer = self._zones, self._buffer
-        for _ in range(_BATCH):
+        receive, buffer, endpoint = self._receive, self._buffer, self._endpoint
+        for _ in _BATCH:
             try:
-                size, address = self._receive(buffer)
+                size, address = receive(buffer)
             except BlockingIOError:
                 return
-            except OSError:
+            except OSError:  # an ICMP error came, or the handler has just closed the socket
                 self._deliver(self._pending_errors())
                 return
-            handler = self.on_datagram
-            if handler is None:
-                continue
-            data = bytes(buffer[:size])
-            if self._ipv6:
-                handler(data, zones.endpoint(address))
-            else:
-                handler(data, tuple.__new__(Endpoint, address))
-            if self._closed:
-                return
+            if self.on_datagram is not None:
+                self.on_datagram(bytes(buffer[:size]), endpoint(address))
 
     async def _read_completions(self) -> None:
         while not self._closed:
@@ -219,7 +229,7 @@ class HostUdpSocket:
         errors: list[IcmpError] = []
         if self._on_icmp is None or not linux.AVAILABLE:
             return errors
-        for _ in range(_BATCH):
+        for _ in _BATCH:
             error = linux.read_error(self._sock)
             if error is None:
                 break

@@ -138,7 +138,8 @@ class TracedUdpSocket:
 
 
 class TracedStream:
-    """A `TcpStream` that records its bytes: those written at once, those received when they are read."""
+    """A `TcpStream` that records its bytes: those written at once, those received when they are read.
+    A reset by the other side is recorded as the end that `read` reports."""
 
     def __init__(self, inner: TcpStream, trace: Trace, connection: int) -> None:
         self.local = inner.local

@@ -15,6 +15,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpListener, TcpStream
 from nattools.net.failures import tcp_failure
 from nattools.net.host import HostNetwork
+from nattools.net.hosttcp import HostStream
 
 Pair = tuple[TcpStream, TcpStream, TcpListener]
 
@@ -76,6 +77,57 @@ def test_more_than_the_buffers_hold() -> None:
                 received += data
         assert received == sent
         server.close()
+        listener.close()
+
+    run(main)
+
+
+class Transport(asyncio.Transport):
+    """Notes whether reading is paused."""
+
+    reading = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+def test_unread_bytes_are_bounded() -> None:
+    async def main(network: HostNetwork) -> None:
+        transport, end = Transport(), Endpoint("127.0.0.1", 1)
+        stream = HostStream(end, end)
+        stream.connection_made(transport)
+        chunk, received = bytes(65536), 0
+        while transport.reading:
+            stream.data_received(chunk)
+            received += len(chunk)
+        assert received <= 512 * 1024
+        while not transport.reading:
+            received -= len(await stream.read(10_000))
+        assert 0 < received < 256 * 1024
+
+    run(main)
+
+
+def test_the_other_side_may_end_first() -> None:
+    async def main(network: HostNetwork) -> None:
+        loop = asyncio.get_running_loop()
+        accepted: asyncio.Queue[TcpStream] = asyncio.Queue()
+        listener = await network.listen_tcp(family=4, host="127.0.0.1", on_stream=accepted.put_nowait)
+        with socket.socket() as raw:
+            raw.setblocking(False)
+            await loop.sock_connect(raw, listener.local)
+            await loop.sock_sendall(raw, b"question")
+            raw.shutdown(socket.SHUT_WR)
+            server = await accepted.get()
+            assert await server.read() == b"question"
+            assert await server.read() == b""
+            server.write(b"answer")
+            assert await loop.sock_recv(raw, 100) == b"answer"
+            server.close()
+            assert await loop.sock_recv(raw, 100) == b""
         listener.close()
 
     run(main)

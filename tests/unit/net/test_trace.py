@@ -143,7 +143,7 @@ def test_names_and_the_rest_pass_through() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    trace = Trace(0.0, limit_bytes=1000)
+    trace = Trace(0.0, limit_bytes=1150)
     for number in range(10):
         trace.add(Event(float(number), "datagram", True, A, B, bytes(100)))
     trace.add(Event(10.0, "datagram", True, A, B))
