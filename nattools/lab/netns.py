@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 from nattools.errors import CannotRun, UsageError
 from nattools.lab import namespaces, netlink, nft, processes, programs
 from nattools.lab.base import Backend
-from nattools.lab.layout import INTERNET, plan
+from nattools.lab.layout import INTERNET, plan, server_uris
 from nattools.lab.nat import NatEngine
 from nattools.lab.router import ETH_P_IP, PACKET_HOST, Forwarder
 from nattools.lab.routing import engine_router, inside_nodes
@@ -83,9 +83,7 @@ class NetnsLab:
 
     def server_uris(self) -> tuple[str, ...]:
         """The scenario's servers, as `--server` takes them, in the order of the file."""
-        return tuple(
-            f"{self._server_addresses(name)[0]}:{spec.port}" for name, spec in self.scenario.server.items()
-        )
+        return server_uris(self.scenario, self.layout)
 
     def run(self, main: Callable[[], Awaitable[T]]) -> T:
         """Run to completion on an event loop; raises what `main` raises."""

@@ -14,13 +14,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from nattools.lab.base import Backend
-from nattools.lab.layout import Layout
+from nattools.lab.layout import Layout, server_uris
 from nattools.lab.scenario import Scenario
 from nattools.lab.simhost import SimNetwork
 from nattools.lab.simloop import Deadlock, SimLoop
 from nattools.lab.simnet import SimNet
 from nattools.lab.simtopology import topology_of
-from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network
 
 T = TypeVar("T")
@@ -60,10 +59,8 @@ class SimLab:
         return self._networks[node]
 
     def server_uris(self) -> tuple[str, ...]:
-        """`address:port` of each server's first address, in the order of the file."""
-        addresses = self.net.topology.addresses
-        servers = self.scenario.server.items()
-        return tuple(str(Endpoint(addresses[name][0], spec.port)) for name, spec in servers)
+        """The scenario's servers, as `--server` takes them, in the order of the file."""
+        return server_uris(self.scenario, self.layout)
 
     def run(self, main: Callable[[], Awaitable[T]]) -> T:
         """Run to completion in virtual time; raises what `main` raises.

@@ -244,7 +244,7 @@ def test_servers_answer_as_soon_as_the_lab_is_up() -> None:
     )
 
     async def main() -> list[Endpoint | None]:
-        return [(await binding(lab, parse_endpoint(uri))).mapped for uri in lab.server_uris()]
+        return [(await binding(lab, parse_endpoint(uri))).mapped for uri in lab.server_uris()[:2]]
 
     with NetnsLab(scenario) as lab:
         mapped = lab.run(main)
