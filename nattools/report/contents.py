@@ -23,11 +23,11 @@ STATUS_MOODS: dict[str, Mood] = {"met": "good", "not met": "bad", "untested": "u
 def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Document:
     """The whole report. `detail`: 0 the answer and its reasons, 1 figures, servers and RFC requirements,
     2 all observations. `columns`: how much room a table has."""
+    nats = _nats(report.nat, detail)
+    verdicts = [*_techniques(report, detail, columns), *nats, *_peers(report.peers, detail, columns)]
     sections = [
         _summary(report),
-        *_techniques(report.techniques, columns),
-        *_nats(report.nat, detail),
-        *_peers(report.peers, detail, columns),
+        *(nats if _only_nat(report, detail) else verdicts),
         *_warnings(report.warnings),
         *(_servers(report.servers) if detail or _has_problem(report.servers) else ()),
         *(_requirements(report) if detail else ()),
@@ -38,13 +38,18 @@ def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Docume
     return Document(f"nattools {report.command}", tuple(sections))
 
 
+def _only_nat(report: Report, detail: Detail) -> bool:
+    """`nattools nat` was asked what the NAT does; what follows from it is a detail there."""
+    return report.command == "nat" and not detail
+
+
 def _summary(report: Report) -> Section:
     blocks: list[Block] = []
     if report.substrate != "host":
         name = f"the scenario {safe(report.scenario, 60)}" if report.scenario else "a scenario"
         how = "simulated" if report.substrate == "sim" else "network namespaces"
         blocks.append(Prose(f"Measured in {name} ({how}), not on this machine's network.", mood="quiet"))
-    if report.advice is None:
+    if report.advice is None or report.command == "nat":
         return Section("", (*blocks, Prose(_nat_headline(report.nat), mood="strong")))
     blocks.append(Prose(safe(report.advice.headline), mood="strong"))
     if report.advice.best:
@@ -65,46 +70,54 @@ def _aligned(blocks: list[Block]) -> tuple[Block, ...]:
     return tuple(aligned)
 
 
-def transports(nat: NatByTransport) -> list[tuple[str, Nat]]:
-    """What was measured, with its name."""
+def transports(nat: NatByTransport) -> list[tuple[str, Nat, Nat | None]]:
+    """What was measured: its name, the findings, and for TCP those of UDP on the same path."""
     named = (
-        ("UDP over IPv4", nat.udp4),
-        ("TCP over IPv4", nat.tcp4),
-        ("UDP over IPv6", nat.udp6),
-        ("TCP over IPv6", nat.tcp6),
+        ("UDP over IPv4", nat.udp4, None),
+        ("TCP over IPv4", nat.tcp4, nat.udp4),
+        ("UDP over IPv6", nat.udp6, None),
+        ("TCP over IPv6", nat.tcp6, nat.udp6),
     )
-    return [(name, one) for name, one in named if one is not None]
+    return [(name, one, udp) for name, one, udp in named if one is not None]
 
 
 def _nat_headline(nat: NatByTransport) -> str:
     measured = transports(nat)
     if not measured:
         return "Nothing could be measured."
-    return "; ".join(f"{name}: {standing(one)}" for name, one in measured) + "."
+    return "; ".join(f"{name}: {standing(one)}" for name, one, _ in measured) + "."
 
 
-def _techniques(techniques: tuple[Technique, ...], columns: int) -> list[Section]:
-    if not techniques:
+def _techniques(report: Report, detail: Detail, columns: int) -> list[Section]:
+    """Those that were tried come first. A narrow table does not say again what the summary says to do."""
+    if not report.techniques:
         return []
-    wide = columns >= ROOM_FOR_ADVICE and any(one.advice for one in techniques)
-    titles = ("technique", "verdict", "why", *(("what to do",) if wide else ()))
-    rows = tuple(_technique(one, wide) for one in techniques)
-    return [Section("Techniques", (Table(titles, rows, (0, 0, 3, 2)[: len(titles)]),))]
+    ordered = sorted(report.techniques, key=lambda one: one.verdict == "skipped")
+    if columns >= ROOM_FOR_ADVICE and any(one.advice for one in ordered):
+        rows = tuple((*_verdict(one), Cell(safe(one.advice))) for one in ordered)
+        return [
+            Section("Techniques", (Table(("technique", "verdict", "why", "what to do"), rows, (0, 0, 3, 2)),))
+        ]
+    said = report.advice.to_do if report.advice and not detail else ()
+    rows = tuple(_with_advice(one, said, detail) for one in ordered)
+    return [Section("Techniques", (Table(("technique", "verdict", "why"), rows, (0, 0, 1)),))]
 
 
-def _technique(technique: Technique, wide: bool) -> tuple[Cell, ...]:
+def _verdict(technique: Technique) -> tuple[Cell, ...]:
     word, mood = wording.VERDICTS[technique.verdict]
-    why, advice = safe(technique.summary), safe(technique.advice)
-    head = (Cell(wording.TECHNIQUES[technique.id]), Cell(word, mood))
-    if wide:
-        return (*head, Cell(why), Cell(advice))
-    shown = advice if technique.verdict != "works" and advice not in why else ""
-    return (*head, Cell(f"{why} {shown}".strip()))
+    return Cell(wording.TECHNIQUES[technique.id]), Cell(word, mood), Cell(safe(technique.summary))
+
+
+def _with_advice(technique: Technique, said: tuple[str, ...], detail: Detail) -> tuple[Cell, ...]:
+    name, verdict, why = _verdict(technique)
+    wanted = technique.verdict in ("fails", "unknown") or detail > 0
+    if wanted and technique.advice not in said and technique.advice not in technique.summary:
+        why = Cell(f"{why.text} {safe(technique.advice)}".strip())
+    return name, verdict, why
 
 
 def _nats(nat: NatByTransport, detail: Detail) -> list[Section]:
-    measured = transports(nat)
-    return [nat_section(name, one, detail=detail) for name, one in measured]
+    return [nat_section(name, one, detail=detail, over_udp=udp) for name, one, udp in transports(nat)]
 
 
 def _peers(peers: tuple[PeerKind, ...], detail: Detail, columns: int) -> list[Section]:
@@ -113,11 +126,11 @@ def _peers(peers: tuple[PeerKind, ...], detail: Detail, columns: int) -> list[Se
     why = detail > 0 or columns >= ROOM_FOR_ADVICE or any(one.path == "unknown" for one in peers)
     titles = ("connecting to", "way", "how", *(("why",) if why else ()))
     rows = tuple(_peer(one)[: len(titles)] for one in peers)
-    return [Section("Connecting to", (Table(titles, rows, (0, 0, 2, 3)[: len(titles)]),))]
+    return [Section("Connecting to", (Table(titles, rows, (0, 0, 1, 2)[: len(titles)]),))]
 
 
 def _peer(peer: PeerKind) -> tuple[Cell, ...]:
-    how = safe(peer.strategy, 60)
+    how = wording.STRATEGIES.get(peer.strategy) or safe(peer.strategy, 60)
     if peer.odds is not None:
         how += f", {wording.percent(peer.odds)}"
     if peer.seconds is not None:

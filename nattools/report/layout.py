@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nattools.report.document import Block, Cell, Document, Mood, Prose, Section, Table
+from nattools.report.document import Cell, Document, Mood, Prose, Section, Table
 from nattools.report.safetext import width, wrap
 
 MARGIN = 2
 GAP = 2
 MIN_COLUMNS = 40
 WIDE = 120
-LABEL_WIDTH = 11
+MIN_LABEL = 11
 
 
 class Span(NamedTuple):
@@ -47,8 +47,20 @@ def _section(section: Section, columns: int) -> Iterator[Line]:
     titled = isinstance(first, Table) and any(first.titles)
     if section.title and (section.note or not titled):
         yield from _heading(section, columns)
+    label = _label_width(section)
     for block in section.blocks:
-        yield from _block(block, columns)
+        yield from (
+            _table(block, columns, label) if isinstance(block, Table) else _prose(block, columns, label)
+        )
+
+
+def _label_width(section: Section) -> int:
+    """Labels of paragraphs and of tables without titles take the same width throughout a section."""
+    labels = [width(block.label) for block in section.blocks if isinstance(block, Prose)]
+    for block in section.blocks:
+        if isinstance(block, Table) and not any(block.titles):
+            labels += [width(row[0].text) for row in block.rows]
+    return max([MIN_LABEL, *labels])
 
 
 def _heading(section: Section, columns: int) -> Iterator[Line]:
@@ -62,38 +74,32 @@ def _heading(section: Section, columns: int) -> Iterator[Line]:
         yield (Span(head, "strong"), Span(" " * GAP), Span(text))
 
 
-def _block(block: Block, columns: int) -> Iterator[Line]:
-    if isinstance(block, Table):
-        yield from _table(block, columns)
-    else:
-        yield from _prose(block, columns)
-
-
-def _prose(prose: Prose, columns: int) -> Iterator[Line]:
+def _prose(prose: Prose, columns: int, label: int) -> Iterator[Line]:
     if not prose.label:
         for text in wrap(prose.text, min(columns, WIDE)):
             yield (Span(text, prose.mood),)
         return
-    label = max(LABEL_WIDTH, width(prose.label))
     for number, text in enumerate(wrap(prose.text, min(columns, WIDE) - label - GAP)):
         head = prose.label if number == 0 else ""
         yield (Span(_padded(head, label), "strong"), Span(" " * GAP), Span(text, prose.mood))
 
 
-def _table(table: Table, columns: int) -> Iterator[Line]:
-    widths = _widths(table, columns)
+def _table(table: Table, columns: int, label: int) -> Iterator[Line]:
+    widths = _widths(table, columns, label)
     if any(table.titles):
         yield from _row(tuple(Cell(title.upper(), "strong") for title in table.titles), widths)
     for row in table.rows:
         yield from _row(row, widths)
 
 
-def _widths(table: Table, columns: int) -> list[int]:
+def _widths(table: Table, columns: int, label: int) -> list[int]:
     """Widths of the columns; those with a share give way until the table fits."""
     natural = [
         max([width(title), *(width(row[column].text) for row in table.rows)])
         for column, title in enumerate(table.titles)
     ]
+    if not any(table.titles):
+        natural[0] = max(natural[0], label)
     room = columns - GAP * (len(natural) - 1)
     fixed = [0 if share else size for size, share in zip(natural, table.shares, strict=True)]
     if sum(fixed) > room * 2 // 3:

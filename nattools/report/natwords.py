@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from nattools.model.nat import Layer, Nat
 from nattools.report import wording
-from nattools.report.document import Cell, Mood, Prose, Section, Table
+from nattools.report.document import Block, Cell, Mood, Prose, Section, Table
 from nattools.report.safetext import safe
 
 ROLES = {
@@ -14,25 +16,64 @@ ROLES = {
     "internet": "on the internet",
     "unknown": "not known what it is",
 }
+FINDINGS = {
+    "mapping": "mapping",
+    "filtering": "filtering",
+    "port_allocation": "ports",
+    "hairpinning": "hairpinning",
+    "binding_lifetime_s": "lifetime",
+    "refreshed_by_inbound": "what keeps a mapping alive",
+    "cgnat": "whether the provider shares the address",
+    "double_nat": "whether there is a second NAT",
+    "distance_hops": "how far away the NAT is",
+}
+PATH_FINDINGS = ("cgnat", "double_nat", "distance_hops")
+"""The path is the same for every transport, and UDP is the better tool to find out about it."""
+
 Row = tuple[Cell, ...]
 
 
-def nat_section(title: str, nat: Nat, *, detail: int) -> Section:
-    """One transport and address family. `detail` 1 adds figures and the layers on the way out."""
-    rows = [_mapping(nat), _filtering(nat), *_if(nat.present, _ports(nat)), *_if(nat.present, _hairpin(nat))]
-    rows += _lifetime(nat)
-    rows.append(_outside(nat))
-    rows.append(_row("Old name", wording.CLASSICS[nat.classic], "RFC 3489"))
-    rows += _open_and_blocked(nat)
-    if detail:
-        rows += _figures(nat)
-    blocks = [Table(("", "", ""), tuple(rows), (0, 1, 0))] if nat.reachable is not False else []
-    return Section(title, (*blocks, *_unknowns(nat)), note=standing(nat))
+def nat_section(title: str, nat: Nat, *, detail: int, over_udp: Nat | None = None) -> Section:
+    """One transport and address family. `detail` 1 adds figures and the layers on the way out.
+
+    `over_udp`: what UDP found on the same path. Without detail, what is the same is then said in one line.
+    """
+    nat = nat if over_udp is None else _with_path(nat, over_udp)
+    if nat.reachable is False:
+        return Section(title, tuple(_unknowns(nat)), note=standing(nat))
+    rows = _behaviour(nat)
+    blocks: list[Block] = []
+    if over_udp is not None and not detail:
+        rows, blocks = _differences(rows, _behaviour(over_udp))
+    rows += _figures(nat) if detail else []
+    tables = [Table(("", "", ""), tuple(rows), (0, 1, 0))] if rows else []
+    return Section(title, (*tables, *blocks, *_unknowns(nat)), note=standing(nat))
 
 
-def _if(present: bool | None, row: Row) -> list[Row]:
-    """Rows that mean nothing where there is no NAT."""
-    return [] if present is False else [row]
+def _with_path(nat: Nat, over_udp: Nat) -> Nat:
+    """What TCP alone could not find out about the path, UDP may have."""
+    if not (nat.present and over_udp.present):
+        return nat
+    return msgspec.structs.replace(
+        nat,
+        cgnat=over_udp.cgnat if nat.cgnat is None else nat.cgnat,
+        double_nat=over_udp.double_nat if nat.double_nat is None else nat.double_nat,
+        unknowns={what: why for what, why in nat.unknowns.items() if what not in PATH_FINDINGS},
+    )
+
+
+def _behaviour(nat: Nat) -> list[Row]:
+    rows = [_mapping(nat), _filtering(nat)]
+    if nat.present is not False:
+        rows += [_ports(nat), _hairpin(nat)]
+    return [*rows, *_lifetime(nat), _outside(nat), *_old_name(nat), *_open_and_blocked(nat)]
+
+
+def _differences(rows: list[Row], usual: list[Row]) -> tuple[list[Row], list[Block]]:
+    """The rows that UDP does not have in the same words, and a line that names the others."""
+    same = [row[0].text for row in rows if row in usual]
+    different = [row for row in rows if row not in usual and row[2].text != "unknown"]
+    return different, [Prose(", ".join(same).lower(), "As over UDP")] if same else []
 
 
 def _row(label: str, words: str, term: str = "", mood: Mood = "plain") -> Row:
@@ -64,7 +105,7 @@ def _mapping(nat: Nat) -> Row:
 def _filtering(nat: Nat) -> Row:
     words = wording.FILTERINGS[nat.filtering]
     if nat.present is False and nat.filtering == "endpoint-independent":
-        words = "nothing in the way lets packets in only as answers"
+        words = "lets everybody in"
     return _row("Filtering", words, wording.term(nat.filtering))
 
 
@@ -115,6 +156,13 @@ def _outside(nat: Nat) -> Row:
     return _row("From outside", words or "not known", "as servers see you")
 
 
+def _old_name(nat: Nat) -> list[Row]:
+    """RFC 3489 named what UDP finds; an unknown name says nothing."""
+    if nat.classic == "unknown":
+        return []
+    return [_row("Old name", wording.CLASSICS[nat.classic], "RFC 3489")]
+
+
 def _open_and_blocked(nat: Nat) -> list[Row]:
     rows = []
     if nat.blocked_ports:
@@ -135,7 +183,8 @@ def _figures(nat: Nat) -> list[Row]:
     if nat.loss is not None:
         rows.append(_row("Loss", wording.percent(nat.loss), "of packets, both ways"))
     if nat.distance_hops is not None:
-        rows.append(_row("Outermost NAT", f"{wording.number(nat.distance_hops)} hops away", "by TTL"))
+        away = "1 hop away" if nat.distance_hops == 1 else f"{wording.number(nat.distance_hops)} hops away"
+        rows.append(_row("Outermost NAT", away, "by TTL"))
     if nat.hairpinning_confidence is not None:
         share = wording.percent(nat.hairpinning_confidence)
         rows.append(_row("Hairpin tests", f"{share} of the repeated tests agree", "RFC 4787 REQ-9"))
@@ -148,7 +197,12 @@ def _layer(layer: Layer) -> Row:
 
 
 def _unknowns(nat: Nat) -> list[Prose]:
+    """What could not be measured, and what would settle it; findings with one reason stand together."""
+    by_reason: dict[str, list[str]] = {}
+    for what, why in list(nat.unknowns.items())[:20]:
+        name = FINDINGS.get(what) or safe(what, 40).replace("_", " ")
+        by_reason.setdefault(safe(why), []).append(name)
     return [
-        Prose(f"{safe(what, 40).replace('_', ' ')}: {safe(why)}", "Not known", "unsure")
-        for what, why in list(nat.unknowns.items())[:20]
+        Prose(f"{', '.join(names)}. {why}", "Not known" if number == 0 else " ", "unsure")
+        for number, (why, names) in enumerate(by_reason.items())
     ]

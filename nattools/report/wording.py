@@ -57,6 +57,16 @@ CLASSICS: dict[Classic, str] = {
     "udp blocked": "UDP blocked",
     "unknown": "unknown",
 }
+STRATEGIES: dict[str, str] = {
+    "host": "to its own address",
+    "reflexive": "hole punching",
+    "mapped": "through a port mapping",
+    "low-ttl": "hole punching with a low TTL",
+    "prediction": "hole punching, predicting ports",
+    "birthday": "hole punching, birthday probes",
+    "simultaneous-open": "TCP simultaneous open",
+    "relay": "through a relay",
+}
 TERMS: dict[str, str] = {"none": "no NAT", "unknown": "unknown"}
 
 
@@ -84,7 +94,7 @@ def seconds(value: float) -> str:
     if value < 1:
         return f"{number(value * 1000)} ms"
     if value < 120:
-        return f"{number(value)} s"
+        return f"{number(round(value, 1))} s"
     minutes, rest = divmod(round(value), 60)
     if minutes < 60:
         return f"{minutes} min" + (f" {rest} s" if rest else "")
@@ -107,6 +117,6 @@ def milliseconds(value: float) -> str:
 
 
 def evidence(ids: tuple[int, ...]) -> str:
-    """References to observations, as `#3 #7`; the first eight of many."""
-    shown = " ".join(f"#{one}" for one in ids[:8])
-    return f"{shown} and {len(ids) - 8} more" if len(ids) > 8 else shown
+    """References to observations, as `#3 #7`; the first five of many."""
+    shown = " ".join(f"#{one}" for one in ids[:5])
+    return f"{shown} and {len(ids) - 5} more" if len(ids) > 5 else shown

@@ -52,6 +52,51 @@ def test_every_verdict_stands_with_its_reason() -> None:
     assert "Run nattools serve on a" in text
 
 
+def test_what_was_tried_stands_before_what_was_not() -> None:
+    text = render_text(home_router())
+    assert text.index("TCP hole punching") < text.index("UPnP   ")
+
+
+def test_what_the_summary_says_to_do_is_not_said_twice() -> None:
+    report = home_router()
+    advised = tuple(replace(one, advice="Restart the router.") for one in report.techniques[:1])
+    report = replace(report, techniques=advised)
+    assert joined(render_text(report)).count("Restart the router.") == 1
+    said = replace(report, advice=replace(report.advice, to_do=("Restart the router.",)))
+    assert joined(render_text(said)).count("Restart the router.") == 1
+
+
+def test_nat_says_what_the_nat_does_and_the_rest_on_request() -> None:
+    report = replace(home_router(), command="nat")
+    text = render_text(report)
+    assert "TECHNIQUE" not in text
+    assert "CONNECTING" not in text
+    assert "UDP over IPv4: one NAT, no second one behind it;" in joined(text)
+    assert "TECHNIQUE" in render_text(report, detail=1)
+
+
+def test_tcp_is_compared_with_udp() -> None:
+    udp = port_restricted()
+    tcp = replace(
+        udp,
+        filtering="endpoint-independent",
+        hairpinning=None,
+        double_nat=None,
+        binding_lifetime_s=None,
+        binding_lifetime_bounds_s=None,
+        unknowns={"double_nat": "No router answered.", "hairpinning": "Not tried."},
+    )
+    report = replace(home_router(), nat=NatByTransport(udp4=udp, tcp4=tcp))
+    text = joined(render_text(report).partition("TCP OVER IPV4")[2].partition("CONNECTING")[0])
+    assert text == (
+        "one NAT, no second one behind it "
+        "Filtering lets anybody in, once a port is in use endpoint-independent "
+        "As over UDP mapping, ports, from outside, old name, blocked, open "
+        "Not known hairpinning. Not tried."
+    )
+    assert "TCP OVER IPV4 one NAT, no second one behind it Mapping" in joined(render_text(report, detail=1))
+
+
 def test_a_wide_terminal_has_a_column_for_what_to_do() -> None:
     lines = render_text(home_router(), columns=200).splitlines()
     assert any(line.split()[:1] == ["TECHNIQUE"] and line.endswith("WHAT TO DO") for line in lines)
@@ -79,7 +124,7 @@ def test_nat_in_plain_words_and_in_terms() -> None:
     assert "port-restricted cone RFC 3489" in text
     assert "lives 29 s unused, is gone after 31" in text
     assert "Blocked to ports 53" in text
-    assert "Not known refreshed by inbound: The server could not send" in text
+    assert "Not known what keeps a mapping alive. The server could not send" in text
     assert "TCP OVER IPV4 nothing came back: blocked, or no server answered" in text
 
 
@@ -119,8 +164,8 @@ def test_a_nat_that_counts() -> None:
 def test_peers_with_way_and_odds() -> None:
     text = joined(render_text(home_router()))
     assert "CONNECTING TO WAY HOW" in text
-    assert "symmetric, random direct birthday, 98% in 4 s" in text
-    assert "UDP blocked relay relay" in text
+    assert "symmetric, random direct hole punching, birthday probes, 98% in 4 s" in text
+    assert "UDP blocked relay through a relay" in text
 
 
 def test_figures_and_rfc_rows_on_request() -> None:
