@@ -1,0 +1,183 @@
+"""`nattools lab`: scenarios to look at, to measure in, and to run any program in."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from nattools.cli import options
+from nattools.cli.app import new_app
+from nattools.cli.outputs import write_out
+from nattools.errors import CannotRun, UsageError
+from nattools.lab.base import Backend
+from nattools.report.safetext import safe
+
+if TYPE_CHECKING:
+    from nattools.cli.trial import Case, Trial
+
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+
+ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A name (see list), or a .toml file.")]
+HostName = Annotated[str, typer.Argument(metavar="HOST", help="The host to be on.")]
+Command = Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The program and its arguments.")]
+OneHost = Annotated[
+    str | None, typer.Option("--host", metavar="HOST", help="Only this one (all with expectations).")
+]
+Backends = Annotated[
+    list[str] | None,
+    typer.Option("--backend", metavar="sim|netns", help="How to build them. Repeatable (sim)."),
+]
+Scenarios = Annotated[list[str] | None, typer.Argument(metavar="[SCENARIO...]", help="All, if left out.")]
+Repeat = Annotated[int, typer.Option("--repeat", metavar="N", min=1, max=1000, help="Try each N times.")]
+Jobs = Annotated[int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Try N at a time.")]
+
+lab_app = new_app(no_args_is_help=True, help="Networks to try things in, simulated or in namespaces.")
+
+
+@lab_app.command("list")
+def list_scenarios(as_json: options.Json = False) -> int:
+    """The scenarios that come with nattools."""
+    from nattools.lab.loader import available, load
+
+    scenarios = [load(name) for name in available()]
+    if as_json:
+        rows = [{"name": s.name, "title": s.title, "hosts": list(s.host)} for s in scenarios]
+        _write_json({"scenarios": rows})
+        return 0
+    width = max((len(scenario.name) for scenario in scenarios), default=0)
+    write_out("".join(f"{s.name:{width}}  {s.title}\n" for s in scenarios))
+    return 0
+
+
+@lab_app.command("run")
+def run_scenario(
+    scenario: ScenarioName,
+    host: OneHost = None,
+    backend: options.BackendOption = None,
+    seed: options.Seed = None,
+    as_json: options.Json = False,
+) -> int:
+    """Diagnose inside a scenario and compare with what it expects: exit code 1 if anything differs."""
+    from nattools.cli.trial import Case, hosts_to_try
+    from nattools.lab.open import find_host, load_scenario
+
+    drawn = load_scenario(scenario)
+    hosts = hosts_to_try(drawn) if host is None else [find_host(drawn, host)]
+    [chosen] = _backends([backend] if backend else None)
+    trials = [_tried(Case(scenario, name, chosen, seed)) for name in hosts]
+    broken = next((trial for trial in trials if trial.report is None), None)
+    if broken is not None:
+        raise CannotRun(broken.problem)
+    if as_json:
+        _write_json({"scenario": drawn.name, "backend": chosen, "hosts": [_as_json(t) for t in trials]})
+    else:
+        write_out(f"{safe(drawn.title)}  ({chosen})\n" + "".join(map(_paragraph, trials)))
+    return 0 if all(trial.met for trial in trials) else 1
+
+
+@lab_app.command("matrix")
+def run_matrix(
+    scenarios: Scenarios = None,
+    backend: Backends = None,
+    repeat: Repeat = 1,
+    jobs: Jobs = 1,
+    seed: options.Seed = None,
+    as_json: options.Json = False,
+) -> int:
+    """Run scenarios on each backend and print a table: exit code 1 if anything is not as expected."""
+    from nattools.cli.trialmatrix import Matrix
+
+    matrix = Matrix(scenarios or None, _backends(backend), repeat, seed)
+    trials = matrix.run(jobs, lambda done, total: _count(done, total))
+    if as_json:
+        _write_json({"trials": [_as_json(trial, with_report=False) for trial in trials]})
+    else:
+        write_out(matrix.table(trials))
+    return 0 if all(trial.met for trial in trials) else 1
+
+
+@lab_app.command("exec", context_settings={"allow_interspersed_args": False})
+def run_program(scenario: ScenarioName, host: HostName, command: Command, seed: options.Seed = None) -> int:
+    """Run any program on a host of a scenario, in network namespaces; its exit code becomes this one's.
+
+    The scenario's servers run meanwhile; NATTOOLS_SERVER names them for nattools itself.
+    """
+    from nattools.cli.labprograms import run_inside
+
+    program = command[1:] if command[0] == "--" else command
+    if not program:
+        raise UsageError("no program to run: nattools lab exec SCENARIO HOST -- COMMAND...")
+    return run_inside(scenario, host, program, seed)
+
+
+@lab_app.command("shell")
+def run_shell(scenario: ScenarioName, host: HostName, seed: options.Seed = None) -> int:
+    """A shell on a host of a scenario, in network namespaces."""
+    from nattools.cli.labprograms import run_inside, shell
+
+    return run_inside(scenario, host, shell(), seed)
+
+
+def _backends(given: list[str] | None) -> list[Backend]:
+    for name in given or []:
+        if name not in BACKENDS:
+            raise UsageError(f"--backend {name!r}: there are sim and netns")
+    return [name for name in BACKENDS if name in given] if given else ["sim"]
+
+
+def _tried(case: Case) -> Trial:
+    from nattools.cli.progress import Progress
+    from nattools.cli.trial import attempt
+
+    progress = Progress(sys.stderr, waiting=case.backend != "sim")
+    try:
+        return attempt(case, progress)
+    finally:
+        progress.close()
+
+
+def _count(done: int, total: int) -> None:
+    """How far a matrix is, on a terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{done} of {total} done" if done < total else "\r\x1b[K")
+        sys.stderr.flush()
+
+
+def _paragraph(trial: Trial) -> str:
+    """A host's result: what was found, then whether that is what the scenario says."""
+    report = trial.report
+    if report is None:
+        return f"  {trial.case.host}: could not run: {safe(trial.problem)}\n"
+    lines = [f"  {trial.case.host}: {_found(trial)}"]
+    if trial.wrong:
+        lines += [f"    NOT as expected: {safe(sentence)}" for sentence in trial.wrong]
+    else:
+        lines.append("    as expected")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _found(trial: Trial) -> str:
+    """The findings in one line."""
+    report = trial.report
+    nat = None if report is None else report.nat.udp4 or report.nat.udp6
+    if report is None or nat is None:
+        return "nothing measured"
+    if not nat.present:
+        return f"{nat.classic}, filtering {nat.filtering}"
+    outside = f" as {', '.join(nat.external)}" if nat.external else ""
+    return f"{nat.classic}{outside}: mapping {nat.mapping}, filtering {nat.filtering}"
+
+
+def _as_json(trial: Trial, *, with_report: bool = True) -> dict[str, Any]:
+    case = trial.case
+    row: dict[str, Any] = {"scenario": case.scenario, "host": case.host, "backend": case.backend}
+    row |= {"met": trial.met, "wrong": trial.wrong, "problem": trial.problem or None}
+    return row | {"report": trial.report} if with_report else row
+
+
+def _write_json(document: dict[str, Any]) -> None:
+    import msgspec
+
+    write_out(msgspec.json.encode(document).decode() + "\n")
