@@ -140,7 +140,8 @@ def _chance_of_order(count: int, span: int, common: int, room: int) -> float:
 def _chance_of_evenness(common: int, count: int) -> float:
     """The probability that random ports all lie a multiple of `common` apart. A NAT that keeps parity
     (RFC 4787 REQ-4) gives a factor of 2 for nothing."""
-    return (1 / max(1, common // 2)) ** max(0, count - 2)
+    free = common if common % 2 else common // 2
+    return (1 / free) ** max(0, count - 2)
 
 
 def dense_step(ports: list[int]) -> int | None:

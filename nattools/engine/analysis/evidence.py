@@ -23,7 +23,8 @@ from nattools.model.observation import (
 )
 
 IsPublic = Callable[[str], bool]
-PATHS: tuple[tuple[Transport, Family], ...] = (("udp", 4), ("udp", 6), ("tcp", 4), ("tcp", 6))
+FAMILIES: tuple[Family, ...] = (4, 6)
+TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
 WORST_LOSS = 0.3
 """The loss to reckon with where no question over UDP was answered, but TCP works: TCP is hardly usable on a
 path that loses more."""
@@ -138,14 +139,16 @@ def gather(measurement: Measurement, is_public: IsPublic) -> dict[tuple[Transpor
     own = frozenset(a.partition("%")[0] for i in measurement.host.interfaces for a in i.addresses)
     groups = ServerGroups()
     paths: dict[tuple[Transport, Family], Path] = {}
-    for transport, family in PATHS:
-        paths[transport, family] = Path(transport, family, is_public, groups, own)
+    for transport in TRANSPORTS:
+        for family in FAMILIES:
+            paths[transport, family] = Path(transport, family, is_public, groups, own)
     for observation in measurement.observations:
         _sort_in(paths, observation)
         if isinstance(observation, Binding):
             groups.join(endpoint(observation.asked), endpoint(observation.other_address))
-    for (_, family), path in paths.items():
-        path.losses.extend(_losses(paths["udp", family]))
+    for family in FAMILIES:
+        paths["udp", family].losses.extend(_losses(paths["udp", family]))
+        paths["tcp", family].losses.extend(paths["udp", family].losses)
     return paths
 
 

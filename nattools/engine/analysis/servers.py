@@ -56,13 +56,15 @@ def conduct(paths: list[Path]) -> dict[str, Conduct]:
 def _blame_own_names(path: Path, found: dict[str, Conduct]) -> None:
     """A server that names nothing but the address it was asked at has no other one, and its filtering tests
     would make every NAT look permissive. (One that is asked at its other address may well name that.)"""
+    claims: dict[str, list[tuple[Endpoint, Endpoint]]] = defaultdict(list)
     for binding in path.bindings:
         asked, other = endpoint(binding.asked), endpoint(binding.other_address)
-        if asked is None or other != asked:
-            continue
-        named = path.groups.others(asked.host) | path.groups.namers(asked)
-        if named <= {asked}:
-            found[asked.host].blame(f"{asked} names its own address as its other address")
+        if asked is not None and other is not None:
+            claims[asked.host].append((asked, other))
+    for host, made in claims.items():
+        asked = made[0][0]
+        if all(at == other for at, other in made) and path.groups.namers(asked) <= {asked}:
+            found[host].blame(f"{asked} names its own address as its other address")
 
 
 def _note(server: Conduct, asked: Endpoint, binding: Binding) -> None:

@@ -1,0 +1,153 @@
+"""The analysis never raises, and less evidence never turns a right verdict into another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from synthetic_nats import CORNERS, PLAIN, World, hop, idle, measurement, opener
+
+from nattools.engine.analyse import analyse
+from nattools.engine.analysis.allocation import dense_step, ordered_step
+from nattools.engine.analysis.peers import odds
+from nattools.model.observation import (
+    AnyObservation,
+    Binding,
+    Connection,
+    DialBack,
+    Gap,
+    Hairpin,
+    Hop,
+    Idle,
+    Opener,
+    Resolution,
+    SecondOpinion,
+)
+from nattools.model.report import Report
+from nattools.net.addresses import is_public
+
+ENDPOINTS = st.one_of(
+    st.sampled_from([str(corner) for corner in (*CORNERS, PLAIN)]),
+    st.sampled_from(
+        ["10.0.1.2:5000", "11.1.0.2:5000", "11.1.0.2:5001", "[2a10::1]:3478", "[fe80::1%eth0]:5"]
+    ),
+    st.sampled_from(["", "nonsense", ":", "1.2.3.4:99999", "0.0.0.0:0", "[::]:1", "1.2.3.4:\u0663"]),
+    st.text(max_size=12),
+)
+HOSTS = st.sampled_from(["10.0.1.1", "100.64.0.1", "11.1.0.1", "100.x.1.1", "", "fe80::1%e", "2a10::1"])
+COUNTS = st.integers(min_value=-1, max_value=10**6)
+SECONDS = st.floats(allow_nan=True, allow_infinity=True)
+TYPES = (Binding, Hairpin, Idle, Hop, Opener, DialBack, Connection, Resolution, SecondOpinion, Gap)
+ADDRESSES = {
+    "asked", "source", "mapped", "other_address", "response_origin", "local", "target", "towards", "remote",
+    "origin", "destination",
+}  # fmt: skip
+
+
+def any_of(kind: type[Any]) -> st.SearchStrategy[Any]:
+    """A well-typed observation with plausible and absurd contents."""
+    fields: dict[str, st.SearchStrategy[Any]] = {}
+    for info in msgspec.structs.fields(kind):
+        name = info.encode_name
+        optional = "None" in str(info.type)
+        if name in ADDRESSES:
+            fields[name] = st.none() | ENDPOINTS if optional else ENDPOINTS
+        elif name == "address":
+            fields[name] = st.none() | HOSTS
+        elif name in ("sent", "received", "ttl", "id"):
+            fields[name] = COUNTS
+        elif name in ("at_s", "waited_s", "idle_s"):
+            fields[name] = SECONDS
+        elif name == "rtt_s":
+            fields[name] = st.none() | SECONDS
+    return st.builds(kind, **fields)
+
+
+OBSERVATIONS = st.lists(st.one_of(*[any_of(kind) for kind in TYPES]), max_size=25)
+RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@RELAXED
+@given(OBSERVATIONS)
+def test_it_never_raises(observations: list[AnyObservation]) -> None:
+    report = analyse(measurement(tuple(observations)), is_public=is_public)
+    assert isinstance(report, Report)
+    assert report.advice is not None
+    msgspec.json.encode(report)
+
+
+@RELAXED
+@given(OBSERVATIONS)
+def test_it_is_a_function_of_the_observations(observations: list[AnyObservation]) -> None:
+    first, again = (
+        msgspec.json.encode(analyse(measurement(tuple(observations)), is_public=is_public)) for _ in range(2)
+    )
+    assert first == again
+
+
+BEHAVIOURS = ["endpoint-independent", "address-dependent", "address-and-port-dependent"]
+KINDS = st.fixed_dictionaries(
+    {
+        "nat": st.sampled_from([True, True, True, False]),
+        "mapping": st.sampled_from(BEHAVIOURS),
+        "filtering": st.sampled_from(BEHAVIOURS),
+        "allocation": st.sampled_from(["preserving", "sequential", "random", "block"]),
+        "hairpinning": st.booleans(),
+        "loss": st.sampled_from([0.0, 0.05, 0.1]),
+        "seed": st.integers(0, 50),
+    }
+)
+
+
+def truth(kind: dict[str, Any]) -> dict[str, Any]:
+    """What may be said of such a network; unknown may always be said."""
+    port_varies = kind["allocation"] != "preserving"
+    found: dict[str, Any] = {
+        "present": kind["nat"],
+        "filtering": kind["filtering"],
+        "hairpinning": kind["hairpinning"] if kind["nat"] else None,
+        "mapping": kind["mapping"] if kind["nat"] else "none",
+    }
+    if kind["nat"] and not port_varies and kind["mapping"] != "endpoint-independent":
+        del found["mapping"]  # it keeps the port towards the first destination; not a kind of the model
+    return found
+
+
+@RELAXED
+@given(KINDS, st.randoms(use_true_random=False), st.floats(0.0, 1.0))
+def test_less_evidence_gives_the_same_verdict_or_unknown(
+    kind: dict[str, Any], draw: Any, kept: float
+) -> None:
+    world = World(**kind).measure()
+    world.ask("mapping", world.fresh(), PLAIN, other=None)
+    extra = [hop(1, "10.0.1.1"), hop(2, "11.1.0.1"), opener(2, True), idle(28.0, True), idle(32.0, False)]
+    observations = [*world.seen, *(msgspec.structs.replace(o, id=900 + i) for i, o in enumerate(extra))]
+    some = tuple(observation for observation in observations if draw.random() < kept)
+    nat = analyse(measurement(some, host=world.host), is_public=is_public).nat.udp4
+    for name, value in truth(kind).items():
+        said = getattr(nat, name) if nat is not None else None
+        assert said in (value, None, "unknown"), (name, said)
+
+
+@given(st.lists(st.integers(1024, 65535), min_size=5, max_size=20, unique=True))
+def test_a_step_divides_all_steps(ports: list[int]) -> None:
+    step = ordered_step(sorted(ports))
+    if step is not None:
+        assert all((port - min(ports)) % step == 0 for port in ports)
+    dense = dense_step(ports)
+    assert dense is None or all((port - min(ports)) % dense == 0 for port in ports)
+
+
+@given(st.integers(1, 65000), st.integers(1, 12), st.integers(8, 20))
+def test_ports_in_order_are_sequential(start: int, step: int, count: int) -> None:
+    ports = [1024 + (start + step * index) % 64512 for index in range(count)]
+    assert ordered_step(ports) == step or ports != sorted(ports)
+    assert ordered_step(ports[::-1]) == -step or ports != sorted(ports)
+
+
+@given(st.integers(0, 512), st.integers(0, 600), st.integers(1, 2000))
+def test_odds_are_a_probability(sockets: int, probes: int, ports: int) -> None:
+    assert 0.0 <= odds(min(sockets, ports), probes, ports) <= 1.0
+    assert odds(min(sockets, ports), probes, ports) <= odds(min(sockets, ports), probes + 1, ports) + 1e-12
