@@ -11,7 +11,7 @@ from nattools.model.technique import Technique
 from nattools.report import wording
 from nattools.report.document import Block, Cell, Document, Mood, Prose, Section, Table
 from nattools.report.evidence import sentence
-from nattools.report.natwords import nat_section, standing
+from nattools.report.natwords import Unknown, nat_section, standing
 from nattools.report.safetext import safe
 
 Detail = Literal[0, 1, 2]
@@ -29,7 +29,7 @@ def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Docume
         _summary(report),
         *(nats if _only_nat(report, detail) else verdicts),
         *_warnings(report.warnings),
-        *(_servers(report.servers) if detail or _has_problem(report.servers) else ()),
+        *_servers(report.servers, detail),
         *(_requirements(report) if detail else ()),
         *(_host(report) if detail else ()),
         *(_observations(report) if detail == 2 else ()),
@@ -117,7 +117,10 @@ def _with_advice(technique: Technique, said: tuple[str, ...], detail: Detail) ->
 
 
 def _nats(nat: NatByTransport, detail: Detail) -> list[Section]:
-    return [nat_section(name, one, detail=detail, over_udp=udp) for name, one, udp in transports(nat)]
+    said: set[Unknown] = set()
+    return [
+        nat_section(name, one, detail=detail, over_udp=udp, said=said) for name, one, udp in transports(nat)
+    ]
 
 
 def _peers(peers: tuple[PeerKind, ...], detail: Detail, columns: int) -> list[Section]:
@@ -144,22 +147,19 @@ def _warnings(warnings: tuple[str, ...]) -> list[Section]:
     return [Section("Warnings", tuple(Prose(f"- {safe(text)}", mood="unsure") for text in warnings[:20]))]
 
 
-def _has_problem(servers: tuple[Server, ...]) -> bool:
-    return any(server.problem or not server.answered for server in servers)
-
-
-def _servers(servers: tuple[Server, ...]) -> list[Section]:
-    if not servers:
+def _servers(servers: tuple[Server, ...], detail: Detail) -> list[Section]:
+    """Those that were asked. Without detail only if one did not answer: what else is odd is a warning."""
+    if not servers or (not detail and all(server.answered for server in servers)):
         return []
-    rows = tuple(_server(server) for server in servers)
+    rows = tuple(_server(server, detail) for server in servers)
     return [Section("Servers", (Table(("server", "address", "what it can do"), rows, (2, 2, 3)),))]
 
 
-def _server(server: Server) -> tuple[Cell, ...]:
+def _server(server: Server, detail: Detail) -> tuple[Cell, ...]:
     kind = "nattools serve" if server.nattools else "STUN"
     behaviour = {True: ", RFC 5780", False: ", no RFC 5780", None: ""}[server.rfc5780]
     words = f"{kind}{behaviour}" if server.answered else "did not answer"
-    if server.problem:
+    if server.problem and (detail or not server.answered):
         words += f": {safe(server.problem)}"
     mood: Mood = "plain" if server.answered and not server.problem else "unsure"
     return Cell(safe(server.uri, 120)), Cell(safe(server.address or "", 80)), Cell(words, mood)

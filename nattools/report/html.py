@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
+from html import escape as escaped
 
 from nattools.model.report import Report
 from nattools.report.contents import contents
 from nattools.report.document import Block, Cell, Prose, Section, Table
+from nattools.report.safetext import untied
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --line: #d0d7de; --quiet: #59636e;
@@ -40,6 +41,11 @@ def render_html(report: Report) -> str:
         f"<title>{title}</title>\n<style>\n{STYLE}\n</style>\n</head>\n"
         f"<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
     )
+
+
+def escape(text: str) -> str:
+    """Text that HTML shows as it is, also within an attribute."""
+    return escaped(untied(text))
 
 
 def _section(section: Section) -> Iterator[str]:

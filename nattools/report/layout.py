@@ -13,6 +13,7 @@ GAP = 2
 MIN_COLUMNS = 40
 WIDE = 120
 MIN_LABEL = 11
+BULLET = "- "
 
 
 class Span(NamedTuple):
@@ -76,8 +77,11 @@ def _heading(section: Section, columns: int) -> Iterator[Line]:
 
 def _prose(prose: Prose, columns: int, label: int) -> Iterator[Line]:
     if not prose.label:
-        for text in wrap(prose.text, min(columns, WIDE)):
-            yield (Span(text, prose.mood),)
+        bullet = BULLET if prose.text.startswith(BULLET) else ""
+        for number, text in enumerate(
+            wrap(prose.text.removeprefix(bullet), min(columns, WIDE) - len(bullet))
+        ):
+            yield (Span((bullet if number == 0 else " " * len(bullet)) + text, prose.mood),)
         return
     for number, text in enumerate(wrap(prose.text, min(columns, WIDE) - label - GAP)):
         head = prose.label if number == 0 else ""
@@ -132,7 +136,12 @@ def _row(row: tuple[Cell, ...], widths: list[int]) -> Iterator[Line]:
         for column, lines in enumerate(cells):
             text = lines[number] if number < len(lines) else ""
             last = column == len(cells) - 1
-            spans.append(Span(text if last else _padded(text, widths[column] + GAP), row[column].mood))
+            spans.append(
+                Span(
+                    text if last else _padded(text, widths[column] + GAP),
+                    row[column].mood if text else "plain",
+                )
+            )
         yield tuple(spans)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from nattools.model.report import Report
 from nattools.report.contents import contents
 from nattools.report.document import Block, Cell, Prose, Section, Table
+from nattools.report.safetext import untied
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
 
@@ -23,7 +24,7 @@ def render_markdown(report: Report) -> str:
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is: no markup, no HTML, no mention of people."""
-    entities = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    entities = untied(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\1", entities).replace("@", "@\u200b")
 
 

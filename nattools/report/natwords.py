@@ -17,6 +17,7 @@ ROLES = {
     "unknown": "not known what it is",
 }
 FINDINGS = {
+    "present": "whether there is a NAT",
     "mapping": "mapping",
     "filtering": "filtering",
     "port_allocation": "ports",
@@ -31,23 +32,27 @@ PATH_FINDINGS = ("cgnat", "double_nat", "distance_hops")
 """The path is the same for every transport, and UDP is the better tool to find out about it."""
 
 Row = tuple[Cell, ...]
+Unknown = tuple[str, str]
+"""What is not known, and why."""
 
 
-def nat_section(title: str, nat: Nat, *, detail: int, over_udp: Nat | None = None) -> Section:
+def nat_section(title: str, nat: Nat, *, detail: int, over_udp: Nat | None, said: set[Unknown]) -> Section:
     """One transport and address family. `detail` 1 adds figures and the layers on the way out.
 
-    `over_udp`: what UDP found on the same path. Without detail, what is the same is then said in one line.
+    `over_udp`: what UDP found on the same path. Without detail, what is the same is then said in one line,
+    and what is not known for a reason in `said` is not said again; `said` grows by what this section says.
     """
-    nat = nat if over_udp is None else _with_path(nat, over_udp)
-    if nat.reachable is False:
-        return Section(title, tuple(_unknowns(nat)), note=standing(nat))
-    rows = _behaviour(nat)
+    compare = over_udp is not None and over_udp.reachable is not False
+    nat = _with_path(nat, over_udp) if compare and over_udp else nat
+    rows: list[Row] = []
     blocks: list[Block] = []
-    if over_udp is not None and not detail:
+    if nat.reachable is not False:
+        rows = _behaviour(nat) + (_figures(nat) if detail else [])
+    if compare and over_udp and rows and not detail:
         rows, blocks = _differences(rows, _behaviour(over_udp))
-    rows += _figures(nat) if detail else []
     tables = [Table(("", "", ""), tuple(rows), (0, 1, 0))] if rows else []
-    return Section(title, (*tables, *blocks, *_unknowns(nat)), note=standing(nat))
+    unknowns = _unknowns(nat, said if not detail else set())
+    return Section(title, (*tables, *blocks, *unknowns), note=standing(nat))
 
 
 def _with_path(nat: Nat, over_udp: Nat) -> Nat:
@@ -71,8 +76,9 @@ def _behaviour(nat: Nat) -> list[Row]:
 
 def _differences(rows: list[Row], usual: list[Row]) -> tuple[list[Row], list[Block]]:
     """The rows that UDP does not have in the same words, and a line that names the others."""
-    same = [row[0].text for row in rows if row in usual]
-    different = [row for row in rows if row not in usual and row[2].text != "unknown"]
+    known = [row for row in rows if row[2].text != "unknown"]
+    same = [row[0].text for row in known if row in usual]
+    different = [row for row in known if row not in usual]
     return different, [Prose(", ".join(same).lower(), "As over UDP")] if same else []
 
 
@@ -196,12 +202,15 @@ def _layer(layer: Layer) -> Row:
     return _row(f"Hop {wording.number(layer.hops)}", address, ROLES[layer.role])
 
 
-def _unknowns(nat: Nat) -> list[Prose]:
+def _unknowns(nat: Nat, said: set[Unknown]) -> list[Prose]:
     """What could not be measured, and what would settle it; findings with one reason stand together."""
     by_reason: dict[str, list[str]] = {}
     for what, why in list(nat.unknowns.items())[:20]:
-        name = FINDINGS.get(what) or safe(what, 40).replace("_", " ")
-        by_reason.setdefault(safe(why), []).append(name)
+        moot = what == "hairpinning" and nat.present is False
+        if (what, why) not in said and not moot:
+            said.add((what, why))
+            name = FINDINGS.get(what) or safe(what, 40).replace("_", " ")
+            by_reason.setdefault(safe(why), []).append(name)
     return [
         Prose(f"{', '.join(names)}. {why}", "Not known" if number == 0 else " ", "unsure")
         for number, (why, names) in enumerate(by_reason.items())

@@ -9,6 +9,8 @@ from __future__ import annotations
 import unicodedata
 
 LIMIT = 600
+TIE = "\u00a0"
+"""Stands for a space at which `wrap` does not break; renderers draw it as a space (`untied`)."""
 
 
 def safe(text: str, limit: int = LIMIT) -> str:
@@ -48,17 +50,22 @@ def _character_width(character: str) -> int:
 
 
 def wrap(text: str, columns: int) -> list[str]:
-    """Lines of at most `columns` (at least 2) columns, broken at spaces where there are any."""
+    """One line of text as lines of at most `columns` (at least 2) columns, broken at spaces if possible."""
     lines: list[str] = []
     line = ""
-    for word in text.split():
+    for word in filter(None, text.split(" ")):
         for piece in _pieces(word, columns):
             if line and width(line) + 1 + width(piece) <= columns:
                 line += f" {piece}"
             else:
                 lines += [line] if line else []
                 line = piece
-    return [*lines, line] if line else lines or [""]
+    return [untied(one) for one in [*lines, line]] if line else lines or [""]
+
+
+def untied(text: str) -> str:
+    """The text with plain spaces alone."""
+    return text.replace(TIE, " ")
 
 
 def _pieces(word: str, columns: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nattools.model.nat import Allocation, Classic, Filtering, Mapping
 from nattools.model.technique import TechniqueId, Verdict
 from nattools.report.document import Mood
+from nattools.report.safetext import TIE
 
 TECHNIQUES: dict[TechniqueId, str] = {
     "direct-ipv4": "Direct IPv4",
@@ -88,18 +89,18 @@ def number(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration in the unit that suits it: `35 ms`, `1.2 s`, `5 min`, `2 h 4 min`."""
+    """A duration in the unit that suits it: `35 ms`, `1.2 s`, `5 min`, `2 h 4 min`, its spaces tied."""
     if not 0 <= value < 1e9:
-        return f"{value:.3g} s"
+        return f"{value:.3g}{TIE}s"
     if value < 1:
-        return f"{number(value * 1000)} ms"
+        return f"{number(value * 1000)}{TIE}ms"
     if value < 120:
-        return f"{number(round(value, 1))} s"
+        return f"{number(round(value, 1))}{TIE}s"
     minutes, rest = divmod(round(value), 60)
     if minutes < 60:
-        return f"{minutes} min" + (f" {rest} s" if rest else "")
+        return f"{minutes}{TIE}min" + (f"{TIE}{rest}{TIE}s" if rest else "")
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h" + (f" {minutes} min" if minutes else "")
+    return f"{hours}{TIE}h" + (f"{TIE}{minutes}{TIE}min" if minutes else "")
 
 
 def percent(share: float) -> str:
@@ -112,8 +113,8 @@ def percent(share: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """A round trip: `0.4 ms`, `35 ms`."""
-    return f"{number(round(value, 1))} ms" if abs(value) < 1e6 else f"{value:.3g} ms"
+    """A round trip: `0.4 ms`, `35 ms`, its space tied."""
+    return f"{number(round(value, 1))}{TIE}ms" if abs(value) < 1e6 else f"{value:.3g}{TIE}ms"
 
 
 def evidence(ids: tuple[int, ...]) -> str:

@@ -122,7 +122,7 @@ def test_nat_in_plain_words_and_in_terms() -> None:
     assert "UDP OVER IPV4 one NAT, no second one behind it" in text
     assert "Mapping one outside port for all peers endpoint-independent" in text
     assert "port-restricted cone RFC 3489" in text
-    assert "lives 29 s unused, is gone after 31" in text
+    assert "lives 29 s unused, is gone after 31 s of" in joined(render_text(home_router(), columns=120))
     assert "Blocked to ports 53" in text
     assert "Not known what keeps a mapping alive. The server could not send" in text
     assert "TCP OVER IPV4 nothing came back: blocked, or no server answered" in text

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nattools.report.safetext import safe, width, wrap
+from nattools.report.safetext import safe, untied, width, wrap
 from nattools.report.wording import evidence, number, percent, seconds
 
 
@@ -39,6 +39,10 @@ def test_no_line_is_too_wide_and_no_word_is_lost(text: str, columns: int) -> Non
     assert "".join("".join(lines).split()) == "".join(safe(text).split())
 
 
+def test_a_number_stays_with_its_unit() -> None:
+    assert wrap(f"hole punching in {seconds(1.2)}", 19) == ["hole punching in", "1.2 s"]
+
+
 def test_wide_characters_take_two_columns() -> None:
     assert width("\u6771\u4eac") == 4
     assert wrap("\u6771\u4eac\u6771", 4) == ["\u6771\u4eac", "\u6771"]
@@ -58,7 +62,7 @@ def test_wide_characters_take_two_columns() -> None:
     ],
 )
 def test_seconds(value: float, shown: str) -> None:
-    assert seconds(value) == shown
+    assert untied(seconds(value)) == shown
 
 
 @pytest.mark.parametrize(
