@@ -30,7 +30,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     behaviours: dict[tuple[Transport, Family], Behaviour] = {}
     for (transport, family), path in paths.items():
         twin = paths["tcp" if transport == "udp" else "udp", family]
-        found = behaviour(path, twin, conducts)
+        found = behaviour(path, twin, conducts, behaviours.get((twin.transport, family)))
         if found is not None:
             behaviours[transport, family] = found
     situation = Situation(measurement, behaviours, is_public)

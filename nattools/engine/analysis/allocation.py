@@ -54,6 +54,7 @@ def allocation(path: Path, outside: External, *, nat: bool | None, varies: bool 
     ordinary = [s for s in samples if s.local is None or (s.local.port >= 1024 and s not in kept)]
     if len({s.mapped.port for s in ordinary}) < FEWEST:
         why = f"{len(ordinary)} outside ports were seen; it takes {FEWEST} or more to tell."
+        why = why if samples else "Nothing was answered."
         return AllocationFinding("unknown", ids, why)
     return _sequential(ordinary, ids) or _random(ordinary, ids)
 

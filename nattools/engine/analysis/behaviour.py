@@ -29,6 +29,7 @@ class Behaviour:
     filtering: FilteringFinding
     hairpin: HairpinFinding
     lifetime: LifetimeFinding
+    layers: LayersFinding
 
 
 @dataclass(slots=True)
@@ -46,14 +47,18 @@ class _Notes:
             self.unknowns[name] = finding.why
 
 
-def behaviour(path: Path, twin: Path, conducts: dict[str, Conduct]) -> Behaviour | None:
-    """Analyse one path; None if nothing was asked over it. `twin`: the same family's other transport."""
+def behaviour(
+    path: Path, twin: Path, conducts: dict[str, Conduct], beside: Behaviour | None = None
+) -> Behaviour | None:
+    """Analyse one path; None if nothing was asked over it. `twin` is the same family's other transport,
+    `beside` what is known of it: both go through the same routers, which are looked for over UDP."""
     if not path.touched:
         return None
     outside = external(path)
     nat = present(path, outside)
     maps = mapping(path, outside, nat.value)
     filters = filtering(path, conducts)
+    way = beside.layers if beside is not None and beside.nat.present == nat.value else None
     findings = _Findings(
         reachable=reachable(path, twin),
         present=nat,
@@ -62,10 +67,12 @@ def behaviour(path: Path, twin: Path, conducts: dict[str, Conduct]) -> Behaviour
         allocation=allocation(path, outside, nat=nat.value, varies=maps.varies),
         hairpin=hairpinning(path, nat=nat.value, varies=maps.varies, filtering=filters.value),
         lifetime=lifetime(path),
-        layers=layers(path, outside, nat=nat.value, filtering=filters.value),
+        layers=way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value),
     )
     found = _nat(path, outside, findings)
-    return Behaviour(found, path, outside, maps, filters, findings.hairpin, findings.lifetime)
+    return Behaviour(
+        found, path, outside, maps, filters, findings.hairpin, findings.lifetime, findings.layers
+    )
 
 
 @dataclass(frozen=True, slots=True)

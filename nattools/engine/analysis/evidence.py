@@ -28,9 +28,9 @@ TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
 WORST_LOSS = 0.3
 """The loss to reckon with where no question over UDP was answered, but TCP works: TCP is hardly usable on a
 path that loses more."""
-_EXPECTED = ("mapping", "control", "allocation")
-"""Purposes whose questions a working path answers and whose copies are paced by the measured round trip;
-only they tell the loss."""
+_PACED = ("mapping", "control", "allocation")
+"""Purposes whose copies are paced by the measured round trip, so that each unanswered one was lost. Of other
+questions, earlier copies may still have been under way when one was answered: they count as one lost copy."""
 
 
 @lru_cache(maxsize=8192)
@@ -156,12 +156,17 @@ def _losses(path: Path) -> list[tuple[int, int]]:
     """(sent, lost) of each question that was bound to be answered: TCP hides its losses, so UDP's stand for
     both. A server that never answered is no evidence of loss."""
     alive = path.answered_endpoints
-    found = []
+    found = [
+        (min(idle.sent, 2), min(idle.sent - 1, 1)) for idle in path.idles if idle.alive and idle.sent > 0
+    ]
     for binding in path.bindings:
-        if binding.purpose not in _EXPECTED or binding.change_address or binding.change_port:
+        if binding.change_address or binding.change_port or binding.sent <= 0:
             continue
-        if endpoint(binding.asked) in alive and binding.sent > 0:
-            found.append((binding.sent, max(0, binding.sent - max(0, binding.received))))
+        lost = max(0, binding.sent - max(0, binding.received))
+        if binding.purpose in _PACED and endpoint(binding.asked) in alive:
+            found.append((binding.sent, lost))
+        elif binding.outcome == "answered":
+            found.append((min(binding.sent, 2), min(lost, 1)))
     return found
 
 

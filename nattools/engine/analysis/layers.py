@@ -35,7 +35,7 @@ def layers(path: Path, outside: External, *, nat: bool | None, filtering: Filter
         settled = False if nat is False else None
         return LayersFinding(flat, None, settled, settled, "" if nat is False else "No answer.", ids)
     reach = _within(path, filtering)
-    inferred = _last_inside(path, hops)
+    inferred = _before_public(hops, path)
     distance = reach if reach is not None else inferred
     cgnat = _cgnat(path, outside, hops, reach)
     double = _double(path, hops, reach, inferred, cgnat)
@@ -72,11 +72,10 @@ def _within(path: Path, filtering: Filtering) -> int | None:
     return min(opened) - 1 if opened else None
 
 
-def _last_inside(path: Path, hops: list[Hop]) -> int | None:
-    """The last hop with an address of an inside network, if the next one is known to be outside."""
+def _before_public(hops: list[Hop], path: Path) -> int | None:
+    """The hop before the first one with a public address: there the outermost NAT stands, as a rule."""
     public = [hop.ttl for hop in hops if hop.address is not None and path.is_public(hop.address)]
-    inside = [hop.ttl for hop in hops if _inside(path, hop.address) and (not public or hop.ttl < min(public))]
-    return max(inside) if inside and public else None
+    return min(public) - 1 if public and min(public) > 1 else None
 
 
 def _cgnat(path: Path, outside: External, hops: list[Hop], reach: int | None) -> bool | None:

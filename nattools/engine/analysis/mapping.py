@@ -150,6 +150,8 @@ def _conclude(tally: _Tally, moved: tuple[Answer, ...], outside: External) -> Ma
 
 
 def _why_nothing(tally: _Tally, outside: External) -> str:
+    if not outside.hosts:
+        return "Nothing was answered."
     if len(outside.hosts) > 1 and len(outside.agreed) < len(outside.hosts):
         return f"The servers do not agree about our outside address ({', '.join(outside.hosts)}). {_MORE}"
     if tally.same_for_ports:
