@@ -44,6 +44,16 @@ class SimNet:
         """The node of that name; KeyError."""
         return self.nodes[self.topology.by_name[name].index]
 
+    def depart(self, hop: Hop, packet: Packet) -> None:
+        """Send a packet on its way from a node whose hop has a wire."""
+        wire = hop.express
+        fits = wire is not None and (len(packet.payload) <= wire.room or packet.size <= wire.mtu)
+        if wire is not None and fits and packet.ttl > 1:
+            packet.ttl -= 1
+            self.transmit(wire, packet)
+        elif hop.wire is not None:
+            self.transmit(hop.wire, packet)
+
     def transmit(self, wire: Wire, packet: Packet) -> None:
         """Send a packet down a wire, which may lose, delay or reorder it."""
         if not wire.plain:
@@ -111,7 +121,7 @@ class Node:
         """Send a packet of the node's own by its main routes; without one it is dropped."""
         hop = self.hop(packet.destination)
         if hop.wire is not None:
-            self.net.transmit(hop.wire, packet)
+            self.net.depart(hop, packet)
         elif hop.fate == "local":
             self.net.loop.soon(self.input, packet)
 
@@ -270,4 +280,4 @@ class Gateway(Node):
         hop = self.table.get(packet.destination) or self.plan.hop(packet.destination)
         wanted = self._inside if side == "inside" else self._outside
         if hop.wire is not None and hop.port == wanted:
-            self.net.transmit(hop.wire, packet)
+            self.net.depart(hop, packet)

@@ -184,7 +184,7 @@ class Stack:
         hop = routes.table.get(packet.destination) or routes.find(packet.destination)
         if hop.wire is None:
             return self.send_without_wire(packet, hop)
-        self.net.transmit(hop.wire, packet)
+        self.net.depart(hop, packet)
         return None
 
     def input(self, packet: Packet) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from string import ascii_letters
@@ -53,6 +53,8 @@ class Hop:
     """What a node does with a destination: send on `wire` out of its interface `port`, with `source` as the
     address of packets of its own.
 
+    `express` leads to the node after the next one, where that is a mere router at which nothing can happen to
+    a packet but the loss of 1 of its TTL.
     Without a wire: "local" (an address of its own), "nobody" (nothing comes back: no machine on the
     connected network has that address, or the internet has not given it out) or "no-route".
     """
@@ -61,6 +63,7 @@ class Hop:
     wire: Wire | None = None
     port: int = -1
     source: str = ""
+    express: Wire | None = None
 
 
 class Routes(NamedTuple):
@@ -178,7 +181,8 @@ class NodePlan:
         for port in ports:
             if any(address in network for network in self.ports[port].networks):
                 return self._towards(port, destination)
-        return self._by_static_route(destination, ports) or self._by_default(destination, ports)
+        hop = self._by_static_route(destination, ports) or self._by_default(destination, ports)
+        return replace(hop, express=self.topology.express(hop.wire, destination))
 
     def _by_static_route(self, destination: str, ports: range | tuple[int, ...]) -> Hop | None:
         address = ip_address(destination)
@@ -249,6 +253,16 @@ class Topology:
         if key not in self._wires:
             self._wires[key] = self._lay(len(self._wires), segment, (node.name, other.name), owner)
         return self._wires[key]
+
+    def express(self, wire: Wire | None, destination: str) -> Wire | None:
+        """This wire and the next one in one, if the internet's router is all that lies between."""
+        if wire is None or self.nodes[wire.to].kind != "internet":
+            return None
+        onward = self.nodes[wire.to].hop(destination).wire
+        if onward is None or not (wire.plain and onward.plain):
+            return None
+        mtu = min(wire.mtu, onward.mtu)
+        return replace(onward, delay_s=wire.delay_s + onward.delay_s, mtu=mtu, room=mtu - LARGEST_HEADERS)
 
     @cached_property
     def _static_routes(self) -> dict[str, list[tuple[Network, str]]]:

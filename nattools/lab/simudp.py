@@ -71,7 +71,7 @@ class SimUdpSocket:
             len(data) > LARGEST_DATAGRAM or (self._dont_fragment and packet.size > wire.mtu)
         ):
             return "too-big"
-        self._stack.net.transmit(wire, packet)
+        self._stack.net.depart(hop, packet)
         return None
 
     def close(self) -> None:
