@@ -15,6 +15,8 @@ StepName = Literal[
     "mapping", "filter-address", "filter-port", "allocation", "hairpin", "layers", "lifetime", "mapping-tcp",
     "filter-address-tcp", "filter-port-tcp",
 ]  # fmt: skip
+NEVER_WAITED_FOR: frozenset[StepName] = frozenset({"filter-address", "filter-port", "lifetime"})
+"""Filtering waits for the other probes of its lane, which tell the loss; none waits for these."""
 STEP_TEXTS: dict[StepName, str] = {
     "mapping": "does the NAT give one port to all destinations?",
     "filter-address": "who may send in, from another address?",

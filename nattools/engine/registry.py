@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from nattools.engine.plan import StepName
+from nattools.model.observation import Binding
 from nattools.probes.allocation import allocation_udp
 from nattools.probes.context import ProbeContext
 from nattools.probes.filtering import FilterPurpose, filtering_udp
@@ -53,12 +54,24 @@ async def _hairpin(context: ProbeContext, targets: tuple[Target, ...], _longest_
 
 
 async def _layers(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
-    """The hops; and where the addresses tell how far the outermost NAT is, proof of it by an opener."""
+    """The hops; and where the addresses tell how far the outermost NAT is, proof of it by an opener. Where
+    each destination gets a port of its own, the server could not answer to the one that was opened."""
     hops = await layers(context, targets[0])
     is_public = context.network.is_public
     inner = [hop.ttl for hop in hops if hop.address is not None and not is_public(hop.address)]
-    if inner and targets[0].two_addresses:
+    if inner and targets[0].two_addresses and not _mapping_varies(context):
         await opener(context, targets[0], max(inner) + 1)
+
+
+def _mapping_varies(context: ProbeContext) -> bool:
+    """Did one local port show several outside ports so far?"""
+    mapped = {
+        seen.mapped
+        for seen in context.recorder.observations
+        if isinstance(seen, Binding) and seen.purpose == "mapping" and seen.mapped
+        if seen.transport == "udp" and seen.family == context.family
+    }
+    return len(mapped) > 1
 
 
 async def _lifetime(context: ProbeContext, targets: tuple[Target, ...], longest_s: float) -> None:

@@ -69,7 +69,7 @@ class _Run:
         pace = self.paces.setdefault(lane.family, Pace())
         source = self.source(lane.family)
         return ProbeContext(
-            self.network, self.recorder, pace, lane.family, self.options.interface, source, progress
+            self.network, self.recorder, pace, lane.family, self.options.interface, source, progress=progress
         )
 
     def source(self, family: Family) -> str | None:
@@ -207,17 +207,24 @@ async def _lane(run: _Run, lane: Lane) -> None:
                 settle=gap.settle,
             )
         )
+    settled = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        for step in plan.steps(lane, targets, lifetime=run.options.lifetime):
-            group.create_task(_step(run, lane, step))
+        tasks = {
+            step.name: group.create_task(_step(run, lane, step, settled))
+            for step in plan.steps(lane, targets, lifetime=run.options.lifetime)
+        }
+        await asyncio.wait([task for name, task in tasks.items() if name not in plan.NEVER_WAITED_FOR])
+        settled.set()
 
 
-async def _step(run: _Run, lane: Lane, step: Step) -> None:
+async def _step(run: _Run, lane: Lane, step: Step, settled: asyncio.Event) -> None:
     from nattools.engine.registry import PROBES
 
     name = f"{step.name} {lane.name}"
     run.emit(Event("started", name, plan.STEP_TEXTS[step.name]))
-    await PROBES[step.name](run.context(lane, name), step.targets, run.options.max_lifetime_s)
+    context = run.context(lane, name)
+    context.settled = settled
+    await PROBES[step.name](context, step.targets, run.options.max_lifetime_s)
     run.emit(Event("finished", name))
 
 

@@ -13,6 +13,8 @@ CERTAIN_ERROR = 1e-5
 """A silence counts as "filtered" only when chance would produce it less often than this."""
 PROBE_ERROR = 1e-6
 """What probes aim for, so that a loss estimate that rises afterwards still leaves CERTAIN_ERROR."""
+LOSSY_ERROR = 1e-9
+"""The same on a path that has lost something: there the estimate moves more."""
 _Z = 1.96
 
 

@@ -41,7 +41,8 @@ class ProbeContext:
     """Handed to every probe of one address family.
 
     `source_host` is the own address that packets to the servers leave from (None: a socket's own word for
-    it). `progress(text, fraction)` tells a waiting person what is going on."""
+    it). `settled` is set once the other probes of the lane are done and the path's loss is known as well as
+    it will be. `progress(text, fraction)` tells a waiting person what is going on."""
 
     network: Network
     recorder: Recorder
@@ -49,4 +50,5 @@ class ProbeContext:
     family: Family
     interface: str | None = None
     source_host: str | None = None
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
     progress: Progress = field(default=_quiet)

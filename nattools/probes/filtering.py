@@ -28,6 +28,9 @@ async def filtering_udp(context: ProbeContext, target: Target, purpose: FilterPu
             target.endpoint, purpose, change_address=purpose == "filter-address", change_port=True
         )
         await asker.try_out(question)
+        if question.answer is None:
+            await context.settled.wait()
+            await asker.try_out(question)
         asker.record(question)
         return question
     finally:

@@ -17,6 +17,7 @@ from nattools.protocols import stun
 
 ROUNDS = 3
 COPIES = 3
+LOSSY_COPIES = 7
 GAP_S = 0.02
 WAIT_S = 0.15
 
@@ -40,7 +41,8 @@ async def _one_round(context: ProbeContext, target: Target) -> None:
         mapped = [question.mapped for question in questions]
         if mapped[0] is None or mapped[1] is None or mapped[0] == pair[0].local:
             return
-        sent = await _send_across(pair, [mapped[0], mapped[1]])
+        copies = LOSSY_COPIES if context.pace.lost else COPIES
+        sent = await _send_across(pair, [mapped[0], mapped[1]], copies)
         _record(context, pair[0], pair[1], mapped[1], sent)
         _record(context, pair[1], pair[0], mapped[0], sent)
     finally:
@@ -48,10 +50,10 @@ async def _one_round(context: ProbeContext, target: Target) -> None:
             asker.close()
 
 
-async def _send_across(pair: list[Asker], mapped: list[Endpoint]) -> set[bytes]:
+async def _send_across(pair: list[Asker], mapped: list[Endpoint], copies: int) -> set[bytes]:
     """Send both ways; returns the packets, which nobody else can know."""
     sent: set[bytes] = set()
-    for _ in range(COPIES):
+    for _ in range(copies):
         for sender, target in ((pair[0], mapped[1]), (pair[1], mapped[0])):
             packet = indication()
             sent.add(packet)

@@ -15,6 +15,7 @@ from nattools.probes.target import Target
 
 FARTHEST = 5
 COPIES = 3
+LOSSY_COPIES = 7
 OPENER_COPIES = 3
 
 
@@ -85,7 +86,7 @@ async def _hop(context: ProbeContext, target: Target, ttl: int) -> Hop | None:
         question = asker.prepare(target.endpoint, "control")
         question.ttl, question.done = ttl, came
         began = loop.time()
-        for _ in range(COPIES):
+        for _ in range(LOSSY_COPIES if context.pace.lost else COPIES):
             asker.put(question)
             if await came.within(context.pace.retry_s):
                 break

@@ -9,10 +9,9 @@ from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.context import ProbeContext
 from nattools.probes.question import open_asker
 from nattools.probes.target import Target
-from nattools.probes.tcpbinding import TcpQuestion, ask_over_tcp
+from nattools.probes.tcpbinding import KNOWN_PATIENCE_S, PATIENCE_S, TcpQuestion, ask_over_tcp
 
 MOST_DESTINATIONS = 6
-TCP_PATIENCE_S = 3.0
 
 
 def destinations(targets: list[Target]) -> list[Endpoint]:
@@ -43,7 +42,7 @@ async def mapping_tcp(context: ProbeContext, targets: list[Target]) -> None:
     try:
         endpoints = destinations(targets)
         first = TcpQuestion(endpoints[0], "mapping")
-        stream = await ask_over_tcp(context, first, timeout_s=TCP_PATIENCE_S)
+        stream = await ask_over_tcp(context, first, timeout_s=KNOWN_PATIENCE_S)
         if isinstance(stream, TcpFailure):
             return
         streams.append(stream)
@@ -52,7 +51,7 @@ async def mapping_tcp(context: ProbeContext, targets: list[Target]) -> None:
         async def also(endpoint: Endpoint) -> None:
             question = TcpQuestion(endpoint, "mapping")
             more = await ask_over_tcp(
-                context, question, host=local.host, port=local.port, timeout_s=TCP_PATIENCE_S
+                context, question, host=local.host, port=local.port, timeout_s=PATIENCE_S
             )
             if not isinstance(more, TcpFailure):
                 streams.append(more)

@@ -5,7 +5,7 @@ Deadlines and the number of copies follow from these, never from fixed waits alo
 
 from __future__ import annotations
 
-from nattools.model.confidence import copies_needed, loss_upper_bound
+from nattools.model.confidence import LOSSY_ERROR, PROBE_ERROR, copies_needed, loss_upper_bound
 
 FLOOR_S = 0.15
 """The least that a machine with other work to do needs before its silence means anything."""
@@ -57,5 +57,6 @@ class Pace:
 
     def copies(self) -> int:
         """How many copies make silence count, as far as the path's loss is known now."""
-        needed = copies_needed(loss_upper_bound(self.sent, self.lost))
+        error = LOSSY_ERROR if self.lost else PROBE_ERROR
+        needed = copies_needed(loss_upper_bound(self.sent, self.lost), error)
         return min(MOST_COPIES, max(FEWEST_COPIES, needed))

@@ -187,20 +187,16 @@ class Asker:
         return question
 
     async def try_out(self, question: Question) -> Question:
-        """Ask until it is answered or silence counts: a question that a filter may stop."""
+        """Ask until it is answered or silence counts: a question that a filter may stop. Called again, it
+        sends what the loss seen since then asks for."""
         pace = self.context.pace
         while len(question.sent_at) < pace.copies():
-            self.put(question)
-            if await question.done.within(pace.gap_s):
-                return question
-        while not await question.done.within(pace.last_wait_s):
-            missing = pace.copies() - len(question.sent_at)
-            if missing <= 0:
-                break
-            for _ in range(missing):
+            while len(question.sent_at) < pace.copies():
                 self.put(question)
                 if await question.done.within(pace.gap_s):
                     return question
+            if await question.done.within(pace.last_wait_s):
+                break
         return question
 
     def learn(self, question: Question) -> None:

@@ -9,13 +9,12 @@ from nattools.net.base import TcpFailure
 from nattools.probes.context import ProbeContext
 from nattools.probes.question import Asker, Question, open_asker, other_address
 from nattools.probes.target import Target
-from nattools.probes.tcpbinding import TcpQuestion, ask_over_tcp
+from nattools.probes.tcpbinding import PATIENCE_S, TcpQuestion, ask_over_tcp
 from nattools.protocols import stun
 
 COPIES = 10
 GAPS_S = (0.1, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.5)
 LAST_WAIT_S = 0.5
-TCP_PATIENCE_S = 3.0
 SERVICE_DIAL_BACK_TCP = 0x02
 
 
@@ -105,7 +104,7 @@ def services(answer: stun.Message | None) -> int | None:
 async def reach_tcp(context: ProbeContext, uri: str, endpoint: Endpoint, hint: Hint) -> Target | None:
     """Ask one server over TCP; None if it did not answer with our address."""
     question = TcpQuestion(endpoint, "reach")
-    stream = await ask_over_tcp(context, question, timeout_s=TCP_PATIENCE_S, hint=hint)
+    stream = await ask_over_tcp(context, question, timeout_s=PATIENCE_S, hint=hint)
     if isinstance(stream, TcpFailure):
         return None
     stream.close()

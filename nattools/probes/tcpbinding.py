@@ -17,7 +17,10 @@ from nattools.protocols import stun
 if TYPE_CHECKING:
     from nattools.probes.reach import Hint
 
-ANSWER_PATIENCE_S = 3.0
+PATIENCE_S = 3.0
+"""For a port that may be closed to us in silence: SYNs at 0 and 1 s."""
+KNOWN_PATIENCE_S = 7.5
+"""For a port that has answered before: SYNs, or segments, at 0, 1, 3 and 7 s."""
 
 
 @dataclass(slots=True)
@@ -54,23 +57,27 @@ async def ask_over_tcp(
     timeout_s: float,
     hint: Hint | None = None,
 ) -> TcpStream | TcpFailure:
-    """Connect and ask; both go on record. The stream is the caller's to close, answered or not."""
+    """Connect and ask; both go on record. The stream is the caller's to close, answered or not. Where UDP has
+    shown meanwhile that the path loses packets, silence is given a second chance."""
     loop = asyncio.get_running_loop()
-    began = loop.time()
-    stream = await context.network.connect_tcp(
-        question.asked, host=host, port=port, interface=context.interface, timeout_s=timeout_s
-    )
-    connected_s = loop.time() - began
+    for patience_s in (timeout_s, KNOWN_PATIENCE_S):
+        began = loop.time()
+        stream = await context.network.connect_tcp(
+            question.asked, host=host, port=port, interface=context.interface, timeout_s=patience_s
+        )
+        connected_s = loop.time() - began
+        record_connection(context, question.asked, stream, began, connected_s)
+        if not (isinstance(stream, TcpFailure) and stream.outcome == "timeout" and context.pace.lost):
+            break
     if hint is not None and not (isinstance(stream, TcpFailure) and stream.outcome != "refused"):
         hint.rtt_s = connected_s
-    record_connection(context, question.asked, stream, began, connected_s)
     if isinstance(stream, TcpFailure):
         question.failure, question.detail = stream.outcome, stream.detail
         return stream
     question.local = stream.local
     asked_at = loop.time()
     try:
-        async with asyncio.timeout(ANSWER_PATIENCE_S):
+        async with asyncio.timeout(KNOWN_PATIENCE_S):
             await _converse(stream, question)
     except TimeoutError:
         question.failure = "timeout"

@@ -18,11 +18,9 @@ from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.arrival import Arrival
 from nattools.probes.context import ProbeContext
 from nattools.probes.target import Target
-from nattools.probes.tcpbinding import TcpQuestion, ask_over_tcp
+from nattools.probes.tcpbinding import KNOWN_PATIENCE_S, TcpQuestion, ask_over_tcp
 from nattools.protocols import dialback, stun
 
-CONNECT_PATIENCE_S = 3.0
-RECEIPT_PATIENCE_S = 3.0
 Outcome = Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
 
 
@@ -88,7 +86,7 @@ class _DialBacks:
 async def filtering_tcp(context: ProbeContext, target: Target, *, change_address: bool) -> None:
     """Have the server connect from another port, and from its other address if `change_address`."""
     question = TcpQuestion(target.endpoint, "control")
-    stream = await ask_over_tcp(context, question, timeout_s=CONNECT_PATIENCE_S)
+    stream = await ask_over_tcp(context, question, timeout_s=KNOWN_PATIENCE_S)
     if isinstance(stream, TcpFailure):
         return
     try:
@@ -140,7 +138,7 @@ async def _ask(
         stream.write(stun.binding_request(backs.receipt_id))
         asked += copies
         backs.receipt.clear()
-        await backs.receipt.within(RECEIPT_PATIENCE_S)
+        await backs.receipt.within(KNOWN_PATIENCE_S)
         await backs.news.within(copies * spacing_ms / 1000 + context.pace.last_wait_s)
     return asked
 

@@ -49,10 +49,10 @@ class DialBackLimits:
         default_factory=lambda: RateLimit(rate=20, burst=400, total_rate=2000, total_burst=8000)
     )
     attempts: RateLimit = field(
-        default_factory=lambda: RateLimit(rate=4, burst=120, total_rate=100, total_burst=1000)
+        default_factory=lambda: RateLimit(rate=20, burst=400, total_rate=500, total_burst=4000)
     )
     sending: Occupancy = field(default_factory=lambda: Occupancy(per_source=8, total=256))
-    connecting: Occupancy = field(default_factory=lambda: Occupancy(per_source=6, total=32))
+    connecting: Occupancy = field(default_factory=lambda: Occupancy(per_source=16, total=128))
 
     def rate(self, ask: Ask) -> RateLimit:
         """What this counts against."""
