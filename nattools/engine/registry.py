@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -11,7 +12,7 @@ from nattools.probes.allocation import allocation_udp
 from nattools.probes.context import ProbeContext
 from nattools.probes.filtering import FilterPurpose, filtering_udp
 from nattools.probes.hairpin import hairpin_udp
-from nattools.probes.layers import layers, opener
+from nattools.probes.layers import layers, opener, opener_ttls
 from nattools.probes.lifetime import lifetime_udp
 from nattools.probes.mapping import mapping_tcp, mapping_udp
 from nattools.probes.target import Target
@@ -57,10 +58,10 @@ async def _layers(context: ProbeContext, targets: tuple[Target, ...], _longest_s
     """The hops; and where the addresses tell how far the outermost NAT is, proof of it by an opener. Where
     each destination gets a port of its own, the server could not answer to the one that was opened."""
     hops = await layers(context, targets[0])
-    is_public = context.network.is_public
-    inner = [hop.ttl for hop in hops if hop.address is not None and not is_public(hop.address)]
-    if inner and targets[0].two_addresses and not _mapping_varies(context):
-        await opener(context, targets[0], max(inner) + 1)
+    if targets[0].two_addresses and not _mapping_varies(context):
+        async with asyncio.TaskGroup() as group:
+            for ttl in opener_ttls(hops, context.network.is_public):
+                group.create_task(opener(context, targets[0], ttl))
 
 
 def _mapping_varies(context: ProbeContext) -> bool:

@@ -14,7 +14,6 @@ from typing import Literal
 
 from nattools.errors import UsageError
 from nattools.lab.scenario import Impairment, NatSpec, Scenario, routers
-from nattools.model.endpoint import Endpoint
 
 INTERNET = "internet"
 NodeKind = Literal["internet", "nat", "firewall", "host", "server"]
@@ -271,16 +270,3 @@ def _servers(draft: _Draft) -> None:
     for index, (name, spec) in enumerate(draft.scenario.server.items(), start=1):
         six = f"2a10:{200 + index:x}::" if spec.ipv6 else None
         _attach(draft, name, "eth0", f"11.{200 + index}.0", six, spec.addresses, spec)
-
-
-def server_uris(scenario: Scenario, layout: Layout) -> tuple[str, ...]:
-    """The servers as `--server` takes them, in the order of the file: the first IPv4 address of each, then
-    for those that have one the first IPv6 address of each."""
-    found: list[str] = []
-    for six in (False, True):
-        for name, spec in scenario.server.items():
-            addresses = [address.ip for port in layout.ports_of(name) for address in port.addresses]
-            first = next((address for address in addresses if (":" in address) == six), None)
-            if first is not None:
-                found.append(str(Endpoint(first, spec.port)))
-    return tuple(found)

@@ -21,11 +21,11 @@ from typing import Any, Self, TypeVar
 from nattools.errors import CannotRun, UsageError
 from nattools.lab import namespaces, netlink, nft, processes, programs
 from nattools.lab.base import Backend
-from nattools.lab.layout import INTERNET, plan, server_uris
+from nattools.lab.layout import INTERNET, plan
 from nattools.lab.nat import NatEngine
 from nattools.lab.router import ETH_P_IP, PACKET_HOST, Forwarder
 from nattools.lab.routing import engine_router, inside_nodes
-from nattools.lab.scenario import NatSpec, Scenario, routers
+from nattools.lab.scenario import NatSpec, Scenario, routers, server_uris
 from nattools.lab.wires import Carrier, join, packet_socket, transmit
 from nattools.lab.wiring import WIRES, Wire, wire_up
 from nattools.net.base import Network
@@ -83,7 +83,7 @@ class NetnsLab:
 
     def server_uris(self) -> tuple[str, ...]:
         """The scenario's servers, as `--server` takes them, in the order of the file."""
-        return server_uris(self.scenario, self.layout)
+        return server_uris(self.scenario)
 
     def run(self, main: Callable[[], Awaitable[T]]) -> T:
         """Run to completion on an event loop; raises what `main` raises."""

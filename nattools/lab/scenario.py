@@ -136,3 +136,9 @@ RouterSpec = NatSpec | FirewallSpec
 def routers(scenario: Scenario) -> dict[str, RouterSpec]:
     """NATs and firewalls by name, in the order of the file."""
     return {**scenario.nat, **scenario.firewall}
+
+
+def server_uris(scenario: Scenario) -> tuple[str, ...]:
+    """The servers as `--server` takes them, in the order of the file: by name, since one may have addresses
+    of both families."""
+    return tuple(f"stun:{name}:{spec.port}" for name, spec in scenario.server.items())

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from nattools.lab.base import Backend
-from nattools.lab.layout import Layout, server_uris
-from nattools.lab.scenario import Scenario
+from nattools.lab.layout import Layout
+from nattools.lab.scenario import Scenario, server_uris
 from nattools.lab.simhost import SimNetwork
 from nattools.lab.simloop import Deadlock, SimLoop
 from nattools.lab.simnet import SimNet
@@ -60,7 +60,7 @@ class SimLab:
 
     def server_uris(self) -> tuple[str, ...]:
         """The scenario's servers, as `--server` takes them, in the order of the file."""
-        return server_uris(self.scenario, self.layout)
+        return server_uris(self.scenario)
 
     def run(self, main: Callable[[], Awaitable[T]]) -> T:
         """Run to completion in virtual time; raises what `main` raises.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Hop, Opener
@@ -102,6 +103,15 @@ async def _hop(context: ProbeContext, target: Target, ttl: int) -> Hop | None:
         )
     finally:
         asker.close()
+
+
+def opener_ttls(hops: list[Hop], is_public: Callable[[str], bool]) -> list[int]:
+    """The TTLs worth trying: from one beyond the last router with an inside address to the first one with a
+    public address. All NATs stand before that; a router that keeps silent may be one of them."""
+    inside = [hop.ttl for hop in hops if hop.address is not None and not is_public(hop.address)]
+    outside = [hop.ttl for hop in hops if hop.address is not None and is_public(hop.address)]
+    last_inside = max((ttl for ttl in inside if not outside or ttl < outside[0]), default=1)
+    return list(range(last_inside + 1, (outside[0] if outside else last_inside + 1) + 1))
 
 
 async def opener(context: ProbeContext, target: Target, ttl: int) -> None:

@@ -106,6 +106,7 @@ async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: A
 async def _fall_asleep(context: ProbeContext, target: Target, idle_s: float) -> _Sleeper | None:
     asker = await open_asker(context)
     question = await asker.expect(asker.prepare(target.endpoint, "control"))
+    asker.record(question)
     if question.mapped is None:
         asker.close()
         return None

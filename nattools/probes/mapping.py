@@ -11,14 +11,16 @@ from nattools.probes.question import open_asker
 from nattools.probes.target import Target
 from nattools.probes.tcpbinding import KNOWN_PATIENCE_S, PATIENCE_S, TcpQuestion, ask_over_tcp
 
-MOST_DESTINATIONS = 6
+MOST_DESTINATIONS = 9
+CLAIMANTS = 2
 
 
 def destinations(targets: list[Target]) -> list[Endpoint]:
-    """Distinct destinations to ask from one port: all corners of a server with two addresses, and other
-    servers, so that one that errs is outvoted."""
-    found = [corner for target in targets[:1] for corner in target.corners()]
-    found += [target.endpoint for target in targets[1:]]
+    """Distinct destinations to ask from one port: all corners of servers that claim two addresses (two such
+    servers, since one may claim an address that is not its own), and other servers, so that one that errs
+    is outvoted."""
+    found = [corner for target in targets[:CLAIMANTS] for corner in target.corners()]
+    found += [target.endpoint for target in targets[CLAIMANTS:]]
     return list(dict.fromkeys(found))[:MOST_DESTINATIONS]
 
 
