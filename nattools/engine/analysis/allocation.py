@@ -88,38 +88,37 @@ def _later(samples: list[Answer]) -> list[Answer]:
 
 
 def _sequential(samples: list[Answer], ids: tuple[int, ...]) -> AllocationFinding | None:
-    """Sequential if any honest order of the ports shows it: of all of them, of those whose every copy was
-    answered (a lost first copy takes its port later), or of the allocation test alone; or if they lie
-    closer together than chance allows, in whatever order they came through."""
-    prompt = [s for s in samples if s.prompt]
-    own_test = [s for s in prompt if s.purpose == "allocation"]
-    for chosen in (samples, prompt, own_test):
-        step = ordered_step([s.mapped.port for s in chosen])
-        if step is not None:
-            return AllocationFinding("sequential", ids, step=step)
-    step = dense_step([s.mapped.port for s in samples])
+    """Sequential if any honest order of the ports shows it: of all of them, or of the allocation test alone,
+    whose record is in the order of sending; with or without those that lost a copy, which take their port
+    later if it was the first. Or if they lie closer together than chance allows, in whatever order."""
+    own_test = [s for s in samples if s.purpose == "allocation"]
+    own_test.sort(key=lambda one: one.id)
+    parity = all(s.local is None or not (s.local.port ^ s.mapped.port) & 1 for s in samples)
+    for chosen in (samples, own_test):
+        for told in (chosen, [s for s in chosen if s.prompt]):
+            step = ordered_step([s.mapped.port for s in told], keeps_parity=parity)
+            if step is not None:
+                return AllocationFinding("sequential", ids, step=step)
+    step = dense_step([s.mapped.port for s in samples], keeps_parity=parity)
     return None if step is None else AllocationFinding("sequential", ids, step=step)
 
 
-def ordered_step(ports: list[int]) -> int | None:
+def ordered_step(ports: list[int], *, keeps_parity: bool = True) -> int | None:
     """The step of ports that go up (or down: negative) in small steps with at most one wrap-around; None if
     random ports of an aligned block, of any size, could as well look so."""
-    count = len(ports)
-    if count < 3:
+    if len(ports) < 3:
         return None
     steps = [after - before for before, after in pairwise(ports)]
-    rising = sum(step > 0 for step in steps)
-    sign = 1 if 2 * rising > len(steps) else -1
+    sign = 1 if 2 * sum(step > 0 for step in steps) > len(steps) else -1
     against = [step for step in steps if step * sign <= 0]
     onward = [abs(step) for step in steps if step * sign > 0]
     wrapped = len(against) == 1 and abs(against[0]) > sum(onward)
     if not onward or (against and not wrapped):
         return None
-    span = sum(onward)
-    common = reduce(gcd, onward)
-    if _chance_of_order(len(onward) + 1, span, common, _room(ports, wrapped=wrapped)) >= CERTAIN_ERROR:
-        return None
-    return sign * common
+    common, room = reduce(gcd, onward), _room(ports, wrapped=wrapped)
+    even = _chance_of_evenness(common, len(onward) + 1, keeps_parity=keeps_parity)
+    chance = _chance_of_order(len(onward) + 1, sum(onward), room) * even
+    return sign * common if chance < CERTAIN_ERROR else None
 
 
 def _room(ports: list[int], *, wrapped: bool) -> int:
@@ -130,33 +129,42 @@ def _room(ports: list[int], *, wrapped: bool) -> int:
     return fitting[0] if fitting else PORTS
 
 
-def _chance_of_order(count: int, span: int, common: int, room: int) -> float:
-    """The probability that `count` ports drawn from `room` come out in order (up or down), within `span`, and
-    all a multiple of `common` apart. Times `count` for the place of a wrap-around."""
-    order = 2 / factorial(min(count, 150))
-    near = min(1.0, count * (min(1.0, span / room)) ** (count - 1))
-    return count * order * near * _chance_of_evenness(common, count)
+def _chance_of_order(count: int, span: int, room: int) -> float:
+    """The probability that `count` ports drawn from `room` come out in order (up or down) and within `span`.
+    Times `count` for the place of a wrap-around."""
+    return count * 2 / factorial(min(count, 150)) * _chance_of_nearness(count, span, room)
 
 
-def _chance_of_evenness(common: int, count: int) -> float:
-    """The probability that random ports all lie a multiple of `common` apart. A NAT that keeps parity
-    (RFC 4787 REQ-4) gives a factor of 2 for nothing."""
-    free = common if common % 2 else common // 2
-    return (1 / free) ** max(0, count - 2)
+def _chance_of_nearness(count: int, span: int, room: int) -> float:
+    return min(1.0, count * min(1.0, span / room) ** (count - 1))
 
 
-def dense_step(ports: list[int]) -> int | None:
+def _chance_of_evenness(common: int, count: int, *, keeps_parity: bool) -> float:
+    """The probability that random ports all lie a multiple of `common` apart. Where each port has its inside
+    port's parity (RFC 4787 REQ-4) a factor of 2 proves nothing."""
+    telling = common // 2 if keeps_parity and common % 2 == 0 else common
+    return (1 / telling) ** max(0, count - 2)
+
+
+def dense_step(ports: list[int], *, keeps_parity: bool = True) -> int | None:
     """The step of ports that fill a short stretch, in whatever order they were seen; None if random ports of
     the smallest block, or of all, could as well lie so close."""
     ordered = sorted(set(ports))
-    gaps = [after - before for before, after in pairwise(ordered)]
-    if len(ordered) < FEWEST or len(ordered) < len(ports):
+    if len(ordered) < FEWEST or len(ordered) < len(ports) or not _dense(ordered):
         return None
-    span, count, common = ordered[-1] - ordered[0], len(ordered), reduce(gcd, gaps)
-    if span > 4 * count * common:
-        return None
-    near = min(1.0, count * min(1.0, span / _room(ordered, wrapped=False)) ** (count - 1))
-    return common if near * _chance_of_evenness(common, count) < CERTAIN_ERROR else None
+    common, span = reduce(gcd, _gaps(ordered)), ordered[-1] - ordered[0]
+    even = _chance_of_evenness(common, len(ordered), keeps_parity=keeps_parity)
+    chance = _chance_of_nearness(len(ordered), span, _room(ordered, wrapped=False)) * even
+    return common if chance < CERTAIN_ERROR else None
+
+
+def _gaps(ordered: list[int]) -> list[int]:
+    return [after - before for before, after in pairwise(ordered)]
+
+
+def _dense(ordered: list[int]) -> bool:
+    """Do the ports fill a quarter or more of the stretch that they are in?"""
+    return ordered[-1] - ordered[0] <= 4 * len(ordered) * reduce(gcd, _gaps(ordered))
 
 
 def _random(samples: list[Answer], ids: tuple[int, ...]) -> AllocationFinding:
@@ -164,9 +172,10 @@ def _random(samples: list[Answer], ids: tuple[int, ...]) -> AllocationFinding:
     block = _block(ports)
     if block is None:
         return AllocationFinding("random", ids, port_range=_range(ports), block=False)
-    rising = sorted(ports)
-    if len(ports) < 8 and ports in (rising, rising[::-1]):
-        why = "The ports lie close together and in order: sequential, or from a block. More ports would tell."
+    rising = sorted(set(ports))
+    in_order = ports in (rising, rising[::-1])
+    if _dense(rising) or (in_order and len(ports) < 8):
+        why = "The ports lie close together: in sequence, or from a small block. More ports would tell."
         return AllocationFinding("unknown", ids, why, port_range=block)
     return AllocationFinding("random", ids, port_range=block, block=True)
 

@@ -303,3 +303,23 @@ def test_servers_are_described_by_what_they_did() -> None:
     )
     strict = diagnosed(World().measure())
     assert strict.servers[0].rfc5780 is None
+
+
+@pytest.mark.parametrize("step", [1, 2, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_disordered_sequence_is_not_taken_for_random(step: int, seed: int) -> None:
+    """Probes that run side by side record in another order than the NAT saw."""
+    world = World(mapping=APDM, allocation="sequential", step=step, seed=seed).measure()
+    shuffled = [msgspec.structs.replace(observation, at_s=0.02) for observation in world.seen]
+    world.rng.shuffle(shuffled)
+    world.seen = shuffled
+    nat = udp4(diagnosed(world))
+    assert nat.port_allocation == "sequential"
+    assert nat.port_step == step
+
+
+def test_too_few_ports_close_together_are_not_named() -> None:
+    world = World(allocation="block", block=(20032, 20047))
+    for _ in range(6):
+        world.ask("control", world.fresh(), A1P1)
+    assert udp4(diagnosed(world)).port_allocation == "unknown"
