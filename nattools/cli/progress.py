@@ -8,7 +8,7 @@ from typing import TextIO
 
 from nattools.engine.events import Event
 from nattools.report.safetext import safe, wrap
-from nattools.report.terminal import is_live, terminal_columns
+from nattools.report.screen import is_live, terminal_columns
 
 PATIENCE_S = 1.0
 TICK_S = 0.25

@@ -51,7 +51,7 @@ def nat_section(title: str, nat: Nat, *, detail: int, over_udp: Nat | None, said
     if compare and over_udp and rows and not detail:
         rows, blocks = _differences(rows, _behaviour(over_udp))
     tables = [Table(("", "", ""), tuple(rows), (0, 1, 0))] if rows else []
-    unknowns = _unknowns(nat, said if not detail else set())
+    unknowns = _unknowns(nat, set() if detail else said) if nat.reachable is not False or detail else []
     return Section(title, (*tables, *blocks, *unknowns), note=standing(nat))
 
 
@@ -89,7 +89,8 @@ def _row(label: str, words: str, term: str = "", mood: Mood = "plain") -> Row:
 def standing(nat: Nat) -> str:
     """Is there a NAT, how many, and whose: one phrase."""
     if nat.reachable is False:
-        return "nothing came back: blocked, or no server answered"
+        old = " (RFC 3489: UDP blocked)" if nat.classic == "udp blocked" else ""
+        return f"nothing came back: blocked, or no server answered{old}"
     if nat.present is None:
         return "not known whether there is a NAT"
     if not nat.present:

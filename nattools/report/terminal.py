@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -11,6 +9,7 @@ from nattools.model.report import Report
 from nattools.report.contents import Detail, contents
 from nattools.report.document import Mood
 from nattools.report.layout import Line, lay_out
+from nattools.report.screen import terminal_columns, wants_colour
 from nattools.report.text import render_text
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ STYLES: dict[Mood, str] = {
     "quiet": "dim",
     "strong": "bold",
 }
-MAX_COLUMNS = 240
 
 
 def print_report(report: Report, stream: TextIO | None = None, *, detail: Detail = 0) -> None:
@@ -35,23 +33,6 @@ def print_report(report: Report, stream: TextIO | None = None, *, detail: Detail
         _print_styled(report, out, columns, detail)
     else:
         out.write(render_text(report, columns=columns, detail=detail))
-
-
-def wants_colour(stream: TextIO) -> bool:
-    """A terminal that is not dumb, and nobody said NO_COLOR (https://no-color.org)."""
-    return is_live(stream) and not os.environ.get("NO_COLOR")
-
-
-def is_live(stream: TextIO) -> bool:
-    """A terminal that can move its cursor."""
-    return stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
-
-
-def terminal_columns(stream: TextIO) -> int:
-    """Columns to use: COLUMNS if set, else the terminal's width; 80 where there is no terminal."""
-    if not stream.isatty() and "COLUMNS" not in os.environ:
-        return 80
-    return min(shutil.get_terminal_size((80, 24)).columns, MAX_COLUMNS)
 
 
 def _print_styled(report: Report, stream: TextIO, columns: int, detail: Detail) -> None:
