@@ -11,30 +11,43 @@ from nattools.cli import options
 from nattools.cli.app import new_app
 from nattools.cli.outputs import renderer, show, write_out
 from nattools.errors import UsageError
+from nattools.model.report import Report
 from nattools.report.contents import Detail
 from nattools.report.loader import load_file, problems
 
 FORMATS = ("terminal", "json", "md", "html", "txt")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
 Form = Annotated[str, typer.Option("--format", metavar="FORMAT", help=", ".join(FORMATS))]
+Again = Annotated[bool, typer.Option("--again", help="Analyse its observations anew, as this version would.")]
 
 report_app = new_app(no_args_is_help=True, help="Show and check saved reports.")
 
 
 @report_app.command("show")
 def show_report(
-    file: File, form: Form = "terminal", as_json: options.Json = False, verbose: options.Verbose = 0
+    file: File,
+    form: Form = "terminal",
+    again: Again = False,
+    as_json: options.Json = False,
+    verbose: options.Verbose = 0,
 ) -> int:
     """Show a saved report as it was shown when it was measured."""
     if form not in FORMATS:
         raise UsageError(f"--format {form!r}: there are {', '.join(FORMATS)}")
-    report = load_file(file)
+    report = _anew(load_file(file)) if again else load_file(file)
     detail: Detail = 2 if verbose >= 2 else 1 if verbose else 0
     if form == "terminal" or as_json:
         show(report, as_json=as_json, detail=detail)
     else:
         write_out(renderer(form, detail)(report))
     return 0
+
+
+def _anew(report: Report) -> Report:
+    from nattools.engine.again import analyse_again
+    from nattools.net.addresses import is_public
+
+    return analyse_again(report, is_public=is_public)
 
 
 @report_app.command("validate")

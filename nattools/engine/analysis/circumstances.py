@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from nattools.model.measurement import Measurement
 
+TIME_WAS_OVER = "The time given was over before all questions were answered; what is missing is unknown."
+
 
 def circumstances(measurement: Measurement) -> tuple[str, ...]:
     """Warnings about time, interfaces and routes."""
@@ -14,7 +16,7 @@ def circumstances(measurement: Measurement) -> tuple[str, ...]:
 
 def _found(measurement: Measurement) -> Iterator[str]:
     if measurement.timed_out:
-        yield "The time given was over before all questions were answered; what is missing is unknown."
+        yield TIME_WAS_OVER
     host = measurement.host
     measured = next((i for i in host.interfaces if i.name == host.measured_interface), None)
     if measured is not None and measured.kind == "vpn":

@@ -119,3 +119,26 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -
     monkeypatch.setattr("nattools.engine.run.describe_host", interrupted)
     assert run(["nat", "--lab", "home-router"]) == 130
     assert capsys.readouterr().err == "nattools: interrupted\n"
+
+
+@pytest.mark.parametrize("scenario", ["home-router", "liar-fake-other", "udp-blocked", "ipv6-firewall"])
+def test_a_saved_report_analysed_again_says_the_same(scenario: str, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "a.json"
+    assert run(["diagnose", "--lab", scenario, "-o", str(path), "--json"]) == 0
+    first = capsys.readouterr().out
+    assert run(["report", "show", str(path), "--again", "--json"]) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_conclusions_are_drawn_anew(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "a.json"
+    assert run(["diagnose", "--lab", "home-router", "-o", str(path)]) == 0
+    capsys.readouterr()
+    stale = json.loads(path.read_text())
+    for technique in stale["techniques"]:
+        technique["summary"] = "An older opinion."
+    path.write_text(json.dumps(stale))
+    assert run(["report", "show", str(path)]) == 0
+    assert "An older opinion." in capsys.readouterr().out
+    assert run(["report", "show", str(path), "--again"]) == 0
+    assert "An older opinion." not in capsys.readouterr().out

@@ -1,0 +1,48 @@
+"""A saved report analysed once more: its observations are kept, and everything concluded from them is new.
+
+A later version may know better what the same observations mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from nattools.engine.analyse import analyse
+from nattools.engine.analysis.circumstances import TIME_WAS_OVER
+from nattools.model.endpoint import Family
+from nattools.model.measurement import Measurement
+from nattools.model.observation import Idle
+from nattools.model.report import Report, Server
+
+
+def analyse_again(report: Report, *, is_public: Callable[[str], bool]) -> Report:
+    """The report that this version makes of an old one's observations. Pure."""
+    measurement = Measurement(
+        command=report.command,
+        started=report.started,
+        duration_s=report.duration_s,
+        substrate=report.substrate,
+        scenario=report.scenario,
+        host=report.host,
+        servers=tuple(_as_noted(server) for server in report.servers),
+        families=_families(report),
+        lifetime_asked=any(isinstance(one, Idle) for one in report.observations),
+        timed_out=TIME_WAS_OVER in report.warnings,
+        observations=report.observations,
+    )
+    return analyse(measurement, is_public=is_public)
+
+
+def _as_noted(server: Server) -> Server:
+    """A server as it was before the analysis: what is wrong with the answers of one that answered is a
+    conclusion, and will be drawn again."""
+    return msgspec.structs.replace(server, problem="") if server.answered else server
+
+
+def _families(report: Report) -> tuple[Family, ...]:
+    """The families that were measured: those that something was observed of."""
+    seen = {getattr(one, "family", None) for one in report.observations}
+    families: tuple[Family, ...] = (4, 6)
+    return tuple(family for family in families if family in seen)
