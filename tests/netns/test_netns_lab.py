@@ -20,7 +20,7 @@ from nattools.errors import CannotRun, UsageError
 from nattools.lab import nft, processes
 from nattools.lab.netns import NetnsLab
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
-from nattools.model.endpoint import Endpoint, parse_endpoint
+from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError, UdpSocket
 from nattools.protocols import stun
 
@@ -244,7 +244,8 @@ def test_servers_answer_as_soon_as_the_lab_is_up() -> None:
     )
 
     async def main() -> list[Endpoint | None]:
-        return [(await binding(lab, parse_endpoint(uri))).mapped for uri in lab.server_uris()[:2]]
+        servers = (Endpoint("11.201.0.2", 3478), Endpoint("11.202.0.2", 3478))
+        return [(await binding(lab, server)).mapped for server in servers]
 
     with NetnsLab(scenario) as lab:
         mapped = lab.run(main)
