@@ -87,7 +87,7 @@ def _about_nat(nat: Nat) -> list[str]:
     found = []
     if nat.double_nat and not nat.cgnat:
         found.append("There are two routers that translate: set one of them to bridge mode.")
-    if varies(nat):
+    if varies(nat) and not nat.cgnat:
         found.append("Your router gives each peer another port: a port mapping or IPv6 helps most.")
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nattools.engine.analysis.layers import is_shared
 from nattools.engine.analysis.situation import Situation
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat
@@ -48,7 +49,8 @@ def _translated(situation: Situation, family: Family, own: tuple[str, ...], meas
     if situation.is_public(own[0]):
         why = f"Outside, {own[0]} is seen as {outside}: something translates."
     else:
-        why = f"{own[0]} is a private address; outside you are {outside}."
+        kind = "an address of your provider's own network" if is_shared(own[0]) else "a private address"
+        why = f"{own[0]} is {kind}; outside you are {outside}."
     advice = _FORWARD if family == 4 and not nat.cgnat else ""
     if nat.cgnat:
         advice = "Your provider shares one address among customers: ask it for a public one, or use IPv6."

@@ -74,7 +74,7 @@ def _how(path: Path) -> str:
 
 def _why_nothing(path: Path, trials: list[Trial]) -> str:
     if not path.answers:
-        return f"Nothing is answered over {path.transport.upper()}."
+        return "Nothing was answered."
     if trials:
         copies = sum(trial.copies for trial in trials)
         return f"Silence after {copies} copies may be loss on this path: more copies would settle it."

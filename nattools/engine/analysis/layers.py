@@ -33,7 +33,9 @@ def layers(path: Path, outside: External, *, nat: bool | None, filtering: Filter
     if nat is not True:
         flat = tuple(Layer(hops=h.ttl, address=h.address, role=_plain_role(path, h, nat)) for h in hops)
         settled = False if nat is False else None
-        return LayersFinding(flat, None, settled, settled, "" if nat is False else "No answer.", ids)
+        return LayersFinding(
+            flat, None, settled, settled, "" if nat is False else "Nothing was answered.", ids
+        )
     reach = _within(path, filtering)
     inferred = _before_public(hops, path)
     distance = reach if reach is not None else inferred

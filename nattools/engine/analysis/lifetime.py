@@ -25,6 +25,8 @@ def lifetime(path: Path) -> LifetimeFinding:
     """A mapping that answered was alive. One that did not was dead only if loss cannot explain the silence of
     all that should have answered by then."""
     quiet = [idle for idle in path.idles if idle.refreshed_by == "nothing"]
+    if not quiet and not path.answers:
+        return LifetimeFinding(None, (), "Nothing was answered.")
     if not quiet:
         gaps = [gap for gap in path.gaps if gap.probe == "lifetime"]
         why = f"{gaps[0].reason.rstrip('.')}. It takes {gaps[0].settle}." if gaps else _ASK

@@ -39,7 +39,11 @@ def present(path: Path, outside: External) -> Finding[bool | None]:
             ids[verdict].append(answer.id)
     yes, no = len(votes[True]), len(votes[False])
     if yes == no:
-        why = "The servers disagree about our address: a third one would settle it." if yes else "No answer."
+        why = (
+            "The servers disagree about our address: a third one would settle it."
+            if yes
+            else "Nothing was answered."
+        )
         return Finding(None, tuple(ids[True] + ids[False]), why)
     return Finding(yes > no, tuple(ids[yes > no]))
 

@@ -168,6 +168,9 @@ def _over_tcp(kind: str, own: Side, tcp: Nat | None) -> PeerKind:
             else "Neither UDP nor TCP gets out."
         )
         return PeerKind(kind=kind, path="unknown", strategy="", why=why) if own.udp else _relay(kind, why)
+    if tcp.blocked_ports:
+        ports = ", ".join(map(str, tcp.open_ports)) or "some"
+        return _relay(kind, f"TCP leaves this network only to certain ports ({ports}); a relay there works.")
     if not own.udp and KINDS[kind].accepts == "all" and KINDS[kind].udp:
         return _direct(kind, "host", "Over TCP: it accepts connections from anybody.")
     if varies(tcp) is False and tcp.filtering == "endpoint-independent":

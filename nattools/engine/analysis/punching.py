@@ -47,7 +47,7 @@ def _still(nat: Nat, side: Side, ids: tuple[int, ...]) -> Technique:
         given = "Your NAT gives one port to everybody"
     if side.accepts != "port":
         return _verdict(
-            "udp-punch", "works", 0.97, f"{given}, and lets any peer in that you wrote to.", "", ids
+            "udp-punch", "works", 0.97, f"{given}, and any peer that you wrote to gets in.", "", ids
         )
     why = f"{given}. A peer whose port changes at random takes many tries (see udp-birthday)."
     return _verdict("udp-punch", "works", 0.95, why, "", ids)
@@ -131,6 +131,9 @@ def tcp_punch(situation: Situation) -> Technique:
         return _verdict(
             "tcp-punch", "fails", 0.9, "TCP to other ports does not get out of this network.", "", ids
         )
+    if nat.blocked_ports:
+        why = "TCP leaves this network only to certain ports, and peers' ports are any."
+        return _verdict("tcp-punch", "fails", 0.8, why, "Use a relay on port 443.", ids)
     if varies(nat) is False and nat.filtering == "endpoint-independent":
         return _verdict(
             "tcp-punch",

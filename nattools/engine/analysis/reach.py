@@ -63,7 +63,7 @@ def ports(path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
     answering = {host for hosts in opened.values() for host in hosts}
     blocked = []
     for port, hosts in silent.items():
-        up = hosts & answering
+        up = {path.groups.of(host) for host in hosts & answering}
         if port not in opened and (len(up) > 1 or (up and port in advertised)):
             blocked.append(port)
     return tuple(sorted(opened)), tuple(sorted(blocked))
@@ -78,7 +78,7 @@ def _sort_ports(path: Path) -> tuple[dict[int, set[str]], dict[int, set[str]], s
         if at is None or binding.change_address or binding.change_port:
             continue
         if binding.purpose == "reach":
-            advertised.add(at.port)
+            advertised |= {at.port} | {other.port for other in path.groups.others(at.host)}
         if binding.outcome in _CAME or binding.outcome == "refused":
             opened[at.port].add(at.host)
         elif binding.outcome == "prohibited" or _silent_for_good(path, binding):

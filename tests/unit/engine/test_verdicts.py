@@ -218,3 +218,10 @@ def test_a_saved_report_can_be_analysed_again() -> None:
         measurement(read.observations, host=read.host, duration_s=read.duration_s), is_public=is_public
     )
     assert again == report
+
+
+def test_tcp_that_leaves_only_to_some_ports_connects_to_no_peer() -> None:
+    tcp = Nat(reachable=True, present=True, mapping=EIM, open_ports=(443,), blocked_ports=(3478,))
+    rows = peers(Nat(reachable=False), tcp)
+    assert {row.path for row in rows} == {"relay"}
+    assert "443" in rows[0].why
