@@ -70,7 +70,7 @@ class Progress:
     def _announce(self, probe: str) -> None:
         event = self._running.get(probe)
         if event is not None:
-            self._put(f"nattools: {_words(event)} ...\n")
+            self._put(f"nattools: waiting: {_words(event)}\n")
 
     def _tick(self) -> None:
         self._draw()

@@ -11,7 +11,7 @@ from nattools.model.technique import Technique
 from nattools.report import wording
 from nattools.report.document import Block, Cell, Document, Mood, Prose, Section, Table
 from nattools.report.evidence import sentence
-from nattools.report.natwords import Unknown, nat_section, standing
+from nattools.report.natwords import Unknown, headline, nat_section
 from nattools.report.safetext import safe
 
 Detail = Literal[0, 1, 2]
@@ -82,10 +82,12 @@ def transports(nat: NatByTransport) -> list[tuple[str, Nat, Nat | None]]:
 
 
 def _nat_headline(nat: NatByTransport) -> str:
+    """One sentence about the NAT: about UDP where it gets through, since TCP's is the same box."""
     measured = transports(nat)
     if not measured:
         return "Nothing could be measured."
-    return "; ".join(f"{name}: {standing(one)}" for name, one, _ in measured) + "."
+    name, first, _ = next((one for one in measured if one[1].reachable is not False), measured[0])
+    return headline(first) if name.startswith("UDP") else f"{name}: {headline(first)}"
 
 
 def _techniques(report: Report, detail: Detail, columns: int) -> list[Section]:

@@ -105,6 +105,26 @@ def standing(nat: Nat) -> str:
     return "a NAT; whether a second one stands behind it is not known"
 
 
+def headline(nat: Nat) -> str:
+    """What a NAT does, as a sentence."""
+    if nat.reachable is False:
+        return "Nothing came back: it is blocked, or no server answered."
+    filtering = wording.FILTERINGS[nat.filtering]
+    if nat.present is False and nat.filtering == "endpoint-independent":
+        return "There is no NAT, and nothing keeps packets out."
+    if nat.present is False:
+        unknown = "whether a firewall filters is not known"
+        return f"There is no NAT; {unknown if nat.filtering == 'unknown' else f'a firewall {filtering}'}."
+    known = [
+        f"gives {wording.MAPPINGS[nat.mapping]}" if nat.mapping != "unknown" else "",
+        filtering if nat.filtering != "unknown" else "",
+    ]
+    what = ", and ".join(part for part in known if part)
+    if not nat.present:
+        return "Whether there is a NAT is not known."
+    return f"Your NAT {what}." if what else "There is a NAT; what it does is not known."
+
+
 def _mapping(nat: Nat) -> Row:
     return _row("Mapping", wording.MAPPINGS[nat.mapping], wording.term(nat.mapping))
 

@@ -76,7 +76,7 @@ def test_a_log_has_one_line_for_what_is_slow(clock: Clock) -> None:
     clock.advance(30)
     progress(Event("finished", "lifetime"))
     progress.close()
-    assert log.getvalue() == "nattools: leaving a mapping\\x1b alone (25%) ...\n"
+    assert log.getvalue() == "nattools: waiting: leaving a mapping\\x1b alone (25%)\n"
 
 
 def test_the_simulator_is_never_waited_for(clock: Clock) -> None:

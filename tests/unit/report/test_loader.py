@@ -10,9 +10,12 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from report_mutations import VALUES, mutated
 from report_samples import home_router
 
+from nattools.engine.again import analyse_again
 from nattools.errors import UsageError
+from nattools.net.addresses import is_public
 from nattools.report import loader
 from nattools.report.html import render_html
 from nattools.report.json import render_json
@@ -87,13 +90,6 @@ def test_inconsistencies_are_named() -> None:
     assert any("finding mapping" in line for line in problems(none))
 
 
-VALUES: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
-
-
 def draws(data: bytes) -> None:
     """The property itself."""
     try:
@@ -106,6 +102,7 @@ def draws(data: bytes) -> None:
     render_markdown(report)
     render_html(report)
     problems(report)
+    analyse_again(report, is_public=is_public)
     assert load(render_json(report).encode()) == report
 
 
@@ -117,23 +114,6 @@ def test_arbitrary_input(data: bytes) -> None:
 @given(st.dictionaries(st.sampled_from(sorted(json.loads(GOOD))), VALUES, min_size=1, max_size=3))
 def test_arbitrary_fields(fields: dict[str, Any]) -> None:
     draws(json.dumps({**json.loads(GOOD), **fields}).encode())
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> bytes:
-    """The sample with one value somewhere in its tree replaced."""
-    document = json.loads(GOOD)
-    place: Any = document
-    while True:
-        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
-        key = draw(st.sampled_from(keys))
-        if not isinstance(place[key], dict | list) or not place[key] or draw(st.integers(0, 4)) == 0:
-            break
-        place = place[key]
-    kept = isinstance(place[key], int | float) and not isinstance(place[key], bool)
-    numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    place[key] = draw(numbers if kept else VALUES | st.text())
-    return json.dumps(document).encode()
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
