@@ -161,7 +161,7 @@ def _server(server: Server, detail: Detail) -> tuple[Cell, ...]:
     kind = "nattools serve" if server.nattools else "STUN"
     behaviour = {True: ", RFC 5780", False: ", no RFC 5780", None: ""}[server.rfc5780]
     words = f"{kind}{behaviour}" if server.answered else "did not answer"
-    if server.problem and (detail or not server.answered):
+    if server.problem not in ("", "no answer") and (detail or not server.answered):
         words += f": {safe(server.problem)}"
     mood: Mood = "plain" if server.answered and not server.problem else "unsure"
     return Cell(safe(server.uri, 120)), Cell(safe(server.address or "", 80)), Cell(words, mood)
