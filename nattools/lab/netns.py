@@ -22,12 +22,12 @@ from nattools.errors import CannotRun, UsageError
 from nattools.lab import namespaces, netlink, nft, processes, programs
 from nattools.lab.base import Backend
 from nattools.lab.layout import INTERNET, plan
-from nattools.lab.nat import NatEngine
+from nattools.lab.nat import NatEngine, Side
 from nattools.lab.router import ETH_P_IP, PACKET_HOST, Forwarder
 from nattools.lab.routing import engine_router, inside_nodes
 from nattools.lab.scenario import NatSpec, Scenario, routers, server_uris
-from nattools.lab.wires import Carrier, join, packet_socket, transmit
-from nattools.lab.wiring import WIRES, Wire, wire_up
+from nattools.lab.wires import Carrier, Send, join, packet_socket, sender
+from nattools.lab.wiring import WIRES, wire_up
 from nattools.net.base import Network
 from nattools.net.host import HostNetwork
 from nattools.net.namespace import entered
@@ -171,15 +171,14 @@ class NetnsLab:
         carrier = Carrier()
         for router in self.engines:
             self._add_router(carrier, router)
-        for wire in self._wiring.wires:
-            self._add_wire(carrier, wire)
+        self._add_wires(carrier)
         self._children.fork("the userspace routers", carrier.run)
         carrier.close()
 
     def _add_router(self, carrier: Carrier, name: str) -> None:
         spec = routers(self.scenario)[name]
         with entered(self._namespaces[name].path):
-            lan, wan = packet_socket(nft.LAN, ETH_P_IP), packet_socket(nft.WAN, ETH_P_IP)
+            sock = packet_socket(ETH_P_IP)
         router = engine_router(self.layout, self._wiring, name, spec)
         engine = NatEngine(
             spec,
@@ -188,11 +187,8 @@ class NetnsLab:
             inside_address=router.inside.address,
             rng=random.Random(f"{self._seed} {name}"),
         )
-        forwarder = Forwarder(
-            router,
-            engine,
-            {"inside": lambda frame: transmit(lan, frame), "outside": lambda frame: transmit(wan, frame)},
-        )
+        senders: dict[Side, Send] = {"inside": sender(sock, nft.LAN), "outside": sender(sock, nft.WAN)}
+        forwarder = Forwarder(router, engine, senders)
 
         def from_lan(frame: bytes, kind: int) -> None:
             if kind == PACKET_HOST:
@@ -202,13 +198,17 @@ class NetnsLab:
             if kind == PACKET_HOST:
                 forwarder.receive("outside", frame, time.monotonic())
 
-        carrier.listen(lan, from_lan)
-        carrier.listen(wan, from_wan)
+        carrier.listen(sock, nft.LAN, from_lan)
+        carrier.listen(sock, nft.WAN, from_wan)
 
-    def _add_wire(self, carrier: Carrier, wire: Wire) -> None:
+    def _add_wires(self, carrier: Carrier) -> None:
+        if not self._wiring.wires:
+            return
         with entered(self._namespaces[WIRES].path):
-            left, right = packet_socket(wire.left.name), packet_socket(wire.right.name)
-        join(carrier, left, right, wire.impairment, random.Random(f"{self._seed} {wire.left.name}"))
+            sock = packet_socket()
+        for wire in self._wiring.wires:
+            rng = random.Random(f"{self._seed} {wire.left.name}")
+            join(carrier, sock, wire.left.name, wire.right.name, wire.impairment, rng)
 
     def _server_addresses(self, name: str) -> tuple[str, ...]:
         addresses = tuple(address.ip for port in self.layout.ports_of(name) for address in port.addresses)
