@@ -115,3 +115,17 @@ def processes_in(space: int) -> set[int]:
         except OSError:
             continue
     return found
+
+
+def test_names_and_interfaces_inside_are_the_labs() -> None:
+    before = Path("/etc/hosts").read_text()
+    code = "import os, socket; print(socket.gethostbyname('stun'), sorted(os.listdir('/sys/class/net')))"
+    done = lab("exec", "home-router", "alice", "--", sys.executable, "-c", code)
+    assert done.stdout == "11.201.0.2 ['eth0', 'lo']\n", done.stderr
+    assert Path("/etc/hosts").read_text() == before
+
+
+def test_a_name_of_the_outside_world_does_not_resolve_inside() -> None:
+    code = "import socket; socket.gethostbyname('example.org')"
+    done = lab("exec", "home-router", "alice", "--", sys.executable, "-c", code)
+    assert "gaierror" in done.stderr
