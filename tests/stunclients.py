@@ -23,8 +23,8 @@ SERVER = "11.201.0.2"
 
 
 class Client(NamedTuple):
-    """`program`: what must be installed. `command` gets the server's address and the host's own. `says`: texts
-    that its output holds for a kind, if it is right; `never`: texts that would make it wrong."""
+    """`program`: what must be installed. `command` gets the server's address and the host's own. `says`:
+    texts that its output holds for a kind, if it is right; `never`: texts that would make it wrong."""
 
     name: str
     program: str
