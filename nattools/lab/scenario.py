@@ -92,7 +92,8 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `kind`: "nattools" (nattools serve, RFC 5780 and dial-back), "rfc5780" (coturn's abilities), "plain"
     (Binding only), "xor-only", "rfc3489" (old), "silent", or one that errs: "garbage" (answers noise),
     "wrong-address" (now and then another address as mapped), "fake-other" (claims another address and
-    answers CHANGE-REQUEST from its first), "ignores-change" (ignores CHANGE-REQUEST).
+    answers CHANGE-REQUEST from its first), "ignores-change" (ignores CHANGE-REQUEST), "drops-change"
+    (has two addresses and answers no CHANGE-REQUEST at all).
     `program`: on netns, run this real daemon instead ("coturn").
     """
 
@@ -107,6 +108,7 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         "wrong-address",
         "fake-other",
         "ignores-change",
+        "drops-change",
     ] = "nattools"
     addresses: int = 2
     port: int = 3478

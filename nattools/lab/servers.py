@@ -157,6 +157,16 @@ class _Full:
         return None if request is None else self._binding.answer_stream(request, source, role)
 
 
+class _DropsChange(_Full):
+    """Two addresses, and a firewall or a fault that swallows every CHANGE-REQUEST."""
+
+    def datagram(self, data: bytes, source: Endpoint, role: Role) -> Reply | None:
+        request = _request(data)
+        if request is None or request.get(c.CHANGE_REQUEST) is not None:
+            return None
+        return super().datagram(data, source, role)
+
+
 class _Plain:
     """Binding and nothing else: what most public servers do. `change`: what becomes of CHANGE-REQUEST,
     which such a server does not know."""
@@ -267,7 +277,7 @@ class _Garbage:
         return kinds[self._answers % len(kinds)]
 
 
-_TWO_PORTS = frozenset({"rfc5780", "rfc3489"})
+_TWO_PORTS = frozenset({"rfc5780", "rfc3489", "drops-change"})
 _MANNERS: dict[str, Callable[[Site], Manner]] = {
     "rfc5780": _Full,
     "rfc3489": lambda site: _Full(site, only_legacy=True),
@@ -276,6 +286,7 @@ _MANNERS: dict[str, Callable[[Site], Manner]] = {
     "wrong-address": lambda site: _Plain(site, wrong=True),
     "fake-other": lambda site: _Plain(site, change="ignored", fake=True),
     "ignores-change": lambda site: _Plain(site, change="ignored"),
+    "drops-change": _DropsChange,
     "silent": _Silent,
     "garbage": _Garbage,
 }

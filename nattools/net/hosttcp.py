@@ -106,6 +106,12 @@ async def connect(
 ) -> HostStream | TcpFailure:
     """Connect a bound socket, which is closed if it fails."""
     loop = asyncio.get_running_loop()
+    made: list[HostStream] = []
+
+    def make(local: Endpoint) -> HostStream:
+        made.append(HostStream(local, remote))
+        return made[0]
+
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if linux.AVAILABLE:
@@ -115,7 +121,7 @@ async def connect(
         if linux.AVAILABLE:
             linux.collect_icmp_errors(sock, False)
         local = zones.endpoint(sock.getsockname())
-        _, stream = await loop.create_connection(lambda: HostStream(local, remote), sock=sock)
+        _, stream = await loop.create_connection(lambda: make(local), sock=sock)
         return stream
     except OSError as error:  # asyncio's TimeoutError is one
         reported = linux.read_error(sock) if linux.AVAILABLE else None
@@ -126,6 +132,8 @@ async def connect(
             return icmp_failure(reported)
         return tcp_failure(error)
     except BaseException:
+        for stream in made:  # cancelled while the transport was being made: it owns the socket
+            stream.abort()
         sock.close()
         raise
 

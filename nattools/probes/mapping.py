@@ -7,7 +7,7 @@ import asyncio
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.context import ProbeContext
-from nattools.probes.question import open_asker
+from nattools.probes.question import Asker, open_asker
 from nattools.probes.target import Target
 from nattools.probes.tcpbinding import KNOWN_PATIENCE_S, PATIENCE_S, TcpQuestion, ask_over_tcp
 
@@ -34,8 +34,21 @@ async def mapping_udp(context: ProbeContext, targets: list[Target]) -> None:
                 group.create_task(asker.expect(question))
         for question in questions:
             asker.record(question)
+        if len({question.mapped for question in questions}) == 1:
+            await _control(asker, targets[0])
     finally:
         asker.close()
+
+
+async def _control(asker: Asker, target: Target) -> None:
+    """Can the server answer from its other address at all? Asked from a port that has written there, so that
+    no filter stops the answer: else its silence in a filtering test would be taken for a filter. A nattools
+    server has said that it can."""
+    if not target.two_addresses or target.nattools:
+        return
+    question = asker.prepare(target.endpoint, "control", change_address=True, change_port=True)
+    await asker.try_out(question)
+    asker.record(question)
 
 
 async def mapping_tcp(context: ProbeContext, targets: list[Target]) -> None:

@@ -81,6 +81,9 @@ async def ask_over_tcp(
             await _converse(stream, question)
     except TimeoutError:
         question.failure = "timeout"
+    except asyncio.CancelledError:
+        stream.abort()
+        raise
     question.rtt_s = loop.time() - asked_at if question.answer is not None else None
     record_binding(context, question, asked_at)
     return stream

@@ -50,7 +50,23 @@ def conduct(paths: list[Path]) -> dict[str, Conduct]:
             if asked is not None:
                 _note(found[asked.host], asked, binding)
         _blame_own_names(path, found)
+        _blame_silence(path, found)
     return found
+
+
+def _blame_silence(path: Path, found: dict[str, Conduct]) -> None:
+    """A server that did not answer from elsewhere, though the port had written there and has one outside
+    port for all, would not have answered a filtering test either."""
+    outside: dict[Endpoint | None, set[Endpoint]] = defaultdict(set)
+    for answer in path.answers:
+        outside[answer.local].add(answer.mapped)
+    for binding in path.bindings:
+        asked = endpoint(binding.asked)
+        if asked is None or binding.purpose != "control" or not binding.change_address:
+            continue
+        one_port = len(outside[endpoint(binding.local)]) == 1
+        if binding.outcome == "timeout" and one_port and path.loss.conclusive(binding.sent):
+            found[asked.host].blame(f"{asked} names another address but answers no CHANGE-REQUEST from there")
 
 
 def _blame_own_names(path: Path, found: dict[str, Conduct]) -> None:

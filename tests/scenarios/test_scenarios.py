@@ -1,0 +1,71 @@
+"""Every scenario that comes with nattools: on the simulator and on network namespaces its report says what
+the scenario expects, and both say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nattools.cli.trial import Case, Trial, attempt, hosts_to_try
+from nattools.lab.base import Backend
+from nattools.lab.loader import available
+from nattools.lab.open import load_scenario
+from nattools.model.nat import Nat
+
+SEEDS = range(3)
+SLEEPERS = ("lifetime-5min", "lifetime-30s", "lifetime-10s")
+CASES = [(name, host) for name in available() for host in hosts_to_try(load_scenario(name))]
+AWAKE = [case for case in CASES if case[0] not in SLEEPERS]
+FINDINGS = (
+    "reachable", "present", "mapping", "filtering", "port_allocation", "port_step", "port_block",
+    "hairpinning", "refreshed_by_inbound", "external", "cgnat", "double_nat", "distance_hops", "classic",
+    "blocked_ports",
+)  # fmt: skip
+
+
+def tried(name: str, host: str, backend: Backend, seed: int | None = None) -> Trial:
+    """A trial that gave a report, as expected."""
+    trial = attempt(Case(name, host, backend, seed))
+    assert trial.problem == ""
+    assert trial.wrong == ()
+    return trial
+
+
+def findings(trial: Trial) -> dict[str, Any]:
+    """What both backends must agree about."""
+    assert trial.report is not None
+    nats = trial.report.nat
+    lanes: dict[str, Nat | None] = {
+        "udp4": nats.udp4, "udp6": nats.udp6, "tcp4": nats.tcp4, "tcp6": nats.tcp6
+    }  # fmt: skip
+    found: dict[str, Any] = {each.id: each.verdict for each in trial.report.techniques}
+    for lane, nat in lanes.items():
+        found[lane] = None if nat is None else {field: getattr(nat, field) for field in FINDINGS}
+    return found
+
+
+def test_there_are_enough_scenarios_and_all_of_them_expect_something() -> None:
+    assert len(available()) >= 20
+    assert all(load_scenario(name).expect for name in available())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("name", "host"), CASES)
+def test_simulated(name: str, host: str, seed: int) -> None:
+    tried(name, host, "sim", seed)
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize(("name", "host"), AWAKE)
+def test_in_namespaces_and_the_same_as_simulated(name: str, host: str) -> None:
+    assert findings(tried(name, host, "netns")) == findings(tried(name, host, "sim"))
+
+
+@pytest.mark.netns
+@pytest.mark.sleeper
+@pytest.mark.parametrize("name", SLEEPERS)
+def test_lifetimes_in_namespaces(name: str, slept: Callable[[str], Any]) -> None:
+    result = slept(name)
+    assert all(trial["met"] for trial in result["hosts"]), result
