@@ -34,6 +34,7 @@ check: setup
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m nattools.report.schema --check
+	@$(PYTHON) scripts/reference.py --check
 
 bench: setup lab-tools
 	@$(PYTHON) -m pytest tests/bench -o addopts= -q --benchmark-only --benchmark-sort=name \
