@@ -9,6 +9,7 @@ from nattools.engine.analysis.advice import advice
 from nattools.engine.analysis.behaviour import Behaviour, behaviour
 from nattools.engine.analysis.circumstances import circumstances
 from nattools.engine.analysis.evidence import gather
+from nattools.engine.analysis.opinions import cross_checks
 from nattools.engine.analysis.peers import peers
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import conduct, describe, warnings
@@ -51,6 +52,9 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         techniques=verdicts,
         peers=table,
         requirements=requirements(situation),
+        cross_checks=cross_checks(
+            measurement, situation.nat("udp", 4), any(each.distrusted for each in conducts.values())
+        ),
         warnings=(*circumstances(measurement), *warnings(conducts, outsides)),
         observations=measurement.observations,
     )

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from nattools.model.host import Host
-from nattools.model.nat import NatByTransport, PeerKind, Requirement
+from nattools.model.nat import Classic, NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.technique import Technique
 
@@ -58,6 +58,18 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
     verified_inbound: bool | None = None
 
 
+class CrossCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What another tool says of the same network (`--cross-check`), in RFC 3489's names, beside our own
+    finding. `agrees` None: one of the two has no verdict. `why` explains a disagreement."""
+
+    tool: str
+    says: Classic
+    ours: Classic
+    agrees: bool | None
+    why: str = ""
+    evidence: tuple[int, ...] = ()
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one command. Unknown fields of later versions are ignored on reading."""
 
@@ -81,5 +93,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     techniques: tuple[Technique, ...] = ()
     peers: tuple[PeerKind, ...] = ()
     requirements: tuple[Requirement, ...] = ()
+    cross_checks: tuple[CrossCheck, ...] = ()
     warnings: tuple[str, ...] = ()
     observations: tuple[AnyObservation, ...] = ()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nattools.model.nat import Nat, NatByTransport, PeerKind
-from nattools.model.report import Report, Server
+from nattools.model.report import CrossCheck, Report, Server
 from nattools.model.technique import Technique
 from nattools.report import wording
 from nattools.report.document import Block, Cell, Document, Mood, Prose, Section, Table
@@ -17,6 +17,11 @@ from nattools.report.safetext import safe
 Detail = Literal[0, 1, 2]
 ROOM_FOR_ADVICE = 140
 MOODS: dict[str, Mood] = {"direct": "good", "relay": "bad", "unknown": "unsure"}
+AGREEMENTS: dict[bool | None, tuple[str, Mood]] = {
+    True: ("yes", "good"),
+    False: ("no", "bad"),
+    None: ("unknown", "unsure"),
+}
 STATUS_MOODS: dict[str, Mood] = {"met": "good", "not met": "bad", "untested": "unsure"}
 
 
@@ -28,6 +33,7 @@ def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Docume
     sections = [
         _summary(report),
         *(nats if _only_nat(report, detail) else verdicts),
+        *_cross_checks(report.cross_checks),
         *_warnings(report.warnings),
         *_servers(report.servers, detail),
         *(_requirements(report) if detail else ()),
@@ -141,6 +147,18 @@ def _peer(peer: PeerKind) -> tuple[Cell, ...]:
     if peer.seconds is not None:
         how += f" in {wording.seconds(peer.seconds)}"
     return Cell(safe(peer.kind, 60)), Cell(peer.path, MOODS[peer.path]), Cell(how), Cell(safe(peer.why))
+
+
+def _cross_checks(checks: tuple[CrossCheck, ...]) -> list[Section]:
+    if not checks:
+        return []
+    rows = tuple(
+        (Cell(safe(one.tool, 40)), Cell(one.says), Cell(*AGREEMENTS[one.agrees]), Cell(safe(one.why)))
+        for one in checks[:20]
+    )
+    return [
+        Section("Second opinion", (Table(("second opinion", "says", "agrees", "why"), rows, (0, 0, 0, 1)),))
+    ]
 
 
 def _warnings(warnings: tuple[str, ...]) -> list[Section]:
