@@ -33,7 +33,7 @@ check: setup
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
-	@$(PYTHON) -m nattools.report.schema --check
+	@$(PYTHON) -m nattools.report.schema --check docs/schema/report.json
 	@$(PYTHON) scripts/reference.py --check
 
 bench: setup lab-tools

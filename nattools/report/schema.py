@@ -21,15 +21,26 @@ def schema_text() -> str:
     return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2).decode() + "\n"
 
 
-def main() -> None:
-    """Write the schema to the file named, or to standard output."""
-    if len(sys.argv) > 1:
-        path = Path(sys.argv[1])
+def main(arguments: list[str]) -> int:
+    """Write the schema to the file named, or to standard output; with `--check FILE`, compare with the file
+    instead and give 1 if it is not the same."""
+    if arguments[:1] == ["--check"] and len(arguments) == 2:
+        path = Path(arguments[1])
+        if path.is_file() and path.read_text(encoding="utf-8") == schema_text():
+            return 0
+        sys.stderr.write(f"{path} is not what the types give: python -m nattools.report.schema {path}\n")
+        return 1
+    if len(arguments) == 1 and not arguments[0].startswith("-"):
+        path = Path(arguments[0])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(schema_text(), encoding="utf-8")
-    else:
-        sys.stdout.write(schema_text())
+        return 0
+    if arguments:
+        sys.stderr.write("usage: python -m nattools.report.schema [[--check] FILE]\n")
+        return 2
+    sys.stdout.write(schema_text())
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
