@@ -9,7 +9,12 @@ from functools import cache
 
 import pytest
 
-TOOLS = {"nft": "nftables", "turnserver": "coturn", "stun": "stun-client"}
+TOOLS = {
+    "nft": "nftables",
+    "turnserver": "coturn",
+    "turnutils_natdiscovery": "coturn",
+    "stun": "stun-client",
+}
 
 
 @cache

@@ -86,7 +86,7 @@ def run_matrix(
     seed: options.Seed = None,
     as_json: options.Json = False,
 ) -> int:
-    """Run scenarios on each backend and print a table: exit code 1 if anything is not as expected."""
+    """Run scenarios on each backend and print a table of what is as expected: exit code 1 if not all is."""
     from nattools.cli.trialmatrix import Matrix
 
     matrix = Matrix(scenarios or None, _backends(backend), repeat, seed)
@@ -95,6 +95,8 @@ def run_matrix(
         _write_json({"trials": [_as_json(trial, with_report=False) for trial in trials]})
     else:
         write_out(matrix.table(trials))
+    if any(trial.problem for trial in trials):
+        return CannotRun.exit_code
     return 0 if all(trial.met for trial in trials) else 1
 
 

@@ -44,10 +44,11 @@ class Matrix:
         if jobs == 1:
             yield from map(attempt, self.cases)
             return
-        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import Pool
 
-        with ProcessPoolExecutor(jobs, initializer=_settle) as pool:
-            yield from pool.map(attempt, self.cases)
+        # leaving the block for whatever reason ends the workers, and with them their labs
+        with Pool(jobs, initializer=_settle) as pool:
+            yield from pool.imap(attempt, self.cases)
 
     def table(self, trials: list[Trial]) -> str:
         """A row for each host of each scenario, a column for each backend, and what differs below."""
@@ -66,9 +67,11 @@ class Matrix:
 
 
 def _settle() -> None:
-    """A worker dies with the command, however that dies."""
+    """A worker dies with the command, however that dies, and leaves it to the command to tell of Ctrl-C."""
+    import signal
     import sys
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         from nattools.lab.processes import die_with_parent
 

@@ -19,15 +19,15 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from nattools.errors import CannotRun, UsageError
-from nattools.lab import namespaces, netlink, nft, processes, programs
+from nattools.lab import mounts, namespaces, netlink, nft, processes, programs
 from nattools.lab.base import Backend
 from nattools.lab.layout import INTERNET, plan
-from nattools.lab.nat import NatEngine
+from nattools.lab.nat import NatEngine, Side
 from nattools.lab.router import ETH_P_IP, PACKET_HOST, Forwarder
 from nattools.lab.routing import engine_router, inside_nodes
 from nattools.lab.scenario import NatSpec, Scenario, routers, server_uris
-from nattools.lab.wires import Carrier, join, packet_socket, transmit
-from nattools.lab.wiring import WIRES, Wire, wire_up
+from nattools.lab.wires import Carrier, Send, join, packet_socket, sender
+from nattools.lab.wiring import WIRES, wire_up
 from nattools.net.base import Network
 from nattools.net.host import HostNetwork
 from nattools.net.namespace import entered
@@ -71,10 +71,7 @@ class NetnsLab:
 
     def network(self, node: str) -> Network:
         """The network as the named host (or server, or router) sees it. Names are those of the servers."""
-        names = {
-            server: tuple(address.ip for port in self.layout.ports_of(server) for address in port.addresses)
-            for server in self.scenario.server
-        }
+        names = {server: self._addresses(server) for server in self.scenario.server}
         return HostNetwork(self.network_path(node), names)
 
     def network_path(self, node: str) -> str:
@@ -96,18 +93,30 @@ class NetnsLab:
     def popen(self, node: str, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Start a program on a node; `options` are those of `subprocess.Popen`.
 
-        It ends with the lab at the latest, and so do its children. CannotRun: there is no such program.
+        Names are those of all hosts and servers. It ends with the lab at the latest, and so do its children.
+        CannotRun: there is no such program.
         """
+        hosts = mounts.hosts_table(self._names())
+
+        def prepare() -> None:
+            processes.die_with_parent()
+            mounts.see_only(hosts)
+
         environment = {**(options.pop("env", None) or os.environ), processes.MARK: self._marked()}
         try:
             with entered(self._namespace(node).path):
-                process = subprocess.Popen(
-                    command, env=environment, preexec_fn=processes.die_with_parent, **options
-                )
+                process = subprocess.Popen(command, env=environment, preexec_fn=prepare, **options)
         except OSError as error:
             raise CannotRun(f"cannot run {command[0]}: {error.strerror}") from error
         self._programs.append(process)
         return process
+
+    def _names(self) -> dict[str, tuple[str, ...]]:
+        return {
+            node: self._addresses(node)
+            for node, kind in self.layout.nodes.items()
+            if kind in ("host", "server")
+        }
 
     def _marked(self) -> str:
         self._mark = self._mark or processes.mark()
@@ -171,15 +180,14 @@ class NetnsLab:
         carrier = Carrier()
         for router in self.engines:
             self._add_router(carrier, router)
-        for wire in self._wiring.wires:
-            self._add_wire(carrier, wire)
+        self._add_wires(carrier)
         self._children.fork("the userspace routers", carrier.run)
         carrier.close()
 
     def _add_router(self, carrier: Carrier, name: str) -> None:
         spec = routers(self.scenario)[name]
         with entered(self._namespaces[name].path):
-            lan, wan = packet_socket(nft.LAN, ETH_P_IP), packet_socket(nft.WAN, ETH_P_IP)
+            sock = packet_socket(ETH_P_IP)
         router = engine_router(self.layout, self._wiring, name, spec)
         engine = NatEngine(
             spec,
@@ -188,11 +196,8 @@ class NetnsLab:
             inside_address=router.inside.address,
             rng=random.Random(f"{self._seed} {name}"),
         )
-        forwarder = Forwarder(
-            router,
-            engine,
-            {"inside": lambda frame: transmit(lan, frame), "outside": lambda frame: transmit(wan, frame)},
-        )
+        senders: dict[Side, Send] = {"inside": sender(sock, nft.LAN), "outside": sender(sock, nft.WAN)}
+        forwarder = Forwarder(router, engine, senders)
 
         def from_lan(frame: bytes, kind: int) -> None:
             if kind == PACKET_HOST:
@@ -202,15 +207,19 @@ class NetnsLab:
             if kind == PACKET_HOST:
                 forwarder.receive("outside", frame, time.monotonic())
 
-        carrier.listen(lan, from_lan)
-        carrier.listen(wan, from_wan)
+        carrier.listen(sock, nft.LAN, from_lan)
+        carrier.listen(sock, nft.WAN, from_wan)
 
-    def _add_wire(self, carrier: Carrier, wire: Wire) -> None:
+    def _add_wires(self, carrier: Carrier) -> None:
+        if not self._wiring.wires:
+            return
         with entered(self._namespaces[WIRES].path):
-            left, right = packet_socket(wire.left.name), packet_socket(wire.right.name)
-        join(carrier, left, right, wire.impairment, random.Random(f"{self._seed} {wire.left.name}"))
+            sock = packet_socket()
+        for wire in self._wiring.wires:
+            rng = random.Random(f"{self._seed} {wire.left.name}")
+            join(carrier, sock, wire.left.name, wire.right.name, wire.impairment, rng)
 
-    def _server_addresses(self, name: str) -> tuple[str, ...]:
+    def _addresses(self, name: str) -> tuple[str, ...]:
         addresses = tuple(address.ip for port in self.layout.ports_of(name) for address in port.addresses)
         # the IPv4 ones first
         return tuple(sorted(addresses, key=lambda address: ":" in address))
@@ -223,7 +232,7 @@ class NetnsLab:
                 self._start_coturn(name)
                 continue
             ready, said = os.pipe()
-            network, addresses = self.network(name), self._server_addresses(name)
+            network, addresses = self.network(name), self._addresses(name)
             serve = programs.server_main(network, spec, addresses, said)
             self._children.fork(f"the server {name}", serve)
             os.close(said)
@@ -232,7 +241,7 @@ class NetnsLab:
 
     def _start_coturn(self, name: str) -> None:
         spec = self.scenario.server[name]
-        command = programs.coturn_command(spec, self._server_addresses(name))
+        command = programs.coturn_command(spec, self._addresses(name))
         quiet = subprocess.DEVNULL
         process = self.popen(name, command, stdin=quiet, stdout=quiet, stderr=quiet)
         programs.await_listener(process, spec.port, _START_LIMIT_S)

@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from nattools.lab.scenario import Impairment
 
-_ETH_P_ALL = 3
+ETH_P_ALL = 3
 _SOL_PACKET = 263
 _PACKET_IGNORE_OUTGOING = 23
 _SO_RCVBUFFORCE = 33
@@ -27,24 +27,33 @@ _AT_ONCE = 64
 _HELD_BACK_S = 0.005
 
 FrameHandler = Callable[[bytes, int], None]
+Send = Callable[[bytes], None]
 
 
-def packet_socket(device: str, protocol: int = _ETH_P_ALL) -> socket.socket:
-    """Receives what arrives at an interface of this thread's namespace, and sends from it. Not blocking."""
-    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+def packet_socket(protocol: int = ETH_P_ALL) -> socket.socket:
+    """Receives what arrives at any interface of this thread's namespace. Not blocking.
+
+    One for a whole namespace: to close one takes the kernel ten milliseconds and more.
+    """
+    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    sock = socket.socket(socket.AF_PACKET, kind, socket.htons(protocol))
     sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
     except PermissionError:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-    sock.bind((device, protocol))
     return sock
 
 
-def transmit(sock: socket.socket, frame: bytes) -> None:
-    """Send a frame, or lose it as a link does: when the interface is down or full, or the frame too long."""
-    with suppress(OSError):
-        sock.send(frame)
+def sender(sock: socket.socket, device: str) -> Send:
+    """Sends frames from an interface, or loses them as a link does: when the interface is down or full, or
+    the frame is too long."""
+
+    def send(frame: bytes) -> None:
+        with suppress(OSError):
+            sock.sendto(frame, (device, 0))
+
+    return send
 
 
 class Carrier:
@@ -54,23 +63,23 @@ class Carrier:
     """
 
     def __init__(self) -> None:
-        self._handlers: dict[socket.socket, FrameHandler] = {}
-        self._due: list[tuple[float, int, socket.socket, bytes]] = []
+        self._handlers: dict[socket.socket, dict[str, FrameHandler]] = {}
+        self._due: list[tuple[float, int, Send, bytes]] = []
         self._count = 0
 
-    def listen(self, sock: socket.socket, handler: FrameHandler) -> None:
-        """Have `handler` called for each frame that arrives at `sock`."""
-        self._handlers[sock] = handler
+    def listen(self, sock: socket.socket, device: str, handler: FrameHandler) -> None:
+        """Have `handler` called for each frame that arrives at this interface."""
+        self._handlers.setdefault(sock, {})[device] = handler
 
     def close(self) -> None:
         """Close this process's copies of the sockets."""
         for sock in self._handlers:
             sock.close()
 
-    def later(self, at_s: float, sock: socket.socket, frame: bytes) -> None:
+    def later(self, at_s: float, send: Send, frame: bytes) -> None:
         """Send a frame when `time.monotonic()` is `at_s`; frames of the same time keep their order."""
         self._count += 1
-        heapq.heappush(self._due, (at_s, self._count, sock, frame))
+        heapq.heappush(self._due, (at_s, self._count, send, frame))
 
     def run(self) -> None:
         """For ever."""
@@ -83,31 +92,31 @@ class Carrier:
             self._deliver()
 
     def _drain(self, sock: socket.socket) -> None:
-        handler = self._handlers[sock]
+        handlers = self._handlers[sock]
         for _ in range(_AT_ONCE):
             try:
                 frame, address = sock.recvfrom(_FRAME)
             except OSError:
                 return
-            handler(frame, address[2])
+            handler = handlers.get(address[0])
+            if handler is not None:
+                handler(frame, address[2])
 
     def _deliver(self) -> None:
         now = time.monotonic()
         while self._due and self._due[0][0] <= now:
-            _, _, sock, frame = heapq.heappop(self._due)
-            transmit(sock, frame)
+            _, _, send, frame = heapq.heappop(self._due)
+            send(frame)
 
 
 class Direction:
-    """One direction of a wire: frames that arrive at one end leave at `out`.
+    """One direction of a wire: frames that arrive at one end leave through `out`.
 
     Each is lost with the probability `loss`, else late by the delay and by up to the jitter; the order stays,
     but that with the probability `reorder` a frame is held back and those behind it overtake it.
     """
 
-    def __init__(
-        self, carrier: Carrier, out: socket.socket, impairment: Impairment, rng: random.Random
-    ) -> None:
+    def __init__(self, carrier: Carrier, out: Send, impairment: Impairment, rng: random.Random) -> None:
         self._carrier = carrier
         self._out = out
         self._delay_s = impairment.delay_ms / 1000
@@ -133,8 +142,8 @@ class Direction:
 
 
 def join(
-    carrier: Carrier, left: socket.socket, right: socket.socket, impairment: Impairment, rng: random.Random
+    carrier: Carrier, sock: socket.socket, left: str, right: str, impairment: Impairment, rng: random.Random
 ) -> None:
-    """Carry frames between two packet sockets, both ways."""
-    carrier.listen(left, Direction(carrier, right, impairment, rng).carry)
-    carrier.listen(right, Direction(carrier, left, impairment, rng).carry)
+    """Carry frames between two interfaces of the packet socket's namespace, both ways."""
+    carrier.listen(sock, left, Direction(carrier, sender(sock, right), impairment, rng).carry)
+    carrier.listen(sock, right, Direction(carrier, sender(sock, left), impairment, rng).carry)

@@ -11,6 +11,7 @@ from nattools.errors import CannotRun
 
 CLONE_NEWNET = 0x40000000
 CLONE_NEWUSER = 0x10000000
+CLONE_NEWNS = 0x00020000
 _OWN = "/proc/thread-self/ns/net"
 
 
@@ -62,18 +63,24 @@ def set_namespace(descriptor: int) -> None:
 
 def unshare_network() -> None:
     """Move the calling thread into a new, empty network namespace; OSError when the kernel refuses."""
-    if sys.version_info >= (3, 12):
-        os.unshare(CLONE_NEWNET)
-        return
-    _libc_call("unshare", CLONE_NEWNET)
+    _unshare(CLONE_NEWNET)
 
 
 def unshare_user() -> None:
     """Move this process into a new user namespace; OSError when the kernel refuses or there are threads."""
+    _unshare(CLONE_NEWUSER)
+
+
+def unshare_mounts() -> None:
+    """Move this process into a copy of its mount namespace; OSError when the kernel refuses."""
+    _unshare(CLONE_NEWNS)
+
+
+def _unshare(what: int) -> None:
     if sys.version_info >= (3, 12):
-        os.unshare(CLONE_NEWUSER)
+        os.unshare(what)
         return
-    _libc_call("unshare", CLONE_NEWUSER)
+    _libc_call("unshare", what)
 
 
 def _libc_call(name: str, *arguments: int) -> None:

@@ -1,0 +1,50 @@
+"""Behind every kind of NAT that the kernel can be, coturn as the server leads to the same findings as our own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+from stunclients import KINDS
+
+from nattools.cli.trial import expectations, measure_options, silent
+from nattools.engine.run import measure
+from nattools.lab import expect
+from nattools.lab.loader import load
+from nattools.lab.netns import NetnsLab
+from nattools.lab.scenario import Scenario, ServerSpec
+from nattools.model.report import Report
+
+pytestmark = [pytest.mark.netns, pytest.mark.interop("turnserver")]
+_COTURN = ServerSpec(kind="rfc5780", program="coturn")
+
+
+def with_coturn(scenario: Scenario) -> Scenario:
+    return msgspec.structs.replace(scenario, server={"stun": _COTURN})
+
+
+def measured(scenario: Scenario, **options: bool | float) -> Report:
+    """What `nattools diagnose` finds from alice."""
+    with NetnsLab(scenario) as lab:
+        chosen = replace(measure_options(scenario, "alice", lab.server_uris()), **options)
+        return lab.run(lambda: measure(lab.network("alice"), chosen, silent))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_findings_are_those_with_nattools_serve(kind: str) -> None:
+    scenario = load(kind)
+    expected = expectations(scenario, "alice")
+    assert "filtering" in expected["nat"]["tcp4"] or kind == "udp-blocked"
+    # coturn connects to nobody, so who may connect in stays open
+    expected["nat"]["tcp4"]["filtering"] = "unknown"
+    assert expect.check(measured(with_coturn(scenario)), expected) == []
+
+
+def test_it_answers_to_another_port_so_a_mappings_lifetime_can_be_measured() -> None:
+    scenario = load("kernel-masquerade")
+    nat = {"home": msgspec.structs.replace(scenario.nat["home"], lifetime_s=4.0)}
+    short = with_coturn(msgspec.structs.replace(scenario, nat=nat))
+    found = measured(short, lifetime=True, max_lifetime_s=6.0)
+    bounds = {"binding_lifetime_bounds_s": {"contains": 4.0}}
+    assert expect.check(found, {"nat": {"udp4": bounds}}) == []

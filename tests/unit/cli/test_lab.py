@@ -1,0 +1,139 @@
+"""`nattools lab` with the simulator: lists, runs, tables, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nattools.cli import trial
+from nattools.cli.app import run
+from nattools.cli.trial import Case, attempt, hosts_to_try, measure_options
+from nattools.cli.trialmatrix import Matrix
+from nattools.errors import CannotRun
+from nattools.lab.loader import available, load
+from nattools.lab.scenario import HostSpec, Scenario
+
+Capture = pytest.CaptureFixture[str]
+
+WRONG = """
+title = "A home whose author is mistaken"
+[nat.home]
+[host.alice]
+behind = "home"
+[expect.alice.nat.udp4]
+mapping = "address-dependent"
+external = ["11.1.0.2"]
+"""
+SAID = 'nat.udp4.mapping should be "address-dependent", but is "endpoint-independent"'
+
+
+@pytest.fixture
+def mistaken(tmp_path: Path) -> str:
+    file = tmp_path / "mistaken.toml"
+    file.write_text(WRONG)
+    return str(file)
+
+
+def test_list_names_every_scenario(capsys: Capture) -> None:
+    assert run(["lab", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == available()
+    assert run(["lab", "list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["scenarios"]
+    assert {"name": "home-router", "title": load("home-router").title, "hosts": ["alice"]} in listed
+
+
+def test_a_scenario_that_is_as_expected(capsys: Capture) -> None:
+    assert run(["lab", "run", "home-router"]) == 0
+    out = capsys.readouterr().out
+    assert "alice: port-restricted cone as 11.1.0.2" in out
+    assert "    as expected" in out
+
+
+def test_a_scenario_that_is_not_as_expected(mistaken: str, capsys: Capture) -> None:
+    assert run(["lab", "run", mistaken]) == 1
+    assert f"NOT as expected: {SAID}" in capsys.readouterr().out
+
+
+def test_run_as_json_is_one_document_with_the_reports(mistaken: str, capsys: Capture) -> None:
+    assert run(["lab", "run", mistaken, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["scenario"], document["backend"]) == ("mistaken", "sim")
+    [alice] = document["hosts"]
+    assert (alice["host"], alice["met"], alice["wrong"]) == ("alice", False, [SAID])
+    assert alice["report"]["schema"] == "nattools.report/1"
+    assert alice["report"]["nat"]["udp4"]["external"] == ["11.1.0.2"]
+
+
+def test_the_matrix_shows_what_differs_and_how_often(mistaken: str, capsys: Capture) -> None:
+    assert run(["lab", "matrix", "open", mistaken, "--repeat", "2"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["SCENARIO:HOST", "sim"]
+    assert lines[1].split() == ["open:alice", "2", "of", "2"]
+    assert lines[2].split()[1:] == ["0", "of", "2"]
+    assert lines[3].endswith(f"on sim: {SAID} (2 times)")
+    assert lines[4] == "2 of 4 as expected"
+
+
+def test_the_matrix_as_json(capsys: Capture) -> None:
+    assert run(["lab", "matrix", "open", "--json"]) == 0
+    [only] = json.loads(capsys.readouterr().out)["trials"]
+    assert only == {
+        "scenario": "open",
+        "host": "alice",
+        "backend": "sim",
+        "met": True,
+        "wrong": [],
+        "problem": None,
+    }
+
+
+def test_repetitions_differ_in_their_seed_and_are_the_same_each_time() -> None:
+    matrix = Matrix(["open"], ["sim"], repeat=3, seed=None)
+    assert [case.seed for case in matrix.cases] == [0, 1, 2]
+    assert [case.seed for case in Matrix(["open"], ["sim"], repeat=1, seed=None).cases] == [None]
+
+
+def test_hosts_without_expectations_are_tried_only_if_none_has_any() -> None:
+    hosts = {"alice": HostSpec(), "bob": HostSpec()}
+    assert hosts_to_try(Scenario(title="t", host=hosts)) == ["alice", "bob"]
+    assert hosts_to_try(Scenario(title="t", host=hosts, expect={"bob": {}})) == ["bob"]
+
+
+def test_a_scenarios_options_reach_the_measurement() -> None:
+    scenario = load("lifetime-10s")
+    chosen = measure_options(scenario, "alice", ("11.201.0.2:3478",))
+    assert (chosen.lifetime, chosen.max_lifetime_s) == (True, 15)
+    assert chosen.scenario == "lifetime-10s:alice"
+
+
+def test_what_cannot_run_is_a_trial_with_a_problem(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    def refuse(*_: object) -> None:
+        raise CannotRun("no namespaces here", "Simulate it.")
+
+    monkeypatch.setattr(trial, "open_lab", refuse)
+    assert attempt(Case("open", "alice", "netns")).problem == "no namespaces here. Simulate it."
+    assert run(["lab", "matrix", "open", "--backend", "netns"]) == 3
+    assert "cannot run" in capsys.readouterr().out
+    assert run(["lab", "run", "open", "--backend", "netns"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "hom-router"], "home-router"),
+        (["run", "home-router", "--host", "bob"], "no host 'bob'"),
+        (["run", "home-router", "--backend", "real"], "there are sim and netns"),
+        (["matrix", "open", "--backend", "real"], "there are sim and netns"),
+        (["exec", "home-router", "bob", "--", "true"], "no host 'bob'"),
+        (["exec", "home-router", "alice", "--"], "COMMAND"),
+        (["exec", "no-such", "alice", "--", "true"], "no scenario"),
+    ],
+)
+def test_wrong_usage_is_one_clear_message(arguments: list[str], message: str, capsys: Capture) -> None:
+    assert run(["lab", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""
