@@ -40,7 +40,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """The first lines of a diagnosis: can this machine be reached, which way is best, what to do."""
 
-    reachable: Literal["directly", "by punching", "by relay only", "unknown", "offline"]
+    reachable: Literal["directly", "by punching", "over tcp only", "by relay only", "unknown", "offline"]
     headline: str
     best: str
     to_do: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ Deadlines and the number of copies follow from these, never from fixed waits alo
 
 from __future__ import annotations
 
-from nattools.model.confidence import LOSSY_ERROR, PROBE_ERROR, copies_needed, loss_upper_bound
+from nattools.model.confidence import LOSSY_ERROR, PROBE_ERROR, WORST_LOSS, copies_needed, loss_upper_bound
 
 FLOOR_S = 0.15
 """The least that a machine with other work to do needs before its silence means anything."""
@@ -26,6 +26,10 @@ class Pace:
     def answered(self, rtt_s: float) -> None:
         """A question came back after this long."""
         self.sent += 1
+        self.took(rtt_s)
+
+    def took(self, rtt_s: float) -> None:
+        """A round trip over TCP, which hides what it loses: it tells the time and nothing of the loss."""
         self.lowest_s = rtt_s if self.lowest_s is None else min(self.lowest_s, rtt_s)
         self.highest_s = max(self.highest_s, rtt_s)
 
@@ -58,5 +62,6 @@ class Pace:
     def copies(self) -> int:
         """How many copies make silence count, as far as the path's loss is known now."""
         error = LOSSY_ERROR if self.lost else PROBE_ERROR
-        needed = copies_needed(loss_upper_bound(self.sent, self.lost), error)
+        bound = loss_upper_bound(self.sent, self.lost) if self.sent else WORST_LOSS
+        needed = copies_needed(bound, error)
         return min(MOST_COPIES, max(FEWEST_COPIES, needed))

@@ -212,7 +212,7 @@ class Asker:
     def record(self, question: Question) -> None:
         """Put the question with all that came of it on record."""
         recorder = self.context.recorder
-        first = question.sent_at[0] if question.sent_at else None
+        first = question.sent_at[0] if question.sent_at else self._loop.time()
         number, at_s = recorder.stamp(first)
         answer = question.answer
         recorder.add(
@@ -230,7 +230,7 @@ class Asker:
                 outcome=question.outcome,
                 sent=len(question.sent_at),
                 received=question.received,
-                waited_s=round(self._loop.time() - (first or self._loop.time()), 6),
+                waited_s=round(self._loop.time() - first, 6),
                 rtt_s=None if question.rtt_s is None else round(question.rtt_s, 6),
                 source=text_of(question.source),
                 mapped=text_of(question.mapped),

@@ -84,7 +84,9 @@ async def ask_over_tcp(
     except asyncio.CancelledError:
         stream.abort()
         raise
-    question.rtt_s = loop.time() - asked_at if question.answer is not None else None
+    if question.answer is not None:
+        question.rtt_s = loop.time() - asked_at
+        context.pace.took(question.rtt_s)
     record_binding(context, question, asked_at)
     return stream
 

@@ -10,10 +10,11 @@ from nattools.model.nat import Nat, PeerKind
 from nattools.model.report import Advice
 from nattools.model.technique import Technique
 
-Reachable = Literal["directly", "by punching", "by relay only", "unknown", "offline"]
+Reachable = Literal["directly", "by punching", "over tcp only", "by relay only", "unknown", "offline"]
 _HEADLINES: dict[Reachable, str] = {
     "directly": "This machine can be reached directly.",
     "by punching": "This machine can be reached directly, by hole punching.",
+    "over tcp only": "UDP does not get out of this network; over TCP some peers can be reached directly.",
     "by relay only": "This machine can be reached only through a relay.",
     "unknown": "Whether this machine can be reached could not be measured.",
     "offline": "No server answered: this machine seems to be offline, or everything is blocked.",
@@ -23,7 +24,7 @@ _HEADLINES: dict[Reachable, str] = {
 def advice(situation: Situation, techniques: tuple[Technique, ...], peers: tuple[PeerKind, ...]) -> Advice:
     """Can this machine be reached, which way is best, and what the user can do."""
     verdicts: dict[str, Technique] = {technique.id: technique for technique in techniques}
-    reachable = _reachable(situation, verdicts)
+    reachable = _reachable(situation, verdicts, peers)
     headline = _HEADLINES[reachable]
     if not situation.asked:
         headline = "Nothing was measured: no server was asked."
@@ -39,14 +40,18 @@ def _works(verdicts: dict[str, Technique], *names: str) -> bool:
     return any(verdicts[name].verdict == "works" for name in names if name in verdicts)
 
 
-def _reachable(situation: Situation, verdicts: dict[str, Technique]) -> Reachable:
+def _reachable(
+    situation: Situation, verdicts: dict[str, Technique], peers: tuple[PeerKind, ...]
+) -> Reachable:
     if not situation.answered:
         return "offline" if situation.asked else "unknown"
     if _works(verdicts, "direct-ipv4", "direct-ipv6"):
         return "directly"
     if _works(verdicts, "udp-punch", "tcp-punch"):
         return "by punching"
-    return "by relay only" if verdicts["udp-punch"].verdict == "fails" else "unknown"
+    if verdicts["udp-punch"].verdict != "fails":
+        return "unknown"
+    return "over tcp only" if any(peer.path == "direct" for peer in peers) else "by relay only"
 
 
 def _best(
@@ -60,6 +65,9 @@ def _best(
         return f"UDP hole punching: possible with {reached} of {len(peers)} kinds of peers"
     if reachable == "by punching":
         return "TCP: peers connect to your outside port once you opened it"
+    if reachable == "over tcp only":
+        reached = sum(peer.path == "direct" for peer in peers)
+        return f"TCP: possible with {reached} of {len(peers)} kinds of peers; a relay for the others"
     if reachable == "by relay only":
         return "A relay over TCP or TLS"
     return "None known: " + ("check the connection" if reachable == "offline" else "see what would settle it")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from nattools.engine.analysis.groups import ServerGroups
-from nattools.model.confidence import CERTAIN_ERROR, chance_of_silence, loss_upper_bound
+from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.measurement import Measurement
 from nattools.model.observation import (
@@ -25,9 +25,6 @@ from nattools.model.observation import (
 IsPublic = Callable[[str], bool]
 FAMILIES: tuple[Family, ...] = (4, 6)
 TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
-WORST_LOSS = 0.3
-"""The loss to reckon with where no question over UDP was answered, but TCP works: TCP is hardly usable on a
-path that loses more."""
 _PACED = ("mapping", "control", "allocation")
 """Purposes whose copies are paced by the measured round trip, so that each unanswered one was lost. Of other
 questions, earlier copies may still have been under way when one was answered: they count as one lost copy."""

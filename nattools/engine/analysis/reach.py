@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from nattools.engine.analysis.evidence import WORST_LOSS, Path, endpoint
+from nattools.engine.analysis.evidence import Path, endpoint
 from nattools.engine.analysis.finding import Finding
-from nattools.model.confidence import CERTAIN_ERROR, chance_of_silence
+from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.observation import Binding
 
 _CAME = ("answered", "error", "malformed")

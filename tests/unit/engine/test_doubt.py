@@ -220,7 +220,7 @@ def test_udp_is_blocked_if_the_same_server_answers_over_tcp() -> None:
     verdicts = {t.id: t.verdict for t in report.techniques}
     assert verdicts["udp-punch"] == verdicts["udp-birthday"] == "fails"
     assert report.advice is not None
-    assert report.advice.reachable == "by relay only"
+    assert report.advice.reachable == "over tcp only"
     assert any("UDP out" in line for line in report.advice.to_do)
 
 

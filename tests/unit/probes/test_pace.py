@@ -11,7 +11,14 @@ from nattools.probes.pace import FEWEST_COPIES, MOST_COPIES, Pace
 
 def test_nothing_known_means_any_loss_is_possible() -> None:
     assert loss_upper_bound(0, 0) == 1.0
-    assert Pace().copies() == MOST_COPIES
+    assert FEWEST_COPIES < Pace().copies() < MOST_COPIES
+
+
+def test_tcp_tells_the_time_and_nothing_of_the_loss() -> None:
+    pace = Pace()
+    pace.took(0.08)
+    assert pace.rtt_s == 0.08
+    assert (pace.sent, pace.lost) == (0, 0)
 
 
 def test_a_clean_path_needs_few_copies_and_a_lossy_one_more() -> None:
