@@ -8,6 +8,7 @@ comes from an address that the port itself has written to, so a filter lets it i
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from nattools.model.endpoint import Endpoint
@@ -49,10 +50,11 @@ class _Sleeper:
 
 @dataclass(slots=True)
 class _Watch:
-    """All sleepers of a run, and the shortest idle time after which one was dead."""
+    """All sleepers of a run, and the shortest idle time after which one was dead. `death` comes with it."""
 
     sleepers: list[_Sleeper] = field(default_factory=list)
     dead_s: float | None = None
+    death: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 async def lifetime_udp(context: ProbeContext, target: Target, longest_s: float) -> None:
@@ -114,7 +116,8 @@ async def _fall_asleep(context: ProbeContext, target: Target, idle_s: float) -> 
 
 
 async def _knock(context: ProbeContext, target: Target, helper: Asker, sleeper: _Sleeper) -> bool:
-    """Have the server send to the sleeper's outside port until something arrives or silence counts."""
+    """Have the server send to the sleeper's outside port until something arrives or silence counts. The next
+    copy waits for the answer to the last one: more than one copy tells of loss."""
     question = helper.prepare(target.endpoint, "control", response_port=sleeper.mapped.port)
     before = len(sleeper.asker.unclaimed)
     pace = context.pace
@@ -122,7 +125,7 @@ async def _knock(context: ProbeContext, target: Target, helper: Asker, sleeper: 
     while len(question.sent_at) < pace.copies() and not arrived:
         helper.put(question)
         sleeper.sent += 1
-        await asyncio.sleep(pace.gap_s)
+        await asyncio.sleep(pace.retry_s)
         arrived = len(sleeper.asker.unclaimed) > before
     if not arrived:
         await asyncio.sleep(pace.last_wait_s)
@@ -132,9 +135,13 @@ async def _knock(context: ProbeContext, target: Target, helper: Asker, sleeper: 
 async def _try(context: ProbeContext, target: Target, sleeper: _Sleeper, watch: _Watch) -> None:
     """Sleep, then knock, unless a shorter sleep was deadly already."""
     loop = asyncio.get_running_loop()
-    await asyncio.sleep(max(0.0, sleeper.slept_from + sleeper.idle_s - loop.time()))
+    wake_at = sleeper.slept_from + sleeper.idle_s
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(wake_at):
+            await watch.death.wait()
     if watch.dead_s is not None and watch.dead_s < sleeper.idle_s:
         return
+    await asyncio.sleep(max(0.0, wake_at - loop.time()))
     context.progress(f"waiting whether a mapping survives {sleeper.idle_s:.0f} s of silence", None)
     helper = await open_asker(context)
     try:
@@ -143,6 +150,7 @@ async def _try(context: ProbeContext, target: Target, sleeper: _Sleeper, watch: 
         helper.close()
     if not sleeper.alive and (watch.dead_s is None or sleeper.idle_s < watch.dead_s):
         watch.dead_s = sleeper.idle_s
+        watch.death.set()
     _record(context, sleeper, "nothing", sleeper.idle_s)
 
 

@@ -1,4 +1,4 @@
-"""Behind every kind of NAT that the kernel can be, coturn as the server leads to the findings our own does."""
+"""Behind each NAT that the kernel can be, coturn as the server leads to the same findings as our own does."""
 
 from __future__ import annotations
 
