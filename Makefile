@@ -37,9 +37,10 @@ check: setup
 	@$(PYTHON) scripts/reference.py --check
 
 bench: setup lab-tools
+	@mkdir -p .benchmarks && rm -f .benchmarks/latest.json
 	@$(PYTHON) -m pytest tests/bench -o addopts= -q --benchmark-only --benchmark-sort=name \
-	  --benchmark-columns=min,median,max,rounds --benchmark-json=.benchmarks/latest.json $(ARGS)
-	@$(PYTHON) tests/bench/summary.py .benchmarks/latest.json
+	  --benchmark-columns=min,median,max,rounds --benchmark-json=.benchmarks/latest.json $(ARGS); \
+	  status=$$?; $(PYTHON) tests/bench/summary.py .benchmarks/latest.json && exit $$status
 
 lab: setup
 	@$(RUN) lab list

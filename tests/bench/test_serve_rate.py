@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.claims import claim
 from bench.load import Load, put
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -85,21 +86,23 @@ def _coturn(folder: Path) -> Load:
 
 
 def test_binding_requests_a_second(benchmark: Any, tmp_path: Path) -> None:
-    """A machine on which coturn, too, is slow is held to half of coturn's rate."""
     port = _free_port()
     command = (sys.executable, "-m", "nattools", "serve", "--listen", _HOST, "--port", str(port), "--no-tcp")
     loads: list[Load] = []
     with _process(*command, "--alternate-port", "0") as pid:
         benchmark.pedantic(lambda: loads.append(_rate(port, pid)), rounds=_ROUNDS)
     ours = _best(loads)
-    info = benchmark.extra_info
-    info["answers per CPU second"] = round(ours.per_cpu_second)
-    info["answers per second, one asking process"] = round(ours.per_second)
-    required = _REQUIRED_PER_SECOND
-    if _TURNSERVER is not None:
-        coturn = _coturn(tmp_path)
-        info["coturn: answers per CPU second"] = round(coturn.per_cpu_second)
-        info["coturn: answers per second, one asking process"] = round(coturn.per_second)
-        info["ratio to coturn, per CPU second"] = round(ours.per_cpu_second / coturn.per_cpu_second, 3)
-        required = min(required, coturn.per_cpu_second / 2)
-    assert ours.per_cpu_second >= required, info
+    coturn = _coturn(tmp_path) if _TURNSERVER is not None else None
+    rate = ours.per_cpu_second
+    claim(
+        benchmark,
+        "nattools serve, Binding requests, beside coturn",
+        ours=f"{rate:,.0f}/CPU s",
+        peer="" if coturn is None else f"{coturn.per_cpu_second:,.0f}/CPU s",
+        ratio=None if coturn is None else rate / coturn.per_cpu_second,
+        target=f"at least {_REQUIRED_PER_SECOND:,}/CPU s",
+        met=rate >= _REQUIRED_PER_SECOND,
+    )
+    benchmark.extra_info["answers per second, one asking process"] = round(ours.per_second)
+    if coturn is not None:
+        benchmark.extra_info["coturn: answers per second, one asking process"] = round(coturn.per_second)

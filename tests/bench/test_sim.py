@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
+from dataclasses import replace
+from time import process_time
 from typing import Any
 
+from bench.claims import claim
 from simulated import STUN, behind_nat, udp
 
+from nattools.cli.trial import expectations, measure_options, silent
+from nattools.engine.run import measure
+from nattools.lab import expect
+from nattools.lab.loader import load
 from nattools.lab.sim import SimLab
 
 ROUND_TRIPS = 1000
+RUNS, ROUNDS = 20, 5
+REQUIRED_RUNS_PER_S = 150
 
 
 def test_a_thousand_round_trips_through_a_nat(benchmark: Any) -> None:
@@ -52,3 +62,33 @@ def test_a_lab_with_its_server_up_and_down(benchmark: Any) -> None:
             return lab.run(nothing)
 
     assert benchmark(run)
+
+
+def test_complete_nat_runs(benchmark: Any) -> None:
+    """What `nattools nat` does in a simulated home: a lab from nothing, all probes, the analysis.
+    Every run must be right."""
+    scenario = load("port-restricted")
+    wanted = {"nat": expectations(scenario, "alice")["nat"]}
+    rates: list[float] = []
+
+    def once(seed: int) -> None:
+        with SimLab(scenario, seed=seed) as lab:
+            options = replace(measure_options(scenario, "alice", lab.server_uris()), command="nat")
+            report = lab.run(lambda: measure(lab.network("alice"), options, silent))
+        assert expect.check(report, wanted) == []
+
+    def several() -> None:
+        began = process_time()
+        for seed in range(RUNS):
+            once(seed)
+        rates.append(RUNS / (process_time() - began))
+
+    benchmark.pedantic(several, rounds=ROUNDS, warmup_rounds=1)
+    rate = statistics.median(rates[1:])
+    claim(
+        benchmark,
+        "complete nat runs in the simulator",
+        ours=f"{rate:.0f}/CPU s",
+        target=f"at least {REQUIRED_RUNS_PER_S}/CPU s",
+        met=rate >= REQUIRED_RUNS_PER_S,
+    )
