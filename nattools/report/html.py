@@ -22,7 +22,8 @@ summary { cursor: pointer; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0;
   border-bottom: 1px solid var(--line); }
-td:first-child { overflow-wrap: normal; }
+th, td { overflow-wrap: break-word; }
+th, td:first-child { overflow-wrap: normal; }
 .good { color: var(--good); } .bad { color: var(--bad); } .unsure { color: var(--unsure); }
 .quiet { color: var(--quiet); } .strong { font-weight: 600; }
 """.strip()
