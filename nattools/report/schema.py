@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import sys
+from inspect import cleandoc
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -18,7 +20,20 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schema_text() -> str:
     """The schema as an indented JSON document that ends in a newline; the same bytes every time."""
     document = {"$schema": DIALECT, "title": SCHEMA, **msgspec.json.schema(Report)}
+    _clean_descriptions(document)
     return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2).decode() + "\n"
+
+
+def _clean_descriptions(node: Any) -> None:
+    """Descriptions are docstrings, whose indentation Python 3.13 removes and earlier versions keep."""
+    if isinstance(node, dict):
+        if isinstance(node.get("description"), str):
+            node["description"] = cleandoc(node["description"])
+        for each in node.values():
+            _clean_descriptions(each)
+    elif isinstance(node, list):
+        for each in node:
+            _clean_descriptions(each)
 
 
 def main(arguments: list[str]) -> int:
