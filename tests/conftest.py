@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
+from guard import Guard
 
 TOOLS = {
     "nft": "nftables",
@@ -50,3 +52,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get("NATTOOLS_REQUIRE_ALL"):
         pytest.fail(f"cannot run here, and no tier may be skipped: {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def guard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guard | None]:
+    """Nothing may leave this machine. Benches go without: it would cost them time that they measure."""
+    if "benchmark" in request.fixturenames:
+        yield None
+        return
+    watching = Guard()
+    watching.install(monkeypatch)
+    yield watching
+    assert watching.refused == []

@@ -8,6 +8,7 @@ import socket
 from typing import Any
 
 import pytest
+from guard import Guard
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
@@ -191,7 +192,9 @@ def test_without_readiness_it_reads_by_completions(monkeypatch: pytest.MonkeyPat
     test_echo(6, "::1")
 
 
-def test_send_failures() -> None:
+def test_send_failures(guard: Guard) -> None:
+    guard.pointless.add("255.255.255.255")
+
     async def main() -> None:
         network = HostNetwork()
         client = await network.open_udp(family=4, host="127.0.0.1")
