@@ -58,23 +58,32 @@ async def ask_over_tcp(
     hint: Hint | None = None,
 ) -> TcpStream | TcpFailure:
     """Connect and ask; both go on record. The stream is the caller's to close, answered or not. Where UDP has
-    shown meanwhile that the path loses packets, silence is given a second chance."""
+    shown meanwhile that the path loses packets, silence is given further chances."""
     loop = asyncio.get_running_loop()
-    for patience_s in (timeout_s, KNOWN_PATIENCE_S):
+    for patience_s in (timeout_s, KNOWN_PATIENCE_S, KNOWN_PATIENCE_S):
         began = loop.time()
         stream = await context.network.connect_tcp(
             question.asked, host=host, port=port, interface=context.interface, timeout_s=patience_s
         )
         connected_s = loop.time() - began
         record_connection(context, question.asked, stream, began, connected_s)
-        if not (isinstance(stream, TcpFailure) and stream.outcome == "timeout" and context.pace.lost):
+        if isinstance(stream, TcpFailure):
+            question.failure, question.detail = stream.outcome, stream.detail
+        else:
+            await _ask_on(context, stream, question)
+        if question.answer is not None or question.failure != "timeout" or not context.pace.lost:
             break
+        if not isinstance(stream, TcpFailure):
+            stream.abort()
     if hint is not None and not (isinstance(stream, TcpFailure) and stream.outcome != "refused"):
         hint.rtt_s = connected_s
-    if isinstance(stream, TcpFailure):
-        question.failure, question.detail = stream.outcome, stream.detail
-        return stream
-    question.local = stream.local
+    return stream
+
+
+async def _ask_on(context: ProbeContext, stream: TcpStream, question: TcpQuestion) -> None:
+    """Ask on a connection; the question and what came of it go on record."""
+    loop = asyncio.get_running_loop()
+    question.local, question.failure = stream.local, None
     asked_at = loop.time()
     try:
         async with asyncio.timeout(KNOWN_PATIENCE_S):
@@ -88,7 +97,6 @@ async def ask_over_tcp(
         question.rtt_s = loop.time() - asked_at
         context.pace.took(question.rtt_s)
     record_binding(context, question, asked_at)
-    return stream
 
 
 async def _converse(stream: TcpStream, question: TcpQuestion) -> None:

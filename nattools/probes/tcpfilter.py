@@ -21,6 +21,7 @@ from nattools.probes.target import Target
 from nattools.probes.tcpbinding import KNOWN_PATIENCE_S, TcpQuestion, ask_over_tcp
 from nattools.protocols import dialback, stun
 
+ORDERS = 3
 Outcome = Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
 
 
@@ -84,21 +85,30 @@ class _DialBacks:
 
 
 async def filtering_tcp(context: ProbeContext, target: Target, *, change_address: bool) -> None:
-    """Have the server connect from another port, and from its other address if `change_address`."""
+    """Have the server connect from another port, and from its other address if `change_address`. On a path
+    that loses packets, an order that got lost is given again."""
+    for _ in range(ORDERS):
+        if await _try(context, target, change_address) or not context.pace.lost:
+            return
+
+
+async def _try(context: ProbeContext, target: Target, change_address: bool) -> bool:
+    """Did it come to a result?"""
     question = TcpQuestion(target.endpoint, "control")
     stream = await ask_over_tcp(context, question, timeout_s=KNOWN_PATIENCE_S)
     if isinstance(stream, TcpFailure):
-        return
+        return False
     try:
-        if question.mapped is not None:
-            await _dialled(context, target, stream, question.mapped, change_address)
+        if question.mapped is None:
+            return False
+        return await _dialled(context, target, stream, question.mapped, change_address)
     finally:
         stream.abort()
 
 
 async def _dialled(
     context: ProbeContext, target: Target, stream: TcpStream, mapped: Endpoint, change_address: bool
-) -> None:
+) -> bool:
     backs = _DialBacks(context)
     try:
         async with asyncio.TaskGroup() as group:
@@ -120,6 +130,7 @@ async def _dialled(
         asked = 0  # the port cannot be listened on here: then there is nothing to observe
     if asked:
         _record(context, target, stream.local, mapped, backs, asked, change_address)
+    return asked == 0 or backs.outcome() != "error"
 
 
 async def _ask(
