@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from synthetic_nats import CORNERS, PLAIN, World, hop, idle, measurement, opener
@@ -151,3 +153,15 @@ def test_ports_in_order_are_sequential(start: int, step: int, count: int) -> Non
 def test_odds_are_a_probability(sockets: int, probes: int, ports: int) -> None:
     assert 0.0 <= odds(min(sockets, ports), probes, ports) <= 1.0
     assert odds(min(sockets, ports), probes, ports) <= odds(min(sockets, ports), probes + 1, ports) + 1e-12
+
+
+@pytest.mark.parametrize("block", [64, 128, 512, 4096, 64512])
+def test_random_ports_are_not_taken_for_a_sequence(block: int) -> None:
+    """Whatever the block, chance must not look like counting: not in any of thousands of short samples."""
+    chance = random.Random(block)
+    base = 1024 if block == 64512 else 20480
+    for count in (3, 4, 5, 6, 8, 12, 20):
+        for _ in range(1500):
+            ports = chance.sample(range(base, base + block), count)
+            assert ordered_step(ports) is None, ports
+            assert dense_step(ports) is None, ports

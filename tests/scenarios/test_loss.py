@@ -70,13 +70,19 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "symmetric, block": (
         NAT.format('mapping = "address-and-port-dependent"\nallocation = "block"\nblock = 512'),
-        {"present": True, "mapping": APDM, "filtering": APDM, "classic": "symmetric", "port_block": True},
+        {
+            "present": True, "mapping": APDM, "filtering": APDM, "classic": "symmetric",
+            "port_allocation": "random", "port_block": True,
+        },
     ),
     "address-dependent mapping": (
         NAT.format(
             'mapping = "address-dependent"\nfiltering = "address-dependent"\nallocation = "sequential"'
         ),
-        {"present": True, "mapping": ADM, "filtering": ADM, "classic": "symmetric"},
+        {
+            "present": True, "mapping": ADM, "filtering": ADM, "classic": "symmetric",
+            "port_allocation": "sequential", "port_step": 1,
+        },
     ),
 }  # fmt: skip
 

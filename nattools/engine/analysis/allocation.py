@@ -115,16 +115,15 @@ def ordered_step(ports: list[int], *, keeps_parity: bool = True) -> int | None:
     wrapped = len(against) == 1 and abs(against[0]) > sum(onward)
     if not onward or (against and not wrapped):
         return None
-    common, room = reduce(gcd, onward), _room(ports, wrapped=wrapped)
+    common, room = reduce(gcd, onward), _room(ports)
     even = _chance_of_evenness(common, len(onward) + 1, keeps_parity=keeps_parity)
     chance = _chance_of_order(len(onward) + 1, sum(onward), room) * even
     return sign * common if chance < CERTAIN_ERROR else None
 
 
-def _room(ports: list[int], *, wrapped: bool) -> int:
-    """The size of the smallest aligned block that all ports fit into."""
-    if wrapped:
-        return PORTS
+def _room(ports: list[int]) -> int:
+    """The size of the smallest aligned block that all ports fit into: within it, a jump back proves as
+    little as any other order."""
     fitting = [size for size in BLOCKS if min(ports) // size == max(ports) // size]
     return fitting[0] if fitting else PORTS
 
@@ -154,7 +153,7 @@ def dense_step(ports: list[int], *, keeps_parity: bool = True) -> int | None:
         return None
     common, span = reduce(gcd, _gaps(ordered)), ordered[-1] - ordered[0]
     even = _chance_of_evenness(common, len(ordered), keeps_parity=keeps_parity)
-    chance = _chance_of_nearness(len(ordered), span, _room(ordered, wrapped=False)) * even
+    chance = _chance_of_nearness(len(ordered), span, _room(ordered)) * even
     return common if chance < CERTAIN_ERROR else None
 
 
