@@ -69,6 +69,8 @@ def names() -> Iterator[dict[str, str]]:
         for space in spaces.values():
             ip("netns", "add", space)
             made.append(space)
+            # link-local addresses are usable at once
+            ip("netns", "exec", space, "sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
         for line in SETUP.splitlines():
             ip(*line.format(**spaces).split())
         for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
