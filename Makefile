@@ -24,7 +24,7 @@ diagnose: setup
 	@$(RUN) diagnose --lab home-router
 	@echo
 	@echo "That was a simulated home network. To measure the network you are on:  .venv/bin/nattools diagnose"
-	@echo "It sends a few dozen packets to public STUN servers, or to your own:  --server HOST"
+	@echo "It sends about a hundred small packets to public STUN servers, or to your own:  --server HOST"
 
 test: setup lab-tools
 	@$(PYTHON) -m pytest $(ARGS)

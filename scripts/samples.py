@@ -13,7 +13,8 @@ A sample is a fenced block below a comment:
 Each line that begins with `$ ` is run, with a shell and at 80 columns, and what it prints stands below it.
 `from` and `until` cut the output to the lines from the first that contains the one text to the last before
 the other; `...` stands for what was cut. `exit=3` expects that exit code of the last command, 0 where it is
-left out. `needs=netns` names what not every machine can do. `stop=ready` ends a server as soon as it says so.
+left out. `needs="netns stun"` names what not every machine can do. `stop=ready` ends a server as soon as it
+says so.
 A block below `<!-- file NAME -->` is written to that file first. All samples of a document share a folder,
 which is empty at the start.
 
@@ -38,6 +39,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"^<!-- (sample|file)\b(.*?) -->\n```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LIMIT_S = 60
+EVERYTHING = frozenset({"netns", "stun"})
+"""What samples may need: network namespaces; vovida's client."""
 _CHANGING = (
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
     (re.compile(r"\d+(\.\d+)?\s(h|min|s|ms)\b(\s\d+(\.\d+)?\s(min|s)\b)?"), "<duration>"),
@@ -59,9 +62,9 @@ class Block:
     options: dict[str, str] = field(default_factory=dict)
 
     @property
-    def needs(self) -> str:
-        """What the machine must be able to do: "netns" or nothing."""
-        return self.options.get("needs", "")
+    def needs(self) -> frozenset[str]:
+        """What the machine must be able to do: words of EVERYTHING."""
+        return frozenset(self.options.get("needs", "").split())
 
     @property
     def commands(self) -> list[str]:
@@ -92,7 +95,7 @@ def _block(found: re.Match[str]) -> Block:
     return Block(kind, start, end, body, options=options)
 
 
-def refreshed(text: str, *, able: frozenset[str] = frozenset({"", "netns"})) -> str:
+def refreshed(text: str, *, able: frozenset[str] = EVERYTHING) -> str:
     """The document with its samples run again. Those that need what the machine is not `able` to do stay as
     they are. `Wrong`: a command ended with another exit code than it should."""
     pieces, at = [], 0
@@ -106,7 +109,7 @@ def refreshed(text: str, *, able: frozenset[str] = frozenset({"", "netns"})) -> 
 def _renewed(block: Block, session: Path, able: frozenset[str]) -> str:
     if block.kind == "file":
         (session / block.name).write_text(block.body, encoding="utf-8")
-    elif block.needs in able:
+    elif block.needs <= able:
         return "".join(_shown(block, session))
     return block.body
 
@@ -137,11 +140,11 @@ def _run(command: str, session: Path, options: dict[str, str]) -> str:
 
 
 def _until_ready(process: subprocess.Popen[str]) -> str:
-    """What a server says up to the line that says that it is ready; it is told to end then."""
+    """What a server says. It is told to end when its first line is there."""
     assert process.stderr is not None
-    said = process.stderr.readline()
+    first = process.stderr.readline()
     os.killpg(process.pid, signal.SIGTERM)
-    return said
+    return first + process.stderr.read()
 
 
 def _cut(output: str, options: dict[str, str]) -> str:
@@ -165,14 +168,15 @@ def _find(lines: list[str], text: str, at: int) -> int:
 
 @contextmanager
 def _session() -> Iterator[Path]:
-    """An empty folder, beside one with a `nattools` that is this clone's."""
-    with tempfile.TemporaryDirectory(prefix="nattools-samples-") as name:
-        session, programs = Path(name) / "session", Path(name) / "bin"
+    """An empty folder, beside one with a `nattools` that is this clone's and the `python` that runs it."""
+    with tempfile.TemporaryDirectory(prefix="nattools-samples-") as folder:
+        session, programs = Path(folder) / "session", Path(folder) / "bin"
         session.mkdir()
         programs.mkdir()
-        program = programs / "nattools"
-        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m nattools "$@"\n')
-        program.chmod(0o755)
+        for name, arguments in (("nattools", "-m nattools"), ("python", "")):
+            program = programs / name
+            program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {arguments} "$@"\n')
+            program.chmod(0o755)
         yield session
 
 
