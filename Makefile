@@ -3,7 +3,7 @@
 PYTHON = .venv/bin/python
 RUN = $(PYTHON) -m nattools
 
-.PHONY: help setup lab-tools diagnose test check bench loss lab clean
+.PHONY: help setup lab-tools diagnose test check bench loss documents lab clean
 
 help:
 	@echo "make diagnose   diagnose a simulated home network: no privileges, nothing leaves this machine"
@@ -11,6 +11,7 @@ help:
 	@echo "make check      format, lint, types, layers, generated documents"
 	@echo "make bench      every figure we claim, measured beside the program it is compared with"
 	@echo "make loss       a thousand simulated runs for each kind of NAT, at 10% loss each way"
+	@echo "make documents  the reference and the samples of the documents, made anew"
 	@echo "make lab        the scenarios that come with nattools"
 	@echo "make clean      remove what the others made"
 
@@ -45,6 +46,10 @@ bench: setup lab-tools
 
 loss: setup
 	@NATTOOLS_LOSS_RUNS=1000 $(PYTHON) -m pytest tests/scenarios/test_loss.py $(ARGS)
+
+documents: setup
+	@$(PYTHON) scripts/reference.py
+	@$(PYTHON) scripts/samples.py
 
 lab: setup
 	@$(RUN) lab list

@@ -12,9 +12,8 @@ A sample is a fenced block below a comment:
 
 Each line that begins with `$ ` is run, with a shell and at 80 columns, and what it prints stands below it.
 `from` and `until` cut the output to the lines from the first that contains the one text to the last before
-the other; `...` stands for what was cut. `exit=3` expects that exit code of the last command, 0 where it is
-left out. `needs="netns stun"` names what not every machine can do. `stop=ready` ends a server as soon as it
-says so.
+the other; `...` stands for what was cut. `exit=3` expects that exit code, 0 where it is left out.
+`needs="netns stun"` names what not every machine can do. `stop=ready` ends a server as soon as it says so.
 A block below `<!-- file NAME -->` is written to that file first. All samples of a document share a folder,
 which is empty at the start.
 
@@ -115,10 +114,8 @@ def _renewed(block: Block, session: Path, able: frozenset[str]) -> str:
 
 
 def _shown(block: Block, session: Path) -> Iterator[str]:
-    *others, last = block.commands
-    for command in others:
-        yield f"$ {command}\n{_cut(_run(command, session, {}), block.options)}"
-    yield f"$ {last}\n{_cut(_run(last, session, block.options), block.options)}"
+    for command in block.commands:
+        yield f"$ {command}\n{_cut(_run(command, session, block.options), block.options)}"
 
 
 def _run(command: str, session: Path, options: dict[str, str]) -> str:
