@@ -95,6 +95,7 @@ async def measure(network: Network, options: MeasureOptions, emit: Emit) -> Repo
     run = _Run(network, options, emit, Recorder(loop.time()))
     families = routed(network, options)
     timed_out = False
+    _refuse_tls_only(options)
     try:
         async with asyncio.timeout(options.timeout_s):
             await _measure(run, families)
@@ -117,6 +118,15 @@ async def measure(network: Network, options: MeasureOptions, emit: Emit) -> Repo
         observations=tuple(run.recorder.observations),
     )
     return analyse(measurement, is_public=network.is_public)
+
+
+def _refuse_tls_only(options: MeasureOptions) -> None:
+    """CannotRun if every server wants TLS, which nothing here speaks yet."""
+    if options.servers and all(server.secure for server in options.servers):
+        raise CannotRun(
+            f"{options.servers[0].text}: servers over TLS cannot be measured with yet",
+            "Name the server as stun:HOST if it answers without TLS too, or name another one with --server.",
+        )
 
 
 def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:

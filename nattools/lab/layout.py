@@ -73,8 +73,11 @@ class Layout:
     routes: tuple[Route, ...]
 
     def ports_of(self, node: str) -> tuple[Port, ...]:
-        """A node's interfaces, uplinks last for routers, in the order of the file for hosts."""
-        return tuple(port for segment in self.segments for port in segment.ports if port.node == node)
+        """A node's interfaces: of a router with its uplink last, of a host in the order of `behind`."""
+        found = [port for segment in self.segments for port in segment.ports if port.node == node]
+        if self.nodes.get(node) == "host":
+            found.sort(key=lambda port: int(port.interface[3:]))  # eth0, tun1
+        return tuple(found)
 
 
 @dataclass
