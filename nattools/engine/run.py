@@ -15,7 +15,7 @@ from nattools.engine.events import Event
 from nattools.engine.options import MeasureOptions
 from nattools.engine.plan import Lane, Step
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint, Family
+from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.host import Host
 from nattools.model.measurement import Measurement
 from nattools.model.observation import Binding, Gap
@@ -139,8 +139,16 @@ def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def routed(network: Network, options: MeasureOptions) -> tuple[Family, ...]:
-    """The asked-for families that this machine has a route for."""
-    found = tuple(family for family in options.families if network.route(ANYWHERE[family]) is not None)
+    """The asked-for families that this machine has a route for: to the internet, or to a server that is
+    named by its address."""
+    named = tuple(
+        server.host for server in options.servers if server.host[-1:].isdigit() or ":" in server.host
+    )
+    found = tuple(
+        family
+        for family in options.families
+        if any(network.route(to) for to in (ANYWHERE[family], *named) if family_of(to) == family)
+    )
     if options.interface is not None and not found:
         found = options.families
     if found:

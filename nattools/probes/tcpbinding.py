@@ -70,7 +70,7 @@ async def ask_over_tcp(
         if isinstance(stream, TcpFailure):
             question.failure, question.detail = stream.outcome, stream.detail
         else:
-            await _ask_on(context, stream, question)
+            await _ask_on(context, stream, question, patience_s)
         if question.answer is not None or question.failure != "timeout" or not context.pace.lost:
             break
         if not isinstance(stream, TcpFailure):
@@ -80,13 +80,13 @@ async def ask_over_tcp(
     return stream
 
 
-async def _ask_on(context: ProbeContext, stream: TcpStream, question: TcpQuestion) -> None:
+async def _ask_on(context: ProbeContext, stream: TcpStream, question: TcpQuestion, patience_s: float) -> None:
     """Ask on a connection; the question and what came of it go on record."""
     loop = asyncio.get_running_loop()
     question.local, question.failure = stream.local, None
     asked_at = loop.time()
     try:
-        async with asyncio.timeout(KNOWN_PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             await _converse(stream, question)
     except TimeoutError:
         question.failure = "timeout"
