@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import msgspec
 import typer
 
 from nattools.cli.outputs import check_writable, checked_outputs
@@ -63,8 +63,7 @@ Verbose = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class LabChoice:
+class LabChoice(msgspec.Struct, frozen=True):
     """A scenario to run in: `host` None is its first host."""
 
     scenario: str
@@ -73,8 +72,7 @@ class LabChoice:
     seed: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What the user asked of a measuring command, checked as far as it can be before the network is known."""
 
     command: Literal["diagnose", "nat"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from nattools.engine.events import Event
 from nattools.engine.options import MeasureOptions
@@ -17,8 +18,7 @@ from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(msgspec.Struct, frozen=True):
     """What to try."""
 
     scenario: str
@@ -27,8 +27,7 @@ class Case:
     seed: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(msgspec.Struct, frozen=True):
     """What came of it. `wrong`: the expectations that the report does not meet, a sentence each; `problem`:
     why there is no report."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from nattools.model.endpoint import Family
 from nattools.model.serveruri import ServerUri
 
 
-@dataclass(frozen=True, slots=True)
-class MeasureOptions:
+class MeasureOptions(msgspec.Struct, frozen=True):
     """The options of `nattools nat` and `nattools diagnose`, checked.
 
     `servers` in the order of preference; `default_servers`: they are the built-in public list, of which only

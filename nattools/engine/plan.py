@@ -4,8 +4,9 @@ servers turned out to be able to do."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observation import Gap
@@ -31,8 +32,7 @@ STEP_TEXTS: dict[StepName, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(msgspec.Struct, frozen=True):
     """One transport over one address family; lanes run side by side."""
 
     transport: Transport
@@ -44,8 +44,7 @@ class Lane:
         return f"{self.transport}{self.family}"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One probe with the servers it is put to, the best one first."""
 
     name: StepName

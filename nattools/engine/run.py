@@ -6,8 +6,9 @@ import asyncio
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+import msgspec
 
 from nattools.engine import plan
 from nattools.engine.analyse import analyse
@@ -36,8 +37,7 @@ ANYWHERE: dict[Family, str] = {4: "11.0.0.1", 6: "2a10::1"}
 """An address to ask the routing table about; nothing is sent there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(msgspec.Struct, frozen=True):
     """A server's address of one family."""
 
     uri: str
@@ -50,17 +50,16 @@ class Site:
         return not self.secure and self.over in (None, lane.transport)
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(msgspec.Struct):
     network: Network
     options: MeasureOptions
     emit: Emit
     recorder: Recorder
-    sites: dict[Family, list[Site]] = field(default_factory=dict)
-    hints: dict[tuple[str, Family], Hint] = field(default_factory=dict)
-    reached: list[Target] = field(default_factory=list)
-    paces: dict[Family, Pace] = field(default_factory=dict)
-    sources: dict[Family, str | None] = field(default_factory=dict)
+    sites: dict[Family, list[Site]] = msgspec.field(default_factory=dict)
+    hints: dict[tuple[str, Family], Hint] = msgspec.field(default_factory=dict)
+    reached: list[Target] = msgspec.field(default_factory=list)
+    paces: dict[Family, Pace] = msgspec.field(default_factory=dict)
+    sources: dict[Family, str | None] = msgspec.field(default_factory=dict)
 
     def context(self, lane: Lane, probe: str) -> ProbeContext:
         def progress(text: str, fraction: float | None) -> None:

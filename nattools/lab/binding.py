@@ -72,6 +72,7 @@ class Door:
 _SYN_OUT, _SYN_IN, _ESTABLISHED, _FIN_OUT, _FIN_IN, _CLOSED = 1, 2, 4, 8, 16, 32
 _BOTH_SYN = _SYN_OUT | _SYN_IN
 _BOTH_FIN = _FIN_OUT | _FIN_IN
+_ENDING = FIN | RST
 
 
 class Flow:
@@ -99,31 +100,37 @@ class Flow:
 
     def track(self, flags: int, outbound: bool, now: float, established_s: float) -> None:
         """Take note of a TCP segment that passes, and set how long the flow lasts from now."""
-        if flags & SYN and not flags & ACK and self.closed:
-            self.seen = 0
-        if self.seen & _CLOSED:
-            return
+        seen = self.seen
         if flags & SYN:
-            self.seen |= _SYN_OUT if outbound else _SYN_IN
-        elif flags & ACK and self.seen & _BOTH_SYN == _BOTH_SYN:
-            self.seen |= _ESTABLISHED
-        if flags & FIN:
-            self.seen |= _FIN_OUT if outbound else _FIN_IN
-        if flags & RST:
-            self._reset(now)
-        else:
-            self._last(now + (established_s if self.established else TCP_TRANSITORY_S), now)
+            if seen and not flags & ACK and self.closed:
+                seen = 0
+            seen |= _SYN_OUT if outbound else _SYN_IN
+        elif flags & ACK and seen & _BOTH_SYN == _BOTH_SYN:
+            seen |= _ESTABLISHED
+        if seen & _CLOSED:
+            return
+        if flags & _ENDING:
+            self._end(seen, flags, outbound, now, established_s)
+            return
+        self.seen = seen
+        lasting = established_s if seen & _ESTABLISHED and seen & _BOTH_FIN != _BOTH_FIN else TCP_TRANSITORY_S
+        self._last(now + lasting, now)
 
-    def _reset(self, now: float) -> None:
+    def _end(self, seen: int, flags: int, outbound: bool, now: float, established_s: float) -> None:
         """A refused attempt leaves nothing behind, a broken connection lingers: both as Linux has it."""
-        lasting = TCP_RESET_S if self.seen & _ESTABLISHED else 0.0
-        self.seen |= _CLOSED
+        if flags & FIN:
+            seen |= _FIN_OUT if outbound else _FIN_IN
+        lasting = established_s if seen & _ESTABLISHED and seen & _BOTH_FIN != _BOTH_FIN else TCP_TRANSITORY_S
+        if flags & RST:
+            lasting = TCP_RESET_S if seen & _ESTABLISHED else 0.0
+            seen |= _CLOSED
+        self.seen = seen
         self._last(now + lasting, now)
 
     def _last(self, expires: float, now: float) -> None:
-        shorter = expires < self.expires
+        door, shorter = self.door, expires < self.expires
         self.expires = expires
         if shorter:
-            self.door.settle(now)
-        else:
-            self.door.prolong(expires)
+            door.settle(now)
+        elif expires > door.expires:
+            door.prolong(expires)

@@ -8,9 +8,10 @@ says otherwise (itself .1) and 2a10:k:0:1::/64. Hosts on the internet get 11.(10
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Literal
+
+import msgspec
 
 from nattools.errors import UsageError
 from nattools.lab.scenario import Impairment, NatSpec, Scenario, routers
@@ -19,8 +20,7 @@ INTERNET = "internet"
 NodeKind = Literal["internet", "nat", "firewall", "host", "server"]
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """An address with its prefix length."""
 
     ip: str
@@ -32,8 +32,7 @@ class Address:
         return str(ip_network(f"{self.ip}/{self.prefix}", strict=False))
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(msgspec.Struct, frozen=True):
     """A node's interface on a segment. `uplink`: the default route leaves here."""
 
     node: str
@@ -44,18 +43,16 @@ class Port:
     vpn: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True):
     """A broadcast domain: ports that reach each other directly. `impairments` by the node whose uplink has
     them: a packet suffers them when it passes between that node and the others, in both directions."""
 
     name: str
     ports: tuple[Port, ...]
-    impairments: dict[str, Impairment] = field(default_factory=dict)
+    impairments: dict[str, Impairment] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """A static route of a node towards a network that is reached through a neighbour."""
 
     node: str
@@ -63,8 +60,7 @@ class Route:
     via: str
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True):
     """All nodes with their kinds, all segments, and the routes beyond directly connected networks and the
     default route along uplinks."""
 
@@ -80,12 +76,11 @@ class Layout:
         return tuple(found)
 
 
-@dataclass
-class _Draft:
+class _Draft(msgspec.Struct):
     scenario: Scenario
     nodes: dict[str, NodeKind]
-    segments: list[Segment] = field(default_factory=list)
-    routes: list[Route] = field(default_factory=list)
+    segments: list[Segment] = msgspec.field(default_factory=list)
+    routes: list[Route] = msgspec.field(default_factory=list)
     public_sites: int = 0
 
     def inside4(self, name: str) -> str:

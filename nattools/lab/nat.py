@@ -10,8 +10,9 @@ routers do), and lets an early packet that its own INPUT accepted take a port aw
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import Literal
+
+from msgspec.structs import replace
 
 from nattools.lab.binding import ICMP_QUERY_S, Binding, Door, Flow, FlowKey, Key
 from nattools.lab.packet import ACK, RST, SYN, Packet
@@ -67,6 +68,7 @@ class NatEngine:
         self._inbound_refreshes = nat is None or nat.refreshed_by == "both"
         self._udp_blocked = spec.udp == "blocked"
         self._allowed = None if spec.open_ports is None else frozenset(map(_destination, spec.open_ports))
+        self._restricted = self._udp_blocked or self._allowed is not None
         self._bindings: dict[Key, Binding] = {}
         self._ports: dict[Key, Binding] = {}
         self._doors: dict[Key, Door] = {}
@@ -78,15 +80,15 @@ class NatEngine:
         """A packet that came in from the inside network."""
         if packet.destination == self.outside_address:
             return self._hairpin(packet, now) if self._hairpinning else _on("inside", answer(packet))
-        leaving = self._leave(packet, now)
+        leaving = self.leave(packet, now)
         return [] if leaving is None else [("outside", leaving)]
 
     def from_outside(self, packet: Packet, now: float) -> Emitted:
         """A packet that came in from the outside network."""
-        entering = self._enter(packet, now)
+        entering = self.enter(packet, now)
         if entering is not None:
             return [("inside", entering)]
-        return self._unsolicited(packet, now) if self._input_open else []
+        return self.unsolicited(packet, now)
 
     def bindings(self, now: float) -> list[Binding]:
         """The live bindings."""
@@ -102,7 +104,8 @@ class NatEngine:
 
     # --- out
 
-    def _leave(self, packet: Packet, now: float) -> Packet | None:
+    def leave(self, packet: Packet, now: float) -> Packet | None:
+        """A packet from inside as it goes on outside; None: it does not. Not for the router's own address."""
         protocol = packet.protocol
         if protocol == "icmp":
             return self._icmp_leave(packet, now)
@@ -128,7 +131,7 @@ class NatEngine:
 
     def _open(self, key: FlowKey, now: float) -> Flow | None:
         """A new flow from inside: through the binding it already has, or a new one. None: not let out."""
-        if not self._lets_out(key):
+        if self._restricted and not self._lets_out(key):
             return None
         binding = self._binding_for(key, now)
         if binding is None:
@@ -147,17 +150,22 @@ class NatEngine:
 
     def _binding_for(self, key: FlowKey, now: float) -> Binding | None:
         """The binding that this flow uses, made if need be; None when the NAT has no room for it."""
-        moved = self._live(key, now)
-        if moved is not None:
-            return moved
+        if self._kernel:
+            moved = self._live(key, now)
+            if moved is not None:
+                return moved
         mapping_key = key[: 3 + self._mapping_depth]
         binding = self._live(mapping_key, now)
         if binding is not None:
             taken = self._kernel and not self._passable(binding, key, now)
             return self._bind(key, key, now) if taken else binding
-        if self._kernel and self._must_move(key, now):
-            return self._bind(key, key, now)
-        return self._bind(mapping_key, key, now)
+        if not self._kernel or self._allocator is None or not self._allocator.keeps(key[2]):
+            return self._bind(mapping_key, key, now)
+        if not self._overloads:
+            return self._bind(key if self._poisoned(key, key[2], now) else mapping_key, key, now)
+        # Linux gives another port to this flow alone if its own port is taken towards this remote
+        free = self._free(key, key[2], now)
+        return self._bind(mapping_key, key, now, key[2]) if free else self._bind(key, key, now)
 
     def _live(self, key: Key, now: float) -> Binding | None:
         binding = self._bindings.get(key)
@@ -165,14 +173,6 @@ class NatEngine:
             return binding
         self._remove(binding)
         return None
-
-    def _must_move(self, key: FlowKey, now: float) -> bool:
-        """Linux gives another port to this flow alone, since its own port is taken towards this remote."""
-        if self._allocator is None or not self._allocator.keeps(key[2]):
-            return False
-        if self._overloads:
-            return not self._free(key, key[2], now)
-        return self._poisoned(key, key[2], now)
 
     def _passable(self, binding: Binding, key: FlowKey, now: float) -> bool:
         """Towards this remote, is the binding's port its own?"""
@@ -183,17 +183,20 @@ class NatEngine:
         door = self._doors.get(self._door_key(key[0], binding.outside, binding.outside_port, key[3], key[4]))
         return door is None or door.binding is binding or door.expires <= now
 
-    def _bind(self, binding_key: Key, flow: FlowKey, now: float) -> Binding | None:
+    def _bind(self, binding_key: Key, flow: FlowKey, now: float, chosen: int | None = None) -> Binding | None:
+        """A new binding, with the outside port `chosen` if that is known to be free."""
         if not self._room(now):
             return None
         protocol, inside, port = flow[:3]
-        outside, chosen = inside, port
-        if self._allocator is not None:
+        outside = inside
+        if self._allocator is None:
+            chosen = port
+        else:
             outside = self.outside_address
-            choice = self._allocator.choose(protocol, inside, port, lambda p: self._free(flow, p, now))
-            if choice is None:
+            if chosen is None:
+                chosen = self._allocator.choose(protocol, inside, port, lambda p: self._free(flow, p, now))
+            if chosen is None:
                 return None
-            chosen = choice
         binding = self._bindings[binding_key] = Binding(binding_key, flow, outside, chosen)
         if not self._overloads:
             previous = self._ports.get((protocol, outside, chosen))
@@ -204,7 +207,7 @@ class NatEngine:
 
     def _free(self, key: FlowKey, port: int, now: float) -> bool:
         """May a new binding for this flow have the outside port?"""
-        if self._poisoned(key, port, now):
+        if self._poison and self._poisoned(key, port, now):
             return False
         if self._overloads:
             door = self._doors.get(self._door_key(key[0], self.outside_address, port, key[3], key[4]))
@@ -244,7 +247,7 @@ class NatEngine:
 
     # --- in
 
-    def _enter(self, packet: Packet, now: float) -> Packet | None:
+    def enter(self, packet: Packet, now: float) -> Packet | None:
         """The packet as it goes on inside, or None when no door is open to it."""
         protocol = packet.protocol
         if protocol == "icmp":
@@ -286,10 +289,11 @@ class NatEngine:
         flow.track(packet.flags, False, now, self._tcp_s)
         return True
 
-    def _unsolicited(self, packet: Packet, now: float) -> Emitted:
-        """The router itself takes the packet. Linux remembers it for the lifetime of an unanswered UDP flow;
-        a refused SYN leaves no entry behind, since the RST removes it again."""
-        if packet.destination != self.outside_address:
+    def unsolicited(self, packet: Packet, now: float) -> Emitted:
+        """A packet that `enter` does not let in: the router itself takes it if its INPUT is open. Linux
+        remembers it for the lifetime of an unanswered UDP flow; a refused SYN leaves no entry behind, since
+        the RST removes it again."""
+        if not self._input_open or packet.destination != self.outside_address:
             return []
         if packet.protocol == "udp" and self._kernel:
             key = (packet.protocol, packet.destination_port, packet.source, packet.source_port)
@@ -297,8 +301,6 @@ class NatEngine:
         return _on("outside", answer(packet))
 
     def _poisoned(self, key: FlowKey, port: int, now: float) -> bool:
-        if not self._poison:
-            return False
         return self._poison.get((key[0], port, key[3], key[4]), now) > now
 
     def _hairpin(self, packet: Packet, now: float) -> Emitted:
@@ -306,8 +308,8 @@ class NatEngine:
         it like any other packet from outside."""
         if packet.protocol == "icmp" and packet.about is None:
             return _on("inside", answer(packet))
-        leaving = self._leave(packet, now)
-        entering = None if leaving is None else self._enter(leaving, now)
+        leaving = self.leave(packet, now)
+        entering = None if leaving is None else self.enter(leaving, now)
         return [] if entering is None else [("inside", entering)]
 
     # --- ICMP (RFC 5508)

@@ -9,9 +9,10 @@ other: the TTL goes down once, and Time Exceeded comes from the address of the s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Protocol
+
+import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.lab.nat import Side
@@ -38,8 +39,7 @@ class Translator(Protocol):
         """See `NatEngine.from_outside`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(msgspec.Struct, frozen=True):
     """A route: packets for `network` leave on `side`, to the neighbour `via` (None: they are neighbours)."""
 
     network: str
@@ -47,8 +47,7 @@ class Hop:
     via: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
+class Interface(msgspec.Struct, frozen=True):
     """One side of a router. `neighbours` maps addresses on its segment to hardware addresses."""
 
     address: str
@@ -57,8 +56,7 @@ class Interface:
     mtu: int = 1500
 
 
-@dataclass(frozen=True, slots=True)
-class EngineRouter:
+class EngineRouter(msgspec.Struct, frozen=True):
     """Everything that a router process must know of one router."""
 
     inside: Interface
@@ -102,7 +100,7 @@ class Forwarder:
         if packet.ttl <= 1 and not for_router:
             self._complain(side, packet, _TIME_EXCEEDED, 0)
             return
-        handed = replace(packet, ttl=max(0, packet.ttl - 1))
+        handed = msgspec.structs.replace(packet, ttl=max(0, packet.ttl - 1))
         translate = self._engine.from_inside if side == "inside" else self._engine.from_outside
         for out, translated in translate(handed, now):
             if translated.ttl == 0:

@@ -87,6 +87,10 @@ class SimLab:
             return
         for task in pending:
             task.cancel()
+        self.loop.settle()
+        pending = [task for task in pending if not task.done()]
+        if not pending:
+            return
         with contextlib.suppress(Deadlock):
             self.loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
 

@@ -10,11 +10,13 @@ import asyncio
 import sys
 from asyncio import events
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
+
+import msgspec
 
 Event = tuple[float, int, Callable[[Any], object], Any]
 T = TypeVar("T")
@@ -26,64 +28,38 @@ class Deadlock(RuntimeError):  # noqa: N818 -- it is one, and named as such ever
     """Nothing is scheduled any more and the work is not done: on a real machine it would hang for ever."""
 
 
-class _Handle(asyncio.Handle):
+class _Handle(msgspec.Struct, eq=False):
     """asyncio's handle without what only its debug mode needs: it is made several times per packet."""
 
-    __slots__ = ()
-    if TYPE_CHECKING:
-        _callback: Callable[..., object] | None
-        _context: Context
-
-    def __init__(
-        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
-    ) -> None:
-        self._context = copy_context() if context is None else context
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'cancelled' if self._cancelled else self._callback!r}>"
+    callback: Callable[..., object] | None
+    args: tuple[Any, ...]
+    context: Context
 
     def cancel(self) -> None:
         """As asyncio's."""
-        self._cancelled = True
-        self._callback = None
-        self._args = ()
+        self.callback = None
+        self.args = ()
+
+    def cancelled(self) -> bool:
+        """As asyncio's."""
+        return self.callback is None
 
 
-class _Timer(asyncio.TimerHandle):
+class _Timer(_Handle, eq=False):
     """The same for timers. `loop` is None once the heap no longer holds it."""
 
-    __slots__ = ("loop",)
-    if TYPE_CHECKING:
-        _callback: Callable[..., object] | None
-        _context: Context
+    due: float
+    loop: SimLoop | None
 
-    def __init__(
-        self,
-        when: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: SimLoop,
-        context: Context | None,
-    ) -> None:
-        self._context = copy_context() if context is None else context
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._when = when
-        self.loop: SimLoop | None = loop
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'cancelled' if self._cancelled else self._callback!r}>"
+    def when(self) -> float:
+        """As asyncio's."""
+        return self.due
 
     def cancel(self) -> None:
         """As asyncio's."""
-        if not self._cancelled:
-            self._cancelled = True
-            self._callback = None
-            self._args = ()
+        if self.callback is not None:
+            self.callback = None
+            self.args = ()
             if self.loop is not None:
                 self.loop.timer_cancelled()
 
@@ -101,9 +77,10 @@ class SimLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.now = 0.0
         self.patience_s = patience_s
-        self.queue: deque[tuple[Callable[[Any], object], Any]] = deque()
+        # a function and its argument, or None and a handle
+        self.queue: deque[tuple[Callable[[Any], object] | None, Any]] = deque()
         self.heap: list[Event] = []
-        self._numbers = count().__next__
+        self.number = count().__next__
         self._halted = False
         self._cancelled = 0
         self._shut = False
@@ -118,7 +95,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def post(self, when: float, function: Callable[[Any], object], argument: Any) -> None:
         """Call `function(argument)` at the virtual time `when`; it cannot be cancelled."""
-        heappush(self.heap, (when, self._numbers(), function, argument))
+        heappush(self.heap, (when, self.number(), function, argument))
 
     def call_soon(
         self, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
@@ -126,9 +103,9 @@ class SimLoop(asyncio.BaseEventLoop):
         """As asyncio's."""
         if self._shut:
             self._refuse()
-        handle = _Handle(callback, args, context)
-        self.queue.append((_run, handle))
-        return handle
+        handle = _Handle(callback, args, copy_context() if context is None else context)
+        self.queue.append((None, handle))
+        return handle  # type: ignore[return-value]  # it has all of the interface
 
     def call_soon_threadsafe(
         self, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
@@ -148,9 +125,17 @@ class SimLoop(asyncio.BaseEventLoop):
         """As asyncio's, in virtual time."""
         if self._shut:
             self._refuse()
-        handle = _Timer(when, callback, args, self, context)
-        heappush(self.heap, (when, self._numbers(), _due, handle))
-        return handle
+        handle = _Timer(callback, args, copy_context() if context is None else context, when, self)
+        heappush(self.heap, (when, self.number(), _due, handle))
+        return handle  # type: ignore[return-value]  # it has all of the interface
+
+    def create_task(
+        self, coro: Generator[Any, None, T] | Coroutine[Any, Any, T], **options: Any
+    ) -> asyncio.Task[T]:
+        """As asyncio's."""
+        if options or self._shut:
+            return super().create_task(coro, **options)
+        return asyncio.Task(coro, loop=self)
 
     def run_in_executor(self, executor: Any, func: Callable[[*Args], T], *args: *Args) -> asyncio.Future[T]:
         """RuntimeError: a thread would run on the real clock and the real network."""
@@ -158,6 +143,9 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def run_forever(self) -> None:
         """Run until `stop`; Deadlock when nothing is left that could ever call it."""
+        self._enter(self._turn)
+
+    def _enter(self, turn: Callable[[], None]) -> None:
         if self._shut:
             self._refuse()
         if self._running or events._get_running_loop() is not None:
@@ -167,11 +155,15 @@ class SimLoop(asyncio.BaseEventLoop):
         events._set_running_loop(self)
         self._running, self._halted = True, False
         try:
-            self._turn()
+            turn()
         finally:
             self._running = False
             events._set_running_loop(None)
             sys.set_asyncgen_hooks(*hooks)
+
+    def settle(self) -> None:
+        """Run what is due now, and what comes of it, without moving the clock."""
+        self._enter(self._turn_now)
 
     def is_running(self) -> bool:
         """As asyncio's."""
@@ -198,13 +190,25 @@ class SimLoop(asyncio.BaseEventLoop):
         if not self.is_closed():
             self.call_soon(self.create_task, generator.aclose())
 
+    def _turn_now(self) -> None:
+        queue = self.queue
+        while queue and not self._halted:
+            function, argument = queue.popleft()
+            if function is not None:
+                function(argument)
+            elif argument.callback is not None:
+                argument.context.run(argument.callback, *argument.args)
+
     def _turn(self) -> None:
         queue, heap, latest = self.queue, self.heap, self.now + self.patience_s
         popleft = queue.popleft
         while not self._halted:
             for _ in range(len(queue)):
                 function, argument = popleft()
-                function(argument)
+                if function is not None:
+                    function(argument)
+                elif argument.callback is not None:
+                    argument.context.run(argument.callback, *argument.args)
             now = self.now if queue or self._halted else self._advance(latest)
             while heap and heap[0][0] <= now:
                 _, _, function, argument = heappop(heap)
@@ -213,7 +217,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def _advance(self, latest: float) -> float:
         """Move the clock to the next event that was not cancelled."""
         heap = self.heap
-        while heap and heap[0][2] is _due and heap[0][3]._cancelled:
+        while heap and heap[0][2] is _due and heap[0][3].callback is None:
             heappop(heap)
             self._cancelled -= 1
         if not heap:
@@ -237,25 +241,21 @@ class SimLoop(asyncio.BaseEventLoop):
         """A timer in the heap was cancelled: when there are many, make room."""
         self._cancelled += 1
         if self._cancelled > 500 and self._cancelled * 2 > len(self.heap):
-            self.heap[:] = [event for event in self.heap if event[2] is not _due or not event[3]._cancelled]
+            self.heap[:] = [
+                event for event in self.heap if event[2] is not _due or event[3].callback is not None
+            ]
             heapify(self.heap)
             self._cancelled = 0
 
     def timer_due(self, handle: _Timer) -> None:
         """A timer left the heap."""
         handle.loop = None
-        if handle._cancelled:
+        if handle.callback is None:
             self._cancelled -= 1
         else:
-            self.queue.append((_run, handle))
+            self.queue.append((None, handle))
 
 
 def _due(handle: _Timer) -> None:
     assert handle.loop is not None
     handle.loop.timer_due(handle)
-
-
-def _run(handle: _Handle | _Timer) -> None:
-    callback = handle._callback
-    if callback is not None:
-        handle._context.run(callback, *handle._args)

@@ -7,6 +7,9 @@ arrives at its destination is put into the loop's queue, so that no handler ever
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from functools import partial
+from heapq import heappush
 from typing import Any
 
 from nattools.lab.ipv6 import PassEngine, ipv6_engine
@@ -20,6 +23,9 @@ from nattools.lab.simtopology import Hop, NodePlan, Topology, Wire
 # a packet that is held back so that later ones pass it
 HELD_BACK_S = (0.001, 0.010)
 
+# so much payload fits every link: RFC 1122 3.3.3
+ALWAYS_FITS = 500
+
 # ICMP and ICMPv6 (type, code): RFC 792, RFC 1191, RFC 4443
 TIME_EXCEEDED = ((11, 0), (3, 0))
 NO_ROUTE = ((3, 0), (1, 0))
@@ -27,46 +33,49 @@ TOO_BIG = ((3, 4), (2, 0))
 Complaint = tuple[tuple[int, int], tuple[int, int]]
 
 
+Entry = Callable[[Packet], None]
+
+
 class SimNet:
     """All nodes of one simulation, on one loop; everything random comes from `rng`."""
 
-    __slots__ = ("_arrive", "_last", "loop", "nodes", "rng", "topology")
+    __slots__ = ("_heap", "_last", "_number", "entries", "loop", "nodes", "rng", "topology")
 
     def __init__(self, topology: Topology, loop: SimLoop, rng: random.Random) -> None:
         self.topology = topology
         self.loop = loop
         self.rng = rng
+        self._heap, self._number = loop.heap, loop.number
         self._last: dict[int, float] = {}
-        self._arrive = self._arrived
         self.nodes = [self._node(node) for node in topology.nodes]
+        # where a packet goes in at the end of a wire, by node and interface
+        self.entries = [[node.entry(port) for port in range(len(node.plan.ports))] for node in self.nodes]
 
     def node(self, name: str) -> Node:
         """The node of that name; KeyError."""
         return self.nodes[self.topology.by_name[name].index]
 
     def depart(self, hop: Hop, packet: Packet) -> None:
-        """Send a packet on its way from a node whose hop has a wire."""
+        """Send a packet on its way from a node whose hop has a wire, past a mere router if one is next."""
         wire = hop.express
-        fits = wire is not None and (len(packet.payload) <= wire.room or packet.size <= wire.mtu)
-        if wire is not None and fits and packet.ttl > 1:
+        if wire is not None and packet.ttl > 1 and (len(packet.payload) <= wire.room or fits(packet, wire)):
             packet.ttl -= 1
-            self.transmit(wire, packet)
-        elif hop.wire is not None:
-            self.transmit(hop.wire, packet)
-
-    def transmit(self, wire: Wire, packet: Packet) -> None:
-        """Send a packet down a wire, which may lose, delay or reorder it."""
-        if not wire.plain:
-            self._transmit_badly(wire, packet)
-        elif wire.delay_s:
-            loop = self.loop
-            loop.post(loop.now + wire.delay_s, self._arrive, (wire, packet))
         else:
-            self.nodes[wire.to].receive(packet, wire.port)
+            wire = hop.wire
+            if wire is None:
+                return
+        if not wire.plain:
+            self._depart_badly(wire, packet)
+        elif wire.delay_s:
+            # what `loop.post` does, without the call: every packet comes here
+            entry = self.entries[wire.to][wire.port]
+            heappush(self._heap, (self.loop.now + wire.delay_s, self._number(), entry, packet))
+        else:
+            self.entries[wire.to][wire.port](packet)
 
-    def _transmit_badly(self, wire: Wire, packet: Packet) -> None:
-        """Jitter is uniform around the delay and keeps the order; `reorder` is the probability that a packet
-        is held back so that later ones pass it."""
+    def _depart_badly(self, wire: Wire, packet: Packet) -> None:
+        """Down a wire that loses, delays or reorders. Jitter is uniform around the delay and keeps the order;
+        `reorder` is the probability that a packet is held back so that later ones pass it."""
         draw = self.rng.random
         if wire.loss and draw() < wire.loss:
             return
@@ -79,11 +88,7 @@ class SimNet:
             when += shortest + (longest - shortest) * draw()
         elif wire.jitter_s:
             when = self._last[wire.number] = max(when, self._last.get(wire.number, 0.0))
-        self.loop.post(when, self._arrive, (wire, packet))
-
-    def _arrived(self, what: tuple[Wire, Packet]) -> None:
-        wire, packet = what
-        self.nodes[wire.to].receive(packet, wire.port)
+        self.loop.post(when, self.entries[wire.to][wire.port], packet)
 
     def _node(self, plan: NodePlan) -> Node:
         if plan.kind in ("nat", "firewall"):
@@ -112,8 +117,11 @@ class Node:
             self.input = self._stack.input
         return self._stack
 
-    def receive(self, packet: Packet, port: int) -> None:
-        """A packet arrives on interface `port`."""
+    def entry(self, port: int) -> Entry:
+        """What takes the packets that arrive on an interface."""
+        return self._take
+
+    def _take(self, packet: Packet) -> None:
         if packet.destination in self.owns:
             self.net.loop.queue.append((self.input, packet))
 
@@ -145,10 +153,15 @@ class Node:
         self.send(error)
 
 
+def fits(packet: Packet, wire: Wire) -> bool:
+    """Is the packet, headers included, within the wire's MTU?"""
+    return len(packet.payload) <= wire.room or packet.size <= wire.mtu
+
+
 def too_big(packet: Packet, wire: Wire) -> bool:
     """Must a router refuse to send this packet down the wire? (Elsewhere it fragments: not modelled, the
     packet passes whole.)"""
-    if len(packet.payload) <= wire.room or packet.size <= wire.mtu:
+    if fits(packet, wire):
         return False
     return packet.dont_fragment or ":" in packet.source
 
@@ -162,7 +175,11 @@ class Router(Node):
 
     __slots__ = ()
 
-    def receive(self, packet: Packet, port: int) -> None:
+    def entry(self, port: int) -> Entry:
+        """See `Node.entry`."""
+        return partial(self._pass, port)
+
+    def _pass(self, port: int, packet: Packet) -> None:
         """Pass a packet on, or take it."""
         destination = packet.destination
         if destination in self.owns:
@@ -180,7 +197,7 @@ class Router(Node):
         elif len(packet.payload) > wire.room and too_big(packet, wire):
             self._complain(packet, port, TOO_BIG, wire.mtu)
         else:
-            self.net.transmit(wire, packet)
+            self.net.depart(hop, packet)
 
 
 class Gateway(Node):
@@ -213,18 +230,35 @@ class Gateway(Node):
                 rng=net.rng,
             )
 
-    def receive(self, packet: Packet, port: int) -> None:
-        """Pass a packet on as the NAT or firewall says, or take it."""
-        engine = self._engine6 if ":" in packet.destination else self._engine4
+    def entry(self, port: int) -> Entry:
+        """See `Node.entry`."""
+        return self._from_inside if port == self._inside else self._from_outside
+
+    def _from_inside(self, packet: Packet) -> None:
+        destination = packet.destination
+        hop = self.table.get(destination) or self.plan.hop(destination)
+        wire = hop.wire
+        if (
+            wire is None
+            or hop.port != self._outside
+            or packet.ttl <= 1
+            or len(packet.payload) > wire.room
+            or ":" in destination
+            or destination in self.owns
+        ):
+            self._from_inside_unusually(packet, hop)
+            return
+        packet.ttl -= 1
+        out = self._engine4.leave(packet, self.net.loop.now)
+        if out is not None:
+            self.net.depart(hop, out)
+
+    def _from_inside_unusually(self, packet: Packet, hop: Hop) -> None:
+        """IPv6, what is for the router itself or for another inside host, what is too big or expires here."""
+        destination, wire = packet.destination, hop.wire
+        engine = self._engine6 if ":" in destination else self._engine4
         if engine is None:
             return
-        if port == self._inside:
-            self._from_inside(packet, engine)
-        else:
-            self._from_outside(packet, engine)
-
-    def _from_inside(self, packet: Packet, engine: NatEngine | PassEngine) -> None:
-        destination = packet.destination
         if destination in self.owns and destination != self._outside4:
             self.net.loop.queue.append((self.input, packet))
             return
@@ -232,9 +266,7 @@ class Gateway(Node):
             self._expired(packet, self._inside)
             return
         packet.ttl -= 1
-        hop = self.table.get(destination) or self.plan.hop(destination)
-        wire = hop.wire
-        if wire is not None and len(packet.payload) > wire.room and too_big(packet, wire):
+        if wire is not None and too_big(packet, wire):
             self._complain(packet, self._inside, TOO_BIG, wire.mtu)
         elif hop.port == self._inside:
             self.send(packet)
@@ -242,8 +274,25 @@ class Gateway(Node):
             for side, out in engine.from_inside(packet, self.net.loop.now):
                 self._emit(side, out)
 
-    def _from_outside(self, packet: Packet, engine: NatEngine | PassEngine) -> None:
-        if packet.destination in self.owns and packet.destination != engine.outside_address:
+    def _from_outside(self, packet: Packet) -> None:
+        if packet.destination != self._outside4 or packet.ttl <= 1:
+            self._from_outside_unusually(packet)
+            return
+        now = self.net.loop.now
+        out = self._engine4.enter(packet, now)
+        if out is None:
+            for side, reply in self._engine4.unsolicited(packet, now):
+                self._emit(side, reply)
+            return
+        out.ttl = packet.ttl - 1
+        if len(out.payload) <= ALWAYS_FITS or not self._too_big_inside(packet, out):
+            self._emit("inside", out)
+
+    def _from_outside_unusually(self, packet: Packet) -> None:
+        """IPv6, what is for hosts behind a firewall, what expires here."""
+        destination = packet.destination
+        engine = self._engine6 if ":" in destination else self._engine4
+        if engine is None or (destination in self.owns and destination != engine.outside_address):
             return
         emitted = engine.from_outside(packet, self.net.loop.now)
         if packet.ttl <= 1:
@@ -252,7 +301,7 @@ class Gateway(Node):
         for side, out in emitted:
             if side == "inside":
                 out.ttl = packet.ttl - 1
-                if len(out.payload) > 500 and self._too_big_inside(packet, out):
+                if self._too_big_inside(packet, out):
                     continue
             self._emit(side, out)
 

@@ -31,7 +31,7 @@ DUPLICATES = 3  # RFC 5681 3.2
 
 State = Literal["syn-sent", "syn-received", "connected", "time-wait", "closed"]
 Key = tuple[str, int, str, int]
-_HEADERS = {4: 40, 6: 60}
+_HEADERS = (40, 60)  # of IPv4 and TCP, of IPv6 and TCP
 _OUTCOMES: dict[str, Literal["refused", "prohibited", "unreachable"]] = {
     "port-unreachable": "refused",
     "prohibited": "prohibited",
@@ -45,6 +45,7 @@ class SimStream:
     """
 
     __slots__ = (
+        "_ack_due",
         "_armed",
         "_closing",
         "_deadline",
@@ -84,25 +85,20 @@ class SimStream:
         self.remote = remote
         self.key: Key = (*local, *remote)
         self.settled = settled
-        self.iss = int(stack.rng.random() * MASK)
+        iss = self.iss = int(stack.rng.random() * MASK)
         self.received = ReceiveQueue(0)
-        self._send = SendQueue(self.iss + 1)
+        self._send = SendQueue(iss + 1)
         self._state: State = "syn-sent"
         self._routes = routes
-        wire = routes.find(remote.host).wire
-        self._mss = (wire.mtu if wire else ETHERNET_MTU) - _HEADERS[remote.family]
+        wire = (routes.table.get(remote[0]) or routes.find(remote[0])).wire
+        self._mss = (wire.mtu if wire else ETHERNET_MTU) - _HEADERS[":" in remote[0]]
         self._readers: list[asyncio.Future[None]] = []
         self._writers: list[asyncio.Future[None]] = []
-        self._closing = False
-        self._lasting = False
-        self._duplicates = 0
-        self._recover = 0
-        self._tries = 0
-        self._rto_s = INITIAL_RTO_S
+        self._closing = self._lasting = self._armed = self._ack_due = False
+        self._duplicates = self._recover = self._tries = self._sent_to = 0
+        self._rto_s, self._sent_at = INITIAL_RTO_S, 0.0
         self._srtt_s: float | None = None
-        self._sent_to, self._sent_at = 0, 0.0
         self._deadline: float | None = None
-        self._armed = False
 
     # --- the stream
 
@@ -173,7 +169,7 @@ class SimStream:
         """An ICMP error about this connection: it ends the attempt (RFC 5461 2.1), never a connection."""
         kind = icmp_kind(self.remote.family, error.icmp_type, error.icmp_code)
         if kind == "too-big":
-            smaller = error.icmp_rest - _HEADERS[self.remote.family]
+            smaller = error.icmp_rest - _HEADERS[":" in self.remote.host]
             if 0 < smaller < self._mss:
                 self._mss = smaller
                 self._send.rewind()
@@ -254,7 +250,7 @@ class SimStream:
                 self._emit_data(queue.first(self._mss))  # RFC 6582 3.2, a partial acknowledgment
             self._deadline = None
             self._push()
-            if len(queue.data) <= SHORT_QUEUE:
+            if self._writers and len(queue.data) <= SHORT_QUEUE:
                 _wake(self._writers)
         elif number == queue.una and queue.in_flight and not packet.payload and not packet.flags & FIN:
             self._duplicates += 1
@@ -267,8 +263,14 @@ class SimStream:
             self.abort()  # nobody will ever read it: RFC 9293 3.6.1
             return
         if self.received.accept(number, payload, fin):
-            _wake(self._readers)
-        self._acknowledge()
+            if self._readers:
+                _wake(self._readers)
+            # late enough for an answer to carry it: RFC 9293 3.8.6.3
+            if not self._ack_due:
+                self._ack_due = True
+                self._stack.loop.queue.append((self._acknowledge_if_due, None))
+        else:
+            self._acknowledge()
 
     def _push(self) -> None:
         """Send what the window lets."""
@@ -337,14 +339,34 @@ class SimStream:
     def _acknowledge(self) -> None:
         self._emit(ACK, self._send.following)
 
+    def _acknowledge_if_due(self, _: None) -> None:
+        if self._ack_due and self._state in ("connected", "time-wait"):
+            self._acknowledge()
+
     def _reset_for(self, packet: Packet) -> None:
         self._emit(RST, packet.ack)
 
     def _emit(self, flags: int, number: int, payload: bytes = b"", options: bytes = b"") -> None:
-        packet = Packet("tcp", *self.key, payload, dont_fragment=True, flags=flags, seq=number & MASK)
-        packet.options = options
+        ack = 0
         if flags & ACK:
-            packet.ack = self.received.expected & MASK
+            ack = self.received.expected & MASK
+            self._ack_due = False
+        host, port, remote, remote_port = self.key
+        packet = Packet(
+            "tcp",
+            host,
+            port,
+            remote,
+            remote_port,
+            payload,
+            64,
+            True,
+            flags,
+            number & MASK,
+            ack,
+            65535,
+            options,
+        )
         self._stack.send_by(self._routes, packet)
 
     # --- the end
@@ -370,8 +392,10 @@ class SimStream:
         self._state = "closed"
         self._deadline = None
         self._forget(None)
-        _wake(self._readers)
-        _wake(self._writers)
+        if self._readers:
+            _wake(self._readers)
+        if self._writers:
+            _wake(self._writers)
 
     def _forget(self, _: None) -> None:
         self._stack.forget_stream(self)

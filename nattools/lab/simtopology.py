@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from string import ascii_letters
 from typing import Literal, NamedTuple
+
+import msgspec
 
 from nattools.lab.layout import Layout, NodeKind, Port, Segment, plan
 from nattools.lab.scenario import Impairment, Scenario
@@ -29,8 +30,7 @@ Fate = Literal["wire", "local", "nobody", "no-route"]
 Network = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(msgspec.Struct, frozen=True):
     """One direction between two interfaces: to interface `port` of node `to` (indices).
 
     `plain`: delay alone. A transport payload of up to `room` bytes fits whatever its headers are.
@@ -48,8 +48,7 @@ class Wire:
     plain: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(msgspec.Struct, frozen=True):
     """What a node does with a destination: send on `wire` out of its interface `port`, with `source` as the
     address of packets of its own.
 
@@ -182,7 +181,7 @@ class NodePlan:
             if any(address in network for network in self.ports[port].networks):
                 return self._towards(port, destination)
         hop = self._by_static_route(destination, ports) or self._by_default(destination, ports)
-        return replace(hop, express=self.topology.express(hop.wire, destination))
+        return msgspec.structs.replace(hop, express=self.topology.express(hop.wire, destination))
 
     def _by_static_route(self, destination: str, ports: range | tuple[int, ...]) -> Hop | None:
         address = ip_address(destination)
@@ -262,7 +261,9 @@ class Topology:
         if onward is None or not (wire.plain and onward.plain):
             return None
         mtu = min(wire.mtu, onward.mtu)
-        return replace(onward, delay_s=wire.delay_s + onward.delay_s, mtu=mtu, room=mtu - LARGEST_HEADERS)
+        return msgspec.structs.replace(
+            onward, delay_s=wire.delay_s + onward.delay_s, mtu=mtu, room=mtu - LARGEST_HEADERS
+        )
 
     @cached_property
     def _static_routes(self) -> dict[str, list[tuple[Network, str]]]:

@@ -9,7 +9,7 @@ each other (a question that an impaired wire would lose or delay, and that a use
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from nattools.lab.layout import Layout, Port, Segment
 from nattools.lab.scenario import Impairment
@@ -19,8 +19,7 @@ WIRES = "(wires)"
 DEFAULT_MTU = 1500
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(msgspec.Struct, frozen=True):
     """A network interface of a node. `bridge` names the bridge of the same node that it is plugged into."""
 
     node: str
@@ -30,16 +29,14 @@ class Device:
     bridge: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cable:
+class Cable(msgspec.Struct, frozen=True):
     """A veth pair."""
 
     left: Device
     right: Device
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(msgspec.Struct, frozen=True):
     """Two devices of the namespace `WIRES` between which a process carries frames."""
 
     left: Device
@@ -47,8 +44,7 @@ class Wire:
     impairment: Impairment
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(msgspec.Struct, frozen=True):
     """At which hardware address `node` finds `ip` through its interface `device`."""
 
     node: str
@@ -57,14 +53,13 @@ class Neighbour:
     mac: str
 
 
-@dataclass(slots=True)
-class Wiring:
+class Wiring(msgspec.Struct):
     """Everything to plug together. `devices` has each node's devices, bridges first."""
 
-    cables: list[Cable] = field(default_factory=list)
-    bridges: list[Device] = field(default_factory=list)
-    wires: list[Wire] = field(default_factory=list)
-    neighbours: list[Neighbour] = field(default_factory=list)
+    cables: list[Cable] = msgspec.field(default_factory=list)
+    bridges: list[Device] = msgspec.field(default_factory=list)
+    wires: list[Wire] = msgspec.field(default_factory=list)
+    neighbours: list[Neighbour] = msgspec.field(default_factory=list)
 
     def devices(self, node: str) -> list[Device]:
         """A node's devices, bridges first."""

@@ -8,8 +8,9 @@ could not be put (no such interface, no privilege).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface
@@ -18,8 +19,7 @@ from nattools.model.report import Substrate
 Capability = Literal["icmp-errors", "ttl", "dont-fragment", "shared-ports"]
 
 
-@dataclass(frozen=True, slots=True)
-class IcmpError:
+class IcmpError(msgspec.Struct, frozen=True):
     """An ICMP or ICMPv6 error about a datagram that a UDP socket sent.
 
     `kind` is the version-independent meaning; `offender` the sender of the error (None if not known),
@@ -55,8 +55,7 @@ class UdpSocket(Protocol):
         """Idempotent."""
 
 
-@dataclass(frozen=True, slots=True)
-class TcpFailure:
+class TcpFailure(msgspec.Struct, frozen=True):
     """Why a TCP connection did not come about."""
 
     outcome: Literal["refused", "timeout", "unreachable", "prohibited", "reset", "error"]

@@ -8,11 +8,12 @@ began and ended. The capture says so in its own comment.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
 from struct import pack
+
+import msgspec
 
 from nattools import __version__
 from nattools.errors import CannotRun
@@ -100,8 +101,7 @@ def _icmp(event: Event) -> Packet:
     )
 
 
-@dataclass(slots=True)
-class _Connection:
+class _Connection(msgspec.Struct):
     """A TCP connection as it is rebuilt: the next sequence number of each side. Each connection begins
     at a number of its own, or a reader would take two between the same ports for one."""
 

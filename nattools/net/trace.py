@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface
@@ -41,8 +42,7 @@ LIMIT_BYTES = 32 << 20
 _EVENT_BYTES = 200  # roughly what an event takes beside its data
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Something sent (`outgoing`) or received. `at_s` is the event loop's time.
 
     `connection` numbers TCP connections and attempts from 1; it is 0 for UDP. `ttl` is None where the

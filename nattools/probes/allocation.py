@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from nattools.probes.context import ProbeContext
-from nattools.probes.question import open_asker
+from nattools.probes.question import expect_all, open_asker
 from nattools.probes.target import Target
 
 PORTS = 8
@@ -16,11 +14,9 @@ async def allocation_udp(context: ProbeContext, target: Target) -> None:
     few of other hosts' allocations as possible fall in between."""
     askers = [await open_asker(context) for _ in range(PORTS)]
     try:
-        questions = [asker.prepare(target.endpoint, "allocation") for asker in askers]
-        async with asyncio.TaskGroup() as group:
-            for asker, question in zip(askers, questions, strict=True):
-                group.create_task(asker.expect(question))
-        for asker, question in zip(askers, questions, strict=True):
+        asked = [(asker, asker.prepare(target.endpoint, "allocation")) for asker in askers]
+        await expect_all(asked)
+        for asker, question in asked:
             asker.record(question)
     finally:
         for asker in askers:

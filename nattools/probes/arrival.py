@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 
 class Arrival:
     """Set once; one waiter at a time, with a deadline. (An event with a timeout scope around each wait
     costs several times as much, and simulated measurements wait thousands of times a second.)"""
 
-    __slots__ = ("_waiter", "came")
+    __slots__ = ("_waiter", "among", "came")
 
     def __init__(self) -> None:
         self.came = False
+        self.among: AllOf | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def set(self) -> None:
         """It came."""
+        if self.among is not None and not self.came:
+            self.among.one_came()
         self.came = True
         _release(self._waiter)
 
@@ -37,6 +41,27 @@ class Arrival:
             timer.cancel()
             self._waiter = None
         return self.came
+
+
+class AllOf(Arrival):
+    """Comes with the last of several arrivals; an arrival tells the latest of these that it is in."""
+
+    __slots__ = ("_missing",)
+
+    def __init__(self, arrivals: Iterable[Arrival]) -> None:
+        super().__init__()
+        self._missing = 0
+        for arrival in arrivals:
+            if not arrival.came:
+                arrival.among = self
+                self._missing += 1
+        self.came = not self._missing
+
+    def one_came(self) -> None:
+        """For the arrivals to call."""
+        self._missing -= 1
+        if not self._missing:
+            self.set()
 
 
 def _release(waiter: asyncio.Future[None] | None) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nattools.model.endpoint import Family
 from nattools.model.observation import AnyObservation
@@ -36,8 +37,7 @@ def _quiet(_text: str, _fraction: float | None) -> None:
     return None
 
 
-@dataclass(slots=True)
-class ProbeContext:
+class ProbeContext(msgspec.Struct):
     """Handed to every probe of one address family.
 
     `source_host` is the own address that packets to the servers leave from (None: a socket's own word for
@@ -50,5 +50,5 @@ class ProbeContext:
     family: Family
     interface: str | None = None
     source_host: str | None = None
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
-    progress: Progress = field(default=_quiet)
+    settled: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    progress: Progress = _quiet

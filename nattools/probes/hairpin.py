@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Hairpin
 from nattools.probes.context import ProbeContext
-from nattools.probes.question import Asker, open_asker
+from nattools.probes.question import Asker, expect_all, open_asker
 from nattools.probes.target import Target
 from nattools.protocols import stun
 
@@ -22,70 +24,81 @@ GAP_S = 0.02
 WAIT_S = 0.15
 
 
+class _Pair(msgspec.Struct, eq=False):
+    """Two own ports that know their outside addresses. `sent`: the packets, which nobody else can know."""
+
+    askers: tuple[Asker, Asker]
+    outside: tuple[Endpoint, Endpoint]
+    sent: set[bytes] = msgspec.field(default_factory=set)
+
+    @property
+    def met(self) -> bool:
+        """Has something come on both?"""
+        return bool(self.askers[0].unclaimed and self.askers[1].unclaimed)
+
+    def send_across(self) -> None:
+        """One packet each way."""
+        for sender, target in ((0, 1), (1, 0)):
+            packet = indication()
+            self.sent.add(packet)
+            self.askers[sender].socket.send(packet, self.outside[target])
+
+    def record(self, context: ProbeContext, sender: int, receiver: int) -> None:
+        """Put one of the two ways on record."""
+        came = [source for data, source in self.askers[receiver].unclaimed if data in self.sent]
+        target = self.outside[receiver]
+        number, at_s = context.recorder.stamp()
+        context.recorder.add(
+            Hairpin(
+                id=number,
+                probe="hairpin",
+                at_s=at_s,
+                transport="udp",
+                family=target.family,
+                local=str(self.askers[sender].local),
+                target=str(target),
+                sent=len(self.sent) // 2,
+                received=len(came),
+                source=str(came[0]) if came else None,
+            )
+        )
+
+
 async def hairpin_udp(context: ProbeContext, target: Target) -> None:
-    """`ROUNDS` pairs of fresh ports."""
-    async with asyncio.TaskGroup() as group:
-        for _ in range(ROUNDS):
-            group.create_task(_one_round(context, target))
-
-
-async def _one_round(context: ProbeContext, target: Target) -> None:
-    pair = [await open_asker(context), await open_asker(context)]
+    """`ROUNDS` pairs of fresh ports, side by side."""
+    askers = [await open_asker(context) for _ in range(2 * ROUNDS)]
     try:
-        questions = [asker.prepare(target.endpoint, "control") for asker in pair]
-        async with asyncio.TaskGroup() as group:
-            for asker, question in zip(pair, questions, strict=True):
-                group.create_task(asker.expect(question))
-        for asker, question in zip(pair, questions, strict=True):
+        asked = [(asker, asker.prepare(target.endpoint, "control")) for asker in askers]
+        await expect_all(asked)
+        for asker, question in asked:
             asker.record(question)
-        mapped = [question.mapped for question in questions]
-        if mapped[0] is None or mapped[1] is None or mapped[0] == pair[0].local:
-            return
-        copies = LOSSY_COPIES if context.pace.lost else COPIES
-        sent = await _send_across(pair, [mapped[0], mapped[1]], copies)
-        _record(context, pair[0], pair[1], mapped[1], sent)
-        _record(context, pair[1], pair[0], mapped[0], sent)
+        pairs = [
+            _Pair((first[0], second[0]), (first[1].mapped, second[1].mapped))
+            for first, second in zip(asked[::2], asked[1::2], strict=True)
+            if first[1].mapped is not None and second[1].mapped is not None
+            if first[1].mapped != first[0].local
+        ]
+        await _send_across(pairs, LOSSY_COPIES if context.pace.lost else COPIES)
+        for pair in pairs:
+            pair.record(context, 0, 1)
+            pair.record(context, 1, 0)
     finally:
-        for asker in pair:
+        for asker in askers:
             asker.close()
 
 
-async def _send_across(pair: list[Asker], mapped: list[Endpoint], copies: int) -> set[bytes]:
-    """Send both ways; returns the packets, which nobody else can know."""
-    sent: set[bytes] = set()
+async def _send_across(pairs: list[_Pair], copies: int) -> None:
+    """Until both ports of every pair got something, or silence counts."""
     for _ in range(copies):
-        for sender, target in ((pair[0], mapped[1]), (pair[1], mapped[0])):
-            packet = indication()
-            sent.add(packet)
-            sender.socket.send(packet, target)
+        for pair in pairs:
+            pair.send_across()
         await asyncio.sleep(GAP_S)
-        if pair[0].unclaimed and pair[1].unclaimed:
-            return sent
+        pairs = [pair for pair in pairs if not pair.met]
+        if not pairs:
+            return
     await asyncio.sleep(WAIT_S)
-    return sent
 
 
 def indication() -> bytes:
     """A Binding indication: nobody answers it (RFC 8489 6.3.2)."""
     return b"\x00\x11\x00\x00\x21\x12\xa4\x42" + stun.new_transaction_id()
-
-
-def _record(
-    context: ProbeContext, sender: Asker, receiver: Asker, target: Endpoint, sent: set[bytes]
-) -> None:
-    came = [source for data, source in receiver.unclaimed if data in sent]
-    number, at_s = context.recorder.stamp()
-    context.recorder.add(
-        Hairpin(
-            id=number,
-            probe="hairpin",
-            at_s=at_s,
-            transport="udp",
-            family=target.family,
-            local=str(sender.local),
-            target=str(target),
-            sent=len(sent) // 2,
-            received=len(came),
-            source=str(came[0]) if came else None,
-        )
-    )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import takewhile
+
+import msgspec
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Hop, Opener
 from nattools.net.base import IcmpError, UdpSocket
-from nattools.probes.arrival import Arrival
+from nattools.probes.arrival import AllOf
 from nattools.probes.context import ProbeContext
 from nattools.probes.hairpin import indication
-from nattools.probes.question import open_asker
+from nattools.probes.question import Asker, Question, open_asker
 from nattools.probes.target import Target
 
 FARTHEST = 5
@@ -37,9 +40,7 @@ async def layers(context: ProbeContext, target: Target) -> list[Hop]:
             )
         )
         return []
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_hop(context, target, ttl)) for ttl in range(1, FARTHEST + 1)]
-    hops = _until_arrival([task.result() for task in tasks])
+    hops = await _walk(context, target)
     for hop in hops:
         number, at_s = context.recorder.stamp()
         context.recorder.add(_numbered(hop, number, at_s))
@@ -60,49 +61,55 @@ def _numbered(hop: Hop, number: int, at_s: float) -> Hop:
     )
 
 
-def _until_arrival(answers: list[Hop | None]) -> list[Hop]:
-    """The hops before the server itself answered."""
-    hops: list[Hop] = []
-    for answer in answers:
-        if answer is None:
-            break
-        hops.append(answer)
-    return hops
+class _Step(msgspec.Struct, eq=False):
+    """A question that is to die after `question.ttl` hops, and who told of it, after how long."""
+
+    asker: Asker
+    question: Question
+    began: float
+    told: bool = False
+    offender: str | None = None
+    rtt_s: float | None = None
+
+    def exceeded(self, error: IcmpError) -> None:
+        """An ICMP error came."""
+        if error.kind == "time-exceeded" and not self.told:
+            self.told, self.offender = True, error.offender
+            self.rtt_s = round(asyncio.get_running_loop().time() - self.began, 6)
+            self.question.done.set()
 
 
-async def _hop(context: ProbeContext, target: Target, ttl: int) -> Hop | None:
-    """Who answers at this distance; None when the packet reached the server."""
-    loop = asyncio.get_running_loop()
-    asker = await open_asker(context)
-    came = Arrival()
-    offender: list[str | None] = []
-
-    def exceeded(error: IcmpError) -> None:
-        if error.kind == "time-exceeded":
-            offender.append(error.offender)
-            came.set()
-
-    asker.socket.on_icmp = exceeded
+async def _walk(context: ProbeContext, target: Target) -> list[Hop]:
+    """Who answers at each distance before the server itself does."""
+    now = asyncio.get_running_loop().time()
+    askers = [await open_asker(context) for _ in range(FARTHEST)]
     try:
-        question = asker.prepare(target.endpoint, "control")
-        question.ttl, question.done = ttl, came
-        began = loop.time()
+        steps = [_Step(asker, asker.prepare(target.endpoint, "control"), now) for asker in askers]
+        for ttl, step in enumerate(steps, 1):
+            step.question.ttl = ttl
+            step.asker.socket.on_icmp = step.exceeded
+        waiting = steps
         for _ in range(LOSSY_COPIES if context.pace.lost else COPIES):
-            asker.put(question)
-            if await came.within(context.pace.retry_s):
+            for step in waiting:
+                step.asker.put(step.question)
+            if await AllOf([step.question.done for step in waiting]).within(context.pace.retry_s):
                 break
-        if question.answer is not None:
-            return None
-        return Hop(
-            family=context.family,
-            destination=str(target.endpoint),
-            ttl=ttl,
-            address=offender[0] if offender else None,
-            sent=len(question.sent_at),
-            rtt_s=round(loop.time() - began, 6) if offender else None,
-        )
+            waiting = [step for step in waiting if not step.question.done.came]
     finally:
-        asker.close()
+        for asker in askers:
+            asker.close()
+    return [_hop(step, target) for step in takewhile(lambda step: step.question.answer is None, steps)]
+
+
+def _hop(step: _Step, target: Target) -> Hop:
+    return Hop(
+        family=target.family,
+        destination=str(target.endpoint),
+        ttl=step.question.ttl or 0,
+        address=step.offender,
+        sent=len(step.question.sent_at),
+        rtt_s=step.rtt_s,
+    )
 
 
 def opener_ttls(hops: list[Hop], is_public: Callable[[str], bool]) -> list[int]:

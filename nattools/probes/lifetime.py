@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Idle
@@ -36,8 +37,7 @@ def idle_times(longest_s: float) -> list[float]:
     return [time for time in times if time <= longest_s * (1 + MARGIN) + 1e-9]
 
 
-@dataclass(slots=True)
-class _Sleeper:
+class _Sleeper(msgspec.Struct):
     """A port that keeps silent for `idle_s` and is then tried."""
 
     asker: Asker
@@ -48,13 +48,12 @@ class _Sleeper:
     sent: int = 0
 
 
-@dataclass(slots=True)
-class _Watch:
+class _Watch(msgspec.Struct):
     """All sleepers of a run, and the shortest idle time after which one was dead. `death` comes with it."""
 
-    sleepers: list[_Sleeper] = field(default_factory=list)
+    sleepers: list[_Sleeper] = msgspec.field(default_factory=list)
     dead_s: float | None = None
-    death: asyncio.Event = field(default_factory=asyncio.Event)
+    death: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
 
 async def lifetime_udp(context: ProbeContext, target: Target, longest_s: float) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.context import ProbeContext
-from nattools.probes.question import Asker, open_asker
+from nattools.probes.question import Asker, expect_all, open_asker
 from nattools.probes.target import Target
 from nattools.probes.tcpbinding import KNOWN_PATIENCE_S, PATIENCE_S, TcpQuestion, ask_over_tcp
 
@@ -29,9 +29,7 @@ async def mapping_udp(context: ProbeContext, targets: list[Target]) -> None:
     asker = await open_asker(context)
     try:
         questions = [asker.prepare(endpoint, "mapping") for endpoint in destinations(targets)]
-        async with asyncio.TaskGroup() as group:
-            for question in questions:
-                group.create_task(asker.expect(question))
+        await expect_all([(asker, question) for question in questions])
         for question in questions:
             asker.record(question)
         if len({question.mapped for question in questions}) == 1:

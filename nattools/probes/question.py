@@ -7,14 +7,16 @@ answer tells which copy it answers: round trips and losses are exact.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import lru_cache
+
+import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding, Outcome, Purpose
 from nattools.net.base import IcmpError, UdpSocket
-from nattools.probes.arrival import Arrival
+from nattools.probes.arrival import AllOf, Arrival
+from nattools.probes.claims import claims, text_of
 from nattools.probes.context import ProbeContext
 from nattools.protocols import stun
 
@@ -22,9 +24,22 @@ PADDED_TO = 108
 """Long enough that a server which answers no unproven source with much more than it got tells us all."""
 
 
-@dataclass(slots=True)
-class Question:
-    """One question in any number of copies, and what came of it."""
+@lru_cache(maxsize=64)
+def _request(change_address: bool, change_port: bool, response_port: int | None) -> tuple[bytes, bytes]:
+    """What comes before and behind the transaction id, which is all that differs between such requests."""
+    data = stun.binding_request(
+        bytes(12),
+        change_address=change_address,
+        change_port=change_port,
+        response_port=response_port,
+        padded_to=PADDED_TO,
+    )
+    return data[:8], data[20:]
+
+
+class Question(msgspec.Struct, eq=False):
+    """One question in any number of copies, and what came of it. `mapped` is what the answer said of us, None
+    without answer or if it did not say."""
 
     asked: Endpoint
     purpose: Purpose
@@ -33,21 +48,17 @@ class Question:
     base: bytes = b""
     head: bytes = b""
     tail: bytes = b""
-    sent_at: list[float] = field(default_factory=list)
+    sent_at: list[float] = msgspec.field(default_factory=list)
     received: int = 0
     answer: stun.Message | None = None
+    mapped: Endpoint | None = None
     source: Endpoint | None = None
     rtt_s: float | None = None
     failure: Outcome | None = None
     detail: str = ""
     ttl: int | None = None
-    done: Arrival = field(default_factory=Arrival)
-    answered_copies: set[int] = field(default_factory=set)
-
-    @property
-    def mapped(self) -> Endpoint | None:
-        """What the answer said of us; None without answer or if it did not say."""
-        return told(self.answer, lambda message: message.mapped)
+    done: Arrival = msgspec.field(default_factory=Arrival)
+    answered_copies: set[int] = msgspec.field(default_factory=set)
 
     @property
     def outcome(self) -> Outcome:
@@ -88,16 +99,9 @@ class Asker:
         response_port: int | None = None,
     ) -> Question:
         """A question ready to be sent with `put`."""
-        transaction = stun.new_transaction_id()
-        data = stun.binding_request(
-            transaction,
-            change_address=change_address,
-            change_port=change_port,
-            response_port=response_port,
-            padded_to=PADDED_TO,
-        )
-        question = Question(asked, purpose, change_address, change_port)
-        question.base, question.head, question.tail = transaction[:11], data[:8], data[20:]
+        base = stun.new_transaction_id()[:11]
+        head, tail = _request(change_address, change_port, response_port)
+        question = Question(asked, purpose, change_address, change_port, base, head, tail)
         self._questions[question.base] = question
         return question
 
@@ -154,6 +158,7 @@ class Asker:
         question.received += 1
         if question.answer is None or (question.answer.kind == "error" and message.kind == "success"):
             question.answer, question.source, question.rtt_s = message, source, rtt_s
+            question.mapped = mapped
         question.done.set()
 
     def _garbage(self, why: str, data: bytes, source: Endpoint) -> None:
@@ -177,13 +182,7 @@ class Asker:
 
     async def expect(self, question: Question, *, copies: int = 8) -> Question:
         """Ask until it is answered: a question that a working path answers."""
-        pace = self.context.pace
-        for copy in range(copies):
-            self.put(question)
-            wait = pace.retry_s * min(1.5**copy, 4.0) if copy < copies - 1 else pace.last_wait_s
-            if await question.done.within(wait):
-                break
-        self.learn(question)
+        await expect_all([(self, question)], copies=copies)
         return question
 
     async def try_out(self, question: Question) -> Question:
@@ -214,7 +213,7 @@ class Asker:
         recorder = self.context.recorder
         first = question.sent_at[0] if question.sent_at else self._loop.time()
         number, at_s = recorder.stamp(first)
-        answer = question.answer
+        said = claims(question.answer)
         recorder.add(
             Binding(
                 id=number,
@@ -234,44 +233,29 @@ class Asker:
                 rtt_s=None if question.rtt_s is None else round(question.rtt_s, 6),
                 source=text_of(question.source),
                 mapped=text_of(question.mapped),
-                other_address=text_of(other_address(answer)),
-                response_origin=text_of(response_origin(answer)),
-                nattools_server=answer is not None and answer.get(stun.NATTOOLS_HELLO) is not None,
-                error_code=error_code(answer),
+                other_address=said.other_address_text,
+                response_origin=said.response_origin_text,
+                nattools_server=said.hello is not None,
+                error_code=said.error_code,
                 detail=question.detail,
             )
         )
 
 
-def text_of(endpoint: Endpoint | None) -> str | None:
-    """An endpoint as observations hold it."""
-    return None if endpoint is None else str(endpoint)
-
-
-def told(answer: stun.Message | None, what: Callable[[stun.Message], Endpoint | None]) -> Endpoint | None:
-    """An address that an answer holds; None where it holds none, or one that cannot be read."""
-    try:
-        return None if answer is None else what(answer)
-    except ProtocolError:
-        return None
-
-
-def other_address(answer: stun.Message | None) -> Endpoint | None:
-    """OTHER-ADDRESS (RFC 5780 7.4), or CHANGED-ADDRESS of RFC 3489."""
-    return told(answer, lambda message: message.other_address)
-
-
-def response_origin(answer: stun.Message | None) -> Endpoint | None:
-    """RESPONSE-ORIGIN (RFC 5780 7.3), or SOURCE-ADDRESS of RFC 3489."""
-    return told(answer, lambda message: message.response_origin)
-
-
-def error_code(answer: stun.Message | None) -> int | None:
-    """ERROR-CODE's number."""
-    try:
-        return answer.error[0] if answer is not None and answer.error is not None else None
-    except ProtocolError:
-        return None
+async def expect_all(asked: list[tuple[Asker, Question]], *, copies: int = 8) -> None:
+    """Ask several questions at once, each until it is answered: questions that a working path answers."""
+    waiting, pace = asked, asked[0][0].context.pace
+    for copy in range(copies):
+        for asker, question in waiting:
+            asker.put(question)
+        wait = pace.retry_s * min(1.5**copy, 4.0) if copy < copies - 1 else pace.last_wait_s
+        all_came = await AllOf([question.done for _, question in waiting]).within(wait)
+        for asker, question in waiting:
+            if question.done.came:
+                asker.learn(question)
+        if all_came:
+            return
+        waiting = [(asker, question) for asker, question in waiting if not question.done.came]
 
 
 async def open_asker(context: ProbeContext, *, host: str | None = None) -> Asker:

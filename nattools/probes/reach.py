@@ -6,8 +6,9 @@ import asyncio
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure
+from nattools.probes.claims import claims
 from nattools.probes.context import ProbeContext
-from nattools.probes.question import Asker, Question, open_asker, other_address
+from nattools.probes.question import Asker, Question, open_asker
 from nattools.probes.target import Target
 from nattools.probes.tcpbinding import PATIENCE_S, TcpQuestion, ask_over_tcp
 from nattools.protocols import stun
@@ -87,7 +88,7 @@ def target_of(context: ProbeContext, uri: str, question: Question, asker: Asker)
 def credible_other(question: Question | TcpQuestion) -> Endpoint | None:
     """OTHER-ADDRESS, unless it is the server's own address or of another family: some servers advertise
     such, and a careless client then takes every NAT for the most permissive."""
-    other = other_address(question.answer)
+    other = claims(question.answer).other_address
     if other is None or other.family != question.asked.family or other == question.asked:
         return None
     if other.port == 0 or other.host in ("0.0.0.0", "::"):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from nattools.model.endpoint import Endpoint, Family, Transport
 
 
-@dataclass(slots=True)
-class Target:
+class Target(msgspec.Struct):
     """A server address that answered. `other` is its OTHER-ADDRESS if that truly is another address or port;
     `rtt_s` the first round trip; `local_host` the own address that the question left from."""
 

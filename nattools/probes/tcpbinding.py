@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding, Connection, Outcome, Purpose
 from nattools.net.base import TcpFailure, TcpStream
+from nattools.probes.claims import claims, text_of, told
 from nattools.probes.context import ProbeContext
-from nattools.probes.question import PADDED_TO, error_code, other_address, response_origin, text_of, told
+from nattools.probes.question import PADDED_TO
 from nattools.protocols import stun
 
 if TYPE_CHECKING:
@@ -23,22 +25,17 @@ KNOWN_PATIENCE_S = 7.5
 """For a port that has answered before: SYNs, or segments, at 0, 1, 3 and 7 s."""
 
 
-@dataclass(slots=True)
-class TcpQuestion:
-    """One Binding question on a TCP connection, and what came of it."""
+class TcpQuestion(msgspec.Struct, eq=False):
+    """One Binding question on a TCP connection, and what came of it; `mapped` as in `Question`."""
 
     asked: Endpoint
     purpose: Purpose
     local: Endpoint | None = None
     answer: stun.Message | None = None
+    mapped: Endpoint | None = None
     rtt_s: float | None = None
     failure: Outcome | None = None
     detail: str = ""
-
-    @property
-    def mapped(self) -> Endpoint | None:
-        """What the answer said of us."""
-        return told(self.answer, lambda message: message.mapped)
 
     @property
     def outcome(self) -> Outcome:
@@ -85,14 +82,16 @@ async def _ask_on(context: ProbeContext, stream: TcpStream, question: TcpQuestio
     loop = asyncio.get_running_loop()
     question.local, question.failure = stream.local, None
     asked_at = loop.time()
+    limit = loop.call_later(patience_s, stream.abort)
     try:
-        async with asyncio.timeout(patience_s):
-            await _converse(stream, question)
-    except TimeoutError:
-        question.failure = "timeout"
+        await _converse(stream, question)
     except asyncio.CancelledError:
         stream.abort()
         raise
+    finally:
+        limit.cancel()
+    if question.answer is None and loop.time() >= limit.when():
+        question.failure, question.detail = "timeout", ""
     if question.answer is not None:
         question.rtt_s = loop.time() - asked_at
         context.pace.took(question.rtt_s)
@@ -117,7 +116,9 @@ async def _converse(stream: TcpStream, question: TcpQuestion) -> None:
         except ProtocolError as error:
             question.failure, question.detail = "malformed", str(error)
             return
-    if question.answer.kind == "success" and question.mapped is None:
+    answer = question.answer
+    question.mapped = told(lambda: answer.mapped)
+    if answer.kind == "success" and question.mapped is None:
         question.answer, question.failure = None, "malformed"
         question.detail = "an answer without any mapped address"
 
@@ -147,7 +148,7 @@ def record_binding(context: ProbeContext, question: TcpQuestion, asked_at: float
     """Put a Binding question over TCP on record."""
     loop = asyncio.get_running_loop()
     number, at_s = context.recorder.stamp(asked_at)
-    answer = question.answer
+    answer, said = question.answer, claims(question.answer)
     context.recorder.add(
         Binding(
             id=number,
@@ -164,10 +165,10 @@ def record_binding(context: ProbeContext, question: TcpQuestion, asked_at: float
             rtt_s=None if question.rtt_s is None else round(question.rtt_s, 6),
             source=str(question.asked) if answer is not None else None,
             mapped=text_of(question.mapped),
-            other_address=text_of(other_address(answer)),
-            response_origin=text_of(response_origin(answer)),
-            nattools_server=answer is not None and answer.get(stun.NATTOOLS_HELLO) is not None,
-            error_code=error_code(answer),
+            other_address=said.other_address_text,
+            response_origin=said.response_origin_text,
+            nattools_server=said.hello is not None,
+            error_code=said.error_code,
             detail=question.detail,
         )
     )

@@ -8,8 +8,9 @@ mapping.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
@@ -25,16 +26,15 @@ ORDERS = 3
 Outcome = Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
 
 
-@dataclass(slots=True)
-class _DialBacks:
+class _DialBacks(msgspec.Struct):
     """The dial-backs asked for on one connection: who of them arrived, and what the server says of them."""
 
     context: ProbeContext
-    nonces: set[bytes] = field(default_factory=set)
+    nonces: set[bytes] = msgspec.field(default_factory=set)
     arrived: bool = False
-    results: list[dialback.Result] = field(default_factory=list)
-    news: Arrival = field(default_factory=Arrival)
-    receipt: Arrival = field(default_factory=Arrival)
+    results: list[dialback.Result] = msgspec.field(default_factory=list)
+    news: Arrival = msgspec.field(default_factory=Arrival)
+    receipt: Arrival = msgspec.field(default_factory=Arrival)
     receipt_id: bytes = b""
 
     def accept(self, group: asyncio.TaskGroup, stream: TcpStream) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 Protocol = Literal["udp", "tcp", "icmp"]
 
@@ -14,8 +15,7 @@ PSH = 0x08
 ACK = 0x10
 
 
-@dataclass(slots=True)
-class Packet:
+class Packet(msgspec.Struct, gc=False):
     """Addresses in canonical text form. For "icmp", `source_port` and `destination_port` are both the
     identifier of a query (echo), or 0 for an error; an error carries the packet it is about in `about`.
 

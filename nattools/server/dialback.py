@@ -7,8 +7,9 @@ a cookie has come back from it. Cookies are stateless: an HMAC of the source's a
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
@@ -41,18 +42,17 @@ class Cookies:
         return hmac.digest(self._secret, f"{source.host} {window}".encode(), "sha256")[: dialback.COOKIE_SIZE]
 
 
-@dataclass(frozen=True, slots=True)
-class DialBackLimits:
+class DialBackLimits(msgspec.Struct, frozen=True):
     """Per address and for all: datagrams and attempts to connect, and orders going on at a time."""
 
-    datagrams: RateLimit = field(
+    datagrams: RateLimit = msgspec.field(
         default_factory=lambda: RateLimit(rate=20, burst=400, total_rate=2000, total_burst=8000)
     )
-    attempts: RateLimit = field(
+    attempts: RateLimit = msgspec.field(
         default_factory=lambda: RateLimit(rate=20, burst=400, total_rate=500, total_burst=4000)
     )
-    sending: Occupancy = field(default_factory=lambda: Occupancy(per_source=8, total=256))
-    connecting: Occupancy = field(default_factory=lambda: Occupancy(per_source=16, total=128))
+    sending: Occupancy = msgspec.field(default_factory=lambda: Occupancy(per_source=8, total=256))
+    connecting: Occupancy = msgspec.field(default_factory=lambda: Occupancy(per_source=16, total=128))
 
     def rate(self, ask: Ask) -> RateLimit:
         """What this counts against."""
@@ -63,8 +63,7 @@ class DialBackLimits:
         return self.sending if ask.transport == "udp" else self.connecting
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """A dial-back to carry out: from `role` to `target`, with these datagrams: one each to send, or to
     write on a connection of its own."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nattools.errors import UsageError
 from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
@@ -19,8 +20,7 @@ from nattools.server.stun import DIAL_BACK_TCP, DIAL_BACK_UDP, BindingServer
 from nattools.server.tasks import Tasks
 
 
-@dataclass(frozen=True, slots=True)
-class ServeConfig:
+class ServeConfig(msgspec.Struct, frozen=True):
     """What to serve, and how much of it.
 
     `addresses`: one or two of this machine's own per family. `port` 0: one that the system chooses.
@@ -41,11 +41,15 @@ class ServeConfig:
     idle_s: float = 30.0
     streams_per_source: int = 32
     streams: int = 512
-    secret: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
+    secret: bytes = msgspec.field(default_factory=lambda: os.urandom(32))
     report: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
         _check(self)
+
+    def __repr__(self) -> str:
+        # without the secret
+        return f"ServeConfig(addresses={self.addresses!r}, port={self.port})"
 
 
 class Running:

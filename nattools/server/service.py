@@ -36,6 +36,10 @@ _NOT_CONNECTED: Final[dict[str, Outcome]] = {
 _TELLING: Final[tuple[Outcome, ...]] = ("connected", "refused", "unreachable", "timeout", "error")
 
 
+class _Connected(Exception):  # noqa: N818 -- it is no error
+    """An attempt to connect succeeded, which ends the others."""
+
+
 class Service:
     """One address family's sockets and the servers behind them."""
 
@@ -59,16 +63,22 @@ class Service:
         self._time = asyncio.get_running_loop().time
 
     def datagram_handler(self, role: Role) -> DatagramHandler:
-        """What a UDP socket calls for each datagram. The plainest request is answered without decoding it."""
+        """What a UDP socket calls for each datagram. The plainest request is answered without decoding it,
+        and so are requests like earlier ones."""
         answer_plain, now, send = self._binding.answer_plain, self._time, self._sockets[role].send
+        again = self._binding.repeats(role).answer
 
         def on_datagram(data: bytes, source: Endpoint) -> None:
             if len(data) == 20 and data[:8] == PLAIN_REQUEST:
                 answer = answer_plain(data, source, role, now())
                 if answer is not None:
                     send(answer, source)
-            else:
+                return
+            reply = again(data, source)
+            if reply is None:
                 self._receive(data, source, role)
+            else:
+                self._sockets[reply[0]].send(reply[1], source)
 
         return on_datagram
 
@@ -95,7 +105,12 @@ class Service:
         """What a conversation over TCP asks for each message. A dial-back's answer comes when it is over:
         requests behind it do not wait."""
 
+        again = self._binding.repeats(role, stream=True).answer
+
         def answer(data: bytes, stream: TcpStream) -> bytes | None:
+            reply = again(data, stream.remote)
+            if reply is not None:
+                return reply[1]
             request = stun.decode(data)
             if request.kind != "request":
                 return None
@@ -144,21 +159,24 @@ class Service:
     async def _connect(self, order: Order) -> tuple[Outcome, Endpoint]:
         """Until one attempt connects; else the outcome that says most."""
         found: list[tuple[Outcome, Endpoint]] = []
-        async with asyncio.TaskGroup() as group:
-            attempts = [
-                group.create_task(self._attempt(order, number)) for number in range(len(order.datagrams))
-            ]
-            for finished in asyncio.as_completed(attempts):
-                found.append(await finished)
-                if found[-1][0] == "connected":
-                    for attempt in attempts:
-                        attempt.cancel()
-                    break
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(len(order.datagrams)):
+                    if number:
+                        await asyncio.sleep(order.ask.spacing_ms / 1000)
+                    group.create_task(self._attempt(order, number, found))
+        except* _Connected:
+            pass
         return min(found, key=lambda each: _TELLING.index(each[0]))
 
-    async def _attempt(self, order: Order, number: int) -> tuple[Outcome, Endpoint]:
-        """The outcome and the own endpoint; its port is 0 where the system chose one that is not known."""
-        await asyncio.sleep(number * order.ask.spacing_ms / 1000)
+    async def _attempt(self, order: Order, number: int, found: list[tuple[Outcome, Endpoint]]) -> None:
+        """Add the outcome and the own endpoint; its port is 0 where the system chose one that is not known.
+        _Connected: no other attempt is needed."""
+        found.append(await self._dial_once(order, number))
+        if found[-1][0] == "connected":
+            raise _Connected
+
+    async def _dial_once(self, order: Order, number: int) -> tuple[Outcome, Endpoint]:
         own = self._site.at(order.role)
         port = 0 if order.ask.change_port else own.port
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from nattools.model.endpoint import Endpoint
 
@@ -11,8 +12,7 @@ Role = tuple[int, int]
 """Which address (0 or 1) and which port (0 or 1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(msgspec.Struct, frozen=True):
     """One or two addresses, each with the same one or two ports: `endpoints[address][port]`."""
 
     endpoints: tuple[tuple[Endpoint, ...], ...]

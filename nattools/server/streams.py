@@ -16,43 +16,31 @@ Answer = Callable[[bytes, TcpStream], bytes | None]
 
 async def converse(stream: TcpStream, answer: Answer, places: Occupancy, *, idle_s: float) -> None:
     """Serve an accepted connection until the client ends it, breaks the protocol, or completes no message in
-    `idle_s` seconds. A source beyond its share of `places`, or anyone beyond the total, is reset."""
+    `idle_s` seconds. A source beyond its share of `places`, or anyone beyond the total, is reset, and so is
+    one that does not read what it asked for."""
     if not places.enter(stream.remote):
         stream.abort()
         return
+    writing = False
+    loop, framer = asyncio.get_running_loop(), stun.Framer()
     try:
-        framer = stun.Framer()
-        while (messages := await _next(stream, framer, idle_s)) is not None:
-            for message in messages:
-                data = answer(message, stream)
-                if data is not None and not await _write(stream, data, idle_s):
-                    return
+        async with asyncio.timeout(idle_s) as limit:
+            while data := await stream.read():
+                messages = framer.feed(data)
+                if messages:
+                    limit.reschedule(loop.time() + idle_s)
+                writing = True
+                for message in messages:
+                    reply = answer(message, stream)
+                    if reply is not None:
+                        stream.write(reply)
+                        await stream.drain()
+                writing = False
     except ProtocolError:
         pass
+    except TimeoutError:
+        if writing:
+            stream.abort()
     finally:
         places.leave(stream.remote)
         stream.close()
-
-
-async def _next(stream: TcpStream, framer: stun.Framer, idle_s: float) -> list[bytes] | None:
-    """One or more whole messages; None: there will be no more."""
-    try:
-        async with asyncio.timeout(idle_s):
-            while data := await stream.read():
-                if messages := framer.feed(data):
-                    return messages
-    except TimeoutError:
-        pass
-    return None
-
-
-async def _write(stream: TcpStream, data: bytes, idle_s: float) -> bool:
-    """False: the client does not read what it asked for."""
-    stream.write(data)
-    try:
-        async with asyncio.timeout(idle_s):
-            await stream.drain()
-    except TimeoutError:
-        stream.abort()
-        return False
-    return True

@@ -26,6 +26,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
+from nattools.server.answers import ReadyAnswers, Repeats
 from nattools.server.limits import RateLimit
 from nattools.server.site import Role, Site
 
@@ -73,7 +74,9 @@ class BindingServer:
         self._site = site
         self._limit = limit
         self._mapped: dict[Endpoint, bytes] = {}
+        self._repeats: dict[tuple[Role, bool], Repeats] = {}
         self._hello = None if flags is None else bytes((HELLO_VERSION, flags))
+        self._ready = ReadyAnswers(site, self._hello)
 
     def answer_plain(self, request: bytes, source: Endpoint, role: Role, now: float) -> bytes | None:
         """The answer to 20 bytes that begin with PLAIN_REQUEST: by far the most common request, read without
@@ -94,9 +97,19 @@ class BindingServer:
         self._mapped[source] = attribute
         return attribute
 
+    def repeats(self, role: Role, *, stream: bool = False) -> Repeats:
+        """Ask this first for an answer to what comes to `role`, over TCP if `stream`."""
+        found = self._repeats.get((role, stream))
+        if found is None:
+            found = self._repeats[role, stream] = Repeats(self._ready)
+        return found
+
     def answer(self, request: stun.Message, source: Endpoint, role: Role, now: float) -> Reply | None:
         """The answer to a Binding request over UDP; None if it deserves none."""
         try:
+            ordinary = self._ordinary(request, source, role)
+            if ordinary is not None:
+                return ordinary
             data, origin, to = self._answer(request, source, role)
         except ProtocolError:
             return None
@@ -110,6 +123,9 @@ class BindingServer:
 
     def answer_stream(self, request: stun.Message, source: Endpoint, role: Role) -> bytes | None:
         """The answer to a Binding request over TCP, whose handshake has proven the source."""
+        ordinary = self._ordinary(request, source, role, stream=True)
+        if ordinary is not None:
+            return ordinary.data
         if not _fingerprint_is_right(request):
             return None
         unknown = request.unknown_required(UNDERSTOOD_OVER_TCP)
@@ -118,6 +134,32 @@ class BindingServer:
         if unknown:
             return _error(request, 420, unknown)
         return _success(request.transaction_id, self._attributes(request, source, role, role), request)
+
+    def _ordinary(
+        self, request: stun.Message, source: Endpoint, role: Role, *, stream: bool = False
+    ) -> Reply | None:
+        """The answer to an IPv4 client whose request holds nothing but NATTOOLS-HELLO and (not over TCP)
+        CHANGE-REQUEST, if it amplifies nothing; None for all others, and where the change cannot be made."""
+        if len(request.transaction_id) != 12 or ":" in source[0]:
+            return None
+        hello, origin = False, None
+        for number, _ in request.attributes:
+            if number == c.NATTOOLS_HELLO:
+                hello = True
+            elif number == c.CHANGE_REQUEST and not stream:
+                change_address, change_port = request.change_request or (False, False)
+                origin = self._site.changed(role, change_address, change_port)
+                if origin is None:
+                    return None
+            else:
+                return None
+        origin = role if origin is None else origin
+        tail = self._ready.tail(role, origin, hello=hello)
+        data = self._ready.start(request.transaction_id, source, tail)
+        if not stream and len(data) * 5 > len(request.raw) * 8:
+            return None
+        self.repeats(role, stream=stream).learn(request.raw, origin, tail)
+        return Reply(data, origin, source)
 
     def _answer(self, request: stun.Message, source: Endpoint, role: Role) -> tuple[bytes, Role, Endpoint]:
         """The whole answer, the role it comes from, and where to; ProtocolError: none is deserved."""

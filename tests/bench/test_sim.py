@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-from dataclasses import replace
 from time import process_time
 from typing import Any
 
 from bench.claims import claim
+from msgspec.structs import replace
 from simulated import STUN, behind_nat, udp
 
 from nattools.cli.trial import expectations, measure_options, silent

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec.structs import replace
 from stunclients import KINDS
 
 from nattools.cli.trial import expectations, measure_options, silent

@@ -7,7 +7,6 @@ often than CERTAIN_ERROR.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from math import factorial, gcd
@@ -31,8 +30,7 @@ KEPT_SHARE = 0.75
 """A NAT that keeps the inside port in so many cases preserves; the rest are collisions."""
 
 
-@dataclass(frozen=True, slots=True)
-class AllocationFinding(Finding[Allocation]):
+class AllocationFinding(Finding[Allocation], frozen=True):
     """`step` for sequential allocation; `port_range` as known or inferred; `block`: whether that range is a
     block of this customer alone."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from nattools.engine.analysis.allocation import AllocationFinding, allocation
 from nattools.engine.analysis.evidence import Path
@@ -18,8 +18,7 @@ from nattools.engine.analysis.servers import Conduct
 from nattools.model.nat import Classic, Nat
 
 
-@dataclass(frozen=True)
-class Behaviour:
+class Behaviour(msgspec.Struct, frozen=True, dict=True):
     """The findings as the report has them (`nat`), and what they rest on."""
 
     nat: Nat
@@ -32,12 +31,11 @@ class Behaviour:
     layers: LayersFinding
 
 
-@dataclass(slots=True)
-class _Notes:
+class _Notes(msgspec.Struct):
     """Reasons of what is unknown and observations behind what is known, by field."""
 
-    unknowns: dict[str, str] = field(default_factory=dict)
-    evidence: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    unknowns: dict[str, str] = msgspec.field(default_factory=dict)
+    evidence: dict[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
 
     def add(self, name: str, finding: Finding[object]) -> None:
         """Note a finding under its field's name."""
@@ -75,8 +73,7 @@ def behaviour(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Findings:
+class _Findings(msgspec.Struct, frozen=True):
     reachable: Finding[bool | None]
     present: Finding[bool | None]
     mapping: MappingFinding

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+
+import msgspec
 
 from nattools.engine.analysis.groups import ServerGroups
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
@@ -38,12 +39,13 @@ def endpoint(text: str | None) -> Endpoint | None:
     host, separator, port = text.rpartition(":")
     if not separator or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
         return None
+    if ":" not in host and "%" not in host and "[" not in host and "]" not in host:
+        return Endpoint(host, int(port)) if host else None
     host = host.removeprefix("[").removesuffix("]").partition("%")[0]
     return Endpoint(host, int(port)) if host else None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A plain Binding question that was answered: what `asked` said of `local`. `prompt`: every copy sent
     was answered, so that the outside port was taken when `at_s` says."""
 
@@ -56,8 +58,7 @@ class Answer:
     prompt: bool
 
 
-@dataclass(frozen=True)
-class Path:
+class Path(msgspec.Struct, frozen=True, dict=True):
     """All that was seen over one transport and address family. `own` are this machine's addresses."""
 
     transport: Transport
@@ -65,27 +66,26 @@ class Path:
     is_public: IsPublic
     groups: ServerGroups
     own: frozenset[str]
-    bindings: list[Binding] = field(default_factory=list)
-    dial_backs: list[DialBack] = field(default_factory=list)
-    hairpins: list[Hairpin] = field(default_factory=list)
-    idles: list[Idle] = field(default_factory=list)
-    connections: list[Connection] = field(default_factory=list)
-    hops: list[Hop] = field(default_factory=list)
-    openers: list[Opener] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    losses: list[tuple[int, int]] = field(default_factory=list)
+    bindings: list[Binding] = msgspec.field(default_factory=list)
+    dial_backs: list[DialBack] = msgspec.field(default_factory=list)
+    hairpins: list[Hairpin] = msgspec.field(default_factory=list)
+    idles: list[Idle] = msgspec.field(default_factory=list)
+    connections: list[Connection] = msgspec.field(default_factory=list)
+    hops: list[Hop] = msgspec.field(default_factory=list)
+    openers: list[Opener] = msgspec.field(default_factory=list)
+    gaps: list[Gap] = msgspec.field(default_factory=list)
+    losses: list[tuple[int, int]] = msgspec.field(default_factory=list)
 
     @cached_property
     def answers(self) -> list[Answer]:
         """Answered questions without CHANGE-REQUEST, in the order of the record."""
-        found = (_answer(binding) for binding in self.bindings)
-        return [answer for answer in found if answer is not None]
+        return [answer for binding in self.bindings if (answer := _answer(binding)) is not None]
 
     @cached_property
     def loss(self) -> Loss:
         """Of this path, in both directions together."""
         pairs = self.losses
-        return Loss(sum(sent for sent, _ in pairs), sum(lost for _, lost in pairs))
+        return Loss(sum([sent for sent, _ in pairs]), sum([lost for _, lost in pairs]))
 
     @property
     def touched(self) -> bool:
@@ -98,8 +98,7 @@ class Path:
         return frozenset(answer.asked for answer in self.answers)
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(msgspec.Struct, frozen=True):
     """How many copies of questions that were bound to be answered were sent, and how many were lost."""
 
     sent: int
@@ -121,10 +120,10 @@ class Loss:
 
 
 def _answer(binding: Binding) -> Answer | None:
-    asked, mapped = endpoint(binding.asked), endpoint(binding.mapped)
-    if binding.outcome != "answered" or asked is None or mapped is None:
+    if binding.outcome != "answered" or binding.change_address or binding.change_port:
         return None
-    if binding.change_address or binding.change_port:
+    asked, mapped = endpoint(binding.asked), endpoint(binding.mapped)
+    if asked is None or mapped is None:
         return None
     prompt = binding.received >= binding.sent
     local = endpoint(binding.local)
@@ -159,7 +158,7 @@ def _losses(path: Path) -> list[tuple[int, int]]:
     for binding in path.bindings:
         if binding.change_address or binding.change_port or binding.sent <= 0:
             continue
-        lost = max(0, binding.sent - max(0, binding.received))
+        lost = 0 if binding.received >= binding.sent else binding.sent - max(0, binding.received)
         if binding.purpose in _PACED and endpoint(binding.asked) in alive:
             found.append((binding.sent, lost))
         elif binding.outcome == "answered":

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+
+import msgspec
 
 from nattools.engine.analysis.evidence import Answer, Path
 from nattools.model.endpoint import Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class External:
+class External(msgspec.Struct, frozen=True):
     """`hosts`: the believed outside addresses, the one with most witnesses first. `agreed`: those that two
     independent servers confirm, or the only one that was ever named. `outvoted`: answers that are not
     believed. `warnings`: who disagrees with whom."""
@@ -22,11 +22,12 @@ class External:
 
     def believed(self, path: Path) -> list[Answer]:
         """The path's answers without those that were outvoted."""
+        if not self.outvoted:
+            return path.answers
         return [answer for answer in path.answers if answer.mapped.host in self.hosts]
 
 
-@dataclass(slots=True)
-class _Votes:
+class _Votes(msgspec.Struct):
     """Who named an outside address: distinct destinations, and independent servers."""
 
     destinations: set[Endpoint]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from nattools.engine.analysis.evidence import Path, endpoint
 from nattools.engine.analysis.finding import Finding
@@ -26,8 +27,7 @@ _NO_SERVER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(msgspec.Struct, frozen=True):
     """Something was sent to us from a place that the port had not written to: from another address, or from
     another port of the same address. `definite`: a refusal, which needs no copies to be believed."""
 
@@ -38,8 +38,7 @@ class Trial:
     definite: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FilteringFinding(Finding[Filtering]):
+class FilteringFinding(Finding[Filtering], frozen=True):
     """`open_to_all`: may anybody send in? Known in some cases where the rest is not."""
 
     open_to_all: bool | None = None

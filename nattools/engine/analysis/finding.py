@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 T = TypeVar("T", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding(Generic[T]):
+class Finding(msgspec.Struct, Generic[T], frozen=True):
     """`why` is for a value that is unknown (None or "unknown"): what was seen, and what would settle it.
     `evidence` are observation ids."""
 

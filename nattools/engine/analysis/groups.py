@@ -15,7 +15,7 @@ class ServerGroups:
 
     def join(self, asked: Endpoint | None, other: Endpoint | None) -> None:
         """A server asked at one endpoint named another as its own."""
-        if asked is None or other is None:
+        if asked is None or other is None or asked in self._namers.get(other, ()):
             return
         self._others.setdefault(asked.host, set()).add(other)
         self._namers.setdefault(other, set()).add(asked)

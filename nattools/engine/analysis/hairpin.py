@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from nattools.engine.analysis.evidence import Path, endpoint
 from nattools.engine.analysis.finding import Finding
 from nattools.model.nat import Filtering
 from nattools.model.observation import Hairpin
 
 
-@dataclass(frozen=True, slots=True)
-class HairpinFinding(Finding["bool | None"]):
+class HairpinFinding(Finding["bool | None"], frozen=True):
     """`confidence`: the share of tests that agree with the value. `source_outside`: whether the receiver saw
     the sender's outside address (RFC 4787 REQ-9)."""
 

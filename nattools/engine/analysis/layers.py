@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from nattools.engine.analysis.evidence import Path
 from nattools.engine.analysis.external import External
@@ -14,8 +15,7 @@ Role = Literal["router", "nat", "carrier-nat", "internet", "unknown"]
 _OPENERS = "Packets with a small TTL, and a server that answers from another address, would settle it."
 
 
-@dataclass(frozen=True, slots=True)
-class LayersFinding:
+class LayersFinding(msgspec.Struct, frozen=True):
     """See `model.nat.Nat` for the fields. `why` is for those that are None."""
 
     layers: tuple[Layer, ...] = ()

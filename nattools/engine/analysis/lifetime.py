@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from nattools.engine.analysis.evidence import Path
 from nattools.engine.analysis.finding import Finding
 from nattools.model.observation import Idle
@@ -11,8 +9,7 @@ from nattools.model.observation import Idle
 _ASK = "nattools nat --lifetime measures it; that takes as long as the mapping lives."
 
 
-@dataclass(frozen=True, slots=True)
-class LifetimeFinding(Finding["float | None"]):
+class LifetimeFinding(Finding["float | None"], frozen=True):
     """The value lies in the middle of `bounds`: the longest silence that a mapping survived, and the shortest
     that none did. `refreshed_by_inbound`, `refreshed_by_outbound`: does such traffic keep it?"""
 

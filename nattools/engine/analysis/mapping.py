@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
 from itertools import combinations
+
+import msgspec
 
 from nattools.engine.analysis.evidence import Answer, Path
 from nattools.engine.analysis.external import External
@@ -48,20 +49,18 @@ def present(path: Path, outside: External) -> Finding[bool | None]:
     return Finding(yes > no, tuple(ids[yes > no]))
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(msgspec.Struct):
     """What groups of answers to one local port show, over all such groups."""
 
-    stable: list[int] = field(default_factory=list)
+    stable: list[int] = msgspec.field(default_factory=list)
     varying: int = 0
-    by_port: list[int] = field(default_factory=list)
-    by_address: list[int] = field(default_factory=list)
-    same_for_ports: list[int] = field(default_factory=list)
+    by_port: list[int] = msgspec.field(default_factory=list)
+    by_address: list[int] = msgspec.field(default_factory=list)
+    same_for_ports: list[int] = msgspec.field(default_factory=list)
     stable_groups: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class MappingFinding(Finding[Mapping]):
+class MappingFinding(Finding[Mapping], frozen=True):
     """`varies`: False for endpoint-independent mapping, True for the others, also where it is not known which
     of them; `moved`: answers that differ from the majority's (a collision on the NAT, or a server errs)."""
 

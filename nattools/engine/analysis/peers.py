@@ -6,9 +6,10 @@ for its own diagnosis to say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
+
+import msgspec
 
 from nattools.engine.analysis.behaviour import varies
 from nattools.model.nat import Nat, PeerKind
@@ -28,8 +29,7 @@ Moves = Literal["not", "predictably", "in a block", "at random", "somehow"]
 Accepts = Literal["all", "address", "port"]
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(msgspec.Struct, frozen=True):
     """One end as the other has to deal with it. `moves`: how the outside port changes between destinations;
     `accepts`: who may send in; `udp`: False if UDP does not get through; `pool`: ports that it draws from."""
 
@@ -99,6 +99,12 @@ def _row(kind: str, own: Side | None, peer: Side, tcp: Nat | None) -> PeerKind:
         return PeerKind(kind=kind, path="unknown", strategy="", why=why)
     if not own.udp or not peer.udp:
         return _over_tcp(kind, own, tcp)
+    return _over_udp(kind, own)
+
+
+@lru_cache(maxsize=256)
+def _over_udp(kind: str, own: Side) -> PeerKind:
+    peer = KINDS[kind]
     if own.moves == "not" and peer.moves == "not":
         return _plain(kind, own, peer)
     if own.moves == "not" or peer.moves == "not":

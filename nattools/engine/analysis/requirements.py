@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Literal
+
+import msgspec
 
 from nattools.engine.analysis.behaviour import Behaviour, varies
 from nattools.engine.analysis.situation import Situation
@@ -18,8 +21,7 @@ PARITY_SAMPLES = 17
 """So many ports keep their parity by chance less often than once in 100,000 times."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(msgspec.Struct, frozen=True):
     met: bool | None
     why: str
     evidence: tuple[int, ...] = ()
@@ -64,7 +66,6 @@ _NEEDS: dict[tuple[Rfc, int], str] = {
     (4787, 14): "There is no probe for it yet.",
     (5382, 2): "It takes a peer that connects at the same moment; there is no probe for it yet.",
     (5382, 6): "It takes traffic of the protocols that gateways look into.",
-    (5382, 7): "It takes two hosts inside.",
     (5382, 9): "There is no probe for it yet.",
     (5382, 10): "There is no probe for it yet.",
 }
@@ -81,13 +82,19 @@ def requirements(situation: Situation) -> tuple[Requirement, ...]:
 
 def _row(rfc: Rfc, number: int, found: Behaviour | None) -> Requirement:
     if found is None:
-        outcome = _Outcome(None, "Not measured.")
-    elif found.nat.present is not True:
+        return _untested(rfc, number, "Not measured.")
+    if found.nat.present is not True:
         why = "There is no NAT." if found.nat.present is False else "Whether there is a NAT is not known."
-        outcome = _Outcome(None, why)
-    else:
-        outcome = _judge(rfc, number, found)
-    return _requirement(rfc, number, _TITLES[rfc][number - 1], outcome)
+        return _untested(rfc, number, why)
+    judge = _JUDGES.get((rfc, number))
+    if judge is None:
+        return _untested(rfc, number, _NEEDS[rfc, number])
+    return _requirement(rfc, number, _TITLES[rfc][number - 1], judge(found))
+
+
+@lru_cache(maxsize=256)
+def _untested(rfc: Rfc, number: int, why: str) -> Requirement:
+    return _requirement(rfc, number, _TITLES[rfc][number - 1], _Outcome(None, why))
 
 
 def _requirement(rfc: Rfc, number: int, title: str, outcome: _Outcome) -> Requirement:
@@ -99,25 +106,6 @@ def _requirement(rfc: Rfc, number: int, title: str, outcome: _Outcome) -> Requir
         why=outcome.why,
         evidence=outcome.evidence,
     )
-
-
-def _judge(rfc: Rfc, number: int, found: Behaviour) -> _Outcome:
-    if number == 1:
-        return _mapping(found)
-    if (rfc, number) in ((4787, 8), (5382, 3)):
-        return _filtering(found)
-    if (rfc, number) in ((4787, 9), (5382, 8)):
-        return _hairpinning(found)
-    if number == 5:
-        return _timer(found, UDP_TIMER_S if rfc == 4787 else TCP_TIMER_S)
-    if (rfc, number) in ((4787, 3), (5382, 7)):
-        return _overloading(found, _NEEDS[rfc, number])
-    if rfc == 5382 and number == 4:
-        return _silence(found)
-    others = {2: _pooling, 4: _parity, 6: _refresh, 11: _determinism} if rfc == 4787 else {}
-    if number in others:
-        return others[number](found)
-    return _Outcome(None, _NEEDS[rfc, number])
 
 
 def _mapping(found: Behaviour) -> _Outcome:
@@ -144,7 +132,7 @@ def _pooling(found: Behaviour) -> _Outcome:
     )
 
 
-def _overloading(found: Behaviour, needs: str) -> _Outcome:
+def _overloading(found: Behaviour) -> _Outcome:
     """One outside port for two inside ports can show even from a single host."""
     users: dict[object, dict[object, int]] = {}
     for answer in found.outside.believed(found.path):
@@ -155,7 +143,7 @@ def _overloading(found: Behaviour, needs: str) -> _Outcome:
             return _Outcome(
                 False, f"{mapped} was given to {len(inside)} inside ports.", tuple(inside.values())
             )
-    return _Outcome(None, needs)
+    return _Outcome(None, _NEEDS[4787, 3])
 
 
 def _parity(found: Behaviour) -> _Outcome:
@@ -232,3 +220,23 @@ def _icmp(udp: Behaviour | None) -> list[Requirement]:
         return []
     outcome = _Outcome(True, "Time Exceeded from beyond the NAT reached us.", tuple(beyond))
     return [_requirement(5508, 4, "ICMP errors from outside are translated", outcome)]
+
+
+_JUDGES: dict[tuple[Rfc, int], Callable[[Behaviour], _Outcome]] = {
+    (4787, 1): _mapping,
+    (4787, 2): _pooling,
+    (4787, 3): _overloading,
+    (4787, 4): _parity,
+    (4787, 5): partial(_timer, least_s=UDP_TIMER_S),
+    (4787, 6): _refresh,
+    (4787, 8): _filtering,
+    (4787, 9): _hairpinning,
+    (4787, 11): _determinism,
+    (5382, 1): _mapping,
+    (5382, 3): _filtering,
+    (5382, 4): _silence,
+    (5382, 5): partial(_timer, least_s=TCP_TIMER_S),
+    (5382, 7): _overloading,
+    (5382, 8): _hairpinning,
+}
+"""How each is held against the findings; for the others _NEEDS says what it would take."""

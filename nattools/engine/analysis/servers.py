@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nattools.engine.analysis.evidence import Path, endpoint
 from nattools.engine.analysis.external import External
@@ -12,8 +13,7 @@ from nattools.model.observation import Binding
 from nattools.model.report import Server
 
 
-@dataclass(slots=True)
-class Conduct:
+class Conduct(msgspec.Struct):
     """How one server host behaved. `problems` in plain words; `distrusted`: its filtering evidence does not
     count. `other`: the other address that it names."""
 
@@ -23,7 +23,7 @@ class Conduct:
     changed: bool = False
     distrusted: bool = False
     other: Endpoint | None = None
-    problems: list[str] = field(default_factory=list)
+    problems: list[str] = msgspec.field(default_factory=list)
 
     def blame(self, problem: str, *, distrust: bool = True) -> None:
         """Note a fault once."""
@@ -73,8 +73,8 @@ def _blame_own_names(path: Path, found: dict[str, Conduct]) -> None:
     """A server that names nothing but the address it was asked at has no other one, and its filtering tests
     would make every NAT look permissive. (One that is asked at its other address may well name that.)"""
     claims: dict[str, list[tuple[Endpoint, Endpoint]]] = defaultdict(list)
-    for binding in path.bindings:
-        asked, other = endpoint(binding.asked), endpoint(binding.other_address)
+    for pair in dict.fromkeys((binding.asked, binding.other_address) for binding in path.bindings):
+        asked, other = map(endpoint, pair)
         if asked is not None and other is not None:
             claims[asked.host].append((asked, other))
     for host, made in claims.items():
@@ -93,9 +93,10 @@ def _note(server: Conduct, asked: Endpoint, binding: Binding) -> None:
         return
     server.answered = True
     server.nattools = server.nattools or binding.nattools_server
-    other, source, origin = map(endpoint, (binding.other_address, binding.source, binding.response_origin))
+    other, source = endpoint(binding.other_address), endpoint(binding.source)
     if other is not None and other != asked:
         server.other = other
+    origin = source if binding.source == binding.response_origin else endpoint(binding.response_origin)
     if origin is not None and source is not None and origin != source and binding.transport == "udp":
         server.blame(f"{asked} says that it answers from {origin}, but its answer came from {source}")
     if changing and source is not None:

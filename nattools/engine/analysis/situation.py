@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from nattools.engine.analysis.behaviour import Behaviour
 from nattools.engine.analysis.evidence import IsPublic, endpoint
@@ -12,8 +12,7 @@ from nattools.model.nat import Nat, NatByTransport
 from nattools.model.observation import Binding, Connection, DialBack, Resolution
 
 
-@dataclass(frozen=True)
-class Situation:
+class Situation(msgspec.Struct, frozen=True, dict=True):
     """A measurement with its findings by transport and family."""
 
     measurement: Measurement
@@ -68,8 +67,8 @@ class Situation:
             if interface.up and interface.kind != "loopback"
             for address in interface.addresses
         ]
-        both = (*asked_from, *configured)
-        return tuple(dict.fromkeys(a for a in both if (":" in a) == (family == 6) and _usable(a)))
+        both = dict.fromkeys((*asked_from, *configured))
+        return tuple(a for a in both if (":" in a) == (family == 6) and _usable(a))
 
 
 def _usable(address: str) -> bool:

@@ -52,8 +52,10 @@ _SHAPES: Final[dict[int, tuple[int, c.Kind]]] = {1 | bits: (1, kind) for bits, k
 # RFC 3489 knew two methods and no indications; anything else without the cookie is not STUN.
 _LEGACY_TYPES: Final = frozenset({0x0001, 0x0101, 0x0111, 0x0002, 0x0102, 0x0112})
 # What may still follow MESSAGE-INTEGRITY (RFC 8489 14.5) and MESSAGE-INTEGRITY-SHA256 (14.6).
-_AFTER_SHA1: Final = frozenset({c.MESSAGE_INTEGRITY_SHA256, c.FINGERPRINT})
-_AFTER_SHA256: Final = frozenset({c.FINGERPRINT})
+_INTEGRITY: Final = {
+    c.MESSAGE_INTEGRITY: frozenset({c.MESSAGE_INTEGRITY_SHA256, c.FINGERPRINT}),
+    c.MESSAGE_INTEGRITY_SHA256: frozenset({c.FINGERPRINT}),
+}
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -297,22 +299,37 @@ def _decode_legacy(data: bytes, number: int) -> Message:
 def _read_attributes(data: bytes, padding: int) -> tuple[Attribute, ...]:
     """Walk the attributes; `padding` is 3 where values are padded to 4 bytes, 0 where they are not."""
     found: list[Attribute] = []
-    allowed: frozenset[int] | None = None
     position, size = 20, len(data)
     try:
         while position < size:
             attribute_type, length = _unpack_attribute(data, position)
             start = position + 4
-            end = start + length
-            if allowed is None or attribute_type in allowed:
-                found.append((attribute_type, data[start:end]))
-                if attribute_type == 0x0008:
-                    allowed = _AFTER_SHA1
-                elif attribute_type == 0x001C:
-                    allowed = _AFTER_SHA256
-            position = end + (-length & padding)
+            position = start + length
+            found.append((attribute_type, data[start:position]))
+            if length & padding:
+                position += -length & padding
+            if attribute_type in _INTEGRITY:
+                return _read_last_attributes(data, padding, position, found)
     except error:
         raise ProtocolError("the message ends within an attribute's header") from None
+    if position != size:
+        raise ProtocolError("an attribute overruns the message")
+    return tuple(found)
+
+
+def _read_last_attributes(
+    data: bytes, padding: int, position: int, found: list[Attribute]
+) -> tuple[Attribute, ...]:
+    """What follows the message integrity that was found last, as far as it may."""
+    allowed = _INTEGRITY[found[-1][0]]
+    size = len(data)
+    while position < size:
+        attribute_type, length = _unpack_attribute(data, position)
+        start = position + 4
+        if attribute_type in allowed:
+            found.append((attribute_type, data[start : start + length]))
+            allowed = _INTEGRITY.get(attribute_type, allowed)
+        position = start + length + (-length & padding)
     if position != size:
         raise ProtocolError("an attribute overruns the message")
     return tuple(found)
