@@ -146,3 +146,17 @@ def meet(first: str, second: str, *, low_ports: bool = False, seed: int = 0, bet
     made = plan(*(End(nat=measured(kind), low_ports=low_ports) for kind in (first, second)))
     with SimLab(pair(KINDS[first], KINDS[second], **impairment), seed=seed) as lab:
         return lab.run(lambda: punch(lab, made, seed=seed, between=between))
+
+
+def meet_as_measured_there(
+    first: RouterSpec | None, second: RouterSpec | None, *, low_ports: bool = False, seed: int = 0
+) -> Result:
+    """The same for routers whose measurement does not hold elsewhere (a block of ports is drawn anew in each
+    simulator): measured and punched in one, with the measurement's own mappings still alive."""
+
+    async def all_of_it(lab: SimLab) -> Result:
+        ends = [End(nat=await look(lab, host), low_ports=low_ports) for host in ("alice", "bob")]
+        return await punch(lab, plan(*ends), seed=seed)
+
+    with SimLab(pair(first, second), seed=seed) as lab:
+        return lab.run(lambda: all_of_it(lab))

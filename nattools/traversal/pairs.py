@@ -15,13 +15,18 @@ PROBES = 1024
 PROBES_PER_S = 400.0
 """Slow enough for home routers' session tables."""
 BLOCK_SOCKETS = 128
-SPREAD_SOCKETS, SPREAD_AHEAD, SPREAD_PORTS = 16, 14, 32
-"""Between the look at both NATs' counters and the punch others take ports, too: 16 sockets aim at the port
-14 ahead, one socket at the next 32. They meet if others took up to 13 ports, on both sides together."""
+SPREAD_SOCKETS, SPREAD_AHEAD, SPREAD_PORTS = 24, 14, 32
+"""Between the look at both NATs' counters and the punch others take ports, too. Some sockets aim at the port
+14 ahead, one socket at the next 32: with 16 they meet if others took up to 13 ports, on both sides together;
+with 24 also if several of the first packets are lost, so that the later ones get their ports."""
 FILL_TARGETS = 3
 FILL_TRIES = 3
 START_S = 0.05
 """How far apart the two sides may begin, beside their round trips."""
+
+BLOCK_USED = 0.125
+"""The share of a block that earlier mappings hold, of the measurement itself for instance. While they live
+these ports cannot be had, and a port that the other side aims at may be among them."""
 
 Whose = tuple[str, str]
 """The two sides' names in the possessive: ("our", "its")."""
@@ -165,7 +170,7 @@ def _both_move(first: Side, second: Side, whose: Whose) -> list[Step]:
         if _foretold_and_lenient(own, peer):
             return [_called(own, peer, name, turned)]
     if first.moves == second.moves == "predictably":
-        return [_both_foretold(first, second)]
+        return _both_foretold(first, second)
     return _filled(first, second, whose)
 
 
@@ -197,9 +202,9 @@ def _called(own: Side, peer: Side, whose: Whose, turned: bool) -> Step:
     return _step("prediction", opener, caller, 1.0, why, turned=turned)
 
 
-def _both_foretold(first: Side, second: Side) -> Step:
+def _both_foretold(first: Side, second: Side) -> list[Step]:
     """`keeps` on a side makes its port certain: then the other's next ports are all there is to guess."""
-    hold = hold_s(first, second) + SPREAD_SOCKETS / PROBES_PER_S
+    hold = hold_s(first, second) + SPREAD_PORTS / PROBES_PER_S
     if first.keeps or second.keeps:
         parts = [
             Part(
@@ -214,13 +219,28 @@ def _both_foretold(first: Side, second: Side) -> Step:
         ]
         sure = 1.0 if first.keeps and second.keeps else 0.5
         why = "Both sides' next ports can be foretold, unless others take them first."
-        return _step("prediction", parts[0], parts[1], sure, why)
-    wide = Part(
-        sockets=SPREAD_SOCKETS, aim="next", ahead=SPREAD_AHEAD, step=second.step, fresh=True, ttl=first.ttl
-    )
-    long = Part(aim="next", count=SPREAD_PORTS, step=first.step, fresh=True, hold_s=round(hold, 3))
+        return [_step("prediction", parts[0], parts[1], sure, why)]
     why = "Both sides' next ports can be foretold, even if others take up to 13 of them first."
-    return _step("prediction", _with_hold(wide, hold), long, 1.0, why)
+    again = "Once more from where the counters are then, with other roles."
+    return [
+        _spread(first, second, 1.0, why, turned=False),
+        _spread(second, first, None, again, turned=True),
+    ]
+
+
+def _spread(wide: Side, long: Side, chance: float | None, why: str, *, turned: bool) -> Step:
+    hold = hold_s(wide, long) + SPREAD_SOCKETS / PROBES_PER_S
+    many = Part(
+        sockets=SPREAD_SOCKETS,
+        aim="next",
+        ahead=SPREAD_AHEAD,
+        step=long.step,
+        fresh=True,
+        ttl=wide.ttl,
+        hold_s=round(hold, 3),
+    )
+    one = Part(aim="next", count=SPREAD_PORTS, step=wide.step, fresh=True, hold_s=round(hold, 3))
+    return _step("prediction", many, one, chance, why, turned=turned)
 
 
 Pool = tuple[tuple[int, int], tuple[int, int] | None]
@@ -251,6 +271,11 @@ def _filled(first: Side, second: Side, whose: Whose) -> list[Step]:
     return []
 
 
+def _had(side: Side) -> float:
+    """The share of its pool that can be had."""
+    return 1.0 - BLOCK_USED if side.moves == "in a block" else 1.0
+
+
 def _fill_foretold(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool) -> Step:
     size = pool_size(pool[0])
     hold = round(hold_s(filler, caller) + size / PROBES_PER_S, 3)
@@ -274,7 +299,7 @@ def _fill_foretold(filler: Side, caller: Side, whose: Whose, turned: bool, pool:
         hold_s=hold,
     )
     why = f"All {size} ports that {whose[0]} mappings can get are opened to the foretold next of {whose[1]}."
-    return _step("birthday", opener, call, 1.0 if size <= SOCKETS * 2 else 0.9, why, turned=turned)
+    return _step("birthday", opener, call, _had(filler), why, turned=turned)
 
 
 def _fill(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool, into: Pool) -> Step:
@@ -304,4 +329,6 @@ def _fill(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool, in
         f"{whose[1]}, from which all are tried. It uses them up for a while."
     )
     chance = fill_odds(size, FILL_TARGETS, size, FILL_TRIES, across)
+    if "in a block" in (filler.moves, caller.moves):
+        chance = min(chance, _had(filler) * _had(caller))
     return _step("birthday", opener, call, chance, why, turned=turned)

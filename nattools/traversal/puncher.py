@@ -1,7 +1,8 @@
 """Many sockets, one peer: sends checks, answers the peer's, and settles on one path that works both ways.
 
 A path is found when an authentic packet arrives; it works when our own check over it was answered. The
-leading side then nominates it, with repeats, and the other follows (regular nomination, RFC 8445 8.1.1).
+leading side then nominates it, with repeats (regular nomination, RFC 8445 8.1.1), and the other follows once
+its own check over the path was answered too: a nomination that somebody replays from elsewhere leads nowhere.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Puncher:
         self._done = asyncio.Event()
         self._chosen: Path | None = None
         self._working: Path | None = None
+        self._answered_paths: set[Path] = set()
+        self._nominated: set[Path] = set()
         self._asked: dict[bytes, tuple[Path, bool]] = {}
         self._found: dict[tuple[int, Endpoint], asyncio.TimerHandle | None] = {}
         self._own: list[UdpSocket] = []
@@ -130,7 +133,7 @@ class Puncher:
         return Outcome(self._chosen[0], self._chosen[1], "", elapsed, self.counts)
 
     def _why(self) -> str:
-        if self._working is not None:
+        if self._working is not None or self._answered_paths:
             return "A path works, but the peer did not confirm that it uses it."
         if self.counts.seen:
             return "Packets of the peer arrived, but it did not answer ours."
@@ -158,10 +161,13 @@ class Puncher:
         socket.send(self._checks.answer(message, source), source)
         if self._done.is_set():
             return
-        if message.get(USE_CANDIDATE) is not None and not self.meeting.leads:
-            self._settle((socket, source))
-            return
-        self._follow_up((socket, source))
+        path = (socket, source)
+        if message.get(USE_CANDIDATE) is not None and not self.meeting.leads and len(self._nominated) < PATHS:
+            self._nominated.add(path)
+            if path in self._answered_paths:
+                self._settle(path)
+                return
+        self._follow_up(path)
 
     def _answered(self, message: stun.Message, source: Endpoint) -> None:
         asked = self._asked.get(message.transaction_id)
@@ -171,10 +177,17 @@ class Puncher:
         if path[1] != source:
             # the peer's NAT gave the answer another port than the one we called
             self._follow_up((path[0], source))
-        elif self._working is None:
+        elif self.meeting.leads:
+            self._answered_leader(path, nominated)
+        else:
+            self._answered_paths.add(path)
+            if path in self._nominated:
+                self._settle(path)
+
+    def _answered_leader(self, path: Path, nominated: bool) -> None:
+        if self._working is None:
             self._working = path
-            if self.meeting.leads:
-                self._restart(path)
+            self._restart(path)
         elif nominated and path == self._working:
             self._settle(path)
 

@@ -23,12 +23,13 @@ def restricted(tcp: Nat) -> str | None:
 def tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     """What to try over TCP, in order; nothing if nothing practical leads there. Both sides get out."""
     for side, name in ((second, whose[1]), (first, whose[0])):
+        if side.open and not side.translated:
+            return [_tcp("host", f"Over TCP: anybody can connect to {name} address.", 1)]
         if side.open:
-            return [
-                _tcp("host", f"Over TCP: anybody can connect to {name} outside port, once it is open.", 1)
-            ]
+            why = f"Over TCP: anybody can connect to {name} outside port, once it is open."
+            return [_tcp("reflexive", why, 1)]
     if first.moves == "not" and second.moves == "not":
-        why = "Over TCP, both opening at once, where neither network restricts the ports; else by a relay."
+        why = "Over TCP, both opening at once, if both routers let that pass as they should (RFC 5382 REQ-2)."
         return [_tcp("simultaneous-open", why, 2)]
     still, moves, name = (first, second, whose[1]) if first.moves == "not" else (second, first, whose[0])
     if "somehow" in (first.moves, second.moves):

@@ -1,0 +1,110 @@
+"""Every pair of nine kinds of networks, measured, planned and punched on the simulator: what the plan says is
+what happens. NATTOOLS_PUNCH_SEEDS: how often each pair is tried (2)."""
+
+from __future__ import annotations
+
+import os
+from itertools import combinations_with_replacement
+
+import pytest
+from punching import APDM, KINDS, Result, measured, meet, meet_as_measured_there
+
+from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec
+from nattools.traversal.plan import End, plan
+from nattools.traversal.steps import Plan
+
+SEEDS = range(int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "2")))
+PAIRS = list(combinations_with_replacement(KINDS, 2))
+OVER_UDP = [pair for pair in PAIRS if "UDP blocked" not in pair]
+HARD = {("symmetric random", "symmetric random"), ("symmetric random", "symmetric sequential")}
+FORETOLD = [
+    ("symmetric sequential", "symmetric sequential", False),
+    ("port-restricted", "symmetric sequential", False),
+    ("symmetric random", "address-dependent sequential", False),
+    ("symmetric random", "symmetric sequential", True),
+]
+BLOCK = NatSpec(mapping=APDM, allocation="block", block=512)
+OPEN_INPUT = NatSpec(input="open")
+RANDOM = NatSpec(mapping=APDM, allocation="random")
+
+
+def planned(first: str, second: str, *, low_ports: bool = False) -> Plan:
+    ends = (End(nat=measured(kind), low_ports=low_ports) for kind in (first, second))
+    return plan(*ends)
+
+
+def within_announced(result: Result) -> bool:
+    """Neither side sent more than the step says."""
+    assert result.step is not None
+    assert result.step.packets is not None
+    assert result.outcomes is not None
+    return all(
+        outcome.counts.sent <= most
+        for outcome, most in zip(result.outcomes, result.step.packets, strict=True)
+    )
+
+
+def test_how_many_of_all_pairs_have_a_direct_way() -> None:
+    assert len(PAIRS) == 45
+    assert {pair for pair in PAIRS if planned(*pair).path != "direct"} == HARD
+    assert all(planned(*pair, low_ports=True).path == "direct" for pair in PAIRS)
+
+
+@pytest.mark.parametrize("low_ports", [False, True])
+@pytest.mark.parametrize(("first", "second"), OVER_UDP)
+def test_every_pair(first: str, second: str, low_ports: bool) -> None:
+    direct = planned(first, second, low_ports=low_ports).path == "direct"
+    for seed in SEEDS:
+        result = meet(first, second, low_ports=low_ports, seed=seed)
+        assert result.connected == direct
+        if direct:
+            assert within_announced(result)
+
+
+@pytest.mark.parametrize("pair", sorted(HARD))
+def test_what_the_privilege_would_change_is_said(pair: tuple[str, str]) -> None:
+    assert "below 1024" in planned(*pair).privilege
+    assert planned(*pair, low_ports=True).privilege == ""
+
+
+@pytest.mark.parametrize("between", [0, 3, 6])
+@pytest.mark.parametrize(("first", "second", "low_ports"), FORETOLD)
+def test_ports_that_others_take_in_between(first: str, second: str, low_ports: bool, between: int) -> None:
+    assert meet(first, second, low_ports=low_ports, seed=1, between=between).connected
+
+
+@pytest.mark.parametrize(("first", "second"), [pair for pair in OVER_UDP if pair not in HARD])
+def test_on_a_path_that_loses_packets(first: str, second: str) -> None:
+    for seed in SEEDS:
+        assert meet(first, second, seed=seed, loss=0.05, delay_ms=20).connected
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (BLOCK, NatSpec()),
+        (BLOCK, FirewallSpec()),
+        (BLOCK, OPEN_INPUT),
+        (OPEN_INPUT, OPEN_INPUT),
+        (OPEN_INPUT, RANDOM),
+        (OPEN_INPUT, FirewallSpec()),
+    ],
+)
+def test_blocks_of_ports_and_routers_that_take_early_packets(first: RouterSpec, second: RouterSpec) -> None:
+    for seed in SEEDS:
+        result = meet_as_measured_there(first, second, seed=seed)
+        assert result.connected
+        assert within_announced(result)
+
+
+def test_two_blocks_meet_mostly() -> None:
+    results = [meet_as_measured_there(BLOCK, BLOCK, seed=seed) for seed in range(6)]
+    assert 0.5 < results[0].plan.odds < 0.9
+    assert sum(result.connected for result in results) >= 3
+
+
+def test_a_known_block_takes_few_tries() -> None:
+    for seed in SEEDS:
+        result = meet_as_measured_there(NatSpec(), BLOCK, seed=seed)
+        assert result.outcomes is not None
+        assert result.outcomes[0].counts.sent <= 64
