@@ -107,7 +107,7 @@ def _one_moves(still: Side, moves: Side, whose: Whose, turned: bool) -> list[Ste
     if moves.moves == "somehow":
         return []
     if moves.moves == "in a block":
-        return [_birthday(still, moves, whose, turned, moves.pool, BLOCK_SOCKETS, moves.size)]
+        return [_birthday(still, moves, whose, turned, moves.pool, BLOCK_SOCKETS, 2 * PROBES)]
     wide = _birthday(still, moves, whose, turned, moves.pool, SOCKETS, 2 * PROBES)
     if not moves.low_ports:
         return [wide]

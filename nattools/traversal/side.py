@@ -12,6 +12,8 @@ from nattools.traversal.odds import RANDOM_POOL, pool_size
 Moves = Literal["not", "predictably", "in a block", "at random", "somehow"]
 Accepts = Literal["all", "address", "port"]
 USUAL_BLOCK = (2048, 2559)
+LARGEST_BLOCK = 4096
+"""A block larger than this is as good as random."""
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,8 +23,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     `by_address`: the port changes with the peer's address, not with its port. `keeps`: a new mapping has
     the inside port, else it is `step` after the last one (for `moves` "predictably"). `pool`: the ports that
     new mappings are drawn from. `ttl`: what brings a packet through the own outermost NAT and no further
-    (None: not known). `low_ports`: this process may bind ports below 1024 and what translates here is a
-    Linux NAT, as far as known. `rtt_s`: to a server on the internet.
+    (None: not known). `low_ports`: this process may bind ports below 1024, and what translates here may be a
+    Linux NAT, as far as known: it draws from all ports above. `rtt_s`: to a server on the internet.
     """
 
     moves: Moves = "not"
@@ -93,7 +95,7 @@ def side_of(nat: Nat | None, *, low_ports: bool = False) -> Side | None:
         step=nat.port_step or 1,
         pool=pool if 0 < pool[0] <= pool[1] < 65536 else RANDOM_POOL,
         ttl=max(1, nat.distance_hops) + 1 if known and nat.distance_hops is not None else None,
-        low_ports=low_ports and nat.present is not False,
+        low_ports=low_ports and nat.present is not False and pool == RANDOM_POOL,
         rtt_s=min(2.0, max(0.0, nat.rtt_ms / 1000)) if nat.rtt_ms is not None else 0.1,
     )
 
@@ -103,4 +105,5 @@ def _moves(nat: Nat) -> Moves:
         return "predictably"
     if nat.port_allocation == "unknown":
         return "somehow"
-    return "in a block" if nat.port_block else "at random"
+    known = nat.port_block and nat.port_range is not None and 0 < pool_size(nat.port_range) <= LARGEST_BLOCK
+    return "in a block" if known else "at random"
