@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from simulated import STUN
 
@@ -15,12 +16,13 @@ from nattools.lab.sim import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import NatByTransport
 from nattools.model.serveruri import parse_server
-from nattools.net.base import Network, UdpSocket
+from nattools.net.base import Network, TcpFailure, UdpSocket
 from nattools.protocols import stun
 from nattools.traversal.meeting import Meeting, Outcome
-from nattools.traversal.perform import perform
+from nattools.traversal.perform import perform, perform_stream
 from nattools.traversal.plan import End, plan
 from nattools.traversal.steps import Plan, Step
+from nattools.traversal.strategies.simultaneous_open import StreamMeeting, StreamOutcome
 
 APDM = "address-and-port-dependent"
 KINDS: dict[str, RouterSpec | None] = {
@@ -91,7 +93,7 @@ class Result:
 
     plan: Plan
     step: Step | None
-    outcomes: tuple[Outcome, Outcome] | None
+    outcomes: tuple[Outcome, Outcome] | tuple[StreamOutcome, StreamOutcome] | None
 
     @property
     def connected(self) -> bool:
@@ -100,9 +102,10 @@ class Result:
 
 async def punch(lab: SimLab, made: Plan, *, seed: int = 0, between: int = 0, most: int = 9) -> Result:
     """Both sides at once, step after step. `between`: flows of others through each NAT just before."""
-    outcomes = None
+    outcomes: Any = None
     for step in [each for each in made.steps if each.parts is not None][:most]:
-        outcomes = await _try(lab, step, seed, between)
+        over = _try if step.transport == "udp" else _try_tcp
+        outcomes = await over(lab, step, seed, between)
         if all(outcome.connected for outcome in outcomes):
             return Result(made, step, outcomes)
         assert not any(outcome.connected for outcome in outcomes), outcomes
@@ -121,6 +124,35 @@ async def _try(lab: SimLab, step: Step, seed: int, between: int) -> tuple[Outcom
                 perform(
                     networks[side],
                     Meeting(SECRET, side == 0, sockets[side], seen[1 - side]),
+                    step,
+                    first=side == 0,
+                    seed=seed + side,
+                )
+            )
+            for side in (0, 1)
+        ]
+    return tasks[0].result(), tasks[1].result()
+
+
+async def tcp_seen_at(network: Network) -> tuple[int, Endpoint]:
+    """A local TCP port and where a STUN server sees it; the connection is over."""
+    stream = await network.connect_tcp(STUN, timeout_s=9.0)
+    assert not isinstance(stream, TcpFailure)
+    stream.write(stun.binding_request(stun.new_transaction_id()))
+    mapped = stun.decode(await stream.read()).mapped
+    assert mapped is not None
+    return stream.local.port, mapped
+
+
+async def _try_tcp(lab: SimLab, step: Step, seed: int, between: int) -> tuple[StreamOutcome, StreamOutcome]:
+    networks = (lab.network("alice"), lab.network("bob"))
+    seen = [await tcp_seen_at(network) for network in networks]
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(
+                perform_stream(
+                    networks[side],
+                    StreamMeeting(SECRET, side == 0, seen[side][0], seen[1 - side][1]),
                     step,
                     first=side == 0,
                     seed=seed + side,

@@ -13,7 +13,7 @@ from nattools.lab.packet import ACK, FIN, PSH, RST, SYN, Packet
 from nattools.lab.simtcpqueue import MASK, ReceiveQueue, SendQueue, near
 from nattools.lab.simtopology import ETHERNET_MTU, Routes
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import StreamHandler, TcpFailure
+from nattools.net.base import Opener, StreamHandler, TcpFailure
 from nattools.net.linux import icmp_kind
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ LONGEST_RTO_S = 60.0
 SYN_ACK_TRIES = 6
 DATA_TRIES = 12
 TIME_WAIT_S = 60.0
+ORDINARY_TTL = 64
 DUPLICATES = 3  # RFC 5681 3.2
 
 State = Literal["syn-sent", "syn-received", "connected", "time-wait", "closed"]
@@ -51,6 +52,7 @@ class SimStream:
         "_duplicates",
         "_lasting",
         "_mss",
+        "_opened",
         "_readers",
         "_recover",
         "_routes",
@@ -62,6 +64,7 @@ class SimStream:
         "_stack",
         "_state",
         "_tries",
+        "_ttl",
         "_writers",
         "iss",
         "key",
@@ -98,6 +101,7 @@ class SimStream:
         self._duplicates = 0
         self._recover = 0
         self._tries = 0
+        self._ttl, self._opened = ORDINARY_TTL, False
         self._rto_s = INITIAL_RTO_S
         self._srtt_s: float | None = None
         self._sent_to, self._sent_at = 0, 0.0
@@ -141,10 +145,16 @@ class SimStream:
 
     # --- the handshake
 
-    def connect(self) -> None:
+    def connect(self, opener: Opener | None = None) -> None:
         """Send the first SYN (RFC 9293 3.5)."""
+        if opener is not None:
+            self._ttl, self._opened = opener.ttl, True
+            self._stack.loop.post(self._stack.loop.now + opener.seconds, self._raise_ttl, None)
         self._emit_syn()
         self._arm(INITIAL_RTO_S)
+
+    def _raise_ttl(self, _: None) -> None:
+        self._ttl = ORDINARY_TTL
 
     def answer(self, packet: Packet) -> None:
         """Take the SYN that a listener got."""
@@ -178,7 +188,7 @@ class SimStream:
                 self._mss = smaller
                 self._send.rewind()
                 self._push()
-        elif self._state == "syn-sent":
+        elif self._state == "syn-sent" and not (self._opened and kind == "time-exceeded"):
             self._fail(TcpFailure(_OUTCOMES.get(kind, "unreachable"), f"ICMP {kind} from {error.source}"))
 
     def _in_syn_sent(self, packet: Packet) -> None:
@@ -341,7 +351,7 @@ class SimStream:
         self._emit(RST, packet.ack)
 
     def _emit(self, flags: int, number: int, payload: bytes = b"", options: bytes = b"") -> None:
-        packet = Packet("tcp", *self.key, payload, dont_fragment=True, flags=flags, seq=number & MASK)
+        packet = Packet("tcp", *self.key, payload, self._ttl, True, flags=flags, seq=number & MASK)
         packet.options = options
         if flags & ACK:
             packet.ack = self.received.expected & MASK
