@@ -147,7 +147,7 @@ def _birthday(
         aim="pool",
         count=probes,
         pool=pool,
-        passes=1 if probes > 600 else 3,
+        passes=1,
         hold_s=round(hold_s(still, moves) + sockets / PROBES_PER_S, 3),
     )
     place = f"a block of {ports}" if moves.moves == "in a block" else f"{ports:,}"
