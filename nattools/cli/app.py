@@ -36,7 +36,7 @@ COMMANDS: dict[str, Command] = {
     "nat": Command("nattools.cli.nat", "command", "What the NAT does: mapping, filtering, ports, lifetime."),
     "serve": Command("nattools.cli.serve", "command", "The server that the other commands can measure with."),
     "lab": Command("nattools.cli.lab", "lab_app", "Networks to try things in, simulated or in namespaces."),
-    "report": Command("nattools.cli.report", "report_app", "Show and check saved reports."),
+    "report": Command("nattools.cli.report", "report_app", "Show, check and compare saved reports."),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +15,21 @@ from nattools.errors import UsageError
 from nattools.model.report import Report
 from nattools.report.contents import Detail
 from nattools.report.loader import load_file, problems
+from nattools.report.screen import terminal_columns
 
 FORMATS = ("terminal", "json", "md", "html", "txt")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
 Form = Annotated[str, typer.Option("--format", metavar="FORMAT", help=", ".join(FORMATS))]
 Again = Annotated[bool, typer.Option("--again", help="Analyse its observations anew, as this version would.")]
 
-report_app = new_app(no_args_is_help=True, help="Show and check saved reports.")
+LowPorts = Annotated[
+    str | None,
+    typer.Option(
+        "--low-ports", metavar="a|b|both", help="Whose program may bind ports below 1024 (nobody's)."
+    ),
+]
+
+report_app = new_app(no_args_is_help=True, help="Show, check and compare saved reports.")
 
 
 @report_app.command("show")
@@ -69,3 +78,33 @@ def validate_report(file: File, as_json: options.Json = False) -> int:
     else:
         write_out("".join(f"{line}\n" for line in found) or f"{file}: a valid report ({schema})\n")
     return 1 if found else 0
+
+
+@report_app.command("predict")
+def predict(
+    a: Annotated[Path, typer.Argument(metavar="A", help="One machine's report.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The other machine's report.")],
+    low_ports: LowPorts = None,
+    as_json: options.Json = False,
+) -> int:
+    """Which way will connect two machines, with what odds, packets and time."""
+    if low_ports not in (None, "a", "b", "both"):
+        raise UsageError(f"--low-ports {low_ports!r}: there are a, b and both")
+    from nattools.report.prediction import prediction_json, render_prediction
+    from nattools.traversal.plan import End, plan
+
+    reports = (load_file(a), load_file(b))
+    granted = (low_ports in ("a", "both"), low_ports in ("b", "both"))
+    made = plan(
+        End(nat=reports[0].nat, low_ports=granted[0]),
+        End(nat=reports[1].nat, low_ports=granted[1]),
+        ("A's", "B's"),
+    )
+    files = (str(a), str(b))
+    text = (
+        prediction_json(made, files)
+        if as_json
+        else render_prediction(made, files, reports, terminal_columns(sys.stdout))
+    )
+    write_out(text)
+    return 0

@@ -11,7 +11,7 @@ from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface
 from nattools.model.report import Substrate
 from nattools.net import addresses, resolve
-from nattools.net.base import Capability, StreamHandler, TcpFailure, TcpStream
+from nattools.net.base import Capability, Opener, StreamHandler, TcpFailure, TcpStream
 
 
 class SimNetwork:
@@ -67,6 +67,7 @@ class SimNetwork:
         port: int = 0,
         interface: str | None = None,
         timeout_s: float,
+        opener: Opener | None = None,
     ) -> TcpStream | TcpFailure:
         """Connect; never takes longer than `timeout_s` seconds. CannotRun: the local end cannot be had."""
         loop = self._stack.loop
@@ -77,7 +78,7 @@ class SimNetwork:
                 done.set_result(failure)
 
         place = self._stack.place(remote.family, host, interface)
-        stream = self._stack.connect(remote, place, port, settled)
+        stream = self._stack.connect(remote, place, port, settled, opener)
         if isinstance(stream, TcpFailure):
             return stream
         timeout = TcpFailure("timeout", f"no answer in {timeout_s:g} s")

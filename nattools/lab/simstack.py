@@ -14,7 +14,7 @@ from nattools.lab.simtcp import Key, SimListener, SimStream
 from nattools.lab.simtopology import Hop, Place, Routes
 from nattools.lab.simudp import SimUdpSocket
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.net.base import SendFailure, StreamHandler, TcpFailure
+from nattools.net.base import Opener, SendFailure, StreamHandler, TcpFailure
 
 if TYPE_CHECKING:
     from nattools.lab.simnet import Node, SimNet
@@ -76,6 +76,7 @@ class Stack:
         place: Place,
         port: int,
         settled: Callable[[SimStream, TcpFailure | None], None],
+        opener: Opener | None = None,
     ) -> SimStream | TcpFailure:
         """A stream that has sent its first SYN."""
         hop = place.routes.find(remote.host)
@@ -87,7 +88,7 @@ class Stack:
             return TcpFailure("error", "this local port has, or had a moment ago, a connection to there")
         stream = SimStream(self, local, remote, place.routes, settled)
         self._streams[stream.key] = stream
-        stream.connect()
+        stream.connect(opener)
         return stream
 
     def place(self, family: Family, host: str | None, interface: str | None) -> Place:

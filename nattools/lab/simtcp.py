@@ -13,7 +13,7 @@ from nattools.lab.packet import ACK, FIN, PSH, RST, SYN, Packet
 from nattools.lab.simtcpqueue import MASK, ReceiveQueue, SendQueue, near
 from nattools.lab.simtopology import ETHERNET_MTU, Routes
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import StreamHandler, TcpFailure
+from nattools.net.base import Opener, StreamHandler, TcpFailure
 from nattools.net.linux import icmp_kind
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ LONGEST_RTO_S = 60.0
 SYN_ACK_TRIES = 6
 DATA_TRIES = 12
 TIME_WAIT_S = 60.0
+ORDINARY_TTL = 64
 DUPLICATES = 3  # RFC 5681 3.2
 
 State = Literal["syn-sent", "syn-received", "connected", "time-wait", "closed"]
@@ -52,6 +53,7 @@ class SimStream:
         "_duplicates",
         "_lasting",
         "_mss",
+        "_opened",
         "_readers",
         "_recover",
         "_routes",
@@ -63,6 +65,7 @@ class SimStream:
         "_stack",
         "_state",
         "_tries",
+        "_ttl",
         "_writers",
         "iss",
         "key",
@@ -94,9 +97,9 @@ class SimStream:
         self._mss = (wire.mtu if wire else ETHERNET_MTU) - _HEADERS[":" in remote[0]]
         self._readers: list[asyncio.Future[None]] = []
         self._writers: list[asyncio.Future[None]] = []
-        self._closing = self._lasting = self._armed = self._ack_due = False
+        self._closing = self._lasting = self._armed = self._ack_due = self._opened = False
         self._duplicates = self._recover = self._tries = self._sent_to = 0
-        self._rto_s, self._sent_at = INITIAL_RTO_S, 0.0
+        self._rto_s, self._sent_at, self._ttl = INITIAL_RTO_S, 0.0, ORDINARY_TTL
         self._srtt_s: float | None = None
         self._deadline: float | None = None
 
@@ -137,10 +140,16 @@ class SimStream:
 
     # --- the handshake
 
-    def connect(self) -> None:
+    def connect(self, opener: Opener | None = None) -> None:
         """Send the first SYN (RFC 9293 3.5)."""
+        if opener is not None:
+            self._ttl, self._opened = opener.ttl, True
+            self._stack.loop.post(self._stack.loop.now + opener.seconds, self._raise_ttl, None)
         self._emit_syn()
         self._arm(INITIAL_RTO_S)
+
+    def _raise_ttl(self, _: None) -> None:
+        self._ttl = ORDINARY_TTL
 
     def answer(self, packet: Packet) -> None:
         """Take the SYN that a listener got."""
@@ -174,7 +183,7 @@ class SimStream:
                 self._mss = smaller
                 self._send.rewind()
                 self._push()
-        elif self._state == "syn-sent":
+        elif self._state == "syn-sent" and not (self._opened and kind == "time-exceeded"):
             self._fail(TcpFailure(_OUTCOMES.get(kind, "unreachable"), f"ICMP {kind} from {error.source}"))
 
     def _in_syn_sent(self, packet: Packet) -> None:
@@ -359,7 +368,7 @@ class SimStream:
             remote,
             remote_port,
             payload,
-            64,
+            self._ttl,
             True,
             flags,
             number & MASK,

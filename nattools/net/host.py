@@ -6,12 +6,13 @@ import socket
 import sys
 from collections.abc import Mapping
 
+from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface
 from nattools.model.report import Substrate
 from nattools.net import addresses, hosttcp, hostudp, linux, resolve
 from nattools.net import interfaces as system
-from nattools.net.base import Capability, StreamHandler, TcpFailure, TcpListener, TcpStream, UdpSocket
+from nattools.net.base import Capability, Opener, StreamHandler, TcpFailure, TcpListener, TcpStream, UdpSocket
 from nattools.net.binding import Zones, bound_socket, default_source, source_address
 from nattools.net.namespace import entered
 
@@ -97,10 +98,14 @@ class HostNetwork:
         port: int = 0,
         interface: str | None = None,
         timeout_s: float,
+        opener: Opener | None = None,
     ) -> TcpStream | TcpFailure:
         """Connect; never takes longer than `timeout_s` seconds. CannotRun: the local end cannot be had."""
+        why = None if opener is None else self.missing("ttl")
+        if why is not None:
+            raise CannotRun(why)
         sock = self._tcp_socket(remote.family, host, port, interface)
-        return await hosttcp.connect(sock, self._zones, remote, timeout_s)
+        return await hosttcp.connect(sock, self._zones, remote, timeout_s, opener)
 
     async def listen_tcp(
         self,

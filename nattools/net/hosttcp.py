@@ -11,7 +11,7 @@ from typing import cast
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net import linux
-from nattools.net.base import IcmpError, StreamHandler, TcpFailure
+from nattools.net.base import IcmpError, Opener, StreamHandler, TcpFailure
 from nattools.net.binding import Zones
 from nattools.net.failures import describe, icmp_failure, tcp_failure
 
@@ -102,10 +102,11 @@ def set_linger_zero(sock: socket.socket) -> None:
 
 
 async def connect(
-    sock: socket.socket, zones: Zones, remote: Endpoint, timeout_s: float
+    sock: socket.socket, zones: Zones, remote: Endpoint, timeout_s: float, opener: Opener | None = None
 ) -> HostStream | TcpFailure:
-    """Connect a bound socket, which is closed if it fails."""
+    """Connect a bound socket, which is closed if it fails. `opener` is for Linux alone."""
     loop = asyncio.get_running_loop()
+    raising = None if opener is None else loop.call_later(opener.seconds, linux.raise_ttl, sock)
     made: list[HostStream] = []
 
     def make(local: Endpoint) -> HostStream:
@@ -114,7 +115,9 @@ async def connect(
 
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if linux.AVAILABLE:
+        if opener is not None:
+            linux.lower_ttl(sock, opener.ttl)
+        elif linux.AVAILABLE:
             linux.collect_icmp_errors(sock)
         async with asyncio.timeout(timeout_s) as deadline:
             await loop.sock_connect(sock, zones.address(remote))
@@ -136,6 +139,10 @@ async def connect(
             stream.abort()
         sock.close()
         raise
+    finally:
+        if raising is not None:
+            raising.cancel()
+            linux.raise_ttl(sock)
 
 
 class HostListener:

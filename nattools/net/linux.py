@@ -18,6 +18,11 @@ AVAILABLE = hasattr(socket, "MSG_ERRQUEUE")
 _IP_TTL = 2
 _IP_MTU_DISCOVER = 10
 _IP_RECVERR = 11
+_IP_MINTTL = 21
+_IPV6_UNICAST_HOPS = 16
+_IPV6_MINHOPCOUNT = 73
+_ORDINARY_TTL = 64
+LEAST_TTL = 8
 _IPV6_MTU_DISCOVER = 23
 _IPV6_RECVERR = 25
 _IPV6_HOPLIMIT = 52
@@ -62,6 +67,28 @@ def collect_icmp_errors(sock: socket.socket, wanted: bool = True) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, int(wanted))
     else:
         sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, int(wanted))
+
+
+def lower_ttl(sock: socket.socket, ttl: int) -> None:
+    """What this TCP socket sends dies after `ttl` hops, and the routers' word about it does not end the
+    attempt to connect: errors whose quoted TTL is below the least that is accepted are ignored."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_UNICAST_HOPS, ttl)
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, LEAST_TTL)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_TTL, ttl)
+        sock.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, LEAST_TTL)
+
+
+def raise_ttl(sock: socket.socket) -> None:
+    """Back to the system's own TTL; nothing for a closed socket. The least TTL stays until the end: an error
+    about the opener may be late."""
+    if sock.fileno() < 0:
+        return
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_UNICAST_HOPS, -1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_TTL, _ORDINARY_TTL)
 
 
 def set_fragmentation(sock: socket.socket, dont_fragment: bool) -> None:

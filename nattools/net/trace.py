@@ -20,6 +20,7 @@ from nattools.net.base import (
     IcmpError,
     IcmpHandler,
     Network,
+    Opener,
     SendFailure,
     StreamHandler,
     TcpFailure,
@@ -242,11 +243,12 @@ class TracedNetwork:
         port: int = 0,
         interface: str | None = None,
         timeout_s: float,
+        opener: Opener | None = None,
     ) -> TcpStream | TcpFailure:
         """See `Network.connect_tcp`."""
         connection, began = self.trace.new_connection(), _now()
         result = await self._inner.connect_tcp(
-            remote, host=host, port=port, interface=interface, timeout_s=timeout_s
+            remote, host=host, port=port, interface=interface, timeout_s=timeout_s, opener=opener
         )
         if isinstance(result, TcpFailure):
             local = Endpoint(host or self._source(remote), port)

@@ -13,7 +13,6 @@ from synthetic_nats import CORNERS, PLAIN, World, hop, idle, measurement, opener
 
 from nattools.engine.analyse import analyse
 from nattools.engine.analysis.allocation import dense_step, ordered_step
-from nattools.engine.analysis.peers import odds
 from nattools.model.observation import (
     AnyObservation,
     Binding,
@@ -29,6 +28,7 @@ from nattools.model.observation import (
 )
 from nattools.model.report import Report
 from nattools.net.addresses import is_public
+from nattools.traversal.odds import odds
 
 ENDPOINTS = st.one_of(
     st.sampled_from([str(corner) for corner in (*CORNERS, PLAIN)]),

@@ -16,6 +16,7 @@ from nattools.engine.analysis.mapping import MappingFinding, mapping, present
 from nattools.engine.analysis.reach import ports, reachable
 from nattools.engine.analysis.servers import Conduct
 from nattools.model.nat import Classic, Nat
+from nattools.traversal.side import moving
 
 
 class Behaviour(msgspec.Struct, frozen=True, dict=True):
@@ -159,10 +160,5 @@ _CONES: dict[str, Classic] = {
 }
 
 
-def varies(nat: Nat) -> bool | None:
-    """Does the outside port depend on the destination? Known also where it is not known on what of it."""
-    if nat.mapping in ("none", "endpoint-independent"):
-        return False
-    if nat.mapping != "unknown" or nat.classic == "symmetric":
-        return True
-    return None
+varies = moving
+"""The rules of punching and the analysis mean the same by it."""

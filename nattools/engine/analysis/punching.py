@@ -6,18 +6,12 @@ These verdicts are about what this network allows: no hole was punched for them.
 from __future__ import annotations
 
 from nattools.engine.analysis.behaviour import varies
-from nattools.engine.analysis.peers import (
-    BLOCK_SOCKETS,
-    PROBES,
-    PROBES_PER_S,
-    SOCKETS,
-    Side,
-    odds,
-    side_of,
-)
 from nattools.engine.analysis.situation import Situation
 from nattools.model.nat import Nat
 from nattools.model.technique import Technique, TechniqueId, Verdict
+from nattools.traversal.odds import odds
+from nattools.traversal.pairs import BLOCK_SOCKETS, PROBES, PROBES_PER_S, SOCKETS
+from nattools.traversal.side import Side, side_of
 
 _SETTLE = "Two addresses to ask would settle it: nattools serve, or --server with one that has RFC 5780."
 _OVER_TCP = "Use a relay over TCP or TLS, or another network."
@@ -67,7 +61,7 @@ def _moving(nat: Nat, side: Side, ids: tuple[int, ...]) -> Technique:
             "udp-punch", "works", 0.75, f"{why} It fails when others take that port first.", forward, ids
         )
     if side.moves == "in a block":
-        why = f"Your NAT gives each peer another port, from a block of {side.pool}: plainly only to {easy}."
+        why = f"Your NAT gives each peer another port, from a block of {side.size}: plainly only to {easy}."
         return _verdict("udp-punch", "works", 0.6, f"{why} For the others see udp-birthday.", forward, ids)
     why = f"Your NAT gives each peer another port, at random: only with {easy}."
     if side.moves == "somehow":
@@ -109,8 +103,8 @@ def _odds_in_words(side: Side) -> str:
     if side.moves == "at random":
         return f"With peers whose port stays the same: {chance}. Not in practice with others like us."
     if side.moves == "in a block":
-        probes = min(side.pool, PROBES)
-        sure = 100 * odds(min(BLOCK_SOCKETS, side.pool), probes, side.pool)
+        probes = min(side.size, PROBES)
+        sure = 100 * odds(min(BLOCK_SOCKETS, side.size), probes, side.size)
         return f"With peers whose port stays the same: {sure:.0f}% in {probes / PROBES_PER_S:.1f} s."
     if side.moves == "predictably":
         return "Not needed where your next port is foretold; not in practice with peers whose port is random."

@@ -1,0 +1,91 @@
+"""What a plan is made of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from nattools.model.endpoint import Family, Transport
+
+Strategy = Literal[
+    "host", "reflexive", "mapped", "low-ttl", "prediction", "birthday", "simultaneous-open", "relay"
+]
+Aim = Literal["seen", "next", "pool"]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What one side does in a strategy. Both begin at the same agreed moment.
+
+    `sockets` send to `count` ports of the peer each: "seen": the one that it was seen with; "next": those
+    that its NAT gives next, `ahead` allocations after the last one seen and on, `step` apart; "pool": drawn
+    without replacement from `pool`. `fresh`: with new sockets, else with the one whose outside port the peer
+    was told. `sources`: the local ports to bind, None for any.
+    `ttl`: the first pass goes out with this TTL, so that it opens the own NAT and never reaches the peer's;
+    None: with the ordinary one. A pass follows `hold_s` after the start, of the first one if `ttl` is None,
+    then one every `gap_s`; `passes` in all. At most `rate_per_s` packets a second.
+    """
+
+    sockets: int = 1
+    aim: Aim = "seen"
+    count: int = 1
+    ahead: int = 1
+    step: int = 1
+    pool: tuple[int, int] | None = None
+    fresh: bool = False
+    sources: tuple[int, int] | None = None
+    ttl: int | None = None
+    hold_s: float = 0.0
+    gap_s: float = 0.25
+    passes: int = 6
+    rate_per_s: float = 400.0
+
+    @property
+    def packets(self) -> int:
+        """The most that it sends by itself; answers to the peer's authentic packets come on top."""
+        return self.sockets * self.count * self.passes
+
+    @property
+    def seconds(self) -> float:
+        """How long it sends."""
+        each = self.sockets * self.count / self.rate_per_s
+        waits = max(0, self.passes - 1) * self.gap_s if self.passes > 1 else 0.0
+        return self.hold_s + each * self.passes + waits
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy, with the part of each side.
+
+    `odds` in 0..1 that it connects if the measured behaviour holds (None: it is for when something else was
+    missed); `packets`: the most that each side sends; `seconds`: the longest that it takes. `why` says in one
+    sentence why it should work. What runs over TCP, and the relay, have no parts."""
+
+    strategy: Strategy
+    transport: Transport
+    why: str
+    odds: float | None
+    parts: tuple[Part, Part] | None = None
+    packets: tuple[int, int] | None = None
+    seconds: float | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """`steps` in the order in which to try them; the last is the relay unless the first is certain.
+
+    `path` is what the steps lead to. `unknown`: what was not measured and would be needed. `privilege`: what
+    would change if a process could bind ports below 1024, or is empty."""
+
+    path: Literal["direct", "relay", "unknown"]
+    steps: tuple[Step, ...] = ()
+    family: Family | None = None
+    unknown: str = ""
+    privilege: str = ""
+
+    @property
+    def odds(self) -> float:
+        """That one of the direct steps connects."""
+        missed = 1.0
+        for step in self.steps:
+            if step.strategy != "relay" and step.odds is not None:
+                missed *= 1.0 - step.odds
+        return 1.0 - missed
