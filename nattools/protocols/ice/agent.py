@@ -305,7 +305,7 @@ class Agent:
         """A pair that worked, or whose nomination was under way, does not."""
         self._selection.lost(pair)
 
-    def _nominate(self, pair: Pair, counter: int | None) -> None:
+    def _nominate(self, pair: Pair, counter: int) -> None:
         self._checker.start(pair, "nomination", self._session.now, counter)
 
     # --- the agent as a whole

@@ -19,7 +19,7 @@ _SETTLE_TRIPS: Final = 3
 _SETTLE_MAX_S: Final = 0.3
 _DOUBTED: Final = 2
 
-Nominate = Callable[[Pair, int | None], None]
+Nominate = Callable[[Pair, int], None]
 
 
 class Selection:
@@ -36,6 +36,8 @@ class Selection:
         self._renomination = renomination
         self.selected: Pair | None = None
         self._selected_at = 0.0
+        self._role = session.role
+        self._agreed = False
         self._pending: Pair | None = None
         self._counter = 0
         self._peer_counter = -1
@@ -47,17 +49,23 @@ class Selection:
     def consider(self, now: float) -> None:
         """Nominate if that is due. Harmless at any time."""
         self.wake = None
+        self._note_role()
         valid = sorted((pair for pair in self._session.check_list if pair.valid), key=rank)
         if not valid or self._session.role != "controlling" or self._pending is not None:
             return
         if self._first_valid_at is None:
             self._first_valid_at = now
         best, current = valid[0], self.selected
-        if current is None:
+        if current is None or not self._agreed:
             if self._has_settled(best, now):
                 self._begin(best)
         elif best is not current and self._takes_over(best, current, now):
             self._begin(best)
+
+    def _note_role(self) -> None:
+        """After a switch of roles nothing is agreed that the other side had nominated or was about to."""
+        if self._role != self._session.role:
+            self._role, self._pending, self._agreed = self._session.role, None, False
 
     def _has_settled(self, best: Pair, now: float) -> bool:
         """Is there no use in waiting for a better pair?"""
@@ -85,13 +93,13 @@ class Selection:
     def _begin(self, pair: Pair) -> None:
         self._pending = pair
         self._counter += 1
-        self._nominate(pair, self._counter if self._renomination else None)
+        self._nominate(pair, self._counter)
 
     def confirmed(self, pair: Pair) -> None:
         """The peer answered our nomination."""
-        if self._pending is not pair:
+        if self._pending is not pair or self._session.role != "controlling":
             return
-        self._pending = None
+        self._pending, self._agreed = None, True
         self._select(pair, self._why(pair))
 
     def _why(self, pair: Pair) -> str:
@@ -144,9 +152,8 @@ class Selection:
             return
         pair.nominated = False
         spares = sorted((other for other in self._session.check_list if other.valid), key=rank)
+        self._agreed = False
         self._select(spares[0] if spares else None, f"the one before was lost: {pair.reason}")
-        if spares and self._session.role == "controlling" and self._pending is None:
-            self._begin(spares[0])
 
     def _select(self, pair: Pair | None, reason: str) -> None:
         before = self.selected
