@@ -1,0 +1,1 @@
+"""Making a connection between two machines, whatever stands between them."""

@@ -1,0 +1,186 @@
+"""Drives an ICE agent over a network's UDP sockets, which it shares with other protocols."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import IcmpError, SendFailure, UdpSocket
+from nattools.protocols import ice
+from nattools.protocols.demultiplex import SharedProtocol, protocol_of
+from nattools.traversal.reflexive import Reflexive
+
+DataHandler = Callable[[bytes, SharedProtocol, Endpoint, Endpoint], None]
+"""(data, what its first byte says it is, local, source)."""
+
+
+class IceDriver:
+    """Owns the sockets given to it, and the timer. Make it within the event loop; close it at the end.
+
+    `on_candidate` is told of each own candidate, to be passed to the peer (trickle); `on_event` of what the
+    agent has to say; `on_data` gets what comes from the authenticated peer and is not ICE's. Data from others
+    is dropped and counted. UDP only: TCP pairs wait for somebody who answers ConnectWanted.
+    """
+
+    def __init__(self, agent: ice.Agent) -> None:
+        self.agent = agent
+        self.on_candidate: Callable[[ice.Candidate], None] | None = None
+        self.on_event: Callable[[ice.Event], None] | None = None
+        self.on_data: DataHandler | None = None
+        self.reflexive = Reflexive(self._found)
+        self._loop = asyncio.get_running_loop()
+        self._sockets: dict[Endpoint, UdpSocket] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        self._pumping = False
+        self._closed = False
+
+    # --- own candidates
+
+    def add_socket(self, socket: UdpSocket, *, local_preference: int = 65535) -> None:
+        """Use a socket, whose address becomes a host candidate."""
+        self._sockets[socket.local] = socket
+
+        def arrived(data: bytes, source: Endpoint) -> None:
+            self._arrived(socket, data, source)
+
+        def failed(error: IcmpError) -> None:
+            self._icmp(socket, error)
+
+        socket.on_datagram, socket.on_icmp = arrived, failed
+        self._found(ice.local_candidate("host", socket.local, local_preference=local_preference))
+        self.pump()
+
+    def ask(self, server: Endpoint) -> None:
+        """Ask a STUN server about all sockets of its family; what it says becomes candidates."""
+        for socket in self._sockets.values():
+            if socket.local.family == server.family:
+                self.reflexive.ask(socket, server)
+        self.pump()
+
+    def add_mapping(self, base: Endpoint, outside: Endpoint) -> None:
+        """A port mapping protocol has opened `outside` for the socket at `base`."""
+        self._found(ice.local_candidate("srflx", outside, base=base, mapped=True))
+        self.pump()
+
+    # --- the peer
+
+    def set_peer(self, ufrag: str, password: str) -> None:
+        """Its credentials. ProtocolError: they cannot be any."""
+        self.agent.set_remote_credentials(ufrag, password, self._loop.time())
+        self.pump()
+
+    def add_peer_candidate(self, text: str) -> str | None:
+        """A candidate as the peer wrote it; returns why it is of no use, or None."""
+        try:
+            candidate = ice.parse(text)
+        except ProtocolError as error:
+            return str(error)
+        added = self.agent.add_remote_candidate(candidate, self._loop.time())
+        self.pump()
+        return None if added else "known already, no place to send to, or one too many"
+
+    def send(self, data: bytes) -> SendFailure | None:
+        """Send data to the peer over the selected pair; "unreachable" when there is none."""
+        pair = self.agent.selected
+        socket = None if pair is None else self._sockets.get(pair.local.sends_from)
+        if pair is None or socket is None:
+            return "unreachable"
+        return socket.send(data, pair.remote_endpoint)
+
+    async def connected(self, timeout_s: float) -> ice.Pair | None:
+        """Wait until there is a selected pair; None if the agent fails or the time is over before."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.agent.selected is None and self.agent.state not in ("failed", "closed"):
+                    change: asyncio.Future[None] = self._loop.create_future()
+                    self._waiting.append(change)
+                    await change
+        except TimeoutError:
+            return None
+        return self.agent.selected
+
+    def close(self) -> None:
+        """Close the agent and the sockets. Idempotent."""
+        self._closed = True
+        self.agent.close(self._loop.time())
+        if self._timer is not None:
+            self._timer.cancel()
+        for socket in self._sockets.values():
+            socket.on_datagram = socket.on_icmp = None
+            socket.close()
+        self._sockets.clear()
+        self._wake()
+
+    # --- the driving
+
+    def pump(self) -> None:
+        """Send what is due, tell what happened, set the timer. Call it after touching the agent directly."""
+        if self._pumping or self._closed:
+            return
+        self._pumping = True
+        try:
+            self._send_due()
+            self._tell()
+        finally:
+            self._pumping = False
+        self._set_timer()
+
+    def _send_due(self) -> None:
+        now = self._loop.time()
+        self.reflexive.run(now)
+        for item in self.agent.datagrams_to_send(now):
+            socket = self._sockets.get(item.local) if item.transport == "udp" else None
+            if socket is None:
+                continue
+            failure = socket.send(item.data, item.destination, ttl=item.ttl)
+            if failure is not None:
+                hint = f"this machine could not send: {failure}"
+                self.agent.path_hint(("udp", item.local, item.destination), hint)
+
+    def _tell(self) -> None:
+        events = self.agent.events()
+        for event in events:
+            if self.on_event is not None:
+                self.on_event(event)
+        if events:
+            self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            if not change.done():
+                change.set_result(None)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        times = (self.agent.next_timeout(), self.reflexive.next_timeout())
+        when = min((time for time in times if time is not None), default=None)
+        if when is not None and not self._closed:
+            self._timer = self._loop.call_at(when, self.pump)
+
+    def _found(self, candidate: ice.Candidate) -> None:
+        if self.agent.add_local_candidate(candidate, self._loop.time()) and self.on_candidate is not None:
+            self.on_candidate(candidate)
+
+    # --- what arrives
+
+    def _arrived(self, socket: UdpSocket, data: bytes, source: Endpoint) -> None:
+        now, protocol = self._loop.time(), protocol_of(data)
+        if protocol == "stun":
+            taken = self.agent.receive_datagram(data, socket.local, source, now)
+            if taken or self.reflexive.receive(data, socket, source, now):
+                self.pump()
+                return
+        if not self.agent.is_authorised(socket.local, source):
+            self.agent.reject_data(source)
+        elif self.on_data is not None:
+            self.on_data(data, protocol, socket.local, source)
+
+    def _icmp(self, socket: UdpSocket, error: IcmpError) -> None:
+        by = "" if error.offender is None else f" from {error.offender}"
+        self.agent.path_hint(("udp", socket.local, error.destination), f"ICMP {error.kind}{by}")
