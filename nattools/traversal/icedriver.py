@@ -83,8 +83,8 @@ class IceDriver:
         return None if added else "known already, no place to send to, or one too many"
 
     def send(self, data: bytes) -> SendFailure | None:
-        """Send data to the peer over the selected pair; "unreachable" when there is none."""
-        pair = self.agent.selected
+        """Send data to the peer over the best pair; "unreachable" when there is none."""
+        pair = self.agent.usable
         socket = None if pair is None else self._sockets.get(pair.local.sends_from)
         if pair is None or socket is None:
             return "unreachable"

@@ -15,7 +15,7 @@ from nattools.protocols.ice.events import AgentState, Event, StateChanged
 from nattools.protocols.ice.messages import Credentials, Role, check_credentials
 from nattools.protocols.ice.pair import Pair, Path
 from nattools.protocols.ice.responder import Responder
-from nattools.protocols.ice.selection import Selection
+from nattools.protocols.ice.selection import Selection, rank
 from nattools.protocols.ice.session import MAX_CANDIDATES, Session, Transmit
 from nattools.protocols.ice.transaction import Opener, Transaction
 
@@ -102,6 +102,13 @@ class Agent:
     def selected(self) -> Pair | None:
         """The pair to send data over; None when there is none."""
         return self._selection.selected
+
+    @property
+    def usable(self) -> Pair | None:
+        """The selected pair, or until there is one the best that works: data need not wait for the nomination
+        (RFC 8445 12.1)."""
+        working = (pair for pair in self._session.check_list if pair.valid)
+        return self.selected or min(working, key=rank, default=None)
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
