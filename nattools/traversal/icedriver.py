@@ -39,8 +39,9 @@ class IceDriver:
 
     # --- own candidates
 
-    def add_socket(self, socket: UdpSocket, *, local_preference: int = 65535) -> None:
-        """Use a socket, whose address becomes a host candidate."""
+    def add_socket(self, socket: UdpSocket, *, local_preference: int = 65535, candidate: bool = True) -> None:
+        """Use a socket, whose address becomes a host candidate; without `candidate` it only waits for the
+        peer's checks, as one of the many of a birthday strategy."""
         self._sockets[socket.local] = socket
 
         def arrived(data: bytes, source: Endpoint) -> None:
@@ -50,8 +51,9 @@ class IceDriver:
             self._icmp(socket, error)
 
         socket.on_datagram, socket.on_icmp = arrived, failed
-        self._found(ice.local_candidate("host", socket.local, local_preference=local_preference))
-        self.pump()
+        if candidate:
+            self._found(ice.local_candidate("host", socket.local, local_preference=local_preference))
+            self.pump()
 
     def ask(self, server: Endpoint) -> None:
         """Ask a STUN server about all sockets of its family; what it says becomes candidates."""

@@ -194,6 +194,12 @@ class Agent:
         else:
             self._session.openers[bare(remote)] = opener
 
+    def probe(self) -> bytes:
+        """An authenticated check to send anywhere, from any of the sockets, in any number: strategies that
+        try hundreds of ports need no pair for each. Whichever arrives, or is answered, makes a pair.
+        ValueError: before the peer's credentials."""
+        return self._checker.probe()
+
     def connected(self, path: Path, now: float) -> None:
         """The connection that ConnectWanted asked for is there."""
         self._session.now = now

@@ -7,6 +7,7 @@ from typing import Protocol
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
+from nattools.protocols.ice.candidate import priority
 from nattools.protocols.ice.messages import Check, build_check, why_not_believed
 from nattools.protocols.ice.pair import Pair, Path
 from nattools.protocols.ice.session import Session, Transmit, prflx_priority
@@ -30,6 +31,7 @@ class Checker:
         self._session = session
         self._outcome = outcome
         self._under_way: dict[bytes, Transaction] = {}
+        self._probe_id = session.rng.randbytes(12)
 
     # --- sending
 
@@ -80,6 +82,14 @@ class Checker:
         self._under_way[transaction_id] = check
         self._transmit(check, now)
 
+    def probe(self) -> bytes:
+        """A check that belongs to no pair, the same for all destinations."""
+        session = self._session
+        if session.remote is None:
+            raise ValueError("no probes before the peer's credentials")
+        said = Check(session.role, session.tie_breaker, priority("prflx"), False, None, "")
+        return build_check(self._probe_id, said, session.local.ufrag, session.remote)
+
     def expire(self, now: float) -> None:
         """Repeat or give up the checks whose deadline has come."""
         for check in list(self._under_way.values()):
@@ -125,13 +135,17 @@ class Checker:
 
     def concerns(self, message: stun.Message) -> bool:
         """Is it the answer to a check of ours?"""
-        return message.transaction_id in self._under_way
+        return message.transaction_id in self._under_way or message.transaction_id == self._probe_id
 
     def receive(self, message: stun.Message, path: Path) -> None:
         """Take the answer to a check."""
-        session, check = self._session, self._under_way[message.transaction_id]
-        assert session.remote is not None, "a check was sent"
+        session, check = self._session, self._under_way.get(message.transaction_id)
+        if session.remote is None:
+            return
         doubt = why_not_believed(message, session.remote)
+        if check is None:
+            self._take_probe(message, doubt, path)
+            return
         if doubt is not None:
             self._note_refusal(check, message, doubt, path[2])
             return
@@ -142,6 +156,15 @@ class Checker:
             self._fail_if_current(check, f"the answer came from {path[2]} at {path[1]} instead")
         else:
             self._take_success(check, message)
+
+    def _take_probe(self, message: stun.Message, doubt: str | None, path: Path) -> None:
+        """The answer to a probe shows a path that is worth a check of its own."""
+        if doubt is not None:
+            self._session.reject(path[2], doubt)
+        elif message.kind == "success":
+            pair = self._session.pair_for_check(path, priority("prflx"))
+            if pair is not None and pair.state in ("frozen", "waiting", "failed"):
+                self._session.check_list.trigger(pair, "the peer answered a probe")
 
     def _note_refusal(self, check: Transaction, message: stun.Message, doubt: str, source: Endpoint) -> None:
         """An unsigned 400 or 401 may be anybody's, but it is worth a word if nothing better comes."""

@@ -135,6 +135,55 @@ def test_loss(seed: int) -> None:
     assert elapsed < 5.0
 
 
+@pytest.mark.parametrize("kind", ["firewall", "open"])
+def test_ipv6(kind: str) -> None:
+    """Over the families side by side, through IPv6 firewalls on both sides."""
+    nat = NatSpec(ipv6="firewall" if kind == "firewall" else "open")
+    with SimLab(between(nat, nat)) as lab:
+        peers = Peers(lab)
+
+        async def main() -> float | None:
+            await peers.gather()
+            for node, driver in zip(("alice", "bob"), peers.drivers, strict=True):
+                driver.add_socket(await lab.network(node).open_udp(family=6))
+            elapsed = await peers.connect()
+            await pass_time(1.0)
+            peers.close()
+            return elapsed
+
+        elapsed = lab.run(main)
+    assert elapsed is not None
+    assert elapsed <= 3.5 * RTT_S
+    families = {pair.local.family for pair in peers.drivers[0].agent.pairs if pair.valid}
+    assert families == {4, 6}
+
+
+def test_sockets_without_candidates_hear_the_peers_probes() -> None:
+    """Birthday, in small: one probe to each of ten sockets that nobody was told of."""
+    with SimLab(between(None, None)) as lab:
+        peers = Peers(lab)
+
+        async def main() -> None:
+            await peers.gather()
+            one, other = peers.drivers
+            sockets = [await lab.network("bob").open_udp(family=4) for _ in range(10)]
+            for socket in sockets:
+                other.add_socket(socket, candidate=False)
+            for driver, peer in ((one, other), (other, one)):
+                driver.set_peer(*peer.agent.credentials)
+            sender = await lab.network("alice").open_udp(family=4)
+            one.add_socket(sender, candidate=False)
+            sender.send(one.agent.probe(), sockets[7].local)
+            assert await one.connected(5.0) is not None
+            assert await other.connected(5.0) is not None
+            selected = other.agent.selected
+            assert selected is not None
+            assert selected.path == ("udp", sockets[7].local, sender.local)
+            peers.close()
+
+        lab.run(main)
+
+
 def test_strangers_data_is_dropped_and_counted() -> None:
     with SimLab(between(None, None)) as lab:
         peers = Peers(lab)

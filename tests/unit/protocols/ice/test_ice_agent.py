@@ -85,6 +85,20 @@ class TestRoles:
         pipe.run(5.0, pipe.connected)
         assert (pipe.a.role == "controlling") == (ours > theirs)
 
+    def test_a_nomination_before_a_switch_of_roles_is_made_anew(self) -> None:
+        """What one side nominated when it controlled binds nobody once the other one does."""
+        pipe = Pipe(always(0.02))
+        pipe.start()
+        pipe.run(2.0)
+        assert pipe.connected()
+        for agent in (pipe.a, pipe.b):
+            agent._session.switch_role()
+        pipe.sent.clear()
+        pipe.run(4.0)
+        nominations = [agent for _, agent, i in pipe.sent if stun.decode(i.data).use_candidate]
+        assert nominations == [pipe.b]
+        assert pipe.connected()
+
 
 class TestSeveralPaths:
     @staticmethod
@@ -222,6 +236,43 @@ class TestOpeners:
         pipe.run(0.05)
         first = {item.destination: item.ttl for _, agent, item in reversed(pipe.sent) if agent is pipe.a}
         assert first == {B1: 3, B2: None}
+
+
+class TestProbes:
+    """One message for hundreds of ports, without a pair for each."""
+
+    def test_whichever_arrives_makes_a_pair(self) -> None:
+        pipe = Pipe(always(0.02))
+        pipe.owner = {A1: pipe.a, B2: pipe.b}
+        pipe.introduce()
+        probe = pipe.a.probe()
+        assert probe == pipe.a.probe()
+        pipe.b.receive_datagram(probe, B2, A1, 0.0)
+        pipe.run(2.0, pipe.connected)
+        assert pipe.connected()
+
+    def test_so_does_one_that_is_answered(self) -> None:
+        pipe = Pipe(lambda source, to, ttl: 0.02)
+        pipe.owner = {A1: pipe.a, B2: pipe.b}
+        pipe.introduce()
+        pipe.b.receive_datagram(pipe.a.probe(), B2, A1, 0.0)
+        answer = next(i for i in pipe.b.datagrams_to_send(0.0) if stun.decode(i.data).kind == "success")
+        assert pipe.a.receive_datagram(answer.data, A1, B2, 0.02)
+        (pair,) = pipe.a.pairs
+        assert pair.state == "waiting"
+        assert pair.reason == "the peer answered a probe"
+
+    def test_not_without_credentials(self) -> None:
+        with pytest.raises(ValueError, match="credentials"):
+            ice.Agent("controlling").probe()
+
+    def test_a_forged_answer_makes_none(self) -> None:
+        pipe = Pipe(always(0.02))
+        pipe.introduce()
+        forged = stun.binding_success(pipe.a.probe()[8:20], A1)
+        pipe.a.receive_datagram(forged, A1, B2, 0.0)
+        assert pipe.a.pairs == ()
+        assert sum(pipe.a.rejected.values()) == 1
 
 
 class TestStrangers:
