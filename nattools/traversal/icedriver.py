@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import IcmpError, SendFailure, UdpSocket
+from nattools.net.base import IcmpError, SendFailure, TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.protocols.demultiplex import SharedProtocol, protocol_of
+from nattools.protocols.ice.framing import frame
 from nattools.traversal.reflexive import Reflexive
 
 DataHandler = Callable[[bytes, SharedProtocol, Endpoint, Endpoint], None]
@@ -21,7 +22,7 @@ class IceDriver:
 
     `on_candidate` is told of each own candidate, to be passed to the peer (trickle); `on_event` of what the
     agent has to say; `on_data` gets what comes from the authenticated peer and is not ICE's. Data from others
-    is dropped and counted. UDP only: TCP pairs wait for somebody who answers ConnectWanted.
+    is dropped and counted. TCP pairs need `traversal.icestreams` beside it.
     """
 
     def __init__(self, agent: ice.Agent) -> None:
@@ -29,9 +30,11 @@ class IceDriver:
         self.on_candidate: Callable[[ice.Candidate], None] | None = None
         self.on_event: Callable[[ice.Event], None] | None = None
         self.on_data: DataHandler | None = None
+        self.on_connect_wanted: Callable[[ice.Pair], None] | None = None
         self.reflexive = Reflexive(self._found)
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Endpoint, UdpSocket] = {}
+        self._streams: dict[ice.Path, TcpStream] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[asyncio.Future[None]] = []
         self._pumping = False
@@ -45,7 +48,7 @@ class IceDriver:
         self._sockets[socket.local] = socket
 
         def arrived(data: bytes, source: Endpoint) -> None:
-            self._arrived(socket, data, source)
+            self.arrived(("udp", socket.local, source), data)
 
         def failed(error: IcmpError) -> None:
             self._icmp(socket, error)
@@ -64,7 +67,11 @@ class IceDriver:
 
     def add_mapping(self, base: Endpoint, outside: Endpoint) -> None:
         """A port mapping protocol has opened `outside` for the socket at `base`."""
-        self._found(ice.local_candidate("srflx", outside, base=base, mapped=True))
+        self.offer(ice.local_candidate("srflx", outside, base=base, mapped=True))
+
+    def offer(self, candidate: ice.Candidate) -> None:
+        """Any other candidate of one's own."""
+        self._found(candidate)
         self.pump()
 
     # --- the peer
@@ -87,10 +94,18 @@ class IceDriver:
     def send(self, data: bytes) -> SendFailure | None:
         """Send data to the peer over the best pair; "unreachable" when there is none."""
         pair = self.agent.usable
-        socket = None if pair is None else self._sockets.get(pair.local.sends_from)
-        if pair is None or socket is None:
-            return "unreachable"
-        return socket.send(data, pair.remote_endpoint)
+        return "unreachable" if pair is None else self._send(data, pair.path)
+
+    def _send(self, data: bytes, path: ice.Path, ttl: int | None = None) -> SendFailure | None:
+        transport, base, remote = path
+        if transport == "tcp":
+            stream = self._streams.get(path)
+            if stream is None:
+                return "unreachable"
+            stream.write(frame(data))
+            return None
+        socket = self._sockets.get(base)
+        return "unreachable" if socket is None else socket.send(data, remote, ttl=ttl)
 
     async def connected(self, timeout_s: float) -> ice.Pair | None:
         """Wait until there is a selected pair; None if the agent fails or the time is over before."""
@@ -113,7 +128,10 @@ class IceDriver:
         for socket in self._sockets.values():
             socket.on_datagram = socket.on_icmp = None
             socket.close()
+        for stream in self._streams.values():
+            stream.abort()
         self._sockets.clear()
+        self._streams.clear()
         self._wake()
 
     # --- the driving
@@ -134,19 +152,18 @@ class IceDriver:
         now = self._loop.time()
         self.reflexive.run(now)
         for item in self.agent.datagrams_to_send(now):
-            socket = self._sockets.get(item.local) if item.transport == "udp" else None
-            if socket is None:
-                continue
-            failure = socket.send(item.data, item.destination, ttl=item.ttl)
+            path = (item.transport, item.local, item.destination)
+            failure = self._send(item.data, path, item.ttl)
             if failure is not None:
-                hint = f"this machine could not send: {failure}"
-                self.agent.path_hint(("udp", item.local, item.destination), hint)
+                self.agent.path_hint(path, f"this machine could not send: {failure}")
 
     def _tell(self) -> None:
         events = self.agent.events()
         for event in events:
             if self.on_event is not None:
                 self.on_event(event)
+            if isinstance(event, ice.ConnectWanted) and self.on_connect_wanted is not None:
+                self.on_connect_wanted(event.pair)
         if events:
             self._wake()
 
@@ -171,17 +188,31 @@ class IceDriver:
 
     # --- what arrives
 
-    def _arrived(self, socket: UdpSocket, data: bytes, source: Endpoint) -> None:
+    def arrived(self, path: ice.Path, data: bytes) -> None:
+        """A datagram, or a frame of a stream."""
+        transport, local, source = path
         now, protocol = self._loop.time(), protocol_of(data)
         if protocol == "stun":
-            taken = self.agent.receive_datagram(data, socket.local, source, now)
-            if taken or self.reflexive.receive(data, socket, source, now):
+            taken = self.agent.receive_datagram(data, local, source, now, transport)
+            if taken or (transport == "udp" and self.reflexive.receive(data, local, source, now)):
                 self.pump()
                 return
-        if not self.agent.is_authorised(socket.local, source):
+        if not self.agent.is_authorised(local, source, transport):
             self.agent.reject_data(source)
         elif self.on_data is not None:
-            self.on_data(data, protocol, socket.local, source)
+            self.on_data(data, protocol, local, source)
+
+    def stream_began(self, path: ice.Path, stream: TcpStream) -> None:
+        """A connection for a TCP pair is there."""
+        self._streams[path] = stream
+        self.agent.connected(path, self._loop.time())
+        self.pump()
+
+    def stream_ended(self, path: ice.Path, reason: str) -> None:
+        """There is none, or no more."""
+        self._streams.pop(path, None)
+        self.agent.path_failed(path, reason, self._loop.time())
+        self.pump()
 
     def _icmp(self, socket: UdpSocket, error: IcmpError) -> None:
         by = "" if error.offender is None else f" from {error.offender}"

@@ -50,11 +50,11 @@ class Reflexive:
                 self.silent.append(transaction.destination)
                 self._under_way.remove((socket, transaction))
 
-    def receive(self, data: bytes, socket: UdpSocket, source: Endpoint, now: float) -> bool:
+    def receive(self, data: bytes, local: Endpoint, source: Endpoint, now: float) -> bool:
         """Take what arrived; False if it answers no question."""
         for entry in self._under_way:
-            asked_from, transaction = entry
-            if asked_from is socket and transaction.receive_datagram(data, source, now):
+            socket, transaction = entry
+            if socket.local == local and transaction.receive_datagram(data, source, now):
                 if transaction.state != "running":
                     self._under_way.remove(entry)
                     self._conclude(socket, transaction)

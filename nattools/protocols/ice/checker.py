@@ -198,6 +198,8 @@ class Checker:
 
     def _take_success(self, check: Transaction, message: stun.Message) -> None:
         session, pair = self._session, check.pair
+        if session.check_list.find(pair.path) is not pair:
+            return  # it was left out of a full list meanwhile
         try:
             mapped = message.mapped
         except ProtocolError:

@@ -75,10 +75,11 @@ class Pacer:
         return min(MAX_RTO_S, max(MIN_RTO_S, 2 * self._expected_s + 0.02))
 
     def next_start(self, now: float, hurried: bool) -> float:
-        """When the next check may start. `hurried`: triggered checks wait for the shortest pause only."""
-        if self._last is None:
+        """When the next check may start. `hurried`: triggered checks wait for nothing. Each answers an
+        authenticated check of the peer, so they are no more than those, and never a burst of our own."""
+        if self._last is None or hurried:
             return now
-        return self._last + (MIN_TA_S if hurried else self.ta_s)
+        return self._last + self.ta_s
 
     def started(self, now: float) -> None:
         """A check was started."""

@@ -358,6 +358,16 @@ class TestStrangers:
             assert not agent.add_remote_candidate(candidate, 0.0)
         assert sum(agent.rejected.values()) == 5
 
+    def test_a_flood_from_a_peer_that_knows_the_password_is_bounded(self) -> None:
+        agent = self.agent()
+        for number in range(2000):
+            source = Endpoint(f"10.9.{number // 250}.{number % 250 + 1}", 9)
+            agent.receive_datagram(self.check("ours:them", "p" * 24), A1, source, 0.0)
+            agent.datagrams_to_send(0.0)
+        assert len(agent.pairs) <= 100
+        assert len(agent.remote_candidates) <= 1024
+        assert "more than 1024 candidates" in agent.rejected
+
     def test_data_is_counted(self) -> None:
         agent = self.agent()
         agent.reject_data(B2)

@@ -149,6 +149,12 @@ class TestPace:
             pacer.started(now)
         assert now > 1.5
 
+    def test_triggered_checks_do_not_wait(self) -> None:
+        pacer = Pacer()
+        pacer.started(1.0)
+        assert pacer.next_start(1.001, hurried=True) == 1.001
+        assert pacer.next_start(1.001, hurried=False) == pytest.approx(1.005)
+
     def test_the_time_to_wait(self) -> None:
         assert Pacer().rto_s(RoundTrip()) == 0.25
         assert Pacer(0.1).rto_s(RoundTrip()) == pytest.approx(0.22)
