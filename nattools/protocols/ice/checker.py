@@ -31,13 +31,15 @@ class Checker:
         self._session = session
         self._outcome = outcome
         self._under_way: dict[bytes, Transaction] = {}
+        self._current: dict[Pair, Transaction] = {}
+        self._earliest: float | None = None
         self._probe_id = session.rng.randbytes(12)
 
     # --- sending
 
     def next_deadline(self) -> float | None:
-        """When a check is to be repeated or given up."""
-        return min((t.deadline for t in self._under_way.values() if t.deadline is not None), default=None)
+        """When a check may have to be repeated or given up; never later than that."""
+        return self._earliest
 
     def next_start(self) -> float | None:
         """When the next pair may be checked; None when there is none to check."""
@@ -60,9 +62,8 @@ class Checker:
         """Send a check on a pair. Nominations and consent are not paced: they are few."""
         session = self._session
         assert session.remote is not None, "no checks before the peer's credentials"
-        for other in self._under_way.values():
-            if other.pair is pair and purpose != "consent" and other.purpose != "consent":
-                other.abandoned = True  # its answer still counts (RFC 8445 7.3.1.4)
+        if purpose != "consent" and pair in self._current:
+            self._current[pair].abandoned = True  # its answer still counts (RFC 8445 7.3.1.4)
         if purpose in ("ordinary", "triggered"):
             session.check_list.change(pair, "start", f"{purpose} check")
         transaction_id = session.rng.randbytes(12)
@@ -80,6 +81,8 @@ class Checker:
             nomination=nomination,
         )
         self._under_way[transaction_id] = check
+        if purpose != "consent":
+            self._current[pair] = check
         self._transmit(check, now)
 
     def probe(self) -> bytes:
@@ -92,29 +95,35 @@ class Checker:
 
     def expire(self, now: float) -> None:
         """Repeat or give up the checks whose deadline has come."""
-        for check in list(self._under_way.values()):
-            if check.deadline is None or check.deadline > now:
-                continue
+        if self._earliest is None or self._earliest > now:
+            return
+        due = [t for t in self._under_way.values() if t.deadline is not None and t.deadline <= now]
+        for check in due:
             if check.may_repeat() and self._still_matters(check):
                 self._transmit(check, now)
             else:
                 self._give_up(check, now)
+        deadlines = (t.deadline for t in self._under_way.values() if t.deadline is not None)
+        self._earliest = min(deadlines, default=None)
 
     def forget(self) -> None:
         """Drop all that is under way."""
         self._under_way.clear()
+        self._current.clear()
 
     def _transmit(self, check: Transaction, now: float) -> None:
         transport, base, remote = check.pair.path
         ttl = check.transmit(now)
         check.pair.checks_sent += 1
+        if check.deadline is not None and (self._earliest is None or check.deadline < self._earliest):
+            self._earliest = check.deadline
         self._session.outbox.append(Transmit(check.data, base, remote, ttl, transport))
 
     def _still_matters(self, check: Transaction) -> bool:
         return check.purpose == "nomination" or check.pair.state == "in-progress"
 
     def _give_up(self, check: Transaction, now: float) -> None:
-        del self._under_way[check.transaction_id]
+        self._end(check)
         if check.abandoned or check.purpose == "consent" or not self._still_matters(check):
             return
         waited = now - check.first_sent_at
@@ -128,8 +137,13 @@ class Checker:
         self._outcome.lost(pair)
 
     def _is_unanswered(self, pair: Pair) -> bool:
-        checks = [t for t in self._under_way.values() if t.pair is pair and t.purpose != "consent"]
-        return any(check.unanswered for check in checks)
+        check = self._current.get(pair)
+        return check is not None and check.unanswered
+
+    def _end(self, check: Transaction) -> None:
+        del self._under_way[check.transaction_id]
+        if self._current.get(check.pair) is check:
+            del self._current[check.pair]
 
     # --- answers
 
@@ -149,7 +163,7 @@ class Checker:
         if doubt is not None:
             self._note_refusal(check, message, doubt, path[2])
             return
-        del self._under_way[message.transaction_id]
+        self._end(check)
         if message.kind == "error":
             self._take_error(check, message)
         elif path != check.pair.path:
