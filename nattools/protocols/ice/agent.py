@@ -1,0 +1,379 @@
+"""The ICE agent: what its owner calls (RFC 8445, with trickle RFC 8838 and consent RFC 7675)."""
+
+from __future__ import annotations
+
+from random import Random, SystemRandom
+from typing import Final, Literal
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint, Transport
+from nattools.protocols import stun
+from nattools.protocols.ice.candidate import Candidate, bare, why_not_a_target
+from nattools.protocols.ice.checker import Checker
+from nattools.protocols.ice.consent import Consent
+from nattools.protocols.ice.events import AgentState, Event, StateChanged
+from nattools.protocols.ice.messages import Credentials, Role, check_credentials
+from nattools.protocols.ice.pair import Pair, Path
+from nattools.protocols.ice.responder import Responder
+from nattools.protocols.ice.selection import Selection, rank
+from nattools.protocols.ice.session import MAX_CANDIDATES, Session, Transmit
+from nattools.protocols.ice.transaction import Opener, Transaction
+
+PATIENCE_S: Final = 39.5
+"""Failure is declared no sooner (RFC 8863 4)."""
+RETRY_S: Final = 1.0
+"""Pairs that got no answer are checked again after this pause, as long as patience lasts."""
+
+_ICE_CHARACTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+AgentEvent = Literal["begin", "select", "lose", "give up", "close"]
+NEXT: Final[dict[tuple[AgentState, AgentEvent], AgentState]] = {
+    ("new", "begin"): "checking",
+    ("new", "select"): "connected",
+    ("checking", "select"): "connected",
+    ("checking", "give up"): "failed",
+    ("connected", "lose"): "disconnected",
+    ("disconnected", "select"): "connected",
+    ("disconnected", "give up"): "failed",
+    ("failed", "select"): "connected",  # the peer was later than our patience
+    ("new", "close"): "closed",
+    ("checking", "close"): "closed",
+    ("connected", "close"): "closed",
+    ("disconnected", "close"): "closed",
+    ("failed", "close"): "closed",
+}
+"""Where an event leads; what is not here leaves the state as it is."""
+
+
+class Agent:
+    """One side of one connection, with one component. Pure: the owner has the sockets and the clock.
+
+    How to drive it, with one `now` in seconds from any clock that does not run backwards:
+
+    1. After each of the calls below send what `datagrams_to_send(now)` returns.
+    2. Pass what arrives on its sockets to `receive_datagram`; over TCP, each frame of RFC 4571. False means
+       that it is not for ICE: hand it to other protocols, and take it for data if `is_authorised`.
+    3. Call `handle_timeout(now)` when `next_timeout()` is reached; ask for it anew after each call.
+    4. Read `events()`; `selected` is the pair to send data over.
+
+    Candidates and the peer's credentials may come at any time (trickle). `role` is settled with the peer if
+    both have the same. `renomination`: the peer is nattools, too, or another that takes the last nomination.
+    `expected_rtt_s`: a first guess of the round trip. There is no ICE restart: make a new agent for that.
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        *,
+        ufrag: str | None = None,
+        password: str | None = None,
+        rng: Random | None = None,
+        renomination: bool = True,
+        expected_rtt_s: float | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """`rng` is for tests: the default cannot be guessed. ProtocolError: credentials that cannot be."""
+        rng = rng or SystemRandom()
+        local = check_credentials(ufrag or _text(rng, 8), password or _text(rng, 24))
+        self._session = Session(role, local, rng, expected_rtt_s)
+        self._checker = Checker(self._session, self)
+        self._selection = Selection(self._session, self._nominate, renomination=renomination)
+        self._consent = Consent(self._session, self._checker, self.lost)
+        self._responder = Responder(self._session, self._selection.nominated_by_peer)
+        self._patience_s = patience_s
+        self._give_up_at: float | None = None
+        self._retry_at: float | None = None
+        self._ends: set[Literal["local", "remote"]] = set()
+        self.state: AgentState = "new"
+
+    # --- what there is to see
+
+    @property
+    def credentials(self) -> Credentials:
+        """To tell the peer."""
+        return self._session.local
+
+    @property
+    def role(self) -> Role:
+        """As it is now; a conflict may have switched it."""
+        return self._session.role
+
+    @property
+    def selected(self) -> Pair | None:
+        """The pair to send data over; None when there is none."""
+        return self._selection.selected
+
+    @property
+    def usable(self) -> Pair | None:
+        """The selected pair, or until there is one the best that works: data need not wait for the nomination
+        (RFC 8445 12.1)."""
+        working = (pair for pair in self._session.check_list if pair.valid)
+        return self.selected or min(working, key=rank, default=None)
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """All pairs, in the order of their priority."""
+        return tuple(self._session.check_list)
+
+    @property
+    def local_candidates(self) -> tuple[Candidate, ...]:
+        """Added ones and those that checks found."""
+        return tuple(self._session.local_candidates)
+
+    @property
+    def remote_candidates(self) -> tuple[Candidate, ...]:
+        """Added ones and those that checks found."""
+        return tuple(self._session.remote_candidates)
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """How many messages were not believed, by reason."""
+        return dict(self._session.rejected)
+
+    @property
+    def candidates_complete(self) -> bool:
+        """Have both sides said that no more candidates will come (RFC 8838 13)?"""
+        return len(self._ends) == 2
+
+    def is_authorised(self, local: Endpoint, source: Endpoint, transport: Transport = "udp") -> bool:
+        """May data that came on this path be the peer's? Only where it has proved that it knows the
+        credentials; count what is not with `reject_data`."""
+        pair = self._session.check_list.find((transport, local, source))
+        return pair is not None and (pair.valid or pair.checks_heard > 0)
+
+    def reject_data(self, source: Endpoint) -> None:
+        """Count data from somebody else."""
+        self._session.reject(source, "data from somebody who has not proved to be the peer")
+
+    def events(self) -> list[Event]:
+        """What happened since the last call, in order."""
+        events = list(self._session.events)
+        self._session.events.clear()
+        return events
+
+    # --- what the owner learns
+
+    def set_remote_credentials(self, ufrag: str, password: str, now: float) -> None:
+        """The peer's. ProtocolError: they cannot be any, or others are set already."""
+        remote = check_credentials(ufrag, password)
+        self._session.now = now
+        if self._session.remote not in (None, remote):
+            raise ProtocolError("the peer's credentials do not change within a session")
+        self._session.remote = remote
+        self._responder.remote_known()
+        self._begin(now)
+
+    def add_local_candidate(self, candidate: Candidate, now: float) -> bool:
+        """At any time. False if it is known already, or one too many."""
+        self._session.now = now
+        added = self._session.add_local(candidate)
+        self._begin(now)
+        return added
+
+    def add_remote_candidate(self, candidate: Candidate, now: float) -> bool:
+        """At any time. False, and counted, if no check may go there or there are too many."""
+        self._session.now = now
+        reason = why_not_a_target(candidate.endpoint)
+        if len(self._session.remote_candidates) >= MAX_CANDIDATES:
+            reason = f"more than {MAX_CANDIDATES} candidates"
+        if reason is not None:
+            self._session.reject(candidate.endpoint, f"a candidate: {reason}")
+            return False
+        added = self._session.add_remote(candidate)
+        self._begin(now)
+        return added
+
+    def end_of_candidates(self, side: Literal["local", "remote"]) -> None:
+        """No more candidates of this side will come (RFC 8838 13)."""
+        self._ends.add(side)
+
+    def set_opener(self, opener: Opener | None, remote: Endpoint | None = None) -> None:
+        """Begin ordinary checks with low-TTL packets: all, or those to one destination."""
+        if remote is None:
+            self._session.opener = opener
+        else:
+            self._session.openers[bare(remote)] = opener
+
+    def probe(self) -> bytes:
+        """An authenticated check to send anywhere, from any of the sockets, in any number: strategies that
+        try hundreds of ports need no pair for each. Whichever arrives, or is answered, makes a pair.
+        ValueError: before the peer's credentials."""
+        return self._checker.probe()
+
+    def connected(self, path: Path, now: float) -> None:
+        """The connection that ConnectWanted asked for is there."""
+        self._session.now = now
+        pair = self._session.check_list.find(path)
+        if pair is not None and not pair.connected:
+            pair.connected = True
+            self._session.check_list.trigger(pair, "connected")
+
+    def path_failed(self, path: Path, reason: str, now: float) -> None:
+        """A TCP path cannot be connected, or its connection is gone."""
+        self._session.now = now
+        pair = self._session.check_list.find(path)
+        if pair is not None:
+            self._session.check_list.change(pair, "failure", reason)
+            self.lost(pair)
+
+    def path_hint(self, path: Path, hint: str) -> None:
+        """Something that may explain a failure later, as an ICMP error or a refusal to send. It does not
+        fail the pair: the peer's NAT may send errors until its own side has opened it."""
+        pair = self._session.check_list.find(path)
+        if pair is not None:
+            pair.hint = hint
+
+    def doubt(self, now: float) -> None:
+        """The data's own protocol hears nothing: ask for consent at once, and move to a spare if there is no
+        answer."""
+        if self.selected is not None:
+            self._consent.ask(self.selected, now)
+
+    def close(self, now: float) -> None:
+        """Stop for good. Idempotent."""
+        self._session.now = now
+        self._checker.forget()
+        self._session.outbox.clear()
+        self._happen("close", "closed by its owner")
+
+    # --- the driving contract
+
+    def receive_datagram(
+        self, data: bytes, local: Endpoint, source: Endpoint, now: float, transport: Transport = "udp"
+    ) -> bool:
+        """Take what arrived at the base `local`; False if it is not for ICE. Never raises, for any bytes."""
+        if self.state == "closed" or not data or data[0] > 3:
+            return False
+        self._session.now = now
+        try:
+            message = stun.decode(data)
+        except ProtocolError:
+            return False
+        if message.method != stun.BINDING or message.legacy:
+            return False
+        taken = self._dispatch(message, (transport, local, source))
+        if taken:
+            self._update(now)
+        return taken
+
+    def _dispatch(self, message: stun.Message, path: Path) -> bool:
+        if message.kind == "request":
+            self._responder.receive(message, path)
+            return True
+        if message.kind == "indication":
+            return self._session.check_list.find(path) is not None  # a keepalive (RFC 8445 11)
+        if self._checker.concerns(message):
+            self._checker.receive(message, path)
+            return True
+        return False
+
+    def datagrams_to_send(self, now: float) -> list[Transmit]:
+        """What is to be sent now; starts the checks whose time has come."""
+        self.handle_timeout(now)
+        if self.state != "closed":
+            self._checker.start_due(now)
+        sending = list(self._session.outbox)
+        self._session.outbox.clear()
+        return sending
+
+    def next_timeout(self) -> float | None:
+        """When to call `handle_timeout`; None when nothing is to come."""
+        if self.state == "closed":
+            return None
+        times = (
+            self._session.now if self._session.outbox else None,
+            self._checker.next_deadline(),
+            self._checker.next_start(),
+            self._consent.next_due(),
+            self._selection.wake,
+            self._give_up_at,
+            self._retry_at,
+        )
+        return min((time for time in times if time is not None), default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due. Too early is harmless."""
+        if self.state == "closed":
+            return
+        self._session.now = now
+        self._checker.expire(now)
+        self._consent.run(now)
+        self._retry(now)
+        self._update(now)
+        if self._give_up_at is not None and now >= self._give_up_at:
+            self._give_up_at = self._retry_at = None
+            self._happen("give up", self._why_failed())
+
+    # --- how checks end (checker.Outcome)
+
+    def answered(self, check: Transaction) -> None:
+        """The peer confirmed a check."""
+        now = self._session.now
+        self._consent.watch(check.pair, now)
+        if check.purpose == "nomination":
+            self._selection.confirmed(check.pair)
+        self._selection.works(check.pair)
+
+    def lost(self, pair: Pair) -> None:
+        """A pair that worked, or whose nomination was under way, does not."""
+        self._selection.lost(pair)
+
+    def _nominate(self, pair: Pair, counter: int) -> None:
+        self._checker.start(pair, "nomination", self._session.now, counter)
+
+    # --- the agent as a whole
+
+    def _begin(self, now: float) -> None:
+        if self._session.remote is not None and len(self._session.check_list) and self.state == "new":
+            self._give_up_at = now + self._patience_s
+            self._happen("begin", "candidates and credentials of both sides are there")
+
+    def _update(self, now: float) -> None:
+        self._selection.consider(now)
+        if self.selected is not None:
+            self._give_up_at = self._retry_at = None
+            self._happen("select", f"{self.selected.name} works")
+        elif self.state == "connected":
+            self._give_up_at = now + self._patience_s
+            self._happen("lose", "no pair works any more")
+        if self.state in ("checking", "disconnected"):
+            self._plan_retry(now)
+
+    def _plan_retry(self, now: float) -> None:
+        """When all is checked in vain, check again: the peer may begin later than this side."""
+        idle = all(pair.state == "failed" for pair in self._session.check_list)
+        if not idle:
+            self._retry_at = None
+        elif self._retry_at is None and len(self._session.check_list):
+            self._retry_at = now + RETRY_S
+
+    def _retry(self, now: float) -> None:
+        if self._retry_at is None or now < self._retry_at:
+            return
+        self._retry_at = None
+        for pair in self.pairs:
+            if pair.state == "failed" and pair.connected:
+                self._session.check_list.change(pair, "trigger", "tried again")
+
+    def _happen(self, event: AgentEvent, reason: str) -> None:
+        before = self.state
+        after = NEXT.get((before, event), before)
+        if after != before:
+            self.state = after
+            self._session.tell(
+                StateChanged(time_s=self._session.now, before=before, after=after, reason=reason)
+            )
+
+    def _why_failed(self) -> str:
+        """In one sentence: what the checks came to."""
+        pairs = self.pairs
+        if not pairs:
+            return "no candidate of the peer goes with one of ours"
+        heard = sum(1 for pair in pairs if pair.checks_heard)
+        if heard:
+            return f"the peer's checks came on {heard} of {len(pairs)} pairs, but none of ours was answered"
+        return f"{len(pairs)} pairs were checked; nothing came from the peer on any of them"
+
+
+def _text(rng: Random, length: int) -> str:
+    return "".join(rng.choice(_ICE_CHARACTERS) for _ in range(length))

@@ -1,0 +1,156 @@
+"""Candidates: where an agent can be reached, how much it prefers that, and which of them stand and fall
+together (RFC 8445 5.1; RFC 6544 for TCP; RFC 8421 for hosts with several addresses)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Final, Literal
+from zlib import crc32
+
+import msgspec
+
+from nattools.model.endpoint import Endpoint, Transport, parse_address
+
+CandidateType = Literal["host", "srflx", "prflx", "relay"]
+TcpType = Literal["active", "passive", "so"]
+
+MAX_PREFERENCE: Final = 65535
+_TYPE_PREFERENCE: Final[dict[CandidateType, int]] = {"host": 126, "prflx": 110, "srflx": 100, "relay": 0}
+_MAPPED_PREFERENCE: Final = 105
+"""A port that a router was asked for stays open without traffic, so it goes before what STUN only saw."""
+_TCP_HANDICAP: Final = 40
+"""UDP before TCP of any direct kind (RFC 6544 4.2): TCP holds up everything behind a lost segment."""
+_DIRECTION: Final[dict[bool, dict[TcpType, int]]] = {
+    False: {"active": 6, "passive": 4, "so": 2},
+    True: {"so": 6, "active": 4, "passive": 2},  # behind a NAT the simultaneous open is likeliest to work
+}
+DISCARD_PORT: Final = 9
+"""The port of active TCP candidates, which connect from any (RFC 6544 4.5)."""
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to reach an agent.
+
+    `endpoint` is what the peer sends to; `base` where the agent itself sends from, the same for host and
+    relayed candidates; remote candidates have None there. `related` is for diagnosis (RFC 8839 5.1, raddr).
+    `mapped` marks a server-reflexive one that a port mapping protocol promised. Component is always 1.
+    """
+
+    kind: CandidateType
+    endpoint: Endpoint
+    priority: int
+    foundation: str
+    transport: Transport = "udp"
+    tcp_type: TcpType | None = None
+    base: Endpoint | None = None
+    related: Endpoint | None = None
+    mapped: bool = False
+
+    @property
+    def family(self) -> Literal[4, 6]:
+        """4 or 6."""
+        return self.endpoint.family
+
+    @property
+    def sends_from(self) -> Endpoint:
+        """The base, or the endpoint itself where there is none."""
+        return self.endpoint if self.base is None else self.base
+
+    @property
+    def name(self) -> str:
+        """For people: "host 10.0.0.2:4000"."""
+        kind = "mapped" if self.mapped else self.kind
+        return f"{kind} {self.endpoint}" + ("" if self.tcp_type is None else f" tcp {self.tcp_type}")
+
+
+def priority(
+    kind: CandidateType,
+    *,
+    local_preference: int = MAX_PREFERENCE,
+    tcp_type: TcpType | None = None,
+    mapped: bool = False,
+) -> int:
+    """RFC 8445 5.1.2.1, with RFC 6544 4.2's local preference for TCP: its 3 bits of direction go first.
+
+    `local_preference` is 0..65535. ValueError for others."""
+    if not 0 <= local_preference <= MAX_PREFERENCE:
+        raise ValueError(f"a local preference is 0 to {MAX_PREFERENCE}, not {local_preference}")
+    type_preference = _MAPPED_PREFERENCE if mapped else _TYPE_PREFERENCE[kind]
+    if tcp_type is not None:
+        type_preference = max(0, type_preference - _TCP_HANDICAP)
+        direction = _DIRECTION[kind in ("srflx", "prflx")][tcp_type]
+        local_preference = direction << 13 | local_preference >> 3
+    return type_preference << 24 | local_preference << 8 | 255
+
+
+def local_preferences(hosts: Sequence[str]) -> dict[str, int]:
+    """A local preference for each address of a host, given in its own order of preference.
+
+    The families take turns, IPv6 first, so that neither is starved of checks when the other one is broken
+    (RFC 8421 4)."""
+    queues = {6: [h for h in hosts if ":" in h], 4: [h for h in hosts if ":" not in h]}
+    ordered: list[str] = []
+    while queues[6] or queues[4]:
+        ordered += [queues[family].pop(0) for family in (6, 4) if queues[family]]
+    return {host: max(0, MAX_PREFERENCE - 256 * place) for place, host in enumerate(ordered)}
+
+
+def foundation(
+    kind: CandidateType, base_host: str, transport: Transport = "udp", server: str = "", mapped: bool = False
+) -> str:
+    """The same for candidates of one type, base address, transport and server (RFC 8445 5.1.1.3)."""
+    source = f"{kind} {base_host} {transport} {server} {mapped}"
+    return f"{crc32(source.encode()):x}"
+
+
+def local_candidate(
+    kind: CandidateType,
+    endpoint: Endpoint,
+    *,
+    base: Endpoint | None = None,
+    transport: Transport = "udp",
+    tcp_type: TcpType | None = None,
+    local_preference: int = MAX_PREFERENCE,
+    server: str = "",
+    mapped: bool = False,
+) -> Candidate:
+    """A candidate of one's own. `server`: the STUN or TURN server that told of it."""
+    from_where = endpoint if base is None else base
+    return Candidate(
+        kind=kind,
+        endpoint=endpoint,
+        priority=priority(kind, local_preference=local_preference, tcp_type=tcp_type, mapped=mapped),
+        foundation=foundation(kind, from_where.host, transport, server, mapped),
+        transport=transport,
+        tcp_type=tcp_type,
+        base=from_where,
+        related=None if from_where == endpoint else from_where,
+        mapped=mapped,
+    )
+
+
+def bare(endpoint: Endpoint) -> Endpoint:
+    """Without the zone of a link-local address, which means nothing on another machine."""
+    host, separator, _ = endpoint.host.partition("%")
+    return Endpoint(host, endpoint.port) if separator else endpoint
+
+
+def why_not_a_target(endpoint: Endpoint) -> str | None:
+    """Why no check may go to this address: a peer could otherwise turn an agent against bystanders."""
+    address = ip_address(endpoint.host.partition("%")[0])
+    if address.is_multicast:
+        return "a multicast address"
+    if address.is_unspecified or str(address) == "255.255.255.255":
+        return "not an address of one host"
+    return "port 0" if endpoint.port == 0 else None
+
+
+def scope(host: str) -> str:
+    """Addresses pair with those of the same scope only (RFC 8445 6.1.2.2)."""
+    address = parse_address(host)
+    if address.is_loopback:
+        return f"loopback {address.version}"
+    if address.version == 6 and address.is_link_local:
+        return "link-local 6"
+    return f"global {address.version}"

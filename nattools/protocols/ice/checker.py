@@ -1,0 +1,240 @@
+"""Our own checks: start them, repeat them, and judge their answers (RFC 8445 7.2)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.protocols import stun
+from nattools.protocols.ice.candidate import priority
+from nattools.protocols.ice.messages import Check, build_check, why_not_believed
+from nattools.protocols.ice.pair import Pair, Path
+from nattools.protocols.ice.session import Session, Transmit, prflx_priority
+from nattools.protocols.ice.transaction import Purpose, Transaction
+
+
+class Outcome(Protocol):
+    """Who wants to know how checks end."""
+
+    def answered(self, check: Transaction) -> None:
+        """The peer confirmed a check."""
+
+    def lost(self, pair: Pair) -> None:
+        """A pair that worked, or whose nomination was under way, does not."""
+
+
+class Checker:
+    """Bounded: a pair has at most one check of its own and a few for consent."""
+
+    def __init__(self, session: Session, outcome: Outcome) -> None:
+        self._session = session
+        self._outcome = outcome
+        self._under_way: dict[bytes, Transaction] = {}
+        self._current: dict[Pair, Transaction] = {}
+        self._earliest: float | None = None
+        self._probe_id = session.rng.randbytes(12)
+
+    # --- sending
+
+    def next_deadline(self) -> float | None:
+        """When a check may have to be repeated or given up; never later than that."""
+        return self._earliest
+
+    def next_start(self) -> float | None:
+        """When the next pair may be checked; None when there is none to check."""
+        session = self._session
+        if session.remote is None or not session.check_list.has_work(self._is_unanswered):
+            return None
+        return session.pacer.next_start(session.now, session.check_list.hurried)
+
+    def start_due(self, now: float) -> None:
+        """Start the checks whose time has come."""
+        while (when := self.next_start()) is not None and when <= now:
+            chosen = self._session.check_list.next_pair(self._is_unanswered)
+            if chosen is None:
+                return
+            pair, triggered = chosen
+            self._session.pacer.started(now)
+            self.start(pair, "triggered" if triggered else "ordinary", now)
+
+    def start(self, pair: Pair, purpose: Purpose, now: float, nomination: int | None = None) -> None:
+        """Send a check on a pair. Nominations and consent are not paced: they are few."""
+        session = self._session
+        assert session.remote is not None, "no checks before the peer's credentials"
+        if purpose != "consent" and pair in self._current:
+            self._current[pair].abandoned = True  # its answer still counts (RFC 8445 7.3.1.4)
+        if purpose in ("ordinary", "triggered"):
+            session.check_list.change(pair, "start", f"{purpose} check")
+        transaction_id = session.rng.randbytes(12)
+        use = purpose == "nomination"
+        said = Check(session.role, session.tie_breaker, prflx_priority(pair.local), use, nomination, "")
+        data = build_check(transaction_id, said, session.local.ufrag, session.remote)
+        check = Transaction(
+            pair,
+            purpose,
+            transaction_id,
+            data,
+            role=session.role,
+            rto_s=session.pacer.rto_s(pair.round_trip),
+            opener=session.opener_for(pair.remote_endpoint),
+            nomination=nomination,
+        )
+        self._under_way[transaction_id] = check
+        if purpose != "consent":
+            self._current[pair] = check
+        self._transmit(check, now)
+
+    def probe(self) -> bytes:
+        """A check that belongs to no pair, the same for all destinations."""
+        session = self._session
+        if session.remote is None:
+            raise ValueError("no probes before the peer's credentials")
+        said = Check(session.role, session.tie_breaker, priority("prflx"), False, None, "")
+        return build_check(self._probe_id, said, session.local.ufrag, session.remote)
+
+    def expire(self, now: float) -> None:
+        """Repeat or give up the checks whose deadline has come."""
+        if self._earliest is None or self._earliest > now:
+            return
+        due = [t for t in self._under_way.values() if t.deadline is not None and t.deadline <= now]
+        for check in due:
+            if check.may_repeat() and self._still_matters(check):
+                self._transmit(check, now)
+            else:
+                self._give_up(check, now)
+        deadlines = (t.deadline for t in self._under_way.values() if t.deadline is not None)
+        self._earliest = min(deadlines, default=None)
+
+    def forget(self) -> None:
+        """Drop all that is under way."""
+        self._under_way.clear()
+        self._current.clear()
+
+    def _transmit(self, check: Transaction, now: float) -> None:
+        transport, base, remote = check.pair.path
+        ttl = check.transmit(now)
+        check.pair.checks_sent += 1
+        if check.deadline is not None and (self._earliest is None or check.deadline < self._earliest):
+            self._earliest = check.deadline
+        self._session.outbox.append(Transmit(check.data, base, remote, ttl, transport))
+
+    def _still_matters(self, check: Transaction) -> bool:
+        return check.purpose == "nomination" or check.pair.state == "in-progress"
+
+    def _give_up(self, check: Transaction, now: float) -> None:
+        self._end(check)
+        if check.abandoned or check.purpose == "consent" or not self._still_matters(check):
+            return
+        waited = now - check.first_sent_at
+        times = "1 check" if check.sent == 1 else f"{check.sent} checks"
+        what = "the nomination" if check.purpose == "nomination" else times
+        heard = "" if check.pair.checks_heard else ", nor a check from the peer this way"
+        self._fail(check.pair, f"no answer to {what} in {waited:.1f} s{heard}")
+
+    def _fail(self, pair: Pair, reason: str) -> None:
+        self._session.check_list.change(pair, "failure", reason + (f" ({pair.hint})" if pair.hint else ""))
+        self._outcome.lost(pair)
+
+    def _is_unanswered(self, pair: Pair) -> bool:
+        check = self._current.get(pair)
+        return check is not None and check.unanswered
+
+    def _end(self, check: Transaction) -> None:
+        del self._under_way[check.transaction_id]
+        if self._current.get(check.pair) is check:
+            del self._current[check.pair]
+
+    # --- answers
+
+    def concerns(self, message: stun.Message) -> bool:
+        """Is it the answer to a check of ours?"""
+        return message.transaction_id in self._under_way or message.transaction_id == self._probe_id
+
+    def receive(self, message: stun.Message, path: Path) -> None:
+        """Take the answer to a check."""
+        session, check = self._session, self._under_way.get(message.transaction_id)
+        if session.remote is None:
+            return
+        doubt = why_not_believed(message, session.remote)
+        if check is None:
+            self._take_probe(message, doubt, path)
+            return
+        if doubt is not None:
+            self._note_refusal(check, message, doubt, path[2])
+            return
+        self._end(check)
+        if message.kind == "error":
+            self._take_error(check, message)
+        elif path != check.pair.path:
+            self._fail_if_current(check, f"the answer came from {path[2]} at {path[1]} instead")
+        else:
+            self._take_success(check, message)
+
+    def _take_probe(self, message: stun.Message, doubt: str | None, path: Path) -> None:
+        """The answer to a probe shows a path that is worth a check of its own."""
+        if doubt is not None:
+            self._session.reject(path[2], doubt)
+        elif message.kind == "success":
+            pair = self._session.pair_for_check(path, priority("prflx"))
+            if pair is not None and pair.state in ("frozen", "waiting", "failed"):
+                self._session.check_list.trigger(pair, "the peer answered a probe")
+
+    def _note_refusal(self, check: Transaction, message: stun.Message, doubt: str, source: Endpoint) -> None:
+        """An unsigned 400 or 401 may be anybody's, but it is worth a word if nothing better comes."""
+        self._session.reject(source, doubt)
+        try:
+            error = message.error if message.kind == "error" else None
+        except ProtocolError:
+            return
+        if error is not None and error[0] in (400, 401):
+            check.pair.hint = f"somebody at {source} refused it with error {error[0]}"
+
+    def _take_error(self, check: Transaction, message: stun.Message) -> None:
+        try:
+            error = message.error
+        except ProtocolError:
+            error = None
+        if error is None:
+            self._fail_if_current(check, "the peer's error response has no error code")
+        elif error[0] == 487:
+            self._take_conflict(check)
+        else:
+            self._fail_if_current(check, f"the peer refused the check with error {error[0]}")
+
+    def _take_conflict(self, check: Transaction) -> None:
+        """487: take the other role and check again (7.2.5.1), unless that happened meanwhile."""
+        if check.role == self._session.role:
+            self._session.switch_role()
+        if not check.pair.valid:
+            self._session.check_list.trigger(check.pair, "again in the other role")
+        self._outcome.lost(check.pair)
+
+    def _take_success(self, check: Transaction, message: stun.Message) -> None:
+        session, pair = self._session, check.pair
+        if session.check_list.find(pair.path) is not pair:
+            return  # it was left out of a full list meanwhile
+        try:
+            mapped = message.mapped
+        except ProtocolError:
+            mapped = None
+        if mapped is None or message.unknown_required():
+            self._fail_if_current(check, "the peer's answer shows no address, or cannot be understood")
+            return
+        sample = check.round_trip_s(session.now)
+        if sample is not None:
+            pair.round_trip.add(sample)
+            session.pacer.round_trip.add(sample)
+        pair.answered_at, pair.unanswered = session.now, 0
+        if not pair.valid and check.purpose == "consent":
+            return  # its consent was lost meanwhile; a check of its own has to bring it back
+        pair.local_seen = session.local_seen_as(pair, mapped)
+        measured = "" if sample is None else f" after {sample * 1000:.1f} ms"
+        session.check_list.change(pair, "success", f"the peer answered{measured}")
+        session.check_list.succeeded(pair)
+        self._outcome.answered(check)
+
+    def _fail_if_current(self, check: Transaction, reason: str) -> None:
+        """A check that was overtaken does not speak for its pair any more."""
+        if not check.abandoned and check.purpose != "consent":
+            self._fail(check.pair, reason)

@@ -1,0 +1,185 @@
+"""The check list: which pairs there are, and which is checked next (RFC 8445 6.1.2 and 6.1.4)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from nattools.protocols.ice.candidate import Candidate, TcpType, scope
+from nattools.protocols.ice.pair import Pair, PairEvent, PairState, Path, pair_priority
+
+MAX_PAIRS: Final = 100
+"""RFC 8445 6.1.2.5."""
+
+_TCP_PARTNER: Final[dict[TcpType, TcpType]] = {"active": "passive", "so": "so"}
+"""Who connects to whom (RFC 6544 6.2); passive local candidates wait to be found."""
+
+Watcher = Callable[[Pair, PairState], None]
+
+
+class CheckList:
+    """The pairs of one agent, best first. `watch` is told of each change of state: (pair, state before)."""
+
+    def __init__(self, controlling: bool, watch: Watcher) -> None:
+        self._controlling = controlling
+        self._watch = watch
+        self._by_path: dict[Path, Pair] = {}
+        self._ordered: list[Pair] = []
+        self._triggered: deque[Pair] = deque()
+        self.pruned = 0
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self._ordered)
+
+    def __len__(self) -> int:
+        return len(self._ordered)
+
+    def find(self, path: Path) -> Pair | None:
+        """The pair of a path."""
+        return self._by_path.get(path)
+
+    def change(self, pair: Pair, event: PairEvent, reason: str) -> None:
+        """Let something happen to a pair."""
+        before = pair.happen(event, reason)
+        if pair.state != before:
+            self._watch(pair, before)
+
+    # --- formation
+
+    def form(self, local: Candidate, remote: Candidate) -> Pair | None:
+        """Pair two candidates if they go together; None when not, or when such a pair is there already."""
+        if not goes_with(local, remote):
+            return None
+        pair = Pair(local, remote, self._controlling)
+        known = self._by_path.get(pair.path)
+        if known is not None:
+            self._keep_better(known, pair)
+            return None
+        return pair if self.insert(pair) else None
+
+    def insert(self, pair: Pair, *, wanted: bool = False) -> bool:
+        """Add a pair; False if the list is full of better ones. A `wanted` one always finds room, unless all
+        others work."""
+        if len(self._ordered) >= MAX_PAIRS and not self._make_room(pair, wanted):
+            return False
+        self._by_path[pair.path] = pair
+        self._ordered.append(pair)
+        self._sort()
+        if pair.state == "frozen" and not self._foundation_is_busy(pair):
+            self.change(pair, "unfreeze", "first of its foundation")
+        return True
+
+    def _keep_better(self, known: Pair, other: Pair) -> None:
+        """Of two pairs that differ in nothing but the candidates' names the better one counts (6.1.2.4)."""
+        if other.priority > known.priority and known.remote.kind != "prflx":
+            known.priority = other.priority
+            self._sort()
+        elif known.remote.kind == "prflx" and other.remote.kind != "prflx":
+            # The peer's signalled candidate arrived after its check (RFC 8445 7.3.1.3, RFC 8838 11).
+            known.remote, known.priority = other.remote, other.priority
+            self._sort()
+
+    def _make_room(self, pair: Pair, wanted: bool) -> bool:
+        for known in reversed(self._ordered):
+            if known.valid or known in self._triggered:
+                continue
+            if wanted or known.state == "failed" or known.priority < pair.priority:
+                self._remove(known)
+                return True
+        self.pruned += 1
+        return False
+
+    def _remove(self, pair: Pair) -> None:
+        self.pruned += 1
+        self._ordered.remove(pair)
+        del self._by_path[pair.path]
+        self.change(pair, "failure", f"left out: more than {MAX_PAIRS} pairs")
+
+    def _sort(self) -> None:
+        self._ordered.sort(key=lambda pair: pair.priority, reverse=True)
+
+    def switch_role(self, controlling: bool) -> None:
+        """Both sides must order the pairs alike, and the order depends on who controls (6.1.2.3)."""
+        self._controlling = controlling
+        for pair in self._ordered:
+            pair.priority = pair_priority(pair.local, pair.remote, controlling)
+        self._sort()
+
+    # --- what is checked next
+
+    def trigger(self, pair: Pair, reason: str) -> None:
+        """Check a pair before all others (6.1.4.1)."""
+        self.change(pair, "trigger", reason)
+        if pair.state == "waiting" and pair not in self._triggered:
+            self._triggered.append(pair)
+
+    @property
+    def hurried(self) -> bool:
+        """Is the next check a triggered one?"""
+        return any(pair.state == "waiting" for pair in self._triggered)
+
+    def next_pair(self, unanswered: Callable[[Pair], bool]) -> tuple[Pair, bool] | None:
+        """(pair to check, whether the peer's check triggered it); None when there is nothing to start.
+
+        `unanswered`: has the check of a pair in progress been sent again already?"""
+        while self._triggered:
+            pair = self._triggered.popleft()
+            if pair.state == "waiting":
+                return pair, True
+        waiting = self._first("waiting")
+        if waiting is None:
+            waiting = self._thaw(unanswered)
+        return None if waiting is None else (waiting, False)
+
+    def has_work(self, unanswered: Callable[[Pair], bool]) -> bool:
+        """Would `next_pair` return one?"""
+        return self._first("waiting") is not None or self._thawable(unanswered) is not None
+
+    def succeeded(self, pair: Pair) -> None:
+        """Unfreeze what is like a pair that works (7.2.5.3.3)."""
+        for other in self._ordered:
+            if other.state == "frozen" and other.foundation == pair.foundation:
+                self.change(other, "unfreeze", f"{pair.name} works")
+
+    def _first(self, state: PairState) -> Pair | None:
+        return next((pair for pair in self._ordered if pair.state == state and pair.connected), None)
+
+    def _thawable(self, unanswered: Callable[[Pair], bool]) -> Pair | None:
+        """The best frozen pair whose like is not being checked (6.1.4.2).
+
+        We do not wait for the like's check to fail, which takes seconds: once it had to be repeated, the
+        foundation says little any more."""
+        busy = {
+            pair.foundation
+            for pair in self._ordered
+            if pair.state == "waiting" or (pair.state == "in-progress" and not unanswered(pair))
+        }
+        frozen = (pair for pair in self._ordered if pair.state == "frozen")
+        return next((pair for pair in frozen if pair.foundation not in busy), None)
+
+    def _thaw(self, unanswered: Callable[[Pair], bool]) -> Pair | None:
+        pair = self._thawable(unanswered)
+        if pair is not None:
+            self.change(pair, "unfreeze", "nothing else to check")
+        return pair if pair is not None and pair.connected else None
+
+    def _foundation_is_busy(self, pair: Pair) -> bool:
+        return any(
+            other.foundation == pair.foundation and other.state in ("waiting", "in-progress")
+            for other in self._ordered
+            if other is not pair
+        )
+
+
+def goes_with(local: Candidate, remote: Candidate) -> bool:
+    """May these two be paired (RFC 8445 6.1.2.2, RFC 6544 6.2)?"""
+    if local.transport != remote.transport:
+        return False
+    if local.transport == "tcp":
+        partner = None if local.tcp_type is None else _TCP_PARTNER.get(local.tcp_type)
+        if partner is None or partner != remote.tcp_type:
+            return False
+    if local.kind == "relay" and local.family == remote.family:
+        return scope(remote.endpoint.host).startswith("global")
+    return scope(local.sends_from.host) == scope(remote.endpoint.host)

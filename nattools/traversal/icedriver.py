@@ -1,0 +1,219 @@
+"""Drives an ICE agent over a network's UDP sockets, which it shares with other protocols."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import IcmpError, SendFailure, TcpStream, UdpSocket
+from nattools.protocols import ice
+from nattools.protocols.demultiplex import SharedProtocol, protocol_of
+from nattools.protocols.ice.framing import frame
+from nattools.traversal.reflexive import Reflexive
+
+DataHandler = Callable[[bytes, SharedProtocol, Endpoint, Endpoint], None]
+"""(data, what its first byte says it is, local, source)."""
+
+
+class IceDriver:
+    """Owns the sockets given to it, and the timer. Make it within the event loop; close it at the end.
+
+    `on_candidate` is told of each own candidate, to be passed to the peer (trickle); `on_event` of what the
+    agent has to say; `on_data` gets what comes from the authenticated peer and is not ICE's. Data from others
+    is dropped and counted. TCP pairs need `traversal.icestreams` beside it.
+    """
+
+    def __init__(self, agent: ice.Agent) -> None:
+        self.agent = agent
+        self.on_candidate: Callable[[ice.Candidate], None] | None = None
+        self.on_event: Callable[[ice.Event], None] | None = None
+        self.on_data: DataHandler | None = None
+        self.on_connect_wanted: Callable[[ice.Pair], None] | None = None
+        self.reflexive = Reflexive(self._found)
+        self._loop = asyncio.get_running_loop()
+        self._sockets: dict[Endpoint, UdpSocket] = {}
+        self._streams: dict[ice.Path, TcpStream] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        self._pumping = False
+        self._closed = False
+
+    # --- own candidates
+
+    def add_socket(self, socket: UdpSocket, *, local_preference: int = 65535, candidate: bool = True) -> None:
+        """Use a socket, whose address becomes a host candidate; without `candidate` it only waits for the
+        peer's checks, as one of the many of a birthday strategy."""
+        self._sockets[socket.local] = socket
+
+        def arrived(data: bytes, source: Endpoint) -> None:
+            self.arrived(("udp", socket.local, source), data)
+
+        def failed(error: IcmpError) -> None:
+            self._icmp(socket, error)
+
+        socket.on_datagram, socket.on_icmp = arrived, failed
+        if candidate:
+            self._found(ice.local_candidate("host", socket.local, local_preference=local_preference))
+            self.pump()
+
+    def ask(self, server: Endpoint) -> None:
+        """Ask a STUN server about all sockets of its family; what it says becomes candidates."""
+        for socket in self._sockets.values():
+            if socket.local.family == server.family:
+                self.reflexive.ask(socket, server)
+        self.pump()
+
+    def add_mapping(self, base: Endpoint, outside: Endpoint) -> None:
+        """A port mapping protocol has opened `outside` for the socket at `base`."""
+        self.offer(ice.local_candidate("srflx", outside, base=base, mapped=True))
+
+    def offer(self, candidate: ice.Candidate) -> None:
+        """Any other candidate of one's own."""
+        self._found(candidate)
+        self.pump()
+
+    # --- the peer
+
+    def set_peer(self, ufrag: str, password: str) -> None:
+        """Its credentials. ProtocolError: they cannot be any."""
+        self.agent.set_remote_credentials(ufrag, password, self._loop.time())
+        self.pump()
+
+    def add_peer_candidate(self, text: str) -> str | None:
+        """A candidate as the peer wrote it; returns why it is of no use, or None."""
+        try:
+            candidate = ice.parse(text)
+        except ProtocolError as error:
+            return str(error)
+        added = self.agent.add_remote_candidate(candidate, self._loop.time())
+        self.pump()
+        return None if added else "known already, no place to send to, or one too many"
+
+    def send(self, data: bytes) -> SendFailure | None:
+        """Send data to the peer over the best pair; "unreachable" when there is none."""
+        pair = self.agent.usable
+        return "unreachable" if pair is None else self._send(data, pair.path)
+
+    def _send(self, data: bytes, path: ice.Path, ttl: int | None = None) -> SendFailure | None:
+        transport, base, remote = path
+        if transport == "tcp":
+            stream = self._streams.get(path)
+            if stream is None:
+                return "unreachable"
+            stream.write(frame(data))
+            return None
+        socket = self._sockets.get(base)
+        return "unreachable" if socket is None else socket.send(data, remote, ttl=ttl)
+
+    async def connected(self, timeout_s: float) -> ice.Pair | None:
+        """Wait until there is a selected pair; None if the agent fails or the time is over before."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.agent.selected is None and self.agent.state not in ("failed", "closed"):
+                    change: asyncio.Future[None] = self._loop.create_future()
+                    self._waiting.append(change)
+                    await change
+        except TimeoutError:
+            return None
+        return self.agent.selected
+
+    def close(self) -> None:
+        """Close the agent and the sockets. Idempotent."""
+        self._closed = True
+        self.agent.close(self._loop.time())
+        if self._timer is not None:
+            self._timer.cancel()
+        for socket in self._sockets.values():
+            socket.on_datagram = socket.on_icmp = None
+            socket.close()
+        for stream in self._streams.values():
+            stream.abort()
+        self._sockets.clear()
+        self._streams.clear()
+        self._wake()
+
+    # --- the driving
+
+    def pump(self) -> None:
+        """Send what is due, tell what happened, set the timer. Call it after touching the agent directly."""
+        if self._pumping or self._closed:
+            return
+        self._pumping = True
+        try:
+            self._send_due()
+            self._tell()
+        finally:
+            self._pumping = False
+        self._set_timer()
+
+    def _send_due(self) -> None:
+        now = self._loop.time()
+        self.reflexive.run(now)
+        for item in self.agent.datagrams_to_send(now):
+            path = (item.transport, item.local, item.destination)
+            failure = self._send(item.data, path, item.ttl)
+            if failure is not None:
+                self.agent.path_hint(path, f"this machine could not send: {failure}")
+
+    def _tell(self) -> None:
+        events = self.agent.events()
+        for event in events:
+            if self.on_event is not None:
+                self.on_event(event)
+            if isinstance(event, ice.ConnectWanted) and self.on_connect_wanted is not None:
+                self.on_connect_wanted(event.pair)
+        if events:
+            self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            if not change.done():
+                change.set_result(None)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        times = (self.agent.next_timeout(), self.reflexive.next_timeout())
+        when = min((time for time in times if time is not None), default=None)
+        if when is not None and not self._closed:
+            self._timer = self._loop.call_at(when, self.pump)
+
+    def _found(self, candidate: ice.Candidate) -> None:
+        if self.agent.add_local_candidate(candidate, self._loop.time()) and self.on_candidate is not None:
+            self.on_candidate(candidate)
+
+    # --- what arrives
+
+    def arrived(self, path: ice.Path, data: bytes) -> None:
+        """A datagram, or a frame of a stream."""
+        transport, local, source = path
+        now, protocol = self._loop.time(), protocol_of(data)
+        if protocol == "stun":
+            taken = self.agent.receive_datagram(data, local, source, now, transport)
+            if taken or (transport == "udp" and self.reflexive.receive(data, local, source, now)):
+                self.pump()
+                return
+        if not self.agent.is_authorised(local, source, transport):
+            self.agent.reject_data(source)
+        elif self.on_data is not None:
+            self.on_data(data, protocol, local, source)
+
+    def stream_began(self, path: ice.Path, stream: TcpStream) -> None:
+        """A connection for a TCP pair is there."""
+        self._streams[path] = stream
+        self.agent.connected(path, self._loop.time())
+        self.pump()
+
+    def stream_ended(self, path: ice.Path, reason: str) -> None:
+        """There is none, or no more."""
+        self._streams.pop(path, None)
+        self.agent.path_failed(path, reason, self._loop.time())
+        self.pump()
+
+    def _icmp(self, socket: UdpSocket, error: IcmpError) -> None:
+        by = "" if error.offender is None else f" from {error.offender}"
+        self.agent.path_hint(("udp", socket.local, error.destination), f"ICMP {error.kind}{by}")
