@@ -10,9 +10,12 @@ from typing import Annotated
 
 import typer
 
+from nattools.errors import UsageError
 from nattools.net.host import HostNetwork
 from nattools.server.choose import default_addresses
 from nattools.server.serve import ServeConfig, serve
+
+_FILES = 8192
 
 Listen = Annotated[
     list[str] | None,
@@ -33,6 +36,16 @@ AlternatePort = Annotated[
     ),
 ]
 NoTcp = Annotated[bool, typer.Option("--no-tcp", help="Serve over UDP alone.")]
+NoMailbox = Annotated[bool, typer.Option("--no-mailbox", help="Do not let peers find each other here.")]
+TlsCert = Annotated[
+    str | None,
+    typer.Option(
+        "--tls-cert",
+        metavar="FILE",
+        help="A certificate in PEM, with its chain: TLS on the same ports, beside plain TCP.",
+    ),
+]
+TlsKey = Annotated[str | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, in PEM.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Tell of every dial-back.")]
 
 
@@ -41,18 +54,25 @@ def command(
     port: Port = 3478,
     alternate_port: AlternatePort = None,
     no_tcp: NoTcp = False,
+    no_mailbox: NoMailbox = False,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     verbose: Verbose = False,
 ) -> None:
-    """Serve STUN (RFC 8489, and RFC 5780 with two addresses) and dial-back, until SIGTERM or Ctrl-C.
+    """Serve STUN (RFC 8489, and RFC 5780 with two addresses), dial-back and the mailbox in which peers find
+    each other, until SIGTERM or Ctrl-C.
 
     Clients need one option: --server ADDRESS. It is ready when it says so on standard error.
     """
+    _allow_many_connections()
     network = HostNetwork()
     config = ServeConfig(
         addresses=tuple(listen or default_addresses(network)),
         port=port,
         alternate_port=_alternate(port, alternate_port),
         tcp=not no_tcp,
+        mailbox=not no_mailbox,
+        tls_files=_tls_files(tls_cert, tls_key),
         report=_report if verbose else None,
     )
     asyncio.run(_serve_until_told(network, config))
@@ -76,6 +96,25 @@ def _alternate(port: int, alternate_port: int | None) -> int | None:
     if alternate_port is None:
         return port + 1 if port else 0
     return alternate_port or None
+
+
+def _allow_many_connections() -> None:
+    """Each peer in the mailbox is an open file; many systems start programs with 1,024."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has neither limit nor module
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < _FILES and (soft < hard or hard == resource.RLIM_INFINITY):
+            wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _tls_files(certificate: str | None, key: str | None) -> tuple[str, str] | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageError("--tls-cert and --tls-key go together")
+    return certificate, key
 
 
 def _report(text: str) -> None:

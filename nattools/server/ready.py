@@ -8,11 +8,23 @@ from nattools.model.endpoint import family_of
 from nattools.server.site import Site
 
 
-def describe(sites: Iterable[Site], is_public: Callable[[str], bool], *, tcp: bool, dial_back: bool) -> str:
+def describe(
+    sites: Iterable[Site],
+    is_public: Callable[[str], bool],
+    *,
+    tcp: bool,
+    dial_back: bool,
+    mailbox: bool = False,
+    tls: bool = False,
+) -> str:
     """Lines of text, the first one a summary."""
     lines = [_summary(tcp, dial_back)]
     for site in sites:
         lines += _lines(site, is_public)
+    if mailbox:
+        lines.append(
+            f"Mailbox (WebSocket) on the same ports over TCP{', with and without TLS' if tls else ''}"
+        )
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,9 +16,15 @@ from nattools.server.dialback import Cookies, DialBackLimits, DialBackServer
 from nattools.server.limits import Occupancy, RateLimit
 from nattools.server.service import Service
 from nattools.server.site import Role, Site
-from nattools.server.streams import Answer, converse
-from nattools.server.stun import DIAL_BACK_TCP, DIAL_BACK_UDP, BindingServer
+from nattools.server.streams import Answer, Other, converse
+from nattools.server.stun import DIAL_BACK_TCP, DIAL_BACK_UDP, MAILBOX, BindingServer
 from nattools.server.tasks import Tasks
+
+if TYPE_CHECKING:
+    import ssl
+
+    from nattools.server.exchange import Exchange
+    from nattools.server.mailbox import MailboxLimits
 
 
 class ServeConfig(msgspec.Struct, frozen=True):
@@ -25,7 +32,9 @@ class ServeConfig(msgspec.Struct, frozen=True):
 
     `addresses`: one or two of this machine's own per family. `port` 0: one that the system chooses.
     `alternate_port` None: no second port. Answers that amplify are limited to `answer_*` a second, per source
-    and in all. `idle_s`, `streams_per_source` and `streams` bound TCP connections.
+    and in all. `idle_s`, `streams_per_source` and `streams` bound TCP connections, `peers_per_source` and
+    `peers` those of the mailbox, which is on the same ports. `tls_files`: a certificate and its key, for TLS
+    on those ports too.
     `report` is told of every dial-back, in words.
     """
 
@@ -34,6 +43,8 @@ class ServeConfig(msgspec.Struct, frozen=True):
     alternate_port: int | None = 3479
     tcp: bool = True
     dial_back: bool = True
+    mailbox: bool = True
+    tls_files: tuple[str, str] | None = None
     answer_rate: float = 20.0
     answer_burst: float = 100.0
     answer_total_rate: float = 2000.0
@@ -41,6 +52,9 @@ class ServeConfig(msgspec.Struct, frozen=True):
     idle_s: float = 30.0
     streams_per_source: int = 32
     streams: int = 512
+    peers_per_source: int = 64
+    peers: int = 4096
+    mailbox_limits: MailboxLimits | None = None
     secret: bytes = msgspec.field(default_factory=lambda: os.urandom(32))
     report: Callable[[str], None] | None = None
 
@@ -74,6 +88,9 @@ class Running:
         self._cookies = Cookies(config.secret)
         self._dial_limits = DialBackLimits()
         self._places = Occupancy(per_source=config.streams_per_source, total=config.streams)
+        self._has_mailbox = config.tcp and config.mailbox
+        self._exchange: Exchange | None = None
+        self._tls = None if config.tls_files is None else _tls(config.tls_files)
 
     async def start(self) -> None:
         """Open the sockets and serve. CannotRun: an address is not here, or a port is taken."""
@@ -93,6 +110,8 @@ class Running:
             self._network.is_public,
             tcp=self._config.tcp,
             dial_back=self._config.dial_back,
+            mailbox=self._has_mailbox,
+            tls=self._config.tls_files is not None,
         )
 
     async def close(self) -> None:
@@ -138,13 +157,31 @@ class Running:
             self._open.append(listener)
 
     def _accept(self, answer: Answer) -> StreamHandler:
+        other = self._other(answer)
         return lambda stream: self._tasks.spawn(
-            converse(stream, answer, self._places, idle_s=self._config.idle_s)
+            converse(stream, answer, self._places, idle_s=self._config.idle_s, other=other)
         )
+
+    def _other(self, answer: Answer) -> Other | None:
+        """Who serves what does not begin as STUN does."""
+        if not self._has_mailbox:
+            return None
+        return lambda stream, first: self._make_exchange().serve(stream, first, answer, self._places)
+
+    def _make_exchange(self) -> Exchange:
+        """Made and imported with the first who comes for it: most clients want STUN."""
+        if self._exchange is None:
+            from nattools.server.exchange import Exchange
+
+            places = Occupancy(per_source=self._config.peers_per_source, total=self._config.peers)
+            self._exchange = Exchange(self._config.mailbox_limits, places, tls=self._tls)
+            self._tasks.spawn(self._exchange.sweep_forever())
+        return self._exchange
 
     def _service(self, site: Site, sockets: dict[Role, UdpSocket]) -> Service:
         dial_back = self._config.dial_back
         flags = DIAL_BACK_UDP | DIAL_BACK_TCP if dial_back else 0
+        flags |= MAILBOX if self._has_mailbox else 0
         return Service(
             self._network,
             site,
@@ -154,6 +191,12 @@ class Running:
             DialBackServer(site, self._cookies, self._dial_limits) if dial_back else None,
             self._config.report,
         )
+
+
+def _tls(files: tuple[str, str]) -> ssl.SSLContext:
+    from nattools.net.tls import server_context
+
+    return server_context(*files)
 
 
 async def serve(network: Network, config: ServeConfig) -> Running:

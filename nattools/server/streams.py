@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from nattools.errors import ProtocolError
 from nattools.net.base import TcpStream
@@ -12,20 +13,46 @@ from nattools.server.limits import Occupancy
 
 Answer = Callable[[bytes, TcpStream], bytes | None]
 """The framed answer to a framed message; None: there is none. ProtocolError: it was no message at all."""
+Other = Callable[[TcpStream, bytes], Awaitable[None]]
+"""Serves a connection that does not begin with STUN, and closes it; of what it says, this was read."""
+_FOREIGN: Final = bytes(range(4, 256))
+"""RFC 7983 7: a first byte up to 3 is STUN's; TLS begins with 22, and an HTTP request with a letter."""
 
 
-async def converse(stream: TcpStream, answer: Answer, places: Occupancy, *, idle_s: float) -> None:
+async def converse(
+    stream: TcpStream, answer: Answer, places: Occupancy, *, idle_s: float, other: Other | None = None
+) -> None:
     """Serve an accepted connection until the client ends it, breaks the protocol, or completes no message in
     `idle_s` seconds. A source beyond its share of `places`, or anyone beyond the total, is reset, and so is
-    one that does not read what it asked for."""
+    one that does not read what it asked for.
+
+    What does not begin as STUN does is for `other`, if there is one; it gives the place here back."""
     if not places.enter(stream.remote):
         stream.abort()
         return
+    foreign = b""
+    try:
+        foreign = await _answer(stream, answer, idle_s, b"" if other is None else _FOREIGN)
+    except ProtocolError:
+        pass
+    finally:
+        places.leave(stream.remote)
+        if not foreign:
+            stream.close()
+    if other is not None and foreign:
+        await other(stream, foreign)
+
+
+async def _answer(stream: TcpStream, answer: Answer, idle_s: float, foreign: bytes) -> bytes:
+    """Until the end; or what the stream begins with, if its first byte is one of `foreign`."""
     writing = False
     loop, framer = asyncio.get_running_loop(), stun.Framer()
     try:
         async with asyncio.timeout(idle_s) as limit:
             while data := await stream.read():
+                if data[0] in foreign:
+                    return data
+                foreign = b""
                 messages = framer.feed(data)
                 if messages:
                     limit.reschedule(loop.time() + idle_s)
@@ -36,11 +63,7 @@ async def converse(stream: TcpStream, answer: Answer, places: Occupancy, *, idle
                         stream.write(reply)
                         await stream.drain()
                 writing = False
-    except ProtocolError:
-        pass
     except TimeoutError:
         if writing:
             stream.abort()
-    finally:
-        places.leave(stream.remote)
-        stream.close()
+    return b""

@@ -33,6 +33,7 @@ from nattools.server.site import Role, Site
 HELLO_VERSION: Final = 1
 DIAL_BACK_UDP: Final = 1
 DIAL_BACK_TCP: Final = 2
+MAILBOX: Final = 4
 MAX_PADDING: Final = 1500
 
 PLAIN_REQUEST: Final = bytes.fromhex("0001 0000 2112a442")

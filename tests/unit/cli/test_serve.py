@@ -44,6 +44,13 @@ def refused(*options: str) -> tuple[int, str]:
         (("--listen", "0.0.0.0"), 2, "not one address"),
         (("--listen", "127.0.0.1", "--port", "70000"), 2, "not a port"),
         (("--listen", "127.0.0.1", "--port", "3478", "--alternate-port", "3478"), 2, "another than 3478"),
+        (("--listen", "127.0.0.1", "--tls-cert", "cert.pem"), 2, "--tls-cert and --tls-key go together"),
+        (
+            ("--listen", "127.0.0.1", "--tls-cert", "none", "--tls-key", "none"),
+            2,
+            "cannot read none",
+        ),
+        (("--listen", "127.0.0.1", "--tls-cert", __file__, "--tls-key", __file__), 2, "key in PEM"),
         (("--listen", "192.0.2.1", "--port", "0"), 3, "no address 192.0.2.1"),
     ],
 )

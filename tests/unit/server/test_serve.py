@@ -77,7 +77,7 @@ def test_every_change_request_comes_truly_from_elsewhere() -> None:
                 assert message.response_origin == source
                 assert message.mapped == asker.socket.local
                 assert message.other_address == server.endpoints[3]
-                assert message.hello == b"\x01\x03"
+                assert message.hello == b"\x01\x07"
 
     run(test)
 
@@ -223,7 +223,7 @@ def test_dial_back_asked_over_tcp_needs_no_cookie() -> None:
 
 
 @pytest.mark.parametrize(
-    "noise", [b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 100, bytes(20), b"\0\1\0\1" + bytes(16)]
+    "noise", [b"POST / HTTP/1.1\r\n\r\n", b"\x16\3\1", b"\xff" * 100, bytes(20), b"\0\1\0\1" + bytes(16)]
 )
 def test_noise_over_tcp_ends_the_connection(noise: bytes) -> None:
     async def test() -> None:

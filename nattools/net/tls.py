@@ -1,0 +1,148 @@
+"""TLS over the streams of any network: `ssl`'s state machine, driven."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import Final
+
+from nattools.errors import UsageError
+from nattools.net.base import TcpStream
+
+HANDSHAKE_BYTE: Final = 0x16
+"""How a TLS connection begins (RFC 8446 5.1)."""
+
+
+class TlsStream:
+    """`nattools.net.base.TcpStream` within another one, after its handshake."""
+
+    def __init__(
+        self, stream: TcpStream, tls: ssl.SSLObject, arriving: ssl.MemoryBIO, leaving: ssl.MemoryBIO
+    ):
+        self.local = stream.local
+        self.remote = stream.remote
+        self._stream = stream
+        self._tls = tls
+        self._arriving = arriving
+        self._leaving = leaving
+        self._ended = False
+        self._closed = False
+
+    async def read(self, limit: int = 65536) -> bytes:
+        """Some bytes; b"" at the end of the stream, also after a reset or when TLS is broken."""
+        while not self._ended:
+            try:
+                return self._tls.read(limit)
+            except ssl.SSLWantReadError:
+                self._flush()
+                await self._feed()
+            except ssl.SSLError:
+                self._ended = True
+        while self._closed and await self._stream.read():
+            pass  # what comes after our goodbye
+        return b""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; never raises for a network failure."""
+        try:
+            self._tls.write(data)
+        except (ssl.SSLError, ValueError):
+            self._ended = True
+        self._flush()
+
+    async def drain(self) -> None:
+        """Wait until the queue is short again."""
+        await self._stream.drain()
+
+    def close(self) -> None:
+        """Say goodbye, send what is queued, then FIN. Idempotent."""
+        self._closed = True
+        if not self._ended:
+            self._ended = True
+            with contextlib.suppress(ssl.SSLError, ValueError):  # the other's goodbye is not waited for
+                self._tls.unwrap()
+            self._flush()
+        self._stream.close()
+
+    def abort(self) -> None:
+        """Reset the connection. Idempotent."""
+        self._ended = True
+        self._stream.abort()
+
+    async def handshake(self) -> str | None:
+        """None when it is done, else why it failed."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+                if not await self._feed():
+                    return "the connection ended during the TLS handshake"
+            except ssl.SSLCertVerificationError as error:
+                self._flush()
+                return f"its certificate is not valid: {error.verify_message}"
+            except ssl.SSLError as error:
+                self._flush()
+                return f"the TLS handshake failed: {error.reason or error}"
+            else:
+                self._flush()
+                return None
+
+    async def _feed(self) -> bool:
+        data = await self._stream.read()
+        if data:
+            self._arriving.write(data)
+        else:
+            self._ended = True
+        return bool(data)
+
+    def _flush(self) -> None:
+        if data := self._leaving.read():
+            self._stream.write(data)
+
+
+async def start_tls(
+    stream: TcpStream,
+    context: ssl.SSLContext,
+    *,
+    timeout_s: float,
+    server_name: str | None = None,
+    first: bytes = b"",
+) -> TlsStream | str:
+    """Make the handshake on a connected stream: as the server, with `first` read already, if `server_name`
+    is None, else as the client. A text says why it failed, and the stream is closed."""
+    arriving, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+    arriving.write(first)
+    tls = context.wrap_bio(arriving, leaving, server_side=server_name is None, server_hostname=server_name)
+    secured = TlsStream(stream, tls, arriving, leaving)
+    problem: str | None = f"no TLS handshake in {timeout_s:g} s"
+    try:
+        async with asyncio.timeout(timeout_s):
+            problem = await secured.handshake()
+    except TimeoutError:
+        pass
+    if problem is None:
+        return secured
+    stream.close()
+    return problem
+
+
+def server_context(certificate: str, key: str) -> ssl.SSLContext:
+    """From files in PEM. UsageError: they cannot be read, or do not belong together."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        raise UsageError(
+            f"{certificate} and {key} are not a certificate and its key in PEM: {error.reason or error}"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename or certificate}: {error.strerror}") from None
+    return context
+
+
+def client_context() -> ssl.SSLContext:
+    """Checks the server's name and certificate against the system's authorities."""
+    return ssl.create_default_context()

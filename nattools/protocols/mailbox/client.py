@@ -1,0 +1,385 @@
+"""A peer's side of the mailbox, pure: what to say, and what to make of what is heard.
+
+The mailbox is not trusted. It can withhold and it can end the conversation; whatever else it does is detected
+and named. After a failure nothing more is sent but the goodbye, and the code is used up: a peer makes one
+SPAKE2 exchange in its life, so that whoever guesses at the code has one guess.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from nattools.errors import ProtocolError
+from nattools.protocols.mailbox import messages as m
+from nattools.protocols.mailbox.keys import Agreement, Channel
+
+CONFIRM_WITHIN_S: Final = 30.0
+MAX_UNACKNOWLEDGED: Final = 64
+_ACKNOWLEDGE_EVERY: Final = 16
+_MAX_HEARD: Final = 1024
+"""Messages from the mailbox without one of them being new and authentic."""
+
+Reason = Literal[
+    "wrong-code",
+    "unconfirmed",
+    "another-peer",
+    "altered",
+    "replayed",
+    "reordered",
+    "reflected",
+    "garbage",
+    "flood",
+    "mailbox",
+    "left",
+    "refused",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The room is open (again)."""
+
+    nameplate: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerHere:
+    """Somebody else is in the room: whether with the right code is not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLost:
+    """The other's connection to the mailbox is gone; it may come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The other has the same code: from here on messages can be exchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message of the other side: authentic, once, in order."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The other side has said, authentically, that it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The conversation is over. `detail` is a sentence for the user."""
+
+    reason: Reason
+    detail: str
+
+
+Event = Opened | PeerHere | PeerLost | Confirmed | Received | Ended | Failed
+
+_CLOSINGS: Final[dict[m.Closing, Failed]] = {
+    "left": Failed("left", "the other side left the mailbox without a goodbye that can be verified"),
+    "wrong-code": Failed(
+        "wrong-code", "the other side has another code; this one is used up, take a new one"
+    ),
+    "failed": Failed("left", "the other side gave up"),
+    "taken": Failed("refused", "two others use this code already"),
+    "used-up": Failed("refused", "this code was used before; take a new one"),
+    "full": Failed("refused", "the mailbox has no room left"),
+    "rate": Failed("refused", "the mailbox gets too much from this address; wait a minute"),
+    "expired": Failed("refused", "the time in which this code is good is over; take a new one"),
+    "replaced": Failed("refused", "another connection took this one's place"),
+    "version": Failed("refused", "the mailbox speaks another version of the protocol"),
+    "protocol": Failed("refused", "the mailbox says that we broke its protocol"),
+}
+
+
+@dataclass(slots=True)
+class _Inbound:
+    """How far the other side's messages have come.
+
+    `in_step`: since the last connection of either side its SPAKE2 message was heard; what comes before that
+    belongs to an older connection. `repeats`: it may repeat what was not acknowledged.
+    """
+
+    expected: int = 0
+    acknowledged: int = 0
+    in_step: bool = False
+    repeats: bool = False
+
+
+class MailboxClient:
+    """One peer with one code, through as many connections to the mailbox as it takes.
+
+    Driving contract: call `connected` for each new connection, then `receive` for every message on it, and
+    `disconnected` when it is lost. After each call send `texts_to_send()`, in order, and look at `events()`.
+    Call `handle_timeout` at `next_timeout()`. When `over`, close the connection. `secret` is the
+    code's words.
+    """
+
+    def __init__(
+        self, secret: bytes, nameplate: int | None = None, *, entropy: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        self.nameplate = nameplate
+        self.failure: Failed | None = None
+        self.confirmed = False
+        self.over = False
+        self._secret = secret
+        self._member = entropy(m.MEMBER_SIZE)
+        self._joined = False
+        self._agreement: Agreement | None = None
+        self._peer_element: bytes | None = None
+        self._channel: Channel | None = None
+        self._deadline: float | None = None
+        self._in = _Inbound()
+        self._sent = 0
+        self._unacknowledged: deque[m.Sealed] = deque()
+        self._early: list[bytes] = []
+        self._heard = 0
+        self._texts: list[bytes] = []
+        self._events: list[Event] = []
+
+    # What the driver calls.
+
+    def connected(self) -> None:
+        """A connection to the mailbox stands."""
+        self._texts.clear()
+        self._joined = False
+        self._in.in_step = False
+        if not self.over:
+            self._say(m.Join(m.VERSION, self._member, self.nameplate))
+
+    def disconnected(self) -> None:
+        """It is gone; what was not sent is repeated on the next one."""
+        self._texts.clear()
+        self._joined = False
+
+    def receive(self, text: bytes, now: float) -> None:
+        """A message of the mailbox."""
+        if self.over:
+            return
+        self._heard += 1
+        if self._heard > _MAX_HEARD:
+            return self._fail("flood", "the mailbox or the other side sends too many messages")
+        try:
+            message = m.decode_from_mailbox(text)
+        except ProtocolError as error:
+            return self._fail("mailbox", f"the mailbox sent {error}")
+        match message:
+            case m.Joined():
+                self._on_joined(message)
+            case m.Closed():
+                self._on_closed(message)
+            case _ if not self._joined:
+                self._fail("mailbox", "the mailbox spoke of a room before it was open")
+            case m.Peer():
+                self._on_peer(message.present)
+            case m.Relay():
+                self._on_relay(message.body, now)
+
+    def send(self, payload: bytes) -> bool:
+        """Send a message of at most MAX_PAYLOAD bytes, now or once the other side is confirmed.
+
+        False: too many are on their way, or the conversation is over."""
+        if len(payload) > m.MAX_PAYLOAD:
+            raise ValueError(f"a message of {len(payload)} bytes; {m.MAX_PAYLOAD} are allowed")
+        if self.over or len(self._unacknowledged) + len(self._early) >= MAX_UNACKNOWLEDGED:
+            return False
+        if self.confirmed:
+            self._seal("data", payload)
+        else:
+            self._early.append(payload)
+        return True
+
+    def end(self) -> None:
+        """Say goodbye to the other side, verifiably, and to the mailbox. Idempotent."""
+        if self.over:
+            return
+        if self.confirmed:
+            self._seal("end")
+        self._leave("done")
+
+    def texts_to_send(self) -> list[bytes]:
+        """What to send to the mailbox, each a WebSocket text message."""
+        texts, self._texts = self._texts, []
+        return texts
+
+    def events(self) -> list[Event]:
+        """What happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def next_timeout(self) -> float | None:
+        """When to call `handle_timeout`."""
+        return self._deadline
+
+    def handle_timeout(self, now: float) -> None:
+        """A peer that starts an exchange and then proves nothing may have tried a guess."""
+        if self._deadline is not None and now >= self._deadline and not self.over:
+            detail = f"the other side did not prove within {CONFIRM_WITHIN_S:.0f} s that it has the code"
+            self._fail("unconfirmed", f"{detail}; this one is used up, take a new one")
+
+    def export(self, label: str, size: int = 32) -> bytes:
+        """Key material that only the confirmed other side has too, the same there."""
+        if self._channel is None or not self.confirmed:
+            raise ValueError("the other side is not confirmed")
+        return self._channel.export(label, size)
+
+    # What the mailbox says.
+
+    def _on_joined(self, message: m.Joined) -> None:
+        if self._joined or self.nameplate not in (None, message.nameplate):
+            return self._fail("mailbox", "the mailbox put us into another room than the code's")
+        self._joined = True
+        self.nameplate = message.nameplate
+        self._events.append(Opened(message.nameplate))
+        if message.present:
+            self._on_peer(True)
+
+    def _on_peer(self, present: bool) -> None:
+        self._in.in_step = False
+        if not present:
+            self._events.append(PeerLost())
+            return
+        self._events.append(PeerHere())
+        if self._agreement is None:
+            assert self.nameplate is not None
+            self._agreement = Agreement(self._secret, self.nameplate)
+        self._pass_on(m.Pake(self._agreement.element))
+        if self._channel is not None:
+            self._pass_on(m.Proof(self._channel.proof))
+        for sealed in self._unacknowledged:
+            self._pass_on(sealed)
+
+    def _on_closed(self, message: m.Closed) -> None:
+        failure = _CLOSINGS[message.reason]
+        self._fail(failure.reason, failure.detail, leave=False)
+
+    # What the other side says through it.
+
+    def _on_relay(self, body: bytes, now: float) -> None:
+        try:
+            envelope = m.decode_envelope(body)
+        except ProtocolError:
+            return self._fail("garbage", "the other side, or the mailbox, sent what no peer sends")
+        if isinstance(envelope, m.Pake):
+            self._on_pake(envelope.element, now)
+        elif not self._in.in_step:
+            return  # sent to an older connection of ours; it comes again after the SPAKE2 message
+        elif isinstance(envelope, m.Proof):
+            self._on_proof(envelope.value)
+        else:
+            self._on_sealed(envelope)
+
+    def _on_pake(self, element: bytes, now: float) -> None:
+        if self._agreement is None:
+            return self._fail("mailbox", "the mailbox passed on a message before there was another side")
+        if element == self._agreement.element:
+            return self._fail("reflected", "the mailbox sent our own message back to us")
+        if self._peer_element is None:
+            self._agree(self._agreement, element, now)
+        elif element != self._peer_element:
+            return self._fail("another-peer", "somebody else came in place of the other side")
+        self._in.in_step = self._in.repeats = True
+
+    def _agree(self, agreement: Agreement, element: bytes, now: float) -> None:
+        self._peer_element = element
+        try:
+            self._channel = agreement.finish(element)
+        except ProtocolError:
+            return self._fail("garbage", "the other side, or the mailbox, sent what is no message of SPAKE2")
+        self._deadline = now + CONFIRM_WITHIN_S
+        self._pass_on(m.Proof(self._channel.proof))
+
+    def _on_proof(self, proof: bytes) -> None:
+        assert self._channel is not None
+        if not self._channel.proves(proof):
+            if self.confirmed:
+                return self._fail("altered", "a message was altered on its way")
+            return self._fail(
+                "wrong-code", "the other side has another code; this one is used up, take a new one"
+            )
+        if self.confirmed:
+            return
+        self.confirmed = True
+        self._deadline = None
+        self._events.append(Confirmed())
+        early, self._early = self._early, []
+        for payload in early:
+            self._seal("data", payload)
+
+    def _on_sealed(self, sealed: m.Sealed) -> None:
+        if self._channel is None or not self.confirmed:
+            return self._fail("reordered", "a sealed message came before the proof of the key")
+        try:
+            plaintext = self._channel.open(sealed)
+        except ProtocolError:
+            if self._channel.is_own(sealed):
+                return self._fail("reflected", "the mailbox sent our own message back to us")
+            return self._fail("altered", "a message was altered on its way")
+        if sealed.sequence < self._in.expected:
+            if not self._in.repeats:
+                self._fail("replayed", "a message was sent to us a second time")
+            return
+        if sealed.sequence > self._in.expected:
+            return self._fail("reordered", "messages came out of order, or one was withheld")
+        self._in.repeats = False
+        self._in.expected += 1
+        self._heard = 0
+        self._on_inside(plaintext)
+
+    def _on_inside(self, plaintext: bytes) -> None:
+        try:
+            inside = m.decode_inside(plaintext)
+        except ProtocolError:
+            return self._fail("garbage", "the other side seals what no peer sends")
+        if inside.received > self._sent:
+            return self._fail("garbage", "the other side acknowledges what was never sent")
+        while self._unacknowledged and self._unacknowledged[0].sequence < inside.received:
+            self._unacknowledged.popleft()
+        if inside.kind == "end":
+            self._events.append(Ended())
+            return self._leave("done")
+        if inside.kind == "data":
+            self._events.append(Received(inside.payload))
+        if self._in.expected - self._in.acknowledged >= _ACKNOWLEDGE_EVERY:
+            self._seal("ack")
+
+    # What we say.
+
+    def _seal(self, kind: Literal["data", "end", "ack"], payload: bytes = b"") -> None:
+        assert self._channel is not None
+        inside = m.Inside(kind, self._in.expected, payload)
+        sealed = self._channel.seal(self._sent, m.pack(inside))
+        self._sent += 1
+        self._in.acknowledged = self._in.expected
+        self._unacknowledged.append(sealed)
+        if self._joined:
+            self._pass_on(sealed)
+
+    def _pass_on(self, envelope: m.Envelope) -> None:
+        self._say(m.Relay(m.pack(envelope)))
+
+    def _say(self, message: m.ToMailbox) -> None:
+        self._texts.append(m.encode(message))
+
+    def _leave(self, reason: m.Parting) -> None:
+        if self._joined:
+            self._say(m.Leave(reason))
+        self.over = True
+        self._deadline = None
+
+    def _fail(self, reason: Reason, detail: str, *, leave: bool = True) -> None:
+        self.failure = Failed(reason, detail)
+        self._events.append(self.failure)
+        self._texts.clear()
+        if leave:
+            self._leave("wrong-code" if reason in ("wrong-code", "unconfirmed") else "failed")
+        self.over = True
+        self._deadline = None

@@ -1,0 +1,173 @@
+"""What goes over the wire: JSON texts between a peer and the mailbox, msgpack within them between the peers.
+
+Every field is bounded, so that a decoder's result is never larger than what it was given.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, Protocol, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from nattools.errors import ProtocolError
+
+T = TypeVar("T", covariant=True)
+
+VERSION: Final = 1
+PATH: Final = "/mailbox"
+MAX_PAYLOAD: Final = 12_000
+"""Bytes of an application's message."""
+_MAX_BOX: Final = MAX_PAYLOAD + 64
+_MAX_BODY: Final = _MAX_BOX + 64
+MAX_TEXT: Final = 24_000
+"""Bytes of a message to or from the mailbox: a body in base64, and a little around it."""
+MAX_NAMEPLATE: Final = 999_999
+MEMBER_SIZE: Final = 16
+
+ELEMENT_SIZE: Final = 33  # of SPAKE2: a letter for the side and a point of Ed25519
+PROOF_SIZE: Final = 32
+
+Nameplate = Annotated[int, Meta(ge=1, le=MAX_NAMEPLATE)]
+Body = Annotated[bytes, Meta(max_length=_MAX_BODY)]
+Parting = Literal["done", "wrong-code", "failed"]
+Closing = Literal[
+    "left",  # the other peer said goodbye
+    "wrong-code",  # a peer says that the codes differ: the room is closed to everybody
+    "failed",  # a peer gave up for another reason
+    "taken",  # two others are in this room
+    "used-up",  # this code had its try
+    "full",  # the mailbox has no room left
+    "rate",  # too much in too short a time
+    "expired",  # the room's lifetime is over
+    "replaced",  # the same member came on a new connection
+    "version",  # the mailbox speaks another version
+    "protocol",  # the peer broke the protocol
+]
+
+
+class Join(msgspec.Struct, frozen=True, tag="join"):
+    """Open or enter a room. Without `nameplate` the mailbox chooses a free one.
+
+    `member` is a secret of this peer: who presents it again takes its old place back.
+    """
+
+    version: int
+    member: Annotated[bytes, Meta(min_length=MEMBER_SIZE, max_length=MEMBER_SIZE)]
+    nameplate: Nameplate | None = None
+
+
+class Relay(msgspec.Struct, frozen=True, tag="relay"):
+    """To the other peer, or from it."""
+
+    body: Body
+
+
+class Leave(msgspec.Struct, frozen=True, tag="leave"):
+    """For good. With any `reason` but "done" the room is closed at once, to the other peer too."""
+
+    reason: Parting = "done"
+
+
+class Joined(msgspec.Struct, frozen=True, tag="joined"):
+    """The answer to Join: the room, and whether the other peer is connected."""
+
+    nameplate: Nameplate
+    present: bool
+
+
+class Peer(msgspec.Struct, frozen=True, tag="peer"):
+    """The other peer has come (again), or its connection is gone."""
+
+    present: bool
+
+
+class Closed(msgspec.Struct, frozen=True, tag="closed"):
+    """The mailbox ends the conversation."""
+
+    reason: Closing
+
+
+ToMailbox = Join | Relay | Leave
+FromMailbox = Joined | Peer | Relay | Closed
+
+
+class Pake(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """A peer's SPAKE2 message; the first after every (new) connection."""
+
+    element: Annotated[bytes, Meta(min_length=ELEMENT_SIZE, max_length=ELEMENT_SIZE)]
+
+
+class Proof(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """That its sender has the key."""
+
+    value: Annotated[bytes, Meta(min_length=PROOF_SIZE, max_length=PROOF_SIZE)]
+
+
+class Sealed(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """An `Inside`, encrypted. `sequence` counts from 0 in each direction and is the nonce."""
+
+    sequence: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+    box: Annotated[bytes, Meta(max_length=_MAX_BOX)]
+
+
+Envelope = Pake | Proof | Sealed
+
+
+class Inside(msgspec.Struct, frozen=True, array_like=True):
+    """What is sealed. `received` acknowledges that many of the other side's messages."""
+
+    kind: Literal["data", "end", "ack"]
+    received: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+    payload: Annotated[bytes, Meta(max_length=MAX_PAYLOAD)] = b""
+
+
+_to_mailbox: Final[msgspec.json.Decoder[ToMailbox]] = msgspec.json.Decoder(ToMailbox)
+_from_mailbox: Final[msgspec.json.Decoder[FromMailbox]] = msgspec.json.Decoder(FromMailbox)
+_envelope: Final[msgspec.msgpack.Decoder[Envelope]] = msgspec.msgpack.Decoder(Envelope)
+_inside: Final = msgspec.msgpack.Decoder(Inside)
+
+
+def encode(message: ToMailbox | FromMailbox) -> bytes:
+    """The JSON text, in UTF-8."""
+    return msgspec.json.encode(message)
+
+
+def pack(message: Envelope | Inside) -> bytes:
+    """The msgpack form of what one peer sends to the other."""
+    return msgspec.msgpack.encode(message)
+
+
+def decode_to_mailbox(data: bytes) -> ToMailbox:
+    """What a peer said to the mailbox. ProtocolError: nothing of the kind."""
+    return _decode(_to_mailbox, data, MAX_TEXT)
+
+
+def decode_from_mailbox(data: bytes) -> FromMailbox:
+    """What the mailbox said. ProtocolError: nothing of the kind."""
+    return _decode(_from_mailbox, data, MAX_TEXT)
+
+
+def decode_envelope(data: bytes) -> Envelope:
+    """What one peer sent to the other. ProtocolError: nothing of the kind."""
+    return _decode(_envelope, data, _MAX_BODY)
+
+
+def decode_inside(data: bytes) -> Inside:
+    """What was sealed. ProtocolError: nothing of the kind."""
+    return _decode(_inside, data, _MAX_BOX)
+
+
+class _Decoder(Protocol[T]):
+    """What msgspec's two decoders have in common."""
+
+    def decode(self, data: bytes, /) -> T: ...
+
+
+def _decode(decoder: _Decoder[T], data: bytes, limit: int) -> T:
+    if len(data) > limit:
+        raise ProtocolError(f"a message of {len(data)} bytes; {limit} are allowed")
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise ProtocolError(f"not a message of the mailbox's protocol: {error}") from None

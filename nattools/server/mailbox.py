@@ -1,0 +1,275 @@
+"""The mailbox's rooms. Pure: who may enter, what is passed on to whom, and when a room is closed.
+
+It keeps no message: what cannot be delivered now is dropped, and the peers, who know when the other comes,
+send it again. So a room costs the same however much is said in it, and a restart loses nothing but the rooms.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.protocols.mailbox import messages as m
+from nattools.server.limits import RateLimit, TokenBucket
+
+_REMEMBERED: Final = 4096
+_TRIES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxLimits:
+    """Rooms in all; a source's entries into rooms; a connection's messages; lifetimes in seconds: of a room
+    in which one waits, of any room, of one that nobody is connected to, and of the memory of a code used."""
+
+    rooms: int = 4096
+    entry_rate: float = 0.5
+    entry_burst: float = 30.0
+    total_entry_rate: float = 200.0
+    total_entry_burst: float = 4000.0
+    message_rate: float = 50.0
+    message_burst: float = 300.0
+    waiting_s: float = 3600.0
+    lifetime_s: float = 12 * 3600.0
+    vacant_s: float = 120.0
+    used_up_s: float = 600.0
+
+
+class Outgoing(NamedTuple):
+    """Send this text on that connection; `last`: then close it."""
+
+    connection: int
+    text: bytes
+    last: bool = False
+
+
+class _Member:
+    __slots__ = ("connection", "secret")
+
+    def __init__(self, secret: bytes, connection: int) -> None:
+        self.secret = secret
+        self.connection: int | None = connection
+
+
+class _Room:
+    __slots__ = ("members", "nameplate", "opened_at", "vacant_at")
+
+    def __init__(self, nameplate: int, now: float) -> None:
+        self.nameplate = nameplate
+        self.members: list[_Member] = []
+        self.opened_at = now
+        self.vacant_at: float | None = None
+
+    def other(self, member: _Member) -> _Member | None:
+        return next((each for each in self.members if each is not member), None)
+
+    def expires_at(self, limits: MailboxLimits) -> float:
+        life = limits.lifetime_s if len(self.members) == 2 else limits.waiting_s
+        end = self.opened_at + life
+        return end if self.vacant_at is None else min(end, self.vacant_at + limits.vacant_s)
+
+
+class _Connection:
+    __slots__ = ("bucket", "member", "room", "source")
+
+    def __init__(self, source: Endpoint, bucket: TokenBucket) -> None:
+        self.source = source
+        self.bucket = bucket
+        self.room: _Room | None = None
+        self.member: _Member | None = None
+
+
+class Mailbox:
+    """All rooms of a server.
+
+    Driving contract: `connect` gives each new connection a number; `receive` takes each text on it and
+    `disconnect` tells of its end, after which its number means nothing. Send what these return, in order.
+    Call `sweep` now and then, at least every `sweep_s` seconds.
+    """
+
+    sweep_s: Final = 10.0
+
+    def __init__(self, limits: MailboxLimits | None = None, *, chance: random.Random | None = None) -> None:
+        self._limits = limits or MailboxLimits()
+        self._chance = chance or random.SystemRandom()
+        self._rooms: dict[int, _Room] = {}
+        self._connections: dict[int, _Connection] = {}
+        self._numbers = 0
+        self._used_up: dict[int, float] = {}
+        self._entries = RateLimit(
+            rate=self._limits.entry_rate,
+            burst=self._limits.entry_burst,
+            total_rate=self._limits.total_entry_rate,
+            total_burst=self._limits.total_entry_burst,
+        )
+
+    @property
+    def rooms(self) -> int:
+        """How many are open."""
+        return len(self._rooms)
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._connections)
+
+    @property
+    def empty(self) -> bool:
+        """Is there nothing that could outlive its time?"""
+        return not (self._rooms or self._connections or self._used_up)
+
+    def connect(self, source: Endpoint) -> int:
+        """A new connection's number."""
+        self._numbers += 1
+        bucket = TokenBucket(self._limits.message_rate, self._limits.message_burst)
+        self._connections[self._numbers] = _Connection(source, bucket)
+        return self._numbers
+
+    def receive(self, number: int, text: bytes, now: float) -> list[Outgoing]:
+        """What to send because of this text; an empty one only counts."""
+        connection = self._connections.get(number)
+        if connection is None:
+            return []
+        if not connection.bucket.take(now):
+            return self._dismiss(number, "rate", now)
+        if not text:
+            return []
+        try:
+            message = m.decode_to_mailbox(text)
+        except ProtocolError:
+            return self._dismiss(number, "protocol", now)
+        if isinstance(message, m.Join):
+            return self._join(number, connection, message, now)
+        if connection.room is None or connection.member is None:
+            return self._dismiss(number, "protocol", now)
+        if isinstance(message, m.Relay):
+            other = connection.room.other(connection.member)
+            return [] if other is None else _to(other, message)
+        return self._leave(connection.room, connection.member, message.reason, now)
+
+    def disconnect(self, number: int, now: float) -> list[Outgoing]:
+        """This connection is gone."""
+        connection = self._connections.pop(number, None)
+        if connection is None or connection.room is None or connection.member is None:
+            return []
+        room, member = connection.room, connection.member
+        member.connection = None
+        if all(each.connection is None for each in room.members):
+            room.vacant_at = now
+        other = room.other(member)
+        return [] if other is None else _to(other, m.Peer(False))
+
+    def sweep(self, now: float) -> list[Outgoing]:
+        """Close what has outlived its time."""
+        over = [room for room in self._rooms.values() if room.expires_at(self._limits) <= now]
+        for nameplate in [key for key, until in self._used_up.items() if until <= now]:
+            del self._used_up[nameplate]
+        return [each for room in over for each in self._close(room, "expired", now)]
+
+    def _join(self, number: int, connection: _Connection, message: m.Join, now: float) -> list[Outgoing]:
+        if connection.room is not None:
+            return self._dismiss(number, "protocol", now)
+        if message.version != m.VERSION:
+            return self._dismiss(number, "version", now)
+        if not self._entries.take(connection.source, now):
+            return self._dismiss(number, "rate", now)
+        room = self._find(message.nameplate, now)
+        if not isinstance(room, _Room):
+            return self._dismiss(number, room, now)
+        replaced = self._seat(room, message.member, number)
+        if replaced is None:
+            return self._dismiss(number, "taken", now)
+        connection.room = room
+        connection.member = next(each for each in room.members if each.secret == message.member)
+        room.vacant_at = None
+        other = room.other(connection.member)
+        present = other is not None and other.connection is not None
+        greeting = Outgoing(number, m.encode(m.Joined(room.nameplate, present)))
+        return [*replaced, greeting, *(_to(other, m.Peer(True)) if other is not None else ())]
+
+    def _find(self, nameplate: int | None, now: float) -> _Room | m.Closing:
+        """The room of this nameplate, opened if there is none."""
+        if nameplate is not None:
+            if nameplate in self._rooms:
+                return self._rooms[nameplate]
+            if self._used_up.get(nameplate, now) > now:
+                return "used-up"
+        if len(self._rooms) >= self._limits.rooms:
+            return "full"
+        room = _Room(self._free_nameplate() if nameplate is None else nameplate, now)
+        self._rooms[room.nameplate] = room
+        return room
+
+    def _seat(self, room: _Room, secret: bytes, number: int) -> list[Outgoing] | None:
+        """Give a member its place, its old connection losing it; None: there is none free. The place of one
+        who waited alone and is gone is free: it never met anybody."""
+        for member in room.members:
+            if member.secret == secret:
+                replaced = self._replace(member)
+                member.connection = number
+                return replaced
+        if len(room.members) == 1 and room.members[0].connection is None:
+            room.members.clear()
+        if len(room.members) == 2:
+            return None
+        room.members.append(_Member(secret, number))
+        return []
+
+    def _replace(self, member: _Member) -> list[Outgoing]:
+        number = member.connection
+        if number is None:
+            return []
+        self._connections.pop(number, None)
+        return [Outgoing(number, m.encode(m.Closed("replaced")), last=True)]
+
+    def _leave(self, room: _Room, member: _Member, reason: m.Parting, now: float) -> list[Outgoing]:
+        number = member.connection
+        if number is not None:
+            self._connections.pop(number, None)
+        member.connection = None
+        goodbye = [] if number is None else [Outgoing(number, b"", last=True)]
+        return goodbye + self._close(room, "left" if reason == "done" else reason, now)
+
+    def _dismiss(self, number: int, reason: m.Closing, now: float) -> list[Outgoing]:
+        """End one connection, not its room."""
+        return [Outgoing(number, m.encode(m.Closed(reason)), last=True), *self.disconnect(number, now)]
+
+    def _close(self, room: _Room, reason: m.Closing, now: float) -> list[Outgoing]:
+        """End a room. A code that two have met under had its try."""
+        self._rooms.pop(room.nameplate, None)
+        if len(room.members) == 2:
+            self._use_up(room.nameplate, now)
+        out = []
+        for number in [each.connection for each in room.members if each.connection is not None]:
+            self._connections.pop(number, None)
+            out.append(Outgoing(number, m.encode(m.Closed(reason)), last=True))
+        return out
+
+    def _use_up(self, nameplate: int, now: float) -> None:
+        self._used_up.pop(nameplate, None)
+        if len(self._used_up) >= _REMEMBERED:
+            del self._used_up[next(iter(self._used_up))]
+        self._used_up[nameplate] = now + self._limits.used_up_s
+
+    def _free_nameplate(self) -> int:
+        """A free one, with few digits as long as few are taken."""
+        for low, high in _ranges():
+            for _ in range(_TRIES):
+                nameplate = self._chance.randrange(low, high)
+                if nameplate not in self._rooms and nameplate not in self._used_up:
+                    return nameplate
+        raise AssertionError("fewer rooms than nameplates")
+
+
+def _ranges() -> Iterator[tuple[int, int]]:
+    low = 1
+    while low <= m.MAX_NAMEPLATE:
+        yield low, low * 10
+        low *= 10
+
+
+def _to(member: _Member, message: m.FromMailbox) -> list[Outgoing]:
+    return [] if member.connection is None else [Outgoing(member.connection, m.encode(message))]

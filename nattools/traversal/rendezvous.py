@@ -1,0 +1,330 @@
+"""Two peers meet in a mailbox: the async side of `protocols.mailbox`, over any network.
+
+The connection to the mailbox may break, and the mailbox may be restarted: the peers come back to their room
+and repeat what the other has not acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from nattools.model.endpoint import Endpoint
+from nattools.net import websocket
+from nattools.net.base import Network, TcpFailure, TcpStream
+from nattools.net.websocket import WebSocket
+from nattools.protocols import mailbox
+from nattools.protocols.mailbox import MailboxClient
+from nattools.traversal.codes import Code
+
+if TYPE_CHECKING:
+    import ssl
+
+_CONNECT_S: Final = 5.0
+_PING_S: Final = 20.0
+_PONG_S: Final = 10.0
+_BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+_MAX_UNREAD: Final = 256
+
+Stage = Literal["connecting", "open", "met", "confirmed", "interrupted", "ended", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxAddress:
+    """Where the mailbox is. `tls` None: no TLS; the peers' secrets do not depend on it."""
+
+    host: str
+    port: int = 3478
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Failure(NamedTuple):
+    """Why there is no conversation (any more). `detail` is a sentence for the user."""
+
+    reason: mailbox.Reason | Literal["unreachable"]
+    detail: str
+
+
+class Moment(NamedTuple):
+    """Something for a timeline: when (the loop's time), what, and in words."""
+
+    at: float
+    stage: Stage
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many seconds to try to come back to a mailbox that is gone; the first connection has to succeed
+    within `first_s`."""
+
+    first_s: float = 15.0
+    return_s: float = 60.0
+
+
+class Rendezvous:
+    """A conversation with the peer that has the same code. Use `rendezvous(...)` to make one.
+
+    Only one coroutine should wait in `receive`. `timeline` grows as things happen.
+    """
+
+    def __init__(
+        self, network: Network, address: MailboxAddress, code: Code, patience: Patience | None = None
+    ) -> None:
+        self.timeline: list[Moment] = []
+        self.failure: Failure | None = None
+        self._network = network
+        self._address = address
+        self._code = code
+        self._patience = patience or Patience()
+        self._client = MailboxClient(code.secret, code.nameplate)
+        self._socket: WebSocket | None = None
+        self._unread: deque[bytes] = deque()
+        self._ended = False
+        self._over = False
+        self._opened = False
+        self._changed = asyncio.Event()
+        self._heard_at = 0.0
+        self._loop = asyncio.get_running_loop()
+
+    # For the one who converses.
+
+    async def opened(self) -> Code | Failure:
+        """Wait for the room: the code, with the nameplate that the mailbox chose if the code had none."""
+        await self._until(lambda: self.timeline_has("open"))
+        if self.failure is not None or self._client.nameplate is None:
+            return self._why()
+        return Code(self._client.nameplate, self._code.words)
+
+    async def confirmed(self) -> Failure | None:
+        """Wait for a peer with the same code; bound the wait from outside."""
+        await self._until(lambda: self._client.confirmed)
+        return None if self._client.confirmed and self.failure is None else self._why()
+
+    async def receive(self) -> bytes | Failure | None:
+        """The peer's next message, authentic and in order; None: it said that it is done."""
+        await self._until(lambda: bool(self._unread) or self._ended)
+        if self._unread:
+            return self._unread.popleft()
+        return self._why() if self.failure is not None else None
+
+    def send(self, payload: bytes) -> bool:
+        """Send to the peer, at most `mailbox.MAX_PAYLOAD` bytes; before it is confirmed it waits.
+
+        False: too much is on its way, or the conversation is over."""
+        sent = self._client.send(payload)
+        self._after()
+        return sent
+
+    def export(self, label: str, size: int = 32) -> bytes:
+        """Key material that only the confirmed peer has too: binds a connection to this code."""
+        return self._client.export(label, size)
+
+    def timeline_has(self, stage: Stage) -> bool:
+        """Was this stage reached?"""
+        return any(moment.stage == stage for moment in self.timeline)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait until it holds, or the conversation is over."""
+        while not condition() and self.failure is None and not self._over:
+            self._changed.clear()
+            await self._changed.wait()
+
+    # The driver.
+
+    async def run(self) -> None:
+        """Converse with the mailbox until the conversation is over; see `rendezvous`."""
+        try:
+            await self._come_and_stay()
+        finally:
+            self._over = True
+            self._changed.set()
+
+    def close(self) -> None:
+        """Say goodbye to the peer and the mailbox. Idempotent."""
+        self._client.end()
+        self._after()
+
+    async def _come_and_stay(self) -> None:
+        give_up_at = self._loop.time() + self._patience.first_s
+        attempt = 0
+        while not self._over:
+            self._note("connecting", f"connecting to the mailbox at {self._address}")
+            socket = await self._connect(give_up_at - self._loop.time())
+            if isinstance(socket, WebSocket):
+                if await self._stay(socket):
+                    attempt = 0
+                    give_up_at = self._loop.time() + self._patience.return_s
+            elif attempt + 1 >= len(_BACK_OFF_S) and not self.timeline_has("open"):
+                return self._give_up(socket)
+            if self._client.over:
+                return
+            wait_s = _BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)]
+            if self._loop.time() + wait_s >= give_up_at:
+                return self._give_up(socket if isinstance(socket, str) else "it ends every connection")
+            attempt += 1
+            await asyncio.sleep(wait_s)
+
+    async def _connect(self, within_s: float) -> WebSocket | str:
+        """Try every address of the mailbox in turn; a text says why none works."""
+        found = await self._network.resolve(self._address.host)
+        if isinstance(found, str):
+            return found
+        problem: WebSocket | str = "it has no address"
+        for host in found:
+            timeout_s = max(0.1, min(_CONNECT_S, within_s))
+            problem = await self._connect_to(Endpoint(host, self._address.port), timeout_s)
+            if isinstance(problem, WebSocket):
+                break
+        return problem
+
+    async def _connect_to(self, endpoint: Endpoint, timeout_s: float) -> WebSocket | str:
+        stream = await self._network.connect_tcp(endpoint, timeout_s=timeout_s)
+        if isinstance(stream, TcpFailure):
+            return f"{endpoint}: {stream.outcome}"
+        secured = await self._secure(stream, timeout_s)
+        if isinstance(secured, str):
+            return secured
+        return await websocket.connect(
+            secured,
+            host=str(self._address),
+            path=mailbox.PATH,
+            max_size=mailbox.MAX_TEXT,
+            timeout_s=timeout_s,
+        )
+
+    async def _secure(self, stream: TcpStream, timeout_s: float) -> TcpStream | str:
+        if self._address.tls is None:
+            return stream
+        from nattools.net.tls import start_tls
+
+        return await start_tls(stream, self._address.tls, timeout_s=timeout_s, server_name=self._address.host)
+
+    async def _stay(self, socket: WebSocket) -> bool:
+        """Converse on this connection until it ends or goes silent. Was the room open on it?"""
+        self._socket = socket
+        self._opened = False
+        self._heard_at = self._loop.time()
+        self._client.connected()
+        self._after()
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._watch(socket))
+                await self._listen(socket)
+                watch.cancel()
+        finally:
+            self._socket = None
+            self._client.disconnected()
+            socket.close()
+            if not self._client.over:
+                self._note("interrupted", "the connection to the mailbox is lost")
+        return self._opened
+
+    async def _listen(self, socket: WebSocket) -> None:
+        while not self._client.over:
+            text = await socket.receive()
+            if text is None:
+                return
+            self._heard_at = self._loop.time()
+            if text:
+                self._client.receive(text, self._heard_at)
+                self._after()
+                await socket.stream.drain()
+
+    async def _watch(self, socket: WebSocket) -> None:
+        """Ask a silent mailbox for a sign of life, and mind the client's deadline."""
+        while True:
+            now = self._loop.time()
+            ping_at = self._heard_at + _PING_S
+            if now >= self._heard_at + _PING_S + _PONG_S:
+                return socket.stream.abort()
+            if now >= ping_at:
+                socket.ping()
+                ping_at = self._heard_at + _PING_S + _PONG_S
+            deadline = self._client.next_timeout()
+            await asyncio.sleep(
+                max(0.0, min(ping_at, ping_at if deadline is None else deadline, now + 5) - now)
+            )
+            self._client.handle_timeout(self._loop.time())
+            self._after()
+
+    def _after(self) -> None:
+        """Send what the client has to say, and take what it noticed."""
+        for event in self._client.events():
+            self._take(event)
+        if self._socket is None:
+            return
+        for text in self._client.texts_to_send():
+            self._socket.send(text)
+        if self._client.over:
+            self._socket.close()
+
+    def _take(self, event: mailbox.Event) -> None:
+        match event:
+            case mailbox.Opened(nameplate):
+                self._opened = True
+                self._note("open", f"room {nameplate} is open")
+            case mailbox.PeerHere():
+                self._note("met", "somebody is in the room")
+            case mailbox.PeerLost():
+                self._note("interrupted", "the other side's connection to the mailbox is lost")
+            case mailbox.Confirmed():
+                self._note("confirmed", "the other side has the same code")
+            case mailbox.Received(payload):
+                self._keep(payload)
+            case mailbox.Ended():
+                self._ended = True
+                self._note("ended", "the other side is done")
+            case mailbox.Failed(reason, detail):
+                self._fail(Failure(reason, detail))
+
+    def _keep(self, payload: bytes) -> None:
+        if len(self._unread) >= _MAX_UNREAD:
+            self._client.end()
+            self._fail(Failure("flood", "the other side sends more than is read"))
+            return
+        self._unread.append(payload)
+        self._changed.set()
+
+    def _give_up(self, problem: WebSocket | str) -> None:
+        self._client.end()
+        self._fail(Failure("unreachable", f"the mailbox at {self._address} cannot be reached: {problem}"))
+
+    def _fail(self, failure: Failure) -> None:
+        self.failure = failure
+        self._note("failed", failure.detail)
+
+    def _note(self, stage: Stage, text: str) -> None:
+        self.timeline.append(Moment(self._loop.time(), stage, text))
+        self._changed.set()
+
+    def _why(self) -> Failure:
+        return self.failure or Failure("left", "the conversation is over")
+
+
+@contextlib.asynccontextmanager
+async def rendezvous(
+    network: Network, address: MailboxAddress, code: Code, patience: Patience | None = None
+) -> AsyncIterator[Rendezvous]:
+    """Open or join the room of a code, and leave it at the end of the block."""
+    meeting = Rendezvous(network, address, code, patience)
+    problem: Exception | None = None
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(meeting.run())
+        try:
+            yield meeting
+        except Exception as error:  # raised again below, not as one of a group
+            problem = error
+        finally:
+            meeting.close()
+            running.cancel()
+    if problem is not None:
+        raise problem

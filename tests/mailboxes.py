@@ -1,0 +1,102 @@
+"""What the mailbox's tests share: two peers and a mailbox in memory, and somebody between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from nattools.model.endpoint import Endpoint
+from nattools.protocols.mailbox import Event, Failed, MailboxClient, Received
+from nattools.protocols.mailbox import messages as m
+from nattools.server.mailbox import Mailbox, MailboxLimits, Outgoing
+
+SOURCE = Endpoint("11.1.0.2", 40000)
+SECRET = b"crossover-clockwork"
+Tamper = Callable[[str, m.Envelope], list[m.Envelope]]
+"""Given who is to hear it and what, says what is heard instead."""
+
+
+def honest(_: str, envelope: m.Envelope) -> list[m.Envelope]:
+    return [envelope]
+
+
+class Meeting:
+    """Alice opens a room and bob joins it. `now` is the time that everybody is told."""
+
+    def __init__(self, bob: bytes = SECRET, tamper: Tamper = honest) -> None:
+        self.now = 0.0
+        self.tamper = tamper
+        self.mailbox = Mailbox(MailboxLimits(), chance=Random(1))
+        self.alice = MailboxClient(SECRET)
+        self.bob = MailboxClient(bob)
+        self.seen: dict[str, list[Event]] = {"alice": [], "bob": []}
+        self.passed: list[bytes] = []
+        self._numbers: dict[str, int] = {}
+
+    def peer(self, name: str) -> MailboxClient:
+        return self.alice if name == "alice" else self.bob
+
+    def meet(self) -> Meeting:
+        """Both in one room, and all said that follows from it."""
+        self.connect("alice")
+        self.bob.nameplate = self.alice.nameplate
+        self.connect("bob")
+        return self
+
+    def connect(self, name: str) -> None:
+        self._numbers[name] = self.mailbox.connect(SOURCE)
+        self.peer(name).connected()
+        self.settle()
+
+    def disconnect(self, name: str) -> None:
+        self.peer(name).disconnected()
+        self._deliver(self.mailbox.disconnect(self._numbers.pop(name), self.now))
+        self.settle()
+
+    def restart(self) -> None:
+        """The mailbox forgets everything, and all connections are lost."""
+        self.mailbox = Mailbox(MailboxLimits(), chance=Random(2))
+        for name in ("alice", "bob"):
+            self.peer(name).disconnected()
+            self._numbers.pop(name, None)
+
+    def settle(self) -> None:
+        """Until nobody has anything more to say."""
+        while any([self._speak(name) for name in ("alice", "bob")]):
+            pass
+
+    def hear(self, name: str, envelope: m.Envelope) -> None:
+        """Have a peer hear this, as if the mailbox had passed it on."""
+        self.peer(name).receive(m.encode(m.Relay(m.pack(envelope))), self.now)
+        self.settle()
+
+    def payloads(self, name: str) -> list[bytes]:
+        return [event.payload for event in self.seen[name] if isinstance(event, Received)]
+
+    def reason(self, name: str) -> str | None:
+        """Why this peer's conversation failed, told in an event too."""
+        failure = self.peer(name).failure
+        told = [event for event in self.seen[name] if isinstance(event, Failed)]
+        assert told == ([] if failure is None else [failure])
+        return None if failure is None else failure.reason
+
+    def _speak(self, name: str) -> bool:
+        texts = self.peer(name).texts_to_send()
+        if name in self._numbers:
+            for text in texts:
+                self._deliver(self.mailbox.receive(self._numbers[name], text, self.now))
+        self.seen[name] += self.peer(name).events()
+        return bool(texts)
+
+    def _deliver(self, outgoing: list[Outgoing]) -> None:
+        for out in outgoing:
+            name = next((each for each, number in self._numbers.items() if number == out.connection), None)
+            if name is None or not out.text:
+                continue
+            message = m.decode_from_mailbox(out.text)
+            if not isinstance(message, m.Relay):
+                self.peer(name).receive(out.text, self.now)
+                continue
+            self.passed.append(message.body)
+            for envelope in self.tamper(name, m.decode_envelope(message.body)):
+                self.peer(name).receive(m.encode(m.Relay(m.pack(envelope))), self.now)
