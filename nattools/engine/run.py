@@ -60,6 +60,7 @@ class _Run(msgspec.Struct):
     reached: list[Target] = msgspec.field(default_factory=list)
     paces: dict[Family, Pace] = msgspec.field(default_factory=dict)
     sources: dict[Family, str | None] = msgspec.field(default_factory=dict)
+    losses_told: dict[Family, asyncio.Event] = msgspec.field(default_factory=dict)
 
     def context(self, lane: Lane, probe: str) -> ProbeContext:
         def progress(text: str, fraction: float | None) -> None:
@@ -70,6 +71,10 @@ class _Run(msgspec.Struct):
         return ProbeContext(
             self.network, self.recorder, pace, lane.family, self.options.interface, source, progress=progress
         )
+
+    def settled(self, family: Family) -> asyncio.Event:
+        """Set once UDP's probes have told what a path loses."""
+        return self.losses_told.setdefault(family, asyncio.Event())
 
     def source(self, family: Family) -> str | None:
         """The own address that packets to the servers leave from; with an interface named, its sockets
@@ -198,7 +203,16 @@ async def _resolve(run: _Run, families: tuple[Family, ...]) -> None:
 
 
 async def _lane(run: _Run, lane: Lane) -> None:
-    """Find the servers of a lane, then run its probes side by side."""
+    """Find the servers of a lane, then run its probes side by side. UDP's lane tells the loss for TCP's too,
+    and says so however it ends."""
+    try:
+        await _run_lane(run, lane)
+    finally:
+        if lane.transport == "udp":
+            run.settled(lane.family).set()
+
+
+async def _run_lane(run: _Run, lane: Lane) -> None:
     sites = [
         site for site in run.sites[lane.family] if not site.secure and site.over in (None, lane.transport)
     ]
@@ -224,23 +238,23 @@ async def _lane(run: _Run, lane: Lane) -> None:
                 settle=gap.settle,
             )
         )
-    settled = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         tasks = {
-            step.name: group.create_task(_step(run, lane, step, settled))
+            step.name: group.create_task(_step(run, lane, step))
             for step in plan.steps(lane, targets, lifetime=run.options.lifetime)
         }
-        await asyncio.wait([task for name, task in tasks.items() if name not in plan.NEVER_WAITED_FOR])
-        settled.set()
+        if lane.transport == "udp":
+            await asyncio.wait([task for name, task in tasks.items() if name not in plan.NEVER_WAITED_FOR])
+            run.settled(lane.family).set()
 
 
-async def _step(run: _Run, lane: Lane, step: Step, settled: asyncio.Event) -> None:
+async def _step(run: _Run, lane: Lane, step: Step) -> None:
     from nattools.engine.registry import PROBES
 
     name = f"{step.name} {lane.name}"
     run.emit(Event("started", name, plan.STEP_TEXTS[step.name]))
     context = run.context(lane, name)
-    context.settled = settled
+    context.settled = run.settled(lane.family)
     await PROBES[step.name](context, step.targets, run.options.max_lifetime_s)
     run.emit(Event("finished", name))
 

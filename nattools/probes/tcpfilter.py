@@ -85,22 +85,29 @@ class _DialBacks(msgspec.Struct):
 
 
 async def filtering_tcp(context: ProbeContext, target: Target, *, change_address: bool) -> None:
-    """Have the server connect from another port, and from its other address if `change_address`. On a path
-    that loses packets, an order that got lost is given again."""
+    """Have the server connect from another port, and from its other address if `change_address`. Once UDP has
+    shown what the path loses, an order that got lost is given again, and attempts that are too few for
+    their silence to count are added to."""
+    silent = 0
     for _ in range(ORDERS):
-        if await _try(context, target, change_address) or not context.pace.lost:
+        outcome, attempts = await _try(context, target, change_address)
+        if outcome not in ("timeout", "error"):
+            return
+        silent += attempts if outcome == "timeout" else 0
+        await context.settled.wait()
+        if silent >= context.pace.copies():
             return
 
 
-async def _try(context: ProbeContext, target: Target, change_address: bool) -> bool:
-    """Did it come to a result?"""
+async def _try(context: ProbeContext, target: Target, change_address: bool) -> tuple[Outcome, int]:
+    """What came of an order, and how many attempts it was for. "error": the order itself failed."""
     question = TcpQuestion(target.endpoint, "control")
     stream = await ask_over_tcp(context, question, timeout_s=KNOWN_PATIENCE_S)
     if isinstance(stream, TcpFailure):
-        return False
+        return "error", 0
     try:
         if question.mapped is None:
-            return False
+            return "error", 0
         return await _dialled(context, target, stream, question.mapped, change_address)
     finally:
         stream.abort()
@@ -108,7 +115,7 @@ async def _try(context: ProbeContext, target: Target, change_address: bool) -> b
 
 async def _dialled(
     context: ProbeContext, target: Target, stream: TcpStream, mapped: Endpoint, change_address: bool
-) -> bool:
+) -> tuple[Outcome, int]:
     backs = _DialBacks(context)
     try:
         async with asyncio.TaskGroup() as group:
@@ -127,10 +134,11 @@ async def _dialled(
                 stream.abort()
                 reader.cancel()
     except* CannotRun:
-        asked = 0  # the port cannot be listened on here: then there is nothing to observe
-    if asked:
-        _record(context, target, stream.local, mapped, backs, asked, change_address)
-    return asked == 0 or backs.outcome() != "error"
+        asked = 0
+    if not asked:
+        return "denied", 0  # the port cannot be listened on here: then there is nothing to observe
+    _record(context, target, stream.local, mapped, backs, asked, change_address)
+    return backs.outcome(), asked
 
 
 async def _ask(
