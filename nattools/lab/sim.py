@@ -14,12 +14,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from nattools.lab.base import Backend
+from nattools.lab.forwards import Forwards
 from nattools.lab.layout import Layout
 from nattools.lab.scenario import Scenario, server_uris
 from nattools.lab.simhost import SimNetwork
 from nattools.lab.simloop import Deadlock, SimLoop
-from nattools.lab.simnet import SimNet
+from nattools.lab.simnet import Gateway, SimNet
 from nattools.lab.simtopology import topology_of
+from nattools.model.endpoint import Family
 from nattools.net.base import Network
 
 T = TypeVar("T")
@@ -57,6 +59,11 @@ class SimLab:
         if node not in self._networks:
             self._networks[node] = SimNetwork(self.net.node(node))
         return self._networks[node]
+
+    def forwards(self, router: str, family: Family = 4) -> Forwards | None:
+        """The forwardings of a NAT or firewall; None where nothing is filtered. KeyError: no such node."""
+        node = self.net.node(router)
+        return node.forwards(family) if isinstance(node, Gateway) else None
 
     def server_uris(self) -> tuple[str, ...]:
         """The scenario's servers, as `--server` takes them, in the order of the file."""
