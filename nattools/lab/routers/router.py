@@ -12,7 +12,7 @@ from nattools.lab.routers.table import Table
 from nattools.lab.routers.upnp import PORT, Reply, UpnpServer
 from nattools.model.endpoint import Endpoint, family_of
 from nattools.net.base import Network, TcpListener, TcpStream, UdpSocket
-from nattools.protocols import natpmp, ssdp
+from nattools.protocols import natpmp, pcp, ssdp
 from nattools.protocols.headers import parse_head, split_head
 from nattools.server.tasks import Tasks
 
@@ -36,6 +36,7 @@ class FakeRouter:
         self._pmp = PmpServer(behaviour, self.table, self._clock)
         self._upnp = UpnpServer(behaviour, self.table, now - 1000)
         self._tasks = Tasks()
+        self._announcing: UdpSocket | None = None
         self._open: list[UdpSocket | TcpListener] = []
 
     async def start(self) -> None:
@@ -43,17 +44,24 @@ class FakeRouter:
         await self._tasks.start()
         if {"pcp", "nat-pmp"} & set(self.behaviour.protocols):
             pmp = await self._udp(natpmp.PORT)
+            self._announcing = pmp if "pcp" in self.behaviour.protocols else None
             answering = pmp if self.behaviour.pmp_port is None else await self._udp(self.behaviour.pmp_port)
             pmp.on_datagram = lambda data, source: self._on_pmp(answering, data, source)
         if "upnp" in self.behaviour.protocols:
             await self._start_upnp()
 
     def restart(self) -> None:
-        """Lose the table, and count epochs and uptime anew."""
+        """Lose the table, count epochs and uptime anew, and say so to everybody (RFC 6887 14.1.3)."""
         now = asyncio.get_running_loop().time()
         self.table.clear()
         self._clock.restart(now)
         self._upnp.up_since = now
+        if self._announcing is not None:
+            everybody = Endpoint("ff02::1" if ":" in self._address else "224.0.0.1", pcp.ANNOUNCE_PORT)
+            epoch_s = self._clock.epoch_s(now)
+            self._announcing.send(
+                pcp.encode_response(pcp.Response(2, pcp.ANNOUNCE, 0, 0, epoch_s)), everybody
+            )
 
     async def close(self) -> None:
         """Idempotent."""

@@ -5,8 +5,9 @@ and each of those makes, renews, deletes, lists and reads back mappings. Nothing
 failure: what a router says, or does not say, is data.
 """
 
+from nattools.probes.portmap.announcements import listen
 from nattools.probes.portmap.discover import Discovery, discover, new_nonce
-from nattools.probes.portmap.mapping import Made, make_mapping
+from nattools.probes.portmap.mapping import Made, make_mapping, remove_mapping
 from nattools.probes.portmap.place import Place, places
 from nattools.probes.portmap.terms import Entry, Epoch, Failure, Granted, Mapper, Offer, Refused, Wanted
 
@@ -23,7 +24,9 @@ __all__ = [
     "Refused",
     "Wanted",
     "discover",
+    "listen",
     "make_mapping",
     "new_nonce",
     "places",
+    "remove_mapping",
 ]

@@ -20,14 +20,14 @@ from nattools.protocols.lan import LanUrl
 AWAKE_S = 1.0
 """A router that has answered one protocol is given so long for the others: requests at 0, 0.25 and 0.75 s."""
 FAMILY_GAP_S = 0.25
-"""Over IPv6 a router is asked once it has answered over IPv4, or so much later: some break when asked over
-both at once."""
+"""Over IPv6 a router is asked once it has told all over IPv4, since some break when asked over both at once;
+but so much later if it says nothing at all, and at AWAKE_S in any case."""
 
 
 @dataclass(slots=True)
 class Discovery:
     """What was found: all `offers`, those that came to nothing included, and the `mappers` that can be asked,
-    in order of preference: PCP, UPnP, NAT-PMP."""
+    in order of preference: UPnP, PCP, NAT-PMP."""
 
     offers: list[Offer] = field(default_factory=list)
     mappers: list[Mapper] = field(default_factory=list)
@@ -52,16 +52,15 @@ class _Local:
         self.mappers: list[Mapper] = []
         self.answered = asyncio.Event()
         self.searched = asyncio.Event()
+        self._datagrams = asyncio.Event()
         self._began = 0.0
 
     async def run(self, hints: Hints | None = None) -> None:
         self._began = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._pcp())
                 tasks.create_task(self._upnp(hints))
-                if self.natpmp is not None:
-                    tasks.create_task(self._natpmp(self.natpmp))
+                await self._port_5351()
         finally:
             self.answered.set()
             self.searched.set()
@@ -71,6 +70,13 @@ class _Local:
         await self.searched.wait()
         return tuple(each.url for each in self.search.found)
 
+    async def told_all(self, seconds: float) -> None:
+        """Wait until every protocol has answered well or is given up, but no longer than this."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._datagrams.wait()
+                await self.search.satisfied.wait()
+
     def _awake(self) -> None:
         """Something answered: do not wait for the rest as if nothing had."""
         self.answered.set()
@@ -79,6 +85,13 @@ class _Local:
         self.pcp.exchange.hurry(until)
         if self.natpmp is not None:
             self.natpmp.exchange.hurry(until)
+
+    async def _port_5351(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._pcp())
+            if self.natpmp is not None:
+                tasks.create_task(self._natpmp(self.natpmp))
+        self._datagrams.set()
 
     async def _pcp(self) -> None:
         offer = await pcpclient.offer(self.place, self.pcp)
@@ -152,9 +165,9 @@ async def _in_turn(each: _Local, first: _Local | None) -> None:
     if first is None:
         await each.run()
         return
-    with suppress(TimeoutError):
-        async with asyncio.timeout(FAMILY_GAP_S):
-            await first.answered.wait()
+    await first.told_all(FAMILY_GAP_S)
+    if first.answered.is_set():
+        await first.told_all(AWAKE_S - FAMILY_GAP_S)
 
     async def elsewhere() -> tuple[LanUrl, ...]:
         """The same descriptions at the router's address of this family."""
@@ -163,7 +176,8 @@ async def _in_turn(each: _Local, first: _Local | None) -> None:
     await each.run(elsewhere)
 
 
-_ORDER = {"pcp": 0, "upnp-igd": 1, "nat-pmp": 2}
+# UPnP first: it has a list, and a router that forbids a port says so at once (see `make_mapping`)
+_ORDER = {"upnp-igd": 0, "pcp": 1, "nat-pmp": 2}
 
 
 def _preference(mapper: Mapper) -> tuple[int, int]:

@@ -23,7 +23,7 @@ _MAX_TRIES = 6
 _SHORT_LEASE_S = 3600
 _LOWEST_PORT = 1024
 # Another external port may do where these are said
-_TAKEN = (errors.CONFLICT, 728, 729, errors.ACTION_FAILED)
+_TAKEN = (errors.CONFLICT, errors.NO_PORT_MAPS, errors.OTHER_MECHANISM, errors.ACTION_FAILED)
 # These end a list: 713 by the standard, the others are what some routers say instead
 _END_OF_LIST = (errors.ARRAY_INDEX_INVALID, errors.NO_SUCH_ENTRY, errors.INVALID_ARGS)
 _GONE = (errors.NO_SUCH_ENTRY, 730)
@@ -214,6 +214,10 @@ class _Attempt:
             return self._lease(_SHORT_LEASE_S, "the router refused a mapping without an end (402)")
         if refused.code == errors.SAME_PORTS_REQUIRED and not self._wanted.exact:
             return self._same_port()
+        if refused.code == errors.NO_PORT_MAPS and not self.plain:
+            # AddAnyPortMapping says so too where it is not allowed at all: AddPortMapping knows better
+            self.plain = True
+            return True
         if refused.code in _TAKEN and not self._wanted.exact:
             self.port = next(self._ports)
             return True

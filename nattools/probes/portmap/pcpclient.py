@@ -116,8 +116,11 @@ class PcpMapper:
         """PCP has no list."""
         return None
 
-    async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused:
-        """Renew it, and see what it is now."""
+    async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused | None:
+        """Renew it, and see what it is now. Not over IPv6: miniupnpd 2.3.1 forgets whose pinhole it was when
+        that is renewed, and lets nobody remove it by PCP any more."""
+        if wanted.family == 6:
+            return None
         again = await self.make(suggesting(wanted, granted))
         return again if isinstance(again, Refused) else as_entry(again)
 

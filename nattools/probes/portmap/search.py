@@ -22,15 +22,17 @@ SPREAD_S = 1.7
 GRACE_S = 0.15
 """How long to wait for other gateways once one has been found that will do."""
 _MAX_DESCRIPTIONS = 6
-# (delay, target, to the router alone?): the unicast one first, which also opens a host firewall for answers
+# (delay, target, to the router alone?): the unicast one first, which also opens a host firewall for answers.
+# ssdp:all comes later: it makes a router busy with a dozen answers, while its description is to be read.
 _SEARCHES = (
-    (0.0, ssdp.ALL, True),
-    (0.0, ssdp.ALL, False),
-    (0.0, ssdp.IGD1, False),
-    (0.3, ssdp.IGD1, True),
+    (0.0, ssdp.IGD1, True),
+    (0.05, ssdp.IGD1, False),
+    (0.3, ssdp.ALL, True),
     (0.3, ssdp.ALL, False),
-    (0.9, ssdp.IGD2, False),
-    (0.9, ssdp.IGD1, False),
+    (0.35, ssdp.IGD2, False),
+    (0.8, ssdp.IGD1, True),
+    (0.8, ssdp.IGD1, False),
+    (0.85, ssdp.ALL, False),
 )
 
 Hints = Callable[[], Awaitable[tuple[LanUrl, ...]]]
@@ -38,7 +40,7 @@ Hints = Callable[[], Awaitable[tuple[LanUrl, ...]]]
 
 class Search:
     """One search in one place: `run` it once, then see what it has `found`, and what `failed` where there
-    seemed to be a gateway."""
+    seemed to be a gateway. `satisfied` is set when one has been found that will do, and at the end."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -54,6 +56,7 @@ class Search:
         self._began: float | None = None
         self._patience_s = SILENCE_S
         self._satisfied_at: float | None = None
+        self.satisfied = asyncio.Event()
 
     @property
     def ranked(self) -> list[Found]:
@@ -76,6 +79,7 @@ class Search:
             socket = await self.place.open_udp()
         except CannotRun as error:
             self.problem = str(error)
+            self.satisfied.set()
             return
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -89,12 +93,15 @@ class Search:
                 for task in (*helpers, *self._running):
                     task.cancel()
         finally:
+            self.satisfied.set()
             socket.close()
 
     async def _send(self, socket: UdpSocket) -> None:
         loop = asyncio.get_running_loop()
         for delay_s, target, unicast in _SEARCHES:
             await asyncio.sleep(max(0.0, (self._began or 0.0) + delay_s - loop.time()))
+            if target == ssdp.ALL and self._running:
+                continue
             data = ssdp.search(target, group=ssdp.GROUPS[self.place.family][0])
             for host in (self.place.gateway,) if unicast else self._groups():
                 socket.send(data, Endpoint(host, ssdp.PORT), ttl=None if unicast else ssdp.TTL)
@@ -141,6 +148,7 @@ class Search:
                 self.found.append(found)
                 if found.rank == 0 and self._satisfied_at is None:
                     self._satisfied_at = asyncio.get_running_loop().time()
+                    self.satisfied.set()
                 return
             self.failed.append(found)
 

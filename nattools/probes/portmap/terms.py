@@ -9,8 +9,8 @@ import msgspec
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import MappingProtocol, Refusal
 
-Failure = Literal["refused", "timeout", "unreachable", "malformed"]
-"""The router said no, said nothing, could not be asked, or said what makes no sense."""
+Failure = Literal["refused", "timeout", "unreachable", "malformed", "not asked"]
+"""The router said no, said nothing, could not be asked, said what makes no sense, or was left in peace."""
 Epoch = Literal["same", "restarted", "silent"]
 DESCRIPTION = "nattools"
 
@@ -123,7 +123,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     interface: str | None
     local: str
     server: str
-    outcome: Literal["answered", "refused", "timeout", "unreachable", "malformed"]
+    outcome: Literal["answered"] | Failure
     version: str = ""
     name: str = ""
     external: str | None = None
@@ -150,8 +150,9 @@ class Mapper(Protocol):
     async def entries(self) -> list[Entry] | Refused | None:
         """The router's table; None: the protocol has no way to read it."""
 
-    async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused:
-        """What the router has now under that mapping. PCP and NAT-PMP can only be asked to renew it."""
+    async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused | None:
+        """What the router has now under that mapping. PCP and NAT-PMP can only be asked to renew it; None:
+        that would do harm."""
 
     async def check(self) -> Epoch:
         """Has the router lost its mappings since the last answer?"""

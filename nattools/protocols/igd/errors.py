@@ -19,6 +19,8 @@ NO_SUCH_ENTRY = 714
 CONFLICT = 718
 SAME_PORTS_REQUIRED = 724
 ONLY_PERMANENT_LEASES = 725
+NO_PORT_MAPS = 728
+OTHER_MECHANISM = 729
 
 _BY_HAND = "Forward the port by hand on the router's own pages."
 _BUG = f"The router's UPnP is likely at fault: look for newer firmware. {_BY_HAND}"

@@ -33,7 +33,7 @@ def test_all_three_are_found_at_once() -> None:
         "nat-pmp": "answered",
         "upnp-igd": "answered",
     }
-    assert [each.offer.protocol for each in found.mappers] == ["pcp", "upnp-igd", "nat-pmp"]
+    assert [each.offer.protocol for each in found.mappers] == ["upnp-igd", "pcp", "nat-pmp"]
     assert found.duration_s < 0.6
     upnp = offer(found, "upnp-igd")
     assert (upnp.external, upnp.connected, upnp.version) == (OUTSIDE, True, "IGD:2, WANIPConnection:2")

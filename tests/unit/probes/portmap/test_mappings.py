@@ -12,7 +12,17 @@ from simulated import pass_time
 from nattools.lab.routers import Behaviour
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
-from nattools.probes.portmap import Entry, Granted, Mapper, Refused, Wanted, make_mapping
+from nattools.probes.portmap import (
+    Entry,
+    Granted,
+    Mapper,
+    Refused,
+    Wanted,
+    listen,
+    make_mapping,
+    places,
+    remove_mapping,
+)
 
 PROTOCOLS: tuple[MappingProtocol, ...] = ("pcp", "nat-pmp", "upnp-igd")
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -294,7 +304,7 @@ def test_an_empty_table_and_protocols_without_one() -> None:
         found = await home.discover()
         return [await each.entries() for each in found.mappers]
 
-    assert at_home(main) == [None, [], None]
+    assert at_home(main) == [[], None, None]
 
 
 # --- IPv6
@@ -326,13 +336,14 @@ def test_a_pinhole_opens_and_closes() -> None:
         made = granted(await asked.make(ask))
         assert made.external == ask.internal
         assert await home.reaches(made)
-        assert isinstance(await asked.read_back(ask, made), Entry)
+        back = await asked.read_back(ask, made)
+        assert back is None if asked.offer.protocol == "pcp" else isinstance(back, Entry)
         assert await asked.delete(ask, made) is None
         assert not await home.reaches(made)
         tried.append(asked.offer.protocol)
 
     over_ipv6(main)
-    assert tried == ["pcp", "upnp-igd"]
+    assert tried == ["upnp-igd", "pcp"]
 
 
 def test_a_pinhole_whose_number_was_never_seen() -> None:
@@ -363,10 +374,58 @@ def test_the_next_protocol_is_asked_where_one_refuses() -> None:
         mappers = (await home.discover()).mappers
         made = await make_mapping(mappers, wanted())
         assert granted(made.granted).protocol == "nat-pmp"
-        assert [each.code for each in made.refusals] == [8, 501]
+        assert [each.code for each in made.refusals] == [501, 8]
         none = await make_mapping(mappers, wanted(), "pcp")
         assert none.granted is None
         assert [each.code for each in none.refusals] == [8]
         assert (await make_mapping(mappers, wanted(host=ALICE6))).refusals == ()
 
     at_home(main)
+
+
+def test_a_forbidden_port_is_asked_for_once() -> None:
+    """Asked by PCP for a port that it forbids, a router may freeze."""
+
+    async def main(home: Home) -> None:
+        router = await home.router(Behaviour(upnp_error=606))
+        mappers = (await home.discover()).mappers
+        router.requests.clear()
+        made = await make_mapping(mappers, wanted())
+        assert [each.failure for each in made.refusals] == ["refused", "not asked", "not asked"]
+        assert not {"pcp", "nat-pmp"} & set(router.requests)
+        assert granted((await make_mapping(mappers, wanted(), "pcp")).granted).protocol == "pcp"
+
+    at_home(main)
+
+
+@each_protocol
+def test_removing_by_whatever_protocol_does_it(protocol: MappingProtocol) -> None:
+    async def main(home: Home) -> None:
+        await home.router()
+        mappers = (await home.discover()).mappers
+        made = await make_mapping(mappers, wanted(), protocol)
+        assert await remove_mapping(mappers, wanted(), protocol, made.granted) is None
+        assert home.routers[0].table.rows(0.0) == []
+        assert await remove_mapping([], wanted(), protocol) is not None
+
+    at_home(main)
+
+
+def test_a_restart_is_heard() -> None:
+    async def main(home: Home) -> list[str]:
+        router = await home.router()
+        (here,) = places(home.alice, families=(4,))
+        heard: list[str] = []
+        socket = await listen(here, lambda: heard.append("hint"))
+        assert not isinstance(socket, str)
+        assert "in use" in str(await listen(here, lambda: None))
+        stranger = await home.lab.network("carol").open_udp(family=4, port=5351)
+        stranger.send(b"\x02\x80" + bytes(22), Endpoint("224.0.0.1", 5350))
+        await pass_time(0.1)
+        assert heard == []
+        router.restart()
+        await pass_time(0.1)
+        socket.close()
+        return heard
+
+    assert at_home(main) == ["hint"]
