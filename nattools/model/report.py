@@ -12,6 +12,7 @@ import msgspec
 from nattools.model.host import Host
 from nattools.model.nat import Classic, NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
+from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.technique import Technique
 
 SCHEMA = "nattools.report/1"
@@ -47,15 +48,16 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mapping(msgspec.Struct, frozen=True, kw_only=True):
-    """A port mapping on a router."""
+    """A port mapping on a router. `error`: why it was not made, where the router gave a code."""
 
-    protocol: Literal["upnp-igd", "nat-pmp", "pcp"]
+    protocol: MappingProtocol
     transport: Literal["udp", "tcp"]
     internal: str
     external: str | None
     lifetime_s: int | None
     created: bool
     verified_inbound: bool | None = None
+    error: Refusal | None = None
 
 
 class CrossCheck(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,6 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.backoff import Backoff
 from nattools.protocols.pcp.message import (
-    UNSUPP_VERSION,
     VERSION,
     PeerBody,
     Request,
@@ -124,7 +123,7 @@ class Transaction:
 
     def _check(self, response: Response, source: Endpoint) -> None:
         """Raise ProtocolError with the reason to ignore a response."""
-        if response.result == UNSUPP_VERSION or response.version != VERSION:
+        if response.version != VERSION:
             self._only_from_server(source)
             return
         if response.opcode != self.request.opcode:
