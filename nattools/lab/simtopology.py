@@ -187,8 +187,9 @@ class NodePlan:
         return msgspec.structs.replace(hop, express=self.topology.express(hop.wire, destination))
 
     def _multicast(self, family: Family, ports: range | tuple[int, ...]) -> Hop:
-        """Out of the preferred interface alone, and no further than its segment."""
-        for port in ports:
+        """Out of the preferred interface alone, a router's inside one, and no further than its segment."""
+        router = self.kind in ("nat", "firewall")
+        for port in sorted(ports, key=lambda port: router and self.ports[port].layout.uplink):
             source = self.ports[port].address(family)
             if source is not None:
                 return Hop("multicast", port=port, source=source)

@@ -6,13 +6,16 @@ for its own diagnosis to say.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
 import msgspec
 
 from nattools.engine.analysis.behaviour import varies
+from nattools.model.endpoint import Transport
 from nattools.model.nat import Nat, PeerKind
+from nattools.model.report import Mapping as PortMapping
 
 SOCKETS = 256
 """Ports that the side with the random mapping opens."""
@@ -87,10 +90,25 @@ def side_of(nat: Nat | None) -> Side | None:
     return Side("in a block" if nat.port_block else "at random", accepts, pool=max(1, pool))
 
 
-def peers(udp: Nat | None, tcp: Nat | None) -> tuple[PeerKind, ...]:
-    """A row for each kind of peer."""
+def peers(
+    udp: Nat | None, tcp: Nat | None, mapped: Mapping[Transport, PortMapping] | None = None
+) -> tuple[PeerKind, ...]:
+    """A row for each kind of peer. `mapped`: port mappings that are proven from outside, by transport."""
     own = side_of(udp)
-    return tuple(_row(kind, own, peer, tcp) for kind, peer in KINDS.items())
+    rows = (_row(kind, own, peer, tcp) for kind, peer in KINDS.items())
+    return tuple(_through(row, KINDS[row.kind], mapped or {}) for row in rows)
+
+
+def _through(row: PeerKind, peer: Side, mapped: Mapping[Transport, PortMapping]) -> PeerKind:
+    """The same row where the router has opened a port: everybody can write or connect to that."""
+    if row.strategy == "host" or not mapped:
+        return row
+    if "udp" in mapped and peer.udp:
+        return _direct(row.kind, "mapped", "It writes to the port that your router opens for everybody.")
+    if "tcp" in mapped:
+        why = "Over TCP: it connects to the port that your router opens for everybody."
+        return _direct(row.kind, "mapped", why)
+    return row
 
 
 def _row(kind: str, own: Side | None, peer: Side, tcp: Nat | None) -> PeerKind:

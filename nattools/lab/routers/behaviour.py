@@ -32,6 +32,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     answered. `only_target`: only M-SEARCHes for this are. `location`: names this URL.
     `down_first`: another IGD of its own, which is offline, answers first.
     `control`: the control URL that the description names. `xml`: what its description is like.
+    `ports`: others than these are refused, inside and outside. `announces`: it tells its clients when it has
+    (re)started.
     """
 
     protocols: tuple[Protocols, ...] = ("pcp", "nat-pmp", "upnp")
@@ -66,4 +68,15 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     control: str | None = None
     xml: Xml = "good"
     pinholes_allowed: bool = True
+    ports: tuple[int, int] = (0, 65535)
+    announces: bool = True
+    min_lifetime_s: int = 0
     max_lifetime_s: int = 86400
+
+    def maps(self, *ports: int) -> bool:
+        """Does it make mappings of all these ports?"""
+        return all(self.ports[0] <= port <= self.ports[1] for port in ports)
+
+    def lifetime_s(self, asked_s: int) -> int:
+        """The lifetime that it gives to one who asks for so much."""
+        return max(self.min_lifetime_s, min(asked_s, self.max_lifetime_s))

@@ -11,6 +11,7 @@ from nattools.protocols.pcp import results
 
 _TRANSPORTS: dict[int, Transport] = {17: "udp", 6: "tcp"}
 _START_S = 1000  # so that an epoch has room to go back
+ANNOUNCE_GROUPS = {4: "224.0.0.1", 6: "ff02::1"}
 _UNSPECIFIED = ("0.0.0.0", "::")
 
 
@@ -57,6 +58,17 @@ class PmpServer:
             pass
         return []
 
+    def announcements(self, now: float) -> list[bytes]:
+        """What it tells everybody when it has restarted (RFC 6886 3.2.1, RFC 6887 14.1.2)."""
+        told = []
+        epoch_s = self._clock.epoch_s(now)
+        if "nat-pmp" in self._behaviour.protocols and ":" not in self._table.external:
+            address = natpmp.Response(natpmp.EXTERNAL_ADDRESS, 0, epoch_s, self._table.external)
+            told.append(natpmp.encode_response(address))
+        if "pcp" in self._behaviour.protocols:
+            told.append(pcp.encode_response(pcp.Response(2, pcp.ANNOUNCE, 0, 0, epoch_s)))
+        return told
+
     # --- NAT-PMP
 
     def _natpmp(self, request: natpmp.Request, source: Endpoint, now: float) -> bytes:
@@ -67,6 +79,8 @@ class PmpServer:
         if isinstance(request, natpmp.AddressRequest):
             response = natpmp.Response(natpmp.EXTERNAL_ADDRESS, result, epoch_s, address)
         else:
+            if request.lifetime_s and not self._behaviour.maps(request.internal_port):
+                result = natpmp.NOT_AUTHORIZED
             port, lifetime_s = (0, 0) if result else self._map(request, source, now)
             opcode = natpmp.MAP_UDP if request.transport == "udp" else natpmp.MAP_TCP
             response = natpmp.Response(opcode, result, epoch_s, None, request.internal_port, port, lifetime_s)
@@ -84,7 +98,7 @@ class PmpServer:
             if known
             else self._choose(request.transport, request.external_port or request.internal_port, now)
         )
-        lifetime_s = min(request.lifetime_s, self._behaviour.max_lifetime_s)
+        lifetime_s = self._behaviour.lifetime_s(request.lifetime_s)
         self._table.add(request.transport, port, inside, lifetime_s, now)
         return port, lifetime_s
 
@@ -119,12 +133,14 @@ class PmpServer:
                 self._table.remove(known)
             return self._success(request, body, body.external, 0, epoch_s)
         suggested = body.external.port or body.internal_port
+        if not self._behaviour.maps(body.internal_port, suggested):
+            return [self._failure(request, results.NOT_AUTHORIZED, epoch_s)]
         exact = any(option.code == pcp.PREFER_FAILURE for option in request.options)
         taken = self._table.find(transport, suggested, now) is not None and known is None
         if exact and taken and not self._behaviour.ignores_prefer_failure:
             return [self._failure(request, results.CANNOT_PROVIDE_EXTERNAL, epoch_s)]
         port = known.outside.port if known else self._choose(transport, suggested, now)
-        lifetime_s = min(request.lifetime_s, self._behaviour.max_lifetime_s)
+        lifetime_s = self._behaviour.lifetime_s(request.lifetime_s)
         row = self._table.add(transport, port, inside, lifetime_s, now, nonce=body.nonce)
         claimed = self._behaviour.external
         host = row.outside.host if claimed is None else claimed or "0.0.0.0"

@@ -7,12 +7,12 @@ import asyncio
 from nattools.errors import ProtocolError
 from nattools.lab.forwards import Forwards
 from nattools.lab.routers.behaviour import Behaviour
-from nattools.lab.routers.pmp import Clock, PmpServer
+from nattools.lab.routers.pmp import ANNOUNCE_GROUPS, Clock, PmpServer
 from nattools.lab.routers.table import Table
 from nattools.lab.routers.upnp import PORT, Reply, UpnpServer
 from nattools.model.endpoint import Endpoint, family_of
 from nattools.net.base import Network, TcpListener, TcpStream, UdpSocket
-from nattools.protocols import natpmp, pcp, ssdp
+from nattools.protocols import natpmp, ssdp
 from nattools.protocols.headers import parse_head, split_head
 from nattools.server.tasks import Tasks
 
@@ -36,44 +36,50 @@ class FakeRouter:
         self._pmp = PmpServer(behaviour, self.table, self._clock)
         self._upnp = UpnpServer(behaviour, self.table, now - 1000)
         self._tasks = Tasks()
-        self._announcing: UdpSocket | None = None
         self._open: list[UdpSocket | TcpListener] = []
+        self._pmp_socket: UdpSocket | None = None
+        self._search_socket: UdpSocket | None = None
 
     async def start(self) -> None:
         """CannotRun: the address is not this node's, or a port is taken."""
         await self._tasks.start()
         if {"pcp", "nat-pmp"} & set(self.behaviour.protocols):
-            pmp = await self._udp(natpmp.PORT)
-            self._announcing = pmp if "pcp" in self.behaviour.protocols else None
+            pmp = self._pmp_socket = await self._udp(natpmp.PORT)
             answering = pmp if self.behaviour.pmp_port is None else await self._udp(self.behaviour.pmp_port)
             pmp.on_datagram = lambda data, source: self._on_pmp(answering, data, source)
         if "upnp" in self.behaviour.protocols:
             await self._start_upnp()
 
     def restart(self) -> None:
-        """Lose the table, count epochs and uptime anew, and say so to everybody (RFC 6887 14.1.3)."""
+        """Lose the table, count epochs and uptime anew, and tell the clients."""
         now = asyncio.get_running_loop().time()
         self.table.clear()
         self._clock.restart(now)
         self._upnp.up_since = now
-        if self._announcing is not None:
-            everybody = Endpoint("ff02::1" if ":" in self._address else "224.0.0.1", pcp.ANNOUNCE_PORT)
-            epoch_s = self._clock.epoch_s(now)
-            self._announcing.send(
-                pcp.encode_response(pcp.Response(2, pcp.ANNOUNCE, 0, 0, epoch_s)), everybody
-            )
+        if self.behaviour.announces:
+            self._announce(now)
+
+    def _announce(self, now: float) -> None:
+        family = family_of(self._address)
+        group = Endpoint(ANNOUNCE_GROUPS[family], natpmp.ANNOUNCE_PORT)
+        if self._pmp_socket is not None:
+            for told in self._pmp.announcements(now):
+                self._pmp_socket.send(told, group)
+        if self._search_socket is not None:
+            everybody = Endpoint(ssdp.GROUPS[family][0], ssdp.PORT)
+            self._search_socket.send(self._upnp.announcement(self._address), everybody)
 
     async def close(self) -> None:
         """Idempotent."""
         for each in self._open:
             each.close()
         self._open.clear()
+        self._pmp_socket = self._search_socket = None
         await self._tasks.close()
 
     async def _start_upnp(self) -> None:
-        # a socket bound to no address hears the group too
-        host = None if self.behaviour.hears_multicast else self._address
-        socket = await self._udp(ssdp.PORT, host)
+        group = ssdp.GROUPS[family_of(self._address)][0] if self.behaviour.hears_multicast else None
+        socket = self._search_socket = await self._udp(ssdp.PORT, group)
         port = self.behaviour.answer_port
         answering = socket if port is None else await self._udp(port)
         socket.on_datagram = lambda data, source: self._on_search(answering, data, source)
@@ -83,9 +89,10 @@ class FakeRouter:
             )
         )
 
-    async def _udp(self, port: int, host: str | None = "") -> UdpSocket:
-        host = self._address if host == "" else host
-        socket = await self._network.open_udp(family=family_of(self._address), host=host, port=port)
+    async def _udp(self, port: int, group: str | None = None) -> UdpSocket:
+        socket = await self._network.open_udp(
+            family=family_of(self._address), host=self._address, port=port, group=group
+        )
         self._open.append(socket)
         return socket
 

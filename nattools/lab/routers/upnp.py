@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 from nattools.errors import ProtocolError
 from nattools.lab.routers.behaviour import Behaviour
 from nattools.lab.routers.table import Mapping, Table
-from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.endpoint import Endpoint, Transport, family_of
 from nattools.protocols import igd, ssdp
 from nattools.protocols.headers import parse_head
 from nattools.protocols.igd import xml
@@ -59,16 +59,32 @@ class UpnpServer:
             return []
         if behaviour.only_target not in (None, target):
             return []
-        host = f"[{own}]" if ":" in own else own
-        places = [behaviour.location or f"http://{host}:{PORT}{DESCRIPTION}"]
+        places = [behaviour.location or _place(own)]
         if behaviour.down_first:
-            places.insert(0, f"http://{host}:{PORT}{DOWN_DESCRIPTION}")
+            places.insert(0, _place(own, DOWN_DESCRIPTION))
         return [
             ssdp.encode_response(kind, f"{_UDN.format(len(place))}::{kind}", place, server="Fake/1 UPnP/1.1")
             for place in places
             for kind in self._targets(target)
             for _ in range(behaviour.copies)
         ]
+
+    def announcement(self, own: str) -> bytes:
+        """The NOTIFY by which it tells that it is there (UPnP Device Architecture 1.1, section 1.2.2)."""
+        group = ssdp.GROUPS[family_of(own)][0]
+        kind = self._targets(ssdp.ALL)[1]
+        lines = (
+            "NOTIFY * HTTP/1.1",
+            f"HOST: {group}:{ssdp.PORT}",
+            "CACHE-CONTROL: max-age=120",
+            f"LOCATION: {self._behaviour.location or _place(own)}",
+            f"NT: {kind}",
+            f"USN: {_UDN.format(2)}::{kind}",
+            "NTS: ssdp:alive",
+            "",
+            "",
+        )
+        return "\r\n".join(lines).encode()
 
     def _targets(self, asked: str) -> list[str]:
         own = [
@@ -174,6 +190,8 @@ class UpnpServer:
             raise _Fault(718)
         if self._behaviour.same_ports and values["NewInternalPort"] != values["NewExternalPort"]:
             raise _Fault(724)
+        if not self._behaviour.maps(port, int(values["NewInternalPort"])):
+            raise _Fault(606)
         known = self._table.find(transport, port, now)
         if known is not None and known.inside.host != source.host:
             raise _Fault(718)
@@ -241,8 +259,15 @@ class UpnpServer:
         if values["InternalClient"] != source.host:
             raise _Fault(606)
         inside = Endpoint(source.host, int(values["InternalPort"]))
+        if not self._behaviour.maps(inside.port):
+            raise _Fault(606)
         row = self._table.add(_TRANSPORTS[values["Protocol"]], 0, inside, int(values["LeaseTime"]), now)
         return {"UniqueID": str(row.number)}
+
+
+def _place(own: str, path: str = DESCRIPTION) -> str:
+    host = f"[{own}]" if ":" in own else own
+    return f"http://{host}:{PORT}{path}"
 
 
 def _type(name: str) -> str:

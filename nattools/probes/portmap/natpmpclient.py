@@ -7,7 +7,17 @@ import asyncio
 from nattools.model.endpoint import Endpoint
 from nattools.probes.portmap.exchange import SILENCE_S, Exchange
 from nattools.probes.portmap.place import Place
-from nattools.probes.portmap.terms import Entry, Epoch, Granted, Offer, Refused, Wanted, as_entry, suggesting
+from nattools.probes.portmap.terms import (
+    RESTARTED,
+    Entry,
+    Epoch,
+    Granted,
+    Offer,
+    Refused,
+    Wanted,
+    as_entry,
+    suggesting,
+)
 from nattools.protocols import natpmp
 
 _PATIENCE_S = 4.0
@@ -111,7 +121,7 @@ class NatPmpMapper:
             return Refused(protocol="nat-pmp", failure="malformed", detail="success without an external port")
         quirks = question.quirks
         if not self._learn(answer.epoch_s):
-            quirks = (*quirks, "the router has restarted since the last answer")
+            quirks = (*quirks, RESTARTED)
         if wanted.external_port not in (None, answer.external_port):
             if wanted.exact:
                 await self.delete(wanted)

@@ -7,7 +7,17 @@ import asyncio
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.probes.portmap.exchange import SILENCE_S, Exchange
 from nattools.probes.portmap.place import Place
-from nattools.probes.portmap.terms import Entry, Epoch, Granted, Offer, Refused, Wanted, as_entry, suggesting
+from nattools.probes.portmap.terms import (
+    RESTARTED,
+    Entry,
+    Epoch,
+    Granted,
+    Offer,
+    Refused,
+    Wanted,
+    as_entry,
+    suggesting,
+)
 from nattools.protocols import pcp
 from nattools.protocols.pcp import results
 
@@ -154,7 +164,7 @@ class PcpMapper:
         if not isinstance(body, pcp.MapBody) or not body.external.port:
             return Refused(protocol="pcp", failure="malformed", detail="success without an external port")
         if not self._learn(response.epoch_s):
-            quirks = (*quirks, "the router has restarted since the last answer")
+            quirks = (*quirks, RESTARTED)
         host: str | None = body.external.host
         if host in ("0.0.0.0", "::"):
             host, quirks = None, (*quirks, f"the router gives {host} as its external address")

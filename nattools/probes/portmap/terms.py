@@ -13,6 +13,8 @@ Failure = Literal["refused", "timeout", "unreachable", "malformed", "not asked"]
 """The router said no, said nothing, could not be asked, said what makes no sense, or was left in peace."""
 Epoch = Literal["same", "restarted", "silent"]
 DESCRIPTION = "nattools"
+RESTARTED = "the router has restarted since the last answer"
+"""A quirk of an answer after which the client's other mappings are gone."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
