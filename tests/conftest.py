@@ -16,6 +16,9 @@ TOOLS = {
     "turnserver": "coturn",
     "turnutils_natdiscovery": "coturn",
     "stun": "stun-client",
+    "miniupnpd": "miniupnpd-nftables",
+    "upnpc": "miniupnpc",
+    "natpmpc": "natpmpc",
 }
 
 

@@ -34,6 +34,7 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "diagnose": Command("nattools.cli.diagnose", "command", "Can this machine be reached, and by which way?"),
     "nat": Command("nattools.cli.nat", "command", "What the NAT does: mapping, filtering, ports, lifetime."),
+    "map": Command("nattools.cli.map", "map_app", "Port mappings on the router: try, make, keep, remove."),
     "serve": Command("nattools.cli.serve", "command", "The server that the other commands can measure with."),
     "lab": Command("nattools.cli.lab", "lab_app", "Networks to try things in, simulated or in namespaces."),
     "report": Command("nattools.cli.report", "report_app", "Show, check and compare saved reports."),

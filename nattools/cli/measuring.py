@@ -3,23 +3,21 @@ the answers, not in how they are called."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from nattools.cli import options
-from nattools.cli.options import LabChoice, Request
+from nattools.cli import options, running
+from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
-from nattools.cli.progress import Progress
-from nattools.cli.servers import Servers, chosen_servers
+from nattools.cli.running import Command
+from nattools.engine.events import Emit
 from nattools.engine.options import MeasureOptions
-from nattools.errors import CannotRun, UsageError
+from nattools.errors import CannotRun
 from nattools.model.report import Report
-from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
+
+if TYPE_CHECKING:
+    from nattools.engine.portmap.journal import AnyJournal
 
 
 def measuring_command(name: Literal["diagnose", "nat"], summary: str) -> Callable[..., int]:
@@ -66,7 +64,8 @@ def measuring_command(name: Literal["diagnose", "nat"], summary: str) -> Callabl
 
 def run(request: Request) -> int:
     """Measure, write the report where it was asked for, and give the exit code."""
-    report = _on_host(request) if request.lab is None else _in_lab(request, request.lab)
+    diagnosing = request.command == "diagnose"
+    report = running.run(Command(request, _measure, asks_routers=diagnosing, without_journal=True))
     write_files(report, request.outputs, request.detail)
     show(report, as_json=request.as_json, detail=request.detail)
     if not any(server.answered for server in report.servers):
@@ -74,79 +73,15 @@ def run(request: Request) -> int:
     return 0
 
 
+async def _measure(
+    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal | None
+) -> Report:
+    from nattools.engine.run import measure
+
+    return await measure(network, options, emit, journal)
+
+
 def _remedy(request: Request) -> str:
     if request.servers:
         return "Check the servers' names and that they run, or leave out --server to ask public ones."
     return "Check that this machine is online; name a server that you can reach with --server HOST[:PORT]."
-
-
-def _on_host(request: Request) -> Report:
-    from nattools.net.host import HostNetwork
-
-    network = HostNetwork()
-    servers = chosen_servers(request.servers)
-    return asyncio.run(_measured(network, _measure_options(request, network, servers), request))
-
-
-def _in_lab(request: Request, choice: LabChoice) -> Report:
-    from nattools.lab.open import find_host, load_scenario, open_lab
-
-    scenario = load_scenario(choice.scenario)
-    host = find_host(scenario, choice.host)
-    with open_lab(scenario, choice.backend, choice.seed) as lab:
-        network = lab.network(host)
-        uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
-        chosen = _measure_options(request, network, Servers(uris), f"{scenario.name}:{host}")
-        return lab.run(lambda: _measured(network, chosen, request))
-
-
-def _measure_options(
-    request: Request, network: Network, servers: Servers, scenario: str | None = None
-) -> MeasureOptions:
-    _check_interface(request.interface, network)
-    return MeasureOptions(
-        command=request.command,
-        servers=servers.uris,
-        families=request.families,
-        interface=request.interface,
-        timeout_s=request.timeout_s,
-        lifetime=request.lifetime,
-        max_lifetime_s=request.max_lifetime_s,
-        cross_check=request.cross_check,
-        scenario=scenario,
-        default_servers=servers.public,
-    )
-
-
-def _check_interface(name: str | None, network: Network) -> None:
-    if name is None:
-        return
-    known = [interface.name for interface in network.interfaces()]
-    if name not in known:
-        raise UsageError(f"there is no interface {name!r} here; there are: {', '.join(known) or 'none'}")
-
-
-async def _measured(network: Network, chosen: MeasureOptions, request: Request) -> Report:
-    from nattools.engine.run import measure
-
-    progress = Progress(sys.stderr, waiting=network.substrate != "sim")
-    try:
-        if request.pcap is None:
-            return await measure(network, chosen, progress)
-        return await _captured(network, chosen, request.pcap, progress)
-    finally:
-        progress.close()
-
-
-async def _captured(network: Network, chosen: MeasureOptions, file: Path, progress: Progress) -> Report:
-    """Measure, and write what was sent and received, also of a measurement that failed."""
-    from nattools.engine.run import measure
-    from nattools.net.pcapng import write_pcapng
-    from nattools.net.trace import Trace, TracedNetwork
-
-    started = datetime.now(UTC)
-    trace = Trace(asyncio.get_running_loop().time())
-    try:
-        return await measure(TracedNetwork(network, trace), chosen, progress)
-    finally:
-        write_pcapng(file, trace, started)

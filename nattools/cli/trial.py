@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from nattools.engine.events import Event
+from nattools.engine.events import Emit, Event
 from nattools.engine.options import MeasureOptions
-from nattools.engine.run import Emit, measure
+from nattools.engine.portmap.journal import MemoryJournal
+from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab import expect
 from nattools.lab.base import Backend
@@ -77,7 +78,7 @@ def attempt(case: Case, emit: Emit = silent) -> Trial:
     try:
         with open_lab(scenario, case.backend, case.seed) as lab:
             chosen = measure_options(scenario, case.host, lab.server_uris())
-            report = lab.run(lambda: measure(lab.network(case.host), chosen, emit))
+            report = lab.run(lambda: measure(lab.network(case.host), chosen, emit, MemoryJournal()))
     except CannotRun as error:
         remedy = f" {error.remedy}" if error.remedy else ""
         return Trial(case, None, problem=f"{error}.{remedy}")

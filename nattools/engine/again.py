@@ -21,6 +21,7 @@ def analyse_again(report: Report, *, is_public: Callable[[str], bool]) -> Report
     """The report that this version makes of an old one's observations. Pure."""
     measurement = Measurement(
         command=report.command,
+        action=report.action,
         started=report.started,
         duration_s=report.duration_s,
         substrate=report.substrate,

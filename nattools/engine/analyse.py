@@ -9,14 +9,18 @@ from nattools.engine.analysis.advice import advice
 from nattools.engine.analysis.behaviour import Behaviour, behaviour
 from nattools.engine.analysis.circumstances import circumstances
 from nattools.engine.analysis.evidence import gather
+from nattools.engine.analysis.mapped import true_mappings
+from nattools.engine.analysis.mapped import warnings as mapping_warnings
 from nattools.engine.analysis.opinions import cross_checks
 from nattools.engine.analysis.peers import peers
+from nattools.engine.analysis.portmaps import mappings
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import conduct, describe, warnings
 from nattools.engine.analysis.situation import Situation
 from nattools.engine.analysis.techniques import techniques
 from nattools.model.endpoint import Family, Transport
 from nattools.model.measurement import Measurement
+from nattools.model.nat import PeerKind
 from nattools.model.report import Report, Tool
 
 
@@ -36,11 +40,12 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
             behaviours[transport, family] = found
     situation = Situation(measurement, behaviours, is_public)
     verdicts = techniques(situation)
-    table = peers(situation.nat("udp", situation.main), situation.nat("tcp", situation.main))
+    table = () if measurement.command == "map" else _peers(situation)
     outsides = [found.outside for found in behaviours.values()]
     return Report(
         tool=Tool(name="nattools", version=__version__),
         command=measurement.command,
+        action=measurement.action,
         started=measurement.started,
         duration_s=measurement.duration_s,
         substrate=measurement.substrate,
@@ -48,13 +53,23 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         host=measurement.host,
         servers=describe(measurement.servers, list(paths.values()), conducts),
         nat=situation.by_transport,
-        advice=advice(situation, verdicts, table),
+        mappings=mappings(measurement),
+        advice=None if measurement.command == "map" else advice(situation, verdicts, table),
         techniques=verdicts,
         peers=table,
         requirements=requirements(situation),
         cross_checks=cross_checks(
             measurement, situation.nat("udp", 4), any(each.distrusted for each in conducts.values())
         ),
-        warnings=(*circumstances(measurement), *warnings(conducts, outsides)),
+        warnings=(
+            *circumstances(measurement),
+            *mapping_warnings(situation),
+            *warnings(conducts, outsides),
+        ),
         observations=measurement.observations,
     )
+
+
+def _peers(situation: Situation) -> tuple[PeerKind, ...]:
+    main = situation.main
+    return peers(situation.nat("udp", main), situation.nat("tcp", main), true_mappings(situation))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -18,3 +19,6 @@ class Event(msgspec.Struct, frozen=True):
     probe: str
     text: str = ""
     fraction: float | None = None
+
+
+Emit = Callable[[Event], None]

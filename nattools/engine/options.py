@@ -11,7 +11,7 @@ from nattools.model.serveruri import ServerUri
 
 
 class MeasureOptions(msgspec.Struct, frozen=True):
-    """The options of `nattools nat` and `nattools diagnose`, checked.
+    """The options of a measurement, checked.
 
     `servers` in the order of preference; `default_servers`: they are the built-in public list, of which only
     as many are asked as are needed, and of which some may be down. `families`: what may be measured.
@@ -20,7 +20,7 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     idleness. `cross_check`: ask other tools for a second opinion. `scenario`: the name to note in the report.
     """
 
-    command: Literal["diagnose", "nat"]
+    command: Literal["diagnose", "nat", "map"]
     servers: tuple[ServerUri, ...]
     families: tuple[Family, ...] = (4, 6)
     interface: str | None = None

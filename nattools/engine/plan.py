@@ -39,6 +39,11 @@ class Lane(msgspec.Struct, frozen=True):
     family: Family
 
     @property
+    def key(self) -> tuple[Transport, Family]:
+        """As tables are sorted by."""
+        return self.transport, self.family
+
+    @property
     def name(self) -> str:
         """As the report's `nat` table calls it: "udp4"."""
         return f"{self.transport}{self.family}"

@@ -33,5 +33,11 @@ class Lab(Protocol):
     def server_uris(self) -> tuple[str, ...]:
         """The scenario's servers, as `--server` takes them, in the order of the file."""
 
+    async def stop_router(self, router: str) -> None:
+        """Switch off what makes port mappings on a router: it forgets them all."""
+
+    async def start_router(self, router: str) -> None:
+        """Switch it on again."""
+
     def run(self, main: Callable[[], Awaitable[T]]) -> T:
         """Run to completion on the lab's own event loop and clock; raises what `main` raises."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 
-from nattools.lab.fields import Bad, meant, shown
+from nattools.lab.fields import Bad, convert, meant, shown
 from nattools.lab.layout import INTERNET, host_behind
-from nattools.lab.scenario import HostSpec, NatSpec, RouterSpec, Scenario, routers
+from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, RouterSpec, Scenario, routers
 
 _PRIVILEGED = 1024
 
@@ -22,6 +22,8 @@ def validate(scenario: Scenario) -> None:
     for name, nat in scenario.nat.items():
         _check_allocation(("nat", name), nat)
         _check_network(scenario, name, nat)
+        if nat.mapper is not None:
+            _check_mapper(("nat", name, "mapper"), nat.mapper)
     for name, host in scenario.host.items():
         _check_host(scenario, name, host)
 
@@ -78,6 +80,17 @@ def _check_block(path: tuple[str, ...], spec: NatSpec) -> None:
     if first + size - 1 > high:
         reason = f"no block of {size} ports that begins at a multiple of {size} fits into {low} to {high}"
         raise Bad((*path, "block" if spec.block else "allocation"), reason)
+
+
+def _check_mapper(path: tuple[str, ...], spec: MapperSpec) -> None:
+    if not spec.protocols or len(set(spec.protocols)) != len(spec.protocols):
+        raise Bad((*path, "protocols"), "at least one protocol is wanted here, and each once")
+    if spec.shortest_s > spec.longest_s:
+        raise Bad((*path, "shortest_s"), f"it is longer than longest_s ({spec.longest_s})")
+    if spec.faults:
+        from nattools.lab.routers.behaviour import Behaviour
+
+        convert(spec.faults, Behaviour, (*path, "faults"))
 
 
 def _check_network(scenario: Scenario, name: str, spec: NatSpec) -> None:

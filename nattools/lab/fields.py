@@ -53,6 +53,9 @@ def meant(word: str, known: Iterable[str]) -> str:
 
 def field(value: object, kind: Any, path: Path) -> Any:
     """A single value in the type and within the bounds of its field."""
+    struct = _struct_of(kind)
+    if struct is not None:
+        return convert(value, struct, path)
     choices = choices_of(kind)
     if choices and value is not None:
         if value not in choices:
@@ -75,6 +78,12 @@ def choices_of(kind: Any) -> tuple[str, ...]:
         return tuple(choice for choice in get_args(kind) if isinstance(choice, str))
     found = [choices_of(part) for part in get_args(kind) if part is not type(None)]
     return found[0] if len(found) == 1 and get_origin(kind) not in (tuple, dict, list) else ()
+
+
+def _struct_of(kind: Any) -> type[msgspec.Struct] | None:
+    """The struct that a table in a table is read as."""
+    parts = (kind, *get_args(kind)) if get_origin(kind) not in (tuple, dict, list) else ()
+    return next((part for part in parts if isinstance(part, type) and issubclass(part, msgspec.Struct)), None)
 
 
 def shown(value: object) -> str:
@@ -167,6 +176,9 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "foreign_sessions": _within(0, 1000),
     "address": _inside_network,
     "open_ports": _open_ports,
+    "ports": _port_range,
+    "shortest_s": _within(1, 604_800),
+    "longest_s": _within(1, 604_800),
     "port": _within(1, 65534),
     "addresses": _within(1, 2),
     "max_lifetime_s": _above_zero(1e6),

@@ -15,6 +15,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from nattools.lab.binding import ICMP_QUERY_S, Binding, Door, Flow, FlowKey, Key
+from nattools.lab.forwards import Forwards
 from nattools.lab.packet import ACK, RST, SYN, Packet
 from nattools.lab.ports import PortAllocator, allocation_of
 from nattools.lab.rewrite import ECHO_REPLIES, ECHO_REQUESTS, answer, readdressed
@@ -52,6 +53,7 @@ class NatEngine:
         self.inside = inside
         self.outside_address = outside_address
         self.inside_address = inside_address
+        self.forwards = Forwards()
         nat = spec if isinstance(spec, NatSpec) else None
         self.translates = nat is not None
         self._mapping_depth = _DEPTH[nat.mapping] if nat else 0
@@ -252,6 +254,8 @@ class NatEngine:
         protocol = packet.protocol
         if protocol == "icmp":
             return self._icmp_enter(packet, now)
+        if self.forwards.targets:
+            self._admit(packet, now)
         door = self._doors.get(
             self._door_key(
                 protocol, packet.destination, packet.destination_port, packet.source, packet.source_port
@@ -268,6 +272,22 @@ class NatEngine:
         if not self.translates:
             return packet
         return readdressed(packet, packet.source, packet.source_port, binding.inside, binding.inside_port)
+
+    def _admit(self, packet: Packet, now: float) -> None:
+        """Where a forwarding leads inside, open a door for this remote as if the inside had written first."""
+        protocol, outside, port = packet.protocol, packet.destination, packet.destination_port
+        target = self.forwards.target((protocol, outside, port), now)
+        if target is None:
+            return
+        key = (protocol, target.host, target.port, packet.source, packet.source_port)
+        flow = self._flows.get(key)
+        if flow is not None and flow.door.expires > now:
+            return
+        binding = self._bindings[key] = Binding(key, key, outside, port)
+        door_key = self._door_key(protocol, outside, port, packet.source, packet.source_port)
+        door = self._doors[door_key] = binding.doors[door_key] = Door(door_key, binding)
+        self._flows[key] = Flow(key, door)
+        door.prolong(now + self._udp_s)
 
     def _door_key(self, protocol: str, outside: str, port: int, remote: str, remote_port: int) -> Key:
         depth = self._filter_depth

@@ -19,13 +19,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from nattools.errors import CannotRun, UsageError
-from nattools.lab import mounts, namespaces, netlink, nft, processes, programs
+from nattools.lab import mapperconfig, mounts, namespaces, netlink, nft, processes, programs
 from nattools.lab.base import Backend
 from nattools.lab.layout import INTERNET, plan
+from nattools.lab.mappers import Mappers
 from nattools.lab.nat import NatEngine, Side
 from nattools.lab.router import ETH_P_IP, PACKET_HOST, Forwarder
 from nattools.lab.routing import engine_router, inside_nodes
-from nattools.lab.scenario import NatSpec, Scenario, routers, server_uris
+from nattools.lab.scenario import MapperSpec, NatSpec, Scenario, routers, server_uris
 from nattools.lab.wires import Carrier, Send, join, packet_socket, sender
 from nattools.lab.wiring import WIRES, wire_up
 from nattools.net.base import Network
@@ -56,6 +57,7 @@ class NetnsLab:
         self._namespaces: dict[str, namespaces.Namespace] = {}
         self._programs: list[subprocess.Popen[Any]] = []
         self._mark = ""
+        self.mappers = Mappers(self)
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -111,6 +113,26 @@ class NetnsLab:
         self._programs.append(process)
         return process
 
+    def fork_router(self, router: str, spec: tuple[NatSpec, MapperSpec]) -> int:
+        """Start a fake router on its node, and wait until it listens; its process id. CannotRun: it does not
+        start."""
+        ready, said = os.pipe()
+        main = programs.router_main(
+            self.network(router), self.network_path(router), self.layout, router, spec, said
+        )
+        pid = self._children.fork(f"the mapper of {router}", main)
+        os.close(said)
+        self._await_programs({ready: router})
+        return pid
+
+    async def stop_router(self, router: str) -> None:
+        """Switch off what makes port mappings on a router: it forgets them all."""
+        self.mappers.stop(router)
+
+    async def start_router(self, router: str) -> None:
+        """Switch it on again."""
+        self.mappers.start(router)
+
     def _names(self) -> dict[str, tuple[str, ...]]:
         return {
             node: self._addresses(node)
@@ -144,6 +166,7 @@ class NetnsLab:
             with entered(self._namespaces[router].path):
                 timeouts = nft.timeouts(routers(self.scenario)[router])
                 namespaces.configure({f"net/netfilter/{k}": str(v) for k, v in timeouts.items()})
+        self.mappers.start_all()
         self._await_programs(waiting)
 
     def _settings(self, node: str) -> dict[str, str]:
@@ -278,6 +301,8 @@ def userspace_routers(scenario: Scenario) -> dict[str, str]:
     for name, spec in routers(scenario).items():
         reason = nft.gap(spec, inside_nodes=inside_nodes(scenario, name))
         engine = spec.engine if isinstance(spec, NatSpec) else "auto"
+        if isinstance(spec, NatSpec) and spec.mapper is not None:
+            engine, reason = "kernel", mapperconfig.gap(spec.mapper) or reason
         if engine == "kernel" and reason:
             raise UsageError(f"the kernel's NAT cannot be {name!r}: {reason}")
         if engine == "tun" or reason:

@@ -18,6 +18,13 @@ from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec
 
 LAN = "lan0"
 WAN = "wan0"
+TABLE = "nattools"
+MAPPER_CHAINS = {
+    "forward": "mapper_forwarded",
+    "prerouting": "mapper_redirected",
+    "postrouting": "mapper_translated",
+}
+"""Chains that a router's mapper (miniupnpd) fills with the rules of port mappings."""
 _TCP_LIFETIME_S = 7440.0
 """RFC 5382 REQ-5: at least 2 hours and 4 minutes."""
 
@@ -94,8 +101,9 @@ def timeouts(spec: RouterSpec) -> dict[str, int]:
 def ruleset(spec: RouterSpec, *, translate: bool) -> str:
     """The router's whole ruleset. With `translate` False the kernel filters and translates nothing of IPv4:
     that is then the userspace router's work, and only the rules for IPv6 remain in force."""
-    lines = ["table inet nattools {"]
+    lines = [f"table inet {TABLE} {{"]
     lines += _maps(spec)
+    lines += [f"  chain {name} {{ }}" for name in (MAPPER_CHAINS.values() if _has_mapper(spec) else ())]
     lines += _chain("received", "filter hook input priority filter", _input_rules(spec))
     lines += _chain("forwarded", "filter hook forward priority filter", _forward_rules(spec))
     if isinstance(spec, NatSpec):
@@ -108,6 +116,14 @@ def ruleset(spec: RouterSpec, *, translate: bool) -> str:
 
 
 _SILENT = ["icmp type time-exceeded drop", "icmpv6 type time-exceeded drop"]
+
+
+def _has_mapper(spec: RouterSpec) -> bool:
+    return isinstance(spec, NatSpec) and spec.mapper is not None
+
+
+def _mapper_first(spec: RouterSpec, hook: str) -> list[str]:
+    return [f"jump {MAPPER_CHAINS[hook]}"] if _has_mapper(spec) else []
 
 
 def _chain(name: str, hook: str, rules: list[str]) -> list[str]:
@@ -150,6 +166,7 @@ def _forward_rules(spec: RouterSpec) -> list[str]:
     rules += [f"{outward} accept"]
     rules += [f"{inward} ct state established {rule}" for rule in _note(spec, inbound=True)]
     rules += [f"{inward} ct state established,related accept"]
+    rules += _mapper_first(spec, "forward")
     if spec.ipv6 == "open":
         rules += [f"{inward} meta nfproto ipv6 accept"]
     if spec.filtering != "address-and-port-dependent":
@@ -195,19 +212,23 @@ def _wanted(spec: RouterSpec) -> str:
 
 def _masquerade(spec: NatSpec) -> list[str]:
     outward = f'oifname "{WAN}" meta nfproto ipv4'
+    first = _mapper_first(spec, "postrouting")
     if spec.mapping == "endpoint-independent":
-        return [f"{outward} masquerade"]
+        return [*first, f"{outward} masquerade"]
     ports = f" to :{spec.range[0]}-{spec.range[1]}" if spec.range else ""
     return [
+        *first,
         f"{outward} meta l4proto {{ tcp, udp }} masquerade{ports} fully-random",
         f"{outward} masquerade",
     ]
 
 
 def _dnat(spec: NatSpec) -> list[str]:
+    first = _mapper_first(spec, "prerouting")
     if spec.filtering == "address-and-port-dependent":
-        return []
+        return first
     remote = " . ip saddr" if spec.filtering == "address-dependent" else ""
     return [
-        f'iifname "{WAN}" meta l4proto {{ tcp, udp }} dnat ip to meta l4proto . th dport{remote} map @used'
+        *first,
+        f'iifname "{WAN}" meta l4proto {{ tcp, udp }} dnat ip to meta l4proto . th dport{remote} map @used',
     ]

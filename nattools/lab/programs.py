@@ -7,10 +7,13 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from nattools.errors import CannotRun
-from nattools.lab.scenario import ServerSpec
+from nattools.lab.layout import Layout
+from nattools.lab.scenario import MapperSpec, NatSpec, ServerSpec
 from nattools.net.base import Network
+from nattools.net.namespace import enter
 
 # where Debian has them, which is not on every user's PATH
 _PLACES = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
@@ -67,6 +70,40 @@ def server_main(
     return lambda: asyncio.run(serve())
 
 
+def router_main(
+    network: Network,
+    path: str,
+    layout: Layout,
+    router: str,
+    spec: tuple[NatSpec, MapperSpec],
+    ready: int,
+) -> Callable[[], None]:
+    """What a fake router's process runs, in the router's namespace for good: it makes mappings for ever, and
+    writes a byte to `ready` once it listens."""
+    import asyncio
+
+    from nattools.lab.nftforwards import Runner
+    from nattools.lab.routers.drawn import families, start_fake
+
+    async def serve() -> None:
+        kernel = Runner()
+        running = [
+            await start_fake(network, layout, router, spec, family, kernel.forwards())
+            for family in families(spec[0])
+        ]
+        for each in running:
+            each.restart()
+        os.write(ready, b"1")
+        os.close(ready)
+        await asyncio.Event().wait()
+
+    def main() -> None:
+        enter(path)
+        asyncio.run(serve())
+
+    return main
+
+
 def coturn_command(spec: ServerSpec, addresses: tuple[str, ...]) -> list[str]:
     """Debian's turnserver as a STUN server alone, without any file of its own."""
     command = [find("turnserver", "coturn"), "-n", "--stun-only", "--no-tls", "--no-dtls", "--no-cli"]
@@ -89,5 +126,10 @@ def await_listener(process: subprocess.Popen[bytes], port: int, limit_s: float) 
 
 
 def _is_bound(pid: int, port: int) -> bool:
-    with open(f"/proc/{pid}/net/udp") as table:
-        return any(line.split()[1].endswith(f":{port:04X}") for line in table if ":" in line.split()[1])
+    return any(_is_listed(f"/proc/{pid}/net/{name}", port) for name in ("udp", "udp6"))
+
+
+def _is_listed(table: str, port: int) -> bool:
+    with suppress(FileNotFoundError), open(table) as lines:
+        return any(line.split()[1].endswith(f":{port:04X}") for line in lines if ":" in line.split()[1])
+    return False

@@ -9,7 +9,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
+
 Behaviour = Literal["endpoint-independent", "address-dependent", "address-and-port-dependent"]
+LOWEST_MAPPED_PORT = 1024
 
 
 class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,6 +24,24 @@ class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     loss: float = 0.0
     reorder: float = 0.0
     mtu: int | None = None
+
+
+class MapperSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a NAT router offers to those who want port mappings, and pinholes where it has IPv6 inside.
+
+    `protocols`: those that it speaks. `igd`: the version of UPnP's InternetGatewayDevice; version 1 knows no
+    pinholes. `ports`: the lowest and highest port that it maps, inside and outside. `shortest_s` and
+    `longest_s`: the bounds of a mapping's lifetime. `faults`: what is wrong with it, by the names of
+    `lab.routers.Behaviour`; a router with faults exists on sim only. On netns a kernel router runs miniupnpd,
+    whose NAT-PMP and PCP come together. Where its outside address is not public, a router makes no mappings.
+    """
+
+    protocols: tuple[MappingProtocol, ...] = MAPPING_PROTOCOLS
+    igd: Literal[1, 2] = 2
+    ports: tuple[int, int] = (LOWEST_MAPPED_PORT, 65535)
+    shortest_s: int = 120
+    longest_s: int = 86400
+    faults: dict[str, Any] = {}
 
 
 class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,6 +58,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `engine`: "kernel" or "tun" forces a netns backend; "auto" takes the kernel where it can do all this.
     `ipv6`: None: no IPv6 inside; else how inside hosts are protected.
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
+    `mapper`: what it offers to those who want port mappings (None: nothing).
     """
 
     behind: str | None = None
@@ -61,6 +83,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     foreign_sessions: int = 0
     engine: Literal["auto", "kernel", "tun"] = "auto"
     ipv6: Literal["firewall", "open"] | None = None
+    mapper: MapperSpec | None = None
 
 
 class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):

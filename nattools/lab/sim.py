@@ -11,16 +11,21 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from nattools.lab.base import Backend
+from nattools.lab.forwards import Forwards
 from nattools.lab.layout import Layout
 from nattools.lab.scenario import Scenario, server_uris
 from nattools.lab.simhost import SimNetwork
 from nattools.lab.simloop import Deadlock, SimLoop
-from nattools.lab.simnet import SimNet
+from nattools.lab.simnet import Gateway, SimNet
 from nattools.lab.simtopology import topology_of
+from nattools.model.endpoint import Family
 from nattools.net.base import Network
+
+if TYPE_CHECKING:
+    from nattools.lab.simmappers import SimMappers
 
 T = TypeVar("T")
 
@@ -42,6 +47,8 @@ class SimLab:
         self.net = SimNet(topology, self.loop, random.Random(seed))
         self._to_start = list(scenario.server) if start_servers else []
         self._networks: dict[str, SimNetwork] = {}
+        self._mappers: SimMappers | None = None
+        self._mappers_wanted = start_servers and any(nat.mapper for nat in scenario.nat.values())
         self._servers: list[object] = []
 
     def __enter__(self) -> Self:
@@ -57,6 +64,21 @@ class SimLab:
         if node not in self._networks:
             self._networks[node] = SimNetwork(self.net.node(node))
         return self._networks[node]
+
+    def forwards(self, router: str, family: Family = 4) -> Forwards | None:
+        """The forwardings of a NAT or firewall; None where nothing is filtered. KeyError: no such node."""
+        node = self.net.node(router)
+        return node.forwards(family) if isinstance(node, Gateway) else None
+
+    async def stop_router(self, router: str) -> None:
+        """Switch off what makes port mappings on a router: it forgets them all. Only while `run` runs."""
+        if self._mappers is not None:
+            await self._mappers.stop(router)
+
+    async def start_router(self, router: str) -> None:
+        """Switch it on again."""
+        if self._mappers is not None:
+            await self._mappers.start(router)
 
     def server_uris(self) -> tuple[str, ...]:
         """The scenario's servers, as `--server` takes them, in the order of the file."""
@@ -97,6 +119,11 @@ class SimLab:
     async def _main(self, main: Callable[[], Awaitable[T]]) -> T:
         while self._to_start:
             await self._start_server(self._to_start.pop(0))
+        if self._mappers_wanted and self._mappers is None:
+            from nattools.lab.simmappers import SimMappers
+
+            self._mappers = SimMappers(self.scenario, self.layout, self.network, self.forwards)
+            await self._mappers.start_all()
         return await main()
 
     async def _start_server(self, name: str) -> None:

@@ -55,8 +55,11 @@ class SimNetwork:
         port: int = 0,
         interface: str | None = None,
         dont_fragment: bool = False,
+        group: str | None = None,
     ) -> SimUdpSocket:
         """A bound UDP socket; see `Network.open_udp`."""
+        # every socket without an address of its own hears all groups
+        host = host if group is None else None
         return self._stack.open_udp(family, host, port, interface, dont_fragment)
 
     async def connect_tcp(

@@ -12,6 +12,7 @@ from functools import partial
 from heapq import heappush
 from typing import Any
 
+from nattools.lab.forwards import Forwards
 from nattools.lab.ipv6 import PassEngine, ipv6_engine
 from nattools.lab.nat import Emitted, NatEngine, Side
 from nattools.lab.packet import Packet
@@ -19,6 +20,7 @@ from nattools.lab.scenario import NatSpec, routers
 from nattools.lab.simloop import SimLoop
 from nattools.lab.simstack import Stack
 from nattools.lab.simtopology import Hop, NodePlan, Topology, Wire
+from nattools.model.endpoint import Family
 
 # a packet that is held back so that later ones pass it
 HELD_BACK_S = (0.001, 0.010)
@@ -90,6 +92,18 @@ class SimNet:
             when = self._last[wire.number] = max(when, self._last.get(wire.number, 0.0))
         self.loop.post(when, self.entries[wire.to][wire.port], packet)
 
+    def flood(self, sender: Node, port: int, packet: Packet) -> None:
+        """Send a multicast packet to everybody on the segment of a node's interface, and no further."""
+        for wire in self.topology.neighbours(sender.plan, port):
+            draw = self.rng.random
+            if not (wire.loss and draw() < wire.loss):
+                delay = wire.delay_s + wire.jitter_s * (2 * draw() - 1) if wire.jitter_s else wire.delay_s
+                self.loop.post(self.loop.now + max(0.0, delay), self._heard, (wire.to, packet))
+
+    def _heard(self, what: tuple[int, Packet]) -> None:
+        index, packet = what
+        self.nodes[index].hear(packet)
+
     def _node(self, plan: NodePlan) -> Node:
         if plan.kind in ("nat", "firewall"):
             return Gateway(self, plan)
@@ -124,6 +138,11 @@ class Node:
     def _take(self, packet: Packet) -> None:
         if packet.destination in self.owns:
             self.net.loop.queue.append((self.input, packet))
+
+    def hear(self, packet: Packet) -> None:
+        """A multicast packet arrives."""
+        if self._stack is not None:
+            self._stack.hear(packet)
 
     def send(self, packet: Packet) -> None:
         """Send a packet of the node's own by its main routes; without one it is dropped."""
@@ -229,6 +248,11 @@ class Gateway(Node):
                 inside_address=inside.address(6) or "",
                 rng=net.rng,
             )
+
+    def forwards(self, family: Family) -> Forwards | None:
+        """The forwardings of its NAT or firewall; None where nothing is filtered."""
+        engine = self._engine6 if family == 6 else self._engine4
+        return engine.forwards if isinstance(engine, NatEngine) else None
 
     def entry(self, port: int) -> Entry:
         """See `Node.entry`."""

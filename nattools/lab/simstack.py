@@ -178,6 +178,9 @@ class Stack:
         """A packet for the node itself, or for nobody: the latter is lost, as when nobody answers ARP."""
         if hop.fate == "local":
             self.loop.soon(self.input, packet)
+        elif hop.fate == "multicast":
+            packet.destination = packet.destination.partition("%")[0]
+            self.net.flood(self.node, hop.port, packet)
         return "unreachable" if hop.fate == "no-route" else None
 
     def send_by(self, routes: Routes, packet: Packet) -> SendFailure | None:
@@ -203,6 +206,13 @@ class Stack:
             self._refuse(packet)
         else:
             self._icmp_error(packet, packet.about)
+
+    def hear(self, packet: Packet) -> None:
+        """A multicast packet: the sockets bound to its port and no address count as members of every group.
+        Nobody else answers it (RFC 1122 3.2.2)."""
+        sock = self._udp.get((ANY[family_of(packet.destination)], packet.destination_port))
+        if packet.protocol == "udp" and sock is not None and sock.on_datagram is not None:
+            sock.on_datagram(packet.payload, Endpoint(packet.source, packet.source_port))
 
     def _udp_socket(self, host: str, port: int) -> SimUdpSocket | None:
         udp = self._udp

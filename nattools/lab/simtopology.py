@@ -26,7 +26,7 @@ LARGEST_HEADERS = 80
 CACHED_DESTINATIONS = 20_000
 CACHED_TOPOLOGIES = 64
 
-Fate = Literal["wire", "local", "nobody", "no-route"]
+Fate = Literal["wire", "local", "nobody", "no-route", "multicast"]
 Network = IPv4Network | IPv6Network
 
 
@@ -55,7 +55,8 @@ class Hop(msgspec.Struct, frozen=True):
     `express` leads to the node after the next one, where that is a mere router at which nothing can happen to
     a packet but the loss of 1 of its TTL.
     Without a wire: "local" (an address of its own), "nobody" (nothing comes back: no machine on the
-    connected network has that address, or the internet has not given it out) or "no-route".
+    connected network has that address, or the internet has not given it out), "multicast" (everybody on the
+    segment of `port`) or "no-route".
     """
 
     fate: Fate
@@ -175,13 +176,24 @@ class NodePlan:
             return NO_ROUTE
         if address.is_loopback:
             return Hop("local", source=destination)
-        if address.is_multicast or address.is_link_local:
+        if address.is_multicast:
+            return self._multicast(family_of(destination), ports)
+        if address.is_link_local:
             return NO_ROUTE
         for port in ports:
             if any(address in network for network in self.ports[port].networks):
                 return self._towards(port, destination)
         hop = self._by_static_route(destination, ports) or self._by_default(destination, ports)
         return msgspec.structs.replace(hop, express=self.topology.express(hop.wire, destination))
+
+    def _multicast(self, family: Family, ports: range | tuple[int, ...]) -> Hop:
+        """Out of the preferred interface alone, a router's inside one, and no further than its segment."""
+        router = self.kind in ("nat", "firewall")
+        for port in sorted(ports, key=lambda port: router and self.ports[port].layout.uplink):
+            source = self.ports[port].address(family)
+            if source is not None:
+                return Hop("multicast", port=port, source=source)
+        return NO_ROUTE
 
     def _by_static_route(self, destination: str, ports: range | tuple[int, ...]) -> Hop | None:
         address = ip_address(destination)
@@ -252,6 +264,12 @@ class Topology:
         if key not in self._wires:
             self._wires[key] = self._lay(len(self._wires), segment, (node.name, other.name), owner)
         return self._wires[key]
+
+    def neighbours(self, node: NodePlan, port: int) -> list[Wire]:
+        """To everybody else on the segment of a node's interface."""
+        segment = node.ports[port].segment
+        others = [each.addresses[0].ip for each in segment.ports if each.node != node.name and each.addresses]
+        return [wire for address in others if (wire := self.wire(node, port, address)) is not None]
 
     def express(self, wire: Wire | None, destination: str) -> Wire | None:
         """This wire and the next one in one, if the internet's router is all that lies between."""

@@ -7,7 +7,7 @@ import msgspec
 from nattools.model.endpoint import Family
 from nattools.model.host import Host
 from nattools.model.observation import AnyObservation
-from nattools.model.report import Command, Server, Substrate
+from nattools.model.report import Command, MapAction, Server, Substrate
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +15,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     `timed_out`: the time given was over before all questions were answered."""
 
     command: Command
+    action: MapAction | None = None
     started: str
     duration_s: float
     substrate: Substrate

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from nattools.model.endpoint import Family, Transport
+from nattools.model.portmapping import MappingProtocol, Refusal
 
 Purpose = Literal[
     "reach",  # does this server answer at all?
@@ -176,6 +177,104 @@ class Gap(Observation, frozen=True, kw_only=True, tag="gap"):
     settle: str
 
 
+class MapOffer(Observation, frozen=True, kw_only=True, tag="map-offer"):
+    """A router asked whether it makes port mappings (family 4) or pinholes (6) by one protocol.
+
+    `outcome` "answered": it speaks the protocol and may be asked for mappings; `refusal` is then what already
+    stands in the way. `local` is the own address that was asked from, `server` who was asked, `external` the
+    address that the router claims, `connected` what it says of its own connection. `quirks` are what was odd.
+    """
+
+    protocol: MappingProtocol
+    family: Family
+    interface: str | None
+    local: str
+    server: str
+    outcome: Literal["answered", "refused", "timeout", "unreachable", "malformed", "not asked"]
+    version: str = ""
+    name: str = ""
+    external: str | None = None
+    connected: bool | None = None
+    epoch_s: int | None = None
+    rtt_s: float | None = None
+    sent: int = 1
+    refusal: Refusal | None = None
+    quirks: tuple[str, ...] = ()
+    detail: str = ""
+
+
+class MapAttempt(Observation, frozen=True, kw_only=True, tag="map-attempt"):
+    """A router asked to make, renew, delete or tell a mapping of `internal`, and what it said.
+
+    `wanted_port` is the external port asked for (None: its choice), `external` the one that it gave, with its
+    address as far as it told that. `lifetime_s` None: until it is deleted. `took_s`: how long it took.
+    """
+
+    action: Literal["make", "renew", "delete", "read back"]
+    protocol: MappingProtocol
+    transport: Transport
+    family: Family
+    internal: str
+    wanted_port: int | None = None
+    outcome: Literal[
+        "granted", "deleted", "found", "refused", "timeout", "unreachable", "malformed", "not asked"
+    ]
+    external: str | None = None
+    lifetime_s: int | None = None
+    took_s: float = 0.0
+    refusal: Refusal | None = None
+    quirks: tuple[str, ...] = ()
+    detail: str = ""
+
+
+class MapCheck(Observation, frozen=True, kw_only=True, tag="map-check"):
+    """A mapping tried from outside: a server at `origin` sent to (UDP) or connected to (TCP) `target`, up to
+    `sent` times. The port behind the mapping, `internal`, had written to nobody.
+
+    `outcome` "silent": the server did it and nothing arrived.
+    """
+
+    protocol: MappingProtocol
+    transport: Transport
+    family: Family
+    internal: str
+    external: str | None
+    target: str
+    origin: str | None
+    outcome: Literal["arrived", "silent", "refused", "unreachable", "denied", "error"]
+    sent: int = 1
+    waited_s: float = 0.0
+    detail: str = ""
+
+
+class MapEntry(Observation, frozen=True, kw_only=True, tag="map-entry"):
+    """A row of a router's table of mappings, whoever made it. `lifetime_s` None: until it is deleted.
+    `ours`: it is in nattools' own journal."""
+
+    protocol: MappingProtocol
+    transport: Transport
+    family: Family
+    internal: str
+    external_port: int
+    lifetime_s: int | None
+    description: str = ""
+    enabled: bool = True
+    ours: bool = False
+
+
 AnyObservation = (
-    Binding | Hairpin | Idle | Hop | Opener | DialBack | Connection | Resolution | SecondOpinion | Gap
+    Binding
+    | Hairpin
+    | Idle
+    | Hop
+    | Opener
+    | DialBack
+    | Connection
+    | Resolution
+    | SecondOpinion
+    | Gap
+    | MapOffer
+    | MapAttempt
+    | MapCheck
+    | MapEntry
 )

@@ -9,14 +9,17 @@ from typing import Literal
 
 import msgspec
 
+from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Host
-from nattools.model.nat import Classic, NatByTransport, PeerKind, Requirement
+from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
+from nattools.model.portmapping import MappingProtocol
 from nattools.model.technique import Technique
 
 SCHEMA = "nattools.report/1"
 Substrate = Literal["host", "sim", "netns"]
 Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "lab"]
+MapAction = Literal["probe", "add", "list", "delete", "keep"]
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,25 +49,47 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     to_do: tuple[str, ...] = ()
 
 
-class Mapping(msgspec.Struct, frozen=True, kw_only=True):
-    """A port mapping on a router."""
+class MappingError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is no mapping. `code` and `name` are the protocol's own; without a code the router did not
+    answer, or not in a way that makes sense."""
 
-    protocol: Literal["upnp-igd", "nat-pmp", "pcp"]
-    transport: Literal["udp", "tcp"]
+    code: int | None
+    name: str
+    meaning: str
+    advice: str
+
+
+class Mapping(msgspec.Struct, frozen=True, kw_only=True):
+    """A port mapping on a router, or a pinhole in its IPv6 firewall.
+
+    `external` is where others reach it. `lifetime_s` None: until it is deleted. `created`: the router has it,
+    or had it while it was tried. `verified_inbound`: packets from outside arrived through it; False: they
+    did not, though the router said yes; None: nobody tried. `removed`: it has been taken away again.
+    `evidence` are observation ids.
+    """
+
+    protocol: MappingProtocol
+    transport: Transport
+    family: Family = 4
     internal: str
     external: str | None
     lifetime_s: int | None
     created: bool
     verified_inbound: bool | None = None
+    error: MappingError | None = None
+    removed: bool = False
+    description: str = ""
+    evidence: tuple[int, ...] = ()
 
 
 class CrossCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """What another tool says of the same network (`--cross-check`), in RFC 3489's names, beside our own
-    finding. `agrees` None: one of the two has no verdict. `why` explains a disagreement."""
+    """What another tool says of the same network (`--cross-check`) beside our own finding: of a NAT in RFC
+    3489's names, of a router's UPnP in a few words. `agrees` None: one of the two has no verdict. `why`
+    explains a disagreement."""
 
     tool: str
-    says: Classic
-    ours: Classic
+    says: str
+    ours: str
     agrees: bool | None
     why: str = ""
     evidence: tuple[int, ...] = ()
@@ -76,6 +101,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     schema: Literal["nattools.report/1"] = "nattools.report/1"
     tool: Tool
     command: Command
+    action: MapAction | None = None
     started: str
     duration_s: float
     substrate: Substrate

@@ -137,8 +137,13 @@ class Network(Protocol):
         port: int = 0,
         interface: str | None = None,
         dont_fragment: bool = False,
+        group: str | None = None,
     ) -> UdpSocket:
         """A bound UDP socket; `local.host` is the address that the default route would use if `host` is None.
+
+        What it sends to a multicast group leaves by the interface that has `host`. With `group` it joins
+        that multicast group there, gets what is sent to the group, and shares its port with other programs
+        that do the same.
 
         CannotRun: no such address or interface, the port is taken, or no privilege for it."""
 

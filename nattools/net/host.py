@@ -74,6 +74,7 @@ class HostNetwork:
         port: int = 0,
         interface: str | None = None,
         dont_fragment: bool = False,
+        group: str | None = None,
     ) -> UdpSocket:
         """A bound UDP socket; see `Network.open_udp`.
 
@@ -87,6 +88,7 @@ class HostNetwork:
                 port=port,
                 interface=interface,
                 dont_fragment=dont_fragment,
+                group=group,
             )
         return hostudp.HostUdpSocket(sock, local, self._zones)
 

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
-from nattools.net import linux
+from nattools.net import linux, multicast
 from nattools.net.base import DatagramHandler, IcmpError, IcmpHandler, SendFailure
 from nattools.net.binding import Zones, bound_socket, default_source
 from nattools.net.failures import send_failure
@@ -40,14 +40,29 @@ def open_socket(
     port: int,
     interface: str | None,
     dont_fragment: bool,
+    group: str | None = None,
 ) -> tuple[socket.socket, Endpoint]:
     """A bound UDP socket and its address as `Network.open_udp` promises it. Call it inside the namespace."""
-    sock = bound_socket(socket.SOCK_DGRAM, zones, family=family, host=host, port=port, interface=interface)
+    # a socket with an address of its own does not get what is sent to a group
+    bound_to = host if group is None else None
+    sock = bound_socket(
+        socket.SOCK_DGRAM,
+        zones,
+        family=family,
+        host=bound_to,
+        port=port,
+        interface=interface,
+        shared=group is not None,
+    )
     try:
         set_fragmentation(sock, dont_fragment)
         local = zones.endpoint(sock.getsockname())
-        if host is None:
-            local = Endpoint(default_source(zones, family, interface), local.port)
+        if bound_to is None:
+            local = Endpoint(host or default_source(zones, family, interface), local.port)
+        if host is not None:
+            multicast.send_by(sock, host)
+        if group is not None:
+            multicast.join(sock, zones, group, local.host, interface)
         return sock, local
     except BaseException:
         sock.close()

@@ -228,10 +228,11 @@ class TracedNetwork:
         port: int = 0,
         interface: str | None = None,
         dont_fragment: bool = False,
+        group: str | None = None,
     ) -> UdpSocket:
         """See `Network.open_udp`."""
         inner = await self._inner.open_udp(
-            family=family, host=host, port=port, interface=interface, dont_fragment=dont_fragment
+            family=family, host=host, port=port, interface=interface, dont_fragment=dont_fragment, group=group
         )
         return TracedUdpSocket(inner, self.trace)
 

@@ -1,4 +1,5 @@
-"""A second opinion: pystun3, an independent STUN client, asked about the same network."""
+"""Second opinions of independent programs on the same network: pystun3 on the NAT, miniupnpc on the router's
+UPnP."""
 
 from __future__ import annotations
 
@@ -12,33 +13,63 @@ from nattools.net.base import Network
 from nattools.probes.context import Recorder
 
 PATIENCE_S = 75.0
-_SCRIPT = (
+_PYSTUN3 = (
     "import json, sys, stun\n"
     "print(json.dumps(stun.get_ip_info(source_port=0, stun_host=sys.argv[1], stun_port=int(sys.argv[2]))))"
 )
 
 
+_MINIUPNPC = """
+import json, miniupnpc
+upnp = miniupnpc.UPnP()
+upnp.discoverdelay = 2000
+try:
+    upnp.discover()
+    found = {"gateway": upnp.selectigd()}
+    found["external"] = upnp.externalipaddress()
+    found["status"] = upnp.statusinfo()[0]
+except Exception as error:
+    found = {"error": str(error), **locals().get("found", {})}
+print(json.dumps(found))
+"""
+
+
 async def cross_check(network: Network, recorder: Recorder, server: Endpoint) -> None:
     """Run pystun3 in a process of its own (it blocks, and it can hang), on the machine's own network only:
     it would not know of a lab."""
+    again = "run it on the machine itself: nattools nat --cross-check"
+    arguments = (_PYSTUN3, server.host, str(server.port))
+    await _second_opinion(network, recorder, "pystun3", arguments, again)
+
+
+async def cross_check_mappings(network: Network, recorder: Recorder) -> None:
+    """The same with miniupnpc: which gateway does it find, and with which address? It makes no mapping."""
+    again = "run it on the machine itself: nattools map probe --cross-check"
+    await _second_opinion(network, recorder, "miniupnpc", (_MINIUPNPC,), again)
+
+
+async def _second_opinion(
+    network: Network, recorder: Recorder, tool: str, arguments: tuple[str, ...], again: str
+) -> None:
     if network.substrate != "host":
-        _gap(recorder, "pystun3 uses this machine's own network and cannot be run inside this lab")
+        reason = f"{tool} uses this machine's own network and cannot be run inside this lab"
+        _gap(recorder, tool, reason, again)
         return
     try:
-        version = metadata.version("pystun3")
+        version = metadata.version(tool)
     except metadata.PackageNotFoundError:
-        _gap(recorder, "pystun3 is not installed")
+        _gap(recorder, tool, f"{tool} is not installed", f"pip install {tool}")
         return
     loop = asyncio.get_running_loop()
     began = loop.time()
-    says, detail = await _ask(server)
+    says, detail = await _ask(arguments)
     number, at_s = recorder.stamp(began)
     recorder.add(
         SecondOpinion(
             id=number,
             probe="cross-check",
             at_s=at_s,
-            tool="pystun3",
+            tool=tool,
             version=version,
             says=says,
             duration_s=round(loop.time() - began, 3),
@@ -47,10 +78,10 @@ async def cross_check(network: Network, recorder: Recorder, server: Endpoint) ->
     )
 
 
-async def _ask(server: Endpoint) -> tuple[str, str]:
+async def _ask(arguments: tuple[str, ...]) -> tuple[str, str]:
     """Its answer as it prints it; or "" and why there is none."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _SCRIPT, server.host, str(server.port),
+        sys.executable, "-c", *arguments,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -68,15 +99,15 @@ async def _ask(server: Endpoint) -> tuple[str, str]:
     return out.decode(errors="replace").strip()[:200], ""
 
 
-def _gap(recorder: Recorder, reason: str) -> None:
+def _gap(recorder: Recorder, tool: str, reason: str, settle: str) -> None:
     number, at_s = recorder.stamp()
     recorder.add(
         Gap(
             id=number,
             probe="cross-check",
             at_s=at_s,
-            question="Does pystun3 see the same?",
+            question=f"Does {tool} see the same?",
             reason=reason,
-            settle="run it on the machine itself: nattools nat --cross-check",
+            settle=settle,
         )
     )

@@ -81,6 +81,7 @@ def target_of(context: ProbeContext, uri: str, question: Question, asker: Asker)
         rtt_s=question.rtt_s,
         other=credible_other(question),
         nattools=services(question.answer) is not None,
+        services=services(question.answer) or 0,
         local_host=asker.local.host,
     )
 
@@ -121,6 +122,7 @@ async def reach_tcp(context: ProbeContext, uri: str, endpoint: Endpoint, hint: H
         other=credible_other(question),
         nattools=flags is not None,
         dial_back_tcp=bool(flags is not None and flags & SERVICE_DIAL_BACK_TCP),
+        services=flags or 0,
         local_host=stream.local.host,
     )
 

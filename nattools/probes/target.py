@@ -9,7 +9,8 @@ from nattools.model.endpoint import Endpoint, Family, Transport
 
 class Target(msgspec.Struct):
     """A server address that answered. `other` is its OTHER-ADDRESS if that truly is another address or port;
-    `rtt_s` the first round trip; `local_host` the own address that the question left from."""
+    `rtt_s` the first round trip; `local_host` the own address that the question left from. `services`: what a
+    nattools server says that it does (bit 0: dial-back over UDP, bit 1: over TCP)."""
 
     uri: str
     endpoint: Endpoint
@@ -19,12 +20,17 @@ class Target(msgspec.Struct):
     other: Endpoint | None = None
     nattools: bool = False
     dial_back_tcp: bool = False
+    services: int = 0
     local_host: str | None = None
 
     @property
     def family(self) -> Family:
         """Of the server's address."""
         return self.endpoint.family
+
+    def dials_back(self, transport: Transport) -> bool:
+        """Does it send or connect back on request?"""
+        return bool(self.services & (1 if transport == "udp" else 2))
 
     @property
     def two_addresses(self) -> bool:

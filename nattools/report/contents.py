@@ -8,9 +8,10 @@ from typing import Literal
 from nattools.model.nat import Nat, NatByTransport, PeerKind
 from nattools.model.report import CrossCheck, Report, Server
 from nattools.model.technique import Technique
-from nattools.report import wording
+from nattools.report import mapwords, wording
 from nattools.report.document import Block, Cell, Document, Mood, Prose, Section, Table
 from nattools.report.evidence import sentence
+from nattools.report.mapwords import mapping_section
 from nattools.report.natwords import Unknown, headline, nat_section
 from nattools.report.safetext import safe
 
@@ -28,6 +29,8 @@ STATUS_MOODS: dict[str, Mood] = {"met": "good", "not met": "bad", "untested": "u
 def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Document:
     """The whole report. `detail`: 0 the answer and its reasons, 1 figures, servers and RFC requirements,
     2 all observations. `columns`: how much room a table has."""
+    if report.command == "map":
+        return Document("nattools map", tuple(_of_map(report, detail, columns)))
     nats = _nats(report.nat, detail)
     verdicts = [*_techniques(report, detail, columns), *nats, *_peers(report.peers, detail, columns)]
     sections = [
@@ -36,12 +39,28 @@ def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Docume
         *_cross_checks(report.cross_checks),
         *_warnings(report.warnings),
         *_servers(report.servers, detail),
+        *(mapping_section(report) if detail else ()),
         *(_requirements(report) if detail else ()),
         *(_host(report) if detail else ()),
         *(_observations(report) if detail == 2 else ()),
         _footer(report),
     ]
     return Document(f"nattools {report.command}", tuple(sections))
+
+
+def _of_map(report: Report, detail: Detail, columns: int) -> list[Section]:
+    """`nattools map` was asked about the router; the NAT is another command's."""
+    return [
+        _summary(report),
+        *mapping_section(report),
+        *_techniques(report, detail, columns),
+        *_cross_checks(report.cross_checks),
+        *_warnings(report.warnings),
+        *(_servers(report.servers, detail) if detail else ()),
+        *(_host(report) if detail else ()),
+        *(_observations(report) if detail == 2 else ()),
+        _footer(report),
+    ]
 
 
 def _only_nat(report: Report, detail: Detail) -> bool:
@@ -55,6 +74,11 @@ def _summary(report: Report) -> Section:
         name = f"the scenario {safe(report.scenario, 60)}" if report.scenario else "a scenario"
         how = "simulated" if report.substrate == "sim" else "network namespaces"
         blocks.append(Prose(f"Measured in {name} ({how}), not on this machine's network.", mood="quiet"))
+    if report.command == "map":
+        blocks.append(Prose(mapwords.headline(report), mood="strong"))
+        told = list(mapwords.to_do(report))
+        blocks += [Prose(safe(line), "To do" if number == 0 else "") for number, line in enumerate(told)]
+        return Section("", _aligned(blocks))
     if report.advice is None or report.command == "nat":
         return Section("", (*blocks, Prose(_nat_headline(report.nat), mood="strong")))
     blocks.append(Prose(safe(report.advice.headline), mood="strong"))
@@ -153,7 +177,12 @@ def _cross_checks(checks: tuple[CrossCheck, ...]) -> list[Section]:
     if not checks:
         return []
     rows = tuple(
-        (Cell(safe(one.tool, 40)), Cell(one.says), Cell(*AGREEMENTS[one.agrees]), Cell(safe(one.why)))
+        (
+            Cell(safe(one.tool, 40)),
+            Cell(safe(one.says, 80)),
+            Cell(*AGREEMENTS[one.agrees]),
+            Cell(safe(one.why)),
+        )
         for one in checks[:20]
     )
     return [

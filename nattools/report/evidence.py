@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nattools.model import observation as seen
+from nattools.model.portmapping import Refusal
 from nattools.report.safetext import safe
 from nattools.report.wording import number, seconds
 
@@ -85,6 +86,64 @@ def _gap(o: seen.Gap) -> str:
     return f"not asked: {o.question}: {o.reason}; {o.settle}"
 
 
+_OFFERS: dict[str, str] = {
+    "answered": "spoken",
+    "refused": "refused",
+    "timeout": "no answer",
+    "unreachable": "not to be asked",
+    "malformed": "an answer that makes no sense",
+    "not asked": "not asked",
+}
+
+
+def _offer(o: seen.MapOffer) -> str:
+    version = f" {o.version}" if o.version else ""
+    text = f"router: {o.protocol}{version} at {o.server}, from {o.local}: {_OFFERS[o.outcome]}"
+    if o.external:
+        text += f", calls {o.external} its outside address"
+    if o.connected is False:
+        text += ", says that it is offline"
+    if o.rtt_s is not None:
+        text += f", {seconds(o.rtt_s)}"
+    return text + _refused(o.refusal) + _quirks(o.quirks) + _detail(o.detail)
+
+
+def _attempt(o: seen.MapAttempt) -> str:
+    port = "" if o.wanted_port is None else f" as port {number(o.wanted_port)}"
+    text = f"{o.protocol}: {o.action} {o.transport} {o.internal}{port}: {o.outcome}"
+    if o.external:
+        text += f" {o.external}"
+    if o.outcome in ("granted", "found"):
+        text += " until deleted" if o.lifetime_s is None else f" for {seconds(o.lifetime_s)}"
+    return text + f", {seconds(o.took_s)}" + _refused(o.refusal) + _quirks(o.quirks) + _detail(o.detail)
+
+
+def _check(o: seen.MapCheck) -> str:
+    by = f" from {o.origin}" if o.origin else ""
+    tried = f"{number(o.sent)} sent" if o.transport == "udp" else f"{number(o.sent)} tries"
+    return (
+        f"{o.protocol}: from outside {o.transport}{by} to {o.target}, behind it {o.internal}: {o.outcome}, "
+        f"{tried}, {seconds(o.waited_s)}{_detail(o.detail)}"
+    )
+
+
+def _entry(o: seen.MapEntry) -> str:
+    state = "" if o.enabled else ", switched off"
+    life = "until deleted" if o.lifetime_s is None else f"for {seconds(o.lifetime_s)}"
+    name = f" {o.description!r}" if o.description else ""
+    ours = ", ours" if o.ours else ""
+    row = f"{o.transport} {o.external_port} to {o.internal} {life}{name}{state}{ours}"
+    return f"{o.protocol}: the router has {row}"
+
+
+def _refused(refusal: Refusal | None) -> str:
+    return "" if refusal is None else f", {number(refusal.code)} {refusal.name}"
+
+
+def _quirks(quirks: tuple[str, ...]) -> str:
+    return "".join(f"; {each}" for each in quirks[:10])
+
+
 def _detail(text: str) -> str:
     return f" ({text})" if text else ""
 
@@ -100,4 +159,8 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.Resolution: _resolution,
     seen.SecondOpinion: _second_opinion,
     seen.Gap: _gap,
+    seen.MapOffer: _offer,
+    seen.MapAttempt: _attempt,
+    seen.MapCheck: _check,
+    seen.MapEntry: _entry,
 }

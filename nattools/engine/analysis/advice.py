@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from nattools.engine.analysis.behaviour import varies
+from nattools.engine.analysis.mapped import NAMES, advice_beyond, beyond, router_page, true_mappings
 from nattools.engine.analysis.situation import Situation
 from nattools.model.nat import Nat, PeerKind
+from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import Advice
 from nattools.model.technique import Technique
 
 Reachable = Literal["directly", "by punching", "over tcp only", "by relay only", "unknown", "offline"]
+_MAPPED: tuple[MappingProtocol, ...] = ("upnp-igd", "pcp", "nat-pmp")
 _HEADLINES: dict[Reachable, str] = {
     "directly": "This machine can be reached directly.",
     "by punching": "This machine can be reached directly, by hole punching.",
@@ -26,6 +29,8 @@ def advice(situation: Situation, techniques: tuple[Technique, ...], peers: tuple
     verdicts: dict[str, Technique] = {technique.id: technique for technique in techniques}
     reachable = _reachable(situation, verdicts, peers)
     headline = _HEADLINES[reachable]
+    if reachable == "directly" and not _works(verdicts, "direct-ipv4", "direct-ipv6"):
+        headline = "This machine can be reached directly, through a port that your router opens."
     if not situation.asked:
         headline = "Nothing was measured: no server was asked."
     return Advice(
@@ -45,7 +50,7 @@ def _reachable(
 ) -> Reachable:
     if not situation.answered:
         return "offline" if situation.asked else "unknown"
-    if _works(verdicts, "direct-ipv4", "direct-ipv6"):
+    if _works(verdicts, "direct-ipv4", "direct-ipv6", *_MAPPED):
         return "directly"
     if _works(verdicts, "udp-punch", "tcp-punch"):
         return "by punching"
@@ -58,6 +63,12 @@ def _best(
     situation: Situation, reachable: Reachable, verdicts: dict[str, Technique], peers: tuple[PeerKind, ...]
 ) -> str:
     direct = [n for n in (4, 6) if _works(verdicts, f"direct-ipv{n}")]
+    if reachable == "directly" and not direct:
+        by = [NAMES[name] for name in _MAPPED if _works(verdicts, name)]
+        if not true_mappings(situation):
+            return f"An IPv6 pinhole by {' or '.join(by)}: every peer with IPv6 can connect"
+        ways = " or ".join([", ".join(by[:-1]), by[-1]] if len(by) > 1 else by)
+        return f"A port mapping by {ways}: every peer can connect"
     if reachable == "directly":
         return " and ".join(f"Direct IPv{family}" for family in direct) + ": peers connect to your address"
     if reachable == "by punching" and _works(verdicts, "udp-punch"):
@@ -79,7 +90,9 @@ def _to_do(situation: Situation, reachable: Reachable, verdicts: dict[str, Techn
     found = []
     nat = situation.nat("udp", situation.main)
     if reachable != "directly":
-        found += [verdicts[name].advice for name in ("direct-ipv4",) if verdicts[name].advice]
+        found += _forwarding(situation, verdicts)
+    elif not _works(verdicts, "direct-ipv4", "direct-ipv6"):
+        found.append("To keep a port open for a program: nattools map keep PORT.")
     if nat is not None and reachable != "directly":
         found += _about_nat(nat)
     if nat is not None and nat.reachable is False:
@@ -89,6 +102,23 @@ def _to_do(situation: Situation, reachable: Reachable, verdicts: dict[str, Techn
             "For a full diagnosis run nattools serve on a machine outside, and name it with --server."
         )
     return found
+
+
+def _forwarding(situation: Situation, verdicts: dict[str, Technique]) -> list[str]:
+    """What would make a machine behind a NAT reachable for everybody."""
+    general = verdicts["direct-ipv4"].advice if "direct-ipv4" in verdicts else ""
+    tried = [verdicts[name] for name in _MAPPED if name in verdicts and verdicts[name].evidence]
+    if not tried or not general or "router" not in general:
+        return [general] if general else []
+    if beyond(situation) is not None:
+        return [advice_beyond(situation)]
+    if any(each.verdict == "unknown" for each in tried):
+        return ["Your router makes port mappings; nattools serve outside would prove them: --server HOST."]
+    told = [each.advice for each in tried if "No mapping" in each.summary or "said yes" in each.summary]
+    if told:
+        return told[:1]
+    page = router_page(situation)
+    return [f"Switch on UPnP, NAT-PMP or PCP in your router's settings{page}, or forward a port there."]
 
 
 def _about_nat(nat: Nat) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from nattools.engine.analysis.portmaps import offers
 from nattools.model.measurement import Measurement
 from nattools.model.nat import Classic, Nat
 from nattools.model.observation import SecondOpinion
@@ -38,7 +39,55 @@ def cross_checks(measurement: Measurement, nat: Nat | None, distrusted: bool) ->
     """Each second opinion with what is to be thought of it. `distrusted`: the server's filtering answers
     were not used."""
     opinions = [seen for seen in measurement.observations if isinstance(seen, SecondOpinion)]
-    return tuple(_judge(opinion, nat, distrusted) for opinion in opinions)
+    return tuple(
+        _judge_gateway(opinion, measurement)
+        if opinion.tool == "miniupnpc"
+        else _judge(opinion, nat, distrusted)
+        for opinion in opinions
+    )
+
+
+_NO_GATEWAY = "no gateway"
+
+
+def _judge_gateway(opinion: SecondOpinion, measurement: Measurement) -> CrossCheck:
+    """miniupnpc's word on the router's UPnP beside what we were told."""
+    theirs = _gateway(opinion.says)
+    answered = [o for o in offers(measurement, "upnp-igd") if o.outcome == "answered" and o.family == 4]
+    ours = _with_address(answered[0].external) if answered else _NO_GATEWAY
+    agrees = None if theirs == "unknown" else theirs == ours
+    why = ""
+    if agrees is None:
+        why = f"It gave no verdict: {opinion.detail or opinion.says or 'it said nothing'}."
+    elif not agrees and theirs == _NO_GATEWAY:
+        why = (
+            "A known limit: it asks by multicast alone and waits a fixed time; we ask the router itself too."
+        )
+    elif not agrees:
+        why = "Why is not known; the observations are in the report."
+    return CrossCheck(
+        tool=f"{opinion.tool} {opinion.version}",
+        says=theirs,
+        ours=ours,
+        agrees=agrees,
+        why=why,
+        evidence=(opinion.id,),
+    )
+
+
+def _gateway(says: str) -> str:
+    try:
+        told = json.loads(says)
+        if "gateway" in told:
+            return _with_address(told.get("external"))
+        return _NO_GATEWAY if "error" in told else "unknown"
+    except (ValueError, TypeError, AttributeError):
+        return "unknown"
+
+
+def _with_address(external: object) -> str:
+    usable = isinstance(external, str) and external not in ("", "0.0.0.0", "127.0.0.1")
+    return f"a gateway with {external}" if usable else "a gateway without an outside address"
 
 
 def _judge(opinion: SecondOpinion, nat: Nat | None, distrusted: bool) -> CrossCheck:

@@ -6,7 +6,11 @@ peer is of that kind is for its own diagnosis to say.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from nattools.model.endpoint import Transport
 from nattools.model.nat import Nat, PeerKind
+from nattools.model.report import Mapping as PortMapping
 from nattools.traversal.pairs import udp_steps
 from nattools.traversal.side import KINDS, Side, side_of
 from nattools.traversal.steps import Step
@@ -15,10 +19,29 @@ from nattools.traversal.streams import restricted, tcp_steps
 _WHOSE = ("our", "its")
 
 
-def peers(udp: Nat | None, tcp: Nat | None) -> tuple[PeerKind, ...]:
-    """A row for each kind of peer."""
+def peers(
+    udp: Nat | None, tcp: Nat | None, mapped: Mapping[Transport, PortMapping] | None = None
+) -> tuple[PeerKind, ...]:
+    """A row for each kind of peer. `mapped`: port mappings that are proven from outside, by transport."""
     own = side_of(udp)
-    return tuple(_row(kind, own, peer, tcp) for kind, peer in KINDS.items())
+    rows = (_row(kind, own, peer, tcp) for kind, peer in KINDS.items())
+    return tuple(_through(row, KINDS[row.kind], mapped or {}) for row in rows)
+
+
+def _through(row: PeerKind, peer: Side, mapped: Mapping[Transport, PortMapping]) -> PeerKind:
+    """The same row where the router has opened a port: everybody can write or connect to that."""
+    if row.strategy == "host" or not mapped:
+        return row
+    if "udp" in mapped and peer.reachable:
+        return _mapped(row.kind, "It writes to the port that your router opens for everybody.")
+    if "tcp" in mapped:
+        why = "Over TCP: it connects to the port that your router opens for everybody."
+        return _mapped(row.kind, why)
+    return row
+
+
+def _mapped(kind: str, why: str) -> PeerKind:
+    return PeerKind(kind=kind, path="direct", strategy="mapped", why=why)
 
 
 def _row(kind: str, own: Side | None, peer: Side, tcp: Nat | None) -> PeerKind:

@@ -1,0 +1,253 @@
+"""`nattools map`: port mappings on the router, tried, made, listed, removed and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from nattools.cli import mapoptions, options, running
+from nattools.cli.app import new_app
+from nattools.cli.options import Request
+from nattools.cli.outputs import show, write_files
+from nattools.cli.running import Command, Work
+from nattools.engine.events import Emit
+from nattools.engine.options import MeasureOptions
+from nattools.engine.portmap.journal import AnyJournal
+from nattools.engine.portmap.wish import DESCRIPTION, LIFETIME_S, Wish
+from nattools.errors import UsageError
+from nattools.model.observation import MapOffer
+from nattools.model.report import Report
+from nattools.net.base import Network
+
+map_app = new_app(
+    no_args_is_help=True,
+    help="Port mappings on the router by UPnP, NAT-PMP and PCP, each verified from outside.",
+)
+Do = Callable[[Network, MeasureOptions, Emit, AnyJournal, Wish], Awaitable[Report]]
+
+
+def _request(
+    as_json: bool,
+    output: list[Path] | None,
+    server: list[str] | None,
+    timeout: float | None,
+    only4: bool,
+    only6: bool,
+    interface: str | None,
+    lab: str | None,
+    backend: str | None,
+    seed: int | None,
+    verbose: int,
+    *,
+    cross_check: bool = False,
+    pcap: Path | None = None,
+) -> Request:
+    """The options that all of them have."""
+    return Request(
+        command="map",
+        as_json=as_json,
+        outputs=options.checked_files(output, pcap),
+        servers=options.checked_servers(server),
+        timeout_s=options.checked_seconds(timeout, "--timeout"),
+        families=options.checked_families(only4, only6),
+        interface=interface,
+        lab=options.checked_lab(lab, backend, seed),
+        cross_check=cross_check,
+        pcap=pcap,
+        detail=2 if verbose >= 2 else 1 if verbose else 0,
+    )
+
+
+def _work(do: Do, wish: Wish) -> Work:
+    async def work(
+        network: Network, chosen: MeasureOptions, emit: Emit, journal: AnyJournal | None
+    ) -> Report:
+        assert journal is not None  # `asks_routers` makes sure of it
+        return await do(network, chosen, emit, journal, wish)
+
+    return work
+
+
+def _run(request: Request, do: Do, wish: Wish) -> Report:
+    report = running.run(Command(request, _work(do, wish), asks_routers=True))
+    write_files(report, request.outputs, request.detail)
+    show(report, as_json=request.as_json, detail=request.detail)
+    return report
+
+
+@map_app.command("probe")
+def probe(
+    as_json: options.Json = False,
+    output: options.Output = None,
+    server: options.Server = None,
+    timeout: options.Timeout = None,
+    only4: options.Only4 = False,
+    only6: options.Only6 = False,
+    interface: options.Interface = None,
+    protocol: mapoptions.Protocol = None,
+    transport: mapoptions.TransportOption = "both",
+    lab: options.Lab = None,
+    backend: options.BackendOption = None,
+    seed: options.Seed = None,
+    cross_check: mapoptions.CrossCheck = False,
+    pcap: options.Pcap = None,
+    verbose: options.Verbose = 0,
+) -> int:
+    """What the router offers: a mapping by each protocol, made for a moment, verified from outside, removed.
+
+    Exit code 1 if none could be made, or none of them is open from outside."""
+    from nattools.engine.portmap import commands
+
+    request = _request(
+        as_json, output, server, timeout, only4, only6, interface, lab, backend, seed, verbose,
+        cross_check=cross_check, pcap=pcap,
+    )  # fmt: skip
+    wish = mapoptions.wish_of(None, protocol=protocol, transport=transport)
+    return _code(_run(request, commands.probe, wish))
+
+
+@map_app.command("add")
+def add(
+    ports: mapoptions.Ports,
+    external_port: mapoptions.ExternalPort = None,
+    lifetime: mapoptions.Lifetime = LIFETIME_S,
+    description: mapoptions.Description = DESCRIPTION,
+    protocol: mapoptions.Protocol = None,
+    transport: mapoptions.TransportOption = "both",
+    as_json: options.Json = False,
+    output: options.Output = None,
+    server: options.Server = None,
+    timeout: options.Timeout = None,
+    only4: options.Only4 = False,
+    only6: options.Only6 = False,
+    interface: options.Interface = None,
+    lab: options.Lab = None,
+    backend: options.BackendOption = None,
+    seed: options.Seed = None,
+    verbose: options.Verbose = 0,
+) -> int:
+    """Make mappings to ports of this machine, and verify them from outside. They stay until their lifetime
+    ends, or until `map delete`.
+
+    Exit code 1 if none could be made, or none of them is open from outside."""
+    from nattools.engine.portmap import commands
+
+    request = _request(as_json, output, server, timeout, only4, only6, interface, lab, backend, seed, verbose)
+    wish = mapoptions.wish_of(
+        ports,
+        protocol=protocol,
+        transport=transport,
+        external_port=external_port,
+        lifetime=lifetime,
+        description=description,
+    )
+    return _code(_run(request, commands.add, wish))
+
+
+@map_app.command("list")
+def list_mappings(
+    protocol: mapoptions.Protocol = None,
+    as_json: options.Json = False,
+    output: options.Output = None,
+    timeout: options.Timeout = None,
+    only4: options.Only4 = False,
+    only6: options.Only6 = False,
+    interface: options.Interface = None,
+    lab: options.Lab = None,
+    backend: options.BackendOption = None,
+    seed: options.Seed = None,
+    verbose: options.Verbose = 0,
+) -> int:
+    """The router's table of mappings, as far as it tells it (UPnP), and what nattools has made.
+
+    Exit code 1 if no router speaks any of the protocols."""
+    from nattools.engine.portmap import commands
+
+    request = _request(as_json, output, None, timeout, only4, only6, interface, lab, backend, seed, verbose)
+    report = _run(request, commands.list_mappings, mapoptions.wish_of(None, protocol=protocol))
+    return 0 if report.mappings or _answered(report) else 1
+
+
+@map_app.command("delete")
+def delete(
+    ports: mapoptions.SomePorts = None,
+    mine: mapoptions.Mine = False,
+    external_port: mapoptions.ExternalPort = None,
+    protocol: mapoptions.Protocol = None,
+    transport: mapoptions.TransportOption = "both",
+    as_json: options.Json = False,
+    output: options.Output = None,
+    timeout: options.Timeout = None,
+    only4: options.Only4 = False,
+    only6: options.Only6 = False,
+    interface: options.Interface = None,
+    lab: options.Lab = None,
+    backend: options.BackendOption = None,
+    seed: options.Seed = None,
+    verbose: options.Verbose = 0,
+) -> int:
+    """Remove mappings to ports of this machine, whoever made them; or all that nattools has made.
+
+    Exit code 1 if there was none of those ports, or one could not be removed."""
+    from nattools.engine.portmap import commands
+
+    if bool(ports) == mine:
+        raise UsageError("say which: nattools map delete PORT..., or nattools map delete --mine")
+    request = _request(as_json, output, None, timeout, only4, only6, interface, lab, backend, seed, verbose)
+    wish = mapoptions.wish_of(
+        ports, protocol=protocol, transport=transport, external_port=external_port, mine=mine
+    )
+    report = _run(request, commands.delete, wish)
+    done = all(mapping.removed for mapping in report.mappings)
+    return 0 if done and (mine or report.mappings) else 1
+
+
+@map_app.command("keep")
+def keep(
+    ports: mapoptions.Ports,
+    external_port: mapoptions.ExternalPort = None,
+    lifetime: mapoptions.Lifetime = LIFETIME_S,
+    description: mapoptions.Description = DESCRIPTION,
+    protocol: mapoptions.Protocol = None,
+    transport: mapoptions.TransportOption = "both",
+    hook: mapoptions.Exec = None,
+    as_json: options.Json = False,
+    output: options.Output = None,
+    server: options.Server = None,
+    timeout: options.Timeout = None,
+    only4: options.Only4 = False,
+    only6: options.Only6 = False,
+    interface: options.Interface = None,
+    lab: options.Lab = None,
+    backend: options.BackendOption = None,
+    seed: options.Seed = None,
+    verbose: options.Verbose = 0,
+) -> int:
+    """Hold mappings open until it is stopped: renew them, and make them anew when the router has restarted.
+    They are removed at the end.
+
+    Exit code 1 if none could be made."""
+    from nattools.cli.keeping import keep_until_told
+
+    request = _request(as_json, output, server, None, only4, only6, interface, lab, backend, seed, verbose)
+    mapoptions.check_kept(lifetime)
+    wish = mapoptions.wish_of(
+        ports,
+        protocol=protocol,
+        transport=transport,
+        external_port=external_port,
+        lifetime=lifetime,
+        description=description,
+    )
+    seconds = options.checked_seconds(timeout, "--timeout")
+    return _code(_run(request, keep_until_told(hook, seconds), wish))
+
+
+def _code(report: Report) -> int:
+    """0 if a mapping was made and is not known to be closed."""
+    return 0 if any(each.created and each.verified_inbound is not False for each in report.mappings) else 1
+
+
+def _answered(report: Report) -> bool:
+    """Does any router here speak any of the protocols?"""
+    return any(isinstance(seen, MapOffer) and seen.outcome == "answered" for seen in report.observations)

@@ -1,0 +1,268 @@
+"""Can the router be asked for port mappings, and are they true? A verdict for each protocol."""
+
+from __future__ import annotations
+
+from nattools.engine.analysis.layers import is_shared
+from nattools.engine.analysis.portmaps import claimed_addresses, mappings, offers
+from nattools.engine.analysis.situation import Situation
+from nattools.model.endpoint import Family, Transport
+from nattools.model.observation import MapAttempt, MapCheck, MapOffer
+from nattools.model.portmapping import MappingProtocol
+from nattools.model.report import Mapping, MappingError
+from nattools.model.technique import Technique, Verdict
+
+NAMES: dict[MappingProtocol, str] = {"upnp-igd": "UPnP", "nat-pmp": "NAT-PMP", "pcp": "PCP"}
+_SETTLE = "A nattools serve outside would settle it: --server HOST."
+_ADDRESS_MISMATCH = 12
+_PCP_MISMATCH = "a NAT stands between this machine and the router that speaks PCP"
+_NOT_HERE = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8), ("pcp", _ADDRESS_MISMATCH)}
+_NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8)}
+"""What routers say that have no public address to map; some say it for other reasons too."""
+
+
+def upnp_igd(situation: Situation) -> Technique:
+    """UPnP's Internet Gateway Device."""
+    return mapped(situation, "upnp-igd")
+
+
+def nat_pmp(situation: Situation) -> Technique:
+    """NAT-PMP (RFC 6886)."""
+    return mapped(situation, "nat-pmp")
+
+
+def pcp(situation: Situation) -> Technique:
+    """PCP (RFC 6887)."""
+    return mapped(situation, "pcp")
+
+
+def mapped(situation: Situation, protocol: MappingProtocol) -> Technique:
+    """What the router offers, what it did, and what was seen from outside."""
+    seen = offers(situation.measurement, protocol)
+    made = [each for each in mappings(situation.measurement) if each.protocol == protocol]
+    if not seen and not made:
+        return _unasked(situation, protocol)
+    if made:
+        return _tried(situation, protocol, made, seen)
+    answered = [offer for offer in seen if offer.outcome == "answered"]
+    if answered:
+        return _not_tried(protocol, answered)
+    return _silent(situation, protocol, seen)
+
+
+def true_mappings(situation: Situation, family: Family = 4) -> dict[Transport, Mapping]:
+    """A mapping for each transport that packets from outside came through."""
+    found: dict[Transport, Mapping] = {}
+    for each in mappings(situation.measurement):
+        if each.verified_inbound and each.family == family:
+            found.setdefault(each.transport, each)
+    return found
+
+
+def router_page(situation: Situation) -> str:
+    """Where the router's settings are, as far as that can be guessed: " (http://192.168.1.1)"."""
+    gateways = situation.measurement.host.gateways
+    address = next((g.address for g in gateways if g.family == 4 and g.address), None)
+    return f" (http://{address})" if address else ""
+
+
+def beyond(situation: Situation) -> str | None:
+    """Why a mapping on the router here cannot be reached from outside: a NAT beyond it. None: no sign of
+    one."""
+    nat = situation.nat("udp", 4)
+    outside = nat.external if nat is not None else ()
+    for claimed in claimed_addresses(situation.measurement):
+        if not situation.is_public(claimed):
+            whose = "your provider runs a second NAT" if is_shared(claimed) else "there is a second NAT"
+            return f"the router's own outside address, {claimed}, is not public: {whose} beyond it"
+        if outside and claimed not in outside:
+            return f"the router calls {claimed} its outside address, but outside you are {outside[0]}"
+    said = _refusals(situation)
+    if ("pcp", _ADDRESS_MISMATCH) in said:
+        return _PCP_MISMATCH
+    if not claimed_addresses(situation.measurement) and not _NO_ADDRESS.isdisjoint(said):
+        return "the router has no public address itself: there is a second NAT beyond it"
+    return None
+
+
+def warnings(situation: Situation) -> tuple[str, ...]:
+    """What a reader should know about the routers, and what could not be removed."""
+    found = []
+    why = beyond(situation)
+    if why is not None:
+        found.append(
+            f"{why[:1].upper()}{why[1:]}. Mappings on this router alone do not reach you from the internet."
+        )
+    for each in mappings(situation.measurement):
+        if each.created and not each.removed and _was_to_go(situation, each):
+            ends = f"it ends by itself within {each.lifetime_s} s" if each.lifetime_s else "it has no end"
+            found.append(
+                f"The {NAMES[each.protocol]} mapping of {each.transport} {each.internal} could not be "
+                f"removed; {ends}. nattools map delete --mine tries again."
+            )
+    return tuple(found)
+
+
+def _was_to_go(situation: Situation, mapping: Mapping) -> bool:
+    """Was its removal tried?"""
+    ids = set(mapping.evidence)
+    seen = situation.measurement.observations
+    return any(isinstance(o, MapAttempt) and o.id in ids and o.action == "delete" for o in seen)
+
+
+def _refusals(situation: Situation) -> list[tuple[MappingProtocol, int]]:
+    """Every code that a router gave, by protocol."""
+    return [
+        (seen.protocol, seen.refusal.code)
+        for seen in situation.measurement.observations
+        if isinstance(seen, MapOffer | MapAttempt) and seen.refusal is not None
+    ]
+
+
+def _unasked(situation: Situation, protocol: MappingProtocol) -> Technique:
+    host = situation.measurement.host
+    asks = situation.measurement.command in ("diagnose", "map")
+    if asks and host.interfaces and not any(gateway.address for gateway in host.gateways):
+        why = "There is no router with an address on this network to ask."
+        return _technique(protocol, "fails", 0.9, why)
+    return _technique(protocol, "unknown", 0.0, "The router was not asked: nattools map probe asks it.")
+
+
+def _silent(situation: Situation, protocol: MappingProtocol, seen: list[MapOffer]) -> Technique:
+    """Nothing that speaks the protocol."""
+    ids = tuple(offer.id for offer in seen)
+    refused = next((offer for offer in seen if offer.refusal is not None), None)
+    if refused is not None and refused.refusal is not None:
+        told = refused.refusal
+        return _technique(protocol, "fails", 0.9, f"{told.name}: {told.meaning}", told.advice, ids)
+    odd = next((offer for offer in seen if offer.outcome == "malformed"), None)
+    if odd is not None:
+        why = f"Something answered, but not as {NAMES[protocol]} would: {odd.detail}."
+        return _technique(protocol, "fails", 0.8, why, _switch_on(situation, protocol), ids)
+    closed = all(offer.outcome in ("unreachable", "refused") for offer in seen)
+    why = "The router has it closed." if closed else "Nothing answered."
+    return _technique(protocol, "fails", 0.95 if closed else 0.9, why, _switch_on(situation, protocol), ids)
+
+
+def _switch_on(situation: Situation, protocol: MappingProtocol) -> str:
+    return f"Switch on {NAMES[protocol]} in your router's settings{router_page(situation)}, if it has that."
+
+
+def _not_tried(protocol: MappingProtocol, answered: list[MapOffer]) -> Technique:
+    ids = tuple(offer.id for offer in answered)
+    told = next((offer.refusal for offer in answered if offer.refusal is not None), None)
+    if told is not None:
+        return _technique(protocol, "fails", 0.8, f"{told.name}: {told.meaning}", told.advice, ids)
+    why = "The router speaks it; no mapping was tried: nattools map probe tries one."
+    return _technique(protocol, "unknown", 0.0, why, "", ids)
+
+
+def _tried(
+    situation: Situation, protocol: MappingProtocol, made: list[Mapping], seen: list[MapOffer]
+) -> Technique:
+    ids = tuple(dict.fromkeys([o.id for o in seen] + [i for each in made for i in each.evidence]))
+    true = [each for each in made if each.verified_inbound]
+    if true:
+        return _works(protocol, made, true, ids)
+    false = [each for each in made if each.verified_inbound is False]
+    if false:
+        return _lied(situation, protocol, false, ids)
+    granted = [each for each in made if each.created]
+    if granted:
+        return _unverified(situation, protocol, granted, ids)
+    told = next((each.error for each in made if each.error is not None), None)
+    if told is None:
+        return _technique(protocol, "unknown", 0.0, "No mapping was tried.", "", ids)
+    return _refused(situation, protocol, told, ids)
+
+
+def _refused(
+    situation: Situation, protocol: MappingProtocol, told: MappingError, ids: tuple[int, ...]
+) -> Technique:
+    if told.name == "not asked":
+        why = "The router forbids the port by UPnP; asking it by this protocol too could freeze it."
+        return _technique(protocol, "unknown", 0.0, why, "Allow it in the router's settings.", ids)
+    code = "" if told.code is None else f" ({told.code} {told.name})"
+    further = None
+    if told.code is None or (protocol, told.code) in _NOT_HERE:
+        further = beyond(situation)
+    if further is not None:
+        summary = f"It is switched on, but {further}{code}."
+        return _technique(protocol, "fails", 0.97, summary, advice_beyond(situation), ids)
+    return _technique(protocol, "fails", 0.97, f"No mapping{code}: {told.meaning}", told.advice, ids)
+
+
+def _works(
+    protocol: MappingProtocol, made: list[Mapping], true: list[Mapping], ids: tuple[int, ...]
+) -> Technique:
+    ports, pinholes = ([each for each in true if each.family == family] for family in (4, 6))
+    found = [f"a port for everybody, over {_over(ports)}"] if ports else []
+    found += [f"an IPv6 pinhole, over {_over(pinholes)}"] if pinholes else []
+    why = f"The router opened {_and(found)}; proven from outside."
+    proven = {(each.transport, each.family) for each in true}
+    failing = [each for each in made if (each.transport, each.family) not in proven]
+    if failing:
+        why += f" Not over {_over(failing)}{'/IPv6' if failing[0].family == 6 else ''}."
+    return _technique(protocol, "works", 0.85 if failing else 0.99, why, "", ids)
+
+
+def _over(found: list[Mapping]) -> str:
+    return _and(sorted({each.transport.upper() for each in found}, reverse=True))
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _lied(
+    situation: Situation, protocol: MappingProtocol, false: list[Mapping], ids: tuple[int, ...]
+) -> Technique:
+    why = beyond(situation)
+    if why is not None:
+        summary = f"The router said yes, but nothing arrives from outside: {why}."
+        return _technique(protocol, "fails", 0.97, summary, advice_beyond(situation), ids)
+    at = false[0].external or "the port"
+    summary = f"The router said yes to {at}, but nothing arrives there from outside."
+    advice = (
+        "Look for a firewall on this machine and in the router's settings; if there is none, the router's "
+        "word is not true: restart it, or forward the port by hand."
+    )
+    return _technique(protocol, "fails", 0.95, summary, advice, ids)
+
+
+def advice_beyond(situation: Situation) -> str:
+    """What to do about a NAT beyond the router."""
+    nat = situation.nat("udp", 4)
+    shared = any(is_shared(each) for each in claimed_addresses(situation.measurement))
+    if shared or (nat is not None and nat.cgnat):
+        return "Ask your provider for a public IPv4 address, or use IPv6."
+    return (
+        "If both routers are yours, set one to bridge mode or forward the port on the outer one as well; "
+        "else ask your provider for a public IPv4 address, or use IPv6."
+    )
+
+
+def _unverified(
+    situation: Situation, protocol: MappingProtocol, granted: list[Mapping], ids: tuple[int, ...]
+) -> Technique:
+    why = beyond(situation)
+    if why is not None:
+        summary = f"The router makes mappings, but {why}."
+        return _technique(protocol, "fails", 0.8, summary, advice_beyond(situation), ids)
+    checked = {check.id for check in situation.measurement.observations if isinstance(check, MapCheck)}
+    failed = any(i in checked for each in granted for i in each.evidence)
+    tried = "the server that was to try it failed" if failed else "nobody tried it from outside"
+    at = granted[0].external or "a port"
+    return _technique(protocol, "unknown", 0.0, f"The router said yes to {at}; {tried}. {_SETTLE}", "", ids)
+
+
+def _technique(
+    protocol: MappingProtocol,
+    verdict: Verdict,
+    confidence: float,
+    summary: str,
+    advice: str = "",
+    evidence: tuple[int, ...] = (),
+) -> Technique:
+    return Technique(
+        id=protocol, verdict=verdict, confidence=confidence, summary=summary, advice=advice, evidence=evidence
+    )

@@ -1,0 +1,151 @@
+"""Which mappings came about, from what was asked of routers and what a server outside saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nattools.engine.analysis.evidence import endpoint
+from nattools.model.endpoint import Endpoint
+from nattools.model.measurement import Measurement
+from nattools.model.observation import MapAttempt, MapCheck, MapEntry, MapOffer
+from nattools.model.portmapping import MappingProtocol
+from nattools.model.report import Mapping, MappingError
+
+_Key = tuple[str, str, str]
+
+_SILENCES: dict[str, tuple[str, str, str]] = {
+    "timeout": (
+        "no answer",
+        "The router did not answer the request.",
+        "Ask again; if it stays silent, restart the router or try another protocol.",
+    ),
+    "unreachable": (
+        "not reachable",
+        "The router could not be asked.",
+        "Check the connection to the router.",
+    ),
+    "malformed": (
+        "malformed answer",
+        "The router's answer makes no sense.",
+        "Look for newer firmware of the router, or try another protocol.",
+    ),
+    "not asked": ("not asked", "It was not asked.", ""),
+}
+
+
+@dataclass(slots=True)
+class _Story:
+    """All that concerns one inside endpoint by one protocol."""
+
+    attempts: list[MapAttempt] = field(default_factory=list)
+    checks: list[MapCheck] = field(default_factory=list)
+
+
+def offers(measurement: Measurement, protocol: MappingProtocol) -> list[MapOffer]:
+    """What routers said to the question whether they speak a protocol."""
+    seen = (each for each in measurement.observations if isinstance(each, MapOffer))
+    return [each for each in seen if each.protocol == protocol]
+
+
+def mappings(measurement: Measurement) -> tuple[Mapping, ...]:
+    """A row for each mapping that was asked for or found, in the order in which they came up."""
+    stories: dict[_Key, _Story] = {}
+    rows: list[MapEntry] = []
+    for seen in measurement.observations:
+        if isinstance(seen, MapAttempt):
+            stories.setdefault(_key(seen), _Story()).attempts.append(seen)
+        elif isinstance(seen, MapCheck):
+            stories.setdefault(_key(seen), _Story()).checks.append(seen)
+        elif isinstance(seen, MapEntry):
+            rows.append(seen)
+    told = [_told(story, measurement) for story in stories.values() if story.attempts]
+    return (*told, *(_found(row, measurement) for row in rows))
+
+
+def _key(seen: MapAttempt | MapCheck) -> _Key:
+    return seen.protocol, seen.transport, seen.internal
+
+
+def _told(story: _Story, measurement: Measurement) -> Mapping:
+    """One mapping from what was asked about it: the last word counts."""
+    first = story.attempts[0]
+    asked = [each for each in story.attempts if each.action in ("make", "renew")]
+    granted = [each for each in asked if each.outcome == "granted"]
+    deletions = [each for each in story.attempts if each.action == "delete"]
+    last = granted[-1] if granted else None
+    failed = asked[-1] if asked and not granted else None
+    if not asked and deletions and deletions[-1].outcome != "deleted":
+        failed = deletions[-1]
+    return Mapping(
+        protocol=first.protocol,
+        transport=first.transport,
+        family=first.family,
+        internal=first.internal,
+        external=external_of(last.external, last.protocol, measurement) if last else None,
+        lifetime_s=last.lifetime_s if last else None,
+        created=bool(granted) or not asked,
+        verified_inbound=verified(story.checks),
+        error=None if failed is None else error(failed),
+        removed=bool(deletions) and deletions[-1].outcome == "deleted",
+        evidence=tuple(each.id for each in (*story.attempts, *story.checks)),
+    )
+
+
+def _found(row: MapEntry, measurement: Measurement) -> Mapping:
+    return Mapping(
+        protocol=row.protocol,
+        transport=row.transport,
+        family=row.family,
+        internal=row.internal,
+        external=external_of(f":{row.external_port}", row.protocol, measurement),
+        lifetime_s=row.lifetime_s,
+        created=True,
+        description=row.description,
+        evidence=(row.id,),
+    )
+
+
+def verified(checks: Iterable[MapCheck]) -> bool | None:
+    """What the last check that means something says."""
+    value: bool | None = None
+    for check in checks:
+        if check.outcome == "arrived":
+            value = True
+        elif check.outcome in ("silent", "refused", "unreachable"):
+            value = False
+    return value
+
+
+def external_of(text: str | None, protocol: MappingProtocol, measurement: Measurement) -> str | None:
+    """An external endpoint in full, where some router has told its address."""
+    if text is None or not text.startswith(":"):
+        return text
+    claims = [offer.external for offer in offers(measurement, protocol) if offer.external]
+    return str(Endpoint(claims[0], int(text[1:]))) if claims and text[1:].isdigit() else text
+
+
+def error(attempt: MapAttempt) -> MappingError:
+    """Why an attempt failed, in plain words."""
+    refusal = attempt.refusal
+    if refusal is not None:
+        return MappingError(
+            code=refusal.code, name=refusal.name, meaning=refusal.meaning, advice=refusal.advice
+        )
+    name, meaning, advice = _SILENCES.get(attempt.outcome, ("refused", "The router said no.", ""))
+    if attempt.detail:
+        meaning = f"{meaning} ({attempt.detail})"
+    return MappingError(code=None, name=name, meaning=meaning, advice=advice)
+
+
+def claimed_addresses(measurement: Measurement) -> tuple[str, ...]:
+    """The IPv4 addresses that routers call their own outside ones, each once."""
+    found: list[str] = []
+    for seen in measurement.observations:
+        if isinstance(seen, MapOffer) and seen.family == 4 and seen.external:
+            found.append(seen.external)
+        elif isinstance(seen, MapAttempt) and seen.family == 4 and seen.outcome == "granted":
+            at = endpoint(seen.external)
+            if at is not None:
+                found.append(at.host)
+    return tuple(dict.fromkeys(found))

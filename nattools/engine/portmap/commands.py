@@ -1,0 +1,225 @@
+"""`nattools map probe`, `add`, `list` and `delete`."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from nattools.engine.events import Emit
+from nattools.engine.options import MeasureOptions
+from nattools.engine.portmap.journal import AnyJournal, Note
+from nattools.engine.portmap.session import Held, Session
+from nattools.engine.portmap.trial import check_one, try_all
+from nattools.engine.portmap.wish import Wish
+from nattools.engine.portmap.work import carry_out
+from nattools.errors import CannotRun, UsageError
+from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.report import Report
+from nattools.net.base import Network
+from nattools.probes.doorstep import Doorstep, open_doorstep
+from nattools.probes.portmap import Entry, Granted, Mapper, Refused, Wanted, new_nonce
+from nattools.probes.portmap.terms import DESCRIPTION
+from nattools.protocols.igd import errors
+
+
+async def probe(
+    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, wish: Wish
+) -> Report:
+    """What the network offers, each way tried for a moment and verified from outside."""
+
+    async def do(session: Session) -> None:
+        if wish.protocol is not None:
+            found = session.found
+            found.mappers = [each for each in found.mappers if each.offer.protocol == wish.protocol]
+        await try_all(session, wish.transports)
+        if options.cross_check:
+            from nattools.probes.crosscheck import cross_check_mappings
+
+            await cross_check_mappings(network, session.run.recorder)
+
+    return await carry_out("probe", do, network, options, emit, journal)
+
+
+async def add(
+    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, wish: Wish
+) -> Report:
+    """Make mappings that stay until their lifetime ends, and try each from outside."""
+
+    async def do(session: Session) -> None:
+        async with asyncio.TaskGroup() as group:
+            for port in wish.ports:
+                for transport in wish.transports:
+                    group.create_task(make_checked(session, wish, port, transport, stays=True))
+
+    check_host(network, wish)
+    return await carry_out("add", do, network, options, emit, journal)
+
+
+async def list_mappings(
+    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, wish: Wish
+) -> Report:
+    """What the routers have in their tables; PCP and NAT-PMP have no list, so of those what is noted."""
+
+    async def do(session: Session) -> None:
+        for mapper in session.found.mappers:
+            if wish.protocol in (None, mapper.offer.protocol):
+                await session.list_table(mapper)
+        listed = {note.id for note in await _listed(session)}
+        for note in journal.notes():
+            if note.id not in listed and wish.protocol in (None, note.protocol):
+                session.tell_noted(note)
+
+    return await carry_out("list", do, network, options, emit, journal, from_outside=False)
+
+
+async def _listed(session: Session) -> list[Note]:
+    """The notes that a row of a router's table is about."""
+    return [note for note in session.journal.notes() if session.saw(note)]
+
+
+async def delete(
+    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, wish: Wish
+) -> Report:
+    """Remove mappings of this machine: all that nattools noted (`mine`), or those of the ports named, whoever
+    made them."""
+
+    async def do(session: Session) -> None:
+        for note in journal.notes():
+            if wish.mine or _names(wish, note.wanted.internal.port, note.wanted.transport, note):
+                await session.remove_noted(note)
+        if not wish.mine:
+            await _delete_of_others(session, wish)
+
+    check_host(network, wish)
+    return await carry_out("delete", do, network, options, emit, journal, from_outside=False)
+
+
+def _names(wish: Wish, port: int, transport: Transport, note: Note) -> bool:
+    """Does the user mean this mapping?"""
+    external = note.granted.external_port if note.granted is not None else note.wanted.external_port
+    return (
+        port in wish.ports
+        and transport in wish.transports
+        and wish.protocol in (None, note.protocol)
+        and wish.external_port in (None, external)
+    )
+
+
+async def _delete_of_others(session: Session, wish: Wish) -> None:
+    """What other programs have made for this machine: UPnP lists it; without, NAT-PMP removes by the inside
+    port, whether or not there is anything."""
+    listed = any(each.offer.protocol == "upnp-igd" for each in session.mappers(4, wish.protocol))
+    for mapper in session.mappers(4, wish.protocol):
+        if mapper.offer.protocol == "upnp-igd":
+            await _delete_listed(session, wish, mapper)
+        elif mapper.offer.protocol == "nat-pmp" and wish.external_port is None and not listed:
+            for port in wish.ports:
+                for transport in wish.transports:
+                    await session.remove_unnoted(mapper, _wanted(session, wish, port, transport, 4))
+
+
+async def _delete_listed(session: Session, wish: Wish, mapper: Mapper) -> None:
+    entries = await mapper.entries()
+    for entry in entries if isinstance(entries, list) else ():
+        mine = entry.internal.host == (wish.host or mapper.offer.local)
+        meant = entry.internal.port in wish.ports and entry.transport in wish.transports
+        if mine and meant and wish.external_port in (None, entry.external_port):
+            wanted = _wanted(session, wish, entry.internal.port, entry.transport, 4)
+            await session.remove_unnoted(mapper, wanted, _as_granted(mapper, entry))
+
+
+def _as_granted(mapper: Mapper, entry: Entry) -> Granted:
+    return Granted(
+        protocol=mapper.offer.protocol,
+        transport=entry.transport,
+        internal=entry.internal,
+        external_host=mapper.offer.external,
+        external_port=entry.external_port,
+        lifetime_s=entry.lifetime_s,
+    )
+
+
+# --- making
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A mapping and whether it is open from outside (None: nobody tried)."""
+
+    held: Held
+    granted: Granted
+    verified: bool | None
+
+
+async def make_checked(
+    session: Session, wish: Wish, port: int, transport: Transport, *, stays: bool
+) -> list[Checked]:
+    """A mapping of each family that the router serves, by the first protocol that makes it."""
+    families: list[Family] = sorted({place.family for place in session.here})
+    if wish.host is not None:
+        families = [family for family in families if (family == 6) == (":" in wish.host)]
+    found = []
+    for family in families:
+        made = await _make_by_any(session, _wanted(session, wish, port, transport, family), wish, stays)
+        if made is not None and isinstance(made.granted, Granted):
+            found.append(Checked(made, made.granted, await verified(session, made.granted)))
+    return found
+
+
+async def _make_by_any(session: Session, wanted: Wanted, wish: Wish, stays: bool) -> Held | None:
+    """Ask one protocol after the other; where UPnP says that the port is forbidden, no more than that (see
+    `probes.portmap.mapping`)."""
+    for mapper in session.mappers(wanted.family, wish.protocol):
+        result = await session.make(mapper, wanted, stays=stays)
+        if isinstance(result, Granted):
+            await session.read_back(mapper, wanted, result)
+            return session.holding(wanted, mapper)
+        if isinstance(result, Refused) and result.code == errors.NOT_AUTHORIZED:
+            return None
+    return None
+
+
+async def verified(session: Session, granted: Granted) -> bool | None:
+    """Tried from outside, if the port is free here for as long as that takes."""
+    place = session.place(granted.internal.family)
+    if place is None:
+        return None
+    try:
+        doorstep: Doorstep = await open_doorstep(place, granted.transport, granted.internal.port)
+    except CannotRun as error:
+        session.gap(
+            f"Is the {granted.transport} mapping of port {granted.internal.port} open from outside?",
+            f"{error}, so that nothing else can listen there",
+            "stop that program for a moment, or try it with the program itself",
+        )
+        return None
+    try:
+        return await check_one(session, granted, doorstep)
+    finally:
+        doorstep.close()
+
+
+def _wanted(session: Session, wish: Wish, port: int, transport: Transport, family: Family) -> Wanted:
+    place = session.place(family)
+    host = wish.host or (place.host if place is not None else "")
+    return Wanted(
+        transport=transport,
+        internal=Endpoint(host, port),
+        nonce=new_nonce(),
+        external_port=wish.external_port,
+        exact=wish.external_port is not None,
+        lifetime_s=wish.lifetime_s,
+        description=wish.description or DESCRIPTION,
+    )
+
+
+def check_host(network: Network, wish: Wish) -> None:
+    """UsageError: the address is another machine's. Routers make mappings only for who asks."""
+    if wish.host is None:
+        return
+    own = [address.partition("%")[0] for each in network.interfaces() for address in each.addresses]
+    if wish.host not in own:
+        raise UsageError(
+            f"{wish.host} is no address of this machine: a router makes mappings only for the machine that "
+            "asks, so run nattools there"
+        )

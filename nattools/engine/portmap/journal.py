@@ -1,0 +1,271 @@
+"""What nattools has asked routers for and has not removed yet.
+
+A mapping is written down before it is asked for, so that one whose answer was never seen can be removed too.
+The journal is a file of JSON lines in the user's state folder; each line is one write at its end, under a
+lock. Each process that makes mappings holds a lock of its own for as long as it lives: what a process made
+that holds its lock no more, and did not mean to stay, is to be removed.
+
+It survives the death of a process, not a power cut: no line is forced onto the disk. A mapping whose line is
+lost ends with its lifetime.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+import msgspec
+
+from nattools.engine.portmap.filelock import acquire, locked
+from nattools.errors import CannotRun
+from nattools.model.portmapping import MappingProtocol
+from nattools.probes.portmap import Granted, Wanted
+
+_SPARE_S = 60.0
+"""How long after its lifetime a mapping may still be there: routers' clocks and ours differ."""
+_COMPACT_BEYOND = 32768
+_ENDS_BY_ITSELF = ("pcp", "nat-pmp")
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """A mapping that was asked for. `gateway` and `interface` say of whom, `made_at` and `granted_at` are
+    Unix times. `stays`: it is meant to outlive its maker. `granted` None: the answer was not seen."""
+
+    id: str
+    owner: str
+    stays: bool
+    made_at: float
+    interface: str
+    gateway: str
+    protocol: MappingProtocol
+    wanted: Wanted
+    granted: Granted | None = None
+    granted_at: float | None = None
+
+    def over(self, now: float) -> bool:
+        """Has it ended by itself? Of an unanswered UPnP question nobody knows: the router may have made a
+        permanent mapping."""
+        if self.granted is None:
+            ends = self.protocol in _ENDS_BY_ITSELF
+            return ends and now > self.made_at + self.wanted.lifetime_s + _SPARE_S
+        lifetime_s = self.granted.lifetime_s
+        return lifetime_s is not None and now > (self.granted_at or self.made_at) + lifetime_s + _SPARE_S
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One event: a note made, an answer to it, or its end."""
+
+    note: Note | None = None
+    id: str = ""
+    granted: Granted | None = None
+    at: float = 0.0
+
+
+def _unix_time() -> float:
+    return datetime.now(UTC).timestamp()
+
+
+class Journal:
+    """The journal in a folder, opened by one owner. Use it as a context manager.
+
+    CannotRun: the folder cannot be written. What the file holds that cannot be read is left out.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = _unix_time) -> None:
+        self._folder = folder
+        self._file = folder / "mappings.jsonl"
+        self._guard = folder / "mappings.lock"
+        self._clock = clock
+        self._owner = ""
+        self._hold: int | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with locked(self._guard):
+                owner = f"owner-{uuid4().hex}.lock"
+                self._hold = acquire(self._folder / owner)
+                self._owner = owner
+                self._tidy()
+        except OSError as error:
+            self._leave()
+            raise CannotRun(
+                f"cannot keep a journal of port mappings in {self._folder}: {error.strerror or error}",
+                "Without it, a mapping could be left behind. Make that folder writable, or name another "
+                "one in the environment variable XDG_STATE_HOME.",
+            ) from error
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._hold is not None:
+            with contextlib.suppress(OSError):
+                (self._folder / self._owner).unlink()
+            os.close(self._hold)
+            self._hold = None
+
+    # --- writing
+
+    def note(
+        self, wanted: Wanted, protocol: MappingProtocol, *, interface: str, gateway: str, stays: bool
+    ) -> Note:
+        """Write down what is about to be asked for."""
+        note = Note(
+            id=uuid4().hex,
+            owner=self._owner,
+            stays=stays,
+            made_at=self._clock(),
+            interface=interface,
+            gateway=gateway,
+            protocol=protocol,
+            wanted=wanted,
+        )
+        self._append(_Line(note=note))
+        return note
+
+    def granted(self, note: Note, granted: Granted) -> None:
+        """The router said yes, the first time or to a renewal."""
+        self._append(_Line(id=note.id, granted=granted, at=self._clock()))
+
+    def gone(self, note: Note) -> None:
+        """There is no such mapping any more, or there never was one."""
+        self._append(_Line(id=note.id))
+
+    def _append(self, line: _Line) -> None:
+        data = msgspec.json.encode(line) + b"\n"
+        with locked(self._guard):
+            descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                if self._is_torn():
+                    data = b"\n" + data
+                os.write(descriptor, data)
+            finally:
+                os.close(descriptor)
+
+    def _is_torn(self) -> bool:
+        """Does the file end in the middle of a line, as after a full disk?"""
+        with self._file.open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+
+    # --- reading
+
+    def notes(self) -> list[Note]:
+        """All mappings that may still be there, the oldest first, whoever made them."""
+        with locked(self._guard):
+            return self._read()
+
+    def left_behind(self) -> list[Note]:
+        """Those that were not meant to stay and whose maker is dead."""
+        with locked(self._guard):
+            return [note for note in self._read() if not note.stays and not self._lives(note.owner)]
+
+    def _lives(self, owner: str) -> bool:
+        if owner == self._owner:
+            return True
+        if Path(owner).name != owner:
+            return False
+        held = acquire(self._folder / owner, wait=False, create=False)
+        if held is None:
+            return (self._folder / owner).exists()
+        os.close(held)
+        return False
+
+    def _read(self) -> list[Note]:
+        found: dict[str, Note] = {}
+        for line in self._lines():
+            if line.note is not None:
+                found[line.note.id] = line.note
+            elif line.granted is None:
+                found.pop(line.id, None)
+            elif line.id in found:
+                changed = {"granted": line.granted, "granted_at": line.at}
+                found[line.id] = msgspec.structs.replace(found[line.id], **changed)
+        now = self._clock()
+        return [note for note in found.values() if not note.over(now)]
+
+    def _lines(self) -> Iterator[_Line]:
+        try:
+            data = self._file.read_bytes()
+        except FileNotFoundError:
+            return
+        for text in data.splitlines():
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                yield msgspec.json.decode(text, type=_Line)
+
+    def _tidy(self) -> None:
+        """Drop the lines of what is over, and the locks of the dead."""
+        notes = self._read()
+        if self._file.exists() and (not notes or self._file.stat().st_size > _COMPACT_BEYOND):
+            fresh = self._file.with_suffix(".new")
+            fresh.write_bytes(b"".join(msgspec.json.encode(_Line(note=note)) + b"\n" for note in notes))
+            fresh.replace(self._file)
+        for path in self._folder.glob("owner-*.lock"):
+            if path.name != self._owner and not self._lives(path.name):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+class MemoryJournal:
+    """The same for a network that ends with this process, as a lab does: nothing can be left behind."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._notes.clear()
+
+    def __init__(self) -> None:
+        self._notes: dict[str, Note] = {}
+
+    def note(
+        self, wanted: Wanted, protocol: MappingProtocol, *, interface: str, gateway: str, stays: bool
+    ) -> Note:
+        """See `Journal.note`."""
+        note = Note(
+            id=uuid4().hex,
+            owner="",
+            stays=stays,
+            made_at=0.0,
+            interface=interface,
+            gateway=gateway,
+            protocol=protocol,
+            wanted=wanted,
+        )
+        self._notes[note.id] = note
+        return note
+
+    def granted(self, note: Note, granted: Granted) -> None:
+        """See `Journal.granted`."""
+        self._notes[note.id] = msgspec.structs.replace(note, granted=granted)
+
+    def gone(self, note: Note) -> None:
+        """See `Journal.gone`."""
+        self._notes.pop(note.id, None)
+
+    def notes(self) -> list[Note]:
+        """See `Journal.notes`."""
+        return list(self._notes.values())
+
+    def left_behind(self) -> list[Note]:
+        """Nothing."""
+        return []
+
+
+AnyJournal = Journal | MemoryJournal
+
+
+def state_folder() -> Path:
+    """Where the journal of this user is."""
+    from platformdirs import user_state_path
+
+    return user_state_path("nattools", appauthor=False)

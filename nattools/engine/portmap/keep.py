@@ -1,0 +1,257 @@
+"""`nattools map keep`: mappings held open for as long as it runs.
+
+Each is renewed after half of its lifetime (RFC 6887 11.2.1). A router that restarts forgets its mappings: it
+says so by multicast when it is back (RFC 6886 3.2.1, RFC 6887 14.1.2, SSDP's NOTIFY), its epoch goes back
+when it is asked, or it falls silent for a while; after any of these all of them are made anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nattools.engine.events import Emit
+from nattools.engine.options import MeasureOptions
+from nattools.engine.portmap.commands import Checked, check_host, make_checked, verified
+from nattools.engine.portmap.hints import hear_restarts
+from nattools.engine.portmap.journal import AnyJournal
+from nattools.engine.portmap.session import Held, Session, suggesting
+from nattools.engine.portmap.wish import Wish
+from nattools.engine.portmap.work import carry_out
+from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.portmapping import MappingProtocol
+from nattools.model.report import Report
+from nattools.net.base import Network
+from nattools.probes.portmap import Granted, Mapper
+from nattools.probes.portmap.terms import RESTARTED
+from nattools.protocols.pcp import renewal_delay_s
+
+POLL_S = 3.0
+"""How often a router is asked whether it has restarted: one small datagram, or one request by UPnP."""
+SILENT_POLL_S = 1.0
+PERMANENT_S = 7200
+"""A mapping without an end is made sure of as often as one of so many seconds."""
+AGAIN_S = 4.0
+"""How often a mapping that is lost is asked for again."""
+CALM_S = 2.0
+"""A router that announces itself several times is listened to once in so many seconds."""
+
+Happening = Literal["made", "changed", "lost", "restored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to a mapping. `external` None: it is not there."""
+
+    happening: Happening
+    transport: Transport
+    internal: Endpoint
+    external: Endpoint | None
+    protocol: MappingProtocol
+    lifetime_s: int | None
+    verified: bool | None
+
+
+Tell = Callable[[Change], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Kept:
+    """A mapping that is kept. `at` is when it was last made or renewed, on the loop's clock; `touched` is set
+    then. `there` False: it is lost."""
+
+    held: Held
+    granted: Granted
+    verified: bool | None
+    at: float
+    there: bool = True
+    touched: asyncio.Event = field(default_factory=asyncio.Event)
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def lifetime_s(self) -> float:
+        """How long it lives from `at` on."""
+        return self.granted.lifetime_s or PERMANENT_S
+
+    def change(self, happening: Happening) -> Change:
+        """As it is told."""
+        granted = self.granted
+        external = granted.external or Endpoint("", granted.external_port)
+        return Change(
+            happening,
+            granted.transport,
+            granted.internal,
+            external if self.there else None,
+            granted.protocol,
+            granted.lifetime_s,
+            self.verified,
+        )
+
+
+async def keep(
+    network: Network,
+    options: MeasureOptions,
+    emit: Emit,
+    journal: AnyJournal,
+    wish: Wish,
+    tell: Tell,
+    stop: asyncio.Event,
+) -> Report:
+    """Make the mappings and hold them until `stop` is set or the time given is over; then remove them.
+    `tell` hears of each change. It ends at once if no mapping can be made."""
+
+    async def do(session: Session) -> None:
+        keeper = _Keeper(session, wish, tell)
+        await keeper.make()
+        if keeper.kept:
+            await keeper.hold(stop)
+
+    check_host(network, wish)
+    return await carry_out("keep", do, network, options, emit, journal)
+
+
+class _Keeper:
+    def __init__(self, session: Session, wish: Wish, tell: Tell) -> None:
+        self.kept: list[Kept] = []
+        self._session = session
+        self._wish = wish
+        self._tell = tell
+        self._hint = asyncio.Event()
+        self._now = asyncio.get_running_loop().time
+
+    async def make(self) -> None:
+        """All that is wanted; what cannot be had is in the record."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(make_checked(self._session, self._wish, port, transport, stays=False))
+                for port in self._wish.ports
+                for transport in self._wish.transports
+            ]
+        found: list[Checked] = [checked for task in tasks for checked in task.result()]
+        self.kept = [Kept(each.held, each.granted, each.verified, self._now()) for each in found]
+        for kept in self.kept:
+            await self._tell(kept.change("made"))
+
+    async def hold(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set."""
+        sockets = await hear_restarts(self._session.here, self._hint.set)
+        try:
+            async with asyncio.TaskGroup() as group:
+                workers = [group.create_task(self._renew(kept)) for kept in self.kept]
+                workers.append(group.create_task(self._watch()))
+                await stop.wait()
+                for worker in workers:
+                    worker.cancel()
+        finally:
+            for socket in sockets:
+                socket.close()
+
+    # --- renewing
+
+    async def _renew(self, kept: Kept) -> None:
+        """Each attempt comes later in the mapping's life (RFC 6887 11.2.1), until it is over."""
+        attempt = 0
+        while True:
+            delay_s = renewal_delay_s(kept.lifetime_s, attempt)
+            until = kept.at + (kept.lifetime_s if delay_s is None else delay_s)
+            if not kept.there:
+                until = self._now() + AGAIN_S
+            kept.touched.clear()
+            if await _within(kept.touched, until - self._now()):
+                attempt = 0
+            elif kept.there and delay_s is None:
+                await self._lost(kept)
+            elif await self._again(kept):
+                attempt = 0
+            else:
+                attempt += 1
+
+    async def _again(self, kept: Kept, *, gone: bool = False) -> bool:
+        """Renew it by the protocol that made it, else by any other that can. `gone`: the router has most
+        likely forgotten it."""
+        async with kept.asking:
+            granted = await self._by_any(kept)
+        if granted is not None:
+            await self._take(kept, granted, gone=gone)
+            return True
+        if gone:
+            await self._lost(kept)
+        return False
+
+    async def _by_any(self, kept: Kept) -> Granted | None:
+        session = self._session
+        wanted = suggesting(kept.held.wanted, kept.granted)
+        result = await session.renew(kept.held, wanted)
+        if isinstance(result, Granted):
+            return result
+        for mapper in session.mappers(wanted.family, self._wish.protocol):
+            if mapper.offer.protocol == kept.held.mapper.offer.protocol:
+                continue
+            result = await session.make(mapper, kept.held.wanted)
+            if isinstance(result, Granted):
+                session.hand_over(kept.held, mapper, result)
+                return result
+        return None
+
+    async def _take(self, kept: Kept, granted: Granted, *, gone: bool) -> None:
+        """A mapping was made again. Others are gone if the router has restarted meanwhile."""
+        before, was_there = kept.granted, kept.there and not gone
+        kept.granted, kept.there, kept.at = granted, True, self._now()
+        kept.touched.set()
+        moved = (before.external_host, before.external_port) != (granted.external_host, granted.external_port)
+        if moved or not was_there:
+            kept.verified = await verified(self._session, granted)
+            await self._tell(kept.change("changed" if moved else "restored"))
+        if RESTARTED in granted.quirks and not gone:
+            self._hint.set()
+
+    async def _lost(self, kept: Kept) -> None:
+        if kept.there:
+            kept.there, kept.verified = False, None
+            await self._tell(kept.change("lost"))
+
+    # --- watching the router
+
+    async def _watch(self) -> None:
+        silent = False
+        while True:
+            hinted = await _within(self._hint, SILENT_POLL_S if silent else POLL_S)
+            self._hint.clear()
+            said = set() if hinted else await self._ask_all()
+            if "silent" in said:
+                silent = True
+            elif hinted or silent or "restarted" in said:
+                silent = not await self._restore()
+                if hinted:
+                    await asyncio.sleep(CALM_S)
+
+    async def _ask_all(self) -> set[str]:
+        """What the routers in use say when asked whether they have restarted."""
+        mappers: dict[int, Mapper] = {id(kept.held.mapper): kept.held.mapper for kept in self.kept}
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(mapper.check()) for mapper in mappers.values()]
+        return {task.result() for task in tasks}
+
+    async def _restore(self) -> bool:
+        """Make everything anew, by what the router offers now; was all of it made?"""
+        session = self._session
+        await session.look()
+        for kept in self.kept:
+            offer = kept.held.mapper.offer
+            fresh = session.mappers(offer.family, offer.protocol)
+            if fresh:
+                kept.held.mapper = fresh[0]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._again(kept, gone=True)) for kept in self.kept]
+        return all(task.result() for task in tasks)
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, at most so long; did it come?"""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()

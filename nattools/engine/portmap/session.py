@@ -1,0 +1,252 @@
+"""One run's dealings with routers: each question written down before it is put, on record when it was, and
+what is not meant to stay removed at the end, however the end comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from nattools.engine.portmap.journal import AnyJournal, Note
+from nattools.engine.portmap.record import Action, record_attempt, record_entry, record_offer
+from nattools.engine.reaching import Run
+from nattools.model.endpoint import Family
+from nattools.model.observation import Gap, MapEntry
+from nattools.model.portmapping import MappingProtocol
+from nattools.probes.portmap import (
+    Discovery,
+    Entry,
+    Granted,
+    Mapper,
+    Place,
+    Refused,
+    Wanted,
+    discover,
+    places,
+    remove_mapping,
+)
+
+PARTING_S = 3.0
+"""How long removing everything may take at the end, when somebody waits for that."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A mapping that this session has made and not removed."""
+
+    note: Note
+    mapper: Mapper
+    wanted: Wanted
+    granted: Granted | None = None
+
+
+@dataclass(slots=True)
+class Session:
+    """`here` are the routers that this machine is behind, on the interface that is measured; `found` is what
+    they offer, after `look`."""
+
+    run: Run
+    journal: AnyJournal
+    here: tuple[Place, ...] = ()
+    found: Discovery = field(default_factory=Discovery)
+    held: list[Held] = field(default_factory=list)
+
+    async def look(self) -> None:
+        """Ask the routers what they offer."""
+        run = self.run
+        began = asyncio.get_running_loop().time()
+        self.here = self.here or self._here()
+        self.found = await discover(self.here)
+        for offer in self.found.offers:
+            record_offer(run.recorder, offer, began)
+
+    def _here(self) -> tuple[Place, ...]:
+        """Those of the interface asked for, or else of the one that the preferred route leads to."""
+        run = self.run
+        named = run.options.interface
+        all_places = places(run.network, families=run.options.families, interface=named)
+        chosen: list[Place] = []
+        for family in run.options.families:
+            chosen += [each for each in all_places if each.family == family][:1]
+        return tuple(chosen)
+
+    def place(self, family: Family) -> Place | None:
+        """Where mappings of a family are asked for."""
+        return next((each for each in self.here if each.family == family), None)
+
+    def mappers(self, family: Family, protocol: MappingProtocol | None = None) -> list[Mapper]:
+        """Those that can be asked, the preferred one first."""
+        return [
+            each
+            for each in self.found.mappers
+            if each.offer.family == family and protocol in (None, each.offer.protocol)
+        ]
+
+    # --- asking
+
+    async def make(self, mapper: Mapper, wanted: Wanted, *, stays: bool = False) -> Granted | Refused:
+        """Ask for a mapping."""
+        held = self._hold(mapper, wanted, stays=stays)
+        result = await self._ask(held, wanted, "make")
+        if isinstance(result, Refused) and result.failure in ("refused", "not asked", "unreachable"):
+            self._forget(held)
+        return result
+
+    async def renew(self, held: Held, wanted: Wanted) -> Granted | Refused:
+        """Ask for a mapping again that is there already, or was."""
+        return await self._ask(held, wanted, "renew")
+
+    async def _ask(self, held: Held, wanted: Wanted, action: Action) -> Granted | Refused:
+        began = asyncio.get_running_loop().time()
+        result = await held.mapper.make(wanted)
+        record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
+        if isinstance(result, Granted):
+            held.granted = result
+            self.journal.granted(held.note, result)
+        return result
+
+    async def read_back(self, mapper: Mapper, wanted: Wanted, granted: Granted) -> Entry | Refused | None:
+        """What the router has in its table now; None: it has no table to read."""
+        if mapper.offer.protocol != "upnp-igd":
+            return None
+        began = asyncio.get_running_loop().time()
+        result = await mapper.read_back(wanted, granted)
+        if result is not None:
+            record_attempt(self.run.recorder, "read back", mapper.offer.protocol, wanted, result, began)
+        return result
+
+    async def remove(self, held: Held) -> Refused | None:
+        """Take a mapping away; None: it is gone."""
+        began = asyncio.get_running_loop().time()
+        protocol = held.mapper.offer.protocol
+        mappers = [held.mapper, *(each for each in self.found.mappers if each is not held.mapper)]
+        result = await remove_mapping(mappers, held.wanted, protocol, held.granted)
+        record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began)
+        if result is None:
+            self._forget(held)
+        return result
+
+    async def list_table(self, mapper: Mapper) -> list[Entry] | Refused | None:
+        """A router's table; its rows go on record."""
+        entries = await mapper.entries()
+        if isinstance(entries, list):
+            notes = self.journal.notes()
+            for entry in entries:
+                ours = any(is_of(note, entry) for note in notes)
+                record_entry(self.run.recorder, mapper.offer.protocol, entry, ours=ours)
+        return entries
+
+    def saw(self, note: Note) -> bool:
+        """Is a mapping of the journal in a router's table that was listed?"""
+        rows = [each for each in self.run.recorder.observations if isinstance(each, MapEntry)]
+        internal = str(note.wanted.internal)
+        return any((row.transport, row.internal) == (note.wanted.transport, internal) for row in rows)
+
+    def tell_noted(self, note: Note) -> None:
+        """Put a mapping of the journal on record as it is noted there."""
+        granted = note.granted
+        entry = Entry(
+            transport=note.wanted.transport,
+            internal=note.wanted.internal,
+            external_port=granted.external_port if granted else note.wanted.external_port or 0,
+            lifetime_s=granted.lifetime_s if granted else note.wanted.lifetime_s,
+            description=note.wanted.description,
+        )
+        record_entry(self.run.recorder, note.protocol, entry, ours=True)
+
+    def gap(self, question: str, reason: str, settle: str) -> None:
+        """Note a question that could not be put."""
+        number, at_s = self.run.recorder.stamp()
+        self.run.recorder.add(
+            Gap(id=number, probe="map", at_s=at_s, question=question, reason=reason, settle=settle)
+        )
+
+    def holding(self, wanted: Wanted, mapper: Mapper) -> Held | None:
+        """What this session holds of that wish."""
+        return next((each for each in self.held if each.wanted is wanted and each.mapper is mapper), None)
+
+    def hand_over(self, held: Held, mapper: Mapper, granted: Granted) -> None:
+        """Another protocol has made the mapping that `held` was; what that made is as good as gone."""
+        successor = next(
+            (each for each in self.held if each.mapper is mapper and each.granted is granted), None
+        )
+        self._forget(held)
+        if successor is not None:
+            held.note, held.mapper, held.granted = successor.note, mapper, granted
+            self.held.remove(successor)
+            self.held.append(held)
+
+    def _hold(self, mapper: Mapper, wanted: Wanted, *, stays: bool) -> Held:
+        offer = mapper.offer
+        place = self.place(wanted.family)
+        note = self.journal.note(
+            wanted,
+            offer.protocol,
+            interface=offer.interface or "",
+            gateway=place.gateway if place is not None else "",
+            stays=stays,
+        )
+        held = Held(note, mapper, wanted)
+        self.held.append(held)
+        return held
+
+    def _forget(self, held: Held) -> None:
+        self.journal.gone(held.note)
+        if held in self.held:
+            self.held.remove(held)
+
+    # --- cleaning up
+
+    async def part(self) -> None:
+        """Remove what is not meant to stay. To be awaited at the end in every case; takes a few seconds at
+        the most. What cannot be removed stays in the journal, for the next start."""
+        try:
+            async with asyncio.timeout(PARTING_S), asyncio.TaskGroup() as group:
+                for held in [each for each in self.held if not each.note.stays]:
+                    group.create_task(self.remove(held))
+        except TimeoutError:
+            return
+
+    async def sweep(self) -> None:
+        """Remove what a process has left behind that was killed, from the routers that are here."""
+        for note in self.journal.left_behind():
+            await self.remove_noted(note)
+
+    async def remove_noted(self, note: Note) -> Refused | None:
+        """Remove a mapping by the journal alone; "not asked" if its router is not here."""
+        mapper = self._mapper_for(note)
+        if mapper is None:
+            return Refused(protocol=note.protocol, failure="not asked", detail="its router is not here")
+        return await self.remove(Held(note, mapper, note.wanted, note.granted))
+
+    async def remove_unnoted(
+        self, mapper: Mapper, wanted: Wanted, granted: Granted | None = None
+    ) -> Refused | None:
+        """Remove a mapping of this machine that another program may have made."""
+        began = asyncio.get_running_loop().time()
+        result = await mapper.delete(wanted, granted)
+        record_attempt(self.run.recorder, "delete", mapper.offer.protocol, wanted, result, began)
+        return result
+
+    def _mapper_for(self, note: Note) -> Mapper | None:
+        place = self.place(note.wanted.family)
+        if place is None or place.gateway != note.gateway:
+            return None
+        return next(iter(self.mappers(note.wanted.family, note.protocol)), None)
+
+
+def is_of(note: Note, entry: Entry) -> bool:
+    """Is a row of the router's table the mapping that a note is about?"""
+    return note.wanted.transport == entry.transport and note.wanted.internal == entry.internal
+
+
+def suggesting(wanted: Wanted, granted: Granted) -> Wanted:
+    """The same wish again, for the port that was given."""
+    return msgspec.structs.replace(wanted, external_port=granted.external_port, exact=False)
+
+
+def families_of(mappers: Iterable[Mapper]) -> list[Family]:
+    """The address families that they serve, IPv4 first: some routers break when asked over both at once."""
+    return sorted({mapper.offer.family for mapper in mappers})

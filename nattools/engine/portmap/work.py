@@ -1,0 +1,119 @@
+"""The frame of every `nattools map`: the routers looked at, servers found that can look from outside, the
+work done, and in every case what is not to stay removed. Then the report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from nattools.engine.analyse import analyse
+from nattools.engine.events import Emit, Event
+from nattools.engine.options import MeasureOptions
+from nattools.engine.plan import Lane
+from nattools.engine.portmap.journal import AnyJournal
+from nattools.engine.portmap.session import Session
+from nattools.engine.reaching import (
+    Run,
+    describe_host,
+    describe_servers,
+    foremost,
+    reach,
+    resolve_servers,
+    routed,
+)
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Family
+from nattools.model.measurement import Measurement
+from nattools.model.report import MapAction, Report
+from nattools.net.base import Network
+from nattools.probes.context import Recorder
+
+Do = Callable[[Session], Awaitable[None]]
+
+
+async def carry_out(
+    action: MapAction,
+    do: Do,
+    network: Network,
+    options: MeasureOptions,
+    emit: Emit,
+    journal: AnyJournal,
+    *,
+    from_outside: bool = True,
+) -> Report:
+    """Do it, and report. `from_outside`: servers are needed that look from there.
+
+    CannotRun: there is no route, or no router to ask."""
+    started = datetime.now(UTC)
+    loop = asyncio.get_running_loop()
+    run = Run(network, options, emit, Recorder(loop.time()))
+    families = routed(network, options)
+    timed_out = False
+    try:
+        async with asyncio.timeout(options.timeout_s):
+            await _carry_out(run, do, journal, families if from_outside else ())
+    except TimeoutError:
+        timed_out = True
+    except BaseExceptionGroup as group:
+        raise foremost(group) from None
+    measurement = Measurement(
+        command="map",
+        action=action,
+        started=started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        duration_s=round(loop.time() - run.recorder.started, 3),
+        substrate=network.substrate,
+        scenario=options.scenario,
+        host=describe_host(network, options, families, run.reached),
+        servers=describe_servers(run) if from_outside else (),
+        families=families,
+        timed_out=timed_out,
+        observations=tuple(run.recorder.observations),
+    )
+    return analyse(measurement, is_public=network.is_public)
+
+
+async def _carry_out(run: Run, do: Do, journal: AnyJournal, families: tuple[Family, ...]) -> None:
+    session = Session(run, journal)
+    async with asyncio.TaskGroup() as group:
+        looking = group.create_task(find_helpers(run, families))
+        try:
+            run.emit(Event("started", "map discovery", "does the router make port mappings?"))
+            await session.look()
+            run.emit(Event("finished", "map discovery"))
+            if not session.here:
+                raise CannotRun(
+                    "there is no router here to ask: no default route leads through one",
+                    "A machine that is on the internet itself needs no mappings; else look at `ip route`.",
+                )
+            await session.sweep()
+            await do(session)
+            await _outside_known(run, families)
+        finally:
+            looking.cancel()
+            await session.part()
+
+
+async def find_helpers(run: Run, families: tuple[Family, ...]) -> None:
+    """Servers that tell our outside address and dial back. None that answers is no error here."""
+    if not families:
+        run.resolved.set()
+        return
+    with suppress(CannotRun):
+        await resolve_servers(run, families)
+    async with asyncio.TaskGroup() as group:
+        for family in families:
+            group.create_task(_find_helpers(run, family))
+
+
+async def _find_helpers(run: Run, family: Family) -> None:
+    if not await reach(run, Lane("udp", family)):
+        await reach(run, Lane("tcp", family))
+
+
+async def _outside_known(run: Run, families: tuple[Family, ...]) -> None:
+    """Wait until it is known who we are outside: a router's word is held against that."""
+    await run.resolved.wait()
+    if 4 in families and run.sites.get(4):
+        await run.reach_is_over(Lane("udp", 4)).wait()

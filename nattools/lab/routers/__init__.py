@@ -1,0 +1,9 @@
+"""Routers that make port mappings, rightly or with the faults that real ones have.
+
+They run over any `net.base.Network`, so that the simulator can have them; a client must not fall for them.
+"""
+
+from nattools.lab.routers.behaviour import Behaviour
+from nattools.lab.routers.router import FakeRouter, start_router
+
+__all__ = ["Behaviour", "FakeRouter", "start_router"]

@@ -1,0 +1,82 @@
+"""What a fake router does, and which faults it has."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Protocols = Literal["pcp", "nat-pmp", "upnp"]
+Xml = Literal["good", "slow", "endless", "entities", "not xml"]
+
+
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+    """A router without faults that speaks all three protocols, unless told otherwise.
+
+    What is asked of which protocol: `protocols`. `services` are the IGD's, by the end of their type
+    ("WANIPConnection:2"), those of the DSL Forum with "dsl:" before; `igd_version` its device's.
+
+    Faults, all seen in real routers:
+    `external`: claims this address instead of its own ("0.0.0.0", "" or a private one).
+    `permanent_only`: UPnP error 725 for every lease but 0. `lease_fault`: error 402 for every lease but 0;
+    `permanent_fault`: error 402 for lease 0. `same_ports`: error 724 unless both ports are equal.
+    `upnp_error`: AddPortMapping fails with this code. `upnp_status`: it answers with this HTTP status and no
+    XML. `pcp_result`, `natpmp_result`: mappings fail with this result; `pcp_downgrade`: PCP is answered with
+    NAT-PMP's version 0. `pcp_alone`: NAT-PMP is answered with PCP's version.
+    `ignores_prefer_failure`: assigns another port all the same. `other_port`: PCP and NAT-PMP assign the
+    suggested port plus one. `taken`: external ports that belong to another machine.
+    `lies`: says success and forwards nothing. `epoch_back`: each epoch is less than the one before.
+    `wrong_nonce`: PCP answers have another nonce, before the right one if `then_right`.
+    `answer_port`: SSDP answers come from this port. `pmp_port`: NAT-PMP and PCP answers do.
+    `copies`: SSDP answers come so many times. `hears_multicast` False: only M-SEARCHes to its own address are
+    answered. `only_target`: only M-SEARCHes for this are. `location`: names this URL.
+    `down_first`: another IGD of its own, which is offline, answers first.
+    `control`: the control URL that the description names. `xml`: what its description is like.
+    `ports`: others than these are refused, inside and outside. `announces`: it tells its clients when it has
+    (re)started.
+    """
+
+    protocols: tuple[Protocols, ...] = ("pcp", "nat-pmp", "upnp")
+    igd_version: int = 2
+    services: tuple[str, ...] = ("WANIPConnection:2", "WANIPv6FirewallControl:1")
+    connected: bool = True
+    external: str | None = None
+    permanent_only: bool = False
+    lease_fault: bool = False
+    permanent_fault: bool = False
+    same_ports: bool = False
+    upnp_error: int | None = None
+    upnp_status: int | None = None
+    pcp_result: int = 0
+    natpmp_result: int = 0
+    pcp_downgrade: bool = False
+    pcp_alone: bool = False
+    ignores_prefer_failure: bool = False
+    other_port: bool = False
+    taken: tuple[int, ...] = ()
+    lies: bool = False
+    epoch_back: bool = False
+    wrong_nonce: bool = False
+    then_right: bool = False
+    answer_port: int | None = None
+    pmp_port: int | None = None
+    copies: int = 1
+    hears_multicast: bool = True
+    only_target: str | None = None
+    location: str | None = None
+    down_first: bool = False
+    control: str | None = None
+    xml: Xml = "good"
+    pinholes_allowed: bool = True
+    ports: tuple[int, int] = (0, 65535)
+    announces: bool = True
+    min_lifetime_s: int = 0
+    max_lifetime_s: int = 86400
+
+    def maps(self, *ports: int) -> bool:
+        """Does it make mappings of all these ports?"""
+        return all(self.ports[0] <= port <= self.ports[1] for port in ports)
+
+    def lifetime_s(self, asked_s: int) -> int:
+        """The lifetime that it gives to one who asks for so much."""
+        return max(self.min_lifetime_s, min(asked_s, self.max_lifetime_s))

@@ -1,0 +1,108 @@
+"""A fake router's table of mappings, one for all three protocols. Pure."""
+
+from __future__ import annotations
+
+from math import inf
+
+import msgspec
+
+from nattools.lab.forwards import Forwards
+from nattools.lab.routers.behaviour import Behaviour
+from nattools.model.endpoint import Endpoint, Transport
+
+OTHER_MACHINE = "10.0.1.77"
+
+
+class Mapping(msgspec.Struct, frozen=True, kw_only=True):
+    """`expires` is in seconds on the router's clock; `nonce` is PCP's, b"" for the others."""
+
+    transport: Transport
+    outside: Endpoint
+    inside: Endpoint
+    expires: float
+    description: str = ""
+    nonce: bytes = b""
+    number: int = 0
+
+
+class Table:
+    """Mappings by transport and outside endpoint. `forwards` is what makes them true; None: nothing does."""
+
+    def __init__(self, behaviour: Behaviour, external: str, forwards: Forwards | None) -> None:
+        self.external = external
+        self._behaviour = behaviour
+        self._forwards = forwards
+        self._rows: dict[tuple[Transport, Endpoint], Mapping] = {}
+        self._numbers = 0
+
+    def rows(self, now: float) -> list[Mapping]:
+        """Those that are alive, the oldest first."""
+        return [row for row in self._rows.values() if row.expires > now]
+
+    def find(self, transport: Transport, port: int, now: float) -> Mapping | None:
+        """The port mapping of that external port."""
+        row = self._rows.get((transport, Endpoint(self.external, port)))
+        if row is not None and row.expires > now:
+            return row
+        if port in self._behaviour.taken:
+            outside, inside = Endpoint(self.external, port), Endpoint(OTHER_MACHINE, port)
+            return Mapping(
+                transport=transport, outside=outside, inside=inside, expires=inf, description="other"
+            )
+        return None
+
+    def of(self, transport: Transport, inside: Endpoint, nonce: bytes, now: float) -> Mapping | None:
+        """The mapping that a client made before for that inside, by its nonce."""
+        rows = self.rows(now)
+        return next((r for r in rows if (r.transport, r.inside, r.nonce) == (transport, inside, nonce)), None)
+
+    def numbered(self, number: int, now: float) -> Mapping | None:
+        """The pinhole of that number."""
+        return next((row for row in self.rows(now) if row.number == number), None)
+
+    def free_port(self, transport: Transport, wanted: int, now: float) -> int:
+        """The wanted port, or the next one that is free."""
+        port = max(wanted, 1024)
+        while self.find(transport, port, now) is not None:
+            port = port + 1 if port < 65535 else 1024
+        return port
+
+    def add(
+        self,
+        transport: Transport,
+        port: int,
+        inside: Endpoint,
+        lifetime_s: float,
+        now: float,
+        *,
+        description: str = "",
+        nonce: bytes = b"",
+    ) -> Mapping:
+        """Make or replace a mapping; over IPv6 it is a pinhole. A lifetime of 0 means for ever."""
+        outside = inside if ":" in inside.host else Endpoint(self.external, port)
+        self._numbers += 1
+        expires = now + lifetime_s if lifetime_s else inf
+        row = Mapping(
+            transport=transport,
+            outside=outside,
+            inside=inside,
+            expires=expires,
+            description=description,
+            nonce=nonce,
+            number=self._numbers,
+        )
+        self._rows[transport, outside] = row
+        if self._forwards is not None and not self._behaviour.lies:
+            self._forwards.open(transport, outside, inside, expires)
+        return row
+
+    def remove(self, row: Mapping) -> None:
+        """Forget a mapping."""
+        self._rows.pop((row.transport, row.outside), None)
+        if self._forwards is not None:
+            self._forwards.close(row.transport, row.outside)
+
+    def clear(self) -> None:
+        """The router restarts."""
+        for row in list(self._rows.values()):
+            self.remove(row)

@@ -1,0 +1,311 @@
+"""The gateway's side of UPnP: what a fake router answers to M-SEARCH, GET and SOAP. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+from nattools.errors import ProtocolError
+from nattools.lab.routers.behaviour import Behaviour
+from nattools.lab.routers.table import Mapping, Table
+from nattools.model.endpoint import Endpoint, Transport, family_of
+from nattools.protocols import igd, ssdp
+from nattools.protocols.headers import parse_head
+from nattools.protocols.igd import xml
+
+PORT = 5000
+DESCRIPTION = "/rootDesc.xml"
+DOWN_DESCRIPTION = "/old/desc.xml"
+_UDN = "uuid:7e57ab1e-0000-4000-8000-00000000a00{}"
+_ENTITIES = (
+    '<?xml version="1.0"?><!DOCTYPE root [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">'
+    '<!ENTITY c SYSTEM "file:///etc/passwd">]><root><device><friendlyName>&b;&c;</friendlyName></device></root>'
+)
+_TRANSPORTS: dict[str, Transport] = {"UDP": "udp", "TCP": "tcp", "17": "udp", "6": "tcp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP response: `pause_s` before each part of the body; `endless`: the last part comes for ever."""
+
+    status: int
+    body: bytes
+    pause_s: float = 0.0
+    endless: bool = False
+    reason: str = "OK"
+
+
+class _Fault(Exception):  # noqa: N818 -- a UPnP fault is the answer, not an error of this program
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+class UpnpServer:
+    """One router's answers. `up_since` is when its connection came up, on the clock of `now`."""
+
+    def __init__(self, behaviour: Behaviour, table: Table, up_since: float) -> None:
+        self._behaviour = behaviour
+        self._table = table
+        self.up_since = up_since
+
+    # --- SSDP
+
+    def search(self, data: bytes, own: str) -> list[bytes]:
+        """What it says to an M-SEARCH; `own` is the address that it names as its own."""
+        behaviour = self._behaviour
+        try:
+            target = ssdp.decode_search(data)
+        except ProtocolError:
+            return []
+        if behaviour.only_target not in (None, target):
+            return []
+        places = [behaviour.location or _place(own)]
+        if behaviour.down_first:
+            places.insert(0, _place(own, DOWN_DESCRIPTION))
+        return [
+            ssdp.encode_response(kind, f"{_UDN.format(len(place))}::{kind}", place, server="Fake/1 UPnP/1.1")
+            for place in places
+            for kind in self._targets(target)
+            for _ in range(behaviour.copies)
+        ]
+
+    def announcement(self, own: str) -> bytes:
+        """The NOTIFY by which it tells that it is there (UPnP Device Architecture 1.1, section 1.2.2)."""
+        group = ssdp.GROUPS[family_of(own)][0]
+        kind = self._targets(ssdp.ALL)[1]
+        lines = (
+            "NOTIFY * HTTP/1.1",
+            f"HOST: {group}:{ssdp.PORT}",
+            "CACHE-CONTROL: max-age=120",
+            f"LOCATION: {self._behaviour.location or _place(own)}",
+            f"NT: {kind}",
+            f"USN: {_UDN.format(2)}::{kind}",
+            "NTS: ssdp:alive",
+            "",
+            "",
+        )
+        return "\r\n".join(lines).encode()
+
+    def _targets(self, asked: str) -> list[str]:
+        own = [
+            f"urn:schemas-upnp-org:device:InternetGatewayDevice:{version}"
+            for version in range(1, self._behaviour.igd_version + 1)
+        ]
+        if asked == ssdp.ALL:
+            return [ssdp.ROOT, own[-1], *(_type(name) for name in self._behaviour.services)]
+        return [asked] if asked in (*own, ssdp.ROOT) else []
+
+    # --- HTTP
+
+    def respond(self, head: bytes, body: bytes, source: Endpoint, now: float) -> Reply:
+        """What it says to a request."""
+        first, headers = parse_head(head)
+        method, target = [*first.split(" "), "", ""][:2]
+        if method == "GET":
+            return self._get(target)
+        action = headers.get("soapaction").strip('"').rpartition("#")[2]
+        return self._call(action, body, source, down=target.startswith("/old"), now=now)
+
+    def _get(self, target: str) -> Reply:
+        behaviour = self._behaviour
+        if target == DOWN_DESCRIPTION:
+            return Reply(200, self._description("/old/ctl", 1).encode())
+        if target != DESCRIPTION and behaviour.location is None:
+            return Reply(404, b"", reason="Not Found")
+        text = self._description(behaviour.control or "/ctl", 2)
+        if behaviour.xml == "slow":
+            return Reply(200, text.encode(), pause_s=0.5)
+        if behaviour.xml == "endless":
+            return Reply(200, b"<root>" + b"<device>" * 1000, endless=True)
+        other = {"entities": _ENTITIES, "not xml": "<html><body>It works!"}.get(behaviour.xml)
+        return Reply(200, (other or text).encode())
+
+    def _description(self, control: str, number: int) -> str:
+        services = "".join(
+            f"<service><serviceType>{_type(name)}</serviceType><serviceId>x</serviceId>"
+            f"<SCPDURL>/scpd.xml</SCPDURL><controlURL>{control}/{index}</controlURL></service>"
+            for index, name in enumerate(self._behaviour.services)
+        )
+        return (
+            '<?xml version="1.0"?>\r\n<root xmlns="urn:schemas-upnp-org:device-1-0"><device>'
+            "<deviceType>urn:schemas-upnp-org:device:InternetGatewayDevice:"
+            f"{self._behaviour.igd_version}</deviceType><friendlyName>Fake</friendlyName>"
+            f"<manufacturer>nattools</manufacturer><modelName>lab</modelName><UDN>{_UDN.format(number)}</UDN>"
+            "<deviceList><device><deviceType>urn:schemas-upnp-org:device:WANConnectionDevice:1</deviceType>"
+            f"<serviceList>{services}</serviceList></device></deviceList></device></root>"
+        )
+
+    # --- SOAP
+
+    def _call(self, action: str, body: bytes, source: Endpoint, *, down: bool, now: float) -> Reply:
+        if self._behaviour.upnp_status and action.startswith("Add"):
+            return Reply(self._behaviour.upnp_status, b"<html>no</html>", reason="Refused")
+        try:
+            values = self._do(action, _arguments(body, action), source, down=down, now=now)
+        except (ProtocolError, ValueError, KeyError):
+            return _fault(402)
+        except _Fault as fault:
+            return _fault(fault.code)
+        inside = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
+        return _envelope(200, f'<u:{action}Response xmlns:u="x">{inside}</u:{action}Response>')
+
+    def _do(
+        self, action: str, values: dict[str, str], source: Endpoint, *, down: bool, now: float
+    ) -> dict[str, str]:
+        match action:
+            case "GetStatusInfo":
+                return self._status(down, now)
+            case "GetExternalIPAddress":
+                claimed = self._behaviour.external
+                address = self._table.external if claimed is None else claimed
+                return {"NewExternalIPAddress": "0.0.0.0" if down else address}
+            case "AddPortMapping":
+                return self._add(values, source, now)
+            case "AddAnyPortMapping" if "WANIPConnection:2" in self._behaviour.services:
+                return self._add_any(values, source, now)
+            case "DeletePortMapping":
+                self._table.remove(self._specific(values, now))
+                return {}
+            case "GetSpecificPortMappingEntry":
+                return _row(self._specific(values, now), now)
+            case "GetGenericPortMappingEntry":
+                return self._generic(int(values["NewPortMappingIndex"]), now)
+            case _:
+                return self._firewall(action, values, source, now)
+
+    def _status(self, down: bool, now: float) -> dict[str, str]:
+        up = self._behaviour.connected and not down
+        return {
+            "NewConnectionStatus": "Connected" if up else "Disconnected",
+            "NewLastConnectionError": "ERROR_NONE",
+            "NewUptime": str(int(now - self.up_since)) if up else "0",
+        }
+
+    def _add(self, values: dict[str, str], source: Endpoint, now: float) -> dict[str, str]:
+        transport, port = _TRANSPORTS[values["NewProtocol"]], int(values["NewExternalPort"])
+        lease_s = self._lease(values)
+        if port == 0:
+            raise _Fault(716)
+        if values["NewInternalClient"] != source.host:
+            raise _Fault(718)
+        if self._behaviour.same_ports and values["NewInternalPort"] != values["NewExternalPort"]:
+            raise _Fault(724)
+        if not self._behaviour.maps(port, int(values["NewInternalPort"])):
+            raise _Fault(606)
+        known = self._table.find(transport, port, now)
+        if known is not None and known.inside.host != source.host:
+            raise _Fault(718)
+        inside = Endpoint(source.host, int(values["NewInternalPort"]))
+        description = values.get("NewPortMappingDescription", "")
+        self._table.add(transport, port, inside, lease_s, now, description=description)
+        return {}
+
+    def _add_any(self, values: dict[str, str], source: Endpoint, now: float) -> dict[str, str]:
+        transport = _TRANSPORTS[values["NewProtocol"]]
+        known = self._table.find(transport, int(values["NewExternalPort"]), now)
+        if known is not None and known.inside.host != source.host:
+            port = self._table.free_port(transport, known.outside.port, now)
+            values = {**values, "NewExternalPort": str(port)}
+        self._add(values, source, now)
+        return {"NewReservedPort": values["NewExternalPort"]}
+
+    def _lease(self, values: dict[str, str]) -> int:
+        behaviour, lease_s = self._behaviour, int(values["NewLeaseDuration"])
+        if behaviour.upnp_error is not None:
+            raise _Fault(behaviour.upnp_error)
+        if lease_s and behaviour.permanent_only:
+            raise _Fault(725)
+        if (behaviour.lease_fault and lease_s) or (behaviour.permanent_fault and not lease_s):
+            raise _Fault(402)
+        return lease_s
+
+    def _specific(self, values: dict[str, str], now: float) -> Mapping:
+        transport = _TRANSPORTS[values["NewProtocol"]]
+        row = self._table.find(transport, int(values["NewExternalPort"]), now)
+        if row is None:
+            raise _Fault(714)
+        return row
+
+    def _generic(self, index: int, now: float) -> dict[str, str]:
+        rows = [row for row in self._table.rows(now) if ":" not in row.inside.host]
+        if not 0 <= index < len(rows):
+            raise _Fault(713)
+        row = rows[index]
+        which = {"NewExternalPort": str(row.outside.port), "NewProtocol": row.transport.upper()}
+        return {"NewRemoteHost": "", **which, **_row(row, now)}
+
+    def _firewall(self, action: str, values: dict[str, str], source: Endpoint, now: float) -> dict[str, str]:
+        allowed = self._behaviour.pinholes_allowed
+        if action == "GetFirewallStatus":
+            return {"FirewallEnabled": "1", "InboundPinholeAllowed": str(int(allowed))}
+        if action == "AddPinhole":
+            return self._add_pinhole(values, source, now)
+        if action not in ("DeletePinhole", "UpdatePinhole", "CheckPinholeWorking"):
+            raise _Fault(401)
+        row = self._table.numbered(int(values["UniqueID"]), now)
+        if row is None:
+            raise _Fault(704)
+        if action == "CheckPinholeWorking":
+            raise _Fault(709)
+        if action == "DeletePinhole":
+            self._table.remove(row)
+        else:
+            self._table.add(row.transport, 0, row.inside, int(values["NewLeaseTime"]), now)
+        return {}
+
+    def _add_pinhole(self, values: dict[str, str], source: Endpoint, now: float) -> dict[str, str]:
+        if not self._behaviour.pinholes_allowed:
+            raise _Fault(703)
+        if values["InternalClient"] != source.host:
+            raise _Fault(606)
+        inside = Endpoint(source.host, int(values["InternalPort"]))
+        if not self._behaviour.maps(inside.port):
+            raise _Fault(606)
+        row = self._table.add(_TRANSPORTS[values["Protocol"]], 0, inside, int(values["LeaseTime"]), now)
+        return {"UniqueID": str(row.number)}
+
+
+def _place(own: str, path: str = DESCRIPTION) -> str:
+    host = f"[{own}]" if ":" in own else own
+    return f"http://{host}:{PORT}{path}"
+
+
+def _type(name: str) -> str:
+    legacy = name.removeprefix("dsl:")
+    return f"urn:{'schemas-upnp-org' if legacy == name else 'dslforum-org'}:service:{legacy}"
+
+
+def _arguments(body: bytes, action: str) -> dict[str, str]:
+    envelope = xml.parse(body)
+    content = xml.child(envelope, "Body")
+    called = None if content is None else xml.child(content, action)
+    if called is None:
+        raise ProtocolError("not a SOAP call")
+    return {xml.local_name(each): xml.text_of(each) for each in called}
+
+
+def _row(row: Mapping, now: float) -> dict[str, str]:
+    left = 0 if row.expires == float("inf") else max(1, int(row.expires - now))
+    return {
+        "NewInternalPort": str(row.inside.port),
+        "NewInternalClient": row.inside.host,
+        "NewEnabled": "1",
+        "NewPortMappingDescription": row.description,
+        "NewLeaseDuration": str(left),
+    }
+
+
+def _fault(code: int) -> Reply:
+    told = igd.CONNECTION_REFUSALS.get(code)
+    return _envelope(
+        500,
+        "<s:Fault><faultcode>s:Client</faultcode><faultstring>UPnPError</faultstring><detail>"
+        f'<UPnPError xmlns="urn:schemas-upnp-org:control-1-0"><errorCode>{code}</errorCode>'
+        f"<errorDescription>{told.name if told else ''}</errorDescription></UPnPError></detail></s:Fault>",
+    )
+
+
+def _envelope(status: int, content: str) -> Reply:
+    head = '<?xml version="1.0"?>\r\n<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+    reason = "OK" if status == 200 else "Internal Server Error"
+    return Reply(status, f"{head}{content}</s:Body></s:Envelope>\r\n".encode(), reason=reason)

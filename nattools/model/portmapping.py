@@ -1,0 +1,22 @@
+"""Port mappings and what a router says when it makes none."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+MappingProtocol = Literal["upnp-igd", "nat-pmp", "pcp"]
+MAPPING_PROTOCOLS: tuple[MappingProtocol, ...] = get_args(MappingProtocol)
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """A router's error code in plain words.
+
+    `name` is the protocol's own, `meaning` says what happened, `advice` what the user can do about it.
+    """
+
+    code: int
+    name: str
+    meaning: str
+    advice: str

@@ -1,0 +1,189 @@
+"""Which protocols does the router offer? All three side by side, in every place."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import msgspec
+
+from nattools.probes.portmap import natpmpclient, pcpclient
+from nattools.probes.portmap.natpmpclient import NatPmpMapper
+from nattools.probes.portmap.pcpclient import PcpMapper
+from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.search import Hints, Search
+from nattools.probes.portmap.terms import Mapper, Offer
+from nattools.protocols import pcp, ssdp
+from nattools.protocols.lan import LanUrl
+
+AWAKE_S = 1.0
+"""A router that has answered one protocol is given so long for the others: requests at 0, 0.25 and 0.75 s."""
+FAMILY_GAP_S = 0.25
+"""Over IPv6 a router is asked once it has told all over IPv4, since some break when asked over both at once;
+but so much later if it says nothing at all, and at AWAKE_S in any case."""
+
+
+@dataclass(slots=True)
+class Discovery:
+    """What was found: all `offers`, those that came to nothing included, and the `mappers` that can be asked,
+    in order of preference: UPnP, PCP, NAT-PMP."""
+
+    offers: list[Offer] = field(default_factory=list)
+    mappers: list[Mapper] = field(default_factory=list)
+    duration_s: float = 0.0
+
+    def mapper(self, protocol: str, family: int = 4) -> Mapper | None:
+        """The first of that protocol and family."""
+        return next(
+            (m for m in self.mappers if (m.offer.protocol, m.offer.family) == (protocol, family)), None
+        )
+
+
+class _Local:
+    """The probing of one place."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.search = Search(place)
+        self.pcp = pcpclient.announcement(place)
+        self.natpmp = natpmpclient.address_question(place) if place.family == 4 else None
+        self.offers: list[Offer] = []
+        self.mappers: list[Mapper] = []
+        self.answered = asyncio.Event()
+        self.searched = asyncio.Event()
+        self._datagrams = asyncio.Event()
+        self._began = 0.0
+
+    async def run(self, hints: Hints | None = None) -> None:
+        self._began = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._upnp(hints))
+                await self._port_5351()
+        finally:
+            self.answered.set()
+            self.searched.set()
+
+    async def descriptions(self) -> tuple[LanUrl, ...]:
+        """Where the router's descriptions are, once it is known."""
+        await self.searched.wait()
+        return tuple(each.url for each in self.search.found)
+
+    async def told_all(self, seconds: float) -> None:
+        """Wait until every protocol has answered well or is given up, but no longer than this."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._datagrams.wait()
+                await self.search.satisfied.wait()
+
+    def _awake(self) -> None:
+        """Something answered: do not wait for the rest as if nothing had."""
+        self.answered.set()
+        until = max(self._began + AWAKE_S, asyncio.get_running_loop().time() + 0.1)
+        self.search.hurry()
+        self.pcp.exchange.hurry(until)
+        if self.natpmp is not None:
+            self.natpmp.exchange.hurry(until)
+
+    async def _port_5351(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._pcp())
+            if self.natpmp is not None:
+                tasks.create_task(self._natpmp(self.natpmp))
+        self._datagrams.set()
+
+    async def _pcp(self) -> None:
+        offer = await pcpclient.offer(self.place, self.pcp)
+        self.offers.append(offer)
+        if offer.outcome in ("answered", "refused"):
+            self._awake()
+        if offer.outcome == "answered":
+            self.mappers.append(PcpMapper(self.place, offer))
+
+    async def _natpmp(self, question: natpmpclient.Question) -> None:
+        offer = await natpmpclient.offer(self.place, question)
+        self.offers.append(offer)
+        if offer.outcome in ("answered", "refused"):
+            self._awake()
+        if offer.outcome == "answered":
+            self.mappers.append(NatPmpMapper(self.place, offer))
+
+    async def _upnp(self, hints: Hints | None) -> None:
+        await self.search.run(hints)
+        self.searched.set()
+        ranked = self.search.ranked
+        for each in ranked:
+            each.mapper.offer = msgspec.structs.replace(
+                each.offer, rtt_s=self.search.rtt_s, sent=self.search.sent
+            )
+            self.offers.append(each.mapper.offer)
+            self.mappers.append(each.mapper)
+        if ranked:
+            self._awake()
+        elif self.search.failed:
+            self.offers += self.search.failed
+        else:
+            self.offers.append(self._nothing())
+
+    def _nothing(self) -> Offer:
+        place = self.place
+        return Offer(
+            protocol="upnp-igd",
+            family=place.family,
+            interface=place.interface,
+            local=place.host,
+            server=f"{ssdp.GROUPS[place.family][0]} port {ssdp.PORT}",
+            outcome="timeout",
+            sent=self.search.sent,
+            detail=self.search.problem,
+        )
+
+
+async def discover(places: tuple[Place, ...]) -> Discovery:
+    """Ask every place; takes at most about 2.5 s where nothing answers, and much less where all do."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    locals_ = [_Local(place) for place in places]
+    async with asyncio.TaskGroup() as tasks:
+        for each in locals_:
+            first = next((o for o in locals_ if _before(o.place, each.place)), None)
+            tasks.create_task(_in_turn(each, first))
+    discovery = Discovery(duration_s=loop.time() - began)
+    for each in locals_:
+        discovery.offers += each.offers
+        discovery.mappers += each.mappers
+    discovery.mappers.sort(key=_preference)
+    return discovery
+
+
+def _before(one: Place, other: Place) -> bool:
+    return one.interface == other.interface and (one.family, other.family) == (4, 6)
+
+
+async def _in_turn(each: _Local, first: _Local | None) -> None:
+    if first is None:
+        await each.run()
+        return
+    await first.told_all(FAMILY_GAP_S)
+    if first.answered.is_set():
+        await first.told_all(AWAKE_S - FAMILY_GAP_S)
+
+    async def elsewhere() -> tuple[LanUrl, ...]:
+        """The same descriptions at the router's address of this family."""
+        return tuple(LanUrl(each.place.gateway, url.port, url.target) for url in await first.descriptions())
+
+    await each.run(elsewhere)
+
+
+# UPnP first: it has a list, and a router that forbids a port says so at once (see `make_mapping`)
+_ORDER = {"upnp-igd": 0, "pcp": 1, "nat-pmp": 2}
+
+
+def _preference(mapper: Mapper) -> tuple[int, int]:
+    return mapper.offer.family, _ORDER[mapper.offer.protocol]
+
+
+def new_nonce() -> bytes:
+    """For `Wanted.nonce`."""
+    return pcp.new_nonce()

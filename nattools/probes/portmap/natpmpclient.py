@@ -1,0 +1,180 @@
+"""NAT-PMP on a router: is it spoken, and mappings by it (RFC 6886)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nattools.model.endpoint import Endpoint
+from nattools.probes.portmap.exchange import SILENCE_S, Exchange
+from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.terms import (
+    RESTARTED,
+    Entry,
+    Epoch,
+    Granted,
+    Offer,
+    Refused,
+    Wanted,
+    as_entry,
+    suggesting,
+)
+from nattools.protocols import natpmp
+
+_PATIENCE_S = 4.0
+_NO_ADDRESS = ("0.0.0.0", "127.0.0.1")
+
+
+class Question:
+    """One NAT-PMP request to a place's router."""
+
+    def __init__(self, place: Place, request: natpmp.Request, patience_s: float) -> None:
+        self.server = Endpoint(place.gateway, natpmp.PORT)
+        self.transaction = natpmp.Transaction(request, self.server, patience_s=patience_s)
+        self.exchange = Exchange(self.transaction, self.server)
+        self._place = place
+
+    async def ask(self) -> natpmp.Response | Refused:
+        """The response if it is a success."""
+        await self.exchange.run(self._place)
+        done = self.transaction
+        if done.state == "succeeded" and done.response is not None:
+            return done.response
+        if done.state == "failed" and done.response is not None:
+            return Refused(
+                protocol="nat-pmp", failure="refused", refusal=natpmp.refusal(done.response.result)
+            )
+        if done.state == "upgrade":
+            told = natpmp.refusal(natpmp.UNSUPPORTED_VERSION)
+            return Refused(protocol="nat-pmp", failure="refused", refusal=told, detail="it speaks PCP alone")
+        if done.state == "abandoned":
+            return Refused(protocol="nat-pmp", failure="unreachable", detail=self.exchange.problem)
+        return Refused(protocol="nat-pmp", failure="timeout", detail=done.ignored)
+
+    @property
+    def quirks(self) -> tuple[str, ...]:
+        """What was odd."""
+        found = [f"ignored {self.transaction.ignored}"] if self.transaction.ignored else []
+        source = self.transaction.source
+        if source is not None and source.port != natpmp.PORT:
+            found.append(f"the answer came from port {source.port}")
+        return tuple(found)
+
+
+def address_question(place: Place) -> Question:
+    """The question that changes nothing: what is the external address (RFC 6886 3.2)?"""
+    return Question(place, natpmp.AddressRequest(), SILENCE_S)
+
+
+async def offer(place: Place, question: Question) -> Offer:
+    """Ask it, and say what came of it."""
+    answer = await question.ask()
+    response = question.transaction.response
+    refused = answer if isinstance(answer, Refused) else None
+    spoken = response is not None and response.result not in (
+        natpmp.UNSUPPORTED_VERSION,
+        natpmp.UNSUPPORTED_OPCODE,
+    )
+    external = _address(response) if refused is None else None
+    quirks = question.quirks
+    if refused is None and external is None and response is not None:
+        quirks = (*quirks, f"the router gives {response.external_address} as its external address")
+    return Offer(
+        protocol="nat-pmp",
+        family=place.family,
+        interface=place.interface,
+        local=place.host,
+        server=str(question.server),
+        outcome="answered" if spoken else (refused.failure if refused else "answered"),
+        version="" if response is None else "0",
+        external=external,
+        epoch_s=None if response is None else response.epoch_s,
+        rtt_s=question.transaction.rtt_s,
+        sent=question.transaction.sent,
+        refusal=None if refused is None else refused.refusal,
+        quirks=quirks,
+        detail="" if refused is None else refused.detail,
+    )
+
+
+def _address(response: natpmp.Response | None) -> str | None:
+    address = None if response is None else response.external_address
+    return None if address in _NO_ADDRESS else address
+
+
+class NatPmpMapper:
+    """`terms.Mapper` by NAT-PMP."""
+
+    def __init__(self, place: Place, offer: Offer) -> None:
+        self.offer = offer
+        self._place = place
+        self._external = offer.external
+        self._clock = natpmp.EpochClock()
+        if offer.epoch_s is not None:
+            self._clock.update(offer.epoch_s, asyncio.get_running_loop().time())
+
+    async def make(self, wanted: Wanted) -> Granted | Refused:
+        """RFC 6886 3.3. The router may assign another port than the one suggested."""
+        question, answer = await self._map(wanted, wanted.suggested_port, wanted.lifetime_s)
+        if isinstance(answer, Refused):
+            return answer
+        if not answer.external_port:
+            return Refused(protocol="nat-pmp", failure="malformed", detail="success without an external port")
+        quirks = question.quirks
+        if not self._learn(answer.epoch_s):
+            quirks = (*quirks, RESTARTED)
+        if wanted.external_port not in (None, answer.external_port):
+            if wanted.exact:
+                await self.delete(wanted)
+                detail = f"it would have been port {answer.external_port}"
+                return Refused(protocol="nat-pmp", failure="refused", detail=detail)
+            quirks = (*quirks, f"asked for port {wanted.external_port}, got {answer.external_port}")
+        return Granted(
+            protocol="nat-pmp",
+            transport=wanted.transport,
+            internal=wanted.internal,
+            external_host=await self._address(),
+            external_port=answer.external_port,
+            lifetime_s=answer.lifetime_s,
+            epoch_s=answer.epoch_s,
+            quirks=quirks,
+        )
+
+    async def delete(self, wanted: Wanted, granted: Granted | None = None) -> Refused | None:
+        """RFC 6886 3.4: a lifetime and an external port of 0."""
+        _, answer = await self._map(wanted, 0, 0)
+        return answer if isinstance(answer, Refused) else None
+
+    async def entries(self) -> list[Entry] | Refused | None:
+        """NAT-PMP has no list."""
+        return None
+
+    async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused:
+        """Renew it, and see what it is now."""
+        again = await self.make(suggesting(wanted, granted))
+        return again if isinstance(again, Refused) else as_entry(again)
+
+    async def check(self) -> Epoch:
+        """RFC 6886 3.6."""
+        question = address_question(self._place)
+        await question.exchange.run(self._place)
+        response = question.transaction.response
+        if response is None:
+            return "silent"
+        self._external = _address(response) or self._external
+        return "same" if self._learn(response.epoch_s) else "restarted"
+
+    async def _map(
+        self, wanted: Wanted, external_port: int, lifetime_s: int
+    ) -> tuple[Question, natpmp.Response | Refused]:
+        request = natpmp.MapRequest(wanted.transport, wanted.internal.port, external_port, lifetime_s)
+        question = Question(self._place, request, _PATIENCE_S)
+        return question, await question.ask()
+
+    async def _address(self) -> str | None:
+        if self._external is None:
+            answer = await address_question(self._place).ask()
+            self._external = None if isinstance(answer, Refused) else _address(answer)
+        return self._external
+
+    def _learn(self, epoch_s: int) -> bool:
+        return self._clock.update(epoch_s, asyncio.get_running_loop().time())

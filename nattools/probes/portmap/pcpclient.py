@@ -1,0 +1,185 @@
+"""PCP on a router: is it spoken, and mappings by it (RFC 6887)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nattools.model.endpoint import Endpoint, Transport
+from nattools.probes.portmap.exchange import SILENCE_S, Exchange
+from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.terms import (
+    RESTARTED,
+    Entry,
+    Epoch,
+    Granted,
+    Offer,
+    Refused,
+    Wanted,
+    as_entry,
+    suggesting,
+)
+from nattools.protocols import pcp
+from nattools.protocols.pcp import results
+
+_NUMBERS: dict[Transport, int] = {"udp": 17, "tcp": 6}
+_PATIENCE_S = 4.0
+# What a router says that speaks PCP but not this opcode: it is there all the same
+_SPOKEN = (results.SUCCESS, results.UNSUPP_OPCODE)
+
+
+class Question:
+    """One PCP request to a place's router."""
+
+    def __init__(self, place: Place, request: pcp.Request, patience_s: float) -> None:
+        self.server = Endpoint(place.gateway, pcp.PORT)
+        self.transaction = pcp.Transaction(request, self.server, patience_s=patience_s)
+        self.exchange = Exchange(self.transaction, self.server)
+        self._place = place
+
+    async def ask(self) -> pcp.Response | Refused:
+        """The response if it is a success."""
+        await self.exchange.run(self._place)
+        done = self.transaction
+        if done.state == "succeeded" and done.response is not None:
+            return done.response
+        if done.state == "failed" and done.response is not None:
+            return Refused(protocol="pcp", failure="refused", refusal=pcp.refusal(done.response.result))
+        if done.state == "downgrade":
+            told = pcp.refusal(results.UNSUPP_VERSION)
+            return Refused(protocol="pcp", failure="refused", refusal=told, detail="it speaks NAT-PMP")
+        if done.state == "abandoned":
+            return Refused(protocol="pcp", failure="unreachable", detail=self.exchange.problem)
+        return Refused(protocol="pcp", failure="timeout", detail=done.ignored)
+
+
+def announcement(place: Place) -> Question:
+    """The question that changes nothing: is a PCP server there (RFC 6887 14.1)?"""
+    return Question(place, pcp.Request(pcp.ANNOUNCE, 0, place.host), SILENCE_S)
+
+
+async def offer(place: Place, question: Question) -> Offer:
+    """Ask it, and say what came of it."""
+    answer = await question.ask()
+    response = question.transaction.response
+    refused = answer if isinstance(answer, Refused) else None
+    code = None if response is None else response.result
+    unspoken = refused is not None and (code is None or code == results.UNSUPP_VERSION)
+    ready = refused is None or code in _SPOKEN
+    return Offer(
+        protocol="pcp",
+        family=place.family,
+        interface=place.interface,
+        local=place.host,
+        server=str(question.server),
+        outcome=refused.failure if refused is not None and unspoken else "answered",
+        version="" if response is None else str(response.version),
+        epoch_s=None if response is None else response.epoch_s,
+        rtt_s=question.transaction.rtt_s,
+        sent=question.transaction.sent,
+        refusal=None if refused is None or ready else refused.refusal,
+        quirks=_quirks(question),
+        detail="" if refused is None else refused.detail,
+    )
+
+
+def _quirks(question: Question) -> tuple[str, ...]:
+    ignored = question.transaction.ignored
+    return (f"ignored {ignored}",) if ignored else ()
+
+
+class PcpMapper:
+    """`terms.Mapper` by PCP. `now` of its epoch clock is the loop's."""
+
+    def __init__(self, place: Place, offer: Offer) -> None:
+        self.offer = offer
+        self._place = place
+        self._clock = pcp.EpochClock()
+        if offer.epoch_s is not None:
+            self._clock.update(offer.epoch_s, asyncio.get_running_loop().time())
+
+    async def make(self, wanted: Wanted) -> Granted | Refused:
+        """RFC 6887 11.2. Some servers ignore PREFER_FAILURE, and some do not know it: what was assigned is
+        checked in any case, and given back if it is not what was wanted."""
+        options = (pcp.prefer_failure(),) if wanted.exact else ()
+        question, answer = await self._map(wanted, wanted.lifetime_s, options)
+        if isinstance(answer, Refused) and answer.code == results.UNSUPP_OPTION and options:
+            question, answer = await self._map(wanted, wanted.lifetime_s, ())
+        if isinstance(answer, Refused):
+            return answer
+        granted = self._granted(wanted, answer, _quirks(question))
+        if isinstance(granted, Granted) and wanted.exact and granted.external_port != wanted.external_port:
+            await self.delete(wanted, granted)
+            return Refused(
+                protocol="pcp",
+                failure="refused",
+                refusal=pcp.refusal(results.CANNOT_PROVIDE_EXTERNAL),
+                detail=f"it would have been port {granted.external_port}",
+            )
+        return granted
+
+    async def delete(self, wanted: Wanted, granted: Granted | None = None) -> Refused | None:
+        """RFC 6887 15.1: a lifetime of 0, and no external address suggested."""
+        _, answer = await self._map(wanted, 0, ())
+        return answer if isinstance(answer, Refused) else None
+
+    async def entries(self) -> list[Entry] | Refused | None:
+        """PCP has no list."""
+        return None
+
+    async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused | None:
+        """Renew it, and see what it is now. Not over IPv6: miniupnpd 2.3.1 forgets whose pinhole it was when
+        that is renewed, and lets nobody remove it by PCP any more."""
+        if wanted.family == 6:
+            return None
+        again = await self.make(suggesting(wanted, granted))
+        return again if isinstance(again, Refused) else as_entry(again)
+
+    async def check(self) -> Epoch:
+        """RFC 6887 8.5."""
+        question = announcement(self._place)
+        await question.exchange.run(self._place)
+        response = question.transaction.response
+        if response is None:
+            return "silent"
+        return "same" if self._learn(response.epoch_s) else "restarted"
+
+    async def _map(
+        self, wanted: Wanted, lifetime_s: int, options: tuple[pcp.Option, ...]
+    ) -> tuple[Question, pcp.Response | Refused]:
+        suggested = wanted.suggested_port if lifetime_s else 0
+        body = pcp.MapBody(
+            wanted.nonce,
+            _NUMBERS[wanted.transport],
+            wanted.internal.port,
+            Endpoint("::" if wanted.family == 6 else "0.0.0.0", suggested),
+        )
+        if wanted.internal.host != self._place.host:
+            options = (pcp.third_party(wanted.internal.host), *options)
+        request = pcp.Request(pcp.MAP, lifetime_s, self._place.host, body, options)
+        question = Question(self._place, request, _PATIENCE_S)
+        return question, await question.ask()
+
+    def _granted(self, wanted: Wanted, response: pcp.Response, quirks: tuple[str, ...]) -> Granted | Refused:
+        body = response.body
+        if not isinstance(body, pcp.MapBody) or not body.external.port:
+            return Refused(protocol="pcp", failure="malformed", detail="success without an external port")
+        if not self._learn(response.epoch_s):
+            quirks = (*quirks, RESTARTED)
+        host: str | None = body.external.host
+        if host in ("0.0.0.0", "::"):
+            host, quirks = None, (*quirks, f"the router gives {host} as its external address")
+        if wanted.external_port not in (None, body.external.port):
+            quirks = (*quirks, f"asked for port {wanted.external_port}, got {body.external.port}")
+        return Granted(
+            protocol="pcp",
+            transport=wanted.transport,
+            internal=wanted.internal,
+            external_host=host,
+            external_port=body.external.port,
+            lifetime_s=pcp.believable_lifetime_s(response.lifetime_s),
+            epoch_s=response.epoch_s,
+            quirks=quirks,
+        )
+
+    def _learn(self, epoch_s: int) -> bool:
+        return self._clock.update(epoch_s, asyncio.get_running_loop().time())

@@ -1,0 +1,70 @@
+"""IPv6 pinholes by UPnP, on one internet gateway."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nattools.probes.portmap.igdclient import call, read
+from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.terms import Entry, Epoch, Granted, Offer, Refused, Wanted, as_entry
+from nattools.protocols import igd
+from nattools.protocols.igd import errors
+
+
+class PinholeMapper:
+    """`terms.Mapper` by UPnP: IPv6 pinholes by WANIPv6FirewallControl. It must be asked over IPv6, or the
+    router refuses (606)."""
+
+    def __init__(self, place: Place, offer: Offer, service: igd.Service) -> None:
+        self.offer = offer
+        self.service = service
+        self._place = place
+
+    async def make(self, wanted: Wanted) -> Granted | Refused:
+        """AddPinhole, which renews one that is there."""
+        action = igd.add_pinhole(
+            transport=wanted.transport,
+            internal_host=wanted.internal.host,
+            internal_port=wanted.internal.port,
+            lease_s=wanted.lifetime_s or igd.actions.MAX_PINHOLE_LEASE_S,
+        )
+        number = read(await call(self._place, self.service, action), igd.read_unique_id)
+        if isinstance(number, Refused):
+            return number
+        return Granted(
+            protocol="upnp-igd",
+            transport=wanted.transport,
+            internal=wanted.internal,
+            external_host=wanted.internal.host,
+            external_port=wanted.internal.port,
+            lifetime_s=int(action.arguments[-1][1]),
+            unique_id=number,
+        )
+
+    async def delete(self, wanted: Wanted, granted: Granted | None = None) -> Refused | None:
+        """DeletePinhole. If its number was never seen, asking for the same pinhole again tells it."""
+        if granted is None or granted.unique_id is None:
+            again = await self.make(msgspec.structs.replace(wanted, lifetime_s=1))
+            if isinstance(again, Refused):
+                return again
+            granted = again
+        action = igd.delete_pinhole(granted.unique_id or 0)
+        answer = await call(self._place, self.service, action)
+        return answer if isinstance(answer, Refused) and answer.code != 704 else None
+
+    async def entries(self) -> list[Entry] | Refused | None:
+        """Pinholes have no list."""
+        return None
+
+    async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused:
+        """CheckPinholeWorking: it exists if the router knows it, whether or not a packet has passed (709)."""
+        action = igd.check_pinhole_working(granted.unique_id or 0)
+        working = read(await call(self._place, self.service, action), igd.read_is_working)
+        if isinstance(working, Refused) and working.code != errors.NO_TRAFFIC:
+            return working
+        return as_entry(granted)
+
+    async def check(self) -> Epoch:
+        """The service has no epoch: it answers or it does not."""
+        status = await call(self._place, self.service, igd.get_firewall_status())
+        return "silent" if isinstance(status, Refused) else "same"

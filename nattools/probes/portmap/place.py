@@ -1,0 +1,97 @@
+"""Where port mappings are asked for: an own address and the router behind which it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.model.host import Gateway
+from nattools.net.addresses import kind_of
+from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
+from nattools.protocols.lan import Neighbourhood
+
+# Nothing is sent there: it only picks the address that the system would use towards the internet
+_FAR_AWAY6 = "2001:503:ba3e::2:30"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One interface and family with a router. `host` is the own address that mappings lead to, `gateway` the
+    router's, with a zone if it is link-local."""
+
+    network: Network
+    interface: str
+    family: Family
+    host: str
+    gateway: str
+    neighbourhood: Neighbourhood
+
+    async def open_udp(self, *, port: int = 0) -> UdpSocket:
+        """A socket on this interface, bound to the own address. CannotRun."""
+        try:
+            return await self.network.open_udp(
+                family=self.family, host=self.host, port=port, interface=self.interface
+            )
+        except CannotRun:
+            # binding to an interface may want a privilege; the address alone mostly leads the same way
+            return await self.network.open_udp(family=self.family, host=self.host, port=port)
+
+    async def connect(self, remote: Endpoint, timeout_s: float) -> TcpStream | TcpFailure:
+        """A connection from the own address."""
+        try:
+            return await self.network.connect_tcp(remote, host=self.host, timeout_s=timeout_s)
+        except CannotRun as error:
+            return TcpFailure("error", str(error))
+
+
+def places(
+    network: Network, *, families: Iterable[Family] = (4, 6), interface: str | None = None
+) -> tuple[Place, ...]:
+    """Every router that a default route leads to, the preferred one first, IPv4 before IPv6."""
+    wanted = tuple(families)
+    gateways = [
+        each
+        for each in network.gateways()
+        if each.address is not None and each.family in wanted and interface in (None, each.interface)
+    ]
+    return tuple(_places(network, gateways))
+
+
+def _places(network: Network, gateways: list[Gateway]) -> Iterator[Place]:
+    seen: set[tuple[str, Family]] = set()
+    for gateway in gateways:
+        host = _own_address(network, gateway)
+        if host is None or gateway.address is None or (gateway.interface, gateway.family) in seen:
+            continue
+        seen.add((gateway.interface, gateway.family))
+        here = [each for each in gateways if each.interface == gateway.interface]
+        neighbourhood = Neighbourhood(
+            gateways=frozenset(each.address for each in here if each.address is not None),
+            own=frozenset(_addresses(network, gateway.interface)),
+            zone=gateway.interface,
+        )
+        address = _zoned(gateway.address, gateway.interface)
+        yield Place(network, gateway.interface, gateway.family, host, address, neighbourhood)
+
+
+def _zoned(address: str, interface: str) -> str:
+    local = "%" not in address and address.lower().startswith("fe80:")
+    return f"{address}%{interface}" if local else address
+
+
+def _addresses(network: Network, interface: str) -> tuple[str, ...]:
+    return next((each.addresses for each in network.interfaces() if each.name == interface), ())
+
+
+def _own_address(network: Network, gateway: Gateway) -> str | None:
+    """The address that others would use for this machine: over IPv6 never the link-local one, which packets
+    to the router itself would have."""
+    towards = _FAR_AWAY6 if gateway.family == 6 else gateway.address
+    route = network.route(towards) if towards is not None else None
+    if route is not None and route[0] == gateway.interface:
+        return route[1]
+    own = [each for each in _addresses(network, gateway.interface) if family_of(each) == gateway.family]
+    usable = [each for each in own if kind_of(each) not in ("link-local", "loopback")]
+    return min(usable, key=lambda each: kind_of(each) != "public", default=None)

@@ -1,0 +1,177 @@
+"""Finding internet gateways by SSDP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import IcmpError, UdpSocket
+from nattools.probes.portmap import web
+from nattools.probes.portmap.gateway import Found, Sight, examine
+from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.terms import Offer
+from nattools.protocols import ssdp
+from nattools.protocols.lan import LanUrl
+
+SILENCE_S = 2.2
+"""How long to listen if nothing answers at all."""
+SPREAD_S = 1.7
+"""How long to listen if the router is known to be awake: answers are spread over MX = 1 s."""
+GRACE_S = 0.15
+"""How long to wait for other gateways once one has been found that will do."""
+_MAX_DESCRIPTIONS = 6
+# (delay, target, to the router alone?): the unicast one first, which also opens a host firewall for answers.
+# ssdp:all comes later: it makes a router busy with a dozen answers, while its description is to be read.
+_SEARCHES = (
+    (0.0, ssdp.IGD1, True),
+    (0.05, ssdp.IGD1, False),
+    (0.3, ssdp.ALL, True),
+    (0.3, ssdp.ALL, False),
+    (0.35, ssdp.IGD2, False),
+    (0.8, ssdp.IGD1, True),
+    (0.8, ssdp.IGD1, False),
+    (0.85, ssdp.ALL, False),
+)
+
+Hints = Callable[[], Awaitable[tuple[LanUrl, ...]]]
+
+
+class Search:
+    """One search in one place: `run` it once, then see what it has `found`, and what `failed` where there
+    seemed to be a gateway. `satisfied` is set when one has been found that will do, and at the end."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.found: list[Found] = []
+        self.failed: list[Offer] = []
+        self.sent = 0
+        self.rtt_s: float | None = None
+        self.problem = ""
+        self._finder = ssdp.Finder(place.neighbourhood)
+        self._looked: set[LanUrl] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._began: float | None = None
+        self._patience_s = SILENCE_S
+        self._satisfied_at: float | None = None
+        self.satisfied = asyncio.Event()
+
+    @property
+    def ranked(self) -> list[Found]:
+        """Each gateway once, the best first."""
+        best: dict[str, Found] = {}
+        for each in sorted(self.found, key=lambda found: found.rank):
+            best.setdefault(each.udn or str(each.url), each)
+        return list(best.values())
+
+    def hurry(self) -> None:
+        """The router has answered something else: silence counts sooner."""
+        self._patience_s = SPREAD_S
+        self._changed.set()
+
+    async def run(self, hints: Hints | None = None) -> None:
+        """Search until there is a gateway that will do, or time is up. `hints` gives descriptions to look at
+        in any case, as those that the router has for the other family."""
+        self._began = asyncio.get_running_loop().time()
+        try:
+            socket = await self.place.open_udp()
+        except CannotRun as error:
+            self.problem = str(error)
+            self.satisfied.set()
+            return
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                socket.on_icmp = self._on_icmp
+                socket.on_datagram = lambda data, source: self._on_datagram(tasks, data, source)
+                helpers = [tasks.create_task(self._send(socket))]
+                if hints is not None:
+                    helpers.append(tasks.create_task(self._follow(tasks, hints)))
+                await self._wait()
+                socket.on_datagram = None
+                for task in (*helpers, *self._running):
+                    task.cancel()
+        finally:
+            self.satisfied.set()
+            socket.close()
+
+    async def _send(self, socket: UdpSocket) -> None:
+        loop = asyncio.get_running_loop()
+        for delay_s, target, unicast in _SEARCHES:
+            await asyncio.sleep(max(0.0, (self._began or 0.0) + delay_s - loop.time()))
+            if target == ssdp.ALL and self._running:
+                continue
+            data = ssdp.search(target, group=ssdp.GROUPS[self.place.family][0])
+            for host in (self.place.gateway,) if unicast else self._groups():
+                socket.send(data, Endpoint(host, ssdp.PORT), ttl=None if unicast else ssdp.TTL)
+                self.sent += 1
+
+    def _groups(self) -> tuple[str, ...]:
+        if self.place.family == 4:
+            return ssdp.GROUPS[4]
+        return tuple(f"{group}%{self.place.interface}" for group in ssdp.GROUPS[6])
+
+    async def _follow(self, tasks: asyncio.TaskGroup, hints: Hints) -> None:
+        for url in await hints():
+            self._look(tasks, (url,), ())
+
+    def _on_datagram(self, tasks: asyncio.TaskGroup, data: bytes, source: Endpoint) -> None:
+        device = self._finder.receive_datagram(data, source)
+        if self.rtt_s is None and self._finder.devices:
+            self.rtt_s = asyncio.get_running_loop().time() - (self._began or 0.0)
+        if device is not None and device.is_gateway:
+            self._look(tasks, device.urls, _quirks(device))
+
+    def _on_icmp(self, error: IcmpError) -> None:
+        if error.kind == "port-unreachable" and not self.problem:
+            self.problem = f"the router has UDP port {ssdp.PORT} closed"
+
+    def _look(self, tasks: asyncio.TaskGroup, urls: tuple[LanUrl, ...], quirks: tuple[str, ...]) -> None:
+        fresh = tuple(url for url in urls if url not in self._looked)
+        if not fresh or len(self._looked) >= _MAX_DESCRIPTIONS:
+            return
+        self._looked.update(fresh)
+        task = tasks.create_task(self._examine(fresh, quirks))
+        self._running.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._changed.set()
+
+    async def _examine(self, urls: tuple[LanUrl, ...], quirks: tuple[str, ...]) -> None:
+        """The first of these places that has a description counts."""
+        for url in urls:
+            found = await examine(Sight(self.place, url, quirks))
+            if isinstance(found, Found):
+                self.found.append(found)
+                if found.rank == 0 and self._satisfied_at is None:
+                    self._satisfied_at = asyncio.get_running_loop().time()
+                    self.satisfied.set()
+                return
+            self.failed.append(found)
+
+    async def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        while loop.time() < self._until():
+            self._changed.clear()
+            try:
+                async with asyncio.timeout_at(self._until()):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def _until(self) -> float:
+        """When to stop: soon after a gateway that will do; not before a description that is being read."""
+        if self._satisfied_at is not None:
+            return self._satisfied_at + GRACE_S
+        patience_s = self._patience_s + (web.REQUEST_S if self._running else 0.0)
+        return (self._began or 0.0) + patience_s
+
+
+def _quirks(device: ssdp.Device) -> tuple[str, ...]:
+    found = [device.problem] if device.problem else []
+    if device.source.port != ssdp.PORT:
+        found.append(f"the answer came from port {device.source.port}")
+    return tuple(found)

@@ -1,0 +1,140 @@
+"""Is a mapping true? A server outside sends or connects to it, and we see whether that arrives.
+
+"Success" from a router is not proof: it may have mapped the wrong address, stand behind a second NAT, or
+forget to open its own firewall. The port behind the mapping writes to nobody, so nothing but the mapping can
+have let the dial-back in; it comes from another address of the server's than the one that was asked, where
+the server has one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, copies_needed
+from nattools.model.endpoint import Endpoint
+from nattools.model.observation import MapCheck
+from nattools.probes.context import ProbeContext
+from nattools.probes.doorstep import Doorstep
+from nattools.probes.order import order
+from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.terms import Granted
+from nattools.probes.target import Target
+from nattools.protocols import dialback
+
+Outcome = Literal["arrived", "silent", "refused", "unreachable", "denied", "error"]
+SPACING_MS = 15
+_WORDS: dict[str, Outcome] = {
+    "sent": "silent",
+    "connected": "silent",
+    "timeout": "silent",
+    "refused": "refused",
+    "unreachable": "unreachable",
+    "denied": "denied",
+    "error": "error",
+}
+_MAY_PASS = ("silent", "refused")
+"""Outcomes after which another try may end otherwise: a copy was lost, or the rule was not in force yet."""
+
+
+@dataclass(slots=True)
+class _Trial:
+    """One mapping being tried."""
+
+    context: ProbeContext
+    place: Place
+    target: Target
+    granted: Granted
+    doorstep: Doorstep
+    sent: int = 0
+    outcome: Outcome = "error"
+    detail: str = ""
+    seen: str | None = None
+    origin: Endpoint | None = None
+    change_address: bool = field(init=False)
+    change_port: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.change_address = self.target.two_addresses
+        self.change_port = self.target.other is not None or self.granted.transport == "tcp"
+
+    async def run(self) -> None:
+        """Until a dial-back arrives, or silence counts."""
+        needed = copies_needed(WORST_LOSS, CERTAIN_ERROR)
+        pace = self.context.pace
+        while self.sent < (max(needed, pace.copies()) if pace.lost else needed):
+            await self._round(min(dialback.MAX_COPIES, needed))
+            if self.doorstep.knocked.came:
+                self.outcome, self.detail = "arrived", ""
+            if self.outcome not in _MAY_PASS:
+                return
+
+    async def _round(self, copies: int) -> None:
+        nonce = dialback.new_nonce()
+        self.doorstep.nonces.add(nonce)
+        ask = dialback.Ask(
+            self.granted.transport,
+            self.granted.external_port,
+            nonce,
+            self.change_address,
+            self.change_port,
+            copies,
+            SPACING_MS,
+        )
+        self.sent += copies
+        result = await self._ordered(ask)
+        if isinstance(result, str):
+            self.outcome, self.detail = "error", result
+            return
+        self.seen = result.seen.host if result.seen is not None else self.seen
+        self.origin = result.origin or self.origin
+        self.outcome, self.detail = _WORDS[result.outcome], result.reason
+        if result.outcome in ("sent", "connected"):
+            await self.doorstep.knocked.within(self.context.pace.last_wait_s)
+
+    async def _ordered(self, ask: dialback.Ask) -> dialback.Result | str:
+        """The server's word; once the dial-back is here, that is waited for no longer than it takes to tell
+        where it came from."""
+        ordered = asyncio.ensure_future(order(self.place, self.target, ask))
+        knocked = asyncio.ensure_future(self.doorstep.knocked.within(60.0))
+        try:
+            await asyncio.wait({ordered, knocked}, return_when=asyncio.FIRST_COMPLETED)
+            if not ordered.done():
+                await asyncio.wait({ordered}, timeout=self.context.pace.last_wait_s)
+            return ordered.result() if ordered.done() else dialback.Result("sent")
+        finally:
+            for task in (ordered, knocked):
+                task.cancel()
+            await asyncio.gather(ordered, knocked, return_exceptions=True)
+
+
+async def verify(
+    context: ProbeContext, place: Place, target: Target, granted: Granted, doorstep: Doorstep
+) -> MapCheck:
+    """Have `target`, a nattools server of the mapping's family, dial back to a mapping whose inside is
+    `doorstep`; what came of it is put on record and returned."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    trial = _Trial(context, place, target, granted, doorstep)
+    await trial.run()
+    host = trial.seen or granted.external_host or (target.mapped.host if target.mapped else place.host)
+    number, at_s = context.recorder.stamp(began)
+    check = MapCheck(
+        id=number,
+        probe="verify",
+        at_s=at_s,
+        protocol=granted.protocol,
+        transport=granted.transport,
+        family=granted.internal.family,
+        internal=str(granted.internal),
+        external=None if granted.external is None else str(granted.external),
+        target=str(Endpoint(host, granted.external_port)),
+        origin=None if trial.origin is None else str(trial.origin),
+        outcome=trial.outcome,
+        sent=trial.sent,
+        waited_s=round(loop.time() - began, 6),
+        detail=trial.detail,
+    )
+    context.recorder.add(check)
+    return check

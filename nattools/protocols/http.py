@@ -1,0 +1,222 @@
+"""HTTP/1.1 for a client that asks a router one question per connection (RFC 9110, RFC 9112). Pure.
+
+Nothing else: no HEAD, no pipelining, no compression, no trailers of use. A router's answer is hostile, so
+everything has a bound.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from nattools.errors import ProtocolError
+from nattools.protocols.headers import Headers, parse_head, split_head
+
+MAX_BODY = 262_144
+_MAX_INTERIM = 4
+_MAX_CHUNK_LINE = 1024
+_NO_BODY = (204, 304)
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A whole response."""
+
+    status: int
+    reason: str
+    headers: Headers
+    body: bytes
+
+
+def encode_request(
+    method: Literal["GET", "POST"],
+    target: str,
+    host: str,
+    headers: tuple[tuple[str, str], ...] = (),
+    body: bytes = b"",
+) -> bytes:
+    """A request that asks the server to close the connection after its answer.
+
+    `target` begins with "/"; `host` as the Host header has it, brackets and port included. ValueError: a part
+    that would break out of its place.
+    """
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    if body or method == "POST":
+        lines.append(f"Content-Length: {len(body)}")
+    if not target.startswith("/") or " " in target or any("\r" in each or "\n" in each for each in lines):
+        raise ValueError("a request line or header that is none")
+    return "\r\n".join([*lines, "", ""]).encode("utf-8") + body
+
+
+class ResponseReader:
+    """Collects one response out of what is read from a connection.
+
+    Feed it what was read, in order; `close()` when the other side has closed. `response` is not None as soon
+    as it is complete; what follows is ignored. Both raise ProtocolError when the response makes no sense, is
+    cut short or exceeds a bound; the reader is of no use then.
+    """
+
+    def __init__(self, *, max_body: int = MAX_BODY) -> None:
+        self.response: Response | None = None
+        self._max_body = max_body
+        self._buffer = bytearray()
+        self._status = 0
+        self._reason = ""
+        self._headers: Headers | None = None
+        self._length: int | None = None
+        self._chunks: _Chunks | None = None
+        self._interim = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take what was read."""
+        if self.response is not None:
+            return
+        self._buffer += data
+        while self._headers is None:
+            if not self._read_head():
+                return
+        self._read_body(closed=False)
+
+    def close(self) -> None:
+        """The connection is at its end."""
+        if self.response is not None:
+            return
+        if self._headers is None:
+            raise ProtocolError("the connection closed before a response")
+        self._read_body(closed=True)
+        if self.response is None:
+            raise ProtocolError("a response cut short")
+
+    def _read_head(self) -> bool:
+        """Read a head if it is there; interim responses (RFC 9110 15.2) are passed over."""
+        end = split_head(self._buffer)
+        if end is None:
+            return False
+        first, headers = parse_head(self._buffer[:end])
+        del self._buffer[:end]
+        self._status, self._reason = _status_line(first)
+        if 100 <= self._status < 200:
+            self._interim += 1
+            if self._interim > _MAX_INTERIM:
+                raise ProtocolError("too many interim responses")
+            return True
+        self._headers = headers
+        self._frame(headers)
+        return True
+
+    def _frame(self, headers: Headers) -> None:
+        """How long is the body (RFC 9112 6.3)?"""
+        codings = headers.get("transfer-encoding").lower()
+        if self._status in _NO_BODY:
+            self._length = 0
+        elif codings == "chunked":
+            self._chunks = _Chunks(self._max_body)
+        elif codings not in ("", "identity"):
+            raise ProtocolError(f"a transfer coding {codings[:40]!r}")
+        else:
+            self._length = _content_length(headers)
+            if self._length is not None and self._length > self._max_body:
+                raise ProtocolError(f"a body of {self._length} bytes")
+
+    def _read_body(self, *, closed: bool) -> None:
+        buffer = self._buffer
+        if self._chunks is not None:
+            if self._chunks.take(buffer):
+                self._finish(bytes(self._chunks.body))
+        elif self._length is not None:
+            if len(buffer) >= self._length:
+                self._finish(bytes(buffer[: self._length]))
+        elif len(buffer) > self._max_body:
+            raise ProtocolError(f"a body of more than {self._max_body} bytes")
+        elif closed:
+            self._finish(bytes(buffer))
+
+    def _finish(self, body: bytes) -> None:
+        self.response = Response(self._status, self._reason, self._headers or Headers([]), body)
+        self._buffer.clear()
+
+
+class _Chunks:
+    """RFC 9112 7.1. Extensions and trailers are read over."""
+
+    def __init__(self, max_body: int) -> None:
+        self.body = bytearray()
+        self._max_body = max_body
+        self._left: int | None = None
+        self._trailers = 0
+        self._last = False
+
+    def take(self, buffer: bytearray) -> bool:
+        """Move what is complete from the buffer into the body; True: that was the last chunk."""
+        while True:
+            if self._left is not None:
+                if len(buffer) < self._left + 1:
+                    return False
+                if not self._take_data(buffer, self._left):
+                    return False
+                continue
+            line = _take_line(buffer)
+            if line is None:
+                return False
+            if self._last:
+                if not line:
+                    return True
+                self._trailers += 1
+                if self._trailers > 20:
+                    raise ProtocolError("too many trailers")
+            elif line:
+                self._begin(line)
+
+    def _take_data(self, buffer: bytearray, size: int) -> bool:
+        """The data and the line end behind it."""
+        end = 2 if buffer[size : size + 1] == b"\r" else 1
+        if len(buffer) < size + end:
+            return False
+        if not buffer[size : size + end].endswith(b"\n"):
+            raise ProtocolError("a chunk longer than it says")
+        self.body += buffer[:size]
+        del buffer[: size + end]
+        self._left = None
+        return True
+
+    def _begin(self, line: bytes) -> None:
+        digits = line.partition(b";")[0].strip().lower()
+        if not digits or len(digits) > 8 or not all(each in b"0123456789abcdef" for each in digits):
+            raise ProtocolError("a chunk without a size")
+        size = int(digits, 16)
+        if len(self.body) + size > self._max_body:
+            raise ProtocolError(f"a body of more than {self._max_body} bytes")
+        self._left, self._last = (size, False) if size else (None, True)
+
+
+def _take_line(buffer: bytearray) -> bytes | None:
+    end = buffer.find(b"\n", 0, _MAX_CHUNK_LINE)
+    if end < 0:
+        if len(buffer) >= _MAX_CHUNK_LINE:
+            raise ProtocolError("an endless line between chunks")
+        return None
+    line = bytes(buffer[:end]).rstrip(b"\r")
+    del buffer[: end + 1]
+    return line
+
+
+def _status_line(line: str) -> tuple[int, str]:
+    """RFC 9112 4; the reason may be missing."""
+    version, _, rest = line.partition(" ")
+    status, _, reason = rest.strip().partition(" ")
+    plausible = len(status) == 3 and status.isascii() and status.isdigit() and status >= "100"
+    if not version.startswith("HTTP/1.") or not plausible:
+        raise ProtocolError("not a response of HTTP/1")
+    return int(status), reason.strip()[:200]
+
+
+def _content_length(headers: Headers) -> int | None:
+    """RFC 9112 6.3: repeated values must agree. None: until the connection closes."""
+    values = {each.strip() for line in headers.get_all("content-length") for each in line.split(",")}
+    if not values:
+        return None
+    value = values.pop()
+    if values or not value.isascii() or not value.isdigit() or len(value) > 12:
+        raise ProtocolError("a Content-Length that is no length")
+    return int(value)

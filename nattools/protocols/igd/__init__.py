@@ -1,0 +1,70 @@
+"""UPnP's Internet Gateway Device, versions 1 and 2: descriptions, actions over SOAP, and error codes.
+
+Pure: bytes in, values out, and back. A router's XML is hostile: it is read with defusedxml, without DTD and
+entities, and its size, depth and number of elements are bounded. Decoders raise ProtocolError and nothing
+else, for any bytes.
+"""
+
+from nattools.protocols.igd.actions import (
+    Call,
+    FirewallStatus,
+    PortMappingEntry,
+    Status,
+    add_pinhole,
+    add_port_mapping,
+    check_pinhole_working,
+    delete_pinhole,
+    delete_port_mapping,
+    get_external_address,
+    get_firewall_status,
+    get_generic_entry,
+    get_specific_entry,
+    get_status,
+    read_entry,
+    read_external_address,
+    read_firewall_status,
+    read_is_working,
+    read_reserved_port,
+    read_status,
+    read_unique_id,
+    update_pinhole,
+)
+from nattools.protocols.igd.description import Description, Service, ServiceKind, parse_description
+from nattools.protocols.igd.errors import CONNECTION_REFUSALS, PINHOLE_REFUSALS, refusal
+from nattools.protocols.igd.soap import Answer, Fault, encode_call, parse_answer
+
+__all__ = [
+    "CONNECTION_REFUSALS",
+    "PINHOLE_REFUSALS",
+    "Answer",
+    "Call",
+    "Description",
+    "Fault",
+    "FirewallStatus",
+    "PortMappingEntry",
+    "Service",
+    "ServiceKind",
+    "Status",
+    "add_pinhole",
+    "add_port_mapping",
+    "check_pinhole_working",
+    "delete_pinhole",
+    "delete_port_mapping",
+    "encode_call",
+    "get_external_address",
+    "get_firewall_status",
+    "get_generic_entry",
+    "get_specific_entry",
+    "get_status",
+    "parse_answer",
+    "parse_description",
+    "read_entry",
+    "read_external_address",
+    "read_firewall_status",
+    "read_is_working",
+    "read_reserved_port",
+    "read_status",
+    "read_unique_id",
+    "refusal",
+    "update_pinhole",
+]

@@ -1,0 +1,158 @@
+"""Device descriptions of internet gateways (UPnP Device Architecture 2; InternetGatewayDevice:1 and :2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+from xml.etree.ElementTree import Element
+
+import msgspec
+
+from nattools.errors import ProtocolError
+from nattools.protocols.igd import xml
+from nattools.protocols.lan import LanUrl, Neighbourhood, parse_url, resolve_url
+
+ServiceKind = Literal[
+    "WANIPConnection", "WANPPPConnection", "WANIPv6FirewallControl", "WANCommonInterfaceConfig"
+]
+
+_MAX_SERVICES = 64
+_SERVICE_TYPE = re.compile(
+    r"urn:(schemas-upnp-org|dslforum-org):service:"
+    r"(WANIPConnection|WANPPPConnection|WANIPv6FirewallControl|WANCommonInterfaceConfig):(\d{1,3})"
+)
+_GATEWAY_TYPE = re.compile(r"urn:(?:schemas-upnp-org|dslforum-org):device:InternetGatewayDevice:(\d{1,3})")
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A service that can be called. `type` is as the router writes it: its actions must be named by it.
+
+    `legacy`: of the DSL Forum's namespace, which some routers use instead of UPnP's.
+    """
+
+    type: str
+    kind: ServiceKind
+    version: int
+    legacy: bool
+    control: LanUrl
+
+    @property
+    def maps_ports(self) -> bool:
+        """Can it make IPv4 port mappings?"""
+        return self.kind in ("WANIPConnection", "WANPPPConnection")
+
+    @property
+    def rank(self) -> int:
+        """Smaller is asked first: WANIPConnection:2, :1, WANPPPConnection:1, and the DSL Forum's last."""
+        order = 0 if self.kind == "WANIPConnection" else 10
+        return order - min(self.version, 9) + 100 * self.legacy
+
+
+class Description(msgspec.Struct, frozen=True):
+    """A device and what of an internet gateway is in it. `igd_version` is None where it is none.
+
+    `services` are those that could be used, `problems` say why others could not.
+    """
+
+    device_type: str
+    friendly_name: str
+    manufacturer: str
+    model: str
+    udn: str
+    igd_version: int | None
+    presentation: str = ""
+    services: tuple[Service, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def connections(self) -> list[Service]:
+        """Services that make port mappings, best first."""
+        return sorted((each for each in self.services if each.maps_ports), key=lambda each: each.rank)
+
+    @property
+    def firewall(self) -> Service | None:
+        """The service that makes IPv6 pinholes."""
+        return next((each for each in self.services if each.kind == "WANIPv6FirewallControl"), None)
+
+
+def parse_description(data: bytes, location: LanUrl, neighbourhood: Neighbourhood) -> Description:
+    """A description found at `location`. ProtocolError: it is none.
+
+    Control URLs are taken relative to URLBase if it is usable, else to `location`; a service whose URL leads
+    out of the LAN is left out and named in `problems`.
+    """
+    root = xml.parse(data)
+    device = xml.child(root, "device")
+    if xml.local_name(root) != "root" or device is None:
+        raise ProtocolError("an XML document that describes no device")
+    base, problems = _base(root, location, neighbourhood)
+    services: list[Service] = []
+    for element in _services(device):
+        _collect(element, base, neighbourhood, services, problems)
+    device_type = xml.child_text(device, "deviceType")
+    gateway = _GATEWAY_TYPE.match(device_type)
+    return Description(
+        device_type,
+        xml.child_text(device, "friendlyName")[:200],
+        xml.child_text(device, "manufacturer")[:200],
+        xml.child_text(device, "modelName")[:200],
+        xml.child_text(device, "UDN")[:200],
+        int(gateway[1]) if gateway else None,
+        _presentation(device, base, neighbourhood),
+        tuple(services),
+        tuple(problems[:_MAX_SERVICES]),
+    )
+
+
+def _base(root: Element, location: LanUrl, neighbourhood: Neighbourhood) -> tuple[LanUrl, list[str]]:
+    text = xml.child_text(root, "URLBase")
+    if not text:
+        return location, []
+    try:
+        base = parse_url(text, neighbourhood)
+    except ProtocolError as error:
+        return location, [f"URLBase is {error}"]
+    return (location if base.host == location.host and base.port == location.port else base), []
+
+
+def _services(device: Element) -> Iterator[Element]:
+    """All services of a device and of the devices in it; the depth of XML documents is bounded."""
+    for group in xml.children(device, "serviceList"):
+        yield from xml.children(group, "service")
+    for group in xml.children(device, "deviceList"):
+        for inner in xml.children(group, "device"):
+            yield from _services(inner)
+
+
+def _collect(
+    element: Element,
+    base: LanUrl,
+    neighbourhood: Neighbourhood,
+    services: list[Service],
+    problems: list[str],
+) -> None:
+    service_type = xml.child_text(element, "serviceType")
+    found = _SERVICE_TYPE.fullmatch(service_type)
+    if found is None or len(services) >= _MAX_SERVICES:
+        return
+    try:
+        control = resolve_url(base, xml.child_text(element, "controlURL"), neighbourhood)
+    except ProtocolError as error:
+        problems.append(f"{found[2]}:{found[3]} has {error}")
+        return
+    kind: ServiceKind = found[2]  # type: ignore[assignment]
+    service = Service(service_type, kind, int(found[3]), found[1] == "dslforum-org", control)
+    if service not in services:
+        services.append(service)
+
+
+def _presentation(device: Element, base: LanUrl, neighbourhood: Neighbourhood) -> str:
+    """The router's own pages, for the user to open; "" if it names none on the LAN."""
+    text = xml.child_text(device, "presentationURL")
+    if not text:
+        return ""
+    try:
+        return str(resolve_url(base, text, neighbourhood))
+    except ProtocolError:
+        return ""

@@ -1,0 +1,146 @@
+"""Which addresses may a router send us to? Its own network's alone. Pure.
+
+What comes from a router (LOCATION, URLBase, control URLs, redirects) is hostile: followed blindly it makes
+this machine ask anybody anything (as CallStranger, CVE-2020-12695, did from the other side). So an URL is
+http, names an address rather than a host, and that address is on the LAN.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import msgspec
+
+from nattools.errors import ProtocolError
+
+MAX_URL = 2048
+_LAN4 = tuple(
+    IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
+)
+_ULA = IPv6Network("fc00::/7")
+_LINK_LOCAL6 = IPv6Network("fe80::/10")
+
+
+class Neighbourhood(msgspec.Struct, frozen=True):
+    """What counts as the LAN: private, link-local and unique local addresses, and what is named here.
+
+    `gateways` are the addresses of the routers, which may be public. `own` are this machine's: what shares a
+    /64 with one of its IPv6 addresses is a neighbour (RFC 4862). `zone` is the interface that a link-local
+    IPv6 address without a zone is taken to be on.
+    """
+
+    gateways: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
+    zone: str = ""
+
+    def is_gateway(self, host: str) -> bool:
+        """Is it one of the routers? Zones do not matter."""
+        plain = host.partition("%")[0]
+        return any(each.partition("%")[0] == plain for each in self.gateways)
+
+    def allows(self, host: str) -> bool:
+        """May this address be asked? False for what is no address."""
+        try:
+            address = ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
+        if self.is_gateway(str(address)):
+            return True
+        if isinstance(address, IPv4Address):
+            return any(address in network for network in _LAN4)
+        return address in _ULA or address in _LINK_LOCAL6 or self._shares_prefix(address)
+
+    def _shares_prefix(self, address: IPv6Address) -> bool:
+        prefix = address.packed[:8]
+        if address.is_loopback or address.is_unspecified or address.is_multicast or address.ipv4_mapped:
+            return False
+        own = (each.partition("%")[0] for each in self.own if ":" in each)
+        return any(IPv6Address(each).packed[:8] == prefix for each in own)
+
+
+class LanUrl(msgspec.Struct, frozen=True):
+    """An http URL on the LAN. `target` begins with "/" and may have a query."""
+
+    host: str
+    port: int
+    target: str
+
+    @property
+    def authority(self) -> str:
+        """As a Host header has it: without a zone (RFC 6874 1), and without port 80."""
+        host = self.host.partition("%")[0]
+        host = f"[{host}]" if ":" in host else host
+        return host if self.port == 80 else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"http://{self.authority}{self.target}"
+
+
+def parse_url(text: str, neighbourhood: Neighbourhood) -> LanUrl:
+    """An absolute URL. ProtocolError says why it is not followed."""
+    parts = _split(text)
+    if parts.scheme.lower() != "http":
+        raise ProtocolError(f"an URL that is not http: {shown(text)}")
+    if parts.username is not None or parts.password is not None:
+        raise ProtocolError(f"an URL with a user name: {shown(text)}")
+    try:
+        host, port = _address(parts.hostname or ""), parts.port
+    except ValueError:
+        raise ProtocolError(f"an URL without an address and port: {shown(text)}") from None
+    if not neighbourhood.allows(host):
+        raise ProtocolError(f"an URL that leads out of the local network: {shown(text)}")
+    if port == 0:
+        raise ProtocolError(f"an URL with port 0: {shown(text)}")
+    if neighbourhood.zone and "%" not in host and host.lower().startswith("fe80:"):
+        host = f"{host}%{neighbourhood.zone}"
+    return LanUrl(host, 80 if port is None else port, _target(parts))
+
+
+def resolve_url(base: LanUrl, reference: str, neighbourhood: Neighbourhood) -> LanUrl:
+    """A reference in a document found at `base` (RFC 3986 5). ProtocolError: why it is not followed."""
+    reference = reference.strip()
+    if not reference or len(reference) > MAX_URL:
+        raise ProtocolError("an empty or endless URL")
+    try:
+        joined = urljoin(str(base), reference)
+    except ValueError:
+        raise ProtocolError(f"not an URL: {shown(reference)}") from None
+    url = parse_url(joined, neighbourhood)
+    same = url.host.partition("%")[0] == base.host.partition("%")[0]
+    return LanUrl(base.host, url.port, url.target) if same else url
+
+
+def shown(text: str) -> str:
+    """A hostile text for a message: short, and printable."""
+    return repr(text if len(text) <= 100 else text[:97] + "...")
+
+
+def _split(text: str) -> SplitResult:
+    if len(text) > MAX_URL or not text.isprintable() or " " in text:
+        raise ProtocolError(f"not an URL: {shown(text)}")
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise ProtocolError(f"not an URL: {shown(text)}") from None
+
+
+def _address(host: str) -> str:
+    """The canonical text of an address, its zone kept; ValueError for names."""
+    plain, _, zone = host.replace("%25", "%", 1).partition("%")
+    if zone and not all(each.isalnum() or each in "._-" for each in zone):
+        raise ValueError("a zone that is none")
+    address = ip_address(plain)
+    if zone and not (isinstance(address, IPv6Address) and address.is_link_local):
+        raise ValueError("a zone on an address that has none")
+    return f"{address}%{zone}" if zone else str(address)
+
+
+def _target(parts: SplitResult) -> str:
+    path = parts.path if parts.path.startswith("/") else f"/{parts.path}"
+    target = f"{path}?{parts.query}" if parts.query else path
+    return "".join(each if "!" <= each <= "~" else _percent(each) for each in target)
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "replace"))

@@ -1,0 +1,288 @@
+"""NAT-PMP, the NAT Port Mapping Protocol (RFC 6886): codec, result codes, epoch and client transaction.
+
+Pure: bytes in, values out, and back. Decoders raise ProtocolError and nothing else, for any bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import Literal
+
+import msgspec
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.portmapping import Refusal
+from nattools.protocols.backoff import Backoff
+
+PORT = 5351
+ANNOUNCE_PORT = 5350
+"""Gateways announce a changed address to 224.0.0.1 here (RFC 6886 3.2.1)."""
+VERSION = 0
+EXTERNAL_ADDRESS, MAP_UDP, MAP_TCP = 0, 1, 2
+SUCCESS, UNSUPPORTED_VERSION, NOT_AUTHORIZED, NETWORK_FAILURE, OUT_OF_RESOURCES, UNSUPPORTED_OPCODE = range(6)
+
+State = Literal["running", "succeeded", "failed", "upgrade", "timed out", "abandoned"]
+
+_HEADER = struct.Struct("!BBHI")
+_ADDRESS_REQUEST = struct.Struct("!BB")
+_MAP_REQUEST = struct.Struct("!BBxxHHI")
+_MAP_RESULT = struct.Struct("!HHI")
+_RESPONSE_BIT = 0x80
+_OPCODES: dict[Transport, int] = {"udp": MAP_UDP, "tcp": MAP_TCP}
+_TRANSPORTS: dict[int, Transport] = {MAP_UDP: "udp", MAP_TCP: "tcp"}
+_MAX_SIZE = 1100  # PCP's limit, since its answers come to the same socket
+
+
+class AddressRequest(msgspec.Struct, frozen=True):
+    """What is the external address (RFC 6886 3.2)?"""
+
+
+class MapRequest(msgspec.Struct, frozen=True):
+    """Make, renew or (with a lifetime of 0) remove a mapping (RFC 6886 3.3 and 3.4).
+
+    An `external_port` of 0 leaves the choice to the gateway; it must be 0 to remove."""
+
+    transport: Transport
+    internal_port: int
+    external_port: int
+    lifetime_s: int
+
+
+class Response(msgspec.Struct, frozen=True):
+    """`opcode` is that of the request. Only what a response of its kind holds is not None; an error response
+    may hold nothing more than its result."""
+
+    opcode: int
+    result: int
+    epoch_s: int
+    external_address: str | None = None
+    internal_port: int | None = None
+    external_port: int | None = None
+    lifetime_s: int | None = None
+
+
+Request = AddressRequest | MapRequest
+
+
+def encode_request(request: Request) -> bytes:
+    """2 bytes for the address, 12 for a mapping."""
+    if isinstance(request, AddressRequest):
+        return _ADDRESS_REQUEST.pack(VERSION, EXTERNAL_ADDRESS)
+    opcode = _OPCODES[request.transport]
+    return _MAP_REQUEST.pack(
+        VERSION, opcode, request.internal_port, request.external_port, request.lifetime_s
+    )
+
+
+def decode_request(data: bytes) -> Request:
+    """The gateway's side. ProtocolError: another version or opcode, or too short."""
+    if len(data) < _ADDRESS_REQUEST.size or data[0] != VERSION:
+        raise ProtocolError("not a NAT-PMP request")
+    if data[1] == EXTERNAL_ADDRESS:
+        return AddressRequest()
+    transport = _TRANSPORTS.get(data[1])
+    if transport is None or len(data) < _MAP_REQUEST.size:
+        raise ProtocolError(f"a NAT-PMP request with opcode {data[1]} of {len(data)} bytes")
+    _, _, internal_port, external_port, lifetime_s = _MAP_REQUEST.unpack_from(data)
+    return MapRequest(transport, internal_port, external_port, lifetime_s)
+
+
+def encode_response(response: Response) -> bytes:
+    """The gateway's side: 12 bytes for an address, 16 for a mapping, 8 if it holds neither."""
+    head = _HEADER.pack(VERSION, response.opcode | _RESPONSE_BIT, response.result, response.epoch_s)
+    if response.external_address is not None:
+        return head + IPv4Address(response.external_address).packed
+    if response.internal_port is None:
+        return head
+    return head + _MAP_RESULT.pack(
+        response.internal_port, response.external_port or 0, response.lifetime_s or 0
+    )
+
+
+def decode_response(data: bytes) -> Response:
+    """A response of version 0. ProtocolError for everything else, PCP's answers included."""
+    if not _HEADER.size <= len(data) <= _MAX_SIZE:
+        raise ProtocolError(f"a NAT-PMP response of {len(data)} bytes")
+    version, opcode, result, epoch_s = _HEADER.unpack_from(data)
+    if version != VERSION or (not opcode & _RESPONSE_BIT and result == SUCCESS):
+        raise ProtocolError("not a NAT-PMP response")
+    opcode &= ~_RESPONSE_BIT
+    rest = data[_HEADER.size :]
+    if opcode == EXTERNAL_ADDRESS:
+        return Response(opcode, result, epoch_s, _read_address(result, rest))
+    if opcode not in _TRANSPORTS:
+        if result == SUCCESS:
+            raise ProtocolError(f"a NAT-PMP response to opcode {opcode}")
+        return Response(opcode, result, epoch_s)
+    if len(rest) >= _MAP_RESULT.size:
+        return Response(opcode, result, epoch_s, None, *_MAP_RESULT.unpack_from(rest))
+    if result == SUCCESS:
+        raise ProtocolError("a NAT-PMP mapping response cut short")
+    return Response(opcode, result, epoch_s)
+
+
+def _read_address(result: int, rest: bytes) -> str | None:
+    if len(rest) >= 4:
+        return str(IPv4Address(rest[:4]))
+    if result == SUCCESS:
+        raise ProtocolError("a NAT-PMP address response cut short")
+    return None
+
+
+def is_pcp_answer(data: bytes) -> bool:
+    """Did a server that knows PCP alone answer: version 1 or later, a response, UNSUPP_VERSION?"""
+    return len(data) >= 4 and data[0] >= 1 and bool(data[1] & _RESPONSE_BIT) and data[3] == 1
+
+
+class EpochClock:
+    """Has the gateway lost its mappings? RFC 6886 3.6: its seconds since the start of epoch must have grown
+    by at least 7/8 of the time that passed here, less 2 s. Pure."""
+
+    def __init__(self) -> None:
+        self.server_s: int | None = None
+        self._client_s = 0.0
+
+    def update(self, epoch_s: int, now: float) -> bool:
+        """Take a response's epoch; False: the gateway has restarted. `now` is any clock that only goes on."""
+        expected = None if self.server_s is None else self.server_s + (now - self._client_s) * 7 / 8
+        self.server_s, self._client_s = epoch_s, now
+        return expected is None or epoch_s >= expected - 2
+
+
+class Transaction:
+    """Sends a request until a response comes or patience ends (RFC 6886 3.1). Pure: the caller has the socket
+    and the clock.
+
+    The driving contract is that of `nattools.protocols.pcp.Transaction`. "upgrade": the server knows PCP
+    alone, so ask it that way. RFC 6886 3.1 asks a client to check the source address, not the port: some
+    gateways answer from another one.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        server: Endpoint,
+        *,
+        initial_s: float = 0.25,
+        patience_s: float = 2.2,
+        jitter: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self.request = request
+        self.server = server
+        self.state: State = "running"
+        self.response: Response | None = None
+        self.source: Endpoint | None = None
+        self.rtt_s: float | None = None
+        self.ignored = ""
+        self._data = encode_request(request)
+        self._backoff = Backoff(initial_s=initial_s, patience_s=patience_s, jitter=jitter)
+
+    @property
+    def sent(self) -> int:
+        """How many times the request was sent."""
+        return len(self._backoff.sent_at)
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Endpoint]]:
+        """(datagram, destination) that are due."""
+        if self.state != "running" or not self._backoff.due(now):
+            return []
+        return [(self._data, self.server)]
+
+    def next_timeout(self) -> float | None:
+        """When to call `handle_timeout`; None before the first request and after the end."""
+        return self._backoff.next_timeout() if self.state == "running" else None
+
+    def handle_timeout(self, now: float) -> None:
+        """Give up if patience has ended; `datagrams_to_send` has what else is due."""
+        if self.state == "running" and self._backoff.expired(now):
+            self.state = "timed out"
+
+    def shorten(self, until: float) -> None:
+        """Give up at `until` at the latest."""
+        self._backoff.shorten(until)
+
+    def abandon(self) -> None:
+        """End it for the caller's reasons, as after an ICMP error."""
+        if self.state == "running":
+            self.state = "abandoned"
+
+    def receive_datagram(self, data: bytes, source: Endpoint, now: float) -> bool:
+        """Take what arrived; True if it ended the transaction."""
+        if self.state != "running" or not self.sent:
+            return False
+        if source.host != self.server.host:
+            self.ignored = f"an answer from {source} instead of {self.server}"
+            return False
+        if is_pcp_answer(data):
+            self.state, self.source = "upgrade", source
+            return True
+        try:
+            response = decode_response(data)
+            self._check(response)
+        except ProtocolError as error:
+            self.ignored = str(error)
+            return False
+        self.response, self.source = response, source
+        self.state = "failed" if response.result else "succeeded"
+        if self.sent == 1:
+            self.rtt_s = now - self._backoff.sent_at[0]
+        return True
+
+    def _check(self, response: Response) -> None:
+        """Raise ProtocolError with the reason to ignore a response."""
+        request = self.request
+        asked = EXTERNAL_ADDRESS if isinstance(request, AddressRequest) else _OPCODES[request.transport]
+        if response.result in (UNSUPPORTED_VERSION, UNSUPPORTED_OPCODE):
+            return
+        if response.opcode != asked:
+            raise ProtocolError("an answer to another opcode")
+        if isinstance(request, MapRequest) and response.internal_port not in (None, request.internal_port):
+            raise ProtocolError("an answer about another port")
+
+
+_BY_HAND = "Forward the port by hand on the router's own pages, or try UPnP or PCP."
+_ROWS = (
+    (
+        UNSUPPORTED_VERSION,
+        "UNSUPP_VERSION",
+        "The router does not speak this version of NAT-PMP.",
+        "It may know PCP, NAT-PMP's successor: use that.",
+    ),
+    (
+        NOT_AUTHORIZED,
+        "NOT_AUTHORIZED",
+        "The router knows NAT-PMP, but it is switched off or refuses this machine or this port.",
+        "Switch on NAT-PMP (often called UPnP or automatic port forwarding) on the router's pages, or ask "
+        "for another port: many routers refuse those below 1024.",
+    ),
+    (
+        NETWORK_FAILURE,
+        "NETWORK_FAILURE",
+        "The router has no external address to map: it is offline, or it stands behind another NAT.",
+        "Check that the router is online. If its own address is not public, your provider runs a second NAT "
+        "and mappings cannot help: ask the provider for a public IPv4 address.",
+    ),
+    (
+        OUT_OF_RESOURCES,
+        "OUT_OF_RESOURCES",
+        "The router has no room for another mapping.",
+        "Remove mappings that nobody needs, or ask again when some have expired.",
+    ),
+    (UNSUPPORTED_OPCODE, "UNSUPP_OPCODE", "The router does not do what was asked.", _BY_HAND),
+)
+REFUSALS: dict[int, Refusal] = {
+    code: Refusal(code=code, name=name, meaning=meaning, advice=advice)
+    for code, name, meaning, advice in _ROWS
+}
+
+
+def refusal(code: int) -> Refusal:
+    """What a result code other than 0 means (RFC 6886 3.5); others are named by their number."""
+    known = REFUSALS.get(code)
+    if known is not None:
+        return known
+    meaning = f"The router refused with NAT-PMP result {code}, which RFC 6886 does not name."
+    return Refusal(code=code, name=f"result {code}", meaning=meaning, advice=_BY_HAND)

@@ -1,0 +1,189 @@
+"""PCP requests and responses as bytes (RFC 6887 7, 11.1, 12.1, 14.1)."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+import msgspec
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.protocols.pcp.addresses import pack_address, unpack_address
+from nattools.protocols.pcp.options import Option, decode_options, encode_options
+
+VERSION = 2
+PORT = 5351
+ANNOUNCE_PORT = 5350
+"""Servers announce themselves to clients here: 224.0.0.1 and ff02::1 (RFC 6887 14.1.2)."""
+ANNOUNCE, MAP, PEER = 0, 1, 2
+UDP, TCP = 17, 6
+NONCE_SIZE = 12
+MAX_SIZE = 1100
+UNSUPP_VERSION = 1
+
+_REQUEST = struct.Struct("!BBxxI16s")
+_RESPONSE = struct.Struct("!BBxBII12x")
+_BODY = struct.Struct("!12sBxxxHH16s")
+_REMOTE = struct.Struct("!Hxx16s")
+_RESPONSE_BIT = 0x80
+_BODY_SIZES = {ANNOUNCE: 0, MAP: _BODY.size, PEER: _BODY.size + _REMOTE.size}
+
+
+class MapBody(msgspec.Struct, frozen=True):
+    """MAP's own part (RFC 6887 11.1). `protocol` is an IP protocol number; `external` is what the client
+    suggests, or what the server assigned."""
+
+    nonce: bytes
+    protocol: int
+    internal_port: int
+    external: Endpoint
+
+
+class PeerBody(msgspec.Struct, frozen=True):
+    """PEER's own part (RFC 6887 12.1): as MAP's, and the remote peer."""
+
+    nonce: bytes
+    protocol: int
+    internal_port: int
+    external: Endpoint
+    remote: Endpoint
+
+
+class Request(msgspec.Struct, frozen=True):
+    """`body` is None for ANNOUNCE. `client` is the address that the client thinks it sends from."""
+
+    opcode: int
+    lifetime_s: int
+    client: str
+    body: MapBody | PeerBody | None = None
+    options: tuple[Option, ...] = ()
+
+
+class Response(msgspec.Struct, frozen=True):
+    """`body` is None for ANNOUNCE and wherever an error response holds too little.
+
+    `result` 0 is success; `lifetime_s` is then the mapping's, else how long the error is expected to last.
+    """
+
+    version: int
+    opcode: int
+    result: int
+    lifetime_s: int
+    epoch_s: int
+    body: MapBody | PeerBody | None = None
+    options: tuple[Option, ...] = ()
+
+
+def new_nonce() -> bytes:
+    """12 random bytes: who does not know them can neither answer for the server nor change the mapping."""
+    return os.urandom(NONCE_SIZE)
+
+
+def encode_request(request: Request) -> bytes:
+    """ValueError: an address that is none, or more than 1100 bytes."""
+    head = _REQUEST.pack(VERSION, request.opcode, request.lifetime_s, pack_address(request.client))
+    return _checked(head + _encode_body(request.body) + encode_options(request.options))
+
+
+def encode_response(response: Response) -> bytes:
+    """The server's side. ValueError as for requests."""
+    head = _RESPONSE.pack(
+        response.version,
+        response.opcode | _RESPONSE_BIT,
+        response.result,
+        response.lifetime_s,
+        response.epoch_s,
+    )
+    return _checked(head + _encode_body(response.body) + encode_options(response.options))
+
+
+def decode_request(data: bytes) -> Request:
+    """A request of version 2. ProtocolError."""
+    _check_size(data)
+    version, opcode, lifetime_s, client = _REQUEST.unpack_from(data)
+    if version != VERSION or opcode & _RESPONSE_BIT:
+        raise ProtocolError("not a PCP request of version 2")
+    body, options = _decode_rest(opcode, data[_REQUEST.size :])
+    return Request(opcode, lifetime_s, unpack_address(client), body, options)
+
+
+def decode_response(data: bytes) -> Response:
+    """A response of version 2, or one of another version that says UNSUPP_VERSION and which it has.
+
+    ProtocolError for everything else, NAT-PMP's 8-byte answer included: see `is_natpmp_answer`.
+    """
+    if is_natpmp_answer(data):
+        raise ProtocolError("an answer of NAT-PMP")
+    _check_size(data)
+    version, opcode, result, lifetime_s, epoch_s = _RESPONSE.unpack_from(data)
+    if not opcode & _RESPONSE_BIT:
+        raise ProtocolError("a PCP request where a response was due")
+    opcode &= ~_RESPONSE_BIT
+    if version != VERSION:
+        if result != UNSUPP_VERSION:
+            raise ProtocolError(f"a PCP response of version {version}")
+        return Response(version, opcode, result, lifetime_s, epoch_s)
+    rest = data[_RESPONSE.size :]
+    if result:
+        return Response(version, opcode, result, lifetime_s, epoch_s, *_decode_error_rest(opcode, rest))
+    return Response(version, opcode, result, lifetime_s, epoch_s, *_decode_rest(opcode, rest))
+
+
+def is_natpmp_answer(data: bytes) -> bool:
+    """Did a server that knows NAT-PMP alone answer (version 0: RFC 6887 9 and appendix A, RFC 6886 3.5)?"""
+    return len(data) >= 4 and data[0] == 0
+
+
+def _checked(data: bytes) -> bytes:
+    if len(data) > MAX_SIZE:
+        raise ValueError(f"a PCP message of {len(data)} bytes; {MAX_SIZE} are allowed")
+    return data
+
+
+def _check_size(data: bytes) -> None:
+    """RFC 6887 7: at most 1100 bytes, and a multiple of 4."""
+    if not 24 <= len(data) <= MAX_SIZE or len(data) % 4:
+        raise ProtocolError(f"a PCP message of {len(data)} bytes")
+
+
+def _encode_body(body: MapBody | PeerBody | None) -> bytes:
+    if body is None:
+        return b""
+    external = body.external
+    head = _BODY.pack(
+        body.nonce, body.protocol, body.internal_port, external.port, pack_address(external.host)
+    )
+    if isinstance(body, MapBody):
+        return head
+    return head + _REMOTE.pack(body.remote.port, pack_address(body.remote.host))
+
+
+def _decode_rest(opcode: int, rest: bytes) -> tuple[MapBody | PeerBody | None, tuple[Option, ...]]:
+    size = _BODY_SIZES.get(opcode)
+    if size is None:
+        raise ProtocolError(f"PCP opcode {opcode}")
+    if len(rest) < size:
+        raise ProtocolError("a PCP message cut short")
+    return _decode_body(opcode, rest), decode_options(rest[size:])
+
+
+def _decode_error_rest(opcode: int, rest: bytes) -> tuple[MapBody | PeerBody | None, tuple[Option, ...]]:
+    """An error response copies the request as far as the server could read it (RFC 6887 7.2, 8.2): what
+    follows the header may be missing or make no sense, and the result code counts all the same."""
+    try:
+        return _decode_rest(opcode, rest)
+    except ProtocolError:
+        short = len(rest) < _BODY_SIZES.get(opcode, 0) or opcode not in _BODY_SIZES
+        return (None if short else _decode_body(opcode, rest)), ()
+
+
+def _decode_body(opcode: int, rest: bytes) -> MapBody | PeerBody | None:
+    if opcode == ANNOUNCE:
+        return None
+    nonce, protocol, internal_port, external_port, external = _BODY.unpack_from(rest)
+    assigned = Endpoint(unpack_address(external), external_port)
+    if opcode == MAP:
+        return MapBody(nonce, protocol, internal_port, assigned)
+    remote_port, remote = _REMOTE.unpack_from(rest, _BODY.size)
+    return PeerBody(nonce, protocol, internal_port, assigned, Endpoint(unpack_address(remote), remote_port))

@@ -1,0 +1,279 @@
+"""SSDP, by which UPnP devices are found (UPnP Device Architecture 1.1 and 2.0, section 1). Pure.
+
+Whoever is on the LAN may answer anything, as often as it likes: sizes and numbers are bounded here, and no
+LOCATION is followed that leads out of the LAN.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint, Family
+from nattools.protocols.headers import Headers, parse_head
+from nattools.protocols.lan import LanUrl, Neighbourhood, parse_url, shown
+
+PORT = 1900
+GROUPS: dict[Family, tuple[str, ...]] = {4: ("239.255.255.250",), 6: ("ff02::c", "ff05::c")}
+TTL = 2
+"""UPnP Device Architecture 1.1, section 1.3.2."""
+ALL = "ssdp:all"
+IGD1 = "urn:schemas-upnp-org:device:InternetGatewayDevice:1"
+IGD2 = "urn:schemas-upnp-org:device:InternetGatewayDevice:2"
+ROOT = "upnp:rootdevice"
+MAX_DATAGRAM = 8192
+MAX_FOUND = 64
+_MAX_VALUE = 512
+
+Kind = Literal["response", "alive", "update", "byebye"]
+_NOTIFICATIONS: dict[str, Kind] = {"ssdp:alive": "alive", "ssdp:update": "update", "ssdp:byebye": "byebye"}
+_GATEWAY = re.compile(
+    r":(InternetGatewayDevice|WANDevice|WANConnectionDevice|WANIPConnection|WANPPPConnection"
+    r"|WANIPv6FirewallControl|WANCommonInterfaceConfig):",
+    re.IGNORECASE,
+)
+_MAX_AGE = re.compile(r"max-age\s*=\s*(\d{1,9})", re.IGNORECASE)
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """An answer to M-SEARCH, or a NOTIFY. `target` is its ST or NT; `location` is as it came, and hostile."""
+
+    kind: Kind
+    target: str
+    usn: str
+    location: str = ""
+    server: str = ""
+    max_age_s: int | None = None
+    boot_id: int | None = None
+
+    @property
+    def udn(self) -> str:
+        """The device's name, `uuid:...`; "" where the USN has none."""
+        return self.usn.partition("::")[0] if self.usn.lower().startswith("uuid:") else ""
+
+    @property
+    def is_gateway(self) -> bool:
+        """Does it speak of an internet gateway, or of a part of one?"""
+        return bool(_GATEWAY.search(f"{self.target}:") or _GATEWAY.search(f"{self.usn}:"))
+
+
+def search(target: str = ALL, *, group: str = GROUPS[4][0], wait_s: int = 1) -> bytes:
+    """An M-SEARCH (section 1.3.2). `wait_s` is MX: answers are spread over so many seconds.
+
+    Sent to one device it looks the same: UPnP Device Architecture 1.1 would have it name that device and no
+    MX, but some devices answer only what they know from multicast.
+    """
+    host = f"[{group}]" if ":" in group else group
+    lines = (
+        "M-SEARCH * HTTP/1.1",
+        f"HOST: {host}:{PORT}",
+        'MAN: "ssdp:discover"',
+        f"MX: {wait_s}",
+        f"ST: {target}",
+        "",
+        "",
+    )
+    return "\r\n".join(lines).encode("ascii")
+
+
+def decode_search(data: bytes) -> str:
+    """The target that an M-SEARCH asks for: the device's side. ProtocolError."""
+    first, headers = _head(data)
+    if first.upper().split()[:2] != ["M-SEARCH", "*"] or headers.get("man").strip('"') != "ssdp:discover":
+        raise ProtocolError("not an M-SEARCH")
+    return _value(headers, "st")
+
+
+def encode_response(
+    target: str, usn: str, location: str, *, server: str = "", max_age_s: int = 120, boot_id: int = 1
+) -> bytes:
+    """The device's side: its answer to an M-SEARCH."""
+    lines = (
+        "HTTP/1.1 200 OK",
+        f"CACHE-CONTROL: max-age={max_age_s}",
+        f"ST: {target}",
+        f"USN: {usn}",
+        "EXT:",
+        f"SERVER: {server}",
+        f"LOCATION: {location}",
+        f"BOOTID.UPNP.ORG: {boot_id}",
+        "",
+        "",
+    )
+    return "\r\n".join(lines).encode()
+
+
+def decode(data: bytes) -> Announcement:
+    """An answer or a NOTIFY. ProtocolError for everything else, others' M-SEARCH included."""
+    first, headers = _head(data)
+    words = first.upper().split()
+    if words[:1] and words[0].startswith("HTTP/1.") and words[1:2] == ["200"]:
+        return _announcement("response", _value(headers, "st"), headers)
+    if words[:2] == ["NOTIFY", "*"]:
+        kind = _NOTIFICATIONS.get(headers.get("nts").lower())
+        if kind is None:
+            raise ProtocolError("a NOTIFY of no known kind")
+        return _announcement(kind, _value(headers, "nt"), headers)
+    raise ProtocolError("not an answer of SSDP")
+
+
+def _head(data: bytes) -> tuple[str, Headers]:
+    if len(data) > MAX_DATAGRAM:
+        raise ProtocolError(f"an SSDP message of {len(data)} bytes")
+    return parse_head(data)
+
+
+def _announcement(kind: Kind, target: str, headers: Headers) -> Announcement:
+    location = _value(headers, "location")
+    if kind in ("response", "alive") and not location:
+        raise ProtocolError("an announcement without LOCATION")
+    max_age = _MAX_AGE.search(headers.get("cache-control"))
+    boot = headers.get("bootid.upnp.org")
+    return Announcement(
+        kind,
+        target,
+        _value(headers, "usn"),
+        location,
+        _value(headers, "server")[:200],
+        int(max_age[1]) if max_age else None,
+        int(boot) if boot.isascii() and boot.isdigit() and len(boot) <= 10 else None,
+    )
+
+
+def _value(headers: Headers, name: str) -> str:
+    value = headers.get(name)
+    if len(value) > _MAX_VALUE:
+        raise ProtocolError(f"an SSDP header {name} of {len(value)} characters")
+    return value
+
+
+class Device(msgspec.Struct, frozen=True):
+    """What announced itself at one place: `urls` are where to look for its description, in order, and
+    `source` is who first said so.
+
+    `answers` counts the announcements, `targets` the different ones, `duplicates` those that came again.
+    `problem` says what is odd about the place.
+    """
+
+    location: str
+    urls: tuple[LanUrl, ...]
+    source: Endpoint
+    udn: str
+    server: str
+    is_gateway: bool
+    answers: int = 1
+    targets: frozenset[str] = frozenset()
+    duplicates: int = 0
+    problem: str = ""
+
+
+class Finder:
+    """Collects announcements, each device once; pure.
+
+    `receive_datagram` takes what came to the socket that sent M-SEARCH, from whatever port: some routers
+    answer from another one than 1900. It returns the device if that was new or has turned out to be a
+    gateway.
+
+    A LOCATION out of the LAN is never followed. If the answer came from a gateway and LOCATION names another
+    host, the description is looked for at the gateway's own address (some routers name their outside one).
+    """
+
+    def __init__(self, neighbourhood: Neighbourhood) -> None:
+        self.devices: dict[str, Device] = {}
+        self.ignored: list[str] = []
+        self._neighbourhood = neighbourhood
+
+    @property
+    def gateways(self) -> list[Device]:
+        """Devices that may be internet gateways, in the order in which they answered."""
+        return [device for device in self.devices.values() if device.is_gateway and device.urls]
+
+    def receive_datagram(self, data: bytes, source: Endpoint) -> Device | None:
+        """Take what arrived; None: nothing new."""
+        if not self._neighbourhood.allows(source.host):
+            self._ignore(f"an answer from {source}, which is not on the local network")
+            return None
+        try:
+            announcement = decode(data)
+        except ProtocolError as error:
+            self._ignore(str(error))
+            return None
+        if announcement.kind not in ("response", "alive"):
+            return None
+        known = self.devices.get(announcement.location)
+        if known is None:
+            return self._add(announcement, source)
+        return self._update(known, announcement)
+
+    def _add(self, announcement: Announcement, source: Endpoint) -> Device | None:
+        if len(self.devices) >= MAX_FOUND:
+            self._ignore(f"more than {MAX_FOUND} devices")
+            return None
+        urls, problem = self._locate(announcement.location, source)
+        device = Device(
+            announcement.location,
+            urls,
+            source,
+            announcement.udn,
+            announcement.server,
+            announcement.is_gateway or self._neighbourhood.is_gateway(source.host),
+            targets=frozenset((announcement.target,)),
+            problem=problem,
+        )
+        self.devices[announcement.location] = device
+        return device
+
+    def _update(self, known: Device, announcement: Announcement) -> Device | None:
+        again = announcement.target in known.targets
+        targets = known.targets | {announcement.target}
+        found_out = announcement.is_gateway and not known.is_gateway
+        self.devices[known.location] = device = msgspec.structs.replace(
+            known,
+            answers=known.answers + 1,
+            duplicates=known.duplicates + again,
+            targets=targets if len(targets) <= MAX_FOUND else known.targets,
+            is_gateway=known.is_gateway or announcement.is_gateway,
+        )
+        return device if found_out else None
+
+    def _locate(self, location: str, source: Endpoint) -> tuple[tuple[LanUrl, ...], str]:
+        """Where to look for the description, in order, and what is odd about that."""
+        zone = source.host.partition("%")[2] or self._neighbourhood.zone
+        near = msgspec.structs.replace(self._neighbourhood, zone=zone)
+        is_gateway = self._neighbourhood.is_gateway
+        try:
+            url = parse_url(location, near)
+        except ProtocolError as error:
+            return self._at_source(location, source), str(error)
+        if not is_gateway(source.host) or is_gateway(url.host):
+            return (url,), ""
+        problem = f"the router at {source.host} names another host: {shown(location)}"
+        return (*self._at_source(location, source), url), problem
+
+    def _at_source(self, location: str, source: Endpoint) -> tuple[LanUrl, ...]:
+        """The same port and path at the gateway that sent the answer."""
+        if not self._neighbourhood.is_gateway(source.host):
+            return ()
+        try:
+            anywhere = Neighbourhood(gateways=frozenset((_host_of(location),)))
+            elsewhere = parse_url(location, anywhere)
+        except ProtocolError:
+            return ()
+        return (LanUrl(source.host, elsewhere.port, elsewhere.target),)
+
+    def _ignore(self, why: str) -> None:
+        if len(self.ignored) < MAX_FOUND:
+            self.ignored.append(why)
+
+
+def _host_of(location: str) -> str:
+    """The address in an URL; "" if there is none."""
+    try:
+        return str(ip_address(urlsplit(location).hostname or ""))
+    except ValueError:
+        return ""

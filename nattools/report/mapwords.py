@@ -1,0 +1,137 @@
+"""Port mappings in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nattools.model.observation import MapOffer
+from nattools.model.report import Mapping, Report
+from nattools.report import wording
+from nattools.report.document import Cell, Mood, Section, Table
+from nattools.report.safetext import safe
+
+_NOBODY = "No router here can be asked to open ports: none speaks UPnP, NAT-PMP or PCP."
+_PROVEN: dict[bool | None, tuple[str, Mood]] = {
+    True: ("open, proven", "good"),
+    False: ("closed", "bad"),
+    None: ("not tried", "unsure"),
+}
+
+
+def headline(report: Report) -> str:
+    """What came of `nattools map`, as a sentence."""
+    made = [each for each in report.mappings if each.created]
+    match report.action:
+        case "list":
+            return _listed(report)
+        case "delete":
+            return _deleted(report.mappings)
+        case "probe":
+            return _probed(report, made)
+        case _:
+            return _made(report, made)
+
+
+def _listed(report: Report) -> str:
+    if report.mappings:
+        return f"{_count(len(report.mappings), 'mapping')} known here."
+    return "There is no mapping here." if _spoken(report) else _NOBODY
+
+
+def _spoken(report: Report) -> bool:
+    """Does any router here speak any of the protocols?"""
+    return any(isinstance(seen, MapOffer) and seen.outcome == "answered" for seen in report.observations)
+
+
+def _deleted(mappings: tuple[Mapping, ...]) -> str:
+    gone = sum(each.removed for each in mappings)
+    if not mappings:
+        return "There was no mapping to remove."
+    if gone == len(mappings):
+        return f"{_count(gone, 'mapping')} removed."
+    return f"{gone} of {_count(len(mappings), 'mapping')} removed."
+
+
+def _probed(report: Report, made: list[Mapping]) -> str:
+    if any(each.verified_inbound for each in made):
+        return "Your router opens ports for this machine: proven from outside."
+    if any(each.verified_inbound is False for each in made):
+        return "The router says that it opens ports, but nothing arrives through them from outside."
+    if made:
+        return "The router says that it opens ports; nobody was there to try them from outside."
+    return "The router can be asked to open ports, but opens none." if _spoken(report) else _NOBODY
+
+
+def _made(report: Report, made: list[Mapping]) -> str:
+    if not made:
+        error = next((each.error for each in report.mappings if each.error is not None), None)
+        why = safe(error.meaning) if error else "" if _spoken(report) else _NOBODY
+        return f"No mapping was made. {why}".rstrip()
+    count = _count(len(made), "mapping")
+    ended = all(each.removed for each in made)
+    tail = " They have been removed again." if ended and len(made) > 1 else " It has been removed again."
+    tail = tail if ended else ""
+    if all(each.verified_inbound for each in made):
+        return f"{count} made, proven from outside.{tail}"
+    closed = sum(each.verified_inbound is False for each in made)
+    if closed:
+        return f"{count} made, but {closed} of them closed from outside.{tail}"
+    return f"{count} made; not all were tried from outside.{tail}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def to_do(report: Report) -> Iterator[str]:
+    """What the user can do where something did not work, each once."""
+    if report.action in ("list", "delete"):
+        return
+    if any(each.created and each.verified_inbound is not False for each in report.mappings):
+        return
+    if not _spoken(report):
+        page = next((g.address for g in report.host.gateways if g.family == 4 and g.address), None)
+        where = f" (http://{page})" if page else ""
+        yield f"Switch on UPnP, NAT-PMP or PCP in your router's settings{where}, or forward a port there."
+        return
+    told = [each.advice for each in report.techniques if each.verdict == "fails"]
+    told = told or [each.error.advice for each in report.mappings if each.error is not None]
+    yield from tuple(dict.fromkeys(each for each in told if each))[:2]
+
+
+def mapping_section(report: Report) -> list[Section]:
+    """A row for each mapping."""
+    mappings = report.mappings
+    if not mappings:
+        return []
+    own = {address.partition("%")[0] for each in report.host.interfaces for address in each.addresses}
+    named = any(each.description for each in mappings)
+    titles = ("mapping to", "outside", "by", "for", "from outside", *(("name",) if named else ()))
+    rows = tuple(_row(each, own)[: len(titles)] for each in mappings[:200])
+    return [Section("Mappings", (Table(titles, rows, (0, 0, 0, 0, 1, 1)[: len(titles)]),))]
+
+
+def _row(mapping: Mapping, own: set[str]) -> tuple[Cell, ...]:
+    life = wording.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "ever"
+    proof, mood = _PROVEN[mapping.verified_inbound]
+    if mapping.error is not None:
+        code = "" if mapping.error.code is None else f"{mapping.error.code} "
+        proof, mood, life = f"no: {safe(code + mapping.error.name, 60)}", "bad", ""
+    elif mapping.external is None:
+        proof, mood, life = "", "plain", ""
+    if mapping.removed:
+        proof = f"{proof}, removed" if proof else "removed"
+    return (
+        Cell(f"{mapping.transport} {_inside(mapping.internal, own)}"),
+        Cell(safe(mapping.external, 60) if mapping.external else "none"),
+        Cell(wording.TECHNIQUES[mapping.protocol]),
+        Cell(life),
+        Cell(proof, mood),
+        Cell(safe(mapping.description, 60)),
+    )
+
+
+def _inside(internal: str, own: set[str]) -> str:
+    """The port alone, if it is this machine's."""
+    host, _, port = internal.rpartition(":")
+    return port if host.strip("[]") in own else safe(internal, 60)

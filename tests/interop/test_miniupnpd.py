@@ -1,0 +1,324 @@
+"""A real router: miniupnpd in a network namespace, asked by all three protocols, and proven from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import pytest
+
+from nattools.lab.miniupnpd import Miniupnpd, Setup
+from nattools.lab.netns import NetnsLab
+from nattools.lab.scenario import HostSpec, NatSpec, Scenario
+from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.portmapping import MappingProtocol
+from nattools.net.base import TcpFailure
+from nattools.probes.portmap import (
+    Discovery,
+    Entry,
+    Granted,
+    Mapper,
+    Refused,
+    Wanted,
+    discover,
+    listen,
+    make_mapping,
+    new_nonce,
+    places,
+    remove_mapping,
+)
+
+pytestmark = [pytest.mark.netns, pytest.mark.interop("miniupnpd")]
+
+OUTSIDE = "11.1.0.2"
+ALICE = "10.0.1.2"
+ALICE6 = "2a10:1:0:1::2"
+ANSWER_S = 0.3
+
+
+def home(nat: dict[str, NatSpec] | None = None) -> Scenario:
+    return Scenario(
+        title="home",
+        nat=nat or {"home": NatSpec(ipv6="firewall")},
+        host={"alice": HostSpec(behind="home"), "bob": HostSpec(ipv6=True)},
+    )
+
+
+class Lab:
+    """A home with miniupnpd on its router."""
+
+    def __init__(self, lab: NetnsLab, daemon: Miniupnpd) -> None:
+        self.lab = lab
+        self.daemon = daemon
+        self.alice, self.bob = lab.network("alice"), lab.network("bob")
+
+    async def discover(self, *families: Family) -> Discovery:
+        return await discover(places(self.alice, families=families or (4,)))
+
+    async def mapper(self, protocol: MappingProtocol, family: Family = 4) -> Mapper:
+        found = (await self.discover(family)).mapper(protocol, family)
+        assert found is not None
+        return found
+
+    async def reaches(self, transport: Transport, inside: Endpoint, outside: Endpoint) -> bool:
+        """Does bob, from a fresh port, get through to alice?"""
+        came = asyncio.Event()
+        if transport == "tcp":
+            listener = await self.alice.listen_tcp(
+                family=inside.family, host=inside.host, port=inside.port, on_stream=lambda s: came.set()
+            )
+            stream = await self.bob.connect_tcp(outside, timeout_s=ANSWER_S)
+            listener.close()
+            if not isinstance(stream, TcpFailure):
+                stream.abort()
+        else:
+            socket = await self.alice.open_udp(family=inside.family, host=inside.host, port=inside.port)
+            socket.on_datagram = lambda data, source: came.set()
+            sender = await self.bob.open_udp(family=inside.family)
+            sender.send(b"knock", outside)
+            await _within(came, ANSWER_S)
+            socket.close()
+            sender.close()
+        return came.is_set()
+
+
+async def _within(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
+def run(
+    main: Callable[[Lab], Awaitable[None]], setup: Setup | None = None, scenario: Scenario | None = None
+) -> None:
+    """Run `main` at home."""
+    with NetnsLab(scenario or home(), start_servers=False) as lab:
+        daemon = Miniupnpd(lab, "home", setup)
+        daemon.start()
+        here = Lab(lab, daemon)
+        lab.run(lambda: main(here))
+
+
+def wanted(port: int, transport: Transport = "udp", *, host: str = ALICE, lifetime_s: int = 600) -> Wanted:
+    return Wanted(
+        transport=transport, internal=Endpoint(host, port), nonce=new_nonce(), lifetime_s=lifetime_s
+    )
+
+
+def granted(result: Granted | Refused) -> Granted:
+    assert isinstance(result, Granted), result
+    return result
+
+
+async def _prove(lab: Lab, mapper: Mapper, ask: Wanted, outside: Endpoint) -> None:
+    """Closed, open, read back, closed again."""
+    assert not await lab.reaches(ask.transport, ask.internal, outside)
+    made = granted(await mapper.make(ask))
+    assert made.external == outside
+    assert await lab.reaches(ask.transport, ask.internal, outside)
+    back = await mapper.read_back(ask, made)
+    if back is not None:
+        assert isinstance(back, Entry)
+        assert back.internal == ask.internal
+    assert await mapper.delete(ask, made) is None
+    assert not await lab.reaches(ask.transport, ask.internal, outside)
+
+
+def _check_all(found: Discovery, expected: set[tuple[str, int]]) -> None:
+    assert {(each.offer.protocol, each.offer.family) for each in found.mappers} == expected
+
+
+@pytest.mark.parametrize(
+    ("setup", "protocols"),
+    [
+        (Setup(), ("upnp-igd", "pcp", "nat-pmp")),
+        (Setup(natpmp_and_pcp=False), ("upnp-igd",)),
+        (Setup(upnp=False), ("pcp", "nat-pmp")),
+        (Setup(igd1=True), ("upnp-igd", "pcp", "nat-pmp")),
+    ],
+    ids=["all three", "UPnP alone", "NAT-PMP and PCP alone", "IGDv1"],
+)
+def test_mappings_proven_from_outside(setup: Setup, protocols: tuple[MappingProtocol, ...]) -> None:
+    async def main(lab: Lab) -> None:
+        found = await lab.discover()
+        assert tuple(each.offer.protocol for each in found.mappers) == protocols
+        for each in found.offers:
+            if each.outcome == "answered" and each.protocol != "pcp":
+                assert each.external == OUTSIDE
+        port = 4000
+        for mapper in found.mappers:
+            for transport in ("udp", "tcp"):
+                port += 1
+                await _prove(lab, mapper, wanted(port, transport), Endpoint(OUTSIDE, port))
+
+    run(main, setup)
+
+
+def test_ipv6_pinholes_by_pcp_and_by_upnp() -> None:
+    async def main(lab: Lab) -> None:
+        found = await lab.discover(6)
+        _check_all(found, {("pcp", 6), ("upnp-igd", 6)})
+        port = 4100
+        for mapper in found.mappers:
+            for transport in ("udp", "tcp"):
+                port += 1
+                ask = wanted(port, transport, host=ALICE6)
+                await _prove(lab, mapper, ask, ask.internal)
+
+    run(main)
+
+
+def test_a_pinhole_that_pcp_cannot_remove_any_more_is_removed_by_upnp() -> None:
+    """miniupnpd 2.3.1 forgets a pinhole's nonce when it is renewed."""
+
+    async def main(lab: Lab) -> None:
+        mappers = (await lab.discover(6)).mappers
+        by_pcp = mappers[1]
+        ask = wanted(4300, host=ALICE6)
+        granted(await by_pcp.make(ask))
+        made = granted(await by_pcp.make(ask))
+        assert made.protocol == "pcp"
+        assert isinstance(await by_pcp.delete(ask, made), Refused)
+        assert await lab.reaches("udp", ask.internal, ask.internal)
+        assert await remove_mapping(mappers, ask, "pcp", made) is None
+        assert not await lab.reaches("udp", ask.internal, ask.internal)
+
+    run(main)
+
+
+def test_both_families_at_once() -> None:
+    async def main(lab: Lab) -> None:
+        found = await lab.discover(4, 6)
+        _check_all(found, {("pcp", 4), ("upnp-igd", 4), ("nat-pmp", 4), ("pcp", 6), ("upnp-igd", 6)})
+        assert found.duration_s < 2.5
+
+    run(main)
+
+
+def test_all_three_are_found_in_less_than_the_time_promised() -> None:
+    async def main(lab: Lab) -> None:
+        assert (await lab.discover()).duration_s < 0.6
+
+    run(main)
+
+
+def test_double_nat() -> None:
+    """The router's own address is not public: it makes no mappings, and each protocol says why."""
+    scenario = home({"isp": NatSpec(address="100.64.0.0/24"), "home": NatSpec(behind="isp")})
+
+    async def main(lab: Lab) -> None:
+        found = await lab.discover()
+        refusals = {}
+        host = found.offers[0].local
+        for mapper in found.mappers:
+            result = await mapper.make(wanted(4000, host=host))
+            assert isinstance(result, Refused)
+            assert result.refusal is not None
+            refusals[mapper.offer.protocol] = (result.refusal.code, "provider" in result.refusal.advice)
+        assert refusals == {"pcp": (8, True), "nat-pmp": (3, True), "upnp-igd": (501, True)}
+        upnp = next(each for each in found.offers if each.protocol == "upnp-igd")
+        assert upnp.external is None
+
+    run(main, scenario=scenario)
+
+
+def test_mapping_forbidden() -> None:
+    async def main(lab: Lab) -> None:
+        made = await make_mapping((await lab.discover()).mappers, wanted(4000))
+        assert made.granted is None
+        assert [(each.protocol, each.failure, each.code) for each in made.refusals] == [
+            ("upnp-igd", "refused", 606),
+            ("pcp", "not asked", None),
+            ("nat-pmp", "not asked", None),
+        ]
+        assert await (await lab.mapper("pcp")).check() == "same", "it still answers"
+
+    run(main, Setup(allowed=None))
+
+
+def test_what_was_never_answered_is_removed() -> None:
+    async def main(lab: Lab) -> None:
+        for mapper in (await lab.discover()).mappers:
+            ask = wanted(4200)
+            granted(await mapper.make(ask))
+            again = await lab.mapper(mapper.offer.protocol)
+            assert await again.delete(ask) is None
+            assert not await lab.reaches("udp", ask.internal, Endpoint(OUTSIDE, 4200))
+
+    run(main)
+
+
+def test_a_reboot_is_noticed() -> None:
+    async def main(lab: Lab) -> None:
+        mappers = (await lab.discover()).mappers
+        # clocks count whole seconds, and one back may be an answer that was overtaken
+        await _within(asyncio.Event(), 3.0)
+        assert [await mapper.check() for mapper in mappers] == ["same"] * 3
+        heard = asyncio.Event()
+        socket = await listen(places(lab.alice, families=(4,))[0], heard.set)
+        assert not isinstance(socket, str)
+        await asyncio.get_running_loop().run_in_executor(None, lab.daemon.reboot)
+        assert [await mapper.check() for mapper in mappers] == ["restarted"] * 3
+        await _within(heard, 2.0)
+        assert heard.is_set()
+        socket.close()
+
+    run(main)
+
+
+def _ask(lab: Lab, *command: str) -> str:
+    """What another client says on alice's machine."""
+    program = lab.lab.popen("alice", command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said: str = program.communicate(timeout=20)[0]
+    return said
+
+
+@pytest.mark.interop("miniupnpd", "upnpc")
+def test_upnpc_sees_and_deletes_what_nattools_made_and_the_other_way_round() -> None:
+    place = ("-u", "http://10.0.1.1:5000/rootDesc.xml")
+
+    async def main(lab: Lab) -> None:
+        mapper = await lab.mapper("upnp-igd")
+        ask = wanted(4400, "tcp")
+        made = granted(await mapper.make(ask))
+        assert f"TCP  4400->{ALICE}:4400  'nattools'" in _ask(lab, "upnpc", *place, "-l")
+        _ask(lab, "upnpc", *place, "-d", "4400", "TCP")
+        gone = await mapper.read_back(ask, made)
+        assert isinstance(gone, Refused)
+        assert gone.code == 714
+        _ask(lab, "upnpc", *place, "-e", "other", "-a", ALICE, "4401", "5401", "UDP", "600")
+        (entry,) = entries = await mapper.entries() or []
+        assert not isinstance(entries, Refused)
+        assert isinstance(entry, Entry)
+        assert (entry.internal, entry.external_port, entry.description) == (
+            Endpoint(ALICE, 4401),
+            5401,
+            "other",
+        )
+        theirs = msgspec.structs.replace(wanted(4401), description="other")
+        assert await mapper.delete(theirs) is None
+        assert await mapper.entries() == []
+
+    run(main)
+
+
+@pytest.mark.interop("miniupnpd", "natpmpc")
+def test_natpmpc_deletes_what_nattools_made_and_the_other_way_round() -> None:
+    async def main(lab: Lab) -> None:
+        mapper = await lab.mapper("nat-pmp")
+        ask = wanted(4500)
+        granted(await mapper.make(ask))
+        assert await lab.reaches("udp", ask.internal, Endpoint(OUTSIDE, 4500))
+        _ask(lab, "natpmpc", "-g", "10.0.1.1", "-a", "0", "4500", "udp", "0")
+        assert not await lab.reaches("udp", ask.internal, Endpoint(OUTSIDE, 4500))
+        said = _ask(lab, "natpmpc", "-g", "10.0.1.1", "-a", "4501", "4501", "udp", "600")
+        assert "Mapped public port 4501 protocol UDP to local port 4501" in said
+        assert await lab.reaches("udp", Endpoint(ALICE, 4501), Endpoint(OUTSIDE, 4501))
+        assert await mapper.delete(wanted(4501)) is None
+        assert not await lab.reaches("udp", Endpoint(ALICE, 4501), Endpoint(OUTSIDE, 4501))
+
+    run(main)

@@ -1,0 +1,278 @@
+"""What a machine finds out about its router, and how long that takes."""
+
+from __future__ import annotations
+
+import pytest
+from portmapped import ALICE, OUTSIDE, ROUTER, ROUTER6, Home, at_home
+
+from nattools.lab.routers import Behaviour, start_router
+from nattools.lab.scenario import NatSpec
+from nattools.model.portmapping import MappingProtocol
+from nattools.probes.portmap import Discovery, Offer
+from nattools.protocols import ssdp
+
+
+def find(behaviour: Behaviour | None = None, *, router: bool = True, nat: NatSpec | None = None) -> Discovery:
+    async def main(home: Home) -> Discovery:
+        if router:
+            await home.router(behaviour)
+        return await home.discover()
+
+    return at_home(main, nat=nat)
+
+
+def offer(found: Discovery, protocol: MappingProtocol) -> Offer:
+    (only,) = (each for each in found.offers if each.protocol == protocol)
+    return only
+
+
+def test_all_three_are_found_at_once() -> None:
+    found = find()
+    assert {each.protocol: each.outcome for each in found.offers} == {
+        "pcp": "answered",
+        "nat-pmp": "answered",
+        "upnp-igd": "answered",
+    }
+    assert [each.offer.protocol for each in found.mappers] == ["upnp-igd", "pcp", "nat-pmp"]
+    assert found.duration_s < 0.6
+    upnp = offer(found, "upnp-igd")
+    assert (upnp.external, upnp.connected, upnp.version) == (OUTSIDE, True, "IGD:2, WANIPConnection:2")
+    assert upnp.quirks == ()
+    assert offer(found, "nat-pmp").external == OUTSIDE
+    assert {(each.interface, each.local) for each in found.offers} == {("eth0", ALICE)}
+
+
+def test_nothing_answers() -> None:
+    """Closed ports: the router says so, and nobody hears the multicast."""
+    found = find(router=False)
+    assert found.mappers == []
+    assert {each.protocol: each.outcome for each in found.offers} == {
+        "pcp": "unreachable",
+        "nat-pmp": "unreachable",
+        "upnp-igd": "timeout",
+    }
+    assert "closed" in offer(found, "upnp-igd").detail
+    assert found.duration_s <= 2.5
+
+
+def test_everything_is_dropped() -> None:
+    async def main(home: Home) -> Discovery:
+        network = home.lab.network("home")
+        # sockets that swallow everything, as a router does that drops it
+        swallowing = [await network.open_udp(family=4, port=port) for port in (1900, 5351)]
+        found = await home.discover()
+        for each in swallowing:
+            each.close()
+        return found
+
+    found = at_home(main)
+    assert {each.outcome for each in found.offers} == {"timeout"}
+    assert offer(found, "pcp").sent == offer(found, "nat-pmp").sent == 4
+    assert found.duration_s <= 2.5
+
+
+@pytest.mark.parametrize(
+    ("speaks", "limit_s"), [(("upnp",), 0.6), (("pcp",), 2.0), (("nat-pmp",), 2.0), (("pcp", "nat-pmp"), 2.0)]
+)
+def test_one_protocol_alone(speaks: tuple[str, ...], limit_s: float) -> None:
+    found = find(Behaviour(protocols=speaks))  # type: ignore[arg-type]
+    wanted = {"upnp-igd" if each == "upnp" else each for each in speaks}
+    assert {each.offer.protocol for each in found.mappers} == wanted
+    assert found.duration_s <= limit_s
+
+
+def test_pcp_downgraded_to_natpmp() -> None:
+    """A server of NAT-PMP alone answers PCP with version 0 (RFC 6887 9)."""
+    found = find(Behaviour(pcp_downgrade=True))
+    pcp = offer(found, "pcp")
+    assert pcp.outcome == "refused"
+    assert pcp.refusal is not None
+    assert (pcp.refusal.name, pcp.detail) == ("UNSUPP_VERSION", "it speaks NAT-PMP")
+    assert found.mapper("pcp") is None
+    assert found.mapper("nat-pmp") is not None
+
+
+def test_a_server_of_pcp_alone() -> None:
+    found = find(Behaviour(protocols=("pcp",), pcp_alone=True))
+    natpmp = offer(found, "nat-pmp")
+    assert (natpmp.outcome, natpmp.detail) == ("refused", "it speaks PCP alone")
+    assert found.mapper("pcp") is not None
+
+
+def test_answers_from_another_port() -> None:
+    found = find(Behaviour(answer_port=40123, pmp_port=40124))
+    assert offer(found, "upnp-igd").quirks == ("the answer came from port 40123",)
+    assert offer(found, "nat-pmp").quirks == ("the answer came from port 40124",)
+    # PCP has nothing but the source to know the server by, until a nonce was sent
+    assert offer(found, "pcp").outcome == "timeout"
+
+
+def test_duplicate_answers_are_one_gateway() -> None:
+    found = find(Behaviour(copies=3))
+    assert offer(found, "upnp-igd").outcome == "answered"
+
+
+@pytest.mark.parametrize("target", [ssdp.ALL, ssdp.IGD1])
+def test_a_router_that_knows_one_target_alone(target: str) -> None:
+    assert find(Behaviour(only_target=target)).mapper("upnp-igd") is not None
+
+
+def test_a_router_that_does_not_hear_multicast() -> None:
+    assert find(Behaviour(hears_multicast=False)).mapper("upnp-igd") is not None
+
+
+def test_location_on_the_outside_address() -> None:
+    """It is not followed; the same place at the gateway's own address is."""
+    found = find(Behaviour(location=f"http://{OUTSIDE}:5000/rootDesc.xml"))
+    upnp = offer(found, "upnp-igd")
+    assert (upnp.outcome, upnp.server) == ("answered", f"http://{ROUTER}:5000/rootDesc.xml")
+    assert "leads out of the local network" in upnp.quirks[0]
+
+
+def test_location_on_another_host_of_the_lan() -> None:
+    found = find(Behaviour(location="http://10.0.1.99:5000/rootDesc.xml"))
+    assert offer(found, "upnp-igd").server == f"http://{ROUTER}:5000/rootDesc.xml"
+    assert "names another host" in offer(found, "upnp-igd").quirks[0]
+
+
+def test_location_anywhere_else_is_never_asked() -> None:
+    async def main(home: Home) -> tuple[Discovery, list[str]]:
+        asked: list[str] = []
+        listener = await home.bob.listen_tcp(family=4, port=80, on_stream=lambda stream: asked.append("!"))
+        await start_router(
+            home.lab.network("carol"), "10.0.1.3", "", Behaviour(location="http://11.101.0.2/x")
+        )
+        found = await home.discover()
+        listener.close()
+        return found, asked
+
+    found, asked = at_home(main)
+    assert asked == []
+    assert found.mapper("upnp-igd") is None
+
+
+def test_two_gateways_the_first_of_which_is_down() -> None:
+    found = find(Behaviour(down_first=True))
+    up, down = (each for each in found.offers if each.protocol == "upnp-igd")
+    assert (up.connected, up.external) == (True, OUTSIDE)
+    assert (down.connected, down.external) == (False, None)
+    mapper = found.mapper("upnp-igd")
+    assert mapper is not None
+    assert mapper.offer == up
+
+
+def test_a_gateway_of_another_host_answers_multicast_alone() -> None:
+    """A second router on the LAN, offline; the first one does not speak UPnP."""
+
+    async def main(home: Home) -> Discovery:
+        await home.router(Behaviour(protocols=("pcp",)))
+        other = await start_router(
+            home.lab.network("carol"),
+            "10.0.1.3",
+            "192.168.7.9",
+            Behaviour(protocols=("upnp",), connected=False),
+        )
+        home.routers.append(other)
+        return await home.discover()
+
+    found = at_home(main)
+    upnp = offer(found, "upnp-igd")
+    assert (upnp.server, upnp.connected) == ("http://10.0.1.3:5000/rootDesc.xml", False)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", ""])
+def test_no_external_address(address: str) -> None:
+    found = find(Behaviour(external=address))
+    assert offer(found, "upnp-igd").external is None
+    natpmp = offer(found, "nat-pmp")
+    assert natpmp.external is None
+    assert natpmp.quirks == ("the router gives 0.0.0.0 as its external address",)
+
+
+def test_switched_off_by_the_router() -> None:
+    found = find(Behaviour(natpmp_result=2))
+    natpmp = offer(found, "nat-pmp")
+    assert natpmp.outcome == "answered"
+    assert natpmp.refusal is not None
+    assert natpmp.refusal.name == "NOT_AUTHORIZED"
+
+
+@pytest.mark.parametrize(
+    ("xml", "outcome", "says"),
+    [
+        ("slow", "timeout", "did not answer in full"),
+        ("endless", "malformed", "bytes"),
+        ("entities", "malformed", "a DTD"),
+        ("not xml", "malformed", "not an XML document"),
+    ],
+)
+def test_descriptions_that_are_none(xml: str, outcome: str, says: str) -> None:
+    found = find(Behaviour(xml=xml))  # type: ignore[arg-type]
+    upnp = offer(found, "upnp-igd")
+    assert upnp.outcome == outcome
+    assert says in upnp.detail
+    assert found.mapper("upnp-igd") is None
+    assert found.duration_s <= 5.0
+
+
+def test_a_control_url_out_of_the_lan_is_no_service() -> None:
+    found = find(Behaviour(control="http://11.101.0.2/ctl"))
+    upnp = offer(found, "upnp-igd")
+    assert upnp.outcome == "malformed"
+    assert "leads out of the local network" in upnp.detail
+
+
+@pytest.mark.parametrize(
+    ("services", "version"),
+    [
+        (("WANPPPConnection:1", "WANIPConnection:1"), "IGD:1, WANIPConnection:1"),
+        (("WANPPPConnection:1",), "IGD:1, WANPPPConnection:1"),
+        (("dsl:WANIPConnection:1",), "IGD:1, WANIPConnection:1 (DSL Forum)"),
+    ],
+)
+def test_older_gateways(services: tuple[str, ...], version: str) -> None:
+    found = find(Behaviour(igd_version=1, services=services))
+    assert offer(found, "upnp-igd").version == version
+
+
+def test_ipv6_pinholes_are_found_beside_ipv4() -> None:
+    async def main(home: Home) -> Discovery:
+        await home.router()
+        await home.router(Behaviour(protocols=("pcp", "upnp"), hears_multicast=False), family=6)
+        return await home.discover(4, 6)
+
+    found = at_home(main, ipv6=True)
+    assert {(each.offer.protocol, each.offer.family) for each in found.mappers} == {
+        ("pcp", 4),
+        ("upnp-igd", 4),
+        ("nat-pmp", 4),
+        ("pcp", 6),
+        ("upnp-igd", 6),
+    }
+    pinholes = found.mapper("upnp-igd", 6)
+    assert pinholes is not None
+    assert pinholes.offer.server == f"http://[{ROUTER6}]:5000/rootDesc.xml"
+    assert found.duration_s < 1.0
+
+
+def test_over_ipv6_the_description_of_ipv4_is_a_hint() -> None:
+    """Some routers answer SSDP over IPv4 alone."""
+
+    async def main(home: Home) -> Discovery:
+        await home.router()
+        await home.router(Behaviour(protocols=("upnp",), only_target="nothing"), family=6)
+        return await home.discover(4, 6)
+
+    found = at_home(main, ipv6=True)
+    assert found.mapper("upnp-igd", 6) is not None
+    assert found.duration_s <= 2.5
+
+
+def test_nothing_answers_over_either_family() -> None:
+    async def main(home: Home) -> Discovery:
+        return await home.discover(4, 6)
+
+    found = at_home(main, ipv6=True)
+    assert found.mappers == []
+    assert len(found.offers) == 5
+    assert found.duration_s <= 2.5

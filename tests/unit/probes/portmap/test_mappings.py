@@ -1,0 +1,431 @@
+"""Mappings made, read back, listed and removed, through routers with every known fault."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import pytest
+from portmapped import ALICE, ALICE6, OUTSIDE, Home, at_home, granted, refused, wanted
+from simulated import pass_time
+
+from nattools.lab.routers import Behaviour
+from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.portmapping import MappingProtocol
+from nattools.probes.portmap import (
+    Entry,
+    Granted,
+    Mapper,
+    Refused,
+    Wanted,
+    listen,
+    make_mapping,
+    places,
+    remove_mapping,
+)
+
+PROTOCOLS: tuple[MappingProtocol, ...] = ("pcp", "nat-pmp", "upnp-igd")
+each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS)
+
+
+async def mapper(home: Home, protocol: MappingProtocol, behaviour: Behaviour | None = None) -> Mapper:
+    """The home's router, asked by one protocol."""
+    await home.router(behaviour)
+    found = (await home.discover()).mapper(protocol)
+    assert found is not None
+    return found
+
+
+def make(protocol: MappingProtocol, behaviour: Behaviour, ask: Wanted) -> Granted | Refused:
+    """What comes of asking."""
+
+    async def main(home: Home) -> Granted | Refused:
+        return await (await mapper(home, protocol, behaviour)).make(ask)
+
+    return at_home(main)
+
+
+@each_protocol
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_mapping_from_beginning_to_end(protocol: MappingProtocol, transport: Transport) -> None:
+    async def main(home: Home) -> None:
+        asked = await mapper(home, protocol)
+        ask = wanted(transport=transport, external_port=5000)
+        before = granted(await asked.make(ask))
+        assert before.external == Endpoint(OUTSIDE, 5000)
+        assert (before.lifetime_s, before.internal, before.quirks) == (600, ask.internal, ())
+        again = await asked.read_back(ask, before)
+        assert isinstance(again, Entry)
+        assert (again.external_port, again.internal) == (5000, ask.internal)
+        assert len(home.routers[0].table.rows(0.0)) == 1
+        assert await asked.delete(ask, before) is None
+        assert home.routers[0].table.rows(0.0) == []
+        assert await asked.delete(ask, before) is None, "gone is gone"
+
+    at_home(main)
+
+
+@each_protocol
+def test_the_mapping_is_open_from_outside_and_closed_again(protocol: MappingProtocol) -> None:
+    async def main(home: Home) -> list[bool]:
+        asked = await mapper(home, protocol)
+        ask = wanted(external_port=5000)
+        fake = Granted(
+            protocol=protocol,
+            transport="udp",
+            internal=ask.internal,
+            external_host=OUTSIDE,
+            external_port=5000,
+            lifetime_s=1,
+        )
+        seen = [await home.reaches(fake)]
+        made = granted(await asked.make(ask))
+        seen.append(await home.reaches(made))
+        await asked.delete(ask, made)
+        seen.append(await home.reaches(made))
+        return seen
+
+    assert at_home(main) == [False, True, False]
+
+
+@each_protocol
+def test_it_ends_by_itself(protocol: MappingProtocol) -> None:
+    async def main(home: Home) -> list[bool]:
+        asked = await mapper(home, protocol)
+        made = granted(await asked.make(wanted(lifetime_s=100)))
+        await pass_time(98.0)
+        seen = [await home.reaches(made)]
+        await pass_time(60.0)
+        return [*seen, await home.reaches(made)]
+
+    assert at_home(main) == [True, False]
+
+
+@each_protocol
+def test_what_was_never_answered_can_be_removed(protocol: MappingProtocol) -> None:
+    """As after the program was killed between question and answer: only the question is known."""
+
+    async def main(home: Home) -> None:
+        asked = await mapper(home, protocol)
+        await asked.make(wanted(5555))
+        await asked.make(wanted())
+        later = (await home.discover()).mapper(protocol)
+        assert later is not None
+        assert await later.delete(wanted()) is None
+        (left,) = home.routers[0].table.rows(0.0)
+        assert left.inside.port == 5555
+
+    at_home(main)
+
+
+@each_protocol
+def test_success_that_is_not_reachable(protocol: MappingProtocol) -> None:
+    async def main(home: Home) -> bool:
+        made = granted(await (await mapper(home, protocol, Behaviour(lies=True))).make(wanted()))
+        return await home.reaches(made)
+
+    assert not at_home(main)
+
+
+@pytest.mark.parametrize("protocol", ["pcp", "nat-pmp"])
+def test_the_assigned_port_differs(protocol: MappingProtocol) -> None:
+    made = granted(make(protocol, Behaviour(other_port=True), wanted(external_port=5000)))
+    assert made.external_port == 5001
+    assert made.quirks == ("asked for port 5000, got 5001",)
+
+
+@pytest.mark.parametrize("protocol", ["pcp", "nat-pmp"])
+def test_another_port_is_given_back_if_it_must_be_that_one(protocol: MappingProtocol) -> None:
+    async def main(home: Home) -> None:
+        faulty = Behaviour(other_port=True, ignores_prefer_failure=True)
+        result = refused(
+            await (await mapper(home, protocol, faulty)).make(wanted(external_port=5000, exact=True))
+        )
+        assert result.detail == "it would have been port 5001"
+        assert home.routers[0].table.rows(0.0) == []
+
+    at_home(main)
+
+
+def test_prefer_failure() -> None:
+    result = refused(make("pcp", Behaviour(taken=(5000,)), wanted(external_port=5000, exact=True)))
+    assert result.refusal is not None
+    assert result.refusal.name == "CANNOT_PROVIDE_EXTERNAL"
+
+
+def test_a_wrong_nonce_is_not_believed() -> None:
+    result = refused(make("pcp", Behaviour(wrong_nonce=True), wanted()))
+    assert (result.failure, result.detail) == ("timeout", "an answer with a wrong nonce")
+    made = granted(make("pcp", Behaviour(wrong_nonce=True, then_right=True), wanted()))
+    assert made.quirks == ("ignored an answer with a wrong nonce",)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "behaviour", "name"),
+    [
+        ("pcp", Behaviour(pcp_result=8), "NO_RESOURCES"),
+        ("pcp", Behaviour(pcp_result=2), "NOT_AUTHORIZED"),
+        ("nat-pmp", Behaviour(natpmp_result=3), "NETWORK_FAILURE"),
+        ("upnp-igd", Behaviour(upnp_error=501), "Action Failed"),
+        ("upnp-igd", Behaviour(upnp_error=606), "Action Not Authorized"),
+        ("upnp-igd", Behaviour(upnp_error=728), "NoPortMapsAvailable"),
+        ("upnp-igd", Behaviour(upnp_status=401), "HTTP 401"),
+    ],
+)
+def test_refusals_are_named(protocol: MappingProtocol, behaviour: Behaviour, name: str) -> None:
+    result = refused(make(protocol, behaviour, wanted()))
+    assert result.failure == "refused"
+    assert result.refusal is not None
+    assert result.refusal.name == name
+    assert result.refusal.advice
+
+
+@pytest.mark.parametrize("protocol", ["pcp", "nat-pmp"])
+def test_an_epoch_that_goes_back_is_a_restart(protocol: MappingProtocol) -> None:
+    made = granted(make(protocol, Behaviour(epoch_back=True), wanted()))
+    assert made.quirks == ("the router has restarted since the last answer",)
+
+
+@each_protocol
+def test_a_restart_is_noticed(protocol: MappingProtocol) -> None:
+    async def main(home: Home) -> list[str]:
+        asked = await mapper(home, protocol)
+        seen = []
+        for happens in (None, None, home.routers[0].restart, None, "silence"):
+            await pass_time(30.0)
+            if happens == "silence":
+                await home.routers[0].close()
+            elif callable(happens):
+                happens()
+            seen.append(await asked.check())
+        return seen
+
+    assert at_home(main) == ["same", "same", "restarted", "same", "silent"]
+
+
+@pytest.mark.parametrize("protocol", ["pcp", "nat-pmp"])
+def test_no_external_address(protocol: MappingProtocol) -> None:
+    made = granted(make(protocol, Behaviour(external="0.0.0.0"), wanted()))
+    assert made.external is None
+    assert made.external_port == 4000
+
+
+# --- UPnP
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "lifetime_s", "granted_s", "quirk"),
+    [
+        (Behaviour(permanent_only=True), 600, None, "the router makes permanent mappings only"),
+        (Behaviour(lease_fault=True), 600, None, "the router refused a mapping with an end (402)"),
+        (Behaviour(permanent_fault=True), 0, 3600, "the router refused a mapping without an end (402)"),
+    ],
+)
+def test_lifetimes_that_a_router_does_not_do(
+    behaviour: Behaviour, lifetime_s: int, granted_s: int | None, quirk: str
+) -> None:
+    made = granted(make("upnp-igd", behaviour, wanted(lifetime_s=lifetime_s)))
+    assert (made.lifetime_s, made.quirks) == (granted_s, (quirk,))
+
+
+def test_a_router_that_does_neither() -> None:
+    result = refused(make("upnp-igd", Behaviour(lease_fault=True, permanent_fault=True), wanted()))
+    assert result.code == 402
+
+
+@pytest.mark.parametrize("services", [("WANIPConnection:1",), ("WANIPConnection:2",)])
+def test_a_taken_port_leads_to_another_one(services: tuple[str, ...]) -> None:
+    made = granted(make("upnp-igd", Behaviour(taken=(5000,), services=services), wanted(external_port=5000)))
+    assert made.external_port not in (0, 5000)
+    assert made.external_port >= 1024
+    exact = refused(
+        make("upnp-igd", Behaviour(taken=(5000,), services=services), wanted(external_port=5000, exact=True))
+    )
+    assert exact.code == 718
+    assert "10.0.1.77" in exact.detail
+
+
+def test_ports_that_must_be_the_same() -> None:
+    made = granted(make("upnp-igd", Behaviour(same_ports=True), wanted(external_port=5000)))
+    assert made.external_port == 4000
+    assert "the router wants the external port to equal the internal one" in made.quirks
+
+
+def test_ports_below_1024_are_not_asked_for_unasked() -> None:
+    made = granted(make("upnp-igd", Behaviour(), wanted(80, transport="tcp")))
+    assert made.external_port >= 1024
+    assert granted(make("upnp-igd", Behaviour(), wanted(80, external_port=80))).external_port == 80
+
+
+def test_another_program_of_this_machine_keeps_its_mapping() -> None:
+    """Routers overwrite a mapping of the same machine without a word."""
+
+    async def main(home: Home) -> None:
+        asked = await mapper(home, "upnp-igd")
+        theirs = msgspec.structs.replace(wanted(7000, external_port=5000), description="torrent")
+        granted(await asked.make(theirs))
+        ours = granted(await asked.make(wanted(external_port=5000)))
+        assert ours.external_port != 5000
+        await asked.delete(wanted(external_port=5000), msgspec.structs.replace(ours, external_port=5000))
+        assert home.routers[0].table.find("udp", 5000, 0.0) is not None
+
+    at_home(main)
+
+
+def test_the_table() -> None:
+    async def main(home: Home) -> list[Entry] | Refused | None:
+        asked = await mapper(home, "upnp-igd")
+        await asked.make(wanted(external_port=5000))
+        await asked.make(wanted(4001, external_port=5001, transport="tcp", lifetime_s=0))
+        return await asked.entries()
+
+    found = at_home(main)
+    assert found == [
+        Entry(
+            transport="udp",
+            internal=Endpoint(ALICE, 4000),
+            external_port=5000,
+            lifetime_s=600,
+            description="nattools",
+        ),
+        Entry(
+            transport="tcp",
+            internal=Endpoint(ALICE, 4001),
+            external_port=5001,
+            lifetime_s=None,
+            description="nattools",
+        ),
+    ]
+
+
+def test_an_empty_table_and_protocols_without_one() -> None:
+    async def main(home: Home) -> list[object]:
+        await home.router()
+        found = await home.discover()
+        return [await each.entries() for each in found.mappers]
+
+    assert at_home(main) == [[], None, None]
+
+
+# --- IPv6
+
+
+def over_ipv6(main: Callable[[Home, Mapper], Awaitable[None]], behaviour: Behaviour | None = None) -> None:
+    async def whole(home: Home) -> None:
+        await home.router(behaviour, family=6)
+        for each in (await home.discover(6)).mappers:
+            await main(home, each)
+
+    at_home(whole, ipv6=True)
+
+
+def test_a_pinhole_opens_and_closes() -> None:
+    tried: list[str] = []
+
+    async def main(home: Home, asked: Mapper) -> None:
+        ask = wanted(4000 + len(tried), host=ALICE6)
+        closed = Granted(
+            protocol="pcp",
+            transport="udp",
+            internal=ask.internal,
+            external_host=ALICE6,
+            external_port=ask.internal.port,
+            lifetime_s=1,
+        )
+        assert not await home.reaches(closed)
+        made = granted(await asked.make(ask))
+        assert made.external == ask.internal
+        assert await home.reaches(made)
+        back = await asked.read_back(ask, made)
+        assert back is None if asked.offer.protocol == "pcp" else isinstance(back, Entry)
+        assert await asked.delete(ask, made) is None
+        assert not await home.reaches(made)
+        tried.append(asked.offer.protocol)
+
+    over_ipv6(main)
+    assert tried == ["upnp-igd", "pcp"]
+
+
+def test_a_pinhole_whose_number_was_never_seen() -> None:
+    async def main(home: Home, asked: Mapper) -> None:
+        await asked.make(wanted(host=ALICE6))
+        assert await asked.delete(wanted(host=ALICE6)) is None
+        assert home.routers[0].table.rows(0.0) == []
+
+    over_ipv6(main)
+
+
+def test_pinholes_that_are_not_allowed() -> None:
+    async def main(home: Home, asked: Mapper) -> None:
+        if asked.offer.protocol == "upnp-igd":
+            assert asked.offer.refusal is not None
+            assert asked.offer.refusal.name == "InboundPinholeNotAllowed"
+            assert refused(await asked.make(wanted(host=ALICE6))).code == 703
+
+    over_ipv6(main, Behaviour(pinholes_allowed=False))
+
+
+# --- one after the other
+
+
+def test_the_next_protocol_is_asked_where_one_refuses() -> None:
+    async def main(home: Home) -> None:
+        await home.router(Behaviour(pcp_result=8, upnp_error=501))
+        mappers = (await home.discover()).mappers
+        made = await make_mapping(mappers, wanted())
+        assert granted(made.granted).protocol == "nat-pmp"
+        assert [each.code for each in made.refusals] == [501, 8]
+        none = await make_mapping(mappers, wanted(), "pcp")
+        assert none.granted is None
+        assert [each.code for each in none.refusals] == [8]
+        assert (await make_mapping(mappers, wanted(host=ALICE6))).refusals == ()
+
+    at_home(main)
+
+
+def test_a_forbidden_port_is_asked_for_once() -> None:
+    """Asked by PCP for a port that it forbids, a router may freeze."""
+
+    async def main(home: Home) -> None:
+        router = await home.router(Behaviour(upnp_error=606))
+        mappers = (await home.discover()).mappers
+        router.requests.clear()
+        made = await make_mapping(mappers, wanted())
+        assert [each.failure for each in made.refusals] == ["refused", "not asked", "not asked"]
+        assert not {"pcp", "nat-pmp"} & set(router.requests)
+        assert granted((await make_mapping(mappers, wanted(), "pcp")).granted).protocol == "pcp"
+
+    at_home(main)
+
+
+@each_protocol
+def test_removing_by_whatever_protocol_does_it(protocol: MappingProtocol) -> None:
+    async def main(home: Home) -> None:
+        await home.router()
+        mappers = (await home.discover()).mappers
+        made = await make_mapping(mappers, wanted(), protocol)
+        assert await remove_mapping(mappers, wanted(), protocol, made.granted) is None
+        assert home.routers[0].table.rows(0.0) == []
+        assert await remove_mapping([], wanted(), protocol) is not None
+
+    at_home(main)
+
+
+def test_a_restart_is_heard() -> None:
+    async def main(home: Home) -> list[str]:
+        router = await home.router()
+        (here,) = places(home.alice, families=(4,))
+        heard: list[str] = []
+        socket = await listen(here, lambda: heard.append("hint"))
+        assert not isinstance(socket, str)
+        assert "in use" in str(await listen(here, lambda: None))
+        stranger = await home.lab.network("carol").open_udp(family=4, port=5351)
+        stranger.send(b"\x02\x80" + bytes(22), Endpoint("224.0.0.1", 5350))
+        await pass_time(0.1)
+        assert heard == []
+        router.restart()
+        await pass_time(0.1)
+        socket.close()
+        return heard
+
+    assert set(at_home(main)) == {"hint"}

@@ -1,0 +1,111 @@
+"""Which URLs out of a router's mouth are followed."""
+
+from __future__ import annotations
+
+import pytest
+
+from nattools.errors import ProtocolError
+from nattools.protocols.lan import LanUrl, Neighbourhood, parse_url, resolve_url
+
+HOME = Neighbourhood(
+    gateways=frozenset(("10.0.1.1", "11.150.1.1", "fe80::1%eth0")),
+    own=frozenset(("10.0.1.2", "2a10:1:0:1::2", "fe80::2%eth0")),
+    zone="eth0",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://10.0.1.1:5000/rootDesc.xml", LanUrl("10.0.1.1", 5000, "/rootDesc.xml")),
+        ("HTTP://192.168.0.1", LanUrl("192.168.0.1", 80, "/")),
+        ("http://172.16.0.1:80/a?b=c#d", LanUrl("172.16.0.1", 80, "/a?b=c")),
+        ("http://169.254.3.4/x y".replace(" ", "%20"), LanUrl("169.254.3.4", 80, "/x%20y")),
+        ("http://11.150.1.1:49000/", LanUrl("11.150.1.1", 49000, "/")),
+        ("http://[fd00::1]:1900/d", LanUrl("fd00::1", 1900, "/d")),
+        ("http://[fe80::1]:1900/d", LanUrl("fe80::1%eth0", 1900, "/d")),
+        ("http://[fe80::1%25wlan0]:1900/d", LanUrl("fe80::1%wlan0", 1900, "/d")),
+        ("http://[2a10:1:0:1::1]:5000/d", LanUrl("2a10:1:0:1::1", 5000, "/d")),
+        ("http://10.0.1.1/gerät", LanUrl("10.0.1.1", 80, "/ger%C3%A4t")),
+    ],
+)
+def test_followed(text: str, url: LanUrl) -> None:
+    assert parse_url(text, HOME) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "rootDesc.xml",
+        "https://10.0.1.1/",
+        "ftp://10.0.1.1/",
+        "file:///etc/passwd",
+        "http://11.102.0.2/",
+        "http://8.8.8.8:80/",
+        "http://100.64.0.1/",
+        "http://127.0.0.1:631/",
+        "http://0.0.0.0/",
+        "http://239.255.255.250:1900/",
+        "http://[::1]/",
+        "http://[::ffff:8.8.8.8]/",
+        "http://[ff02::c]/",
+        "http://[2a10:1:0:2::1]/",
+        "http://router.local/",
+        "http://localhost/",
+        "http://10.0.1.1.evil.example/",
+        "http://user@10.0.1.1/",
+        "http://user:secret@10.0.1.1/",
+        "http://10.0.1.1:0/",
+        "http://10.0.1.1:99999/",
+        "http://10.0.1.1:x/",
+        "http://10.0.1/",
+        "http://0x0a000101/",
+        "http://[10.0.1.1]/",
+        "http://[fe80::1%25a b]/",
+        "http://[10.0.1.1%25eth0]/",
+        "http://[fd00::1%25eth0]/",
+        "http://10.0.1.1/\r\nHost: evil",
+        "http://10.0.1.1/a b",
+        "http://10.0.1.1/" + "x" * 3000,
+        "http://[fe80::1",
+    ],
+)
+def test_not_followed(text: str) -> None:
+    with pytest.raises(ProtocolError):
+        parse_url(text, HOME)
+
+
+def test_the_host_header_has_no_zone() -> None:
+    assert LanUrl("fe80::1%eth0", 5000, "/").authority == "[fe80::1]:5000"
+    assert LanUrl("10.0.1.1", 80, "/").authority == "10.0.1.1"
+    assert str(LanUrl("10.0.1.1", 5000, "/d")) == "http://10.0.1.1:5000/d"
+
+
+BASE = LanUrl("10.0.1.1", 5000, "/desc/root.xml")
+
+
+@pytest.mark.parametrize(
+    ("reference", "target"),
+    [
+        ("/ctl/IPConn", "/ctl/IPConn"),
+        ("ctl", "/desc/ctl"),
+        ("../ctl", "/ctl"),
+        ("http://10.0.1.1:5000/c", "/c"),
+    ],
+)
+def test_relative_references(reference: str, target: str) -> None:
+    assert resolve_url(BASE, reference, HOME) == LanUrl("10.0.1.1", 5000, target)
+
+
+def test_a_reference_keeps_the_zone_of_its_base() -> None:
+    base = LanUrl("fe80::7%wlan0", 5000, "/root.xml")
+    assert resolve_url(base, "/ctl", HOME) == LanUrl("fe80::7%wlan0", 5000, "/ctl")
+
+
+@pytest.mark.parametrize(
+    "reference", ["", "http://8.8.8.8/", "//8.8.8.8/ctl", "https://10.0.1.1/", "http://[", "javascript:1"]
+)
+def test_references_that_lead_away(reference: str) -> None:
+    with pytest.raises(ProtocolError):
+        resolve_url(BASE, reference, HOME)
