@@ -48,12 +48,13 @@ def run(command: Command) -> Report:
 
 def _on_host(command: Command) -> Report:
     from nattools.net.host import HostNetwork
+    from nattools.net.interruption import run_interruptibly
 
     network = HostNetwork()
     servers = chosen_servers(command.request.servers)
     options = measure_options(command.request, network, servers)
     with _journal(command) as journal:
-        return asyncio.run(_worked(command, network, options, journal))
+        return run_interruptibly(lambda: _worked(command, network, options, journal))
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import typer
 
 from nattools.errors import UsageError
 from nattools.net.host import HostNetwork
+from nattools.net.interruption import run_interruptibly
 from nattools.server.choose import default_addresses
 from nattools.server.serve import ServeConfig, serve
 
@@ -75,11 +76,11 @@ def command(
         tls_files=_tls_files(tls_cert, tls_key),
         report=_report if verbose else None,
     )
-    asyncio.run(_serve_until_told(network, config))
+    run_interruptibly(lambda: _serve_until_told(network, config))
 
 
 async def _serve_until_told(network: HostNetwork, config: ServeConfig) -> None:
-    """Ends in good order on SIGTERM; on Ctrl-C, asyncio cancels it and raises KeyboardInterrupt."""
+    """Ends in good order on SIGTERM; on Ctrl-C it is cancelled, and KeyboardInterrupt follows."""
     stop = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # Windows has no SIGTERM to handle
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -7,7 +7,6 @@ descriptors of this process hold them, so nothing of a lab outlives its process 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import select
@@ -31,6 +30,7 @@ from nattools.lab.wires import Carrier, Send, join, packet_socket, sender
 from nattools.lab.wiring import WIRES, wire_up
 from nattools.net.base import Network
 from nattools.net.host import HostNetwork
+from nattools.net.interruption import run_interruptibly
 from nattools.net.namespace import entered
 
 T = TypeVar("T")
@@ -86,11 +86,7 @@ class NetnsLab:
 
     def run(self, main: Callable[[], Awaitable[T]]) -> T:
         """Run to completion on an event loop; raises what `main` raises."""
-
-        async def whole() -> T:
-            return await main()
-
-        return asyncio.run(whole())
+        return run_interruptibly(main)
 
     def popen(self, node: str, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Start a program on a node; `options` are those of `subprocess.Popen`.
