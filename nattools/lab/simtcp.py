@@ -142,6 +142,7 @@ class SimStream:
 
     def connect(self, opener: Opener | None = None) -> None:
         """Send the first SYN (RFC 9293 3.5)."""
+        self._sent_at = self._stack.loop.now
         if opener is not None:
             self._ttl, self._opened = opener.ttl, True
             self._stack.loop.post(self._stack.loop.now + opener.seconds, self._raise_ttl, None)
@@ -221,6 +222,8 @@ class SimStream:
 
     def _established(self) -> None:
         self._state = "connected"
+        if not self._tries:
+            self._sample(self._stack.loop.now - self._sent_at)
         self._tries = 0
         self._deadline = None
         self.settled(self, None)
@@ -295,7 +298,9 @@ class SimStream:
         """Round trip time: RFC 6298 section 2, with Karn's rule: only what was sent once is timed."""
         if not self._sent_to or acknowledged < self._sent_to:
             return
-        sample = self._stack.loop.now - self._sent_at
+        self._sample(self._stack.loop.now - self._sent_at)
+
+    def _sample(self, sample: float) -> None:
         self._srtt_s = sample if self._srtt_s is None else 0.875 * self._srtt_s + 0.125 * sample
         self._rto_s = max(SHORTEST_RTO_S, 2 * self._srtt_s)
 

@@ -59,6 +59,7 @@ class Question(msgspec.Struct, eq=False):
     ttl: int | None = None
     done: Arrival = msgspec.field(default_factory=Arrival)
     answered_copies: set[int] = msgspec.field(default_factory=set)
+    expected: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -156,9 +157,12 @@ class Asker:
             self._fail(question, "malformed")
             return
         question.received += 1
-        if question.answer is None or (question.answer.kind == "error" and message.kind == "success"):
+        earlier = question.answer
+        if earlier is None or (earlier.kind == "error" and message.kind == "success"):
             question.answer, question.source, question.rtt_s = message, source, rtt_s
             question.mapped = mapped
+        if earlier is None and question.expected:
+            self.learn(question)
         question.done.set()
 
     def _garbage(self, why: str, data: bytes, source: Endpoint) -> None:
@@ -247,13 +251,10 @@ async def expect_all(asked: list[tuple[Asker, Question]], *, copies: int = 8) ->
     waiting, pace = asked, asked[0][0].context.pace
     for copy in range(copies):
         for asker, question in waiting:
+            question.expected = True
             asker.put(question)
         wait = pace.retry_s * min(1.5**copy, 4.0) if copy < copies - 1 else pace.last_wait_s
-        all_came = await AllOf([question.done for _, question in waiting]).within(wait)
-        for asker, question in waiting:
-            if question.done.came:
-                asker.learn(question)
-        if all_came:
+        if await AllOf([question.done for _, question in waiting]).within(wait):
             return
         waiting = [(asker, question) for asker, question in waiting if not question.done.came]
 
