@@ -92,7 +92,7 @@ def router_main(
             for family in families(spec[0])
         ]
         for each in running:
-            each.restart()
+            each.announce()
         os.write(ready, b"1")
         os.close(ready)
         await asyncio.Event().wait()

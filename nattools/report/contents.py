@@ -56,6 +56,7 @@ def _of_map(report: Report, detail: Detail, columns: int) -> list[Section]:
         *_techniques(report, detail, columns),
         *_cross_checks(report.cross_checks),
         *_warnings(report.warnings),
+        *mapwords.open_questions(report),
         *(_servers(report.servers, detail) if detail else ()),
         *(_host(report) if detail else ()),
         *(_observations(report) if detail == 2 else ()),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nattools.model.observation import MapOffer
+from nattools.model.observation import Gap, MapOffer
 from nattools.model.report import Mapping, Report
 from nattools.report import wording
-from nattools.report.document import Cell, Mood, Section, Table
+from nattools.report.document import Cell, Mood, Prose, Section, Table
 from nattools.report.safetext import safe
 
 _NOBODY = "No router here can be asked to open ports: none speaks UPnP, NAT-PMP or PCP."
@@ -135,3 +135,17 @@ def _inside(internal: str, own: set[str]) -> str:
     """The port alone, if it is this machine's."""
     host, _, port = internal.rpartition(":")
     return port if host.strip("[]") in own else safe(internal, 60)
+
+
+def open_questions(report: Report) -> list[Section]:
+    """What could not be asked, and what would settle it; questions with one reason stand together."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for seen in report.observations:
+        if isinstance(seen, Gap):
+            reasons.setdefault((seen.reason, seen.settle), []).append(seen.question)
+    proses = []
+    for (reason, settle), questions in list(reasons.items())[:10]:
+        asked = questions[0] if len(questions) == 1 else f"{questions[0]} (and {len(questions) - 1} more)"
+        text = f"{safe(asked)} Not known: {safe(reason)}. What settles it: {safe(settle)}."
+        proses.append(Prose(f"- {text}", mood="unsure"))
+    return [Section("Open questions", tuple(proses))] if proses else []

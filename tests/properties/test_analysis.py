@@ -22,6 +22,10 @@ from nattools.model.observation import (
     Hairpin,
     Hop,
     Idle,
+    MapAttempt,
+    MapCheck,
+    MapEntry,
+    MapOffer,
     Opener,
     Resolution,
     SecondOpinion,
@@ -41,10 +45,13 @@ ENDPOINTS = st.one_of(
 HOSTS = st.sampled_from(["10.0.1.1", "100.64.0.1", "11.1.0.1", "100.x.1.1", "", "fe80::1%e", "2a10::1"])
 COUNTS = st.integers(min_value=-1, max_value=10**6)
 SECONDS = st.floats(allow_nan=True, allow_infinity=True)
-TYPES = (Binding, Hairpin, Idle, Hop, Opener, DialBack, Connection, Resolution, SecondOpinion, Gap)
+TYPES = (
+    Binding, Hairpin, Idle, Hop, Opener, DialBack, Connection, Resolution, SecondOpinion, Gap, MapOffer,
+    MapAttempt, MapCheck, MapEntry,
+)  # fmt: skip
 ADDRESSES = {
     "asked", "source", "mapped", "other_address", "response_origin", "local", "target", "towards", "remote",
-    "origin", "destination",
+    "origin", "destination", "internal", "external",
 }  # fmt: skip
 
 

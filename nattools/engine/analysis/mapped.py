@@ -159,7 +159,7 @@ def _not_tried(protocol: MappingProtocol, answered: list[MapOffer]) -> Technique
 def _tried(
     situation: Situation, protocol: MappingProtocol, made: list[Mapping], seen: list[MapOffer]
 ) -> Technique:
-    ids = tuple(dict.fromkeys([o.id for o in seen] + [i for each in made for i in each.evidence]))
+    ids = tuple(sorted({*(o.id for o in seen), *(i for each in made for i in each.evidence)}))
     true = [each for each in made if each.verified_inbound]
     if true:
         return _works(protocol, made, true, ids)

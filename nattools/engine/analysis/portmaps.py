@@ -88,7 +88,7 @@ def _told(story: _Story, measurement: Measurement) -> Mapping:
         verified_inbound=verified(story.checks),
         error=None if failed is None else error(failed),
         removed=bool(deletions) and deletions[-1].outcome == "deleted",
-        evidence=tuple(each.id for each in (*story.attempts, *story.checks)),
+        evidence=tuple(sorted(each.id for each in (*story.attempts, *story.checks))),
     )
 
 

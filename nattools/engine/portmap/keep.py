@@ -187,10 +187,14 @@ class _Keeper:
         result = await session.renew(kept.held, wanted)
         if isinstance(result, Granted):
             return result
-        for mapper in session.mappers(wanted.family, self._wish.protocol):
-            if mapper.offer.protocol == kept.held.mapper.offer.protocol:
-                continue
-            result = await session.make(mapper, kept.held.wanted)
+        own = kept.held.mapper
+        others = session.mappers(wanted.family, self._wish.protocol)
+        others = [each for each in others if each.offer.protocol != own.offer.protocol]
+        if others and result.failure == "refused":
+            # as long as it has the port, the others would get another one
+            await own.delete(wanted, kept.granted)
+        for mapper in others:
+            result = await session.make(mapper, wanted)
             if isinstance(result, Granted):
                 session.hand_over(kept.held, mapper, result)
                 return result

@@ -218,6 +218,11 @@ class Session:
         """Remove a mapping by the journal alone; "not asked" if its router is not here."""
         mapper = self._mapper_for(note)
         if mapper is None:
+            self.gap(
+                f"Is the {note.protocol} mapping of {note.wanted.transport} {note.wanted.internal} gone?",
+                f"its router, {note.gateway} on {note.interface}, cannot be asked from here",
+                "nattools map delete --mine in that network, or the end of its lifetime",
+            )
             return Refused(protocol=note.protocol, failure="not asked", detail="its router is not here")
         return await self.remove(Held(note, mapper, note.wanted, note.granted))
 

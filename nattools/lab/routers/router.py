@@ -56,10 +56,13 @@ class FakeRouter:
         self.table.clear()
         self._clock.restart(now)
         self._upnp.up_since = now
-        if self.behaviour.announces:
-            self._announce(now)
+        self.announce()
 
-    def _announce(self, now: float) -> None:
+    def announce(self) -> None:
+        """Tell the clients that it is there, as after a restart."""
+        if not self.behaviour.announces:
+            return
+        now = asyncio.get_running_loop().time()
         family = family_of(self._address)
         group = Endpoint(ANNOUNCE_GROUPS[family], natpmp.ANNOUNCE_PORT)
         if self._pmp_socket is not None:

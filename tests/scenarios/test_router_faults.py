@@ -1,0 +1,119 @@
+"""Routers with the faults that real ones have: each gets the right verdicts and leaves nothing behind,
+simulated and with real sockets and the kernel's NAT."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from mapped import call, home
+from mapped import options as measured_with
+
+from nattools.cli.trial import silent
+from nattools.engine.portmap import commands
+from nattools.engine.portmap.journal import MemoryJournal
+from nattools.engine.run import measure
+from nattools.lab.base import Backend
+from nattools.lab.open import open_lab
+from nattools.lab.scenario import MapperSpec, Scenario
+from nattools.model.observation import MapAttempt, MapOffer
+from nattools.model.report import Report
+
+WORKS, FAILS = "works", "fails"
+
+
+class Fault(NamedTuple):
+    """A router's fault, the verdicts on UPnP, NAT-PMP and PCP, and words that some quirk or detail has.
+    `unsure`: so many mappings whose removal is not confirmed, so that the next start tries again."""
+
+    faults: dict[str, Any]
+    verdicts: tuple[str, str, str] = (WORKS, WORKS, WORKS)
+    words: str = ""
+    unsure: int = 0
+
+
+FAULTS = {
+    "725, permanent leases only": Fault({"permanent_only": True}, words="permanent mappings only"),
+    "402 for a lease": Fault({"lease_fault": True}, words="402"),
+    "402 for a permanent lease": Fault({"permanent_fault": True}),
+    "724, the same ports on both sides": Fault({"same_ports": True}),
+    "0.0.0.0 as the external address": Fault({"external": "0.0.0.0"}),
+    "a private external address": Fault({"external": "192.168.100.2"}),
+    "LOCATION on another host": Fault(
+        {"location": "http://192.0.2.7:5000/rootDesc.xml"}, words="out of the local network"
+    ),
+    "SSDP answers from another port": Fault({"answer_port": 50001}, words="from port 50001"),
+    "NAT-PMP and PCP answers from another port": Fault({"pmp_port": 50002}, (WORKS, WORKS, FAILS)),
+    "duplicate answers": Fault({"copies": 4}),
+    "two IGDs, one of them down": Fault({"down_first": True}),
+    "slow XML": Fault({"xml": "slow"}),
+    "endless XML": Fault({"xml": "endless"}, (FAILS, WORKS, WORKS)),
+    "XML with entities": Fault({"xml": "entities"}, (FAILS, WORKS, WORKS)),
+    "no XML": Fault({"xml": "not xml"}, (FAILS, WORKS, WORKS)),
+    "an epoch that goes back": Fault({"epoch_back": True}, words="restarted"),
+    "a wrong nonce": Fault({"wrong_nonce": True}, (WORKS, WORKS, FAILS), "wrong nonce", unsure=2),
+    "a wrong nonce, then the right one": Fault({"wrong_nonce": True, "then_right": True}),
+    "another port than asked": Fault({"other_port": True}),
+    "success that is not reachable": Fault({"lies": True}, (FAILS, FAILS, FAILS)),
+    "PCP in version 0 only": Fault({"pcp_downgrade": True}, (WORKS, WORKS, FAILS)),
+    "PCP alone": Fault({"pcp_alone": True, "protocols": ["pcp"]}, (FAILS, FAILS, WORKS)),
+    "deaf to multicast": Fault({"hears_multicast": False}),
+    "answers ssdp:all only": Fault({"only_target": "ssdp:all"}),
+    "the DSL Forum's services": Fault({"services": ["dsl:WANIPConnection:1"], "igd_version": 1}),
+    "WANPPPConnection": Fault({"services": ["WANPPPConnection:1"], "igd_version": 1}),
+    "PCP NOT_AUTHORIZED": Fault({"pcp_result": 2}, (WORKS, WORKS, FAILS)),
+    "NAT-PMP out of resources": Fault({"natpmp_result": 4}, (WORKS, FAILS, WORKS)),
+    "UPnP 718 for everything": Fault({"upnp_error": 718}, (FAILS, WORKS, WORKS)),
+    "an HTTP error without XML": Fault({"upnp_status": 500}, (FAILS, WORKS, WORKS)),
+    "a control URL elsewhere": Fault({"control": "http://192.0.2.7/ctl"}, (FAILS, WORKS, WORKS)),
+}
+
+
+def router(fault: Fault) -> Scenario:
+    return home(MapperSpec(faults=fault.faults))
+
+
+def diagnosed(fault: Fault, backend: Backend) -> Report:
+    """What `diagnose` says, on either backend; and that nothing stays behind."""
+    journal = MemoryJournal()
+    with open_lab(router(fault), backend) as lab:
+
+        async def main() -> tuple[Report, Report]:
+            chosen = measured_with(lab)
+            chosen = type(chosen)(command="diagnose", servers=chosen.servers, families=(4,))
+            report = await measure(lab.network("alice"), chosen, silent, journal)
+            return report, await call(lab, commands.list_mappings)
+
+        report, left = lab.run(main)
+    assert left.mappings == ()
+    assert len(journal.notes()) == fault.unsure
+    return report
+
+
+def words_of(report: Report) -> str:
+    """All that was odd, in one text."""
+    seen = [each for each in report.observations if isinstance(each, MapOffer | MapAttempt)]
+    return "\n".join(text for each in seen for text in (*each.quirks, each.detail))
+
+
+def check(fault: Fault, report: Report) -> None:
+    verdicts = {each.id: each.verdict for each in report.techniques}
+    assert (verdicts["upnp-igd"], verdicts["nat-pmp"], verdicts["pcp"]) == fault.verdicts
+    assert fault.words in words_of(report)
+    assert report.nat.udp4 is not None
+    assert report.nat.udp4.classic == "port-restricted cone", "the other probes are not disturbed"
+
+
+def test_there_are_enough() -> None:
+    assert len(FAULTS) >= 14
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_simulated(name: str) -> None:
+    check(FAULTS[name], diagnosed(FAULTS[name], "sim"))
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("name", FAULTS)
+def test_in_namespaces(name: str) -> None:
+    check(FAULTS[name], diagnosed(FAULTS[name], "netns"))

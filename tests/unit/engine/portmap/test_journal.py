@@ -1,0 +1,252 @@
+"""The journal of mappings: it outlives its writer, and tells the dead from the living."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nattools.engine.portmap.filelock import acquire
+from nattools.engine.portmap.journal import Journal, MemoryJournal, Note
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Endpoint
+from nattools.model.portmapping import MappingProtocol
+from nattools.probes.portmap import Granted, Wanted
+
+OWN = Endpoint("10.0.1.2", 5000)
+
+WRITER = """
+import sys, os, signal
+from pathlib import Path
+from nattools.engine.portmap.journal import Journal
+from nattools.model.endpoint import Endpoint
+from nattools.probes.portmap import Wanted
+with Journal(Path(sys.argv[1])) as journal:
+    for port in map(int, sys.argv[3:]):
+        wanted = Wanted(transport="udp", internal=Endpoint("10.0.1.2", port), nonce=bytes(12), lifetime_s=600)
+        journal.note(wanted, "pcp", interface="eth0", gateway="10.0.1.1", stays=False)
+    if sys.argv[2] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif sys.argv[2] == "waits":
+        print("ready", flush=True)
+        sys.stdin.read()
+"""
+
+
+def writer(folder: Path, manner: str, *ports: int) -> subprocess.Popen[str]:
+    """Another process with the same journal."""
+    command = [sys.executable, "-c", WRITER, str(folder), manner, *map(str, ports)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
+
+
+class Clock:
+    """A clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def wanted(port: int = 5000, lifetime_s: int = 600) -> Wanted:
+    internal = Endpoint(OWN.host, port)
+    return Wanted(transport="udp", internal=internal, nonce=bytes(range(12)), lifetime_s=lifetime_s)
+
+
+def granted(lifetime_s: int | None = 600, protocol: MappingProtocol = "pcp") -> Granted:
+    return Granted(
+        protocol=protocol,
+        transport="udp",
+        internal=OWN,
+        external_host="11.1.0.2",
+        external_port=5001,
+        lifetime_s=lifetime_s,
+    )
+
+
+def noted(
+    journal: Journal | MemoryJournal,
+    port: int = 5000,
+    *,
+    protocol: MappingProtocol = "pcp",
+    stays: bool = False,
+    lifetime_s: int = 600,
+) -> Note:
+    return journal.note(wanted(port, lifetime_s), protocol, interface="eth0", gateway="10.0.1.1", stays=stays)
+
+
+def ports(notes: list[Note]) -> list[int]:
+    return [note.wanted.internal.port for note in notes]
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        first, second = noted(journal, 5000), noted(journal, 5001, stays=True)
+        journal.granted(first, granted())
+        assert ports(journal.notes()) == [5000, 5001]
+        (again, _) = journal.notes()
+        assert again.wanted == first.wanted
+        assert again.granted == granted()
+        assert (again.gateway, again.interface, again.protocol) == ("10.0.1.1", "eth0", "pcp")
+        journal.gone(first)
+        assert journal.notes() == [second]
+    with Journal(tmp_path) as journal:
+        assert ports(journal.notes()) == [5001]
+
+
+def test_only_the_owner_may_look(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with Journal(folder) as journal:
+        noted(journal)
+    assert folder.stat().st_mode & 0o077 == 0
+    assert (folder / "mappings.jsonl").stat().st_mode & 0o077 == 0
+
+
+def test_one_that_was_killed_has_left_something_behind(tmp_path: Path) -> None:
+    with writer(tmp_path, "killed", 5000, 5001) as process:
+        assert process.wait() == -signal.SIGKILL
+    with Journal(tmp_path) as journal:
+        noted(journal, 6000)
+        assert ports(journal.left_behind()) == [5000, 5001]
+        assert ports(journal.notes()) == [5000, 5001, 6000]
+
+
+def test_one_that_lives_has_left_nothing_behind(tmp_path: Path) -> None:
+    with writer(tmp_path, "waits", 5000) as process, Journal(tmp_path) as journal:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "ready\n"
+        assert journal.left_behind() == []
+        assert ports(journal.notes()) == [5000]
+        process.stdin.close()
+        process.wait()
+        assert ports(journal.left_behind()) == [5000], "it ended without removing its mapping"
+
+
+def test_what_is_to_stay_is_not_left_behind(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        noted(journal, 5000, stays=True)
+        noted(journal, 5001)
+    with Journal(tmp_path) as journal:
+        assert ports(journal.left_behind()) == [5001]
+        assert ports(journal.notes()) == [5000, 5001]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "lifetime_s", "answer", "over"),
+    [
+        ("pcp", 600, None, True),
+        ("nat-pmp", 600, None, True),
+        ("upnp-igd", 600, None, False),  # it may have made a permanent one
+        ("upnp-igd", 600, 600, True),
+        ("upnp-igd", 600, "for ever", False),
+        ("pcp", 600, 7200, False),
+    ],
+)
+def test_what_has_ended_by_itself_is_forgotten(
+    tmp_path: Path, protocol: MappingProtocol, lifetime_s: int, answer: object, over: bool
+) -> None:
+    clock = Clock()
+    with Journal(tmp_path, clock=clock) as journal:
+        note = noted(journal, protocol=protocol, lifetime_s=lifetime_s)
+        if answer is not None:
+            lasting = answer if isinstance(answer, int) else None
+            journal.granted(note, granted(lasting, protocol))
+        clock.now += 600
+        assert len(journal.notes()) == 1
+        clock.now += 100
+        assert (journal.notes() == []) == over
+
+
+def test_a_renewal_prolongs_it(tmp_path: Path) -> None:
+    clock = Clock()
+    with Journal(tmp_path, clock=clock) as journal:
+        note = noted(journal)
+        journal.granted(note, granted())
+        for _ in range(5):
+            clock.now += 300
+            journal.granted(note, granted())
+        assert len(journal.notes()) == 1
+
+
+def test_lines_that_cannot_be_read_cost_only_themselves(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        noted(journal, 5000, stays=True)
+    with (tmp_path / "mappings.jsonl").open("ab") as file:
+        file.write(b'{"note": {"id": 5}}\n\xff\xfe\n{"gr')
+    with Journal(tmp_path) as journal:
+        noted(journal, 5001, stays=True)
+        assert ports(journal.notes()) == [5000, 5001], "a line after a torn one begins anew"
+
+
+@given(st.lists(st.binary(max_size=60), max_size=6))
+def test_a_file_of_anything_is_survived(lines: list[bytes]) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "mappings.jsonl").write_bytes(b"\n".join(lines))
+        with Journal(folder) as journal:
+            noted(journal)
+            assert ports(journal.notes()) == [5000]
+
+
+def test_many_processes_write_at_once(tmp_path: Path) -> None:
+    bases = (5000, 6000, 7000)
+    with ExitStack() as running:
+        for base in bases:
+            running.enter_context(writer(tmp_path, "killed", *range(base, base + 20)))
+    with Journal(tmp_path) as journal:
+        expected = [port for base in bases for port in range(base, base + 20)]
+        assert sorted(ports(journal.left_behind())) == expected
+
+
+def test_it_does_not_grow_for_ever(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        kept = noted(journal, stays=True)
+        for _ in range(200):
+            journal.gone(noted(journal))
+    size = (tmp_path / "mappings.jsonl").stat().st_size
+    with Journal(tmp_path) as journal:
+        assert journal.notes() == [kept]
+    assert (tmp_path / "mappings.jsonl").stat().st_size < size / 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mappings.jsonl", "mappings.lock"]
+
+
+def test_a_folder_that_cannot_be_written_is_said_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    with pytest.raises(CannotRun) as error, Journal(tmp_path / "state"):
+        pass
+    assert "journal" in str(error.value)
+    assert "XDG_STATE_HOME" in error.value.remedy
+
+
+def test_in_memory_it_is_the_same_while_it_lasts() -> None:
+    with MemoryJournal() as journal:
+        first = noted(journal)
+        journal.granted(first, granted())
+        (again,) = journal.notes()
+        assert again.granted == granted()
+        journal.gone(first)
+        assert journal.notes() == journal.left_behind() == []
+
+
+def test_a_lock_is_one_holders(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert acquire(path, wait=False, create=False) is None
+    held = acquire(path)
+    assert held is not None
+    assert acquire(path, wait=False) is None
+    os.close(held)
+    again = acquire(path, wait=False)
+    assert again is not None
+    os.close(again)

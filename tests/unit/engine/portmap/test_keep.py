@@ -1,0 +1,227 @@
+"""`nattools map keep`, simulated: renewed, made anew after the router's restart, removed at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+from mapped import ALICE, OUTSIDE, at_home, gets_in, home, options
+from simulated import pass_time
+
+from nattools.cli.trial import silent
+from nattools.engine.portmap.journal import MemoryJournal
+from nattools.engine.portmap.keep import Change, keep
+from nattools.engine.portmap.wish import Wish
+from nattools.lab.scenario import MapperSpec, Scenario
+from nattools.lab.sim import SimLab
+from nattools.model.endpoint import Endpoint
+from nattools.model.observation import MapAttempt
+from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
+from nattools.model.report import Report
+
+T = TypeVar("T")
+INSIDE, BEYOND = Endpoint(ALICE, 5000), Endpoint(OUTSIDE, 5000)
+BACK_WITHIN_S = 5.0
+each_protocol = pytest.mark.parametrize("protocol", MAPPING_PROTOCOLS)
+
+
+class Keeping:
+    """Alice keeps a mapping of port 5000."""
+
+    def __init__(self, lab: SimLab, wish: Wish) -> None:
+        self.lab, self.wish = lab, wish
+        self.changes: list[tuple[float, Change]] = []
+        self.stop = asyncio.Event()
+        self.journal = MemoryJournal()
+        self.report: Report | None = None
+
+    async def run(self, meanwhile: Callable[[Keeping], Awaitable[T]]) -> T:
+        """Keep it while something goes on."""
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(self._keep())
+            await pass_time(2.0)
+            try:
+                return await meanwhile(self)
+            finally:
+                self.stop.set()
+                self.report = await keeping
+
+    async def _keep(self) -> Report:
+        network = self.lab.network("alice")
+        chosen = options(self.lab)
+        return await keep(network, chosen, silent, self.journal, self.wish, self._tell, self.stop)
+
+    async def _tell(self, change: Change) -> None:
+        self.changes.append((asyncio.get_running_loop().time(), change))
+
+    @property
+    def happenings(self) -> list[str]:
+        """What was told."""
+        return [change.happening for _, change in self.changes]
+
+    async def is_open(self) -> bool:
+        """Seen from outside."""
+        return await gets_in(self.lab, "udp", INSIDE, BEYOND)
+
+    async def back_within(self, seconds: float) -> bool:
+        """Is it open again by then?"""
+        await pass_time(seconds)
+        return await self.is_open()
+
+
+def kept(
+    meanwhile: Callable[[Keeping], Awaitable[T]],
+    *,
+    protocol: MappingProtocol | None = None,
+    lifetime_s: int = 7200,
+    scenario: Scenario | None = None,
+    **wish: Any,
+) -> tuple[T, Keeping]:
+    """Keep a mapping in a simulated home, and see that nothing is left at the end."""
+    wanted = Wish(ports=(5000,), protocol=protocol, transports=("udp",), lifetime_s=lifetime_s, **wish)
+
+    async def main(lab: SimLab) -> tuple[T, Keeping]:
+        keeping = Keeping(lab, wanted)
+        found = await keeping.run(meanwhile)
+        assert not await keeping.is_open(), "removed at the end"
+        assert keeping.journal.notes() == []
+        return found, keeping
+
+    return at_home(main, scenario)
+
+
+def renewals(keeping: Keeping) -> list[MapAttempt]:
+    assert keeping.report is not None
+    attempts = [seen for seen in keeping.report.observations if isinstance(seen, MapAttempt)]
+    return [seen for seen in attempts if seen.action == "renew"]
+
+
+@each_protocol
+def test_it_is_there_long_after_its_lifetime(protocol: MappingProtocol) -> None:
+    async def meanwhile(keeping: Keeping) -> list[bool]:
+        seen = []
+        for _ in range(10):
+            await pass_time(300)
+            seen.append(await keeping.is_open())
+        return seen
+
+    seen, keeping = kept(meanwhile, protocol=protocol, lifetime_s=600)
+    assert seen == [True] * 10
+    assert keeping.happenings == ["made"]
+    assert keeping.changes[0][1].external == BEYOND
+    assert keeping.changes[0][1].verified is True
+    assert 7 <= len(renewals(keeping)) <= 10, "each at 1/2 to 5/8 of its life"
+
+
+@each_protocol
+@pytest.mark.parametrize("announces", [True, False])
+@pytest.mark.parametrize("away_s", [4.0, 120.0])
+def test_back_soon_after_the_router_is(protocol: MappingProtocol, announces: bool, away_s: float) -> None:
+    async def meanwhile(keeping: Keeping) -> bool:
+        await pass_time(100)
+        await keeping.lab.stop_router("home")
+        assert not await keeping.is_open()
+        await pass_time(away_s)
+        await keeping.lab.start_router("home")
+        return await keeping.back_within(BACK_WITHIN_S)
+
+    scenario = home(MapperSpec(faults={"announces": announces}))
+    back, keeping = kept(meanwhile, protocol=protocol, scenario=scenario)
+    assert back
+    assert "restored" in keeping.happenings
+    assert keeping.changes[-1][1].verified is True
+
+
+def test_a_restart_of_a_moment_is_noticed() -> None:
+    """The router loses its table without being silent for long."""
+
+    async def meanwhile(keeping: Keeping) -> bool:
+        await pass_time(50)
+        await keeping.lab.stop_router("home")
+        await keeping.lab.start_router("home")
+        return await keeping.back_within(BACK_WITHIN_S)
+
+    assert kept(meanwhile)[0]
+
+
+def test_a_pinhole_is_made_anew_too() -> None:
+    inside = Endpoint("2a10:1:0:1::2", 5000)
+
+    async def main(lab: SimLab) -> list[bool]:
+        keeping = Keeping(lab, Wish(ports=(5000,), transports=("tcp",)))
+
+        async def meanwhile(keeping: Keeping) -> list[bool]:
+            seen = [await gets_in(lab, "tcp", inside, inside)]
+            await lab.stop_router("home")
+            await pass_time(10)
+            seen.append(await gets_in(lab, "tcp", inside, inside))
+            await lab.start_router("home")
+            await pass_time(BACK_WITHIN_S)
+            return [*seen, await gets_in(lab, "tcp", inside, inside)]
+
+        return [*await keeping.run(meanwhile), await gets_in(lab, "tcp", inside, inside)]
+
+    assert at_home(main, home(ipv6=True)) == [True, False, True, False]
+
+
+def test_it_is_told_when_it_is_lost_and_when_it_is_back() -> None:
+    async def meanwhile(keeping: Keeping) -> bool:
+        await keeping.lab.stop_router("home")
+        await pass_time(700)
+        assert keeping.happenings == ["made", "lost"]
+        assert keeping.changes[-1][1].external is None
+        await keeping.lab.start_router("home")
+        return await keeping.back_within(BACK_WITHIN_S)
+
+    back, keeping = kept(meanwhile, lifetime_s=600)
+    assert back
+    assert keeping.happenings == ["made", "lost", "restored"]
+
+
+def test_the_next_protocol_when_one_refuses_to_go_on() -> None:
+    """miniupnpd 2.3.1 refuses to renew an IPv6 pinhole by PCP a second time; others can do it."""
+
+    async def meanwhile(keeping: Keeping) -> list[bool]:
+        (router,) = keeping.lab._mappers.running["home"]  # type: ignore[union-attr]
+        router._upnp._behaviour = msgspec.structs.replace(router.behaviour, upnp_error=606)
+        seen = []
+        for _ in range(4):
+            await pass_time(400)
+            seen.append(await keeping.is_open())
+        return seen
+
+    seen, keeping = kept(meanwhile, lifetime_s=600)
+    assert seen == [True] * 4
+    assert keeping.report is not None
+    assert {mapping.protocol for mapping in keeping.report.mappings} == {"upnp-igd", "pcp"}
+
+
+def test_nothing_to_keep_ends_at_once() -> None:
+    async def main(lab: SimLab) -> tuple[Report, float]:
+        keeping = Keeping(lab, Wish(ports=(5000,)))
+        report = await keeping._keep()
+        assert keeping.changes == []
+        return report, asyncio.get_running_loop().time()
+
+    report, now = at_home(main, home(MapperSpec(ports=(1024, 1025))))
+    assert not any(mapping.created for mapping in report.mappings)
+    assert now < 10
+
+
+def test_cancelled_in_the_middle_it_cleans_up() -> None:
+    """As Ctrl-C does it."""
+
+    async def main(lab: SimLab) -> bool:
+        keeping = Keeping(lab, Wish(ports=(5000,), transports=("udp",)))
+        task = asyncio.get_running_loop().create_task(keeping._keep())
+        await pass_time(2.0)
+        assert await keeping.is_open()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return await keeping.is_open()
+
+    assert not at_home(main)
