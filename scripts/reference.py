@@ -94,6 +94,7 @@ def scenario_types() -> dict[str, type[msgspec.Struct]]:
     kinds = (
         scenario.Scenario,
         scenario.Impairment,
+        scenario.MapperSpec,
         scenario.NatSpec,
         scenario.FirewallSpec,
         scenario.HostSpec,
