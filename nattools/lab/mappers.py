@@ -67,6 +67,10 @@ class Mappers:
         port = _PCP_PORT if "pcp" in mapper.protocols else _SSDP_PORT
         programs.await_listener(process, port, _START_LIMIT_S)
 
+    def running(self, router: str) -> subprocess.Popen[bytes]:
+        """A router's daemon. KeyError: it has none, or a fake."""
+        return self._running[router]
+
     def stop(self, router: str) -> None:
         """End a router's without a chance to say goodbye, and forget its mappings, as a power cut does."""
         fake = self._fakes.pop(router, None)
