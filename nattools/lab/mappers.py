@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from nattools.errors import UsageError
-from nattools.lab import mapperconfig, nft, programs
+from nattools.lab import miniupnpd, nft, programs
 from nattools.lab.layout import Layout
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario
 
@@ -93,7 +93,7 @@ class Mappers:
     def _configuration(self, router: str, nat: NatSpec, mapper: MapperSpec) -> str:
         ports = {port.interface: port for port in self._lab.layout.ports_of(router)}
         inside = next(each.network for each in ports[nft.LAN].addresses if ":" not in each.ip)
-        return mapperconfig.configuration(
+        return miniupnpd.configuration(
             nat,
             mapper,
             inside=inside,
