@@ -11,6 +11,9 @@ need ip iproute2
 need turnserver coturn
 need stun stun-client
 need tshark tshark
+need miniupnpd miniupnpd-nftables
+need upnpc miniupnpc
+need natpmpc natpmpc
 
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

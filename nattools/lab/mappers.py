@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from nattools.errors import UsageError
-from nattools.lab import mapperconfig, nft, programs
+from nattools.lab import miniupnpd, nft, programs
 from nattools.lab.layout import Layout
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario
 
@@ -67,6 +67,10 @@ class Mappers:
         port = _PCP_PORT if "pcp" in mapper.protocols else _SSDP_PORT
         programs.await_listener(process, port, _START_LIMIT_S)
 
+    def running(self, router: str) -> subprocess.Popen[bytes]:
+        """A router's daemon. KeyError: it has none, or a fake."""
+        return self._running[router]
+
     def stop(self, router: str) -> None:
         """End a router's without a chance to say goodbye, and forget its mappings, as a power cut does."""
         fake = self._fakes.pop(router, None)
@@ -89,7 +93,7 @@ class Mappers:
     def _configuration(self, router: str, nat: NatSpec, mapper: MapperSpec) -> str:
         ports = {port.interface: port for port in self._lab.layout.ports_of(router)}
         inside = next(each.network for each in ports[nft.LAN].addresses if ":" not in each.ip)
-        return mapperconfig.configuration(
+        return miniupnpd.configuration(
             nat,
             mapper,
             inside=inside,

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from nattools.errors import CannotRun, UsageError
-from nattools.lab import mapperconfig, mounts, namespaces, netlink, nft, processes, programs
+from nattools.lab import miniupnpd, mounts, namespaces, netlink, nft, processes, programs
 from nattools.lab.base import Backend
 from nattools.lab.layout import INTERNET, plan
 from nattools.lab.mappers import Mappers
@@ -298,7 +298,7 @@ def userspace_routers(scenario: Scenario) -> dict[str, str]:
         reason = nft.gap(spec, inside_nodes=inside_nodes(scenario, name))
         engine = spec.engine if isinstance(spec, NatSpec) else "auto"
         if isinstance(spec, NatSpec) and spec.mapper is not None:
-            engine, reason = "kernel", mapperconfig.gap(spec.mapper) or reason
+            engine, reason = "kernel", miniupnpd.gap(spec.mapper) or reason
         if engine == "kernel" and reason:
             raise UsageError(f"the kernel's NAT cannot be {name!r}: {reason}")
         if engine == "tun" or reason:

@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
-from nattools.lab.miniupnpd import Miniupnpd, Setup
 from nattools.lab.netns import NetnsLab
-from nattools.lab.scenario import HostSpec, NatSpec, Scenario
+from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.net.base import TcpFailure
@@ -38,10 +37,10 @@ ALICE6 = "2a10:1:0:1::2"
 ANSWER_S = 0.3
 
 
-def home(nat: dict[str, NatSpec] | None = None) -> Scenario:
+def home(mapper: MapperSpec | None = None, nat: dict[str, NatSpec] | None = None) -> Scenario:
     return Scenario(
         title="home",
-        nat=nat or {"home": NatSpec(ipv6="firewall")},
+        nat=nat or {"home": NatSpec(ipv6="firewall", mapper=mapper or MapperSpec())},
         host={"alice": HostSpec(behind="home"), "bob": HostSpec(ipv6=True)},
     )
 
@@ -49,9 +48,8 @@ def home(nat: dict[str, NatSpec] | None = None) -> Scenario:
 class Lab:
     """A home with miniupnpd on its router."""
 
-    def __init__(self, lab: NetnsLab, daemon: Miniupnpd) -> None:
+    def __init__(self, lab: NetnsLab) -> None:
         self.lab = lab
-        self.daemon = daemon
         self.alice, self.bob = lab.network("alice"), lab.network("bob")
 
     async def discover(self, *families: Family) -> Discovery:
@@ -93,14 +91,13 @@ async def _within(event: asyncio.Event, seconds: float) -> None:
 
 
 def run(
-    main: Callable[[Lab], Awaitable[None]], setup: Setup | None = None, scenario: Scenario | None = None
+    main: Callable[[Lab], Awaitable[None]],
+    mapper: MapperSpec | None = None,
+    scenario: Scenario | None = None,
 ) -> None:
     """Run `main` at home."""
-    with NetnsLab(scenario or home(), start_servers=False) as lab:
-        daemon = Miniupnpd(lab, "home", setup)
-        daemon.start()
-        here = Lab(lab, daemon)
-        lab.run(lambda: main(here))
+    with NetnsLab(scenario or home(mapper), start_servers=False) as lab:
+        lab.run(lambda: main(Lab(lab)))
 
 
 def wanted(port: int, transport: Transport = "udp", *, host: str = ALICE, lifetime_s: int = 600) -> Wanted:
@@ -133,16 +130,16 @@ def _check_all(found: Discovery, expected: set[tuple[str, int]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setup", "protocols"),
+    ("mapper", "protocols"),
     [
-        (Setup(), ("upnp-igd", "pcp", "nat-pmp")),
-        (Setup(natpmp_and_pcp=False), ("upnp-igd",)),
-        (Setup(upnp=False), ("pcp", "nat-pmp")),
-        (Setup(igd1=True), ("upnp-igd", "pcp", "nat-pmp")),
+        (MapperSpec(), ("upnp-igd", "pcp", "nat-pmp")),
+        (MapperSpec(protocols=("upnp-igd",)), ("upnp-igd",)),
+        (MapperSpec(protocols=("nat-pmp", "pcp")), ("pcp", "nat-pmp")),
+        (MapperSpec(igd=1), ("upnp-igd", "pcp", "nat-pmp")),
     ],
     ids=["all three", "UPnP alone", "NAT-PMP and PCP alone", "IGDv1"],
 )
-def test_mappings_proven_from_outside(setup: Setup, protocols: tuple[MappingProtocol, ...]) -> None:
+def test_mappings_proven_from_outside(mapper: MapperSpec, protocols: tuple[MappingProtocol, ...]) -> None:
     async def main(lab: Lab) -> None:
         found = await lab.discover()
         assert tuple(each.offer.protocol for each in found.mappers) == protocols
@@ -150,12 +147,12 @@ def test_mappings_proven_from_outside(setup: Setup, protocols: tuple[MappingProt
             if each.outcome == "answered" and each.protocol != "pcp":
                 assert each.external == OUTSIDE
         port = 4000
-        for mapper in found.mappers:
+        for each_mapper in found.mappers:
             for transport in ("udp", "tcp"):
                 port += 1
-                await _prove(lab, mapper, wanted(port, transport), Endpoint(OUTSIDE, port))
+                await _prove(lab, each_mapper, wanted(port, transport), Endpoint(OUTSIDE, port))
 
-    run(main, setup)
+    run(main, mapper)
 
 
 def test_ipv6_pinholes_by_pcp_and_by_upnp() -> None:
@@ -208,7 +205,8 @@ def test_all_three_are_found_in_less_than_the_time_promised() -> None:
 
 def test_double_nat() -> None:
     """The router's own address is not public: it makes no mappings, and each protocol says why."""
-    scenario = home({"isp": NatSpec(address="100.64.0.0/24"), "home": NatSpec(behind="isp")})
+    inner = NatSpec(behind="isp", mapper=MapperSpec())
+    scenario = home(nat={"isp": NatSpec(address="100.64.0.0/24"), "home": inner})
 
     async def main(lab: Lab) -> None:
         found = await lab.discover()
@@ -237,7 +235,7 @@ def test_mapping_forbidden() -> None:
         ]
         assert await (await lab.mapper("pcp")).check() == "same", "it still answers"
 
-    run(main, Setup(allowed=None))
+    run(main, MapperSpec(ports=(1, 1)))
 
 
 def test_what_was_never_answered_is_removed() -> None:
@@ -261,7 +259,8 @@ def test_a_reboot_is_noticed() -> None:
         heard = asyncio.Event()
         socket = await listen(places(lab.alice, families=(4,))[0], heard.set)
         assert not isinstance(socket, str)
-        await asyncio.get_running_loop().run_in_executor(None, lab.daemon.reboot)
+        await lab.lab.stop_router("home")
+        await lab.lab.start_router("home")
         assert [await mapper.check() for mapper in mappers] == ["restarted"] * 3
         await _within(heard, 2.0)
         assert heard.is_set()

@@ -61,20 +61,20 @@ async def list_mappings(
     """What the routers have in their tables; PCP and NAT-PMP have no list, so of those what is noted."""
 
     async def do(session: Session) -> None:
+        complete = False
         for mapper in session.found.mappers:
             if wish.protocol in (None, mapper.offer.protocol):
-                await session.list_table(mapper)
-        listed = {note.id for note in await _listed(session)}
+                entries = await session.list_table(mapper)
+                complete = complete or (isinstance(entries, list) and mapper.offer.protocol == "upnp-igd")
         for note in journal.notes():
-            if note.id not in listed and wish.protocol in (None, note.protocol):
+            if session.saw(note) or wish.protocol not in (None, note.protocol):
+                continue
+            if complete and session.is_gone(note):
+                journal.gone(note)
+            else:
                 session.tell_noted(note)
 
     return await carry_out("list", do, network, options, emit, journal, from_outside=False)
-
-
-async def _listed(session: Session) -> list[Note]:
-    """The notes that a row of a router's table is about."""
-    return [note for note in session.journal.notes() if session.saw(note)]
 
 
 async def delete(

@@ -144,6 +144,11 @@ class Session:
         internal = str(note.wanted.internal)
         return any((row.transport, row.internal) == (note.wanted.transport, internal) for row in rows)
 
+    def is_gone(self, note: Note) -> bool:
+        """Would a mapping of the journal be in the table that was listed, if it were still there?"""
+        answered = note.granted is not None and note.granted.unique_id is None
+        return answered and note.protocol == "upnp-igd" and self._mapper_for(note) is not None
+
     def tell_noted(self, note: Note) -> None:
         """Put a mapping of the journal on record as it is noted there."""
         granted = note.granted
