@@ -21,6 +21,7 @@ from contextlib import suppress
 MARK = "NATTOOLS_LAB"
 _PR_SET_PDEATHSIG = 1
 _KILL_LIMIT_S = 5.0
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Children:
@@ -35,10 +36,15 @@ class Children:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            _be_child(parent, name, main)
-        self._pids[pid] = name
+        # a signal in between would find a child that nobody knows, or that takes it for its own
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _be_child(parent, name, main)
+            self._pids[pid] = name
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return pid
 
     def dead(self) -> list[str]:
@@ -65,6 +71,7 @@ def _be_child(parent: int, name: str, main: Callable[[], None]) -> None:
         # a Ctrl-C at the terminal reaches every process of the group: the parent decides when children end
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         if os.getppid() != parent:
             os._exit(0)
         empty = os.open(os.devnull, os.O_RDONLY)
