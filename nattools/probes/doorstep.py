@@ -17,7 +17,8 @@ _PATIENCE_S = 5.0
 class Doorstep:
     """A port that listens for dial-backs and sends nothing, so that no NAT or firewall opens for its sake.
 
-    Made by `open_doorstep`; close it. `knocked` is set when a dial-back with one of `nonces` has come.
+    Made by `open_doorstep`; close it. `knocked` is set when a dial-back with one of `nonces` has come, which
+    came from `origin`.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -25,6 +26,7 @@ class Doorstep:
         self.local = Endpoint("", 0)
         self.nonces: set[bytes] = set()
         self.knocked = Arrival()
+        self.origin: Endpoint | None = None
         self.socket: UdpSocket | TcpListener | None = None
         self._greetings: set[asyncio.Task[None]] = set()
 
@@ -35,13 +37,14 @@ class Doorstep:
         for task in tuple(self._greetings):
             task.cancel()
 
-    def on_datagram(self, data: bytes, _source: Endpoint) -> None:
+    def on_datagram(self, data: bytes, source: Endpoint) -> None:
         """Is it a dial-back of ours?"""
         try:
             arrival = dialback.decode_indication(stun.decode(data))
         except ProtocolError:
             return
         if arrival is not None and arrival.nonce in self.nonces:
+            self.origin = self.origin or source
             self.knocked.set()
 
     def on_stream(self, stream: TcpStream) -> None:
@@ -54,7 +57,7 @@ class Doorstep:
         framer = stun.Framer()
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                while (data := await stream.read()) and not self.knocked.came:
+                while not self.knocked.came and (data := await stream.read()):
                     for frame in framer.feed(data):
                         self.on_datagram(frame, stream.remote)
         except (ProtocolError, TimeoutError):

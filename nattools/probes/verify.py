@@ -34,6 +34,9 @@ _WORDS: dict[str, Outcome] = {
     "denied": "denied",
     "error": "error",
 }
+_LONGEST_S = 60.0
+_CONNECTED_S = 3.5
+"""How long what was written on a connection may take that is there: a segment may be lost twice."""
 _MAY_PASS = ("silent", "refused")
 """Outcomes after which another try may end otherwise: a copy was lost, or the rule was not in force yet."""
 
@@ -60,15 +63,19 @@ class _Trial:
         self.change_port = self.target.other is not None or self.granted.transport == "tcp"
 
     async def run(self) -> None:
-        """Until a dial-back arrives, or silence counts."""
+        """Until a dial-back arrives, or silence counts. Over UDP the first order is for one datagram, so that
+        none is under way any more when the port is given back to its user; each attempt over TCP repeats its
+        SYN by itself."""
         needed = copies_needed(WORST_LOSS, CERTAIN_ERROR)
         pace = self.context.pace
+        copies = 1 if self.granted.transport == "udp" else dialback.MAX_COPIES
         while self.sent < (max(needed, pace.copies()) if pace.lost else needed):
-            await self._round(min(dialback.MAX_COPIES, needed))
+            await self._round(copies)
             if self.doorstep.knocked.came:
                 self.outcome, self.detail = "arrived", ""
-            if self.outcome not in _MAY_PASS:
+            if self.outcome not in _MAY_PASS or (self.granted.transport == "tcp" and not pace.lost):
                 return
+            copies = min(2 * copies, dialback.MAX_COPIES)
 
     async def _round(self, copies: int) -> None:
         nonce = dialback.new_nonce()
@@ -91,22 +98,22 @@ class _Trial:
         self.origin = result.origin or self.origin
         self.outcome, self.detail = _WORDS[result.outcome], result.reason
         if result.outcome in ("sent", "connected"):
-            await self.doorstep.knocked.within(self.context.pace.last_wait_s)
+            wait_s = self.context.pace.last_wait_s if result.outcome == "sent" else _CONNECTED_S
+            await self.doorstep.knocked.within(wait_s)
+        if result.outcome == "connected" and not self.doorstep.knocked.came:
+            self.detail = "something else accepted the connection"
 
     async def _ordered(self, ask: dialback.Ask) -> dialback.Result | str:
-        """The server's word; once the dial-back is here, that is waited for no longer than it takes to tell
-        where it came from."""
-        ordered = asyncio.ensure_future(order(self.place, self.target, ask))
-        knocked = asyncio.ensure_future(self.doorstep.knocked.within(60.0))
-        try:
+        """The server's word; once the dial-back is here, that is not waited for longer than it may take."""
+        async with asyncio.TaskGroup() as group:
+            ordered = group.create_task(order(self.place, self.target, ask))
+            knocked = group.create_task(self.doorstep.knocked.within(_LONGEST_S))
             await asyncio.wait({ordered, knocked}, return_when=asyncio.FIRST_COMPLETED)
             if not ordered.done():
                 await asyncio.wait({ordered}, timeout=self.context.pace.last_wait_s)
-            return ordered.result() if ordered.done() else dialback.Result("sent")
-        finally:
-            for task in (ordered, knocked):
-                task.cancel()
-            await asyncio.gather(ordered, knocked, return_exceptions=True)
+            ordered.cancel()
+            knocked.cancel()
+        return dialback.Result("sent") if ordered.cancelled() else ordered.result()
 
 
 async def verify(
@@ -118,7 +125,8 @@ async def verify(
     began = loop.time()
     trial = _Trial(context, place, target, granted, doorstep)
     await trial.run()
-    host = trial.seen or granted.external_host or (target.mapped.host if target.mapped else place.host)
+    origin = trial.doorstep.origin or trial.origin
+    host = trial.seen or (target.mapped.host if target.mapped else granted.external_host) or place.host
     number, at_s = context.recorder.stamp(began)
     check = MapCheck(
         id=number,
@@ -130,7 +138,7 @@ async def verify(
         internal=str(granted.internal),
         external=None if granted.external is None else str(granted.external),
         target=str(Endpoint(host, granted.external_port)),
-        origin=None if trial.origin is None else str(trial.origin),
+        origin=None if origin is None else str(origin),
         outcome=trial.outcome,
         sent=trial.sent,
         waited_s=round(loop.time() - began, 6),

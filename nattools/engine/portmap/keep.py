@@ -36,8 +36,8 @@ PERMANENT_S = 7200
 """A mapping without an end is made sure of as often as one of so many seconds."""
 AGAIN_S = 4.0
 """How often a mapping that is lost is asked for again."""
-CALM_S = 2.0
-"""A router that announces itself several times is listened to once in so many seconds."""
+SETTLED_S = 300.0
+"""A router repeats its announcement for minutes (RFC 6886 3.2.1); after so long it is a new one."""
 
 Happening = Literal["made", "changed", "lost", "restored"]
 
@@ -121,6 +121,7 @@ class _Keeper:
         self._tell = tell
         self._hint = asyncio.Event()
         self._now = asyncio.get_running_loop().time
+        self._restored_at = float("-inf")
 
     async def make(self) -> None:
         """All that is wanted; what cannot be had is in the record."""
@@ -224,13 +225,13 @@ class _Keeper:
         while True:
             hinted = await _within(self._hint, SILENT_POLL_S if silent else POLL_S)
             self._hint.clear()
+            # a router tells several times that it is there: the first time counts, then its clock does
+            hinted = hinted and self._now() - self._restored_at > SETTLED_S
             said = set() if hinted else await self._ask_all()
             if "silent" in said:
                 silent = True
             elif hinted or silent or "restarted" in said:
                 silent = not await self._restore()
-                if hinted:
-                    await asyncio.sleep(CALM_S)
 
     async def _ask_all(self) -> set[str]:
         """What the routers in use say when asked whether they have restarted."""
@@ -250,6 +251,7 @@ class _Keeper:
                 kept.held.mapper = fresh[0]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._again(kept, gone=True)) for kept in self.kept]
+        self._restored_at = self._now()
         return all(task.result() for task in tasks)
 
 

@@ -37,16 +37,15 @@ async def try_all(session: Session, transports: tuple[Transport, ...] = ("udp", 
     """Try every mapper that was found for each transport. Nothing is left behind, whatever happens."""
     trials: list[Trial] = []
     try:
-        for family in families_of(session.found.mappers):
-            made = [
-                await _prepare(session, mapper, transport)
-                for mapper in session.mappers(family)
-                for transport in transports
-            ]
-            trials += [each for each in made if each is not None]
-        for family in families_of(session.found.mappers):
-            await _make(session, [each for each in trials if each.wanted.family == family])
-        await _check(session, trials)
+        for mapper in session.found.mappers:
+            for transport in transports:
+                trial = await _prepare(session, mapper, transport)
+                trials += [] if trial is None else [trial]
+        async with asyncio.TaskGroup() as checks:
+            # one family after the other: some routers break when asked over both at once
+            for family in families_of(session.found.mappers):
+                of_family = [each for each in trials if each.wanted.family == family]
+                await _make(session, of_family, checks)
     finally:
         for trial in trials:
             trial.doorstep.close()
@@ -73,34 +72,43 @@ async def _prepare(session: Session, mapper: Mapper, transport: Transport) -> Tr
     return Trial(mapper, wanted, doorstep)
 
 
-async def _make(session: Session, trials: list[Trial]) -> None:
-    """UPnP first, since it tells a forbidden port without harm; the others side by side."""
+async def _make(session: Session, trials: list[Trial], checks: asyncio.TaskGroup) -> None:
+    """UPnP first, since it tells a forbidden port without harm; the others side by side. Each that is made is
+    checked while the others are still asked for."""
     session.run.emit(Event("started", "map", "asking the router for a mapping, for a moment"))
-    for first in (True, False):
-        async with asyncio.TaskGroup() as group:
+    by_upnp = [each for each in trials if each.mapper.offer.protocol == "upnp-igd"]
+    first = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for trial in by_upnp:
+            group.create_task(_make_one(session, trial, checks, first))
+        if by_upnp:
+            await first.wait()
+        if not _is_forbidden(by_upnp):
             for trial in trials:
-                if (trial.mapper.offer.protocol == "upnp-igd") == first and not _is_forbidden(trials):
-                    group.create_task(_make_one(session, trial))
+                if trial not in by_upnp:
+                    group.create_task(_make_one(session, trial, checks, first))
     session.run.emit(Event("finished", "map"))
 
 
-async def _make_one(session: Session, trial: Trial) -> None:
-    trial.granted = await session.make(trial.mapper, trial.wanted)
+async def _make_one(session: Session, trial: Trial, checks: asyncio.TaskGroup, made: asyncio.Event) -> None:
+    try:
+        trial.granted = await session.make(trial.mapper, trial.wanted)
+    finally:
+        made.set()
     if isinstance(trial.granted, Granted):
-        await session.read_back(trial.mapper, trial.wanted, trial.granted)
+        checks.create_task(_check(session, trial, trial.granted))
+
+
+async def _check(session: Session, trial: Trial, granted: Granted) -> None:
+    """Is it in the router's table, and open from outside?"""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(session.read_back(trial.mapper, trial.wanted, granted))
+        group.create_task(check_one(session, granted, trial.doorstep))
 
 
 def _is_forbidden(trials: list[Trial]) -> bool:
     refused = [trial.granted for trial in trials if isinstance(trial.granted, Refused)]
     return any(each.code == FORBIDDEN for each in refused)
-
-
-async def _check(session: Session, trials: list[Trial]) -> None:
-    """Those that were granted, all at once."""
-    async with asyncio.TaskGroup() as group:
-        for trial in trials:
-            if isinstance(trial.granted, Granted):
-                group.create_task(check_one(session, trial.granted, trial.doorstep))
 
 
 async def check_one(session: Session, granted: Granted, doorstep: Doorstep) -> bool | None:

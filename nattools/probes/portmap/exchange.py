@@ -10,7 +10,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError, UdpSocket
 from nattools.probes.portmap.place import Place
 
-SILENCE_S = 2.2
+SILENCE_S = 1.9
 """How long to ask a router that says nothing at all: requests at 0, 0.25, 0.75 and 1.75 s."""
 _HARMLESS = ("time-exceeded", "too-big")
 

@@ -15,12 +15,13 @@ from nattools.probes.portmap.terms import Offer
 from nattools.protocols import ssdp
 from nattools.protocols.lan import LanUrl
 
-SILENCE_S = 2.2
-"""How long to listen if nothing answers at all."""
+SILENCE_S = 1.9
+"""How long to listen if nothing answers at all: the last search asks for an answer within a second."""
 SPREAD_S = 1.7
 """How long to listen if the router is known to be awake: answers are spread over MX = 1 s."""
 GRACE_S = 0.15
-"""How long to wait for other gateways once one has been found that will do."""
+"""How long to wait for other gateways once one has been found that will do, if that is not the router which
+the default route leads to."""
 _MAX_DESCRIPTIONS = 6
 # (delay, target, to the router alone?): the unicast one first, which also opens a host firewall for answers.
 # ssdp:all comes later: it makes a router busy with a dozen answers, while its description is to be read.
@@ -56,6 +57,7 @@ class Search:
         self._began: float | None = None
         self._patience_s = SILENCE_S
         self._satisfied_at: float | None = None
+        self._grace_s = GRACE_S
         self.satisfied = asyncio.Event()
 
     @property
@@ -146,6 +148,8 @@ class Search:
             found = await examine(Sight(self.place, url, quirks))
             if isinstance(found, Found):
                 self.found.append(found)
+                if found.rank == 0 and self.place.neighbourhood.is_gateway(found.url.host):
+                    self._grace_s = 0.0
                 if found.rank == 0 and self._satisfied_at is None:
                     self._satisfied_at = asyncio.get_running_loop().time()
                     self.satisfied.set()
@@ -165,7 +169,7 @@ class Search:
     def _until(self) -> float:
         """When to stop: soon after a gateway that will do; not before a description that is being read."""
         if self._satisfied_at is not None:
-            return self._satisfied_at + GRACE_S
+            return self._satisfied_at + self._grace_s
         patience_s = self._patience_s + (web.REQUEST_S if self._running else 0.0)
         return (self._began or 0.0) + patience_s
 

@@ -14,10 +14,10 @@ from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.portmap.wish import Wish
 from nattools.errors import CannotRun, UsageError
-from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario
+from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim import SimLab
 from nattools.model.endpoint import Endpoint, Transport
-from nattools.model.observation import MapAttempt
+from nattools.model.observation import MapAttempt, MapCheck
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
 from nattools.model.report import Mapping, Report
 from nattools.probes.portmap import Wanted, discover, places
@@ -89,6 +89,23 @@ def test_without_a_server_that_dials_nothing_is_claimed() -> None:
     assert {each.verdict for each in report.techniques} == {"unknown"}
     assert all("settle" in each.summary for each in report.techniques)
     assert report.servers[0].answered
+
+
+def test_proof_by_whatever_the_server_can_do() -> None:
+    """With one address only, and where UDP does not get out."""
+    plain = home()
+    one_address = msgspec.structs.replace(plain, server={"stun": ServerSpec(addresses=1)})
+    for scenario in (one_address, home(udp="blocked"), home(delay_ms=150)):
+        report = at_home(lambda lab: call(lab, commands.probe), scenario)
+        assert {mapping.verified_inbound for mapping in report.mappings} == {True}
+
+
+def test_the_proof_comes_from_another_address_than_was_asked() -> None:
+    report = at_home(lambda lab: call(lab, commands.probe))
+    checks = [seen for seen in report.observations if isinstance(seen, MapCheck)]
+    assert len(checks) == 6
+    assert {_split(seen.origin or "")[0] for seen in checks} == {"11.201.0.3"}
+    assert report.servers[0].address == "11.201.0.2:3478"
 
 
 def test_a_router_that_lies_is_found_out() -> None:
