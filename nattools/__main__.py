@@ -13,9 +13,15 @@ def main() -> int:
             return _version()
         from nattools.cli.app import run
 
-        return run(arguments)
+        code = run(arguments)
     except KeyboardInterrupt:
-        return 130
+        code = 130
+    if code == 130:
+        import signal
+
+        # one more Ctrl-C while the interpreter ends must not change the exit code
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
 
 
 def _version() -> int:

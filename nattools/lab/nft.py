@@ -150,11 +150,23 @@ def _input_rules(spec: RouterSpec) -> list[str]:
     if isinstance(spec, NatSpec) and spec.input == "open":
         return []
     return [
+        *_pcp_switched_off(spec),
         f'iifname != "{WAN}" accept',
         "ct state established,related accept",
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert } accept",
         "drop",
     ]
+
+
+def _pcp_switched_off(spec: RouterSpec) -> list[str]:
+    """miniupnpd 2.3.1 answers PCP over IPv6 also where it is told not to speak it."""
+    if (
+        not isinstance(spec, NatSpec)
+        or spec.mapper is None
+        or {"pcp", "nat-pmp"} & set(spec.mapper.protocols)
+    ):
+        return []
+    return [f'iifname "{LAN}" meta nfproto ipv6 udp dport 5351 reject']
 
 
 def _forward_rules(spec: RouterSpec) -> list[str]:
