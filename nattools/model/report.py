@@ -14,6 +14,7 @@ from nattools.model.host import Host
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import MappingProtocol
+from nattools.model.punch import Punch
 from nattools.model.technique import Technique
 
 SCHEMA = "nattools.report/1"
@@ -112,7 +113,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ipv6: None = None
     mappings: tuple[Mapping, ...] = ()
     relays: tuple[None, ...] = ()
-    punch: None = None
+    punch: Punch | None = None
     pwnat: None = None
     lan: None = None
     advice: Advice | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from nattools.model.punch import Strategy
 from nattools.traversal.odds import LOW_POOL, LOW_SOURCES, fill_odds, odds, pool_size
 from nattools.traversal.side import Side
-from nattools.traversal.steps import Part, Step, Strategy
+from nattools.traversal.steps import Part, Step
 
 SOCKETS = 256
 """Ports that the side with the random mapping opens."""

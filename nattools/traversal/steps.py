@@ -7,10 +7,8 @@ from typing import Literal
 import msgspec
 
 from nattools.model.endpoint import Family, Transport
+from nattools.model.punch import Strategy
 
-Strategy = Literal[
-    "host", "reflexive", "mapped", "low-ttl", "prediction", "birthday", "simultaneous-open", "relay"
-]
 Aim = Literal["seen", "next", "pool"]
 
 

@@ -7,10 +7,11 @@ side is going to have, known, foretold or found by trying.
 from __future__ import annotations
 
 from nattools.model.nat import Nat
+from nattools.model.punch import Strategy
 from nattools.traversal.odds import odds
 from nattools.traversal.pairs import PROBES, PROBES_PER_S, SOCKETS, Whose, hold_s
 from nattools.traversal.side import Side
-from nattools.traversal.steps import Part, Step, Strategy
+from nattools.traversal.steps import Part, Step
 
 
 def restricted(tcp: Nat) -> str | None:

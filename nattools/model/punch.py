@@ -1,0 +1,99 @@
+"""What became of connecting two machines, as one of them tells it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from nattools.model.endpoint import Family, Transport
+
+Strategy = Literal[
+    "host", "reflexive", "mapped", "low-ttl", "prediction", "birthday", "simultaneous-open", "relay"
+]
+PunchStage = Literal[
+    "mailbox", "token", "behaviour", "mappings", "candidates", "plan", "attempt", "nomination", "secured",
+    "lost", "again", "use", "end",
+]  # fmt: skip
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the timeline. `at_s` since the command began on this machine, on its clock; `side`: whose
+    doing or finding it is. `ok` None: under way, or neither good nor bad. Of an attempt: `strategy`, and the
+    packets (over TCP, the attempts to connect) that this side sent and the peer's that arrived."""
+
+    at_s: float
+    side: Literal["here", "there"]
+    stage: PunchStage
+    text: str
+    ok: bool | None = None
+    strategy: Strategy | None = None
+    sent: int | None = None
+    seen: int | None = None
+
+
+class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
+    """What was going to be tried: `odds` in 0..1 (None: only for when something else was missed), `packets`
+    (ours, the peer's) at most, `seconds` at most."""
+
+    strategy: Strategy
+    transport: Transport
+    why: str
+    odds: float | None = None
+    packets: tuple[int, int] | None = None
+    seconds: float | None = None
+
+
+class Path(msgspec.Struct, frozen=True, kw_only=True):
+    """A way between the two that works. `rtt_ms` None: not measured."""
+
+    transport: Transport
+    local: str
+    remote: str
+    rtt_ms: float | None = None
+
+
+class Echoes(msgspec.Struct, frozen=True, kw_only=True):
+    """Small messages through the secure connection and back: `rtt_ms` (least, median, most)."""
+
+    sent: int
+    received: int
+    rtt_ms: tuple[float, float, float] | None = None
+
+
+class Throughput(msgspec.Struct, frozen=True, kw_only=True):
+    """How much the connection carries, one direction after the other: payload over time. `loss`: of
+    datagrams sent at a steady rate, in 0..1. `loaded_rtt_ms`: the median round trip meanwhile."""
+
+    up_mbps: float
+    down_mbps: float
+    loss: float | None = None
+    idle_rtt_ms: float | None = None
+    loaded_rtt_ms: float | None = None
+
+
+class Punch(msgspec.Struct, frozen=True, kw_only=True):
+    """`elapsed_s`: from both sides' candidates known to the first authenticated answer. `probes_sent` by this
+    side, of all attempts. `local` and `remote` are the ends of the path as this side sees them, `spares` the
+    other paths that work. `plan` is what was announced before; `stages` the timeline of both sides.
+    `why`: in one sentence why it worked or did not; `advice`: what would help, or is empty."""
+
+    connected: bool
+    path: Literal["direct", "relayed"] | None = None
+    transport: Transport | None = None
+    family: Family | None = None
+    strategy: Strategy | None = None
+    local: str | None = None
+    remote: str | None = None
+    elapsed_s: float | None = None
+    rtt_ms: float | None = None
+    probes_sent: int = 0
+    stages: tuple[Stage, ...] = ()
+    why: str = ""
+    advice: str = ""
+    odds: float | None = None
+    plan: tuple[PlannedStep, ...] = ()
+    spares: tuple[Path, ...] = ()
+    secured_by: Literal["quic", "tls"] | None = None
+    echoes: Echoes | None = None
+    throughput: Throughput | None = None

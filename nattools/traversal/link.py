@@ -1,0 +1,54 @@
+"""What carries a conversation between two machines once there is a path: secured, and the peer proven."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from nattools.model.endpoint import Endpoint
+
+
+class DatagramPath(Protocol):
+    """Datagrams to the one peer and from it, over whatever socket is the best at the moment: the path may
+    change while it is in use, without anybody above noticing but by what `on_change` tells."""
+
+    on_datagram: Callable[[bytes], None] | None
+    on_change: Callable[[], None] | None
+
+    def send(self, data: bytes) -> None:
+        """Send now, or drop it if there is no path at the moment."""
+
+    def close(self) -> None:
+        """Idempotent."""
+
+
+class Link(Protocol):
+    """One secure connection: bytes both ways, in order; and datagrams, which may be lost.
+
+    It ends when the peer closes it or when its path is dead for too long; `ended` then says why, in words.
+    """
+
+    kind: Literal["quic", "tls"]
+    local: Endpoint | None
+    remote: Endpoint | None
+    ended: str | None
+    max_datagram: int
+    on_datagram: Callable[[bytes], None] | None
+
+    async def read(self, limit: int = 65536) -> bytes:
+        """Some bytes; b"" when it has ended, whatever the reason."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; never raises for a network failure."""
+
+    async def drain(self) -> None:
+        """Wait until the queue is short again; never raises for a network failure."""
+
+    def send_datagram(self, data: bytes) -> bool:
+        """Of at most `max_datagram` bytes; False if it was dropped here."""
+
+    async def close(self) -> None:
+        """Deliver what is queued, bounded in time, then say goodbye. Idempotent."""
+
+    def abort(self) -> None:
+        """End at once. Idempotent."""
