@@ -1,0 +1,1 @@
+"""Connecting two machines: measure, meet, plan, try, secure, and say why."""

@@ -1,0 +1,67 @@
+"""What a punch was asked to do, and who is told of it while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nattools.engine.events import Emit
+from nattools.engine.options import MeasureOptions
+from nattools.model.punch import PlannedStep, Stage
+from nattools.traversal.codes import Code
+
+if TYPE_CHECKING:
+    from nattools.traversal.rendezvous import MailboxAddress
+
+WAIT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PunchOptions:
+    """`measuring`: the servers to ask, the families, the interface, the time for everything.
+
+    `code` None: make a new one, unless `manual`: then tokens are exchanged by the people. `mailbox` None: the
+    first of the servers that is a nattools one. `wait_s`: how long to wait for the other side. `ask_router`:
+    try port mappings beside the punch. `udp` and `tcp`: what may be used. `low_ports`: may this process bind
+    ports below 1024 (None: find out)? `echoes`: how many are sent when connected. `keep`: hold it,
+    and make it anew when it is lost, until told to stop.
+    """
+
+    measuring: MeasureOptions
+    code: Code | None = None
+    mailbox: MailboxAddress | None = None
+    manual: bool = False
+    wait_s: float = WAIT_S
+    ask_router: bool = True
+    udp: bool = True
+    tcp: bool = True
+    low_ports: bool | None = None
+    echoes: int = 10
+    keep: bool = False
+
+
+class Announced:
+    """The plan, before it is begun."""
+
+    __slots__ = ("advice", "odds", "steps")
+
+    def __init__(self, steps: tuple[PlannedStep, ...], odds: float | None, advice: str) -> None:
+        self.steps, self.odds, self.advice = steps, odds, advice
+
+
+def _nothing(_: object) -> None:
+    """Nobody looks on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watcher:
+    """Who is told while it goes on. `code`: what to tell the other person (a code or a token); `ask_token`:
+    returns the other side's token; `stage` and `plan` as they come about; `emit`: the measurement's progress.
+    """
+
+    emit: Emit = _nothing
+    code: Callable[[str], None] = _nothing
+    ask_token: Callable[[], Awaitable[str]] | None = None
+    stage: Callable[[Stage], None] = _nothing
+    plan: Callable[[Announced], None] = field(default=_nothing)
