@@ -15,19 +15,33 @@ import msgspec
 from nattools.errors import ProtocolError
 
 MAX_URL = 2048
-_LAN4 = tuple(
-    IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
-)
+_LAN4 = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+_LINK_LOCAL4 = IPv4Network("169.254.0.0/16")
 _ULA = IPv6Network("fc00::/7")
 _LINK_LOCAL6 = IPv6Network("fe80::/10")
+# Where hosting providers answer every machine with its secrets: no router's description is ever there
+_METADATA = frozenset(
+    ip_address(text)
+    for text in (
+        "169.254.169.254",
+        "169.254.170.2",
+        "169.254.170.23",
+        "fd00:ec2::23",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "fe80::a9fe:a9fe",
+    )
+)
 
 
 class Neighbourhood(msgspec.Struct, frozen=True):
-    """What counts as the LAN: private, link-local and unique local addresses, and what is named here.
+    """What counts as the LAN: private, unique local and IPv6 link-local addresses, and what is named here.
 
-    `gateways` are the addresses of the routers, which may be public. `own` are this machine's: what shares a
-    /64 with one of its IPv6 addresses is a neighbour (RFC 4862). `zone` is the interface that a link-local
-    IPv6 address without a zone is taken to be on.
+    `gateways` are the addresses of the routers, which may be public. `own` are this machine's on that
+    interface: what shares a /64 with one of its IPv6 addresses is a neighbour (RFC 4862), and 169.254.0.0/16
+    is the LAN only for who has an address in it (RFC 3927 2.6), since elsewhere a service of the hosting
+    provider may answer there. Those services' own addresses are never the LAN. `zone` is the interface that a
+    link-local IPv6 address without a zone is taken to be on.
     """
 
     gateways: frozenset[str] = frozenset()
@@ -45,11 +59,17 @@ class Neighbourhood(msgspec.Struct, frozen=True):
             address = ip_address(host.partition("%")[0])
         except ValueError:
             return False
+        if address in _METADATA:
+            return False
         if self.is_gateway(str(address)):
             return True
         if isinstance(address, IPv4Address):
-            return any(address in network for network in _LAN4)
+            return any(address in network for network in _LAN4) or self._shares_link(address)
         return address in _ULA or address in _LINK_LOCAL6 or self._shares_prefix(address)
+
+    def _shares_link(self, address: IPv4Address) -> bool:
+        own = (each for each in self.own if ":" not in each)
+        return address in _LINK_LOCAL4 and any(IPv4Address(each) in _LINK_LOCAL4 for each in own)
 
     def _shares_prefix(self, address: IPv6Address) -> bool:
         prefix = address.packed[:8]

@@ -42,6 +42,12 @@ FAULTS = {
     "LOCATION on another host": Fault(
         {"location": "http://192.0.2.7:5000/rootDesc.xml"}, words="out of the local network"
     ),
+    "LOCATION at a hosting provider's service": Fault(
+        {"location": "http://169.254.169.254/latest/meta-data/"}, (FAILS, WORKS, WORKS)
+    ),
+    "a redirect out of the network": Fault(
+        {"redirect": "http://192.0.2.7/rootDesc.xml"}, (FAILS, WORKS, WORKS), "a redirect to"
+    ),
     "SSDP answers from another port": Fault({"answer_port": 50001}, words="from port 50001"),
     "NAT-PMP and PCP answers from another port": Fault({"pmp_port": 50002}, (WORKS, WORKS, FAILS)),
     "duplicate answers": Fault({"copies": 4}),

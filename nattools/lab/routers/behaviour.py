@@ -31,7 +31,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     `copies`: SSDP answers come so many times. `hears_multicast` False: only M-SEARCHes to its own address are
     answered. `only_target`: only M-SEARCHes for this are. `location`: names this URL.
     `down_first`: another IGD of its own, which is offline, answers first.
-    `control`: the control URL that the description names. `xml`: what its description is like.
+    `redirect`: whoever asks for the description is sent there. `control`: the control URL that the
+    description names. `xml`: what its description is like.
     `ports`: others than these are refused, inside and outside. `announces`: it tells its clients when it has
     (re)started.
     """
@@ -64,6 +65,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     hears_multicast: bool = True
     only_target: str | None = None
     location: str | None = None
+    redirect: str | None = None
     down_first: bool = False
     control: str | None = None
     xml: Xml = "good"

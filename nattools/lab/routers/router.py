@@ -146,8 +146,9 @@ async def _request(stream: TcpStream) -> tuple[bytes, bytes] | None:
 
 async def _send(stream: TcpStream, reply: Reply) -> None:
     """The whole of it, or as slowly and as much as the reply says (within a bound)."""
-    head = f"HTTP/1.1 {reply.status} {reply.reason}\r\nContent-Type: text/xml\r\nConnection: close\r\n\r\n"
-    stream.write(head.encode())
+    elsewhere = f"Location: {reply.location}\r\n" if reply.location else ""
+    head = f"HTTP/1.1 {reply.status} {reply.reason}\r\n{elsewhere}Content-Type: text/xml\r\n"
+    stream.write(f"{head}Connection: close\r\n\r\n".encode())
     if reply.endless:
         for _ in range(_MOST_PARTS):
             stream.write(reply.body)

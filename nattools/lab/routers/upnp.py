@@ -33,6 +33,7 @@ class Reply:
     pause_s: float = 0.0
     endless: bool = False
     reason: str = "OK"
+    location: str = ""
 
 
 class _Fault(Exception):  # noqa: N818 -- a UPnP fault is the answer, not an error of this program
@@ -108,9 +109,11 @@ class UpnpServer:
 
     def _get(self, target: str) -> Reply:
         behaviour = self._behaviour
+        if behaviour.redirect is not None and target == DESCRIPTION:
+            return Reply(302, b"", reason="Found", location=behaviour.redirect)
         if target == DOWN_DESCRIPTION:
             return Reply(200, self._description("/old/ctl", 1).encode())
-        if target != DESCRIPTION and behaviour.location is None:
+        if target != DESCRIPTION and behaviour.location is None and behaviour.redirect is None:
             return Reply(404, b"", reason="Not Found")
         text = self._description(behaviour.control or "/ctl", 2)
         if behaviour.xml == "slow":

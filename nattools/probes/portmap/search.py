@@ -122,8 +122,24 @@ class Search:
         device = self._finder.receive_datagram(data, source)
         if self.rtt_s is None and self._finder.devices:
             self.rtt_s = asyncio.get_running_loop().time() - (self._began or 0.0)
-        if device is not None and device.is_gateway:
+        if device is None or not device.is_gateway:
+            return
+        if device.urls:
             self._look(tasks, device.urls, _quirks(device))
+        else:
+            self.failed.append(self._astray(device))
+
+    def _astray(self, device: ssdp.Device) -> Offer:
+        """It says that it is a gateway, and names no place that may be looked at."""
+        return Offer(
+            protocol="upnp-igd",
+            family=self.place.family,
+            interface=self.place.interface,
+            local=self.place.host,
+            server=str(device.source),
+            outcome="malformed",
+            detail=device.problem,
+        )
 
     def _on_icmp(self, error: IcmpError) -> None:
         if error.kind == "port-unreachable" and not self.problem:

@@ -20,7 +20,7 @@ HOME = Neighbourhood(
         ("http://10.0.1.1:5000/rootDesc.xml", LanUrl("10.0.1.1", 5000, "/rootDesc.xml")),
         ("HTTP://192.168.0.1", LanUrl("192.168.0.1", 80, "/")),
         ("http://172.16.0.1:80/a?b=c#d", LanUrl("172.16.0.1", 80, "/a?b=c")),
-        ("http://169.254.3.4/x y".replace(" ", "%20"), LanUrl("169.254.3.4", 80, "/x%20y")),
+        ("http://10.0.1.1/x y".replace(" ", "%20"), LanUrl("10.0.1.1", 80, "/x%20y")),
         ("http://11.150.1.1:49000/", LanUrl("11.150.1.1", 49000, "/")),
         ("http://[fd00::1]:1900/d", LanUrl("fd00::1", 1900, "/d")),
         ("http://[fe80::1]:1900/d", LanUrl("fe80::1%eth0", 1900, "/d")),
@@ -44,6 +44,7 @@ def test_followed(text: str, url: LanUrl) -> None:
         "http://11.102.0.2/",
         "http://8.8.8.8:80/",
         "http://100.64.0.1/",
+        "http://169.254.3.4/",
         "http://127.0.0.1:631/",
         "http://0.0.0.0/",
         "http://239.255.255.250:1900/",
@@ -74,6 +75,41 @@ def test_followed(text: str, url: LanUrl) -> None:
 def test_not_followed(text: str) -> None:
     with pytest.raises(ProtocolError):
         parse_url(text, HOME)
+
+
+METADATA = (
+    "http://169.254.169.254/latest/meta-data/",
+    "http://169.254.170.2/",
+    "http://[fd00:ec2::254]/latest/meta-data/",
+    "http://[fd20:ce::254]/",
+    "http://[fe80::a9fe:a9fe%25eth0]/",
+    "http://[FE80::A9FE:A9FE]/",
+)
+
+
+@pytest.mark.parametrize("text", METADATA)
+@pytest.mark.parametrize("own", ["10.0.1.2", "169.254.7.7"])
+def test_a_hosting_providers_secrets_are_never_asked_for(text: str, own: str) -> None:
+    gateways = frozenset(("10.0.1.1", "169.254.169.254"))
+    there = Neighbourhood(gateways=gateways, own=frozenset((own, "fd00:ec2::7")), zone="eth0")
+    with pytest.raises(ProtocolError, match="leads out of the local network"):
+        parse_url(text, there)
+    with pytest.raises(ProtocolError, match="leads out of the local network"):
+        resolve_url(BASE, text, there)
+
+
+def test_link_local_addresses_are_neighbours_of_each_other() -> None:
+    there = Neighbourhood(
+        gateways=frozenset(("169.254.1.1",)), own=frozenset(("169.254.7.7", "fe80::2%eth0"))
+    )
+    assert parse_url("http://169.254.3.4:5000/d", there) == LanUrl("169.254.3.4", 5000, "/d")
+
+
+def test_a_link_local_gateway_may_be_asked_from_anywhere() -> None:
+    there = Neighbourhood(gateways=frozenset(("169.254.1.1",)), own=frozenset(("10.0.1.2",)))
+    assert parse_url("http://169.254.1.1:5000/d", there) == LanUrl("169.254.1.1", 5000, "/d")
+    with pytest.raises(ProtocolError):
+        parse_url("http://169.254.1.2:5000/d", there)
 
 
 def test_the_host_header_has_no_zone() -> None:
