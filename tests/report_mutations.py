@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from hypothesis import strategies as st
-from report_samples import home_router
+from report_samples import home_router, punched
 
 from nattools.report.json import render_json
 
-GOOD = render_json(home_router()).encode()
+SAMPLES = tuple(render_json(report()).encode() for report in (home_router, punched))
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -20,8 +20,8 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """The sample with one value somewhere in its tree replaced."""
-    document = json.loads(GOOD)
+    """A sample with one value somewhere in its tree replaced."""
+    document = json.loads(draw(st.sampled_from(SAMPLES)))
     place: Any = document
     while True:
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from nattools.model.host import Gateway, Host, Interface
 from nattools.model.nat import Layer, Nat, NatByTransport, PeerKind, Requirement
 from nattools.model.observation import Binding, DialBack, Gap, Hairpin, Hop, Idle, Resolution, SecondOpinion
+from nattools.model.punch import Echoes, Path, PlannedStep, Punch, Stage, Throughput
 from nattools.model.report import Advice, Report, Server, Tool
 from nattools.model.technique import TECHNIQUE_IDS, Technique, TechniqueId, Verdict
 
@@ -85,6 +88,74 @@ PEERS = (
     ),
     PeerKind(kind="UDP blocked", path="relay", strategy="relay", why="Nothing gets through to it."),
 )
+
+PLAN = (
+    PlannedStep(
+        strategy="birthday",
+        transport="udp",
+        why="Its port changes at random: 256 of its sockets open ports, and we try until one is met.",
+        odds=0.9835,
+        packets=(1024, 258),
+        seconds=3.2,
+    ),
+    PlannedStep(strategy="low-ttl", transport="udp", why="The roles exchanged, in case one was too early."),
+    PlannedStep(strategy="relay", transport="udp", why="A relay passes everything on.", odds=1.0),
+)
+STAGES = (
+    Stage(at_s=0.01, side="here", stage="mailbox", text="room 7 is open at 11.201.0.2:3478", ok=True),
+    Stage(at_s=8.2, side="there", stage="mailbox", text="it came, with the same code", ok=True),
+    Stage(at_s=8.9, side="here", stage="behaviour", text="port-restricted cone"),
+    Stage(at_s=9.1, side="there", stage="behaviour", text="symmetric, ports at random"),
+    Stage(at_s=9.2, side="here", stage="candidates", text="10.0.0.2:40001, 11.1.0.2:40001", ok=True),
+    Stage(at_s=9.3, side="here", stage="mappings", text="the router opens no ports", ok=False),
+    Stage(
+        at_s=10.4, side="here", stage="attempt", text="11.2.0.2:50123 answered", ok=True, strategy="birthday",
+        sent=402, seen=1,
+    ),
+    Stage(at_s=10.5, side="here", stage="nomination", text="10.0.0.2:40001 to 11.2.0.2:50123", ok=True),
+    Stage(at_s=10.7, side="here", stage="secured", text="QUIC, bound to the code", ok=True),
+)  # fmt: skip
+
+
+def connected() -> Punch:
+    return Punch(
+        connected=True,
+        path="direct",
+        transport="udp",
+        family=4,
+        strategy="birthday",
+        local="10.0.0.2:40001",
+        remote="11.2.0.2:50123",
+        elapsed_s=1.1,
+        rtt_ms=31.4,
+        probes_sent=402,
+        stages=STAGES,
+        why="One of our 402 packets met one of the 256 ports that its NAT had opened.",
+        odds=0.9835,
+        plan=PLAN,
+        spares=(Path(transport="tcp", local="10.0.0.2:40002", remote="11.2.0.2:443", rtt_ms=33.0),),
+        secured_by="quic",
+        echoes=Echoes(sent=10, received=9, rtt_ms=(30.2, 31.4, 44.0)),
+        throughput=Throughput(up_mbps=94.2, down_mbps=88.0, loss=0.01, idle_rtt_ms=31.4, loaded_rtt_ms=52.9),
+    )
+
+
+def not_connected() -> Punch:
+    return Punch(
+        connected=False,
+        probes_sent=2048,
+        stages=STAGES[:6],
+        why="Both NATs draw ports at random, and none of 2,048 packets met an open one.",
+        advice="Let nattools bind ports below 1024 on one side: sudo setcap cap_net_bind_service+ep.",
+        odds=0.02,
+        plan=PLAN[:1],
+    )
+
+
+def punched(punch: Punch | None = None) -> Report:
+    return msgspec.structs.replace(
+        home_router(), command="punch", punch=punch or connected(), advice=None, techniques=(), peers=()
+    )
 
 
 def technique(one: TechniqueId) -> Technique:

@@ -33,7 +33,9 @@ def analyse_again(report: Report, *, is_public: Callable[[str], bool]) -> Report
         timed_out=TIME_WAS_OVER in report.warnings,
         observations=report.observations,
     )
-    return analyse(measurement, is_public=is_public)
+    again = analyse(measurement, is_public=is_public)
+    # what became of a punch happened, and is no conclusion
+    return again if report.punch is None else msgspec.structs.replace(again, punch=report.punch)
 
 
 def _as_noted(server: Server) -> Server:

@@ -8,7 +8,7 @@ from typing import Literal
 from nattools.model.nat import Nat, NatByTransport, PeerKind
 from nattools.model.report import CrossCheck, Report, Server
 from nattools.model.technique import Technique
-from nattools.report import mapwords, wording
+from nattools.report import mapwords, punchwords, wording
 from nattools.report.document import Block, Cell, Document, Mood, Prose, Section, Table
 from nattools.report.evidence import sentence
 from nattools.report.mapwords import mapping_section
@@ -31,6 +31,8 @@ def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Docume
     2 all observations. `columns`: how much room a table has."""
     if report.command == "map":
         return Document("nattools map", tuple(_of_map(report, detail, columns)))
+    if report.command == "punch":
+        return Document("nattools punch", tuple(_of_punch(report, detail, columns)))
     nats = _nats(report.nat, detail)
     verdicts = [*_techniques(report, detail, columns), *nats, *_peers(report.peers, detail, columns)]
     sections = [
@@ -64,6 +66,24 @@ def _of_map(report: Report, detail: Detail, columns: int) -> list[Section]:
     ]
 
 
+def _of_punch(report: Report, detail: Detail, columns: int) -> list[Section]:
+    """`nattools punch` was asked for a connection; of the network it needs what the plan rests on."""
+    punch = report.punch
+    made = detail or any(each.created for each in report.mappings)
+    return [
+        _summary(report),
+        *(punchwords.plan_section(punch.plan, punch.odds, columns) if punch else ()),
+        *(punchwords.timeline_section(punch.stages) if punch else ()),
+        *(_nats(report.nat, detail) if detail else punchwords.network_section(report)),
+        *(mapping_section(report) if made else ()),
+        *_warnings(report.warnings),
+        *_servers(report.servers, detail),
+        *(_host(report) if detail else ()),
+        *(_observations(report) if detail == 2 else ()),
+        _footer(report),
+    ]
+
+
 def _only_nat(report: Report, detail: Detail) -> bool:
     """`nattools nat` was asked what the NAT does; what follows from it is a detail there."""
     return report.command == "nat" and not detail
@@ -80,6 +100,9 @@ def _summary(report: Report) -> Section:
         told = list(mapwords.to_do(report))
         blocks += [Prose(safe(line), "To do" if number == 0 else "") for number, line in enumerate(told)]
         return Section("", _aligned(blocks))
+    if report.command == "punch":
+        answer = Prose(punchwords.headline(report.punch), mood="strong")
+        return Section("", _aligned([*blocks, answer, *punchwords.answers(report.punch)]))
     if report.advice is None or report.command == "nat":
         return Section("", (*blocks, Prose(_nat_headline(report.nat), mood="strong")))
     blocks.append(Prose(safe(report.advice.headline), mood="strong"))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from nattools.errors import UsageError
+from nattools.model.punch import Punch
 from nattools.model.report import SCHEMA, Report
 from nattools.report.safetext import safe
 
@@ -80,7 +81,19 @@ def problems(report: Report) -> list[str]:
     for technique in report.techniques:
         if not 0 <= technique.confidence <= 1:
             found.append(f"technique {technique.id}: its confidence is not between 0 and 1")
+    if report.punch is not None:
+        found += _about_punch(report.punch)
     return found[:20]
+
+
+def _about_punch(punch: Punch) -> list[str]:
+    odds = [punch.odds, *(step.odds for step in punch.plan)]
+    found = []
+    if any(not 0 <= each <= 1 for each in odds if each is not None):
+        found.append("punch: odds that are not between 0 and 1")
+    if punch.connected and punch.path is None:
+        found.append("punch: connected, but by no path")
+    return found
 
 
 def _evidence(report: Report) -> list[tuple[str, tuple[int, ...]]]:

@@ -74,22 +74,13 @@ def _headline(plan: Plan) -> Prose:
         return Prose("These two need a relay: no direct way is practical.", "", "bad")
     first = plan.steps[0]
     how = f"These two can connect directly: {_NAMES[first.strategy]}, over {first.transport.upper()}"
-    return Prose(f"{how}, {chance_text(plan.odds)} if both behave as measured.", "", "good")
-
-
-def chance_text(odds: float) -> str:
-    """A probability as people read it; never more certain than it is."""
-    if odds >= 1.0:
-        return "100%"
-    if odds >= 0.9999:
-        return "over 99.99%"
-    return f"{100 * odds:.2f}%" if odds > 0.98 else f"{100 * odds:.0f}%"
+    return Prose(f"{how}, {wording.chance(plan.odds)} if both behave as measured.", "", "good")
 
 
 def _row(step: Step, plan: Plan) -> tuple[Cell, ...]:
     mood: Mood = "plain" if step.strategy != "relay" else "quiet"
     relayed = step.strategy == "relay"
-    odds = "" if step.odds is None or relayed else chance_text(step.odds)
+    odds = "" if step.odds is None or relayed else wording.chance(step.odds)
     packets = "" if step.packets is None else f"{step.packets[0]:,}, {step.packets[1]:,}"
     seconds = "" if step.seconds is None else f"{step.seconds:.1f} s"
     over = "" if relayed else f"{step.transport.upper()} IPv{plan.family}"

@@ -112,6 +112,15 @@ def percent(share: float) -> str:
     return f"{number(round(share * 100))}%" if abs(share) < 1e6 else f"{share:.3g}"
 
 
+def chance(odds: float) -> str:
+    """A probability in 0..1 as people read it; never more certain than it is."""
+    if odds >= 1.0:
+        return "100%"
+    if odds >= 0.9999:
+        return "over 99.99%"
+    return f"{100 * odds:.2f}%" if odds > 0.98 else f"{100 * odds:.0f}%"
+
+
 def milliseconds(value: float) -> str:
     """A round trip: `0.4 ms`, `35 ms`, its space tied."""
     return f"{number(round(value, 1))}{TIE}ms" if abs(value) < 1e6 else f"{value:.3g}{TIE}ms"
