@@ -20,7 +20,7 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     idleness. `cross_check`: ask other tools for a second opinion. `scenario`: the name to note in the report.
     """
 
-    command: Literal["diagnose", "nat", "map"]
+    command: Literal["diagnose", "nat", "map", "punch"]
     servers: tuple[ServerUri, ...]
     families: tuple[Family, ...] = (4, 6)
     interface: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,34 @@ if TYPE_CHECKING:
     from nattools.engine.portmap.journal import AnyJournal
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A measurement that is over; what its `run` found can be used further, and recorded further."""
+
+    run: Run
+    families: tuple[Family, ...]
+    started: datetime
+    timed_out: bool
+
+    def report(self) -> Report:
+        """What the observations mean, with those that came later."""
+        run, options = self.run, self.run.options
+        measurement = Measurement(
+            command=options.command,
+            started=self.started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            duration_s=round(asyncio.get_running_loop().time() - run.recorder.started, 3),
+            substrate=run.network.substrate,
+            scenario=options.scenario,
+            host=describe_host(run.network, options, self.families, run.reached),
+            servers=describe_servers(run),
+            families=self.families,
+            lifetime_asked=options.lifetime,
+            timed_out=self.timed_out,
+            observations=tuple(run.recorder.observations),
+        )
+        return analyse(measurement, is_public=run.network.is_public)
+
+
 async def measure(
     network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal | None = None
 ) -> Report:
@@ -39,9 +68,19 @@ async def measure(
     routers; None: they are not to be asked for mappings.
 
     CannotRun: there is no route, no server's name resolves, or no server answered at all."""
+    looked = await look(network, options, emit, journal)
+    _expect_an_answer(looked.run, looked.timed_out)
+    return looked.report()
+
+
+async def look(
+    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal | None = None
+) -> Looked:
+    """The same before it is analysed, also if no server answered.
+
+    CannotRun: there is no route, or no server's name resolves."""
     started = datetime.now(UTC)
-    loop = asyncio.get_running_loop()
-    run = Run(network, options, emit, Recorder(loop.time()))
+    run = Run(network, options, emit, Recorder(asyncio.get_running_loop().time()))
     families = routed(network, options)
     timed_out = False
     _refuse_tls_only(options)
@@ -52,21 +91,7 @@ async def measure(
         timed_out = True
     except BaseExceptionGroup as group:
         raise foremost(group) from None
-    _expect_an_answer(run, timed_out)
-    measurement = Measurement(
-        command=options.command,
-        started=started.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        duration_s=round(loop.time() - run.recorder.started, 3),
-        substrate=network.substrate,
-        scenario=options.scenario,
-        host=describe_host(network, options, families, run.reached),
-        servers=describe_servers(run),
-        families=families,
-        lifetime_asked=options.lifetime,
-        timed_out=timed_out,
-        observations=tuple(run.recorder.observations),
-    )
-    return analyse(measurement, is_public=network.is_public)
+    return Looked(run, families, started, timed_out)
 
 
 def _refuse_tls_only(options: MeasureOptions) -> None:
