@@ -14,7 +14,9 @@ from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
 from nattools.protocols.stun.constants import USE_CANDIDATE, USERNAME, XOR_MAPPED_ADDRESS
 
-_NAMES: Final[dict[bool, bytes]] = {True: b"punch:leads", False: b"punch:follows"}
+PREFIX: Final = b"punch:"
+"""How the user names of these packets begin; ICE's are others."""
+_NAMES: Final[dict[bool, bytes]] = {True: PREFIX + b"leads", False: PREFIX + b"follows"}
 
 
 class Checks:

@@ -1,0 +1,289 @@
+"""One attempt at a connection: introduce, plan, check what can be checked at once, try step after step."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nattools.engine.punch.course import Course
+from nattools.engine.punch.gathering import Base, gather
+from nattools.engine.punch.messages import MAX_CANDIDATES, Introduction, without_evidence
+from nattools.engine.punch.options import Announced, PunchOptions
+from nattools.engine.punch.partner import Gone, Partner, Superseded
+from nattools.engine.punch.planning import as_told, keeps_ports, planned
+from nattools.engine.punch.timeline import Timeline
+from nattools.engine.punch.way import Way, strategy_of
+from nattools.engine.reaching import Run
+from nattools.model.endpoint import Endpoint
+from nattools.model.nat import NatByTransport
+from nattools.protocols import ice
+from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.side import side_of
+from nattools.traversal.steps import Plan
+
+LAST_WAIT_S = 1.0
+"""After the last step, for what the checks that run beside it may still find."""
+ONLY_CHECKS_S = 10.0
+"""Where there is no plan, so long the checks go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What an attempt begins with: the measurement, what came of it, and what this side is willing to do."""
+
+    run: Run
+    nat: NatByTransport
+    low_ports: bool
+    options: PunchOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why there is no way, in one sentence, and what would help."""
+
+    why: str
+    advice: str = ""
+
+
+class Attempt:
+    """`go` it once. `made`, `sent` and `known_at` (the loop's time at which both sides' candidates were
+    known) tell of it afterwards."""
+
+    def __init__(
+        self,
+        own: Own,
+        partner: Partner,
+        number: int,
+        timeline: Timeline,
+        announce: Callable[[Announced], None],
+    ) -> None:
+        self.own, self.partner, self.number, self.timeline = own, partner, number, timeline
+        self.made: Plan | None = None
+        self.leads = False
+        self.known_at: float | None = None
+        self.course: Course | None = None
+        self.driver: IceDriver | None = None
+        self.base4: Endpoint | None = None
+        self._announce = announce
+        self._answered_at: float | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def sent(self) -> int:
+        """Packets of all steps and checks so far."""
+        checks = 0 if self.driver is None else sum(pair.checks_sent for pair in self.driver.agent.pairs)
+        return checks + (0 if self.course is None else self.course.sent)
+
+    # --- the attempt
+
+    async def go(self, introduction: Introduction, bases: list[Base]) -> Way | Failed | Superseded:
+        """Find a way. Closes the bases' sockets unless the way uses them."""
+        peer = await self.partner.introduce(introduction)
+        if isinstance(peer, Gone):
+            close_all(bases)
+            return Failed(peer.why)
+        if isinstance(peer, Superseded):
+            close_all(bases)
+            return peer
+        self.known_at = self._loop.time()
+        self.leads = introduction.nonce > peer.nonce
+        self.made = planned(introduction, peer, leads=self.leads)
+        self._tell_plan(peer)
+        if introduction.nonce == peer.nonce:
+            close_all(bases)
+            return Failed("The other side is a mirror of this one: its words are ours.")
+        self.driver = self._begin_checks(introduction, peer, bases)
+        self.course = Course(self, bases)
+        try:
+            way = await self._race(self.driver, self.course)
+        except BaseException:
+            self.driver.close()
+            raise
+        if not isinstance(way, Way) or way.driver is None:
+            self.driver.close()
+        return way
+
+    async def _race(self, driver: IceDriver, course: Course) -> Way | Failed:
+        """The checks that run all the time, and the steps one after the other: whichever finds a way."""
+        async with asyncio.TaskGroup() as group:
+            checks = group.create_task(self._by_checks(driver))
+            steps = group.create_task(course.go())
+            await asyncio.wait((checks, steps), return_when=asyncio.FIRST_COMPLETED)
+            if not checks.done() and steps.result() is None:
+                await asyncio.wait((checks,), timeout=self._last_wait_s())
+            for task in (checks, steps):
+                task.cancel()
+            await asyncio.wait((checks, steps))
+        for task in (steps, checks):
+            if not task.cancelled() and task.result() is not None:
+                way = task.result()
+                assert way is not None
+                return way
+        return self._why_not(course)
+
+    def _last_wait_s(self) -> float:
+        return ONLY_CHECKS_S if self.made is None or self.made.path == "unknown" else LAST_WAIT_S
+
+    async def _by_checks(self, driver: IceDriver) -> Way | None:
+        """What ICE finds by itself."""
+        pair = await driver.connected(3600.0)
+        if pair is None:
+            await asyncio.Event().wait()  # the steps may still find something
+            return None
+        self.timeline.note("nomination", f"{pair.name} is used", ok=True)
+        return self.way_by(pair)
+
+    def way_by(self, pair: ice.Pair) -> Way:
+        """A selected pair as a way."""
+        found = self.course.found if self.course is not None and self.course.found else None
+        answered = self._answered_at if self._answered_at is not None else self._loop.time()
+        elapsed = answered - (self.known_at or answered) if found is None else found.elapsed_s
+        return Way(
+            strategy=strategy_of(pair) if found is None else found.strategy,
+            transport=pair.local.transport,
+            local=pair.local.sends_from,
+            remote=pair.remote_endpoint,
+            elapsed_s=round(elapsed, 4),
+            driver=self.driver,
+        )
+
+    # --- ICE
+
+    def _begin_checks(self, introduction: Introduction, peer: Introduction, bases: list[Base]) -> IceDriver:
+        assert self.made is not None
+        rtts = [
+            nat.rtt_ms for nat in (self.own.nat.udp4, self.own.nat.udp6) if nat and nat.rtt_ms is not None
+        ]
+        agent = ice.Agent(
+            "controlling" if self.leads else "controlled",
+            ufrag=introduction.ufrag,
+            password=introduction.password,
+            expected_rtt_s=min(rtts) / 1000 if rtts else None,
+            patience_s=3600.0,
+        )
+        driver = IceDriver(agent)
+        driver.on_event = self._on_event
+        for base in bases:
+            driver.add_socket(base.socket, local_preference=base.preference)
+            for candidate in base.candidates()[1:]:
+                driver.offer(candidate)
+        driver.on_candidate = lambda found: self.partner.tell_candidate(self.number, ice.encode(found))
+        if introduction.udp and peer.udp:
+            self._take_candidates(driver, peer, bases)
+        return driver
+
+    def _take_candidates(self, driver: IceDriver, peer: Introduction, bases: list[Base]) -> None:
+        """Those of the peer's that can lead anywhere: a check that cannot would only spend a port of a NAT
+        that counts them."""
+        assert self.made is not None
+        wide = keeps_ports(self.made)
+        opener = self._opener(peer)
+        for text in peer.candidates:
+            if self._is_of_use(text, wide, bases, peer):
+                if opener is not None and " typ srflx" in text and ":" not in text.split()[4]:
+                    driver.agent.set_opener(opener, ice.parse(text).endpoint)
+                driver.add_peer_candidate(text)
+        try:
+            driver.set_peer(peer.ufrag, peer.password)
+        except Exception as error:
+            self.timeline.note("attempt", f"the peer's ICE credentials cannot be any: {error}", ok=False)
+        self.partner.on_candidate(self.number, lambda text: _add(driver, text))
+
+    def _opener(self, peer: Introduction) -> ice.Opener | None:
+        """Where a check that comes too early may do harm at the peer's router, the first one goes no further
+        than our own."""
+        own = side_of(self.own.nat.udp4)
+        theirs = side_of(peer.nat.udp4)
+        if own is None or theirs is None or own.ttl is None or theirs.open or own.open:
+            return None
+        from nattools.traversal.pairs import hold_s
+
+        return ice.Opener(ttl=own.ttl, gap_s=hold_s(own, theirs))
+
+    def _is_of_use(self, text: str, wide: bool, bases: list[Base], peer: Introduction) -> bool:
+        try:
+            candidate = ice.parse(text)
+        except Exception:
+            return False
+        host = candidate.endpoint.host
+        if candidate.family == 6 or candidate.mapped or wide:
+            return True
+        if candidate.kind == "host":
+            return self.own.run.network.is_public(host) or _near(host, bases, peer)
+        return False
+
+    def _on_event(self, event: ice.Event) -> None:
+        if isinstance(event, ice.PairChanged) and event.after == "succeeded" and self._answered_at is None:
+            self._answered_at = self._loop.time()
+
+    # --- words
+
+    def _tell_plan(self, peer: Introduction) -> None:
+        assert self.made is not None
+        made = self.made
+        steps = tuple(as_told(step, leads=self.leads) for step in made.steps)
+        direct = [step for step in steps if step.strategy != "relay"]
+        odds = made.odds if direct else None
+        self._announce(Announced(steps, odds, made.privilege))
+        if not direct:
+            text = made.unknown or (steps[0].why if steps else "nothing in common to try")
+            self.timeline.note("plan", f"no direct way is known: {text}")
+        else:
+            names = ", then ".join(f"{step.strategy} over {step.transport.upper()}" for step in direct)
+            self.timeline.note("plan", f"{names}; odds {100 * made.odds:.0f}%")
+
+    def _why_not(self, course: Course) -> Failed:
+        made = self.made
+        assert made is not None
+        if made.path == "unknown" and not course.tried:
+            return Failed(f"No plan could be made: {made.unknown}", made.privilege)
+        if not course.tried:
+            why = made.steps[0].why if made.steps else "There is nothing that both sides are willing to use."
+            return Failed(why, made.privilege or "A relay that both sides reach would connect them.")
+        tried = " and ".join(course.tried)
+        return Failed(f"Tried without success: {tried}. {course.last}".strip(), made.privilege)
+
+
+def _add(driver: IceDriver, text: str) -> None:
+    """A candidate that came later; one that is of no use is left out."""
+    driver.add_peer_candidate(text)
+
+
+def _near(host: str, bases: list[Base], peer: Introduction) -> bool:
+    """May a private address of the peer be on a network of ours? So if it looks like one of our own
+    addresses, or if both are seen behind the same outside address."""
+    own = [base.socket.local.host for base in bases if base.socket.local.family == 4]
+    if any(mine.rpartition(".")[0] == host.rpartition(".")[0] for mine in own):
+        return True
+    outside = {base.seen.host for base in bases if base.seen is not None}
+    return any(text.split()[4] in outside for text in peer.candidates if " typ srflx" in text)
+
+
+def close_all(bases: list[Base]) -> None:
+    """Their sockets. Idempotent."""
+    for base in bases:
+        base.socket.close()
+
+
+async def prepare(own: Own, number: int, credentials: ice.Credentials) -> tuple[Introduction, list[Base]]:
+    """Sockets, and how they are told of to the peer."""
+    from nattools import __version__
+
+    families = sorted({each.family for each in own.run.reached} or set(own.run.options.families))
+    bases = await gather(own.run, families) if own.options.udp else []
+    texts = [ice.encode(candidate) for base in bases for candidate in base.candidates()]
+    introduction = Introduction(
+        program=f"nattools {__version__}",
+        attempt=number,
+        nonce=secrets.randbits(62),
+        nat=without_evidence(own.nat),
+        low_ports=own.low_ports,
+        udp=own.options.udp,
+        tcp=own.options.tcp,
+        ufrag=credentials.ufrag,
+        password=credentials.password,
+        candidates=tuple(texts[:MAX_CANDIDATES]),
+    )
+    return introduction, bases

@@ -1,0 +1,57 @@
+"""Attempt after attempt, as often as a connection is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nattools.engine.punch.attempt import Attempt, Failed, Own, prepare
+from nattools.engine.punch.options import Announced
+from nattools.engine.punch.partner import MailboxPartner, Superseded
+from nattools.engine.punch.timeline import Timeline
+from nattools.engine.punch.way import Way
+from nattools.protocols import ice
+
+
+class Connector:
+    """`connect` makes a connection, and a new one when that is lost. `last` is the latest attempt."""
+
+    def __init__(
+        self, own: Own, partner: MailboxPartner, timeline: Timeline, announce: Callable[[Announced], None]
+    ) -> None:
+        self.own, self.partner, self.timeline = own, partner, timeline
+        self.last: Attempt | None = None
+        self.sent = 0
+        self._announce = announce
+        self._number = 0
+
+    async def connect(self) -> Way | Failed:
+        """One attempt, or a later one if the other side is ahead."""
+        while True:
+            self.partner.begin(self._number)
+            agent = ice.Agent("controlling")  # for its choice of credentials
+            introduction, bases = await prepare(self.own, self._number, agent.credentials)
+            self._note_candidates(introduction.candidates)
+            attempt = Attempt(self.own, self.partner, self._number, self.timeline, self._announce)
+            self.last = attempt
+            try:
+                way = await attempt.go(introduction, bases)
+            finally:
+                self.sent += attempt.sent
+            if not isinstance(way, Superseded):
+                self._number += 1
+                return way
+            self._number = way.attempt
+
+    def catch_up(self, number: int) -> None:
+        """The other side has begun that attempt."""
+        self._number = max(self._number, number)
+
+    def _note_candidates(self, texts: tuple[str, ...]) -> None:
+        places = ", ".join(_place(text) for text in texts[:6]) or "none"
+        more = f" and {len(texts) - 6} more" if len(texts) > 6 else ""
+        self.timeline.note("candidates", f"this machine can be tried at {places}{more}")
+
+
+def _place(text: str) -> str:
+    candidate = ice.parse(text)
+    return f"{candidate.endpoint} ({'seen from outside' if candidate.kind == 'srflx' else 'its own address'})"

@@ -1,0 +1,186 @@
+"""The steps of a plan, one after the other, each begun by both sides at the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from nattools.engine.punch.gathering import Base, server_of
+from nattools.engine.punch.partner import Gone
+from nattools.engine.punch.planning import AT_ONCE
+from nattools.engine.punch.way import Way
+from nattools.errors import CannotRun, ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.model.punch import Strategy
+from nattools.net.base import DatagramHandler, UdpSocket
+from nattools.protocols import ice, stun
+from nattools.protocols.stun.constants import USERNAME
+from nattools.traversal.checks import PREFIX
+from nattools.traversal.meeting import Meeting, Outcome
+from nattools.traversal.perform import perform, perform_stream
+from nattools.traversal.sample import where_seen, where_seen_over_tcp
+from nattools.traversal.steps import Step
+from nattools.traversal.strategies.simultaneous_open import StreamMeeting, StreamOutcome
+
+if TYPE_CHECKING:
+    from nattools.engine.punch.attempt import Attempt
+
+CHECKS_S: Final = 2.0
+"""How long plain checks have before the next step, beside what their step says."""
+NOMINATION_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBy:
+    """The step that found a path, and when."""
+
+    strategy: Strategy
+    elapsed_s: float
+
+
+class Course:
+    """`tried`: the steps so far, in words; `last`: how the last one ended."""
+
+    def __init__(self, attempt: Attempt, bases: list[Base]) -> None:
+        self.tried: list[str] = []
+        self.last = ""
+        self.sent = 0
+        self.found: FoundBy | None = None
+        self._attempt = attempt
+        self._bases = bases
+        self._loop = asyncio.get_running_loop()
+
+    async def go(self) -> Way | None:
+        """Until there is a way; None if no step led to one."""
+        made = self._attempt.made
+        assert made is not None
+        for index, step in enumerate(made.steps):
+            if step.strategy == "relay":
+                continue
+            self.tried.append(f"{step.strategy} over {step.transport.upper()}")
+            self._note(step, step.why)
+            way = await self._try(index, step)
+            if way is not None:
+                return way
+            self._note(step, self.last, ok=False)
+        return None
+
+    async def _try(self, index: int, step: Step) -> Way | None:
+        if step.transport == "udp" and step.strategy in AT_ONCE and index == 0:
+            # ICE checks all that at once; this only gives it its time
+            await asyncio.sleep((step.seconds or 0.0) + CHECKS_S)
+            self.last = "No check was answered."
+            return None
+        if step.parts is None:
+            return None
+        return await (self._over_udp if step.transport == "udp" else self._over_tcp)(index, step)
+
+    def _note(
+        self, step: Step, text: str, *, ok: bool | None = None, outcome: Outcome | StreamOutcome | None = None
+    ) -> None:
+        self._attempt.timeline.note(
+            "attempt",
+            text,
+            ok=ok,
+            strategy=step.strategy,
+            sent=None if outcome is None else outcome.counts.sent,
+            seen=None if outcome is None else outcome.counts.seen,
+        )
+
+    # --- over UDP
+
+    async def _over_udp(self, index: int, step: Step) -> Way | None:
+        attempt = self._attempt
+        network = attempt.own.run.network
+        server = server_of(attempt.own.run, "udp", 4)
+        host = next((base.socket.local.host for base in self._bases if base.socket.local.family == 4), None)
+        try:
+            socket = await network.open_udp(family=4, host=host, interface=attempt.own.run.options.interface)
+        except CannotRun as error:
+            self.last = str(error)
+            return None
+        told = None if server is None else await where_seen(socket, server)
+        peer = await attempt.partner.ready(attempt.number, index, told)
+        if not isinstance(peer, Endpoint):
+            socket.close()
+            self.last = peer.why if isinstance(peer, Gone) else "The peer's outside port is not known."
+            return None
+        meeting = Meeting(attempt.partner.secret, attempt.leads, socket, peer)
+        outcome = await perform(network, meeting, step, first=attempt.leads)
+        self.sent += outcome.counts.sent + outcome.counts.answers
+        if outcome.socket is not socket:
+            socket.close()
+        self.last = outcome.reason
+        if outcome.socket is None or outcome.remote is None:
+            return None
+        elapsed = self._loop.time() - (attempt.known_at or self._loop.time())
+        self._note(step, f"a path to {outcome.remote} works", ok=True, outcome=outcome)
+        return await self._nominated(step, outcome.socket, outcome.remote, elapsed)
+
+    async def _nominated(self, step: Step, socket: UdpSocket, remote: Endpoint, elapsed: float) -> Way | None:
+        """From here on the path is ICE's, which keeps it alive and knows when it is lost."""
+        attempt = self._attempt
+        driver = attempt.driver
+        assert driver is not None
+        answering = socket.on_datagram
+        driver.add_socket(socket)
+        _share(socket, answering)
+        candidate = ice.local_candidate("prflx", remote)
+        driver.add_peer_candidate(ice.encode(candidate))
+        self.found = FoundBy(step.strategy, round(elapsed, 4))
+        pair = await driver.connected(NOMINATION_S)
+        if pair is None:
+            self.found = None
+            self.last = "The path that was found did not last."
+            return None
+        return attempt.way_by(pair)
+
+    # --- over TCP
+
+    async def _over_tcp(self, index: int, step: Step) -> Way | None:
+        attempt = self._attempt
+        network = attempt.own.run.network
+        server = server_of(attempt.own.run, "tcp", 4)
+        sample = None if server is None else await where_seen_over_tcp(network, server)
+        told = None if sample is None else sample[1]
+        try:
+            peer = await attempt.partner.ready(attempt.number, index, told)
+            if not isinstance(peer, Endpoint) or sample is None:
+                self.last = peer.why if isinstance(peer, Gone) else "An outside TCP port is not known."
+                return None
+            local = sample[0].local
+            meeting = StreamMeeting(attempt.partner.secret, attempt.leads, local.port, peer, local.host)
+            outcome = await perform_stream(network, meeting, step, first=attempt.leads)
+        finally:
+            if sample is not None:
+                sample[0].close()
+        self.sent += outcome.counts.sent
+        self.last = outcome.reason
+        if outcome.stream is None:
+            return None
+        self._note(step, f"a connection to {outcome.stream.remote}", ok=True, outcome=outcome)
+        elapsed = self._loop.time() - (attempt.known_at or self._loop.time())
+        stream = outcome.stream
+        return Way(step.strategy, "tcp", stream.local, stream.remote, round(elapsed, 4), stream=stream)
+
+
+def _share(socket: UdpSocket, answering: DatagramHandler | None) -> None:
+    """The peer's last packets of the strategy are still answered as before; all others are ICE's."""
+    checks = socket.on_datagram
+
+    def arrived(data: bytes, source: Endpoint) -> None:
+        handler = answering if _is_of_strategy(data) else checks
+        if handler is not None:
+            handler(data, source)
+
+    socket.on_datagram = arrived
+
+
+def _is_of_strategy(data: bytes) -> bool:
+    if not data or data[0] > 3:
+        return False
+    try:
+        return (stun.decode(data).get(USERNAME) or b"").startswith(PREFIX)
+    except ProtocolError:
+        return False

@@ -1,0 +1,52 @@
+"""The plan of an attempt, as both sides draw it from the same two introductions."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nattools.engine.punch.messages import Introduction
+from nattools.model.punch import PlannedStep
+from nattools.traversal.plan import End, plan
+from nattools.traversal.steps import Plan, Step
+
+AT_ONCE = ("host", "reflexive", "mapped")
+"""Strategies that ICE's own checks are."""
+
+
+def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
+    """What to try. The leading side is the first of every pair of parts."""
+    ends = [
+        End(nat=each.nat, low_ports=each.low_ports, mapped=each.mapped)
+        for each in ((own, peer) if leads else (peer, own))
+    ]
+    made = plan(ends[0], ends[1], ("our", "its") if leads else ("its", "our"))
+    udp, tcp = own.udp and peer.udp, own.tcp and peer.tcp
+    return msgspec.structs.replace(
+        made,
+        steps=tuple(
+            step
+            for step in made.steps
+            if step.strategy == "relay" or (udp if step.transport == "udp" else tcp)
+        ),
+    )
+
+
+def as_told(step: Step, *, leads: bool) -> PlannedStep:
+    """A step for people, our packets before the peer's."""
+    packets = step.packets
+    return PlannedStep(
+        strategy=step.strategy,
+        transport=step.transport,
+        why=step.why,
+        odds=step.odds,
+        packets=packets if packets is None or leads else (packets[1], packets[0]),
+        seconds=step.seconds,
+    )
+
+
+def keeps_ports(made: Plan) -> bool:
+    """Are plain checks to where the peer was seen in the plan, or is too little known to leave them out?"""
+    plain = ("host", "reflexive", "low-ttl")
+    return made.path == "unknown" or any(
+        step.strategy in plain and step.transport == "udp" for step in made.steps
+    )

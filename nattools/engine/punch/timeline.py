@@ -1,0 +1,76 @@
+"""What happened, in order, for the person who looks on and for the report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from nattools.model.punch import PunchStage, Stage, Strategy
+
+MAX_STAGES = 400
+
+
+class Timeline:
+    """Grows while a punch goes on; `tell` hears each stage as it comes. What the peer tells of its side is
+    put where it belongs in our time."""
+
+    def __init__(self, tell: Callable[[Stage], None]) -> None:
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self.began = self._loop.time()
+        self._stages: list[Stage] = []
+
+    def note(
+        self,
+        stage: PunchStage,
+        text: str,
+        *,
+        ok: bool | None = None,
+        strategy: Strategy | None = None,
+        sent: int | None = None,
+        seen: int | None = None,
+        at: float | None = None,
+    ) -> None:
+        """Something that this side did or found, now or at the loop's time `at`."""
+        moment = self._loop.time() if at is None else at
+        self._add(
+            Stage(
+                at_s=round(moment - self.began, 3),
+                side="here",
+                stage=stage,
+                text=text,
+                ok=ok,
+                strategy=strategy,
+                sent=sent,
+                seen=seen,
+            )
+        )
+
+    def _add(self, stage: Stage) -> None:
+        if len(self._stages) < MAX_STAGES:
+            self._stages.append(stage)
+            self._tell(stage)
+
+    def since(self, at: float) -> tuple[Stage, ...]:
+        """This side's stages since a moment of the loop's time, with their times counted from it."""
+        offset = at - self.began
+        return tuple(
+            msgspec.structs.replace(stage, at_s=round(stage.at_s - offset, 3))
+            for stage in self._stages
+            if stage.side == "here" and stage.at_s >= offset
+        )
+
+    def merge(self, stages: tuple[Stage, ...], at: float) -> None:
+        """The peer's, whose times count from what was `at` on our loop. It is not told: it is the past."""
+        offset = at - self.began
+        for stage in stages:
+            if len(self._stages) < MAX_STAGES:
+                moved = round(stage.at_s + offset, 3)
+                self._stages.append(msgspec.structs.replace(stage, at_s=moved, side="there"))
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Of both sides, in the order of time."""
+        return tuple(sorted(self._stages, key=lambda stage: stage.at_s))

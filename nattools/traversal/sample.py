@@ -1,0 +1,76 @@
+"""Where a server sees a socket: asked from the very socket that a strategy uses next."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from nattools.errors import CannotRun, ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
+from nattools.protocols import stun
+
+PATIENCE_S = 3.0
+
+
+async def where_seen(socket: UdpSocket, server: Endpoint, *, rto_s: float = 0.15) -> Endpoint | None:
+    """Ask until it is answered, for a few seconds at most. It leaves the socket without a handler."""
+    loop = asyncio.get_running_loop()
+    request = stun.binding_request(stun.new_transaction_id(), hello=False)
+    transaction = stun.Transaction(request, server, rto_s=rto_s, rc=5)
+    changed = asyncio.Event()
+
+    def arrived(data: bytes, source: Endpoint) -> None:
+        if transaction.receive_datagram(data, source, loop.time()):
+            changed.set()
+
+    socket.on_datagram = arrived
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            await _driven(transaction, socket, changed)
+    socket.on_datagram = None
+    return _mapped(transaction.response)
+
+
+async def _driven(transaction: stun.Transaction, socket: UdpSocket, changed: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    while transaction.state == "running":
+        transaction.handle_timeout(loop.time())
+        for data, server in transaction.datagrams_to_send(loop.time()):
+            socket.send(data, server)
+        due = transaction.next_timeout()
+        changed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(due):
+                await changed.wait()
+
+
+def _mapped(response: stun.Message | None) -> Endpoint | None:
+    try:
+        return response.mapped if response is not None else None
+    except ProtocolError:
+        return None
+
+
+async def where_seen_over_tcp(
+    network: Network, server: Endpoint, *, host: str | None = None
+) -> tuple[TcpStream, Endpoint] | None:
+    """A connection to the server, still open, and where the server sees it; None if there is none, or it does
+    not say."""
+    try:
+        stream = await network.connect_tcp(server, host=host, timeout_s=PATIENCE_S)
+    except CannotRun:
+        return None
+    if isinstance(stream, TcpFailure):
+        return None
+    stream.write(stun.binding_request(stun.new_transaction_id(), hello=False))
+    framer = stun.Framer()
+    with contextlib.suppress(TimeoutError, ProtocolError):
+        async with asyncio.timeout(PATIENCE_S):
+            while data := await stream.read():
+                for message in framer.feed(data):
+                    mapped = _mapped(stun.decode(message))
+                    if mapped is not None:
+                        return stream, mapped
+    stream.abort()
+    return None
