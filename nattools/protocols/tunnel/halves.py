@@ -1,0 +1,131 @@
+"""The two halves of a stream: what goes out, kept until it is acknowledged, and what comes in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nattools.errors import ProtocolError
+from nattools.protocols.tunnel.frames import MAX_DATA
+
+INITIAL_LIMIT: Final = 65_536
+"""What may be sent on a new stream before the first credit."""
+KEEP: Final = 4 << 20
+"""Bytes of a stream that are on their way at most, whatever the other side allows."""
+_ACKNOWLEDGE_EVERY: Final = 262_144
+
+
+class Outgoing:
+    """Bytes to the peer: those from the offset `base` on are kept until they are acknowledged; `following` is
+    the offset of what is sent next, `limit` what the peer allows."""
+
+    __slots__ = ("_told_end", "base", "delivered", "ended", "following", "kept", "limit")
+
+    def __init__(self) -> None:
+        self.base = self.following = 0
+        self.limit = INITIAL_LIMIT
+        self.kept = bytearray()
+        self.ended = self.delivered = self._told_end = False
+
+    @property
+    def final(self) -> int:
+        """The offset behind the last byte that was written."""
+        return self.base + len(self.kept)
+
+    @property
+    def sendable(self) -> bool:
+        """Is there anything to send now?"""
+        return self.following < self._up_to() or self._end_due()
+
+    def _up_to(self) -> int:
+        return min(self.final, self.limit, self.base + KEEP)
+
+    def _end_due(self) -> bool:
+        return self.ended and not self._told_end and self.following == self.final
+
+    def take(self) -> tuple[int, bytes] | None:
+        """The next bytes and their offset; None: nothing to send, but perhaps the end."""
+        size = min(MAX_DATA, self._up_to() - self.following)
+        if size <= 0:
+            return None
+        start = self.following - self.base
+        offset, self.following = self.following, self.following + size
+        return offset, bytes(memoryview(self.kept)[start : start + size])
+
+    def take_end(self) -> bool:
+        """Is the end to be told now? It then counts as told."""
+        due = self._end_due()
+        self._told_end = self._told_end or due
+        return due
+
+    def acknowledge(self, received: int, limit: int) -> bool:
+        """The peer has `received`; is that news? ProtocolError: it cannot be."""
+        if received > self.following + self._told_end:
+            raise ProtocolError(f"an acknowledgment of {received} bytes of which {self.following} were sent")
+        if received < self.base or limit < self.limit:
+            raise ProtocolError("an acknowledgment that takes back an earlier one")
+        self.limit = limit
+        self.delivered = self.delivered or received > self.final
+        forward = min(received, self.final) - self.base
+        del self.kept[:forward]
+        self.base += forward
+        return forward > 0 or self.delivered
+
+    def resume(self, received: int, limit: int) -> None:
+        """On a new connection: go on from where the peer is. ProtocolError: it cannot be there."""
+        self.acknowledge(received, limit)
+        self.following, self._told_end = self.base, self.delivered
+
+    def restart(self) -> None:
+        """On a new connection, where the peer has not heard of the stream. ProtocolError: it had."""
+        if self.base:
+            raise ProtocolError("a stream was forgotten of which bytes had been acknowledged")
+        self.resume(0, self.limit)
+
+
+class Incoming:
+    """Bytes from the peer: `received` so far, `consumed` of them by the application, `limit` allowed."""
+
+    __slots__ = ("_told", "consumed", "ended", "limit", "received")
+
+    def __init__(self) -> None:
+        self.received = self.consumed = self._told = 0
+        self.limit = INITIAL_LIMIT
+        self.ended = False
+
+    @property
+    def acknowledged(self) -> int:
+        """What to tell as received: the end is one byte more."""
+        return self.received + self.ended
+
+    def take(self, offset: int, size: int) -> None:
+        """Bytes have come. ProtocolError: not those that were to come."""
+        if self.ended:
+            raise ProtocolError("bytes after the end of a stream")
+        if offset != self.received:
+            raise ProtocolError(f"bytes from the offset {offset} on; {self.received} were received")
+        if offset + size > self.limit:
+            raise ProtocolError(f"bytes up to {offset + size}; {self.limit} were allowed (credit overrun)")
+        self.received += size
+
+    def end(self, final: int) -> None:
+        """The peer has ended it. ProtocolError: at another place than where it is."""
+        if self.ended:
+            raise ProtocolError("a stream ended twice")
+        if final != self.received:
+            raise ProtocolError(f"a stream ended at {final}; {self.received} bytes were received")
+        self.ended = True
+
+    def credit(self, window: int) -> bool:
+        """Is it time to tell the peer? It then counts as told."""
+        limit = max(self.limit, self.consumed + window)
+        step = min(window // 4, _ACKNOWLEDGE_EVERY)
+        enough = self.acknowledged - self._told >= step or limit - self.limit >= step
+        if not enough and not (self.ended and self._told < self.acknowledged):
+            return False
+        self.told(limit)
+        return True
+
+    def told(self, limit: int | None = None) -> None:
+        """The peer learns where it stands."""
+        self._told = self.acknowledged
+        self.limit = self.limit if limit is None else limit

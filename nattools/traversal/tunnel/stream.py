@@ -1,0 +1,134 @@
+"""One stream of a tunnel, as its user holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from nattools.protocols.tunnel import Purpose, TunnelSession
+from nattools.protocols.tunnel.halves import KEEP
+
+
+class Changes:
+    """Lets any number of coroutines wait for the next change of something."""
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def next(self) -> None:
+        """Until `tell` is called."""
+        change = asyncio.get_running_loop().create_future()
+        self._waiting.append(change)
+        await change
+
+    def tell(self) -> None:
+        """Something has changed."""
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            if not change.done():
+                change.set_result(None)
+
+
+class TunnelStream:
+    """Bytes both ways, in order, each way ended for itself; through losses of the connection.
+
+    `failed`: None, or why the stream was reset or the tunnel ended before the stream did, as a sentence.
+    `over`: each side has all of the other's bytes, or it failed. Datagrams go beside it, on the connection
+    that there is at the time, and may be lost.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        purpose: Purpose,
+        session: TunnelSession,
+        changed: Callable[[], None],
+        send_datagram: Callable[[int, bytes], bool],
+    ) -> None:
+        self.id = number
+        self.purpose = purpose
+        self.failed: str | None = None
+        self.over = False
+        self.on_datagram: Callable[[bytes], None] | None = None
+        self.on_reset: Callable[[TunnelStream], None] | None = None
+        self._session = session
+        self._changed = changed
+        self._send_datagram = send_datagram
+        self._received: deque[bytes] = deque()
+        self._ended = False
+        self._changes = Changes()
+
+    async def read(self, limit: int = 65536) -> bytes:
+        """Some bytes; b"" at the end, and once it has failed."""
+        while not self._received and not self._ended and not self.over:
+            await self._changes.next()
+        if not self._received:
+            return b""
+        data = self._received.popleft()
+        if len(data) > limit:
+            self._received.appendleft(data[limit:])
+            data = data[:limit]
+        self._session.consume(self.id, len(data))
+        self._changed()
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes. They are kept until the peer has them, so drain between writes; never raises."""
+        if data and not self.over:
+            self._session.write(self.id, data)
+            self._changed()
+
+    async def drain(self) -> None:
+        """Wait until there is room for more, or it is over."""
+        while not self.over and self._session.kept(self.id) >= KEEP:
+            await self._changes.next()
+
+    def end(self) -> None:
+        """Nothing more will be written; reading goes on. Idempotent."""
+        self._session.end(self.id)
+        self._changed()
+
+    def reset(self, reason: str) -> None:
+        """End both ways at once and tell the peer why. Idempotent."""
+        if not self.over:
+            self._session.reset(self.id, reason)
+            self.note_over(reason)
+            if self.on_reset is not None:
+                self.on_reset(self)
+            self._changed()
+
+    async def finished(self) -> str | None:
+        """Wait until it is over; None if all went well, else why not."""
+        while not self.over:
+            await self._changes.next()
+        return self.failed
+
+    def send_datagram(self, data: bytes) -> bool:
+        """Of at most the tunnel's `max_datagram` bytes; False if it was dropped here."""
+        return not self.over and self._send_datagram(self.id, data)
+
+    # What the tunnel tells.
+
+    def note_data(self, data: bytes) -> None:
+        """Bytes have come."""
+        self._received.append(data)
+        self._changes.tell()
+
+    def note_end(self) -> None:
+        """The peer has no more to say."""
+        self._ended = True
+        self._changes.tell()
+
+    def note_progress(self) -> None:
+        """The peer has more of what was written."""
+        self._changes.tell()
+
+    def note_over(self, failed: str | None = None) -> None:
+        """Done, or failed: then what was not read yet is dropped."""
+        if self.over:
+            return
+        self.over, self.failed = True, failed
+        if failed is not None:
+            self._received.clear()
+        self._changes.tell()
