@@ -18,6 +18,7 @@ from nattools.engine.portmap.wish import Wish
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.report.safetext import safe
+from nattools.report.wording import TECHNIQUES
 
 HOOK_LIMIT_S = 60.0
 _WORDS = {
@@ -55,11 +56,10 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
 
 def say(change: Change) -> None:
     """A line for a person who looks on."""
-    outside = str(change.external) if change.external is not None else "nothing"
+    outside = f"{change.external} to" if change.external is not None else "to"
     proof = {True: ", proven from outside", False: ", but closed from outside", None: ""}[change.verified]
-    line = (
-        f"{change.transport} {outside} to {change.internal} by {change.protocol}: {_WORDS[change.happening]}"
-    )
+    what = f"{change.transport} {outside} {change.internal} by {TECHNIQUES[change.protocol]}"
+    line = f"{what}: {_WORDS[change.happening]}"
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"nattools map keep: {safe(line + proof)}\n")
         sys.stderr.flush()

@@ -16,7 +16,7 @@ from nattools.engine.portmap.journal import AnyJournal
 from nattools.engine.portmap.wish import DESCRIPTION, LIFETIME_S, Wish
 from nattools.errors import UsageError
 from nattools.model.observation import MapOffer
-from nattools.model.report import Report
+from nattools.model.report import TIME_WAS_OVER, Report
 from nattools.net.base import Network
 
 map_app = new_app(
@@ -160,12 +160,13 @@ def list_mappings(
 ) -> int:
     """The router's table of mappings, as far as it tells it (UPnP), and what nattools has made.
 
-    Exit code 1 if no router speaks any of the protocols."""
+    Exit code 1 if no router speaks any of the protocols, or the time given was too short."""
     from nattools.engine.portmap import commands
 
     request = _request(as_json, output, None, timeout, only4, only6, interface, lab, backend, seed, verbose)
     report = _run(request, commands.list_mappings, mapoptions.wish_of(None, protocol=protocol))
-    return 0 if report.mappings or _answered(report) else 1
+    unfinished = TIME_WAS_OVER in report.warnings and not report.mappings
+    return 0 if report.mappings or (_answered(report) and not unfinished) else 1
 
 
 @map_app.command("delete")

@@ -10,11 +10,10 @@ from collections.abc import Callable
 import msgspec
 
 from nattools.engine.analyse import analyse
-from nattools.engine.analysis.circumstances import TIME_WAS_OVER
 from nattools.model.endpoint import Family
 from nattools.model.measurement import Measurement
 from nattools.model.observation import Idle
-from nattools.model.report import Report, Server
+from nattools.model.report import TIME_WAS_OVER, Report, Server
 
 
 def analyse_again(report: Report, *, is_public: Callable[[str], bool]) -> Report:

@@ -248,14 +248,15 @@ class MapCheck(Observation, frozen=True, kw_only=True, tag="map-check"):
 
 
 class MapEntry(Observation, frozen=True, kw_only=True, tag="map-entry"):
-    """A row of a router's table of mappings, whoever made it. `lifetime_s` None: until it is deleted.
-    `ours`: it is in nattools' own journal."""
+    """A row of a router's table of mappings, or of nattools' own journal (`ours`), whoever made it.
+    `external_host` None: the table has no address. `lifetime_s` None: until it is deleted."""
 
     protocol: MappingProtocol
     transport: Transport
     family: Family
     internal: str
     external_port: int
+    external_host: str | None = None
     lifetime_s: int | None
     description: str = ""
     enabled: bool = True

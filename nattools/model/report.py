@@ -20,6 +20,9 @@ from nattools.model.technique import Technique
 SCHEMA = "nattools.report/1"
 Substrate = Literal["host", "sim", "netns"]
 Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "lab"]
+TIME_WAS_OVER = "The time given was over before all questions were answered; what is missing is unknown."
+"""The warning of a report whose --timeout was too short."""
+
 MapAction = Literal["probe", "add", "list", "delete", "keep"]
 
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nattools.model.observation import Gap, MapOffer
-from nattools.model.report import Mapping, Report
+from nattools.model.portmapping import NOT_REACHED, MappingProtocol
+from nattools.model.report import TIME_WAS_OVER, Mapping, Report
 from nattools.report import wording
 from nattools.report.document import Cell, Mood, Prose, Section, Table
 from nattools.report.safetext import safe
 
 _NOBODY = "No router here can be asked to open ports: none speaks UPnP, NAT-PMP or PCP."
+_NEEDLESS = "This machine has a public IPv4 address of its own: it needs no mapping."
+_NO_LIST = "nattools has made no mapping here. What others have made is not known: only UPnP tells a list."
+_ONE_ADDRESS = (
+    "If both routers are yours, set one to bridge mode or forward the port on the outer one as well; else "
+    "ask your provider for a public IPv4 address, or use IPv6."
+)
+_UNFINISHED = "The time given was over before the router had told its mappings."
+_BLINDLY = "If there was such a mapping, it is removed: the router does not tell which ones it had."
 _PROVEN: dict[bool | None, tuple[str, Mood]] = {
     True: ("open, proven", "good"),
     False: ("closed", "bad"),
@@ -25,7 +34,7 @@ def headline(report: Report) -> str:
         case "list":
             return _listed(report)
         case "delete":
-            return _deleted(report.mappings)
+            return _deleted(report)
         case "probe":
             return _probed(report, made)
         case _:
@@ -35,21 +44,47 @@ def headline(report: Report) -> str:
 def _listed(report: Report) -> str:
     if report.mappings:
         return f"{_count(len(report.mappings), 'mapping')} known here."
-    return "There is no mapping here." if _spoken(report) else _NOBODY
+    if TIME_WAS_OVER in report.warnings:
+        return _UNFINISHED
+    if not _spoken(report):
+        return _NOBODY
+    return "There is no mapping here." if _spoken(report, "upnp-igd") else _NO_LIST
 
 
-def _spoken(report: Report) -> bool:
-    """Does any router here speak any of the protocols?"""
-    return any(isinstance(seen, MapOffer) and seen.outcome == "answered" for seen in report.observations)
+def _spoken(report: Report, *protocols: MappingProtocol) -> bool:
+    """Does any router here speak any of the protocols, or of those named?"""
+    offers = (seen for seen in report.observations if isinstance(seen, MapOffer))
+    return any(
+        seen.outcome == "answered" and (not protocols or seen.protocol in protocols) for seen in offers
+    )
 
 
-def _deleted(mappings: tuple[Mapping, ...]) -> str:
-    gone = sum(each.removed for each in mappings)
+def _nobody(report: Report) -> str:
+    """Why there is nobody to ask."""
+    needless = any(each.id == "direct-ipv4" and each.verdict == "works" for each in report.techniques)
+    return _NEEDLESS if needless or _is_public_itself(report) else _NOBODY
+
+
+def _is_public_itself(report: Report) -> bool:
+    """Is an address of this machine the one that others see?"""
+    own = {address for each in report.host.interfaces for address in each.addresses}
+    nat = report.nat.udp4
+    return nat is not None and nat.present is False and not own.isdisjoint(nat.external)
+
+
+def _deleted(report: Report) -> str:
+    mappings = report.mappings
     if not mappings:
-        return "There was no mapping to remove."
-    if gone == len(mappings):
+        if TIME_WAS_OVER in report.warnings:
+            return _UNFINISHED
+        return "There was no mapping to remove." if _spoken(report) else _NOBODY
+    known = [each for each in mappings if each.created]
+    gone = sum(each.removed for each in known)
+    if not known:
+        return _BLINDLY if all(each.removed for each in mappings) else "No mapping could be removed."
+    if gone == len(known):
         return f"{_count(gone, 'mapping')} removed."
-    return f"{gone} of {_count(len(mappings), 'mapping')} removed."
+    return f"{gone} of {_count(len(known), 'mapping')} removed."
 
 
 def _probed(report: Report, made: list[Mapping]) -> str:
@@ -59,14 +94,12 @@ def _probed(report: Report, made: list[Mapping]) -> str:
         return "The router says that it opens ports, but nothing arrives through them from outside."
     if made:
         return "The router says that it opens ports; nobody was there to try them from outside."
-    return "The router can be asked to open ports, but opens none." if _spoken(report) else _NOBODY
+    return "The router can be asked to open ports, but opens none." if _spoken(report) else _nobody(report)
 
 
 def _made(report: Report, made: list[Mapping]) -> str:
     if not made:
-        error = next((each.error for each in report.mappings if each.error is not None), None)
-        why = safe(error.meaning) if error else "" if _spoken(report) else _NOBODY
-        return f"No mapping was made. {why}".rstrip()
+        return f"No mapping was made. {_why_none(report)}".rstrip()
     count = _count(len(made), "mapping")
     ended = all(each.removed for each in made)
     tail = " They have been removed again." if ended and len(made) > 1 else " It has been removed again."
@@ -76,7 +109,21 @@ def _made(report: Report, made: list[Mapping]) -> str:
     closed = sum(each.verified_inbound is False for each in made)
     if closed:
         return f"{count} made, but {closed} of them closed from outside.{tail}"
-    return f"{count} made; not all were tried from outside.{tail}"
+    tried = any(each.verified_inbound for each in made)
+    return f"{count} made, {'not all' if tried else 'not'} tried from outside.{tail}"
+
+
+def _why_none(report: Report) -> str:
+    """What is known of the routers here explains more than the code that one of them gave."""
+    if _is_beyond(report):
+        return "There is a second NAT beyond your router: a mapping on it would reach nobody."
+    error = next((each.error for each in report.mappings if each.error is not None), None)
+    return safe(error.meaning) if error else "" if _spoken(report) else _nobody(report)
+
+
+def _is_beyond(report: Report) -> bool:
+    """Is there a NAT beyond the router?"""
+    return any(each.endswith(NOT_REACHED) for each in report.warnings)
 
 
 def _count(number: int, noun: str) -> str:
@@ -90,11 +137,16 @@ def to_do(report: Report) -> Iterator[str]:
     if any(each.created and each.verified_inbound is not False for each in report.mappings):
         return
     if not _spoken(report):
+        if _nobody(report) == _NEEDLESS:
+            yield "If it cannot be reached all the same, open the port in this machine's firewall."
+            return
         page = next((g.address for g in report.host.gateways if g.family == 4 and g.address), None)
         where = f" (http://{page})" if page else ""
         yield f"Switch on UPnP, NAT-PMP or PCP in your router's settings{where}, or forward a port there."
         return
     told = [each.advice for each in report.techniques if each.verdict == "fails"]
+    if not told and _is_beyond(report):
+        told = [_ONE_ADDRESS]
     told = told or [each.error.advice for each in report.mappings if each.error is not None]
     yield from tuple(dict.fromkeys(each for each in told if each))[:2]
 
@@ -119,7 +171,11 @@ def _row(mapping: Mapping, own: set[str]) -> tuple[Cell, ...]:
         proof, mood, life = f"no: {safe(code + mapping.error.name, 60)}", "bad", ""
     elif mapping.external is None:
         proof, mood, life = "", "plain", ""
-    if mapping.removed:
+    if mapping.removed and not mapping.created:
+        proof, mood, life = "removed, if it was there", "plain", ""
+    elif mapping.removed and mapping.lifetime_s is None and mapping.verified_inbound is None:
+        proof, mood, life = "removed", "plain", ""
+    elif mapping.removed:
         proof = f"{proof}, removed" if proof else "removed"
     return (
         Cell(f"{mapping.transport} {_inside(mapping.internal, own)}"),

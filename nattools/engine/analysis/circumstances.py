@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nattools.model.measurement import Measurement
-
-TIME_WAS_OVER = "The time given was over before all questions were answered; what is missing is unknown."
+from nattools.model.report import TIME_WAS_OVER
 
 
 def circumstances(measurement: Measurement) -> tuple[str, ...]:

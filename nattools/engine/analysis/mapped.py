@@ -7,7 +7,7 @@ from nattools.engine.analysis.portmaps import claimed_addresses, mappings, offer
 from nattools.engine.analysis.situation import Situation
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observation import MapAttempt, MapCheck, MapOffer
-from nattools.model.portmapping import MappingProtocol
+from nattools.model.portmapping import NOT_REACHED, MappingProtocol
 from nattools.model.report import Mapping, MappingError
 from nattools.model.technique import Technique, Verdict
 
@@ -89,24 +89,31 @@ def warnings(situation: Situation) -> tuple[str, ...]:
     found = []
     why = beyond(situation)
     if why is not None:
-        found.append(
-            f"{why[:1].upper()}{why[1:]}. Mappings on this router alone do not reach you from the internet."
-        )
+        found.append(f"{why[:1].upper()}{why[1:]}. {NOT_REACHED}")
     for each in mappings(situation.measurement):
-        if each.created and not each.removed and _was_to_go(situation, each):
-            ends = f"it ends by itself within {each.lifetime_s} s" if each.lifetime_s else "it has no end"
-            found.append(
-                f"The {NAMES[each.protocol]} mapping of {each.transport} {each.internal} could not be "
-                f"removed; {ends}. nattools map delete --mine tries again."
-            )
+        removal = _removal(situation, each)
+        if removal is not None and not each.removed:
+            found.append(_left(each, removal))
     return tuple(found)
 
 
-def _was_to_go(situation: Situation, mapping: Mapping) -> bool:
-    """Was its removal tried?"""
+def _removal(situation: Situation, mapping: Mapping) -> MapAttempt | None:
+    """The last attempt at removing it."""
     ids = set(mapping.evidence)
-    seen = situation.measurement.observations
-    return any(isinstance(o, MapAttempt) and o.id in ids and o.action == "delete" for o in seen)
+    seen = (each for each in situation.measurement.observations if isinstance(each, MapAttempt))
+    return next((o for o in reversed(tuple(seen)) if o.id in ids and o.action == "delete"), None)
+
+
+def _left(mapping: Mapping, removal: MapAttempt) -> str:
+    name = f"The {NAMES[mapping.protocol]} mapping of {mapping.transport} {mapping.internal}"
+    if removal.outcome == "not asked":
+        return f"{name} was left on the router: {removal.detail or 'it could not be asked'}."
+    if not mapping.created:
+        return (
+            f"{name} may be there all the same: its removal failed. nattools map delete --mine tries again."
+        )
+    ends = f"; it ends by itself within {mapping.lifetime_s} s" if mapping.lifetime_s else ""
+    return f"{name} could not be removed{ends}. nattools map delete --mine tries again."
 
 
 def _refusals(situation: Situation) -> list[tuple[MappingProtocol, int]]:
@@ -199,10 +206,18 @@ def _works(
     found += [f"an IPv6 pinhole, over {_over(pinholes)}"] if pinholes else []
     why = f"The router opened {_and(found)}; proven from outside."
     proven = {(each.transport, each.family) for each in true}
-    failing = [each for each in made if (each.transport, each.family) not in proven]
-    if failing:
-        why += f" Not over {_over(failing)}{'/IPv6' if failing[0].family == 6 else ''}."
+    others = [each for each in made if (each.transport, each.family) not in proven]
+    failing = [each for each in others if each.verified_inbound is False or not each.created]
+    untried = [each for each in others if each not in failing]
+    why += _except("Not", failing) + _except("Nobody tried it", untried)
     return _technique(protocol, "works", 0.85 if failing else 0.99, why, "", ids)
+
+
+def _except(words: str, found: list[Mapping]) -> str:
+    """For which transports and families it is otherwise; "" for none."""
+    families: list[Family] = sorted({each.family for each in found})
+    parts = [_over([each for each in found if each.family == n]) + (" by IPv6" * (n == 6)) for n in families]
+    return f" {words} over {_and(parts)}." if parts else ""
 
 
 def _over(found: list[Mapping]) -> str:

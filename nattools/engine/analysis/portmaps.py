@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nattools.engine.analysis.evidence import endpoint
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, Family
 from nattools.model.measurement import Measurement
 from nattools.model.observation import MapAttempt, MapCheck, MapEntry, MapOffer
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import Mapping, MappingError
 
-_Key = tuple[str, str, str]
+_Key = tuple[str, ...]
 
 _SILENCES: dict[str, tuple[str, str, str]] = {
     "timeout": (
@@ -54,7 +54,7 @@ def mappings(measurement: Measurement) -> tuple[Mapping, ...]:
     rows: list[MapEntry] = []
     for seen in measurement.observations:
         if isinstance(seen, MapAttempt):
-            stories.setdefault(_key(seen), _Story()).attempts.append(seen)
+            stories.setdefault(_key_of(seen, stories), _Story()).attempts.append(seen)
         elif isinstance(seen, MapCheck):
             stories.setdefault(_key(seen), _Story()).checks.append(seen)
         elif isinstance(seen, MapEntry):
@@ -67,6 +67,16 @@ def _key(seen: MapAttempt | MapCheck) -> _Key:
     return seen.protocol, seen.transport, seen.internal
 
 
+def _key_of(seen: MapAttempt, stories: dict[_Key, _Story]) -> _Key:
+    """One inside endpoint may have several mappings, by the outside port; when they are made nobody knows
+    that yet."""
+    key = _key(seen)
+    if seen.action != "delete" or seen.external is None or key not in stories:
+        return key
+    known = any(each.external == seen.external for each in stories[key].attempts)
+    return key if known else (*key, seen.external)
+
+
 def _told(story: _Story, measurement: Measurement) -> Mapping:
     """One mapping from what was asked about it: the last word counts."""
     first = story.attempts[0]
@@ -74,6 +84,7 @@ def _told(story: _Story, measurement: Measurement) -> Mapping:
     granted = [each for each in asked if each.outcome == "granted"]
     deletions = [each for each in story.attempts if each.action == "delete"]
     last = granted[-1] if granted else None
+    known = last or next((each for each in deletions if each.external), None)
     failed = asked[-1] if asked and not granted else None
     if not asked and deletions and deletions[-1].outcome != "deleted":
         failed = deletions[-1]
@@ -82,9 +93,9 @@ def _told(story: _Story, measurement: Measurement) -> Mapping:
         transport=first.transport,
         family=first.family,
         internal=first.internal,
-        external=external_of(last.external, last.protocol, measurement) if last else None,
+        external=external_of(known.external, known.protocol, measurement, known.family) if known else None,
         lifetime_s=last.lifetime_s if last else None,
-        created=bool(granted) or not asked,
+        created=known is not None,
         verified_inbound=verified(story.checks),
         error=None if failed is None else error(failed),
         removed=bool(deletions) and deletions[-1].outcome == "deleted",
@@ -98,7 +109,7 @@ def _found(row: MapEntry, measurement: Measurement) -> Mapping:
         transport=row.transport,
         family=row.family,
         internal=row.internal,
-        external=external_of(f":{row.external_port}", row.protocol, measurement),
+        external=_outside(row, measurement),
         lifetime_s=row.lifetime_s,
         created=True,
         description=row.description,
@@ -117,9 +128,20 @@ def verified(checks: Iterable[MapCheck]) -> bool | None:
     return value
 
 
-def external_of(text: str | None, protocol: MappingProtocol, measurement: Measurement) -> str | None:
-    """An external endpoint in full, where some router has told its address."""
-    if text is None or not text.startswith(":"):
+def _outside(row: MapEntry, measurement: Measurement) -> str | None:
+    """Where others reach it. A pinhole without another address leads to the inside one."""
+    inside = endpoint(row.internal) if row.family == 6 else None
+    host = row.external_host or (inside.host if inside is not None else None)
+    if host is not None:
+        return str(Endpoint(host, row.external_port))
+    return external_of(f":{row.external_port}", row.protocol, measurement)
+
+
+def external_of(
+    text: str | None, protocol: MappingProtocol, measurement: Measurement, family: Family = 4
+) -> str | None:
+    """An external endpoint in full, where some router has told its address (over IPv4 alone they do)."""
+    if text is None or not text.startswith(":") or family == 6:
         return text
     claims = [offer.external for offer in offers(measurement, protocol) if offer.external]
     return str(Endpoint(claims[0], int(text[1:]))) if claims and text[1:].isdigit() else text

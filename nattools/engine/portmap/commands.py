@@ -66,7 +66,7 @@ async def list_mappings(
             if wish.protocol in (None, mapper.offer.protocol):
                 entries = await session.list_table(mapper)
                 complete = complete or (isinstance(entries, list) and mapper.offer.protocol == "upnp-igd")
-        for note in journal.notes():
+        for note in _noted(session):
             if session.saw(note) or wish.protocol not in (None, note.protocol):
                 continue
             if complete and session.is_gone(note):
@@ -84,7 +84,7 @@ async def delete(
     made them."""
 
     async def do(session: Session) -> None:
-        for note in journal.notes():
+        for note in _noted(session):
             if wish.mine or _names(wish, note.wanted.internal.port, note.wanted.transport, note):
                 await session.remove_noted(note)
         if not wish.mine:
@@ -92,6 +92,12 @@ async def delete(
 
     check_host(network, wish)
     return await carry_out("delete", do, network, options, emit, journal, from_outside=False)
+
+
+def _noted(session: Session) -> list[Note]:
+    """The journal's mappings of the families asked for."""
+    families = session.run.options.families
+    return [note for note in session.journal.notes() if note.wanted.family in families]
 
 
 def _names(wish: Wish, port: int, transport: Transport, note: Note) -> bool:

@@ -169,6 +169,12 @@ class Journal:
         with locked(self._guard):
             return [note for note in self._read() if not note.stays and not self._lives(note.owner)]
 
+    def others(self, note: Note, granted: Granted | None) -> list[Note]:
+        """Notes of the same mapping that are in force: meant to stay, or of a process that lives."""
+        with locked(self._guard):
+            same = [each for each in self._read() if is_same(note, granted, each)]
+            return [each for each in same if each.stays or self._lives(each.owner)]
+
     def _lives(self, owner: str) -> bool:
         if owner == self._owner:
             return True
@@ -256,12 +262,29 @@ class MemoryJournal:
         """See `Journal.notes`."""
         return list(self._notes.values())
 
+    def others(self, note: Note, granted: Granted | None) -> list[Note]:
+        """See `Journal.others`."""
+        return [each for each in self._notes.values() if is_same(note, granted, each)]
+
     def left_behind(self) -> list[Note]:
         """Nothing."""
         return []
 
 
 AnyJournal = Journal | MemoryJournal
+
+
+def is_same(note: Note, granted: Granted | None, other: Note) -> bool:
+    """Is another note about the same mapping of the same router, by whatever protocol?"""
+    if note.id == other.id or granted is None or other.granted is None:
+        return False
+    one, two = granted, other.granted
+    return (note.gateway, one.transport, one.internal, one.external_port) == (
+        other.gateway,
+        two.transport,
+        two.internal,
+        two.external_port,
+    )
 
 
 def state_folder() -> Path:

@@ -48,8 +48,11 @@ def record_attempt(
     wanted: Wanted,
     result: Granted | Refused | Entry | None,
     began: float,
+    *,
+    known: Granted | None = None,
 ) -> None:
-    """A question to a router and its answer; None: what was to be deleted is gone."""
+    """A question to a router and its answer; None: what was to be deleted is gone. `known`: the mapping as it
+    was before, if there was one for certain."""
     number, at_s = recorder.stamp(began)
     refused = result if isinstance(result, Refused) else None
     granted = result if isinstance(result, Granted) else None
@@ -66,7 +69,7 @@ def record_attempt(
             internal=str(wanted.internal),
             wanted_port=wanted.external_port,
             outcome=_outcome(result),
-            external=_external(granted, entry),
+            external=_external(granted or known, entry),
             lifetime_s=granted.lifetime_s if granted else entry.lifetime_s if entry else None,
             took_s=round(asyncio.get_running_loop().time() - began, 6),
             refusal=refused.refusal if refused else None,
@@ -108,6 +111,7 @@ def record_entry(recorder: Recorder, protocol: MappingProtocol, entry: Entry, *,
             family=entry.internal.family,
             internal=str(entry.internal),
             external_port=entry.external_port,
+            external_host=entry.external_host,
             lifetime_s=entry.lifetime_s,
             description=entry.description,
             enabled=entry.enabled,

@@ -30,6 +30,7 @@ from nattools.probes.portmap import (
 
 PARTING_S = 3.0
 """How long removing everything may take at the end, when somebody waits for that."""
+SHARED = "another nattools holds it too"
 
 
 @dataclass(slots=True)
@@ -105,6 +106,7 @@ class Session:
         if isinstance(result, Granted):
             held.granted = result
             self.journal.granted(held.note, result)
+            self._succeed(held.note, result)
         return result
 
     async def read_back(self, mapper: Mapper, wanted: Wanted, granted: Granted) -> Entry | Refused | None:
@@ -123,7 +125,8 @@ class Session:
         protocol = held.mapper.offer.protocol
         mappers = [held.mapper, *(each for each in self.found.mappers if each is not held.mapper)]
         result = await remove_mapping(mappers, held.wanted, protocol, held.granted)
-        record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began)
+        known = held.granted
+        record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
         if result is None:
             self._forget(held)
         return result
@@ -139,10 +142,15 @@ class Session:
         return entries
 
     def saw(self, note: Note) -> bool:
-        """Is a mapping of the journal in a router's table that was listed?"""
+        """Is a mapping of the journal in a router's table that was listed, or told already?"""
         rows = [each for each in self.run.recorder.observations if isinstance(each, MapEntry)]
-        internal = str(note.wanted.internal)
-        return any((row.transport, row.internal) == (note.wanted.transport, internal) for row in rows)
+        same = [
+            row
+            for row in rows
+            if (row.transport, row.internal) == (note.wanted.transport, str(note.wanted.internal))
+        ]
+        # a router's table of IPv4 mappings has those of all protocols; of pinholes there is none
+        return any(row.protocol == note.protocol or row.family == 4 for row in same)
 
     def is_gone(self, note: Note) -> bool:
         """Would a mapping of the journal be in the table that was listed, if it were still there?"""
@@ -156,6 +164,7 @@ class Session:
             transport=note.wanted.transport,
             internal=note.wanted.internal,
             external_port=granted.external_port if granted else note.wanted.external_port or 0,
+            external_host=granted.external_host if granted else None,
             lifetime_s=granted.lifetime_s if granted else note.wanted.lifetime_s,
             description=note.wanted.description,
         )
@@ -197,6 +206,13 @@ class Session:
         self.held.append(held)
         return held
 
+    def _succeed(self, note: Note, granted: Granted) -> None:
+        """It is the same mapping as one that was made before to stay: one note is enough."""
+        if note.stays:
+            for other in self.journal.others(note, granted):
+                if other.stays:
+                    self.journal.gone(other)
+
     def _forget(self, held: Held) -> None:
         self.journal.gone(held.note)
         if held in self.held:
@@ -210,9 +226,19 @@ class Session:
         try:
             async with asyncio.timeout(PARTING_S), asyncio.TaskGroup() as group:
                 for held in [each for each in self.held if not each.note.stays]:
-                    group.create_task(self.remove(held))
+                    group.create_task(self._part_with(held))
         except TimeoutError:
             return
+
+    async def _part_with(self, held: Held) -> None:
+        """Remove it, unless another nattools holds the same: routers have it once."""
+        if not self.journal.others(held.note, held.granted):
+            await self.remove(held)
+            return
+        now = asyncio.get_running_loop().time()
+        left = Refused(protocol=held.note.protocol, failure="not asked", detail=SHARED)
+        record_attempt(self.run.recorder, "delete", left.protocol, held.wanted, left, now, known=held.granted)
+        self._forget(held)
 
     async def sweep(self) -> None:
         """Remove what a process has left behind that was killed, from the routers that are here."""
@@ -237,7 +263,8 @@ class Session:
         """Remove a mapping of this machine that another program may have made."""
         began = asyncio.get_running_loop().time()
         result = await mapper.delete(wanted, granted)
-        record_attempt(self.run.recorder, "delete", mapper.offer.protocol, wanted, result, began)
+        protocol = mapper.offer.protocol
+        record_attempt(self.run.recorder, "delete", protocol, wanted, result, began, known=granted)
         return result
 
     def _mapper_for(self, note: Note) -> Mapper | None:

@@ -118,8 +118,7 @@ async def check_one(session: Session, granted: Granted, doorstep: Doorstep) -> b
     place = session.place(family)
     helper = await run.helper(family, transport)
     if helper is None or place is None:
-        question = f"Is the {transport} mapping by {granted.protocol} open from outside?"
-        session.gap(question, "no server here connects back", _SETTLE)
+        session.gap(_is_open(granted), f"no server here connects back over IPv{family}", _SETTLE)
         return None
     name = f"verify {granted.protocol} {transport}{family}"
     run.emit(Event("started", name, "trying the mapping from outside"))
@@ -127,3 +126,8 @@ async def check_one(session: Session, granted: Granted, doorstep: Doorstep) -> b
     check = await verify(context, place, helper, granted, doorstep)
     run.emit(Event("finished", name))
     return {"arrived": True, "silent": False, "refused": False, "unreachable": False}.get(check.outcome)
+
+
+def _is_open(granted: Granted) -> str:
+    kind = "pinhole" if granted.internal.family == 6 else "mapping"
+    return f"Is the {granted.transport} {kind} to port {granted.internal.port} open from outside?"

@@ -168,14 +168,19 @@ class PcpMapper:
         host: str | None = body.external.host
         if host in ("0.0.0.0", "::"):
             host, quirks = None, (*quirks, f"the router gives {host} as its external address")
-        if wanted.external_port not in (None, body.external.port):
-            quirks = (*quirks, f"asked for port {wanted.external_port}, got {body.external.port}")
+        port = body.external.port
+        if wanted.family == 6 and host == wanted.internal.host and port != wanted.internal.port:
+            # miniupnpd 2.3.1 repeats the suggested port; where the address stays, the port does
+            quirks = (*quirks, f"the router says port {port} for a pinhole, which has the inside one")
+            port = wanted.internal.port
+        if wanted.external_port not in (None, port):
+            quirks = (*quirks, f"asked for port {wanted.external_port}, got {port}")
         return Granted(
             protocol="pcp",
             transport=wanted.transport,
             internal=wanted.internal,
             external_host=host,
-            external_port=body.external.port,
+            external_port=port,
             lifetime_s=pcp.believable_lifetime_s(response.lifetime_s),
             epoch_s=response.epoch_s,
             quirks=quirks,

@@ -21,7 +21,10 @@ class PinholeMapper:
         self._place = place
 
     async def make(self, wanted: Wanted) -> Granted | Refused:
-        """AddPinhole, which renews one that is there."""
+        """AddPinhole, which renews one that is there. A pinhole has the inside port outside, too."""
+        if wanted.exact and wanted.external_port != wanted.internal.port:
+            detail = f"a pinhole has the same port on both sides, {wanted.internal.port}"
+            return Refused(protocol="upnp-igd", failure="not asked", detail=detail)
         action = igd.add_pinhole(
             transport=wanted.transport,
             internal_host=wanted.internal.host,
@@ -50,7 +53,12 @@ class PinholeMapper:
             granted = again
         action = igd.delete_pinhole(granted.unique_id or 0)
         answer = await call(self._place, self.service, action)
-        return answer if isinstance(answer, Refused) and answer.code != 704 else None
+        if not isinstance(answer, Refused) or answer.code == errors.NO_SUCH_PINHOLE:
+            return None
+        # miniupnpd 2.3.1 says 402 of a number that it does not know any more
+        there = await self.read_back(wanted, granted)
+        gone = isinstance(there, Refused) and there.code in (errors.NO_SUCH_PINHOLE, errors.INVALID_ARGS)
+        return None if gone and answer.code == errors.INVALID_ARGS else answer
 
     async def entries(self) -> list[Entry] | Refused | None:
         """Pinholes have no list."""

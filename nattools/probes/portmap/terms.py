@@ -86,12 +86,14 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping in the router's table, whoever made it. `lifetime_s` None: until it is deleted."""
+    """A mapping in the router's table, whoever made it. `external_host` None: the table has no address.
+    `lifetime_s` None: until it is deleted."""
 
     transport: Transport
     internal: Endpoint
     external_port: int
     lifetime_s: int | None
+    external_host: str | None = None
     description: str = ""
     enabled: bool = True
 
@@ -103,6 +105,7 @@ def as_entry(granted: Granted) -> Entry:
         internal=granted.internal,
         external_port=granted.external_port,
         lifetime_s=granted.lifetime_s,
+        external_host=granted.external_host,
     )
 
 

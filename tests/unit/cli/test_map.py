@@ -67,6 +67,12 @@ def test_json_is_one_document(capsys: Capture) -> None:
         (("add", "5000", "--lab", "mapping-off"), 1, "No mapping was made."),
         (("list", "--lab", "mapping-all"), 0, "There is no mapping here."),
         (("list", "--lab", "mapping-off"), 1, "none speaks UPnP, NAT-PMP or PCP"),
+        (("list", "--lab", "mapping-pcp"), 0, "only UPnP tells a list"),
+        (("list", "--timeout", "0.1", "--lab", "mapping-off"), 1, "The time given was over"),
+        (("delete", "5000", "--lab", "mapping-off"), 1, "none speaks UPnP, NAT-PMP or PCP"),
+        (("delete", "5000", "--lab", "mapping-pcp"), 0, "If there was such a mapping, it is removed"),
+        (("add", "5000", "--lab", "mapping-double-nat"), 1, "There is a second NAT beyond your router"),
+        (("add", "5000", "--lab", "open"), 1, "has a public IPv4 address of its own"),
         (("delete", "5000", "--lab", "mapping-all"), 1, "There was no mapping to remove."),
         (("delete", "--mine", "--lab", "mapping-all"), 0, "There was no mapping to remove."),
         (("keep", "5000", "--timeout", "9000", "--lab", "mapping-pcp"), 0, "They have been removed again."),
@@ -146,8 +152,8 @@ def test_a_change_is_told_in_a_line(capsys: Capture) -> None:
     say(change())
     say(change(happening="lost", external=None, verified=None))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].endswith("udp 11.1.0.2:5001 to 10.0.1.2:5000 by pcp: made, proven from outside")
-    assert lines[1].endswith("udp nothing to 10.0.1.2:5000 by pcp: lost; trying again")
+    assert lines[0].endswith("udp 11.1.0.2:5001 to 10.0.1.2:5000 by PCP: made, proven from outside")
+    assert lines[1].endswith("udp to 10.0.1.2:5000 by PCP: lost; trying again")
 
 
 def test_what_the_users_command_is_told() -> None:

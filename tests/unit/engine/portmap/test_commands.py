@@ -35,6 +35,9 @@ def inside(port: int = 5000) -> Endpoint:
     return Endpoint(ALICE, port)
 
 
+PINHOLE = Endpoint("2a10:1:0:1::2", 5000)
+
+
 def outside(port: int = 5000) -> Endpoint:
     return Endpoint(OUTSIDE, port)
 
@@ -338,6 +341,55 @@ def test_another_machines_mapping_is_left_alone() -> None:
     deleted, left = at_home(main)
     assert deleted.mappings == ()
     assert len(left.mappings) == 1
+
+
+def test_one_family_of_a_port(tmp_path: Path) -> None:
+    async def main(lab: SimLab) -> tuple[Report, Report, Report]:
+        with Journal(tmp_path) as journal:
+            await call(lab, commands.add, Wish(ports=(5000,), transports=("udp",)), journal)
+            listed = await call(lab, commands.list_mappings, journal=journal)
+            deleted = await call(lab, commands.delete, Wish(ports=(5000,)), journal, families=(6,))
+            return listed, deleted, await call(lab, commands.list_mappings, journal=journal)
+
+    listed, deleted, left = at_home(main, home(ipv6=True))
+    assert {each.external for each in listed.mappings} == {str(outside()), str(PINHOLE)}
+    assert [(each.external, each.removed) for each in deleted.mappings] == [(str(PINHOLE), True)]
+    assert [each.external for each in left.mappings] == [str(outside())]
+
+
+@each_protocol
+def test_a_pinhole_has_one_port(protocol: MappingProtocol) -> None:
+    """Another one outside cannot be had; miniupnpd says yes all the same."""
+    wish = Wish(ports=(5000,), external_port=6000, protocol=protocol, transports=("udp",))
+    report = at_home(lambda lab: call(lab, commands.add, wish, families=(6,)), home(ipv6=True))
+    assert not any(each.created for each in report.mappings)
+
+
+def test_made_twice_it_is_noted_once_and_removed_once(tmp_path: Path) -> None:
+    async def main(lab: SimLab) -> Report:
+        wish = Wish(ports=(5000,))
+        with Journal(tmp_path) as journal:
+            for _ in range(2):
+                await call(lab, commands.add, wish, journal)
+            assert len(journal.notes()) == 4
+            return await call(lab, commands.delete, wish, journal)
+
+    report = at_home(main, home(ipv6=True))
+    assert len(report.mappings) == 4
+    assert all(each.removed for each in report.mappings)
+
+
+def test_two_outside_ports_of_one_inside_port(tmp_path: Path) -> None:
+    async def main(lab: SimLab) -> Report:
+        with Journal(tmp_path) as journal:
+            for port in (5000, 6000):
+                wish = Wish(ports=(5000,), external_port=port, transports=("tcp",), protocol="upnp-igd")
+                await call(lab, commands.add, wish, journal)
+            return await call(lab, commands.delete, Wish(mine=True), journal)
+
+    report = at_home(main)
+    assert [each.external for each in report.mappings] == [str(outside()), str(outside(6000))]
+    assert all(each.removed for each in report.mappings)
 
 
 # --- what a killed process has left

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import pytest
-from mapped import ALICE, OUTSIDE, at_home, gets_in, home, options
+from mapped import ALICE, OUTSIDE, at_home, call, gets_in, home, options
 from simulated import pass_time
 
 from nattools.cli.trial import silent
-from nattools.engine.portmap.journal import MemoryJournal
+from nattools.engine.portmap.commands import add
+from nattools.engine.portmap.journal import AnyJournal, Journal, MemoryJournal
 from nattools.engine.portmap.keep import Change, keep
 from nattools.engine.portmap.wish import Wish
 from nattools.lab.scenario import MapperSpec, Scenario
@@ -35,7 +37,7 @@ class Keeping:
         self.lab, self.wish = lab, wish
         self.changes: list[tuple[float, Change]] = []
         self.stop = asyncio.Event()
-        self.journal = MemoryJournal()
+        self.journal: AnyJournal = MemoryJournal()
         self.report: Report | None = None
 
     async def run(self, meanwhile: Callable[[Keeping], Awaitable[T]]) -> T:
@@ -197,6 +199,41 @@ def test_the_next_protocol_when_one_refuses_to_go_on() -> None:
     assert seen == [True] * 4
     assert keeping.report is not None
     assert {mapping.protocol for mapping in keeping.report.mappings} == {"upnp-igd", "pcp"}
+
+
+def test_two_that_keep_the_same_do_not_take_it_from_each_other(tmp_path: Path) -> None:
+    """Who ends first leaves it to the other, and says so."""
+
+    async def main(lab: SimLab) -> list[bool]:
+        wish = Wish(ports=(5000,), transports=("udp",))
+        one, other = Keeping(lab, wish), Keeping(lab, wish)
+        with Journal(tmp_path) as one.journal, Journal(tmp_path) as other.journal:
+
+            async def both(still: Keeping) -> bool:
+                async def first(ending: Keeping) -> bool:
+                    return await ending.is_open()
+
+                assert await other.run(first)
+                assert other.report is not None
+                assert any("another nattools holds it too" in line for line in other.report.warnings)
+                return await still.is_open()
+
+            return [await one.run(both), await one.is_open()]
+
+    assert at_home(main) == [True, False]
+
+
+def test_what_was_added_to_stay_outlives_who_kept_it(tmp_path: Path) -> None:
+    async def main(lab: SimLab) -> list[bool]:
+        wish = Wish(ports=(5000,), transports=("udp",))
+        with Journal(tmp_path) as journal:
+            await call(lab, add, wish, journal)
+        keeping = Keeping(lab, wish)
+        with Journal(tmp_path) as keeping.journal:
+            opened = await keeping.run(Keeping.is_open)
+            return [opened, await keeping.is_open(), len(keeping.journal.notes()) == 1]
+
+    assert at_home(main) == [True, True, True]
 
 
 def test_nothing_to_keep_ends_at_once() -> None:
