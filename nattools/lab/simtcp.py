@@ -115,7 +115,7 @@ class SimStream:
 
     def write(self, data: bytes) -> None:
         """Queue bytes; what comes after the end of the connection is dropped."""
-        if data and self._state == "connected" and not self._closing:
+        if data and self._state == "connected" and not self._send.closed:
             self._send.append(data)
             self._push()
 
@@ -124,13 +124,23 @@ class SimStream:
         while len(self._send.data) > SHORT_QUEUE and self._state == "connected":
             await self._wait(self._writers)
 
+    @property
+    def over(self) -> bool:
+        """Was it reset, or closed by both?"""
+        return self._state != "connected"
+
+    def end(self) -> None:
+        """Send what is queued, then FIN, and go on reading. Idempotent."""
+        if self._state == "connected" and not self._send.closed:
+            self._send.closed = True
+            self._lasting = not self.received.ended
+            self._push()
+
     def close(self) -> None:
         """Send what is queued, then FIN. Idempotent."""
-        if self._state != "connected" or self._closing:
-            return
-        self._closing = self._send.closed = True
-        self._lasting = not self.received.ended
-        self._push()
+        if self._state == "connected":
+            self._closing = True
+            self.end()
 
     def abort(self) -> None:
         """Reset the connection. Idempotent."""

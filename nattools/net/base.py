@@ -86,8 +86,15 @@ class TcpStream(Protocol):
     async def drain(self) -> None:
         """Wait until the queue is short again; never raises for a network failure."""
 
+    @property
+    def over(self) -> bool:
+        """Can nothing that is written arrive any more, since the connection was reset or closed?"""
+
+    def end(self) -> None:
+        """Send what is queued, then FIN, and go on reading (RFC 9293 3.6). Idempotent."""
+
     def close(self) -> None:
-        """Send what is queued, then FIN. Idempotent."""
+        """Send what is queued, then FIN; what comes is not wanted any more. Idempotent."""
 
     def abort(self) -> None:
         """Reset the connection. Idempotent."""

@@ -29,6 +29,7 @@ class HostStream(asyncio.Protocol):
         self._received = bytearray()
         self._ended = False
         self._paused = False
+        self._said_all = False
         self._arrived = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -74,12 +75,24 @@ class HostStream(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Queue bytes; after the connection's end they are lost."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None and not self.over and not self._said_all:
             self._transport.write(data)
 
     async def drain(self) -> None:
         """Wait until the queue is short again, or the connection has ended."""
         await self._writable.wait()
+
+    @property
+    def over(self) -> bool:
+        """Was it reset or closed?"""
+        return self._transport is None or self._transport.is_closing()
+
+    def end(self) -> None:
+        """Send what is queued, then FIN, and go on reading. Idempotent."""
+        if self._transport is not None and not self.over and not self._said_all:
+            self._said_all = True
+            with contextlib.suppress(OSError):  # it was reset, which is told in a moment
+                self._transport.write_eof()
 
     def close(self) -> None:
         """Send what is queued, then FIN. Idempotent."""

@@ -55,6 +55,18 @@ class TlsStream:
         """Wait until the queue is short again."""
         await self._stream.drain()
 
+    @property
+    def over(self) -> bool:
+        """Was it reset or closed?"""
+        return self._closed or self._stream.over
+
+    def end(self) -> None:
+        """Say that this was all (RFC 8446 6.1) and go on reading. Idempotent."""
+        with contextlib.suppress(ssl.SSLError, ValueError):  # the other's goodbye is not waited for
+            self._tls.unwrap()
+        self._flush()
+        self._stream.end()
+
     def close(self) -> None:
         """Say goodbye, send what is queued, then FIN. Idempotent."""
         self._closed = True

@@ -176,6 +176,16 @@ class TracedStream:
         """See `TcpStream.drain`."""
         await self._inner.drain()
 
+    @property
+    def over(self) -> bool:
+        """See `TcpStream.over`."""
+        return self._inner.over
+
+    def end(self) -> None:
+        """See `TcpStream.end`."""
+        self._end("end")
+        self._inner.end()
+
     def close(self) -> None:
         """See `TcpStream.close`."""
         self._end("end")

@@ -314,3 +314,34 @@ def test_ipv6_by_its_own_port_and_interface() -> None:
         assert (await accepted.streams.get()).local == server6
 
     run(scenario, main)
+
+
+def test_a_stream_that_has_ended_still_reads() -> None:
+    async def main(lab: SimLab) -> None:
+        accepted = await Accepted().open(lab.network("bob"), 80)
+        client = await connected(lab.network("alice"), Endpoint(BOB, 80))
+        server = await accepted.streams.get()
+        client.write(b"all")
+        client.end()
+        client.end()
+        client.write(b"too late")
+        assert await read_exactly(server, 100) == b"all"
+        assert not client.over
+        server.write(b"answer")
+        server.close()
+        assert await read_exactly(client, 100) == b"answer"
+        assert client.over
+
+    run(open_internet(delay_ms=5), main)
+
+
+def test_a_reset_stream_is_over() -> None:
+    async def main(lab: SimLab) -> None:
+        accepted = await Accepted().open(lab.network("bob"), 80)
+        client = await connected(lab.network("alice"), Endpoint(BOB, 80))
+        server = await accepted.streams.get()
+        server.abort()
+        assert await client.read() == b""
+        assert client.over
+
+    run(open_internet(delay_ms=5), main)

@@ -286,3 +286,26 @@ def test_error_numbers(number: int, outcome: str) -> None:
     failure = tcp_failure(OSError(number, "as asyncio words it"))
     assert failure.outcome == outcome
     assert "asyncio" not in failure.detail
+
+
+def test_a_stream_that_has_ended_still_reads() -> None:
+    async def main(network: HostNetwork) -> None:
+        client, server, listener = await connected(network)
+        client.write(b"all")
+        client.end()
+        client.end()
+        client.write(b"too late")
+        assert await server.read() == b"all"
+        assert await server.read() == b""
+        assert not server.over
+        server.write(b"answer")
+        assert await client.read() == b"answer"
+        assert not client.over
+        server.abort()
+        assert await client.read() == b""
+        assert client.over
+        client.end()
+        client.close()
+        listener.close()
+
+    run(main)
