@@ -204,7 +204,7 @@ def _works(
     ports, pinholes = ([each for each in true if each.family == family] for family in (4, 6))
     found = [f"a port for everybody, over {_over(ports)}"] if ports else []
     found += [f"an IPv6 pinhole, over {_over(pinholes)}"] if pinholes else []
-    why = f"The router opened {_and(found)}; proven from outside."
+    why = f"The router opened {', and '.join(found)}; proven from outside."
     proven = {(each.transport, each.family) for each in true}
     others = [each for each in made if (each.transport, each.family) not in proven]
     failing = [each for each in others if each.verified_inbound is False or not each.created]
