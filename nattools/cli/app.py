@@ -15,10 +15,12 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
-from nattools.errors import CannotRun, NattoolsError
+from nattools.errors import CannotRun, NattoolsError, UsageError
 from nattools.report.safetext import safe
 
 INTERRUPTED = 130
+SHELLS = ("bash", "zsh", "fish", "powershell")
+COMPLETE_VARIABLE = "_NATTOOLS_COMPLETE"
 # The base of all usage errors that typer raises; it has no public name in every supported version.
 UsageProblem: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -35,6 +37,7 @@ COMMANDS: dict[str, Command] = {
     "diagnose": Command("nattools.cli.diagnose", "command", "Can this machine be reached, and by which way?"),
     "nat": Command("nattools.cli.nat", "command", "What the NAT does: mapping, filtering, ports, lifetime."),
     "map": Command("nattools.cli.map", "map_app", "Port mappings on the router: try, make, keep, remove."),
+    "punch": Command("nattools.cli.punch", "command", "Connect two machines directly, by a short code."),
     "serve": Command("nattools.cli.serve", "command", "The server that the other commands can measure with."),
     "lab": Command("nattools.cli.lab", "lab_app", "Networks to try things in, simulated or in namespaces."),
     "report": Command("nattools.cli.report", "report_app", "Show, check and compare saved reports."),
@@ -95,6 +98,16 @@ def _application() -> typer.Typer:
     @application.callback()
     def root(
         version: Annotated[bool, typer.Option("--version", is_eager=True, help="Say the version.")] = False,
+        completion: Annotated[
+            str | None,
+            typer.Option(
+                "--completion",
+                metavar="SHELL",
+                is_eager=True,
+                callback=_completion_script,
+                help=f"Say what makes a shell complete commands and codes: {', '.join(SHELLS)}.",
+            ),
+        ] = None,
     ) -> None:
         """Which way works on this network, why the others do not, and what to do about it."""
         if version:
@@ -104,6 +117,33 @@ def _application() -> typer.Typer:
             raise typer.Exit
 
     return application
+
+
+def _completion_script(shell: str | None) -> str | None:
+    """Print what that shell has to read at its start, if one is named."""
+    if shell is None:
+        return None
+    if shell not in SHELLS:
+        raise UsageError(f"--completion {shell[:20]!r}: there are {', '.join(SHELLS)}")
+    script: str = _completions().get_completion_script(
+        prog_name="nattools", complete_var=COMPLETE_VARIABLE, shell=shell
+    )
+    sys.stdout.write(f"{script}\n")
+    raise typer.Exit
+
+
+def _completions() -> Any:
+    """typer's own module for it, which marks nothing in it as public."""
+    return import_module("typer.completion")
+
+
+def _completed(instruction: str) -> int:
+    """Answer a shell that asks what a command line may go on with."""
+    completions = _completions()
+    completions.completion_init()
+    group = typer.main.get_command(_application())
+    code: int = completions.shell_complete(group, {}, "nattools", COMPLETE_VARIABLE, instruction)
+    return code
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -124,6 +164,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _called(arguments: list[str]) -> int:
+    if instruction := os.environ.get(COMPLETE_VARIABLE):
+        return _completed(instruction)
     group: Any = typer.main.get_command(_application())
     try:
         with group.make_context("nattools", arguments) as context:

@@ -75,7 +75,7 @@ class LabChoice(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """What the user asked of a measuring command, checked as far as it can be before the network is known."""
 
-    command: Literal["diagnose", "nat", "map"]
+    command: Literal["diagnose", "nat", "map", "punch"]
     as_json: bool = False
     outputs: tuple[Path, ...] = ()
     servers: tuple[ServerUri, ...] = ()

@@ -4,6 +4,7 @@ probe that takes longer than a second."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TextIO
 
 from nattools.engine.events import Event
@@ -42,6 +43,18 @@ class Progress:
                 self._await(event.probe)
             self._running[event.probe] = event
         self._draw()
+
+    def aside(self, write: Callable[[], None]) -> None:
+        """Let something be written to the same stream, above what is waited for. It is a courtesy too."""
+        if self._live:
+            self._put(ERASE)
+        try:
+            write()
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._live = False
+        if self._running:
+            self._draw()
 
     def close(self) -> None:
         """Leave nothing on the line, and no timer."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from nattools.cli.options import LabChoice, Request
 from nattools.cli.progress import Progress
 from nattools.cli.servers import Servers, chosen_servers
-from nattools.engine.events import Emit
 from nattools.engine.options import MeasureOptions
 from nattools.errors import CannotRun, UsageError
 from nattools.model.report import Report
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from nattools.engine.portmap.journal import AnyJournal
 
 
-Work = Callable[[Network, MeasureOptions, Emit, "AnyJournal | None"], Awaitable[Report]]
+Work = Callable[[Network, MeasureOptions, Progress, "AnyJournal | None"], Awaitable[Report]]
 """What a command does, on any network. Without a journal, routers are not to be asked for mappings."""
 
 
@@ -120,30 +119,33 @@ def _check_interface(name: str | None, network: Network) -> None:
 async def _worked(
     command: Command, network: Network, options: MeasureOptions, journal: AnyJournal | None
 ) -> Report:
+    with progress_of(network) as progress, captured(network, command.request.pcap) as seen:
+        return await command.work(seen, options, progress, journal)
+
+
+@contextlib.contextmanager
+def progress_of(network: Network) -> Iterator[Progress]:
+    """What is waited for, on standard error."""
     progress = Progress(sys.stderr, waiting=network.substrate != "sim")
     try:
-        if command.request.pcap is None:
-            return await command.work(network, options, progress, journal)
-        return await _captured(command, network, options, journal, progress, command.request.pcap)
+        yield progress
     finally:
         progress.close()
 
 
-async def _captured(
-    command: Command,
-    network: Network,
-    options: MeasureOptions,
-    journal: AnyJournal | None,
-    progress: Progress,
-    file: Path,
-) -> Report:
-    """Work, and write what was sent and received, also of work that failed."""
+@contextlib.contextmanager
+def captured(network: Network, file: Path | None) -> Iterator[Network]:
+    """The network, watched if a file is given: what was sent and received is written there, also of work
+    that failed. For use within an event loop."""
+    if file is None:
+        yield network
+        return
     from nattools.net.pcapng import write_pcapng
     from nattools.net.trace import Trace, TracedNetwork
 
     started = datetime.now(UTC)
     trace = Trace(asyncio.get_running_loop().time())
     try:
-        return await command.work(TracedNetwork(network, trace), options, progress, journal)
+        yield TracedNetwork(network, trace)
     finally:
         write_pcapng(file, trace, started)

@@ -10,8 +10,9 @@ from nattools.model.punch import Path as Way
 from nattools.model.report import Report
 from nattools.report import wording
 from nattools.report.document import Cell, Mood, Prose, Section, Table
+from nattools.report.layout import Line, Span
 from nattools.report.natwords import standing
-from nattools.report.safetext import safe
+from nattools.report.safetext import safe, wrap
 
 MOST_STEPS = 20
 MOST_STAGES = 400
@@ -119,19 +120,25 @@ def _way(way: Way) -> str:
 
 def plan_section(steps: Sequence[PlannedStep], odds: float | None, columns: int = 80) -> list[Section]:
     """What is tried, in which order, with what odds and at what cost; below it, why."""
-    if not steps:
+    if not any_direct(steps):
         return []
     shown = steps[:MOST_STEPS]
     kept = range(5) if columns >= NARROW else (0, 2, 4)
     titles = ("plan", "over", "odds", "packets here, there", "at most")
     rows = tuple(tuple(_step(each)[place] for place in kept) for each in shown)
     table = Table(tuple(titles[place] for place in kept), rows, (1, 0, 0, 0, 0)[: len(kept)])
-    whole = f"{wording.chance(odds)} to connect directly, if both networks are as measured." if odds else ""
+    measured = "to connect directly, if both networks are as measured."
+    whole = "" if odds is None else f"{_capital(wording.chance(odds))} {measured}"
     whys = [
         f"- {_capital(wording.STRATEGIES[each.strategy])}: {safe(each.why)}" for each in shown if each.why
     ]
     proses = tuple(Prose(each) for each in (whole, *whys) if each)
     return [Section("Plan", (table,)), *([Section("", proses)] if proses else [])]
+
+
+def any_direct(steps: Sequence[PlannedStep]) -> bool:
+    """Is there a step that is not the relay?"""
+    return any(step.strategy != "relay" for step in steps)
 
 
 def _step(step: PlannedStep) -> tuple[Cell, ...]:
@@ -185,6 +192,20 @@ def stage_row(stage: Stage) -> tuple[Cell, ...]:
     )
 
 
+def live_stage(stage: Stage, columns: int) -> Iterator[Line]:
+    """The same as lines of at most `columns` columns, for one who watches."""
+    cells = stage_row(stage)
+    sizes = (8, 5, 9, 2)
+    room = max(columns - sum(sizes) - 2 * len(sizes), 8)
+    for number, text in enumerate(wrap(cells[-1].text, room)):
+        heads = [each if number == 0 else Cell("") for each in cells[:-1]]
+        spans = [Span(f"{heads[0].text:>{sizes[0]}}  ", heads[0].mood)]
+        spans += [
+            Span(f"{each.text:<{size}}  ", each.mood) for each, size in zip(heads[1:], sizes[1:], strict=True)
+        ]
+        yield (*spans, Span(text, cells[-1].mood))
+
+
 def _happened(stage: Stage) -> str:
     text = safe(stage.text)
     counts = [
@@ -216,3 +237,11 @@ def _network(nat: Nat) -> str:
         wording.FILTERINGS[nat.filtering] if nat.filtering != "unknown" else "",
     ]
     return "; ".join([standing(nat), *(each for each in behaviour if each)])
+
+
+def in_short(punch: Punch) -> Iterator[str]:
+    """The answer, why, and what would help, where there is no room for a page."""
+    yield headline(punch)
+    for text in (punch.why, punch.advice):
+        if text:
+            yield safe(text)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from nattools.model.report import Report
 from nattools.report.contents import Detail, contents
 from nattools.report.document import Mood
-from nattools.report.layout import Line, lay_out
-from nattools.report.screen import terminal_columns, wants_colour
-from nattools.report.text import render_text
+from nattools.report.layout import Line, lay_out, plain
+from nattools.report.screen import MAX_COLUMNS, terminal_columns, wants_colour
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -29,17 +29,22 @@ def print_report(report: Report, stream: TextIO | None = None, *, detail: Detail
     """Write a report for a person: in colour on a capable terminal, else as plain text."""
     out = stream or sys.stdout
     columns = terminal_columns(out)
-    if wants_colour(out):
-        _print_styled(report, out, columns, detail)
+    write_lines(lay_out(contents(report, detail=detail, columns=columns), columns), out)
+
+
+def write_lines(lines: Iterable[Line], stream: TextIO) -> None:
+    """Write lines that are laid out: in colour on a capable terminal, else as plain text."""
+    if wants_colour(stream):
+        _print_styled(lines, stream)
     else:
-        out.write(render_text(report, columns=columns, detail=detail))
+        stream.writelines(f"{plain(line)}\n" for line in lines)
 
 
-def _print_styled(report: Report, stream: TextIO, columns: int, detail: Detail) -> None:
+def _print_styled(lines: Iterable[Line], stream: TextIO) -> None:
     from rich.console import Console
 
-    console = Console(file=stream, width=max(columns, 40), highlight=False, markup=False, emoji=False)
-    for line in lay_out(contents(report, detail=detail, columns=columns), columns):
+    console = Console(file=stream, width=MAX_COLUMNS, highlight=False, markup=False, emoji=False)
+    for line in lines:
         console.print(_styled(line), soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from nattools.engine.events import Event
 from nattools.engine.portmap.journal import AnyJournal
 from nattools.engine.punch.attempt import Attempt, Failed, Own
 from nattools.engine.punch.connector import Connector
@@ -73,7 +74,7 @@ async def _met(
     network: Network, address: MailboxAddress, options: PunchOptions, watcher: Watcher, timeline: Timeline
 ) -> AsyncIterator[Rendezvous | Failed]:
     """The other side, met in the mailbox; or why not."""
-    joining = options.code is not None
+    joining = options.code is not None and options.code.nameplate is not None
     async with rendezvous(network, address, options.code or new_code()) as meeting:
         opened = await meeting.opened()
         if isinstance(opened, Failure):
@@ -82,7 +83,9 @@ async def _met(
         timeline.note("mailbox", f"room {opened.nameplate} is open at {address}", ok=True)
         if not joining:
             watcher.code(str(opened))
+        watcher.emit(Event("started", "peer", "the other machine, with the same code"))
         problem = await _confirmed(meeting, options.wait_s)
+        watcher.emit(Event("finished", "peer"))
         if problem is not None:
             timeline.note("mailbox", problem.why, ok=False)
             yield problem

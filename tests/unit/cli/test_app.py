@@ -208,3 +208,31 @@ def test_validate(saved: Path, capsys: Capture) -> None:
     assert answer["valid"] is False
     assert len(answer["problems"]) == 1
     assert run(["report", "validate", str(saved.with_name("none"))]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "says"),
+    [
+        ("nattools pun", 1, ["punch"]),
+        ("nattools punch 7-cross", 2, ["7-crossover-"]),
+        ("nattools punch 7-crossover-clockw", 2, ["7-crossover-clockwork"]),
+        ("nattools punch --forw", 2, ["--forward"]),
+        ("nattools punch cross", 2, []),
+    ],
+)
+def test_a_shell_completes_commands_and_codes(
+    words: str, place: int, says: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("_NATTOOLS_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(place))
+    assert run([]) == 0
+    assert capsys.readouterr().out.split() == says
+
+
+def test_what_a_shell_reads_for_it(capsys: Capture) -> None:
+    for shell in ("bash", "zsh", "fish", "powershell"):
+        assert run(["--completion", shell]) == 0
+        assert "_NATTOOLS_COMPLETE" in capsys.readouterr().out
+    assert run(["--completion", "tcsh"]) == 2
+    assert "there are bash" in capsys.readouterr().err

@@ -1,0 +1,212 @@
+"""`nattools punch`: two machines, a short code, a direct encrypted connection."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from nattools.cli import options, punchoptions, running
+from nattools.cli.asking import TokenReader, ask_code
+from nattools.cli.options import Request
+from nattools.cli.outputs import show, write_files
+from nattools.cli.progress import Progress
+from nattools.cli.punchoptions import MailboxWish, PunchWish
+from nattools.cli.punchtalk import Talk
+from nattools.cli.running import Command
+from nattools.engine.options import MeasureOptions
+from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.errors import CannotRun
+from nattools.model.report import Report
+from nattools.net.base import Network
+from nattools.traversal.codes import WORDS
+
+if TYPE_CHECKING:
+    from nattools.engine.portmap.journal import AnyJournal
+    from nattools.traversal.rendezvous import MailboxAddress
+
+
+def command(
+    code: punchoptions.CodeArgument = None,
+    manual: punchoptions.Manual = False,
+    words: punchoptions.Words = WORDS,
+    wait: punchoptions.Wait = punchoptions.WAIT_S,
+    pipe: punchoptions.Pipe = False,
+    forward: punchoptions.Forward = None,
+    reverse: punchoptions.Reverse = None,
+    allow: punchoptions.Allow = None,
+    bench: punchoptions.Bench = False,
+    keep: punchoptions.Keep = False,
+    hook: punchoptions.Exec = None,
+    no_map: punchoptions.NoMap = False,
+    no_low_ports: punchoptions.NoLowPorts = False,
+    udp_only: punchoptions.UdpOnly = False,
+    tcp_only: punchoptions.TcpOnly = False,
+    mailbox: punchoptions.Mailbox = None,
+    as_json: options.Json = False,
+    output: options.Output = None,
+    server: options.Server = None,
+    timeout: options.Timeout = None,
+    only4: options.Only4 = False,
+    only6: options.Only6 = False,
+    interface: options.Interface = None,
+    lab: punchoptions.Lab = None,
+    backend: options.BackendOption = None,
+    seed: options.Seed = None,
+    pcap: options.Pcap = None,
+    verbose: options.Verbose = 0,
+) -> int:
+    """Connect two machines directly, encrypted: run it on one, it prints a code; run it with the code on the
+    other.
+
+    Exit code 1 if they did not connect; the report says at which stage, and why."""
+    request = Request(
+        command="punch",
+        as_json=as_json,
+        outputs=options.checked_files(output, pcap),
+        servers=options.checked_servers(server),
+        timeout_s=options.checked_seconds(timeout, "--timeout"),
+        families=options.checked_families(only4, only6),
+        interface=interface,
+        lab=options.checked_lab(lab, backend, seed),
+        pcap=pcap,
+        detail=2 if verbose >= 2 else 1 if verbose else 0,
+    )
+    asked = code == punchoptions.ASK
+    wish = PunchWish(
+        code=punchoptions.chosen_code(None if asked else code, words, manual),
+        manual=manual,
+        mailbox=punchoptions.checked_mailbox(mailbox),
+        wait_s=options.checked_seconds(wait, "--wait") or punchoptions.WAIT_S,
+        ask_router=not no_map,
+        low_ports=not no_low_ports,
+        udp=not tcp_only,
+        tcp=not udp_only,
+        pipe=pipe,
+        forwards=punchoptions.checked_forwards(forward, "--forward"),
+        reverses=punchoptions.checked_forwards(reverse, "--reverse"),
+        allowed=punchoptions.checked_allowed(allow),
+        bench=bench,
+        keep=keep,
+        hook=hook,
+    )
+    punchoptions.check_together(wish, as_json=as_json, in_lab=request.lab is not None)
+    if asked:
+        wish = msgspec.structs.replace(wish, code=ask_code(from_terminal=pipe, say=say))
+    return run(request, wish)
+
+
+def say(text: str) -> None:
+    """A line for a person, on standard error."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def run(request: Request, wish: PunchWish) -> int:
+    """Punch, write the report where it was asked for, and give the exit code."""
+    if wish.manual or wish.pipe or wish.forwards or wish.reverses or wish.bench or wish.keep or wish.hook:
+        raise CannotRun(
+            "this version makes the connection, and does nothing with it yet",
+            "Leave out --manual, --pipe, --forward, --reverse, --bench, --keep and --exec.",
+        )
+    if request.lab is not None:
+        from nattools.cli.punchlab import run_in_lab
+
+        report, told = run_in_lab(request, wish, request.lab)
+    else:
+        report, told = run_on_host(request, wish)
+    write_files(report, request.outputs, request.detail)
+    show_punch(report, request, quiet=wish.pipe, told=told)
+    return 0 if report.punch is not None and report.punch.connected else 1
+
+
+def run_on_host(request: Request, wish: PunchWish) -> tuple[Report, bool]:
+    """This machine's side; and was it told of while it went on?"""
+    talks: list[Talk] = []
+
+    async def work(
+        network: Network, measuring: MeasureOptions, progress: Progress, journal: AnyJournal | None
+    ) -> Report:
+        from nattools.engine.punch.punch import punch
+
+        talk = Talk(sys.stderr, progress, others_options(request, wish, measuring))
+        talks.append(talk)
+        return await punch(network, engine_options(wish, measuring), watcher(wish, talk, progress), journal)
+
+    report = running.run(Command(request, work, asks_routers=wish.ask_router, without_journal=True))
+    return report, any(talk.told for talk in talks)
+
+
+def engine_options(wish: PunchWish, measuring: MeasureOptions) -> PunchOptions:
+    """What the engine is asked for."""
+    return PunchOptions(
+        measuring=measuring,
+        code=wish.code,
+        mailbox=None if wish.mailbox is None else _address(wish.mailbox),
+        manual=wish.manual,
+        wait_s=wish.wait_s,
+        ask_router=wish.ask_router,
+        udp=wish.udp,
+        tcp=wish.tcp,
+        low_ports=None if wish.low_ports else False,
+        keep=wish.keep,
+    )
+
+
+def _address(wish: MailboxWish) -> MailboxAddress:
+    from nattools.traversal.rendezvous import MailboxAddress
+
+    if not wish.secure:
+        return MailboxAddress(wish.host, wish.port)
+    from nattools.net.tls import client_context
+
+    return MailboxAddress(wish.host, wish.port, client_context())
+
+
+def watcher(wish: PunchWish, talk: Talk, progress: Progress) -> Watcher:
+    """Who tells the person, and asks."""
+    asking = TokenReader(from_terminal=wish.pipe, say=lambda text: progress.aside(lambda: say(text)))
+    return Watcher(
+        emit=progress,
+        code=talk.token if wish.manual else talk.code,
+        ask_token=asking if wish.manual else None,
+        stage=talk.stage,
+        plan=talk.plan,
+    )
+
+
+def others_options(request: Request, wish: PunchWish, measuring: MeasureOptions) -> tuple[str, ...]:
+    """What the other machine must be told beside the code to find the same mailbox."""
+    if wish.mailbox is not None:
+        host = f"[{wish.mailbox.host}]" if ":" in wish.mailbox.host else wish.mailbox.host
+        scheme = "wss://" if wish.mailbox.secure else ""
+        return (f"--mailbox {shlex.quote(f'{scheme}{host}:{wish.mailbox.port}')}",)
+    if measuring.default_servers:
+        return ()
+    return tuple(f"--server {shlex.quote(server.text)}" for server in measuring.servers)
+
+
+def show_punch(report: Report, request: Request, *, quiet: bool, told: bool) -> None:
+    """The report on standard output. `quiet`: that is the pipe's, so a failure is told in short elsewhere.
+    What was `told` on the same terminal a moment ago is not told again."""
+    if quiet:
+        from nattools.report.punchwords import in_short
+
+        if report.punch is not None and not report.punch.connected:
+            say("\n".join(f"nattools: {line}" for line in in_short(report.punch)))
+        return
+    if told and not request.detail and not request.as_json and _one_terminal():
+        report = _untold(report)
+    show(report, as_json=request.as_json, detail=request.detail)
+
+
+def _one_terminal() -> bool:
+    return sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def _untold(report: Report) -> Report:
+    if report.punch is None:
+        return report
+    return msgspec.structs.replace(report, punch=msgspec.structs.replace(report.punch, plan=(), stages=()))

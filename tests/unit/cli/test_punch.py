@@ -1,0 +1,168 @@
+"""`nattools punch` as a person calls it, both machines inside simulated scenarios."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from report_samples import connected, not_connected, punched
+
+from nattools.cli import punch
+from nattools.cli.app import run
+from nattools.cli.options import Request
+from nattools.report.loader import load, load_file
+
+Capture = pytest.CaptureFixture[str]
+RANDOM = """
+title = "Two NATs that draw ports at random"
+[nat.one]
+mapping = "address-and-port-dependent"
+allocation = "random"
+[nat.two]
+mapping = "address-and-port-dependent"
+allocation = "random"
+[host.alice]
+behind = "one"
+[host.bob]
+behind = "two"
+[host.carol]
+[server.stun]
+"""
+
+
+@pytest.fixture
+def random_pair(tmp_path: Path) -> str:
+    path = tmp_path / "random.toml"
+    path.write_text(RANDOM)
+    return str(path)
+
+
+def test_a_page_with_the_answer_first(capsys: Capture) -> None:
+    assert run(["punch", "--lab", "two-homes"]) == 0
+    captured = capsys.readouterr()
+    assert all(len(line) <= 80 for line in captured.out.splitlines())
+    text = " ".join(captured.out.split())
+    assert text.startswith("Measured in the scenario two-homes:alice (simulated)")
+    assert "Connected directly to 11.2.0.2:" in text
+    assert "over UDP by hole punching" in text
+    assert "the other side is there and has the same code" in text
+    assert "UDP over IPv4 one NAT, no second one behind it" in text
+    assert captured.err == ""
+
+
+def test_json_is_one_document(capsys: Capture) -> None:
+    assert run(["punch", "--json", "--lab", "two-homes:bob,alice"]) == 0
+    captured = capsys.readouterr()
+    report = load(captured.out.encode())
+    assert (report.command, report.substrate, report.scenario) == ("punch", "sim", "two-homes:bob")
+    assert report.punch is not None
+    assert report.punch.connected
+    assert report.punch.path == "direct"
+    assert captured.err == ""
+
+
+def test_files_by_suffix_and_a_capture(tmp_path: Path, capsys: Capture) -> None:
+    names = ("a.json", "a.md", "a.html", "a.txt")
+    files = [argument for name in names for argument in ("-o", str(tmp_path / name))]
+    assert run(["punch", "--lab", "two-homes", *files, "--pcap", str(tmp_path / "a.pcapng")]) == 0
+    shown = capsys.readouterr().out
+    assert (tmp_path / "a.txt").read_text() == shown
+    assert "Connected directly" in (tmp_path / "a.md").read_text()
+    assert "Connected directly" in (tmp_path / "a.html").read_text()
+    assert (tmp_path / "a.pcapng").read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
+    assert load_file(tmp_path / "a.json").command == "punch"
+    assert run(["report", "show", str(tmp_path / "a.json")]) == 0
+    assert capsys.readouterr().out == shown
+    assert run(["report", "show", str(tmp_path / "a.json"), "--again"]) == 0
+    assert "Connected directly" in capsys.readouterr().out
+    assert run(["report", "validate", str(tmp_path / "a.json")]) == 0
+
+
+def test_no_connection_is_1_and_says_why(random_pair: str, capsys: Capture) -> None:
+    assert run(["punch", "--no-low-ports", "--lab", random_pair]) == 1
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Not connected. Why " in text
+
+
+def test_any_two_machines_of_a_scenario(random_pair: str, capsys: Capture) -> None:
+    assert run(["punch", "--json", "--lab", f"{random_pair}:carol"]) == 0
+    assert json.loads(capsys.readouterr().out)["punch"]["remote"].startswith("11.1.")
+    assert run(["punch", "--json", "--lab", f"{random_pair}:bob,carol"]) == 0
+    assert json.loads(capsys.readouterr().out)["scenario"] == "random:bob"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--lab", "home-router"], 2, "has one machine only"),
+        (["--lab", "two-homes:alice,carol"], 2, "has no host 'carol'"),
+        (["--lab", "two-homes:alice,alice"], 2, "name two machines"),
+        (["--lab", "two-homes:a,b,c"], 2, "name two machines"),
+        (["--lab", "two-homes", "--udp-only", "--tcp-only"], 2, "contradict"),
+        (["--lab", "two-homes", "--wait", "0"], 2, "--wait 0"),
+        (["--lab", "two-homes", "--words", "1"], 2, "2 to 8 words"),
+        (["7-crosover-clockwork"], 2, "did you mean crossover"),
+        (["crossover-clockwork"], 2, "a code begins with its number"),
+        (["--mailbox", "https://a"], 2, "--mailbox"),
+        (["--lab", "two-homes", "--server", "nowhere.example"], 3, "nowhere.example"),
+    ],
+)
+def test_what_cannot_be_done_is_said(capsys: Capture, arguments: list[str], code: int, says: str) -> None:
+    assert run(["punch", *arguments]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("nattools: ")
+    assert says in captured.err
+
+
+def test_a_server_without_a_mailbox_is_3_and_says_what_to_do(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "plain.toml"
+    path.write_text(
+        'title = "x"\n[host.alice]\n[host.bob]\n[server.one]\nkind = "plain"\n[server.two]\nkind = "plain"\n'
+    )
+    assert run(["punch", "--lab", str(path)]) == 3
+    error = capsys.readouterr().err
+    assert "mailbox" in error
+    assert "nattools serve" in error
+    assert "--manual" in error
+
+
+def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nattools.engine.run.describe_host", interrupted)
+    assert run(["punch", "--lab", "two-homes"]) == 130
+    assert capsys.readouterr().err == "nattools: interrupted\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_was_told_on_the_same_terminal_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Terminal()
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    request = Request(command="punch")
+    punch.show_punch(punched(), request, quiet=False, told=True)
+    assert "Connected directly" in out.getvalue()
+    assert "AT S" not in out.getvalue()
+    punch.show_punch(punched(), request, quiet=False, told=False)
+    assert "AT S" in out.getvalue()
+
+
+def test_the_pipe_has_standard_output_for_itself(capsys: Capture) -> None:
+    request = Request(command="punch")
+    punch.show_punch(punched(connected()), request, quiet=True, told=True)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+    punch.show_punch(punched(not_connected()), request, quiet=True, told=True)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("nattools: Not connected.\nnattools: Both NATs draw")
