@@ -13,6 +13,7 @@ from nattools.traversal.tunnel import Tunnel
 T = TypeVar("T")
 SESSION = bytes(range(16))
 _SHORT_QUEUE = 65536
+_PIECE = 4096
 
 
 class MemoryLink:
@@ -54,7 +55,9 @@ class MemoryLink:
         room = len(data) if self.breaks_after is None else self.breaks_after - self.written
         self.written += len(data)
         self._queued += len(data[:room])
-        self._later(len(data), self._arrive, data[:room])
+        for start in range(0, len(data[:room]), _PIECE):
+            piece = data[start : min(start + _PIECE, room)]
+            self._later(len(piece), self._arrive, piece)
         if room < len(data):
             self._later(0, self._break)
 

@@ -79,9 +79,14 @@ class TunnelStream:
             self._session.write(self.id, data)
             self._changed()
 
+    @property
+    def kept(self) -> int:
+        """Bytes that were written and are not known to have arrived."""
+        return self._session.kept(self.id)
+
     async def drain(self) -> None:
         """Wait until there is room for more, or it is over."""
-        while not self.over and self._session.kept(self.id) >= KEEP:
+        while not self.over and self.kept >= KEEP:
             await self._changes.next()
 
     def end(self) -> None:

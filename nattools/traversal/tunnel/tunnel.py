@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from nattools.errors import CannotRun, ProtocolError
@@ -161,6 +161,15 @@ class Tunnel:
             return None
         finally:
             del self._echoes[number]
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it beside the tunnel, while that runs, and not for longer."""
+        if self._group is None or self.ended is not None:
+            work.close()
+            return
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def run(self) -> None:
         """Until it has ended."""
@@ -325,9 +334,7 @@ class Tunnel:
             if self.on_refused is not None:
                 self.on_refused(stream.purpose, reason)
             return
-        task = self._group.create_task(_handle(handler, stream))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.spawn(_handle(handler, stream))
 
     def _fail_streams(self) -> None:
         reason = self.ended or "the connection has ended"
