@@ -4,6 +4,7 @@ each time."""
 
 from __future__ import annotations
 
+import select
 import statistics
 import subprocess
 import sys
@@ -39,9 +40,11 @@ _DROP = (
 
 
 class Run(NamedTuple):
-    """A finished program: how long it took in all, and what it said. `over`: it was stopped at the limit."""
+    """A finished program: how long it took in all and until it said something, and what it said. `over`: it
+    was stopped at the limit."""
 
     elapsed_s: float
+    silent_s: float
     said: str
     over: bool = False
 
@@ -62,24 +65,26 @@ class Behind:
             "alice", command, env={"XDG_STATE_HOME": str(self.state), "PATH": _PATH}, **pipes
         )
         said, over = "", True
+        select.select([process.stdout], (), (), _LIMIT_S)
+        silent = perf_counter() - began
         with suppress(subprocess.TimeoutExpired):
-            said, over = process.communicate(timeout=_LIMIT_S)[0], False
+            said, over = process.communicate(timeout=max(0.1, _LIMIT_S - silent))[0], False
         if over:
             process.kill()
             process.communicate()
-        run = Run(perf_counter() - began, str(said), over)
+        run = Run(perf_counter() - began, silent, str(said), over)
         self.runs.setdefault(command[0], []).append(run)
         return run
 
     def ours(self) -> Report:
-        """nattools, and how long it took until the last mapping was made: verifying the first ones has begun
-        by then. What follows the report's end, as writing it, is counted in, so it took no longer."""
+        """nattools, and how long it took from its start until the last mapping was made: verifying the first
+        ones has begun by then. Putting the report together is counted in, so it took no longer."""
         run = self.run(_OURS)
         report = msgspec.json.decode(run.said, type=Report)
         asked = [seen for seen in report.observations if isinstance(seen, MapAttempt)]
         made = [seen.at_s + seen.took_s for seen in asked if seen.action == "make"]
         if made:
-            self.before_s.append(run.elapsed_s - (report.duration_s - max(made)))
+            self.before_s.append(run.silent_s - (report.duration_s - max(made)))
         return report
 
     def peers(self) -> None:
