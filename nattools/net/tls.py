@@ -29,6 +29,11 @@ class TlsStream:
         self._ended = False
         self._closed = False
 
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """In DER; None if the peer has shown none."""
+        return self._tls.getpeercert(binary_form=True)
+
     async def read(self, limit: int = 65536) -> bytes:
         """Some bytes; b"" at the end of the stream, also after a reset or when TLS is broken."""
         while not self._ended:

@@ -21,8 +21,9 @@ class IceDriver:
     """Owns the sockets given to it, and the timer. Make it within the event loop; close it at the end.
 
     `on_candidate` is told of each own candidate, to be passed to the peer (trickle); `on_event` of what the
-    agent has to say; `on_data` gets what comes from the authenticated peer and is not ICE's. Data from others
-    is dropped and counted. TCP pairs need `traversal.icestreams` beside it.
+    agent has to say, and `on_selected` when the selected pair has changed; `on_data` gets what comes from the
+    authenticated peer and is not ICE's. Data from others is dropped and counted. TCP pairs need
+    `traversal.icestreams` beside it.
     """
 
     def __init__(self, agent: ice.Agent) -> None:
@@ -31,6 +32,7 @@ class IceDriver:
         self.on_event: Callable[[ice.Event], None] | None = None
         self.on_data: DataHandler | None = None
         self.on_connect_wanted: Callable[[ice.Pair], None] | None = None
+        self.on_selected: Callable[[], None] | None = None
         self.reflexive = Reflexive(self._found)
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Endpoint, UdpSocket] = {}
@@ -164,6 +166,8 @@ class IceDriver:
                 self.on_event(event)
             if isinstance(event, ice.ConnectWanted) and self.on_connect_wanted is not None:
                 self.on_connect_wanted(event.pair)
+            if isinstance(event, ice.Selected) and self.on_selected is not None:
+                self.on_selected()
         if events:
             self._wake()
 

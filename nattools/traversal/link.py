@@ -15,6 +15,14 @@ class DatagramPath(Protocol):
     on_datagram: Callable[[bytes], None] | None
     on_change: Callable[[], None] | None
 
+    @property
+    def local(self) -> Endpoint | None:
+        """Its own end at the moment, if there is a path."""
+
+    @property
+    def remote(self) -> Endpoint | None:
+        """The peer's end at the moment, if there is a path."""
+
     def send(self, data: bytes) -> None:
         """Send now, or drop it if there is no path at the moment."""
 
@@ -25,15 +33,25 @@ class DatagramPath(Protocol):
 class Link(Protocol):
     """One secure connection: bytes both ways, in order; and datagrams, which may be lost.
 
-    It ends when the peer closes it or when its path is dead for too long; `ended` then says why, in words.
+    It ends when the peer closes it or when its path is dead for too long. It owns its path or stream, and
+    closes it when it ends.
     """
 
     kind: Literal["quic", "tls"]
-    local: Endpoint | None
-    remote: Endpoint | None
-    ended: str | None
     max_datagram: int
     on_datagram: Callable[[bytes], None] | None
+
+    @property
+    def local(self) -> Endpoint | None:
+        """Its own end at the moment."""
+
+    @property
+    def remote(self) -> Endpoint | None:
+        """The peer's end at the moment."""
+
+    @property
+    def ended(self) -> str | None:
+        """Why it has ended, in words; None as long as there is something to read."""
 
     async def read(self, limit: int = 65536) -> bytes:
         """Some bytes; b"" when it has ended, whatever the reason."""

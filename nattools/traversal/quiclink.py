@@ -1,0 +1,200 @@
+"""QUIC (RFC 9000) over a path that may change: bytes on one stream each way, and DATAGRAM frames (RFC 9221).
+
+Import cost: aioquic is imported with the first link that is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Literal
+
+from nattools.model.endpoint import Endpoint
+from nattools.traversal.inbox import Inbox
+from nattools.traversal.link import DatagramPath
+
+if TYPE_CHECKING:
+    from aioquic.quic.events import QuicEvent
+
+    from nattools.traversal.quicdriver import QuicDriver
+
+LONG_QUEUE: Final = 4 << 20
+SHORT_QUEUE: Final = 3 << 20
+"""Bytes that were written and not confirmed: `drain` waits above the first, until the second."""
+MAX_WAITING_DATAGRAMS: Final = 64
+CLOSE_S: Final = 60.0
+"""`close` waits for the peer's confirmation as long as confirmations come at all, and so long after the
+last."""
+_LEADERS_STREAM: Final = 2
+_FOLLOWERS_STREAM: Final = 3
+"""The first unidirectional stream of each side (RFC 9000 2.1): either side may be the first to write."""
+
+
+async def quic_link(path: DatagramPath, secret: bytes, *, leads: bool, timeout_s: float) -> QuicLink | str:
+    """Connect to the peer at the other end of the path, who knows the same 32 bytes. Exactly one side leads.
+
+    A text says why it failed; then the path is as it was. A link owns its path."""
+    from nattools.traversal.quichandshake import Handshake
+
+    links: list[QuicLink] = []
+
+    def completed(driver: QuicDriver) -> None:
+        links.append(QuicLink(driver, path, leads=leads))
+
+    handshake = Handshake(path, secret, leads=leads, completed=completed)
+    try:
+        problem = await handshake.run(timeout_s)
+    except BaseException:
+        for link in links:
+            link.abort()
+        raise
+    finally:
+        if not links:
+            path.on_datagram = path.on_change = None
+    return links[0] if links else problem or "the handshake failed"
+
+
+class QuicLink:
+    """`nattools.traversal.link.Link` over QUIC, once the peer is proven."""
+
+    def __init__(self, driver: QuicDriver, path: DatagramPath, *, leads: bool) -> None:
+        from nattools.traversal.quicconnection import MAX_DATAGRAM
+
+        self.kind: Literal["quic", "tls"] = "quic"
+        self.max_datagram = MAX_DATAGRAM
+        self.on_datagram: Callable[[bytes], None] | None = None
+        self._driver = driver
+        self._quic = driver.quic
+        self._path = path
+        own, peers = _LEADERS_STREAM, _FOLLOWERS_STREAM
+        self._own_stream, self._peers_stream = (own, peers) if leads else (peers, own)
+        self._inbox = Inbox(self._taken)
+        self._reason: str | None = None
+        self._said_all = False
+        self._waiting: list[asyncio.Future[None]] = []
+        driver.on_event, driver.on_end, driver.on_progress = self._event, self._over, self._wake
+        path.on_datagram, path.on_change = driver.arrived, driver.path_changed
+        driver.keep_alive()
+
+    @property
+    def local(self) -> Endpoint | None:
+        """Its own end at the moment."""
+        return self._path.local
+
+    @property
+    def remote(self) -> Endpoint | None:
+        """The peer's end at the moment."""
+        return self._path.remote
+
+    @property
+    def ended(self) -> str | None:
+        """Why it has ended, in words; None as long as there is something to read."""
+        return None if self._inbox.waiting else self._reason
+
+    async def read(self, limit: int = 65536) -> bytes:
+        """Some bytes; b"" when it has ended, whatever the reason."""
+        return await self._inbox.read(limit)
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; after the end they are lost."""
+        if data and self._reason is None and not self._said_all:
+            self._quic.send_stream_data(self._own_stream, data)
+            self._driver.wake()
+
+    async def drain(self) -> None:
+        """Wait until less than `SHORT_QUEUE` is unconfirmed, or the link has ended."""
+        if self._unconfirmed() > LONG_QUEUE:
+            while self._unconfirmed() > SHORT_QUEUE:
+                await self._change()
+
+    def send_datagram(self, data: bytes) -> bool:
+        """Of at most `max_datagram` bytes; False if it was dropped here."""
+        if self._reason is not None or len(data) > self.max_datagram:
+            return False
+        if self._quic.datagrams_waiting >= MAX_WAITING_DATAGRAMS:
+            return False
+        self._quic.send_datagram_frame(data)
+        self._driver.wake()
+        return True
+
+    async def close(self) -> None:
+        """Deliver what is queued, as long as the peer takes it, then say goodbye. Idempotent."""
+        from nattools.traversal.quicdriver import GOODBYE
+
+        if self._reason is None and not self._said_all:
+            self._said_all = True
+            self._quic.send_stream_data(self._own_stream, b"", end_stream=True)
+            self._driver.wake()
+        with contextlib.suppress(TimeoutError):
+            while not self._delivered():
+                async with asyncio.timeout(CLOSE_S):
+                    await self._some_delivered()
+        self._driver.close(GOODBYE, "closed on this side")
+
+    def abort(self) -> None:
+        """End at once; what waits to be read is dropped. Idempotent."""
+        from nattools.traversal.quicdriver import BROKEN_OFF
+
+        self._driver.close(BROKEN_OFF, "broken off on this side")
+        self._inbox.end(drop=True)
+
+    # --- what happens
+
+    def _unconfirmed(self) -> int:
+        return 0 if self._reason is not None else self._quic.unacknowledged(self._own_stream)
+
+    def _delivered(self) -> bool:
+        return self._reason is not None or self._quic.delivered(self._own_stream)
+
+    async def _some_delivered(self) -> None:
+        before = self._unconfirmed()
+        while not self._delivered() and self._unconfirmed() == before:
+            await self._change()
+
+    async def _change(self) -> None:
+        change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(change)
+        await change
+
+    def _wake(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for change in waiting:
+                if not change.done():
+                    change.set_result(None)
+
+    def _taken(self, size: int) -> None:
+        self._quic.consumed += size
+        if self._quic.credit_due:
+            self._driver.wake()
+
+    def _event(self, event: QuicEvent) -> None:
+        from aioquic.quic.events import (
+            DatagramFrameReceived,
+            StopSendingReceived,
+            StreamDataReceived,
+            StreamReset,
+        )
+
+        if isinstance(event, StreamDataReceived):
+            self._inbox.put(event.data)
+            if event.end_stream:
+                self._finish("the peer closed the connection")
+        elif isinstance(event, DatagramFrameReceived):
+            if self.on_datagram is not None and self._reason is None:
+                self.on_datagram(event.data)
+        elif isinstance(event, StreamReset | StopSendingReceived):
+            self.abort()
+
+    def _finish(self, reason: str) -> None:
+        """Nothing more can be read or written; what has arrived can still be read."""
+        if self._reason is None:
+            self._reason = reason
+        self._inbox.end()
+        self._wake()
+
+    def _over(self, reason: str) -> None:
+        self._finish(reason)
+        self._path.on_datagram = self._path.on_change = None
+        self._path.close()

@@ -1,0 +1,215 @@
+"""TLS 1.3 (RFC 8446) over a TCP stream: bytes and datagrams in records, and signs of life."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal
+
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import TcpStream
+from nattools.net.tls import TlsStream, start_tls
+from nattools.traversal.identity import NAME, Identity, identity
+from nattools.traversal.inbox import Inbox
+from nattools.traversal.records import LONGEST, RecordReader, record, records_of
+
+WINDOW: Final = 4 << 20
+"""Above so many unread bytes nothing is taken from the stream, until half of them are read."""
+KEEP_ALIVE_S: Final = 15.0
+SILENCE_S: Final = 60.0
+CLOSE_S: Final = 60.0
+"""So long `close` waits for the peer to take what is queued and to close, too."""
+UNPROVEN: Final = "the peer did not prove that it knows the secret"
+
+
+async def tls_link(stream: TcpStream, secret: bytes, *, leads: bool, timeout_s: float) -> TlsLink | str:
+    """Connect to the peer at the stream's other end, who knows the same 32 bytes. Exactly one side leads.
+
+    A text says why it failed, and the stream is closed. A link owns its stream."""
+    peer = identity(secret, leads=not leads)
+    context = _context(identity(secret, leads=leads), peer, leads=leads)
+    try:
+        async with asyncio.timeout(timeout_s):
+            tls = await start_tls(stream, context, timeout_s=timeout_s, server_name=NAME if leads else None)
+            if isinstance(tls, str):
+                return f"{UNPROVEN}: {tls}"
+            if tls.peer_certificate != peer.der or not await _heard(tls):
+                tls.abort()
+                return UNPROVEN
+    except TimeoutError:
+        stream.abort()
+        return f"no answer over TLS in {timeout_s:g} s"
+    except BaseException:
+        stream.abort()
+        raise
+    return TlsLink(tls)
+
+
+async def _heard(tls: TlsStream) -> bool:
+    """Both sides say that they have taken the other's certificate: in TLS 1.3 the client learns of a refusal
+    only by what comes after the handshake. Nothing else is sent before."""
+    hello = record("alive")
+    tls.write(hello)
+    got = b""
+    while len(got) < len(hello):
+        data = await tls.read(len(hello) - len(got))
+        if not data:
+            return False
+        got += data
+    return got == hello
+
+
+def _context(own: Identity, peer: Identity, *, leads: bool) -> ssl.SSLContext:
+    """The peer's certificate is the only one that is trusted."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if leads else ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=peer.pem.decode())
+    if not leads:
+        context.num_tickets = 0
+    _load(context, own)
+    return context
+
+
+def _load(context: ssl.SSLContext, own: Identity) -> None:
+    """`ssl` reads keys from files alone: so it gets one, encrypted, for a moment."""
+    from cryptography.hazmat.primitives.serialization import (
+        BestAvailableEncryption,
+        Encoding,
+        PrivateFormat,
+    )
+
+    password = os.urandom(16).hex()
+    key = own.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password.encode()))
+    with tempfile.TemporaryDirectory(prefix="nattools-") as directory:
+        path = Path(directory) / "identity.pem"
+        path.write_bytes(own.pem + key)
+        context.load_cert_chain(path, password=password)
+
+
+class TlsLink:
+    """`nattools.traversal.link.Link` over TLS, once the peer is proven. Make it within the event loop."""
+
+    def __init__(self, tls: TlsStream) -> None:
+        self.kind: Literal["quic", "tls"] = "tls"
+        self.max_datagram = LONGEST
+        self.on_datagram: Callable[[bytes], None] | None = None
+        self._tls = tls
+        self._inbox = Inbox(self._taken)
+        self._reason: str | None = None
+        self._said_all = False
+        self._heard_at = 0.0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._over = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(KEEP_ALIVE_S, self._keep_alive)
+        self._heard_at = self._loop.time()
+        self._pump = self._loop.create_task(self._receive())
+
+    @property
+    def local(self) -> Endpoint | None:
+        """Its own end."""
+        return self._tls.local
+
+    @property
+    def remote(self) -> Endpoint | None:
+        """The peer's end."""
+        return self._tls.remote
+
+    @property
+    def ended(self) -> str | None:
+        """Why it has ended, in words; None as long as there is something to read."""
+        return None if self._inbox.waiting else self._reason
+
+    async def read(self, limit: int = 65536) -> bytes:
+        """Some bytes; b"" when it has ended, whatever the reason."""
+        return await self._inbox.read(limit)
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; after the end they are lost."""
+        if data and self._reason is None and not self._said_all:
+            self._tls.write(records_of(data))
+
+    async def drain(self) -> None:
+        """Wait until the stream's queue is short again, or the link has ended."""
+        if self._reason is None:
+            await self._tls.drain()
+
+    def send_datagram(self, data: bytes) -> bool:
+        """Of at most `max_datagram` bytes; False if it was dropped here."""
+        if self._reason is not None or self._said_all or len(data) > self.max_datagram:
+            return False
+        self._tls.write(record("datagram", data))
+        return True
+
+    async def close(self) -> None:
+        """Deliver what is queued, wait for the peer to close as well, both bounded in time. Idempotent."""
+        if self._reason is None and not self._said_all:
+            self._said_all = True
+            self._tls.write(record("goodbye"))
+            self._inbox.end()
+            self._room.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._over.wait()
+        self._end("closed on this side")
+
+    def abort(self) -> None:
+        """End at once; what waits to be read is dropped. Idempotent."""
+        self._end("broken off on this side", abruptly=True)
+        self._inbox.end(drop=True)
+
+    # --- what happens
+
+    async def _receive(self) -> None:
+        reader = RecordReader()
+        while self._reason is None:
+            data = await self._tls.read()
+            self._heard_at = self._loop.time()
+            if not data:
+                self._end("closed on this side" if self._said_all else "the peer broke it off")
+            for kind, content in reader.feed(data):
+                if kind == "bytes":
+                    self._inbox.put(content)
+                elif kind == "datagram" and self.on_datagram is not None and self._reason is None:
+                    self.on_datagram(content)
+                elif kind == "goodbye":
+                    self._end("the peer closed the connection")
+            if self._inbox.waiting > WINDOW and not self._said_all:
+                self._room.clear()
+                await self._room.wait()
+                self._heard_at = self._loop.time()
+
+    def _taken(self, size: int) -> None:
+        if self._inbox.waiting <= WINDOW // 2:
+            self._room.set()
+
+    def _keep_alive(self) -> None:
+        """Silence counts only while we listen."""
+        if self._room.is_set() and self._loop.time() - self._heard_at >= SILENCE_S:
+            self._end(f"nothing came from the peer for {SILENCE_S:.0f} s", abruptly=True)
+            return
+        self._tls.write(record("alive"))
+        self._timer = self._loop.call_later(KEEP_ALIVE_S, self._keep_alive)
+
+    def _end(self, reason: str, *, abruptly: bool = False) -> None:
+        if self._reason is not None:
+            return
+        self._reason = reason
+        self._timer.cancel()
+        if abruptly:
+            self._tls.abort()
+        else:
+            self._tls.close()
+        self._room.set()
+        self._inbox.end()
+        self._over.set()
+        if asyncio.current_task() is not self._pump:
+            self._pump.cancel()

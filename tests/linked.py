@@ -1,0 +1,131 @@
+"""Two machines with a path between them, and links over it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import Network, TcpFailure, TcpStream
+from nattools.traversal.carrier import SocketPath
+from nattools.traversal.link import DatagramPath, Link
+from nattools.traversal.quiclink import QuicLink, quic_link
+from nattools.traversal.tlslink import TlsLink, tls_link
+
+T = TypeVar("T")
+SECRET = bytes(range(32))
+OTHER_SECRET = bytes(32)
+
+Fate = Callable[[bytes], list[bytes]]
+
+
+def as_it_is(data: bytes) -> list[bytes]:
+    """The fate of a datagram on a path that is whole."""
+    return [data]
+
+
+def lost(data: bytes) -> list[bytes]:
+    """And on one that is cut."""
+    return []
+
+
+class WatchedPath:
+    """A path that can be cut and tampered with: `fate` gets each datagram that is about to leave and says
+    what leaves instead."""
+
+    def __init__(self, path: SocketPath) -> None:
+        self._path = path
+        self.on_change: Callable[[], None] | None = None
+        self.fate: Fate = as_it_is
+        self.sent: list[bytes] = []
+        self.closed = False
+
+    @property
+    def on_datagram(self) -> Callable[[bytes], None] | None:
+        return self._path.on_datagram
+
+    @on_datagram.setter
+    def on_datagram(self, handler: Callable[[bytes], None] | None) -> None:
+        self._path.on_datagram = handler
+
+    @property
+    def local(self) -> Endpoint | None:
+        return self._path.local
+
+    @property
+    def remote(self) -> Endpoint | None:
+        return self._path.remote
+
+    def send(self, data: bytes) -> None:
+        for each in self.fate(data):
+            self.sent.append(each)
+            self._path.send(each)
+
+    def close(self) -> None:
+        self.closed = True
+        self._path.close()
+
+
+async def paths(one: Network, other: Network) -> tuple[WatchedPath, WatchedPath]:
+    """A socket each, that sends to the other's."""
+    ours, theirs = await one.open_udp(family=4), await other.open_udp(family=4)
+    return WatchedPath(SocketPath(ours, theirs.local)), WatchedPath(SocketPath(theirs, ours.local))
+
+
+async def streams(one: Network, other: Network, port: int = 0) -> tuple[TcpStream, TcpStream]:
+    """The two ends of a connection that the first one made."""
+    accepted: asyncio.Future[TcpStream] = asyncio.get_running_loop().create_future()
+    listener = await other.listen_tcp(family=4, port=port, on_stream=accepted.set_result)
+    stream = await one.connect_tcp(listener.local, timeout_s=5)
+    assert not isinstance(stream, TcpFailure), stream
+    other_end = await accepted
+    listener.close()
+    return stream, other_end
+
+
+async def both(first: Awaitable[T], second: Awaitable[T]) -> tuple[T, T]:
+    """Two things at once."""
+
+    async def wait(work: Awaitable[T]) -> T:
+        return await work
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(wait(each)) for each in (first, second)]
+    return tasks[0].result(), tasks[1].result()
+
+
+async def quic_links(
+    one: DatagramPath, other: DatagramPath, *, timeout_s: float = 10
+) -> tuple[QuicLink, QuicLink]:
+    """The first one leads."""
+    ours, theirs = await both(
+        quic_link(one, SECRET, leads=True, timeout_s=timeout_s),
+        quic_link(other, SECRET, leads=False, timeout_s=timeout_s),
+    )
+    assert isinstance(ours, QuicLink), ours
+    assert isinstance(theirs, QuicLink), theirs
+    return ours, theirs
+
+
+async def tls_links(one: TcpStream, other: TcpStream) -> tuple[TlsLink, TlsLink]:
+    """The first one leads."""
+    ours, theirs = await both(
+        tls_link(one, SECRET, leads=True, timeout_s=10), tls_link(other, SECRET, leads=False, timeout_s=10)
+    )
+    assert isinstance(ours, TlsLink), ours
+    assert isinstance(theirs, TlsLink), theirs
+    return ours, theirs
+
+
+async def read_exactly(link: Link, size: int) -> bytes:
+    """So many bytes, or what comes until the end."""
+    got = bytearray()
+    while len(got) < size and (data := await link.read(min(65536, size - len(got)))):
+        got += data
+    return bytes(got)
+
+
+async def read_all(link: Link) -> bytes:
+    """Everything until the end."""
+    return await read_exactly(link, 1 << 40)
