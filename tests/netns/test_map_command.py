@@ -25,6 +25,7 @@ from nattools.model.endpoint import Endpoint, Family, Transport
 pytestmark = [pytest.mark.netns, pytest.mark.interop("miniupnpd", "upnpc", "natpmpc")]
 
 BOTH: tuple[Transport, ...] = ("udp", "tcp")
+CAROL = "10.0.1.3"
 INSIDE, BEYOND = Endpoint(ALICE, 6000), Endpoint(OUTSIDE, 6000)
 PINHOLE = Endpoint("2a10:1:0:1::2", 6000)
 LIMIT_S = 30.0
@@ -345,6 +346,27 @@ def test_theirs_are_seen_and_deleted(command: tuple[str, ...], tmp_path: Path) -
         assert code == 0
         assert [each["removed"] for each in report["mappings"]] == [True]
         assert not here.open_for("udp")
+
+
+def test_a_port_that_another_machine_has(tmp_path: Path) -> None:
+    """Without a port named another one is made; what is the other machine's stays."""
+    with at(home(), tmp_path) as here:
+        theirs = ("upnpc", "-e", "theirs", "-a", CAROL, "6000", "6000", "tcp", "600")
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        assert here.lab.popen("carol", theirs, **pipes).wait(LIMIT_S) == 0
+        code, report = here.map("add", "6000", "--transport", "tcp")
+        assert code == 0
+        (made,) = report["mappings"]
+        assert made["verified_inbound"] is True
+        assert made["external"] != str(BEYOND)
+        for protocol, error in (("upnp", 718), ("pcp", 11)):
+            exactly = ("--external-port", "6000", "--transport", "tcp", "--protocol", protocol)
+            code, report = here.map("add", "6000", *exactly)
+            assert code == 1
+            assert report["mappings"][0]["error"]["code"] == error
+        assert here.map("delete", "6000")[0] == 0
+        _, report = here.map("list")
+        assert [each["internal"] for each in report["mappings"]] == [f"{CAROL}:6000"]
 
 
 def test_a_second_opinion(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ async def delete(
 
     async def do(session: Session) -> None:
         for note in _noted(session):
-            if wish.mine or _names(wish, note.wanted.internal.port, note.wanted.transport, note):
+            if wish.mine or _names(wish, note):
                 await session.remove_noted(note)
         if not wish.mine:
             await _delete_of_others(session, wish)
@@ -100,12 +100,14 @@ def _noted(session: Session) -> list[Note]:
     return [note for note in session.journal.notes() if note.wanted.family in families]
 
 
-def _names(wish: Wish, port: int, transport: Transport, note: Note) -> bool:
+def _names(wish: Wish, note: Note) -> bool:
     """Does the user mean this mapping?"""
+    internal = note.wanted.internal
     external = note.granted.external_port if note.granted is not None else note.wanted.external_port
     return (
-        port in wish.ports
-        and transport in wish.transports
+        internal.port in wish.ports
+        and wish.host in (None, internal.host)
+        and note.wanted.transport in wish.transports
         and wish.protocol in (None, note.protocol)
         and wish.external_port in (None, external)
     )

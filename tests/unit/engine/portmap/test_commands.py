@@ -379,6 +379,20 @@ def test_made_twice_it_is_noted_once_and_removed_once(tmp_path: Path) -> None:
     assert all(each.removed for each in report.mappings)
 
 
+def test_an_address_of_this_machine_means_that_one(tmp_path: Path) -> None:
+    async def main(lab: SimLab) -> list[int]:
+        with Journal(tmp_path) as journal:
+            await call(lab, commands.add, Wish(ports=(5000,)), journal)
+            found = []
+            for host in (PINHOLE.host, ALICE):
+                report = await call(lab, commands.delete, Wish(ports=(5000,), host=host), journal)
+                assert {each.internal for each in report.mappings} == {str(Endpoint(host, 5000))}
+                found.append(len(report.mappings))
+            return found
+
+    assert at_home(main, home(ipv6=True)) == [2, 2]
+
+
 def test_two_outside_ports_of_one_inside_port(tmp_path: Path) -> None:
     async def main(lab: SimLab) -> Report:
         with Journal(tmp_path) as journal:
