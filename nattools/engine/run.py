@@ -68,20 +68,23 @@ async def measure(
     routers; None: they are not to be asked for mappings.
 
     CannotRun: there is no route, no server's name resolves, or no server answered at all."""
-    looked = await look(network, options, emit, journal)
+    looked = await look(new_run(network, options, emit), journal)
     _expect_an_answer(looked.run, looked.timed_out)
     return looked.report()
 
 
-async def look(
-    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal | None = None
-) -> Looked:
+def new_run(network: Network, options: MeasureOptions, emit: Emit) -> Run:
+    """A measurement that is about to begin."""
+    return Run(network, options, emit, Recorder(asyncio.get_running_loop().time()))
+
+
+async def look(run: Run, journal: AnyJournal | None = None) -> Looked:
     """The same before it is analysed, also if no server answered.
 
     CannotRun: there is no route, or no server's name resolves."""
     started = datetime.now(UTC)
-    run = Run(network, options, emit, Recorder(asyncio.get_running_loop().time()))
-    families = routed(network, options)
+    options = run.options
+    families = routed(run.network, options)
     timed_out = False
     _refuse_tls_only(options)
     try:

@@ -38,6 +38,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
 
     strategy: Strategy
     transport: Transport
+    family: Family = 4
     why: str
     odds: float | None = None
     packets: tuple[int, int] | None = None

@@ -34,6 +34,7 @@ class IceDriver:
         self.on_connect_wanted: Callable[[ice.Pair], None] | None = None
         self.on_selected: Callable[[], None] | None = None
         self.reflexive = Reflexive(self._found)
+        self.heard_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Endpoint, UdpSocket] = {}
         self._streams: dict[ice.Path, TcpStream] = {}
@@ -203,7 +204,9 @@ class IceDriver:
                 return
         if not self.agent.is_authorised(local, source, transport):
             self.agent.reject_data(source)
-        elif self.on_data is not None:
+            return
+        self.heard_at = now
+        if self.on_data is not None:
             self.on_data(data, protocol, local, source)
 
     def stream_began(self, path: ice.Path, stream: TcpStream) -> None:

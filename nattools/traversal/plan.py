@@ -34,7 +34,11 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 def plan(first: End, second: End, whose: Whose = ("our", "its")) -> Plan:
     """The strategies for these two, in the order in which to try them. IPv6 goes first where both have it."""
-    found = [each for family in (6, 4) if (each := _family(first, second, whose, family)) is not None]
+    found = [
+        _of_family(each, family)
+        for family in _FAMILIES
+        if (each := _family(first, second, whose, family)) is not None
+    ]
     if not found:
         return Plan(path="unknown", unknown="The two have no measured address family in common.")
     direct = [each for each in found if each.path == "direct"]
@@ -44,6 +48,15 @@ def plan(first: End, second: End, whose: Whose = ("our", "its")) -> Plan:
     best = direct[0]
     certain = any(step.odds is not None and step.odds >= CERTAIN for step in steps)
     return msgspec.structs.replace(best, steps=steps if certain else (*steps, RELAY))
+
+
+_FAMILIES: Final[tuple[Family, ...]] = (6, 4)
+
+
+def _of_family(made: Plan, family: Family) -> Plan:
+    """The same, with the family noted in each step."""
+    steps = tuple(msgspec.structs.replace(step, family=family) for step in made.steps)
+    return msgspec.structs.replace(made, steps=steps)
 
 
 def _family(first: End, second: End, whose: Whose, family: Family) -> Plan | None:

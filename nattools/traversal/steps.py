@@ -62,6 +62,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     transport: Transport
     why: str
     odds: float | None
+    family: Family = 4
     parts: tuple[Part, Part] | None = None
     packets: tuple[int, int] | None = None
     seconds: float | None = None

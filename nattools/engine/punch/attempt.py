@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from nattools.engine.punch.course import Course
 from nattools.engine.punch.gathering import Base, gather
+from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.messages import MAX_CANDIDATES, Introduction, without_evidence
 from nattools.engine.punch.options import Announced, PunchOptions
 from nattools.engine.punch.partner import Gone, Partner, Superseded
@@ -16,7 +17,6 @@ from nattools.engine.punch.planning import as_told, keeps_ports, planned
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way, strategy_of
 from nattools.engine.reaching import Run
-from nattools.model.endpoint import Endpoint
 from nattools.model.nat import NatByTransport
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
@@ -25,6 +25,8 @@ from nattools.traversal.steps import Plan
 
 LAST_WAIT_S = 1.0
 """After the last step, for what the checks that run beside it may still find."""
+MAPPING_WAIT_S = 4.0
+"""The same where a router is still being asked for a port."""
 ONLY_CHECKS_S = 10.0
 """Where there is no plan, so long the checks go on."""
 
@@ -58,6 +60,7 @@ class Attempt:
         number: int,
         timeline: Timeline,
         announce: Callable[[Announced], None],
+        router: RouterMapping | None = None,
     ) -> None:
         self.own, self.partner, self.number, self.timeline = own, partner, number, timeline
         self.made: Plan | None = None
@@ -65,8 +68,10 @@ class Attempt:
         self.known_at: float | None = None
         self.course: Course | None = None
         self.driver: IceDriver | None = None
-        self.base4: Endpoint | None = None
+        self.resumes = False
         self._announce = announce
+        self._router = router
+        self._peer_asks = False
         self._answered_at: float | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -89,6 +94,8 @@ class Attempt:
             return peer
         self.known_at = self._loop.time()
         self.leads = introduction.nonce > peer.nonce
+        self.resumes = introduction.resumes and peer.resumes
+        self._peer_asks = peer.asks_router
         self.made = planned(introduction, peer, leads=self.leads)
         self._tell_plan(peer)
         if introduction.nonce == peer.nonce:
@@ -97,7 +104,7 @@ class Attempt:
         self.driver = self._begin_checks(introduction, peer, bases)
         self.course = Course(self, bases)
         try:
-            way = await self._race(self.driver, self.course)
+            way = await self._race(self.driver, self.course, bases)
         except BaseException:
             self.driver.close()
             raise
@@ -105,17 +112,18 @@ class Attempt:
             self.driver.close()
         return way
 
-    async def _race(self, driver: IceDriver, course: Course) -> Way | Failed:
+    async def _race(self, driver: IceDriver, course: Course, bases: list[Base]) -> Way | Failed:
         """The checks that run all the time, and the steps one after the other: whichever finds a way."""
         async with asyncio.TaskGroup() as group:
+            mapping = group.create_task(self._mapped(driver, bases))
             checks = group.create_task(self._by_checks(driver))
             steps = group.create_task(course.go())
             await asyncio.wait((checks, steps), return_when=asyncio.FIRST_COMPLETED)
             if not checks.done() and steps.result() is None:
                 await asyncio.wait((checks,), timeout=self._last_wait_s())
-            for task in (checks, steps):
+            for task in (checks, steps, mapping):
                 task.cancel()
-            await asyncio.wait((checks, steps))
+            await asyncio.wait((checks, steps, mapping))
         for task in (steps, checks):
             if not task.cancelled() and task.result() is not None:
                 way = task.result()
@@ -124,7 +132,15 @@ class Attempt:
         return self._why_not(course)
 
     def _last_wait_s(self) -> float:
-        return ONLY_CHECKS_S if self.made is None or self.made.path == "unknown" else LAST_WAIT_S
+        if self.made is None or self.made.path == "unknown":
+            return ONLY_CHECKS_S
+        expecting = self._peer_asks or (self._router is not None and not self._router.settled)
+        return MAPPING_WAIT_S if expecting else LAST_WAIT_S
+
+    async def _mapped(self, driver: IceDriver, bases: list[Base]) -> None:
+        """Ports on the router, asked for meanwhile; the peer is told of each."""
+        if self._router is not None and self.own.options.udp:
+            await self._router.ask_all([base.socket.local for base in bases], driver.add_mapping)
 
     async def _by_checks(self, driver: IceDriver) -> Way | None:
         """What ICE finds by itself."""
@@ -267,7 +283,14 @@ def close_all(bases: list[Base]) -> None:
         base.socket.close()
 
 
-async def prepare(own: Own, number: int, credentials: ice.Credentials) -> tuple[Introduction, list[Base]]:
+async def prepare(
+    own: Own,
+    number: int,
+    credentials: ice.Credentials,
+    *,
+    asks_router: bool = False,
+    resumes: bool = False,
+) -> tuple[Introduction, list[Base]]:
     """Sockets, and how they are told of to the peer."""
     from nattools import __version__
 
@@ -280,6 +303,8 @@ async def prepare(own: Own, number: int, credentials: ice.Credentials) -> tuple[
         nonce=secrets.randbits(62),
         nat=without_evidence(own.nat),
         low_ports=own.low_ports,
+        asks_router=asks_router,
+        resumes=resumes,
         udp=own.options.udp,
         tcp=own.options.tcp,
         ufrag=credentials.ufrag,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nattools.engine.punch.attempt import Attempt, Failed, Own, prepare
+from nattools.engine.punch.gathering import Base
+from nattools.engine.punch.mapping import RouterMapping
+from nattools.engine.punch.messages import Introduction
 from nattools.engine.punch.options import Announced
-from nattools.engine.punch.partner import MailboxPartner, Superseded
+from nattools.engine.punch.partner import Partner, Superseded
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way
 from nattools.protocols import ice
@@ -16,22 +19,33 @@ class Connector:
     """`connect` makes a connection, and a new one when that is lost. `last` is the latest attempt."""
 
     def __init__(
-        self, own: Own, partner: MailboxPartner, timeline: Timeline, announce: Callable[[Announced], None]
+        self,
+        own: Own,
+        partner: Partner,
+        timeline: Timeline,
+        announce: Callable[[Announced], None],
+        router: RouterMapping | None = None,
+        prepared: tuple[Introduction, list[Base]] | None = None,
     ) -> None:
+        """`prepared`: the introduction and sockets of the first attempt, if the peer knows them already."""
         self.own, self.partner, self.timeline = own, partner, timeline
+        self._router = router
+        self._prepared = prepared
         self.last: Attempt | None = None
         self.sent = 0
         self._announce = announce
         self._number = 0
 
-    async def connect(self) -> Way | Failed:
-        """One attempt, or a later one if the other side is ahead."""
+    async def connect(self, *, resumes: bool = False) -> Way | Failed:
+        """One attempt, or a later one if the other side is ahead. `resumes`: as in `Introduction`."""
         while True:
             self.partner.begin(self._number)
-            agent = ice.Agent("controlling")  # for its choice of credentials
-            introduction, bases = await prepare(self.own, self._number, agent.credentials)
+            introduction, bases = self._prepared or await self._prepare(resumes)
+            self._prepared = None
             self._note_candidates(introduction.candidates)
-            attempt = Attempt(self.own, self.partner, self._number, self.timeline, self._announce)
+            attempt = Attempt(
+                self.own, self.partner, self._number, self.timeline, self._announce, self._router
+            )
             self.last = attempt
             try:
                 way = await attempt.go(introduction, bases)
@@ -41,6 +55,16 @@ class Connector:
                 self._number += 1
                 return way
             self._number = way.attempt
+
+    async def _prepare(self, resumes: bool) -> tuple[Introduction, list[Base]]:
+        agent = ice.Agent("controlling")  # for its choice of credentials
+        return await prepare(
+            self.own,
+            self._number,
+            agent.credentials,
+            asks_router=self._router is not None and not self._router.settled,
+            resumes=resumes,
+        )
 
     def catch_up(self, number: int) -> None:
         """The other side has begun that attempt."""

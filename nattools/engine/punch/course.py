@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nattools.engine.punch.gathering import Base, server_of
-from nattools.engine.punch.partner import Gone
+from nattools.engine.punch.partner import Gone, Turn
 from nattools.engine.punch.planning import AT_ONCE
+from nattools.engine.punch.tokenpartner import TokenPartner
 from nattools.engine.punch.way import Way
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Strategy
-from nattools.net.base import DatagramHandler, UdpSocket
+from nattools.net.base import DatagramHandler, TcpStream, UdpSocket
 from nattools.protocols import ice, stun
 from nattools.protocols.stun.constants import USERNAME
 from nattools.traversal.checks import PREFIX
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 CHECKS_S: Final = 2.0
 """How long plain checks have before the next step, beside what their step says."""
 NOMINATION_S: Final = 5.0
+MAX_ROUNDS: Final = 90
+COSTLY_ROUNDS: Final = 3
+COSTLY: Final = 100
+"""Packets of both sides; a step that may need more is repeated `COSTLY_ROUNDS` times at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class Course:
         self.last = ""
         self.sent = 0
         self.found: FoundBy | None = None
+        self._waited = False
         self._attempt = attempt
         self._bases = bases
         self._loop = asyncio.get_running_loop()
@@ -55,26 +61,46 @@ class Course:
         """Until there is a way; None if no step led to one."""
         made = self._attempt.made
         assert made is not None
-        for index, step in enumerate(made.steps):
-            if step.strategy == "relay":
-                continue
+        steps = [step for step in made.steps if step.strategy != "relay"]
+        if not self._attempt.partner.live:
+            return await self._in_rounds([step for step in steps if step.strategy not in AT_ONCE])
+        for index, step in enumerate(steps):
             self.tried.append(f"{step.strategy} over {step.transport.upper()}")
             self._note(step, step.why)
-            way = await self._try(index, step)
+            way = await self._try(Turn(index, len(steps), step.transport), step)
             if way is not None:
                 return way
             self._note(step, self.last, ok=False)
         return None
 
-    async def _try(self, index: int, step: Step) -> Way | None:
-        if step.transport == "udp" and step.strategy in AT_ONCE and index == 0:
-            # ICE checks all that at once; this only gives it its time
-            await asyncio.sleep((step.seconds or 0.0) + CHECKS_S)
+    async def _in_rounds(self, steps: list[Step]) -> Way | None:
+        """Where nobody can say that he is ready: one step after the other, again and again. What costs many
+        packets is tried a few times only."""
+        for rounds in range(MAX_ROUNDS if steps else 0):
+            for index, step in enumerate(steps):
+                if rounds >= COSTLY_ROUNDS and sum(step.packets or ()) > COSTLY:
+                    continue
+                if rounds == 0:
+                    self.tried.append(f"{step.strategy} over {step.transport.upper()}")
+                self._note(step, step.why)
+                way = await self._try(Turn(index, len(steps), step.transport), step)
+                if way is not None:
+                    return way
+                self._note(step, self.last, ok=False)
+        await asyncio.Event().wait()  # the checks go on
+        return None
+
+    async def _try(self, turn: Turn, step: Step) -> Way | None:
+        if step.transport == "udp" and step.strategy in AT_ONCE:
+            # ICE checks all that at once, over both families; this only gives it its time
+            if not self._waited:
+                self._waited = True
+                await asyncio.sleep((step.seconds or 0.0) + CHECKS_S)
             self.last = "No check was answered."
             return None
         if step.parts is None:
             return None
-        return await (self._over_udp if step.transport == "udp" else self._over_tcp)(index, step)
+        return await (self._over_udp if step.transport == "udp" else self._over_tcp)(turn, step)
 
     def _note(
         self, step: Step, text: str, *, ok: bool | None = None, outcome: Outcome | StreamOutcome | None = None
@@ -90,33 +116,53 @@ class Course:
 
     # --- over UDP
 
-    async def _over_udp(self, index: int, step: Step) -> Way | None:
+    async def _socket_for(self, step: Step) -> tuple[UdpSocket, Endpoint | None]:
+        """A fresh one, and where a server sees it; or the one that the token told of. CannotRun: there is
+        none to be had."""
+        attempt = self._attempt
+        partner = attempt.partner
+        if isinstance(partner, TokenPartner):
+            if partner.told.udp is None:
+                raise CannotRun("no server has told where this machine's socket is seen")
+            return partner.told.udp
+        server = server_of(attempt.own.run, "udp", step.family)
+        own = [base.socket.local.host for base in self._bases if base.socket.local.family == step.family]
+        socket = await attempt.own.run.network.open_udp(
+            family=step.family,
+            host=own[0] if own else None,
+            interface=attempt.own.run.options.interface,
+        )
+        return socket, None if server is None else await where_seen(socket, server)
+
+    async def _over_udp(self, turn: Turn, step: Step) -> Way | None:
         attempt = self._attempt
         network = attempt.own.run.network
-        server = server_of(attempt.own.run, "udp", 4)
-        host = next((base.socket.local.host for base in self._bases if base.socket.local.family == 4), None)
         try:
-            socket = await network.open_udp(family=4, host=host, interface=attempt.own.run.options.interface)
+            socket, told = await self._socket_for(step)
         except CannotRun as error:
             self.last = str(error)
             return None
-        told = None if server is None else await where_seen(socket, server)
-        peer = await attempt.partner.ready(attempt.number, index, told)
+        peer = await attempt.partner.ready(attempt.number, turn, told)
         if not isinstance(peer, Endpoint):
-            socket.close()
+            self._give_back(socket)
             self.last = peer.why if isinstance(peer, Gone) else "The peer's outside port is not known."
             return None
         meeting = Meeting(attempt.partner.secret, attempt.leads, socket, peer)
         outcome = await perform(network, meeting, step, first=attempt.leads)
         self.sent += outcome.counts.sent + outcome.counts.answers
         if outcome.socket is not socket:
-            socket.close()
+            self._give_back(socket)
         self.last = outcome.reason
         if outcome.socket is None or outcome.remote is None:
             return None
         elapsed = self._loop.time() - (attempt.known_at or self._loop.time())
         self._note(step, f"a path to {outcome.remote} works", ok=True, outcome=outcome)
         return await self._nominated(step, outcome.socket, outcome.remote, elapsed)
+
+    def _give_back(self, socket: UdpSocket) -> None:
+        """What the token told of is needed again."""
+        if self._attempt.partner.live:
+            socket.close()
 
     async def _nominated(self, step: Step, socket: UdpSocket, remote: Endpoint, elapsed: float) -> Way | None:
         """From here on the path is ICE's, which keeps it alive and knows when it is lost."""
@@ -138,14 +184,21 @@ class Course:
 
     # --- over TCP
 
-    async def _over_tcp(self, index: int, step: Step) -> Way | None:
+    async def _stream_for(self, step: Step) -> tuple[TcpStream, Endpoint] | None:
+        """A connection to a server, whose local port is used next, and where the server sees it."""
+        partner = self._attempt.partner
+        if isinstance(partner, TokenPartner):
+            return partner.told.tcp
+        server = server_of(self._attempt.own.run, "tcp", step.family)
+        return None if server is None else await where_seen_over_tcp(self._attempt.own.run.network, server)
+
+    async def _over_tcp(self, turn: Turn, step: Step) -> Way | None:
         attempt = self._attempt
         network = attempt.own.run.network
-        server = server_of(attempt.own.run, "tcp", 4)
-        sample = None if server is None else await where_seen_over_tcp(network, server)
+        sample = await self._stream_for(step)
         told = None if sample is None else sample[1]
         try:
-            peer = await attempt.partner.ready(attempt.number, index, told)
+            peer = await attempt.partner.ready(attempt.number, turn, told)
             if not isinstance(peer, Endpoint) or sample is None:
                 self.last = peer.why if isinstance(peer, Gone) else "An outside TCP port is not known."
                 return None
@@ -153,7 +206,7 @@ class Course:
             meeting = StreamMeeting(attempt.partner.secret, attempt.leads, local.port, peer, local.host)
             outcome = await perform_stream(network, meeting, step, first=attempt.leads)
         finally:
-            if sample is not None:
+            if sample is not None and attempt.partner.live:
                 sample[0].close()
         self.sent += outcome.counts.sent
         self.last = outcome.reason

@@ -26,8 +26,9 @@ Number = Annotated[int, Meta(ge=0, le=MAX_ATTEMPTS)]
 
 class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"):
     """All that the peer plans with. `attempt` counts from 0 as connections are lost and made anew. The larger
-    `nonce` leads. `candidates` as text (RFC 8839 5.1); `mapped`: how many of them a router promised. `udp`
-    and `tcp`: what this side is willing to use."""
+    `nonce` leads. `candidates` as text (RFC 8839 5.1); `mapped`: how many of them a router promised;
+    `asks_router`: it may still promise one. `resumes`: the secure connection of the attempt before is there
+    and only lacks a path. `udp` and `tcp`: what this side is willing to use."""
 
     version: int = VERSION
     program: Short = ""
@@ -38,6 +39,8 @@ class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"
     udp: bool = True
     tcp: bool = True
     mapped: Annotated[int, Meta(ge=0, le=8)] = 0
+    asks_router: bool = False
+    resumes: bool = False
     ufrag: Short
     password: Short
     candidates: Annotated[tuple[Short, ...], Meta(max_length=MAX_CANDIDATES)] = ()

@@ -20,7 +20,7 @@ from nattools.engine.punch.messages import (
     endpoint_of,
 )
 from nattools.errors import ProtocolError
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, Transport
 from nattools.traversal.rendezvous import Failure, Rendezvous
 
 SECRET_LABEL = "nattools punch"
@@ -41,17 +41,32 @@ class Superseded:
     attempt: int
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Step number `step`, counted from 0, of so many, over this transport."""
+
+    step: int
+    of: int
+    transport: Transport
+
+
 class Partner(Protocol):
     """`secret` is known to both sides and to nobody else. `live`: what is said arrives within a round trip,
-    so that the sides can begin at the same moment."""
+    so that the sides can begin at the same moment. `attempt` is the one under way, `heard_of` the latest that
+    the other side has begun."""
 
     secret: bytes
     live: bool
+    attempt: int
+    heard_of: int
+
+    def begin(self, attempt: int) -> None:
+        """From now on this attempt counts."""
 
     async def introduce(self, own: Introduction) -> Introduction | Gone | Superseded:
         """Say who we are in this attempt, and hear the same."""
 
-    async def ready(self, attempt: int, step: int, told: Endpoint | None) -> Endpoint | Gone | None:
+    async def ready(self, attempt: int, turn: Turn, told: Endpoint | None) -> Endpoint | Gone | None:
         """Wait for the moment at which a step begins: where the peer's socket for it is seen, None if the
         peer does not know."""
 
@@ -158,20 +173,20 @@ class MailboxPartner:
                 return heard
             await self._change()
 
-    async def ready(self, attempt: int, step: int, told: Endpoint | None) -> Endpoint | Gone | None:
+    async def ready(self, attempt: int, turn: Turn, told: Endpoint | None) -> Endpoint | Gone | None:
         """See `Partner`."""
         self._meeting.send(
-            encode(Ready(attempt=attempt, step=step, told=None if told is None else str(told)))
+            encode(Ready(attempt=attempt, step=turn.step, told=None if told is None else str(told)))
         )
         try:
             async with asyncio.timeout(STEP_PATIENCE_S):
-                while (attempt, step) not in self._ready and self._gone is None:
+                while (attempt, turn.step) not in self._ready and self._gone is None:
                     await self._change()
         except TimeoutError:
             return Gone("the other side did not come to this step")
-        if (attempt, step) not in self._ready:
+        if (attempt, turn.step) not in self._ready:
             return self._gone
-        return endpoint_of(self._ready[attempt, step].told)
+        return endpoint_of(self._ready[attempt, turn.step].told)
 
     def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:
         """See `Partner`."""

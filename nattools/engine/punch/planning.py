@@ -41,6 +41,7 @@ def as_told(step: Step, *, leads: bool) -> PlannedStep:
         odds=step.odds,
         packets=packets if packets is None or leads else (packets[1], packets[0]),
         seconds=step.seconds,
+        family=step.family,
     )
 
 
@@ -48,5 +49,5 @@ def keeps_ports(made: Plan) -> bool:
     """Are plain checks to where the peer was seen in the plan, or is too little known to leave them out?"""
     plain = ("host", "reflexive", "low-ttl")
     return made.path == "unknown" or any(
-        step.strategy in plain and step.transport == "udp" for step in made.steps
+        step.strategy in plain and (step.transport, step.family) == ("udp", 4) for step in made.steps
     )

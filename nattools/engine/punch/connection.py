@@ -1,0 +1,200 @@
+"""A secure connection over whatever way there is: made, held, and given another way when one is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from typing import Final
+
+from nattools.engine.punch.attempt import Failed
+from nattools.engine.punch.connector import Connector
+from nattools.engine.punch.timeline import Timeline
+from nattools.engine.punch.way import Way
+from nattools.net.base import TcpStream
+from nattools.traversal.carrier import Carrier
+from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.link import Link
+from nattools.traversal.quiclink import quic_link
+from nattools.traversal.tlslink import tls_link
+from nattools.traversal.tunnel import Tunnel
+
+SECURE_S: Final = 10.0
+WATCH_S: Final = 0.5
+DOUBT_S: Final = 3.0
+"""Nothing heard for so long: the peer is asked at once, and spare paths are looked at."""
+LOST_S: Final = 9.0
+"""Nothing heard for so long: the path is lost, and another is looked for."""
+GIVE_UP_S: Final = 120.0
+"""So long another way is looked for, unless the connection is to be kept whatever happens."""
+PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Connection:
+    """`secure` a way; then run `tunnel.run()` and `hold()` side by side. `close` at the end."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        timeline: Timeline,
+        *,
+        leads: bool,
+        uses: tuple[str, ...] = (),
+        give_up_s: float | None = GIVE_UP_S,
+    ) -> None:
+        self.tunnel = Tunnel(_session(connector.partner.secret), leads=leads, uses=uses)
+        self.way: Way | None = None
+        self.link: Link | None = None
+        self._connector, self._timeline, self._leads = connector, timeline, leads
+        self._carrier: Carrier | None = None
+        self._give_up_s = give_up_s
+        self._loop = asyncio.get_running_loop()
+
+    # --- securing
+
+    async def secure(self, way: Way, *, resumes: bool = False) -> str | None:
+        """Use this way from now on; the text says why it cannot be secured. `resumes`: both sides still have
+        the secure connection, and only its path is new."""
+        old = self.way
+        if resumes and way.driver is not None and self._carrier is not None and self._is_alive():
+            self._carrier.use(way.driver)
+        else:
+            link = await self._link_over(way)
+            if isinstance(link, str):
+                way.close()
+                return link
+            self.link = link
+            self.tunnel.attach(link)
+        self.way = way
+        if old is not None and old is not way:
+            old.close()
+        self._timeline.note("secured", self._secured(way), ok=True)
+        return None
+
+    async def _link_over(self, way: Way) -> Link | str:
+        secret = self._connector.partner.secret
+        if way.driver is not None:
+            carrier = Carrier(way.driver)
+            link: Link | str = await quic_link(carrier, secret, leads=self._leads, timeout_s=SECURE_S)
+            if not isinstance(link, str):
+                self._carrier = carrier
+            return link
+        stream: TcpStream | None = way.stream
+        assert stream is not None
+        self._carrier = None
+        return await tls_link(stream, secret, leads=self._leads, timeout_s=SECURE_S)
+
+    def _is_alive(self) -> bool:
+        return self.link is not None and self.link.ended is None
+
+    @property
+    def resumable(self) -> bool:
+        """Is there a secure connection that only lacks a path?"""
+        return self._carrier is not None and self._is_alive()
+
+    def _secured(self, way: Way) -> str:
+        by = "QUIC" if way.driver is not None else "TLS 1.3"
+        return f"encrypted by {by}; the peer has proved that it has the same code"
+
+    # --- holding
+
+    async def hold(self) -> None:
+        """Watch the path, and find another when it is lost, until the tunnel has ended."""
+        while self.tunnel.ended is None:
+            why = await self._loss()
+            if why is None:
+                return
+            self._timeline.note("lost", why, ok=False)
+            problem = await self._again()
+            if problem is not None:
+                self._timeline.note("end", problem, ok=False)
+                self.tunnel.stop(problem)
+
+    async def _loss(self) -> str | None:
+        """Why the path is lost; None: the tunnel has ended, or this side is leaving."""
+        partner = self._connector.partner
+        while self.tunnel.ended is None:
+            await asyncio.sleep(WATCH_S)
+            if self.tunnel.ended is not None or self.tunnel.leaving:
+                continue
+            if not self._is_alive():
+                return "the connection broke"
+            if partner.heard_of > partner.attempt:
+                return "the other side has lost the path"
+            silent_s = self._silent_s()
+            if silent_s >= LOST_S:
+                return f"nothing was heard of the other side for {silent_s:.0f} s"
+            if silent_s >= DOUBT_S and self.way is not None and self.way.driver is not None:
+                _doubt(self.way.driver, self._loop.time())
+        return None
+
+    def _silent_s(self) -> float:
+        """How long nothing came over any path; over TCP the link sees to that itself."""
+        driver = None if self.way is None else self.way.driver
+        if driver is None:
+            return 0.0
+        heard = [pair.answered_at for pair in driver.agent.pairs if pair.answered_at is not None]
+        heard.append(driver.heard_at)
+        return self._loop.time() - max(heard)
+
+    async def _again(self) -> str | None:
+        """Find a new way, or have the old one back; a text says why there is none."""
+        began, tries = self._loop.time(), 0
+        problem = ""
+        while self._give_up_s is None or self._loop.time() - began < self._give_up_s:
+            recovered, found = await self._try_again()
+            if recovered or found is None:
+                return None
+            problem = found
+            pause = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
+            tries += 1
+            self._timeline.note("again", f"{problem} Next attempt in {pause:g} s.", ok=False)
+            await asyncio.sleep(pause)
+        return f"The path was lost, and no other was found in {self._give_up_s:.0f} s. {problem}"
+
+    async def _try_again(self) -> tuple[bool, str | None]:
+        """(the old path is back, why there is no new one)."""
+        async with asyncio.TaskGroup() as group:
+            anew = group.create_task(self._anew())
+            back = group.create_task(self._recovered())
+            await asyncio.wait((anew, back), return_when=asyncio.FIRST_COMPLETED)
+            for task in (anew, back):
+                task.cancel()
+            await asyncio.wait((anew, back))
+        if not anew.cancelled():
+            return False, anew.result()
+        self._timeline.note("again", "the old path works again", ok=True)
+        return True, None
+
+    async def _anew(self) -> str | None:
+        resumes = self.resumable
+        way = await self._connector.connect(resumes=resumes)
+        if isinstance(way, Failed):
+            return way.why
+        attempt = self._connector.last
+        return await self.secure(way, resumes=resumes and attempt is not None and attempt.resumes)
+
+    async def _recovered(self) -> None:
+        """Until the old path is heard again."""
+        while not (self._is_alive() and self.way is not None and self.way.driver is not None) or (
+            self._silent_s() >= DOUBT_S
+        ):
+            await asyncio.sleep(WATCH_S)
+            if self.way is not None and self.way.driver is not None:
+                _doubt(self.way.driver, self._loop.time())
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self.link is not None:
+            self.link.abort()
+        if self.way is not None:
+            self.way.close()
+
+
+def _doubt(driver: IceDriver, now: float) -> None:
+    driver.agent.doubt(now)
+    driver.pump()
+
+
+def _session(secret: bytes) -> bytes:
+    """What both sides call their tunnel."""
+    return hmac.digest(secret, b"nattools tunnel", "sha256")[:16]

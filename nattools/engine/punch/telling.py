@@ -1,0 +1,96 @@
+"""What became of a punch, as a report."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nattools.engine.punch.attempt import Attempt, Failed
+from nattools.engine.punch.connector import Connector
+from nattools.engine.punch.planning import as_told
+from nattools.engine.punch.timeline import Timeline
+from nattools.engine.punch.use import Used
+from nattools.engine.punch.way import Way, spares_of
+from nattools.engine.run import Looked
+from nattools.model.nat import NatByTransport
+from nattools.model.punch import Punch, Strategy
+from nattools.model.report import Report
+
+_WHY: dict[Strategy, str] = {
+    "host": "One side can be written to at its own address.",
+    "reflexive": "Both sides wrote to where a server had seen the other, and each opened its own side.",
+    "mapped": "A router made a port mapping, and packets came through it.",
+    "low-ttl": "One side opened its own NAT with packets that went no further, then the other called.",
+    "prediction": "The next outside port of a NAT that counts was foretold.",
+    "birthday": "Of many ports opened on one side, a try of the other found one.",
+    "simultaneous-open": "Both sides opened a TCP connection at the same moment.",
+    "relay": "A relay passes everything on.",
+}
+
+
+def report_of(
+    looked: Looked,
+    timeline: Timeline,
+    connector: Connector | None,
+    way: Way | Failed,
+    used: Used | None = None,
+) -> Report:
+    """Everything there is to tell at this moment."""
+    found = Punch(
+        connected=isinstance(way, Way),
+        stages=timeline.stages,
+        probes_sent=0 if connector is None else connector.sent,
+    )
+    if connector is not None and connector.last is not None:
+        found = _with_plan(found, connector.last)
+    if isinstance(way, Failed):
+        found = msgspec.structs.replace(found, why=way.why, advice=way.advice)
+    else:
+        found = _with_way(found, way)
+    if used is not None:
+        found = msgspec.structs.replace(found, echoes=used.echoes, throughput=used.throughput)
+        if used.problem:
+            found = msgspec.structs.replace(found, advice=used.problem)
+    return msgspec.structs.replace(looked.report(), command="punch", punch=found)
+
+
+def _with_plan(found: Punch, attempt: Attempt) -> Punch:
+    made = attempt.made
+    if made is None:
+        return found
+    direct = [step for step in made.steps if step.strategy != "relay"]
+    return msgspec.structs.replace(
+        found,
+        plan=tuple(as_told(step, leads=attempt.leads) for step in made.steps),
+        odds=round(made.odds, 4) if direct else None,
+    )
+
+
+def _with_way(found: Punch, way: Way) -> Punch:
+    pair = None if way.driver is None else way.driver.agent.selected
+    rtt_s = None if pair is None else pair.round_trip.smoothed_s
+    return msgspec.structs.replace(
+        found,
+        path="direct",
+        transport=way.transport,
+        family=way.family,
+        strategy=way.strategy,
+        local=str(way.local if pair is None else pair.local.sends_from),
+        remote=str(way.remote if pair is None else pair.remote_endpoint),
+        elapsed_s=way.elapsed_s,
+        rtt_ms=None if rtt_s is None else round(rtt_s * 1000, 3),
+        why=_WHY[way.strategy],
+        secured_by="quic" if way.driver is not None else "tls",
+        spares=() if way.driver is None else spares_of(way.driver),
+    )
+
+
+def behaviour_text(nat: NatByTransport) -> str:
+    """What was measured here, in one line."""
+    best = nat.udp4 or nat.udp6
+    if best is None:
+        return "this network was not measured: no server answered"
+    if best.reachable is False:
+        return "this network lets no UDP out"
+    if best.classic != "unknown":
+        return f"this network is: {best.classic}"
+    return f"this network: mapping {best.mapping}, filtering {best.filtering}"

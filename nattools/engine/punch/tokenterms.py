@@ -1,0 +1,135 @@
+"""Between what a token says and what a plan is made from."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from nattools.engine.punch.messages import Introduction
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.nat import Nat, NatByTransport
+from nattools.protocols import ice
+from nattools.traversal.tokens import CandidateKind, Token, TokenBehaviour, TokenCandidate
+
+APART_MS: Final = 1000.0
+"""Taken for the round trip of either side, so that the plan's pauses cover what two clocks may differ by."""
+_KINDS: Final[dict[ice.CandidateType, CandidateKind]] = {
+    "host": "host",
+    "srflx": "server-reflexive",
+    "prflx": "peer-reflexive",
+    "relay": "relayed",
+}
+_TYPES: Final = {kind: name for name, kind in _KINDS.items()}
+
+
+def token_of(
+    introduction: Introduction, public_key: bytes, udp_port: int | None, tcp_port: int | None
+) -> Token:
+    """What to tell the peer. The ports: where the sockets for the steps are seen."""
+    nat = introduction.nat
+    seen: list[tuple[Transport, Nat | None, int | None]] = [
+        ("udp", nat.udp4, udp_port),
+        ("tcp", nat.tcp4, tcp_port),
+    ]
+    behaviours = [
+        _behaviour(transport, found, port, low_ports=introduction.low_ports)
+        for transport, found, port in seen
+        if found is not None
+    ]
+    return Token(
+        public_key=public_key,
+        ufrag=introduction.ufrag,
+        pwd=introduction.password,
+        candidates=tuple(_candidate(text) for text in introduction.candidates[:32]),
+        behaviours=tuple(behaviours),
+    )
+
+
+def introduction_of(token: Token) -> Introduction:
+    """What a token says, in the words of an introduction; the public keys decide who leads."""
+    nats: dict[Transport, Nat] = {each.transport: _nat(each) for each in token.behaviours}
+    has6 = any(each.endpoint.family == 6 for each in token.candidates)
+    guarded = Nat(reachable=True, present=False, mapping="none", rtt_ms=APART_MS)
+    return Introduction(
+        nonce=nonce_of(token.public_key),
+        nat=NatByTransport(udp4=nats.get("udp"), tcp4=nats.get("tcp"), udp6=guarded if has6 else None),
+        low_ports=any(each.low_ports for each in token.behaviours),
+        ufrag=token.ufrag,
+        password=token.pwd,
+        candidates=tuple(_text(each) for each in token.candidates if each.transport == "udp"),
+        tcp="tcp" in nats,
+    )
+
+
+def nonce_of(public_key: bytes) -> int:
+    """What an introduction says instead of a random number."""
+    return int.from_bytes(public_key[:7], "big")
+
+
+def outside_of(token: Token, transport: Transport) -> Endpoint | None:
+    """Where the peer's socket for the steps over that transport is seen."""
+    port = next((each.last_port for each in token.behaviours if each.transport == transport), None)
+    hosts = [
+        each.endpoint.host
+        for kind in ("server-reflexive", "host")
+        for each in token.candidates
+        if each.kind == kind and each.endpoint.family == 4
+    ]
+    return None if port is None or not hosts else Endpoint(hosts[0], port)
+
+
+def _behaviour(transport: Transport, nat: Nat, port: int | None, *, low_ports: bool) -> TokenBehaviour:
+    block = None
+    if nat.port_block and nat.port_range is not None:
+        block = (nat.port_range[0], nat.port_range[1] - nat.port_range[0] + 1)
+    allocation = nat.port_allocation if block is None else "block"
+    return TokenBehaviour(
+        transport=transport,
+        mapping=nat.mapping,
+        filtering=nat.filtering,
+        allocation="blocked" if nat.reachable is False else allocation,
+        step=nat.port_step or 0,
+        block=block,
+        last_port=port,
+        low_ports=low_ports,
+    )
+
+
+def _nat(told: TokenBehaviour) -> Nat:
+    block = None if told.block is None else (told.block[0], told.block[0] + told.block[1] - 1)
+    allocation = "random" if told.allocation == "block" else told.allocation
+    return Nat(
+        reachable=told.allocation != "blocked",
+        present=told.mapping != "none",
+        mapping=told.mapping,
+        filtering="unknown" if told.filtering == "none" else told.filtering,
+        port_allocation="unknown" if allocation == "blocked" else allocation,
+        port_step=told.step or None,
+        port_range=block,
+        port_block=True if block is not None else None,
+        rtt_ms=APART_MS,
+    )
+
+
+def as_told_to_others(introduction: Introduction, token: Token) -> Introduction:
+    """Ours as the peer reads it, so that both draw the same plan; but we know how far our own NAT is."""
+    told = introduction_of(token)
+    own, seen = introduction.nat.udp4, told.nat.udp4
+    if own is not None and seen is not None:
+        seen = msgspec.structs.replace(seen, distance_hops=own.distance_hops)
+    nat = msgspec.structs.replace(told.nat, udp4=seen)
+    return msgspec.structs.replace(introduction, nat=nat, nonce=told.nonce, tcp=told.tcp)
+
+
+def _candidate(text: str) -> TokenCandidate:
+    found = ice.parse(text)
+    return TokenCandidate(_KINDS[found.kind], found.endpoint)
+
+
+def _text(told: TokenCandidate) -> str:
+    kind: ice.CandidateType = "srflx" if told.kind == "mapped" else _TYPES[told.kind]
+    if told.endpoint.port == 0:
+        raise ProtocolError("a candidate with port 0")
+    return ice.encode(ice.local_candidate(kind, told.endpoint, mapped=told.kind == "mapped"))
