@@ -104,6 +104,11 @@ class NatEngine:
         """When the next of the live bindings ends if nothing passes any more; None: there is none."""
         return min((binding.expires for binding in self.bindings(now)), default=None)
 
+    def forget(self) -> None:
+        """Lose all bindings and flows, as a router does that restarts."""
+        for known in (self._bindings, self._ports, self._doors, self._flows, self._poison):
+            known.clear()
+
     # --- out
 
     def leave(self, packet: Packet, now: float) -> Packet | None:

@@ -70,6 +70,20 @@ class SimLab:
         node = self.net.node(router)
         return node.forwards(family) if isinstance(node, Gateway) else None
 
+    def cut(self, node: str) -> None:
+        """Lose whatever arrives at a node, until `mend`. KeyError: no such node."""
+        self.net.cut(node)
+
+    def mend(self, node: str) -> None:
+        """Undo a cut. KeyError: no such node."""
+        self.net.mend(node)
+
+    def restart(self, router: str) -> None:
+        """A NAT or firewall loses its memory of all flows. KeyError: no such node."""
+        node = self.net.node(router)
+        if isinstance(node, Gateway):
+            node.forget()
+
     async def stop_router(self, router: str) -> None:
         """Switch off what makes port mappings on a router: it forgets them all. Only while `run` runs."""
         if self._mappers is not None:

@@ -57,6 +57,16 @@ class SimNet:
         """The node of that name; KeyError."""
         return self.nodes[self.topology.by_name[name].index]
 
+    def cut(self, name: str) -> None:
+        """From now on what arrives at that node is lost; of a router, so is what it would pass on."""
+        node = self.node(name)
+        self.entries[node.plan.index] = [_lost for _ in node.plan.ports]
+
+    def mend(self, name: str) -> None:
+        """Undo a cut."""
+        node = self.node(name)
+        self.entries[node.plan.index] = [node.entry(port) for port in range(len(node.plan.ports))]
+
     def depart(self, hop: Hop, packet: Packet) -> None:
         """Send a packet on its way from a node whose hop has a wire, past a mere router if one is next."""
         wire = hop.express
@@ -108,6 +118,10 @@ class SimNet:
         if plan.kind in ("nat", "firewall"):
             return Gateway(self, plan)
         return Router(self, plan) if plan.kind == "internet" else Node(self, plan)
+
+
+def _lost(_: Packet) -> None:
+    """Where packets go that arrive at a node that is cut off."""
 
 
 class Node:
@@ -248,6 +262,12 @@ class Gateway(Node):
                 inside_address=inside.address(6) or "",
                 rng=net.rng,
             )
+
+    def forget(self) -> None:
+        """Restart: all bindings and flows are lost. Forwardings stay."""
+        self._engine4.forget()
+        if isinstance(self._engine6, NatEngine):
+            self._engine6.forget()
 
     def forwards(self, family: Family) -> Forwards | None:
         """The forwardings of its NAT or firewall; None where nothing is filtered."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _CONNECT_S: Final = 5.0
 _PING_S: Final = 20.0
 _PONG_S: Final = 10.0
+_DOUBT_S: Final = 3.0
 _BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 _MAX_UNREAD: Final = 256
 
@@ -93,6 +94,7 @@ class Rendezvous:
         self._opened = False
         self._changed = asyncio.Event()
         self._heard_at = 0.0
+        self._doubted = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     # For the one who converses.
@@ -123,6 +125,11 @@ class Rendezvous:
         sent = self._client.send(payload)
         self._after()
         return sent
+
+    def doubt(self) -> None:
+        """The network has changed, or a path through it broke: ask the mailbox now whether it is there, and
+        connect anew if it does not say so soon."""
+        self._doubted.set()
 
     def export(self, label: str, size: int = 32) -> bytes:
         """Key material that only the confirmed peer has too: binds a connection to this code."""
@@ -241,18 +248,24 @@ class Rendezvous:
 
     async def _watch(self, socket: WebSocket) -> None:
         """Ask a silent mailbox for a sign of life, and mind the client's deadline."""
+        asked_at: float | None = None
+        patience_s = _PONG_S
         while True:
             now = self._loop.time()
-            ping_at = self._heard_at + _PING_S
-            if now >= self._heard_at + _PING_S + _PONG_S:
+            if asked_at is not None and self._heard_at >= asked_at:
+                asked_at = None
+            if asked_at is not None and now >= asked_at + patience_s:
                 return socket.stream.abort()
-            if now >= ping_at:
+            if asked_at is None and (self._doubted.is_set() or now >= self._heard_at + _PING_S):
+                patience_s = _DOUBT_S if self._doubted.is_set() else _PONG_S
                 socket.ping()
-                ping_at = self._heard_at + _PING_S + _PONG_S
+                asked_at = now
+            self._doubted.clear()
+            until = self._heard_at + _PING_S if asked_at is None else asked_at + patience_s
             deadline = self._client.next_timeout()
-            await asyncio.sleep(
-                max(0.0, min(ping_at, ping_at if deadline is None else deadline, now + 5) - now)
-            )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(min(until, until if deadline is None else deadline, now + 5)):
+                    await self._doubted.wait()
             self._client.handle_timeout(self._loop.time())
             self._after()
 

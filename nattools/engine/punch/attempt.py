@@ -11,13 +11,12 @@ from nattools.engine.punch.course import Course
 from nattools.engine.punch.gathering import Base, gather
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.messages import MAX_CANDIDATES, Introduction, without_evidence
-from nattools.engine.punch.options import Announced, PunchOptions
+from nattools.engine.punch.options import Announced
+from nattools.engine.punch.own import Own
 from nattools.engine.punch.partner import Gone, Partner, Superseded
 from nattools.engine.punch.planning import as_told, keeps_ports, planned
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way, strategy_of
-from nattools.engine.reaching import Run
-from nattools.model.nat import NatByTransport
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.side import side_of
@@ -29,16 +28,6 @@ MAPPING_WAIT_S = 4.0
 """The same where a router is still being asked for a port."""
 ONLY_CHECKS_S = 10.0
 """Where there is no plan, so long the checks go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """What an attempt begins with: the measurement, what came of it, and what this side is willing to do."""
-
-    run: Run
-    nat: NatByTransport
-    low_ports: bool
-    options: PunchOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +107,9 @@ class Attempt:
             mapping = group.create_task(self._mapped(driver, bases))
             checks = group.create_task(self._by_checks(driver))
             steps = group.create_task(course.go())
-            await asyncio.wait((checks, steps), return_when=asyncio.FIRST_COMPLETED)
-            if not checks.done() and steps.result() is None:
+            limit_s = None if self.partner.live else self.own.options.wait_s
+            await asyncio.wait((checks, steps), return_when=asyncio.FIRST_COMPLETED, timeout=limit_s)
+            if steps.done() and not checks.done() and steps.result() is None:
                 await asyncio.wait((checks,), timeout=self._last_wait_s())
             for task in (checks, steps, mapping):
                 task.cancel()

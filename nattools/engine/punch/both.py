@@ -8,6 +8,7 @@ from dataclasses import replace
 from nattools.engine.portmap.journal import AnyJournal
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.punch import punch
+from nattools.engine.punch.use import Use
 from nattools.engine.reaching import foremost
 from nattools.model.report import Report
 from nattools.net.base import Network
@@ -17,7 +18,10 @@ Side = tuple[Network, PunchOptions, Watcher]
 
 
 async def punch_both(
-    first: Side, second: Side, journals: tuple[AnyJournal | None, AnyJournal | None] = (None, None)
+    first: Side,
+    second: Side,
+    journals: tuple[AnyJournal | None, AnyJournal | None] = (None, None),
+    uses: tuple[Use | None, Use | None] = (None, None),
 ) -> tuple[Report, Report]:
     """The first side makes a code, the second one joins by it. Errors are those of `punch`."""
     told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -30,11 +34,13 @@ async def punch_both(
 
     async def join() -> Report:
         code = parse_code(await told)
-        return await punch(second[0], replace(second[1], code=code), second[2], journals[1])
+        return await punch(second[0], replace(second[1], code=code), second[2], journals[1], uses[1])
 
     try:
         async with asyncio.TaskGroup() as group:
-            opening = group.create_task(punch(network, options, replace(watcher, code=tell), journals[0]))
+            opening = group.create_task(
+                punch(network, options, replace(watcher, code=tell), journals[0], uses[0])
+            )
             joining = group.create_task(join())
             await asyncio.wait((opening, told), return_when=asyncio.FIRST_COMPLETED)
             if not told.done():

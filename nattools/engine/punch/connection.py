@@ -46,6 +46,7 @@ class Connection:
         self.link: Link | None = None
         self._connector, self._timeline, self._leads = connector, timeline, leads
         self._carrier: Carrier | None = None
+        self._source: str | None = None
         self._give_up_s = give_up_s
         self._loop = asyncio.get_running_loop()
 
@@ -64,7 +65,7 @@ class Connection:
                 return link
             self.link = link
             self.tunnel.attach(link)
-        self.way = way
+        self.way, self._source = way, self._route(way)
         if old is not None and old is not way:
             old.close()
         self._timeline.note("secured", self._secured(way), ok=True)
@@ -104,6 +105,7 @@ class Connection:
             if why is None:
                 return
             self._timeline.note("lost", why, ok=False)
+            self._connector.partner.doubt()
             problem = await self._again()
             if problem is not None:
                 self._timeline.note("end", problem, ok=False)
@@ -116,6 +118,9 @@ class Connection:
             await asyncio.sleep(WATCH_S)
             if self.tunnel.ended is not None or self.tunnel.leaving:
                 continue
+            if self._has_moved():
+                self._connector.moved = True
+                return "this machine's address has changed"
             if not self._is_alive():
                 return "the connection broke"
             if partner.heard_of > partner.attempt:
@@ -126,6 +131,14 @@ class Connection:
             if silent_s >= DOUBT_S and self.way is not None and self.way.driver is not None:
                 _doubt(self.way.driver, self._loop.time())
         return None
+
+    def _has_moved(self) -> bool:
+        """Does this machine use another address of its own towards the peer than when the way was found?"""
+        return self.way is not None and self._source is not None and self._route(self.way) != self._source
+
+    def _route(self, way: Way) -> str | None:
+        route = self._connector.own.run.network.route(way.remote.host)
+        return None if route is None else route[1]
 
     def _silent_s(self) -> float:
         """How long nothing came over any path; over TCP the link sees to that itself."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nattools.engine.punch.attempt import Attempt, Failed, Own, prepare
+from nattools.engine.punch.attempt import Attempt, Failed, prepare
 from nattools.engine.punch.gathering import Base
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.messages import Introduction
 from nattools.engine.punch.options import Announced
+from nattools.engine.punch.own import Own, measured_anew
 from nattools.engine.punch.partner import Partner, Superseded
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way
@@ -16,7 +17,8 @@ from nattools.protocols import ice
 
 
 class Connector:
-    """`connect` makes a connection, and a new one when that is lost. `last` is the latest attempt."""
+    """`connect` makes a connection, and a new one when that is lost. `last` is the latest attempt;
+    `moved`: set it when this machine has come into another network, which is measured anew then."""
 
     def __init__(
         self,
@@ -32,12 +34,16 @@ class Connector:
         self._router = router
         self._prepared = prepared
         self.last: Attempt | None = None
+        self.moved = False
         self.sent = 0
         self._announce = announce
         self._number = 0
 
     async def connect(self, *, resumes: bool = False) -> Way | Failed:
         """One attempt, or a later one if the other side is ahead. `resumes`: as in `Introduction`."""
+        if self.moved:
+            self.own = await measured_anew(self.own, self.timeline)
+            self.moved = False
         while True:
             self.partner.begin(self._number)
             introduction, bases = self._prepared or await self._prepare(resumes)

@@ -63,7 +63,7 @@ class Course:
         assert made is not None
         steps = [step for step in made.steps if step.strategy != "relay"]
         if not self._attempt.partner.live:
-            return await self._in_rounds([step for step in steps if step.strategy not in AT_ONCE])
+            return await self._in_rounds([step for step in steps if not _is_checked(step)])
         for index, step in enumerate(steps):
             self.tried.append(f"{step.strategy} over {step.transport.upper()}")
             self._note(step, step.why)
@@ -91,7 +91,7 @@ class Course:
         return None
 
     async def _try(self, turn: Turn, step: Step) -> Way | None:
-        if step.transport == "udp" and step.strategy in AT_ONCE:
+        if _is_checked(step):
             # ICE checks all that at once, over both families; this only gives it its time
             if not self._waited:
                 self._waited = True
@@ -216,6 +216,11 @@ class Course:
         elapsed = self._loop.time() - (attempt.known_at or self._loop.time())
         stream = outcome.stream
         return Way(step.strategy, "tcp", stream.local, stream.remote, round(elapsed, 4), stream=stream)
+
+
+def _is_checked(step: Step) -> bool:
+    """Do ICE's own checks do it?"""
+    return step.transport == "udp" and step.strategy in AT_ONCE
 
 
 def _share(socket: UdpSocket, answering: DatagramHandler | None) -> None:

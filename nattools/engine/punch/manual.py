@@ -17,12 +17,13 @@ from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.gathering import Base, server_of
 from nattools.engine.punch.messages import Introduction
 from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.own import own_side
 from nattools.engine.punch.telling import report_of
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.tokenpartner import TokenPartner, Told
 from nattools.engine.punch.tokenterms import as_told_to_others, nonce_of, token_of
 from nattools.engine.punch.use import Use, echoing
-from nattools.engine.punch.using import connect_and_use, own_side
+from nattools.engine.punch.using import connect_and_use
 from nattools.engine.reaching import Run, foremost
 from nattools.engine.run import Looked, look, new_run
 from nattools.errors import CannotRun, UsageError
@@ -127,8 +128,8 @@ def _token(introduction: Introduction, public: bytes, told: Told) -> Token:
     return token_of(
         msgspec.structs.replace(introduction, nonce=nonce_of(public)),
         public,
-        None if told.udp is None else told.udp[1].port,
-        None if told.tcp is None else told.tcp[1].port,
+        None if told.udp is None else told.udp[1],
+        None if told.tcp is None else told.tcp[1],
     )
 
 

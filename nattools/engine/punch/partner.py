@@ -63,6 +63,9 @@ class Partner(Protocol):
     def begin(self, attempt: int) -> None:
         """From now on this attempt counts."""
 
+    def doubt(self) -> None:
+        """Something is wrong with the network; the conversation may be broken, too."""
+
     async def introduce(self, own: Introduction) -> Introduction | Gone | Superseded:
         """Say who we are in this attempt, and hear the same."""
 
@@ -148,6 +151,10 @@ class MailboxPartner:
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
+
+    def doubt(self) -> None:
+        """Something is wrong with the network; the conversation may be broken, too."""
+        self._meeting.doubt()
 
     # --- saying
 

@@ -10,11 +10,12 @@ from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.meeting import mailbox_of, met
 from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.own import own_side
 from nattools.engine.punch.partner import MailboxPartner
 from nattools.engine.punch.telling import report_of
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.use import Use, echoing
-from nattools.engine.punch.using import connect_and_use, own_side
+from nattools.engine.punch.using import connect_and_use
 from nattools.engine.reaching import foremost
 from nattools.engine.run import look, new_run
 from nattools.model.report import Report

@@ -11,7 +11,6 @@ from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.use import Used
 from nattools.engine.punch.way import Way, spares_of
 from nattools.engine.run import Looked
-from nattools.model.nat import NatByTransport
 from nattools.model.punch import Punch, Strategy
 from nattools.model.report import Report
 
@@ -82,15 +81,3 @@ def _with_way(found: Punch, way: Way) -> Punch:
         secured_by="quic" if way.driver is not None else "tls",
         spares=() if way.driver is None else spares_of(way.driver),
     )
-
-
-def behaviour_text(nat: NatByTransport) -> str:
-    """What was measured here, in one line."""
-    best = nat.udp4 or nat.udp6
-    if best is None:
-        return "this network was not measured: no server answered"
-    if best.reachable is False:
-        return "this network lets no UDP out"
-    if best.classic != "unknown":
-        return f"this network is: {best.classic}"
-    return f"this network: mapping {best.mapping}, filtering {best.filtering}"

@@ -53,6 +53,9 @@ class TokenPartner:
     def begin(self, attempt: int) -> None:
         """Nobody can be told."""
 
+    def doubt(self) -> None:
+        """There is no conversation."""
+
     async def introduce(self, own: Introduction) -> Introduction | Gone | Superseded:
         """What the token says."""
         return introduction_of(self._peer)

@@ -15,6 +15,8 @@ from nattools.traversal.tokens import CandidateKind, Token, TokenBehaviour, Toke
 
 APART_MS: Final = 1000.0
 """Taken for the round trip of either side, so that the plan's pauses cover what two clocks may differ by."""
+APART_TCP_MS: Final = 500.0
+"""Over TCP the second SYN leaves a second after the first; the other side has to call before."""
 _KINDS: Final[dict[ice.CandidateType, CandidateKind]] = {
     "host": "host",
     "srflx": "server-reflexive",
@@ -25,24 +27,25 @@ _TYPES: Final = {kind: name for name, kind in _KINDS.items()}
 
 
 def token_of(
-    introduction: Introduction, public_key: bytes, udp_port: int | None, tcp_port: int | None
+    introduction: Introduction, public_key: bytes, udp: Endpoint | None, tcp: Endpoint | None
 ) -> Token:
-    """What to tell the peer. The ports: where the sockets for the steps are seen."""
+    """What to tell the peer. `udp` and `tcp`: where the sockets for the steps are seen."""
     nat = introduction.nat
     seen: list[tuple[Transport, Nat | None, int | None]] = [
-        ("udp", nat.udp4, udp_port),
-        ("tcp", nat.tcp4, tcp_port),
+        ("udp", nat.udp4, None if udp is None else udp.port),
+        ("tcp", nat.tcp4, None if tcp is None else tcp.port),
     ]
     behaviours = [
         _behaviour(transport, found, port, low_ports=introduction.low_ports)
         for transport, found, port in seen
         if found is not None
     ]
+    by_tcp = [] if tcp is None else [TokenCandidate("server-reflexive", tcp, "tcp", "simultaneous-open")]
     return Token(
         public_key=public_key,
         ufrag=introduction.ufrag,
         pwd=introduction.password,
-        candidates=tuple(_candidate(text) for text in introduction.candidates[:32]),
+        candidates=(*(_candidate(text) for text in introduction.candidates[: 32 - len(by_tcp)]), *by_tcp),
         behaviours=tuple(behaviours),
     )
 
@@ -70,6 +73,8 @@ def nonce_of(public_key: bytes) -> int:
 
 def outside_of(token: Token, transport: Transport) -> Endpoint | None:
     """Where the peer's socket for the steps over that transport is seen."""
+    if transport == "tcp":
+        return next((each.endpoint for each in token.candidates if each.tcp == "simultaneous-open"), None)
     port = next((each.last_port for each in token.behaviours if each.transport == transport), None)
     hosts = [
         each.endpoint.host
@@ -109,18 +114,24 @@ def _nat(told: TokenBehaviour) -> Nat:
         port_step=told.step or None,
         port_range=block,
         port_block=True if block is not None else None,
-        rtt_ms=APART_MS,
+        rtt_ms=APART_MS if told.transport == "udp" else APART_TCP_MS,
     )
 
 
 def as_told_to_others(introduction: Introduction, token: Token) -> Introduction:
     """Ours as the peer reads it, so that both draw the same plan; but we know how far our own NAT is."""
     told = introduction_of(token)
-    own, seen = introduction.nat.udp4, told.nat.udp4
-    if own is not None and seen is not None:
-        seen = msgspec.structs.replace(seen, distance_hops=own.distance_hops)
-    nat = msgspec.structs.replace(told.nat, udp4=seen)
+    own = introduction.nat
+    nat = msgspec.structs.replace(
+        told.nat, udp4=_as_far(told.nat.udp4, own.udp4), tcp4=_as_far(told.nat.tcp4, own.tcp4)
+    )
     return msgspec.structs.replace(introduction, nat=nat, nonce=told.nonce, tcp=told.tcp)
+
+
+def _as_far(told: Nat | None, own: Nat | None) -> Nat | None:
+    if told is None or own is None:
+        return told
+    return msgspec.structs.replace(told, distance_hops=own.distance_hops)
 
 
 def _candidate(text: str) -> TokenCandidate:

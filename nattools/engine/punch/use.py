@@ -8,7 +8,8 @@ from typing import Any
 
 from nattools.model.punch import Echoes, Throughput
 from nattools.model.report import Report
-from nattools.traversal.tunnel import Tunnel, echo_times
+from nattools.traversal.tunnel import Tunnel
+from nattools.traversal.tunnel.echo import echoes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,6 @@ def echoing(count: int) -> Use:
     """Some echoes, and no more."""
 
     async def run(connected: Connected) -> Used:
-        return Used(echoes=await echo_times(connected.tunnel, count))
+        return Used(echoes=await echoes(connected.tunnel, count))
 
     return Use(run)

@@ -5,29 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from nattools.engine.punch.attempt import Failed, Own
+from nattools.engine.punch.attempt import Failed
 from nattools.engine.punch.connection import GIVE_UP_S, Connection
 from nattools.engine.punch.connector import Connector
-from nattools.engine.punch.gathering import may_bind_low_ports
 from nattools.engine.punch.messages import Story
-from nattools.engine.punch.options import PunchOptions
-from nattools.engine.punch.telling import behaviour_text, report_of
+from nattools.engine.punch.telling import report_of
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.use import Connected, Use, Used
 from nattools.engine.run import Looked
 from nattools.model.report import Report
 
 STORY_S = 2.0
-
-
-async def own_side(looked: Looked, options: PunchOptions, timeline: Timeline) -> Own:
-    """What this side brings to an attempt."""
-    nat = looked.report().nat
-    low = options.low_ports
-    if low is None:
-        low = await may_bind_low_ports(looked.run.network)
-    timeline.note("behaviour", behaviour_text(nat))
-    return Own(looked.run, nat, low, options)
 
 
 async def connect_and_use(connector: Connector, looked: Looked, timeline: Timeline, use: Use) -> Report:
