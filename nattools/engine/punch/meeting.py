@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from nattools.engine.events import Event
 from nattools.engine.punch.attempt import Failed
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.timeline import Timeline
@@ -48,7 +49,9 @@ async def met(
         timeline.note("mailbox", f"room {opened.nameplate} is open at {address}", ok=True)
         if code.nameplate is None:
             watcher.code(str(opened))
+        watcher.emit(Event("started", "peer", "the other machine, with the same code"))
         problem = await _confirmed(meeting, options.wait_s)
+        watcher.emit(Event("finished", "peer"))
         if problem is not None:
             timeline.note("mailbox", problem.why, ok=False)
             yield problem
