@@ -369,6 +369,24 @@ def test_a_port_that_another_machine_has(tmp_path: Path) -> None:
         assert [each["internal"] for each in report["mappings"]] == [f"{CAROL}:6000"]
 
 
+@pytest.mark.parametrize("protocol", ["upnp", "nat-pmp", "pcp"])
+def test_another_address_of_this_machine(protocol: str, tmp_path: Path) -> None:
+    """The mapping leads there, and is removed from there, by a start that was told of no address."""
+    second = Endpoint("10.0.1.77", 6000)
+    with at(home(), tmp_path) as here:
+        here.other("ip", "address", "add", f"{second.host}/24", "dev", "eth0")
+
+        def is_open() -> bool:
+            return here.lab.run(lambda: gets_in(here.lab, "udp", second, BEYOND))
+
+        code, report = here.map("add", str(second), "--transport", "udp", "--protocol", protocol)
+        assert (code, report["mappings"][0]["internal"]) == (0, str(second))
+        assert is_open()
+        assert not here.open_for("udp")
+        assert here.map("delete", "--mine")[0] == 0
+        assert not is_open()
+
+
 def test_a_second_opinion(tmp_path: Path) -> None:
     pytest.importorskip("miniupnpc")
     with at(home(), tmp_path) as here:

@@ -94,13 +94,19 @@ def _told(story: _Story, measurement: Measurement) -> Mapping:
         family=first.family,
         internal=first.internal,
         external=external_of(known.external, known.protocol, measurement, known.family) if known else None,
-        lifetime_s=last.lifetime_s if last else None,
+        lifetime_s=(last.lifetime_s or _read_back_s(story)) if last else None,
         created=known is not None,
         verified_inbound=verified(story.checks),
         error=None if failed is None else error(failed),
         removed=bool(deletions) and deletions[-1].outcome == "deleted",
         evidence=tuple(sorted(each.id for each in (*story.attempts, *story.checks))),
     )
+
+
+def _read_back_s(story: _Story) -> int | None:
+    """What the router's table says of a mapping without an end: IGD:2 makes a week of it."""
+    found = [each for each in story.attempts if each.action == "read back" and each.outcome == "found"]
+    return found[-1].lifetime_s if found else None
 
 
 def _found(row: MapEntry, measurement: Measurement) -> Mapping:

@@ -52,7 +52,7 @@ async def add(
                     group.create_task(make_checked(session, wish, port, transport, stays=True))
 
     check_host(network, wish)
-    return await carry_out("add", do, network, options, emit, journal)
+    return await carry_out("add", do, network, options, emit, journal, host=wish.host)
 
 
 async def list_mappings(
@@ -91,7 +91,7 @@ async def delete(
             await _delete_of_others(session, wish)
 
     check_host(network, wish)
-    return await carry_out("delete", do, network, options, emit, journal, from_outside=False)
+    return await carry_out("delete", do, network, options, emit, journal, from_outside=False, host=wish.host)
 
 
 def _noted(session: Session) -> list[Note]:

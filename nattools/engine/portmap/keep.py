@@ -110,7 +110,7 @@ async def keep(
             await keeper.hold(stop)
 
     check_host(network, wish)
-    return await carry_out("keep", do, network, options, emit, journal)
+    return await carry_out("keep", do, network, options, emit, journal, host=wish.host)
 
 
 class _Keeper:

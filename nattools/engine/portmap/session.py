@@ -4,6 +4,7 @@ what is not meant to stay removed at the end, however the end comes."""
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -12,9 +13,10 @@ import msgspec
 from nattools.engine.portmap.journal import AnyJournal, Note
 from nattools.engine.portmap.record import Action, record_attempt, record_entry, record_offer
 from nattools.engine.reaching import Run
-from nattools.model.endpoint import Family
+from nattools.model.endpoint import Family, family_of
 from nattools.model.observation import Gap, MapEntry
 from nattools.model.portmapping import MappingProtocol
+from nattools.net.base import Network
 from nattools.probes.portmap import (
     Discovery,
     Entry,
@@ -23,6 +25,7 @@ from nattools.probes.portmap import (
     Place,
     Refused,
     Wanted,
+    asking_from,
     discover,
     places,
     remove_mapping,
@@ -46,10 +49,11 @@ class Held:
 @dataclass(slots=True)
 class Session:
     """`here` are the routers that this machine is behind, on the interface that is measured; `found` is what
-    they offer, after `look`."""
+    they offer, after `look`. `host`: the own address that mappings are to lead to."""
 
     run: Run
     journal: AnyJournal
+    host: str | None = None
     here: tuple[Place, ...] = ()
     found: Discovery = field(default_factory=Discovery)
     held: list[Held] = field(default_factory=list)
@@ -68,6 +72,8 @@ class Session:
         run = self.run
         named = run.options.interface
         all_places = places(run.network, families=run.options.families, interface=named)
+        if self.host is not None:
+            return _of_host(run.network, all_places, self.host)
         chosen: list[Place] = []
         for family in run.options.families:
             chosen += [each for each in all_places if each.family == family][:1]
@@ -271,7 +277,25 @@ class Session:
         place = self.place(note.wanted.family)
         if place is None or place.gateway != note.gateway:
             return None
-        return next(iter(self.mappers(note.wanted.family, note.protocol)), None)
+        found = next(iter(self.mappers(note.wanted.family, note.protocol)), None)
+        host = note.wanted.internal.host
+        if found is None or _owns(self.run.network, place.interface, host):
+            return found and asking_from(found, host)
+        # an address that this machine had: by UPnP alone can its mappings be named
+        return found if note.protocol == "upnp-igd" else None
+
+
+def _of_host(network: Network, all_places: tuple[Place, ...], host: str) -> tuple[Place, ...]:
+    """The router of the interface that has this own address, to be asked from it."""
+    family = family_of(host)
+    found = [each for each in all_places if each.family == family and _owns(network, each.interface, host)]
+    return tuple(dataclasses.replace(each, host=host) for each in found[:1])
+
+
+def _owns(network: Network, interface: str, host: str) -> bool:
+    """Has an interface of this machine that address?"""
+    own = (each.addresses for each in network.interfaces() if each.name == interface)
+    return any(address.partition("%")[0] == host for addresses in own for address in addresses)
 
 
 def is_of(note: Note, entry: Entry) -> bool:

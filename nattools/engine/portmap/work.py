@@ -42,8 +42,10 @@ async def carry_out(
     journal: AnyJournal,
     *,
     from_outside: bool = True,
+    host: str | None = None,
 ) -> Report:
-    """Do it, and report. `from_outside`: servers are needed that look from there.
+    """Do it, and report. `from_outside`: servers are needed that look from there. `host`: the own address
+    that mappings are to lead to.
 
     CannotRun: there is no route, or no router to ask."""
     started = datetime.now(UTC)
@@ -53,7 +55,7 @@ async def carry_out(
     timed_out = False
     try:
         async with asyncio.timeout(options.timeout_s):
-            await _carry_out(run, do, journal, families if from_outside else ())
+            await _carry_out(Session(run, journal, host), do, families if from_outside else ())
     except TimeoutError:
         timed_out = True
     except BaseExceptionGroup as group:
@@ -74,8 +76,8 @@ async def carry_out(
     return analyse(measurement, is_public=network.is_public)
 
 
-async def _carry_out(run: Run, do: Do, journal: AnyJournal, families: tuple[Family, ...]) -> None:
-    session = Session(run, journal)
+async def _carry_out(session: Session, do: Do, families: tuple[Family, ...]) -> None:
+    run = session.run
     async with asyncio.TaskGroup() as group:
         looking = group.create_task(find_helpers(run, families))
         try:

@@ -9,7 +9,17 @@ from nattools.probes.portmap.announcements import listen
 from nattools.probes.portmap.discover import Discovery, discover, new_nonce
 from nattools.probes.portmap.mapping import Made, make_mapping, remove_mapping
 from nattools.probes.portmap.place import Place, places
-from nattools.probes.portmap.terms import Entry, Epoch, Failure, Granted, Mapper, Offer, Refused, Wanted
+from nattools.probes.portmap.terms import (
+    Entry,
+    Epoch,
+    Failure,
+    Granted,
+    Mapper,
+    Offer,
+    Refused,
+    Wanted,
+    asking_from,
+)
 
 __all__ = [
     "Discovery",
@@ -23,6 +33,7 @@ __all__ = [
     "Place",
     "Refused",
     "Wanted",
+    "asking_from",
     "discover",
     "listen",
     "make_mapping",

@@ -60,7 +60,7 @@ class IgdMapper:
     def __init__(self, place: Place, offer: Offer, service: igd.Service, uptime_s: int | None = None) -> None:
         self.offer = offer
         self.service = service
-        self._place = place
+        self.place = place
         self._uptime = (uptime_s, asyncio.get_running_loop().time())
         self._external = offer.external
 
@@ -103,7 +103,7 @@ class IgdMapper:
         until = loop.time() + _LIST_S
         found: list[Entry] = []
         while len(found) < _MAX_ENTRIES and loop.time() < until:
-            answer = await call(self._place, self.service, igd.get_generic_entry(len(found)))
+            answer = await call(self.place, self.service, igd.get_generic_entry(len(found)))
             row = read(answer, igd.read_entry)
             if isinstance(row, Refused):
                 return found if row.code in _END_OF_LIST or found else row
@@ -116,7 +116,7 @@ class IgdMapper:
 
     async def check(self) -> Epoch:
         """The connection's uptime goes back when the router restarts (GetStatusInfo)."""
-        status = read(await call(self._place, self.service, igd.get_status()), igd.read_status)
+        status = read(await call(self.place, self.service, igd.get_status()), igd.read_status)
         if isinstance(status, Refused):
             return "silent"
         now = asyncio.get_running_loop().time()
@@ -128,7 +128,7 @@ class IgdMapper:
 
     async def _row(self, wanted: Wanted, external_port: int) -> Entry | Refused:
         action = igd.get_specific_entry(wanted.transport, external_port)
-        answer = await call(self._place, self.service, action)
+        answer = await call(self.place, self.service, action)
         row = read(answer, lambda values: igd.read_entry(values, wanted.transport, external_port))
         return row if isinstance(row, Refused) else _entry(row)
 
@@ -148,7 +148,7 @@ class IgdMapper:
             lease_s=attempt.lease_s,
             any_port=self.service.version >= 2 and not wanted.exact and not attempt.plain,
         )
-        answer = await call(self._place, self.service, action)
+        answer = await call(self.place, self.service, action)
         if isinstance(answer, Refused) and answer.code == errors.INVALID_ACTION and not attempt.plain:
             attempt.plain = True
             return await self._add(wanted, attempt)
@@ -176,7 +176,7 @@ class IgdMapper:
 
     async def _address(self) -> str | None:
         if self._external is None:
-            answer = await call(self._place, self.service, igd.get_external_address())
+            answer = await call(self.place, self.service, igd.get_external_address())
             address = read(answer, igd.read_external_address)
             self._external = None if isinstance(address, Refused) else address
         return self._external
@@ -188,7 +188,7 @@ class IgdMapper:
         if isinstance(row, Entry) and row.internal != wanted.internal:
             return None
         action = igd.delete_port_mapping(wanted.transport, external_port)
-        answer = await call(self._place, self.service, action)
+        answer = await call(self.place, self.service, action)
         return answer if isinstance(answer, Refused) and answer.code not in _GONE else None
 
 

@@ -31,11 +31,11 @@ class Question:
         self.server = Endpoint(place.gateway, natpmp.PORT)
         self.transaction = natpmp.Transaction(request, self.server, patience_s=patience_s)
         self.exchange = Exchange(self.transaction, self.server)
-        self._place = place
+        self.place = place
 
     async def ask(self) -> natpmp.Response | Refused:
         """The response if it is a success."""
-        await self.exchange.run(self._place)
+        await self.exchange.run(self.place)
         done = self.transaction
         if done.state == "succeeded" and done.response is not None:
             return done.response
@@ -106,7 +106,7 @@ class NatPmpMapper:
 
     def __init__(self, place: Place, offer: Offer) -> None:
         self.offer = offer
-        self._place = place
+        self.place = place
         self._external = offer.external
         self._clock = natpmp.EpochClock()
         if offer.epoch_s is not None:
@@ -155,8 +155,8 @@ class NatPmpMapper:
 
     async def check(self) -> Epoch:
         """RFC 6886 3.6."""
-        question = address_question(self._place)
-        await question.exchange.run(self._place)
+        question = address_question(self.place)
+        await question.exchange.run(self.place)
         response = question.transaction.response
         if response is None:
             return "silent"
@@ -167,12 +167,12 @@ class NatPmpMapper:
         self, wanted: Wanted, external_port: int, lifetime_s: int
     ) -> tuple[Question, natpmp.Response | Refused]:
         request = natpmp.MapRequest(wanted.transport, wanted.internal.port, external_port, lifetime_s)
-        question = Question(self._place, request, _PATIENCE_S)
+        question = Question(self.place, request, _PATIENCE_S)
         return question, await question.ask()
 
     async def _address(self) -> str | None:
         if self._external is None:
-            answer = await address_question(self._place).ask()
+            answer = await address_question(self.place).ask()
             self._external = None if isinstance(answer, Refused) else _address(answer)
         return self._external
 

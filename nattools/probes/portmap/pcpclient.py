@@ -34,11 +34,11 @@ class Question:
         self.server = Endpoint(place.gateway, pcp.PORT)
         self.transaction = pcp.Transaction(request, self.server, patience_s=patience_s)
         self.exchange = Exchange(self.transaction, self.server)
-        self._place = place
+        self.place = place
 
     async def ask(self) -> pcp.Response | Refused:
         """The response if it is a success."""
-        await self.exchange.run(self._place)
+        await self.exchange.run(self.place)
         done = self.transaction
         if done.state == "succeeded" and done.response is not None:
             return done.response
@@ -92,7 +92,7 @@ class PcpMapper:
 
     def __init__(self, place: Place, offer: Offer) -> None:
         self.offer = offer
-        self._place = place
+        self.place = place
         self._clock = pcp.EpochClock()
         if offer.epoch_s is not None:
             self._clock.update(offer.epoch_s, asyncio.get_running_loop().time())
@@ -136,8 +136,8 @@ class PcpMapper:
 
     async def check(self) -> Epoch:
         """RFC 6887 8.5."""
-        question = announcement(self._place)
-        await question.exchange.run(self._place)
+        question = announcement(self.place)
+        await question.exchange.run(self.place)
         response = question.transaction.response
         if response is None:
             return "silent"
@@ -153,10 +153,10 @@ class PcpMapper:
             wanted.internal.port,
             Endpoint("::" if wanted.family == 6 else "0.0.0.0", suggested),
         )
-        if wanted.internal.host != self._place.host:
+        if wanted.internal.host != self.place.host:
             options = (pcp.third_party(wanted.internal.host), *options)
-        request = pcp.Request(pcp.MAP, lifetime_s, self._place.host, body, options)
-        question = Question(self._place, request, _PATIENCE_S)
+        request = pcp.Request(pcp.MAP, lifetime_s, self.place.host, body, options)
+        question = Question(self.place, request, _PATIENCE_S)
         return question, await question.ask()
 
     def _granted(self, wanted: Wanted, response: pcp.Response, quirks: tuple[str, ...]) -> Granted | Refused:

@@ -18,7 +18,7 @@ class PinholeMapper:
     def __init__(self, place: Place, offer: Offer, service: igd.Service) -> None:
         self.offer = offer
         self.service = service
-        self._place = place
+        self.place = place
 
     async def make(self, wanted: Wanted) -> Granted | Refused:
         """AddPinhole, which renews one that is there. A pinhole has the inside port outside, too."""
@@ -31,7 +31,7 @@ class PinholeMapper:
             internal_port=wanted.internal.port,
             lease_s=wanted.lifetime_s or igd.actions.MAX_PINHOLE_LEASE_S,
         )
-        number = read(await call(self._place, self.service, action), igd.read_unique_id)
+        number = read(await call(self.place, self.service, action), igd.read_unique_id)
         if isinstance(number, Refused):
             return number
         return Granted(
@@ -52,7 +52,7 @@ class PinholeMapper:
                 return again
             granted = again
         action = igd.delete_pinhole(granted.unique_id or 0)
-        answer = await call(self._place, self.service, action)
+        answer = await call(self.place, self.service, action)
         if not isinstance(answer, Refused) or answer.code == errors.NO_SUCH_PINHOLE:
             return None
         # miniupnpd 2.3.1 says 402 of a number that it does not know any more
@@ -67,12 +67,12 @@ class PinholeMapper:
     async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused:
         """CheckPinholeWorking: it exists if the router knows it, whether or not a packet has passed (709)."""
         action = igd.check_pinhole_working(granted.unique_id or 0)
-        working = read(await call(self._place, self.service, action), igd.read_is_working)
+        working = read(await call(self.place, self.service, action), igd.read_is_working)
         if isinstance(working, Refused) and working.code != errors.NO_TRAFFIC:
             return working
         return as_entry(granted)
 
     async def check(self) -> Epoch:
         """The service has no epoch: it answers or it does not."""
-        status = await call(self._place, self.service, igd.get_firewall_status())
+        status = await call(self.place, self.service, igd.get_firewall_status())
         return "silent" if isinstance(status, Refused) else "same"

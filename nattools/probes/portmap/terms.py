@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import MappingProtocol, Refusal
+from nattools.probes.portmap.place import Place
 
 Failure = Literal["refused", "timeout", "unreachable", "malformed", "not asked"]
 """The router said no, said nothing, could not be asked, said what makes no sense, or was left in peace."""
@@ -145,6 +148,7 @@ class Mapper(Protocol):
     """A router that can be asked for mappings by one protocol. No method raises for a network failure."""
 
     offer: Offer
+    place: Place
 
     async def make(self, wanted: Wanted) -> Granted | Refused:
         """Make the mapping; or renew it, if it is there already."""
@@ -161,3 +165,12 @@ class Mapper(Protocol):
 
     async def check(self) -> Epoch:
         """Has the router lost its mappings since the last answer?"""
+
+
+def asking_from(mapper: Mapper, host: str) -> Mapper:
+    """The same, asking from another address of this machine: routers map to the address that asks."""
+    if mapper.place.host == host:
+        return mapper
+    other = copy.copy(mapper)
+    other.place = replace(mapper.place, host=host)
+    return other
