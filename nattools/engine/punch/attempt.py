@@ -12,7 +12,7 @@ from nattools.engine.punch.gathering import Base, gather
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.messages import MAX_CANDIDATES, Introduction, without_evidence
 from nattools.engine.punch.options import Announced
-from nattools.engine.punch.own import Own
+from nattools.engine.punch.own import Own, behaviour_text
 from nattools.engine.punch.partner import Gone, Partner, Superseded
 from nattools.engine.punch.planning import as_told, keeps_ports, planned
 from nattools.engine.punch.timeline import Timeline
@@ -86,6 +86,7 @@ class Attempt:
         self.resumes = introduction.resumes and peer.resumes
         self._peer_asks = peer.asks_router
         self.made = planned(introduction, peer, leads=self.leads)
+        self.timeline.note("behaviour", behaviour_text(peer.nat), side="there")
         self._tell_plan(peer)
         if introduction.nonce == peer.nonce:
             close_all(bases)

@@ -79,9 +79,9 @@ class Connector:
     def _note_candidates(self, texts: tuple[str, ...]) -> None:
         places = ", ".join(_place(text) for text in texts[:6]) or "none"
         more = f" and {len(texts) - 6} more" if len(texts) > 6 else ""
-        self.timeline.note("candidates", f"this machine can be tried at {places}{more}")
+        self.timeline.note("candidates", f"can be tried at {places}{more}")
 
 
 def _place(text: str) -> str:
     candidate = ice.parse(text)
-    return f"{candidate.endpoint} ({'seen from outside' if candidate.kind == 'srflx' else 'its own address'})"
+    return f"{candidate.endpoint} ({'seen from outside' if candidate.kind == 'srflx' else 'own address'})"

@@ -42,9 +42,9 @@ def behaviour_text(nat: NatByTransport) -> str:
     """What was measured here, in one line."""
     best = nat.udp4 or nat.udp6
     if best is None:
-        return "this network was not measured: no server answered"
+        return "the network was not measured: no server answered"
     if best.reachable is False:
-        return "this network lets no UDP out"
+        return "the network lets no UDP out"
     if best.classic != "unknown":
-        return f"this network is: {best.classic}"
-    return f"this network: mapping {best.mapping}, filtering {best.filtering}"
+        return f"the network is: {best.classic}"
+    return f"the network: mapping {best.mapping}, filtering {best.filtering}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -32,13 +33,15 @@ class Timeline:
         sent: int | None = None,
         seen: int | None = None,
         at: float | None = None,
+        side: Literal["here", "there"] = "here",
     ) -> None:
-        """Something that this side did or found, now or at the loop's time `at`."""
+        """Something that this side did or found, or found out of the other, now or at the loop's time
+        `at`."""
         moment = self._loop.time() if at is None else at
         self._add(
             Stage(
                 at_s=round(moment - self.began, 3),
-                side="here",
+                side=side,
                 stage=stage,
                 text=text,
                 ok=ok,
@@ -59,7 +62,7 @@ class Timeline:
         return tuple(
             msgspec.structs.replace(stage, at_s=round(stage.at_s - offset, 3))
             for stage in self._stages
-            if stage.side == "here" and stage.at_s >= offset
+            if stage.side == "here" and stage.at_s >= offset and not _is_said_twice(stage)
         )
 
     def merge(self, stages: tuple[Stage, ...], at: float) -> None:
@@ -74,3 +77,8 @@ class Timeline:
     def stages(self) -> tuple[Stage, ...]:
         """Of both sides, in the order of time."""
         return tuple(sorted(self._stages, key=lambda stage: stage.at_s))
+
+
+def _is_said_twice(stage: Stage) -> bool:
+    """What both sides say alike, in words that are right for one of them."""
+    return stage.stage == "plan" or (stage.stage == "attempt" and stage.ok is None)
