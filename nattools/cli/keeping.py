@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -17,10 +15,10 @@ from nattools.engine.portmap.keep import Change, keep
 from nattools.engine.portmap.wish import Wish
 from nattools.model.report import Report
 from nattools.net.base import Network
+from nattools.net.usercommand import run_command
 from nattools.report.safetext import safe
 from nattools.report.wording import TECHNIQUES
 
-HOOK_LIMIT_S = 60.0
 _WORDS = {
     "made": "made",
     "changed": "moved",
@@ -85,37 +83,8 @@ def environment_of(change: Change) -> dict[str, str]:
 
 
 async def _call(hook: str, change: Change, *, waits: bool) -> None:
-    """Run the user's command; what it prints goes to standard error, and its failure is told and no more.
-    The simulator's loop has no processes to wait for: there time stands still meanwhile."""
-    environment = {**os.environ, **environment_of(change)}
-    if not waits:
-        _call_and_block(hook, environment)
-        return
-    process = await asyncio.create_subprocess_shell(
-        hook, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr
-    )
-    try:
-        async with asyncio.timeout(HOOK_LIMIT_S):
-            code = await process.wait()
-    except TimeoutError:
-        code = None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    """Run the user's command; its failure is told and no more."""
+    code = await run_command(hook, environment_of(change), waits=waits)
     if code != 0:
         how = "took too long" if code is None else f"ended with {code}"
         sys.stderr.write(f"nattools map keep: the command for {change.happening} {how}\n")
-
-
-def _call_and_block(hook: str, environment: dict[str, str]) -> None:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        subprocess.run(
-            hook,
-            shell=True,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
-            timeout=HOOK_LIMIT_S,
-            check=False,
-        )

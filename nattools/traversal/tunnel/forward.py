@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.net.base import Network
 from nattools.protocols.tunnel import Accepted, Listen, TcpTo, UdpTo
+from nattools.traversal.forwardspec import Allowed, Forward, written
 from nattools.traversal.tunnel.clients import Clients, Say
-from nattools.traversal.tunnel.forwardspec import Allowed, Forward, written
 from nattools.traversal.tunnel.listening import Listening
 from nattools.traversal.tunnel.outgoing import join
 from nattools.traversal.tunnel.stream import TunnelStream

@@ -9,7 +9,7 @@ from typing import Final
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
 from nattools.net.base import Network, StreamHandler, TcpListener, UdpSocket
-from nattools.traversal.tunnel.forwardspec import ANY
+from nattools.traversal.forwardspec import ANY
 
 _LOOPBACK: Final[tuple[tuple[Family, str], ...]] = ((4, "127.0.0.1"), (6, "::1"))
 SocketHandler = Callable[[UdpSocket, bytes, Endpoint], None]

@@ -7,8 +7,8 @@ from typing import Final
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.net.base import Network, TcpFailure, TcpStream
+from nattools.traversal.forwardspec import written
 from nattools.traversal.tunnel.flow import Flow
-from nattools.traversal.tunnel.forwardspec import written
 from nattools.traversal.tunnel.splice import splice
 from nattools.traversal.tunnel.stream import TunnelStream
 from nattools.traversal.tunnel.tunnel import Tunnel

@@ -15,8 +15,8 @@ from nattools.lab.sim import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure, TcpStream
 from nattools.protocols.tunnel import Accepted
+from nattools.traversal.forwardspec import Allowed, parse_forward
 from nattools.traversal.tunnel.forward import Forwarding
-from nattools.traversal.tunnel.forwardspec import Allowed, parse_forward
 
 LOCAL = "127.0.0.1"
 

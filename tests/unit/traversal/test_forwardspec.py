@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nattools.errors import UsageError
-from nattools.traversal.tunnel.forwardspec import Allowed, Forward, parse_forward, parse_rule
+from nattools.traversal.forwardspec import Allowed, Forward, parse_forward, parse_rule
 
 
 @pytest.mark.parametrize(
