@@ -13,6 +13,7 @@ from nattools.model.endpoint import Endpoint, Transport
 
 ANY: Final = "*"
 _EXAMPLE: Final = "8022:localhost:22"
+_LISTEN: Final = "listen:"
 _LONGEST: Final = 255
 _LOOPBACK: Final = frozenset(("", "localhost", "127.0.0.1", "::1"))
 
@@ -181,6 +182,17 @@ class Allowed:
     def parse(cls, targets: Iterable[str] = (), listens: Iterable[str] = ()) -> Allowed:
         """See `parse_rule`."""
         return cls(tuple(map(parse_rule, targets)), tuple(map(parse_rule, listens)))
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Allowed:
+        """The same with both in one list: `listen:8080` is where the other side may listen."""
+        targets, listens = [], []
+        for text in texts:
+            if text.lower().startswith(_LISTEN):
+                listens.append(text[len(_LISTEN) :])
+            else:
+                targets.append(text)
+        return cls.parse(targets, listens)
 
     def target(self, transport: Transport, host: str, port: int) -> bool:
         """May it be connected to?"""

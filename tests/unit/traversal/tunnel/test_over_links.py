@@ -1,0 +1,114 @@
+"""The tunnel over the links that there are, each broken off and replaced by one of the other kind."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import pytest
+from linked import paths, quic_links, streams, tls_links
+from links import Pair
+from simulated import open_internet, pass_time, run
+
+from nattools.lab.sim import SimLab
+from nattools.model.punch import Echoes
+from nattools.protocols.tunnel import Pipe
+from nattools.traversal.link import Link
+from nattools.traversal.tunnel import TunnelStream
+from nattools.traversal.tunnel.echo import echoes
+
+DATA = Random(6).randbytes(1_200_000)
+
+
+async def linked(lab: SimLab, kind: str) -> tuple[Link, Link]:
+    """A link of the kind, both ends; the leader's first."""
+    alice, bob = lab.network("alice"), lab.network("bob")
+    if kind == "quic":
+        return await quic_links(*await paths(alice, bob))
+    return await tls_links(*await streams(alice, bob))
+
+
+async def attach(lab: SimLab, pair: Pair, kind: str) -> None:
+    ours, theirs = await linked(lab, kind)
+    pair.one.attach(ours)
+    pair.other.attach(theirs)
+    await pair.one.present.wait()
+    await pair.other.present.wait()
+
+
+def echoing(pair: Pair) -> None:
+    async def answer(stream: TunnelStream) -> None:
+        while data := await stream.read():
+            stream.write(data)
+            await stream.drain()
+        stream.end()
+
+    pair.other.serve(Pipe, answer)
+
+
+async def write_all(stream: TunnelStream, data: bytes) -> None:
+    for start in range(0, len(data), 60_000):
+        stream.write(data[start : start + 60_000])
+        await stream.drain()
+    stream.end()
+
+
+@pytest.mark.parametrize("kinds", [("quic", "tls", "quic"), ("tls", "quic", "tls")])
+def test_every_byte_once_over_links_that_break(kinds: tuple[str, ...]) -> None:
+    async def main(lab: SimLab) -> tuple[bytes, str | None, list[str | None]]:
+        pair = Pair()
+        echoing(pair)
+        received = bytearray()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pair.one.run())
+            group.create_task(pair.other.run())
+            stream = pair.one.open(Pipe())
+            group.create_task(write_all(stream, DATA))
+            thirds = iter((len(DATA) // 3, 2 * len(DATA) // 3, len(DATA) + 1))
+            for number, kind in enumerate(kinds):
+                await attach(lab, pair, kind)
+                enough = next(thirds)
+                while len(received) < enough and (data := await stream.read()):
+                    received += data
+                broken = (pair.one, pair.other)[number % 2].link
+                if len(received) < len(DATA) and broken is not None:
+                    broken.abort()
+            failed = await stream.finished()
+            async with asyncio.TaskGroup() as leaving:
+                leaving.create_task(pair.one.finish())
+                leaving.create_task(pair.other.finish())
+        return bytes(received), failed, [pair.one.ended, pair.other.ended]
+
+    assert run(open_internet(delay_ms=20, loss=0.01), main) == (DATA, None, ["", ""])
+
+
+@pytest.mark.parametrize("kind", ["quic", "tls"])
+def test_echoes_and_datagrams(kind: str) -> None:
+    async def main(lab: SimLab) -> tuple[Echoes, bool]:
+        pair, got = Pair(), list[bytes]()
+        opened: asyncio.Future[TunnelStream] = lab.loop.create_future()
+
+        async def take(stream: TunnelStream) -> None:
+            stream.on_datagram = got.append
+            opened.set_result(stream)
+
+        pair.other.serve(Pipe, take)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pair.one.run())
+            group.create_task(pair.other.run())
+            await attach(lab, pair, kind)
+            result = await echoes(pair.one)
+            stream = pair.one.open(Pipe())
+            await opened
+            largest = bytes(pair.one.max_datagram)
+            assert stream.send_datagram(largest)
+            assert not stream.send_datagram(largest + b"x")
+            await pass_time(1.0)
+            pair.one.stop("over")
+            pair.other.stop("over")
+        return result, got == [largest]
+
+    result, arrived = run(open_internet(delay_ms=20), main)
+    assert (result.sent, result.received, arrived) == (10, 10, True)
+    assert result.rtt_ms is not None
+    assert result.rtt_ms[0] == pytest.approx(40, abs=1)
