@@ -8,7 +8,6 @@ from typing import Final
 
 from nattools.engine.punch.attempt import Failed
 from nattools.engine.punch.connector import Connector
-from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way
 from nattools.net.base import TcpStream
 from nattools.traversal.carrier import Carrier
@@ -35,7 +34,6 @@ class Connection:
     def __init__(
         self,
         connector: Connector,
-        timeline: Timeline,
         *,
         leads: bool,
         uses: tuple[str, ...] = (),
@@ -44,7 +42,8 @@ class Connection:
         self.tunnel = Tunnel(_session(connector.partner.secret), leads=leads, uses=uses)
         self.way: Way | None = None
         self.link: Link | None = None
-        self._connector, self._timeline, self._leads = connector, timeline, leads
+        self.connector = connector
+        self._timeline, self._leads = connector.timeline, leads
         self._carrier: Carrier | None = None
         self._source: str | None = None
         self._give_up_s = give_up_s
@@ -72,7 +71,7 @@ class Connection:
         return None
 
     async def _link_over(self, way: Way) -> Link | str:
-        secret = self._connector.partner.secret
+        secret = self.connector.partner.secret
         if way.driver is not None:
             carrier = Carrier(way.driver)
             link: Link | str = await quic_link(carrier, secret, leads=self._leads, timeout_s=SECURE_S)
@@ -105,7 +104,7 @@ class Connection:
             if why is None:
                 return
             self._timeline.note("lost", why, ok=False)
-            self._connector.partner.doubt()
+            self.connector.partner.doubt()
             problem = await self._again()
             if problem is not None:
                 self._timeline.note("end", problem, ok=False)
@@ -113,13 +112,13 @@ class Connection:
 
     async def _loss(self) -> str | None:
         """Why the path is lost; None: the tunnel has ended, or this side is leaving."""
-        partner = self._connector.partner
+        partner = self.connector.partner
         while self.tunnel.ended is None:
             await asyncio.sleep(WATCH_S)
             if self.tunnel.ended is not None or self.tunnel.leaving:
                 continue
             if self._has_moved():
-                self._connector.moved = True
+                self.connector.moved = True
                 return "this machine's address has changed"
             if not self._is_alive():
                 return "the connection broke"
@@ -137,7 +136,7 @@ class Connection:
         return self.way is not None and self._source is not None and self._route(self.way) != self._source
 
     def _route(self, way: Way) -> str | None:
-        route = self._connector.own.run.network.route(way.remote.host)
+        route = self.connector.own.run.network.route(way.remote.host)
         return None if route is None else route[1]
 
     def _silent_s(self) -> float:
@@ -180,10 +179,10 @@ class Connection:
 
     async def _anew(self) -> str | None:
         resumes = self.resumable
-        way = await self._connector.connect(resumes=resumes)
+        way = await self.connector.connect(resumes=resumes)
         if isinstance(way, Failed):
             return way.why
-        attempt = self._connector.last
+        attempt = self.connector.last
         return await self.secure(way, resumes=resumes and attempt is not None and attempt.resumes)
 
     async def _recovered(self) -> None:

@@ -18,7 +18,7 @@ from nattools.engine.punch.gathering import Base, server_of
 from nattools.engine.punch.messages import Introduction
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.own import own_side
-from nattools.engine.punch.telling import report_of
+from nattools.engine.punch.telling import Standing
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.tokenpartner import TokenPartner, Told
 from nattools.engine.punch.tokenterms import as_told_to_others, nonce_of, token_of
@@ -52,30 +52,48 @@ async def punch_by_tokens(
     UsageError: what was pasted is no token, or our own. CannotRun: no socket can be had."""
     if watcher.ask_token is None:
         raise UsageError("a token of the other side is needed")
-    timeline = Timeline(watcher.stage)
-    looked = await _look(new_run(network, options.measuring, watcher.emit))
-    own = await own_side(looked, options, timeline)
+    standing = Standing(Timeline(watcher.stage))
+    try:
+        async with asyncio.timeout(options.measuring.timeout_s):
+            run = new_run(network, options.measuring, watcher.emit)
+            await _by_tokens(standing, run, options, watcher, use or echoing(options.echoes), wall)
+    except TimeoutError:
+        standing.timeline.note("end", "the time given is over")
+    except BaseExceptionGroup as errors:
+        raise foremost(errors) from None
+    return standing.report()
+
+
+async def _by_tokens(
+    standing: Standing,
+    run: Run,
+    options: PunchOptions,
+    watcher: Watcher,
+    use: Use,
+    wall: Callable[[], float],
+) -> None:
+    timeline = standing.timeline
+    standing.looked = await _look(run)
+    own = await own_side(standing.looked, options, timeline)
     keys = _Keys()
     agent = ice.Agent("controlling")  # for its choice of credentials
     introduction, bases = await prepare(own, 0, agent.credentials)
-    told = await _told(own.run, bases)
+    told = await _told(run, bases)
     try:
         ours = _token(introduction, keys.public, told)
         watcher.code(encode_token(ours))
         timeline.note("token", "this side's token is made; the other side's is waited for")
-        peer = await _asked(watcher, options, [base.socket for base in bases], told, own.run)
+        peer = await _asked(watcher, options, [base.socket for base in bases], told, run)
         if peer is None:
-            return report_of(looked, timeline, None, Failed(f"No token came in {options.wait_s:.0f} s."))
+            standing.result = Failed(f"No token came in {options.wait_s:.0f} s.")
+            return
         if peer.public_key == ours.public_key:
             raise UsageError("that is this side's own token; the other side's is needed")
         timeline.note("token", "the other side's token is here", ok=True)
-        seen = as_told_to_others(introduction, ours)
         partner = TokenPartner(peer, keys.secret(peer.public_key), told, wall)
-        connector = Connector(own, partner, timeline, watcher.plan, prepared=(seen, bases))
-        try:
-            return await connect_and_use(connector, looked, timeline, use or echoing(options.echoes))
-        except BaseExceptionGroup as errors:
-            raise foremost(errors) from None
+        prepared = (as_told_to_others(introduction, ours), bases)
+        connector = Connector(own, partner, timeline, watcher.plan, prepared=prepared)
+        await connect_and_use(standing, connector, use)
     finally:
         close_all(bases)
         told.close()

@@ -12,11 +12,11 @@ from nattools.engine.punch.meeting import mailbox_of, met
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.own import own_side
 from nattools.engine.punch.partner import MailboxPartner
-from nattools.engine.punch.telling import report_of
+from nattools.engine.punch.telling import Standing
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.use import Use, echoing
 from nattools.engine.punch.using import connect_and_use
-from nattools.engine.reaching import foremost
+from nattools.engine.reaching import Run, foremost
 from nattools.engine.run import look, new_run
 from nattools.model.report import Report
 from nattools.net.base import Network
@@ -33,35 +33,47 @@ async def punch(
     where to write down what is asked of routers; None: they are left alone.
 
     CannotRun: no mailbox can be reached, or this machine has no network."""
-    timeline = Timeline(watcher.stage)
+    standing = Standing(Timeline(watcher.stage))
     run = new_run(network, options.measuring, watcher.emit)
-    asking = journal is not None and options.ask_router and options.udp
-    router = RouterMapping(run, journal, timeline) if asking and journal is not None else None
+    asking = options.ask_router and options.udp
+    router = RouterMapping(run, journal, standing.timeline) if asking and journal is not None else None
     try:
-        async with asyncio.TaskGroup() as group:
-            looking = group.create_task(look(run))
-            asked = group.create_task(_ask(router))
-            address = options.mailbox or await mailbox_of(looking, options)
-            async with met(network, address, options, watcher, timeline) as meeting:
-                looked = await looking
-                if isinstance(meeting, Failed):
-                    report = report_of(looked, timeline, None, meeting)
-                else:
-                    partner = MailboxPartner(meeting)
-                    hearing = group.create_task(partner.run())
-                    own = await own_side(looked, options, timeline)
-                    connector = Connector(own, partner, timeline, watcher.plan, router)
-                    report = await connect_and_use(
-                        connector, looked, timeline, use or echoing(options.echoes)
-                    )
-                    hearing.cancel()
-            asked.cancel()
-        return report
+        async with asyncio.timeout(options.measuring.timeout_s):
+            await _punch(standing, run, options, watcher, router, use or echoing(options.echoes))
+    except TimeoutError:
+        standing.timeline.note("end", "the time given is over")
     except BaseExceptionGroup as errors:
         raise foremost(errors) from None
     finally:
         if router is not None:
             await router.part()
+    return standing.report()
+
+
+async def _punch(
+    standing: Standing,
+    run: Run,
+    options: PunchOptions,
+    watcher: Watcher,
+    router: RouterMapping | None,
+    use: Use,
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        looking = group.create_task(look(run))
+        asking = group.create_task(_ask(router))
+        address = options.mailbox or await mailbox_of(looking, options)
+        async with met(run.network, address, options, watcher, standing.timeline) as meeting:
+            standing.looked = await looking
+            if isinstance(meeting, Failed):
+                standing.result = meeting
+            else:
+                partner = MailboxPartner(meeting)
+                hearing = group.create_task(partner.run())
+                own = await own_side(standing.looked, options, standing.timeline)
+                connector = Connector(own, partner, standing.timeline, watcher.plan, router)
+                await connect_and_use(standing, connector, use)
+                hearing.cancel()
+        asking.cancel()
 
 
 async def _ask(router: RouterMapping | None) -> None:

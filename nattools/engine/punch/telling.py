@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import msgspec
 
 from nattools.engine.punch.attempt import Attempt, Failed
@@ -11,6 +13,7 @@ from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.use import Used
 from nattools.engine.punch.way import Way, spares_of
 from nattools.engine.run import Looked
+from nattools.errors import CannotRun
 from nattools.model.punch import Punch, Strategy
 from nattools.model.report import Report
 
@@ -26,30 +29,37 @@ _WHY: dict[Strategy, str] = {
 }
 
 
-def report_of(
-    looked: Looked,
-    timeline: Timeline,
-    connector: Connector | None,
-    way: Way | Failed,
-    used: Used | None = None,
-) -> Report:
-    """Everything there is to tell at this moment."""
-    found = Punch(
-        connected=isinstance(way, Way),
-        stages=timeline.stages,
-        probes_sent=0 if connector is None else connector.sent,
-    )
-    if connector is not None and connector.last is not None:
-        found = _with_plan(found, connector.last)
-    if isinstance(way, Failed):
-        found = msgspec.structs.replace(found, why=way.why, advice=way.advice)
-    else:
-        found = _with_way(found, way)
-    if used is not None:
-        found = msgspec.structs.replace(found, echoes=used.echoes, throughput=used.throughput)
-        if used.problem:
-            found = msgspec.structs.replace(found, advice=used.problem)
-    return msgspec.structs.replace(looked.report(), command="punch", punch=found)
+@dataclass(slots=True)
+class Standing:
+    """How things stand: at any moment there is a report to make of it. `result` None: nothing is decided."""
+
+    timeline: Timeline
+    looked: Looked | None = None
+    connector: Connector | None = None
+    result: Way | Failed | None = None
+    used: Used = field(default_factory=Used)
+
+    def report(self) -> Report:
+        """Everything there is to tell now. CannotRun: not even this machine's network has been looked at."""
+        if self.looked is None:
+            raise CannotRun("the time given was over before the network had been looked at", "Give it more.")
+        return msgspec.structs.replace(self.looked.report(), command="punch", punch=self._punch())
+
+    def _punch(self) -> Punch:
+        found = Punch(
+            connected=isinstance(self.result, Way),
+            stages=self.timeline.stages,
+            probes_sent=0 if self.connector is None else self.connector.sent,
+            echoes=self.used.echoes,
+            throughput=self.used.throughput,
+            advice=self.used.problem,
+        )
+        if self.connector is not None and self.connector.last is not None:
+            found = _with_plan(found, self.connector.last)
+        if isinstance(self.result, Way):
+            return _with_way(found, self.result)
+        failed = self.result or Failed("It was stopped before it was decided.")
+        return msgspec.structs.replace(found, why=failed.why, advice=failed.advice)
 
 
 def _with_plan(found: Punch, attempt: Attempt) -> Punch:

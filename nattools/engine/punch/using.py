@@ -9,64 +9,52 @@ from nattools.engine.punch.attempt import Failed
 from nattools.engine.punch.connection import GIVE_UP_S, Connection
 from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.messages import Story
-from nattools.engine.punch.telling import report_of
-from nattools.engine.punch.timeline import Timeline
+from nattools.engine.punch.telling import Standing
 from nattools.engine.punch.use import Connected, Use, Used
-from nattools.engine.run import Looked
 from nattools.model.report import Report
 
 STORY_S = 2.0
 
 
-async def connect_and_use(connector: Connector, looked: Looked, timeline: Timeline, use: Use) -> Report:
-    """Find a way, secure it, use it."""
-    way = await connector.connect()
-    if isinstance(way, Failed):
-        await _swap_stories(connector, timeline)
-        return report_of(looked, timeline, connector, way)
+async def connect_and_use(standing: Standing, connector: Connector, use: Use) -> None:
+    """Find a way, secure it, use it; `standing` says how far it has come."""
+    standing.connector = connector
+    way = standing.result = await connector.connect()
     attempt = connector.last
-    assert attempt is not None
-    keep = connector.own.options.keep
-    connection = Connection(
-        connector,
-        timeline,
-        leads=attempt.leads,
-        uses=use.names,
-        give_up_s=None if keep else GIVE_UP_S,
-    )
+    if isinstance(way, Failed) or attempt is None:
+        await _swap_stories(connector)
+        return
+    give_up_s = None if connector.own.options.keep else GIVE_UP_S
+    connection = Connection(connector, leads=attempt.leads, uses=use.names, give_up_s=give_up_s)
     try:
         use.prepare(connection.tunnel)
         problem = await connection.secure(way)
         if problem is not None:
-            await _swap_stories(connector, timeline)
-            return report_of(looked, timeline, connector, Failed(f"A path was found, but: {problem}"))
-        return await _used(connection, connector, looked, timeline, use)
+            standing.result = Failed(f"A path was found, but: {problem}")
+            await _swap_stories(connector)
+            return
+        await _use(standing, connection, use)
     finally:
+        standing.result = standing.result if connection.way is None else connection.way
         connection.close()
 
 
-async def _used(
-    connection: Connection, connector: Connector, looked: Looked, timeline: Timeline, use: Use
-) -> Report:
-    way = connection.way
-    assert way is not None
-    used = Used()
-
+async def _use(standing: Standing, connection: Connection, use: Use) -> None:
     def so_far() -> Report:
-        return report_of(looked, timeline, connector, connection.way or way, used)
+        standing.result = connection.way
+        return standing.report()
 
     async with asyncio.TaskGroup() as group:
         running = group.create_task(connection.tunnel.run())
         holding = group.create_task(connection.hold())
-        stories = group.create_task(_swap_stories(connector, timeline))
-        used = await _until_ended(connection, use, Connected(connection.tunnel, so_far))
+        stories = group.create_task(_swap_stories(connection.connector))
+        standing.used = await _until_ended(connection, use, Connected(connection.tunnel, so_far))
         await connection.tunnel.finish()
         await asyncio.wait((stories,))
-        timeline.note("end", "both sides are done" if not used.problem else used.problem)
-        report = so_far()
+        standing.timeline.note("end", standing.used.problem or "both sides are done")
+        so_far()
         for task in (running, holding):
             task.cancel()
-    return report
 
 
 async def _until_ended(connection: Connection, use: Use, connected: Connected) -> Used:
@@ -92,9 +80,9 @@ async def _ended(connection: Connection) -> None:
         await connection.tunnel.changed()
 
 
-async def _swap_stories(connector: Connector, timeline: Timeline) -> None:
+async def _swap_stories(connector: Connector) -> None:
     """Both sides' view of the attempt in one timeline."""
-    attempt = connector.last
+    attempt, timeline = connector.last, connector.timeline
     if attempt is None or attempt.known_at is None:
         return
     story = Story(attempt=attempt.number, stages=timeline.since(attempt.known_at)[:60])
