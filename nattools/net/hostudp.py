@@ -7,6 +7,7 @@ Reading drains up to 64 datagrams a wakeup into one buffer: asyncio's own datagr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
 from collections import deque
@@ -27,6 +28,7 @@ _BATCH = range(64)  # datagrams a wakeup: enough to be fast, few enough not to s
 # Options for IPv4 and IPv6 that Python's socket module leaves out: netinet/in.h, ws2ipdef.h
 DONT_FRAGMENT_OPTIONS = {"darwin": (28, 62), "win32": (14, 14)}
 _QUEUE = 64  # datagrams that wait when the kernel's send buffer is full
+_RECEIVE_BUFFER = 1 << 20  # asked for, since a fast sender overruns the default; the system gives what it may
 
 # One for all sockets of a loop: each datagram is copied out before its handler runs
 _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
@@ -55,6 +57,8 @@ def open_socket(
         shared=group is not None,
     )
     try:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         set_fragmentation(sock, dont_fragment)
         local = zones.endpoint(sock.getsockname())
         if bound_to is None:

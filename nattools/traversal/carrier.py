@@ -15,12 +15,14 @@ class Carrier:
     """`nattools.traversal.link.DatagramPath` over the selected pair of whatever driver it was told to use.
 
     It takes the driver's `on_data` and `on_selected`; closing it gives them back and leaves the driver open.
+    The driver before the last is still listened to, since the peer may change later than we do.
     """
 
     def __init__(self, driver: IceDriver | None = None) -> None:
         self.on_datagram: Callable[[bytes], None] | None = None
         self.on_change: Callable[[], None] | None = None
         self._driver: IceDriver | None = None
+        self._before: IceDriver | None = None
         self._closed = False
         if driver is not None:
             self.use(driver)
@@ -38,11 +40,14 @@ class Carrier:
         return None if pair is None else pair.path[2]
 
     def use(self, driver: IceDriver) -> None:
-        """From now on this one's pairs; the last one's are left alone."""
-        if self._closed:
+        """From now on send over this one's pairs."""
+        if self._closed or driver is self._driver:
             return
-        self._let_go()
-        self._driver = driver
+        if self._before is not driver:
+            self._let_go(self._before)
+        self._before, self._driver = self._driver, driver
+        if self._before is not None:
+            self._before.on_selected = None
         driver.on_data, driver.on_selected = self._data, self._changed
         self._changed()
 
@@ -52,14 +57,15 @@ class Carrier:
             self._driver.send(data)
 
     def close(self) -> None:
-        """Let go of the driver. Idempotent."""
+        """Let go of the drivers. Idempotent."""
         self._closed = True
-        self._let_go()
+        self._let_go(self._driver)
+        self._let_go(self._before)
+        self._driver = self._before = None
 
-    def _let_go(self) -> None:
-        if self._driver is not None:
-            self._driver.on_data = self._driver.on_selected = None
-            self._driver = None
+    def _let_go(self, driver: IceDriver | None) -> None:
+        if driver is not None:
+            driver.on_data = driver.on_selected = None
 
     def _data(self, data: bytes, protocol: SharedProtocol, local: Endpoint, source: Endpoint) -> None:
         if protocol == "quic" and self.on_datagram is not None:

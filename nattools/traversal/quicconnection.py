@@ -22,7 +22,7 @@ from aioquic.quic.packet import QuicFrameType
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
-from aioquic.tls import CipherSuite, SessionTicket
+from aioquic.tls import CipherSuite, Epoch, SessionTicket
 
 from nattools.traversal.identity import NAME, derive, identity
 
@@ -69,6 +69,11 @@ class PeerConnection(QuicConnection):
     def proven(self) -> bool:
         """Was the secret used? Until the handshake is complete the peer may still be a replay."""
         return self._state is not QuicConnectionState.FIRSTFLIGHT and self.tls.session_resumed
+
+    @property
+    def heard_at(self) -> float:
+        """When the proven peer sent anything last."""
+        return self._spaces[Epoch.ONE_RTT].largest_received_time or 0.0
 
     @property
     def over(self) -> ConnectionTerminated | None:

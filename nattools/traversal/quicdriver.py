@@ -5,7 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from aioquic.quic.events import ConnectionTerminated, PingAcknowledged, QuicEvent
+from aioquic.quic.events import (
+    ConnectionTerminated,
+    DatagramFrameReceived,
+    HandshakeCompleted,
+    PingAcknowledged,
+    QuicEvent,
+    StopSendingReceived,
+    StreamDataReceived,
+    StreamReset,
+)
 from aioquic.quic.packet import QuicErrorCode
 
 from nattools.traversal.quicconnection import IDLE_S, PEER, PeerConnection
@@ -24,12 +33,15 @@ _OFTEN = 2
 
 
 class QuicDriver:
-    """`send` gets each datagram. `on_event` is told of what aioquic tells; `on_end`, once, why the connection
-    is over, and then the driver does nothing more; `on_progress` after everything that arrived."""
+    """`send` gets each datagram. `on_completed` is told of the handshake's end, `on_bytes` of bytes and
+    whether they are the last, `on_datagram` of DATAGRAM frames, `on_end`, once, why the connection is over,
+    and then the driver does nothing more; `on_progress` is called after everything that arrived."""
 
     def __init__(self, quic: PeerConnection, send: Callable[[bytes], None]) -> None:
         self.quic = quic
-        self.on_event: Callable[[QuicEvent], None] | None = None
+        self.on_completed: Callable[[], None] | None = None
+        self.on_bytes: Callable[[bytes, bool], None] | None = None
+        self.on_datagram: Callable[[bytes], None] | None = None
         self.on_end: Callable[[str], None] | None = None
         self.on_progress: Callable[[], None] | None = None
         self.ended = False
@@ -38,7 +50,6 @@ class QuicDriver:
         self._woken = False
         self._timer: asyncio.TimerHandle | None = None
         self._alive: asyncio.TimerHandle | None = None
-        self._heard_at = self._loop.time()
         self._asked = False
 
     def connect(self) -> None:
@@ -48,7 +59,7 @@ class QuicDriver:
 
     def keep_alive(self) -> None:
         """From now on ask the peer for a sign of life whenever it is silent."""
-        now, due = self._loop.time(), self._heard_at + KEEP_ALIVE_S
+        now, due = self._loop.time(), self.quic.heard_at + KEEP_ALIVE_S
         if now >= due:
             due = now + KEEP_ALIVE_S
             if not self._asked:
@@ -61,13 +72,11 @@ class QuicDriver:
         """A datagram. Bytes that break aioquic end this connection, not the program."""
         if self.ended:
             return
-        now = self._loop.time()
         try:
-            self.quic.receive_datagram(data, PEER, now)
+            self.quic.receive_datagram(data, PEER, self._loop.time())
         except Exception as error:
             self._end(f"what arrived could not be understood ({type(error).__name__})")
             return
-        self._heard_at = now
         self._tell()
         self.wake()
         if self.on_progress is not None:
@@ -115,11 +124,24 @@ class QuicDriver:
                 self._send(data)
 
     def _tell(self) -> None:
-        while (event := self.quic.next_event()) is not None:
-            if isinstance(event, PingAcknowledged):
-                self._asked = False
-            elif self.on_event is not None and not self.ended:
-                self.on_event(event)
+        while not self.ended and (event := self.quic.next_event()) is not None:
+            if isinstance(event, StreamDataReceived):
+                if self.on_bytes is not None:
+                    self.on_bytes(event.data, event.end_stream)
+            else:
+                self._tell_of_rare(event)
+
+    def _tell_of_rare(self, event: QuicEvent) -> None:
+        if isinstance(event, DatagramFrameReceived):
+            if self.on_datagram is not None:
+                self.on_datagram(event.data)
+        elif isinstance(event, PingAcknowledged):
+            self._asked = False
+        elif isinstance(event, HandshakeCompleted):
+            if self.on_completed is not None:
+                self.on_completed()
+        elif isinstance(event, StreamReset | StopSendingReceived):
+            self.close(BROKEN_OFF, "the peer broke it off")
 
     def _set_timer(self) -> None:
         when = self.quic.get_timer()

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 from aioquic._buffer import Buffer
-from aioquic.quic.events import HandshakeCompleted, QuicEvent
 from aioquic.quic.packet import QuicPacketType, pull_quic_header
 
 from nattools.traversal.link import DatagramPath
@@ -59,14 +58,13 @@ class Handshake:
         quic = connection(self._secret, leads=self._leads, original=None if self._leads else original)
         driver = self._attempts[original] = QuicDriver(quic, self._path.send)
 
-        def event(what: QuicEvent) -> None:
-            if isinstance(what, HandshakeCompleted):
-                self._complete(original, driver)
+        def completed() -> None:
+            self._complete(original, driver)
 
         def ended(reason: str) -> None:
             self._failed(original, reason)
 
-        driver.on_event, driver.on_end = event, ended
+        driver.on_completed, driver.on_end = completed, ended
         return driver
 
     def _arrived(self, data: bytes) -> None:
@@ -90,7 +88,7 @@ class Handshake:
             return
         del self._attempts[original]
         self._drop_all()
-        driver.on_event = driver.on_end = None
+        driver.on_end = None
         self.problem = None
         self._completed(driver)
         self._over.set()

@@ -15,8 +15,6 @@ from nattools.traversal.inbox import Inbox
 from nattools.traversal.link import DatagramPath
 
 if TYPE_CHECKING:
-    from aioquic.quic.events import QuicEvent
-
     from nattools.traversal.quicdriver import QuicDriver
 
 LONG_QUEUE: Final = 4 << 20
@@ -67,13 +65,13 @@ class QuicLink:
         self._driver = driver
         self._quic = driver.quic
         self._path = path
-        own, peers = _LEADERS_STREAM, _FOLLOWERS_STREAM
-        self._own_stream, self._peers_stream = (own, peers) if leads else (peers, own)
+        self._own_stream = _LEADERS_STREAM if leads else _FOLLOWERS_STREAM
         self._inbox = Inbox(self._taken)
         self._reason: str | None = None
         self._said_all = False
         self._waiting: list[asyncio.Future[None]] = []
-        driver.on_event, driver.on_end, driver.on_progress = self._event, self._over, self._wake
+        driver.on_bytes, driver.on_datagram = self._bytes, self._datagram
+        driver.on_end, driver.on_progress = self._over, self._wake
         path.on_datagram, path.on_change = driver.arrived, driver.path_changed
         driver.keep_alive()
 
@@ -169,23 +167,14 @@ class QuicLink:
         if self._quic.credit_due:
             self._driver.wake()
 
-    def _event(self, event: QuicEvent) -> None:
-        from aioquic.quic.events import (
-            DatagramFrameReceived,
-            StopSendingReceived,
-            StreamDataReceived,
-            StreamReset,
-        )
+    def _bytes(self, data: bytes, last: bool) -> None:
+        self._inbox.put(data)
+        if last:
+            self._finish("the peer closed the connection")
 
-        if isinstance(event, StreamDataReceived):
-            self._inbox.put(event.data)
-            if event.end_stream:
-                self._finish("the peer closed the connection")
-        elif isinstance(event, DatagramFrameReceived):
-            if self.on_datagram is not None and self._reason is None:
-                self.on_datagram(event.data)
-        elif isinstance(event, StreamReset | StopSendingReceived):
-            self.abort()
+    def _datagram(self, data: bytes) -> None:
+        if self.on_datagram is not None and self._reason is None:
+            self.on_datagram(data)
 
     def _finish(self, reason: str) -> None:
         """Nothing more can be read or written; what has arrived can still be read."""

@@ -1,0 +1,125 @@
+"""How much the links carry over loopback, beside a plain TCP stream of the same program in the same run.
+
+Each end is a process of its own. One core's share is what counts, since both ends have one in real life: the
+figure is by the CPU time of the busier end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any, NamedTuple
+
+import pytest
+from bench.claims import claim
+from bench.linkpeer import HOST, SECRET
+
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import TcpFailure, TcpStream
+from nattools.net.host import HostNetwork
+from nattools.traversal.carrier import SocketPath
+from nattools.traversal.link import Link
+from nattools.traversal.quiclink import quic_link
+from nattools.traversal.tlslink import tls_link
+
+REQUIRED_MBIT_PER_S = 100
+ROUNDS = 3
+SIZES = {"quic": 24 << 20, "tls": 64 << 20, "tcp": 64 << 20}
+PIECE = bytes(65536)
+
+
+class Run(NamedTuple):
+    """Seconds, and the CPU seconds of the busier end."""
+
+    size: int
+    wall_s: float
+    cpu_s: float
+
+    @property
+    def per_core(self) -> float:
+        """Megabits a second of one core."""
+        return self.size * 8e-6 / self.cpu_s
+
+    @property
+    def by_the_clock(self) -> float:
+        """Megabits a second."""
+        return self.size * 8e-6 / self.wall_s
+
+
+@contextmanager
+def receiver(kind: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, str(Path(__file__).parent / "linkpeer.py"), kind]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+async def opened(kind: str, process: subprocess.Popen[str], port: int) -> Link | TcpStream:
+    """Connected to the other process."""
+    network = HostNetwork()
+    assert process.stdin is not None
+    if kind == "quic":
+        socket = await network.open_udp(family=4, host=HOST)
+        print(socket.local.port, file=process.stdin, flush=True)
+        link = await quic_link(SocketPath(socket, Endpoint(HOST, port)), SECRET, leads=True, timeout_s=10)
+        assert not isinstance(link, str), link
+        return link
+    stream = await network.connect_tcp(Endpoint(HOST, port), timeout_s=10)
+    assert not isinstance(stream, TcpFailure), stream
+    print(0, file=process.stdin, flush=True)
+    if kind == "tcp":
+        return stream
+    secured = await tls_link(stream, SECRET, leads=True, timeout_s=10)
+    assert not isinstance(secured, str), secured
+    return secured
+
+
+async def send(kind: str, process: subprocess.Popen[str], port: int) -> Run:
+    link = await opened(kind, process, port)
+    wall, cpu = perf_counter(), process_time()
+    for _ in range(SIZES[kind] // len(PIECE)):
+        link.write(PIECE)
+        await link.drain()
+    closing = link.close()
+    if closing is not None:
+        await closing
+    assert process.stdout is not None
+    size, cpu_s = (await asyncio.to_thread(process.stdout.readline)).split()
+    assert int(size) == SIZES[kind]
+    return Run(int(size), perf_counter() - wall, max(float(cpu_s), process_time() - cpu))
+
+
+def measured(kind: str) -> Run:
+    with receiver(kind) as process:
+        assert process.stdout is not None
+        return asyncio.run(send(kind, process, int(process.stdout.readline())))
+
+
+def best(kind: str) -> Run:
+    return max((measured(kind) for _ in range(ROUNDS)), key=lambda run: run.per_core)
+
+
+@pytest.mark.parametrize("kind", ["quic", "tls"])
+def test_throughput(benchmark: Any, kind: str) -> None:
+    runs: list[Run] = []
+    benchmark.pedantic(lambda: runs.append(measured(kind)), rounds=ROUNDS)
+    ours, plain = max(runs, key=lambda run: run.per_core), best("tcp")
+    benchmark.extra_info["Mbit/s by the clock"] = round(ours.by_the_clock)
+    claim(
+        benchmark,
+        f"{kind.upper()} link, throughput of one core, beside plain TCP, loopback",
+        ours=f"{ours.per_core:,.0f} Mbit/s",
+        peer=f"{plain.per_core:,.0f} Mbit/s",
+        ratio=ours.per_core / plain.per_core,
+        target=f"at least {REQUIRED_MBIT_PER_S} Mbit/s",
+        met=ours.per_core >= REQUIRED_MBIT_PER_S,
+        note=f"{ours.by_the_clock:,.0f} Mbit/s by the clock",
+    )
