@@ -77,7 +77,7 @@ def _transport(text: str) -> tuple[str, Transport]:
     raise UsageError(f"after the slash stands tcp or udp, not {name!r}: {text}")
 
 
-_PART: Final = re.compile(r"\[([^\[\]]*)\]|([^:\[\]\s]*)")
+_PART: Final = re.compile(r"\[([^\[\]]*)\]|([^:\[\]\s\x00-\x1f\x7f]*)")
 
 
 def _split(rest: str, text: str) -> list[str]:

@@ -5,17 +5,7 @@ put in its place: both sides begin with a hello, which says how far each stream 
 The peer was proven before, by the mailbox's key or that of a pasted token; it is bounded here all the same.
 """
 
-from nattools.protocols.tunnel.frames import MAX_DATA, MAX_STREAMS, VERSION
-from nattools.protocols.tunnel.purpose import (
-    Accepted,
-    Bench,
-    Listen,
-    Pipe,
-    Purpose,
-    TcpTo,
-    UdpTo,
-)
-from nattools.protocols.tunnel.session import (
+from nattools.protocols.tunnel.events import (
     Answered,
     Data,
     Done,
@@ -26,8 +16,18 @@ from nattools.protocols.tunnel.session import (
     Opened,
     Progress,
     Reset,
-    TunnelSession,
 )
+from nattools.protocols.tunnel.frames import MAX_DATA, MAX_STREAMS, VERSION
+from nattools.protocols.tunnel.purpose import (
+    Accepted,
+    Bench,
+    Listen,
+    Pipe,
+    Purpose,
+    TcpTo,
+    UdpTo,
+)
+from nattools.protocols.tunnel.session import TunnelSession
 
 __all__ = [
     "MAX_DATA",

@@ -14,7 +14,9 @@ MAX_PURPOSE: Final = 1024
 """Bytes of the msgpack form."""
 MAX_BENCH_S: Final = 60.0
 
-Host = Annotated[str, Meta(min_length=1, max_length=255)]
+_VISIBLE: Final = r"^[^\x00-\x20\x7f]*\Z"  # names may be in any language, but no system call gets a NUL
+
+Host = Annotated[str, Meta(min_length=1, max_length=255, pattern=_VISIBLE)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -41,7 +43,7 @@ class Listen(msgspec.Struct, frozen=True, array_like=True, tag="listen"):
     a `port` of 0 one that it chooses. Once it listens, it writes where, as text, and a line feed."""
 
     transport: Transport
-    host: Annotated[str, Meta(max_length=255)]
+    host: Annotated[str, Meta(max_length=255, pattern=_VISIBLE)]
     port: Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -49,7 +51,7 @@ class Accepted(msgspec.Struct, frozen=True, array_like=True, tag="accepted"):
     """What a client of the listener said; `listener` is the stream that asked for it, `source` the client."""
 
     listener: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
-    source: Annotated[str, Meta(max_length=80)]
+    source: Annotated[str, Meta(max_length=80, pattern=_VISIBLE)]
 
 
 class Bench(msgspec.Struct, frozen=True, array_like=True, tag="bench"):

@@ -168,6 +168,11 @@ def standard_output() -> DescriptorSink:
 
 def _number(file: object) -> int | None:
     try:
-        return int(file.fileno())  # type: ignore[attr-defined]
+        descriptor = int(file.fileno())  # type: ignore[attr-defined]
     except (OSError, ValueError, AttributeError):
         return None
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(descriptor, os.O_BINARY)  # or it would change line ends
+    return descriptor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -14,6 +15,9 @@ from nattools.traversal.tunnel.stream import Changes, TunnelStream
 T = TypeVar("T")
 HELLO_WITHIN_S: Final = 15.0
 FINISH_WITHIN_S: Final = 10.0
+_LAST_WORDS_S: Final = 2.0
+_MOST_TASKS: Final = 4 * p.MAX_STREAMS
+"""Streams that the peer opens and resets at once leave their work behind, to end by itself."""
 FLOW_SIZE: Final = 4
 """Bytes before the payload of a datagram: the number of its stream."""
 Handler = Callable[[TunnelStream], Awaitable[None]]
@@ -248,7 +252,9 @@ class Tunnel:
         self._settle(reason)
         self._session.say_goodbye(f"this side was told nonsense: {reason}")
         link.write(self._session.bytes_to_send())
-        await link.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await link.close()
 
     async def _write(self, link: Link) -> None:
         while True:
@@ -328,13 +334,15 @@ class Tunnel:
 
     def _opened(self, stream: TunnelStream) -> None:
         handler = self._handlers.get(type(stream.purpose))
-        if handler is None or self._group is None:
+        if len(self._tasks) >= _MOST_TASKS:
+            stream.reset("too much is asked at once")
+        elif handler is None or self._group is None:
             reason = _REFUSALS[type(stream.purpose)]
             stream.reset(reason)
             if self.on_refused is not None:
                 self.on_refused(stream.purpose, reason)
-            return
-        self.spawn(_handle(handler, stream))
+        else:
+            self.spawn(_handle(handler, stream))
 
     def _fail_streams(self) -> None:
         reason = self.ended or "the connection has ended"

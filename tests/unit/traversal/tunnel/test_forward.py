@@ -266,9 +266,9 @@ def test_an_address_to_listen_on_that_is_none_is_refused() -> None:
         from nattools.protocols.tunnel import Listen
 
         async with sides(lab, bob=Allowed.parse((), ["*:*"])) as both:
-            return await both.pair.one.open(Listen("tcp", "bob; true", 80)).finished()
+            return await both.pair.one.open(Listen("tcp", "bob;true", 80)).finished()
 
-    assert run(open_internet(), main) == "'bob; true' is not an address to listen on"
+    assert run(open_internet(), main) == "'bob;true' is not an address to listen on"
 
 
 def test_datagrams_of_several_clients_each_get_their_answers() -> None:

@@ -297,3 +297,24 @@ def test_a_slow_reader_holds_the_sender_back() -> None:
     waiting, received = run_pair(main)
     assert waiting <= 4 << 20
     assert received == bytes(12_000_000)
+
+
+def test_streams_opened_and_reset_in_a_flood_leave_bounded_work() -> None:
+    async def main(pair: Pair) -> tuple[int, str | None]:
+        gate = asyncio.Event()
+
+        async def linger(stream: TunnelStream) -> None:
+            await gate.wait()
+
+        pair.other.serve(Pipe, linger)
+        await pair.one.present.wait()
+        for _ in range(12):
+            for stream in [pair.one.open(Pipe()) for _ in range(200)]:
+                stream.reset("changed my mind")
+            await pass_time(0.1)
+        left = len(pair.other._tasks)
+        failed = await pair.one.open(Pipe()).finished()
+        gate.set()
+        return left, failed
+
+    assert run_pair(main) == (4 * MAX_STREAMS, "too much is asked at once")
