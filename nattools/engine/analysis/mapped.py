@@ -151,6 +151,9 @@ def _silent(situation: Situation, protocol: MappingProtocol, seen: list[MapOffer
 
 
 def _switch_on(situation: Situation, protocol: MappingProtocol) -> str:
+    nat = situation.nat("udp", 4) or situation.nat("tcp", 4)
+    if nat is not None and nat.present is False:
+        return ""  # nothing translates, so there is nothing to be mapped
     return f"Switch on {NAMES[protocol]} in your router's settings{router_page(situation)}, if it has that."
 
 

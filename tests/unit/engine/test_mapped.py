@@ -181,6 +181,11 @@ def test_nothing_that_speaks_it(outcome: str, words: str) -> None:
     assert "http://10.0.1.1" in found.advice
 
 
+def test_where_nothing_translates_nothing_needs_to_be_switched_on() -> None:
+    found = verdict(stun("10.0.1.2:40000"), offer(outcome="timeout"))
+    assert (found.verdict, found.advice) == ("fails", "")
+
+
 def test_no_router_at_all() -> None:
     found = verdict(host=msgspec.structs.replace(HOST, gateways=()))
     assert found.verdict == "fails"
