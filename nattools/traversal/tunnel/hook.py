@@ -44,7 +44,8 @@ async def run_hook(
     report_json: bytes,
     *,
     limit_s: float | None = None,
-    interactive: bool = True,
+    reads: bool = True,
+    writes: bool = True,
     waits: bool = True,
 ) -> int | None:
     """Run the command, with the report in a file that is there while it runs, for this user alone.
@@ -54,8 +55,9 @@ async def run_hook(
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(report_json)
-        environment = environment_of(punch, path)
-        return await run_command(command, environment, limit_s=limit_s, interactive=interactive, waits=waits)
+        return await run_command(
+            command, environment_of(punch, path), limit_s=limit_s, reads=reads, writes=writes, waits=waits
+        )
     finally:
         with contextlib.suppress(OSError):
             os.unlink(path)

@@ -38,13 +38,11 @@ def python(code: str, *arguments: str) -> str:
     return shlex.join((sys.executable, "-c", code, *arguments))
 
 
-@pytest.mark.parametrize("interactive", [True, False])
-def test_the_command_is_told_of_the_connection_and_finds_the_report(
-    tmp_path: Path, interactive: bool
-) -> None:
+@pytest.mark.parametrize("shares", [True, False])
+def test_the_command_is_told_of_the_connection_and_finds_the_report(tmp_path: Path, shares: bool) -> None:
     notes = tmp_path / "notes"
     command = python(_NOTE, str(notes))
-    assert asyncio.run(run_hook(command, PUNCH, b'{"report": 1}', interactive=interactive)) == 7
+    assert asyncio.run(run_hook(command, PUNCH, b'{"report": 1}', reads=shares, writes=shares)) == 7
     told = json.loads(notes.read_text())
     assert (told["report"], told["mode"]) == ('{"report": 1}', 0o600)
     assert not Path(told["NATTOOLS_REPORT"]).exists()
@@ -86,3 +84,15 @@ def test_what_a_command_started_is_ended_with_it(tmp_path: Path) -> None:
 def test_a_blocked_run_gives_the_exit_code() -> None:
     assert asyncio.run(run_command("exit 5", {"X": "1"}, waits=False)) == 5
     assert os.environ.get("X") is None
+
+
+def test_a_command_may_clean_up_before_it_is_ended(tmp_path: Path) -> None:
+    cleaned = tmp_path / "cleaned"
+    patient = python(
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (open(sys.argv[1], 'w').close(), sys.exit(0)))\n"
+        "time.sleep(60)",
+        str(cleaned),
+    )
+    assert asyncio.run(run_command(patient, {}, limit_s=1.5)) is None
+    assert cleaned.exists()
