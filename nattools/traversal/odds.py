@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import floor
 
 RANDOM_POOL = (1024, 65535)
 """What NATs draw from for source ports of 1024 and above."""
@@ -49,3 +50,8 @@ def probes_for(wanted: float, sockets: int, ports: int) -> int:
         missed *= (ports - sockets - count) / (ports - count)
         count += 1
     return count if 1.0 - missed >= wanted else min(ports, count + 1)
+
+
+def shown(chance: float) -> float:
+    """To four places, and never certain unless it is."""
+    return floor(round(chance, 9) * 10_000) / 10_000

@@ -5,14 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from nattools.model.punch import Strategy
-from nattools.traversal.odds import LOW_POOL, LOW_SOURCES, fill_odds, odds, pool_size
+from nattools.traversal.odds import LOW_POOL, LOW_SOURCES, fill_odds, odds, pool_size, shown
 from nattools.traversal.side import Side
 from nattools.traversal.steps import Part, Step
 
-SOCKETS = 256
+SOCKETS = 320
 """Ports that the side with the random mapping opens."""
 PROBES = 1024
-"""Ports that the other side then tries; a second time as many if need be."""
+"""Ports that the other side then tries, which finds one of those in 99.4% of cases; a second time as many if
+need be."""
 PROBES_PER_S = 400.0
 """Slow enough for home routers' session tables."""
 BLOCK_SOCKETS = 128
@@ -20,6 +21,7 @@ SPREAD_SOCKETS, SPREAD_AHEAD, SPREAD_PORTS = 24, 14, 32
 """Between the look at both NATs' counters and the punch others take ports, too. Some sockets aim at the port
 14 ahead, one socket at the next 32: with 16 they meet if others took up to 13 ports, on both sides together;
 with 24 also if several of the first packets are lost, so that the later ones get their ports."""
+USUAL_TTL = 2
 FILL_TARGETS = 3
 FILL_TRIES = 3
 START_S = 0.05
@@ -43,6 +45,11 @@ def udp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     return _both_move(first, second, whose)
 
 
+def opening_ttl(side: Side) -> int:
+    """What opens the own side and reaches nobody: as measured, else what passes a single router."""
+    return side.ttl if side.ttl is not None else USUAL_TTL
+
+
 def hold_s(first: Side, second: Side) -> float:
     """When both sides' openers are out for certain."""
     return round(START_S + (first.rtt_s + second.rtt_s) / 2, 3)
@@ -56,7 +63,7 @@ def _step(
         strategy=strategy,
         transport="udp",
         why=why,
-        odds=None if chance is None else round(chance, 4),
+        odds=None if chance is None else shown(chance),
         parts=parts,
         packets=(parts[0].packets, parts[1].packets),
         seconds=round(max(part.seconds for part in parts) + 0.5, 2),
@@ -72,9 +79,9 @@ def _plain(first: Side, second: Side, whose: Whose) -> list[Step]:
             return [_step(_name_of(side), Part(), Part(), 1.0, _anybody(side, name))]
     why = "Both sides keep their outside ports: both send, and each opens its own side."
     hold = hold_s(first, second)
-    opening = [Part(ttl=side.ttl, hold_s=hold) for side in (first, second)]
+    opening = [Part(ttl=opening_ttl(side), hold_s=hold) for side in (first, second)]
     again = "Once more with other roles: one side opens and waits, the other calls first."
-    waiting = Part(ttl=first.ttl, hold_s=hold + 1.0)
+    waiting = Part(ttl=opening_ttl(first), hold_s=hold + 1.0)
     calling = Part(hold_s=hold + 0.5)
     return [
         _step("reflexive", opening[0], opening[1], 1.0, why),
@@ -101,7 +108,10 @@ def _one_moves(still: Side, moves: Side, whose: Whose, turned: bool) -> list[Ste
         why = f"{whose[0].capitalize()} side accepts packets whatever {whose[1]} outside port is."
         if still.open:
             why = _anybody(still, whose[0])
-        own, peer = Part(ttl=still.ttl, hold_s=hold), Part(hold_s=0.0 if still.accepts == "all" else hold)
+        own, peer = (
+            Part(ttl=opening_ttl(still), hold_s=hold),
+            Part(hold_s=0.0 if still.accepts == "all" else hold),
+        )
         return [_step(_name_of(still), own, peer, 1.0, why, turned=turned)]
     if moves.moves == "predictably":
         return [_foretold(still, moves, whose, turned)]
@@ -118,7 +128,7 @@ def _one_moves(still: Side, moves: Side, whose: Whose, turned: bool) -> list[Ste
 
 def _foretold(still: Side, moves: Side, whose: Whose, turned: bool) -> Step:
     count = 1 if moves.keeps else SPREAD_PORTS
-    own = Part(aim="next", count=count, step=0 if moves.keeps else moves.step, ttl=still.ttl)
+    own = Part(aim="next", count=count, step=0 if moves.keeps else moves.step, ttl=opening_ttl(still))
     own = _with_hold(own, hold_s(still, moves))
     peer = Part(fresh=not moves.keeps, ttl=moves.ttl, hold_s=own.hold_s)
     why = f"The next of {whose[1]} outside ports can be foretold, unless others take the next {count} first."
@@ -255,6 +265,12 @@ def _small(side: Side) -> Pool | None:
     return (LOW_POOL, LOW_SOURCES) if side.moves == "at random" and side.low_ports else None
 
 
+def _fillers(pool: Pool) -> int:
+    """How many sockets fill a pool. Linux looks for a free port at some places only: the last sockets often
+    get none, so there are more of them than ports."""
+    return pool_size(pool[1] if pool[1] is not None else pool[0])
+
+
 def _filled(first: Side, second: Side, whose: Whose) -> list[Step]:
     """One side opens all ports of a small pool to a few of the other's; the other tries all of them."""
     orders = ((first, second, False), (second, first, True))
@@ -278,10 +294,10 @@ def _had(side: Side) -> float:
 
 
 def _fill_foretold(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool) -> Step:
-    size = pool_size(pool[0])
-    hold = round(hold_s(filler, caller) + size / PROBES_PER_S, 3)
+    size, sockets = pool_size(pool[0]), _fillers(pool)
+    hold = round(hold_s(filler, caller) + sockets / PROBES_PER_S, 3)
     opener = Part(
-        sockets=size,
+        sockets=sockets,
         aim="next",
         ahead=1 if caller.keeps else SPREAD_AHEAD,
         step=0 if caller.keeps else caller.step,
@@ -298,15 +314,16 @@ def _fill_foretold(filler: Side, caller: Side, whose: Whose, turned: bool, pool:
         pool=pool[0],
         fresh=not caller.keeps,
         hold_s=hold,
+        passes=12,  # the other side may be slow to open so many
     )
     why = f"All {size} ports that {whose[0]} mappings can get are opened to the foretold next of {whose[1]}."
     return _step("birthday", opener, call, _had(filler), why, turned=turned)
 
 
 def _fill(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool, into: Pool) -> Step:
-    size, across = pool_size(pool[0]), pool_size(into[0])
+    size, across, sockets = pool_size(pool[0]), pool_size(into[0]), _fillers(pool)
     opener = Part(
-        sockets=size,
+        sockets=sockets,
         aim="pool",
         count=FILL_TARGETS,
         pool=into[0],
@@ -322,7 +339,7 @@ def _fill(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool, in
         pool=pool[0],
         fresh=True,
         sources=into[1],
-        hold_s=round(hold_s(filler, caller) + size / PROBES_PER_S, 3),
+        hold_s=round(hold_s(filler, caller) + sockets / PROBES_PER_S, 3),
         passes=1,
     )
     why = (

@@ -11,6 +11,8 @@ from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
 from nattools.protocols import stun
 
 PATIENCE_S = 3.0
+TCP_PATIENCE_S = 9.0
+"""Lost SYNs are repeated after 1, 3 and 7 seconds (RFC 6298 2.1, 5.5)."""
 
 
 async def where_seen(socket: UdpSocket, server: Endpoint, *, rto_s: float = 0.15) -> Endpoint | None:
@@ -58,7 +60,7 @@ async def where_seen_over_tcp(
     """A connection to the server, still open, and where the server sees it; None if there is none, or it does
     not say."""
     try:
-        stream = await network.connect_tcp(server, host=host, timeout_s=PATIENCE_S)
+        stream = await network.connect_tcp(server, host=host, timeout_s=TCP_PATIENCE_S)
     except CannotRun:
         return None
     if isinstance(stream, TcpFailure):
@@ -66,7 +68,7 @@ async def where_seen_over_tcp(
     stream.write(stun.binding_request(stun.new_transaction_id(), hello=False))
     framer = stun.Framer()
     with contextlib.suppress(TimeoutError, ProtocolError):
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TCP_PATIENCE_S):
             while data := await stream.read():
                 for message in framer.feed(data):
                     mapped = _mapped(stun.decode(message))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from nattools.model.nat import Nat
 from nattools.model.punch import Strategy
-from nattools.traversal.odds import odds
-from nattools.traversal.pairs import PROBES, PROBES_PER_S, SOCKETS, Whose, hold_s
+from nattools.traversal.odds import odds, shown
+from nattools.traversal.pairs import PROBES, PROBES_PER_S, SOCKETS, Whose, hold_s, opening_ttl
 from nattools.traversal.side import Side
 from nattools.traversal.steps import Part, Step
 
@@ -55,7 +55,9 @@ TRIES = 4
 
 def _both(first: Side, second: Side) -> tuple[Part, Part]:
     """One opens with a TTL that stays on its side of the internet, the other calls when that is done."""
-    opener = Part(ttl=first.ttl, passes=TRIES, rate_per_s=PROBES_PER_S)
+    if first.ttl is None and second.ttl is not None:
+        return _both(second, first)[::-1]
+    opener = Part(ttl=opening_ttl(first), passes=TRIES, rate_per_s=PROBES_PER_S)
     return opener, Part(hold_s=hold_s(first, second), passes=TRIES)
 
 
@@ -67,7 +69,7 @@ def _foretold(first: Side, second: Side) -> tuple[Part, Part]:
             count=NEXT_PORTS if peer.moves != "not" and not peer.keeps else 1,
             step=0 if peer.keeps else peer.step,
             fresh=False,
-            ttl=own.ttl if own is first else None,
+            ttl=opening_ttl(own) if own is first else None,
             hold_s=0.0 if own is first else round(hold_s(first, second) + NEXT_PORTS / PROBES_PER_S, 3),
             passes=TRIES,
         )
@@ -81,7 +83,7 @@ def _tcp(strategy: Strategy, why: str, parts: tuple[Part, Part], chance: float =
         strategy=strategy,
         transport="tcp",
         why=why,
-        odds=round(chance, 4),
+        odds=shown(chance),
         parts=parts,
         packets=(parts[0].packets, parts[1].packets),
         seconds=round(LASTS_S + max(_out_s(part) for part in parts), 2),
@@ -97,7 +99,7 @@ def _tcp_birthday(still: Side, moves: Side, name: str, *, turned: bool) -> Step:
     """The side that keeps its port sends its SYNs first: they open its own side, and the other side's SYNs
     arrive at ports that wait for them."""
     sockets, probes = min(SOCKETS, moves.size), min(PROBES, moves.size)
-    prober = Part(aim="pool", count=probes, pool=moves.pool, passes=1, ttl=still.ttl)
+    prober = Part(aim="pool", count=probes, pool=moves.pool, passes=1, ttl=opening_ttl(still))
     hold = round(hold_s(still, moves) + probes / PROBES_PER_S, 3)
     caller = Part(sockets=sockets, fresh=True, passes=2, hold_s=hold)
     why = f"Over TCP: {sockets} of {name} ports out of {moves.size:,}, and {probes:,} tries."

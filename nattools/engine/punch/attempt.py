@@ -19,6 +19,7 @@ from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way, strategy_of
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.pairs import hold_s, opening_ttl
 from nattools.traversal.side import side_of
 from nattools.traversal.steps import Plan
 
@@ -26,6 +27,8 @@ LAST_WAIT_S = 1.0
 """After the last step, for what the checks that run beside it may still find."""
 MAPPING_WAIT_S = 4.0
 """The same where a router is still being asked for a port."""
+SETTLED_S = 0.01
+"""A peer whose introduction was the second one has begun when we hear of it; this is for its slowness."""
 ONLY_CHECKS_S = 10.0
 """Where there is no plan, so long the checks go on."""
 
@@ -203,11 +206,9 @@ class Attempt:
         than our own."""
         own = side_of(self.own.nat.udp4)
         theirs = side_of(peer.nat.udp4)
-        if own is None or theirs is None or own.ttl is None or theirs.open or own.open:
+        if own is None or theirs is None or theirs.open or own.open:
             return None
-        from nattools.traversal.pairs import hold_s
-
-        return ice.Opener(ttl=own.ttl, gap_s=hold_s(own, theirs))
+        return ice.Opener(ttl=opening_ttl(own), gap_s=SETTLED_S if peer.second else hold_s(own, theirs))
 
     def _is_of_use(self, text: str, wide: bool, bases: list[Base], peer: Introduction) -> bool:
         try:

@@ -28,7 +28,8 @@ class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"
     """All that the peer plans with. `attempt` counts from 0 as connections are lost and made anew. The larger
     `nonce` leads. `candidates` as text (RFC 8839 5.1); `mapped`: how many of them a router promised;
     `asks_router`: it may still promise one. `resumes`: the secure connection of the attempt before is there
-    and only lacks a path. `udp` and `tcp`: what this side is willing to use."""
+    and only lacks a path. `udp` and `tcp`: what this side is willing to use. `second`: it knew the other's
+    introduction already, and begins with its first packets now."""
 
     version: int = VERSION
     program: Short = ""
@@ -44,6 +45,7 @@ class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"
     ufrag: Short
     password: Short
     candidates: Annotated[tuple[Short, ...], Meta(max_length=MAX_CANDIDATES)] = ()
+    second: bool = False
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"):

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from nattools.engine.punch.messages import (
     Again,
     Found,
@@ -169,7 +171,8 @@ class MailboxPartner:
 
     async def introduce(self, own: Introduction) -> Introduction | Gone | Superseded:
         """See `Partner`."""
-        self._meeting.send(encode(own))
+        known = self._introduction is not None and self._introduction.attempt == own.attempt
+        self._meeting.send(encode(msgspec.structs.replace(own, second=known)))
         while True:
             if self._gone is not None:
                 return self._gone

@@ -1,0 +1,216 @@
+"""Every pair of nine kinds of networks connects over kernel NATs and userspace routers, as by
+`nattools punch` on both sides: 45 of 45 with the privilege to bind low ports, 43 without it. Then the special
+cases.
+
+NATTOOLS_PUNCH_REPEAT=N: all that N times, and without the privilege all pairs too (`make punches`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import pytest
+
+from nattools.cli.pairtrial import Reports, Terms, connect
+from nattools.engine.punch import course
+from nattools.lab.kinds import ALL, KINDS, MOST_PAIRS, Pair, drawn, drawn_kinds, pairs_of
+from nattools.lab.netns import NetnsLab
+from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec, Scenario
+from nattools.model.endpoint import Endpoint
+from nattools.model.report import Report
+from nattools.net.base import UdpSocket
+
+pytestmark = pytest.mark.netns
+
+REPEAT = int(os.environ.get("NATTOOLS_PUNCH_REPEAT", "0"))
+RUNS = range(max(1, REPEAT))
+AT_ONCE = 4
+PAIRS = pairs_of(list(KINDS))
+RANDOM = [pair for pair in PAIRS if "symmetric-random" in pair]
+HARD = {("symmetric-random", "symmetric-random"), ("symmetric-random", "symmetric-sequential")}
+APDM = "address-and-port-dependent"
+OPEN_INPUT = NatSpec(input="open")
+RANDOM_OPEN_INPUT = NatSpec(mapping=APDM, allocation="random", input="open")
+SEQUENTIAL = NatSpec(mapping=APDM, allocation="sequential")
+BLOCK = ALL["symmetric-block"]
+
+
+def strategies(pair: Pair, *, low_ports: bool) -> set[tuple[str, str]]:
+    """What leads from one kind to the other: a strategy and a transport."""
+    kinds = set(pair)
+    if "udp-blocked" in kinds:
+        way = {"open": "host", "full-cone": "reflexive"}
+        names = {way[kind] for kind in kinds if kind in way} or {"simultaneous-open"}
+        return {(name, "tcp") for name in names}
+    if kinds <= {"open", "firewall"}:
+        return {("host", "udp")}
+    if kinds & {"open", "full-cone"} or not kinds & {
+        "symmetric-random",
+        "symmetric-sequential",
+        "address-dependent",
+    }:
+        return {("reflexive", "udp")}
+    if "address-restricted" in kinds:
+        return {("reflexive", "udp")}
+    if "symmetric-random" in kinds and "address-dependent" not in kinds:
+        return {("birthday", "udp")} if low_ports or pair not in HARD else set()
+    return {("prediction", "udp")}
+
+
+async def several(lab: NetnsLab, count: int, terms: Terms) -> list[Reports]:
+    """The pairs of a drawing, some at a time."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(index: int) -> Reports:
+        async with gate:
+            return await connect(lab, f"a{index}", f"b{index}", terms)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(index)) for index in range(count)]
+    return [task.result() for task in tasks]
+
+
+@cache
+def outcomes(pairs: tuple[Pair, ...], low_ports: bool, run: int) -> dict[Pair, Reports]:
+    """Of some pairs, in one lab."""
+    with NetnsLab(drawn_kinds(pairs), seed=run) as lab:
+        found = lab.run(lambda: several(lab, len(pairs), Terms(low_ports=low_ports)))
+    return dict(zip(pairs, found, strict=True))
+
+
+def outcome(pair: Pair, among: Sequence[Pair], *, low_ports: bool, run: int) -> Reports:
+    """Of a pair, with those that share its lab."""
+    first = among.index(pair) // MOST_PAIRS * MOST_PAIRS
+    return outcomes(tuple(among[first : first + MOST_PAIRS]), low_ports, run)[pair]
+
+
+def told(report: Report) -> str:
+    """What a side says of it."""
+    assert report.punch is not None
+    stages = [f"{each.at_s} {each.stage} {each.ok} {each.text}" for each in report.punch.stages]
+    return "\n".join([report.punch.why, *stages])
+
+
+def assert_connected(reports: Reports, ways: set[tuple[str, str]]) -> None:
+    """Both sides say so, and by one of these strategies and transports."""
+    for report in reports:
+        punch = report.punch
+        assert punch is not None
+        assert punch.connected, told(report)
+        assert punch.path == "direct"
+        assert (punch.strategy, punch.transport) in ways
+        assert punch.elapsed_s is not None
+        assert punch.elapsed_s < 20.0
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("pair", PAIRS, ids="-x-".join)
+def test_every_pair_with_the_privilege(pair: Pair, run: int) -> None:
+    reports = outcome(pair, PAIRS, low_ports=True, run=run)
+    assert_connected(reports, strategies(pair, low_ports=True))
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("pair", PAIRS if REPEAT else RANDOM, ids="-x-".join)
+def test_without_the_privilege(pair: Pair, run: int) -> None:
+    """It matters where a side draws its ports at random."""
+    reports = outcome(pair, PAIRS if REPEAT else RANDOM, low_ports=False, run=run)
+    if pair not in HARD:
+        assert_connected(reports, strategies(pair, low_ports=False))
+        return
+    for report in reports:
+        assert report.punch is not None
+        assert not report.punch.connected
+        assert report.punch.probes_sent == 0
+        assert "below 1024" in report.punch.advice
+
+
+# --- special cases
+
+SPECIAL: dict[str, tuple[RouterSpec | None, RouterSpec | None]] = {
+    "open INPUT, both": (OPEN_INPUT, OPEN_INPUT),
+    "open INPUT x port-restricted": (OPEN_INPUT, NatSpec()),
+    "open INPUT x firewall": (OPEN_INPUT, FirewallSpec()),
+    "open INPUT x random": (OPEN_INPUT, ALL["symmetric-random"]),
+    "open INPUT x sequential": (OPEN_INPUT, SEQUENTIAL),
+    "open INPUT x UDP blocked": (OPEN_INPUT, NatSpec(udp="blocked", input="open")),
+    "open INPUT and random x open INPUT": (RANDOM_OPEN_INPUT, OPEN_INPUT),
+    "block x port-restricted": (BLOCK, NatSpec()),
+    "block x firewall": (BLOCK, FirewallSpec()),
+    "block x open INPUT": (BLOCK, OPEN_INPUT),
+}
+
+
+@cache
+def specials(run: int) -> dict[str, Reports]:
+    """All of them, in one lab."""
+    with NetnsLab(drawn(SPECIAL.values()), seed=run) as lab:
+        found = lab.run(lambda: several(lab, len(SPECIAL), Terms()))
+    return dict(zip(SPECIAL, found, strict=True))
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("case", SPECIAL)
+def test_open_inputs_and_blocks(case: str, run: int) -> None:
+    ways = {("reflexive", "udp"), ("birthday", "udp"), ("prediction", "udp"), ("simultaneous-open", "tcp")}
+    assert_connected(specials(run)[case], ways)
+
+
+# --- others take ports between the look at the counters and the punch
+
+COUNTERS: list[tuple[RouterSpec, RouterSpec]] = [
+    (SEQUENTIAL, SEQUENTIAL),
+    (NatSpec(), SEQUENTIAL),
+    (SEQUENTIAL, KINDS["symmetric-random"] or NatSpec()),
+]
+
+
+def with_neighbours() -> Scenario:
+    """The pairs, and another host behind each router."""
+    base = drawn(COUNTERS)
+    neighbours = {f"n{host}": spec for host, spec in base.host.items()}
+    return Scenario(title=base.title, nat=base.nat, host={**base.host, **neighbours})
+
+
+@pytest.fixture(scope="module")
+def busy() -> Iterator[NetnsLab]:
+    with NetnsLab(with_neighbours()) as lab:
+        yield lab
+
+
+@pytest.mark.parametrize("taken", range(7))
+def test_ports_that_others_take(busy: NetnsLab, taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many flows of the neighbours, through each router, right after a side has seen its port."""
+    asked = course.where_seen
+
+    async def where_seen(socket: UdpSocket, server: Endpoint) -> Endpoint | None:
+        seen = await asked(socket, server)
+        await take_ports(busy, socket.local.host, server, taken)
+        return seen
+
+    monkeypatch.setattr(course, "where_seen", where_seen)
+    reports = busy.run(lambda: several(busy, len(COUNTERS), Terms(low_ports=True)))
+    for each in reports:
+        assert_connected(each, {("prediction", "udp"), ("birthday", "udp")})
+        assert_first_attempt(each)
+
+
+async def take_ports(lab: NetnsLab, beside: str, server: Endpoint, count: int) -> None:
+    """New flows of the host that is on the same network as the address `beside`."""
+    ends = {port.addresses[0].ip: host for host in lab.scenario.host for port in lab.layout.ports_of(host)}
+    network = lab.network(f"n{ends[beside]}")
+    for _ in range(count):
+        socket = await network.open_udp(family=4)
+        socket.send(b"something else", server)
+        socket.close()
+
+
+def assert_first_attempt(reports: Reports) -> None:
+    """No step of the plan failed before."""
+    for report in reports:
+        assert report.punch is not None
+        failed = [stage for stage in report.punch.stages if stage.stage == "attempt" and stage.ok is False]
+        assert failed == []
