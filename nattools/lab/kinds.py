@@ -46,9 +46,11 @@ def pairs_of(kinds: Sequence[str]) -> list[Pair]:
     return list(combinations_with_replacement(dict.fromkeys(kinds), 2))
 
 
-def drawn(sides: Iterable[tuple[RouterSpec | None, RouterSpec | None]], **uplink: float) -> Scenario:
-    """Pairs of hosts, `a0` and `b0`, `a1` and `b1`, ..., each host in a site of its own. `uplink`: what each
-    host's uplink does to packets, as in `scenario.Impairment`."""
+def drawn(
+    sides: Iterable[tuple[RouterSpec | None, RouterSpec | None]], *, delay_ms: float = 0.0, loss: float = 0.0
+) -> Scenario:
+    """Pairs of hosts, `a0` and `b0`, `a1` and `b1`, ..., each host in a site of its own. `delay_ms` and
+    `loss`: of each host's uplink, each way."""
     sites = {
         f"{end}{index}": spec
         for index, pair in enumerate(sides)
@@ -60,10 +62,10 @@ def drawn(sides: Iterable[tuple[RouterSpec | None, RouterSpec | None]], **uplink
         name="pairs",
         nat={f"r{host}": spec for host, spec in sites.items() if isinstance(spec, NatSpec)},
         firewall={f"r{host}": spec for host, spec in sites.items() if isinstance(spec, FirewallSpec)},
-        host={host: HostSpec(behind=router, **uplink) for host, router in behind.items()},
+        host={host: HostSpec(behind=at, delay_ms=delay_ms, loss=loss) for host, at in behind.items()},
     )
 
 
-def drawn_kinds(pairs: Sequence[Pair], **uplink: float) -> Scenario:
+def drawn_kinds(pairs: Sequence[Pair], *, delay_ms: float = 0.0, loss: float = 0.0) -> Scenario:
     """The same for kinds by their names."""
-    return drawn(((ALL[first], ALL[second]) for first, second in pairs), **uplink)
+    return drawn(((ALL[first], ALL[second]) for first, second in pairs), delay_ms=delay_ms, loss=loss)
