@@ -31,7 +31,8 @@ def always(delay_s: float) -> Fate:
 
 
 class Pipe:
-    """`a` and `b` know each other's credentials. `fate` may be replaced at any time."""
+    """`a` and `b` know each other's credentials. `fate` may be replaced at any time; `outside` says as what
+    an own address is seen by others, while it is so."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Pipe:
         self.a = Agent(roles[0], rng=Random(f"{seed} a"), **options)
         self.b = Agent(roles[1], rng=Random(f"{seed} b"), **options)
         self.owner: dict[Endpoint, Agent] = {}
+        self.outside: dict[Endpoint, Endpoint] = {}
         self.sent: list[tuple[float, Agent, Transmit]] = []
         self.told: dict[Agent, list[Event]] = {self.a: [], self.b: []}
         self._flying: list[tuple[float, int, Endpoint, Transmit]] = []
@@ -102,14 +104,18 @@ class Pipe:
                 self.sent.append((self.now, agent, item))
                 delay = self.fate(item.local, item.destination, item.ttl)
                 if delay is not None:
-                    heappush(self._flying, (self.now + delay, next(self._numbers), item.local, item))
+                    source = self.outside.get(item.local, item.local)
+                    heappush(self._flying, (self.now + delay, next(self._numbers), source, item))
             self.told[agent] += agent.events()
 
     def _step(self) -> None:
         while self._flying and self._flying[0][0] <= self.now:
             _, _, source, item = heappop(self._flying)
-            receiver = self.owner.get(item.destination)
+            inside = {seen: own for own, seen in self.outside.items()}
+            local = inside.get(item.destination, item.destination)
+            hidden = local == item.destination and local in self.outside
+            receiver = None if hidden else self.owner.get(local)
             if receiver is not None:
-                receiver.receive_datagram(item.data, item.destination, source, self.now)
+                receiver.receive_datagram(item.data, local, source, self.now)
         for agent in (self.a, self.b):
             agent.handle_timeout(self.now)

@@ -25,6 +25,7 @@ from nattools.model.endpoint import Family
 from nattools.net.base import Network
 
 if TYPE_CHECKING:
+    from nattools.lab.servers import Handle
     from nattools.lab.simmappers import SimMappers
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ class SimLab:
         self._networks: dict[str, SimNetwork] = {}
         self._mappers: SimMappers | None = None
         self._mappers_wanted = start_servers and any(nat.mapper for nat in scenario.nat.values())
-        self._servers: list[object] = []
+        self._servers: dict[str, Handle] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +84,13 @@ class SimLab:
         node = self.net.node(router)
         if isinstance(node, Gateway):
             node.forget()
+
+    async def restart_server(self, server: str, *, down_s: float = 0.0) -> None:
+        """A server ends, with all that it knows and all its connections, and begins anew. Only while `run`
+        runs. KeyError: it was not running."""
+        await self._servers.pop(server).close()
+        await asyncio.sleep(down_s)
+        await self._start_server(server)
 
     async def stop_router(self, router: str) -> None:
         """Switch off what makes port mappings on a router: it forgets them all. Only while `run` runs."""
@@ -145,4 +153,4 @@ class SimLab:
 
         addresses = self.net.topology.addresses[name]
         handle = await start(self.network(name), self.scenario.server[name], addresses)
-        self._servers.append(handle)
+        self._servers[name] = handle

@@ -20,8 +20,12 @@ from nattools.traversal.records import LONGEST, RecordReader, record, records_of
 
 WINDOW: Final = 4 << 20
 """Above so many unread bytes nothing is taken from the stream, until half of them are read."""
-KEEP_ALIVE_S: Final = 15.0
-SILENCE_S: Final = 60.0
+KEEP_ALIVE_S: Final = 3.0
+SILENCE_S: Final = 10.0
+"""Both sides say something at least every `KEEP_ALIVE_S`, so that silence means that the path is dead. TCP
+itself would go on trying for many minutes (RFC 9293 3.8.3)."""
+STALLED_S: Final = 1.0
+"""A timer so late means that this program, or the whole machine, did not run: nobody listened meanwhile."""
 CLOSE_S: Final = 60.0
 """So long `close` waits for the peer to take what is queued and to close, too."""
 UNPROVEN: Final = "the peer did not prove that it knows the secret"
@@ -109,8 +113,8 @@ class TlsLink:
         self._room.set()
         self._over = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(KEEP_ALIVE_S, self._keep_alive)
         self._heard_at = self._loop.time()
+        self._timer = self._loop.call_later(KEEP_ALIVE_S, self._keep_alive)
         self._pump = self._loop.create_task(self._receive())
 
     @property
@@ -193,7 +197,10 @@ class TlsLink:
 
     def _keep_alive(self) -> None:
         """Silence counts only while we listen."""
-        if self._room.is_set() and self._loop.time() - self._heard_at >= SILENCE_S:
+        now = self._loop.time()
+        if now - self._timer.when() > STALLED_S:
+            self._heard_at = now
+        if self._room.is_set() and now - self._heard_at >= SILENCE_S:
             self._end(f"nothing came from the peer for {SILENCE_S:.0f} s", abruptly=True)
             return
         self._tls.write(record("alive"))

@@ -225,6 +225,8 @@ class Attempt:
     def _on_event(self, event: ice.Event) -> None:
         if isinstance(event, ice.PairChanged) and event.after == "succeeded" and self._answered_at is None:
             self._answered_at = self._loop.time()
+        if isinstance(event, ice.Selected) and event.before is not None and event.pair is not None:
+            self.timeline.note("nomination", f"{event.pair.name} is used now: {event.reason}", ok=True)
 
     # --- words
 

@@ -51,6 +51,8 @@ class Selection:
         self.wake = None
         self._note_role()
         valid = sorted((pair for pair in self._session.check_list if pair.valid), key=rank)
+        if valid and self._session.role == "controlled":
+            self._fall_back(valid[0])
         if not valid or self._session.role != "controlling" or self._pending is not None:
             return
         if self._first_valid_at is None:
@@ -128,6 +130,13 @@ class Selection:
             return
         self._peer_counter = counter
         self._select(pair, "nominated by the peer")
+
+    def _fall_back(self, best: Pair) -> None:
+        """When the pair in use is not answered and another is. The controlling side cannot know: if its NAT
+        gave it another outside port, its own pair works all the same."""
+        current = self.selected
+        if current is not None and current.unanswered >= _DOUBTED > best.unanswered:
+            self._select(best, "the one before is not answered any more")
 
     def _stays(self, current: Pair, other: Pair) -> bool:
         return (

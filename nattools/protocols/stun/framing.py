@@ -24,6 +24,15 @@ class Framer:
         return len(self._buffer)
 
     @property
+    def missing(self) -> int:
+        """So many bytes at least complete the message that is begun. Whoever reads no more than these at a
+        time leaves on the stream what is not STUN any more."""
+        size = len(self._buffer)
+        if size < 4:
+            return HEADER_SIZE - size
+        return HEADER_SIZE + int.from_bytes(self._buffer[2:4], "big") - size
+
+    @property
     def broken(self) -> bool:
         """Did the peer send what is no STUN message?"""
         return self._problem is not None

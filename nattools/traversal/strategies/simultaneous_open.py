@@ -227,7 +227,8 @@ class _Opening:
 
 
 class _Messages:
-    """The STUN messages that arrive on a stream."""
+    """The STUN messages that arrive on a stream. What the peer says behind the last one, as soon as it has
+    chosen this stream, stays there for whoever uses it next."""
 
     def __init__(self, stream: TcpStream) -> None:
         self._stream = stream
@@ -237,7 +238,7 @@ class _Messages:
     async def next(self) -> bytes | None:
         """The next one, None at the end. ProtocolError: what arrives is not STUN."""
         while not self._waiting:
-            data = await self._stream.read()
+            data = await self._stream.read(self._framer.missing)
             if not data:
                 return None
             self._waiting += self._framer.feed(data)

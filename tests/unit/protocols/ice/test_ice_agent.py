@@ -155,6 +155,27 @@ class TestSeveralPaths:
         assert pipe.run(40.0, moved) < lost_at + 8.0
         assert pipe.a.state == "connected"
 
+    def test_another_outside_port_of_the_controlling_side(self) -> None:
+        """Its own pair goes on to work as if nothing had happened; the other side's does not."""
+        pipe = Pipe(always(0.02))
+        pipe.outside[A1] = A2
+        pipe.add(pipe.a, A1, tell=False)
+        pipe.add(pipe.b, B1)
+        pipe.introduce()
+        pipe.run(6.0)
+        assert pipe.b.selected is not None
+        assert pipe.b.selected.remote.endpoint == A2
+        pipe.outside[A1] = A3
+        moved_at = pipe.now
+
+        def moved() -> bool:
+            return pipe.b.selected is not None and pipe.b.selected.remote.endpoint == A3
+
+        assert pipe.run(40.0, moved) < moved_at + 8.0
+        pipe.run(60.0)
+        assert moved()
+        assert pipe.b.state == "connected"
+
 
 class TestConsent:
     def test_it_expires_after_30_s_and_comes_back(self) -> None:

@@ -39,3 +39,13 @@ def test_messages_before_garbage_are_not_lost() -> None:
     assert framer.broken
     with pytest.raises(ProtocolError):
         framer.feed(b"")
+
+
+def test_who_reads_what_is_missing_reads_no_further() -> None:
+    framer, stream, found = stun.Framer(), ONE + TWO + b"something else", []
+    while len(found) < 2:
+        assert framer.missing > 0
+        piece, stream = stream[: framer.missing], stream[framer.missing :]
+        found += framer.feed(piece)
+    assert found == [ONE, TWO]
+    assert stream == b"something else"
