@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from nattools.cli import options, punchoptions, running
+from nattools.cli.app import INTERRUPTED
 from nattools.cli.asking import TokenReader, ask_code
 from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
 from nattools.cli.progress import Progress
 from nattools.cli.punchoptions import MailboxWish, PunchWish
 from nattools.cli.punchtalk import Talk
+from nattools.cli.punchuse import PunchUse
 from nattools.cli.running import Command
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.options import PunchOptions, Watcher
@@ -106,37 +108,59 @@ def say(text: str) -> None:
 
 def run(request: Request, wish: PunchWish) -> int:
     """Punch, write the report where it was asked for, and give the exit code."""
-    if wish.manual or wish.pipe or wish.forwards or wish.reverses or wish.bench or wish.keep or wish.hook:
-        raise CannotRun(
-            "this version makes the connection, and does nothing with it yet",
-            "Leave out --manual, --pipe, --forward, --reverse, --bench, --keep and --exec.",
-        )
+    if wish.forwards or wish.reverses or wish.allowed:
+        raise CannotRun("this version forwards no ports yet", "Leave out --forward, --reverse and --allow.")
     if request.lab is not None:
         from nattools.cli.punchlab import run_in_lab
 
-        report, told = run_in_lab(request, wish, request.lab)
+        done = run_in_lab(request, wish, request.lab)
     else:
-        report, told = run_on_host(request, wish)
-    write_files(report, request.outputs, request.detail)
-    show_punch(report, request, quiet=wish.pipe, told=told)
-    return 0 if report.punch is not None and report.punch.connected else 1
+        done = run_on_host(request, wish)
+    write_files(done.report, request.outputs, request.detail)
+    show_punch(done.report, request, quiet=wish.pipe, told=done.told)
+    return done.code
 
 
-def run_on_host(request: Request, wish: PunchWish) -> tuple[Report, bool]:
-    """This machine's side; and was it told of while it went on?"""
-    talks: list[Talk] = []
+class Done(NamedTuple):
+    """What came of it. `told`: was it told of while it went on? `problem`: what went wrong with the use of
+    the connection."""
+
+    report: Report
+    told: bool
+    problem: str = ""
+    interrupted: bool = False
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        if self.interrupted:
+            return INTERRUPTED
+        connected = self.report.punch is not None and self.report.punch.connected
+        return 0 if connected and not self.problem else 1
+
+
+def run_on_host(request: Request, wish: PunchWish) -> Done:
+    """This machine's side."""
+    sides: list[tuple[Talk, PunchUse]] = []
 
     async def work(
         network: Network, measuring: MeasureOptions, progress: Progress, journal: AnyJournal | None
     ) -> Report:
+        talk = Talk(sys.stderr, progress, others_options(wish, measuring))
+        use = PunchUse(wish, network, talk, quiet=request.as_json)
+        sides.append((talk, use))
+        chosen, watching = engine_options(wish, measuring), watcher(wish, talk, progress)
+        if wish.manual:
+            from nattools.engine.punch.manual import punch_by_tokens
+
+            return await punch_by_tokens(network, chosen, watching, journal, use.use)
         from nattools.engine.punch.punch import punch
 
-        talk = Talk(sys.stderr, progress, others_options(request, wish, measuring))
-        talks.append(talk)
-        return await punch(network, engine_options(wish, measuring), watcher(wish, talk, progress), journal)
+        return await punch(network, chosen, watching, journal, use.use)
 
     report = running.run(Command(request, work, asks_routers=wish.ask_router, without_journal=True))
-    return report, any(talk.told for talk in talks)
+    talk, use = sides[0]
+    return Done(report, talk.told, use.problem, use.interrupted)
 
 
 def engine_options(wish: PunchWish, measuring: MeasureOptions) -> PunchOptions:
@@ -167,7 +191,7 @@ def _address(wish: MailboxWish) -> MailboxAddress:
 
 def watcher(wish: PunchWish, talk: Talk, progress: Progress) -> Watcher:
     """Who tells the person, and asks."""
-    asking = TokenReader(from_terminal=wish.pipe, say=lambda text: progress.aside(lambda: say(text)))
+    asking = TokenReader(from_terminal=wish.pipe, say=talk.line)
     return Watcher(
         emit=progress,
         code=talk.token if wish.manual else talk.code,
@@ -177,7 +201,7 @@ def watcher(wish: PunchWish, talk: Talk, progress: Progress) -> Watcher:
     )
 
 
-def others_options(request: Request, wish: PunchWish, measuring: MeasureOptions) -> tuple[str, ...]:
+def others_options(wish: PunchWish, measuring: MeasureOptions) -> tuple[str, ...]:
     """What the other machine must be told beside the code to find the same mailbox."""
     if wish.mailbox is not None:
         host = f"[{wish.mailbox.host}]" if ":" in wish.mailbox.host else wish.mailbox.host

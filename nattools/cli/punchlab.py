@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from dataclasses import replace
 
 import msgspec
 
 from nattools.cli import running
 from nattools.cli.options import LabChoice, Request
 from nattools.cli.progress import Progress
-from nattools.cli.punch import engine_options
+from nattools.cli.punch import Done, engine_options
 from nattools.cli.punchoptions import PunchWish
 from nattools.cli.punchtalk import Talk
+from nattools.cli.punchuse import PunchUse
 from nattools.cli.running import measure_options
 from nattools.cli.servers import Servers
+from nattools.engine.portmap.journal import AnyJournal, MemoryJournal
+from nattools.engine.punch.both import Side
 from nattools.engine.punch.options import Watcher
+from nattools.engine.punch.use import Use
 from nattools.errors import UsageError
 from nattools.lab.base import Lab
 from nattools.lab.open import find_host, load_scenario, open_lab
 from nattools.lab.scenario import Scenario
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
-from nattools.net.base import Network
 from nattools.traversal.codes import Code
 
 
-def run_in_lab(request: Request, wish: PunchWish, choice: LabChoice) -> tuple[Report, bool]:
-    """The first machine's report; and was it told of while it went on?"""
+def run_in_lab(request: Request, wish: PunchWish, choice: LabChoice) -> Done:
+    """What came of it, as the first machine tells it."""
     scenario = load_scenario(choice.scenario)
     hosts = pair_of(scenario, choice.host)
     # the first machine opens the room under whatever number the mailbox gives, the second one is told
@@ -48,30 +53,64 @@ def pair_of(scenario: Scenario, named: str | None) -> tuple[str, str]:
     return chosen[0], chosen[1]
 
 
-async def _punched(
-    request: Request, wish: PunchWish, lab: Lab, hosts: tuple[str, str]
-) -> tuple[Report, bool]:
-    from nattools.engine.portmap.journal import MemoryJournal
-    from nattools.engine.punch.both import punch_both
-
+async def _punched(request: Request, wish: PunchWish, lab: Lab, hosts: tuple[str, str]) -> Done:
     uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
-    here, there = (lab.network(host) for host in hosts)
+    networks = [lab.network(host) for host in hosts]
     measuring = [
         measure_options(request, network, Servers(uris), f"{lab.scenario.name}:{host}")
-        for network, host in zip((here, there), hosts, strict=True)
+        for network, host in zip(networks, hosts, strict=True)
     ]
+    here = networks[0]
     with running.progress_of(here) as progress, running.captured(here, request.pcap) as seen:
-        talk = Talk(sys.stderr, progress)
-        report, _ = await punch_both(
-            (seen, engine_options(wish, measuring[0]), _watcher(talk, progress, here)),
-            (there, engine_options(wish, measuring[1]), Watcher()),
-            (MemoryJournal(), MemoryJournal()) if wish.ask_router else (None, None),
+        # in the simulator nobody waits, so the report is soon enough
+        talk = None if here.substrate == "sim" else Talk(sys.stderr, progress)
+        use, other = PunchUse(wish, seen, talk, quiet=True), PunchUse(wish, networks[1], None, quiet=True)
+        connect = _by_tokens if wish.manual else _by_code
+        report = await connect(
+            (seen, engine_options(wish, measuring[0]), _watcher(talk, progress)),
+            (networks[1], engine_options(wish, measuring[1]), Watcher()),
+            (use.use, other.use),
         )
-    return report, talk.told
+    return Done(report, talk is not None and talk.told, use.problem, use.interrupted)
 
 
-def _watcher(talk: Talk, progress: Progress, network: Network) -> Watcher:
-    """Nobody has to type a code; and in the simulator nobody waits, so the report is soon enough."""
-    if network.substrate == "sim":
+async def _by_code(first: Side, second: Side, uses: tuple[Use, Use]) -> Report:
+    from nattools.engine.punch.both import punch_both
+
+    report, _ = await punch_both(first, second, _journals(first), uses)
+    return report
+
+
+async def _by_tokens(first: Side, second: Side, uses: tuple[Use, Use]) -> Report:
+    """Each is given the other's token as soon as there is one."""
+    from nattools.engine.punch.manual import punch_by_tokens
+
+    loop = asyncio.get_running_loop()
+    tokens: list[asyncio.Future[str]] = [loop.create_future(), loop.create_future()]
+
+    async def one(side: Side, number: int) -> Report:
+        network, chosen, watching = side
+        swapping = replace(
+            watching, code=tokens[number].set_result, ask_token=lambda: _told(tokens[1 - number])
+        )
+        return await punch_by_tokens(network, chosen, swapping, _journals(side)[number], uses[number])
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(side, number)) for number, side in enumerate((first, second))]
+    return tasks[0].result()
+
+
+async def _told(token: asyncio.Future[str]) -> str:
+    return await token
+
+
+def _journals(side: Side) -> tuple[AnyJournal | None, AnyJournal | None]:
+    """The routers end with this process, and their mappings with them."""
+    return (MemoryJournal(), MemoryJournal()) if side[1].ask_router else (None, None)
+
+
+def _watcher(talk: Talk | None, progress: Progress) -> Watcher:
+    """Nobody has to type a code."""
+    if talk is None:
         return Watcher(emit=progress)
     return Watcher(emit=progress, stage=talk.stage, plan=talk.plan)

@@ -15,6 +15,8 @@ from nattools.traversal.codes import WORDS, Code, complete, new_code, parse_code
 
 ASK = "-"
 WAIT_S = 600.0
+LASTING = frozenset({"forward", "reverse", "keep"})
+"""Uses of a connection that have no end by themselves."""
 MOST_FORWARDS = 32
 _TLS_PORT = 443
 _PORT = 3478
@@ -139,6 +141,26 @@ class PunchWish(msgspec.Struct, frozen=True, kw_only=True):
     bench: bool = False
     keep: bool = False
     hook: str | None = None
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """What the connection is wanted for, in words that the other side knows; nothing: echoes alone."""
+        started = (
+            ("pipe", self.pipe),
+            ("forward", self.forwards),
+            ("reverse", self.reverses),
+            ("bench", self.bench),
+            ("exec", self.hook is not None),
+            ("keep", self.keep),
+        )
+        return tuple(name for name, wanted in started if wanted)
+
+    @property
+    def lasts(self) -> bool:
+        """Is the connection wanted until somebody says that it is enough? A command or a measurement says so
+        by its end."""
+        finite = self.hook is not None or self.bench
+        return self.keep or (not finite and bool(self.forwards or self.reverses))
 
 
 def chosen_code(typed: str | None, words: int, manual: bool) -> Code:

@@ -7,10 +7,10 @@ from typing import TextIO
 
 from nattools.cli.progress import Progress
 from nattools.engine.punch.options import Announced
-from nattools.model.punch import Stage
+from nattools.model.punch import Punch, Stage
 from nattools.report.document import Document, Prose, Section
 from nattools.report.layout import Line, Span, lay_out
-from nattools.report.punchwords import any_direct, live_stage, plan_section
+from nattools.report.punchwords import any_direct, headline, live_stage, plan_section
 from nattools.report.safetext import safe, wrap
 from nattools.report.screen import MAX_COLUMNS, is_live, terminal_columns
 from nattools.report.terminal import write_lines
@@ -52,6 +52,16 @@ class Talk:
         if stage.stage == "plan" and stage.side == "here" and self._planned:
             return
         self._say(lambda columns: live_stage(stage, columns))
+
+    def line(self, text: str) -> None:
+        """Something that a person should know."""
+        self._say(lambda columns: ((_INDENT, Span(each)) for each in wrap(safe(text), columns - 4)))
+
+    def connected(self, punch: Punch) -> None:
+        """There is a connection, which may last."""
+        self._say(
+            lambda columns: ((_INDENT, Span(each, "good")) for each in wrap(headline(punch), columns - 4))
+        )
 
     def _say(self, lines: Callable[[int], Iterator[Line]]) -> None:
         self._progress.aside(lambda: write_lines(lines(terminal_columns(self._stream)), self._stream))

@@ -122,7 +122,9 @@ def chance(odds: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """A round trip: `0.4 ms`, `35 ms`, its space tied."""
+    """A round trip: `0.4 ms`, `35 ms`, `2.1 s`, its space tied."""
+    if 1000 <= value < 1e9:
+        return seconds(value / 1000)
     return f"{number(round(value, 1))}{TIE}ms" if abs(value) < 1e6 else f"{value:.3g}{TIE}ms"
 
 

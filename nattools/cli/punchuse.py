@@ -1,0 +1,131 @@
+"""What `nattools punch` does with the connection: echoes, a pipe, forwards, measurements, a command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+
+from nattools.cli.punchhook import run_hook
+from nattools.cli.punchoptions import LASTING, PunchWish
+from nattools.cli.punchtalk import Talk
+from nattools.engine.punch.use import Connected, Use, Used
+from nattools.errors import CannotRun
+from nattools.model.punch import Echoes, Throughput
+from nattools.net.base import Network
+from nattools.traversal.tunnel import Tunnel
+from nattools.traversal.tunnel.echo import echoes
+from nattools.traversal.tunnel.pipe import PipeUse
+from nattools.traversal.tunnel.standard import standard_input, standard_output
+from nattools.traversal.tunnel.throughput import BenchUse
+
+ECHOES = 10
+GOODBYE_S = 2.0
+FOREVER_S = 10 * 365 * 86400.0
+INTERRUPTED = "the other side was interrupted"
+
+
+class PunchUse:
+    """One side's, told of by `talk` if there is one. `problem`: what went wrong with what was asked for, or
+    nothing; `interrupted`: by Ctrl-C.
+
+    It listens to Ctrl-C and SIGTERM from when there is a connection: the other side is told then.
+    """
+
+    def __init__(self, wish: PunchWish, network: Network, talk: Talk | None, *, quiet: bool) -> None:
+        self.problem = ""
+        self.interrupted = False
+        self._wish = wish
+        self._network = network
+        self._talk = talk
+        self._quiet = quiet
+        self._stop = asyncio.Event()
+        self._pipe: PipeUse | None = None
+        self._bench: BenchUse | None = None
+        self._echoes: Echoes | None = None
+        self._throughput: Throughput | None = None
+
+    @property
+    def use(self) -> Use:
+        """For the engine."""
+        return Use(self._run, self._prepare, self._wish.uses)
+
+    def _prepare(self, tunnel: Tunnel) -> None:
+        self._bench = BenchUse(tunnel)
+        if self._wish.pipe:
+            self._pipe = PipeUse(tunnel)
+
+    async def _run(self, connected: Connected) -> Used:
+        self._listen_to_signals()
+        punch = connected.report().punch
+        if punch is not None and self._wish.uses and self._talk is not None:
+            self._talk.connected(punch)
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(self._work(connected))
+            stop = group.create_task(self._stop.wait())
+            await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
+            told = not work.done()
+            for task in (work, stop):
+                task.cancel()
+        if told:
+            await connected.tunnel.finish(INTERRUPTED, timeout_s=GOODBYE_S)
+        return Used(echoes=self._echoes, throughput=self._throughput, problem=self.problem)
+
+    def _listen_to_signals(self) -> None:
+        def interrupt() -> None:
+            self.interrupted = True
+            self._stop.set()
+
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(signal.SIGINT, interrupt)
+            loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+
+    async def _work(self, connected: Connected) -> None:
+        """All that was asked for, in the order in which it makes sense."""
+        tunnel = connected.tunnel
+        wish = self._wish
+        if wish.pipe:
+            await self._through_pipe(tunnel)
+            return
+        self._echoes = await echoes(tunnel, ECHOES)
+        if wish.bench:
+            await self._measure()
+        if wish.hook is not None:
+            self._note(await run_hook(wish.hook, connected.report(), quiet=self._quiet))
+        await self._stay(tunnel)
+
+    async def _stay(self, tunnel: Tunnel) -> None:
+        """As long as this side wants the connection, or the other does: it may be in the middle of something,
+        or come back to it again and again."""
+        uses = set(tunnel.peer_uses or ())
+        if self._wish.lasts:
+            while tunnel.ended is None:
+                await tunnel.changed()
+        elif self._wish.allowed or uses & LASTING:
+            while tunnel.ended is None and not tunnel.peer_done:
+                await tunnel.changed()
+        elif uses:
+            await tunnel.finish(timeout_s=FOREVER_S)
+
+    async def _measure(self) -> None:
+        assert self._bench is not None
+        try:
+            self._throughput = await self._bench.run()
+        except CannotRun as error:
+            self._note(f"nothing could be measured: {error}")
+
+    async def _through_pipe(self, tunnel: Tunnel) -> None:
+        assert self._pipe is not None
+        outcome = await self._pipe.run(standard_input(), standard_output())
+        if outcome.failed is not None:
+            self._note(outcome.failed)
+        await tunnel.finish(outcome.failed or "")
+        if outcome.failed is None and tunnel.ended:
+            self._note(tunnel.ended)
+
+    def _note(self, problem: str | None) -> None:
+        if problem:
+            self.problem = self.problem or problem
+            if self._talk is not None:
+                self._talk.line(problem)
