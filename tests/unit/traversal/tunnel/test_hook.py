@@ -71,28 +71,48 @@ def test_a_command_that_takes_too_long_is_ended(waits: bool) -> None:
     assert asyncio.run(run_command(command, {}, limit_s=0.3, waits=waits)) is None
 
 
+async def ended_once_it_says(command: str, fifo: Path) -> list[str]:
+    """Run a command and end it as soon as it has written a line to the FIFO; all that came until nobody was
+    left to write to it."""
+    running = asyncio.ensure_future(run_command(command, {}, limit_s=None))
+    with await asyncio.to_thread(fifo.open) as reading:
+        said = [await asyncio.to_thread(reading.readline)]
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        async with asyncio.timeout(20):
+            return said + await asyncio.to_thread(reading.readlines)
+
+
 def test_what_a_command_started_is_ended_with_it(tmp_path: Path) -> None:
-    child = tmp_path / "child"
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
     waiting = python(
-        "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)", str(child)
+        "import sys, time\n"
+        "said = open(sys.argv[1], 'w', buffering=1)\n"
+        "print('ready', file=said)\n"
+        "time.sleep(60)\n"
+        "print('not ended', file=said)",
+        str(fifo),
     )
-    assert asyncio.run(run_command(f"{waiting} & wait", {}, limit_s=1.5)) is None
-    status = Path(f"/proc/{child.read_text()}/stat")
-    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert asyncio.run(ended_once_it_says(f"{waiting} & wait", fifo)) == ["ready\n"]
+
+
+def test_a_command_may_clean_up_before_it_is_ended(tmp_path: Path) -> None:
+    fifo, cleaned = tmp_path / "fifo", tmp_path / "cleaned"
+    os.mkfifo(fifo)
+    patient = python(
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (open(sys.argv[1], 'w').close(), sys.exit(0)))\n"
+        "with open(sys.argv[2], 'w') as said: said.write('ready\\n')\n"
+        "time.sleep(60)",
+        str(cleaned),
+        str(fifo),
+    )
+    assert asyncio.run(ended_once_it_says(f"exec {patient}", fifo)) == ["ready\n"]
+    assert cleaned.exists()
 
 
 def test_a_blocked_run_gives_the_exit_code() -> None:
     assert asyncio.run(run_command("exit 5", {"X": "1"}, waits=False)) == 5
     assert os.environ.get("X") is None
-
-
-def test_a_command_may_clean_up_before_it_is_ended(tmp_path: Path) -> None:
-    cleaned = tmp_path / "cleaned"
-    patient = python(
-        "import signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: (open(sys.argv[1], 'w').close(), sys.exit(0)))\n"
-        "time.sleep(60)",
-        str(cleaned),
-    )
-    assert asyncio.run(run_command(patient, {}, limit_s=1.5)) is None
-    assert cleaned.exists()
