@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -63,7 +64,7 @@ class Side:
         """Wait until it has ended: its exit code, and its standard output."""
         out, err = self.process.communicate(timeout=LIMIT_S)
         self.said += err.decode()
-        return self.process.returncode, out
+        return self.process.returncode, out or b""
 
     def report(self) -> Any:
         """The same, where `--json` is expected to have connected: the report."""
@@ -81,16 +82,17 @@ class Pair:
         self.environment = {**os.environ, "NATTOOLS_SERVER": names, "XDG_STATE_HOME": str(state)}
         self._started: list[Side] = []
 
-    def start(self, host: str, *arguments: str, command: str = "punch") -> Side:
-        """Start a nattools."""
-        process = self.lab.popen(
-            host,
-            [sys.executable, "-m", "nattools", command, *arguments],
-            env={**self.environment, "XDG_STATE_HOME": str(self.state / host)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def start(self, host: str, *arguments: str, out: Path | None = None) -> Side:
+        """Start a `nattools punch`, its standard output into a file if one is given."""
+        with contextlib.ExitStack() as files:
+            process = self.lab.popen(
+                host,
+                [sys.executable, "-m", "nattools", "punch", *arguments],
+                env={**self.environment, "XDG_STATE_HOME": str(self.state / host)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE if out is None else files.enter_context(out.open("wb")),
+                stderr=subprocess.PIPE,
+            )
         self._started.append(Side(process))
         return self._started[-1]
 
@@ -99,6 +101,11 @@ class Pair:
         alice = self.start("alice", *first)
         code = alice.await_match(CODE)[1]
         return alice, self.start("bob", code, *second)
+
+    def other(self, host: str, *command: str) -> bytes:
+        """Run somebody else's program to its end, and give what it printed."""
+        with self.lab.popen(host, command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            return bytes(process.communicate(timeout=LIMIT_S)[0])
 
     def stop(self) -> None:
         """Leave nothing behind."""

@@ -20,7 +20,6 @@ from nattools.cli.punchuse import PunchUse
 from nattools.cli.running import Command
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.options import PunchOptions, Watcher
-from nattools.errors import CannotRun
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.traversal.codes import WORDS
@@ -36,9 +35,9 @@ def command(
     words: punchoptions.Words = WORDS,
     wait: punchoptions.Wait = punchoptions.WAIT_S,
     pipe: punchoptions.Pipe = False,
-    forward: punchoptions.Forward = None,
-    reverse: punchoptions.Reverse = None,
-    allow: punchoptions.Allow = None,
+    forward: punchoptions.ForwardOption = None,
+    reverse: punchoptions.ReverseOption = None,
+    allow: punchoptions.AllowOption = None,
     bench: punchoptions.Bench = False,
     keep: punchoptions.Keep = False,
     hook: punchoptions.Exec = None,
@@ -108,8 +107,6 @@ def say(text: str) -> None:
 
 def run(request: Request, wish: PunchWish) -> int:
     """Punch, write the report where it was asked for, and give the exit code."""
-    if wish.forwards or wish.reverses or wish.allowed:
-        raise CannotRun("this version forwards no ports yet", "Leave out --forward, --reverse and --allow.")
     if request.lab is not None:
         from nattools.cli.punchlab import run_in_lab
 

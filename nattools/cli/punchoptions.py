@@ -9,9 +9,9 @@ import msgspec
 import typer
 
 from nattools.errors import UsageError
-from nattools.model.endpoint import Transport
 from nattools.model.serveruri import parse_server
 from nattools.traversal.codes import WORDS, Code, complete, new_code, parse_code
+from nattools.traversal.forwardspec import Allowed, Forward, parse_forward
 
 ASK = "-"
 WAIT_S = 600.0
@@ -20,7 +20,6 @@ LASTING = frozenset({"forward", "reverse", "keep"})
 MOST_FORWARDS = 32
 _TLS_PORT = 443
 _PORT = 3478
-_FORWARD_SHAPE = "write PORT:HOST:PORT, or PORT:HOST:PORT/udp"
 
 
 def _completed(incomplete: str) -> list[str]:
@@ -56,23 +55,23 @@ TcpOnly = Annotated[bool, typer.Option("--tcp-only", help="Connect over TCP or n
 Pipe = Annotated[
     bool, typer.Option("--pipe", help="Standard input to the other's standard output, and back.")
 ]
-Forward = Annotated[
+ForwardOption = Annotated[
     list[str] | None,
     typer.Option(
         "--forward",
-        metavar="PORT:HOST:PORT[/udp]",
+        metavar="[ADDRESS:]PORT:HOST:PORT[/udp]",
         help="Listen on this PORT; the other machine connects to HOST:PORT. Repeatable.",
     ),
 ]
-Reverse = Annotated[
+ReverseOption = Annotated[
     list[str] | None,
     typer.Option(
         "--reverse",
-        metavar="PORT:HOST:PORT[/udp]",
+        metavar="[ADDRESS:]PORT:HOST:PORT[/udp]",
         help="The other machine listens on its PORT; this one connects to HOST:PORT. Repeatable.",
     ),
 ]
-Allow = Annotated[
+AllowOption = Annotated[
     list[str] | None,
     typer.Option(
         "--allow",
@@ -106,23 +105,6 @@ class MailboxWish(NamedTuple):
     secure: bool
 
 
-class Forwarding(NamedTuple):
-    """A `port` to listen on, and where what comes there is to go."""
-
-    port: int
-    host: str
-    target: int
-    transport: Transport
-
-
-class Allowed(NamedTuple):
-    """What the other side may do here: connect to a target, or, with `host` None, listen on a port."""
-
-    host: str | None
-    port: int
-    transport: Transport
-
-
 class PunchWish(msgspec.Struct, frozen=True, kw_only=True):
     """What the user asked of a punch, checked. A `code` without a nameplate is a new one."""
 
@@ -135,9 +117,9 @@ class PunchWish(msgspec.Struct, frozen=True, kw_only=True):
     udp: bool = True
     tcp: bool = True
     pipe: bool = False
-    forwards: tuple[Forwarding, ...] = ()
-    reverses: tuple[Forwarding, ...] = ()
-    allowed: tuple[Allowed, ...] = ()
+    forwards: tuple[Forward, ...] = ()
+    reverses: tuple[Forward, ...] = ()
+    allowed: Allowed | None = None
     bench: bool = False
     keep: bool = False
     hook: str | None = None
@@ -190,70 +172,24 @@ def checked_mailbox(text: str | None) -> MailboxWish | None:
     return MailboxWish(server.host, default if server.port is None else server.port, secure)
 
 
-def checked_forwards(texts: list[str] | None, option: str) -> tuple[Forwarding, ...]:
+def checked_forwards(texts: list[str] | None, option: str) -> tuple[Forward, ...]:
     """`--forward` or `--reverse`; UsageError for one that cannot be read."""
-    found = [_forwarding(text, option) for text in texts or []]
-    if len(found) > MOST_FORWARDS:
+    if len(texts or []) > MOST_FORWARDS:
         raise UsageError(f"{option}: at most {MOST_FORWARDS} of them")
-    ports = [(each.port, each.transport) for each in found]
-    twice = next((port for port in ports if ports.count(port) > 1), None)
-    if twice is not None:
-        raise UsageError(f"{option}: port {twice[0]} over {twice[1].upper()} is given twice")
-    return tuple(found)
-
-
-def _forwarding(text: str, option: str) -> Forwarding:
-    rest, transport = _transport(text)
-    port, _, target = rest.partition(":")
     try:
-        host, number = _target(target)
-        return Forwarding(_port(port), host, number, transport)
-    except ValueError:
-        raise UsageError(f"{option} {text[:80]!r}: {_FORWARD_SHAPE}; an IPv6 address in brackets") from None
+        return tuple(parse_forward(text) for text in texts or [])
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
-def checked_allowed(texts: list[str] | None) -> tuple[Allowed, ...]:
-    """`--allow`; UsageError for one that cannot be read."""
-    return tuple(_allowed(text) for text in texts or [])
-
-
-def _allowed(text: str) -> Allowed:
-    rest, transport = _transport(text)
+def checked_allowed(texts: list[str] | None) -> Allowed | None:
+    """`--allow`, None without one; UsageError for one that cannot be read."""
+    if not texts:
+        return None
     try:
-        if rest.lower().startswith("listen:"):
-            return Allowed(None, _port(rest[len("listen:") :]), transport)
-        return Allowed(*_target(rest), transport)
-    except ValueError:
-        raise UsageError(
-            f"--allow {text[:80]!r}: write HOST:PORT or listen:PORT, with /udp behind it for UDP"
-        ) from None
-
-
-def _transport(text: str) -> tuple[str, Transport]:
-    for ending, transport in _ENDINGS:
-        if text.lower().endswith(ending):
-            return text[: -len(ending)], transport
-    return text, "tcp"
-
-
-_ENDINGS: tuple[tuple[str, Transport], ...] = (("/udp", "udp"), ("/tcp", "tcp"))
-
-
-def _target(text: str) -> tuple[str, int]:
-    """HOST:PORT; ValueError for anything else."""
-    host, colon, port = text.rpartition(":")
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not bare or (":" in host) != (bare != host) or len(bare) > 255:
-        raise ValueError(text)
-    if any(each in "[]" or each.isspace() or not each.isprintable() for each in bare):
-        raise ValueError(text)
-    return bare, _port(port)
-
-
-def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535:
-        return int(text)
-    raise ValueError(text)
+        return Allowed.of(texts)
+    except UsageError as error:
+        raise UsageError(f"--allow: {error}") from None
 
 
 def check_together(wish: PunchWish, *, as_json: bool, in_lab: bool) -> None:
@@ -271,7 +207,9 @@ def _contradictions(wish: PunchWish, *, as_json: bool, in_lab: bool) -> Iterator
         yield "with --pipe, standard output is the pipe's: write the report with -o FILE.json"
     if wish.pipe and wish.hook is not None:
         yield "--pipe and --exec both want standard input and output: give one of them"
-    if in_lab and (wish.pipe or wish.forwards or wish.reverses or wish.hook is not None or wish.keep):
+    if in_lab and (
+        wish.pipe or wish.forwards or wish.reverses or wish.allowed or wish.hook is not None or wish.keep
+    ):
         yield (
             "in a scenario both machines run by themselves: there --pipe, --forward, --reverse, --exec and "
             "--keep make no sense"

@@ -6,15 +6,17 @@ import asyncio
 import contextlib
 import signal
 
-from nattools.cli.punchhook import run_hook
 from nattools.cli.punchoptions import LASTING, PunchWish
 from nattools.cli.punchtalk import Talk
 from nattools.engine.punch.use import Connected, Use, Used
 from nattools.errors import CannotRun
 from nattools.model.punch import Echoes, Throughput
+from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.traversal.tunnel import Tunnel
 from nattools.traversal.tunnel.echo import echoes
+from nattools.traversal.tunnel.forward import Forwarding
+from nattools.traversal.tunnel.hook import run_hook
 from nattools.traversal.tunnel.pipe import PipeUse
 from nattools.traversal.tunnel.standard import standard_input, standard_output
 from nattools.traversal.tunnel.throughput import BenchUse
@@ -41,6 +43,7 @@ class PunchUse:
         self._quiet = quiet
         self._stop = asyncio.Event()
         self._pipe: PipeUse | None = None
+        self._forwarding: Forwarding | None = None
         self._bench: BenchUse | None = None
         self._echoes: Echoes | None = None
         self._throughput: Throughput | None = None
@@ -52,6 +55,7 @@ class PunchUse:
 
     def _prepare(self, tunnel: Tunnel) -> None:
         self._bench = BenchUse(tunnel)
+        self._forwarding = Forwarding(tunnel, self._network, self._wish.allowed, self._say)
         if self._wish.pipe:
             self._pipe = PipeUse(tunnel)
 
@@ -67,6 +71,8 @@ class PunchUse:
             told = not work.done()
             for task in (work, stop):
                 task.cancel()
+        if self._forwarding is not None:
+            self._forwarding.close()
         if told:
             await connected.tunnel.finish(INTERRUPTED, timeout_s=GOODBYE_S)
         return Used(echoes=self._echoes, throughput=self._throughput, problem=self.problem)
@@ -88,11 +94,12 @@ class PunchUse:
         if wish.pipe:
             await self._through_pipe(tunnel)
             return
+        await self._forward()
         self._echoes = await echoes(tunnel, ECHOES)
         if wish.bench:
             await self._measure()
         if wish.hook is not None:
-            self._note(await run_hook(wish.hook, connected.report(), quiet=self._quiet))
+            await self._run_command(wish.hook, connected.report())
         await self._stay(tunnel)
 
     async def _stay(self, tunnel: Tunnel) -> None:
@@ -107,6 +114,22 @@ class PunchUse:
                 await tunnel.changed()
         elif uses:
             await tunnel.finish(timeout_s=FOREVER_S)
+        if tunnel.ended and not self._stop.is_set():
+            self._say(f"The connection has ended: {tunnel.ended}.")
+
+    async def _forward(self) -> None:
+        assert self._forwarding is not None
+        for refused in await self._forwarding.start(self._wish.forwards, self._wish.reverses):
+            self._note(refused)
+
+    async def _run_command(self, command: str, report: Report) -> None:
+        from nattools.report.json import render_json
+
+        assert report.punch is not None
+        json = render_json(report).encode()
+        code = await run_hook(command, report.punch, json, writes=not self._quiet)
+        if code:
+            self._note(f"the command of --exec ended with {code}")
 
     async def _measure(self) -> None:
         assert self._bench is not None
@@ -127,5 +150,8 @@ class PunchUse:
     def _note(self, problem: str | None) -> None:
         if problem:
             self.problem = self.problem or problem
-            if self._talk is not None:
-                self._talk.line(problem)
+            self._say(problem)
+
+    def _say(self, text: str) -> None:
+        if self._talk is not None:
+            self._talk.line(text)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from punchpair import CODE, homes, pair
+from punchpair import CODE, LIMIT_S, TOKEN, Pair, Side, homes, pair
 
 from nattools.lab.scenario import NatSpec
 
@@ -98,3 +102,160 @@ def test_ctrl_c_is_130(joined: bool, tmp_path: Path) -> None:
         code, out = side.end()
         assert (code, out) == (130, b"")
         assert "Traceback" not in side.said
+
+
+# --- with a connection
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_end_of_one_is_told_to_the_other(number: signal.Signals, place: int, tmp_path: Path) -> None:
+    with pair(tmp_path) as both:
+        sides = both.meet(("--keep",), ("--keep", "-o", str(tmp_path / "report.json")))
+        for side in sides:
+            side.await_match("Connected directly")
+        sides[place].process.send_signal(number)
+        code, out = sides[place].end()
+        assert code == (130 if number == signal.SIGINT else 0)
+        assert "Connected directly" in out.decode()
+        code, out = sides[1 - place].end()
+        assert code == 0
+        assert "the other side was interrupted" in " ".join((out.decode() + sides[1 - place].said).split())
+        assert json.loads((tmp_path / "report.json").read_text())["punch"]["connected"]
+        assert all("Traceback" not in side.said for side in sides)
+
+
+def test_a_file_through_the_pipe_both_ways(tmp_path: Path) -> None:
+    there, back = os.urandom(3_000_000), os.urandom(500_000)
+    outs = tmp_path / "alice.out", tmp_path / "bob.out"
+    with pair(tmp_path) as both:
+        alice = both.start("alice", "--pipe", "-o", str(tmp_path / "report.json"), out=outs[0])
+        bob = both.start("bob", alice.await_match(CODE)[1], "--pipe", out=outs[1])
+        alice.await_match("Connected directly")
+        bob.write(back, end=True)
+        alice.write(there, end=True)
+        assert (alice.end()[0], bob.end()[0]) == (0, 0), alice.said + bob.said
+        assert outs[1].read_bytes() == there
+        assert outs[0].read_bytes() == back
+        assert json.loads((tmp_path / "report.json").read_text())["punch"]["connected"]
+
+
+def test_a_pipe_needs_two_ends(tmp_path: Path) -> None:
+    with pair(tmp_path) as both:
+        alice, bob = both.meet(("--pipe",), ())
+        code, out = alice.end()
+        assert (code, out) == (1, b"")
+        assert "the other side was not started with --pipe" in alice.said
+        assert bob.end()[0] == 0
+
+
+SERVE = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello from " + self.path.encode() * 10000)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 8000), Handler)
+print("ready", flush=True)
+server.serve_forever()
+"""
+FETCH = "import sys, urllib.request as u; sys.stdout.buffer.write(u.urlopen(sys.argv[1], timeout=20).read())"
+PAGE = b"hello from " + b"/page" * 10000
+
+
+def serving(both: Pair, host: str) -> None:
+    """An HTTP server on the host's loopback."""
+    process = both.lab.popen(host, [sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    process.stdout.close()
+
+
+def ended(alice: Side, bob: Side) -> tuple[int, int]:
+    alice.process.terminate()
+    return alice.end()[0], bob.end()[0]
+
+
+def test_a_forward_to_a_web_server_there(tmp_path: Path) -> None:
+    with pair(tmp_path) as both:
+        serving(both, "bob")
+        alice, bob = both.meet(("--forward", "8080:localhost:8000"), ("--allow", "localhost:8000"))
+        alice.await_match("leads to localhost:8000")
+        fetched = both.other("alice", sys.executable, "-c", FETCH, "http://127.0.0.1:8080/page")
+        assert fetched == PAGE
+        assert ended(alice, bob) == (0, 0)
+
+
+def test_a_reverse_to_a_web_server_here(tmp_path: Path) -> None:
+    with pair(tmp_path) as both:
+        serving(both, "alice")
+        alice, bob = both.meet(("--reverse", "8080:localhost:8000"), ("--allow", "listen:8080"))
+        alice.await_match("leads to localhost:8000")
+        fetched = both.other("bob", sys.executable, "-c", FETCH, "http://127.0.0.1:8080/page")
+        assert fetched == PAGE
+        assert ended(alice, bob) == (0, 0)
+
+
+def test_what_was_not_allowed_is_refused_and_named(tmp_path: Path) -> None:
+    with pair(tmp_path) as both:
+        serving(both, "bob")
+        alice, bob = both.meet(("--forward", "8080:localhost:8000"), ("--allow", "localhost:8001"))
+        alice.await_match("leads to localhost:8000")
+        assert PAGE not in both.other("alice", sys.executable, "-c", FETCH, "http://127.0.0.1:8080/page")
+        alice.await_match("not allowed")
+        bob.await_match(r"localhost:8000, which was not allowed\s+here: refused")
+        assert ended(alice, bob) == (0, 0)
+
+
+def test_the_users_command_is_told(tmp_path: Path) -> None:
+    hook = 'echo "$NATTOOLS_REMOTE_HOST $NATTOOLS_TRANSPORT"; grep -q "connected.*true" "$NATTOOLS_REPORT"'
+    with pair(tmp_path) as both:
+        alice, bob = both.meet(("--exec", hook), ("--exec", "exit 3"))
+        code, out = alice.end()
+        assert code == 0
+        assert out.decode().startswith("11.2.0.2 udp\n")
+        assert bob.end()[0] == 1
+        assert "the command of --exec ended with 3" in bob.said
+
+
+def test_throughput_is_measured_by_one_side(tmp_path: Path) -> None:
+    with pair(tmp_path) as both:
+        alice, bob = both.meet(("--bench", "--json"), ("--json",))
+        measured = alice.report()["punch"]["throughput"]
+        assert measured["up_mbps"] > 1
+        assert measured["down_mbps"] > 1
+        assert bob.report()["punch"]["throughput"] is None
+
+
+# --- tokens
+
+
+def test_tokens_typed_by_two_people(tmp_path: Path) -> None:
+    with pair(tmp_path) as both:
+        sides = [both.start(host, "--manual", "--json") for host in ("alice", "bob")]
+        tokens = [side.await_match(TOKEN)[0] for side in sides]
+        sides[0].write(f"{tokens[1]}\n".encode())
+        lines = [tokens[0][at : at + 60] for at in range(0, len(tokens[0]), 60)]
+        sides[1].write("\r\n".join(lines).lower().encode() + b"\n")
+        assert all(side.report()["punch"]["connected"] for side in sides)
+
+
+def test_a_token_that_is_none_is_2(tmp_path: Path) -> None:
+    with pair(tmp_path) as both:
+        alice = both.start("alice", "--manual")
+        alice.await_match(TOKEN)
+        alice.write(b"hello\n", end=True)
+        code, out = alice.end()
+        assert (code, out) == (2, b"")
+        assert "no token of nattools" in alice.said
+
+
+def test_ctrl_c_while_a_token_is_asked_for(tmp_path: Path) -> None:
+    with pair(tmp_path) as both:
+        alice = both.start("alice", "--manual")
+        alice.await_match("The other machine's token")
+        alice.process.send_signal(signal.SIGINT)
+        alice.process.wait(LIMIT_S)
+        code, out = alice.end()
+        assert (code, out) == (130, b"")
+        assert "Traceback" not in alice.said

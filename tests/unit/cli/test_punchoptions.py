@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 
 from nattools.cli.punchoptions import (
-    Allowed,
-    Forwarding,
     MailboxWish,
     PunchWish,
     check_together,
@@ -19,60 +17,28 @@ from nattools.cli.punchoptions import (
 )
 from nattools.errors import UsageError
 from nattools.traversal.codes import new_code
+from nattools.traversal.forwardspec import parse_forward
 
 
-@pytest.mark.parametrize(
-    ("text", "forwarding"),
-    [
-        ("8080:localhost:80", Forwarding(8080, "localhost", 80, "tcp")),
-        ("8080:192.168.1.5:80/tcp", Forwarding(8080, "192.168.1.5", 80, "tcp")),
-        ("5300:10.0.0.1:53/udp", Forwarding(5300, "10.0.0.1", 53, "udp")),
-        ("5300:10.0.0.1:53/UDP", Forwarding(5300, "10.0.0.1", 53, "udp")),
-        ("22:[2001:db8::5]:2222", Forwarding(22, "2001:db8::5", 2222, "tcp")),
-    ],
-)
-def test_forwards(text: str, forwarding: Forwarding) -> None:
-    assert checked_forwards([text], "--forward") == (forwarding,)
+def test_forwards_and_what_is_allowed() -> None:
+    (forward,) = checked_forwards(["5300:[2001:db8::5]:53/udp"], "--forward")
+    assert (forward.port, forward.host, forward.host_port) == (5300, "2001:db8::5", 53)
+    assert checked_forwards(None, "--forward") == ()
+    allowed = checked_allowed(["localhost:80", "listen:8080"])
+    assert allowed is not None
+    assert allowed.target("tcp", "127.0.0.1", 80)
+    assert allowed.listen("tcp", "", 8080)
+    assert not allowed.target("tcp", "127.0.0.1", 8080)
+    assert checked_allowed(None) is None
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "80", "80:80", "x:host:80", "80:host:", "0:host:80", "80:host:0", "80:host:70000", "80::80",
-        "80:2001:db8::5:22", "80:[host:22", "80:ho st:22", "80:host:22/sctp", "80:[]:22", "80:[host]:22",
-        "80:\x1b[2J:22", "٣:host:80",
-    ],
-)  # fmt: skip
-def test_what_is_no_forward(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--reverse .*write PORT:HOST:PORT"):
-        checked_forwards([text], "--reverse")
-
-
-def test_a_port_is_listened_on_once() -> None:
-    assert len(checked_forwards(["80:a:1", "80:a:1/udp", "81:a:1"], "--forward")) == 3
-    with pytest.raises(UsageError, match="port 80 over TCP is given twice"):
-        checked_forwards(["80:a:1", "80:b:2"], "--forward")
-    with pytest.raises(UsageError, match="at most 32"):
+def test_the_option_that_is_wrong_is_named() -> None:
+    with pytest.raises(UsageError, match=r"^--reverse: .*80:80"):
+        checked_forwards(["80:80"], "--reverse")
+    with pytest.raises(UsageError, match=r"^--allow: .*host:x"):
+        checked_allowed(["host:x"])
+    with pytest.raises(UsageError, match="--forward: at most 32"):
         checked_forwards([f"{port}:a:1" for port in range(1, 40)], "--forward")
-
-
-@pytest.mark.parametrize(
-    ("text", "allowed"),
-    [
-        ("localhost:80", Allowed("localhost", 80, "tcp")),
-        ("[2001:db8::5]:53/udp", Allowed("2001:db8::5", 53, "udp")),
-        ("listen:8080", Allowed(None, 8080, "tcp")),
-        ("listen:53/udp", Allowed(None, 53, "udp")),
-    ],
-)
-def test_what_is_allowed(text: str, allowed: Allowed) -> None:
-    assert checked_allowed([text]) == (allowed,)
-
-
-@pytest.mark.parametrize("text", ["", "host", "listen:", "listen:x", "*:*", "host:0", ":80"])
-def test_what_cannot_be_allowed(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--allow .*write HOST:PORT or listen:PORT"):
-        checked_allowed([text])
 
 
 @pytest.mark.parametrize(
@@ -122,7 +88,7 @@ def test_codes_that_are_refused(typed: str | None, words: int, manual: bool, say
 
 
 MAILBOX = MailboxWish("a", 1, False)
-FORWARD = Forwarding(80, "a", 80, "tcp")
+FORWARD = parse_forward("80:a:80")
 
 
 @pytest.mark.parametrize(
