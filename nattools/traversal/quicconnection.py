@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import QuicConnection, QuicConnectionState
+from aioquic.quic.connection import NetworkAddress, QuicConnection, QuicConnectionState
 from aioquic.quic.events import ConnectionTerminated
 from aioquic.quic.packet import QuicFrameType
 from aioquic.quic.packet_builder import QuicPacketBuilder
@@ -39,6 +39,9 @@ WINDOW: Final = 4 << 20
 IDLE_S: Final = 300.0
 PROBE_S: Final = 1.0
 """A path that is silent is tried this often, however long it has been silent: it may be back at any time."""
+KEY_PACKETS: Final = 1 << 22
+"""One key seals half as many packets as AES-128-GCM may at most (RFC 9001 6.6): 5 GB. What is on its way at
+the change is lost, since aioquic keeps no old keys, and sent again."""
 
 logging.getLogger("quic").addHandler(logging.NullHandler())  # or its warnings go to standard error
 
@@ -62,6 +65,7 @@ class PeerConnection(QuicConnection):
             session_ticket_fetcher=lambda name: ticket if name == ticket.ticket else None,
         )
         self.consumed = 0
+        self._last_of_key = KEY_PACKETS
         self._local_max_streams_bidi.value = self._local_max_streams_bidi.sent = 0
         self._local_max_streams_uni.value = self._local_max_streams_uni.sent = 1
 
@@ -117,6 +121,13 @@ class PeerConnection(QuicConnection):
         longest = max(0, math.floor(math.log2(PROBE_S / pto_s))) if pto_s > 0 else 0
         self._loss._pto_count = min(self._loss._pto_count, longest)
         return super().get_timer()
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
+        """As aioquic's, with a new key in time."""
+        if self._packet_number >= self._last_of_key:
+            self._last_of_key = self._packet_number + KEY_PACKETS
+            self.request_key_update()
+        return super().datagrams_to_send(now)
 
     def _write_stream_limits(
         self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream

@@ -16,7 +16,7 @@ from nattools.net.base import TcpStream
 from nattools.net.tls import TlsStream, start_tls
 from nattools.traversal.identity import NAME, Identity, identity
 from nattools.traversal.inbox import Inbox
-from nattools.traversal.records import LONGEST, RecordReader, record, records_of
+from nattools.traversal.records import LONGEST, Kind, RecordReader, record, records_of
 
 WINDOW: Final = 4 << 20
 """Above so many unread bytes nothing is taken from the stream, until half of them are read."""
@@ -174,22 +174,28 @@ class TlsLink:
 
     async def _receive(self) -> None:
         reader = RecordReader()
-        while self._reason is None:
-            data = await self._tls.read()
-            self._heard_at = self._loop.time()
-            if not data:
-                self._end("closed on this side" if self._said_all else "the peer broke it off")
-            for kind, content in reader.feed(data):
-                if kind == "bytes":
-                    self._inbox.put(content)
-                elif kind == "datagram" and self.on_datagram is not None and self._reason is None:
-                    self.on_datagram(content)
-                elif kind == "goodbye":
-                    self._end("the peer closed the connection")
-            if self._inbox.waiting > WINDOW and not self._said_all:
-                self._room.clear()
-                await self._room.wait()
+        try:
+            while self._reason is None:
+                data = await self._tls.read()
                 self._heard_at = self._loop.time()
+                for kind, content in reader.feed(data):
+                    self._take(kind, content)
+                if not data:
+                    self._end("closed on this side" if self._said_all else "the peer broke it off")
+                if self._inbox.waiting > WINDOW and not self._said_all:
+                    self._room.clear()
+                    await self._room.wait()
+                    self._heard_at = self._loop.time()
+        finally:
+            self._end("a mistake of this program ended it", abruptly=True)
+
+    def _take(self, kind: Kind, content: bytes) -> None:
+        if kind == "bytes":
+            self._inbox.put(content)
+        elif kind == "datagram" and self.on_datagram is not None and self._reason is None:
+            self.on_datagram(content)
+        elif kind == "goodbye":
+            self._end("the peer closed the connection")
 
     def _taken(self, size: int) -> None:
         if self._inbox.waiting <= WINDOW // 2:

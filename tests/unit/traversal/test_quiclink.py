@@ -27,6 +27,8 @@ from linked import (
 from simulated import open_internet, pass_time, run
 
 from nattools.lab.sim import SimLab
+from nattools.net.host import HostNetwork
+from nattools.traversal.carrier import SocketPath
 from nattools.traversal.identity import NAME, identity
 from nattools.traversal.link import Link
 from nattools.traversal.quicconnection import PEER, WINDOW, connection
@@ -340,3 +342,32 @@ def test_whatever_arrives_first_breaks_nothing(datagrams: list[bytes], leads: bo
         await quic_links(*paths)
 
     on_paths(main)
+
+
+def test_new_keys_in_the_middle_of_a_transfer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nattools.traversal.quicconnection.KEY_PACKETS", 300)
+
+    async def main(one: WatchedPath, other: WatchedPath) -> None:
+        ours, theirs = await quic_links(one, other)
+        ours.write(DATA * 5)
+        theirs.write(DATA * 5)
+        size = 5 * len(DATA)
+        got = await both(read_exactly(theirs, size), read_exactly(ours, size))
+        assert got == (DATA * 5, DATA * 5)
+        assert len(one.sent) > 900
+
+    on_paths(main)
+
+
+def test_over_the_system_s_own_sockets() -> None:
+    async def main() -> None:
+        network = HostNetwork()
+        ours = await network.open_udp(family=4, host="127.0.0.1")
+        theirs = await network.open_udp(family=4, host="127.0.0.1")
+        one, other = await quic_links(SocketPath(ours, theirs.local), SocketPath(theirs, ours.local))
+        assert (one.local, one.remote) == (other.remote, other.local) == (ours.local, theirs.local)
+        one.write(DATA)
+        _, got = await both(one.close(), read_all(other))
+        assert got == DATA
+
+    asyncio.run(main())
