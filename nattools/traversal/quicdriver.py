@@ -69,13 +69,13 @@ class QuicDriver:
         self._alive = self._loop.call_at(due, self.keep_alive)
 
     def arrived(self, data: bytes) -> None:
-        """A datagram. Bytes that break aioquic end this connection, not the program."""
+        """A datagram."""
         if self.ended:
             return
         try:
             self.quic.receive_datagram(data, PEER, self._loop.time())
         except Exception as error:
-            self._end(f"what arrived could not be understood ({type(error).__name__})")
+            self._broken(error)
             return
         self._tell()
         self.wake()
@@ -108,7 +108,11 @@ class QuicDriver:
         self._woken = False
         if self.ended:
             return
-        self._flush()
+        try:
+            self._flush()
+        except Exception as error:
+            self._broken(error)
+            return
         over = self.quic.over
         if over is not None:
             self._end(_why(over))
@@ -155,9 +159,17 @@ class QuicDriver:
 
     def _expired(self) -> None:
         self._timer = None
-        self.quic.handle_timer(self._loop.time())
+        try:
+            self.quic.handle_timer(self._loop.time())
+        except Exception as error:
+            self._broken(error)
+            return
         self._tell()
         self._run()
+
+    def _broken(self, error: Exception) -> None:
+        """Somebody's bytes found a mistake in aioquic: that ends this connection, not the program."""
+        self._end(f"aioquic failed ({type(error).__name__})")
 
     def _end(self, reason: str) -> None:
         self.ended = True

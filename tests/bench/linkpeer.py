@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable
 from time import process_time
 from typing import Protocol
 
@@ -26,6 +27,9 @@ class Readable(Protocol):
 
     async def read(self, limit: int = 65536) -> bytes:
         """As both do."""
+
+    def close(self) -> Awaitable[None] | None:
+        """A stream's returns at once."""
 
 
 async def opened(kind: str) -> Readable | str:
@@ -52,7 +56,11 @@ async def main(kind: str) -> None:
     size, began = 0, process_time()
     while data := await link.read():
         size += len(data)
-    print(size, process_time() - began, flush=True)
+    spent = process_time() - began
+    closing = link.close()
+    if closing is not None:
+        await closing  # or the sender waits for a confirmation that was lost
+    print(size, spent, flush=True)
 
 
 if __name__ == "__main__":
