@@ -57,11 +57,10 @@ class Talk:
         """Something that a person should know."""
         self._say(lambda columns: ((_INDENT, Span(each)) for each in wrap(safe(text), columns - 4)))
 
-    def connected(self, punch: Punch) -> None:
-        """There is a connection, which may last."""
-        self._say(
-            lambda columns: ((_INDENT, Span(each, "good")) for each in wrap(headline(punch), columns - 4))
-        )
+    def connected(self, punch: Punch, *, lasts: bool) -> None:
+        """There is a connection, which may last until it is told to end."""
+        text = f"{headline(punch)} Ctrl-C ends it." if lasts else headline(punch)
+        self._say(lambda columns: ((_INDENT, Span(each, "good")) for each in wrap(text, columns - 4)))
 
     def _say(self, lines: Callable[[int], Iterator[Line]]) -> None:
         self._progress.aside(lambda: write_lines(lines(terminal_columns(self._stream)), self._stream))

@@ -63,7 +63,7 @@ class PunchUse:
         self._listen_to_signals()
         punch = connected.report().punch
         if punch is not None and self._wish.uses and self._talk is not None:
-            self._talk.connected(punch)
+            self._talk.connected(punch, lasts=self._wish.lasts)
         async with asyncio.TaskGroup() as group:
             work = group.create_task(self._work(connected))
             stop = group.create_task(self._stop.wait())
@@ -112,6 +112,7 @@ class PunchUse:
         elif self._wish.allowed or uses & LASTING:
             while tunnel.ended is None and not tunnel.peer_done:
                 await tunnel.changed()
+            await tunnel.finish()
         elif uses:
             await tunnel.finish(timeout_s=FOREVER_S)
         if tunnel.ended and not self._stop.is_set():

@@ -86,7 +86,9 @@ def _connection(punch: Punch) -> Iterator[Prose]:
     if punch.throughput is not None:
         yield Prose(_throughput(punch.throughput), "Throughput")
     if punch.secured_by is not None:
-        yield Prose(f"{_PROTECTION[punch.secured_by]}, bound to the code or the tokens", "Secured by")
+        token = any(each.stage == "token" for each in punch.stages)
+        bound = "the tokens" if token else "the code"
+        yield Prose(f"{_PROTECTION[punch.secured_by]}, bound to {bound}", "Secured by")
     for number, spare in enumerate(punch.spares[:MOST_SPARES]):
         yield Prose(_way(spare), "Spare paths" if number == 0 else " ")
 

@@ -259,3 +259,19 @@ def test_ctrl_c_while_a_token_is_asked_for(tmp_path: Path) -> None:
         code, out = alice.end()
         assert (code, out) == (130, b"")
         assert "Traceback" not in alice.said
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_ctrl_c_in_the_middle_of_an_attempt(place: int, tmp_path: Path) -> None:
+    """The other side learns of it, and says so."""
+    with pair(tmp_path, homes(RANDOM, NatSpec(udp="blocked"))) as both:
+        sides = both.meet(("--no-low-ports",), ("--no-low-ports",))
+        sides[place].await_match("attempt ")
+        sides[place].process.send_signal(signal.SIGINT)
+        sides[place].process.wait(LIMIT_S)
+        code, out = sides[place].end()
+        assert (code, out) == (130, b"")
+        code, out = sides[1 - place].end()
+        assert code == 1
+        assert " ".join(out.decode().split()).startswith("Not connected. Why ")
+        assert all("Traceback" not in side.said for side in sides)

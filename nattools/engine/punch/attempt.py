@@ -142,7 +142,7 @@ class Attempt:
         if pair is None:
             await asyncio.Event().wait()  # the steps may still find something
             return None
-        self.timeline.note("nomination", f"{pair.name} is used", ok=True)
+        self.timeline.note("nomination", f"{_ends(pair)} is used", ok=True)
         return self.way_by(pair)
 
     def way_by(self, pair: ice.Pair) -> Way:
@@ -226,7 +226,7 @@ class Attempt:
         if isinstance(event, ice.PairChanged) and event.after == "succeeded" and self._answered_at is None:
             self._answered_at = self._loop.time()
         if isinstance(event, ice.Selected) and event.before is not None and event.pair is not None:
-            self.timeline.note("nomination", f"{event.pair.name} is used now: {event.reason}", ok=True)
+            self.timeline.note("nomination", f"{_ends(event.pair)} is used now: {event.reason}", ok=True)
 
     # --- words
 
@@ -306,3 +306,8 @@ async def prepare(
         candidates=tuple(texts[:MAX_CANDIDATES]),
     )
     return introduction, bases
+
+
+def _ends(pair: ice.Pair) -> str:
+    """A pair for people."""
+    return f"the path from {pair.local.sends_from} to {pair.remote_endpoint}"
