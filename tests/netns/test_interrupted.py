@@ -54,6 +54,12 @@ COMMANDS = {
 }
 
 
+def _hear_all() -> None:
+    """The tests themselves may run under nohup, and a program inherits what is ignored."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Started(NamedTuple):
     """A command under way in a session of its own, and where it might leave files."""
 
@@ -96,6 +102,7 @@ def started(command: str, folder: Path) -> Iterator[Started]:
         cwd=variables["PWD"],
         env={**os.environ, **variables},
         start_new_session=True,
+        preexec_fn=_hear_all,
     )
     run = Started(process, f"{MARK}={mark}", places)
     try:
