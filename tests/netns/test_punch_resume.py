@@ -1,0 +1,167 @@
+"""`nattools punch --pipe` goes on through a restart of the mailbox, a NAT that forgets all flows, and a total
+loss of packets.
+
+As part of all tests the pipe and the loss are short; `make resume` takes 100 MB and 30 s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import socket
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Condition, Event, Thread, Timer
+
+import pytest
+from conftest import tool
+from punchpair import CODE, Pair, Side, homes
+
+from nattools.lab.netns import NetnsLab
+from nattools.lab.scenario import NatSpec
+from nattools.net.namespace import entered
+
+pytestmark = pytest.mark.netns
+
+MEGABYTES = int(os.environ.get("NATTOOLS_RESUME_MB", "20"))
+LOSS_S = float(os.environ.get("NATTOOLS_RESUME_LOSS_S", "8"))
+LIMIT_S = 60.0 + 4 * LOSS_S + MEGABYTES
+SYMMETRIC = NatSpec(mapping="address-and-port-dependent", allocation="random")
+CUT = "table inet cut { chain passing { type filter hook forward priority -300; policy drop; }; }"
+SERVE = ("--listen", "11.201.0.2", "--listen", "11.201.0.3")
+FLUSH = struct.pack("=IHHII", 20, 1 << 8 | 2, 5, 1, 0) + bytes(4)
+"""IPCTNL_MSG_CT_DELETE of NFNL_SUBSYS_CTNETLINK, to be acknowledged, of all families."""
+
+
+class Network:
+    """What troubles come to: the server, and alice's router. Call it in the main thread alone: a lab's
+    programs end with the thread that started them."""
+
+    def __init__(self, both: Pair) -> None:
+        self._both = both
+        self._server = self._serve()
+
+    def _serve(self) -> Side:
+        server = self._both.start("stun", *SERVE, command="serve")
+        server.await_match("is ready")
+        return server
+
+    def restart_mailbox(self) -> None:
+        self._server.process.kill()
+        self._server.process.wait()
+        self._server = self._serve()
+
+    def forget_flows(self) -> None:
+        """As if alice's router had been restarted: her next packets leave from other ports."""
+        with (
+            entered(self._both.lab.network_path("one")),
+            socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink,  # NETLINK_NETFILTER
+        ):
+            netlink.send(FLUSH)
+            answer = netlink.recv(4096)
+        assert struct.unpack_from("=i", answer, 16) == (0,)
+
+    def lose_everything(self) -> None:
+        self._nft("-f", "-", text=CUT)
+        Event().wait(LOSS_S)
+        self._nft("delete", "table", "inet", "cut")
+
+    def _nft(self, *arguments: str, text: str = "") -> None:
+        with entered(self._both.lab.network_path("one")):
+            subprocess.run([str(tool("nft")), *arguments], input=text.encode(), check=True)
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Iterator[Pair]:
+    with NetnsLab(homes(SYMMETRIC), start_servers=False) as lab:
+        both = Pair(lab, tmp_path)
+        try:
+            yield both
+        finally:
+            both.stop()
+
+
+def feed(side: Side, data: bytes) -> Thread:
+    def write() -> None:
+        with suppress(BrokenPipeError):  # it has ended: what it said shows why
+            side.write(data, end=True)
+
+    thread = Thread(target=write, daemon=True)
+    thread.start()
+    return thread
+
+
+class Receiver:
+    """Takes all that comes from a side's standard output."""
+
+    def __init__(self, side: Side) -> None:
+        self.got = bytearray()
+        self.ended = False
+        self._side = side
+        self._grown = Condition()
+        Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        assert self._side.process.stdout is not None
+        while data := os.read(self._side.process.stdout.fileno(), 1 << 20):
+            with self._grown:
+                self.got += data
+                self._grown.notify_all()
+        with self._grown:
+            self.ended = True
+            self._grown.notify_all()
+
+    def wait_for(self, size: int) -> None:
+        """Until so many bytes have come, or there are no more."""
+        with self._grown:
+            self._grown.wait_for(lambda: len(self.got) >= size or self.ended)
+
+
+def listen(side: Side) -> Thread:
+    """To what it says from now on."""
+
+    def read() -> None:
+        assert side.process.stderr is not None
+        for line in side.process.stderr:
+            side.said += line.decode()
+
+    thread = Thread(target=read, daemon=True)
+    thread.start()
+    return thread
+
+
+def went_on_elsewhere(side: Side) -> bool:
+    """Over another path, or the same one from another outside port."""
+    return "is used now" in side.said or side.said.count("encrypted by") > 1
+
+
+def test_a_pipe_outlasts_the_mailbox_the_nat_and_the_path(both: Pair) -> None:
+    network = Network(both)
+    alice = both.start("alice", "--pipe", "-v")
+    bob = both.start("bob", alice.await_match(CODE)[1], "--pipe", "-v")
+    listening = [listen(side) for side in (alice, bob)]
+    too_late = Timer(LIMIT_S, lambda: [side.process.kill() for side in (alice, bob)])
+    too_late.daemon = True
+    too_late.start()
+    size = MEGABYTES * 1_000_000
+    data = random.Random(6).randbytes(size)
+    feed(alice, data)
+    bob.write(b"", end=True)
+    receiver = Receiver(bob)
+    troubles = (network.restart_mailbox, network.forget_flows, network.lose_everything)
+    for number, trouble in enumerate(troubles, 1):
+        receiver.wait_for(size * number // 5)
+        trouble()
+    receiver.wait_for(size + 1)
+    too_late.cancel()
+    for side, thread in zip((alice, bob), listening, strict=True):
+        thread.join()
+        assert side.process.wait() == 0, f"after {len(receiver.got):,} bytes\n{alice.said}\n{bob.said}"
+    assert hashlib.sha256(receiver.got).hexdigest() == hashlib.sha256(data).hexdigest()
+    for side in (alice, bob):
+        print(side.said)
+        assert went_on_elsewhere(side), side.said
