@@ -50,9 +50,10 @@ def opening_ttl(side: Side) -> int:
     return side.ttl if side.ttl is not None else USUAL_TTL
 
 
-def hold_s(first: Side, second: Side) -> float:
-    """When both sides' openers are out for certain."""
-    return round(START_S + (first.rtt_s + second.rtt_s) / 2, 3)
+def hold_s(first: Side, second: Side, margin_s: float = START_S) -> float:
+    """When both sides' openers are out for certain: the way of a word from one to the other by a server that
+    both reach, and a margin for their own slowness."""
+    return round(margin_s + (first.rtt_s + second.rtt_s) / 2, 3)
 
 
 def _step(

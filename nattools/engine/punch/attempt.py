@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nattools.engine.punch.course import Course
+from nattools.engine.punch.early import Early
 from nattools.engine.punch.gathering import Base, gather
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.messages import MAX_CANDIDATES, Introduction, without_evidence
@@ -27,6 +28,7 @@ LAST_WAIT_S = 1.0
 """After the last step, for what the checks that run beside it may still find."""
 MAPPING_WAIT_S = 4.0
 """The same where a router is still being asked for a port."""
+MARGIN_S = 0.02
 SETTLED_S = 0.01
 """A peer whose introduction was the second one has begun when we hear of it; this is for its slowness."""
 ONLY_CHECKS_S = 10.0
@@ -77,6 +79,7 @@ class Attempt:
 
     async def go(self, introduction: Introduction, bases: list[Base]) -> Way | Failed | Superseded:
         """Find a way. Closes the bases' sockets unless the way uses them."""
+        early = Early(bases)
         peer = await self.partner.introduce(introduction)
         if isinstance(peer, Gone):
             close_all(bases)
@@ -95,6 +98,7 @@ class Attempt:
             close_all(bases)
             return Failed("The other side is a mirror of this one: its words are ours.")
         self.driver = self._begin_checks(introduction, peer, bases)
+        early.hand_to(self.driver)
         self.course = Course(self, bases)
         try:
             way = await self._race(self.driver, self.course, bases)
@@ -208,7 +212,8 @@ class Attempt:
         theirs = side_of(peer.nat.udp4)
         if own is None or theirs is None or theirs.open or own.open:
             return None
-        return ice.Opener(ttl=opening_ttl(own), gap_s=SETTLED_S if peer.second else hold_s(own, theirs))
+        gap_s = SETTLED_S if peer.second else hold_s(own, theirs, MARGIN_S)
+        return ice.Opener(ttl=opening_ttl(own), gap_s=gap_s)
 
     def _is_of_use(self, text: str, wide: bool, bases: list[Base], peer: Introduction) -> bool:
         try:
