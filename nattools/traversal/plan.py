@@ -167,6 +167,7 @@ def _gain(udp1: Nat | None, udp2: Nat | None, now: Plan, first: End, second: End
         for side, end, name in zip(sides, ends, whose, strict=True)
         if side is not None and side.moves == "at random" and not end.low_ports
     ]
+    lacking.sort(key=lambda name: name != "our")  # both sides say it alike
     if not lacking:
         return ""
     granted = _over_udp((side_of(udp1, low_ports=True), side_of(udp2, low_ports=True)), whose, 4)

@@ -52,7 +52,7 @@ def test_json(saved: dict[str, str], capsys: Capture) -> None:
     assert (found["path"], found["strategy"], found["transport"]) == ("direct", "birthday", "udp")
     assert found["odds"] == 0.9999
     assert "B's program" in found["privilege"]
-    assert found["steps"][0]["packets"] == [2048, 256]
+    assert found["steps"][0]["packets"] == [2048, 320]
     assert answer(capsys, saved["random"], saved["none"])["path"] == "unknown"
 
 
