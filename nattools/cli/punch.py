@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.traversal.codes import WORDS
+from nattools.traversal.forwardspec import written
 
 if TYPE_CHECKING:
     from nattools.engine.portmap.journal import AnyJournal
@@ -199,7 +201,12 @@ def watcher(wish: PunchWish, talk: Talk, progress: Progress) -> Watcher:
 
 
 def others_options(wish: PunchWish, measuring: MeasureOptions) -> tuple[str, ...]:
-    """What the other machine must be told beside the code to find the same mailbox."""
+    """What the other machine must be told beside the code: how to find the same mailbox, and its part in what
+    this side wants."""
+    return (*(() if wish.manual else _meeting_options(wish, measuring)), *_counterpart(wish))
+
+
+def _meeting_options(wish: PunchWish, measuring: MeasureOptions) -> tuple[str, ...]:
     if wish.mailbox is not None:
         host = f"[{wish.mailbox.host}]" if ":" in wish.mailbox.host else wish.mailbox.host
         scheme = "wss://" if wish.mailbox.secure else ""
@@ -207,6 +214,17 @@ def others_options(wish: PunchWish, measuring: MeasureOptions) -> tuple[str, ...
     if measuring.default_servers:
         return ()
     return tuple(f"--server {shlex.quote(server.text)}" for server in measuring.servers)
+
+
+def _counterpart(wish: PunchWish) -> Iterator[str]:
+    if wish.pipe:
+        yield "--pipe"
+    for forward in wish.forwards:
+        yield f"--allow {shlex.quote(forward.target)}"
+    for reverse in wish.reverses:
+        place = written(reverse.transport, reverse.bind, reverse.port) if reverse.bind else str(reverse.port)
+        ending = "" if reverse.bind or reverse.transport == "tcp" else "/udp"
+        yield f"--allow {shlex.quote(f'listen:{place}{ending}')}"
 
 
 def show_punch(report: Report, request: Request, *, quiet: bool, told: bool) -> None:

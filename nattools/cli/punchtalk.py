@@ -38,7 +38,7 @@ class Talk:
     def token(self, text: str) -> None:
         """A token, for the other machine."""
         whole = not is_live(self._stream)
-        self._say(lambda columns: token_lines(text, None if whole else columns))
+        self._say(lambda columns: token_lines(text, self._options, None if whole else columns))
 
     def plan(self, announced: Announced) -> None:
         """What is going to be tried."""
@@ -89,11 +89,12 @@ def _command(words: tuple[str, ...], columns: int) -> Iterator[str]:
     yield line
 
 
-def token_lines(token: str, columns: int | None) -> Iterator[Line]:
+def token_lines(token: str, options: tuple[str, ...], columns: int | None) -> Iterator[Line]:
     """The token from the first column on, so that it can be marked and copied; whole if `columns` is None."""
     width = columns or MAX_COLUMNS
     yield ()
-    for line in wrap("Your token. The other machine, with nattools punch --manual, asks for it:", width - 4):
+    command = " ".join(("nattools punch --manual", *options))
+    for line in wrap(f"Your token. The other machine, with {safe(command)}, asks for it:", width - 4):
         yield (_INDENT, Span(line))
     yield ()
     size = len(token) if columns is None else columns - 1

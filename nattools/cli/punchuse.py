@@ -7,6 +7,7 @@ import contextlib
 import signal
 
 from nattools.cli.punchoptions import LASTING, PunchWish
+from nattools.cli.punchpipe import pipe_ends
 from nattools.cli.punchtalk import Talk
 from nattools.engine.punch.use import Connected, Use, Used
 from nattools.errors import CannotRun
@@ -18,7 +19,6 @@ from nattools.traversal.tunnel.echo import echoes
 from nattools.traversal.tunnel.forward import Forwarding
 from nattools.traversal.tunnel.hook import run_hook
 from nattools.traversal.tunnel.pipe import PipeUse
-from nattools.traversal.tunnel.standard import standard_input, standard_output
 from nattools.traversal.tunnel.throughput import BenchUse
 
 ECHOES = 10
@@ -141,7 +141,7 @@ class PunchUse:
 
     async def _through_pipe(self, tunnel: Tunnel) -> None:
         assert self._pipe is not None
-        outcome = await self._pipe.run(standard_input(), standard_output())
+        outcome = await self._pipe.run(*pipe_ends())
         if outcome.failed is not None:
             self._note(outcome.failed)
         await tunnel.finish(outcome.failed or "")

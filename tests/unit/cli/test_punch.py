@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,7 +14,12 @@ from report_samples import connected, not_connected, punched
 from nattools.cli import punch
 from nattools.cli.app import run
 from nattools.cli.options import Request
+from nattools.cli.punchoptions import MailboxWish, PunchWish, checked_allowed
+from nattools.engine.options import MeasureOptions
+from nattools.model.serveruri import parse_server
 from nattools.report.loader import load, load_file
+from nattools.traversal.codes import new_code
+from nattools.traversal.forwardspec import parse_forward
 
 Capture = pytest.CaptureFixture[str]
 RANDOM = """
@@ -166,3 +172,31 @@ def test_the_pipe_has_standard_output_for_itself(capsys: Capture) -> None:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("nattools: Not connected.\nnattools: Both NATs draw")
+
+
+def test_the_other_machine_is_told_of_its_part() -> None:
+    measuring = MeasureOptions(
+        command="punch", servers=(parse_server("example.org"), parse_server("[::1]:80"))
+    )
+    servers = ("--server example.org", "--server '[::1]:80'")
+    assert punch.others_options(PunchWish(code=new_code()), measuring) == servers
+    secure = PunchWish(code=new_code(), mailbox=MailboxWish("2001:db8::1", 443, True), pipe=True)
+    assert punch.others_options(secure, measuring) == ("--mailbox 'wss://[2001:db8::1]:443'", "--pipe")
+    wish = PunchWish(
+        code=new_code(),
+        manual=True,
+        forwards=(parse_forward("8080:localhost:80"), parse_forward("53:10.0.0.1:53/udp")),
+        reverses=(parse_forward("22:a:22"), parse_forward("*:53:a:53/udp"), parse_forward("53:a:53/udp")),
+    )
+    told = punch.others_options(wish, measuring)
+    assert told == (
+        "--allow localhost:80",
+        "--allow 10.0.0.1:53/udp",
+        "--allow listen:22",
+        "--allow 'listen:*:53/udp'",
+        "--allow listen:53/udp",
+    )
+    allowed = checked_allowed([shlex.split(each)[1] for each in told])
+    assert allowed is not None
+    assert all(allowed.target(each.transport, each.host, each.host_port) for each in wish.forwards)
+    assert all(allowed.listen(each.transport, each.bind, each.port) for each in wish.reverses)

@@ -60,9 +60,9 @@ def test_lines_fit_and_tell_of_both_sides(columns: int, monkeypatch: pytest.Monk
 
 def test_a_token_can_be_copied_whole_or_in_lines() -> None:
     token = "NT1" + "ABCDEFGH" * 60
-    whole = [plain(line) for line in token_lines(token, None)]
+    whole = [plain(line) for line in token_lines(token, (), None)]
     assert token in whole
-    folded = [plain(line) for line in token_lines(token, 80)]
+    folded = [plain(line) for line in token_lines(token, ("--pipe",), 80)]
     assert max(len(line) for line in folded) <= 80
     first = folded.index(next(line for line in folded if line.startswith("NT1")))
     assert "".join(folded[first:]) == token
