@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nattools.engine.punch.bystanders import Neighbourhood
 from nattools.engine.punch.course import Course
 from nattools.engine.punch.early import Early
 from nattools.engine.punch.gathering import Base, gather
@@ -193,9 +194,10 @@ class Attempt:
         that counts them."""
         assert self.made is not None
         wide = keeps_ports(self.made)
+        around = Neighbourhood(self.own.run.network, bases, peer.candidates)
         opener = self._opener(peer)
         for text in peer.candidates:
-            if self._is_of_use(text, wide, bases, peer):
+            if around.of_use(text, wide=wide):
                 if opener is not None and " typ srflx" in text and ":" not in text.split()[4]:
                     driver.agent.set_opener(opener, ice.parse(text).endpoint)
                 driver.add_peer_candidate(text)
@@ -203,7 +205,15 @@ class Attempt:
             driver.set_peer(peer.ufrag, peer.password)
         except Exception as error:
             self.timeline.note("attempt", f"the peer's ICE credentials cannot be any: {error}", ok=False)
-        self.partner.on_candidate(self.number, lambda text: _add(driver, text))
+        late = 0
+
+        def add(text: str) -> None:
+            nonlocal late
+            late += 1
+            if late <= MAX_CANDIDATES and around.of_use(text, wide=wide):
+                driver.add_peer_candidate(text)
+
+        self.partner.on_candidate(self.number, add)
 
     def _opener(self, peer: Introduction) -> ice.Opener | None:
         """Where a check that comes too early may do harm at the peer's router, the first one goes no further
@@ -214,18 +224,6 @@ class Attempt:
             return None
         gap_s = SETTLED_S if peer.second else hold_s(own, theirs, MARGIN_S)
         return ice.Opener(ttl=opening_ttl(own), gap_s=gap_s)
-
-    def _is_of_use(self, text: str, wide: bool, bases: list[Base], peer: Introduction) -> bool:
-        try:
-            candidate = ice.parse(text)
-        except Exception:
-            return False
-        host = candidate.endpoint.host
-        if candidate.family == 6 or candidate.mapped or wide:
-            return True
-        if candidate.kind == "host":
-            return self.own.run.network.is_public(host) or _near(host, bases, peer)
-        return False
 
     def _on_event(self, event: ice.Event) -> None:
         if isinstance(event, ice.PairChanged) and event.after == "succeeded" and self._answered_at is None:
@@ -259,21 +257,6 @@ class Attempt:
             return Failed(why, made.privilege or "A relay that both sides reach would connect them.")
         tried = " and ".join(course.tried)
         return Failed(f"Tried without success: {tried}. {course.last}".strip(), made.privilege)
-
-
-def _add(driver: IceDriver, text: str) -> None:
-    """A candidate that came later; one that is of no use is left out."""
-    driver.add_peer_candidate(text)
-
-
-def _near(host: str, bases: list[Base], peer: Introduction) -> bool:
-    """May a private address of the peer be on a network of ours? So if it looks like one of our own
-    addresses, or if both are seen behind the same outside address."""
-    own = [base.socket.local.host for base in bases if base.socket.local.family == 4]
-    if any(mine.rpartition(".")[0] == host.rpartition(".")[0] for mine in own):
-        return True
-    outside = {base.seen.host for base in bases if base.seen is not None}
-    return any(text.split()[4] in outside for text in peer.candidates if " typ srflx" in text)
 
 
 def close_all(bases: list[Base]) -> None:

@@ -25,6 +25,9 @@ LOST_S: Final = 9.0
 """Nothing heard for so long: the path is lost, and another is looked for."""
 GIVE_UP_S: Final = 120.0
 """So long another way is looked for, unless the connection is to be kept whatever happens."""
+LASTING_S: Final = 30.0
+"""Paths that are lost sooner than this are replaced ever more slowly: a peer might say so for ever, and each
+attempt costs packets that may go to others."""
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -99,12 +102,17 @@ class Connection:
 
     async def hold(self) -> None:
         """Watch the path, and find another when it is lost, until the tunnel has ended."""
+        hasty = 0
         while self.tunnel.ended is None:
+            since = self._loop.time()
             why = await self._loss()
             if why is None:
                 return
             self._timeline.note("lost", why, ok=False)
             self.connector.partner.doubt()
+            hasty = hasty + 1 if self._loop.time() - since < LASTING_S else 0
+            if hasty > 1:
+                await asyncio.sleep(PAUSES_S[min(hasty - 2, len(PAUSES_S) - 1)])
             problem = await self._again()
             if problem is not None:
                 self._timeline.note("end", problem, ok=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from nattools.engine.punch.attempt import Attempt, Failed, prepare
 from nattools.engine.punch.gathering import Base
@@ -14,6 +15,9 @@ from nattools.engine.punch.partner import Partner, Superseded
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way
 from nattools.protocols import ice
+
+MOST_BEGINNINGS: Final = 8
+"""So often the other side may begin anew before one attempt is finished."""
 
 
 class Connector:
@@ -44,7 +48,7 @@ class Connector:
         if self.moved:
             self.own = await measured_anew(self.own, self.timeline)
             self.moved = False
-        while True:
+        for _ in range(MOST_BEGINNINGS):
             self.partner.begin(self._number)
             introduction, bases = self._prepared or await self._prepare(resumes)
             self._prepared = None
@@ -61,6 +65,7 @@ class Connector:
                 self._number += 1
                 return way
             self._number = way.attempt
+        return Failed("The other side begins anew again and again.")
 
     async def _prepare(self, resumes: bool) -> tuple[Introduction, list[Base]]:
         agent = ice.Agent("controlling")  # for its choice of credentials

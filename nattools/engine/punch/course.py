@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from nattools.engine.punch.bystanders import why_not_a_place
 from nattools.engine.punch.gathering import Base, server_of
 from nattools.engine.punch.partner import Gone, Turn
 from nattools.engine.punch.planning import AT_ONCE
@@ -114,6 +115,23 @@ class Course:
             seen=None if outcome is None else outcome.counts.seen,
         )
 
+    async def _begun(self, turn: Turn, step: Step, told: Endpoint | None) -> Endpoint | None:
+        """Wait for the moment at which it begins: where the peer's socket for it is; None: it cannot be
+        done, and `last` says why."""
+        attempt = self._attempt
+        peer = await attempt.partner.ready(attempt.number, turn, told)
+        transport = step.transport.upper()
+        if isinstance(peer, Gone):
+            self.last = peer.why
+        elif peer is None or peer.family != step.family:
+            self.last = f"The peer's outside {transport} port is not known."
+        elif told is None:
+            self.last = f"No server tells where this machine's {transport} port is seen."
+        else:
+            self.last = why_not_a_place(attempt.own.run.network, peer, told) or ""
+            return peer if not self.last else None
+        return None
+
     # --- over UDP
 
     async def _socket_for(self, step: Step) -> tuple[UdpSocket, Endpoint | None]:
@@ -142,10 +160,9 @@ class Course:
         except CannotRun as error:
             self.last = str(error)
             return None
-        peer = await attempt.partner.ready(attempt.number, turn, told)
-        if not isinstance(peer, Endpoint):
+        peer = await self._begun(turn, step, told)
+        if peer is None:
             self._give_back(socket)
-            self.last = peer.why if isinstance(peer, Gone) else "The peer's outside port is not known."
             return None
         meeting = Meeting(attempt.partner.secret, attempt.leads, socket, peer)
         outcome = await perform(network, meeting, step, first=attempt.leads)
@@ -198,9 +215,8 @@ class Course:
         sample = await self._stream_for(step)
         told = None if sample is None else sample[1]
         try:
-            peer = await attempt.partner.ready(attempt.number, turn, told)
-            if not isinstance(peer, Endpoint) or sample is None:
-                self.last = peer.why if isinstance(peer, Gone) else "An outside TCP port is not known."
+            peer = await self._begun(turn, step, told)
+            if peer is None or sample is None:
                 return None
             local = sample[0].local
             meeting = StreamMeeting(attempt.partner.secret, attempt.leads, local.port, peer, local.host)

@@ -14,6 +14,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, parse_endpoint
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import Stage
+from nattools.protocols.mailbox import MAX_PAYLOAD
 
 VERSION: Final = 1
 MAX_CANDIDATES: Final = 48
@@ -75,6 +76,14 @@ class Story(msgspec.Struct, frozen=True, kw_only=True, tag="story"):
 
     attempt: Number
     stages: Annotated[tuple[Stage, ...], Meta(max_length=MAX_STAGES)] = ()
+
+
+def story_of(attempt: int, stages: tuple[Stage, ...]) -> Story:
+    """As much of what happened as one message holds."""
+    kept = stages[:MAX_STAGES]
+    while len(encode(story := Story(attempt=attempt, stages=kept))) > MAX_PAYLOAD:
+        kept = kept[: len(kept) * 3 // 4]
+    return story
 
 
 Message = Introduction | Found | Ready | Again | Story

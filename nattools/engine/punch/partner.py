@@ -27,6 +27,8 @@ from nattools.traversal.rendezvous import Failure, Rendezvous
 
 SECRET_LABEL = "nattools punch"
 STEP_PATIENCE_S = 20.0
+INTRODUCTION_PATIENCE_S = 90.0
+"""It may still be measuring, or be cut off for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +175,20 @@ class MailboxPartner:
         """See `Partner`."""
         known = self._introduction is not None and self._introduction.attempt == own.attempt
         self._meeting.send(encode(msgspec.structs.replace(own, second=known)))
+        try:
+            async with asyncio.timeout(INTRODUCTION_PATIENCE_S):
+                return await self._introduced(own.attempt)
+        except TimeoutError:
+            return Gone("The other side did not say who it is.")
+
+    async def _introduced(self, attempt: int) -> Introduction | Gone | Superseded:
         while True:
             if self._gone is not None:
                 return self._gone
-            if self.heard_of > own.attempt:
+            if self.heard_of > attempt:
                 return Superseded(self.heard_of)
             heard = self._introduction
-            if heard is not None and heard.attempt == own.attempt:
+            if heard is not None and heard.attempt == attempt:
                 return heard
             await self._change()
 

@@ -8,7 +8,7 @@ import contextlib
 from nattools.engine.punch.attempt import Failed
 from nattools.engine.punch.connection import GIVE_UP_S, Connection
 from nattools.engine.punch.connector import Connector
-from nattools.engine.punch.messages import Story
+from nattools.engine.punch.messages import story_of
 from nattools.engine.punch.telling import Standing
 from nattools.engine.punch.use import Connected, Use, Used
 from nattools.model.report import Report
@@ -85,7 +85,7 @@ async def _swap_stories(connector: Connector) -> None:
     attempt, timeline = connector.last, connector.timeline
     if attempt is None or attempt.known_at is None:
         return
-    story = Story(attempt=attempt.number, stages=timeline.since(attempt.known_at)[:60])
+    story = story_of(attempt.number, timeline.since(attempt.known_at))
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STORY_S):
             told = await connector.partner.swap_stories(story)

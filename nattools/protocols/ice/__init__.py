@@ -8,6 +8,7 @@ from nattools.protocols.ice.candidate import (
     TcpType,
     local_candidate,
     local_preferences,
+    why_not_a_target,
 )
 from nattools.protocols.ice.candidatetext import encode, parse
 from nattools.protocols.ice.events import (
@@ -51,4 +52,5 @@ __all__ = [
     "local_candidate",
     "local_preferences",
     "parse",
+    "why_not_a_target",
 ]
