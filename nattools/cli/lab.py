@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 import typer
 
 from nattools.cli import options
 from nattools.cli.app import new_app
-from nattools.cli.outputs import write_out
+from nattools.cli.outputs import show, write_files, write_out
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.base import Backend
 from nattools.report.safetext import safe
 
 if TYPE_CHECKING:
     from nattools.cli.trial import Case, Trial
+    from nattools.report.contents import Detail
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
@@ -29,7 +31,16 @@ Backends = Annotated[
     list[str] | None,
     typer.Option("--backend", metavar="sim|netns", help="How to build them. Repeatable (sim)."),
 ]
-Scenarios = Annotated[list[str] | None, typer.Argument(metavar="[SCENARIO...]", help="All, if left out.")]
+Scenarios = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SCENARIO...|KIND...]", help="All; with --pairs, the nine kinds."),
+]
+Pairs = Annotated[
+    bool, typer.Option("--pairs", help="Connect every pair of kinds of networks, as nattools punch does.")
+]
+NoLowPorts = Annotated[
+    bool, typer.Option("--no-low-ports", help="Use no ports below 1024, even where that is permitted.")
+]
 Repeat = Annotated[int, typer.Option("--repeat", metavar="N", min=1, max=1000, help="Try each N times.")]
 Jobs = Annotated[int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Try N at a time.")]
 
@@ -84,9 +95,22 @@ def run_matrix(
     repeat: Repeat = 1,
     jobs: Jobs = 1,
     seed: options.Seed = None,
+    pairs: Pairs = False,
+    no_low_ports: NoLowPorts = False,
+    output: options.Output = None,
     as_json: options.Json = False,
+    verbose: options.Verbose = 0,
 ) -> int:
-    """Run scenarios on each backend and print a table of what is as expected: exit code 1 if not all is."""
+    """Run scenarios on each backend and print a table of what is as expected: exit code 1 if not all is.
+
+    With --pairs, print which kinds of networks connect to which, by what and how fast: exit code 1 if a pair
+    did not connect that was expected to.
+    """
+    if pairs:
+        chosen = Wanted(scenarios or [], _backends(backend), repeat, jobs, seed, no_low_ports)
+        return _pair_matrix(chosen, options.checked_files(output, None), as_json, verbose)
+    if output or no_low_ports:
+        raise UsageError("-o and --no-low-ports go with --pairs")
     from nattools.cli.trialmatrix import Matrix
 
     matrix = Matrix(scenarios or None, _backends(backend), repeat, seed)
@@ -98,6 +122,39 @@ def run_matrix(
     if any(trial.problem for trial in trials):
         return CannotRun.exit_code
     return 0 if all(trial.met for trial in trials) else 1
+
+
+class Wanted(NamedTuple):
+    """What `matrix --pairs` was asked for."""
+
+    kinds: list[str]
+    backends: list[Backend]
+    repeat: int
+    jobs: int
+    seed: int | None
+    no_low_ports: bool
+
+
+def _pair_matrix(wanted: Wanted, files: tuple[Path, ...], as_json: bool, verbose: int) -> int:
+    from nattools.cli.pairmatrix import PairMatrix
+    from nattools.cli.pairtrial import Terms
+    from nattools.lab.kinds import KINDS
+
+    if len(wanted.backends) > 1:
+        raise UsageError("--pairs makes one table: name one --backend")
+    matrix = PairMatrix(
+        wanted.kinds or list(KINDS),
+        wanted.backends[0],
+        repeat=wanted.repeat,
+        seed=wanted.seed,
+        terms=Terms(low_ports=False if wanted.no_low_ports else None),
+    )
+    report = matrix.report(wanted.jobs, _count)
+    detail: Detail = 2 if verbose >= 2 else 1 if verbose else 0
+    write_files(report, files, detail)
+    show(report, as_json=as_json, detail=detail)
+    assert report.matrix is not None
+    return 0 if all(each.as_planned == each.runs for each in report.matrix.pairs) else 1
 
 
 @lab_app.command("exec", context_settings={"allow_interspersed_args": False})

@@ -47,7 +47,7 @@ class Matrix:
         from multiprocessing import Pool
 
         # leaving the block for whatever reason ends the workers, and with them their labs
-        with Pool(jobs, initializer=_settle) as pool:
+        with Pool(jobs, initializer=settle) as pool:
             yield from pool.imap(attempt, self.cases)
 
     def table(self, trials: list[Trial]) -> str:
@@ -66,7 +66,7 @@ class Matrix:
         return "".join(f"{line}\n" for line in lines)
 
 
-def _settle() -> None:
+def settle() -> None:
     """A worker dies with the command, however that dies, and leaves it to the command to tell of Ctrl-C."""
     import signal
     import sys

@@ -11,6 +11,7 @@ import msgspec
 
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Host
+from nattools.model.matrix import Matrix
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import MappingProtocol
@@ -117,6 +118,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     mappings: tuple[Mapping, ...] = ()
     relays: tuple[None, ...] = ()
     punch: Punch | None = None
+    matrix: Matrix | None = None
     pwnat: None = None
     lan: None = None
     advice: Advice | None = None

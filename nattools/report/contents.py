@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from nattools.model.matrix import Matrix
 from nattools.model.nat import Nat, NatByTransport, PeerKind
 from nattools.model.report import CrossCheck, Report, Server
 from nattools.model.technique import Technique
-from nattools.report import mapwords, punchwords, wording
+from nattools.report import mapwords, matrixwords, punchwords, wording
 from nattools.report.document import Block, Cell, Document, Mood, Prose, Section, Table
 from nattools.report.evidence import sentence
 from nattools.report.mapwords import mapping_section
@@ -33,6 +34,8 @@ def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Docume
         return Document("nattools map", tuple(_of_map(report, detail, columns)))
     if report.command == "punch":
         return Document("nattools punch", tuple(_of_punch(report, detail, columns)))
+    if report.matrix is not None:
+        return Document("nattools lab matrix", tuple(_of_matrix(report, report.matrix, detail, columns)))
     nats = _nats(report.nat, detail)
     verdicts = [*_techniques(report, detail, columns), *nats, *_peers(report.peers, detail, columns)]
     sections = [
@@ -82,6 +85,12 @@ def _of_punch(report: Report, detail: Detail, columns: int) -> list[Section]:
         *(_observations(report) if detail == 2 else ()),
         _footer(report),
     ]
+
+
+def _of_matrix(report: Report, matrix: Matrix, detail: Detail, columns: int) -> list[Section]:
+    """Nothing of one machine's network."""
+    answer = Section("", (Prose(matrixwords.headline(report, matrix), mood="strong"),))
+    return [answer, *matrixwords.sections(matrix, columns, listed=detail > 0), _footer(report)]
 
 
 def _only_nat(report: Report, detail: Detail) -> bool:

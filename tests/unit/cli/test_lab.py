@@ -137,3 +137,37 @@ def test_wrong_usage_is_one_clear_message(arguments: list[str], message: str, ca
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.out == ""
+
+
+def test_pairs_of_kinds_as_a_table_and_as_files(tmp_path: Path, capsys: Capture) -> None:
+    saved = tmp_path / "matrix.json"
+    assert run(["lab", "matrix", "--pairs", "open", "symmetric-sequential", "-o", str(saved)]) == 0
+    said = capsys.readouterr().out
+    assert "3 of 3 pairs connect directly, simulated." in said
+    found = json.loads(saved.read_text())["matrix"]
+    assert found["kinds"] == ["open", "symmetric-sequential"]
+    assert [each["connected"] for each in found["pairs"]] == [1, 1, 1]
+    assert run(["report", "show", str(saved)]) == 0
+    assert capsys.readouterr().out == said
+
+
+def test_a_pair_that_needs_the_privilege_fails_as_planned_without_it(capsys: Capture) -> None:
+    arguments = ["lab", "matrix", "--pairs", "symmetric-random", "--no-low-ports", "--repeat", "2", "--json"]
+    assert run(arguments) == 0
+    [pair] = json.loads(capsys.readouterr().out)["matrix"]["pairs"]
+    assert (pair["runs"], pair["connected"], pair["as_planned"]) == (2, 0, 2)
+    assert "below 1024" in pair["advice"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--pairs", "opn"], "did you mean 'open'"),
+        (["--pairs", "--backend", "sim", "--backend", "netns"], "name one --backend"),
+        (["open", "--no-low-ports"], "go with --pairs"),
+        (["open", "-o", "x.json"], "go with --pairs"),
+    ],
+)
+def test_pairs_asked_for_wrongly(arguments: list[str], reason: str, capsys: Capture) -> None:
+    assert run(["lab", "matrix", *arguments]) == 2
+    assert reason in capsys.readouterr().err
