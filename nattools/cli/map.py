@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from functools import partial
 
 from nattools.cli import mapoptions, options, running
 from nattools.cli.app import new_app
@@ -26,36 +26,7 @@ map_app = new_app(
 Do = Callable[[Network, MeasureOptions, Emit, AnyJournal, Wish], Awaitable[Report]]
 
 
-def _request(
-    as_json: bool,
-    output: list[Path] | None,
-    server: list[str] | None,
-    timeout: float | None,
-    only4: bool,
-    only6: bool,
-    interface: str | None,
-    lab: str | None,
-    backend: str | None,
-    seed: int | None,
-    verbose: int,
-    *,
-    cross_check: bool = False,
-    pcap: Path | None = None,
-) -> Request:
-    """The options that all of them have."""
-    return Request(
-        command="map",
-        as_json=as_json,
-        outputs=options.checked_files(output, pcap),
-        servers=options.checked_servers(server),
-        timeout_s=options.checked_seconds(timeout, "--timeout"),
-        families=options.checked_families(only4, only6),
-        interface=interface,
-        lab=options.checked_lab(lab, backend, seed),
-        cross_check=cross_check,
-        pcap=pcap,
-        detail=2 if verbose >= 2 else 1 if verbose else 0,
-    )
+_request = partial(options.request_of, "map")
 
 
 def _work(do: Do, wish: Wish) -> Work:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from nattools.cli import options, running
 from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
@@ -41,22 +43,13 @@ def measuring_command(name: Literal["diagnose", "nat"], summary: str) -> Callabl
         verbose: options.Verbose = 0,
     ) -> int:
         longest = options.checked_seconds(max_lifetime, "--max-lifetime")
-        request = Request(
-            command=name,
-            as_json=as_json,
-            outputs=options.checked_files(output, pcap),
-            servers=options.checked_servers(server),
-            timeout_s=options.checked_seconds(timeout, "--timeout"),
-            families=options.checked_families(only4, only6),
-            interface=interface,
-            lab=options.checked_lab(lab, backend, seed),
-            lifetime=lifetime or longest is not None,
-            max_lifetime_s=longest or options.DEFAULT_MAX_LIFETIME_S,
-            cross_check=cross_check,
-            pcap=pcap,
-            detail=2 if verbose >= 2 else 1 if verbose else 0,
-        )
-        return run(request)
+        request = options.request_of(
+            name, as_json, output, server, timeout, only4, only6, interface, lab, backend, seed, verbose,
+            cross_check=cross_check, pcap=pcap,
+        )  # fmt: skip
+        wanted = lifetime or longest is not None
+        most = longest or options.DEFAULT_MAX_LIFETIME_S
+        return run(msgspec.structs.replace(request, lifetime=wanted, max_lifetime_s=most))
 
     command.__doc__ = summary
     return command

@@ -90,6 +90,39 @@ class Request(msgspec.Struct, frozen=True):
     detail: Detail = 0
 
 
+def request_of(
+    command: Literal["diagnose", "nat", "map", "punch"],
+    as_json: bool,
+    output: list[Path] | None,
+    server: list[str] | None,
+    timeout: float | None,
+    only4: bool,
+    only6: bool,
+    interface: str | None,
+    lab: str | None,
+    backend: str | None,
+    seed: int | None,
+    verbose: int,
+    *,
+    cross_check: bool = False,
+    pcap: Path | None = None,
+) -> Request:
+    """The options that all of them have. UsageError says what makes no sense."""
+    return Request(
+        command=command,
+        as_json=as_json,
+        outputs=checked_files(output, pcap),
+        servers=checked_servers(server),
+        timeout_s=checked_seconds(timeout, "--timeout"),
+        families=checked_families(only4, only6),
+        interface=interface,
+        lab=checked_lab(lab, backend, seed),
+        cross_check=cross_check,
+        pcap=pcap,
+        detail=2 if verbose >= 2 else 1 if verbose else 0,
+    )
+
+
 def checked_servers(texts: list[str] | None) -> tuple[ServerUri, ...]:
     """`--server`; UsageError for one that cannot be read."""
     return parse_all(texts or [], "--server")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -65,18 +68,10 @@ def command(
     other.
 
     Exit code 1 if they did not connect; the report says at which stage, and why."""
-    request = Request(
-        command="punch",
-        as_json=as_json,
-        outputs=options.checked_files(output, pcap),
-        servers=options.checked_servers(server),
-        timeout_s=options.checked_seconds(timeout, "--timeout"),
-        families=options.checked_families(only4, only6),
-        interface=interface,
-        lab=options.checked_lab(lab, backend, seed),
+    request = options.request_of(
+        "punch", as_json, output, server, timeout, only4, only6, interface, lab, backend, seed, verbose,
         pcap=pcap,
-        detail=2 if verbose >= 2 else 1 if verbose else 0,
-    )
+    )  # fmt: skip
     asked = code == punchoptions.ASK
     wish = PunchWish(
         code=punchoptions.chosen_code(None if asked else code, words, manual),
@@ -145,6 +140,7 @@ def run_on_host(request: Request, wish: PunchWish) -> Done:
     async def work(
         network: Network, measuring: MeasureOptions, progress: Progress, journal: AnyJournal | None
     ) -> Report:
+        _end_on_sigterm()
         talk = Talk(sys.stderr, progress, others_options(wish, measuring))
         use = PunchUse(wish, network, talk, quiet=request.as_json)
         sides.append((talk, use))
@@ -160,6 +156,13 @@ def run_on_host(request: Request, wish: PunchWish) -> Done:
     report = running.run(Command(request, work, asks_routers=wish.ask_router, without_journal=True))
     talk, use = sides[0]
     return Done(report, talk.told, use.problem, use.interrupted)
+
+
+def _end_on_sigterm() -> None:
+    """As on Ctrl-C, so that nothing stays open on the router. A connection that is used sees to it itself."""
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
 
 
 def engine_options(wish: PunchWish, measuring: MeasureOptions) -> PunchOptions:

@@ -92,13 +92,14 @@ def test_no_mailbox_is_3_and_says_what_to_do(tmp_path: Path) -> None:
         assert "nattools serve" in alice.said
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("joined", [False, True])
-def test_ctrl_c_is_130(joined: bool, tmp_path: Path) -> None:
+def test_ctrl_c_is_130(joined: bool, number: signal.Signals, tmp_path: Path) -> None:
     """While it waits for the other side, whichever of the two it is."""
     with pair(tmp_path) as both:
         side = both.start("alice", *(("7-crossover-clockwork",) if joined else ()))
         side.await_match(r"room \d+ is open")
-        side.process.send_signal(signal.SIGINT)
+        side.process.send_signal(number)
         code, out = side.end()
         assert (code, out) == (130, b"")
         assert "Traceback" not in side.said
