@@ -39,6 +39,8 @@ class Side:
     pipe: PipeUse | None = None
 
     def use(self) -> Use:
+        """For `punch`: the pipe, from `data` and to `got`."""
+
         async def run(_: Connected) -> Used:
             assert self.pipe is not None
             outcome = await self.pipe.run(_Source(self.data), _Sink(self.got))
@@ -89,13 +91,16 @@ def pipe_through(
     delay_ms: float = 20.0,
     low_ports: bool | None = None,
     after_s: float = 1.0,
+    before: Callable[[SimLab], None] = lambda _: None,
     **impairment: float,
 ) -> tuple[Side, Side]:
-    """Both sides send `size` bytes to each other; `trouble` begins `after_s` after both are connected."""
+    """Both sides send `size` bytes to each other; `trouble` begins `after_s` after both are connected, and
+    `before` is called with the lab before anything else."""
     draw = random.Random(seed)
     sides = Side(draw.randbytes(size)), Side(draw.randbytes(size // 10))
     scenario = pair(KINDS[kinds[0]], KINDS[kinds[1]], delay_ms=delay_ms, **impairment)
     with SimLab(scenario, seed=seed) as lab:
+        before(lab)
 
         async def main() -> tuple[Report, Report]:
             secured = asyncio.Event()

@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 
 from nattools.engine.punch.messages import Introduction
-from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.nat import Nat, NatByTransport
 from nattools.protocols import ice
@@ -61,7 +60,9 @@ def introduction_of(token: Token) -> Introduction:
         low_ports=any(each.low_ports for each in token.behaviours),
         ufrag=token.ufrag,
         password=token.pwd,
-        candidates=tuple(_text(each) for each in token.candidates if each.transport == "udp"),
+        candidates=tuple(
+            _text(each) for each in token.candidates if each.transport == "udp" and each.endpoint.port
+        ),
         tcp="tcp" in nats,
     )
 
@@ -141,6 +142,4 @@ def _candidate(text: str) -> TokenCandidate:
 
 def _text(told: TokenCandidate) -> str:
     kind: ice.CandidateType = "srflx" if told.kind == "mapped" else _TYPES[told.kind]
-    if told.endpoint.port == 0:
-        raise ProtocolError("a candidate with port 0")
     return ice.encode(ice.local_candidate(kind, told.endpoint, mapped=told.kind == "mapped"))

@@ -1,0 +1,155 @@
+"""Whatever a peer says of itself: it is understood or refused, and no plan made from it is without bounds."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import get_args
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nattools.engine.punch import messages as m
+from nattools.engine.punch.planning import planned
+from nattools.engine.punch.tokenterms import introduction_of, outside_of
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.model.nat import Allocation, Classic, Filtering, Mapping, Nat, NatByTransport
+from nattools.protocols import ice
+from nattools.traversal import tokens
+from nattools.traversal.pairs import PROBES_PER_S
+from nattools.traversal.steps import Plan
+
+MOST_PACKETS = 4096
+"""Of one side in one step."""
+LONGEST_S = 40.0
+MOST_STEPS = 4
+
+ANY_INT = st.integers(-3, 70_000) | st.integers()
+ANY_FLOAT = st.floats(allow_nan=False, allow_infinity=False)
+NATS = st.builds(
+    Nat,
+    reachable=st.sampled_from([True, True, False, None]),
+    present=st.sampled_from([True, False, None]),
+    mapping=st.sampled_from(get_args(Mapping)),
+    filtering=st.sampled_from(get_args(Filtering)),
+    port_allocation=st.sampled_from(get_args(Allocation)),
+    port_step=st.none() | ANY_INT,
+    port_range=st.none() | st.tuples(ANY_INT, ANY_INT),
+    port_block=st.sampled_from([True, False, None]),
+    distance_hops=st.none() | ANY_INT,
+    classic=st.sampled_from(get_args(Classic)),
+    blocked_ports=st.lists(ANY_INT, max_size=3).map(tuple),
+    open_ports=st.lists(ANY_INT, max_size=3).map(tuple),
+    rtt_ms=st.none() | ANY_FLOAT,
+)
+NETWORKS = st.builds(
+    NatByTransport,
+    udp4=st.none() | NATS,
+    tcp4=st.none() | NATS,
+    udp6=st.none() | NATS,
+    tcp6=st.none() | NATS,
+)
+INTRODUCTIONS = st.builds(
+    m.Introduction,
+    nonce=st.integers(0, 2**62 - 1),
+    nat=NETWORKS,
+    low_ports=st.booleans(),
+    udp=st.booleans(),
+    tcp=st.booleans(),
+    mapped=st.integers(0, 8),
+    ufrag=st.text(max_size=8),
+    password=st.text(max_size=8),
+    candidates=st.lists(st.text(max_size=40), max_size=4).map(tuple),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = ("type", "attempt", "step", "told", "nonce", "nat", "udp4", "port_range", "stages", "candidates")
+
+
+def bounded(plan: Plan) -> None:
+    assert len(plan.steps) <= MOST_STEPS
+    for step in plan.steps:
+        assert step.odds is None or 0.0 <= step.odds <= 1.0
+        assert step.seconds is None or 0.0 <= step.seconds <= LONGEST_S
+        assert all(0 <= count <= MOST_PACKETS for count in step.packets or ())
+        for part in step.parts or ():
+            assert 0 < part.rate_per_s <= PROBES_PER_S
+            assert part.packets <= MOST_PACKETS
+            assert part.ttl is None or 1 <= part.ttl <= 64
+            assert 0 <= part.hold_s <= LONGEST_S
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_message_or_a_protocol_error(data: bytes) -> None:
+    with contextlib.suppress(ProtocolError):
+        m.decode(data)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON), st.sampled_from(["ready", "story", "introduction"]))
+def test_any_json_is_a_message_or_a_protocol_error(said: dict[str, object], kind: str) -> None:
+    with contextlib.suppress(ProtocolError):
+        message = m.decode(msgspec.json.encode({"type": kind, **said}))
+        assert m.decode(m.encode(message)) == message
+
+
+@given(st.text())
+def test_any_text_is_a_place_or_none(text: str) -> None:
+    found = m.endpoint_of(text)
+    assert found is None or 0 <= found.port <= 65535
+
+
+@given(INTRODUCTIONS, INTRODUCTIONS, st.booleans())
+def test_every_plan_is_bounded_and_both_draw_the_same(
+    own: m.Introduction, peer: m.Introduction, leads: bool
+) -> None:
+    ours, theirs = planned(own, peer, leads=leads), planned(peer, own, leads=not leads)
+    bounded(ours)
+    told = [(step.strategy, step.transport, step.packets, step.parts) for step in ours.steps]
+    assert told == [(step.strategy, step.transport, step.packets, step.parts) for step in theirs.steps]
+
+
+PORTS = st.integers(0, 65535)
+PLACES = st.builds(Endpoint, st.sampled_from(["10.0.0.1", "11.0.0.1", "127.0.0.1", "2a10::1"]), PORTS)
+CANDIDATES = st.one_of(
+    st.builds(tokens.TokenCandidate, st.sampled_from(get_args(tokens.CandidateKind)), PLACES),
+    st.builds(
+        tokens.TokenCandidate,
+        st.sampled_from(get_args(tokens.CandidateKind)),
+        PLACES,
+        st.just("tcp"),
+        st.sampled_from(get_args(tokens.TcpKind)),
+    ),
+)
+BEHAVIOURS = st.builds(
+    tokens.TokenBehaviour,
+    transport=st.sampled_from(["udp", "tcp"]),
+    mapping=st.sampled_from(get_args(tokens.Mapping)),
+    filtering=st.sampled_from(get_args(tokens.Filtering)),
+    allocation=st.sampled_from(get_args(tokens.Allocation)),
+    step=st.integers(-(2**15), 2**15),
+    block=st.none() | st.tuples(PORTS, PORTS),
+    last_port=st.none() | PORTS,
+    low_ports=st.booleans(),
+)
+TOKENS = st.builds(
+    tokens.Token,
+    public_key=st.binary(min_size=32, max_size=32),
+    ufrag=st.just("abcd"),
+    pwd=st.just("a" * 22),
+    candidates=st.lists(CANDIDATES, max_size=4).map(tuple),
+    behaviours=st.lists(BEHAVIOURS, max_size=3).map(tuple),
+)
+
+
+@given(TOKENS, TOKENS)
+def test_every_plan_from_tokens_is_bounded(own: tokens.Token, peer: tokens.Token) -> None:
+    said = introduction_of(peer)
+    bounded(planned(introduction_of(own), said, leads=True))
+    for text in said.candidates:
+        assert ice.parse(text).endpoint.port
+    for transport in ("udp", "tcp"):
+        outside_of(peer, transport)  # type: ignore[arg-type]

@@ -1,0 +1,234 @@
+"""What others can do to a punch: who sits on the path, or in the middle, or guesses at the code; and a peer
+whose last resort is nonsense over the secure connection itself. All in the simulator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+import pytest
+from piped import Side, pipe_through
+from punching import KINDS, pair
+
+from nattools.engine.options import MeasureOptions
+from nattools.engine.punch.both import punch_both
+from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.punch import punch
+from nattools.engine.punch.use import Connected, Use, Used, echoing
+from nattools.lab.packet import Packet
+from nattools.lab.sim import SimLab
+from nattools.model.report import Report
+from nattools.model.serveruri import parse_server
+from nattools.protocols import tunnel as p
+from nattools.protocols.tunnel import frames as f
+from nattools.traversal.codes import Code, parse_code
+from nattools.traversal.tunnel.stream import TunnelStream
+
+OPEN = ("full cone", "full cone")
+HOMES = ("port-restricted", "port-restricted")
+RANDOM = ("symmetric random", "full cone")
+STUN, MALLORY = "11.201.", "11.66.0.1"
+MOST = 3000
+
+Copies = Callable[[Packet], list[Packet]]
+
+
+def altered(packet: Packet, place: int) -> Packet:
+    data = bytearray(packet.payload)
+    data[place % len(data)] ^= 1
+    return msgspec.structs.replace(packet, payload=bytes(data))
+
+
+def from_mallory(packet: Packet) -> Packet:
+    return msgspec.structs.replace(packet, source=MALLORY, source_port=666)
+
+
+def spoofed(packet: Packet) -> list[Packet]:
+    """With the right source, and a bit of it wrong: at the beginning, in the midst, at the end."""
+    return [altered(packet, place) for place in (0, 9, 30, len(packet.payload) // 2, -1)]
+
+
+def replayed(packet: Packet) -> list[Packet]:
+    """As it is, from where the peer is not, and altered; and once more from where it is."""
+    return [from_mallory(packet), *map(from_mallory, spoofed(packet)), packet]
+
+
+def attack(copies: Copies, count: Counter[str], *, quicker: bool = True) -> Callable[[SimLab], None]:
+    """Somebody who sees all packets of the two sides over UDP, and adds others just before or after them."""
+
+    def before(lab: SimLab) -> None:
+        for name in ("alice", "bob"):
+            _before(lab, name)
+
+    def _before(lab: SimLab, name: str) -> None:
+        node = lab.net.node(name)
+        honest = node.stack.input
+
+        def arrived(packet: Packet) -> None:
+            mine = packet.protocol == "udp" and packet.payload and not packet.source.startswith(STUN)
+            added = copies(packet) if mine and count[name] < MOST else []
+            count[name] += len(added)
+            for each in (*added, packet) if quicker else (packet, *added):
+                honest(each)
+
+        node.input = arrived
+
+    return before
+
+
+async def nothing(_: SimLab) -> None:
+    """No other trouble."""
+
+
+@pytest.mark.parametrize("quicker", [True, False])
+@pytest.mark.parametrize("copies", [spoofed, replayed])
+@pytest.mark.parametrize("kinds", [OPEN, HOMES, RANDOM], ids=" x ".join)
+def test_somebody_on_the_path_adds_packets(kinds: tuple[str, str], copies: Copies, quicker: bool) -> None:
+    """Who sees all packets can lose them, too, and so prevent a connection; but no more than that."""
+    count: Counter[str] = Counter()
+    sides = pipe_through(kinds, nothing, size=200_000, before=attack(copies, count, quicker=quicker))
+    assert min(count["alice"], count["bob"]) > 100
+    if copies is replayed and quicker:  # answers that come from elsewhere first (RFC 8445 7.2.5.2.1)
+        assert not any(connected(side) and connected_to_mallory(side) for side in sides)
+        return
+    for side, other in (sides, sides[::-1]):
+        assert bytes(side.got) == other.data
+        assert connected(side)
+        assert not connected_to_mallory(side)
+
+
+def connected(side: Side) -> bool:
+    assert side.report is not None
+    return side.report.punch is not None and side.report.punch.connected
+
+
+def connected_to_mallory(side: Side) -> bool:
+    assert side.report is not None
+    return side.report.punch is not None and str(side.report.punch.remote).startswith(MALLORY)
+
+
+# --- the code
+
+
+def punched(*codes: str, seed: int = 5) -> list[Report]:
+    """Alice makes a code; then one after the other comes with these codes, in which {} is its number, and
+    waits for 5 s at most."""
+    reports: list[Report] = []
+    with SimLab(pair(KINDS["port-restricted"], None), seed=seed) as lab:
+
+        async def main() -> None:
+            measuring = MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
+            options = PunchOptions(measuring=measuring, wait_s=5.0)
+            told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            async with asyncio.TaskGroup() as group:
+                watcher = Watcher(code=told.set_result)
+                alice = group.create_task(punch(lab.network("alice"), options, watcher, None, echoing(1)))
+                right = await told
+                for text in codes:
+                    code = parse_code(text.format(right.partition("-")[0])) if text else parse_code(right)
+                    theirs = replace(options, code=code)
+                    reports.append(await punch(lab.network("bob"), theirs, Watcher(), None, echoing(1)))
+            reports.insert(0, alice.result())
+
+        lab.run(main)
+    return reports
+
+
+def why(report: Report) -> str:
+    assert report.punch is not None
+    assert not report.punch.connected
+    return report.punch.why
+
+
+def test_a_wrong_code_is_told_to_both_and_there_is_no_second_try() -> None:
+    alice, mallory, bob = punched("{}-acorn-abacus", "")
+    assert "another code" in why(alice)
+    assert "take a new one" in why(alice)
+    assert "another code" in why(mallory)
+    assert "used before" in why(bob)
+
+
+def test_a_code_for_another_room_meets_nobody() -> None:
+    with SimLab(pair(None, None), seed=5) as lab:
+
+        async def main() -> Report:
+            measuring = MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
+            options = PunchOptions(measuring=measuring, wait_s=5.0, code=Code(77, ("acorn", "abacus")))
+            return await punch(lab.network("alice"), options, Watcher())
+
+        assert "Nobody came" in why(lab.run(main))
+
+
+# --- nonsense over the secure connection
+
+
+async def _garbage(connected: Connected) -> None:
+    link = connected.tunnel.link
+    assert link is not None
+    link.write(b"\xff" * 100)
+
+
+async def _floods_streams(connected: Connected) -> None:
+    link = connected.tunnel.link
+    assert link is not None
+    for number in range(3000):
+        link.write(
+            f.encode(f.Open(2 * number + (0 if connected.tunnel.leads else 1), p.TcpTo("10.0.1.1", 80)))
+        )
+
+
+async def _floods_data(connected: Connected) -> None:
+    link = connected.tunnel.link
+    assert link is not None
+    number = 0 if connected.tunnel.leads else 1
+    link.write(f.encode(f.Open(number, p.Pipe())))
+    for place in range(200):
+        link.write(f.data_frame(number, place * 32_768, bytes(32_768)))
+
+
+async def _floods_datagrams(connected: Connected) -> None:
+    for _ in range(5000):
+        link = connected.tunnel.link
+        assert link is not None
+        link.send_datagram(bytes(1000))
+    link.write(b"\xff" * 100)
+
+
+@pytest.mark.parametrize("evil", [_garbage, _floods_streams, _floods_data, _floods_datagrams])
+@pytest.mark.parametrize("kinds", [HOMES, ("UDP blocked", "open")], ids=" x ".join)
+def test_nonsense_over_the_secure_connection(
+    kinds: tuple[str, str], evil: Callable[[Connected], asyncio.Future[None]]
+) -> None:
+    """What is refused is refused, the rest ends the connection; alice's report says why, and that is all."""
+
+    async def run(connected: Connected) -> Used:
+        await connected.tunnel.echo(5.0)
+        connected.tunnel._session.receive = lambda _: None  # type: ignore[method-assign]
+        await evil(connected)
+        while connected.tunnel.ended is None:
+            await connected.tunnel.changed()
+        return Used()
+
+    async def lasting(connected: Connected) -> Used:
+        async with asyncio.timeout(120.0):
+            while connected.tunnel.ended is None and not connected.tunnel.peer_done:
+                await connected.tunnel.changed()
+        return Used(problem=connected.tunnel.ended or "")
+
+    async def unread(_: TunnelStream) -> None:
+        """What comes on it waits."""
+
+    with SimLab(pair(KINDS[kinds[0]], KINDS[kinds[1]], delay_ms=5), seed=2) as lab:
+
+        async def main() -> tuple[Report, Report]:
+            measuring = MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
+            side = (PunchOptions(measuring=measuring), Watcher())
+            uses = (Use(lasting, lambda tunnel: tunnel.serve(p.Pipe, unread)), Use(run))
+            return await punch_both((lab.network("alice"), *side), (lab.network("bob"), *side), uses=uses)
+
+        alice, _ = lab.run(main)
+    assert alice.punch is not None
+    assert "broke the protocol" in alice.punch.advice
