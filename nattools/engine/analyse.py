@@ -8,14 +8,14 @@ from nattools import __version__
 from nattools.engine.analysis.advice import advice
 from nattools.engine.analysis.behaviour import Behaviour, behaviour
 from nattools.engine.analysis.circumstances import circumstances
-from nattools.engine.analysis.evidence import gather
+from nattools.engine.analysis.evidence import Path, gather
 from nattools.engine.analysis.mapped import true_mappings
 from nattools.engine.analysis.mapped import warnings as mapping_warnings
 from nattools.engine.analysis.opinions import cross_checks
 from nattools.engine.analysis.peers import peers
 from nattools.engine.analysis.portmaps import mappings
 from nattools.engine.analysis.requirements import requirements
-from nattools.engine.analysis.servers import conduct, describe, warnings
+from nattools.engine.analysis.servers import Conduct, conduct, describe, warnings
 from nattools.engine.analysis.situation import Situation
 from nattools.engine.analysis.techniques import techniques
 from nattools.model.endpoint import Family, Transport
@@ -32,12 +32,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     """
     paths = gather(measurement, is_public)
     conducts = conduct(list(paths.values()))
-    behaviours: dict[tuple[Transport, Family], Behaviour] = {}
-    for (transport, family), path in paths.items():
-        twin = paths["tcp" if transport == "udp" else "udp", family]
-        found = behaviour(path, twin, conducts, behaviours.get((twin.transport, family)))
-        if found is not None:
-            behaviours[transport, family] = found
+    behaviours = _behaviours(paths, conducts)
     situation = Situation(measurement, behaviours, is_public)
     verdicts = techniques(situation)
     table = () if measurement.command == "map" else _peers(situation)
@@ -68,6 +63,24 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         ),
         observations=measurement.observations,
     )
+
+
+def so_far(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Situation:
+    """The findings alone, for those who go on measuring."""
+    paths = gather(measurement, is_public)
+    return Situation(measurement, _behaviours(paths, conduct(list(paths.values()))), is_public)
+
+
+def _behaviours(
+    paths: dict[tuple[Transport, Family], Path], conducts: dict[str, Conduct]
+) -> dict[tuple[Transport, Family], Behaviour]:
+    behaviours: dict[tuple[Transport, Family], Behaviour] = {}
+    for (transport, family), path in paths.items():
+        twin = paths["tcp" if transport == "udp" else "udp", family]
+        found = behaviour(path, twin, conducts, behaviours.get((twin.transport, family)))
+        if found is not None:
+            behaviours[transport, family] = found
+    return behaviours
 
 
 def _peers(situation: Situation) -> tuple[PeerKind, ...]:

@@ -14,10 +14,12 @@ from nattools.probes.target import Target
 
 StepName = Literal[
     "mapping", "filter-address", "filter-port", "allocation", "hairpin", "layers", "lifetime", "mapping-tcp",
-    "filter-address-tcp", "filter-port-tcp",
+    "filter-address-tcp", "filter-port-tcp", "punch", "punch-tcp",
 ]  # fmt: skip
-NEVER_WAITED_FOR: frozenset[StepName] = frozenset({"filter-address", "filter-port", "lifetime"})
+NEVER_WAITED_FOR: frozenset[StepName] = frozenset({"filter-address", "filter-port", "lifetime", "punch"})
 """Filtering waits for the other probes of its lane, which tell the loss; none waits for these."""
+AFTER: dict[StepName, tuple[StepName, ...]] = {"punch-tcp": ("mapping-tcp",)}
+"""What a probe builds on, beside UDP's mapping, allocation and layers."""
 STEP_TEXTS: dict[StepName, str] = {
     "mapping": "does the NAT give one port to all destinations?",
     "filter-address": "who may send in, from another address?",
@@ -29,6 +31,8 @@ STEP_TEXTS: dict[StepName, str] = {
     "mapping-tcp": "one outside port for all TCP connections?",
     "filter-address-tcp": "who may connect in, from another address?",
     "filter-port-tcp": "who may connect in, from another port?",
+    "punch": "can a hole be punched over UDP?",
+    "punch-tcp": "can a hole be punched over TCP?",
 }
 
 
@@ -72,10 +76,15 @@ def ranked(targets: Sequence[Target]) -> list[Target]:
     return sorted(targets, key=ability)
 
 
-def steps(lane: Lane, targets: Sequence[Target], *, lifetime: bool) -> list[Step]:
-    """The probes of a lane that these servers can serve. All of them may run side by side."""
+def steps(lane: Lane, targets: Sequence[Target], *, lifetime: bool, punch: bool = False) -> list[Step]:
+    """The probes of a lane that these servers can serve. All of them may run side by side: those that need
+    what others find wait for it."""
     best = ranked(targets)
-    return _udp_steps(best, lifetime) if lane.transport == "udp" else _tcp_steps(best)
+    found = _udp_steps(best, lifetime) if lane.transport == "udp" else _tcp_steps(best)
+    peers = [target for target in best if target.two_addresses and target.dials_back(lane.transport)]
+    if punch and peers:
+        found.append(Step("punch" if lane.transport == "udp" else "punch-tcp", tuple(peers[:1])))
+    return found
 
 
 def _udp_steps(best: list[Target], lifetime: bool) -> list[Step]:

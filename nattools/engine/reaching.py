@@ -58,6 +58,7 @@ class Run(msgspec.Struct):
     resolved: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     asked: dict[Lane, asyncio.Event] = msgspec.field(default_factory=dict)
     losses_told: dict[Family, asyncio.Event] = msgspec.field(default_factory=dict)
+    foretelling: dict[Family, asyncio.Lock] = msgspec.field(default_factory=dict)
 
     def context(self, lane: Lane, probe: str) -> ProbeContext:
         """For a probe of this lane."""

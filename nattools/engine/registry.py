@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import TypeAlias
 
+from nattools.engine.aiming import aim_at
+from nattools.engine.analyse import so_far
 from nattools.engine.plan import StepName
+from nattools.model.host import Host
+from nattools.model.measurement import Measurement
 from nattools.model.observation import Binding
+from nattools.probes.aim import record_untried
 from nattools.probes.allocation import allocation_udp
 from nattools.probes.context import ProbeContext
 from nattools.probes.filtering import FilterPurpose, filtering_udp
@@ -17,6 +23,8 @@ from nattools.probes.lifetime import lifetime_udp
 from nattools.probes.mapping import mapping_tcp, mapping_udp
 from nattools.probes.target import Target
 from nattools.probes.tcpfilter import filtering_tcp
+from nattools.probes.tcppunch import punch_tcp
+from nattools.probes.udppunch import punch_udp
 
 Run: TypeAlias = Callable[[ProbeContext, tuple[Target, ...], float], Awaitable[None]]
 MOST_FILTER_SERVERS = 2
@@ -91,6 +99,32 @@ async def _filter_port_tcp(context: ProbeContext, targets: tuple[Target, ...], _
     await filtering_tcp(context, targets[0], change_address=False)
 
 
+async def _punch(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
+    """Where the behaviour tells which port to aim at. Of both transports one foretells ports at a time: many
+    NATs count for both."""
+    await context.settled.wait()
+    target = targets[0]
+    seen = tuple(context.recorder.observations)
+    host = Host(os="", interfaces=context.network.interfaces())
+    measured = Measurement(
+        command="diagnose",
+        started="",
+        duration_s=0.0,
+        substrate=context.network.substrate,
+        host=host,
+        observations=seen,
+    )
+    situation = so_far(measured, is_public=context.network.is_public)
+    aim = aim_at(situation.nat(target.transport, target.family), target, seen)
+    reason = context.network.missing("ttl") if target.transport == "tcp" else None
+    if isinstance(aim, str) or reason is not None:
+        assert target.other is not None
+        record_untried(context, target, target.other, target.transport, reason or str(aim))
+        return
+    async with context.foretelling if aim.foretells else nullcontext():
+        await (punch_udp if target.transport == "udp" else punch_tcp)(context, target, aim)
+
+
 PROBES: dict[StepName, Run] = {
     "mapping": _mapping,
     "filter-address": _filter_address,
@@ -102,4 +136,6 @@ PROBES: dict[StepName, Run] = {
     "mapping-tcp": _mapping_tcp,
     "filter-address-tcp": _filter_address_tcp,
     "filter-port-tcp": _filter_port_tcp,
+    "punch": _punch,
+    "punch-tcp": _punch,
 }

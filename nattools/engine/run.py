@@ -11,7 +11,7 @@ from nattools.engine import plan
 from nattools.engine.analyse import analyse
 from nattools.engine.events import Emit, Event
 from nattools.engine.options import MeasureOptions
-from nattools.engine.plan import Lane, Step
+from nattools.engine.plan import Lane, Step, StepName
 from nattools.engine.reaching import (
     Run,
     describe_host,
@@ -166,23 +166,27 @@ async def _run_lane(run: Run, lane: Lane) -> None:
                 settle=gap.settle,
             )
         )
+    punch = run.options.command == "diagnose"
+    tasks: dict[StepName, asyncio.Task[None]] = {}
     async with asyncio.TaskGroup() as group:
-        tasks = {
-            step.name: group.create_task(_step(run, lane, step))
-            for step in plan.steps(lane, targets, lifetime=run.options.lifetime)
-        }
+        for step in plan.steps(lane, targets, lifetime=run.options.lifetime, punch=punch):
+            before = [tasks[name] for name in plan.AFTER.get(step.name, ()) if name in tasks]
+            tasks[step.name] = group.create_task(_step(run, lane, step, before))
         if lane.transport == "udp":
             await asyncio.wait([task for name, task in tasks.items() if name not in plan.NEVER_WAITED_FOR])
             run.settled(lane.family).set()
 
 
-async def _step(run: Run, lane: Lane, step: Step) -> None:
+async def _step(run: Run, lane: Lane, step: Step, before: list[asyncio.Task[None]]) -> None:
     from nattools.engine.registry import PROBES
 
+    if before:
+        await asyncio.wait(before)
     name = f"{step.name} {lane.name}"
     run.emit(Event("started", name, plan.STEP_TEXTS[step.name]))
     context = run.context(lane, name)
     context.settled = run.settled(lane.family)
+    context.foretelling = run.foretelling.setdefault(lane.family, asyncio.Lock())
     await PROBES[step.name](context, step.targets, run.options.max_lifetime_s)
     run.emit(Event("finished", name))
 

@@ -140,6 +140,37 @@ class DialBack(Observation, frozen=True, kw_only=True, tag="dial-back"):
     detail: str = ""
 
 
+class PunchTrial(Observation, frozen=True, kw_only=True, tag="punch-trial"):
+    """A hole punched, or not, to `towards`, a server's second address that the own port `local` had not
+    written to. The server's first address `asked` told that port's outside endpoint, `mapped`.
+
+    The port sent `openers` packets (SYNs over TCP) towards it with the TTL `ttl` (None: the ordinary one),
+    which is `sure` to pass whatever filters here if other packets with it are known to; meanwhile `towards`
+    sent (UDP) or connected (TCP) `sent` times to each of the outside ports `aimed`. `outcome` "punched": it
+    got in; over TCP both ends had sent a SYN, and no other connection counts. "reached": our SYN found the
+    server's listening port instead, which proves nothing. "not tried": `detail` says why. `answered`: an
+    ordinary packet to `towards` was answered afterwards, as from the outside endpoint `seen` (None: no
+    answer, or not asked).
+    """
+
+    transport: Transport
+    family: Family
+    local: str | None = None
+    asked: str
+    mapped: str | None = None
+    towards: str
+    ttl: int | None = None
+    sure: bool = False
+    openers: int = 0
+    aimed: tuple[int, ...] = ()
+    sent: int = 0
+    outcome: Literal["punched", "silent", "refused", "reached", "denied", "error", "not tried"]
+    answered: bool | None = None
+    seen: str | None = None
+    took_s: float = 0.0
+    detail: str = ""
+
+
 class Connection(Observation, frozen=True, kw_only=True, tag="connection"):
     """A TCP connection attempt."""
 
@@ -270,6 +301,7 @@ AnyObservation = (
     | Hop
     | Opener
     | DialBack
+    | PunchTrial
     | Connection
     | Resolution
     | SecondOpinion

@@ -42,7 +42,8 @@ class ProbeContext(msgspec.Struct):
 
     `source_host` is the own address that packets to the servers leave from (None: a socket's own word for
     it). `settled` is set once the other probes of the lane are done and the path's loss is known as well as
-    it will be. `progress(text, fraction)` tells a waiting person what is going on."""
+    it will be. `foretelling` is held by who foretells the NAT's next port, over UDP or TCP.
+    `progress(text, fraction)` tells a waiting person what is going on."""
 
     network: Network
     recorder: Recorder
@@ -51,4 +52,5 @@ class ProbeContext(msgspec.Struct):
     interface: str | None = None
     source_host: str | None = None
     settled: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    foretelling: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
     progress: Progress = _quiet

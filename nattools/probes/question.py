@@ -14,7 +14,7 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding, Outcome, Purpose
-from nattools.net.base import IcmpError, UdpSocket
+from nattools.net.base import DatagramHandler, IcmpError, UdpSocket
 from nattools.probes.arrival import AllOf, Arrival
 from nattools.probes.claims import claims, text_of
 from nattools.probes.context import ProbeContext
@@ -70,12 +70,14 @@ class Question(msgspec.Struct, eq=False):
 
 
 class Asker:
-    """A UDP socket with the questions under way on it. Close it; closing keeps nothing waiting."""
+    """A UDP socket with the questions under way on it. Close it; closing keeps nothing waiting. `on_other` is
+    called with what answers none of the questions."""
 
     def __init__(self, context: ProbeContext, socket: UdpSocket) -> None:
         self.context = context
         self.socket = socket
         self.unclaimed: list[tuple[bytes, Endpoint]] = []
+        self.on_other: DatagramHandler | None = None
         self._questions: dict[bytes, Question] = {}
         self._loop = asyncio.get_running_loop()
         socket.on_datagram = self._datagram
@@ -138,6 +140,8 @@ class Asker:
         question = self._questions.get(identity[:11])
         if question is None or message.kind not in ("success", "error"):
             self.unclaimed.append((data, source))
+            if self.on_other is not None:
+                self.on_other(data, source)
             return
         copy = identity[11]
         if copy >= len(question.sent_at) or copy in question.answered_copies:

@@ -26,7 +26,7 @@ ORDERS = 3
 Outcome = Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
 
 
-class _DialBacks(msgspec.Struct):
+class DialBacks(msgspec.Struct):
     """The dial-backs asked for on one connection: who of them arrived, and what the server says of them."""
 
     context: ProbeContext
@@ -39,9 +39,10 @@ class _DialBacks(msgspec.Struct):
 
     def accept(self, group: asyncio.TaskGroup, stream: TcpStream) -> None:
         """A connection came in: is it one of ours?"""
-        group.create_task(self._greet(stream))
+        group.create_task(self.greet(stream))
 
-    async def _greet(self, stream: TcpStream) -> None:
+    async def greet(self, stream: TcpStream) -> None:
+        """Read what this connection brings, until it is a nonce of ours; close it."""
         framer = stun.Framer()
         try:
             while data := await stream.read():
@@ -116,7 +117,7 @@ async def _try(context: ProbeContext, target: Target, change_address: bool) -> t
 async def _dialled(
     context: ProbeContext, target: Target, stream: TcpStream, mapped: Endpoint, change_address: bool
 ) -> tuple[Outcome, int]:
-    backs = _DialBacks(context)
+    backs = DialBacks(context)
     try:
         async with asyncio.TaskGroup() as group:
             listener = await context.network.listen_tcp(
@@ -142,7 +143,7 @@ async def _dialled(
 
 
 async def _ask(
-    context: ProbeContext, stream: TcpStream, port: int, backs: _DialBacks, change_address: bool
+    context: ProbeContext, stream: TcpStream, port: int, backs: DialBacks, change_address: bool
 ) -> int:
     """Ask for as many attempts as make silence count; returns how many."""
     asked = 0
@@ -167,7 +168,7 @@ def _record(
     target: Target,
     local: Endpoint,
     mapped: Endpoint,
-    backs: _DialBacks,
+    backs: DialBacks,
     asked: int,
     change_address: bool,
 ) -> None:

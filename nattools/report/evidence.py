@@ -69,6 +69,19 @@ def _dial_back(o: seen.DialBack) -> str:
     return f"dial-back: {o.transport} from {o.origin}{fresh} to {o.target}: {o.outcome}{_detail(o.detail)}"
 
 
+def _punch_trial(o: seen.PunchTrial) -> str:
+    text = f"punch: {o.transport} {o.local or '?'} to {o.towards}"
+    if o.ttl is not None:
+        text += f" with TTL {number(o.ttl)}"
+    if o.aimed:
+        text += f", which sent to port {', '.join(str(port) for port in o.aimed)}"
+    after = f" after {seconds(o.took_s)}" if o.took_s else ""
+    text += f": {o.outcome}{after}, {number(o.openers)} and {number(o.sent)} sent"
+    if o.answered:
+        text += f", then answered{f' to {o.seen}' if o.seen else ''}"
+    return text + _detail(o.detail)
+
+
 def _connection(o: seen.Connection) -> str:
     rtt = f", {seconds(o.rtt_s)}" if o.rtt_s is not None else ""
     return f"connect: tcp {o.local or '?'} to {o.remote}: {o.outcome}{rtt}{_detail(o.detail)}"
@@ -155,6 +168,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.Hop: _hop,
     seen.Opener: _opener,
     seen.DialBack: _dial_back,
+    seen.PunchTrial: _punch_trial,
     seen.Connection: _connection,
     seen.Resolution: _resolution,
     seen.SecondOpinion: _second_opinion,

@@ -52,10 +52,10 @@ def _reachable(
         return "offline" if situation.asked else "unknown"
     if _works(verdicts, "direct-ipv4", "direct-ipv6", *_MAPPED):
         return "directly"
-    if _works(verdicts, "udp-punch", "tcp-punch"):
+    if _works(verdicts, "udp-punch"):
         return "by punching"
     if verdicts["udp-punch"].verdict != "fails":
-        return "unknown"
+        return "by punching" if _works(verdicts, "tcp-punch") else "unknown"
     return "over tcp only" if any(peer.path == "direct" for peer in peers) else "by relay only"
 
 

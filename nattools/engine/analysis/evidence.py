@@ -21,6 +21,7 @@ from nattools.model.observation import (
     Hop,
     Idle,
     Opener,
+    PunchTrial,
 )
 
 IsPublic = Callable[[str], bool]
@@ -74,6 +75,7 @@ class Path(msgspec.Struct, frozen=True, dict=True):
     hops: list[Hop] = msgspec.field(default_factory=list)
     openers: list[Opener] = msgspec.field(default_factory=list)
     gaps: list[Gap] = msgspec.field(default_factory=list)
+    punches: list[PunchTrial] = msgspec.field(default_factory=list)
     losses: list[tuple[int, int]] = msgspec.field(default_factory=list)
 
     @cached_property
@@ -182,6 +184,8 @@ def _sort_in(paths: dict[tuple[Transport, Family], Path], seen: AnyObservation) 
             paths["udp", seen.family].hops.append(seen)
         case Opener():
             paths["udp", seen.family].openers.append(seen)
+        case PunchTrial():
+            paths[seen.transport, seen.family].punches.append(seen)
         case Gap():
             for path in paths.values():
                 path.gaps.append(seen)

@@ -1,12 +1,15 @@
-"""What the NAT's behaviour means for hole punching.
+"""What the NAT's behaviour means for hole punching, and what came of trying it.
 
-These verdicts are about what this network allows: no hole was punched for them.
+A hole is punched where a server has a second address to be the peer. Elsewhere, and for birthday probing,
+the verdicts are about what this network allows.
 """
 
 from __future__ import annotations
 
 from nattools.engine.analysis.behaviour import varies
 from nattools.engine.analysis.situation import Situation
+from nattools.engine.analysis.tried import Tried, tried
+from nattools.model.endpoint import Transport
 from nattools.model.nat import Nat
 from nattools.model.technique import Technique, TechniqueId, Verdict
 from nattools.traversal.odds import odds
@@ -14,6 +17,8 @@ from nattools.traversal.pairs import BLOCK_SOCKETS, PROBES, PROBES_PER_S, SOCKET
 from nattools.traversal.side import Side, side_of
 
 _SETTLE = "Two addresses to ask would settle it: nattools serve, or --server with one that has RFC 5780."
+TRIED = "Tried with the server's second address: it got in"
+EASY = "peers without a NAT, and those whose NAT does not look at ports (full cone, address-restricted)"
 _OVER_TCP = "Use a relay over TCP or TLS, or another network."
 
 
@@ -30,9 +35,37 @@ def udp_punch(situation: Situation) -> Technique:
     if side is None:
         why = nat.unknowns.get("mapping", "") or _SETTLE
         return _verdict("udp-punch", "unknown", 0.0, f"How the NAT maps ports is not known. {why}", "", ids)
-    if side.moves == "not":
-        return _still(nat, side, ids)
-    return _moving(nat, side, ids)
+    made = _still(nat, side, ids) if side.moves == "not" else _moving(nat, side, ids)
+    return _with_trial(made, side, _trial(situation, "udp"))
+
+
+def _trial(situation: Situation, transport: Transport) -> Tried | None:
+    found = situation.behaviours.get((transport, situation.main))
+    return None if found is None else tried(found.path)
+
+
+def _with_trial(made: Technique, side: Side, trial: Tried | None) -> Technique:
+    """What the behaviour allows, with what came of trying it."""
+    if trial is None or trial.state == "not tried":
+        return made
+    ids = (*made.evidence, *trial.evidence)
+    confidence, summary, verdict = made.confidence, made.summary, made.verdict
+    if trial.state == "punched":
+        confidence = 0.99 if side.moves == "not" else 0.9
+        summary = f"{summary} {TRIED}."
+    elif trial.state == "kept out" and side.moves == "not":
+        verdict, confidence = "fails", 0.9
+        summary = f"{trial.why} Something here lets nobody in, not even whom you wrote to."
+    elif trial.state == "missed" and side.moves == "not":
+        verdict, confidence = "unknown", 0.0
+        summary = f"Your NAT changed the port while it was tried. {trial.why}"
+    elif trial.state == "missed":
+        confidence = 0.5
+        summary = f"Your NAT's next port was not met: only with {EASY}. {trial.why} See udp-birthday."
+    else:
+        confidence = min(confidence, 0.7)
+        summary = f"{summary} {trial.why}"
+    return _verdict(made.id, verdict, confidence, summary, made.advice, ids)
 
 
 def _still(nat: Nat, side: Side, ids: tuple[int, ...]) -> Technique:
@@ -48,7 +81,6 @@ def _still(nat: Nat, side: Side, ids: tuple[int, ...]) -> Technique:
 
 
 def _moving(nat: Nat, side: Side, ids: tuple[int, ...]) -> Technique:
-    easy = "peers without a NAT, and those whose NAT does not look at ports (full cone, address-restricted)"
     forward = "A port mapping on your router (UPnP, NAT-PMP, PCP) or IPv6 would reach all."
     if side.moves == "predictably":
         how = (
@@ -61,11 +93,11 @@ def _moving(nat: Nat, side: Side, ids: tuple[int, ...]) -> Technique:
             "udp-punch", "works", 0.75, f"{why} It fails when others take that port first.", forward, ids
         )
     if side.moves == "in a block":
-        why = f"Your NAT gives each peer another port, from a block of {side.size}: plainly only to {easy}."
+        why = f"Your NAT gives each peer another port, from a block of {side.size}: plainly only to {EASY}."
         return _verdict("udp-punch", "works", 0.6, f"{why} For the others see udp-birthday.", forward, ids)
-    why = f"Your NAT gives each peer another port, at random: only with {easy}."
+    why = f"Your NAT gives each peer another port, at random: only with {EASY}."
     if side.moves == "somehow":
-        why = f"Your NAT gives each peer another port, how is not known: at least with {easy}."
+        why = f"Your NAT gives each peer another port, how is not known: at least with {EASY}."
     return _verdict("udp-punch", "works", 0.5, f"{why} For the others see udp-birthday.", forward, ids)
 
 
@@ -89,7 +121,10 @@ def udp_birthday(situation: Situation) -> Technique:
     if side.moves == "somehow":
         why = "Your port changes with each peer; how is not known. More fresh ports would settle it."
         return _verdict("udp-birthday", "unknown", 0.0, why, "", ids)
-    return _verdict("udp-birthday", "works", 0.8, _odds_in_words(side), _SESSIONS, ids)
+    said = _odds_in_words(side)
+    if said.startswith("With"):
+        said = f"{said} Reckoned, not tried: it would take hundreds of the router's sessions."
+    return _verdict("udp-birthday", "works", 0.8, said, _SESSIONS, ids)
 
 
 _SESSIONS = (
@@ -116,7 +151,6 @@ def _odds_in_words(side: Side) -> str:
 def tcp_punch(situation: Situation) -> Technique:
     """Simultaneous open (RFC 9293 3.5; RFC 5382 REQ-2): needs a stable port, and a NAT that lets it pass."""
     nat = situation.nat("tcp", situation.main)
-    settle = "Trying it with a peer would settle it."
     if nat is None:
         why = "TCP was not measured. A server that speaks STUN over TCP would tell: nattools serve."
         return _verdict("tcp-punch", "unknown", 0.0, why)
@@ -128,24 +162,38 @@ def tcp_punch(situation: Situation) -> Technique:
     if nat.blocked_ports:
         why = "TCP leaves this network only to certain ports, and peers' ports are any."
         return _verdict("tcp-punch", "fails", 0.8, why, "Use a relay on port 443.", ids)
+    trial = _trial(situation, "tcp")
+    ids = (*ids, *(trial.evidence if trial is not None else ()))
+    if trial is not None and trial.state == "punched":
+        return _opened(nat, ids)
     if varies(nat) is False and nat.filtering == "endpoint-independent":
-        return _verdict(
-            "tcp-punch",
-            "works",
-            0.9,
-            "Anybody can connect to your outside TCP port once it is open.",
-            "",
-            ids,
-        )
-    if varies(nat) is False:
-        why = "Your outside TCP port is the same for everybody, as it needs; opening at once was not tried."
-        return _verdict("tcp-punch", "unknown", 0.0, f"{why} {settle}", "", ids)
+        why = "Anybody can connect to your outside TCP port once it is open."
+        return _verdict("tcp-punch", "works", 0.9, why, "", ids)
+    if trial is not None and trial.state == "kept out":
+        why = f"{trial.why} Your router or firewall does not let two sides connect at once."
+        return _verdict("tcp-punch", "fails", 0.8, why, "", ids)
+    return _verdict("tcp-punch", "unknown", 0.0, _unopened(nat, trial), "", ids)
+
+
+def _opened(nat: Nat, ids: tuple[int, ...]) -> Technique:
     if varies(nat):
-        why = f"Your NAT gives each peer another TCP port; it would have to be foretold. {settle}"
-        return _verdict("tcp-punch", "unknown", 0.0, why, "", ids)
-    return _verdict(
-        "tcp-punch", "unknown", 0.0, f"How the NAT maps TCP ports is not known. {_SETTLE}", "", ids
-    )
+        why = "Your NAT gives each peer another TCP port, but the next one can be foretold."
+        return _verdict("tcp-punch", "works", 0.85, f"{why} {TRIED}, both connecting at once.", "", ids)
+    why = "Your outside TCP port is the same for everybody."
+    return _verdict("tcp-punch", "works", 0.97, f"{why} {TRIED}, both connecting at once.", "", ids)
+
+
+def _unopened(nat: Nat, trial: Tried | None) -> str:
+    """Why it is not known."""
+    outcome = trial.why if trial is not None else f"Opening at once was not tried. {_PEER}"
+    if varies(nat) is False:
+        return f"Your outside TCP port is the same for everybody, as it needs. {outcome}"
+    if varies(nat):
+        return f"Your NAT gives each peer another TCP port; it would have to be foretold. {outcome}"
+    return f"How the NAT maps TCP ports is not known. {_SETTLE}"
+
+
+_PEER = "A peer that has two addresses would settle it: nattools serve."
 
 
 def _verdict(

@@ -10,6 +10,7 @@ import msgspec
 
 from nattools.engine.analysis.behaviour import Behaviour, varies
 from nattools.engine.analysis.situation import Situation
+from nattools.engine.analysis.tried import tried
 from nattools.model.nat import Requirement
 
 Rfc = Literal[4787, 5382, 5508]
@@ -64,7 +65,6 @@ _NEEDS: dict[tuple[Rfc, int], str] = {
     (4787, 12): "It takes an ICMP error sent on purpose; there is no probe for it yet.",
     (4787, 13): "There is no probe for it yet.",
     (4787, 14): "There is no probe for it yet.",
-    (5382, 2): "It takes a peer that connects at the same moment; there is no probe for it yet.",
     (5382, 6): "It takes traffic of the protocols that gateways look into.",
     (5382, 9): "There is no probe for it yet.",
     (5382, 10): "There is no probe for it yet.",
@@ -201,6 +201,15 @@ def _determinism(found: Behaviour) -> _Outcome:
     return _Outcome(None, "Nothing changed while it was measured; that is no proof.")
 
 
+def _at_once(found: Behaviour) -> _Outcome:
+    trial = tried(found.path)
+    if trial is None:
+        return _Outcome(None, "It takes a peer with two addresses: nattools serve.")
+    if trial.state == "punched":
+        return _Outcome(True, "The server's second address and we connected at once.", trial.evidence)
+    return _Outcome(False if trial.state == "kept out" else None, trial.why, trial.evidence)
+
+
 def _silence(found: Behaviour) -> _Outcome:
     refused = tuple(back.id for back in found.path.dial_backs if back.outcome == "refused" and back.fresh)
     if refused:
@@ -233,6 +242,7 @@ _JUDGES: dict[tuple[Rfc, int], Callable[[Behaviour], _Outcome]] = {
     (4787, 9): _hairpinning,
     (4787, 11): _determinism,
     (5382, 1): _mapping,
+    (5382, 2): _at_once,
     (5382, 3): _filtering,
     (5382, 4): _silence,
     (5382, 5): partial(_timer, least_s=TCP_TIMER_S),

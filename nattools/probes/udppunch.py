@@ -1,0 +1,202 @@
+"""Can a hole be punched over UDP? The server's second address is the peer (RFC 5128 3.3).
+
+The port has never written there, so that whatever filters here knows nothing of it. It sends an opener
+towards it, and has it send a nonce by a dial-back that the first address is asked for: where that gets in, a
+hole was punched. An ordinary packet and its answer then prove the other way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.model.observation import PunchTrial
+from nattools.probes.aim import Aim
+from nattools.probes.arrival import Arrival
+from nattools.probes.claims import text_of
+from nattools.probes.context import ProbeContext
+from nattools.probes.hairpin import indication
+from nattools.probes.question import Asker, open_asker
+from nattools.probes.target import Target
+from nattools.protocols import dialback, stun
+
+ATTEMPTS = 3
+LOSSY_ATTEMPTS = 6
+SPREAD = 8
+"""How many ports are foretold once one was not enough: as many as others may have taken meanwhile, and one.
+A server takes no more orders than these at a time."""
+FIRST_COPIES = 4
+SPREAD_COPIES = 2
+
+
+class _Attempt(msgspec.Struct, eq=False):
+    """One fresh port, and what it found. `nonces`: which outside port each was sent to."""
+
+    asker: Asker
+    target: Target
+    towards: Endpoint
+    began: float
+    told: Endpoint | None = None
+    ttl: int | None = None
+    openers: int = 0
+    aimed: tuple[int, ...] = ()
+    sent: int = 0
+    hit: int | None = None
+    failure: str = ""
+    seen: Endpoint | None = None
+    nonces: dict[bytes, int] = msgspec.field(default_factory=dict)
+    orders: list[dialback.DialBackRequest] = msgspec.field(default_factory=list)
+    news: Arrival = msgspec.field(default_factory=Arrival)
+
+    @property
+    def silent(self) -> bool:
+        """Was it tried, and nothing got in?"""
+        return self.hit is None and not self.failure and self.sent > 0
+
+    @property
+    def missed(self) -> bool:
+        """Is the outside port known to have been another than those written to?"""
+        return self.seen is not None and self.seen.port not in self.aimed
+
+    def take(self, data: bytes, source: Endpoint) -> None:
+        """What the socket gets beside answers to its questions."""
+        now = asyncio.get_running_loop().time()
+        if any(order.receive_datagram(data, source, now) for order in self.orders):
+            self.news.set()
+            return
+        try:
+            arrival = dialback.decode_indication(stun.decode(data))
+        except ProtocolError:
+            return
+        if arrival is not None and source == self.towards and arrival.nonce in self.nonces:
+            self.hit = self.nonces[arrival.nonce]
+            self.news.set()
+
+    def open(self, copies: int) -> None:
+        """Send openers."""
+        self.openers += copies
+        for _ in range(copies):
+            self.asker.socket.send(indication(), self.towards, ttl=self.ttl)
+
+    def order(self, ports: tuple[int, ...], copies: int) -> None:
+        """Have the second address write to these outside ports."""
+        loop, pace = asyncio.get_running_loop(), self.asker.context.pace
+        self.aimed, self.orders = ports, []
+        spacing_ms = max(1, min(dialback.MAX_SPACING_MS, round(pace.gap_s * 1000)))
+        for port in ports:
+            nonce = dialback.new_nonce()
+            self.nonces[nonce] = port
+            ask = dialback.Ask("udp", port, nonce, True, True, copies, spacing_ms)
+            self.orders.append(
+                dialback.DialBackRequest(
+                    ask, self.target.endpoint, loop.time(), rto_s=pace.retry_s, patience_s=8 * pace.retry_s
+                )
+            )
+
+    async def wait(self, copies: int) -> None:
+        """Until the nonce is here, or all that was ordered has been sent and had its time."""
+        loop, pace = asyncio.get_running_loop(), self.asker.context.pace
+        while self.hit is None and not all(order.done for order in self.orders):
+            self._drive(loop.time())
+            deadlines = [at for order in self.orders if (at := order.next_timeout()) is not None]
+            if deadlines:
+                self.news.clear()
+                await self.news.within(max(0.0, min(deadlines) - loop.time()))
+        said = [order.result.outcome for order in self.orders if order.result is not None]
+        self.sent += copies if "sent" in said or self.hit is not None else 0
+        if self.hit is None and "sent" in said:
+            self.news.clear()
+            await self.news.within(pace.last_wait_s)
+        if self.hit is None and "sent" not in said:
+            self.failure = _why(self.orders)
+
+    def _drive(self, now: float) -> None:
+        for order in self.orders:
+            order.handle_timeout(now)
+            for datagram in order.datagrams_to_send(now):
+                self.asker.socket.send(datagram, order.server)
+
+
+def _why(orders: list[dialback.DialBackRequest]) -> str:
+    results = [order.result for order in orders if order.result is not None]
+    if results:
+        return results[0].reason or f"the server could not send: {results[0].outcome}"
+    return f"the order of a dial-back: {orders[0].failure or 'no answer'}"
+
+
+async def punch_udp(context: ProbeContext, target: Target, aim: Aim) -> None:
+    """Try until a hole is punched, or silence counts. Where the port is foretold, a fresh one is tried as
+    long as others took the ports that were foretold."""
+    for number in range(LOSSY_ATTEMPTS):
+        attempt = await _try(context, target, aim, spread=number > 0)
+        if attempt.hit is not None or (attempt.silent and not attempt.missed and not aim.foretells):
+            return
+        if number + 1 >= ATTEMPTS and not context.pace.lost:
+            return
+
+
+async def _try(context: ProbeContext, target: Target, aim: Aim, *, spread: bool) -> _Attempt:
+    assert target.other is not None
+    asker = await open_asker(context)
+    attempt = _Attempt(asker, target, target.other, asyncio.get_running_loop().time())
+    asker.on_other = attempt.take
+    try:
+        control = await asker.expect(asker.prepare(target.endpoint, "control"))
+        attempt.told = control.mapped
+        if control.mapped is None:
+            attempt.failure = "the server did not tell the outside port"
+        else:
+            attempt.ttl = aim.ttls[0] if aim.ttls else None
+            await _insist(attempt, aim.ports(control.mapped.port, SPREAD if spread else 1))
+        _record(context, attempt)
+        return attempt
+    finally:
+        asker.close()
+
+
+async def _insist(attempt: _Attempt, ports: tuple[int, ...]) -> None:
+    """Rounds of openers and dial-backs. After the first one an ordinary packet asks which port it was, and
+    the openers have the ordinary TTL: the own NAT may be further away than it seemed."""
+    pace = attempt.asker.context.pace
+    copies = FIRST_COPIES if len(ports) == 1 else SPREAD_COPIES
+    while not attempt.failure and (not attempt.sent or attempt.sent < 2 * pace.copies()):
+        attempt.open(copies)
+        attempt.order(ports, copies)
+        await attempt.wait(copies)
+        if attempt.seen is None:
+            question = attempt.asker.prepare(attempt.towards, "control")
+            attempt.seen = (await attempt.asker.expect(question)).mapped
+        if attempt.hit is not None or attempt.missed or len(ports) > 1:
+            return
+        attempt.ttl, copies = None, dialback.MAX_COPIES
+
+
+def _record(context: ProbeContext, attempt: _Attempt) -> None:
+    loop = asyncio.get_running_loop()
+    number, at_s = context.recorder.stamp(attempt.began)
+    punched = attempt.hit is not None
+    context.recorder.add(
+        PunchTrial(
+            id=number,
+            probe="punch",
+            at_s=at_s,
+            transport="udp",
+            family=context.family,
+            local=str(attempt.asker.local),
+            asked=str(attempt.target.endpoint),
+            mapped=text_of(attempt.told),
+            towards=str(attempt.towards),
+            ttl=attempt.ttl,
+            openers=attempt.openers,
+            aimed=attempt.aimed,
+            sent=attempt.sent,
+            outcome="punched" if punched else "error" if attempt.failure else "silent",
+            answered=True if attempt.seen is not None else None,
+            seen=text_of(attempt.seen),
+            took_s=round(loop.time() - attempt.began, 6),
+            detail=attempt.failure,
+        )
+    )
