@@ -20,7 +20,6 @@ from nattools.cli.outputs import show, write_files
 from nattools.cli.progress import Progress
 from nattools.cli.punchoptions import MailboxWish, PunchWish
 from nattools.cli.punchtalk import Talk
-from nattools.cli.punchuse import PunchUse
 from nattools.cli.running import Command
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.options import PunchOptions, Watcher
@@ -135,6 +134,8 @@ class Done(NamedTuple):
 
 def run_on_host(request: Request, wish: PunchWish) -> Done:
     """This machine's side."""
+    from nattools.cli.punchuse import PunchUse
+
     sides: list[tuple[Talk, PunchUse]] = []
 
     async def work(

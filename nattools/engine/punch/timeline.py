@@ -66,10 +66,12 @@ class Timeline:
         )
 
     def merge(self, stages: tuple[Stage, ...], at: float) -> None:
-        """The peer's, whose times count from what was `at` on our loop. It is not told: it is the past."""
+        """The peer's, whose times count from what was `at` on our loop. It is not told: it is the past. What
+        was known of it already is left out."""
         offset = at - self.began
+        known = {(stage.stage, stage.text) for stage in self._stages if stage.side == "there"}
         for stage in stages:
-            if len(self._stages) < MAX_STAGES:
+            if len(self._stages) < MAX_STAGES and (stage.stage, stage.text) not in known:
                 moved = round(stage.at_s + offset, 3)
                 self._stages.append(msgspec.structs.replace(stage, at_s=moved, side="there"))
 

@@ -200,3 +200,12 @@ def test_the_other_machine_is_told_of_its_part() -> None:
     assert allowed is not None
     assert all(allowed.target(each.transport, each.host, each.host_port) for each in wish.forwards)
     assert all(allowed.listen(each.transport, each.bind, each.port) for each in wish.reverses)
+
+
+def test_tokens_instead_of_a_mailbox(capsys: Capture) -> None:
+    assert run(["punch", "--manual", "--json", "--lab", "two-homes"]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)["punch"]
+    assert found["connected"]
+    assert {stage["stage"] for stage in found["stages"]} >= {"token", "plan", "secured"}
+    assert captured.err == ""
