@@ -82,19 +82,30 @@ class Pair:
         self.environment = {**os.environ, "NATTOOLS_SERVER": names, "XDG_STATE_HOME": str(state)}
         self._started: list[Side] = []
 
-    def start(self, host: str, *arguments: str, out: Path | None = None) -> Side:
-        """Start a `nattools punch`, its standard output into a file if one is given."""
+    def start(
+        self,
+        host: str,
+        *arguments: str,
+        command: str = "punch",
+        source: Path | None = None,
+        out: Path | None = None,
+    ) -> Side:
+        """Start a `nattools punch`, its standard input from a file and its output into one if they are given."""
         with contextlib.ExitStack() as files:
             process = self.lab.popen(
                 host,
-                [sys.executable, "-m", "nattools", "punch", *arguments],
+                [sys.executable, "-m", "nattools", command, *arguments],
                 env={**self.environment, "XDG_STATE_HOME": str(self.state / host)},
-                stdin=subprocess.PIPE,
+                stdin=subprocess.PIPE if source is None else files.enter_context(source.open("rb")),
                 stdout=subprocess.PIPE if out is None else files.enter_context(out.open("wb")),
                 stderr=subprocess.PIPE,
             )
         self._started.append(Side(process))
         return self._started[-1]
+
+    def code(self, side: Side) -> str:
+        """The code that a side has made."""
+        return side.await_match(CODE)[1]
 
     def meet(self, first: tuple[str, ...] = (), second: tuple[str, ...] = ()) -> tuple[Side, Side]:
         """Alice makes a code, and Bob types it."""

@@ -1,0 +1,156 @@
+"""What `nattools punch --pipe` and `--forward` carry through two real NATs, beside plain TCP through the same
+ones in the same run. By the clock, and by one core's share: both ends have a core of their own in real life.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import pytest
+from bench.claims import claim
+from punchpair import Pair, Side, homes, pair
+
+from nattools.lab.scenario import NatSpec
+
+pytestmark = pytest.mark.netns
+
+REQUIRED_MBIT_PER_S = 100
+ROUNDS = 2
+SIZE = 64_000_000
+PLAIN_SIZE = 1_000_000_000
+PORT, TARGET = 7000, 7001
+BLAST = str(Path(__file__).parent / "blast.py")
+NOWHERE = Path(os.devnull)
+FULL_CONE = NatSpec(filtering="endpoint-independent")
+"""So that plain TCP gets in, too, once its port was used."""
+
+
+class Run(NamedTuple):
+    """Seconds, and the CPU seconds of the busier end."""
+
+    size: int
+    wall_s: float
+    cpu_s: float = 0.0
+
+    @property
+    def by_the_clock(self) -> float:
+        """Megabits a second."""
+        return self.size * 8e-6 / self.wall_s
+
+    @property
+    def per_core(self) -> float:
+        """Megabits a second of one core."""
+        return self.size * 8e-6 / self.cpu_s
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Iterator[Pair]:
+    with pair(tmp_path, homes(FULL_CONE, FULL_CONE)) as both:
+        yield both
+
+
+def cpu_s(process: subprocess.Popen[bytes]) -> float:
+    """Of a process that has not been waited for; with its threads."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Meter:
+    """From when both are connected until `stop`."""
+
+    def __init__(self, *sides: Side) -> None:
+        self._processes = [side.process for side in sides]
+        self._began, self._cpu = perf_counter(), [cpu_s(each) for each in self._processes]
+
+    def stop(self, size: int, wall_s: float | None = None) -> Run:
+        """Before they are waited for."""
+        used = [cpu_s(each) - before for each, before in zip(self._processes, self._cpu, strict=True)]
+        return Run(size, wall_s or perf_counter() - self._began, max(used))
+
+
+def ended(side: Side) -> None:
+    """Wait for its end, and leave it to be asked how much it used."""
+    os.waitid(os.P_PID, side.process.pid, os.WEXITED | os.WNOWAIT)
+
+
+def blast(both: Pair, host: str, *arguments: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, BLAST, *map(str, arguments)]
+    process = both.lab.popen(host, command, stdout=subprocess.PIPE)
+    if arguments[0] == "receive":
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+def seconds_of(receiver: subprocess.Popen[bytes], sender: subprocess.Popen[bytes]) -> float:
+    out, _ = receiver.communicate(timeout=120)
+    sender.communicate(timeout=10)
+    return float(out)
+
+
+def through_a_pipe(both: Pair, folder: Path, *options: str) -> Run:
+    """A file, to nowhere."""
+    source = folder / "source"
+    with source.open("wb") as file:
+        file.truncate(SIZE)
+    alice = both.start("alice", "--pipe", *options, source=source)
+    bob = both.start("bob", both.code(alice), "--pipe", *options, source=NOWHERE, out=NOWHERE)
+    alice.await_match("Connected directly")
+    meter = Meter(alice, bob)
+    ended(bob)
+    run = meter.stop(SIZE)
+    ended(alice)
+    assert (alice.process.wait(), bob.process.wait()) == (0, 0)
+    return run
+
+
+def through_a_forward(both: Pair, *options: str) -> Run:
+    alice = both.start("alice", "--forward", f"{PORT}:127.0.0.1:{TARGET}", *options)
+    bob = both.start("bob", both.code(alice), "--allow", f"127.0.0.1:{TARGET}", *options)
+    alice.await_match("Connected directly")
+    receiver = blast(both, "bob", "receive", TARGET, SIZE)
+    meter = Meter(alice, bob)
+    sender = blast(both, "alice", "send", "127.0.0.1", PORT, SIZE)
+    run = meter.stop(SIZE, seconds_of(receiver, sender))
+    alice.process.terminate()
+    return run
+
+
+def plain(both: Pair) -> Run:
+    receiver = blast(both, "bob", "receive", PORT, PLAIN_SIZE, "stun", 3478)
+    sender = blast(both, "alice", "send", "11.2.0.2", PORT, PLAIN_SIZE)
+    return Run(PLAIN_SIZE, seconds_of(receiver, sender))
+
+
+def tell(benchmark: Any, what: str, ours: Run, beside: Run) -> None:
+    claim(
+        benchmark,
+        f"punch {what}, throughput of one core, beside plain TCP by the clock, through the same two NATs",
+        ours=f"{ours.per_core:,.0f} Mbit/s",
+        peer=f"{beside.by_the_clock:,.0f} Mbit/s",
+        ratio=ours.per_core / beside.by_the_clock,
+        target=f"at least {REQUIRED_MBIT_PER_S} Mbit/s",
+        met=ours.per_core >= REQUIRED_MBIT_PER_S,
+        note=f"{ours.by_the_clock:,.0f} Mbit/s by the clock, both ends on this machine's cores",
+    )
+
+
+@pytest.mark.parametrize("udp", [True, False], ids=["over QUIC", "over TLS"])
+@pytest.mark.parametrize("what", ["--pipe", "--forward"])
+def test_throughput(benchmark: Any, both: Pair, tmp_path: Path, what: str, udp: bool) -> None:
+    runs: list[Run] = []
+    only = () if udp else ("--tcp-only",)
+
+    def measure() -> None:
+        run = through_a_pipe(both, tmp_path, *only) if what == "--pipe" else through_a_forward(both, *only)
+        runs.append(run)
+
+    benchmark.pedantic(measure, rounds=ROUNDS)
+    name = f"{what} over {'QUIC' if udp else 'TLS'}"
+    tell(benchmark, name, max(runs, key=lambda run: run.per_core), plain(both))
