@@ -90,7 +90,7 @@ class Pair:
         source: Path | None = None,
         out: Path | None = None,
     ) -> Side:
-        """Start a `nattools punch`, its standard input from a file and its output into one if they are given."""
+        """Start a nattools, its standard input from a file and its output into one if they are given."""
         with contextlib.ExitStack() as files:
             process = self.lab.popen(
                 host,

@@ -1,6 +1,8 @@
-"""One end of a plain TCP transfer: `send HOST PORT BYTES`, or `receive PORT BYTES [HOST PORT]`, which opens its
-own NAT with a connection to HOST first. The receiver says "ready", and at the end the seconds since the first
-byte."""
+"""One end of a plain TCP transfer: `send HOST PORT BYTES`, or `receive PORT BYTES [HOST PORT]`.
+
+With HOST PORT the receiver opens its own NAT with a connection to there first. It says "ready", and at the
+end the seconds since the first byte.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ def _bound(port: int) -> socket.socket:
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    made.bind(("0.0.0.0", port))  # noqa: S104
+    made.bind(("0.0.0.0", port))
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from nattools.engine.punch.messages import Introduction
+from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import PlannedStep
 from nattools.traversal.plan import End, plan
 from nattools.traversal.steps import Plan, Step
@@ -15,12 +16,14 @@ AT_ONCE = ("host", "reflexive", "mapped")
 
 def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
     """What to try. The leading side is the first of every pair of parts."""
+    udp, tcp = own.udp and peer.udp, own.tcp and peer.tcp
     ends = [
         End(nat=each.nat, low_ports=each.low_ports, mapped=each.mapped)
+        if udp
+        else End(nat=_without_udp(each.nat))
         for each in ((own, peer) if leads else (peer, own))
     ]
     made = plan(ends[0], ends[1], ("our", "its") if leads else ("its", "our"))
-    udp, tcp = own.udp and peer.udp, own.tcp and peer.tcp
     return msgspec.structs.replace(
         made,
         steps=tuple(
@@ -29,6 +32,15 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
             if step.strategy == "relay" or (udp if step.transport == "udp" else tcp)
         ),
     )
+
+
+def _without_udp(nat: NatByTransport) -> NatByTransport:
+    """As if it did not get out, so that all is planned over TCP."""
+    return msgspec.structs.replace(nat, udp4=_blocked(nat.udp4), udp6=_blocked(nat.udp6))
+
+
+def _blocked(nat: Nat | None) -> Nat | None:
+    return None if nat is None else msgspec.structs.replace(nat, reachable=False)
 
 
 def as_told(step: Step, *, leads: bool) -> PlannedStep:
