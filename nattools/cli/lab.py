@@ -17,6 +17,7 @@ from nattools.report.safetext import safe
 
 if TYPE_CHECKING:
     from nattools.cli.trial import Case, Trial
+    from nattools.model.punch import Punch
     from nattools.report.contents import Detail
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -71,13 +72,13 @@ def run_scenario(
     as_json: options.Json = False,
 ) -> int:
     """Diagnose inside a scenario and compare with what it expects: exit code 1 if anything differs."""
-    from nattools.cli.trial import Case, hosts_to_try
+    from nattools.cli.trial import Case, cases_of
     from nattools.lab.open import find_host, load_scenario
 
     drawn = load_scenario(scenario)
-    hosts = hosts_to_try(drawn) if host is None else [find_host(drawn, host)]
     [chosen] = _backends([backend] if backend else None)
-    trials = [_tried(Case(scenario, name, chosen, seed)) for name in hosts]
+    named = None if host is None else Case(scenario, find_host(drawn, host), chosen, seed)
+    trials = [_tried(case) for case in ([named] if named else cases_of(scenario, chosen, seed))]
     broken = next((trial for trial in trials if trial.report is None), None)
     if broken is not None:
         raise CannotRun(broken.problem)
@@ -208,8 +209,8 @@ def _paragraph(trial: Trial) -> str:
     """A host's result: what was found, then whether that is what the scenario says."""
     report = trial.report
     if report is None:
-        return f"  {trial.case.host}: could not run: {safe(trial.problem)}\n"
-    lines = [f"  {trial.case.host}: {_found(trial)}"]
+        return f"  {trial.case.subject}: could not run: {safe(trial.problem)}\n"
+    lines = [f"  {trial.case.subject}: {_found(trial)}"]
     if trial.wrong:
         lines += [f"    NOT as expected: {safe(sentence)}" for sentence in trial.wrong]
     else:
@@ -220,6 +221,8 @@ def _paragraph(trial: Trial) -> str:
 def _found(trial: Trial) -> str:
     """The findings in one line."""
     report = trial.report
+    if report is not None and report.punch is not None:
+        return _way_of(report.punch)
     nat = None if report is None else report.nat.udp4 or report.nat.udp6
     if report is None or nat is None:
         return "nothing measured"
@@ -229,9 +232,17 @@ def _found(trial: Trial) -> str:
     return f"{nat.classic}{outside}: mapping {nat.mapping}, filtering {nat.filtering}"
 
 
+def _way_of(punch: Punch) -> str:
+    from nattools.report.punchwords import headline
+
+    return headline(punch) if punch.connected else f"{headline(punch)} {safe(punch.why)}"
+
+
 def _as_json(trial: Trial, *, with_report: bool = True) -> dict[str, Any]:
     case = trial.case
     row: dict[str, Any] = {"scenario": case.scenario, "host": case.host, "backend": case.backend}
+    if case.peer is not None:
+        row["peer"] = case.peer
     row |= {"met": trial.met, "wrong": trial.wrong, "problem": trial.problem or None}
     return row | {"report": trial.report} if with_report else row
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from nattools.cli.trial import Case, Trial, attempt, hosts_to_try
+from nattools.cli.trial import Trial, attempt, cases_of
 from nattools.lab.base import Backend
 from nattools.lab.loader import available
-from nattools.lab.open import load_scenario
 from nattools.report.safetext import safe
 
 Told = Callable[[int, int], None]
@@ -25,11 +24,13 @@ class Matrix:
     ) -> None:
         self.backends = backends
         self.cases = [
-            Case(name, host, backend, (seed or 0) + number if repeat > 1 or seed is not None else None)
+            case
             for name in scenarios or available()
-            for host in hosts_to_try(load_scenario(name))
             for backend in backends
             for number in range(repeat)
+            for case in cases_of(
+                name, backend, (seed or 0) + number if repeat > 1 or seed is not None else None
+            )
         ]
 
     def run(self, jobs: int, told: Told) -> list[Trial]:
@@ -54,7 +55,7 @@ class Matrix:
         """A row for each host of each scenario, a column for each backend, and what differs below."""
         results: dict[tuple[str, str], dict[Backend, list[Trial]]] = defaultdict(lambda: defaultdict(list))
         for trial in trials:
-            results[trial.case.scenario, trial.case.host][trial.case.backend].append(trial)
+            results[trial.case.scenario, trial.case.subject][trial.case.backend].append(trial)
         width = max((len(f"{name}:{host}") for name, host in results), default=0)
         lines = [f"{'SCENARIO:HOST':{width}}  " + "  ".join(f"{each:12}" for each in self.backends).rstrip()]
         for (name, host), found in results.items():
@@ -92,5 +93,5 @@ def _differences(trials: list[Trial]) -> list[str]:
     seen: dict[str, int] = defaultdict(int)
     for trial in trials:
         for sentence in trial.wrong or ([trial.problem] if trial.problem else []):
-            seen[f"{trial.case.scenario}:{trial.case.host} on {trial.case.backend}: {sentence}"] += 1
+            seen[f"{trial.case.scenario}:{trial.case.subject} on {trial.case.backend}: {sentence}"] += 1
     return [safe(text) + (f" ({count} times)" if count > 1 else "") for text, count in seen.items()]

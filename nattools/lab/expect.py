@@ -14,6 +14,11 @@ A value is what the report must hold; `"null"` stands for JSON's null, `">= 5"` 
 and so does a table with `min` or `max` (of a pair, both ends); `{ contains = 30 }` wants a pair of bounds
 around a number, null being open; `{ any_of = [...] }` leaves a choice. In a list of tables, each must be
 found among the report's.
+
+Of a punch between two hosts, what both of their reports must say of it:
+
+    [expect.pair.alice-bob]
+    strategy = "birthday"
 """
 
 from __future__ import annotations
@@ -26,13 +31,15 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from nattools.lab.fields import Bad, check_keys, choices_of, meant, plain, shown
+from nattools.model.punch import Punch
 from nattools.model.report import Report
 from nattools.model.technique import TECHNIQUE_IDS, Verdict
 
 Path = tuple[str, ...]
 TECHNIQUE = "technique"
 WARNINGS = "warnings_contain"
-_PUNCH_KEYS = ("connected", "path", "transport", "family", "strategy")
+PAIR = "pair"
+_PUNCH_KEYS = ("connected", "path", "transport", "family", "strategy", "odds", "elapsed_s", "probes_sent")
 _BOUND = re.compile(r"(>=|<=)\s*(-?\d{1,15}(?:\.\d{1,15})?)", re.ASCII)
 _MATCHERS = ("min", "max", "contains", "any_of")
 
@@ -51,6 +58,28 @@ def check(report: Report, expected: Mapping[str, Any]) -> list[str]:
         else:
             wrong += _compare(found.get(key), wanted, (key,))
     return wrong
+
+
+def pairs(expected: Mapping[str, Any], hosts: Sequence[str]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The two hosts of each pair that a scenario expects something of, and what."""
+    if PAIR in hosts:
+        return {}
+    return {_named(hosts)[key]: table for key, table in expected.get(PAIR, {}).items()}
+
+
+def _named(hosts: Sequence[str]) -> dict[str, tuple[str, str]]:
+    return {f"{one}-{other}": (one, other) for one in hosts for other in hosts if one != other}
+
+
+def check_pair(reports: Mapping[str, Report], expected: Mapping[str, Any]) -> list[str]:
+    """What of a pair's expectations the reports, by host, do not meet: a sentence each. Expected is a
+    connection, unless it says otherwise."""
+    wanted = {"connected": True, **expected}
+    return [
+        f"{host}: {sentence}"
+        for host, report in reports.items()
+        for sentence in _compare(msgspec.to_builtins(report.punch), wanted, ("punch",))
+    ]
 
 
 def _compare(found: Any, wanted: Any, path: Path) -> list[str]:
@@ -121,22 +150,24 @@ def validate(expected: Mapping[str, Any], hosts: Sequence[str]) -> None:
         path = ("expect", host)
         if not isinstance(table, dict):
             raise Bad(path, f"a table is wanted here, not {shown(table)}")
-        if host == "pair" and "pair" not in hosts:
+        if host == PAIR and PAIR not in hosts:
             _validate_pairs(table, hosts)
         elif host not in hosts:
-            raise Bad(path, f"no host is called {shown(host)}; {meant(host, [*hosts, 'pair'])}")
+            raise Bad(path, f"no host is called {shown(host)}; {meant(host, [*hosts, PAIR])}")
         else:
             _validate_host(table, path)
 
 
 def _validate_pairs(pairs: Mapping[str, Any], hosts: Sequence[str]) -> None:
-    known = [f"{one}-{other}" for one in hosts for other in hosts if one != other]
-    check_keys(pairs, known, ("expect", "pair"))
+    hints = get_type_hints(Punch)
+    check_keys(pairs, list(_named(hosts)), ("expect", PAIR))
     for pair, table in pairs.items():
-        path = ("expect", "pair", pair)
+        path = ("expect", PAIR, pair)
         if not isinstance(table, dict):
             raise Bad(path, f"a table is wanted here, not {shown(table)}")
         check_keys(table, _PUNCH_KEYS, path)
+        for key, wanted in table.items():
+            _validate_value(wanted, hints[key], (*path, key))
 
 
 def _validate_host(table: Mapping[str, Any], path: Path) -> None:

@@ -39,6 +39,7 @@ _OPTIONS: dict[str, Any] = {
     "interface": str,
     "families": list[int],
     "cross_check": bool,
+    "low_ports": bool,
 }
 
 

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from nattools.cli.trial import Case, Trial, attempt, hosts_to_try
+from nattools.cli.trial import Case, Trial, attempt, hosts_to_try, pairs_to_try
 from nattools.lab.base import Backend
 from nattools.lab.loader import available
 from nattools.lab.open import load_scenario
 from nattools.model.nat import Nat
+from nattools.model.report import Report
 
 SEEDS = range(3)
 SLEEPERS = ("lifetime-5min", "lifetime-30s", "lifetime-10s")
 CASES = [(name, host) for name in available() for host in hosts_to_try(load_scenario(name))]
+PAIRS = [(name, *pair) for name in available() for pair in pairs_to_try(load_scenario(name))]
 AWAKE = [case for case in CASES if case[0] not in SLEEPERS]
 FINDINGS = (
     "reachable", "present", "mapping", "filtering", "port_allocation", "port_step", "port_block",
@@ -25,9 +27,9 @@ FINDINGS = (
 )  # fmt: skip
 
 
-def tried(name: str, host: str, backend: Backend, seed: int | None = None) -> Trial:
+def tried(name: str, host: str, backend: Backend, seed: int | None = None, peer: str | None = None) -> Trial:
     """A trial that gave a report, as expected."""
-    trial = attempt(Case(name, host, backend, seed))
+    trial = attempt(Case(name, host, backend, seed, peer))
     assert trial.problem == ""
     assert trial.wrong == ()
     return trial
@@ -61,6 +63,29 @@ def test_simulated(name: str, host: str, seed: int) -> None:
 @pytest.mark.parametrize(("name", "host"), AWAKE)
 def test_in_namespaces_and_the_same_as_simulated(name: str, host: str) -> None:
     assert findings(tried(name, host, "netns")) == findings(tried(name, host, "sim"))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("name", "host", "peer"), PAIRS)
+def test_pairs_simulated(name: str, host: str, peer: str, seed: int) -> None:
+    tried(name, host, "sim", seed, peer)
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize(("name", "host", "peer"), PAIRS)
+def test_pairs_in_namespaces_and_the_same_as_simulated(name: str, host: str, peer: str) -> None:
+    real, simulated = (tried(name, host, backend, None, peer).report for backend in ("netns", "sim"))
+    assert way(real) == way(simulated)
+
+
+def way(report: Report | None) -> tuple[Any, ...]:
+    """What both backends must agree about, of a punch; a path that had to be tried again may differ."""
+    assert report is not None
+    assert report.punch is not None
+    punch = report.punch
+    again = {"low-ttl": "reflexive"}
+    strategy = again.get(punch.strategy or "", punch.strategy)
+    return punch.connected, punch.path, punch.transport, punch.family, strategy, punch.odds
 
 
 @pytest.mark.netns

@@ -5,11 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from nattools.engine.punch.messages import Introduction
+from nattools.errors import ProtocolError
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import PlannedStep
+from nattools.protocols import ice
 from nattools.traversal.plan import End, plan
 from nattools.traversal.steps import Plan, Step
 
+NO_HAIRPIN = (
+    "Both are behind {}, whose NAT does not send packets back in: they connect only if they can reach each "
+    "other's own addresses."
+)
 AT_ONCE = ("host", "reflexive", "mapped")
 """Strategies that ICE's own checks are."""
 
@@ -24,14 +30,35 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
         for each in ((own, peer) if leads else (peer, own))
     ]
     made = plan(ends[0], ends[1], ("our", "its") if leads else ("its", "our"))
-    return msgspec.structs.replace(
-        made,
-        steps=tuple(
-            step
-            for step in made.steps
-            if step.strategy == "relay" or (udp if step.transport == "udp" else tcp)
-        ),
+    shared = _shared_outside(own, peer)
+    steps = tuple(
+        step
+        for step in made.steps
+        if step.strategy == "relay"
+        or ((udp if step.transport == "udp" else tcp) and not (shared and step.family == 4))
     )
+    if shared and made.path == "direct" and not any(step.strategy != "relay" for step in steps):
+        return Plan(path="unknown", family=4, unknown=NO_HAIRPIN.format(shared))
+    return msgspec.structs.replace(made, steps=steps)
+
+
+def _shared_outside(own: Introduction, peer: Introduction) -> str:
+    """The IPv4 address behind which both are, if its NAT is known not to send packets back in; else empty."""
+    if any(each.nat.udp4 is None or each.nat.udp4.hairpinning is not False for each in (own, peer)):
+        return ""
+    return next(iter(sorted(_outside(own) & _outside(peer))), "")
+
+
+def _outside(each: Introduction) -> set[str]:
+    found = set()
+    for text in each.candidates:
+        try:
+            candidate = ice.parse(text)
+        except ProtocolError:
+            continue
+        if candidate.kind == "srflx" and candidate.family == 4 and not candidate.mapped:
+            found.add(candidate.endpoint.host)
+    return found
 
 
 def _without_udp(nat: NatByTransport) -> NatByTransport:

@@ -118,6 +118,8 @@ def test_the_other_parts_of_a_report() -> None:
         ("[expect.alice]\nwarnings_contain = 3", "a list of texts"),
         ('[expect.pair]\nalice-carol = "host"', "no such key"),
         ("[expect.pair.alice-bob]\nstrateg = 3", "did you mean 'strategy'?"),
+        ('[expect.pair.alice-bob]\nstrategy = "luck"', "'luck' is not one of"),
+        ("[expect.pair.alice-bob]\nconnected = 1", "can never be what the report says"),
         ("[expect]\nalice = 3", "a table is wanted"),
         ("[expect]\npair = 3", "a table is wanted"),
     ],
