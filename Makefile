@@ -46,7 +46,7 @@ bench: setup lab-tools
 	  status=$$?; $(PYTHON) tests/bench/summary.py .benchmarks/latest.json && exit $$status
 
 loss: setup
-	@NATTOOLS_LOSS_RUNS=1000 $(PYTHON) -m pytest tests/scenarios/test_loss.py $(ARGS)
+	@NATTOOLS_LOSS_RUNS=1000 $(PYTHON) -m pytest tests/scenarios/test_loss.py tests/scenarios/test_punch_trial.py $(ARGS)
 
 resume: setup lab-tools
 	@NATTOOLS_RESUME_MB=100 NATTOOLS_RESUME_LOSS_S=30 $(PYTHON) -m pytest tests/netns/test_punch_resume.py -rP $(ARGS)

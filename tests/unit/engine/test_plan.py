@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from nattools.engine.plan import Lane, gaps, lanes, ranked, steps
@@ -74,6 +75,22 @@ def test_lifetime_is_measured_only_when_asked_for() -> None:
 def test_tcp_filtering_needs_a_server_that_dials_back() -> None:
     assert names(Lane("tcp", 4), COTURN) == ["mapping-tcp"]
     assert names(Lane("tcp", 4), OWN) == ["mapping-tcp", "filter-port-tcp", "filter-address-tcp"]
+
+
+@pytest.mark.parametrize(
+    ("target", "services", "udp", "tcp"),
+    [(OWN, 3, True, True), (OWN, 1, True, False), (OWN, 0, False, False), (ONE_ADDRESS, 3, False, False)],
+)
+def test_a_hole_is_punched_to_the_second_address_of_a_server_that_dials_back(
+    target: Target, services: int, udp: bool, tcp: bool
+) -> None:
+    able = msgspec.structs.replace(target, services=services)
+    found = [
+        {step.name for step in steps(Lane(transport, 4), (able,), lifetime=False, punch=True)}
+        for transport in ("udp", "tcp")
+    ]
+    assert [("punch" in found[0]), ("punch-tcp" in found[1])] == [udp, tcp]
+    assert "punch" not in names(Lane("udp", 4), able), "it is for a diagnosis"
 
 
 def test_what_cannot_be_asked_is_said_with_what_would_settle_it() -> None:
