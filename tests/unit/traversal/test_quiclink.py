@@ -371,3 +371,64 @@ def test_over_the_system_s_own_sockets() -> None:
         assert got == DATA
 
     asyncio.run(main())
+
+
+def no_larger_than(size: int) -> Callable[[bytes], list[bytes]]:
+    """The fate of datagrams on a path that loses the larger ones without a word."""
+    return lambda data: [data] if len(data) <= size else []
+
+
+def sizes(link: QuicLink) -> int:
+    return link._quic.datagram_size
+
+
+@pytest.mark.parametrize(("carries", "found"), [(1472, 1440), (1400, 1372), (1250, 1200)])
+def test_datagrams_are_as_large_as_the_path_proves_to_carry(carries: int, found: int) -> None:
+    async def main(one: WatchedPath, other: WatchedPath) -> None:
+        one.fate = no_larger_than(carries)
+        ours, theirs = await quic_links(one, other)
+        ours.write(DATA)
+        assert await read_exactly(theirs, len(DATA)) == DATA
+        await pass_time(5)
+        assert sizes(ours) == found
+        one.sent.clear()
+        ours.write(DATA)
+        assert await read_exactly(theirs, len(DATA)) == DATA
+        assert max(map(len, one.sent)) == found
+        for each in (ours, theirs):
+            each.abort()
+
+    on_paths(main)
+
+
+def test_a_path_that_comes_to_carry_less_is_noticed() -> None:
+    async def main(one: WatchedPath, other: WatchedPath) -> None:
+        ours, theirs = await quic_links(one, other)
+        await pass_time(2)
+        assert sizes(ours) == 1440
+        one.fate = no_larger_than(1300)
+        began = now()
+        ours.write(DATA)
+        assert await read_exactly(theirs, len(DATA)) == DATA
+        assert now() - began < 10
+        assert sizes(ours) == 1200
+        for each in (ours, theirs):
+            each.abort()
+
+    on_paths(main)
+
+
+def test_a_new_path_is_looked_at_anew() -> None:
+    async def main(one: WatchedPath, other: WatchedPath) -> None:
+        ours, theirs = await quic_links(one, other)
+        await pass_time(2)
+        assert one.on_change is not None
+        one.fate = no_larger_than(1400)
+        one.on_change()
+        assert sizes(ours) == 1200
+        await pass_time(20)
+        assert sizes(ours) == 1372
+        for each in (ours, theirs):
+            each.abort()
+
+    on_paths(main)
