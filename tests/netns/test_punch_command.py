@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from certificates import HOST, certificate
 from punchpair import CODE, LIMIT_S, TOKEN, Pair, Side, homes, pair
 
 from nattools.lab.scenario import NatSpec
@@ -103,6 +104,26 @@ def test_ctrl_c_is_130(joined: bool, number: signal.Signals, tmp_path: Path) -> 
         code, out = side.end()
         assert (code, out) == (130, b"")
         assert "Traceback" not in side.said
+
+
+def test_a_mailbox_within_tls(tmp_path: Path) -> None:
+    """Whose certificate must be valid."""
+    cert, key = certificate(tmp_path)
+    listen = ("--listen", HOST, "--port", "443", "--tls-cert", cert, "--tls-key", key)
+    command = [sys.executable, "-m", "nattools", "serve", *listen]
+    with pair(tmp_path) as both:
+        server = both.lab.popen("stun", command, stderr=subprocess.PIPE, text=True)
+        assert "ready" in server.stderr.readline()
+        server.stderr.close()
+        stranger = both.start("alice", "--mailbox", f"wss://{HOST}")
+        assert stranger.end()[0] == 3
+        assert "its certificate is not valid" in stranger.said
+        both.environment["SSL_CERT_FILE"] = cert
+        alice = both.start("alice", "--mailbox", f"wss://{HOST}")
+        told = alice.await_match(r"nattools punch (.*)\n")[1].split()
+        assert told[1:] == ["--mailbox", f"wss://{HOST}:443"]
+        bob = both.start("bob", *told)
+        assert (alice.end()[0], bob.end()[0]) == (0, 0)
 
 
 # --- with a connection
