@@ -49,7 +49,8 @@ def offers(measurement: Measurement, protocol: MappingProtocol) -> list[MapOffer
 
 
 def mappings(measurement: Measurement) -> tuple[Mapping, ...]:
-    """A row for each mapping that was asked for or found, in the order in which they came up."""
+    """A row for each mapping that was asked for, in the order in which they came up, and then for each that
+    was found, in the order of ports: routers' tables have none."""
     stories: dict[_Key, _Story] = {}
     rows: list[MapEntry] = []
     for seen in measurement.observations:
@@ -60,6 +61,7 @@ def mappings(measurement: Measurement) -> tuple[Mapping, ...]:
         elif isinstance(seen, MapEntry):
             rows.append(seen)
     told = [_told(story, measurement) for story in stories.values() if story.attempts]
+    rows.sort(key=lambda row: (row.family, row.external_port, row.transport, row.protocol))
     return (*told, *(_found(row, measurement) for row in rows))
 
 
