@@ -17,6 +17,7 @@ from nattools.traversal.tokens import decode_token
 
 _TERMINALS = {"nt": "CONIN$"}
 _CHUNK = 8192
+READER = "token reader"
 _LONGEST = 64 * 1024
 Say = Callable[[str], None]
 
@@ -131,7 +132,7 @@ class TokenReader:
             with contextlib.suppress(RuntimeError):  # the loop is over, and with it the question
                 loop.call_soon_threadsafe(lines.put_nowait, line)
 
-        threading.Thread(target=_read_lines, args=(descriptor, tell), daemon=True).start()
+        threading.Thread(target=_read_lines, args=(descriptor, tell), daemon=True, name=READER).start()
 
 
 def _read_lines(descriptor: int, tell: Callable[[str | None], None]) -> None:

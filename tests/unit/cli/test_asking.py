@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from nattools.cli.asking import TokenReader, ask_code
+from nattools.cli.asking import READER, TokenReader, ask_code
 from nattools.cli.asking import _complete as completed
 from nattools.errors import UsageError
 from nattools.model.endpoint import Endpoint
@@ -24,13 +25,18 @@ WHOLE = decode_token(TOKEN)
 
 @contextmanager
 def typed(text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Standard input is a pipe that holds this and then ends."""
+    """Standard input is a pipe that holds this and then ends. It is closed when nobody reads it any more: the
+    next one may have its number."""
     reading, writing = os.pipe()
     os.write(writing, text.encode())
     os.close(writing)
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        yield
+        try:
+            yield
+        finally:
+            for thread in [each for each in threading.enumerate() if each.name == READER]:
+                thread.join(10)
 
 
 def token_of(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
