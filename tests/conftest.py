@@ -13,6 +13,7 @@ from guard import Guard
 
 TOOLS = {
     "nft": "nftables",
+    "ip": "iproute2",
     "turnserver": "coturn",
     "turnutils_natdiscovery": "coturn",
     "stun": "stun-client",

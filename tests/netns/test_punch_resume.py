@@ -12,14 +12,14 @@ import random
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Condition, Event, Thread, Timer
 
 import pytest
 from conftest import tool
-from punchpair import CODE, Pair, Side, homes
+from punchpair import Pair, Side, homes
 
 from nattools.lab.netns import NetnsLab
 from nattools.lab.scenario import NatSpec
@@ -59,11 +59,20 @@ class Network:
         """As if alice's router had been restarted: her next packets leave from other ports."""
         with (
             entered(self._both.lab.network_path("one")),
-            socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink,  # NETLINK_NETFILTER
+            socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as connections,  # NETLINK_NETFILTER
         ):
-            netlink.send(FLUSH)
-            answer = netlink.recv(4096)
+            connections.send(FLUSH)
+            answer = connections.recv(4096)
         assert struct.unpack_from("=i", answer, 16) == (0,)
+
+    def move_alice(self) -> None:
+        """Her machine gets another address."""
+        for command in (
+            "addr del 10.0.1.2/24 dev eth0",
+            "addr add 10.0.1.77/24 dev eth0",
+            "route add default via 10.0.1.1",
+        ):
+            assert self._both.other("alice", str(tool("ip")), *command.split()) == b""
 
     def lose_everything(self) -> None:
         self._nft("-f", "-", text=CUT)
@@ -139,22 +148,20 @@ def went_on_elsewhere(side: Side) -> bool:
     return "is used now" in side.said or side.said.count("encrypted by") > 1
 
 
-def test_a_pipe_outlasts_the_mailbox_the_nat_and_the_path(both: Pair) -> None:
-    network = Network(both)
+def pipe_through(both: Pair, size: int, troubles: Sequence[Callable[[], None]]) -> tuple[Side, Side]:
+    """Alice's bytes to bob, with the troubles one after the other on the way."""
     alice = both.start("alice", "--pipe", "-v")
-    bob = both.start("bob", alice.await_match(CODE)[1], "--pipe", "-v")
+    bob = both.start("bob", both.code(alice), "--pipe", "-v")
     listening = [listen(side) for side in (alice, bob)]
     too_late = Timer(LIMIT_S, lambda: [side.process.kill() for side in (alice, bob)])
     too_late.daemon = True
     too_late.start()
-    size = MEGABYTES * 1_000_000
     data = random.Random(6).randbytes(size)
     feed(alice, data)
     bob.write(b"", end=True)
     receiver = Receiver(bob)
-    troubles = (network.restart_mailbox, network.forget_flows, network.lose_everything)
     for number, trouble in enumerate(troubles, 1):
-        receiver.wait_for(size * number // 5)
+        receiver.wait_for(size * number // (len(troubles) + 2))
         trouble()
     receiver.wait_for(size + 1)
     too_late.cancel()
@@ -162,6 +169,21 @@ def test_a_pipe_outlasts_the_mailbox_the_nat_and_the_path(both: Pair) -> None:
         thread.join()
         assert side.process.wait() == 0, f"after {len(receiver.got):,} bytes\n{alice.said}\n{bob.said}"
     assert hashlib.sha256(receiver.got).hexdigest() == hashlib.sha256(data).hexdigest()
-    for side in (alice, bob):
+    return alice, bob
+
+
+def test_a_pipe_outlasts_the_mailbox_the_nat_and_the_path(both: Pair) -> None:
+    network = Network(both)
+    troubles = (network.restart_mailbox, network.forget_flows, network.lose_everything)
+    for side in pipe_through(both, MEGABYTES * 1_000_000, troubles):
         print(side.said)
         assert went_on_elsewhere(side), side.said
+
+
+@pytest.mark.interop("ip")
+def test_a_pipe_outlasts_a_new_address(both: Pair) -> None:
+    """As when a laptop comes into another network."""
+    network = Network(both)
+    alice, _ = pipe_through(both, 4_000_000, (network.move_alice,))
+    assert "address has changed" in " ".join(alice.said.split())
+    assert went_on_elsewhere(alice), alice.said
