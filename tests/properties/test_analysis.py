@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from synthetic_nats import CORNERS, PLAIN, World, hop, idle, measurement, opener
 
 from nattools.engine.analyse import analyse
-from nattools.engine.analysis.allocation import dense_step, ordered_step
+from nattools.engine.analysis.allocation import dense_step, ordered_step, step_but_for_one
 from nattools.model.observation import (
     AnyObservation,
     Binding,
@@ -156,6 +156,13 @@ def test_ports_in_order_are_sequential(start: int, step: int, count: int) -> Non
     assert ordered_step(ports[::-1]) == -step or ports != sorted(ports)
 
 
+@given(st.integers(1024, 60000), st.integers(1, 4), st.integers(0, 9), st.integers(1024, 65535))
+def test_one_port_of_an_old_mapping_hides_no_sequence(start: int, step: int, place: int, old: int) -> None:
+    ports = [start + step * index for index in range(10)]
+    ports[place] = old
+    assert step_but_for_one(ports, keeps_parity=True) == step
+
+
 @given(st.integers(0, 512), st.integers(0, 600), st.integers(1, 2000))
 def test_odds_are_a_probability(sockets: int, probes: int, ports: int) -> None:
     assert 0.0 <= odds(min(sockets, ports), probes, ports) <= 1.0
@@ -172,3 +179,4 @@ def test_random_ports_are_not_taken_for_a_sequence(block: int) -> None:
             ports = chance.sample(range(base, base + block), count)
             assert ordered_step(ports) is None, ports
             assert dense_step(ports) is None, ports
+            assert step_but_for_one(ports, keeps_parity=True) is None, ports

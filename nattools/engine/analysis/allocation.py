@@ -98,12 +98,19 @@ def _sequential(samples: list[Answer], ids: tuple[int, ...]) -> AllocationFindin
             if step is not None:
                 return AllocationFinding("sequential", ids, step=step)
     step = dense_step([s.mapped.port for s in samples], keeps_parity=parity)
+    if step is None:
+        steps = (
+            step_but_for_one([s.mapped.port for s in own_or_all], keeps_parity=parity)
+            for own_or_all in (samples, own_test)
+        )
+        step = next((each for each in steps if each is not None), None)
     return None if step is None else AllocationFinding("sequential", ids, step=step)
 
 
-def ordered_step(ports: list[int], *, keeps_parity: bool = True) -> int | None:
+def ordered_step(ports: list[int], *, keeps_parity: bool = True, choices: int = 1) -> int | None:
     """The step of ports that go up (or down: negative) in small steps with at most one wrap-around; None if
-    random ports of an aligned block, of any size, could as well look so."""
+    random ports of an aligned block, of any size, could as well look so. `choices`: from so many series that
+    could have been looked at these ports were chosen."""
     if len(ports) < 3:
         return None
     steps = [after - before for before, after in pairwise(ports)]
@@ -116,7 +123,17 @@ def ordered_step(ports: list[int], *, keeps_parity: bool = True) -> int | None:
     common, room = reduce(gcd, onward), _room(ports)
     even = _chance_of_evenness(common, len(onward) + 1, keeps_parity=keeps_parity)
     chance = _chance_of_order(len(onward) + 1, sum(onward), room) * even
-    return sign * common if chance < CERTAIN_ERROR else None
+    return sign * common if chance * choices < CERTAIN_ERROR else None
+
+
+def step_but_for_one(ports: list[int], *, keeps_parity: bool) -> int | None:
+    """The same with one port left out. A local port that was in use a short while ago still has the mapping
+    of then, whose port is out of order."""
+    if len(ports) <= FEWEST:
+        return None
+    less = (ports[:place] + ports[place + 1 :] for place in range(len(ports)))
+    steps = [ordered_step(each, keeps_parity=keeps_parity, choices=len(ports)) for each in less]
+    return max((step for step in steps if step is not None), key=abs, default=None)
 
 
 def _room(ports: list[int]) -> int:
