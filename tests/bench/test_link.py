@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from bench.claims import claim
 from bench.linkpeer import HOST, SECRET
+from bench.transfer import Run
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
@@ -31,24 +32,6 @@ REQUIRED_MBIT_PER_S = 100
 ROUNDS = 3
 SIZES = {"quic": 24 << 20, "tls": 64 << 20, "tcp": 64 << 20}
 PIECE = bytes(65536)
-
-
-class Run(NamedTuple):
-    """Seconds, and the CPU seconds of the busier end."""
-
-    size: int
-    wall_s: float
-    cpu_s: float
-
-    @property
-    def per_core(self) -> float:
-        """Megabits a second of one core."""
-        return self.size * 8e-6 / self.cpu_s
-
-    @property
-    def by_the_clock(self) -> float:
-        """Megabits a second."""
-        return self.size * 8e-6 / self.wall_s
 
 
 @contextmanager

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from bench.claims import claim
+from bench.transfer import Run
 from punchpair import Pair, Side, homes, pair
 
 from nattools.lab.scenario import NatSpec
@@ -29,24 +30,6 @@ BLAST = str(Path(__file__).parent / "blast.py")
 NOWHERE = Path(os.devnull)
 FULL_CONE = NatSpec(filtering="endpoint-independent")
 """So that plain TCP gets in, too, once its port was used."""
-
-
-class Run(NamedTuple):
-    """Seconds, and the CPU seconds of the busier end."""
-
-    size: int
-    wall_s: float
-    cpu_s: float = 0.0
-
-    @property
-    def by_the_clock(self) -> float:
-        """Megabits a second."""
-        return self.size * 8e-6 / self.wall_s
-
-    @property
-    def per_core(self) -> float:
-        """Megabits a second of one core."""
-        return self.size * 8e-6 / self.cpu_s
 
 
 @pytest.fixture
@@ -125,7 +108,7 @@ def through_a_forward(both: Pair, *options: str) -> Run:
 def plain(both: Pair) -> Run:
     receiver = blast(both, "bob", "receive", PORT, PLAIN_SIZE, "stun", 3478)
     sender = blast(both, "alice", "send", "11.2.0.2", PORT, PLAIN_SIZE)
-    return Run(PLAIN_SIZE, seconds_of(receiver, sender))
+    return Run(PLAIN_SIZE, seconds_of(receiver, sender), 0.0)
 
 
 def tell(benchmark: Any, what: str, ours: Run, beside: Run) -> None:

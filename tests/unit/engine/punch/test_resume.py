@@ -131,3 +131,17 @@ def test_tcp_anew_whoever_leads(seed: int) -> None:
     sides = pipe_through(TCP, restart("a", "b"), size=200_000, seed=seed, after_s=0.3)
     whole(sides, within_s=40.0)
     assert not any("no answer" in text for side in sides for text in side.told("again"))
+
+
+async def mailbox_away_for_long(lab: SimLab) -> None:
+    await lab.restart_server("stun", down_s=100.0)
+
+
+def test_the_mailbox_is_away_for_long_when_the_path_is_lost() -> None:
+    async def trouble(lab: SimLab) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(mailbox_away_for_long(lab))
+            lab.restart("a")
+            lab.restart("b")
+
+    whole(pipe_through(SEQUENTIAL, trouble, size=300_000), within_s=150.0)
