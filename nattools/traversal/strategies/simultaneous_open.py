@@ -32,8 +32,8 @@ RETRY_S = 0.2
 PROOF_S = 4.0
 OPENER_S = 0.03
 """As long as a SYN with a low TTL may still be alive. The next one, a second later, is an ordinary one."""
-CALLERS = 16
-"""More callers than these at once are strangers."""
+CALLERS = 128
+"""Who calls and proves nothing within `PROOF_S` is a stranger; no more than these are heard at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ class _Opening:
         self.ends = self.started + lasts_s
         self.chosen: TcpStream | None = None
         self.done = asyncio.Event()
-        self.callers: asyncio.Queue[TcpStream] = asyncio.Queue(CALLERS)
+        self.callers: asyncio.Queue[TcpStream] = asyncio.Queue()
+        self.calling = 0
         self.failures: list[TcpFailure] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.picked = False
@@ -104,6 +105,8 @@ class _Opening:
         finally:
             if listener is not None:
                 listener.close()
+            while not self.callers.empty():
+                self.callers.get_nowait().abort()
         elapsed = self.loop.time() - self.started
         return StreamOutcome(self.chosen, "" if self.chosen else self._why(), elapsed, self.counts)
 
@@ -127,14 +130,19 @@ class _Opening:
         return None
 
     def _called(self, stream: TcpStream) -> None:
-        try:
-            self.callers.put_nowait(stream)
-        except asyncio.QueueFull:
+        if self.calling >= CALLERS or self.done.is_set():
             stream.abort()
+            return
+        self.calling += 1
+        self.callers.put_nowait(stream)
 
     async def _answer_callers(self, group: asyncio.TaskGroup) -> None:
         while True:
-            self._spawn(group, self._prove(await self.callers.get()))
+            self._spawn(group, self._answer_caller(await self.callers.get()))
+
+    async def _answer_caller(self, stream: TcpStream) -> None:
+        await self._prove(stream)
+        self.calling -= 1
 
     def _spawn(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
         task = group.create_task(work)

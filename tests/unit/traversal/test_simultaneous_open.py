@@ -16,7 +16,12 @@ from nattools.net.base import Opener, TcpFailure, TcpStream
 from nattools.protocols import stun
 from nattools.traversal.checks import Checks
 from nattools.traversal.steps import Part
-from nattools.traversal.strategies.simultaneous_open import StreamMeeting, StreamOutcome, simultaneous_open
+from nattools.traversal.strategies.simultaneous_open import (
+    CALLERS,
+    StreamMeeting,
+    StreamOutcome,
+    simultaneous_open,
+)
 
 ALICE, BOB = Endpoint("11.101.0.2", 4000), Endpoint("11.102.0.2", 4000)
 Caller = Callable[[TcpStream], Awaitable[None]]
@@ -111,3 +116,28 @@ def test_the_opener_stays_on_its_side(ttl: int, refused: bool) -> None:
     assert isinstance(result, TcpFailure)
     assert result.outcome == ("refused" if refused else "timeout")
     assert (took < 0.5) == refused
+
+
+def test_a_crowd_of_strangers_is_bounded_and_leaves() -> None:
+    crowd: list[TcpStream] = []
+
+    async def main(lab: SimLab) -> tuple[StreamOutcome, StreamOutcome]:
+        async with asyncio.TaskGroup() as group:
+            meeting = StreamMeeting(SECRET, True, ALICE.port, BOB)
+            ours = group.create_task(
+                simultaneous_open(lab.network("alice"), meeting, Part(hold_s=20.0), lasts_s=30.0)
+            )
+            await pass_time(0.1)
+            for _ in range(3 * CALLERS):
+                stream = await lab.network("stun").connect_tcp(ALICE, timeout_s=2)
+                assert not isinstance(stream, TcpFailure)
+                crowd.append(stream)
+            await pass_time(0.1)
+            assert sum(not stream.over for stream in crowd) <= CALLERS
+            await pass_time(5.0)
+            assert all(stream.over for stream in crowd)
+            meeting = StreamMeeting(SECRET, False, BOB.port, ALICE)
+            theirs = await simultaneous_open(lab.network("bob"), meeting, Part(), lasts_s=6.0)
+        return ours.result(), theirs
+
+    assert all(outcome.connected for outcome in run(pair(None, None), main))
