@@ -3,7 +3,7 @@
 PYTHON = .venv/bin/python
 RUN = $(PYTHON) -m nattools
 
-.PHONY: help setup lab-tools diagnose test check bench loss resume documents lab clean
+.PHONY: help setup lab-tools diagnose test check bench loss resume punches documents lab clean
 
 help:
 	@echo "make diagnose   diagnose a simulated home network: no privileges, nothing leaves this machine"
@@ -12,6 +12,7 @@ help:
 	@echo "make bench      every figure we claim, measured beside the program it is compared with"
 	@echo "make loss       a thousand simulated runs for each kind of NAT, at 10% loss each way"
 	@echo "make resume     100 MB through a pipe, a mailbox restart, a NAT restart and 30 s of total loss (needs root)"
+	@echo "make punches    every pair of networks connected: 100 times simulated, 5 times in namespaces"
 	@echo "make documents  the reference and the samples of the documents, made anew"
 	@echo "make lab        the scenarios that come with nattools"
 	@echo "make clean      remove what the others made"
@@ -50,6 +51,10 @@ loss: setup
 
 resume: setup lab-tools
 	@NATTOOLS_RESUME_MB=100 NATTOOLS_RESUME_LOSS_S=30 $(PYTHON) -m pytest tests/netns/test_punch_resume.py -rP $(ARGS)
+
+punches: setup lab-tools
+	@NATTOOLS_PUNCH_SEEDS=100 NATTOOLS_PUNCH_REPEAT=5 $(PYTHON) -m pytest tests/scenarios/test_punch_seeds.py \
+	  tests/scenarios/test_punch_matrix.py tests/netns/test_punch_matrix.py $(ARGS)
 
 documents: setup
 	@$(PYTHON) scripts/reference.py

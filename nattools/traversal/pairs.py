@@ -75,7 +75,7 @@ def _step(
 
 
 def _plain(first: Side, second: Side, whose: Whose) -> list[Step]:
-    for side, name in ((second, whose[1]), (first, whose[0])):
+    for side, name in sorted(((second, whose[1]), (first, whose[0])), key=lambda each: each[0].translated):
         if side.open:
             return [_step(_name_of(side), Part(), Part(), 1.0, _anybody(side, name))]
     why = "Both sides keep their outside ports: both send, and each opens its own side."

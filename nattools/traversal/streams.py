@@ -23,7 +23,7 @@ def restricted(tcp: Nat) -> str | None:
 
 def tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     """What to try over TCP, in order; nothing if nothing practical leads there. Both sides get out."""
-    for side, name in ((second, whose[1]), (first, whose[0])):
+    for side, name in sorted(((second, whose[1]), (first, whose[0])), key=lambda each: each[0].translated):
         if side.open and not side.translated:
             return [_tcp("host", f"Over TCP: anybody can connect to {name} address.", _both(first, second))]
         if side.open:

@@ -19,6 +19,7 @@ from nattools.engine.punch.partner import Gone, Partner, Superseded
 from nattools.engine.punch.planning import as_told, keeps_ports, planned
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way, strategy_of
+from nattools.model.punch import Strategy
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.pairs import hold_s, opening_ttl
@@ -156,13 +157,21 @@ class Attempt:
         answered = self._answered_at if self._answered_at is not None else self._loop.time()
         elapsed = answered - (self.known_at or answered) if found is None else found.elapsed_s
         return Way(
-            strategy=strategy_of(pair) if found is None else found.strategy,
+            strategy=self._name_of(pair) if found is None else found.strategy,
             transport=pair.local.transport,
             local=pair.local.sends_from,
             remote=pair.remote_endpoint,
             elapsed_s=round(elapsed, 4),
             driver=self.driver,
         )
+
+    def _name_of(self, pair: ice.Pair) -> Strategy:
+        """What the checks found, as the plan calls it: a NAT may stand before one of two own addresses."""
+        name = strategy_of(pair)
+        steps = () if self.made is None else self.made.steps
+        family = pair.remote_endpoint.family
+        planned_so = any((each.strategy, each.family) == ("host", family) for each in steps)
+        return "host" if name == "reflexive" and planned_so else name
 
     # --- ICE
 

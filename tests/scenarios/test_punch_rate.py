@@ -1,0 +1,111 @@
+"""Birthday probing by its capture: never faster nor more than was announced, and it ends when connected."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from nattools.engine.options import MeasureOptions
+from nattools.engine.punch.both import punch_both
+from nattools.engine.punch.options import Announced, PunchOptions, Watcher
+from nattools.lab.base import Backend
+from nattools.lab.kinds import drawn_kinds
+from nattools.lab.open import open_lab
+from nattools.model.endpoint import Endpoint
+from nattools.model.punch import PlannedStep, Punch
+from nattools.model.serveruri import parse_server
+from nattools.net.trace import Event, Trace, TracedNetwork
+from nattools.traversal.checks import PREFIX
+from nattools.traversal.pairs import PROBES_PER_S
+
+PAIRS = [("port-restricted", "symmetric-random"), ("firewall", "symmetric-block")]
+BACKENDS = ["sim", pytest.param("netns", marks=pytest.mark.netns)]
+WINDOW_S = 0.25
+LATE_S = {"sim": 0.01, "netns": 0.15}
+"""From the peer's first packet until both sides have agreed on the path: there is next to no delay."""
+
+
+@dataclass
+class Seen:
+    """A side: what was announced, what passed, what came of it."""
+
+    announced: list[PlannedStep] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    punch: Punch | None = None
+
+    @property
+    def probes(self) -> list[Event]:
+        """The first packet of the strategy on each path, in order: later ones are repeats and answers on a
+        path that was found."""
+        found: dict[tuple[Endpoint, Endpoint], Event] = {}
+        for one in self.events:
+            if one.kind == "datagram" and one.outgoing and PREFIX in one.data:
+                found.setdefault((one.local, one.remote), one)
+        return list(found.values())
+
+    def first_from(self) -> dict[Endpoint, float]:
+        """When each place first wrote to us."""
+        found: dict[Endpoint, float] = {}
+        for one in self.events:
+            if one.kind == "datagram" and not one.outgoing and PREFIX in one.data:
+                found.setdefault(one.remote, one.at_s)
+        return found
+
+
+def captured(pair: tuple[str, str], backend: Backend, seed: int) -> tuple[Seen, Seen]:
+    """Both sides of a punch."""
+    seen = Seen(), Seen()
+    with open_lab(drawn_kinds([pair]), backend, seed) as lab:
+
+        async def both() -> None:
+            servers = tuple(parse_server(uri) for uri in lab.server_uris())
+            options = PunchOptions(
+                measuring=MeasureOptions("punch", servers, families=(4,)), low_ports=False, echoes=0
+            )
+            traces = [Trace(asyncio.get_running_loop().time()) for _ in seen]
+            networks = [
+                TracedNetwork(lab.network(host), trace)
+                for host, trace in zip(("a0", "b0"), traces, strict=True)
+            ]
+            watchers = [Watcher(plan=noting(side)) for side in seen]
+            reports = await punch_both(
+                (networks[0], options, watchers[0]), (networks[1], options, watchers[1])
+            )
+            for side, trace, report in zip(seen, traces, reports, strict=True):
+                assert trace.dropped == 0
+                side.events = trace.events
+                side.punch = report.punch
+
+        lab.run(both)
+    return seen
+
+
+def noting(side: Seen) -> Callable[[Announced], None]:
+    """Keeps the birthday steps that were announced."""
+
+    def told(plan: Announced) -> None:
+        side.announced += [step for step in plan.steps if step.strategy == "birthday"]
+
+    return told
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("pair", PAIRS, ids="-x-".join)
+def test_no_faster_and_no_more_than_announced(pair: tuple[str, str], backend: Backend) -> None:
+    for side in captured(pair, backend, seed=3):
+        assert side.punch is not None
+        assert (side.punch.connected, side.punch.strategy) == (True, "birthday")
+        assert side.announced
+        assert side.announced[0].packets is not None
+        assert 0 < len(side.probes) <= side.announced[0].packets[0]
+        assert busiest(side.probes) <= WINDOW_S * PROBES_PER_S + 2
+        assert side.probes[-1].at_s <= min(side.first_from().values()) + LATE_S[backend]
+
+
+def busiest(probes: list[Event]) -> int:
+    """The most probes within a window."""
+    times = [one.at_s for one in probes]
+    return max(sum(start <= time < start + WINDOW_S for time in times) for start in times)

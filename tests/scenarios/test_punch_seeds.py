@@ -1,0 +1,97 @@
+"""Every pair of networks through `nattools punch` on both sides, simulated, with many draws of chance.
+
+NATTOOLS_PUNCH_SEEDS: how often each pair is tried (1, and without losses; `make punches` takes 100).
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import pytest
+
+from nattools.cli.pairtrial import Reports, Terms, connect
+from nattools.lab.kinds import KINDS, Pair, drawn_kinds, pairs_of
+from nattools.lab.sim import SimLab
+from nattools.model.punch import Punch
+from nattools.traversal.plan import End, plan
+from nattools.traversal.steps import Plan
+
+SEEDS = int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "1"))
+MANY = pytest.mark.skipif(SEEDS < 20, reason="a rate needs many seeds: NATTOOLS_PUNCH_SEEDS=100")
+BLOCK = "symmetric-block"
+PAIRS = pairs_of(list(KINDS))
+DRAWN = [(still, "symmetric-random") for still in ("firewall", "port-restricted")]
+BLOCKS = [(still, BLOCK) for still in ("firewall", "port-restricted")]
+HARD = {("symmetric-random", "symmetric-random"), ("symmetric-random", "symmetric-sequential")}
+
+
+@cache
+def tried(pair: Pair, *, low_ports: bool = False, loss: float = 0.0) -> list[Reports]:
+    """A pair, once for each seed."""
+    found = []
+    for seed in range(SEEDS):
+        with SimLab(drawn_kinds([pair], loss=loss, delay_ms=20 if loss else 0), seed=seed) as lab:
+            found.append(lab.run(lambda lab=lab: connect(lab, "a0", "b0", Terms(low_ports=low_ports))))
+    return found
+
+
+def punches(reports: Reports) -> tuple[Punch, Punch]:
+    """Of both sides."""
+    first, second = (report.punch for report in reports)
+    assert first is not None
+    assert second is not None
+    return first, second
+
+
+def connected(reports: Reports) -> bool:
+    """Do both sides say so?"""
+    return all(each.connected for each in punches(reports))
+
+
+def predicted(reports: Reports, *, low_ports: bool) -> Plan:
+    """What `report predict` says of the two."""
+    first, second = (End(nat=report.nat, low_ports=low_ports) for report in reports)
+    return plan(first, second)
+
+
+def rate(pair: Pair, *, loss: float = 0.0) -> float:
+    """The share of runs that connect."""
+    results = tried(pair, loss=loss)
+    return sum(map(connected, results)) / len(results)
+
+
+def probes(reports: Reports) -> int:
+    """What the side that guesses has sent when it was met: the first of these pairs."""
+    stages = [each for each in punches(reports)[0].stages if each.side == "here" and each.sent is not None]
+    assert stages[-1].sent is not None
+    return stages[-1].sent
+
+
+@pytest.mark.parametrize("low_ports", [False, True])
+@pytest.mark.parametrize("pair", PAIRS, ids="-x-".join)
+def test_the_outcome_is_as_predicted(pair: Pair, low_ports: bool) -> None:
+    if low_ports and "symmetric-random" not in pair:
+        pytest.skip("there is no difference")
+    for reports in tried(pair, low_ports=low_ports):
+        said = predicted(reports, low_ports=low_ports)
+        assert (said.path == "direct") == connected(reports), [each.why for each in punches(reports)]
+        assert connected(reports) == (low_ports or pair not in HARD)
+        if connected(reports):
+            ways = {(step.strategy, step.transport) for step in said.steps} | {("host", "udp")}
+            assert {(each.strategy, each.transport) for each in punches(reports)} <= ways
+
+
+@MANY
+@pytest.mark.parametrize(("pairs", "most", "share"), [(DRAWN, 1024, 0.98), (BLOCKS, 64, 0.99)])
+def test_how_many_probes_it_takes(pairs: list[Pair], most: int, share: float) -> None:
+    for pair in pairs:
+        results = tried(pair)
+        assert sum(connected(each) and probes(each) <= most for each in results) >= share * len(results)
+
+
+@MANY
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair not in HARD], ids="-x-".join)
+def test_losses_cost_next_to_nothing(pair: Pair) -> None:
+    """5% each way, on both sides' lines."""
+    assert rate(pair, loss=0.05) >= 0.99 * rate(pair)
