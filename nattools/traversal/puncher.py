@@ -209,7 +209,8 @@ class Puncher:
         if self._done.is_set() or times > REPEATS:
             return
         self.counts.answers += 1
-        self._send(path[0], path[1], nominate=self.meeting.leads and self._working is not None)
+        # nothing but the working path: the other side would settle on any
+        self._send(path[0], path[1], nominate=self.meeting.leads and path == self._working)
         delay = REPEAT_S * 1.5**times
         self._found[id(path[0]), path[1]] = self._loop.call_later(delay, self._insist, path, times + 1)
 

@@ -46,7 +46,7 @@ def tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     return [_tcp_birthday(still, moves, name, turned=still is second)]
 
 
-LASTS_S = 12.0
+LASTS_S = 20.0
 """Long enough for the SYNs that follow a lost one, after 1, 3 and 7 seconds (RFC 6298 2.1 and 5.5), and for a
 second attempt. Without losses it takes a fraction of a second."""
 NEXT_PORTS = 16

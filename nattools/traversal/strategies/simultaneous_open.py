@@ -29,7 +29,7 @@ from nattools.traversal.volley import targets
 
 RETRY_S = 0.2
 """After a refusal: the peer's router may not know of it yet."""
-PROOF_S = 4.0
+PROOF_S = 9.0
 OPENER_S = 0.03
 """As long as a SYN with a low TTL may still be alive. The next one, a second later, is an ordinary one."""
 CALLERS = 128
