@@ -29,7 +29,9 @@ from nattools.traversal.volley import targets
 
 RETRY_S = 0.2
 """After a refusal: the peer's router may not know of it yet."""
-PROOF_S = 9.0
+PROOF_S = 4.0
+AGREE_S = 9.0
+"""Once the other end has proved to be the peer: a lost segment is repeated after 1, 3 and 7 seconds."""
 OPENER_S = 0.03
 """As long as a SYN with a low TTL may still be alive. The next one, a second later, is an ordinary one."""
 CALLERS = 128
@@ -186,8 +188,8 @@ class _Opening:
     async def _prove(self, stream: TcpStream) -> None:
         """Both say a check and answer the other's; the leading one nominates by its check once it picked."""
         try:
-            async with asyncio.timeout(PROOF_S):
-                if await self._proven(stream) and self.chosen is None:
+            async with asyncio.timeout(PROOF_S) as patience:
+                if await self._proven(stream, patience) and self.chosen is None:
                     self.chosen = stream
                     self.done.set()
         except (TimeoutError, ProtocolError):
@@ -196,12 +198,13 @@ class _Opening:
             if self.chosen is not stream:
                 stream.abort()
 
-    async def _proven(self, stream: TcpStream) -> bool:
+    async def _proven(self, stream: TcpStream, patience: asyncio.Timeout) -> bool:
         messages = _Messages(stream)
         if self.meeting.leads:
             if not await self._ask(stream, messages, nominate=False) or self.picked:
                 return False
             self.picked = True
+            patience.reschedule(self.loop.time() + AGREE_S)
             try:
                 sure = await self._ask(stream, messages, nominate=True)
             finally:
@@ -211,6 +214,7 @@ class _Opening:
             request = await self._read(messages)
             if request is None or request.kind != "request":
                 return False
+            patience.reschedule(self.loop.time() + AGREE_S)
             stream.write(self.checks.answer(request, stream.remote))
             if request.get(USE_CANDIDATE) is not None:
                 await stream.drain()
