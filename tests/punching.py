@@ -11,6 +11,7 @@ from simulated import STUN
 
 from nattools.engine.options import MeasureOptions
 from nattools.engine.run import measure
+from nattools.lab.kinds import KINDS
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, RouterSpec, Scenario, ServerSpec
 from nattools.lab.sim import SimLab
 from nattools.model.endpoint import Endpoint
@@ -25,19 +26,6 @@ from nattools.traversal.steps import Plan, Step
 from nattools.traversal.strategies.simultaneous_open import StreamMeeting, StreamOutcome
 
 APDM = "address-and-port-dependent"
-KINDS: dict[str, RouterSpec | None] = {
-    "open": None,
-    "firewall": FirewallSpec(),
-    "full cone": NatSpec(filtering="endpoint-independent"),
-    "address-restricted": NatSpec(filtering="address-dependent"),
-    "port-restricted": NatSpec(),
-    "symmetric random": NatSpec(mapping=APDM, allocation="random"),
-    "symmetric sequential": NatSpec(mapping=APDM, allocation="sequential"),
-    "address-dependent sequential": NatSpec(
-        mapping="address-dependent", filtering="address-dependent", allocation="sequential"
-    ),
-    "UDP blocked": NatSpec(udp="blocked"),
-}
 SECRET = bytes(range(32))
 
 

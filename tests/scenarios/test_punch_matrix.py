@@ -7,20 +7,21 @@ import os
 from itertools import combinations_with_replacement
 
 import pytest
-from punching import APDM, KINDS, Result, measured, meet, meet_as_measured_there
+from punching import APDM, Result, measured, meet, meet_as_measured_there
 
+from nattools.lab.kinds import KINDS
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec
 from nattools.traversal.plan import End, plan
 from nattools.traversal.steps import Plan
 
 SEEDS = range(int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "2")))
 PAIRS = list(combinations_with_replacement(KINDS, 2))
-HARD = {("symmetric random", "symmetric random"), ("symmetric random", "symmetric sequential")}
+HARD = {("symmetric-random", "symmetric-random"), ("symmetric-random", "symmetric-sequential")}
 FORETOLD = [
-    ("symmetric sequential", "symmetric sequential", False),
-    ("port-restricted", "symmetric sequential", False),
-    ("symmetric random", "address-dependent sequential", False),
-    ("symmetric random", "symmetric sequential", True),
+    ("symmetric-sequential", "symmetric-sequential", False),
+    ("port-restricted", "symmetric-sequential", False),
+    ("symmetric-random", "address-dependent", False),
+    ("symmetric-random", "symmetric-sequential", True),
 ]
 BLOCK = NatSpec(mapping=APDM, allocation="block", block=512)
 OPEN_INPUT = NatSpec(input="open")
