@@ -34,16 +34,19 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 class Nat(msgspec.Struct, frozen=True, kw_only=True):
     """What stands between this machine and the internet, for one transport and address family.
 
-    `port_range` is the lowest and highest outside port that is known or inferred, `port_block` True when the
-    NAT draws from a block of that range. `binding_lifetime_bounds_s`: the longest idle time that a mapping
-    survived and the shortest that it did not (None: not tested that far). `distance_hops`: how many hops away
-    the outermost NAT stands (1: the router next to us). `reachable`: False when nothing came back at all.
-    `hairpinning_confidence` is the share of repeated tests that agree. `evidence` are observation ids.
+    `mapping_depends_on_port`: does the destination's port make a difference? One address of a server tells,
+    which does not tell all of `mapping`. `port_range` is the lowest and highest outside port that is known or
+    inferred, `port_block` True when the NAT draws from a block of that range. `binding_lifetime_bounds_s`:
+    the longest idle time that a mapping survived and the shortest that it did not (None: not tested that
+    far). `distance_hops`: how many hops away the outermost NAT stands (1: the router next to us).
+    `reachable`: False when nothing came back at all. `hairpinning_confidence` is the share of repeated tests
+    that agree. `evidence` are observation ids.
     """
 
     reachable: bool | None = None
     present: bool | None = None
     mapping: Mapping = "unknown"
+    mapping_depends_on_port: bool | None = None
     filtering: Filtering = "unknown"
     port_allocation: Allocation = "unknown"
     port_step: int | None = None

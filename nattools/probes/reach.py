@@ -79,7 +79,7 @@ def target_of(context: ProbeContext, uri: str, question: Question, asker: Asker)
         transport="udp",
         mapped=question.mapped,
         rtt_s=question.rtt_s,
-        other=credible_other(question),
+        other=credible_other(question) or second_port(question),
         nattools=services(question.answer) is not None,
         services=services(question.answer) or 0,
         local_host=asker.local.host,
@@ -103,6 +103,15 @@ def services(answer: stun.Message | None) -> int | None:
     return value[1] if value is not None and len(value) >= 2 and value[0] >= 1 else None
 
 
+def second_port(question: Question | TcpQuestion) -> Endpoint | None:
+    """The other port of a nattools server that has a single address, as its NATTOOLS-HELLO tells."""
+    value = question.answer.get(stun.NATTOOLS_HELLO) if question.answer is not None else None
+    port = int.from_bytes(value[2:4], "big") if value is not None and len(value) >= 4 else 0
+    if services(question.answer) is None or port in (0, question.asked.port):
+        return None
+    return Endpoint(question.asked.host, port)
+
+
 async def reach_tcp(context: ProbeContext, uri: str, endpoint: Endpoint, hint: Hint) -> Target | None:
     """Ask one server over TCP; None if it did not answer with our address."""
     question = TcpQuestion(endpoint, "reach")
@@ -119,7 +128,7 @@ async def reach_tcp(context: ProbeContext, uri: str, endpoint: Endpoint, hint: H
         transport="tcp",
         mapped=question.mapped,
         rtt_s=question.rtt_s,
-        other=credible_other(question),
+        other=credible_other(question) or second_port(question),
         nattools=flags is not None,
         dial_back_tcp=bool(flags is not None and flags & SERVICE_DIAL_BACK_TCP),
         services=flags or 0,

@@ -68,6 +68,14 @@ class Reply(NamedTuple):
     to: Endpoint
 
 
+def _hello(site: Site, flags: int) -> bytes:
+    """Version, flags, and the second port of the only address, of which RFC 5780 has no way to tell; with
+    two addresses OTHER-ADDRESS tells of it."""
+    ports = [endpoint.port for endpoint in site.endpoints[0]]
+    second = ports[1].to_bytes(2, "big") if len(site.endpoints) == 1 and len(ports) > 1 else b""
+    return bytes((HELLO_VERSION, flags)) + second
+
+
 class BindingServer:
     """Answers Binding requests in one address family. `flags` are NATTOOLS-HELLO's; None: no such answer."""
 
@@ -76,7 +84,7 @@ class BindingServer:
         self._limit = limit
         self._mapped: dict[Endpoint, bytes] = {}
         self._repeats: dict[tuple[Role, bool], Repeats] = {}
-        self._hello = None if flags is None else bytes((HELLO_VERSION, flags))
+        self._hello = None if flags is None else _hello(site, flags)
         self._ready = ReadyAnswers(site, self._hello)
 
     def answer_plain(self, request: bytes, source: Endpoint, role: Role, now: float) -> bytes | None:

@@ -111,6 +111,7 @@ def _nat(path: Path, outside: External, found: _Findings) -> Nat:
         reachable=found.reachable.value,
         present=found.present.value,
         mapping=found.mapping.value,
+        mapping_depends_on_port=found.mapping.by_port,
         filtering=found.filtering.value,
         port_allocation=found.allocation.value,
         port_step=found.allocation.step,

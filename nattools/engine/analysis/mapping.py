@@ -62,9 +62,11 @@ class _Tally(msgspec.Struct):
 
 class MappingFinding(Finding[Mapping], frozen=True):
     """`varies`: False for endpoint-independent mapping, True for the others, also where it is not known which
-    of them; `moved`: answers that differ from the majority's (a collision on the NAT, or a server errs)."""
+    of them. `by_port`: does the destination's port matter? `moved`: answers that differ from the majority's
+    (a collision on the NAT, or a server errs)."""
 
     varies: bool | None = None
+    by_port: bool | None = None
     moved: tuple[Answer, ...] = ()
 
 
@@ -136,20 +138,24 @@ def _compare(one: Answer, other: Answer, outside: External, tally: _Tally) -> No
 
 def _conclude(tally: _Tally, moved: tuple[Answer, ...], outside: External) -> MappingFinding:
     if tally.stable_groups and tally.stable_groups > tally.varying:
-        return MappingFinding("endpoint-independent", _unique(tally.stable), varies=False, moved=moved)
+        return MappingFinding(
+            "endpoint-independent", _unique(tally.stable), varies=False, by_port=False, moved=moved
+        )
     if tally.stable_groups:
         why = "Some ports were given to all destinations, others were not. Measuring again would settle it."
         return MappingFinding("unknown", _unique(tally.stable), why)
     if tally.by_port:
         ids = _unique(tally.by_port + tally.by_address)
-        return MappingFinding("address-and-port-dependent", ids, varies=True)
+        return MappingFinding("address-and-port-dependent", ids, varies=True, by_port=True)
     if tally.by_address and tally.same_for_ports:
         ids = _unique(tally.by_address + tally.same_for_ports)
-        return MappingFinding("address-dependent", ids, varies=True)
+        return MappingFinding("address-dependent", ids, varies=True, by_port=False)
     if tally.by_address:
         why = f"It differs between addresses; whether also between ports of one address was not seen. {_MORE}"
         return MappingFinding("unknown", _unique(tally.by_address), why, varies=True)
-    return MappingFinding("unknown", _unique(tally.same_for_ports), _why_nothing(tally, outside))
+    by_port = False if tally.same_for_ports else None
+    why = _why_nothing(tally, outside)
+    return MappingFinding("unknown", _unique(tally.same_for_ports), why, by_port=by_port)
 
 
 def _why_nothing(tally: _Tally, outside: External) -> str:

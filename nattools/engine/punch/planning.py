@@ -24,9 +24,9 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
     """What to try. The leading side is the first of every pair of parts."""
     udp, tcp = own.udp and peer.udp, own.tcp and peer.tcp
     ends = [
-        End(nat=each.nat, low_ports=each.low_ports, mapped=each.mapped)
+        End(nat=_presumed(each.nat), low_ports=each.low_ports, mapped=each.mapped)
         if udp
-        else End(nat=_without_udp(each.nat))
+        else End(nat=_without_udp(_presumed(each.nat)))
         for each in ((own, peer) if leads else (peer, own))
     ]
     made = plan(ends[0], ends[1], ("our", "its") if leads else ("its", "our"))
@@ -68,6 +68,28 @@ def _without_udp(nat: NatByTransport) -> NatByTransport:
 
 def _blocked(nat: Nat | None) -> Nat | None:
     return None if nat is None else msgspec.structs.replace(nat, reachable=False)
+
+
+def _presumed(nat: NatByTransport) -> NatByTransport:
+    """For a plan, where a measurement leaves it open: a NAT that gives one port to two ports of a server, or
+    that keeps the inside port, is taken for one that gives it to everybody; if it counts, for one that looks
+    at the address, since then the next port is foretold rightly in both cases."""
+    return NatByTransport(
+        udp4=_presumed_one(nat.udp4),
+        udp6=_presumed_one(nat.udp6),
+        tcp4=_presumed_one(nat.tcp4),
+        tcp6=_presumed_one(nat.tcp6),
+    )
+
+
+def _presumed_one(nat: Nat | None) -> Nat | None:
+    if nat is None or nat.mapping != "unknown" or nat.classic == "symmetric":
+        return nat
+    if nat.mapping_depends_on_port is False and nat.port_allocation == "sequential":
+        return msgspec.structs.replace(nat, mapping="address-dependent")
+    if nat.mapping_depends_on_port is False or nat.port_allocation == "preserving":
+        return msgspec.structs.replace(nat, mapping="endpoint-independent")
+    return nat
 
 
 def as_told(step: Step, *, leads: bool) -> PlannedStep:

@@ -82,6 +82,17 @@ def test_change_request_follows_table_1(role: Role, change_address: bool, change
     assert message.other_address == site().at((1 - role[0], 1 - role[1]))
 
 
+def test_the_second_port_of_the_only_address_is_told_to_our_own_clients_alone() -> None:
+    one = server(addresses=1)
+    asked = stun.binding_request(ID, padded_to=108)
+    hello = answered(ask(one, asked)).hello
+    assert hello is not None
+    second = int.from_bytes(hello[2:4], "big")
+    assert second == one._site.at((0, 1)).port
+    assert answered(ask(server(addresses=1, ports=1), asked)).hello == bytes((1, 3))
+    assert answered(ask(one, stun.binding_request(ID, hello=False))).hello is None
+
+
 def test_one_address_has_no_other_address_and_refuses_to_change_it() -> None:
     one = server(addresses=1)
     assert answered(ask(one, stun.binding_request(ID))).other_address is None
