@@ -117,7 +117,7 @@ def against(
 ) -> Seen:
     """Alice opens a room, and bob joins with her code and does what `foe` does."""
     seen = Seen()
-    for each in (kind, "port-restricted", "symmetric random"):
+    for each in (kind, "port-restricted", "symmetric-random"):
         measured(each)  # in a simulator of its own, before this one runs
     with SimLab(home(kind), seed=3) as lab:
         for name in (VICTIM, NEIGHBOUR):

@@ -19,8 +19,8 @@ from nattools.protocols import stun
 if TYPE_CHECKING:
     from nattools.probes.reach import Hint
 
-PATIENCE_S = 3.0
-"""For a port that may be closed to us in silence: SYNs at 0 and 1 s."""
+PATIENCE_S = 3.8
+"""For a port that may be closed to us in silence: SYNs at 0, 1 and 3 s."""
 KNOWN_PATIENCE_S = 7.5
 """For a port that has answered before: SYNs, or segments, at 0, 1, 3 and 7 s."""
 

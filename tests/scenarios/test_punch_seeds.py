@@ -18,7 +18,8 @@ from nattools.traversal.plan import End, plan
 from nattools.traversal.steps import Plan
 
 SEEDS = int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "1"))
-MANY = pytest.mark.skipif(SEEDS < 20, reason="a rate needs many seeds: NATTOOLS_PUNCH_SEEDS=100")
+A_RATE = 20
+"""A rate needs so many seeds at least."""
 BLOCK = "symmetric-block"
 PAIRS = pairs_of(list(KINDS))
 DRAWN = [(still, "symmetric-random") for still in ("firewall", "port-restricted")]
@@ -68,11 +69,15 @@ def probes(reports: Reports) -> int:
     return stages[-1].sent
 
 
-@pytest.mark.parametrize("low_ports", [False, True])
-@pytest.mark.parametrize("pair", PAIRS, ids="-x-".join)
+@pytest.mark.parametrize(
+    ("pair", "low_ports"),
+    [
+        *((pair, False) for pair in PAIRS),
+        *((pair, True) for pair in PAIRS if "symmetric-random" in pair),  # there alone it matters
+    ],
+    ids=str,
+)
 def test_the_outcome_is_as_predicted(pair: Pair, low_ports: bool) -> None:
-    if low_ports and "symmetric-random" not in pair:
-        pytest.skip("there is no difference")
     for reports in tried(pair, low_ports=low_ports):
         said = predicted(reports, low_ports=low_ports)
         assert (said.path == "direct") == connected(reports), [each.why for each in punches(reports)]
@@ -82,16 +87,15 @@ def test_the_outcome_is_as_predicted(pair: Pair, low_ports: bool) -> None:
             assert {(each.strategy, each.transport) for each in punches(reports)} <= ways
 
 
-@MANY
-@pytest.mark.parametrize(("pairs", "most", "share"), [(DRAWN, 1024, 0.98), (BLOCKS, 64, 0.99)])
-def test_how_many_probes_it_takes(pairs: list[Pair], most: int, share: float) -> None:
-    for pair in pairs:
-        results = tried(pair)
-        assert sum(connected(each) and probes(each) <= most for each in results) >= share * len(results)
+if SEEDS >= A_RATE:
 
+    @pytest.mark.parametrize(("pairs", "most", "share"), [(DRAWN, 1024, 0.98), (BLOCKS, 64, 0.99)])
+    def test_how_many_probes_it_takes(pairs: list[Pair], most: int, share: float) -> None:
+        for pair in pairs:
+            results = tried(pair)
+            assert sum(connected(each) and probes(each) <= most for each in results) >= share * len(results)
 
-@MANY
-@pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair not in HARD], ids="-x-".join)
-def test_losses_cost_next_to_nothing(pair: Pair) -> None:
-    """5% each way, on both sides' lines."""
-    assert rate(pair, loss=0.05) >= 0.99 * rate(pair)
+    @pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair not in HARD], ids="-x-".join)
+    def test_losses_cost_next_to_nothing(pair: Pair) -> None:
+        """5% each way, on both sides' lines."""
+        assert rate(pair, loss=0.05) >= 0.99 * rate(pair)

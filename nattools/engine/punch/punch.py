@@ -17,9 +17,10 @@ from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.use import Use, echoing
 from nattools.engine.punch.using import connect_and_use
 from nattools.engine.reaching import Run, foremost
-from nattools.engine.run import look, new_run
+from nattools.engine.run import Looked, look, new_run
 from nattools.model.report import Report
 from nattools.net.base import Network
+from nattools.traversal.rendezvous import MailboxAddress
 
 
 async def punch(
@@ -69,11 +70,22 @@ async def _punch(
             else:
                 partner = MailboxPartner(meeting)
                 hearing = group.create_task(partner.run())
+                if _missed_tcp(standing.looked, address):
+                    standing.looked = await look(new_run(run.network, options.measuring, watcher.emit))
                 own = await own_side(standing.looked, options, standing.timeline)
                 connector = Connector(own, partner, standing.timeline, watcher.plan, router)
                 await connect_and_use(standing, connector, use)
                 hearing.cancel()
         asking.cancel()
+
+
+def _missed_tcp(looked: Looked, address: MailboxAddress) -> bool:
+    """Did a server give no answer over TCP, at the very port where its mailbox does? Then packets were lost,
+    and with UDP blocked nothing would be known of this network."""
+    if address.tls is not None or any(each.transport == "tcp" for each in looked.run.reached):
+        return False
+    asked = [server for server in looked.run.options.servers if server.host == address.host]
+    return any(server.port_or_default == address.port for server in asked)
 
 
 async def _ask(router: RouterMapping | None) -> None:

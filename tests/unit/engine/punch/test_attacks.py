@@ -27,9 +27,9 @@ from nattools.protocols.tunnel import frames as f
 from nattools.traversal.codes import Code, parse_code
 from nattools.traversal.tunnel.stream import TunnelStream
 
-OPEN = ("full cone", "full cone")
+OPEN = ("full-cone", "full-cone")
 HOMES = ("port-restricted", "port-restricted")
-RANDOM = ("symmetric random", "full cone")
+RANDOM = ("symmetric-random", "full-cone")
 STUN, MALLORY = "11.201.", "11.66.0.1"
 MOST = 3000
 
@@ -198,7 +198,7 @@ async def _floods_datagrams(connected: Connected) -> None:
 
 
 @pytest.mark.parametrize("evil", [_garbage, _floods_streams, _floods_data, _floods_datagrams])
-@pytest.mark.parametrize("kinds", [HOMES, ("UDP blocked", "open")], ids=" x ".join)
+@pytest.mark.parametrize("kinds", [HOMES, ("udp-blocked", "open")], ids=" x ".join)
 def test_nonsense_over_the_secure_connection(
     kinds: tuple[str, str], evil: Callable[[Connected], asyncio.Future[None]]
 ) -> None:

@@ -99,7 +99,7 @@ def test_a_step_at_somebody_near_us(host: str) -> None:
     """Thousands of packets at our own machine, at our router, or at all on our network."""
 
     async def foe(foe: Foe) -> None:
-        foe.say(introduction("symmetric random"))
+        foe.say(introduction("symmetric-random"))
         foe.say(m.Ready(attempt=0, step=0, told=f"{host}:1900"))
         await foe.until(m.Story)
 
@@ -114,7 +114,7 @@ def test_a_step_at_somebody_near_us(host: str) -> None:
 )
 def test_a_step_at_what_is_no_place(told: str) -> None:
     async def foe(foe: Foe) -> None:
-        foe.say(introduction("symmetric random"))
+        foe.say(introduction("symmetric-random"))
         foe.say(m.Ready(attempt=0, step=0, told=told))
         await foe.until(m.Story)
 

@@ -11,10 +11,10 @@ from piped import Side, Trouble, pipe_through
 from nattools.lab.sim import SimLab
 
 UDP = ("port-restricted", "port-restricted")
-TCP = ("UDP blocked", "port-restricted")
-RANDOM = ("symmetric random", "port-restricted")
-SEQUENTIAL = ("symmetric sequential", "symmetric sequential")
-BOTH_RANDOM = ("symmetric random", "symmetric random")
+TCP = ("udp-blocked", "port-restricted")
+RANDOM = ("symmetric-random", "port-restricted")
+SEQUENTIAL = ("symmetric-sequential", "symmetric-sequential")
+BOTH_RANDOM = ("symmetric-random", "symmetric-random")
 MINUTE_S = 60.0
 
 
