@@ -30,7 +30,7 @@ diagnose: setup
 	@echo "It sends about a hundred small packets to public STUN servers, or to your own:  --server HOST"
 
 test: setup lab-tools
-	@$(PYTHON) -m pytest $(ARGS)
+	@scripts/test.sh $(ARGS)
 
 check: setup
 	@$(PYTHON) -m ruff check .
