@@ -9,13 +9,15 @@ if [ $# -gt 0 ]; then
   exec "${pytest[@]}" "$@"
 fi
 
+set -m # or what runs in the background would ignore Ctrl-C, and so would the programs that it tries that with
 log="$(mktemp)"
-"${pytest[@]}" tests/interop tests/netns --ignore-glob='tests/netns/test_p*' >"$log" 2>&1 &
+"${pytest[@]}" tests/interop tests/netns --ignore-glob='tests/netns/test_p*' >"$log" 2>&1 </dev/null &
 first=$!
-trap 'kill "$first" 2>/dev/null; wait "$first"; rm -f "$log"; exit 130' INT TERM HUP
+trap 'kill -INT "$first" 2>/dev/null; wait "$first"; rm -f "$log"; exit 130' INT TERM HUP
 
 "${pytest[@]}" --ignore=tests/interop --ignore-glob='tests/netns/test_[!p]*'
 second=$?
+[ "$second" -eq 2 ] && kill -INT "$first" # interrupted
 wait "$first"
 status=$?
 trap - INT TERM HUP
