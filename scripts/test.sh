@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests, or those that the arguments choose. What runs in network namespaces mostly waits and the rest mostly
-# computes, so all of it goes in two halves side by side; the first one's output comes when both are over.
+# computes, so all of it goes in three parts side by side; each part's output comes when the part before is over.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 pytest=(.venv/bin/python -m pytest)
@@ -10,17 +10,28 @@ if [ $# -gt 0 ]; then
 fi
 
 set -m # or what runs in the background would ignore Ctrl-C, and so would the programs that it tries that with
-log="$(mktemp)"
-"${pytest[@]}" tests/interop tests/netns --ignore-glob='tests/netns/test_p*' >"$log" 2>&1 </dev/null &
-first=$!
-trap 'kill -INT "$first" 2>/dev/null; wait "$first"; rm -f "$log"; exit 130' INT TERM HUP
+logs="$(mktemp -d)"
+parts=()
 
-"${pytest[@]}" --ignore=tests/interop --ignore-glob='tests/netns/test_[!p]*'
-second=$?
-[ "$second" -eq 2 ] && kill -INT "$first" # interrupted
-wait "$first"
-status=$?
+part() {
+  "${pytest[@]}" "$@" >"$logs/${#parts[@]}" 2>&1 </dev/null &
+  parts+=("$!")
+}
+
+part --ignore=tests/interop --ignore=tests/scenarios --ignore-glob='tests/netns/test_[!p]*'
+part tests/scenarios
+part tests/interop tests/netns --ignore-glob='tests/netns/test_p*'
+trap 'kill -INT "${parts[@]}" 2>/dev/null; wait; rm -rf "$logs"; exit 130' INT TERM HUP
+
+failed=0
+for number in "${!parts[@]}"; do
+  tail -n +1 -F "$logs/$number" 2>/dev/null &
+  shown=$!
+  wait "${parts[$number]}" || failed=1
+  sleep 1
+  kill "$shown" 2>/dev/null
+  wait "$shown" 2>/dev/null
+done
 trap - INT TERM HUP
-cat "$log"
-rm -f "$log"
-[ "$status" -eq 0 ] && [ "$second" -eq 0 ]
+rm -rf "$logs"
+exit "$failed"

@@ -8,21 +8,21 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from nattools.cli import options, punchoptions, running
-from nattools.cli.app import INTERRUPTED
 from nattools.cli.asking import TokenReader, ask_code
 from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
 from nattools.cli.progress import Progress
-from nattools.cli.punchoptions import MailboxWish, PunchWish
+from nattools.cli.punchoptions import PunchWish
 from nattools.cli.punchtalk import Talk
+from nattools.cli.punchwork import Done, engine_options
 from nattools.cli.running import Command
 from nattools.engine.options import MeasureOptions
-from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.options import Watcher
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.traversal.codes import WORDS
@@ -30,7 +30,6 @@ from nattools.traversal.forwardspec import written
 
 if TYPE_CHECKING:
     from nattools.engine.portmap.journal import AnyJournal
-    from nattools.traversal.rendezvous import MailboxAddress
 
 
 def command(
@@ -114,24 +113,6 @@ def run(request: Request, wish: PunchWish) -> int:
     return done.code
 
 
-class Done(NamedTuple):
-    """What came of it. `told`: was it told of while it went on? `problem`: what went wrong with the use of
-    the connection."""
-
-    report: Report
-    told: bool
-    problem: str = ""
-    interrupted: bool = False
-
-    @property
-    def code(self) -> int:
-        """The exit code."""
-        if self.interrupted:
-            return INTERRUPTED
-        connected = self.report.punch is not None and self.report.punch.connected
-        return 0 if connected and not self.problem else 1
-
-
 def run_on_host(request: Request, wish: PunchWish) -> Done:
     """This machine's side."""
     from nattools.cli.punchuse import PunchUse
@@ -164,32 +145,6 @@ def _end_on_sigterm() -> None:
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
-
-
-def engine_options(wish: PunchWish, measuring: MeasureOptions) -> PunchOptions:
-    """What the engine is asked for."""
-    return PunchOptions(
-        measuring=measuring,
-        code=wish.code,
-        mailbox=None if wish.mailbox is None else _address(wish.mailbox),
-        manual=wish.manual,
-        wait_s=wish.wait_s,
-        ask_router=wish.ask_router,
-        udp=wish.udp,
-        tcp=wish.tcp,
-        low_ports=None if wish.low_ports else False,
-        keep=wish.keep,
-    )
-
-
-def _address(wish: MailboxWish) -> MailboxAddress:
-    from nattools.traversal.rendezvous import MailboxAddress
-
-    if not wish.secure:
-        return MailboxAddress(wish.host, wish.port)
-    from nattools.net.tls import client_context
-
-    return MailboxAddress(wish.host, wish.port, client_context())
 
 
 def watcher(wish: PunchWish, talk: Talk, progress: Progress) -> Watcher:

@@ -11,10 +11,10 @@ import msgspec
 from nattools.cli import running
 from nattools.cli.options import LabChoice, Request
 from nattools.cli.progress import Progress
-from nattools.cli.punch import Done, engine_options
 from nattools.cli.punchoptions import PunchWish
 from nattools.cli.punchtalk import Talk
 from nattools.cli.punchuse import PunchUse
+from nattools.cli.punchwork import Done, engine_options
 from nattools.cli.running import measure_options
 from nattools.cli.servers import Servers
 from nattools.engine.portmap.journal import AnyJournal, MemoryJournal
