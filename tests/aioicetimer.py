@@ -14,6 +14,9 @@ from typing import Any
 
 import aioice
 
+LIMIT_S = 15.0
+"""Seen once: aioice waited for ever."""
+
 
 def say(**what: Any) -> None:
     """One line."""
@@ -33,8 +36,9 @@ async def connect(connection: aioice.Connection, peer: dict[str, Any]) -> float 
         await connection.add_remote_candidate(aioice.Candidate.from_sdp(text))
     await connection.add_remote_candidate(None)
     try:
-        await connection.connect()
-    except ConnectionError:
+        async with asyncio.timeout(LIMIT_S):
+            await connection.connect()
+    except (ConnectionError, TimeoutError):
         return None
     return time.perf_counter() - began
 

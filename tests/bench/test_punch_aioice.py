@@ -34,6 +34,7 @@ from nattools.model.serveruri import parse_server
 
 pytestmark = pytest.mark.netns
 
+ATTEMPTS = 3
 _TIMER = Path(__file__).parents[1] / "aioicetimer.py"
 _ROUNDS = {0: 3, 80: 2}
 _PAIRS_A_LAB = 12
@@ -91,7 +92,16 @@ def peers(lab: NetnsLab, index: int) -> Iterator[tuple[Aioice, Aioice]]:
 
 
 def theirs_s(sides: tuple[Aioice, Aioice]) -> float:
-    """Until both of aioice's sides have connected."""
+    """Until both of aioice's sides have connected; once in a while one of them hangs, and they try again."""
+    for _ in range(ATTEMPTS):
+        found = one_try_s(sides)
+        if found is not None:
+            return found
+    pytest.fail("aioice does not connect these")
+
+
+def one_try_s(sides: tuple[Aioice, Aioice]) -> float | None:
+    """The same, once."""
     for side in sides:
         side.tell("gather")
     said = [side.hear() for side in sides]
@@ -100,8 +110,7 @@ def theirs_s(sides: tuple[Aioice, Aioice]) -> float:
     found = [side.hear()["elapsed_s"] for side in sides]
     for side in sides:
         side.tell("close")
-    assert None not in found, "aioice does not connect these"
-    return float(max(found))
+    return None if None in found else float(max(found))
 
 
 @dataclass
