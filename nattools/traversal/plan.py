@@ -175,9 +175,12 @@ def _gain(udp1: Nat | None, udp2: Nat | None, now: Plan, first: End, second: End
         return ""
     best = granted.steps[0]
     chance = "" if best.odds is None else f"{100 * best.odds:.0f}% "
-    means = (
-        f"If {' and '.join(lacking)} program may bind ports below 1024 and the router there is a Linux one"
-    )
+    programs, routers = f"{lacking[0]} program", "the router there is a Linux one"
+    if len(lacking) > 1:
+        programs, routers = f"{lacking[0]} program and {lacking[1]}", "both routers are Linux ones"
+        if "our" in lacking:
+            programs = "the programs on both sides"
+    means = f"If {programs} may bind ports below 1024 and {routers}"
     if now.path != "direct":
         return f"{means}, a direct way opens: {best.strategy}, {chance}within {best.seconds:.0f} s."
     fewer = sum(best.packets) if best.packets else 0

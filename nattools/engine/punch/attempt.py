@@ -19,6 +19,7 @@ from nattools.engine.punch.partner import Gone, Partner, Superseded
 from nattools.engine.punch.planning import as_told, keeps_ports, planned
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way, strategy_of
+from nattools.errors import ProtocolError
 from nattools.model.punch import Strategy
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
@@ -82,7 +83,11 @@ class Attempt:
     async def go(self, introduction: Introduction, bases: list[Base]) -> Way | Failed | Superseded:
         """Find a way. Closes the bases' sockets unless the way uses them."""
         early = Early(bases)
-        peer = await self.partner.introduce(introduction)
+        try:
+            peer = await self.partner.introduce(introduction)
+        except BaseException:
+            close_all(bases)
+            raise
         if isinstance(peer, Gone):
             close_all(bases)
             return Failed(peer.why)
@@ -212,7 +217,7 @@ class Attempt:
                 driver.add_peer_candidate(text)
         try:
             driver.set_peer(peer.ufrag, peer.password)
-        except Exception as error:
+        except ProtocolError as error:
             self.timeline.note("attempt", f"the peer's ICE credentials cannot be any: {error}", ok=False)
         late = 0
 

@@ -9,6 +9,7 @@ from typing import Final
 from nattools.engine.punch.attempt import Failed
 from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.way import Way
+from nattools.errors import CannotRun
 from nattools.net.base import TcpStream
 from nattools.traversal.carrier import Carrier
 from nattools.traversal.icedriver import IceDriver
@@ -61,7 +62,11 @@ class Connection:
         if resumes and way.driver is not None and self._carrier is not None and self._is_alive():
             self._carrier.use(way.driver)
         else:
-            link = await self._link_over(way)
+            try:
+                link = await self._link_over(way)
+            except BaseException:
+                way.close()
+                raise
             if isinstance(link, str):
                 way.close()
                 return link
@@ -187,7 +192,10 @@ class Connection:
 
     async def _anew(self) -> str | None:
         resumes = self.resumable
-        way = await self.connector.connect(resumes=resumes)
+        try:
+            way = await self.connector.connect(resumes=resumes)
+        except CannotRun as error:
+            return f"{error}."  # the cable may be in again soon
         if isinstance(way, Failed):
             return way.why
         attempt = self.connector.last

@@ -44,42 +44,39 @@ class Connector:
         self._number = 0
 
     async def connect(self, *, resumes: bool = False) -> Way | Failed:
-        """One attempt, or a later one if the other side is ahead. `resumes`: as in `Introduction`."""
+        """One attempt, or a later one if the other side is ahead. `resumes`: as in `Introduction`.
+
+        CannotRun: this machine is in no network."""
         if self.moved:
             self.own = await measured_anew(self.own, self.timeline)
             self.moved = False
+        self._number = max(self._number, self.partner.heard_of)
         for _ in range(MOST_BEGINNINGS):
-            self.partner.begin(self._number)
-            introduction, bases = self._prepared or await self._prepare(resumes)
+            number, self._number = self._number, self._number + 1  # spent, also if this is broken off
+            self.partner.begin(number)
+            introduction, bases = self._prepared or await self._prepare(number, resumes)
             self._prepared = None
             self._note_candidates(introduction.candidates)
-            attempt = Attempt(
-                self.own, self.partner, self._number, self.timeline, self._announce, self._router
-            )
+            attempt = Attempt(self.own, self.partner, number, self.timeline, self._announce, self._router)
             self.last = attempt
             try:
                 way = await attempt.go(introduction, bases)
             finally:
                 self.sent += attempt.sent
             if not isinstance(way, Superseded):
-                self._number += 1
                 return way
             self._number = way.attempt
         return Failed("The other side begins anew again and again.")
 
-    async def _prepare(self, resumes: bool) -> tuple[Introduction, list[Base]]:
+    async def _prepare(self, number: int, resumes: bool) -> tuple[Introduction, list[Base]]:
         agent = ice.Agent("controlling")  # for its choice of credentials
         return await prepare(
             self.own,
-            self._number,
+            number,
             agent.credentials,
             asks_router=self._router is not None and not self._router.settled,
             resumes=resumes,
         )
-
-    def catch_up(self, number: int) -> None:
-        """The other side has begun that attempt."""
-        self._number = max(self._number, number)
 
     def _note_candidates(self, texts: tuple[str, ...]) -> None:
         places = ", ".join(_place(text) for text in texts[:6]) or "none"

@@ -160,15 +160,17 @@ class Course:
         except CannotRun as error:
             self.last = str(error)
             return None
-        peer = await self._begun(turn, step, told)
-        if peer is None:
-            self._give_back(socket)
-            return None
-        meeting = Meeting(attempt.partner.secret, attempt.leads, socket, peer)
-        outcome = await perform(network, meeting, step, first=attempt.leads)
+        outcome: Outcome | None = None
+        try:
+            peer = await self._begun(turn, step, told)
+            if peer is None:
+                return None
+            meeting = Meeting(attempt.partner.secret, attempt.leads, socket, peer)
+            outcome = await perform(network, meeting, step, first=attempt.leads)
+        finally:
+            if outcome is None or outcome.socket is not socket:
+                self._give_back(socket)
         self.sent += outcome.counts.sent + outcome.counts.answers
-        if outcome.socket is not socket:
-            self._give_back(socket)
         self.last = outcome.reason
         if outcome.socket is None or outcome.remote is None:
             return None

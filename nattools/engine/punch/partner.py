@@ -146,12 +146,6 @@ class MailboxPartner:
         elif len(self._late) < 16:
             self._late.append(message)
 
-    async def again(self) -> int | Gone:
-        """Wait until the other side has begun a later attempt than ours."""
-        while self.heard_of <= self.attempt and self._gone is None:
-            await self._change()
-        return self.heard_of if self._gone is None else self._gone
-
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
