@@ -66,19 +66,21 @@ async def _layers(context: ProbeContext, targets: tuple[Target, ...], _longest_s
     """The hops; and where the addresses tell how far the outermost NAT is, proof of it by an opener. Where
     each destination gets a port of its own, the server could not answer to the one that was opened."""
     hops = await layers(context, targets[0])
-    if targets[0].two_addresses and not _mapping_varies(context):
+    if targets[0].two_addresses and not _mapping_varies(context, targets[0]):
         async with asyncio.TaskGroup() as group:
             for ttl in opener_ttls(hops, context.network.is_public):
                 group.create_task(opener(context, targets[0], ttl))
 
 
-def _mapping_varies(context: ProbeContext) -> bool:
-    """Did one local port show several outside ports so far?"""
+def _mapping_varies(context: ProbeContext, target: Target) -> bool:
+    """Did one local port show several outside ports to this server so far? (What the others say is no matter:
+    one of them may lie.)"""
+    own = {str(corner) for corner in target.corners()}
     mapped = {
         seen.mapped
         for seen in context.recorder.observations
         if isinstance(seen, Binding) and seen.purpose == "mapping" and seen.mapped
-        if seen.transport == "udp" and seen.family == context.family
+        if seen.transport == "udp" and seen.asked in own
     }
     return len(mapped) > 1
 
