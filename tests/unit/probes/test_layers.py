@@ -1,4 +1,4 @@
-"""How far the outermost NAT is: proof of it by an opener, whatever the servers beside the one that helps say."""
+"""How far the outermost NAT is: proof of it by an opener, whatever other servers say."""
 
 from __future__ import annotations
 
