@@ -317,7 +317,10 @@ def _fill_foretold(filler: Side, caller: Side, whose: Whose, turned: bool, pool:
         hold_s=hold,
         passes=12,  # the other side may be slow to open so many
     )
-    why = f"All {size} ports that {whose[0]} mappings can get are opened to the foretold next of {whose[1]}."
+    why = (
+        f"All {size} ports that {whose[0]} mappings can get are opened towards the next of {whose[1]} ports, "
+        "which can be foretold."
+    )
     return _step("birthday", opener, call, _had(filler), why, turned=turned)
 
 
@@ -344,8 +347,8 @@ def _fill(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool, in
         passes=1,
     )
     why = (
-        f"All {size} ports that {whose[0]} mappings can get are opened to some of the {across} of "
-        f"{whose[1]}, from which all are tried. It uses them up for a while."
+        f"All {size} ports that {whose[0]} mappings can get are opened, each towards {FILL_TARGETS} of "
+        f"{whose[1]} {across}, and {FILL_TRIES} of these try them all. They are used up for a while."
     )
     chance = fill_odds(size, FILL_TARGETS, size, FILL_TRIES, across)
     if "in a block" in (filler.moves, caller.moves):
