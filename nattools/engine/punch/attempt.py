@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from nattools.engine.punch.bystanders import Neighbourhood
 from nattools.engine.punch.course import Course
 from nattools.engine.punch.early import Early
+from nattools.engine.punch.footing import Footing
 from nattools.engine.punch.gathering import Base, gather
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.messages import MAX_CANDIDATES, Introduction, without_evidence
@@ -18,7 +19,7 @@ from nattools.engine.punch.own import Own, behaviour_text
 from nattools.engine.punch.partner import Gone, Partner, Superseded
 from nattools.engine.punch.planning import as_told, keeps_ports, planned
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.punch.way import Way, strategy_of
+from nattools.engine.punch.way import Way, strategy_of, way_over
 from nattools.errors import ProtocolError
 from nattools.model.punch import Strategy
 from nattools.protocols import ice
@@ -106,7 +107,17 @@ class Attempt:
             return Failed("The other side is a mirror of this one: its words are ours.")
         self.driver = self._begin_checks(introduction, peer, bases)
         early.hand_to(self.driver)
-        self.course = Course(self, bases)
+        footing = Footing(
+            self.own,
+            self.partner,
+            self.number,
+            self.timeline,
+            self.made,
+            self.leads,
+            self.known_at,
+            self.driver,
+        )
+        self.course = Course(footing, bases)
         try:
             way = await self._race(self.driver, self.course, bases)
         except BaseException:
@@ -154,21 +165,15 @@ class Attempt:
             await asyncio.Event().wait()  # the steps may still find something
             return None
         self.timeline.note("nomination", f"{_ends(pair)} is used", ok=True)
-        return self.way_by(pair)
+        return self._way_by(driver, pair)
 
-    def way_by(self, pair: ice.Pair) -> Way:
-        """A selected pair as a way."""
-        found = self.course.found if self.course is not None and self.course.found else None
+    def _way_by(self, driver: IceDriver, pair: ice.Pair) -> Way:
+        """What the checks have selected: their own find, or that of a step."""
+        found = None if self.course is None else self.course.found
+        if found is not None:
+            return way_over(driver, pair, found.strategy, found.elapsed_s)
         answered = self._answered_at if self._answered_at is not None else self._loop.time()
-        elapsed = answered - (self.known_at or answered) if found is None else found.elapsed_s
-        return Way(
-            strategy=self._name_of(pair) if found is None else found.strategy,
-            transport=pair.local.transport,
-            local=pair.local.sends_from,
-            remote=pair.remote_endpoint,
-            elapsed_s=round(elapsed, 4),
-            driver=self.driver,
-        )
+        return way_over(driver, pair, self._name_of(pair), answered - (self.known_at or answered))
 
     def _name_of(self, pair: ice.Pair) -> Strategy:
         """What the checks found, as the plan calls it: a NAT may stand before one of two own addresses."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nattools.engine.punch.bystanders import why_not_a_place
+from nattools.engine.punch.footing import Footing
 from nattools.engine.punch.gathering import Base, server_of
 from nattools.engine.punch.partner import Gone, Turn
 from nattools.engine.punch.planning import AT_ONCE
 from nattools.engine.punch.tokenpartner import TokenPartner
-from nattools.engine.punch.way import Way
+from nattools.engine.punch.way import Way, way_over
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Strategy
@@ -24,9 +25,6 @@ from nattools.traversal.perform import perform, perform_stream
 from nattools.traversal.sample import where_seen, where_seen_over_tcp
 from nattools.traversal.steps import Step
 from nattools.traversal.strategies.simultaneous_open import StreamMeeting, StreamOutcome
-
-if TYPE_CHECKING:
-    from nattools.engine.punch.attempt import Attempt
 
 CHECKS_S: Final = 2.0
 """How long plain checks have before the next step, beside what their step says."""
@@ -48,22 +46,20 @@ class FoundBy:
 class Course:
     """`tried`: the steps so far, in words; `last`: how the last one ended."""
 
-    def __init__(self, attempt: Attempt, bases: list[Base]) -> None:
+    def __init__(self, footing: Footing, bases: list[Base]) -> None:
         self.tried: list[str] = []
         self.last = ""
         self.sent = 0
         self.found: FoundBy | None = None
         self._waited = False
-        self._attempt = attempt
+        self._footing = footing
         self._bases = bases
         self._loop = asyncio.get_running_loop()
 
     async def go(self) -> Way | None:
         """Until there is a way; None if no step led to one."""
-        made = self._attempt.made
-        assert made is not None
-        steps = [step for step in made.steps if step.strategy != "relay"]
-        if not self._attempt.partner.live:
+        steps = [step for step in self._footing.plan.steps if step.strategy != "relay"]
+        if not self._footing.partner.live:
             return await self._in_rounds([step for step in steps if not _is_checked(step)])
         for index, step in enumerate(steps):
             self.tried.append(f"{step.strategy} over {step.transport.upper()}")
@@ -106,7 +102,7 @@ class Course:
     def _note(
         self, step: Step, text: str, *, ok: bool | None = None, outcome: Outcome | StreamOutcome | None = None
     ) -> None:
-        self._attempt.timeline.note(
+        self._footing.timeline.note(
             "attempt",
             text,
             ok=ok,
@@ -118,8 +114,8 @@ class Course:
     async def _begun(self, turn: Turn, step: Step, told: Endpoint | None) -> Endpoint | None:
         """Wait for the moment at which it begins: where the peer's socket for it is; None: it cannot be
         done, and `last` says why."""
-        attempt = self._attempt
-        peer = await attempt.partner.ready(attempt.number, turn, told)
+        footing = self._footing
+        peer = await footing.partner.ready(footing.number, turn, told)
         transport = step.transport.upper()
         if isinstance(peer, Gone):
             self.last = peer.why
@@ -128,7 +124,7 @@ class Course:
         elif told is None:
             self.last = f"No server tells where this machine's {transport} port is seen."
         else:
-            self.last = why_not_a_place(attempt.own.run.network, peer, told) or ""
+            self.last = why_not_a_place(footing.own.run.network, peer, told) or ""
             return peer if not self.last else None
         return None
 
@@ -137,24 +133,24 @@ class Course:
     async def _socket_for(self, step: Step) -> tuple[UdpSocket, Endpoint | None]:
         """A fresh one, and where a server sees it; or the one that the token told of. CannotRun: there is
         none to be had."""
-        attempt = self._attempt
-        partner = attempt.partner
+        footing = self._footing
+        partner = footing.partner
         if isinstance(partner, TokenPartner):
             if partner.told.udp is None:
                 raise CannotRun("no server has told where this machine's socket is seen")
             return partner.told.udp
-        server = server_of(attempt.own.run, "udp", step.family)
+        server = server_of(footing.own.run, "udp", step.family)
         own = [base.socket.local.host for base in self._bases if base.socket.local.family == step.family]
-        socket = await attempt.own.run.network.open_udp(
+        socket = await footing.own.run.network.open_udp(
             family=step.family,
             host=own[0] if own else None,
-            interface=attempt.own.run.options.interface,
+            interface=footing.own.run.options.interface,
         )
         return socket, None if server is None else await where_seen(socket, server)
 
     async def _over_udp(self, turn: Turn, step: Step) -> Way | None:
-        attempt = self._attempt
-        network = attempt.own.run.network
+        footing = self._footing
+        network = footing.own.run.network
         try:
             socket, told = await self._socket_for(step)
         except CannotRun as error:
@@ -165,8 +161,8 @@ class Course:
             peer = await self._begun(turn, step, told)
             if peer is None:
                 return None
-            meeting = Meeting(attempt.partner.secret, attempt.leads, socket, peer)
-            outcome = await perform(network, meeting, step, first=attempt.leads)
+            meeting = Meeting(footing.partner.secret, footing.leads, socket, peer)
+            outcome = await perform(network, meeting, step, first=footing.leads)
         finally:
             if outcome is None or outcome.socket is not socket:
                 self._give_back(socket)
@@ -174,20 +170,18 @@ class Course:
         self.last = outcome.reason
         if outcome.socket is None or outcome.remote is None:
             return None
-        elapsed = self._loop.time() - (attempt.known_at or self._loop.time())
+        elapsed = self._loop.time() - footing.known_at
         self._note(step, f"a path to {outcome.remote} works", ok=True, outcome=outcome)
         return await self._nominated(step, outcome.socket, outcome.remote, elapsed)
 
     def _give_back(self, socket: UdpSocket) -> None:
         """What the token told of is needed again."""
-        if self._attempt.partner.live:
+        if self._footing.partner.live:
             socket.close()
 
     async def _nominated(self, step: Step, socket: UdpSocket, remote: Endpoint, elapsed: float) -> Way | None:
         """From here on the path is ICE's, which keeps it alive and knows when it is lost."""
-        attempt = self._attempt
-        driver = attempt.driver
-        assert driver is not None
+        driver = self._footing.driver
         answering = socket.on_datagram
         driver.add_socket(socket)
         _share(socket, answering)
@@ -199,21 +193,21 @@ class Course:
             self.found = None
             self.last = "The path that was found did not last."
             return None
-        return attempt.way_by(pair)
+        return way_over(driver, pair, self.found.strategy, self.found.elapsed_s)
 
     # --- over TCP
 
     async def _stream_for(self, step: Step) -> tuple[TcpStream, Endpoint] | None:
         """A connection to a server, whose local port is used next, and where the server sees it."""
-        partner = self._attempt.partner
+        partner = self._footing.partner
         if isinstance(partner, TokenPartner):
             return partner.told.tcp
-        server = server_of(self._attempt.own.run, "tcp", step.family)
-        return None if server is None else await where_seen_over_tcp(self._attempt.own.run.network, server)
+        server = server_of(self._footing.own.run, "tcp", step.family)
+        return None if server is None else await where_seen_over_tcp(self._footing.own.run.network, server)
 
     async def _over_tcp(self, turn: Turn, step: Step) -> Way | None:
-        attempt = self._attempt
-        network = attempt.own.run.network
+        footing = self._footing
+        network = footing.own.run.network
         sample = await self._stream_for(step)
         told = None if sample is None else sample[1]
         try:
@@ -221,17 +215,17 @@ class Course:
             if peer is None or sample is None:
                 return None
             local = sample[0].local
-            meeting = StreamMeeting(attempt.partner.secret, attempt.leads, local.port, peer, local.host)
-            outcome = await perform_stream(network, meeting, step, first=attempt.leads)
+            meeting = StreamMeeting(footing.partner.secret, footing.leads, local.port, peer, local.host)
+            outcome = await perform_stream(network, meeting, step, first=footing.leads)
         finally:
-            if sample is not None and attempt.partner.live:
+            if sample is not None and footing.partner.live:
                 sample[0].close()
         self.sent += outcome.counts.sent
         self.last = outcome.reason
         if outcome.stream is None:
             return None
         self._note(step, f"a connection to {outcome.stream.remote}", ok=True, outcome=outcome)
-        elapsed = self._loop.time() - (attempt.known_at or self._loop.time())
+        elapsed = self._loop.time() - footing.known_at
         stream = outcome.stream
         return Way(step.strategy, "tcp", stream.local, stream.remote, round(elapsed, 4), stream=stream)
 

@@ -37,6 +37,18 @@ class Way:
             self.stream.abort()
 
 
+def way_over(driver: IceDriver, pair: ice.Pair, strategy: Strategy, elapsed_s: float) -> Way:
+    """A pair that ICE has selected, as a way."""
+    return Way(
+        strategy=strategy,
+        transport=pair.local.transport,
+        local=pair.local.sends_from,
+        remote=pair.remote_endpoint,
+        elapsed_s=round(elapsed_s, 4),
+        driver=driver,
+    )
+
+
 def path_of(pair: ice.Pair) -> Path:
     """A pair for people."""
     rtt_s = pair.round_trip.smoothed_s
