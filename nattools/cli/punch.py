@@ -88,7 +88,7 @@ def command(
         keep=keep,
         hook=hook,
     )
-    punchoptions.check_together(wish, as_json=as_json, in_lab=request.lab is not None)
+    punchoptions.check_together(wish, as_json=as_json, lab=request.lab.backend if request.lab else None)
     if asked:
         wish = msgspec.structs.replace(wish, code=ask_code(from_terminal=pipe, say=say))
     return run(request, wish)

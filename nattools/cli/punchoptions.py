@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 import typer
 
+from nattools.cli.options import Backend
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
 from nattools.traversal.codes import WORDS, Code, complete, new_code, parse_code
@@ -192,13 +193,13 @@ def checked_allowed(texts: list[str] | None) -> Allowed | None:
         raise UsageError(f"--allow: {error}") from None
 
 
-def check_together(wish: PunchWish, *, as_json: bool, in_lab: bool) -> None:
-    """UsageError for options that contradict each other."""
-    for wrong in _contradictions(wish, as_json=as_json, in_lab=in_lab):
+def check_together(wish: PunchWish, *, as_json: bool, lab: Backend | None) -> None:
+    """UsageError for options that contradict each other. `lab`: what a scenario is built on."""
+    for wrong in _contradictions(wish, as_json=as_json, lab=lab):
         raise UsageError(wrong)
 
 
-def _contradictions(wish: PunchWish, *, as_json: bool, in_lab: bool) -> Iterator[str]:
+def _contradictions(wish: PunchWish, *, as_json: bool, lab: Backend | None) -> Iterator[str]:
     if not wish.udp and not wish.tcp:
         yield "--udp-only and --tcp-only contradict each other: give one of them, or none"
     if wish.manual and wish.mailbox is not None:
@@ -207,10 +208,15 @@ def _contradictions(wish: PunchWish, *, as_json: bool, in_lab: bool) -> Iterator
         yield "with --pipe, standard output is the pipe's: write the report with -o FILE.json"
     if wish.pipe and wish.hook is not None:
         yield "--pipe and --exec both want standard input and output: give one of them"
-    if in_lab and (
+    if lab is not None and (
         wish.pipe or wish.forwards or wish.reverses or wish.allowed or wish.hook is not None or wish.keep
     ):
         yield (
             "in a scenario both machines run by themselves: there --pipe, --forward, --reverse, --exec and "
             "--keep make no sense"
+        )
+    if lab == "sim" and wish.bench:
+        yield (
+            "--bench: nothing is slow in the simulator, so its throughput would say nothing; "
+            "give --backend netns too (as root)"
         )

@@ -98,15 +98,16 @@ FORWARD = parse_forward("80:a:80")
         ({"manual": True, "mailbox": MAILBOX}, {}, "--manual needs no mailbox"),
         ({"pipe": True}, {"as_json": True}, "standard output is the pipe's"),
         ({"pipe": True, "hook": "x"}, {}, "both want standard input"),
-        ({"pipe": True}, {"in_lab": True}, "in a scenario"),
-        ({"forwards": (FORWARD,)}, {"in_lab": True}, "in a scenario"),
-        ({"reverses": (FORWARD,)}, {"in_lab": True}, "in a scenario"),
-        ({"keep": True}, {"in_lab": True}, "in a scenario"),
-        ({"hook": ""}, {"in_lab": True}, "in a scenario"),
+        ({"pipe": True}, {"lab": "netns"}, "in a scenario"),
+        ({"forwards": (FORWARD,)}, {"lab": "netns"}, "in a scenario"),
+        ({"reverses": (FORWARD,)}, {"lab": "netns"}, "in a scenario"),
+        ({"keep": True}, {"lab": "netns"}, "in a scenario"),
+        ({"hook": ""}, {"lab": "netns"}, "in a scenario"),
+        ({"bench": True}, {"lab": "sim"}, "nothing is slow in the simulator"),
     ],
 )
-def test_options_that_contradict_each_other(wish: dict[str, Any], others: dict[str, bool], says: str) -> None:
-    given = {"as_json": False, "in_lab": False, **others}
+def test_options_that_contradict_each_other(wish: dict[str, Any], others: dict[str, Any], says: str) -> None:
+    given = {"as_json": False, "lab": None, **others}
     with pytest.raises(UsageError, match=says):
         check_together(PunchWish(code=new_code(), **wish), **given)
-    check_together(PunchWish(code=new_code(), bench=True), as_json=True, in_lab=True)
+    check_together(PunchWish(code=new_code(), bench=True), as_json=True, lab="netns")
