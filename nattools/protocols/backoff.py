@@ -8,7 +8,8 @@ from collections.abc import Callable
 _JITTER = 0.1
 
 
-def _random_jitter() -> float:
+def random_jitter() -> float:
+    """RAND of RFC 6887 8.1.1: evenly between -0.1 and 0.1."""
     return random.uniform(-_JITTER, _JITTER)
 
 
@@ -26,7 +27,7 @@ class Backoff:
         initial_s: float = 0.25,
         maximum_s: float = 1024.0,
         patience_s: float = 2.2,
-        jitter: Callable[[], float] = _random_jitter,
+        jitter: Callable[[], float] = random_jitter,
     ) -> None:
         if initial_s <= 0 or maximum_s < initial_s or patience_s <= 0:
             raise ValueError("retransmission needs positive times")

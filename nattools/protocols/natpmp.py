@@ -16,6 +16,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import Refusal
 from nattools.protocols.backoff import Backoff
+from nattools.protocols.repeated import RepeatedRequest
 
 PORT = 5351
 ANNOUNCE_PORT = 5350
@@ -23,8 +24,6 @@ ANNOUNCE_PORT = 5350
 VERSION = 0
 EXTERNAL_ADDRESS, MAP_UDP, MAP_TCP = 0, 1, 2
 SUCCESS, UNSUPPORTED_VERSION, NOT_AUTHORIZED, NETWORK_FAILURE, OUT_OF_RESOURCES, UNSUPPORTED_OPCODE = range(6)
-
-State = Literal["running", "succeeded", "failed", "upgrade", "timed out", "abandoned"]
 
 _HEADER = struct.Struct("!BBHI")
 _ADDRESS_REQUEST = struct.Struct("!BB")
@@ -152,13 +151,11 @@ class EpochClock:
         return expected is None or epoch_s >= expected - 2
 
 
-class Transaction:
-    """Sends a request until a response comes or patience ends (RFC 6886 3.1). Pure: the caller has the socket
-    and the clock.
+class Transaction(RepeatedRequest[Response]):
+    """RFC 6886 3.1; `RepeatedRequest` has how to drive it.
 
-    The driving contract is that of `nattools.protocols.pcp.Transaction`. "upgrade": the server knows PCP
-    alone, so ask it that way. RFC 6886 3.1 asks a client to check the source address, not the port: some
-    gateways answer from another one.
+    "upgrade": the server knows PCP alone, so ask it that way. RFC 6886 3.1 asks a client to check the source
+    address, not the port: some gateways answer from another one.
     """
 
     def __init__(
@@ -170,66 +167,16 @@ class Transaction:
         patience_s: float = 2.2,
         jitter: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        backoff = Backoff(initial_s=initial_s, patience_s=patience_s, jitter=jitter)
+        super().__init__(encode_request(request), server, backoff)
         self.request = request
-        self.server = server
-        self.state: State = "running"
-        self.response: Response | None = None
-        self.source: Endpoint | None = None
-        self.rtt_s: float | None = None
-        self.ignored = ""
-        self._data = encode_request(request)
-        self._backoff = Backoff(initial_s=initial_s, patience_s=patience_s, jitter=jitter)
 
-    @property
-    def sent(self) -> int:
-        """How many times the request was sent."""
-        return len(self._backoff.sent_at)
-
-    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Endpoint]]:
-        """(datagram, destination) that are due."""
-        if self.state != "running" or not self._backoff.due(now):
-            return []
-        return [(self._data, self.server)]
-
-    def next_timeout(self) -> float | None:
-        """When to call `handle_timeout`; None before the first request and after the end."""
-        return self._backoff.next_timeout() if self.state == "running" else None
-
-    def handle_timeout(self, now: float) -> None:
-        """Give up if patience has ended; `datagrams_to_send` has what else is due."""
-        if self.state == "running" and self._backoff.expired(now):
-            self.state = "timed out"
-
-    def shorten(self, until: float) -> None:
-        """Give up at `until` at the latest."""
-        self._backoff.shorten(until)
-
-    def abandon(self) -> None:
-        """End it for the caller's reasons, as after an ICMP error."""
-        if self.state == "running":
-            self.state = "abandoned"
-
-    def receive_datagram(self, data: bytes, source: Endpoint, now: float) -> bool:
-        """Take what arrived; True if it ended the transaction."""
-        if self.state != "running" or not self.sent:
-            return False
-        if source.host != self.server.host:
-            self.ignored = f"an answer from {source} instead of {self.server}"
-            return False
+    def _read(self, data: bytes, source: Endpoint) -> Response | Literal["upgrade"]:
         if is_pcp_answer(data):
-            self.state, self.source = "upgrade", source
-            return True
-        try:
-            response = decode_response(data)
-            self._check(response)
-        except ProtocolError as error:
-            self.ignored = str(error)
-            return False
-        self.response, self.source = response, source
-        self.state = "failed" if response.result else "succeeded"
-        if self.sent == 1:
-            self.rtt_s = now - self._backoff.sent_at[0]
-        return True
+            return "upgrade"
+        response = decode_response(data)
+        self._check(response)
+        return response
 
     def _check(self, response: Response) -> None:
         """Raise ProtocolError with the reason to ignore a response."""

@@ -101,7 +101,7 @@ class _Local:
         if offer.outcome == "answered":
             self.mappers.append(PcpMapper(self.place, offer))
 
-    async def _natpmp(self, question: natpmpclient.Question) -> None:
+    async def _natpmp(self, question: natpmpclient.NatPmpQuestion) -> None:
         offer = await natpmpclient.offer(self.place, question)
         self.offers.append(offer)
         if offer.outcome in ("answered", "refused"):

@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Any
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError, UdpSocket
 from nattools.probes.portmap.place import Place
+from nattools.protocols.repeated import RepeatedRequest
 
 SILENCE_S = 1.9
 """How long to ask a router that says nothing at all: requests at 0, 0.25, 0.75 and 1.75 s."""
 _HARMLESS = ("time-exceeded", "too-big")
 
 
-class Transaction(Protocol):
-    """What `protocols.pcp.Transaction` and `protocols.natpmp.Transaction` have in common."""
-
-    ignored: str
-
-    @property
-    def sent(self) -> int:
-        """How many times the request was sent."""
-
-    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Endpoint]]:
-        """What is due."""
-
-    def next_timeout(self) -> float | None:
-        """When to call `handle_timeout`; None: it is over."""
-
-    def handle_timeout(self, now: float) -> None:
-        """The time has come."""
-
-    def receive_datagram(self, data: bytes, source: Endpoint, now: float) -> bool:
-        """True: that ended it."""
-
-    def shorten(self, until: float) -> None:
-        """Give up at `until` at the latest."""
-
-    def abandon(self) -> None:
-        """End it now."""
-
-
 class Exchange:
     """One transaction on one socket of its own. `problem` says why it was abandoned."""
 
-    def __init__(self, transaction: Transaction, server: Endpoint) -> None:
+    def __init__(self, transaction: RepeatedRequest[Any], server: Endpoint) -> None:
         self.transaction = transaction
         self.problem = ""
         self._server = server

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from nattools.model.endpoint import Endpoint
-from nattools.probes.portmap.exchange import SILENCE_S, Exchange
+from nattools.probes.portmap.exchange import SILENCE_S
 from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.question import Dialect, Question
 from nattools.probes.portmap.terms import (
     RESTARTED,
     Entry,
@@ -24,48 +25,31 @@ _PATIENCE_S = 4.0
 _NO_ADDRESS = ("0.0.0.0", "127.0.0.1")
 
 
-class Question:
+_DIALECT = Dialect("nat-pmp", natpmp.refusal, natpmp.UNSUPPORTED_VERSION, "it speaks PCP alone")
+
+
+class NatPmpQuestion(Question[natpmp.Response]):
     """One NAT-PMP request to a place's router."""
 
     def __init__(self, place: Place, request: natpmp.Request, patience_s: float) -> None:
-        self.server = Endpoint(place.gateway, natpmp.PORT)
-        self.transaction = natpmp.Transaction(request, self.server, patience_s=patience_s)
-        self.exchange = Exchange(self.transaction, self.server)
-        self.place = place
-
-    async def ask(self) -> natpmp.Response | Refused:
-        """The response if it is a success."""
-        await self.exchange.run(self.place)
-        done = self.transaction
-        if done.state == "succeeded" and done.response is not None:
-            return done.response
-        if done.state == "failed" and done.response is not None:
-            return Refused(
-                protocol="nat-pmp", failure="refused", refusal=natpmp.refusal(done.response.result)
-            )
-        if done.state == "upgrade":
-            told = natpmp.refusal(natpmp.UNSUPPORTED_VERSION)
-            return Refused(protocol="nat-pmp", failure="refused", refusal=told, detail="it speaks PCP alone")
-        if done.state == "abandoned":
-            return Refused(protocol="nat-pmp", failure="unreachable", detail=self.exchange.problem)
-        return Refused(protocol="nat-pmp", failure="timeout", detail=done.ignored)
+        server = Endpoint(place.gateway, natpmp.PORT)
+        super().__init__(place, _DIALECT, natpmp.Transaction(request, server, patience_s=patience_s))
 
     @property
     def quirks(self) -> tuple[str, ...]:
         """What was odd."""
-        found = [f"ignored {self.transaction.ignored}"] if self.transaction.ignored else []
         source = self.transaction.source
-        if source is not None and source.port != natpmp.PORT:
-            found.append(f"the answer came from port {source.port}")
-        return tuple(found)
+        if source is None or source.port == natpmp.PORT:
+            return super().quirks
+        return (*super().quirks, f"the answer came from port {source.port}")
 
 
-def address_question(place: Place) -> Question:
+def address_question(place: Place) -> NatPmpQuestion:
     """The question that changes nothing: what is the external address (RFC 6886 3.2)?"""
-    return Question(place, natpmp.AddressRequest(), SILENCE_S)
+    return NatPmpQuestion(place, natpmp.AddressRequest(), SILENCE_S)
 
 
-async def offer(place: Place, question: Question) -> Offer:
+async def offer(place: Place, question: NatPmpQuestion) -> Offer:
     """Ask it, and say what came of it."""
     answer = await question.ask()
     response = question.transaction.response
@@ -165,9 +149,9 @@ class NatPmpMapper:
 
     async def _map(
         self, wanted: Wanted, external_port: int, lifetime_s: int
-    ) -> tuple[Question, natpmp.Response | Refused]:
+    ) -> tuple[NatPmpQuestion, natpmp.Response | Refused]:
         request = natpmp.MapRequest(wanted.transport, wanted.internal.port, external_port, lifetime_s)
-        question = Question(self.place, request, _PATIENCE_S)
+        question = NatPmpQuestion(self.place, request, _PATIENCE_S)
         return question, await question.ask()
 
     async def _address(self) -> str | None:

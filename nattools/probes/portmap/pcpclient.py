@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from nattools.model.endpoint import Endpoint, Transport
-from nattools.probes.portmap.exchange import SILENCE_S, Exchange
+from nattools.probes.portmap.exchange import SILENCE_S
 from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.question import Dialect, Question
 from nattools.probes.portmap.terms import (
     RESTARTED,
     Entry,
@@ -27,37 +28,23 @@ _PATIENCE_S = 4.0
 _SPOKEN = (results.SUCCESS, results.UNSUPP_OPCODE)
 
 
-class Question:
+_DIALECT = Dialect("pcp", pcp.refusal, results.UNSUPP_VERSION, "it speaks NAT-PMP")
+
+
+class PcpQuestion(Question[pcp.Response]):
     """One PCP request to a place's router."""
 
     def __init__(self, place: Place, request: pcp.Request, patience_s: float) -> None:
-        self.server = Endpoint(place.gateway, pcp.PORT)
-        self.transaction = pcp.Transaction(request, self.server, patience_s=patience_s)
-        self.exchange = Exchange(self.transaction, self.server)
-        self.place = place
-
-    async def ask(self) -> pcp.Response | Refused:
-        """The response if it is a success."""
-        await self.exchange.run(self.place)
-        done = self.transaction
-        if done.state == "succeeded" and done.response is not None:
-            return done.response
-        if done.state == "failed" and done.response is not None:
-            return Refused(protocol="pcp", failure="refused", refusal=pcp.refusal(done.response.result))
-        if done.state == "downgrade":
-            told = pcp.refusal(results.UNSUPP_VERSION)
-            return Refused(protocol="pcp", failure="refused", refusal=told, detail="it speaks NAT-PMP")
-        if done.state == "abandoned":
-            return Refused(protocol="pcp", failure="unreachable", detail=self.exchange.problem)
-        return Refused(protocol="pcp", failure="timeout", detail=done.ignored)
+        server = Endpoint(place.gateway, pcp.PORT)
+        super().__init__(place, _DIALECT, pcp.Transaction(request, server, patience_s=patience_s))
 
 
-def announcement(place: Place) -> Question:
+def announcement(place: Place) -> PcpQuestion:
     """The question that changes nothing: is a PCP server there (RFC 6887 14.1)?"""
-    return Question(place, pcp.Request(pcp.ANNOUNCE, 0, place.host), SILENCE_S)
+    return PcpQuestion(place, pcp.Request(pcp.ANNOUNCE, 0, place.host), SILENCE_S)
 
 
-async def offer(place: Place, question: Question) -> Offer:
+async def offer(place: Place, question: PcpQuestion) -> Offer:
     """Ask it, and say what came of it."""
     answer = await question.ask()
     response = question.transaction.response
@@ -77,14 +64,9 @@ async def offer(place: Place, question: Question) -> Offer:
         rtt_s=question.transaction.rtt_s,
         sent=question.transaction.sent,
         refusal=None if refused is None or ready else refused.refusal,
-        quirks=_quirks(question),
+        quirks=question.quirks,
         detail="" if refused is None else refused.detail,
     )
-
-
-def _quirks(question: Question) -> tuple[str, ...]:
-    ignored = question.transaction.ignored
-    return (f"ignored {ignored}",) if ignored else ()
 
 
 class PcpMapper:
@@ -106,7 +88,7 @@ class PcpMapper:
             question, answer = await self._map(wanted, wanted.lifetime_s, ())
         if isinstance(answer, Refused):
             return answer
-        granted = self._granted(wanted, answer, _quirks(question))
+        granted = self._granted(wanted, answer, question.quirks)
         if isinstance(granted, Granted) and wanted.exact and granted.external_port != wanted.external_port:
             await self.delete(wanted, granted)
             return Refused(
@@ -145,7 +127,7 @@ class PcpMapper:
 
     async def _map(
         self, wanted: Wanted, lifetime_s: int, options: tuple[pcp.Option, ...]
-    ) -> tuple[Question, pcp.Response | Refused]:
+    ) -> tuple[PcpQuestion, pcp.Response | Refused]:
         suggested = wanted.suggested_port if lifetime_s else 0
         body = pcp.MapBody(
             wanted.nonce,
@@ -156,7 +138,7 @@ class PcpMapper:
         if wanted.internal.host != self.place.host:
             options = (pcp.third_party(wanted.internal.host), *options)
         request = pcp.Request(pcp.MAP, lifetime_s, self.place.host, body, options)
-        question = Question(self.place, request, _PATIENCE_S)
+        question = PcpQuestion(self.place, request, _PATIENCE_S)
         return question, await question.ask()
 
     def _granted(self, wanted: Wanted, response: pcp.Response, quirks: tuple[str, ...]) -> Granted | Refused:
