@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from nattools import __version__
 from nattools.engine.analysis.advice import advice
@@ -19,8 +19,10 @@ from nattools.engine.analysis.servers import Conduct, conduct, describe, warning
 from nattools.engine.analysis.situation import Situation
 from nattools.engine.analysis.techniques import techniques
 from nattools.model.endpoint import Family, Transport
+from nattools.model.host import Interface
 from nattools.model.measurement import Measurement
-from nattools.model.nat import PeerKind
+from nattools.model.nat import Nat, PeerKind
+from nattools.model.observation import AnyObservation
 from nattools.model.report import Report, Tool
 
 
@@ -30,7 +32,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     `is_public` says whether everybody on the internet can route to an address. Never raises for
     observations of the right types, whatever they hold.
     """
-    paths = gather(measurement, is_public)
+    paths = gather(measurement.host.interfaces, measurement.observations, is_public)
     conducts = conduct(list(paths.values()))
     behaviours = _behaviours(paths, conducts)
     situation = Situation(measurement, behaviours, is_public)
@@ -65,10 +67,15 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     )
 
 
-def so_far(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Situation:
+def so_far(
+    interfaces: Iterable[Interface],
+    observations: Iterable[AnyObservation],
+    *,
+    is_public: Callable[[str], bool],
+) -> dict[tuple[Transport, Family], Nat]:
     """The findings alone, for those who go on measuring."""
-    paths = gather(measurement, is_public)
-    return Situation(measurement, _behaviours(paths, conduct(list(paths.values()))), is_public)
+    paths = gather(interfaces, observations, is_public)
+    return {key: found.nat for key, found in _behaviours(paths, conduct(list(paths.values()))).items()}
 
 
 def _behaviours(

@@ -10,8 +10,6 @@ from typing import TypeAlias
 from nattools.engine.aiming import aim_at
 from nattools.engine.analyse import so_far
 from nattools.engine.plan import StepName
-from nattools.model.host import Host
-from nattools.model.measurement import Measurement
 from nattools.model.observation import Binding
 from nattools.probes.aim import record_untried
 from nattools.probes.allocation import allocation_udp
@@ -107,17 +105,8 @@ async def _punch(context: ProbeContext, targets: tuple[Target, ...], _longest_s:
     await context.settled.wait()
     target = targets[0]
     seen = tuple(context.recorder.observations)
-    host = Host(os="", interfaces=context.network.interfaces())
-    measured = Measurement(
-        command="diagnose",
-        started="",
-        duration_s=0.0,
-        substrate=context.network.substrate,
-        host=host,
-        observations=seen,
-    )
-    situation = so_far(measured, is_public=context.network.is_public)
-    aim = aim_at(situation.nat(target.transport, target.family), target, seen)
+    found = so_far(context.network.interfaces(), seen, is_public=context.network.is_public)
+    aim = aim_at(found.get((target.transport, target.family)), target, seen)
     reason = context.network.missing("ttl") if target.transport == "tcp" else None
     if isinstance(aim, str) or reason is not None:
         assert target.other is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.model.measurement import Measurement
 from nattools.model.observation import Binding, Gap
-from nattools.model.report import Report
+from nattools.model.report import MapAction, Report
 from nattools.net.base import Network
 from nattools.probes.context import Recorder
 
@@ -35,24 +36,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A measurement that is over; what its `run` found can be used further, and recorded further."""
+    """A measurement that is over; what its `run` found can be used further, and recorded further. `action`:
+    what was done on routers; `tells_servers`: servers had a part in it."""
 
     run: Run
     families: tuple[Family, ...]
     started: datetime
     timed_out: bool
+    action: MapAction | None = None
+    tells_servers: bool = True
 
     def report(self) -> Report:
         """What the observations mean, with those that came later."""
         run, options = self.run, self.run.options
         measurement = Measurement(
             command=options.command,
+            action=self.action,
             started=self.started.isoformat(timespec="seconds").replace("+00:00", "Z"),
             duration_s=round(asyncio.get_running_loop().time() - run.recorder.started, 3),
             substrate=run.network.substrate,
             scenario=options.scenario,
             host=describe_host(run.network, options, self.families, run.reached),
-            servers=describe_servers(run),
+            servers=describe_servers(run) if self.tells_servers else (),
             families=self.families,
             lifetime_asked=options.lifetime,
             timed_out=self.timed_out,
@@ -83,18 +88,23 @@ async def look(run: Run, journal: AnyJournal | None = None) -> Looked:
 
     CannotRun: there is no route, or no server's name resolves."""
     started = datetime.now(UTC)
-    options = run.options
-    families = routed(run.network, options)
-    timed_out = False
-    _refuse_tls_only(options)
+    families = routed(run.network, run.options)
+    _refuse_tls_only(run.options)
+    timed_out = await in_time(run, _measure(run, families, journal))
+    return Looked(run, families, started, timed_out)
+
+
+async def in_time(run: Run, work: Awaitable[None]) -> bool:
+    """Do the work; was it broken off because the time given was over? Of several errors at once it raises
+    the foremost."""
     try:
-        async with asyncio.timeout(options.timeout_s):
-            await _measure(run, families, journal)
+        async with asyncio.timeout(run.options.timeout_s):
+            await work
     except TimeoutError:
-        timed_out = True
+        return True
     except BaseExceptionGroup as group:
         raise foremost(group) from None
-    return Looked(run, families, started, timed_out)
+    return False
 
 
 def _refuse_tls_only(options: MeasureOptions) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from nattools.engine.analysis.groups import ServerGroups
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
 from nattools.model.endpoint import Endpoint, Family, Transport
-from nattools.model.measurement import Measurement
+from nattools.model.host import Interface
 from nattools.model.observation import (
     AnyObservation,
     Binding,
@@ -132,15 +132,17 @@ def _answer(binding: Binding) -> Answer | None:
     return Answer(binding.id, binding.at_s, binding.purpose, local, asked, mapped, prompt)
 
 
-def gather(measurement: Measurement, is_public: IsPublic) -> dict[tuple[Transport, Family], Path]:
+def gather(
+    interfaces: Iterable[Interface], observations: Iterable[AnyObservation], is_public: IsPublic
+) -> dict[tuple[Transport, Family], Path]:
     """Sort a measurement's observations by transport and family; all four paths, touched or not."""
-    own = frozenset(a.partition("%")[0] for i in measurement.host.interfaces for a in i.addresses)
+    own = frozenset(a.partition("%")[0] for i in interfaces for a in i.addresses)
     groups = ServerGroups()
     paths: dict[tuple[Transport, Family], Path] = {}
     for transport in TRANSPORTS:
         for family in FAMILIES:
             paths[transport, family] = Path(transport, family, is_public, groups, own)
-    for observation in measurement.observations:
+    for observation in observations:
         _sort_in(paths, observation)
         if isinstance(observation, Binding):
             groups.join(endpoint(observation.asked), endpoint(observation.other_address))

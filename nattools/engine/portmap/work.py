@@ -8,27 +8,17 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from nattools.engine.analyse import analyse
 from nattools.engine.events import Emit, Event
 from nattools.engine.options import MeasureOptions
 from nattools.engine.plan import Lane
 from nattools.engine.portmap.journal import AnyJournal
 from nattools.engine.portmap.session import Session
-from nattools.engine.reaching import (
-    Run,
-    describe_host,
-    describe_servers,
-    foremost,
-    reach,
-    resolve_servers,
-    routed,
-)
+from nattools.engine.reaching import Run, reach, resolve_servers, routed
+from nattools.engine.run import Looked, in_time, new_run
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
-from nattools.model.measurement import Measurement
 from nattools.model.report import MapAction, Report
 from nattools.net.base import Network
-from nattools.probes.context import Recorder
 
 Do = Callable[[Session], Awaitable[None]]
 
@@ -49,31 +39,11 @@ async def carry_out(
 
     CannotRun: there is no route, or no router to ask."""
     started = datetime.now(UTC)
-    loop = asyncio.get_running_loop()
-    run = Run(network, options, emit, Recorder(loop.time()))
+    run = new_run(network, options, emit)
     families = routed(network, options)
-    timed_out = False
-    try:
-        async with asyncio.timeout(options.timeout_s):
-            await _carry_out(Session(run, journal, host), do, families if from_outside else ())
-    except TimeoutError:
-        timed_out = True
-    except BaseExceptionGroup as group:
-        raise foremost(group) from None
-    measurement = Measurement(
-        command="map",
-        action=action,
-        started=started.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        duration_s=round(loop.time() - run.recorder.started, 3),
-        substrate=network.substrate,
-        scenario=options.scenario,
-        host=describe_host(network, options, families, run.reached),
-        servers=describe_servers(run) if from_outside else (),
-        families=families,
-        timed_out=timed_out,
-        observations=tuple(run.recorder.observations),
-    )
-    return analyse(measurement, is_public=network.is_public)
+    session = Session(run, journal, host)
+    timed_out = await in_time(run, _carry_out(session, do, families if from_outside else ()))
+    return Looked(run, families, started, timed_out, action, from_outside).report()
 
 
 async def _carry_out(session: Session, do: Do, families: tuple[Family, ...]) -> None:
