@@ -39,9 +39,6 @@ Scenarios = Annotated[
 Pairs = Annotated[
     bool, typer.Option("--pairs", help="Connect every pair of kinds of networks, as nattools punch does.")
 ]
-NoLowPorts = Annotated[
-    bool, typer.Option("--no-low-ports", help="Use no ports below 1024, even where that is permitted.")
-]
 Repeat = Annotated[int, typer.Option("--repeat", metavar="N", min=1, max=1000, help="Try each N times.")]
 Jobs = Annotated[int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Try N at a time.")]
 
@@ -97,7 +94,7 @@ def run_matrix(
     jobs: Jobs = 1,
     seed: options.Seed = None,
     pairs: Pairs = False,
-    no_low_ports: NoLowPorts = False,
+    no_low_ports: options.NoLowPorts = False,
     output: options.Output = None,
     as_json: options.Json = False,
     verbose: options.Verbose = 0,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+
+import msgspec
 
 from nattools.cli import mapoptions, options, running
 from nattools.cli.app import new_app
@@ -23,10 +24,9 @@ map_app = new_app(
     no_args_is_help=True,
     help="Port mappings on the router by UPnP, NAT-PMP and PCP, each verified from outside.",
 )
+_NO_LIFETIME = ("lifetime", "max_lifetime")
+_NO_CHECKS = (*_NO_LIFETIME, "cross_check", "pcap")
 Do = Callable[[Network, MeasureOptions, Emit, AnyJournal, Wish], Awaitable[Report]]
-
-
-_request = partial(options.request_of, "map")
 
 
 def _work(do: Do, wish: Wish) -> Work:
@@ -47,37 +47,24 @@ def _run(request: Request, do: Do, wish: Wish) -> Report:
 
 
 @map_app.command("probe")
+@options.takes_request("map", without=_NO_LIFETIME, instead={"cross_check": mapoptions.CrossCheck})
 def probe(
-    as_json: options.Json = False,
-    output: options.Output = None,
-    server: options.Server = None,
-    timeout: options.Timeout = None,
-    only4: options.Only4 = False,
-    only6: options.Only6 = False,
-    interface: options.Interface = None,
     protocol: mapoptions.Protocol = None,
     transport: mapoptions.TransportOption = "both",
-    lab: options.Lab = None,
-    backend: options.BackendOption = None,
-    seed: options.Seed = None,
-    cross_check: mapoptions.CrossCheck = False,
-    pcap: options.Pcap = None,
-    verbose: options.Verbose = 0,
+    *,
+    request: Request,
 ) -> int:
     """What the router offers: a mapping by each protocol, made for a moment, verified from outside, removed.
 
     Exit code 1 if none could be made, or none of them is open from outside."""
     from nattools.engine.portmap import commands
 
-    request = _request(
-        as_json, output, server, timeout, only4, only6, interface, lab, backend, seed, verbose,
-        cross_check=cross_check, pcap=pcap,
-    )  # fmt: skip
     wish = mapoptions.wish_of(None, protocol=protocol, transport=transport)
     return _code(_run(request, commands.probe, wish))
 
 
 @map_app.command("add")
+@options.takes_request("map", without=_NO_CHECKS)
 def add(
     ports: mapoptions.Ports,
     external_port: mapoptions.ExternalPort = None,
@@ -85,17 +72,8 @@ def add(
     description: mapoptions.Description = DESCRIPTION,
     protocol: mapoptions.Protocol = None,
     transport: mapoptions.TransportOption = "both",
-    as_json: options.Json = False,
-    output: options.Output = None,
-    server: options.Server = None,
-    timeout: options.Timeout = None,
-    only4: options.Only4 = False,
-    only6: options.Only6 = False,
-    interface: options.Interface = None,
-    lab: options.Lab = None,
-    backend: options.BackendOption = None,
-    seed: options.Seed = None,
-    verbose: options.Verbose = 0,
+    *,
+    request: Request,
 ) -> int:
     """Make mappings to ports of this machine, and verify them from outside. They stay until their lifetime
     ends, or until `map delete`.
@@ -103,7 +81,6 @@ def add(
     Exit code 1 if none could be made, or none of them is open from outside."""
     from nattools.engine.portmap import commands
 
-    request = _request(as_json, output, server, timeout, only4, only6, interface, lab, backend, seed, verbose)
     wish = mapoptions.wish_of(
         ports,
         protocol=protocol,
@@ -116,47 +93,32 @@ def add(
 
 
 @map_app.command("list")
+@options.takes_request("map", without=(*_NO_CHECKS, "server"))
 def list_mappings(
     protocol: mapoptions.Protocol = None,
-    as_json: options.Json = False,
-    output: options.Output = None,
-    timeout: options.Timeout = None,
-    only4: options.Only4 = False,
-    only6: options.Only6 = False,
-    interface: options.Interface = None,
-    lab: options.Lab = None,
-    backend: options.BackendOption = None,
-    seed: options.Seed = None,
-    verbose: options.Verbose = 0,
+    *,
+    request: Request,
 ) -> int:
     """The router's table of mappings, as far as it tells it (UPnP), and what nattools has made.
 
     Exit code 1 if no router speaks any of the protocols, or the time given was too short."""
     from nattools.engine.portmap import commands
 
-    request = _request(as_json, output, None, timeout, only4, only6, interface, lab, backend, seed, verbose)
     report = _run(request, commands.list_mappings, mapoptions.wish_of(None, protocol=protocol))
     unfinished = TIME_WAS_OVER in report.warnings and not report.mappings
     return 0 if report.mappings or (_answered(report) and not unfinished) else 1
 
 
 @map_app.command("delete")
+@options.takes_request("map", without=(*_NO_CHECKS, "server"))
 def delete(
     ports: mapoptions.SomePorts = None,
     mine: mapoptions.Mine = False,
     external_port: mapoptions.ExternalPort = None,
     protocol: mapoptions.Protocol = None,
     transport: mapoptions.TransportOption = "both",
-    as_json: options.Json = False,
-    output: options.Output = None,
-    timeout: options.Timeout = None,
-    only4: options.Only4 = False,
-    only6: options.Only6 = False,
-    interface: options.Interface = None,
-    lab: options.Lab = None,
-    backend: options.BackendOption = None,
-    seed: options.Seed = None,
-    verbose: options.Verbose = 0,
+    *,
+    request: Request,
 ) -> int:
     """Remove mappings to ports of this machine, whoever made them; or all that nattools has made.
 
@@ -165,7 +127,6 @@ def delete(
 
     if bool(ports) == mine:
         raise UsageError("say which: nattools map delete PORT..., or nattools map delete --mine")
-    request = _request(as_json, output, None, timeout, only4, only6, interface, lab, backend, seed, verbose)
     wish = mapoptions.wish_of(
         ports, protocol=protocol, transport=transport, external_port=external_port, mine=mine
     )
@@ -175,6 +136,7 @@ def delete(
 
 
 @map_app.command("keep")
+@options.takes_request("map", without=_NO_CHECKS)
 def keep(
     ports: mapoptions.Ports,
     external_port: mapoptions.ExternalPort = None,
@@ -183,17 +145,8 @@ def keep(
     protocol: mapoptions.Protocol = None,
     transport: mapoptions.TransportOption = "both",
     hook: mapoptions.Exec = None,
-    as_json: options.Json = False,
-    output: options.Output = None,
-    server: options.Server = None,
-    timeout: options.Timeout = None,
-    only4: options.Only4 = False,
-    only6: options.Only6 = False,
-    interface: options.Interface = None,
-    lab: options.Lab = None,
-    backend: options.BackendOption = None,
-    seed: options.Seed = None,
-    verbose: options.Verbose = 0,
+    *,
+    request: Request,
 ) -> int:
     """Hold mappings open until it is stopped: renew them, and make them anew when the router has restarted.
     They are removed at the end.
@@ -201,7 +154,6 @@ def keep(
     Exit code 1 if none could be made."""
     from nattools.cli.keeping import keep_until_told
 
-    request = _request(as_json, output, server, None, only4, only6, interface, lab, backend, seed, verbose)
     mapoptions.check_kept(lifetime)
     wish = mapoptions.wish_of(
         ports,
@@ -211,8 +163,8 @@ def keep(
         lifetime=lifetime,
         description=description,
     )
-    seconds = options.checked_seconds(timeout, "--timeout")
-    return _code(_run(request, keep_until_told(hook, seconds), wish))
+    stopped_after_s, unbounded = request.timeout_s, msgspec.structs.replace(request, timeout_s=None)
+    return _code(_run(unbounded, keep_until_told(hook, stopped_after_s), wish))
 
 
 def _code(report: Report) -> int:

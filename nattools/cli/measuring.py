@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
 from nattools.cli import options, running
 from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
@@ -25,34 +23,11 @@ if TYPE_CHECKING:
 def measuring_command(name: Literal["diagnose", "nat"], summary: str) -> Callable[..., int]:
     """The function behind a command, with the options that both have."""
 
-    def command(
-        as_json: options.Json = False,
-        output: options.Output = None,
-        server: options.Server = None,
-        timeout: options.Timeout = None,
-        only4: options.Only4 = False,
-        only6: options.Only6 = False,
-        interface: options.Interface = None,
-        lab: options.Lab = None,
-        backend: options.BackendOption = None,
-        seed: options.Seed = None,
-        lifetime: options.Lifetime = False,
-        max_lifetime: options.MaxLifetime = None,
-        cross_check: options.CrossCheck = False,
-        pcap: options.Pcap = None,
-        verbose: options.Verbose = 0,
-    ) -> int:
-        longest = options.checked_seconds(max_lifetime, "--max-lifetime")
-        request = options.request_of(
-            name, as_json, output, server, timeout, only4, only6, interface, lab, backend, seed, verbose,
-            cross_check=cross_check, pcap=pcap,
-        )  # fmt: skip
-        wanted = lifetime or longest is not None
-        most = longest or options.DEFAULT_MAX_LIFETIME_S
-        return run(msgspec.structs.replace(request, lifetime=wanted, max_lifetime_s=most))
+    def command(request: Request) -> int:
+        return run(request)
 
     command.__doc__ = summary
-    return command
+    return options.takes_request(name)(command)
 
 
 def run(request: Request) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from nattools.report.contents import Detail
 
 Backend = Literal["sim", "netns"]
+MeasuringName = Literal["diagnose", "nat", "map", "punch"]
 DEFAULT_MAX_LIFETIME_S = 300.0
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
@@ -52,6 +55,9 @@ MaxLifetime = Annotated[
     typer.Option("--max-lifetime", metavar="S", help="Longest idle time to try (300). Implies --lifetime."),
 ]
 CrossCheck = Annotated[bool, typer.Option("--cross-check", help="Ask pystun3 too, and compare.")]
+NoLowPorts = Annotated[
+    bool, typer.Option("--no-low-ports", help="Use no ports below 1024, even where that is permitted.")
+]
 Pcap = Annotated[
     Path | None, typer.Option("--pcap", metavar="FILE", help="Write what is sent and received as pcapng.")
 ]
@@ -75,7 +81,7 @@ class LabChoice(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """What the user asked of a measuring command, checked as far as it can be before the network is known."""
 
-    command: Literal["diagnose", "nat", "map", "punch"]
+    command: MeasuringName
     as_json: bool = False
     outputs: tuple[Path, ...] = ()
     servers: tuple[ServerUri, ...] = ()
@@ -91,23 +97,26 @@ class Request(msgspec.Struct, frozen=True):
 
 
 def request_of(
-    command: Literal["diagnose", "nat", "map", "punch"],
-    as_json: bool,
-    output: list[Path] | None,
-    server: list[str] | None,
-    timeout: float | None,
-    only4: bool,
-    only6: bool,
-    interface: str | None,
-    lab: str | None,
-    backend: str | None,
-    seed: int | None,
-    verbose: int,
+    command: MeasuringName,
     *,
-    cross_check: bool = False,
-    pcap: Path | None = None,
+    as_json: Json = False,
+    output: Output = None,
+    server: Server = None,
+    timeout: Timeout = None,
+    only4: Only4 = False,
+    only6: Only6 = False,
+    interface: Interface = None,
+    lab: Lab = None,
+    backend: BackendOption = None,
+    seed: Seed = None,
+    lifetime: Lifetime = False,
+    max_lifetime: MaxLifetime = None,
+    cross_check: CrossCheck = False,
+    pcap: Pcap = None,
+    verbose: Verbose = 0,
 ) -> Request:
-    """The options that all of them have. UsageError says what makes no sense."""
+    """The options that measuring commands share, checked. UsageError says what makes no sense."""
+    longest_s = checked_seconds(max_lifetime, "--max-lifetime")
     return Request(
         command=command,
         as_json=as_json,
@@ -117,10 +126,42 @@ def request_of(
         families=checked_families(only4, only6),
         interface=interface,
         lab=checked_lab(lab, backend, seed),
+        lifetime=lifetime or longest_s is not None,
+        max_lifetime_s=longest_s or DEFAULT_MAX_LIFETIME_S,
         cross_check=cross_check,
         pcap=pcap,
         detail=2 if verbose >= 2 else 1 if verbose else 0,
     )
+
+
+def takes_request(
+    command: MeasuringName, *, without: Sequence[str] = (), instead: Mapping[str, object] | None = None
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Make a command of a function: where that has the parameter `request`, the command line has the options
+    of `request_of`. `without`: names of those that make no sense there; `instead`: those that are told of in
+    other words."""
+    words = instead or {}
+    shared = [
+        each.replace(annotation=words.get(each.name, each.annotation))
+        for each in signature(request_of, eval_str=True).parameters.values()
+        if each.kind is Parameter.KEYWORD_ONLY and each.name not in without
+    ]
+
+    def decorate(function: Callable[..., int]) -> Callable[..., int]:
+        def called(**given: Any) -> int:
+            chosen = {each.name: given.pop(each.name) for each in shared}
+            return function(request=request_of(command, **chosen), **given)
+
+        own = signature(function, eval_str=True)
+        parameters: list[Parameter] = []
+        for each in own.parameters.values():
+            parameters += shared if each.name == "request" else [each.replace(kind=Parameter.KEYWORD_ONLY)]
+        called.__dict__["__signature__"] = own.replace(parameters=parameters)
+        called.__annotations__ = {each.name: each.annotation for each in parameters}
+        called.__doc__ = function.__doc__
+        return called
+
+    return decorate
 
 
 def checked_servers(texts: list[str] | None) -> tuple[ServerUri, ...]:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from nattools.engine.portmap.journal import AnyJournal
 
 
+@options.takes_request(
+    "punch", without=("lifetime", "max_lifetime", "cross_check"), instead={"lab": punchoptions.Lab}
+)
 def command(
     code: punchoptions.CodeArgument = None,
     manual: punchoptions.Manual = False,
@@ -45,31 +48,17 @@ def command(
     keep: punchoptions.Keep = False,
     hook: punchoptions.Exec = None,
     no_map: punchoptions.NoMap = False,
-    no_low_ports: punchoptions.NoLowPorts = False,
+    no_low_ports: options.NoLowPorts = False,
     udp_only: punchoptions.UdpOnly = False,
     tcp_only: punchoptions.TcpOnly = False,
     mailbox: punchoptions.Mailbox = None,
-    as_json: options.Json = False,
-    output: options.Output = None,
-    server: options.Server = None,
-    timeout: options.Timeout = None,
-    only4: options.Only4 = False,
-    only6: options.Only6 = False,
-    interface: options.Interface = None,
-    lab: punchoptions.Lab = None,
-    backend: options.BackendOption = None,
-    seed: options.Seed = None,
-    pcap: options.Pcap = None,
-    verbose: options.Verbose = 0,
+    *,
+    request: Request,
 ) -> int:
     """Connect two machines directly, encrypted: run it on one, it prints a code; run it with the code on the
     other.
 
     Exit code 1 if they did not connect; the report says at which stage, and why."""
-    request = options.request_of(
-        "punch", as_json, output, server, timeout, only4, only6, interface, lab, backend, seed, verbose,
-        pcap=pcap,
-    )  # fmt: skip
     asked = code == punchoptions.ASK
     wish = PunchWish(
         code=punchoptions.chosen_code(None if asked else code, words, manual),
@@ -88,7 +77,8 @@ def command(
         keep=keep,
         hook=hook,
     )
-    punchoptions.check_together(wish, as_json=as_json, lab=request.lab.backend if request.lab else None)
+    backend = None if request.lab is None else request.lab.backend
+    punchoptions.check_together(wish, as_json=request.as_json, lab=backend)
     if asked:
         wish = msgspec.structs.replace(wish, code=ask_code(from_terminal=pipe, say=say))
     return run(request, wish)

@@ -48,9 +48,6 @@ Mailbox = Annotated[
     ),
 ]
 NoMap = Annotated[bool, typer.Option("--no-map", help="Ask the router for no port mapping.")]
-NoLowPorts = Annotated[
-    bool, typer.Option("--no-low-ports", help="Use no ports below 1024, even where that is permitted.")
-]
 UdpOnly = Annotated[bool, typer.Option("--udp-only", help="Connect over UDP or not at all.")]
 TcpOnly = Annotated[bool, typer.Option("--tcp-only", help="Connect over TCP or not at all.")]
 Pipe = Annotated[
@@ -88,8 +85,6 @@ Exec = Annotated[
         "--exec", metavar="COMMAND", help="Run by the shell when connected; NATTOOLS_* say to where."
     ),
 ]
-
-
 Lab = Annotated[
     str | None,
     typer.Option(
