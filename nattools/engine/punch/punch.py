@@ -70,7 +70,7 @@ async def _punch(
             else:
                 partner = MailboxPartner(meeting)
                 hearing = group.create_task(partner.run())
-                if _missed_tcp(standing.looked, address):
+                if options.tcp and _missed_tcp(standing.looked, address):
                     standing.looked = await look(new_run(run.network, options.measuring, watcher.emit))
                 own = await own_side(standing.looked, options, standing.timeline)
                 connector = Connector(own, partner, standing.timeline, watcher.plan, router)

@@ -1,0 +1,42 @@
+"""How often the network is looked at before a punch."""
+
+from __future__ import annotations
+
+import pytest
+from punching import KINDS, pair
+
+from nattools.engine.options import MeasureOptions
+from nattools.engine.punch import punch
+from nattools.engine.punch.both import punch_both
+from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.reaching import Run
+from nattools.engine.run import Looked
+from nattools.lab.sim import SimLab
+from nattools.model.report import Report
+from nattools.model.serveruri import parse_server
+
+
+@pytest.mark.parametrize(("tcp", "looks"), [(True, 2), (False, 1)], ids=["tcp", "--udp-only"])
+def test_tcp_that_was_missed_is_measured_anew_where_it_may_be_used(
+    tcp: bool, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[Run] = []
+    look = punch.look
+
+    async def missing_tcp(run: Run) -> Looked:
+        looked_at.append(run)
+        looked = await look(run)
+        run.reached[:] = [target for target in run.reached if target.transport == "udp"]
+        return looked
+
+    monkeypatch.setattr(punch, "look", missing_tcp)
+    with SimLab(pair(KINDS["full-cone"], KINDS["full-cone"]), seed=1) as lab:
+
+        async def main() -> tuple[Report, Report]:
+            measuring = MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
+            side = (PunchOptions(measuring=measuring, tcp=tcp), Watcher())
+            return await punch_both((lab.network("alice"), *side), (lab.network("bob"), *side))
+
+        reports = lab.run(main)
+    assert all(report.punch is not None and report.punch.connected for report in reports)
+    assert len(looked_at) == 2 * looks
