@@ -67,6 +67,33 @@ class WatchedPath:
         self._path.close()
 
 
+class NarrowPath(WatchedPath):
+    """One that carries `bytes_per_s`; what would have to wait longer than `queue_s` for that is lost."""
+
+    def __init__(self, path: SocketPath, bytes_per_s: float, queue_s: float) -> None:
+        super().__init__(path)
+        self._bytes_per_s, self._queue_s = bytes_per_s, queue_s
+        self._free_at = 0.0
+
+    def send(self, data: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        begins = max(loop.time(), self._free_at)
+        if begins - loop.time() <= self._queue_s:
+            self._free_at = begins + len(data) / self._bytes_per_s
+            loop.call_at(self._free_at, super().send, data)
+
+
+async def narrow_paths(
+    one: Network, other: Network, bytes_per_s: float, queue_s: float
+) -> tuple[NarrowPath, NarrowPath]:
+    """As `paths`, both narrow."""
+    ours, theirs = await one.open_udp(family=4), await other.open_udp(family=4)
+    return (
+        NarrowPath(SocketPath(ours, theirs.local), bytes_per_s, queue_s),
+        NarrowPath(SocketPath(theirs, ours.local), bytes_per_s, queue_s),
+    )
+
+
 async def paths(one: Network, other: Network) -> tuple[WatchedPath, WatchedPath]:
     """A socket each, that sends to the other's."""
     ours, theirs = await one.open_udp(family=4), await other.open_udp(family=4)

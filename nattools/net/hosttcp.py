@@ -17,6 +17,9 @@ from nattools.net.failures import describe, icmp_failure, tcp_failure
 
 _READ_AHEAD = 1 << 18  # bytes that may arrive before somebody reads them
 _BACKLOG = 256
+_UNSENT = 1 << 16
+"""Bytes that the kernel takes beyond what the path carries at the time; so much again waits above it. Without
+a bound it takes several megabytes, and whatever is written next waits behind them."""
 
 
 class HostStream(asyncio.Protocol):
@@ -114,6 +117,15 @@ def set_linger_zero(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def send_promptly(sock: socket.socket) -> None:
+    """Nothing that is written waits for long (RFC 9293 3.7.4; tcp(7), TCP_NOTSENT_LOWAT)."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Windows has none
+    if option is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, option, _UNSENT)
+
+
 async def connect(
     sock: socket.socket, zones: Zones, remote: Endpoint, timeout_s: float, opener: Opener | None = None
 ) -> HostStream | TcpFailure:
@@ -127,7 +139,7 @@ async def connect(
         return made[0]
 
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        send_promptly(sock)
         if opener is not None:
             linux.lower_ttl(sock, opener.ttl)
         elif linux.AVAILABLE:
@@ -186,7 +198,7 @@ class _Accepted(HostStream):
             self.abort()
             return
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            send_promptly(sock)
         self.local = self._zones.endpoint(transport.get_extra_info("sockname"))
         self.remote = self._zones.endpoint(peer)
         self._on_stream(self)

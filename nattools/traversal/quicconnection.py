@@ -42,6 +42,7 @@ MAX_DATAGRAM: Final = DATAGRAM_SIZE - 1 - 8 - 2 - 16 - 3
 frame's type and length (RFC 9221 4)."""
 WINDOW: Final = 4 << 20
 """So many bytes may wait for a reader: enough for 160 Mbit/s at a round trip of 200 ms."""
+MOST_UNSENT: Final = 65_536
 IDLE_S: Final = 300.0
 PROBE_S: Final = 1.0
 """A path that is silent is tried this often, however long it has been silent: it may be back at any time."""
@@ -111,6 +112,17 @@ class PeerConnection(QuicConnection):
         """Bytes written that the peer has not confirmed."""
         stream = self._streams.get(stream_id)
         return 0 if stream is None else len(stream.sender._buffer)
+
+    def unsent(self, stream_id: int) -> int:
+        """Bytes written that have never left: whatever is written next waits for them."""
+        stream = self._streams.get(stream_id)
+        return 0 if stream is None else stream.sender._buffer_stop - stream.sender.highest_offset
+
+    @property
+    def room(self) -> int:
+        """So many bytes may be unsent without what comes behind them being much the later: they leave within
+        a fraction of a round trip."""
+        return min(MOST_UNSENT, self._loss.congestion_window // 4)
 
     def delivered(self, stream_id: int) -> bool:
         """Did the peer confirm all of a stream, its end included?"""

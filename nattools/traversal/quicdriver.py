@@ -35,7 +35,8 @@ _OFTEN = 2
 class QuicDriver:
     """`send` gets each datagram. `on_completed` is told of the handshake's end, `on_bytes` of bytes and
     whether they are the last, `on_datagram` of DATAGRAM frames, `on_end`, once, why the connection is over,
-    and then the driver does nothing more; `on_progress` is called after everything that arrived."""
+    and then the driver does nothing more; `on_progress` is called whenever something was taken or may have
+    left."""
 
     def __init__(self, quic: PeerConnection, send: Callable[[bytes], None]) -> None:
         self.quic = quic
@@ -79,8 +80,6 @@ class QuicDriver:
             return
         self._tell()
         self.wake()
-        if self.on_progress is not None:
-            self.on_progress()
 
     def wake(self) -> None:
         """Send what is due, once all is said that is to be said now."""
@@ -118,6 +117,8 @@ class QuicDriver:
             self._end(_why(over))
         else:
             self._set_timer()
+            if self.on_progress is not None:
+                self.on_progress()
 
     def _flush(self) -> None:
         if self.quic.get_peer_address() is None:

@@ -17,9 +17,6 @@ from nattools.traversal.link import DatagramPath
 if TYPE_CHECKING:
     from nattools.traversal.quicdriver import QuicDriver
 
-LONG_QUEUE: Final = 4 << 20
-SHORT_QUEUE: Final = 3 << 20
-"""Bytes that were written and not confirmed: `drain` waits above the first, until the second."""
 MAX_WAITING_DATAGRAMS: Final = 64
 CLOSE_S: Final = 60.0
 """`close` waits for the peer's confirmation as long as confirmations come at all, and so long after the
@@ -101,10 +98,9 @@ class QuicLink:
             self._driver.wake()
 
     async def drain(self) -> None:
-        """Wait until less than `SHORT_QUEUE` is unconfirmed, or the link has ended."""
-        if self._unconfirmed() > LONG_QUEUE:
-            while self._unconfirmed() > SHORT_QUEUE:
-                await self._change()
+        """Wait until what is written next leaves soon, or the link has ended."""
+        while self._reason is None and self._quic.unsent(self._own_stream) > self._quic.room:
+            await self._change()
 
     def send_datagram(self, data: bytes) -> bool:
         """Of at most `max_datagram` bytes; False if it was dropped here."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from nattools.errors import ProtocolError
-from nattools.protocols.tunnel.frames import MAX_DATA
 
 INITIAL_LIMIT: Final = 65_536
 """What may be sent on a new stream before the first credit."""
 KEEP: Final = 4 << 20
 """Bytes of a stream that are on their way at most, whatever the other side allows."""
+PIECE: Final = 16_000
+"""Bytes of a stream in one frame: fewer than may be, since whatever else is to be said waits until they have
+left; and in one record of TLS there is room for the frame (RFC 8446 5.1)."""
 _ACKNOWLEDGE_EVERY: Final = 262_144
 
 
@@ -44,7 +46,7 @@ class Outgoing:
 
     def take(self) -> tuple[int, bytes] | None:
         """The next bytes and their offset; None: nothing to send, but perhaps the end."""
-        size = min(MAX_DATA, self._up_to() - self.following)
+        size = min(PIECE, self._up_to() - self.following)
         if size <= 0:
             return None
         start = self.following - self.base

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.protocols import tunnel as p
+from nattools.protocols.tunnel.halves import PIECE
 from nattools.traversal.link import Link
 from nattools.traversal.tunnel.stream import Changes, TunnelStream
 
@@ -259,7 +260,7 @@ class Tunnel:
     async def _write(self, link: Link) -> None:
         while True:
             self._unsent.clear()
-            while data := self._session.bytes_to_send():
+            while data := self._session.bytes_to_send(PIECE):
                 link.write(data)
                 await link.drain()
             await self._unsent.wait()

@@ -123,7 +123,7 @@ def test_streams_take_turns() -> None:
     for number in numbers:
         assert number is not None
         session.write(number, bytes(65_536))
-    frames = deframer.feed(session.bytes_to_send(150_000))
+    frames = deframer.feed(session.bytes_to_send(75_000))
     assert [frame.stream for frame in frames if isinstance(frame, f.DataFrame)] == [0, 2, 4, 0, 2]
 
 

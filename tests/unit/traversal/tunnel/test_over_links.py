@@ -6,7 +6,7 @@ import asyncio
 from random import Random
 
 import pytest
-from linked import paths, quic_links, streams, tls_links
+from linked import narrow_paths, paths, quic_links, streams, tls_links
 from links import Pair
 from simulated import open_internet, pass_time, run
 
@@ -112,3 +112,42 @@ def test_echoes_and_datagrams(kind: str) -> None:
     assert (result.sent, result.received, arrived) == (10, 10, True)
     assert result.rtt_ms is not None
     assert result.rtt_ms[0] == pytest.approx(40, abs=1)
+
+
+@pytest.mark.parametrize("bytes_per_s", [1.25e5, 1.25e6])
+def test_nothing_waits_for_long_behind_many_bytes(bytes_per_s: float) -> None:
+    """What fills a narrow path at 40 ms leaves the echoes little more than the path's own queue."""
+    queue_s = 0.05
+
+    async def main(lab: SimLab) -> tuple[list[float | None], int]:
+        pair, arrived, rtts_s = Pair(), 0, list[float | None]()
+
+        async def take(stream: TunnelStream) -> None:
+            nonlocal arrived
+            while data := await stream.read():
+                arrived += len(data)
+
+        pair.other.serve(Pipe, take)
+        ends = await narrow_paths(lab.network("alice"), lab.network("bob"), bytes_per_s, queue_s)
+        ours, theirs = await quic_links(*ends)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pair.one.run())
+            group.create_task(pair.other.run())
+            pair.one.attach(ours)
+            pair.other.attach(theirs)
+            await pair.one.present.wait()
+            sending = group.create_task(write_all(pair.one.open(Pipe()), DATA * 5))
+            await pass_time(2.0)
+            before = arrived
+            for _ in range(10):
+                rtts_s.append(await pair.one.echo(10.0))
+                await pass_time(0.1)
+            sending.cancel()
+            pair.one.stop("over")
+            pair.other.stop("over")
+        return rtts_s, arrived - before
+
+    rtts_s, arrived = run(open_internet(delay_ms=20), main)
+    assert arrived > 0.8 * bytes_per_s
+    piece_s = 16_384 / bytes_per_s
+    assert all(rtt_s is not None and rtt_s < 0.04 + queue_s + 3 * piece_s for rtt_s in rtts_s)
