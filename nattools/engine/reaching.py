@@ -17,9 +17,10 @@ from nattools.model.host import Host
 from nattools.model.report import Server
 from nattools.net.base import Network
 from nattools.probes.context import ProbeContext, Recorder
+from nattools.probes.hint import Hint
 from nattools.probes.pace import Pace
 from nattools.probes.ports import ports_tcp, ports_udp
-from nattools.probes.reach import Hint, first_of, reach_tcp, reach_udp
+from nattools.probes.reach import first_of, reach_tcp, reach_udp
 from nattools.probes.resolving import resolve
 from nattools.probes.target import Target
 

@@ -7,7 +7,7 @@ import asyncio
 import subprocess
 from math import inf
 
-from nattools.lab import nft, programs
+from nattools.lab import nft
 from nattools.lab.forwards import Forwards
 from nattools.model.endpoint import Endpoint
 
@@ -39,10 +39,11 @@ class NftForwards(Forwards):
 
 
 class Runner:
-    """The chains of one router, written anew at each change. It runs nft in the namespace that the calling
-    thread is in."""
+    """The chains of one router, written anew at each change. It runs `program`, which is nft, in the
+    namespace that the calling thread is in."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str) -> None:
+        self._program = program
         self._all: list[NftForwards] = []
 
     def forwards(self) -> NftForwards:
@@ -54,8 +55,7 @@ class Runner:
         """Put the rules of what is alive in force."""
         now = asyncio.get_running_loop().time()
         text = "\n".join(rules([each for forwards in self._all for each in alive(forwards, now)]))
-        command = [programs.find("nft", "nftables"), "-f", "-"]
-        subprocess.run(command, input=f"{text}\n", text=True, check=True)
+        subprocess.run([self._program, "-f", "-"], input=f"{text}\n", text=True, check=True)
 
 
 Row = tuple[str, Endpoint, Endpoint]

@@ -86,7 +86,7 @@ def router_main(
     from nattools.lab.routers.drawn import families, start_fake
 
     async def serve() -> None:
-        kernel = Runner()
+        kernel = Runner(find("nft", "nftables"))
         running = [
             await start_fake(network, layout, router, spec, family, kernel.forwards())
             for family in families(spec[0])

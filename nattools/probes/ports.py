@@ -11,8 +11,9 @@ import asyncio
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure
 from nattools.probes.context import ProbeContext
+from nattools.probes.hint import Hint
 from nattools.probes.question import open_asker
-from nattools.probes.reach import Hint, target_of
+from nattools.probes.reach import target_of
 from nattools.probes.target import Target
 from nattools.probes.tcpbinding import TcpQuestion, ask_over_tcp
 

@@ -8,6 +8,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure
 from nattools.probes.claims import claims
 from nattools.probes.context import ProbeContext
+from nattools.probes.hint import Hint
 from nattools.probes.question import Asker, Question, open_asker
 from nattools.probes.target import Target
 from nattools.probes.tcpbinding import PATIENCE_S, TcpQuestion, ask_over_tcp
@@ -15,24 +16,7 @@ from nattools.protocols import stun
 
 COPIES = 10
 GAPS_S = (0.1, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.5)
-LAST_WAIT_S = 0.5
 SERVICE_DIAL_BACK_TCP = 0x02
-
-
-class Hint:
-    """What the same server's TCP port told of the round trip, so that its silence over UDP need not be
-    waited for longer than the path asks."""
-
-    def __init__(self) -> None:
-        self.rtt_s: float | None = None
-
-    def gap_s(self, ordinary_s: float) -> float:
-        """The next gap between copies."""
-        return ordinary_s if self.rtt_s is None else min(ordinary_s, max(0.03, 2 * self.rtt_s))
-
-    def last_wait_s(self) -> float:
-        """After the last copy."""
-        return LAST_WAIT_S if self.rtt_s is None else min(LAST_WAIT_S, 0.15 + 3 * self.rtt_s)
 
 
 async def reach_udp(context: ProbeContext, uri: str, endpoint: Endpoint, hint: Hint) -> Target | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,11 +12,9 @@ from nattools.model.observation import Binding, Connection, Outcome, Purpose
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.claims import claims, text_of, told
 from nattools.probes.context import ProbeContext
+from nattools.probes.hint import Hint
 from nattools.probes.question import PADDED_TO
 from nattools.protocols import stun
-
-if TYPE_CHECKING:
-    from nattools.probes.reach import Hint
 
 PATIENCE_S = 3.8
 """For a port that may be closed to us in silence: SYNs at 0, 1 and 3 s."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nattools.engine.analysis.judging import judged
 from nattools.engine.analysis.layers import is_shared
 from nattools.engine.analysis.situation import Situation
 from nattools.model.endpoint import Family
@@ -26,20 +27,21 @@ def direct(situation: Situation, family: Family) -> Technique:
     if not any(situation.is_public(address) for address in own):
         return _private(family, own[0])
     if not measured:
-        return _technique(family, "unknown", 0.0, f"Nothing is known of IPv{family} from outside. {_SETTLE}")
+        unknown = f"Nothing is known of IPv{family} from outside. {_SETTLE}"
+        return judged(_IDS[family], "unknown", 0.0, unknown)
     return _public(family, udp, tcp)
 
 
 def _no_address(situation: Situation, family: Family) -> Technique:
     if not situation.measurement.host.interfaces:
-        return _technique(family, "unknown", 0.0, "This machine's addresses are not known.")
+        return judged(_IDS[family], "unknown", 0.0, "This machine's addresses are not known.")
     how = "Your provider may offer IPv6: switch it on in the router." if family == 6 else ""
-    return _technique(family, "fails", 1.0, f"This machine has no IPv{family} address.", how)
+    return judged(_IDS[family], "fails", 1.0, f"This machine has no IPv{family} address.", how)
 
 
 def _private(family: Family, address: str) -> Technique:
     why = f"{address} is a private address: nobody outside can write to it."
-    return _technique(family, "fails", 0.95, why, _FORWARD if family == 4 else "")
+    return judged(_IDS[family], "fails", 0.95, why, _FORWARD if family == 4 else "")
 
 
 def _translated(situation: Situation, family: Family, own: tuple[str, ...], measured: list[Nat]) -> Technique:
@@ -54,7 +56,7 @@ def _translated(situation: Situation, family: Family, own: tuple[str, ...], meas
     advice = _FORWARD if family == 4 and not nat.cgnat else ""
     if nat.cgnat:
         advice = "Your provider shares one address among customers: ask it for a public one, or use IPv6."
-    return _technique(family, "fails", 0.99, why, advice, ids)
+    return judged(_IDS[family], "fails", 0.99, why, advice, ids)
 
 
 def _public(family: Family, udp: Nat | None, tcp: Nat | None) -> Technique:
@@ -64,11 +66,11 @@ def _public(family: Family, udp: Nat | None, tcp: Nat | None) -> Technique:
     no = [name for name, value in opened.items() if value is False]
     rest = [name for name, value in opened.items() if value is None]
     if len(yes) == 2:
-        return _technique(family, "works", 0.99, "A public address, and unasked packets arrive.", "", ids)
+        return judged(_IDS[family], "works", 0.99, "A public address, and unasked packets arrive.", "", ids)
     if yes:
         fault = f"{no[0]} is kept out" if no else f"{rest[0]} was not tried from outside"
-        return _technique(
-            family,
+        return judged(
+            _IDS[family],
             "works",
             0.8,
             f"A public address, and unasked {yes[0]} arrives; {fault}.",
@@ -78,10 +80,9 @@ def _public(family: Family, udp: Nat | None, tcp: Nat | None) -> Technique:
     if no:
         also = f"; {rest[0]} was not tried" if rest else ""
         why = f"The address is public, but a firewall keeps out unasked {' and '.join(no)}{also}."
-        return _technique(family, "fails", 0.8 if rest else 0.99, why, _OPEN, ids)
-    return _technique(
-        family, "unknown", 0.0, f"A public address, but nobody tried it from outside. {_SETTLE}", "", ids
-    )
+        return judged(_IDS[family], "fails", 0.8 if rest else 0.99, why, _OPEN, ids)
+    untried = f"A public address, but nobody tried it from outside. {_SETTLE}"
+    return judged(_IDS[family], "unknown", 0.0, untried, "", ids)
 
 
 def _open(nat: Nat | None) -> bool | None:
@@ -92,21 +93,3 @@ def _open(nat: Nat | None) -> bool | None:
         return True
     known = nat.filtering != "unknown" or nat.classic == "symmetric firewall" or nat.reachable is False
     return False if known else None
-
-
-def _technique(
-    family: Family,
-    verdict: str,
-    confidence: float,
-    summary: str,
-    advice: str = "",
-    evidence: tuple[int, ...] = (),
-) -> Technique:
-    return Technique(
-        id=_IDS[family],
-        verdict=verdict,  # type: ignore[arg-type]
-        confidence=confidence,
-        summary=summary,
-        advice=advice,
-        evidence=evidence,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nattools.engine.analysis.judging import judged
 from nattools.engine.analysis.layers import is_shared
 from nattools.engine.analysis.portmaps import claimed_addresses, mappings, offers
 from nattools.engine.analysis.situation import Situation
@@ -9,7 +10,7 @@ from nattools.model.endpoint import Family, Transport
 from nattools.model.observation import MapAttempt, MapCheck, MapOffer
 from nattools.model.portmapping import NOT_REACHED, MappingProtocol
 from nattools.model.report import Mapping, MappingError
-from nattools.model.technique import Technique, Verdict
+from nattools.model.technique import Technique
 
 NAMES: dict[MappingProtocol, str] = {"upnp-igd": "UPnP", "nat-pmp": "NAT-PMP", "pcp": "PCP"}
 _SETTLE = "A nattools serve outside would settle it: --server HOST."
@@ -130,8 +131,8 @@ def _unasked(situation: Situation, protocol: MappingProtocol) -> Technique:
     asks = situation.measurement.command in ("diagnose", "map")
     if asks and host.interfaces and not any(gateway.address for gateway in host.gateways):
         why = "There is no router with an address on this network to ask."
-        return _technique(protocol, "fails", 0.9, why)
-    return _technique(protocol, "unknown", 0.0, "The router was not asked: nattools map probe asks it.")
+        return judged(protocol, "fails", 0.9, why)
+    return judged(protocol, "unknown", 0.0, "The router was not asked: nattools map probe asks it.")
 
 
 def _silent(situation: Situation, protocol: MappingProtocol, seen: list[MapOffer]) -> Technique:
@@ -140,14 +141,14 @@ def _silent(situation: Situation, protocol: MappingProtocol, seen: list[MapOffer
     refused = next((offer for offer in seen if offer.refusal is not None), None)
     if refused is not None and refused.refusal is not None:
         told = refused.refusal
-        return _technique(protocol, "fails", 0.9, f"{told.name}: {told.meaning}", told.advice, ids)
+        return judged(protocol, "fails", 0.9, f"{told.name}: {told.meaning}", told.advice, ids)
     odd = next((offer for offer in seen if offer.outcome == "malformed"), None)
     if odd is not None:
         why = f"Something answered, but not as {NAMES[protocol]} would: {odd.detail}."
-        return _technique(protocol, "fails", 0.8, why, _switch_on(situation, protocol), ids)
+        return judged(protocol, "fails", 0.8, why, _switch_on(situation, protocol), ids)
     closed = all(offer.outcome in ("unreachable", "refused") for offer in seen)
     why = "The router has it closed." if closed else "Nothing answered."
-    return _technique(protocol, "fails", 0.95 if closed else 0.9, why, _switch_on(situation, protocol), ids)
+    return judged(protocol, "fails", 0.95 if closed else 0.9, why, _switch_on(situation, protocol), ids)
 
 
 def _switch_on(situation: Situation, protocol: MappingProtocol) -> str:
@@ -161,9 +162,9 @@ def _not_tried(protocol: MappingProtocol, answered: list[MapOffer]) -> Technique
     ids = tuple(offer.id for offer in answered)
     told = next((offer.refusal for offer in answered if offer.refusal is not None), None)
     if told is not None:
-        return _technique(protocol, "fails", 0.8, f"{told.name}: {told.meaning}", told.advice, ids)
+        return judged(protocol, "fails", 0.8, f"{told.name}: {told.meaning}", told.advice, ids)
     why = "The router speaks it; no mapping was tried: nattools map probe tries one."
-    return _technique(protocol, "unknown", 0.0, why, "", ids)
+    return judged(protocol, "unknown", 0.0, why, "", ids)
 
 
 def _tried(
@@ -181,7 +182,7 @@ def _tried(
         return _unverified(situation, protocol, granted, ids)
     told = next((each.error for each in made if each.error is not None), None)
     if told is None:
-        return _technique(protocol, "unknown", 0.0, "No mapping was tried.", "", ids)
+        return judged(protocol, "unknown", 0.0, "No mapping was tried.", "", ids)
     return _refused(situation, protocol, told, ids)
 
 
@@ -190,15 +191,15 @@ def _refused(
 ) -> Technique:
     if told.name == "not asked":
         why = "The router forbids the port by UPnP; asking it by this protocol too could freeze it."
-        return _technique(protocol, "unknown", 0.0, why, "Allow it in the router's settings.", ids)
+        return judged(protocol, "unknown", 0.0, why, "Allow it in the router's settings.", ids)
     code = "" if told.code is None else f" ({told.code} {told.name})"
     further = None
     if told.code is None or (protocol, told.code) in _NOT_HERE:
         further = beyond(situation)
     if further is not None:
         summary = f"It is switched on, but {further}{code}."
-        return _technique(protocol, "fails", 0.97, summary, advice_beyond(situation), ids)
-    return _technique(protocol, "fails", 0.97, f"No mapping{code}: {told.meaning}", told.advice, ids)
+        return judged(protocol, "fails", 0.97, summary, advice_beyond(situation), ids)
+    return judged(protocol, "fails", 0.97, f"No mapping{code}: {told.meaning}", told.advice, ids)
 
 
 def _works(
@@ -213,7 +214,7 @@ def _works(
     failing = [each for each in others if each.verified_inbound is False or not each.created]
     untried = [each for each in others if each not in failing]
     why += _except("Not", failing) + _except("Nobody tried it", untried)
-    return _technique(protocol, "works", 0.85 if failing else 0.99, why, "", ids)
+    return judged(protocol, "works", 0.85 if failing else 0.99, why, "", ids)
 
 
 def _except(words: str, found: list[Mapping]) -> str:
@@ -237,14 +238,14 @@ def _lied(
     why = beyond(situation)
     if why is not None:
         summary = f"The router said yes, but nothing arrives from outside: {why}."
-        return _technique(protocol, "fails", 0.97, summary, advice_beyond(situation), ids)
+        return judged(protocol, "fails", 0.97, summary, advice_beyond(situation), ids)
     at = false[0].external or "the port"
     summary = f"The router said yes to {at}, but nothing arrives there from outside."
     advice = (
         "Look for a firewall on this machine and in the router's settings; if there is none, the router's "
         "word is not true: restart it, or forward the port by hand."
     )
-    return _technique(protocol, "fails", 0.95, summary, advice, ids)
+    return judged(protocol, "fails", 0.95, summary, advice, ids)
 
 
 def advice_beyond(situation: Situation) -> str:
@@ -265,22 +266,9 @@ def _unverified(
     why = beyond(situation)
     if why is not None:
         summary = f"The router makes mappings, but {why}."
-        return _technique(protocol, "fails", 0.8, summary, advice_beyond(situation), ids)
+        return judged(protocol, "fails", 0.8, summary, advice_beyond(situation), ids)
     checked = {check.id for check in situation.measurement.observations if isinstance(check, MapCheck)}
     failed = any(i in checked for each in granted for i in each.evidence)
     tried = "the server that was to try it failed" if failed else "nobody tried it from outside"
     at = granted[0].external or "a port"
-    return _technique(protocol, "unknown", 0.0, f"The router said yes to {at}; {tried}. {_SETTLE}", "", ids)
-
-
-def _technique(
-    protocol: MappingProtocol,
-    verdict: Verdict,
-    confidence: float,
-    summary: str,
-    advice: str = "",
-    evidence: tuple[int, ...] = (),
-) -> Technique:
-    return Technique(
-        id=protocol, verdict=verdict, confidence=confidence, summary=summary, advice=advice, evidence=evidence
-    )
+    return judged(protocol, "unknown", 0.0, f"The router said yes to {at}; {tried}. {_SETTLE}", "", ids)

@@ -7,11 +7,12 @@ the verdicts are about what this network allows.
 from __future__ import annotations
 
 from nattools.engine.analysis.behaviour import varies
+from nattools.engine.analysis.judging import judged
 from nattools.engine.analysis.situation import Situation
 from nattools.engine.analysis.tried import Tried, tried
 from nattools.model.endpoint import Transport
 from nattools.model.nat import Nat
-from nattools.model.technique import Technique, TechniqueId, Verdict
+from nattools.model.technique import Technique
 from nattools.traversal.odds import odds
 from nattools.traversal.pairs import BLOCK_SOCKETS, PROBES, PROBES_PER_S, SOCKETS
 from nattools.traversal.side import Side, side_of
@@ -26,15 +27,15 @@ def udp_punch(situation: Situation) -> Technique:
     """Both sides send; each packet opens the own side for the other's."""
     nat = situation.nat("udp", situation.main)
     if nat is None:
-        return _verdict("udp-punch", "unknown", 0.0, f"UDP was not measured. {_SETTLE}")
+        return judged("udp-punch", "unknown", 0.0, f"UDP was not measured. {_SETTLE}")
     ids = (*nat.evidence.get("mapping", ()), *nat.evidence.get("port_allocation", ()))
     if nat.reachable is False:
         ids = nat.evidence.get("reachable", ())
-        return _verdict("udp-punch", "fails", 0.99, "UDP does not get out of this network.", _OVER_TCP, ids)
+        return judged("udp-punch", "fails", 0.99, "UDP does not get out of this network.", _OVER_TCP, ids)
     side = side_of(nat)
     if side is None:
         why = nat.unknowns.get("mapping", "") or _SETTLE
-        return _verdict("udp-punch", "unknown", 0.0, f"How the NAT maps ports is not known. {why}", "", ids)
+        return judged("udp-punch", "unknown", 0.0, f"How the NAT maps ports is not known. {why}", "", ids)
     made = _still(nat, side, ids) if side.moves == "not" else _moving(nat, side, ids)
     return _with_trial(made, side, _trial(situation, "udp"))
 
@@ -65,7 +66,7 @@ def _with_trial(made: Technique, side: Side, trial: Tried | None) -> Technique:
     else:
         confidence = min(confidence, 0.7)
         summary = f"{summary} {trial.why}"
-    return _verdict(made.id, verdict, confidence, summary, made.advice, ids)
+    return judged(made.id, verdict, confidence, summary, made.advice, ids)
 
 
 def _still(nat: Nat, side: Side, ids: tuple[int, ...]) -> Technique:
@@ -73,11 +74,11 @@ def _still(nat: Nat, side: Side, ids: tuple[int, ...]) -> Technique:
     if nat.present is not False:
         given = "Your NAT gives one port to everybody"
     if side.accepts != "port":
-        return _verdict(
+        return judged(
             "udp-punch", "works", 0.97, f"{given}, and any peer that you wrote to gets in.", "", ids
         )
     why = f"{given}. A peer whose port changes at random takes many tries (see udp-birthday)."
-    return _verdict("udp-punch", "works", 0.95, why, "", ids)
+    return judged("udp-punch", "works", 0.95, why, "", ids)
 
 
 def _moving(nat: Nat, side: Side, ids: tuple[int, ...]) -> Technique:
@@ -89,42 +90,38 @@ def _moving(nat: Nat, side: Side, ids: tuple[int, ...]) -> Technique:
             else f"counts in steps of {nat.port_step}"
         )
         why = f"Your NAT gives each peer another port, but it {how}, so the next one can be foretold."
-        return _verdict(
+        return judged(
             "udp-punch", "works", 0.75, f"{why} It fails when others take that port first.", forward, ids
         )
     if side.moves == "in a block":
         why = f"Your NAT gives each peer another port, from a block of {side.size}: plainly only to {EASY}."
-        return _verdict("udp-punch", "works", 0.6, f"{why} For the others see udp-birthday.", forward, ids)
+        return judged("udp-punch", "works", 0.6, f"{why} For the others see udp-birthday.", forward, ids)
     why = f"Your NAT gives each peer another port, at random: only with {EASY}."
     if side.moves == "somehow":
         why = f"Your NAT gives each peer another port, how is not known: at least with {EASY}."
-    return _verdict("udp-punch", "works", 0.5, f"{why} For the others see udp-birthday.", forward, ids)
+    return judged("udp-punch", "works", 0.5, f"{why} For the others see udp-birthday.", forward, ids)
 
 
 def udp_birthday(situation: Situation) -> Technique:
     """Many ports on the side whose port is random, many tries on the other: the birthday paradox."""
     nat = situation.nat("udp", situation.main)
     if nat is None:
-        return _verdict("udp-birthday", "unknown", 0.0, f"UDP was not measured. {_SETTLE}")
+        return judged("udp-birthday", "unknown", 0.0, f"UDP was not measured. {_SETTLE}")
     ids = (*nat.evidence.get("mapping", ()), *nat.evidence.get("port_allocation", ()))
     if nat.reachable is False:
         ids = nat.evidence.get("reachable", ())
-        return _verdict(
-            "udp-birthday", "fails", 0.99, "UDP does not get out of this network.", _OVER_TCP, ids
-        )
+        return judged("udp-birthday", "fails", 0.99, "UDP does not get out of this network.", _OVER_TCP, ids)
     side = side_of(nat)
     if side is None:
         why = nat.unknowns.get("mapping", "") or _SETTLE
-        return _verdict(
-            "udp-birthday", "unknown", 0.0, f"How the NAT maps ports is not known. {why}", "", ids
-        )
+        return judged("udp-birthday", "unknown", 0.0, f"How the NAT maps ports is not known. {why}", "", ids)
     if side.moves == "somehow":
         why = "Your port changes with each peer; how is not known. More fresh ports would settle it."
-        return _verdict("udp-birthday", "unknown", 0.0, why, "", ids)
+        return judged("udp-birthday", "unknown", 0.0, why, "", ids)
     said = _odds_in_words(side)
     if said.startswith("With"):
         said = f"{said} Reckoned, not tried: it would take hundreds of the router's sessions."
-    return _verdict("udp-birthday", "works", 0.8, said, _SESSIONS, ids)
+    return judged("udp-birthday", "works", 0.8, said, _SESSIONS, ids)
 
 
 _SESSIONS = (
@@ -153,34 +150,34 @@ def tcp_punch(situation: Situation) -> Technique:
     nat = situation.nat("tcp", situation.main)
     if nat is None:
         why = "TCP was not measured. A server that speaks STUN over TCP would tell: nattools serve."
-        return _verdict("tcp-punch", "unknown", 0.0, why)
+        return judged("tcp-punch", "unknown", 0.0, why)
     ids = (*nat.evidence.get("mapping", ()), *nat.evidence.get("filtering", ()))
     if nat.reachable is False:
-        return _verdict(
+        return judged(
             "tcp-punch", "fails", 0.9, "TCP to other ports does not get out of this network.", "", ids
         )
     if nat.blocked_ports:
         why = "TCP leaves this network only to certain ports, and peers' ports are any."
-        return _verdict("tcp-punch", "fails", 0.8, why, "Use a relay on port 443.", ids)
+        return judged("tcp-punch", "fails", 0.8, why, "Use a relay on port 443.", ids)
     trial = _trial(situation, "tcp")
     ids = (*ids, *(trial.evidence if trial is not None else ()))
     if trial is not None and trial.state == "punched":
         return _opened(nat, ids)
     if varies(nat) is False and nat.filtering == "endpoint-independent":
         why = "Anybody can connect to your outside TCP port once it is open."
-        return _verdict("tcp-punch", "works", 0.9, why, "", ids)
+        return judged("tcp-punch", "works", 0.9, why, "", ids)
     if trial is not None and trial.state == "kept out":
         why = f"{trial.why} Your router or firewall does not let two sides connect at once."
-        return _verdict("tcp-punch", "fails", 0.8, why, "", ids)
-    return _verdict("tcp-punch", "unknown", 0.0, _unopened(nat, trial), "", ids)
+        return judged("tcp-punch", "fails", 0.8, why, "", ids)
+    return judged("tcp-punch", "unknown", 0.0, _unopened(nat, trial), "", ids)
 
 
 def _opened(nat: Nat, ids: tuple[int, ...]) -> Technique:
     if varies(nat):
         why = "Your NAT gives each peer another TCP port, but the next one can be foretold."
-        return _verdict("tcp-punch", "works", 0.85, f"{why} {TRIED}, both connecting at once.", "", ids)
+        return judged("tcp-punch", "works", 0.85, f"{why} {TRIED}, both connecting at once.", "", ids)
     why = "Your outside TCP port is the same for everybody."
-    return _verdict("tcp-punch", "works", 0.97, f"{why} {TRIED}, both connecting at once.", "", ids)
+    return judged("tcp-punch", "works", 0.97, f"{why} {TRIED}, both connecting at once.", "", ids)
 
 
 def _unopened(nat: Nat, trial: Tried | None) -> str:
@@ -194,21 +191,3 @@ def _unopened(nat: Nat, trial: Tried | None) -> str:
 
 
 _PEER = "A peer that has two addresses would settle it: nattools serve."
-
-
-def _verdict(
-    name: TechniqueId,
-    verdict: Verdict,
-    confidence: float,
-    summary: str,
-    advice: str = "",
-    evidence: tuple[int, ...] = (),
-) -> Technique:
-    return Technique(
-        id=name,
-        verdict=verdict,
-        confidence=confidence,
-        summary=summary,
-        advice=advice,
-        evidence=tuple(dict.fromkeys(evidence)),
-    )

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from nattools.model.endpoint import Endpoint
 from nattools.probes.portmap.exchange import SILENCE_S
 from nattools.probes.portmap.place import Place
 from nattools.probes.portmap.question import Dialect, Question
+from nattools.probes.portmap.renewing import RenewingMapper
 from nattools.probes.portmap.terms import (
     RESTARTED,
-    Entry,
     Epoch,
     Granted,
     Offer,
     Refused,
     Wanted,
-    as_entry,
-    suggesting,
 )
 from nattools.protocols import natpmp
 
@@ -85,16 +81,12 @@ def _address(response: natpmp.Response | None) -> str | None:
     return None if address in _NO_ADDRESS else address
 
 
-class NatPmpMapper:
+class NatPmpMapper(RenewingMapper):
     """`terms.Mapper` by NAT-PMP."""
 
     def __init__(self, place: Place, offer: Offer) -> None:
-        self.offer = offer
-        self.place = place
+        super().__init__(place, offer, natpmp.EpochClock())
         self._external = offer.external
-        self._clock = natpmp.EpochClock()
-        if offer.epoch_s is not None:
-            self._clock.update(offer.epoch_s, asyncio.get_running_loop().time())
 
     async def make(self, wanted: Wanted) -> Granted | Refused:
         """RFC 6886 3.3. The router may assign another port than the one suggested."""
@@ -128,15 +120,6 @@ class NatPmpMapper:
         _, answer = await self._map(wanted, 0, 0)
         return answer if isinstance(answer, Refused) else None
 
-    async def entries(self) -> list[Entry] | Refused | None:
-        """NAT-PMP has no list."""
-        return None
-
-    async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused:
-        """Renew it, and see what it is now."""
-        again = await self.make(suggesting(wanted, granted))
-        return again if isinstance(again, Refused) else as_entry(again)
-
     async def check(self) -> Epoch:
         """RFC 6886 3.6."""
         question = address_question(self.place)
@@ -159,6 +142,3 @@ class NatPmpMapper:
             answer = await address_question(self.place).ask()
             self._external = None if isinstance(answer, Refused) else _address(answer)
         return self._external
-
-    def _learn(self, epoch_s: int) -> bool:
-        return self._clock.update(epoch_s, asyncio.get_running_loop().time())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.probes.portmap.exchange import SILENCE_S
 from nattools.probes.portmap.place import Place
 from nattools.probes.portmap.question import Dialect, Question
+from nattools.probes.portmap.renewing import RenewingMapper
 from nattools.probes.portmap.terms import (
     RESTARTED,
     Entry,
@@ -16,8 +15,6 @@ from nattools.probes.portmap.terms import (
     Offer,
     Refused,
     Wanted,
-    as_entry,
-    suggesting,
 )
 from nattools.protocols import pcp
 from nattools.protocols.pcp import results
@@ -69,15 +66,11 @@ async def offer(place: Place, question: PcpQuestion) -> Offer:
     )
 
 
-class PcpMapper:
-    """`terms.Mapper` by PCP. `now` of its epoch clock is the loop's."""
+class PcpMapper(RenewingMapper):
+    """`terms.Mapper` by PCP."""
 
     def __init__(self, place: Place, offer: Offer) -> None:
-        self.offer = offer
-        self.place = place
-        self._clock = pcp.EpochClock()
-        if offer.epoch_s is not None:
-            self._clock.update(offer.epoch_s, asyncio.get_running_loop().time())
+        super().__init__(place, offer, pcp.EpochClock())
 
     async def make(self, wanted: Wanted) -> Granted | Refused:
         """RFC 6887 11.2. Some servers ignore PREFER_FAILURE, and some do not know it: what was assigned is
@@ -104,17 +97,10 @@ class PcpMapper:
         _, answer = await self._map(wanted, 0, ())
         return answer if isinstance(answer, Refused) else None
 
-    async def entries(self) -> list[Entry] | Refused | None:
-        """PCP has no list."""
-        return None
-
     async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused | None:
-        """Renew it, and see what it is now. Not over IPv6: miniupnpd 2.3.1 forgets whose pinhole it was when
-        that is renewed, and lets nobody remove it by PCP any more."""
-        if wanted.family == 6:
-            return None
-        again = await self.make(suggesting(wanted, granted))
-        return again if isinstance(again, Refused) else as_entry(again)
+        """Not over IPv6: miniupnpd 2.3.1 forgets whose pinhole it was when that is renewed, and lets nobody
+        remove it by PCP any more."""
+        return None if wanted.family == 6 else await super().read_back(wanted, granted)
 
     async def check(self) -> Epoch:
         """RFC 6887 8.5."""
@@ -167,6 +153,3 @@ class PcpMapper:
             epoch_s=response.epoch_s,
             quirks=quirks,
         )
-
-    def _learn(self, epoch_s: int) -> bool:
-        return self._clock.update(epoch_s, asyncio.get_running_loop().time())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -28,6 +29,18 @@ async def connected(network: HostNetwork, host: str = "127.0.0.1") -> Pair:
     client = await network.connect_tcp(listener.local, host=host, timeout_s=2)
     assert not isinstance(client, TcpFailure), client
     return client, await asyncio.wait_for(accepted.get(), 2), listener
+
+
+@asynccontextmanager
+async def raw_client(network: HostNetwork) -> AsyncIterator[tuple[socket.socket, TcpStream]]:
+    """A bare socket that is connected, and the server's stream to it."""
+    accepted: asyncio.Queue[TcpStream] = asyncio.Queue()
+    listener = await network.listen_tcp(family=4, host="127.0.0.1", on_stream=accepted.put_nowait)
+    with socket.socket() as raw:
+        raw.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(raw, listener.local)
+        yield raw, await accepted.get()
+    listener.close()
 
 
 def run(main: Callable[[HostNetwork], Awaitable[None]]) -> None:
@@ -114,21 +127,15 @@ def test_unread_bytes_are_bounded() -> None:
 def test_the_other_side_may_end_first() -> None:
     async def main(network: HostNetwork) -> None:
         loop = asyncio.get_running_loop()
-        accepted: asyncio.Queue[TcpStream] = asyncio.Queue()
-        listener = await network.listen_tcp(family=4, host="127.0.0.1", on_stream=accepted.put_nowait)
-        with socket.socket() as raw:
-            raw.setblocking(False)
-            await loop.sock_connect(raw, listener.local)
+        async with raw_client(network) as (raw, server):
             await loop.sock_sendall(raw, b"question")
             raw.shutdown(socket.SHUT_WR)
-            server = await accepted.get()
             assert await server.read() == b"question"
             assert await server.read() == b""
             server.write(b"answer")
             assert await loop.sock_recv(raw, 100) == b"answer"
             server.close()
             assert await loop.sock_recv(raw, 100) == b""
-        listener.close()
 
     run(main)
 
@@ -136,17 +143,11 @@ def test_the_other_side_may_end_first() -> None:
 def test_abort_resets_and_the_other_side_reads_an_end() -> None:
     async def main(network: HostNetwork) -> None:
         loop = asyncio.get_running_loop()
-        accepted: asyncio.Queue[TcpStream] = asyncio.Queue()
-        listener = await network.listen_tcp(family=4, host="127.0.0.1", on_stream=accepted.put_nowait)
-        with socket.socket() as raw:
-            raw.setblocking(False)
-            await loop.sock_connect(raw, listener.local)
-            server = await accepted.get()
+        async with raw_client(network) as (raw, server):
             server.abort()
             server.abort()
             with pytest.raises(ConnectionResetError):
                 await loop.sock_recv(raw, 10)
-        listener.close()
 
     run(main)
 
