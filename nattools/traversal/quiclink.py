@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from nattools.model.endpoint import Endpoint
-from nattools.traversal.inbox import Inbox
-from nattools.traversal.link import DatagramPath
+from nattools.traversal.changes import Changes
+from nattools.traversal.link import DatagramPath, LinkEnd
 
 if TYPE_CHECKING:
     from nattools.traversal.quicdriver import QuicDriver
@@ -50,46 +48,22 @@ async def quic_link(path: DatagramPath, secret: bytes, *, leads: bool, timeout_s
     return links[0] if links else problem or "the handshake failed"
 
 
-class QuicLink:
+class QuicLink(LinkEnd):
     """`nattools.traversal.link.Link` over QUIC, once the peer is proven."""
 
     def __init__(self, driver: QuicDriver, path: DatagramPath, *, leads: bool) -> None:
         from nattools.traversal.quicconnection import MAX_DATAGRAM
 
-        self.kind: Literal["quic", "tls"] = "quic"
-        self.max_datagram = MAX_DATAGRAM
-        self.on_datagram: Callable[[bytes], None] | None = None
+        super().__init__("quic", MAX_DATAGRAM, path)
         self._driver = driver
         self._quic = driver.quic
         self._path = path
         self._own_stream = _LEADERS_STREAM if leads else _FOLLOWERS_STREAM
-        self._inbox = Inbox(self._taken)
-        self._reason: str | None = None
-        self._said_all = False
-        self._waiting: list[asyncio.Future[None]] = []
+        self._changes = Changes()
         driver.on_bytes, driver.on_datagram = self._bytes, self._datagram
-        driver.on_end, driver.on_progress = self._over, self._wake
+        driver.on_end, driver.on_progress = self._over, self._changes.tell
         path.on_datagram, path.on_change = driver.arrived, driver.path_changed
         driver.keep_alive()
-
-    @property
-    def local(self) -> Endpoint | None:
-        """Its own end at the moment."""
-        return self._path.local
-
-    @property
-    def remote(self) -> Endpoint | None:
-        """The peer's end at the moment."""
-        return self._path.remote
-
-    @property
-    def ended(self) -> str | None:
-        """Why it has ended, in words; None as long as there is something to read."""
-        return None if self._inbox.waiting else self._reason
-
-    async def read(self, limit: int = 65536) -> bytes:
-        """Some bytes; b"" when it has ended, whatever the reason."""
-        return await self._inbox.read(limit)
 
     def write(self, data: bytes) -> None:
         """Queue bytes; after the end they are lost."""
@@ -100,7 +74,7 @@ class QuicLink:
     async def drain(self) -> None:
         """Wait until what is written next leaves soon, or the link has ended."""
         while self._reason is None and self._quic.unsent(self._own_stream) > self._quic.room:
-            await self._change()
+            await self._changes.next()
 
     def send_datagram(self, data: bytes) -> bool:
         """Of at most `max_datagram` bytes; False if it was dropped here."""
@@ -144,19 +118,7 @@ class QuicLink:
     async def _some_delivered(self) -> None:
         before = self._unconfirmed()
         while not self._delivered() and self._unconfirmed() == before:
-            await self._change()
-
-    async def _change(self) -> None:
-        change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(change)
-        await change
-
-    def _wake(self) -> None:
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for change in waiting:
-                if not change.done():
-                    change.set_result(None)
+            await self._changes.next()
 
     def _taken(self, size: int) -> None:
         self._quic.consumed += size
@@ -168,16 +130,12 @@ class QuicLink:
         if last:
             self._finish("the peer closed the connection")
 
-    def _datagram(self, data: bytes) -> None:
-        if self.on_datagram is not None and self._reason is None:
-            self.on_datagram(data)
-
     def _finish(self, reason: str) -> None:
         """Nothing more can be read or written; what has arrived can still be read."""
         if self._reason is None:
             self._reason = reason
         self._inbox.end()
-        self._wake()
+        self._changes.tell()
 
     def _over(self, reason: str) -> None:
         self._finish(reason)

@@ -7,15 +7,13 @@ import contextlib
 import os
 import ssl
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
 from nattools.net.tls import TlsStream, start_tls
 from nattools.traversal.identity import NAME, Identity, identity
-from nattools.traversal.inbox import Inbox
+from nattools.traversal.link import LinkEnd
 from nattools.traversal.records import LONGEST, Kind, RecordReader, record, records_of
 
 WINDOW: Final = 4 << 20
@@ -97,18 +95,12 @@ def _load(context: ssl.SSLContext, own: Identity) -> None:
         context.load_cert_chain(path, password=password)
 
 
-class TlsLink:
+class TlsLink(LinkEnd):
     """`nattools.traversal.link.Link` over TLS, once the peer is proven. Make it within the event loop."""
 
     def __init__(self, tls: TlsStream) -> None:
-        self.kind: Literal["quic", "tls"] = "tls"
-        self.max_datagram = LONGEST
-        self.on_datagram: Callable[[bytes], None] | None = None
+        super().__init__("tls", LONGEST, tls)
         self._tls = tls
-        self._inbox = Inbox(self._taken)
-        self._reason: str | None = None
-        self._said_all = False
-        self._heard_at = 0.0
         self._room = asyncio.Event()
         self._room.set()
         self._over = asyncio.Event()
@@ -116,25 +108,6 @@ class TlsLink:
         self._heard_at = self._loop.time()
         self._timer = self._loop.call_later(KEEP_ALIVE_S, self._keep_alive)
         self._pump = self._loop.create_task(self._receive())
-
-    @property
-    def local(self) -> Endpoint | None:
-        """Its own end."""
-        return self._tls.local
-
-    @property
-    def remote(self) -> Endpoint | None:
-        """The peer's end."""
-        return self._tls.remote
-
-    @property
-    def ended(self) -> str | None:
-        """Why it has ended, in words; None as long as there is something to read."""
-        return None if self._inbox.waiting else self._reason
-
-    async def read(self, limit: int = 65536) -> bytes:
-        """Some bytes; b"" when it has ended, whatever the reason."""
-        return await self._inbox.read(limit)
 
     def write(self, data: bytes) -> None:
         """Queue bytes; after the end they are lost."""
@@ -192,8 +165,8 @@ class TlsLink:
     def _take(self, kind: Kind, content: bytes) -> None:
         if kind == "bytes":
             self._inbox.put(content)
-        elif kind == "datagram" and self.on_datagram is not None and self._reason is None:
-            self.on_datagram(content)
+        elif kind == "datagram":
+            self._datagram(content)
         elif kind == "goodbye":
             self._end("the peer closed the connection")
 
