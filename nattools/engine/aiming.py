@@ -6,9 +6,17 @@ from collections.abc import Iterable
 
 from nattools.model.nat import Nat
 from nattools.model.observation import AnyObservation, Hop, Opener
-from nattools.probes.aim import Aim
+from nattools.probes.aim import Aim, Scatter
 from nattools.probes.target import Target
+from nattools.traversal.odds import odds
+from nattools.traversal.pairs import PROBES, PROBES_PER_S
 from nattools.traversal.side import Side, side_of
+
+MOST_SOCKETS = 256
+_SOCKETS = (32, 64, 128, MOST_SOCKETS)
+_WANTED = 0.999
+"""The odds that the first half of the tries is to have; with 256 ports and the widest pool 98% have to do,
+and 99.97% for both halves."""
 
 _WHY_NOT = {
     "in a block": "the port of a new mapping is drawn from a block, and cannot be foretold",
@@ -28,6 +36,17 @@ def aim_at(nat: Nat | None, target: Target, seen: Iterable[AnyObservation]) -> A
     seen = tuple(seen)
     sure = any(isinstance(each, Opener) and each.opened and each.ttl == side.ttl for each in seen)
     return Aim(_ttls(nat, side, target, seen), sure, step)
+
+
+def scatter_at(nat: Nat | None) -> Scatter | None:
+    """How to meet the ports that the NAT draws at random; None where it does not. As few of the router's
+    mappings as will do."""
+    side = side_of(nat)
+    if side is None or side.moves not in ("in a block", "at random"):
+        return None
+    sockets = next((n for n in _SOCKETS if odds(n, PROBES, side.size) >= _WANTED), MOST_SOCKETS)
+    sockets = max(1, min(sockets, side.size // 2))
+    return Scatter(side.pool, sockets, min(2 * PROBES, side.size), PROBES, PROBES_PER_S, side.ttl)
 
 
 def _ttls(nat: Nat, side: Side, target: Target, seen: tuple[AnyObservation, ...]) -> tuple[int, ...]:

@@ -14,8 +14,9 @@ from nattools.probes.target import Target
 
 StepName = Literal[
     "mapping", "filter-address", "filter-port", "allocation", "hairpin", "layers", "lifetime", "mapping-tcp",
-    "filter-address-tcp", "filter-port-tcp", "punch", "punch-tcp",
+    "filter-address-tcp", "filter-port-tcp", "punch", "punch-tcp", "birthday",
 ]  # fmt: skip
+FAMILIES: tuple[Family, ...] = (4, 6)
 NEVER_WAITED_FOR: frozenset[StepName] = frozenset({"filter-address", "filter-port", "lifetime", "punch"})
 """Filtering waits for the other probes of its lane, which tell the loss; none waits for these."""
 AFTER: dict[StepName, tuple[StepName, ...]] = {"punch-tcp": ("mapping-tcp",)}
@@ -33,6 +34,7 @@ STEP_TEXTS: dict[StepName, str] = {
     "filter-port-tcp": "who may connect in, from another port?",
     "punch": "can a hole be punched over UDP?",
     "punch-tcp": "can a hole be punched over TCP?",
+    "birthday": "is a random port met by trying many?",
 }
 
 
@@ -84,6 +86,17 @@ def steps(lane: Lane, targets: Sequence[Target], *, lifetime: bool, punch: bool 
     peers = [target for target in best if target.two_addresses and target.dials_back(lane.transport)]
     if punch and peers:
         found.append(Step("punch" if lane.transport == "udp" else "punch-tcp", tuple(peers[:1])))
+    return found
+
+
+def last_steps(reached: Sequence[Target]) -> list[tuple[Lane, Step]]:
+    """What comes when all else is over, since it takes hundreds of the NAT's mappings: birthday probing, with
+    the best server that can do its part."""
+    found = []
+    for family in FAMILIES:
+        able = ranked([t for t in reached if (t.transport, t.family) == ("udp", family) and t.meets_ports])
+        if able:
+            found.append((Lane("udp", family), Step("birthday", (able[0],))))
     return found
 
 

@@ -7,9 +7,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import TypeAlias
 
-from nattools.engine.aiming import aim_at
+from nattools.engine.aiming import aim_at, scatter_at
 from nattools.engine.analyse import so_far
+from nattools.engine.analysis.situation import main_family
 from nattools.engine.plan import StepName
+from nattools.model.endpoint import Family, Transport
+from nattools.model.nat import Nat
 from nattools.model.observation import Binding
 from nattools.probes.aim import record_untried
 from nattools.probes.allocation import allocation_udp
@@ -22,6 +25,7 @@ from nattools.probes.mapping import mapping_tcp, mapping_udp
 from nattools.probes.target import Target
 from nattools.probes.tcpfilter import filtering_tcp
 from nattools.probes.tcppunch import punch_tcp
+from nattools.probes.udpbirthday import birthday_udp
 from nattools.probes.udppunch import punch_udp
 
 Run: TypeAlias = Callable[[ProbeContext, tuple[Target, ...], float], Awaitable[None]]
@@ -104,9 +108,9 @@ async def _punch(context: ProbeContext, targets: tuple[Target, ...], _longest_s:
     NATs count for both."""
     await context.settled.wait()
     target = targets[0]
-    seen = tuple(context.recorder.observations)
-    found = so_far(context.network.interfaces(), seen, is_public=context.network.is_public)
-    aim = aim_at(found.get((target.transport, target.family)), target, seen)
+    aim = aim_at(
+        _findings(context).get((target.transport, target.family)), target, context.recorder.observations
+    )
     reason = context.network.missing("ttl") if target.transport == "tcp" else None
     if isinstance(aim, str) or reason is not None:
         assert target.other is not None
@@ -114,6 +118,20 @@ async def _punch(context: ProbeContext, targets: tuple[Target, ...], _longest_s:
         return
     async with context.foretelling if aim.foretells else nullcontext():
         await (punch_udp if target.transport == "udp" else punch_tcp)(context, target, aim)
+
+
+async def _birthday(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
+    """Where ports are drawn at random, in the family that the verdicts are about."""
+    found = _findings(context)
+    scatter = scatter_at(found.get(("udp", context.family)))
+    if scatter is not None and main_family(found.get(("udp", 4)), found.get(("udp", 6))) == context.family:
+        await birthday_udp(context, targets[0], scatter)
+
+
+def _findings(context: ProbeContext) -> dict[tuple[Transport, Family], Nat]:
+    """What is known by now."""
+    seen = tuple(context.recorder.observations)
+    return so_far(context.network.interfaces(), seen, is_public=context.network.is_public)
 
 
 PROBES: dict[StepName, Run] = {
@@ -129,4 +147,5 @@ PROBES: dict[StepName, Run] = {
     "filter-port-tcp": _filter_port_tcp,
     "punch": _punch,
     "punch-tcp": _punch,
+    "birthday": _birthday,
 }

@@ -125,6 +125,9 @@ async def _measure(run: Run, families: tuple[Family, ...], journal: AnyJournal |
             group.create_task(_lane(run, lane))
         if run.options.cross_check:
             group.create_task(_second_opinion(run))
+    if run.options.command == "diagnose":
+        for lane, step in plan.last_steps(run.reached):
+            await _step(run, lane, step, [])
 
 
 async def _mappings(run: Run, journal: AnyJournal) -> None:

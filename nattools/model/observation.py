@@ -171,6 +171,44 @@ class PunchTrial(Observation, frozen=True, kw_only=True, tag="punch-trial"):
     detail: str = ""
 
 
+class BirthdayTrial(Observation, frozen=True, kw_only=True, tag="birthday-trial"):
+    """Many own ports wrote to `towards`, a server's second address, which then wrote to ports of `host`, the
+    own outside address, picked at random from `pool` (lowest and highest), none twice: did one get in?
+
+    `sockets` own ports, of `wanted`, sent `openers` packets in all, the first with the TTL `ttl` (None: the
+    ordinary one). `sent` counts the packets that the server sent, of `planned`: up to the one that got in, or
+    as many as it says that it sent. `outcome` "punched": a nonce that only the asker knew came to the own
+    port `local` by the outside port `hit`. "not tried", "denied", "error": `detail` says why.
+
+    Afterwards, if none got in, ordinary packets from `checked` of the ports asked `towards` for their outside
+    ports; `open` were told, from `pool` and on `host`. The server wrote to those once more: `entered` got in.
+    `answered` and `seen`: for the port that was hit, the answer to an ordinary packet, and which outside
+    endpoint it told.
+    """
+
+    family: Family
+    asked: str
+    host: str | None = None
+    towards: str
+    pool: tuple[int, int]
+    ttl: int | None = None
+    wanted: int = 0
+    sockets: int = 0
+    openers: int = 0
+    planned: int = 0
+    sent: int = 0
+    outcome: Literal["punched", "silent", "denied", "error", "not tried"]
+    local: str | None = None
+    hit: int | None = None
+    answered: bool | None = None
+    seen: str | None = None
+    checked: int = 0
+    open: int = 0
+    entered: int = 0
+    took_s: float = 0.0
+    detail: str = ""
+
+
 class Connection(Observation, frozen=True, kw_only=True, tag="connection"):
     """A TCP connection attempt."""
 
@@ -302,6 +340,7 @@ AnyObservation = (
     | Opener
     | DialBack
     | PunchTrial
+    | BirthdayTrial
     | Connection
     | Resolution
     | SecondOpinion

@@ -33,6 +33,20 @@ class Aim(msgspec.Struct, frozen=True):
         return tuple(port for port in ahead if 0 < port < 65536) or (told,)
 
 
+class Scatter(msgspec.Struct, frozen=True):
+    """How random ports are to be met: `sockets` own ports, and up to `probes` tries among the ports of `pool`
+    (lowest and highest), after `first` of which the own ports are opened once more. `per_s`: packets a second
+    at most. `ttl`: what may bring a packet through the own outermost NAT and not further (None: not known).
+    """
+
+    pool: tuple[int, int]
+    sockets: int
+    probes: int
+    first: int
+    per_s: float
+    ttl: int | None = None
+
+
 def record_untried(
     context: ProbeContext, target: Target, towards: Endpoint, transport: Transport, why: str
 ) -> None:

@@ -10,7 +10,8 @@ from nattools.model.endpoint import Endpoint, Family, Transport
 class Target(msgspec.Struct):
     """A server address that answered. `other` is its OTHER-ADDRESS if that truly is another address or port;
     `rtt_s` the first round trip; `local_host` the own address that the question left from. `services`: what a
-    nattools server says that it does (bit 0: dial-back over UDP, bit 1: over TCP)."""
+    nattools server says that it does (bit 0: dial-back over UDP, bit 1: over TCP, bit 2: mailbox, bit 3:
+    dial-back over UDP to lists of ports)."""
 
     uri: str
     endpoint: Endpoint
@@ -31,6 +32,11 @@ class Target(msgspec.Struct):
     def dials_back(self, transport: Transport) -> bool:
         """Does it send or connect back on request?"""
         return bool(self.services & (1 if transport == "udp" else 2))
+
+    @property
+    def meets_ports(self) -> bool:
+        """Does it write to many ports from its second address, on request?"""
+        return self.two_addresses and bool(self.services & 8)
 
     @property
     def two_addresses(self) -> bool:

@@ -8,13 +8,16 @@ It is nattools' own STUN method (no RFC), framed and retransmitted as RFC 8489 h
     server -> target   indication  DIAL-BACK-NONCE                each copy, or on the new TCP connection
     server -> client   success     DIAL-BACK-RESULT, XOR-MAPPED-ADDRESS, RESPONSE-ORIGIN
 
-The request carries a port and no address: the target is always the address that the request came from, as
+The request carries ports and no address: the target is always the address that the request came from, as
 the server saw it (XOR-MAPPED-ADDRESS says which). Over TCP the handshake is the proof, and no cookie is
 asked.
 
     DIAL-BACK         16 bytes: transport (17 UDP, 6 TCP), flags (4 change address, 2 change port; as in
                       RFC 5780 7.2), port, copies, spacing in milliseconds, 2 zero bytes, nonce (8 bytes)
     DIAL-BACK-NONCE   8 bytes
+    DIAL-BACK-PORTS   in a request over UDP, if at all: 1 to 64 ports of 2 bytes, each different. One copy
+                      goes to each, in this order; DIAL-BACK holds the first of them. The copy's number is
+                      its place. Only servers that announce it know it
     DIAL-BACK-RESULT  2 bytes: outcome, reason
 """
 
@@ -35,11 +38,14 @@ METHOD = 0x0DB
 DIAL_BACK = 0xFF50
 DIAL_BACK_NONCE = 0xFF51
 DIAL_BACK_RESULT = 0xFF52
+DIAL_BACK_PORTS = 0xFF53
 NONCE_SIZE = 8
 COOKIE_SIZE = 16
 NO_COOKIE = bytes(COOKIE_SIZE)
 MAX_COPIES = 8
 MAX_SPACING_MS = 100
+MAX_PORTS = 64
+LEAST_PORTS_SPACING_MS = 5
 
 Outcome = Literal["sent", "connected", "refused", "timeout", "unreachable", "denied", "error"]
 Reason = Literal["", "too many requests", "the server has no such address or port", "the server is busy"]
@@ -62,7 +68,8 @@ class Ask(msgspec.Struct, frozen=True):
 
     `change_*` choose which of the server's own addresses and ports it comes from, counted from the one that
     was asked. Over TCP, `change_port` means a port that the server's system chooses, another for each
-    attempt; without it there is one attempt, from the port that was asked.
+    attempt; without it there is one attempt, from the port that was asked. `ports`: one datagram to each of
+    these instead, of which `port` is the first.
     """
 
     transport: Transport
@@ -72,12 +79,28 @@ class Ask(msgspec.Struct, frozen=True):
     change_port: bool = False
     copies: int = 1
     spacing_ms: int = 10
+    ports: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.port < 65536 or len(self.nonce) != NONCE_SIZE:
             raise ValueError("a dial-back needs a port from 1 to 65535 and a nonce of 8 bytes")
         if not (1 <= self.copies <= MAX_COPIES and 0 <= self.spacing_ms <= MAX_SPACING_MS):
             raise ValueError(f"at most {MAX_COPIES} copies, at most {MAX_SPACING_MS} ms apart")
+        if self.ports:
+            self._check_ports()
+
+    def _check_ports(self) -> None:
+        if self.transport != "udp" or self.copies != 1 or self.spacing_ms < LEAST_PORTS_SPACING_MS:
+            raise ValueError(f"a list of ports is for UDP, one copy each, {LEAST_PORTS_SPACING_MS} ms apart")
+        if len(self.ports) > MAX_PORTS or len(set(self.ports)) < len(self.ports):
+            raise ValueError(f"at most {MAX_PORTS} ports, none of them twice")
+        if self.ports[0] != self.port or not all(0 < port < 65536 for port in self.ports):
+            raise ValueError("a list of ports from 1 to 65535 begins with the port asked for")
+
+    @property
+    def datagrams(self) -> int:
+        """How many datagrams or attempts that makes at most."""
+        return len(self.ports) or self.copies
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -103,11 +126,15 @@ def new_nonce() -> bytes:
 
 
 def encode_request(transaction_id: bytes, ask: Ask, cookie: bytes = NO_COOKIE) -> bytes:
-    """A request of 60 bytes, with or without a cookie: long enough for every answer to an unproven source."""
+    """A request of 60 bytes and more, with or without a cookie: long enough for every answer to an unproven
+    source."""
     flags = _CHANGE_ADDRESS * ask.change_address | _CHANGE_PORT * ask.change_port
     protocol = 17 if ask.transport == "udp" else 6
     value = _ASK.pack(protocol, flags, ask.port, ask.copies, ask.spacing_ms, ask.nonce)
-    return _encode("request", transaction_id, (DIAL_BACK, value), (c.NONCE, cookie))
+    attributes = [(DIAL_BACK, value), (c.NONCE, cookie)]
+    if ask.ports:
+        attributes.append((DIAL_BACK_PORTS, struct.pack(f"!{len(ask.ports)}H", *ask.ports)))
+    return _encode("request", transaction_id, *attributes)
 
 
 def decode_request(message: stun.Message) -> tuple[Ask, bytes]:
@@ -121,10 +148,19 @@ def decode_request(message: stun.Message) -> tuple[Ask, bytes]:
         raise ProtocolError(f"dial-back over IP protocol {protocol}")
     change_address, change_port = bool(flags & _CHANGE_ADDRESS), bool(flags & _CHANGE_PORT)
     try:
-        ask = Ask(transport, port, nonce, change_address, change_port, copies, spacing_ms)
+        ports = _ports(message.get(DIAL_BACK_PORTS))
+        ask = Ask(transport, port, nonce, change_address, change_port, copies, spacing_ms, ports)
     except ValueError as error:
         raise ProtocolError(str(error)) from None
     return ask, message.get(c.NONCE) or b""
+
+
+def _ports(value: bytes | None) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    if not 2 <= len(value) <= 2 * MAX_PORTS or len(value) % 2:
+        raise ValueError(f"a list of ports has 1 to {MAX_PORTS} of them, 2 bytes each")
+    return struct.unpack(f"!{len(value) // 2}H", value)
 
 
 def encode_challenge(transaction_id: bytes, cookie: bytes) -> bytes:
@@ -200,7 +236,7 @@ class DialBackRequest:
     what it returns to `server`; call `handle_timeout(now)` when `next_timeout()` is reached; hand in what
     `server` sends with `receive_datagram`. Done when `result` or `failure` is not None ("rejected":
     the server knows no dial-back); `next_timeout()` is None then. Over TCP (`reliable`) a datagram is one
-    framed message and nothing is sent twice.
+    framed message and nothing is sent twice. `cookie`: what another request to this server was given.
 
     Retransmission as in RFC 8489 6.2.1: after `rto_s` seconds and doubling. `patience_s` bounds the whole.
     """
@@ -214,6 +250,7 @@ class DialBackRequest:
         rto_s: float = 0.5,
         patience_s: float = 8.0,
         reliable: bool = False,
+        cookie: bytes = NO_COOKIE,
     ) -> None:
         self.ask = ask
         self.server = server
@@ -223,9 +260,10 @@ class DialBackRequest:
         self._rto_s = rto_s
         self._give_up_at = now + patience_s
         self._challenges = 0
-        self._begin(NO_COOKIE, now)
+        self._begin(cookie, now)
 
     def _begin(self, cookie: bytes, now: float) -> None:
+        self.cookie = cookie
         self._transaction_id = stun.new_transaction_id()
         self._request = encode_request(self._transaction_id, self.ask, cookie)
         self._wait_s = self._rto_s

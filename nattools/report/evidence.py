@@ -82,6 +82,25 @@ def _punch_trial(o: seen.PunchTrial) -> str:
     return text + _detail(o.detail)
 
 
+def _birthday_trial(o: seen.BirthdayTrial) -> str:
+    text = f"birthday: udp from {number(o.sockets)} ports to {o.towards}"
+    if o.ttl is not None:
+        text += f" with TTL {number(o.ttl)}"
+    text += f", which sent {number(o.sent)} of up to {number(o.planned)} packets"
+    text += f" to ports {o.pool[0]} to {o.pool[1]}"
+    after = f" after {seconds(o.took_s)}" if o.took_s else ""
+    text += f": {o.outcome}{after}"
+    if o.hit is not None:
+        text += f", port {o.hit} as {o.local or '?'}"
+    if o.answered:
+        text += f", then answered{f' to {o.seen}' if o.seen else ''}"
+    if o.checked:
+        text += (
+            f", {number(o.open)} of {number(o.checked)} ports were told, {number(o.entered)} of them let in"
+        )
+    return text + _detail(o.detail)
+
+
 def _connection(o: seen.Connection) -> str:
     rtt = f", {seconds(o.rtt_s)}" if o.rtt_s is not None else ""
     return f"connect: tcp {o.local or '?'} to {o.remote}: {o.outcome}{rtt}{_detail(o.detail)}"
@@ -169,6 +188,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.Opener: _opener,
     seen.DialBack: _dial_back,
     seen.PunchTrial: _punch_trial,
+    seen.BirthdayTrial: _birthday_trial,
     seen.Connection: _connection,
     seen.Resolution: _resolution,
     seen.SecondOpinion: _second_opinion,

@@ -43,7 +43,9 @@ class Cookies:
 
 
 class DialBackLimits(msgspec.Struct, frozen=True):
-    """Per address and for all: datagrams and attempts to connect, and orders going on at a time."""
+    """Per address and for all: datagrams and attempts to connect, and orders going on at a time. Lists of
+    ports have limits of their own: one whole trial of birthday probing passes at once, and the next one after
+    a minute and a half."""
 
     datagrams: RateLimit = msgspec.field(
         default_factory=lambda: RateLimit(rate=20, burst=400, total_rate=2000, total_burst=8000)
@@ -51,21 +53,29 @@ class DialBackLimits(msgspec.Struct, frozen=True):
     attempts: RateLimit = msgspec.field(
         default_factory=lambda: RateLimit(rate=20, burst=400, total_rate=500, total_burst=4000)
     )
+    listed: RateLimit = msgspec.field(
+        default_factory=lambda: RateLimit(rate=20, burst=2560, total_rate=2000, total_burst=20480)
+    )
     sending: Occupancy = msgspec.field(default_factory=lambda: Occupancy(per_source=8, total=256))
     connecting: Occupancy = msgspec.field(default_factory=lambda: Occupancy(per_source=16, total=128))
+    listing: Occupancy = msgspec.field(default_factory=lambda: Occupancy(per_source=4, total=64))
 
     def rate(self, ask: Ask) -> RateLimit:
         """What this counts against."""
+        if ask.ports:
+            return self.listed
         return self.datagrams if ask.transport == "udp" else self.attempts
 
     def places(self, ask: Ask) -> Occupancy:
         """Where this takes a place while it goes on."""
+        if ask.ports:
+            return self.listing
         return self.sending if ask.transport == "udp" else self.connecting
 
 
 class Order(msgspec.Struct, frozen=True):
     """A dial-back to carry out: from `role` to `target`, with these datagrams: one each to send, or to
-    write on a connection of its own."""
+    write on a connection of its own. With a list of ports in `ask`, each goes to another of these."""
 
     ask: Ask
     source: Endpoint
@@ -73,6 +83,10 @@ class Order(msgspec.Struct, frozen=True):
     role: Role
     transaction_id: bytes
     datagrams: tuple[bytes, ...]
+
+    def target_of(self, number: int) -> Endpoint:
+        """Where the datagram with this number goes."""
+        return Endpoint(self.target.host, self.ask.ports[number]) if self.ask.ports else self.target
 
 
 class DialBackServer:
@@ -148,7 +162,7 @@ class DialBackServer:
 
 def _copies(ask: Ask) -> int:
     """From one port of its own a host can only make one connection at a time to another."""
-    return ask.copies if ask.transport == "udp" or ask.change_port else 1
+    return ask.datagrams if ask.transport == "udp" or ask.change_port else 1
 
 
 def _denied(transaction_id: bytes, source: Endpoint, reason: Reason) -> bytes:

@@ -17,7 +17,7 @@ from nattools.server.limits import Occupancy, RateLimit
 from nattools.server.service import Service
 from nattools.server.site import Role, Site
 from nattools.server.streams import Answer, Other, converse
-from nattools.server.stun import DIAL_BACK_TCP, DIAL_BACK_UDP, MAILBOX, BindingServer
+from nattools.server.stun import DIAL_BACK_PORTS, DIAL_BACK_TCP, DIAL_BACK_UDP, MAILBOX, BindingServer
 from nattools.server.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class Running:
 
     def _service(self, site: Site, sockets: dict[Role, UdpSocket]) -> Service:
         dial_back = self._config.dial_back
-        flags = DIAL_BACK_UDP | DIAL_BACK_TCP if dial_back else 0
+        flags = DIAL_BACK_UDP | DIAL_BACK_TCP | DIAL_BACK_PORTS if dial_back else 0
         flags |= MAILBOX if self._has_mailbox else 0
         return Service(
             self._network,

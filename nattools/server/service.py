@@ -143,16 +143,17 @@ class Service:
         finally:
             answer = server.finish(order, outcome, origin, self._time())
         if self._report is not None:
-            self._report(f"dial-back over {order.ask.transport}, {origin} to {order.target}: {outcome}")
+            more = f" and {len(order.ask.ports) - 1} other ports" if len(order.ask.ports) > 1 else ""
+            self._report(f"dial-back over {order.ask.transport}, {origin} to {order.target}{more}: {outcome}")
         return answer
 
     async def _send_copies(self, order: Order) -> Outcome:
         """ "sent" if any of them was."""
         failures: list[SendFailure | None] = []
-        for datagram in order.datagrams:
+        for number, datagram in enumerate(order.datagrams):
             if failures:
                 await asyncio.sleep(order.ask.spacing_ms / 1000)
-            failures.append(self._sockets[order.role].send(datagram, order.target))
+            failures.append(self._sockets[order.role].send(datagram, order.target_of(number)))
         failure = failures[-1]
         return "sent" if failure is None or None in failures else _NOT_SENT[failure]
 

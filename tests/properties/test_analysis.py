@@ -16,6 +16,7 @@ from nattools.engine.analysis.allocation import dense_step, ordered_step, step_b
 from nattools.model.observation import (
     AnyObservation,
     Binding,
+    BirthdayTrial,
     Connection,
     DialBack,
     Gap,
@@ -27,6 +28,7 @@ from nattools.model.observation import (
     MapEntry,
     MapOffer,
     Opener,
+    PunchTrial,
     Resolution,
     SecondOpinion,
 )
@@ -47,7 +49,7 @@ COUNTS = st.integers(min_value=-1, max_value=10**6)
 SECONDS = st.floats(allow_nan=True, allow_infinity=True)
 TYPES = (
     Binding, Hairpin, Idle, Hop, Opener, DialBack, Connection, Resolution, SecondOpinion, Gap, MapOffer,
-    MapAttempt, MapCheck, MapEntry,
+    MapAttempt, MapCheck, MapEntry, PunchTrial, BirthdayTrial,
 )  # fmt: skip
 ADDRESSES = {
     "asked", "source", "mapped", "other_address", "response_origin", "local", "target", "towards", "remote",
@@ -65,7 +67,7 @@ def any_of(kind: type[Any]) -> st.SearchStrategy[Any]:
             fields[name] = st.none() | ENDPOINTS if optional else ENDPOINTS
         elif name == "address":
             fields[name] = st.none() | HOSTS
-        elif name in ("sent", "received", "ttl", "id"):
+        elif name in ("sent", "received", "ttl", "id", "sockets", "planned", "open", "entered"):
             fields[name] = COUNTS
         elif name in ("at_s", "waited_s", "idle_s"):
             fields[name] = SECONDS

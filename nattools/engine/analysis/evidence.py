@@ -14,6 +14,7 @@ from nattools.model.host import Interface
 from nattools.model.observation import (
     AnyObservation,
     Binding,
+    BirthdayTrial,
     Connection,
     DialBack,
     Gap,
@@ -76,6 +77,7 @@ class Path(msgspec.Struct, frozen=True, dict=True):
     openers: list[Opener] = msgspec.field(default_factory=list)
     gaps: list[Gap] = msgspec.field(default_factory=list)
     punches: list[PunchTrial] = msgspec.field(default_factory=list)
+    birthdays: list[BirthdayTrial] = msgspec.field(default_factory=list)
     losses: list[tuple[int, int]] = msgspec.field(default_factory=list)
 
     @cached_property
@@ -188,6 +190,8 @@ def _sort_in(paths: dict[tuple[Transport, Family], Path], seen: AnyObservation) 
             paths["udp", seen.family].openers.append(seen)
         case PunchTrial():
             paths[seen.transport, seen.family].punches.append(seen)
+        case BirthdayTrial():
+            paths["udp", seen.family].birthdays.append(seen)
         case Gap():
             for path in paths.values():
                 path.gaps.append(seen)

@@ -1,13 +1,14 @@
 """What the NAT's behaviour means for hole punching, and what came of trying it.
 
-A hole is punched where a server has a second address to be the peer. Elsewhere, and for birthday probing,
-the verdicts are about what this network allows.
+A hole is punched, and random ports are met, where a server has a second address to be the peer. Elsewhere the
+verdicts are about what this network allows.
 """
 
 from __future__ import annotations
 
 from nattools.engine.analysis.behaviour import varies
 from nattools.engine.analysis.judging import judged
+from nattools.engine.analysis.met import Met, met
 from nattools.engine.analysis.situation import Situation
 from nattools.engine.analysis.tried import Tried, tried
 from nattools.model.endpoint import Transport
@@ -119,11 +120,30 @@ def udp_birthday(situation: Situation) -> Technique:
         why = "Your port changes with each peer; how is not known. More fresh ports would settle it."
         return judged("udp-birthday", "unknown", 0.0, why, "", ids)
     said = _odds_in_words(side)
+    if side.moves in ("at random", "in a block"):
+        found = situation.behaviours.get(("udp", situation.main))
+        return _with_meeting(said, ids, None if found is None else met(found.path))
     if said.startswith("With"):
         said = f"{said} Reckoned, not tried: it would take hundreds of the router's sessions."
     return judged("udp-birthday", "works", 0.8, said, _SESSIONS, ids)
 
 
+def _with_meeting(said: str, ids: tuple[int, ...], trial: Met | None) -> Technique:
+    """What is reckoned, with what came of trying it."""
+    if trial is None:
+        said = f"{said} Reckoned, not tried: that takes a nattools serve with two addresses."
+        return judged("udp-birthday", "works", 0.8, said, _SESSIONS, ids)
+    ids = (*ids, *trial.evidence)
+    if trial.state == "kept out":
+        why = f"{trial.words} Something here lets nobody in, not even whom you wrote to."
+        return judged("udp-birthday", "fails", 0.9, why, "", ids)
+    if trial.state == "unforeseen":
+        return judged("udp-birthday", "unknown", 0.0, f"{trial.words} {_AGAIN}", "", ids)
+    confidence = {"punched": 0.97, "missed": 0.6}.get(trial.state, 0.8)
+    return judged("udp-birthday", "works", confidence, f"{said} {trial.words}", _SESSIONS, ids)
+
+
+_AGAIN = "Another run would show more of your NAT's ports, and may settle it."
 _SESSIONS = (
     "It takes hundreds of sessions of the router's table for some minutes: use it when nothing else works."
 )

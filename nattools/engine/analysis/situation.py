@@ -36,11 +36,8 @@ class Situation(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def main(self) -> Family:
-        """The family that hole punching is judged by: IPv4 where it works, for that is where NATs are."""
-        four, six = self.nat("udp", 4), self.nat("udp", 6)
-        if six is not None and (four is None or (four.reachable is None and six.reachable)):
-            return 6
-        return 4
+        """The family that hole punching is judged by."""
+        return main_family(self.nat("udp", 4), self.nat("udp", 6))
 
     @property
     def asked(self) -> bool:
@@ -69,6 +66,14 @@ class Situation(msgspec.Struct, frozen=True, dict=True):
         ]
         both = dict.fromkeys((*asked_from, *configured))
         return tuple(a for a in both if (":" in a) == (family == 6) and _usable(a))
+
+
+def main_family(four: Nat | None, six: Nat | None) -> Family:
+    """The family that hole punching is judged by, by both findings over UDP: IPv4 where it works, for that is
+    where NATs are."""
+    if six is not None and (four is None or (four.reachable is None and six.reachable)):
+        return 6
+    return 4
 
 
 def _usable(address: str) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import struct
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +39,77 @@ def test_a_request_reads_as_it_was_written(ask: Ask, cookie: bytes) -> None:
     data = dialback.encode_request(ID, ask, cookie)
     assert len(data) == 60
     assert dialback.decode_request(stun.decode(data)) == (ask, cookie)
+
+
+lists = st.lists(st.integers(1, 65535), min_size=1, max_size=dialback.MAX_PORTS, unique=True)
+
+
+def listed(*ports: int, **more: Any) -> Ask:
+    return Ask("udp", ports[0], NONCE, **({"spacing_ms": 5, "ports": ports} | more))
+
+
+@given(lists, st.integers(dialback.LEAST_PORTS_SPACING_MS, dialback.MAX_SPACING_MS))
+def test_a_list_of_ports_reads_as_it_was_written(ports: list[int], spacing_ms: int) -> None:
+    ask = listed(*ports, spacing_ms=spacing_ms)
+    data = dialback.encode_request(ID, ask, COOKIE)
+    assert dialback.decode_request(stun.decode(data)) == (ask, COOKIE)
+    assert ask.datagrams == len(ports)
+
+
+def with_list(value: bytes) -> stun.Message:
+    """A request with this for a list, as somebody hostile writes it."""
+    message = stun.decode(dialback.encode_request(ID, Ask("udp", 5000, NONCE, spacing_ms=5), COOKIE))
+    attributes = (*message.attributes, (dialback.DIAL_BACK_PORTS, value))
+    return stun.decode(stun.encode(msgspec.structs.replace(message, attributes=attributes)))
+
+
+@given(st.one_of(st.binary(max_size=140), st.binary(max_size=138).map(lambda rest: b"\x13\x88" + rest)))
+def test_any_list_gives_ports_that_can_be_meant_or_the_named_error(value: bytes) -> None:
+    try:
+        ask, _ = dialback.decode_request(with_list(value))
+    except ProtocolError:
+        return
+    assert ask.port == ask.ports[0] == 5000
+    assert 0 < len(ask.ports) == len(set(ask.ports)) <= dialback.MAX_PORTS
+    assert 0 not in ask.ports
+
+
+@pytest.mark.parametrize(
+    "ports", [(), (5000, 0), (5000, 7, 7), (5000, 5000), (7, 5000), tuple(range(5000, 5065))], ids=len
+)
+def test_a_list_that_cannot_be_meant_is_refused(ports: tuple[int, ...]) -> None:
+    with pytest.raises(ProtocolError):
+        dialback.decode_request(with_list(struct.pack(f"!{len(ports)}H", *ports)))
+    with pytest.raises(ProtocolError):
+        dialback.decode_request(with_list(b"\x13\x88\x01"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"transport": "tcp"},
+        {"copies": 2},
+        {"spacing_ms": 4},
+        {"port": 2},
+        {"ports": (1, 1)},
+        {"ports": (1, 0)},
+    ],
+)
+def test_what_cannot_be_asked_with_a_list_is_refused(change: dict[str, Any]) -> None:
+    good = {"transport": "udp", "port": 1, "nonce": NONCE, "spacing_ms": 5, "ports": (1, 2)}
+    assert Ask(**good).datagrams == 2  # type: ignore[arg-type]
+    with pytest.raises(ValueError):
+        Ask(**(good | change))
+
+
+def test_a_cookie_that_is_known_saves_the_challenge() -> None:
+    request = DialBackRequest(listed(1, 2), SERVER, 100.0, cookie=COOKIE)
+    (sent,) = request.datagrams_to_send(100.0)
+    assert dialback.decode_request(stun.decode(sent))[1] == COOKIE == request.cookie
+    stale = DialBackRequest(listed(1, 2), SERVER, 100.0, cookie=bytes([9] * 16))
+    (sent,) = stale.datagrams_to_send(100.0)
+    assert reply(stale, sent), "a challenge all the same"
+    assert stale.cookie == COOKIE
 
 
 @pytest.mark.parametrize("host", ["11.1.0.2", "2a10:1::2"])
@@ -73,7 +147,15 @@ def test_what_cannot_be_asked_is_refused(change: dict[str, int]) -> None:
 
 values = st.lists(
     st.tuples(
-        st.sampled_from((dialback.DIAL_BACK, dialback.DIAL_BACK_NONCE, dialback.DIAL_BACK_RESULT, c.NONCE)),
+        st.sampled_from(
+            (
+                dialback.DIAL_BACK,
+                dialback.DIAL_BACK_NONCE,
+                dialback.DIAL_BACK_RESULT,
+                dialback.DIAL_BACK_PORTS,
+                c.NONCE,
+            )
+        ),
         st.binary(max_size=20),
     ),
     max_size=3,

@@ -153,6 +153,83 @@ def test_copies_and_connections_are_limited_per_address() -> None:
     assert isinstance(its_server.receive(other, MALLORY, HERE, 0.0), Order)
 
 
+def listed(*ports: int) -> Ask:
+    return Ask("udp", ports[0], NONCE, True, True, spacing_ms=5, ports=ports)
+
+
+def test_each_port_of_a_list_gets_one_numbered_datagram_from_the_other_address() -> None:
+    order = proven(server(), listed(5000, 7, 65535))
+    assert isinstance(order, Order)
+    assert order.role == (1, 1)
+    assert [order.target_of(number) for number in range(3)] == [
+        Endpoint(ALICE.host, port) for port in (5000, 7, 65535)
+    ]
+    arrivals = [dialback.decode_indication(stun.decode(datagram)) for datagram in order.datagrams]
+    assert arrivals == [dialback.Arrival(NONCE, number) for number in range(3)]
+
+
+def test_an_unproven_source_gets_no_list_and_no_more_than_it_sent() -> None:
+    its_server = server()
+    ports = tuple(range(1000, 1064))
+    for cookie in (dialback.NO_COOKIE, cookie_for(MALLORY)):
+        message = request(listed(*ports), cookie)
+        challenge = its_server.receive(message, ALICE, HERE, 0.0)
+        assert isinstance(challenge, bytes)
+        assert dialback.decode_challenge(stun.decode(challenge)) is not None
+        assert len(challenge) <= len(message.raw)
+
+
+def trial_of(its_server: DialBackServer, source: Endpoint, now: float, lists: int) -> int:
+    """How many of so many lists of 64 ports are granted, one after the other."""
+    granted = 0
+    for number in range(lists):
+        message = request(listed(*range(1000, 1064)), cookie_for(source, now), 1000 * int(now) + number)
+        decision = its_server.receive(message, source, HERE, now)
+        if isinstance(decision, Order):
+            granted += 1
+            its_server.finish(decision, "sent", SITE.at(HERE), now)
+        else:
+            assert reason(decision) == "too many requests"
+    return granted
+
+
+def test_a_whole_trial_passes_and_not_many_in_a_row() -> None:
+    its_server = server()
+    assert trial_of(its_server, ALICE, 0.0, 33) == 33
+    assert trial_of(its_server, ALICE, 50.0, 40) < 33, "a minute later there is no second one"
+    assert trial_of(its_server, MALLORY, 50.0, 33) == 33, "others have their own"
+    assert isinstance(proven(its_server, Ask("udp", 5000, NONCE), now=50.0, number=9), Order)
+
+
+def test_lists_are_limited_in_all() -> None:
+    its_server = server()
+    sources = [Endpoint(f"11.3.0.{host}", 4000) for host in range(1, 40)]
+    granted = sum(trial_of(its_server, source, 0.0, 32) for source in sources)
+    assert granted == 20480 // 64
+
+
+def test_few_lists_go_on_at_a_time() -> None:
+    its_server = server()
+    orders = [proven(its_server, listed(1, 2), number=number) for number in range(4)]
+    assert all(isinstance(order, Order) for order in orders)
+    assert reason(proven(its_server, listed(1, 2), number=4)) == "the server is busy"
+    assert isinstance(proven(its_server, Ask("udp", 5000, NONCE), number=5), Order), "others may go on"
+
+
+@given(st.binary(max_size=140))
+def test_any_list_goes_to_the_requester_s_address_and_to_few_ports(value: bytes) -> None:
+    base = request(Ask("udp", 5000, NONCE, spacing_ms=5), cookie_for())
+    attributes = (*base.attributes, (dialback.DIAL_BACK_PORTS, value))
+    raw = stun.encode(stun.Message(dialback.METHOD, "request", bytes(12), attributes))
+    decision = server().receive(stun.decode(raw), ALICE, HERE, 0.0)
+    assert decision is None or isinstance(decision, Order)
+    if decision is not None:
+        targets = [decision.target_of(number) for number in range(len(decision.datagrams))]
+        assert {target.host for target in targets} == {ALICE.host}
+        assert len(targets) == len(set(targets)) <= dialback.MAX_PORTS
+        assert 0 not in {target.port for target in targets}
+
+
 def test_few_go_on_at_a_time() -> None:
     its_server = server(limits=DialBackLimits(connecting=Occupancy(per_source=2, total=3)))
     tcp = Ask("tcp", 5000, NONCE)
@@ -179,7 +256,9 @@ def test_memory_is_bounded() -> None:
 
 attributes = st.lists(
     st.tuples(
-        st.sampled_from((dialback.DIAL_BACK, c.NONCE, c.RESPONSE_PORT, c.MAPPED_ADDRESS)),
+        st.sampled_from(
+            (dialback.DIAL_BACK, dialback.DIAL_BACK_PORTS, c.NONCE, c.RESPONSE_PORT, c.MAPPED_ADDRESS)
+        ),
         st.one_of(st.binary(max_size=24), st.just(cookie_for()), st.just(cookie_for(MALLORY))),
     ),
     max_size=4,

@@ -1,0 +1,306 @@
+"""Are random ports met? Birthday probing (RFC 5128 3.5 has its elements) with the server's second address.
+
+Many own ports send an opener to one endpoint of that address. The first address is asked to have this very
+endpoint write to ports of our own outside address, picked at random and none twice, until a nonce gets in.
+Where none does, ordinary packets ask some of the ports which outside ports they had, and the second address
+writes to these: that tells bad luck from a network that lets nobody in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import msgspec
+
+from nattools.errors import CannotRun, ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.model.observation import BirthdayTrial
+from nattools.net.base import DatagramHandler
+from nattools.probes.aim import Scatter
+from nattools.probes.arrival import Arrival
+from nattools.probes.claims import text_of
+from nattools.probes.context import ProbeContext
+from nattools.probes.hairpin import indication
+from nattools.probes.question import Asker, expect_all, open_asker
+from nattools.probes.target import Target
+from nattools.protocols import dialback, stun
+
+AT_A_TIME = 2
+"""Lists of ports that the server works off side by side; one more may be under way or late."""
+FEWEST_SOCKETS = 4
+SPARE_SOCKETS = 16
+"""Where the system gives no more sockets, so many are given back: the program needs some itself."""
+CHECKED = 24
+LATE_S = 0.01
+"""So much of a delay of its own a sender makes up for."""
+
+
+class _Order(msgspec.Struct, eq=False):
+    """A list of ports that the server is to write to; `before`: how many it was given earlier."""
+
+    request: dialback.DialBackRequest
+    before: int
+    checks: bool
+
+    @property
+    def sent(self) -> int:
+        """How many packets the server says that it sent."""
+        result = self.request.result
+        return self.request.ask.datagrams if result is not None and result.outcome == "sent" else 0
+
+
+class _Trial:
+    """One trial of birthday probing under way; `close` it."""
+
+    def __init__(self, context: ProbeContext, target: Target, towards: Endpoint, scatter: Scatter) -> None:
+        self.context = context
+        self.target = target
+        self.towards = towards
+        self.scatter = scatter
+        self.began = asyncio.get_running_loop().time()
+        self.ttl = scatter.ttl
+        self.host: str | None = None
+        self.askers: list[Asker] = []
+        self.openers = 0
+        self.orders: dict[bytes, _Order] = {}
+        self.failure = ""
+        self.denied = False
+        self.shortage = ""
+        self.hit: tuple[Asker, int, int] | None = None
+        self.seen: Endpoint | None = None
+        self.checked = 0
+        self.open = 0
+        self.entered: set[int] = set()
+        self._control: Asker | None = None
+        self._cookie = dialback.NO_COOKIE
+        self._news = Arrival()
+
+    # --- sockets
+
+    async def begin(self) -> bool:
+        """Learn the own outside address, and open the ports; False: there is nothing to go on with."""
+        self._control = await open_asker(self.context)
+        self._control.on_other = self._answered
+        question = self._control.prepare(self.target.endpoint, "control")
+        mapped = (await self._control.expect(question)).mapped
+        if mapped is None:
+            self.failure = "the server did not tell the outside address"
+            return False
+        self.host = mapped.host
+        await self._open_ports()
+        return not self.failure
+
+    async def _open_ports(self) -> None:
+        wanted = self.scatter.sockets
+        try:
+            while len(self.askers) < wanted:
+                asker = await open_asker(self.context)
+                self.askers.append(asker)
+                asker.on_other = self._listener(asker)
+        except (CannotRun, OSError) as error:
+            for asker in self.askers[-SPARE_SOCKETS:]:
+                asker.close()
+            del self.askers[-SPARE_SOCKETS:]
+            self.shortage = f"{len(self.askers)} of {wanted} ports could be opened: {error}"
+            if len(self.askers) < FEWEST_SOCKETS:
+                self.failure = self.shortage
+
+    def close(self) -> None:
+        """Idempotent."""
+        for asker in (*self.askers, *([self._control] if self._control is not None else [])):
+            asker.close()
+
+    # --- what arrives
+
+    def _listener(self, asker: Asker) -> DatagramHandler:
+        return lambda data, source: self._arrived(asker, data, source)
+
+    def _arrived(self, asker: Asker, data: bytes, source: Endpoint) -> None:
+        """A nonce that came to one of the many ports."""
+        try:
+            arrival = dialback.decode_indication(stun.decode(data))
+        except ProtocolError:
+            return
+        order = self.orders.get(arrival.nonce) if arrival is not None else None
+        if arrival is None or order is None or source != self.towards:
+            return
+        ports = order.request.ask.ports
+        if arrival.copy >= len(ports):
+            return
+        if order.checks:
+            self.entered.add(ports[arrival.copy])
+        elif self.hit is None:
+            self.hit = asker, ports[arrival.copy], order.before + arrival.copy + 1
+        self._news.set()
+
+    def _answered(self, data: bytes, source: Endpoint) -> None:
+        """The server's answer to an order."""
+        now = asyncio.get_running_loop().time()
+        for order in self.orders.values():
+            if order.request.receive_datagram(data, source, now):
+                self._cookie = order.request.cookie
+                self._news.set()
+                return
+
+    # --- what is sent
+
+    async def send_openers(self, ttl: int | None) -> None:
+        """One from each port, no faster than agreed."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        for asker in self.askers:
+            asker.socket.send(indication(), self.towards, ttl=ttl)
+            self.openers += 1
+            due = max(due + 1 / self.scatter.per_s, loop.time() - LATE_S)
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async def have_written(self, ports: list[int], *, checks: bool = False) -> None:
+        """Have the second address write to these, until one got in, or all had time (`checks`: all)."""
+        loop, size = asyncio.get_running_loop(), dialback.MAX_PORTS
+        lists = [tuple(ports[start : start + size]) for start in range(0, len(ports), size)]
+        next_at = loop.time()
+        while self.hit is None and not self.failure:
+            going = self._drive(loop.time())
+            ready = bool(lists) and len(going) <= AT_A_TIME
+            if not going and not lists:
+                await self._last_wait(checks)
+                return
+            if ready and loop.time() >= next_at:
+                next_at = loop.time() + len(lists[0]) / self.scatter.per_s
+                self._order(lists.pop(0), checks)
+                continue
+            deadlines = [at for each in going if (at := each.request.next_timeout()) is not None]
+            until = min([*deadlines, *([next_at] if ready else [])])
+            self._news.clear()
+            await self._news.within(max(0.0, until - loop.time()))
+
+    async def _last_wait(self, checks: bool) -> None:
+        deadline = asyncio.get_running_loop().time() + self.context.pace.last_wait_s
+        while self.hit is None and (not checks or len(self.entered) < self.open):
+            self._news.clear()
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0 or not await self._news.within(left):
+                return
+
+    def _order(self, ports: tuple[int, ...], checks: bool) -> None:
+        pace, now = self.context.pace, asyncio.get_running_loop().time()
+        spacing_ms = max(dialback.LEAST_PORTS_SPACING_MS, round(1000 * AT_A_TIME / self.scatter.per_s))
+        nonce = dialback.new_nonce()
+        ask = dialback.Ask("udp", ports[0], nonce, True, True, 1, spacing_ms, ports)
+        # The answer comes when all has been sent: nothing is to be repeated before.
+        rto_s = pace.retry_s + len(ports) * spacing_ms / 1000
+        request = dialback.DialBackRequest(
+            ask, self.target.endpoint, now, rto_s=rto_s, patience_s=8 * rto_s, cookie=self._cookie
+        )
+        before = sum(order.request.ask.datagrams for order in self.orders.values())
+        self.orders[nonce] = _Order(request, before, checks)
+        self.context.progress(f"{before} of up to {self.scatter.probes} ports tried", None)
+
+    def _drive(self, now: float) -> list[_Order]:
+        """Send what is due; the orders that are going on. One that failed fails the trial."""
+        assert self._control is not None
+        for order in self.orders.values():
+            order.request.handle_timeout(now)
+            for datagram in order.request.datagrams_to_send(now):
+                self._control.socket.send(datagram, order.request.server)
+            result = order.request.result
+            if order.request.failure is not None:
+                self.failure = f"the order of a dial-back: {order.request.failure}"
+            elif result is not None and result.outcome != "sent":
+                self.denied = result.outcome == "denied"
+                self.failure = result.reason or f"the server could not send: {result.outcome}"
+        return [order for order in self.orders.values() if not order.request.done]
+
+    # --- afterwards
+
+    async def confirm(self) -> None:
+        """The other way: an ordinary packet from the port that was hit, and its answer."""
+        assert self.hit is not None
+        question = self.hit[0].prepare(self.towards, "control")
+        self.seen = (await self.hit[0].expect(question, copies=4)).mapped
+
+    async def check(self) -> None:
+        """Is it bad luck? Write to ports that are known to be open."""
+        asked = [(asker, asker.prepare(self.towards, "control")) for asker in self.askers[:CHECKED]]
+        self.checked = len(asked)
+        await expect_all(asked, copies=4)
+        told = {q.mapped.port for _, q in asked if q.mapped is not None and q.mapped.host == self.host}
+        if told:
+            self.open = len(told)
+            await self.have_written(sorted(told), checks=True)
+            if not any(order.checks and order.sent for order in self.orders.values()):
+                self.open = 0
+
+    @property
+    def sent(self) -> int:
+        """What the second address sent before the check."""
+        return sum(order.sent for order in self.orders.values() if not order.checks)
+
+
+async def birthday_udp(context: ProbeContext, target: Target, scatter: Scatter) -> None:
+    """Try it once, with all that was planned if need be."""
+    assert target.other is not None
+    trial = _Trial(context, target, target.other, scatter)
+    try:
+        if await trial.begin():
+            await _run(trial)
+        _record(trial)
+    finally:
+        trial.close()
+
+
+async def _run(trial: _Trial) -> None:
+    """In two halves. Before the second one the openers have the ordinary TTL: the own NAT may be further away
+    than it seemed, and openers may have been lost."""
+    low, high = trial.scatter.pool
+    ports = random.sample(range(low, high + 1), min(trial.scatter.probes, high - low + 1))
+    half = len(ports) if len(ports) <= trial.scatter.first else trial.scatter.first
+    await trial.send_openers(trial.ttl)
+    await trial.have_written(ports[:half])
+    if trial.hit is None and not trial.failure and ports[half:]:
+        await trial.send_openers(None)
+        await trial.have_written(ports[half:])
+    if trial.hit is not None:
+        await trial.confirm()
+    elif trial.sent and not trial.failure:
+        await trial.check()
+
+
+def _record(trial: _Trial) -> None:
+    scatter, recorder = trial.scatter, trial.context.recorder
+    number, at_s = recorder.stamp(trial.began)
+    asker, port, place = trial.hit or (None, None, trial.sent)
+    failed = trial.failure and not trial.sent
+    recorder.add(
+        BirthdayTrial(
+            id=number,
+            probe="birthday",
+            at_s=at_s,
+            family=trial.context.family,
+            asked=str(trial.target.endpoint),
+            host=trial.host,
+            towards=str(trial.towards),
+            pool=scatter.pool,
+            ttl=trial.ttl,
+            wanted=scatter.sockets,
+            sockets=len(trial.askers),
+            openers=trial.openers,
+            planned=scatter.probes,
+            sent=place,
+            outcome="punched"
+            if asker is not None
+            else ("denied" if trial.denied else "error")
+            if failed
+            else "silent",
+            local=None if asker is None else str(asker.local),
+            hit=port,
+            answered=True if trial.seen is not None else None,
+            seen=text_of(trial.seen),
+            checked=trial.checked,
+            open=trial.open,
+            entered=len(trial.entered),
+            took_s=round(asyncio.get_running_loop().time() - trial.began, 6),
+            detail="; ".join(dict.fromkeys(text for text in (trial.failure, trial.shortage) if text)),
+        )
+    )
