@@ -148,7 +148,7 @@ async def _second_opinion(run: Run) -> None:
 
     site = run.sites[4][0] if run.sites.get(4) else None
     if site is not None:
-        run.emit(Event("started", "cross-check", "asking pystun3 for a second opinion (up to 70 s)"))
+        run.emit(Event("started", "cross-check", "asking pystun3 for a second opinion (up to 75 s)"))
         await cross_check(run.network, run.recorder, site.endpoint)
         run.emit(Event("finished", "cross-check"))
 
