@@ -44,8 +44,33 @@ class Meeting:
         return self
 
     def connect(self, name: str) -> None:
+        self._connect(name)
+        self.settle()
+
+    def _connect(self, name: str) -> None:
         self._numbers[name] = self.mailbox.connect(SOURCE)
         self.peer(name).connected()
+
+    def connected(self, name: str) -> bool:
+        return name in self._numbers
+
+    def room_of(self, name: str) -> int:
+        """The number of the room that the mailbox has this peer in."""
+        room = self.mailbox._connections[self._numbers[name]].room
+        assert room is not None
+        return room.nameplate
+
+    def lose(self, name: str) -> None:
+        """Its connection is gone, if it has one."""
+        if name in self._numbers:
+            self.disconnect(name)
+
+    def pass_time(self, seconds: float) -> None:
+        """For everybody."""
+        self.now += seconds
+        self._deliver(self.mailbox.sweep(self.now))
+        for name in ("alice", "bob"):
+            self.peer(name).handle_timeout(self.now)
         self.settle()
 
     def disconnect(self, name: str) -> None:
@@ -62,8 +87,17 @@ class Meeting:
 
     def settle(self) -> None:
         """Until nobody has anything more to say."""
-        while any([self._speak(name) for name in ("alice", "bob")]):
+        while any([self._speak(name) or self._move(name) for name in ("alice", "bob")]):
             pass
+
+    def _move(self, name: str) -> bool:
+        """If it wants another connection to a mailbox that did not end this one, it gets it."""
+        if not (self.peer(name).away and name in self._numbers):
+            return False
+        self.peer(name).disconnected()
+        self._deliver(self.mailbox.disconnect(self._numbers.pop(name), self.now))
+        self._connect(name)
+        return True
 
     def hear(self, name: str, envelope: m.Envelope) -> None:
         """Have a peer hear this, as if the mailbox had passed it on."""
@@ -91,6 +125,8 @@ class Meeting:
     def _deliver(self, outgoing: list[Outgoing]) -> None:
         for out in outgoing:
             name = next((each for each, number in self._numbers.items() if number == out.connection), None)
+            if name is not None and out.last:
+                del self._numbers[name]
             if name is None or not out.text:
                 continue
             message = m.decode_from_mailbox(out.text)

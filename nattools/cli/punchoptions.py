@@ -78,7 +78,10 @@ AllowOption = Annotated[
     ),
 ]
 Bench = Annotated[bool, typer.Option("--bench", help="Measure throughput, loss, and latency under load.")]
-Keep = Annotated[bool, typer.Option("--keep", help="Hold the connection, and make it anew if it is lost.")]
+Keep = Annotated[
+    bool,
+    typer.Option("--keep", help="Hold the connection; if it is lost, look for another way for up to 7 days."),
+]
 Exec = Annotated[
     str | None,
     typer.Option(

@@ -45,7 +45,6 @@ def engine_options(wish: PunchWish, measuring: MeasureOptions) -> PunchOptions:
         udp=wish.udp,
         tcp=wish.tcp,
         low_ports=None if wish.low_ports else False,
-        keep=wish.keep,
     )
 
 

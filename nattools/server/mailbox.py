@@ -238,9 +238,10 @@ class Mailbox:
         return [Outgoing(number, m.encode(m.Closed(reason)), last=True), *self.disconnect(number, now)]
 
     def _close(self, room: _Room, reason: m.Closing, now: float) -> list[Outgoing]:
-        """End a room. A code that two have met under had its try."""
+        """End a room. A code that two have met under had its try. A number that is no code's may be used
+        again when its time is over: to come back to it takes no guess."""
         self._rooms.pop(room.nameplate, None)
-        if len(room.members) == 2:
+        if len(room.members) == 2 and (room.nameplate <= m.MAX_NAMEPLATE or reason != "expired"):
             self._use_up(room.nameplate, now)
         out = []
         for number in [each.connection for each in room.members if each.connection is not None]:

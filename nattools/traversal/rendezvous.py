@@ -1,7 +1,7 @@
 """Two peers meet in a mailbox: the async side of `protocols.mailbox`, over any network.
 
-The connection to the mailbox may break, and the mailbox may be restarted: the peers come back to their room
-and repeat what the other has not acknowledged.
+The connection to the mailbox may break, the mailbox may be restarted, and a room's time may be over: the
+peers come back, and repeat what the other has not acknowledged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ _PING_S: Final = 20.0
 _PONG_S: Final = 10.0
 _DOUBT_S: Final = 3.0
 _BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+_LONGEST_BACK_OFF_S: Final = 30.0
 _MAX_UNREAD: Final = 256
+_MAX_MOMENTS: Final = 200
 
 Stage = Literal["connecting", "open", "met", "confirmed", "interrupted", "ended", "failed"]
 
@@ -64,17 +66,19 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many seconds to try to come back to a mailbox that is gone; the first connection has to succeed
-    within `first_s`."""
+    """How many seconds to try to come back to a mailbox that is gone: `kept_s` once the other side is
+    confirmed, `return_s` before. The first connection has to succeed within `first_s`."""
 
     first_s: float = 15.0
     return_s: float = 60.0
+    kept_s: float = 60.0
 
 
 class Rendezvous:
     """A conversation with the peer that has the same code. Use `rendezvous(...)` to make one.
 
-    Only one coroutine should wait in `receive`. `timeline` grows as things happen.
+    Only one coroutine should wait in `receive`. `timeline` has what happened; of a long one the midst is
+    left out.
     """
 
     def __init__(
@@ -92,6 +96,8 @@ class Rendezvous:
         self._ended = False
         self._over = False
         self._opened = False
+        self._problem = ""
+        self._reached: set[Stage] = set()
         self._changed = asyncio.Event()
         self._heard_at = 0.0
         self._doubted = asyncio.Event()
@@ -131,13 +137,30 @@ class Rendezvous:
         connect anew if it does not say so soon."""
         self._doubted.set()
 
+    def settle(self) -> None:
+        """All is quiet: move into the room that follows from the key, where it may last for any time."""
+        self._client.settle(self._loop.time())
+        self._after()
+
+    async def together(self) -> Failure | None:
+        """Wait until both sides are in the room, so that each hears at once what the other says."""
+        await self._until(lambda: self._client.together)
+        return None if self._client.together else self._why()
+
+    @property
+    def apart(self) -> str:
+        """Why they are not together, in a sentence."""
+        if self._socket is None and self._problem:
+            return f"The mailbox at {self._address} cannot be reached: {self._problem}."
+        return "The other side is not in the mailbox."
+
     def export(self, label: str, size: int = 32) -> bytes:
         """Key material that only the confirmed peer has too: binds a connection to this code."""
         return self._client.export(label, size)
 
     def timeline_has(self, stage: Stage) -> bool:
         """Was this stage reached?"""
-        return any(moment.stage == stage for moment in self.timeline)
+        return stage in self._reached
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         """Wait until it holds, or the conversation is over."""
@@ -161,24 +184,30 @@ class Rendezvous:
         self._after()
 
     async def _come_and_stay(self) -> None:
-        give_up_at = self._loop.time() + self._patience.first_s
+        lost_at, patience_s = self._loop.time(), self._patience.first_s
         attempt = 0
         while not self._over:
-            self._note("connecting", f"connecting to the mailbox at {self._address}")
-            socket = await self._connect(give_up_at - self._loop.time())
+            if attempt == 0:
+                self._note("connecting", f"connecting to the mailbox at {self._address}")
+            socket = await self._connect(lost_at + patience_s - self._loop.time())
+            self._problem = socket if isinstance(socket, str) else ""
             if isinstance(socket, WebSocket):
                 if await self._stay(socket):
-                    attempt = 0
-                    give_up_at = self._loop.time() + self._patience.return_s
+                    attempt, lost_at = 0, self._loop.time()
+                    patience_s = self._patience.kept_s if self._client.confirmed else self._patience.return_s
             elif attempt + 1 >= len(_BACK_OFF_S) and not self.timeline_has("open"):
                 return self._give_up(socket)
             if self._client.over:
                 return
-            wait_s = _BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)]
-            if self._loop.time() + wait_s >= give_up_at:
+            away_s = self._loop.time() - lost_at
+            wait_s = _back_off_s(attempt, away_s)
+            if away_s + wait_s >= patience_s:
                 return self._give_up(socket if isinstance(socket, str) else "it ends every connection")
             attempt += 1
-            await asyncio.sleep(wait_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._doubted.wait()
+            self._doubted.clear()
 
     async def _connect(self, within_s: float) -> WebSocket | str:
         """Try every address of the mailbox in turn; a text says why none works."""
@@ -228,15 +257,16 @@ class Rendezvous:
                 await self._listen(socket)
                 watch.cancel()
         finally:
+            moves = self._client.away
             self._socket = None
             self._client.disconnected()
             socket.close()
-            if not self._client.over:
+            if not (self._client.over or moves):
                 self._note("interrupted", "the connection to the mailbox is lost")
         return self._opened
 
     async def _listen(self, socket: WebSocket) -> None:
-        while not self._client.over:
+        while not (self._client.over or self._client.away):
             text = await socket.receive()
             if text is None:
                 return
@@ -273,18 +303,22 @@ class Rendezvous:
         """Send what the client has to say, and take what it noticed."""
         for event in self._client.events():
             self._take(event)
+        if self._client.together:
+            self._changed.set()
         if self._socket is None:
             return
         for text in self._client.texts_to_send():
             self._socket.send(text)
-        if self._client.over:
+        if self._client.over or self._client.away:
             self._socket.close()
 
     def _take(self, event: mailbox.Event) -> None:
         match event:
-            case mailbox.Opened(nameplate):
+            case mailbox.Opened(nameplate, kept):
                 self._opened = True
-                self._note("open", f"room {nameplate} is open")
+                self._note(
+                    "open", "a room of these two alone is open" if kept else f"room {nameplate} is open"
+                )
             case mailbox.PeerHere():
                 self._note("met", "somebody is in the room")
             case mailbox.PeerLost():
@@ -316,11 +350,20 @@ class Rendezvous:
         self._note("failed", failure.detail)
 
     def _note(self, stage: Stage, text: str) -> None:
+        if len(self.timeline) >= _MAX_MOMENTS:
+            del self.timeline[_MAX_MOMENTS // 2]
         self.timeline.append(Moment(self._loop.time(), stage, text))
+        self._reached.add(stage)
         self._changed.set()
 
     def _why(self) -> Failure:
         return self.failure or Failure("left", "the conversation is over")
+
+
+def _back_off_s(attempt: int, away_s: float) -> float:
+    """Ever longer, up to a tenth of the time that it has been away."""
+    step_s = _BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)]
+    return max(step_s, min(away_s / 10, _LONGEST_BACK_OFF_S))
 
 
 @contextlib.asynccontextmanager

@@ -7,12 +7,13 @@ from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mailboxes import SECRET, Meeting
+from mailboxes import SECRET, Meeting, honest
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.mailbox import Confirmed, MailboxClient, Received
 from nattools.protocols.mailbox import messages as m
+from nattools.protocols.mailbox.client import CONFIRM_WITHIN_S
 from nattools.server.mailbox import Mailbox, MailboxLimits
 
 nameplates = st.integers(1, 4)
@@ -73,7 +74,7 @@ def test_a_peer_survives_any_mailbox(texts: list[bytes]) -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), envelopes), max_size=8), st.data())
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_a_conversation_survives_any_interference(
     said: list[tuple[bool, m.Envelope]], data: st.DataObject
 ) -> None:
@@ -133,3 +134,79 @@ def test_a_mailbox_survives_any_peers(steps: list[object]) -> None:
         assert mailbox.rooms <= 2
         assert mailbox.connections == len(set(numbers) - gone)
         assert all(1 <= len(room.members) <= 2 for room in mailbox._rooms.values())
+
+
+names = st.sampled_from(("alice", "bob"))
+fates = st.one_of(
+    st.tuples(st.sampled_from(("lose", "come", "settle", "say")), names),
+    st.tuples(st.just("wait"), st.sampled_from((0.1, 10.0, 20.0, 29.95, 30.0, 130.0, 800.0, 44000.0))),
+    st.just(("restart", "")),
+)
+
+
+def befall(meeting: Meeting, fate: tuple[str, object], said: dict[str, list[bytes]]) -> None:
+    match fate:
+        case "lose", str(name):
+            meeting.lose(name)
+        case "come", str(name) if not meeting.connected(name):
+            meeting.connect(name)
+        case "settle", str(name):
+            meeting.peer(name).settle(meeting.now)
+        case "say", str(name):
+            payload = b"%d" % len(said[name])
+            if meeting.peer(name).send(payload):
+                said[name].append(payload)
+        case "wait", float(seconds):
+            meeting.pass_time(seconds)
+        case "restart", _:
+            meeting.restart()
+    meeting.settle()
+
+
+def come_back(meeting: Meeting) -> None:
+    """As a driver does it, as long as it takes."""
+    for _ in range(4):
+        for name in ("alice", "bob"):
+            if not meeting.connected(name) and not meeting.peer(name).over:
+                meeting.connect(name)
+        meeting.pass_time(31.0)
+
+
+@given(st.lists(fates, max_size=14))
+@settings(max_examples=60, deadline=None)
+def test_two_who_have_met_find_each_other_again(steps: list[tuple[str, object]]) -> None:
+    """Whichever of them moves first, whatever is lost, expires or is restarted in between, and nothing that
+    was said is missing or comes twice."""
+    meeting, said = Meeting().meet(), {"alice": list[bytes](), "bob": list[bytes]()}
+    for step in steps:
+        befall(meeting, step, said)
+    come_back(meeting)
+    for name, other in (("alice", "bob"), ("bob", "alice")):
+        assert meeting.reason(name) is None
+        assert meeting.peer(name).together
+        assert meeting.payloads(other) == said[name]
+    assert meeting.room_of("alice") == meeting.room_of("bob")
+
+
+@given(st.integers(0, 5), st.lists(fates, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_one_who_is_not_sure_yet_gives_up_or_is_met(messages: int, steps: list[tuple[str, object]]) -> None:
+    """The exchange is cut off after so many messages: then one may be confirmed and the other not."""
+    passed: list[m.Envelope] = []
+
+    def until(_: str, envelope: m.Envelope) -> list[m.Envelope]:
+        passed.append(envelope)
+        return [envelope] if len(passed) <= messages else []
+
+    meeting, said = Meeting(tamper=until).meet(), {"alice": list[bytes](), "bob": list[bytes]()}
+    for name in ("alice", "bob"):
+        meeting.lose(name)
+    meeting.tamper = honest
+    for step in steps:
+        befall(meeting, step, said)
+    soon = meeting.now < CONFIRM_WITHIN_S - 1
+    come_back(meeting)
+    failed = {meeting.reason(name) for name in ("alice", "bob")} - {None}
+    assert failed or (meeting.alice.together and meeting.bob.together)
+    assert not (soon and failed), "both came back in time"
+    assert failed <= {"unconfirmed", "wrong-code", "refused", "left", "another-peer"}

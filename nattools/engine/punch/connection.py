@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
+import math
 from typing import Final
 
 from nattools.engine.punch.attempt import Failed
 from nattools.engine.punch.connector import Connector
+from nattools.engine.punch.partner import Gone
+from nattools.engine.punch.use import GIVE_UP_S, patience_s
 from nattools.engine.punch.way import Way
 from nattools.errors import CannotRun
 from nattools.net.base import TcpStream
@@ -24,8 +28,6 @@ DOUBT_S: Final = 3.0
 """Nothing heard for so long: the peer is asked at once, and spare paths are looked at."""
 LOST_S: Final = 9.0
 """Nothing heard for so long: the path is lost, and another is looked for."""
-GIVE_UP_S: Final = 120.0
-"""So long another way is looked for, unless the connection is to be kept whatever happens."""
 LASTING_S: Final = 30.0
 """Paths that are lost sooner than this are replaced ever more slowly: a peer might say so for ever, and each
 attempt costs packets that may go to others."""
@@ -41,7 +43,6 @@ class Connection:
         *,
         leads: bool,
         uses: tuple[str, ...] = (),
-        give_up_s: float | None = GIVE_UP_S,
     ) -> None:
         self.tunnel = Tunnel(_session(connector.partner.secret), leads=leads, uses=uses)
         self.way: Way | None = None
@@ -50,7 +51,8 @@ class Connection:
         self._timeline, self._leads = connector.timeline, leads
         self._carrier: Carrier | None = None
         self._source: str | None = None
-        self._give_up_s = give_up_s
+        self._uses = uses
+        self._parted = False
         self._loop = asyncio.get_running_loop()
 
     # --- securing
@@ -91,6 +93,10 @@ class Connection:
         self._carrier = None
         return await tls_link(stream, secret, leads=self._leads, timeout_s=SECURE_S)
 
+    @property
+    def _patience_s(self) -> float:
+        return patience_s(self._uses, self.tunnel.peer_uses or ())
+
     def _is_alive(self) -> bool:
         return self.link is not None and self.link.ended is None
 
@@ -113,7 +119,8 @@ class Connection:
             why = await self._loss()
             if why is None:
                 return
-            self._timeline.note("lost", why, ok=False)
+            limit = f"another way is looked for, at most {_span(self._patience_s)}"
+            self._timeline.note("lost", f"{why}; {limit}", ok=False)
             self.connector.partner.doubt()
             hasty = hasty + 1 if self._loop.time() - since < LASTING_S else 0
             if hasty > 1:
@@ -125,7 +132,7 @@ class Connection:
 
     async def _loss(self) -> str | None:
         """Why the path is lost; None: the tunnel has ended, or this side is leaving."""
-        partner = self.connector.partner
+        partner, settles_at = self.connector.partner, self._loop.time() + LASTING_S
         while self.tunnel.ended is None:
             await asyncio.sleep(WATCH_S)
             if self.tunnel.ended is not None or self.tunnel.leaving:
@@ -142,6 +149,9 @@ class Connection:
                 return f"nothing was heard of the other side for {silent_s:.0f} s"
             if silent_s >= DOUBT_S and self.way is not None and self.way.driver is not None:
                 _doubt(self.way.driver, self._loop.time())
+            elif self._loop.time() >= settles_at:
+                partner.settle()
+                settles_at = math.inf
         return None
 
     def _has_moved(self) -> bool:
@@ -165,21 +175,24 @@ class Connection:
         """Find a new way, or have the old one back; a text says why there is none."""
         began, tries = self._loop.time(), 0
         problem = ""
-        while self._give_up_s is None or self._loop.time() - began < self._give_up_s:
-            recovered, found = await self._try_again()
+        within_s = self._patience_s
+        while self._loop.time() - began < within_s:
+            recovered, found = await self._try_again(began + within_s)
             if recovered or found is None:
                 return None
             problem = found
+            if self._parted:  # the old path may come back; nobody says where another one could be
+                within_s = min(within_s, GIVE_UP_S)
             pause = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
             tries += 1
             self._timeline.note("again", f"{problem} Next attempt in {pause:g} s.", ok=False)
             await asyncio.sleep(pause)
-        return f"The path was lost, and no other was found in {self._give_up_s:.0f} s. {problem}"
+        return f"The path was lost, and no other was found in {_span(within_s)}. {problem}"
 
-    async def _try_again(self) -> tuple[bool, str | None]:
+    async def _try_again(self, until: float) -> tuple[bool, str | None]:
         """(the old path is back, why there is no new one)."""
         async with asyncio.TaskGroup() as group:
-            anew = group.create_task(self._anew())
+            anew = group.create_task(self._anew(until))
             back = group.create_task(self._recovered())
             await asyncio.wait((anew, back), return_when=asyncio.FIRST_COMPLETED)
             for task in (anew, back):
@@ -190,7 +203,10 @@ class Connection:
         self._timeline.note("again", "the old path works again", ok=True)
         return True, None
 
-    async def _anew(self) -> str | None:
+    async def _anew(self, until: float) -> str | None:
+        problem = await self._out_of_reach(until)
+        if problem is not None:
+            return problem
         resumes = self.resumable
         try:
             way = await self.connector.connect(resumes=resumes)
@@ -200,6 +216,23 @@ class Connection:
             return way.why
         attempt = self.connector.last
         return await self.secure(way, resumes=resumes and attempt is not None and attempt.resumes)
+
+    async def _out_of_reach(self, until: float) -> str | None:
+        """Wait until the other side can be told of another way; the text says why it cannot."""
+        partner = self.connector.partner
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DOUBT_S):
+                return self._part(await partner.within_reach())
+        self._timeline.note("again", f"{partner.apart} Waiting for it.", ok=False)
+        try:
+            async with asyncio.timeout_at(until):
+                return self._part(await partner.within_reach())
+        except TimeoutError:
+            return partner.apart
+
+    def _part(self, gone: Gone | None) -> str | None:
+        self._parted = gone is not None
+        return None if gone is None else gone.why
 
     async def _recovered(self) -> None:
         """Until the old path is heard again."""
@@ -216,6 +249,15 @@ class Connection:
             self.link.abort()
         if self.way is not None:
             self.way.close()
+
+
+def _span(seconds: float) -> str:
+    """In the largest unit that it is a whole number of."""
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        count, rest = divmod(seconds, size)
+        if count and not rest:
+            return f"{count:.0f} {unit}" + ("s" if count > 1 else "")
+    return f"{seconds:.0f} s"
 
 
 def _doubt(driver: IceDriver, now: float) -> None:

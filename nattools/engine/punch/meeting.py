@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,10 +18,8 @@ from nattools.traversal.codes import new_code
 from nattools.traversal.rendezvous import Failure, MailboxAddress, Patience, Rendezvous, rendezvous
 
 MAILBOX_BIT = 0x04
-RETURN_S = 120.0
-"""So long a mailbox that is gone is waited for: as long as another way is looked for when one is lost."""
-KEPT_S = 12 * 3600.0
-"""The same for a connection that is to be kept: as long as a mailbox keeps a room (`server.mailbox`)."""
+PATIENCE = Patience(return_s=120.0, kept_s=math.inf)
+"""With the other side met it is the connection that says how long a mailbox that is gone is waited for."""
 NO_MAILBOX = (
     "Name a nattools server with --server HOST (`nattools serve` on any machine that both sides reach makes "
     "one), or swap tokens with --manual."
@@ -45,8 +44,7 @@ async def met(
 ) -> AsyncIterator[Rendezvous | Failed]:
     """The other side, met in the mailbox; or why not. CannotRun: the mailbox cannot be reached."""
     code = options.code or new_code()
-    patience = Patience(return_s=KEPT_S if options.keep else RETURN_S)
-    async with rendezvous(network, address, code, patience) as meeting:
+    async with rendezvous(network, address, code, PATIENCE) as meeting:
         opened = await meeting.opened()
         if isinstance(opened, Failure):
             yield _not_met(opened)

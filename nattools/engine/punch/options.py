@@ -25,7 +25,7 @@ class PunchOptions:
     nameplate is new too. `mailbox` None: the first of the servers that is a nattools one. `wait_s`: how long
     to wait for the other side. `ask_router`: try port mappings beside the punch. `udp` and `tcp`: what may be
     used. `low_ports`: may this process bind ports below 1024 (None: find out)? `echoes`: how many are sent
-    when connected. `keep`: hold it, and make it anew when it is lost, until told to stop.
+    when connected.
     """
 
     measuring: MeasureOptions
@@ -38,7 +38,6 @@ class PunchOptions:
     tcp: bool = True
     low_ports: bool | None = None
     echoes: int = 10
-    keep: bool = False
 
 
 class Announced:

@@ -70,6 +70,17 @@ class Partner(Protocol):
     def doubt(self) -> None:
         """Something is wrong with the network; the conversation may be broken, too."""
 
+    def settle(self) -> None:
+        """All is well; the conversation may be needed again much later."""
+
+    async def within_reach(self) -> Gone | None:
+        """Wait until the other side hears at once what is said; or the conversation is over."""
+
+    @property
+    def apart(self) -> str:
+        """Why it is not within reach, in a sentence."""
+        ...
+
     async def introduce(self, own: Introduction) -> Introduction | Gone | Superseded:
         """Say who we are in this attempt, and hear the same."""
 
@@ -153,6 +164,22 @@ class MailboxPartner:
     def doubt(self) -> None:
         """Something is wrong with the network; the conversation may be broken, too."""
         self._meeting.doubt()
+
+    def settle(self) -> None:
+        """See `Partner`."""
+        self._meeting.settle()
+
+    async def within_reach(self) -> Gone | None:
+        """See `Partner`."""
+        failure = await self._meeting.together()
+        if self._gone is None and failure is not None:
+            return Gone(failure.detail)
+        return self._gone
+
+    @property
+    def apart(self) -> str:
+        """See `Partner`."""
+        return self._meeting.apart
 
     # --- saying
 

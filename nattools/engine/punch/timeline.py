@@ -11,6 +11,7 @@ import msgspec
 from nattools.model.punch import PunchStage, Stage, Strategy
 
 MAX_STAGES = 400
+"""Of more, as in weeks of a connection that is kept, the midst is left out."""
 
 
 class Timeline:
@@ -52,9 +53,13 @@ class Timeline:
         )
 
     def _add(self, stage: Stage) -> None:
-        if len(self._stages) < MAX_STAGES:
-            self._stages.append(stage)
-            self._tell(stage)
+        self._put(stage)
+        self._tell(stage)
+
+    def _put(self, stage: Stage) -> None:
+        if len(self._stages) >= MAX_STAGES:
+            del self._stages[MAX_STAGES // 2]
+        self._stages.append(stage)
 
     def since(self, at: float) -> tuple[Stage, ...]:
         """This side's stages since a moment of the loop's time, with their times counted from it."""
@@ -71,9 +76,9 @@ class Timeline:
         offset = at - self.began
         known = {(stage.stage, stage.text) for stage in self._stages if stage.side == "there"}
         for stage in stages:
-            if len(self._stages) < MAX_STAGES and (stage.stage, stage.text) not in known:
+            if (stage.stage, stage.text) not in known:
                 moved = round(stage.at_s + offset, 3)
-                self._stages.append(msgspec.structs.replace(stage, at_s=moved, side="there"))
+                self._put(msgspec.structs.replace(stage, at_s=moved, side="there"))
 
     @property
     def stages(self) -> tuple[Stage, ...]:

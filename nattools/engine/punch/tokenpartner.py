@@ -56,6 +56,18 @@ class TokenPartner:
     def doubt(self) -> None:
         """There is no conversation."""
 
+    def settle(self) -> None:
+        """There is no conversation."""
+
+    async def within_reach(self) -> Gone | None:
+        """It knows the token: nothing more can be said."""
+        return None
+
+    @property
+    def apart(self) -> str:
+        """See `Partner`."""
+        return "Tokens are exchanged once."
+
     async def introduce(self, own: Introduction) -> Introduction | Gone | Superseded:
         """What the token says."""
         return introduction_of(self._peer)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from nattools.engine.punch.attempt import Failed
-from nattools.engine.punch.connection import GIVE_UP_S, Connection
+from nattools.engine.punch.connection import Connection
 from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.messages import story_of
 from nattools.engine.punch.telling import Standing
@@ -24,8 +24,7 @@ async def connect_and_use(standing: Standing, connector: Connector, use: Use) ->
     if isinstance(way, Failed) or attempt is None:
         await _swap_stories(connector)
         return
-    give_up_s = None if connector.own.options.keep else GIVE_UP_S
-    connection = Connection(connector, leads=attempt.leads, uses=use.names, give_up_s=give_up_s)
+    connection = Connection(connector, leads=attempt.leads, uses=use.names)
     try:
         use.prepare(connection.tunnel)
         problem = await connection.secure(way)

@@ -3,6 +3,8 @@
 The mailbox is not trusted. It can withhold and it can end the conversation; whatever else it does is detected
 and named. After a failure nothing more is sent but the goodbye, and the code is used up: a peer makes one
 SPAKE2 exchange in its life, so that whoever guesses at the code has one guess.
+
+A conversation that lasts moves from the code's room into another, whose number follows from the key.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ CONFIRM_WITHIN_S: Final = 30.0
 MAX_UNACKNOWLEDGED: Final = 64
 _ACKNOWLEDGE_EVERY: Final = 16
 _MAX_HEARD: Final = 1024
-"""Messages from the mailbox without one of them being new and authentic."""
+"""Messages from the mailbox without a new and authentic one among them; and one more each second."""
+_PASSING: Final = frozenset(("expired", "full", "rate", "taken"))
+"""Why a mailbox may close a connection to a peer who can go on all the same, now or later."""
 
 Reason = Literal[
     "wrong-code",
@@ -41,9 +45,10 @@ Reason = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The room is open (again)."""
+    """The room is open (again). `kept`: it is the one that follows from the key."""
 
     nameplate: int
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +124,12 @@ class MailboxClient:
 
     Driving contract: call `connected` for each new connection, then `receive` for every message on it, and
     `disconnected` when it is lost. After each call send `texts_to_send()`, in order, and look at `events()`.
-    Call `handle_timeout` at `next_timeout()`. When `over`, close the connection. `secret` is the
-    code's words.
+    Call `handle_timeout` at `next_timeout()`. When `over`, close the connection; when `away`, close it and
+    make another one. `secret` is the code's words.
+
+    Moving: the room of the code is left for the one that follows from the key when `settle` says so, or when
+    the other is not in it (any more), but not within `CONFIRM_WITHIN_S` after the other was confirmed. By
+    then it has confirmed this side, too, or has given up; so both know where to look.
     """
 
     def __init__(
@@ -130,9 +139,14 @@ class MailboxClient:
         self.failure: Failed | None = None
         self.confirmed = False
         self.over = False
+        self.away = False
         self._secret = secret
         self._member = entropy(m.MEMBER_SIZE)
         self._joined = False
+        self._present = False
+        self._kept: int | None = None
+        self._may_move_at: float | None = None
+        self._settles = False
         self._agreement: Agreement | None = None
         self._peer_element: bytes | None = None
         self._channel: Channel | None = None
@@ -141,7 +155,8 @@ class MailboxClient:
         self._sent = 0
         self._unacknowledged: deque[m.Sealed] = deque()
         self._early: list[bytes] = []
-        self._heard = 0
+        self._heard = 0.0
+        self._heard_at: float | None = None
         self._texts: list[bytes] = []
         self._events: list[Event] = []
 
@@ -150,21 +165,23 @@ class MailboxClient:
     def connected(self) -> None:
         """A connection to the mailbox stands."""
         self._texts.clear()
-        self._joined = False
+        self._joined = self._present = self.away = False
         self._in.in_step = False
         if not self.over:
-            self._say(m.Join(m.VERSION, self._member, self.nameplate))
+            self._say(m.Join(m.VERSION, self._member, self._room))
 
     def disconnected(self) -> None:
         """It is gone; what was not sent is repeated on the next one."""
         self._texts.clear()
-        self._joined = False
+        self._joined = self._present = False
 
     def receive(self, text: bytes, now: float) -> None:
         """A message of the mailbox."""
-        if self.over:
+        if self.over or self.away:
             return
-        self._heard += 1
+        since_s = 0.0 if self._heard_at is None else now - self._heard_at
+        self._heard = max(0.0, self._heard - since_s) + 1
+        self._heard_at = now
         if self._heard > _MAX_HEARD:
             return self._fail("flood", "the mailbox or the other side sends too many messages")
         try:
@@ -173,13 +190,13 @@ class MailboxClient:
             return self._fail("mailbox", f"the mailbox sent {error}")
         match message:
             case m.Joined():
-                self._on_joined(message)
+                self._on_joined(message, now)
             case m.Closed():
-                self._on_closed(message)
+                self._on_closed(message.reason, now)
             case _ if not self._joined:
                 self._fail("mailbox", "the mailbox spoke of a room before it was open")
             case m.Peer():
-                self._on_peer(message.present)
+                self._on_peer(message.present, now)
             case m.Relay():
                 self._on_relay(message.body, now)
 
@@ -196,6 +213,16 @@ class MailboxClient:
         else:
             self._early.append(payload)
         return True
+
+    def settle(self, now: float) -> None:
+        """All is quiet: a good moment to move into the room that follows from the key, as soon as may be."""
+        self._settles = True
+        self._move_if_wanted(now)
+
+    @property
+    def together(self) -> bool:
+        """Is the confirmed other side in the same room, so that it hears at once what is said?"""
+        return self.confirmed and self._joined and self._in.in_step and not self.over
 
     def end(self) -> None:
         """Say goodbye to the other side, verifiably, and to the mailbox. Idempotent."""
@@ -217,6 +244,8 @@ class MailboxClient:
 
     def next_timeout(self) -> float | None:
         """When to call `handle_timeout`."""
+        if self._deadline is None and self._joined and self._wants_to_move():
+            return self._may_move_at
         return self._deadline
 
     def handle_timeout(self, now: float) -> None:
@@ -224,6 +253,7 @@ class MailboxClient:
         if self._deadline is not None and now >= self._deadline and not self.over:
             detail = f"the other side did not prove within {CONFIRM_WITHIN_S:.0f} s that it has the code"
             self._fail("unconfirmed", f"{detail}; this one is used up, take a new one")
+        self._move_if_wanted(now)
 
     def export(self, label: str, size: int = 32) -> bytes:
         """Key material that only the confirmed other side has too, the same there."""
@@ -231,22 +261,50 @@ class MailboxClient:
             raise ValueError("the other side is not confirmed")
         return self._channel.export(label, size)
 
+    # Which room.
+
+    @property
+    def _room(self) -> int | None:
+        return self.nameplate if self._kept is None else self._kept
+
+    def _wants_to_move(self) -> bool:
+        """Is the code's room of no more use?"""
+        return self.confirmed and self._kept is None and (self._settles or not self._present)
+
+    def _move_if_wanted(self, now: float) -> None:
+        if self.over or not (self._joined and self._wants_to_move()):
+            return
+        if self._may_move_at is not None and now >= self._may_move_at:
+            self._move()
+
+    def _move(self) -> None:
+        assert self._channel is not None
+        self._kept = self._channel.room
+        self._joined = self._present = False
+        self.away = True
+        self._texts.clear()
+
     # What the mailbox says.
 
-    def _on_joined(self, message: m.Joined) -> None:
-        if self._joined or self.nameplate not in (None, message.nameplate):
+    def _on_joined(self, message: m.Joined, now: float) -> None:
+        if self._joined or self._room not in (None, message.nameplate):
             return self._fail("mailbox", "the mailbox put us into another room than the code's")
+        if self._room is None and message.nameplate > m.MAX_NAMEPLATE:
+            return self._fail("mailbox", "the mailbox gave a number that no code can have")
         self._joined = True
-        self.nameplate = message.nameplate
-        self._events.append(Opened(message.nameplate))
+        if self.nameplate is None:
+            self.nameplate = message.nameplate
+        self._events.append(Opened(message.nameplate, self._kept is not None))
         if message.present:
-            self._on_peer(True)
+            self._on_peer(True, now)
+        self._move_if_wanted(now)
 
-    def _on_peer(self, present: bool) -> None:
+    def _on_peer(self, present: bool, now: float) -> None:
         self._in.in_step = False
+        self._present = present
         if not present:
             self._events.append(PeerLost())
-            return
+            return self._move_if_wanted(now)
         self._events.append(PeerHere())
         if self._agreement is None:
             assert self.nameplate is not None
@@ -257,9 +315,17 @@ class MailboxClient:
         for sealed in self._unacknowledged:
             self._pass_on(sealed)
 
-    def _on_closed(self, message: m.Closed) -> None:
-        failure = _CLOSINGS[message.reason]
-        self._fail(failure.reason, failure.detail, leave=False)
+    def _on_closed(self, reason: m.Closing, now: float) -> None:
+        spent = reason == "used-up"
+        if self.confirmed and self._kept is None and (spent or reason in _PASSING):
+            self.away = True
+            if self._may_move_at is not None and now >= self._may_move_at:
+                self._move()
+        elif self.confirmed and reason in _PASSING:
+            self.away = True
+        else:
+            failure = _CLOSINGS["left" if self.confirmed and spent else reason]
+            self._fail(failure.reason, failure.detail, leave=False)
 
     # What the other side says through it.
 
@@ -273,7 +339,7 @@ class MailboxClient:
         elif not self._in.in_step:
             return  # sent to an older connection of ours; it comes again after the SPAKE2 message
         elif isinstance(envelope, m.Proof):
-            self._on_proof(envelope.value)
+            self._on_proof(envelope.value, now)
         else:
             self._on_sealed(envelope)
 
@@ -297,7 +363,7 @@ class MailboxClient:
         self._deadline = now + CONFIRM_WITHIN_S
         self._pass_on(m.Proof(self._channel.proof))
 
-    def _on_proof(self, proof: bytes) -> None:
+    def _on_proof(self, proof: bytes, now: float) -> None:
         assert self._channel is not None
         if not self._channel.proves(proof):
             if self.confirmed:
@@ -309,6 +375,7 @@ class MailboxClient:
             return
         self.confirmed = True
         self._deadline = None
+        self._may_move_at = now + CONFIRM_WITHIN_S
         self._events.append(Confirmed())
         early, self._early = self._early, []
         for payload in early:
@@ -331,7 +398,7 @@ class MailboxClient:
             return self._fail("reordered", "messages came out of order, or one was withheld")
         self._in.repeats = False
         self._in.expected += 1
-        self._heard = 0
+        self._heard = 0.0
         self._on_inside(plaintext)
 
     def _on_inside(self, plaintext: bytes) -> None:

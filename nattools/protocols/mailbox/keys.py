@@ -12,7 +12,7 @@ import hmac
 from typing import TYPE_CHECKING, Final
 
 from nattools.errors import ProtocolError
-from nattools.protocols.mailbox.messages import PROOF_SIZE, Sealed
+from nattools.protocols.mailbox.messages import MAX_NAMEPLATE, MAX_ROOM, PROOF_SIZE, Sealed
 
 if TYPE_CHECKING:
     from spake2 import SPAKE2_Symmetric
@@ -83,6 +83,12 @@ class Channel:
     def export(self, label: str, size: int = 32) -> bytes:
         """Key material for another purpose, the same on both sides: for example to bind certificates."""
         return _derive(self._key, b"export " + label.encode(), size)
+
+    @property
+    def room(self) -> int:
+        """The number of a room that nobody but the two sides can name before they enter it."""
+        drawn = int.from_bytes(_derive(self._key, b"room", 16), "big")
+        return MAX_NAMEPLATE + 1 + drawn % (MAX_ROOM - MAX_NAMEPLATE)
 
 
 def _derive(key: bytes, info: bytes, size: int) -> bytes:

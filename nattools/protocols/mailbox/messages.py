@@ -23,12 +23,15 @@ _MAX_BODY: Final = _MAX_BOX + 64
 MAX_TEXT: Final = 24_000
 """Bytes of a message to or from the mailbox: a body in base64, and a little around it."""
 MAX_NAMEPLATE: Final = 999_999
+"""The largest number that a code can have."""
+MAX_ROOM: Final = 2**62 - 1
+"""The largest number of a room; those above `MAX_NAMEPLATE` peers draw from their key."""
 MEMBER_SIZE: Final = 16
 
 ELEMENT_SIZE: Final = 33  # of SPAKE2: a letter for the side and a point of Ed25519
 PROOF_SIZE: Final = 32
 
-Nameplate = Annotated[int, Meta(ge=1, le=MAX_NAMEPLATE)]
+Nameplate = Annotated[int, Meta(ge=1, le=MAX_ROOM)]
 Body = Annotated[bytes, Meta(max_length=_MAX_BODY)]
 Parting = Literal["done", "wrong-code", "failed"]
 Closing = Literal[

@@ -4,11 +4,15 @@ the timeline says what happened."""
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 from piped import Side, Trouble, pipe_through
 
+from nattools.errors import CannotRun
 from nattools.lab.sim import SimLab
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
 
 UDP = ("port-restricted", "port-restricted")
 TCP = ("udp-blocked", "port-restricted")
@@ -145,3 +149,63 @@ def test_the_mailbox_is_away_for_long_when_the_path_is_lost() -> None:
             lab.restart("b")
 
     whole(pipe_through(SEQUENTIAL, trouble, size=300_000), within_s=150.0)
+
+
+class Cable:
+    """A machine's network as it is while `out` is False; else there is none: no address of its own, no route,
+    and no socket to be had."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self.out = False
+        self.refused = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+    def interfaces(self) -> tuple[Any, ...]:
+        return () if self.out else self._network.interfaces()
+
+    def gateways(self) -> tuple[Any, ...]:
+        return () if self.out else self._network.gateways()
+
+    def route(self, destination: str) -> tuple[str | None, str] | None:
+        return None if self.out else self._network.route(destination)
+
+    async def open_udp(self, **options: Any) -> UdpSocket:
+        if self.out:
+            self.refused += 1
+            raise CannotRun("no socket can be opened: the address is not available", "Plug it in.")
+        return await self._network.open_udp(**options)
+
+    async def connect_tcp(self, remote: Endpoint, **options: Any) -> TcpStream | TcpFailure:
+        if self.out:
+            return TcpFailure("unreachable", "no route to host")
+        return await self._network.connect_tcp(remote, **options)
+
+
+@pytest.mark.parametrize("kinds", [UDP, TCP, SEQUENTIAL], ids=" x ".join)
+@pytest.mark.parametrize("forgets", [False, True])
+def test_a_network_that_is_gone_for_a_while(kinds: tuple[str, str], forgets: bool) -> None:
+    """As with the cable out: an attempt meanwhile cannot even begin, and says so; the next one can."""
+    cables: list[Cable] = []
+
+    def before(lab: SimLab) -> None:
+        cables.append(Cable(lab.network("alice")))
+        lab._networks["alice"] = cast("Any", cables[0])
+
+    async def pull(lab: SimLab) -> None:
+        cables[0].out = True
+        lab.cut("alice")
+        lab.cut("a")
+        if forgets:
+            lab.restart("a")
+        await asyncio.sleep(20.0)
+        lab.mend("a")
+        lab.mend("alice")
+        cables[0].out = False
+
+    sides = pipe_through(kinds, pull, before=before)
+    whole(sides, within_s=75.0)
+    assert "this machine's address has changed" in " ".join(sides[0].told("lost"))
+    assert any("has no IPv4 route" in text for text in sides[0].told("again"))

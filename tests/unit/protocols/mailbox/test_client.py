@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from mailboxes import SECRET, Meeting
+from mailboxes import SECRET, SOURCE, Meeting
 
 from nattools.errors import ProtocolError
 from nattools.protocols.mailbox import MAX_PAYLOAD, Confirmed, Ended, MailboxClient, PeerHere
@@ -230,7 +230,7 @@ def test_a_mailbox_in_the_middle_without_the_code_is_a_wrong_code() -> None:
         (m.encode(m.Joined(999, False)), "mailbox"),
         (m.encode(m.Relay(b"\xc1")), "garbage"),
         (m.encode(m.Relay(m.pack(m.Pake(b"S" + b"\xff" * 32)))), "another-peer"),
-        (m.encode(m.Closed("expired")), "refused"),
+        (m.encode(m.Closed("replaced")), "refused"),
         (m.encode(m.Closed("left")), "left"),
     ],
 )
@@ -342,3 +342,147 @@ def test_the_decoders_are_bounded() -> None:
         m.decode_to_mailbox(b'{"type":"join","version":1,"member":"AAAA"}')
     with pytest.raises(ProtocolError):
         m.decode_envelope(m.pack(m.Sealed(0, bytes(13_000))))
+
+
+# --- the room that is kept
+
+LATER_S = CONFIRM_WITHIN_S
+
+
+def kept() -> Meeting:
+    """The two have met, and moved."""
+    meeting = Meeting().meet()
+    meeting.pass_time(LATER_S)
+    meeting.alice.settle(meeting.now)
+    meeting.settle()
+    return meeting
+
+
+def test_they_move_into_a_room_that_only_they_can_name() -> None:
+    meeting = Meeting().meet()
+    first = meeting.room_of("alice")
+    meeting.alice.settle(meeting.now)
+    meeting.pass_time(LATER_S - 0.1)
+    assert meeting.room_of("alice") == meeting.room_of("bob") == first, "bob may not be sure yet"
+    assert meeting.alice.next_timeout() == LATER_S
+    meeting.pass_time(0.1)
+    later = meeting.room_of("alice")
+    assert later == meeting.room_of("bob") > m.MAX_NAMEPLATE
+    assert meeting.alice.together
+    assert meeting.bob.together
+    assert meeting.alice.nameplate == first, "the code's number is told to people"
+    meeting.alice.send(b"in private")
+    meeting.settle()
+    assert meeting.payloads("bob") == [b"in private"]
+    assert Meeting().meet().alice.next_timeout() is None
+    assert kept().room_of("alice") != later, "another key, another room"
+
+
+def test_what_is_under_way_while_they_move_arrives_once() -> None:
+    meeting = Meeting().meet()
+    meeting.pass_time(LATER_S)
+    for number in range(5):
+        meeting.bob.send(b"%d" % number)
+        if number == 2:
+            meeting.alice.settle(meeting.now)
+    meeting.settle()
+    assert meeting.payloads("alice") == [b"%d" % number for number in range(5)]
+    assert meeting.reason("alice") is meeting.reason("bob") is None
+
+
+def test_the_number_of_the_code_is_given_back_and_says_nothing() -> None:
+    meeting = kept()
+    first = meeting.alice.nameplate
+    assert first is not None
+    meeting.pass_time(130.0)
+    mallory = MailboxClient(SECRET, first)
+    number = meeting.mailbox.connect(SOURCE)
+    mallory.connected()
+    (join,) = mallory.texts_to_send()
+    (refused,) = meeting.mailbox.receive(number, join, meeting.now)
+    assert m.decode_from_mailbox(refused.text) == m.Closed("used-up")
+    meeting.pass_time(700.0)
+    (opened,) = meeting.mailbox.receive(meeting.mailbox.connect(SOURCE), join, meeting.now)
+    assert m.decode_from_mailbox(opened.text) == m.Joined(first, False), "the two are elsewhere"
+    meeting.restart()
+    meeting.connect("alice")
+    assert meeting.room_of("alice") > m.MAX_NAMEPLATE, "nor do they come back to it, ever"
+
+
+@pytest.mark.parametrize("code", [SECRET, b"a guess"])
+def test_who_waits_in_the_room_that_is_kept_learns_and_gets_nothing(code: bytes) -> None:
+    """The mailbox knows its number, and who listens to what is not within TLS: they can be in the way."""
+    meeting = kept()
+    room = meeting.room_of("alice")
+    secret = meeting.alice.export("tls")
+    meeting.restart()
+    squatter = Agreement(code, room)
+    meeting.alice.send(b"for bob alone")
+    meeting.alice.connected()
+    meeting.alice.receive(m.encode(m.Joined(room, True)), meeting.now)
+    said = [m.decode_to_mailbox(text) for text in meeting.alice.texts_to_send()]
+    meeting.hear("alice", m.Pake(squatter.element))
+    assert meeting.reason("alice") == "another-peer"
+    assert meeting.alice.texts_to_send() == []
+    (pake,) = [
+        each
+        for body in said
+        if isinstance(body, m.Relay) and isinstance(each := m.decode_envelope(body.body), m.Pake)
+    ]
+    channel = squatter.finish(pake.element)
+    assert channel.export("tls") != secret
+    for body in said:
+        envelope = m.decode_envelope(body.body) if isinstance(body, m.Relay) else pake
+        if isinstance(envelope, m.Sealed):
+            with pytest.raises(ProtocolError):
+                channel.open(envelope)
+        assert not isinstance(envelope, m.Proof) or not channel.proves(envelope.value)
+
+
+@pytest.mark.parametrize("reason", ["expired", "full", "rate", "taken"])
+def test_what_passes_does_not_end_a_conversation_that_stands(reason: m.Closing) -> None:
+    for meeting in (Meeting().meet(), kept()):
+        meeting.alice.send(b"before")
+        meeting.alice.receive(m.encode(m.Closed(reason)), meeting.now)
+        assert meeting.alice.away
+        assert meeting.alice.failure is None
+        meeting.settle()
+        assert meeting.alice.together
+        assert meeting.payloads("bob") == [b"before"]
+
+
+def test_a_code_that_is_over_is_still_over() -> None:
+    alice = MailboxClient(SECRET)
+    alice.connected()
+    alice.receive(m.encode(m.Joined(7, False)), 0)
+    alice.receive(m.encode(m.Closed("expired")), 3600)
+    assert alice.over
+    assert alice.failure is not None
+    assert "take a new one" in alice.failure.detail
+
+
+def test_a_room_that_the_other_has_left_for_good_is_named() -> None:
+    meeting = kept()
+    meeting.disconnect("alice")
+    meeting.bob.end()
+    meeting.settle()
+    meeting.connect("alice")
+    assert meeting.reason("alice") == "left"
+
+
+def test_a_mailbox_cannot_send_a_code_into_a_room_that_is_kept() -> None:
+    alice = MailboxClient(SECRET)
+    alice.connected()
+    alice.receive(m.encode(m.Joined(m.MAX_NAMEPLATE + 1, False)), 0)
+    assert alice.failure is not None
+    assert alice.failure.reason == "mailbox"
+
+
+def test_years_of_lost_connections_are_no_flood() -> None:
+    meeting = kept()
+    for _ in range(2000):
+        meeting.disconnect("bob")
+        meeting.pass_time(20.0)
+        meeting.connect("bob")
+    assert meeting.alice.together
+    assert meeting.bob.together
