@@ -222,7 +222,8 @@ class _Trial:
 
     async def check(self) -> None:
         """Is it bad luck? Write to ports that are known to be open."""
-        asked = [(asker, asker.prepare(self.towards, "control")) for asker in self.askers[:CHECKED]]
+        some = self.askers[:: max(1, len(self.askers) // CHECKED)][:CHECKED]
+        asked = [(asker, asker.prepare(self.towards, "control")) for asker in some]
         self.checked = len(asked)
         await expect_all(asked, copies=4)
         told = {q.mapped.port for _, q in asked if q.mapped is not None and q.mapped.host == self.host}

@@ -20,8 +20,8 @@ State = Literal["punched", "kept out", "missed", "unforeseen", "undecided"]
 
 
 class Met(msgspec.Struct, frozen=True):
-    """`missed`: bad luck explains that nothing got in. `unforeseen`: it does not, nor does a filter. `words`:
-    a sentence or two that say what came of it."""
+    """`missed`: bad luck, or a router that holds few mappings, explains that nothing got in. `unforeseen`:
+    they do not, nor does a filter. `words`: a sentence or two that say what came of it."""
 
     state: State
     evidence: tuple[int, ...]
@@ -49,10 +49,15 @@ def _judged(path: Path, trial: BirthdayTrial) -> tuple[State, str]:
     if trial.outcome != "silent" or trial.sent <= 0:
         return "undecided", f"Reckoned: trying it failed: {trial.detail or trial.outcome}."
     at = endpoint(trial.towards)
+    if trial.checked > 0 >= trial.open:
+        return "undecided", "Reckoned: it was tried, but afterwards none of our ports was known to be open."
     peer = f"The server's second address ({at.host if at is not None else trial.towards})"
     if not trial.entered and path.loss.conclusive(max(0, trial.open)):
         return "kept out", f"{peer} wrote to {trial.open} ports that were open to it, and none let it in."
     nothing = f"Tried: {peer[0].lower()}{peer[1:]} sent {trial.sent:,} packets to ports picked at random"
+    if trial.open < trial.checked // 2:
+        few = f"{trial.open} of {trial.checked} ports"
+        return "missed", f"{nothing}, and none got in; only {few} proved open, as if the router held few."
     chance = 1.0 - _odds(trial, trial.sent, path.loss.bound)
     if chance < CERTAIN_ERROR:
         return "unforeseen", f"{nothing}, and none got in, which is not bad luck: ports are drawn otherwise."
