@@ -18,7 +18,7 @@ from nattools.engine.options import MeasureOptions
 from nattools.engine.portmap.commands import Checked, check_host, make_checked, verified
 from nattools.engine.portmap.hints import hear_restarts
 from nattools.engine.portmap.journal import AnyJournal
-from nattools.engine.portmap.session import Held, Session, suggesting
+from nattools.engine.portmap.session import Held, Session
 from nattools.engine.portmap.wish import Wish
 from nattools.engine.portmap.work import carry_out
 from nattools.model.endpoint import Endpoint, Transport
@@ -26,7 +26,7 @@ from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.probes.portmap import Granted, Mapper
-from nattools.probes.portmap.terms import RESTARTED
+from nattools.probes.portmap.terms import RESTARTED, suggesting
 from nattools.protocols.pcp import renewal_delay_s
 
 POLL_S = 3.0

@@ -8,8 +8,6 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import msgspec
-
 from nattools.engine.portmap.journal import AnyJournal, Note
 from nattools.engine.portmap.record import Action, record_attempt, record_entry, record_offer
 from nattools.engine.reaching import Run
@@ -301,11 +299,6 @@ def _owns(network: Network, interface: str, host: str) -> bool:
 def is_of(note: Note, entry: Entry) -> bool:
     """Is a row of the router's table the mapping that a note is about?"""
     return note.wanted.transport == entry.transport and note.wanted.internal == entry.internal
-
-
-def suggesting(wanted: Wanted, granted: Granted) -> Wanted:
-    """The same wish again, for the port that was given."""
-    return msgspec.structs.replace(wanted, external_port=granted.external_port, exact=False)
 
 
 def families_of(mappers: Iterable[Mapper]) -> list[Family]:

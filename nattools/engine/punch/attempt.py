@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nattools.engine.punch.bystanders import Neighbourhood
+from nattools.engine.punch.checking import begin_checks
 from nattools.engine.punch.course import Course
 from nattools.engine.punch.early import Early
 from nattools.engine.punch.footing import Footing
@@ -17,24 +17,18 @@ from nattools.engine.punch.messages import MAX_CANDIDATES, Introduction, without
 from nattools.engine.punch.options import Announced
 from nattools.engine.punch.own import Own, behaviour_text
 from nattools.engine.punch.partner import Gone, Partner, Superseded
-from nattools.engine.punch.planning import as_told, keeps_ports, planned
+from nattools.engine.punch.planning import as_told, planned
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way, strategy_of, way_over
-from nattools.errors import ProtocolError
 from nattools.model.punch import Strategy
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
-from nattools.traversal.pairs import hold_s, opening_ttl
-from nattools.traversal.side import side_of
 from nattools.traversal.steps import Plan
 
 LAST_WAIT_S = 1.0
 """After the last step, for what the checks that run beside it may still find."""
 MAPPING_WAIT_S = 4.0
 """The same where a router is still being asked for a port."""
-MARGIN_S = 0.02
-SETTLED_S = 0.01
-"""A peer whose introduction was the second one has begun when we hear of it; this is for its slowness."""
 ONLY_CHECKS_S = 10.0
 """Where there is no plan, so long the checks go on."""
 
@@ -105,19 +99,13 @@ class Attempt:
         if introduction.nonce == peer.nonce:
             close_all(bases)
             return Failed("The other side is a mirror of this one: its words are ours.")
-        self.driver = self._begin_checks(introduction, peer, bases)
-        early.hand_to(self.driver)
         footing = Footing(
-            self.own,
-            self.partner,
-            self.number,
-            self.timeline,
-            self.made,
-            self.leads,
-            self.known_at,
-            self.driver,
+            self.own, self.partner, self.number, self.timeline, self.made, self.leads, self.known_at
         )
-        self.course = Course(footing, bases)
+        self.driver = begin_checks(footing, introduction, peer, bases)
+        self.driver.on_event = self._on_event
+        early.hand_to(self.driver)
+        self.course = Course(footing, self.driver, bases)
         try:
             way = await self._race(self.driver, self.course, bases)
         except BaseException:
@@ -182,67 +170,6 @@ class Attempt:
         family = pair.remote_endpoint.family
         planned_so = any((each.strategy, each.family) == ("host", family) for each in steps)
         return "host" if name == "reflexive" and planned_so else name
-
-    # --- ICE
-
-    def _begin_checks(self, introduction: Introduction, peer: Introduction, bases: list[Base]) -> IceDriver:
-        assert self.made is not None
-        rtts = [
-            nat.rtt_ms for nat in (self.own.nat.udp4, self.own.nat.udp6) if nat and nat.rtt_ms is not None
-        ]
-        agent = ice.Agent(
-            "controlling" if self.leads else "controlled",
-            ufrag=introduction.ufrag,
-            password=introduction.password,
-            expected_rtt_s=min(rtts) / 1000 if rtts else None,
-            patience_s=3600.0,
-        )
-        driver = IceDriver(agent)
-        driver.on_event = self._on_event
-        for base in bases:
-            driver.add_socket(base.socket, local_preference=base.preference)
-            for candidate in base.candidates()[1:]:
-                driver.offer(candidate)
-        driver.on_candidate = lambda found: self.partner.tell_candidate(self.number, ice.encode(found))
-        if introduction.udp and peer.udp:
-            self._take_candidates(driver, peer, bases)
-        return driver
-
-    def _take_candidates(self, driver: IceDriver, peer: Introduction, bases: list[Base]) -> None:
-        """Those of the peer's that can lead anywhere: a check that cannot would only spend a port of a NAT
-        that counts them."""
-        assert self.made is not None
-        wide = keeps_ports(self.made)
-        around = Neighbourhood(self.own.run.network, bases, peer.candidates)
-        opener = self._opener(peer)
-        for text in peer.candidates:
-            if around.of_use(text, wide=wide):
-                if opener is not None and " typ srflx" in text and ":" not in text.split()[4]:
-                    driver.agent.set_opener(opener, ice.parse(text).endpoint)
-                driver.add_peer_candidate(text)
-        try:
-            driver.set_peer(peer.ufrag, peer.password)
-        except ProtocolError as error:
-            self.timeline.note("attempt", f"the peer's ICE credentials cannot be any: {error}", ok=False)
-        late = 0
-
-        def add(text: str) -> None:
-            nonlocal late
-            late += 1
-            if late <= MAX_CANDIDATES and around.of_use(text, wide=wide):
-                driver.add_peer_candidate(text)
-
-        self.partner.on_candidate(self.number, add)
-
-    def _opener(self, peer: Introduction) -> ice.Opener | None:
-        """Where a check that comes too early may do harm at the peer's router, the first one goes no further
-        than our own."""
-        own = side_of(self.own.nat.udp4)
-        theirs = side_of(peer.nat.udp4)
-        if own is None or theirs is None or theirs.open or own.open:
-            return None
-        gap_s = SETTLED_S if peer.second else hold_s(own, theirs, MARGIN_S)
-        return ice.Opener(ttl=opening_ttl(own), gap_s=gap_s)
 
     def _on_event(self, event: ice.Event) -> None:
         if isinstance(event, ice.PairChanged) and event.after == "succeeded" and self._answered_at is None:

@@ -20,6 +20,7 @@ from nattools.net.base import DatagramHandler, TcpStream, UdpSocket
 from nattools.protocols import ice, stun
 from nattools.protocols.stun.constants import USERNAME
 from nattools.traversal.checks import PREFIX
+from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.meeting import Meeting, Outcome
 from nattools.traversal.perform import perform, perform_stream
 from nattools.traversal.sample import where_seen, where_seen_over_tcp
@@ -44,15 +45,17 @@ class FoundBy:
 
 
 class Course:
-    """`tried`: the steps so far, in words; `last`: how the last one ended."""
+    """`tried`: the steps so far, in words; `last`: how the last one ended. What a step finds is handed to the
+    `driver` of the checks, which run meanwhile."""
 
-    def __init__(self, footing: Footing, bases: list[Base]) -> None:
+    def __init__(self, footing: Footing, driver: IceDriver, bases: list[Base]) -> None:
         self.tried: list[str] = []
         self.last = ""
         self.sent = 0
         self.found: FoundBy | None = None
         self._waited = False
         self._footing = footing
+        self._driver = driver
         self._bases = bases
         self._loop = asyncio.get_running_loop()
 
@@ -181,7 +184,7 @@ class Course:
 
     async def _nominated(self, step: Step, socket: UdpSocket, remote: Endpoint, elapsed: float) -> Way | None:
         """From here on the path is ICE's, which keeps it alive and knows when it is lost."""
-        driver = self._footing.driver
+        driver = self._driver
         answering = socket.on_datagram
         driver.add_socket(socket)
         _share(socket, answering)

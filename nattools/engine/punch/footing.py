@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from nattools.engine.punch.own import Own
 from nattools.engine.punch.partner import Partner
 from nattools.engine.punch.timeline import Timeline
-from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.steps import Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Footing:
     """`number`: which attempt it is; `leads`: the part of this side; `known_at`: the loop's time at which
-    both sides' candidates were known. `driver` runs the checks."""
+    both sides' candidates were known."""
 
     own: Own
     partner: Partner
@@ -23,4 +22,3 @@ class Footing:
     plan: Plan
     leads: bool
     known_at: float
-    driver: IceDriver
