@@ -178,7 +178,8 @@ class BirthdayTrial(Observation, frozen=True, kw_only=True, tag="birthday-trial"
     `sockets` own ports, of `wanted`, sent `openers` packets in all, the first with the TTL `ttl` (None: the
     ordinary one). `sent` counts the packets that the server sent, of `planned`: up to the one that got in, or
     as many as it says that it sent. `outcome` "punched": a nonce that only the asker knew came to the own
-    port `local` by the outside port `hit`. "not tried", "denied", "error": `detail` says why.
+    port `local` by the outside port `hit`. "silent": packets were sent, and none got in. "denied", "error":
+    none was sent; `detail` says why.
 
     Afterwards, if none got in, ordinary packets from `checked` of the ports asked `towards` for their outside
     ports; `open` were told, from `pool` and on `host`. The server wrote to those once more: `entered` got in.
@@ -197,7 +198,7 @@ class BirthdayTrial(Observation, frozen=True, kw_only=True, tag="birthday-trial"
     openers: int = 0
     planned: int = 0
     sent: int = 0
-    outcome: Literal["punched", "silent", "denied", "error", "not tried"]
+    outcome: Literal["punched", "silent", "denied", "error"]
     local: str | None = None
     hit: int | None = None
     answered: bool | None = None

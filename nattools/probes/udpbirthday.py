@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Literal
 
 import msgspec
 
@@ -238,6 +239,15 @@ class _Trial:
         """What the second address sent before the check."""
         return sum(order.sent for order in self.orders.values() if not order.checks)
 
+    @property
+    def outcome(self) -> Literal["punched", "silent", "denied", "error"]:
+        """In one word. An order that came to nothing spoils only a trial without any packets."""
+        if self.hit is not None:
+            return "punched"
+        if self.sent:
+            return "silent"
+        return "denied" if self.denied else "error"
+
 
 async def birthday_udp(context: ProbeContext, target: Target, scatter: Scatter) -> None:
     """Try it once, with all that was planned if need be."""
@@ -272,7 +282,6 @@ def _record(trial: _Trial) -> None:
     scatter, recorder = trial.scatter, trial.context.recorder
     number, at_s = recorder.stamp(trial.began)
     asker, port, place = trial.hit or (None, None, trial.sent)
-    failed = trial.failure and not trial.sent
     recorder.add(
         BirthdayTrial(
             id=number,
@@ -289,11 +298,7 @@ def _record(trial: _Trial) -> None:
             openers=trial.openers,
             planned=scatter.probes,
             sent=place,
-            outcome="punched"
-            if asker is not None
-            else ("denied" if trial.denied else "error")
-            if failed
-            else "silent",
+            outcome=trial.outcome,
             local=None if asker is None else str(asker.local),
             hit=port,
             answered=True if trial.seen is not None else None,

@@ -36,6 +36,8 @@ def met(path: Path) -> Met | None:
     state, words = _judged(path, trial)
     if trial.sockets < trial.wanted and trial.detail:
         words = f"{words} Only {trial.detail}."
+    elif state == "missed" and trial.detail:
+        words = f"{words} It ended early: {trial.detail}."
     return Met(state, tuple(each.id for each in path.birthdays), words)
 
 

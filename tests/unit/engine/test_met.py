@@ -62,6 +62,7 @@ WHOLE_BLOCK = {"pool": (20480, 20991), "wanted": 32, "sockets": 32, "planned": 5
         ([trial("silent", entered=24)], RANDOM, "works", 0.6, "has a chance of up to 0."),
         ([trial("silent", entered=24), trial("punched")], RANDOM, "works", 0.97, "got in"),
         ([trial("silent", entered=24, sent=64)], RANDOM, "works", 0.6, "sent 64 packets"),
+        ([trial("silent", sent=640, open=0, checked=0, detail="x")], RANDOM, "works", 0.6, "ended early: x"),
         ([trial("silent", entered=0)], RANDOM, "fails", 0.9, "24 ports that were open to it, and none"),
         ([trial("silent", entered=0, open=1)], RANDOM, "works", 0.6, "as if the router held few"),
         ([trial("silent", entered=0)], RANDOM | {"loss": 0.9}, "works", 0.6, "has a chance of up to"),

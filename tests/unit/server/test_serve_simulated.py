@@ -126,6 +126,27 @@ def test_a_dial_back_from_a_fresh_origin_meets_the_filter(filtering: str, arrive
     behind(NatSpec(filtering=filtering), test)  # type: ignore[arg-type]
 
 
+def test_a_list_of_ports_gets_one_datagram_each_from_the_other_address_and_spaced() -> None:
+    async def test(network: Network, server: Endpoint) -> None:
+        inboxes = [Inbox(await network.open_udp(family=4)) for _ in range(3)]
+        ports = tuple(inbox.socket.local.port for inbox in inboxes)
+        ask = Ask("udp", ports[0], NONCE, True, True, spacing_ms=100, ports=ports)
+        began = asyncio.get_running_loop().time()
+        result = await dial(network, server, ask)
+        assert asyncio.get_running_loop().time() - began >= 0.2
+        assert result is not None
+        assert result.outcome == "sent"
+        for number, inbox in enumerate(inboxes):
+            found = await inbox.next(1.0)
+            assert found is not None
+            assert dialback.decode_indication(stun.decode(found[0])) == Arrival(NONCE, number)
+            assert found[1] == result.origin
+            assert (found[1].host, found[1].port) == ("11.201.0.3", 3479)
+            assert await inbox.next(1.0) is None, "one each"
+
+    behind(None, test)
+
+
 def test_a_dial_back_over_tcp_reaches_an_open_host_and_not_one_behind_a_nat() -> None:
     async def test(network: Network, server: Endpoint) -> None:
         accepted: asyncio.Queue[TcpStream] = asyncio.Queue()
