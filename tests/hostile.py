@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import msgspec
-from punching import KINDS, measured
+from punching import KINDS, measured, punching
 
-from nattools.engine.options import MeasureOptions
 from nattools.engine.punch import messages as m
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.punch import punch
@@ -21,8 +20,8 @@ from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
-from nattools.model.serveruri import parse_server
-from nattools.net.trace import Trace, TracedNetwork
+from nattools.net.trace import Trace
+from nattools.net.traced import TracedNetwork
 from nattools.protocols import stun
 from nattools.protocols.stun.constants import USERNAME
 from nattools.traversal.codes import parse_code
@@ -125,7 +124,7 @@ def against(
 
         async def main() -> None:
             loop = asyncio.get_running_loop()
-            measuring = MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
+            measuring = punching(lab)
             code: asyncio.Future[str] = loop.create_future()
             trace = Trace(loop.time())
             network = TracedNetwork(lab.network("alice"), trace)

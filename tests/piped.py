@@ -7,16 +7,14 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from punching import KINDS, pair
+from punching import KINDS, pair, punching
 
-from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.use import Connected, Use, Used
 from nattools.lab.sim import SimLab
 from nattools.model.punch import Stage
 from nattools.model.report import Report
-from nattools.model.serveruri import parse_server
 from nattools.traversal.tunnel import Tunnel
 from nattools.traversal.tunnel.pipe import USE, PipeUse
 
@@ -118,7 +116,7 @@ def pipe_through(
                 await asyncio.sleep(after_s)
                 await trouble(lab)
 
-            measuring = MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
+            measuring = punching(lab)
             options = PunchOptions(measuring=measuring, low_ports=low_ports)
             async with asyncio.TaskGroup() as group:
                 troubling = group.create_task(make_trouble())

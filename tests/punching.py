@@ -44,6 +44,11 @@ def pair(first: RouterSpec | None, second: RouterSpec | None, **impairment: floa
     )
 
 
+def punching(lab: SimLab) -> MeasureOptions:
+    """What a punch measures with in a lab: its first server, over IPv4."""
+    return MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
+
+
 async def look(lab: SimLab, host: str) -> NatByTransport:
     """What a real measurement finds of the host's network."""
     options = MeasureOptions("nat", (parse_server(lab.server_uris()[0]),), families=(4,))

@@ -141,7 +141,8 @@ def captured(network: Network, file: Path | None) -> Iterator[Network]:
         yield network
         return
     from nattools.net.pcapng import write_pcapng
-    from nattools.net.trace import Trace, TracedNetwork
+    from nattools.net.trace import Trace
+    from nattools.net.traced import TracedNetwork
 
     started = datetime.now(UTC)
     trace = Trace(asyncio.get_running_loop().time())

@@ -14,7 +14,7 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
-from nattools.model.portmapping import Refusal
+from nattools.model.portmapping import Refusal, refusals
 from nattools.protocols.backoff import Backoff
 from nattools.protocols.repeated import RepeatedRequest
 
@@ -220,10 +220,7 @@ _ROWS = (
     ),
     (UNSUPPORTED_OPCODE, "UNSUPP_OPCODE", "The router does not do what was asked.", _BY_HAND),
 )
-REFUSALS: dict[int, Refusal] = {
-    code: Refusal(code=code, name=name, meaning=meaning, advice=advice)
-    for code, name, meaning, advice in _ROWS
-}
+REFUSALS = refusals(_ROWS)
 
 
 def refusal(code: int) -> Refusal:

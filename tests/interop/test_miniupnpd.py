@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
+from portmapped import granted
 
 from nattools.lab.netns import NetnsLab
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario
@@ -17,7 +18,6 @@ from nattools.net.base import TcpFailure
 from nattools.probes.portmap import (
     Discovery,
     Entry,
-    Granted,
     Mapper,
     Refused,
     Wanted,
@@ -104,11 +104,6 @@ def wanted(port: int, transport: Transport = "udp", *, host: str = ALICE, lifeti
     return Wanted(
         transport=transport, internal=Endpoint(host, port), nonce=new_nonce(), lifetime_s=lifetime_s
     )
-
-
-def granted(result: Granted | Refused) -> Granted:
-    assert isinstance(result, Granted), result
-    return result
 
 
 async def _prove(lab: Lab, mapper: Mapper, ask: Wanted, outside: Endpoint) -> None:

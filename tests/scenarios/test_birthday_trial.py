@@ -18,7 +18,8 @@ from nattools.model.observation import BirthdayTrial
 from nattools.model.report import Command, Report
 from nattools.model.serveruri import parse_server
 from nattools.model.technique import Technique
-from nattools.net.trace import Trace, TracedNetwork
+from nattools.net.trace import Trace
+from nattools.net.traced import TracedNetwork
 from nattools.probes import udpbirthday
 from nattools.probes.context import ProbeContext
 from nattools.probes.question import Asker

@@ -17,7 +17,8 @@ from nattools.lab.open import open_lab
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import PlannedStep, Punch
 from nattools.model.serveruri import parse_server
-from nattools.net.trace import Event, Trace, TracedNetwork
+from nattools.net.trace import Event, Trace
+from nattools.net.traced import TracedNetwork
 from nattools.traversal.checks import PREFIX
 from nattools.traversal.pairs import PROBES_PER_S
 

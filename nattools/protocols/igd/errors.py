@@ -6,7 +6,7 @@ WANIPConnection:2, section 2.5, and WANIPv6FirewallControl:1, section 2.6, give 
 
 from __future__ import annotations
 
-from nattools.model.portmapping import Refusal
+from nattools.model.portmapping import Refusal, RefusalRow, refusals
 from nattools.protocols.igd.description import ServiceKind
 
 INVALID_ACTION = 401
@@ -30,9 +30,8 @@ _ANOTHER_PORT = "Ask for another external port, or leave the choice to the route
 _LATER = "Ask again in a minute."
 _ONLINE = "Check that the router is online, and ask again in a minute."
 
-_Row = tuple[int, str, str, str]
 
-_GENERAL: tuple[_Row, ...] = (
+_GENERAL: tuple[RefusalRow, ...] = (
     (401, "Invalid Action", "The router does not know this action.", f"It is too old for it. {_BY_HAND}"),
     (
         402,
@@ -75,7 +74,7 @@ _GENERAL: tuple[_Row, ...] = (
     (612, "No Such Session", "The router has forgotten its session with this machine.", _LATER),
 )
 
-_CONNECTION: tuple[_Row, ...] = (
+_CONNECTION: tuple[RefusalRow, ...] = (
     (
         703,
         "InactiveConnectionStateRequired",
@@ -159,7 +158,7 @@ _CONNECTION: tuple[_Row, ...] = (
     (733, "InconsistentParameters", "The request's values contradict one another.", _BUG),
 )
 
-_PINHOLE: tuple[_Row, ...] = (
+_PINHOLE: tuple[RefusalRow, ...] = (
     (
         701,
         "PinholeSpaceExhausted",
@@ -202,16 +201,8 @@ _PINHOLE: tuple[_Row, ...] = (
 )
 
 
-def _table(*rows: tuple[_Row, ...]) -> dict[int, Refusal]:
-    return {
-        code: Refusal(code=code, name=name, meaning=meaning, advice=advice)
-        for part in rows
-        for code, name, meaning, advice in part
-    }
-
-
-CONNECTION_REFUSALS = _table(_GENERAL, _CONNECTION)
-PINHOLE_REFUSALS = _table(_GENERAL, _PINHOLE)
+CONNECTION_REFUSALS = refusals((*_GENERAL, *_CONNECTION))
+PINHOLE_REFUSALS = refusals((*_GENERAL, *_PINHOLE))
 
 
 def refusal(code: int, kind: ServiceKind, description: str = "", *, from_http: bool = False) -> Refusal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nattools.model.portmapping import Refusal
+from nattools.model.portmapping import Refusal, refusals
 
 SUCCESS = 0
 UNSUPP_VERSION = 1
@@ -104,10 +104,7 @@ _ROWS = (
         "Ask for fewer of them, or for a mapping that is open to all.",
     ),
 )
-REFUSALS: dict[int, Refusal] = {
-    code: Refusal(code=code, name=name, meaning=meaning, advice=advice)
-    for code, name, meaning, advice in _ROWS
-}
+REFUSALS = refusals(_ROWS)
 
 
 def refusal(code: int) -> Refusal:

@@ -11,9 +11,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 from piped import Side, pipe_through
-from punching import KINDS, pair
+from punching import KINDS, pair, punching
 
-from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.punch import punch
@@ -21,7 +20,6 @@ from nattools.engine.punch.use import Connected, Use, Used, echoing
 from nattools.lab.packet import Packet
 from nattools.lab.sim import SimLab
 from nattools.model.report import Report
-from nattools.model.serveruri import parse_server
 from nattools.protocols import tunnel as p
 from nattools.protocols.tunnel import frames as f
 from nattools.traversal.codes import Code, parse_code
@@ -120,7 +118,7 @@ def punched(*codes: str, seed: int = 5) -> list[Report]:
     with SimLab(pair(KINDS["port-restricted"], None), seed=seed) as lab:
 
         async def main() -> None:
-            measuring = MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
+            measuring = punching(lab)
             options = PunchOptions(measuring=measuring, wait_s=5.0)
             told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             async with asyncio.TaskGroup() as group:
@@ -155,7 +153,7 @@ def test_a_code_for_another_room_meets_nobody() -> None:
     with SimLab(pair(None, None), seed=5) as lab:
 
         async def main() -> Report:
-            measuring = MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
+            measuring = punching(lab)
             options = PunchOptions(measuring=measuring, wait_s=5.0, code=Code(77, ("acorn", "abacus")))
             return await punch(lab.network("alice"), options, Watcher())
 
@@ -224,7 +222,7 @@ def test_nonsense_over_the_secure_connection(
     with SimLab(pair(KINDS[kinds[0]], KINDS[kinds[1]], delay_ms=5), seed=2) as lab:
 
         async def main() -> tuple[Report, Report]:
-            measuring = MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
+            measuring = punching(lab)
             side = (PunchOptions(measuring=measuring), Watcher())
             uses = (Use(lasting, lambda tunnel: tunnel.serve(p.Pipe, unread)), Use(run))
             return await punch_both((lab.network("alice"), *side), (lab.network("bob"), *side), uses=uses)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from punching import KINDS, pair
+from punching import KINDS, pair, punching
 
-from nattools.engine.options import MeasureOptions
 from nattools.engine.punch import punch
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
@@ -13,7 +12,6 @@ from nattools.engine.reaching import Run
 from nattools.engine.run import Looked
 from nattools.lab.sim import SimLab
 from nattools.model.report import Report
-from nattools.model.serveruri import parse_server
 
 
 @pytest.mark.parametrize(("tcp", "looks"), [(True, 2), (False, 1)], ids=["tcp", "--udp-only"])
@@ -33,7 +31,7 @@ def test_tcp_that_was_missed_is_measured_anew_where_it_may_be_used(
     with SimLab(pair(KINDS["full-cone"], KINDS["full-cone"]), seed=1) as lab:
 
         async def main() -> tuple[Report, Report]:
-            measuring = MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
+            measuring = punching(lab)
             side = (PunchOptions(measuring=measuring, tcp=tcp), Watcher())
             return await punch_both((lab.network("alice"), *side), (lab.network("bob"), *side))
 
