@@ -32,9 +32,11 @@ from nattools.protocols.stun.credentials import (
     short_term_key,
     userhash,
 )
+from nattools.protocols.stun.decoding import decode
 from nattools.protocols.stun.encoding import IntegrityAlgorithm, encode, verify_fingerprint, verify_integrity
 from nattools.protocols.stun.framing import Framer
-from nattools.protocols.stun.message import Message, decode, message_type, pack_attribute
+from nattools.protocols.stun.header import message_type, pack_attribute
+from nattools.protocols.stun.message import Message
 from nattools.protocols.stun.transaction import Transaction
 
 __all__ = [

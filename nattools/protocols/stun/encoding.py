@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import hmac
 from binascii import crc32
-from struct import Struct
 from typing import Final, Literal
 
 from nattools.protocols.stun import constants as c
-from nattools.protocols.stun.message import Message, build_header, message_type, pack_attribute
+from nattools.protocols.stun.header import build_header, message_type, pack_attribute, unpack_attribute
+from nattools.protocols.stun.message import Message
 
 IntegrityAlgorithm = Literal["sha1", "sha256", "both"]
 
-_unpack_attribute = Struct(">HH").unpack_from
 _FINGERPRINT_XOR: Final = 0x5354554E
 _COMPUTED: Final = frozenset({c.MESSAGE_INTEGRITY, c.MESSAGE_INTEGRITY_SHA256, c.FINGERPRINT})
 _SHA1_SIZE: Final = 20
@@ -93,7 +92,7 @@ def _before(data: bytes, attribute_type: int) -> bytes | None:
     """The bytes in front of the first attribute of this type, in a message that `decode` accepted."""
     position = c.HEADER_SIZE
     while position < len(data):
-        found, length = _unpack_attribute(data, position)
+        found, length = unpack_attribute(data, position)
         if found == attribute_type:
             return data[:position]
         position += 4 + (length + 3 & ~3)

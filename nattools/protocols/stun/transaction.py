@@ -12,8 +12,9 @@ from nattools.model.endpoint import Endpoint
 from nattools.protocols.stun.authentication import Authentication
 from nattools.protocols.stun.binding import new_transaction_id
 from nattools.protocols.stun.constants import FINGERPRINT
+from nattools.protocols.stun.decoding import decode
 from nattools.protocols.stun.encoding import verify_fingerprint
-from nattools.protocols.stun.message import Message, decode
+from nattools.protocols.stun.message import Message
 
 State = Literal["running", "succeeded", "failed", "timed out", "not authentic", "abandoned"]
 _Event = Literal["success", "failure", "challenge", "end of patience", "forgery", "abandon"]
