@@ -116,7 +116,7 @@ class PunchUse:
         elif uses:
             await tunnel.finish(timeout_s=FOREVER_S)
         if tunnel.ended and not self._stop.is_set():
-            self._say(f"The connection has ended: {tunnel.ended}.")
+            self._note(f"The connection has ended: {tunnel.ended.rstrip('.')}.")
 
     async def _forward(self) -> None:
         assert self._forwarding is not None

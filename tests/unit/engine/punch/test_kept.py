@@ -13,13 +13,18 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 from punching import KINDS, pair
 
+from nattools.cli.punchoptions import PunchWish
+from nattools.cli.punchuse import PunchUse
 from nattools.engine.options import MeasureOptions
+from nattools.engine.punch import use as use_module
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.use import Connected, Use, Used
+from nattools.lab.scenario import HostSpec
 from nattools.lab.sim import SimLab
 from nattools.model.punch import Stage
 from nattools.model.report import Report
@@ -27,11 +32,14 @@ from nattools.model.serveruri import parse_server
 from nattools.protocols.mailbox.messages import MAX_NAMEPLATE
 from nattools.server import exchange
 from nattools.server.mailbox import Mailbox, MailboxLimits
+from nattools.traversal.codes import Code
+from nattools.traversal.rendezvous import MailboxAddress, rendezvous
 from nattools.traversal.tunnel import Tunnel
 from nattools.traversal.tunnel.echo import echoes
 
 SEQUENTIAL = ("symmetric-sequential", "symmetric-sequential")
 TCP = ("udp-blocked", "port-restricted")
+WORDS = ("crossover", "clockwork")
 REAL_DAY_S = 86400.0
 DAY_S = float(os.environ.get("NATTOOLS_KEPT_DAY_S", "600"))
 HOUR_S = 3600.0
@@ -75,11 +83,19 @@ async def stay(connected: Connected) -> Used:
 
 
 def keep(
-    kinds: tuple[str, str], trouble: Trouble, *, uses: tuple[str, ...] = ("keep",), seed: int = 1
+    kinds: tuple[str, str],
+    trouble: Trouble,
+    *,
+    uses: tuple[str, ...] = ("keep",),
+    seed: int = 1,
+    mine: Callable[[SimLab], Use] | None = None,
 ) -> tuple[Side, Side]:
-    """Connect, have alice go through the trouble, and then part, unless there is no connection any more."""
+    """Connect, have alice go through the trouble, and then part, unless there is no connection any more.
+    `mine`: what alice does instead."""
     sides = Side(), Side()
-    with SimLab(pair(KINDS[kinds[0]], KINDS[kinds[1]], delay_ms=20.0), seed=seed) as lab:
+    scenario = pair(KINDS[kinds[0]], KINDS[kinds[1]], delay_ms=20.0)
+    scenario = msgspec.structs.replace(scenario, host={**scenario.host, "mallory": HostSpec()})
+    with SimLab(scenario, seed=seed) as lab:
 
         async def hold(connected: Connected) -> Used:
             await trouble(lab, connected.tunnel)
@@ -90,16 +106,21 @@ def keep(
             options = PunchOptions(
                 measuring=MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
             )
-            reports = await punch_both(
-                (lab.network("alice"), options, Watcher(stage=sides[0].stages.append)),
-                (lab.network("bob"), options, Watcher(stage=sides[1].stages.append)),
-                uses=(Use(hold, names=uses), Use(stay)),
-            )
+            async with asyncio.timeout(max(3 * HOUR_S, 4 * DAY_S)):  # not the 7 days of patience
+                reports = await punch_both(
+                    (lab.network("alice"), options, Watcher(stage=sides[0].stages.append)),
+                    (lab.network("bob"), options, Watcher(stage=sides[1].stages.append)),
+                    uses=(Use(hold, names=uses) if mine is None else mine(lab), Use(stay)),
+                )
             sides[0].ended_at = lab.loop.time()
             return reports
 
         sides[0].report, sides[1].report = lab.run(main)
     return sides
+
+
+async def nothing(_: SimLab, tunnel: Tunnel) -> None:
+    """No trouble."""
 
 
 def numbers(mailbox: Mailbox) -> list[int]:
@@ -218,3 +239,52 @@ def test_one_side_gone_for_good_ends_with_a_clear_sentence(
     ):
         assert f"no other was found in {limit}. {why}" in side.told("end")[0]
     assert within_s < alice.ended_at < within_s + 60.0
+
+
+def test_somebody_takes_all_short_numbers_as_soon_as_the_server_has_restarted() -> None:
+    """By chance or on purpose: the two do not meet there any more."""
+    met: list[bool] = []
+
+    async def squat(lab: SimLab, number: int) -> None:
+        address = MailboxAddress("stun")
+        async with rendezvous(
+            lab.network("mallory"), address, Code(number, ("crossover", "clockwork"))
+        ) as room:
+            await asyncio.sleep(300.0)
+            met.append(room.timeline_has("met"))
+
+    async def trouble(lab: SimLab, tunnel: Tunnel) -> None:
+        await asyncio.sleep(120.0)
+        for router in ("a", "b"):
+            lab.cut(router)
+            lab.restart(router)
+        await lab.restart_server("stun")
+        async with asyncio.TaskGroup() as group:
+            for number in range(1, 10):
+                group.create_task(squat(lab, number))
+            await asyncio.sleep(20.0)
+            lab.mend("a")
+            lab.mend("b")
+            await asyncio.sleep(90.0)
+            assert (await echoes(tunnel, 3)).received == 3
+
+    for side in keep(SEQUENTIAL, trouble):
+        assert len(side.told("lost")) == 1
+        assert side.told("end") == ["both sides are done"]
+    assert met == [False] * 9
+
+
+def test_the_command_ends_with_1_when_no_other_way_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(use_module, "LASTING_GIVE_UP_S", 300.0)
+    uses: list[PunchUse] = []
+
+    def mine(lab: SimLab) -> Use:
+        wish = PunchWish(code=Code(None, WORDS), keep=True)
+        uses.append(PunchUse(wish, lab.network("alice"), None, quiet=True))
+        lab.loop.call_later(30.0, lab.cut, "b")
+        return uses[0].use
+
+    alice, _ = keep(SEQUENTIAL, nothing, mine=mine)
+    assert "no other was found in 5 minutes" in uses[0].problem
+    assert not uses[0].problem.endswith("..")
+    assert 300.0 < alice.ended_at < 400.0
