@@ -232,7 +232,7 @@ class Connection:
 
     def _part(self, gone: Gone | None) -> str | None:
         self._parted = gone is not None
-        return None if gone is None else gone.why
+        return None if gone is None else f"{gone.why[:1].upper()}{gone.why[1:].removesuffix('.')}."
 
     async def _recovered(self) -> None:
         """Until the old path is heard again."""

@@ -12,6 +12,7 @@ import gc
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,6 +24,7 @@ from nattools.engine.options import MeasureOptions
 from nattools.engine.punch import use as use_module
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.timeline import MAX_STAGES, Timeline
 from nattools.engine.punch.use import Connected, Use, Used
 from nattools.lab.scenario import HostSpec
 from nattools.lab.sim import SimLab
@@ -33,7 +35,7 @@ from nattools.protocols.mailbox.messages import MAX_NAMEPLATE
 from nattools.server import exchange
 from nattools.server.mailbox import Mailbox, MailboxLimits
 from nattools.traversal.codes import Code
-from nattools.traversal.rendezvous import MailboxAddress, rendezvous
+from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, rendezvous
 from nattools.traversal.tunnel import Tunnel
 from nattools.traversal.tunnel.echo import echoes
 
@@ -288,3 +290,44 @@ def test_the_command_ends_with_1_when_no_other_way_was_found(monkeypatch: pytest
     assert "no other was found in 5 minutes" in uses[0].problem
     assert not uses[0].problem.endswith("..")
     assert 300.0 < alice.ended_at < 400.0
+
+
+def test_who_has_left_the_mailbox_is_not_waited_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can say any more where another way could be: only the old one may come back."""
+    meetings: list[Rendezvous] = []
+    made = Rendezvous.__init__
+
+    def remembered(self: Rendezvous, *arguments: Any) -> None:
+        made(self, *arguments)
+        meetings.append(self)
+
+    monkeypatch.setattr(Rendezvous, "__init__", remembered)
+
+    async def trouble(lab: SimLab, tunnel: Tunnel) -> None:
+        await asyncio.sleep(60.0)
+        meetings[1].close()
+        await asyncio.sleep(1.0)
+        lab.cut("b")
+        await asyncio.Event().wait()
+
+    alice, _ = keep(SEQUENTIAL, trouble)
+    assert "at most 7 days" in alice.told("lost")[0]
+    assert alice.told("end")[0].endswith("was found in 2 minutes. The other side has left.")
+    assert alice.ended_at < 250.0
+
+
+def test_of_a_long_time_the_midst_is_left_out_but_all_is_told() -> None:
+    told: list[Stage] = []
+
+    async def weeks() -> tuple[Stage, ...]:
+        timeline = Timeline(told.append)
+        for number in range(10 * MAX_STAGES):
+            timeline.note("lost", str(number))
+        return timeline.stages
+
+    stages = asyncio.run(weeks())
+    assert len(told) == 10 * MAX_STAGES
+    assert len(stages) == MAX_STAGES
+    half = MAX_STAGES // 2
+    assert [each.text for each in stages[:half]] == [str(number) for number in range(half)]
+    assert stages[-1].text == str(10 * MAX_STAGES - 1)
