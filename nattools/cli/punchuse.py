@@ -116,7 +116,8 @@ class PunchUse:
         elif uses:
             await tunnel.finish(timeout_s=FOREVER_S)
         if tunnel.ended and not self._stop.is_set():
-            self._note(f"The connection has ended: {tunnel.ended.rstrip('.')}.")
+            tell = self._say if tunnel.peer_done else self._note  # the other side may end it
+            tell(f"The connection has ended: {tunnel.ended.rstrip('.')}.")
 
     async def _forward(self) -> None:
         assert self._forwarding is not None
