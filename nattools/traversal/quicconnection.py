@@ -24,6 +24,7 @@ from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 from aioquic.tls import CipherSuite, Epoch, SessionTicket
 
+from nattools.traversal import congestion
 from nattools.traversal.identity import NAME, derive, identity
 
 PEER: Final = ("peer", 0)
@@ -37,6 +38,8 @@ TRIES: Final = 2
 """Of each size that is not answered."""
 BLACK_HOLE: Final = 3
 """After so many timeouts without an answer the larger packets may be what is lost (RFC 8899 4.3)."""
+MOST_VAIN_LOSSES: Final = 6
+"""So they may be, too, where the smaller ones are still answered."""
 MAX_DATAGRAM: Final = DATAGRAM_SIZE - 1 - 8 - 2 - 16 - 3
 """Of a DATAGRAM frame: what a packet leaves besides its first byte, connection ID, number and tag, and the
 frame's type and length (RFC 9221 4)."""
@@ -140,6 +143,7 @@ class PeerConnection(QuicConnection):
         """Nothing is known of the path; find out once it works."""
         self._max_datagram_size = DATAGRAM_SIZE
         self._size_round += 1
+        self._congestion.vain_losses = 0
         self._sizes = [size for size in LARGER for _ in range(TRIES)]
         self._unanswered = 0
 
@@ -177,6 +181,12 @@ class PeerConnection(QuicConnection):
             self._max_datagram_size = size
             self._sizes = []
 
+    @property
+    def _congestion(self) -> congestion.CongestionControl:
+        control = self._loss._cc
+        assert isinstance(control, congestion.CongestionControl)
+        return control
+
     def _size_due(self) -> bool:
         return (
             bool(self._sizes)
@@ -203,6 +213,7 @@ class PeerConnection(QuicConnection):
     def path_changed(self, now: float) -> None:
         """Begin anew to measure the round trip (RFC 9000 9.4), and try the path at once."""
         self._shrink()
+        self._congestion.forget_path()
         self._loss._rtt_initialized = False
         self._loss._rtt_min = math.inf
         self._loss._pto_count = 0
@@ -220,6 +231,8 @@ class PeerConnection(QuicConnection):
         if self._packet_number >= self._last_of_key:
             self._last_of_key = self._packet_number + KEY_PACKETS
             self.request_key_update()
+        if self._max_datagram_size > DATAGRAM_SIZE and self._congestion.vain_losses >= MOST_VAIN_LOSSES:
+            self._shrink()
         sending = super().datagrams_to_send(now)
         return sending + self._try_size(now) if self._size_due() else sending
 
@@ -256,6 +269,7 @@ def connection(secret: bytes, *, leads: bool, original: bytes | None = None) -> 
         certificate=own.certificate,
         private_key=own.key,
         cipher_suites=[CipherSuite.AES_128_GCM_SHA256],
+        congestion_control_algorithm=congestion.NAME,
         idle_timeout=IDLE_S,
         max_datagram_size=DATAGRAM_SIZE,
         max_datagram_frame_size=DATAGRAM_SIZE,
