@@ -18,7 +18,7 @@ A block below `<!-- file NAME -->` is written to that file first. All samples of
 which is empty at the start.
 
 With --check nothing is written, and a difference is an error. Times, dates, round trips, ports that a system
-chose, its version, and line breaks may differ.
+chose, its version, line breaks, and which spare paths were found by chance may differ.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ _LIMIT_S = 60
 EVERYTHING = frozenset({"netns", "stun"})
 """What samples may need: network namespaces; vovida's client."""
 _CHANGING = (
+    (re.compile(r"^ +Spare paths .*\n( {15}.*\n)*", re.MULTILINE), ""),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
     (re.compile(r"\d+(\.\d+)?\s(h|min|s|ms)\b(\s\d+(\.\d+)?\s(min|s)\b)?"), "<duration>"),
     (re.compile(r"Linux \S+ Python [\d.]+"), "<system>"),

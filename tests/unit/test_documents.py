@@ -211,4 +211,7 @@ def test_only_what_changes_between_runs_may_differ() -> None:
     assert alike("at 2026-11-22T14:22:45Z: 358 ms,\n  all", "at 2027-01-02T03:04:05Z: 1.4 s, all")
     assert alike("seen as 11.1.0.2:40001", "seen as 11.1.0.2:51002")
     assert not alike("seen as 11.1.0.2:40001", "seen as 11.1.0.3:40001")
+    spares = "  Spare paths  UDP, 10.0.1.2:1 to 11.2.0.2:2\n               UDP, 10.0.1.2:3 to 11.2.0.2:4\n"
+    assert alike(f"  Why          It is.\n{spares}\n  PLAN", "  Why          It is.\n\n  PLAN")
+    assert not alike(f"{spares}  Why          It is.\n", "  Why          It is not.\n")
     assert not alike("yes", "no")
