@@ -213,7 +213,7 @@ class PeerConnection(QuicConnection):
     def path_changed(self, now: float) -> None:
         """Begin anew to measure the round trip (RFC 9000 9.4), and try the path at once."""
         self._shrink()
-        self._congestion.forget_path()
+        self._congestion.new_path(now)
         self._loss._rtt_initialized = False
         self._loss._rtt_min = math.inf
         self._loss._pto_count = 0

@@ -96,8 +96,9 @@ def test_it_is_never_less_than_half_and_once_a_round_trip() -> None:
 @pytest.mark.parametrize("forgotten", [True, False])
 def test_without_a_measurement_the_window_is_halved(forgotten: bool) -> None:
     path = steady(100 * SIZE, 1e9) if forgotten else Path(1e9)
+    path.control.new_path(path.now)
+    path.now += 1.0
     path.control.congestion_window = 100 * SIZE
-    path.control.forget_path()
     packet = path._packet()
     path.control.on_packets_lost(now=path.now, packets=[packet])
     assert path.control.congestion_window == 50 * SIZE
@@ -110,6 +111,44 @@ def test_a_pause_is_not_taken_for_a_slow_path() -> None:
     path.round()
     path.round(lost=1)
     assert path.control.congestion_window >= 90 * SIZE
+
+
+def test_slow_start_outlasts_a_queue_that_others_fill() -> None:
+    """Echoes beside a transfer the other way, which makes the round trip three times as long."""
+    path = Path(1e9)
+    for number in range(200):
+        packet, rtt_s = path._packet(), RTT_S * (1 + number / 100)
+        path.now += rtt_s
+        path.control.on_packet_acked(now=path.now, packet=packet)
+        path.control.on_rtt_measurement(now=path.now, rtt=rtt_s)
+    assert path.control.ssthresh is None
+
+
+def test_slow_start_ends_once_its_own_queue_grows() -> None:
+    path = Path(50 * SIZE / RTT_S)
+    for _ in range(20):
+        sent = [path._packet() for _ in range(path.control.congestion_window // SIZE)]
+        waits_s = max(0.0, len(sent) / 50 - 1) * RTT_S
+        for packet in sent:
+            path.now += RTT_S / len(sent)
+            path.control.on_packet_acked(now=path.now + waits_s, packet=packet)
+            path.control.on_rtt_measurement(now=path.now + waits_s, rtt=RTT_S + waits_s)
+        path.now += waits_s
+    assert path.control.ssthresh is not None
+    assert 50 * SIZE <= path.control.ssthresh <= 400 * SIZE
+
+
+def test_another_path_is_begun_with_anew() -> None:
+    path = steady(100 * SIZE, 1e9)
+    old = [path._packet() for _ in range(20)]
+    path.now += 1.0
+    path.control.new_path(path.now)
+    assert path.control.congestion_window == 10 * SIZE
+    path.control.on_packets_lost(now=path.now, packets=old)
+    assert path.control.congestion_window == 10 * SIZE
+    path.now += 1.0
+    path.round()
+    assert path.control.congestion_window == 20 * SIZE
 
 
 def test_what_was_carried_long_ago_does_not_count() -> None:

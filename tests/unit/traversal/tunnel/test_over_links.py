@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from random import Random
 
 import pytest
@@ -116,7 +117,8 @@ def test_echoes_and_datagrams(kind: str) -> None:
 
 @pytest.mark.parametrize("bytes_per_s", [1.25e5, 1.25e6])
 def test_nothing_waits_for_long_behind_many_bytes(bytes_per_s: float) -> None:
-    """What fills a narrow path at 40 ms leaves the echoes little more than the path's own queue."""
+    """What fills a narrow path at 40 ms leaves the echoes little more than the path's own queue; where that
+    runs over, one of them may wait for a packet to be sent again."""
     queue_s = 0.05
 
     async def main(lab: SimLab) -> tuple[list[float | None], int]:
@@ -149,5 +151,7 @@ def test_nothing_waits_for_long_behind_many_bytes(bytes_per_s: float) -> None:
 
     rtts_s, arrived = run(open_internet(delay_ms=20), main)
     assert arrived > 0.8 * bytes_per_s
-    piece_s = 16_384 / bytes_per_s
-    assert all(rtt_s is not None and rtt_s < 0.04 + queue_s + 3 * piece_s for rtt_s in rtts_s)
+    most_s = 0.04 + queue_s + 3 * 16_384 / bytes_per_s
+    *most, worst = sorted(rtt_s or math.inf for rtt_s in rtts_s)
+    assert most[-1] < most_s
+    assert worst < most_s + 0.04 + queue_s
