@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from nattools.engine.punch.bystanders import Neighbourhood
 from nattools.engine.punch.footing import Footing
 from nattools.engine.punch.gathering import Base
@@ -17,6 +19,8 @@ from nattools.traversal.side import side_of
 MARGIN_S = 0.02
 SETTLED_S = 0.01
 """A peer whose introduction was the second one has begun when we hear of it; this is for its slowness."""
+EARLY_S = 0.01
+"""Between checks that may come too early."""
 
 
 def begin_checks(
@@ -71,10 +75,14 @@ def _take_candidates(footing: Footing, driver: IceDriver, peer: Introduction, ba
 
 def _opener(nat: NatByTransport, peer: Introduction) -> ice.Opener | None:
     """Where a check that comes too early may do harm at the peer's router, the first one goes no further than
-    our own."""
+    our own. A router that looks at addresses alone keeps no sessions that could be in the way, as Linux does
+    (it could not filter so), so there one of several early checks may get in at once."""
     own = side_of(nat.udp4)
     theirs = side_of(peer.nat.udp4)
     if own is None or theirs is None or theirs.open or own.open:
         return None
     gap_s = SETTLED_S if peer.second else hold_s(own, theirs, MARGIN_S)
-    return ice.Opener(ttl=opening_ttl(own), gap_s=gap_s)
+    if theirs.accepts != "address":
+        return ice.Opener(ttl=opening_ttl(own), gap_s=gap_s)
+    count = math.ceil(gap_s / EARLY_S)
+    return ice.Opener(ttl=None, count=count, gap_s=gap_s / count)

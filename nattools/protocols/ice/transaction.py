@@ -24,14 +24,15 @@ CONSENT_PATIENCE_S: Final = 30.0
 
 class Opener(msgspec.Struct, frozen=True, kw_only=True):
     """Low-TTL packets that open the own NAT and die before the peer's, whose reaction to an early packet may
-    be to refuse all later ones.
+    be to refuse all later ones. Where it only drops what comes too early, `ttl` is None: all of them go the
+    whole way, and the first one in time counts.
 
     The first `count` transmissions of each ordinary check have this `ttl`, `gap_s` seconds apart; the next
     one, `gap_s` after the last of them, is a full one. Triggered checks have no openers: the peer's packet
     came through, so its NAT is open.
     """
 
-    ttl: int
+    ttl: int | None
     count: int = 1
     gap_s: float = 0.2
 

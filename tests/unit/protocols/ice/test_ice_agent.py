@@ -250,6 +250,15 @@ class TestOpeners:
         assert ours[:3] == [(0.0, 2), (0.3, 2), (0.6, None)]
         assert all(ttl is None for _, ttl in ours[2:])
 
+    def test_without_a_ttl_one_that_is_in_time_counts(self) -> None:
+        pipe = Pipe(lambda source, to, ttl: 0.01 if pipe.now > 0.15 else None)
+        for agent in (pipe.a, pipe.b):
+            agent.set_opener(ice.Opener(ttl=None, count=4, gap_s=0.1))
+        pipe.start()
+        pipe.run(0.3, pipe.connected)
+        assert pipe.connected()
+        assert all(item.ttl is None for _, _, item in pipe.sent)
+
     def test_one_destination_only(self) -> None:
         pipe = Pipe(always(0.01))
         pipe.a.set_opener(ice.Opener(ttl=3), B1)
