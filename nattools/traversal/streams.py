@@ -6,6 +6,8 @@ side is going to have, known, foretold or found by trying.
 
 from __future__ import annotations
 
+import msgspec
+
 from nattools.model.nat import Nat
 from nattools.model.punch import Strategy
 from nattools.traversal.odds import odds, shown
@@ -43,7 +45,11 @@ def tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     if still.accepts == "address":
         why = f"Over TCP: {name} side connects from whatever port, since the other only looks at addresses."
         return [_tcp("simultaneous-open", why, _both(first, second))]
-    return [_tcp_birthday(still, moves, name, turned=still is second)]
+    tried = _tcp_birthday(still, moves, name, turned=still is second)
+    again = msgspec.structs.replace(
+        tried, why="The same with other ports, should chance be against the first."
+    )
+    return [tried] if tried.odds == 1.0 else [tried, again]
 
 
 LASTS_S = 20.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 from nattools.engine.punch.checking import begin_checks
 from nattools.engine.punch.course import Course
@@ -190,7 +191,9 @@ class Attempt:
             text = made.unknown or (steps[0].why if steps else "nothing in common to try")
             self.timeline.note("plan", f"no direct way is known: {text}")
         else:
-            names = ", then ".join(f"{step.strategy} over {step.transport.upper()}" for step in direct)
+            names = ", then ".join(
+                _named(f"{step.strategy} over {step.transport.upper()}" for step in direct)
+            )
             self.timeline.note("plan", f"{names}; odds {100 * made.odds:.0f}%")
 
     def _why_not(self, course: Course) -> Failed:
@@ -201,8 +204,14 @@ class Attempt:
         if not course.tried:
             why = made.steps[0].why if made.steps else "There is nothing that both sides are willing to use."
             return Failed(why, made.privilege or "A relay that both sides reach would connect them.")
-        tried = " and ".join(course.tried)
+        tried = " and ".join(_named(course.tried))
         return Failed(f"Tried without success: {tried}. {course.last}".strip(), made.privilege)
+
+
+def _named(steps: Iterable[str]) -> list[str]:
+    """Steps by their names, and how often each, if several times in a row."""
+    often = [(name, len(list(same))) for name, same in groupby(steps)]
+    return [name if times == 1 else f"{name} ({times} times)" for name, times in often]
 
 
 def close_all(bases: list[Base]) -> None:

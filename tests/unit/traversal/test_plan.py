@@ -72,7 +72,10 @@ def test_tcp_where_udp_is_blocked() -> None:
     assert plan(blocked, end(HOME)).path == "unknown"
     assert plan(blocked, end(HOME, tcp4=nat(blocked_ports=(1,), open_ports=(443,)))).path == "relay"
     chance = plan(blocked, end(RANDOM, tcp4=nat(APDM, allocation="random"))).steps
-    assert [(step.strategy, step.odds) for step in chance] == [("simultaneous-open", 0.9941), ("relay", 1.0)]
+    once = ("simultaneous-open", 0.9941)
+    assert [(step.strategy, step.odds) for step in chance] == [once, once, ("relay", 1.0)]
+    sure = plan(blocked, end(RANDOM, tcp4=nat(APDM, allocation="random", port_range=(2048, 2175)))).steps
+    assert [(step.strategy, step.odds) for step in sure] == [("simultaneous-open", 1.0)]
 
 
 def test_ipv6_goes_first_and_mapped_ports_before_punching() -> None:
