@@ -21,6 +21,9 @@ def main() -> int:
 
         # one more Ctrl-C while the interpreter ends must not change the exit code
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # nor may the one we know of: if it came while a text was executed, as when a class is made of one,
+        # CPython would remember that, and end by the signal after all; the next text makes it forget
+        exec("")
     return code
 
 

@@ -41,6 +41,26 @@ def test_the_version_costs_no_imports() -> None:
     assert not imported & set(HEAVY)
 
 
+INTERRUPTED_IMPORT = """
+import sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "nattools.cli.app":
+            exec("import signal; signal.raise_signal(signal.SIGINT)")
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_an_interruption_has_its_exit_code_wherever_it_comes(tmp_path: Path) -> None:
+    """While a text is executed CPython takes Ctrl-C for one that nobody heard."""
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_IMPORT)
+    environment = {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
+    command = [sys.executable, "-m", "nattools", "lab", "list"]
+    assert subprocess.run(command, timeout=60, check=False, env=environment).returncode == 130
+
+
 def test_the_version_among_other_options(capsys: Capture) -> None:
     assert run(["--version", "nat"]) == 0
     assert capsys.readouterr().out == f"nattools {__version__}\n"
