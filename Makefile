@@ -27,7 +27,7 @@ diagnose: setup
 	@$(RUN) diagnose --lab home-router
 	@echo
 	@echo "That was a simulated home network. To measure the network you are on:  .venv/bin/nattools diagnose"
-	@echo "It sends about a hundred small packets to public STUN servers, or to your own:  --server HOST"
+	@echo "It exchanges one to two hundred small packets with public STUN servers, or with your own:  --server HOST"
 
 test: setup lab-tools
 	@scripts/test.sh $(ARGS)
