@@ -9,8 +9,8 @@ from nattools.model.observation import AnyObservation, Hop, Opener
 from nattools.probes.aim import Aim, Scatter
 from nattools.probes.target import Target
 from nattools.traversal.odds import odds
-from nattools.traversal.pairs import PROBES, PROBES_PER_S
 from nattools.traversal.side import Side, side_of
+from nattools.traversal.udp_strategies import PROBES, PROBES_PER_S
 
 MOST_SOCKETS = 256
 _SOCKETS = (32, 64, 128, MOST_SOCKETS)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from nattools.engine.punch.attempt import Attempt, Failed, prepare
-from nattools.engine.punch.gathering import Base
+from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.messages import Introduction
 from nattools.engine.punch.options import Announced

@@ -13,8 +13,8 @@ import msgspec
 
 from nattools.engine.portmap.journal import AnyJournal
 from nattools.engine.punch.attempt import Failed, close_all, prepare
+from nattools.engine.punch.candidates import Base, server_of
 from nattools.engine.punch.connector import Connector
-from nattools.engine.punch.gathering import Base, server_of
 from nattools.engine.punch.messages import Introduction
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.own import own_side

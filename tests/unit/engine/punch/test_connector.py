@@ -9,8 +9,8 @@ import pytest
 from hostile import introduction
 from punching import KINDS, pair
 
+from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.connector import Connector
-from nattools.engine.punch.gathering import Base
 from nattools.engine.punch.own import Own
 from nattools.engine.punch.partner import Partner
 from nattools.engine.punch.timeline import Timeline
