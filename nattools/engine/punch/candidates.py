@@ -1,5 +1,5 @@
-"""Our own sockets and candidates for an attempt, the peer's candidates that may be checked, and the checks that
-ICE makes between them from the first moment on."""
+"""Our own sockets and candidates for an attempt, those of the peer that may be checked, and the checks that ICE
+makes between them from the first moment on."""
 
 from __future__ import annotations
 
