@@ -7,8 +7,7 @@ from typing import Literal
 
 from nattools.model.matrix import Matrix
 from nattools.model.nat import Nat, NatByTransport, PeerKind
-from nattools.model.report import CrossCheck, Report, Server
-from nattools.model.technique import Technique
+from nattools.model.report import CrossCheck, Report, Server, Technique
 from nattools.report import mapwords, matrixwords, punchwords, wording
 from nattools.report.document import Block, Cell, Document, Mood, Prose, Section, Table
 from nattools.report.evidence import sentence
