@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from nattools.model.observation import Gap, MapOffer
 from nattools.model.portmapping import NOT_REACHED, MappingProtocol, PortMapping
 from nattools.model.report import TIME_WAS_OVER, Report
-from nattools.report import wording
 from nattools.report.document import Cell, Mood, Prose, Section, Table
 from nattools.report.safetext import safe
+from nattools.wording import terms
 
 _NOBODY = "No router here can be asked to open ports: none speaks UPnP, NAT-PMP or PCP."
 _NEEDLESS = "This machine has a public IPv4 address of its own: it needs no mapping."
@@ -164,7 +164,7 @@ def mapping_section(report: Report) -> list[Section]:
 
 
 def _row(mapping: PortMapping, own: set[str]) -> tuple[Cell, ...]:
-    life = wording.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "ever"
+    life = terms.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "ever"
     proof, mood = _PROVEN[mapping.verified_inbound]
     if mapping.error is not None:
         code = "" if mapping.error.code is None else f"{mapping.error.code} "
@@ -180,7 +180,7 @@ def _row(mapping: PortMapping, own: set[str]) -> tuple[Cell, ...]:
     return (
         Cell(f"{mapping.transport} {_inside(mapping.internal, own)}"),
         Cell(safe(mapping.external, 60) if mapping.external else "none"),
-        Cell(wording.TECHNIQUES[mapping.protocol]),
+        Cell(terms.TECHNIQUES[mapping.protocol]),
         Cell(life),
         Cell(proof, mood),
         Cell(safe(mapping.description, 60)),

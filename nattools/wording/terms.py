@@ -1,12 +1,12 @@
-"""Plain words for the terms of a report."""
+"""Plain words for the terms of a report, and how its numbers and times are written."""
 
 from __future__ import annotations
 
 from nattools.model.nat import Classic, FilteringBehaviour, MappingBehaviour, PortAllocation
 from nattools.model.report import TechniqueId, Verdict
-from nattools.report.document import Mood
-from nattools.report.safetext import TIE
 
+TIE = "\u00a0"
+"""Stands for a space at which a line must not break; renderers draw it as a space."""
 TECHNIQUES: dict[TechniqueId, str] = {
     "direct-ipv4": "Direct IPv4",
     "direct-ipv6": "Direct IPv6",
@@ -23,12 +23,7 @@ TECHNIQUES: dict[TechniqueId, str] = {
     "libp2p": "libp2p",
     "tailscale": "Tailscale",
 }
-VERDICTS: dict[Verdict, tuple[str, Mood]] = {
-    "works": ("yes", "good"),
-    "fails": ("no", "bad"),
-    "unknown": ("unknown", "unsure"),
-    "skipped": ("skipped", "quiet"),
-}
+VERDICTS: dict[Verdict, str] = {"works": "yes", "fails": "no", "unknown": "unknown", "skipped": "skipped"}
 MAPPINGS: dict[MappingBehaviour, str] = {
     "none": "no translation: others see your own address",
     "endpoint-independent": "one outside port for all peers",
