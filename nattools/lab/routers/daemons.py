@@ -93,7 +93,7 @@ class RouterDaemons:
     def _configuration(self, router: str, nat: NatSpec, mapper: MapperSpec) -> str:
         ports = {port.interface: port for port in self._lab.layout.ports_of(router)}
         inside = next(each.network for each in ports[nft.LAN].addresses if ":" not in each.ip)
-        return miniupnpd.configuration(
+        return configuration(
             nat,
             mapper,
             inside=inside,
