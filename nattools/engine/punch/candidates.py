@@ -1,5 +1,5 @@
-"""Our own sockets and candidates for an attempt, those of the peer that may be checked, and the checks that ICE
-makes between them from the first moment on."""
+"""Our own sockets and candidates, those of the peer that may be checked, and the checks that ICE makes of
+them from the first moment of an attempt on."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from nattools.engine.punch.messages import MAX_CANDIDATES, Introduction
-from nattools.engine.punch.own import Own
-from nattools.engine.punch.partner import Partner
+from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.planning import keeps_ports
+from nattools.engine.punch.signaling import MAX_CANDIDATES, Introduction, Signaling
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.reaching import Run
 from nattools.errors import CannotRun, ProtocolError
@@ -27,7 +26,7 @@ from nattools.traversal.steps import Plan
 from nattools.traversal.udp_strategies import hold_s, opening_ttl
 
 MAX_ADDRESSES = 4
-"""Own addresses of a family that are tried; a machine with more has them for other purposes."""
+"""LocalSide addresses of a family that are tried; a machine with more has them for other purposes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +196,8 @@ class AttemptContext:
     """`number`: which attempt it is; `leads`: the part of this side; `known_at`: the loop's time at which
     both sides' candidates were known."""
 
-    own: Own
-    partner: Partner
+    own: LocalSide
+    partner: Signaling
     number: int
     timeline: Timeline
     plan: Plan

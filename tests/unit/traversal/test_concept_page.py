@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from nattools.report.wording import chance
 from nattools.traversal.odds import odds, pool_size
 from nattools.traversal.side import KINDS
 from nattools.traversal.udp_strategies import (
@@ -18,6 +17,7 @@ from nattools.traversal.udp_strategies import (
     SPREAD_SOCKETS,
     udp_steps,
 )
+from nattools.wording.terms import chance
 
 PAGE = (Path(__file__).parents[3] / "docs" / "concepts" / "hole-punching.md").read_text(encoding="utf-8")
 ROWS = [
