@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from nattools.traversal.meeting import Meeting, Outcome
+from nattools.traversal.perform import perform, perform_stream
 from simulated import STUN
 
 from nattools.engine.options import MeasureOptions
@@ -19,8 +21,6 @@ from nattools.model.nat import NatByTransport
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure, UdpSocket
 from nattools.protocols import stun
-from nattools.traversal.meeting import Meeting, Outcome
-from nattools.traversal.perform import perform, perform_stream
 from nattools.traversal.punchplan import End, plan
 from nattools.traversal.simultaneous_open import StreamMeeting, StreamOutcome
 from nattools.traversal.steps import Plan, Step
