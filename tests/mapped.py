@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from nattools.cli.trial import silent
 from nattools.engine.options import MeasureOptions
 from nattools.engine.portmap.journal import AnyJournal, MemoryJournal
 from nattools.engine.portmap.wish import Wish
@@ -17,6 +16,7 @@ from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.report import Mapping, Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure
+from nattools.trials.scenarios import no_progress
 
 T = TypeVar("T")
 Command = Callable[[Network, MeasureOptions, Any, AnyJournal, Wish], Awaitable[Report]]
@@ -53,7 +53,9 @@ async def call(
 ) -> Report:
     """Alice runs one of the commands."""
     chosen = options(lab, **more)
-    return await command(lab.network("alice"), chosen, silent, journal or MemoryJournal(), wish or Wish())
+    return await command(
+        lab.network("alice"), chosen, no_progress, journal or MemoryJournal(), wish or Wish()
+    )
 
 
 def at_home(main: Callable[[SimLab], Awaitable[T]], scenario: Scenario | None = None) -> T:

@@ -9,12 +9,15 @@ from nattools.model.matrix import Matrix
 from nattools.model.nat import Nat, NatByTransport, PeerKind
 from nattools.model.report import CrossCheck, Report, Server
 from nattools.model.technique import Technique
-from nattools.report import mapwords, matrixwords, punchwords, wording
+from nattools.report import wording
 from nattools.report.document import Block, Cell, Document, Mood, Prose, Section, Table
-from nattools.report.evidence import sentence
-from nattools.report.mapwords import mapping_section
-from nattools.report.natwords import Unknown, headline, nat_section
 from nattools.report.safetext import safe
+from nattools.report.sections import map as mapwords
+from nattools.report.sections import matrix as matrixwords
+from nattools.report.sections import punch as punchwords
+from nattools.report.sections.map import mapping_section
+from nattools.report.sections.nat import Unknown, headline, nat_section
+from nattools.report.sections.observations import describe
 
 Detail = Literal[0, 1, 2]
 ROOM_FOR_ADVICE = 140
@@ -282,7 +285,7 @@ def _host(report: Report) -> list[Section]:
 
 def _observations(report: Report) -> list[Section]:
     rows = tuple(
-        (Cell(f"#{one.id}"), Cell(f"{one.at_s:.3f}" if abs(one.at_s) < 1e6 else "?"), Cell(sentence(one)))
+        (Cell(f"#{one.id}"), Cell(f"{one.at_s:.3f}" if abs(one.at_s) < 1e6 else "?"), Cell(describe(one)))
         for one in report.observations
     )
     if not rows:

@@ -11,8 +11,8 @@ from nattools.model.report import Report
 from nattools.report import wording
 from nattools.report.document import Cell, Mood, Prose, Section, Table
 from nattools.report.layout import Line, Span
-from nattools.report.natwords import standing
 from nattools.report.safetext import safe, wrap
+from nattools.report.sections.nat import standing
 
 MOST_STEPS = 20
 MOST_STAGES = 400
