@@ -19,16 +19,16 @@ from nattools.cli.running import Invocation, Work
 from nattools.engine.events import Emit
 from nattools.engine.options import MeasureOptions
 from nattools.engine.portmap.journal import AnyJournal
-from nattools.engine.portmap.wish import DESCRIPTION, LIFETIME_S, Wish
+from nattools.engine.portmap.options import DESCRIPTION, LIFETIME_S, MapOptions
 from nattools.errors import UsageError
 from nattools.model.observation import MapOffer
 from nattools.model.report import TIME_WAS_OVER, Report
 from nattools.net.base import Network
 from nattools.report.safetext import safe
-from nattools.report.wording import TECHNIQUES
+from nattools.wording.terms import TECHNIQUES
 
 if TYPE_CHECKING:
-    from nattools.engine.portmap.keep import Change
+    from nattools.engine.portmap.keep import MappingChange
 
 map_app = new_app(
     no_args_is_help=True,
@@ -42,21 +42,21 @@ _CHANGES = {
     "restored": "made anew, since the router has restarted",
     "lost": "lost; trying again",
 }
-Do = Callable[[Network, MeasureOptions, Emit, AnyJournal, Wish], Awaitable[Report]]
+Do = Callable[[Network, MeasureOptions, Emit, AnyJournal, MapOptions], Awaitable[Report]]
 
 
-def _work(do: Do, wish: Wish) -> Work:
+def _work(do: Do, wanted: MapOptions) -> Work:
     async def work(
         network: Network, chosen: MeasureOptions, emit: Emit, journal: AnyJournal | None
     ) -> Report:
         assert journal is not None  # `asks_routers` makes sure of it
-        return await do(network, chosen, emit, journal, wish)
+        return await do(network, chosen, emit, journal, wanted)
 
     return work
 
 
-def _run(request: Request, do: Do, wish: Wish) -> Report:
-    report = running.run(Invocation(request, _work(do, wish), asks_routers=True))
+def _run(request: Request, do: Do, wanted: MapOptions) -> Report:
+    report = running.run(Invocation(request, _work(do, wanted), asks_routers=True))
     write_files(report, request.outputs, request.detail)
     show(report, as_json=request.as_json, detail=request.detail)
     return report
@@ -75,8 +75,8 @@ def probe(
     Exit code 1 if none could be made, or none of them is open from outside."""
     from nattools.engine.portmap import commands
 
-    wish = mapoptions.wish_of(None, protocol=protocol, transport=transport)
-    return _code(_run(request, commands.probe, wish))
+    wanted = mapoptions.map_options(None, protocol=protocol, transport=transport)
+    return _code(_run(request, commands.probe, wanted))
 
 
 @map_app.command("add")
@@ -97,7 +97,7 @@ def add(
     Exit code 1 if none could be made, or none of them is open from outside."""
     from nattools.engine.portmap import commands
 
-    wish = mapoptions.wish_of(
+    wanted = mapoptions.map_options(
         ports,
         protocol=protocol,
         transport=transport,
@@ -105,7 +105,7 @@ def add(
         lifetime=lifetime,
         description=description,
     )
-    return _code(_run(request, commands.add, wish))
+    return _code(_run(request, commands.add, wanted))
 
 
 @map_app.command("list")
@@ -120,7 +120,7 @@ def list_mappings(
     Exit code 1 if no router speaks any of the protocols, or the time given was too short."""
     from nattools.engine.portmap import commands
 
-    report = _run(request, commands.list_mappings, mapoptions.wish_of(None, protocol=protocol))
+    report = _run(request, commands.list_mappings, mapoptions.map_options(None, protocol=protocol))
     unfinished = TIME_WAS_OVER in report.warnings and not report.mappings
     return 0 if report.mappings or (_answered(report) and not unfinished) else 1
 
@@ -143,10 +143,10 @@ def delete(
 
     if bool(ports) == mine:
         raise UsageError("say which: nattools map delete PORT..., or nattools map delete --mine")
-    wish = mapoptions.wish_of(
+    wanted = mapoptions.map_options(
         ports, protocol=protocol, transport=transport, external_port=external_port, mine=mine
     )
-    report = _run(request, commands.delete, wish)
+    report = _run(request, commands.delete, wanted)
     done = all(mapping.removed for mapping in report.mappings)
     return 0 if done and (mine or report.mappings) else 1
 
@@ -169,7 +169,7 @@ def keep(
 
     Exit code 1 if none could be made."""
     mapoptions.check_kept(lifetime)
-    wish = mapoptions.wish_of(
+    wanted = mapoptions.map_options(
         ports,
         protocol=protocol,
         transport=transport,
@@ -178,7 +178,7 @@ def keep(
         description=description,
     )
     stopped_after_s, unbounded = request.timeout_s, msgspec.structs.replace(request, timeout_s=None)
-    return _code(_run(unbounded, keep_until_told(hook, stopped_after_s), wish))
+    return _code(_run(unbounded, keep_until_told(hook, stopped_after_s), wanted))
 
 
 def _code(report: Report) -> int:
@@ -196,7 +196,7 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
     each change."""
 
     async def work(
-        network: Network, chosen: MeasureOptions, emit: Emit, journal: AnyJournal, wish: Wish
+        network: Network, chosen: MeasureOptions, emit: Emit, journal: AnyJournal, wanted: MapOptions
     ) -> Report:
         from nattools.engine.portmap.keep import keep
 
@@ -207,17 +207,17 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
         if seconds is not None:
             loop.call_later(seconds, stop.set)
 
-        async def tell(change: Change) -> None:
+        async def tell(change: MappingChange) -> None:
             tell_change(change)
             if hook is not None:
                 await _run_hook(hook, change, waits=network.substrate != "sim")
 
-        return await keep(network, chosen, emit, journal, wish, tell, stop)
+        return await keep(network, chosen, emit, journal, wanted, tell, stop)
 
     return work
 
 
-def tell_change(change: Change) -> None:
+def tell_change(change: MappingChange) -> None:
     """A line for a person who looks on."""
     outside = f"{change.external} to" if change.external is not None else "to"
     proof = {True: ", proven from outside", False: ", but closed from outside", None: ""}[change.verified]
@@ -228,7 +228,7 @@ def tell_change(change: Change) -> None:
         sys.stderr.flush()
 
 
-def environment_of(change: Change) -> dict[str, str]:
+def environment_of(change: MappingChange) -> dict[str, str]:
     """What the user's command is told."""
     external = change.external
     verified = {True: "yes", False: "no", None: "unknown"}[change.verified]
@@ -247,7 +247,7 @@ def environment_of(change: Change) -> dict[str, str]:
     }
 
 
-async def _run_hook(hook: str, change: Change, *, waits: bool) -> None:
+async def _run_hook(hook: str, change: MappingChange, *, waits: bool) -> None:
     """Run the user's command; its failure is told and no more."""
     from nattools.net.usercommand import run_command
 

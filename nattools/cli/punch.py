@@ -118,7 +118,7 @@ def run_on_host(request: Request, wanted: PunchRequest) -> PunchOutcome:
         sides.append((display, use))
         chosen, watching = engine_options(wanted, measuring), watcher(wanted, display, progress)
         if wanted.manual:
-            from nattools.engine.punch.manual import punch_by_tokens
+            from nattools.engine.punch.punch import punch_by_tokens
 
             return await punch_by_tokens(network, chosen, watching, journal, use.use)
         from nattools.engine.punch.punch import punch

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from nattools.cli.app import INTERRUPTED
 from nattools.cli.punchdisplay import PunchDisplay
 from nattools.cli.punchoptions import LASTING, PunchRequest
-from nattools.engine.punch.use import Connected, Use, Used
+from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.errors import CannotRun
 from nattools.model.punch import Echoes, Throughput
 from nattools.model.report import Report
@@ -83,7 +83,7 @@ class PunchSession:
         if self._wanted.pipe:
             self._pipe = PipeUse(tunnel)
 
-    async def _run(self, connected: Connected) -> Used:
+    async def _run(self, connected: Connected) -> UseResult:
         self._listen_to_signals()
         punch = connected.report().punch
         if punch is not None and self._wanted.uses and self._display is not None:
@@ -99,7 +99,7 @@ class PunchSession:
             self._forwarding.close()
         if told:
             await connected.tunnel.finish(_INTERRUPTED, timeout_s=GOODBYE_S)
-        return Used(echoes=self._echoes, throughput=self._throughput, problem=self.problem)
+        return UseResult(echoes=self._echoes, throughput=self._throughput, problem=self.problem)
 
     def _listen_to_signals(self) -> None:
         def interrupt() -> None:
