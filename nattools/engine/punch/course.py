@@ -12,7 +12,6 @@ from nattools.engine.punch.gathering import Base, server_of
 from nattools.engine.punch.planning import AT_ONCE
 from nattools.engine.punch.signaling import SignalingEnded, StepPosition
 from nattools.engine.punch.token_signaling import TokenSignaling
-from nattools.engine.punch.way import Way, way_over
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Strategy
@@ -22,6 +21,7 @@ from nattools.protocols.stun.constants import USERNAME
 from nattools.traversal.checks import PREFIX
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.meeting import Meeting, Outcome
+from nattools.traversal.path import IcePath, SelectedPath, StreamPath
 from nattools.traversal.perform import perform, perform_stream
 from nattools.traversal.sample import where_seen, where_seen_over_tcp
 from nattools.traversal.steps import Step
@@ -59,7 +59,7 @@ class Course:
         self._bases = bases
         self._loop = asyncio.get_running_loop()
 
-    async def go(self) -> Way | None:
+    async def go(self) -> SelectedPath | None:
         """Until there is a way; None if no step led to one."""
         steps = [step for step in self._footing.plan.steps if step.strategy != "relay"]
         if not self._footing.partner.live:
@@ -73,7 +73,7 @@ class Course:
             self._note(step, self.last, ok=False)
         return None
 
-    async def _in_rounds(self, steps: list[Step]) -> Way | None:
+    async def _in_rounds(self, steps: list[Step]) -> SelectedPath | None:
         """Where nobody can say that he is ready: one step after the other, again and again. What costs many
         packets is tried a few times only."""
         for rounds in range(MAX_ROUNDS if steps else 0):
@@ -90,7 +90,7 @@ class Course:
         await asyncio.Event().wait()  # the checks go on
         return None
 
-    async def _try(self, turn: StepPosition, step: Step) -> Way | None:
+    async def _try(self, turn: StepPosition, step: Step) -> SelectedPath | None:
         if _is_checked(step):
             # ICE checks all that at once, over both families; this only gives it its time
             if not self._waited:
@@ -151,7 +151,7 @@ class Course:
         )
         return socket, None if server is None else await where_seen(socket, server)
 
-    async def _over_udp(self, turn: StepPosition, step: Step) -> Way | None:
+    async def _over_udp(self, turn: StepPosition, step: Step) -> SelectedPath | None:
         footing = self._footing
         network = footing.own.run.network
         try:
@@ -182,7 +182,9 @@ class Course:
         if self._footing.partner.live:
             socket.close()
 
-    async def _nominated(self, step: Step, socket: UdpSocket, remote: Endpoint, elapsed: float) -> Way | None:
+    async def _nominated(
+        self, step: Step, socket: UdpSocket, remote: Endpoint, elapsed: float
+    ) -> SelectedPath | None:
         """From here on the path is ICE's, which keeps it alive and knows when it is lost."""
         driver = self._driver
         answering = socket.on_datagram
@@ -196,7 +198,7 @@ class Course:
             self.found = None
             self.last = "The path that was found did not last."
             return None
-        return way_over(driver, pair, self.found.strategy, self.found.elapsed_s)
+        return IcePath(driver, pair, self.found.strategy, self.found.elapsed_s)
 
     # --- over TCP
 
@@ -208,7 +210,7 @@ class Course:
         server = server_of(self._footing.own.run, "tcp", step.family)
         return None if server is None else await where_seen_over_tcp(self._footing.own.run.network, server)
 
-    async def _over_tcp(self, turn: StepPosition, step: Step) -> Way | None:
+    async def _over_tcp(self, turn: StepPosition, step: Step) -> SelectedPath | None:
         footing = self._footing
         network = footing.own.run.network
         sample = await self._stream_for(step)
@@ -230,7 +232,7 @@ class Course:
         self._note(step, f"a connection to {outcome.stream.remote}", ok=True, outcome=outcome)
         elapsed = self._loop.time() - footing.known_at
         stream = outcome.stream
-        return Way(step.strategy, "tcp", stream.local, stream.remote, round(elapsed, 4), stream=stream)
+        return StreamPath(stream, step.strategy, elapsed)
 
 
 def _is_checked(step: Step) -> bool:
