@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from nattools.engine.events import Emit
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Emit, MeasureOptions
 from nattools.engine.portmap.journal import AnyJournal, Note
 from nattools.engine.portmap.session import Held, Session
 from nattools.engine.portmap.trial import check_one, try_all
@@ -16,7 +15,7 @@ from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.report import Report
 from nattools.net.base import Network
-from nattools.probes.doorstep import Doorstep, open_doorstep
+from nattools.probes.dialbacks import InboundListener, open_inbound_listener
 from nattools.probes.portmap import Entry, Granted, Mapper, Refused, Wanted, new_nonce
 from nattools.probes.portmap.terms import DESCRIPTION
 from nattools.protocols.igd import errors
@@ -193,7 +192,9 @@ async def verified(session: Session, granted: Granted) -> bool | None:
     if place is None:
         return None
     try:
-        doorstep: Doorstep = await open_doorstep(place, granted.transport, granted.internal.port)
+        listener: InboundListener = await open_inbound_listener(
+            place, granted.transport, granted.internal.port
+        )
     except CannotRun as error:
         session.gap(
             f"Is the {granted.transport} mapping of port {granted.internal.port} open from outside?",
@@ -202,9 +203,9 @@ async def verified(session: Session, granted: Granted) -> bool | None:
         )
         return None
     try:
-        return await check_one(session, granted, doorstep)
+        return await check_one(session, granted, listener)
     finally:
-        doorstep.close()
+        listener.close()
 
 
 def _wanted(session: Session, wish: Wish, port: int, transport: Transport, family: Family) -> Wanted:

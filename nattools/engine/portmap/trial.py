@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from nattools.engine.events import Event
-from nattools.engine.plan import Lane
+from nattools.engine.options import Event
 from nattools.engine.portmap.session import Session, families_of
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Transport
-from nattools.probes.doorstep import Doorstep, open_doorstep
+from nattools.probes.dialbacks import InboundListener, open_inbound_listener
 from nattools.probes.portmap import Granted, Mapper, Refused, Wanted, new_nonce
+from nattools.probes.target import Lane
 from nattools.probes.verify import verify
 
 LIFETIME_S = 120
@@ -29,7 +29,7 @@ class Trial:
 
     mapper: Mapper
     wanted: Wanted
-    doorstep: Doorstep
+    listener: InboundListener
     granted: Granted | Refused | None = None
 
 
@@ -48,7 +48,7 @@ async def try_all(session: Session, transports: tuple[Transport, ...] = ("udp", 
                 await _make(session, of_family, checks)
     finally:
         for trial in trials:
-            trial.doorstep.close()
+            trial.listener.close()
         await session.part()
 
 
@@ -58,18 +58,18 @@ async def _prepare(session: Session, mapper: Mapper, transport: Transport) -> Tr
     if place is None:
         return None
     try:
-        doorstep = await open_doorstep(place, transport)
+        listener = await open_inbound_listener(place, transport)
     except CannotRun as error:
         session.gap(f"Does {mapper.offer.protocol} make {transport} mappings?", str(error), _SETTLE)
         return None
     wanted = Wanted(
         transport=transport,
-        internal=doorstep.local,
+        internal=listener.local,
         nonce=new_nonce(),
         lifetime_s=LIFETIME_S,
         description=DESCRIPTION,
     )
-    return Trial(mapper, wanted, doorstep)
+    return Trial(mapper, wanted, listener)
 
 
 async def _make(session: Session, trials: list[Trial], checks: asyncio.TaskGroup) -> None:
@@ -103,7 +103,7 @@ async def _check(session: Session, trial: Trial, granted: Granted) -> None:
     """Is it in the router's table, and open from outside?"""
     async with asyncio.TaskGroup() as group:
         group.create_task(session.read_back(trial.mapper, trial.wanted, granted))
-        group.create_task(check_one(session, granted, trial.doorstep))
+        group.create_task(check_one(session, granted, trial.listener))
 
 
 def _is_forbidden(trials: list[Trial]) -> bool:
@@ -111,19 +111,19 @@ def _is_forbidden(trials: list[Trial]) -> bool:
     return any(each.code == FORBIDDEN for each in refused)
 
 
-async def check_one(session: Session, granted: Granted, doorstep: Doorstep) -> bool | None:
+async def check_one(session: Session, granted: Granted, listener: InboundListener) -> bool | None:
     """Verify a mapping from outside; None if nobody is there to do it."""
     run = session.run
     family, transport = granted.internal.family, granted.transport
     place = session.place(family)
-    helper = await run.helper(family, transport)
+    helper = await run.dial_back_server(family, transport)
     if helper is None or place is None:
         session.gap(_is_open(granted), f"no server here connects back over IPv{family}", _SETTLE)
         return None
     name = f"verify {granted.protocol} {transport}{family}"
     run.emit(Event("started", name, "trying the mapping from outside"))
     context = run.context(Lane(transport, family), name)
-    check = await verify(context, place, helper, granted, doorstep)
+    check = await verify(context, place, helper, granted, listener)
     run.emit(Event("finished", name))
     return {"arrived": True, "silent": False, "refused": False, "unreachable": False}.get(check.outcome)
 

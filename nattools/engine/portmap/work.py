@@ -8,17 +8,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from nattools.engine.events import Emit, Event
-from nattools.engine.options import MeasureOptions
-from nattools.engine.plan import Lane
+from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import AnyJournal
 from nattools.engine.portmap.session import Session
-from nattools.engine.reaching import Run, reach, resolve_servers, routed
-from nattools.engine.run import Looked, in_time, new_run
+from nattools.engine.run import CompletedRun, new_run, within_time_limit
+from nattools.engine.servers import MeasurementRun, reach_servers, resolve_servers, routed_families
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.model.report import MapAction, Report
 from nattools.net.base import Network
+from nattools.probes.target import Lane
 
 Do = Callable[[Session], Awaitable[None]]
 
@@ -40,10 +39,10 @@ async def carry_out(
     CannotRun: there is no route, or no router to ask."""
     started = datetime.now(UTC)
     run = new_run(network, options, emit)
-    families = routed(network, options)
+    families = routed_families(network, options)
     session = Session(run, journal, host)
-    timed_out = await in_time(run, _carry_out(session, do, families if from_outside else ()))
-    return Looked(run, families, started, timed_out, action, from_outside).report()
+    timed_out = await within_time_limit(run, _carry_out(session, do, families if from_outside else ()))
+    return CompletedRun(run, families, started, timed_out, action, from_outside).report()
 
 
 async def _carry_out(session: Session, do: Do, families: tuple[Family, ...]) -> None:
@@ -67,7 +66,7 @@ async def _carry_out(session: Session, do: Do, families: tuple[Family, ...]) -> 
             await session.part()
 
 
-async def find_helpers(run: Run, families: tuple[Family, ...]) -> None:
+async def find_helpers(run: MeasurementRun, families: tuple[Family, ...]) -> None:
     """Servers that tell our outside address and dial back. None that answers is no error here."""
     if not families:
         run.resolved.set()
@@ -79,13 +78,13 @@ async def find_helpers(run: Run, families: tuple[Family, ...]) -> None:
             group.create_task(_find_helpers(run, family))
 
 
-async def _find_helpers(run: Run, family: Family) -> None:
-    if not await reach(run, Lane("udp", family)):
-        await reach(run, Lane("tcp", family))
+async def _find_helpers(run: MeasurementRun, family: Family) -> None:
+    if not await reach_servers(run, Lane("udp", family)):
+        await reach_servers(run, Lane("tcp", family))
 
 
-async def _outside_known(run: Run, families: tuple[Family, ...]) -> None:
+async def _outside_known(run: MeasurementRun, families: tuple[Family, ...]) -> None:
     """Wait until it is known who we are outside: a router's word is held against that."""
     await run.resolved.wait()
-    if 4 in families and run.sites.get(4):
-        await run.reach_is_over(Lane("udp", 4)).wait()
+    if 4 in families and run.addresses.get(4):
+        await run.reach_finished(Lane("udp", 4)).wait()

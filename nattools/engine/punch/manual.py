@@ -24,8 +24,8 @@ from nattools.engine.punch.tokenpartner import TokenPartner, Told
 from nattools.engine.punch.tokenterms import as_told_to_others, nonce_of, token_of
 from nattools.engine.punch.use import Use, echoing
 from nattools.engine.punch.using import connect_and_use
-from nattools.engine.reaching import Run, foremost
-from nattools.engine.run import Looked, look, new_run
+from nattools.engine.run import CompletedRun, new_run, observe
+from nattools.engine.servers import MeasurementRun, primary_error
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
@@ -60,13 +60,13 @@ async def punch_by_tokens(
     except TimeoutError:
         standing.timeline.note("end", "the time given is over")
     except BaseExceptionGroup as errors:
-        raise foremost(errors) from None
+        raise primary_error(errors) from None
     return standing.report()
 
 
 async def _by_tokens(
     standing: Standing,
-    run: Run,
+    run: MeasurementRun,
     options: PunchOptions,
     watcher: Watcher,
     use: Use,
@@ -119,15 +119,15 @@ class _Keys:
         return hashlib.sha256(b"nattools token" + shared + b"".join(sorted((self.public, peer)))).digest()
 
 
-async def _look(run: Run) -> Looked:
+async def _look(run: MeasurementRun) -> CompletedRun:
     """Without any server, or without a way to the internet, machines on one LAN can connect all the same."""
     try:
-        return await look(run)
+        return await observe(run)
     except CannotRun:
-        return Looked(run, run.options.families, datetime.now(UTC), False)
+        return CompletedRun(run, run.options.families, datetime.now(UTC), False)
 
 
-async def _told(run: Run, bases: list[Base]) -> Told:
+async def _told(run: MeasurementRun, bases: list[Base]) -> Told:
     """A socket for the steps over UDP, and a connection whose port they use over TCP."""
     hosts = [base.socket.local.host for base in bases if base.socket.local.family == 4]
     udp_server, tcp_server = server_of(run, "udp", 4), server_of(run, "tcp", 4)
@@ -152,7 +152,7 @@ def _token(introduction: Introduction, public: bytes, told: Told) -> Token:
 
 
 async def _asked(
-    watcher: Watcher, options: PunchOptions, sockets: list[UdpSocket], told: Told, run: Run
+    watcher: Watcher, options: PunchOptions, sockets: list[UdpSocket], told: Told, run: MeasurementRun
 ) -> Token | None:
     """The peer's token; None: none came in time. Meanwhile the own ports are kept open."""
     assert watcher.ask_token is not None
@@ -168,7 +168,7 @@ async def _asked(
             keeping.cancel()
 
 
-async def _keep_open(sockets: list[UdpSocket], run: Run) -> None:
+async def _keep_open(sockets: list[UdpSocket], run: MeasurementRun) -> None:
     while True:
         await asyncio.sleep(REFRESH_S)
         for socket in sockets:

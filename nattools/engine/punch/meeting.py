@@ -7,11 +7,11 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from nattools.engine.events import Event
+from nattools.engine.options import Event
 from nattools.engine.punch.attempt import Failed
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.run import Looked
+from nattools.engine.run import CompletedRun
 from nattools.errors import CannotRun
 from nattools.net.base import Network
 from nattools.traversal.codes import new_code
@@ -26,7 +26,7 @@ NO_MAILBOX = (
 )
 
 
-async def mailbox_of(looking: asyncio.Task[Looked], options: PunchOptions) -> MailboxAddress:
+async def mailbox_of(looking: asyncio.Task[CompletedRun], options: PunchOptions) -> MailboxAddress:
     """The only server named, or else the first that says that it has a mailbox. CannotRun: none does."""
     servers = options.measuring.servers
     if len(servers) == 1 and not options.measuring.default_servers:

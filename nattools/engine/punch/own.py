@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from nattools.engine.punch.gathering import may_bind_low_ports
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.reaching import Run
-from nattools.engine.run import Looked, look, new_run
+from nattools.engine.run import CompletedRun, new_run, observe
+from nattools.engine.servers import MeasurementRun
 from nattools.model.nat import NatByTransport
 
 
@@ -16,13 +16,13 @@ from nattools.model.nat import NatByTransport
 class Own:
     """What an attempt begins with: the measurement, what came of it, and what this side is willing to do."""
 
-    run: Run
+    run: MeasurementRun
     nat: NatByTransport
     low_ports: bool
     options: PunchOptions
 
 
-async def own_side(looked: Looked, options: PunchOptions, timeline: Timeline) -> Own:
+async def own_side(looked: CompletedRun, options: PunchOptions, timeline: Timeline) -> Own:
     """What this side brings to an attempt."""
     nat = looked.report().nat
     low = options.low_ports
@@ -34,7 +34,7 @@ async def own_side(looked: Looked, options: PunchOptions, timeline: Timeline) ->
 
 async def measured_anew(own: Own, timeline: Timeline) -> Own:
     """The same in the network that this machine is in now. CannotRun: it is in none."""
-    looked = await look(new_run(own.run.network, own.options.measuring, own.run.emit))
+    looked = await observe(new_run(own.run.network, own.options.measuring, own.run.emit))
     return await own_side(looked, own.options, timeline)
 
 

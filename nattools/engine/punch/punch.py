@@ -16,8 +16,8 @@ from nattools.engine.punch.telling import Standing
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.use import Use, echoing
 from nattools.engine.punch.using import connect_and_use
-from nattools.engine.reaching import Run, foremost
-from nattools.engine.run import Looked, look, new_run
+from nattools.engine.run import CompletedRun, new_run, observe
+from nattools.engine.servers import MeasurementRun, primary_error
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.traversal.rendezvous import MailboxAddress
@@ -44,7 +44,7 @@ async def punch(
     except TimeoutError:
         standing.timeline.note("end", "the time given is over")
     except BaseExceptionGroup as errors:
-        raise foremost(errors) from None
+        raise primary_error(errors) from None
     finally:
         if router is not None:
             await router.part()
@@ -53,14 +53,14 @@ async def punch(
 
 async def _punch(
     standing: Standing,
-    run: Run,
+    run: MeasurementRun,
     options: PunchOptions,
     watcher: Watcher,
     router: RouterMapping | None,
     use: Use,
 ) -> None:
     async with asyncio.TaskGroup() as group:
-        looking = group.create_task(look(run))
+        looking = group.create_task(observe(run))
         asking = group.create_task(_ask(router))
         address = options.mailbox or await mailbox_of(looking, options)
         async with met(run.network, address, options, watcher, standing.timeline) as meeting:
@@ -71,7 +71,7 @@ async def _punch(
                 partner = MailboxPartner(meeting)
                 hearing = group.create_task(partner.run())
                 if options.tcp and _missed_tcp(standing.looked, address):
-                    standing.looked = await look(new_run(run.network, options.measuring, watcher.emit))
+                    standing.looked = await observe(new_run(run.network, options.measuring, watcher.emit))
                 own = await own_side(standing.looked, options, standing.timeline)
                 connector = Connector(own, partner, standing.timeline, watcher.plan, router)
                 await connect_and_use(standing, connector, use)
@@ -79,7 +79,7 @@ async def _punch(
         asking.cancel()
 
 
-def _missed_tcp(looked: Looked, address: MailboxAddress) -> bool:
+def _missed_tcp(looked: CompletedRun, address: MailboxAddress) -> bool:
     """Did a server give no answer over TCP, at the very port where its mailbox does? Then packets were lost,
     and with UDP blocked nothing would be known of this network."""
     if address.tls is not None or any(each.transport == "tcp" for each in looked.run.reached):
