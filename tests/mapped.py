@@ -10,16 +10,17 @@ from typing import Any, TypeVar
 from nattools.cli.trial import silent
 from nattools.engine.options import MeasureOptions
 from nattools.engine.portmap.journal import AnyJournal, MemoryJournal
-from nattools.engine.portmap.wish import Wish
+from nattools.engine.portmap.options import MapOptions
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim import SimLab
 from nattools.model.endpoint import Endpoint, Family, Transport
-from nattools.model.report import Mapping, Report
+from nattools.model.portmapping import PortMapping
+from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure
 
 T = TypeVar("T")
-Command = Callable[[Network, MeasureOptions, Any, AnyJournal, Wish], Awaitable[Report]]
+Command = Callable[[Network, MeasureOptions, Any, AnyJournal, MapOptions], Awaitable[Report]]
 
 ALICE = "10.0.1.2"
 OUTSIDE = "11.1.0.2"
@@ -49,11 +50,13 @@ def options(lab: Any, families: tuple[Family, ...] = (4, 6), **more: Any) -> Mea
 
 
 async def call(
-    lab: Any, command: Command, wish: Wish | None = None, journal: AnyJournal | None = None, **more: Any
+    lab: Any, command: Command, wish: MapOptions | None = None, journal: AnyJournal | None = None, **more: Any
 ) -> Report:
     """Alice runs one of the commands."""
     chosen = options(lab, **more)
-    return await command(lab.network("alice"), chosen, silent, journal or MemoryJournal(), wish or Wish())
+    return await command(
+        lab.network("alice"), chosen, silent, journal or MemoryJournal(), wish or MapOptions()
+    )
 
 
 def at_home(main: Callable[[SimLab], Awaitable[T]], scenario: Scenario | None = None) -> T:
@@ -62,7 +65,7 @@ def at_home(main: Callable[[SimLab], Awaitable[T]], scenario: Scenario | None = 
         return lab.run(lambda: main(lab))
 
 
-def made(report: Report) -> dict[tuple[str, Transport, Family], Mapping]:
+def made(report: Report) -> dict[tuple[str, Transport, Family], PortMapping]:
     """The mappings that were made, by protocol, transport and family."""
     found = {(each.protocol, each.transport, each.family): each for each in report.mappings if each.created}
     assert len(found) == sum(each.created for each in report.mappings)

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import TypeAlias
 
 from nattools.engine.analyse import so_far
-from nattools.engine.analysis.situation import main_family
+from nattools.engine.analysis.findings import main_family
 from nattools.engine.plan import StepName
 from nattools.engine.punchplans import plan_birthday, plan_punch
 from nattools.model.endpoint import Family, Transport

@@ -23,9 +23,8 @@ from nattools.engine.servers import (
 )
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
-from nattools.model.measurement import Measurement
 from nattools.model.observation import Binding, Gap
-from nattools.model.report import MapAction, Report
+from nattools.model.report import MapAction, Measurement, Report
 from nattools.net.base import Network
 from nattools.probes.probe import Recorder
 from nattools.probes.target import Lane
@@ -132,11 +131,11 @@ async def _measure(run: MeasurementRun, families: tuple[Family, ...], journal: A
 
 async def _mappings(run: MeasurementRun, journal: AnyJournal) -> None:
     """Does the router make port mappings, and are they true?"""
-    from nattools.engine.portmap.session import Session
+    from nattools.engine.portmap.session import PortmapSession
     from nattools.engine.portmap.trial import try_all
 
     run.emit(Event("started", "map discovery", "does the router make port mappings?"))
-    session = Session(run, journal)
+    session = PortmapSession(run, journal)
     await session.look()
     run.emit(Event("finished", "map discovery"))
     await session.sweep()

@@ -11,7 +11,7 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
 from nattools.net.wait import TimedEvent
-from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.probe import ProbeContext
 from nattools.probes.target import Target
 from nattools.protocols import dialback, stun
@@ -71,18 +71,20 @@ class InboundListener:
             stream.abort()
 
 
-async def open_inbound_listener(place: Place, transport: Transport, port: int = 0) -> InboundListener:
+async def open_inbound_listener(
+    gateway: GatewayContext, transport: Transport, port: int = 0
+) -> InboundListener:
     """Listen on a port of the own address there (0: one that the system chooses). CannotRun: it is taken."""
     listener = InboundListener(transport)
     if transport == "udp":
-        socket = await place.open_udp(port=port)
+        socket = await gateway.open_udp(port=port)
         socket.on_datagram = listener.on_datagram
-        listener.socket, listener.local = socket, Endpoint(place.host, socket.local.port)
+        listener.socket, listener.local = socket, Endpoint(gateway.local, socket.local.port)
         return listener
-    accepting = await place.network.listen_tcp(
-        family=place.family, host=place.host, port=port, on_stream=listener.on_stream
+    accepting = await gateway.network.listen_tcp(
+        family=gateway.family, host=gateway.local, port=port, on_stream=listener.on_stream
     )
-    listener.socket, listener.local = accepting, Endpoint(place.host, accepting.local.port)
+    listener.socket, listener.local = accepting, Endpoint(gateway.local, accepting.local.port)
     return listener
 
 
@@ -90,19 +92,21 @@ CONNECT_S = 3.0
 Outcome = Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
 
 
-async def order_dial_back(place: Place, target: Target, ask: dialback.Ask) -> dialback.Result | str:
+async def order_dial_back(
+    gateway: GatewayContext, target: Target, ask: dialback.Ask
+) -> dialback.Result | str:
     """What the server says of a dial-back to this machine's address as it sees it; or why it says nothing."""
     try:
-        return await (_over_udp if target.transport == "udp" else _over_tcp)(place, target, ask)
+        return await (_over_udp if target.transport == "udp" else _over_tcp)(gateway, target, ask)
     except CannotRun as error:
         return str(error)
 
 
-async def _over_udp(place: Place, target: Target, ask: dialback.Ask) -> dialback.Result | str:
+async def _over_udp(gateway: GatewayContext, target: Target, ask: dialback.Ask) -> dialback.Result | str:
     loop = asyncio.get_running_loop()
     rto_s = max(0.1, 1.5 * target.rtt_s)
     request = dialback.DialBackRequest(ask, target.endpoint, loop.time(), rto_s=rto_s)
-    socket = await place.open_udp()
+    socket = await gateway.open_udp()
     answered = asyncio.Event()
 
     def on_datagram(data: bytes, source: Endpoint) -> None:
@@ -135,9 +139,9 @@ async def _drive(
             request.handle_timeout(loop.time())
 
 
-async def _over_tcp(place: Place, target: Target, ask: dialback.Ask) -> dialback.Result | str:
+async def _over_tcp(gateway: GatewayContext, target: Target, ask: dialback.Ask) -> dialback.Result | str:
     loop = asyncio.get_running_loop()
-    stream = await place.connect(target.endpoint, CONNECT_S)
+    stream = await gateway.connect(target.endpoint, CONNECT_S)
     if isinstance(stream, TcpFailure):
         return f"the server {target.endpoint} could not be reached: {stream.outcome}"
     request = dialback.DialBackRequest(ask, target.endpoint, loop.time(), reliable=True)

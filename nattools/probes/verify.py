@@ -16,8 +16,8 @@ from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, copies_needed
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import MapCheck
 from nattools.probes.dialbacks import InboundListener, order_dial_back
-from nattools.probes.portmap.place import Place
-from nattools.probes.portmap.terms import Granted
+from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.mapper import Granted
 from nattools.probes.probe import ProbeContext
 from nattools.probes.target import Target
 from nattools.protocols import dialback
@@ -45,7 +45,7 @@ class _Trial:
     """One mapping being tried."""
 
     context: ProbeContext
-    place: Place
+    gateway: GatewayContext
     target: Target
     granted: Granted
     listener: InboundListener
@@ -105,7 +105,7 @@ class _Trial:
     async def _ordered(self, ask: dialback.Ask) -> dialback.Result | str:
         """The server's word; once the dial-back is here, that is not waited for longer than it may take."""
         async with asyncio.TaskGroup() as group:
-            ordered = group.create_task(order_dial_back(self.place, self.target, ask))
+            ordered = group.create_task(order_dial_back(self.gateway, self.target, ask))
             reached = group.create_task(self.listener.reached.wait(_LONGEST_S))
             await asyncio.wait({ordered, reached}, return_when=asyncio.FIRST_COMPLETED)
             if not ordered.done():
@@ -116,16 +116,20 @@ class _Trial:
 
 
 async def verify(
-    context: ProbeContext, place: Place, target: Target, granted: Granted, listener: InboundListener
+    context: ProbeContext,
+    gateway: GatewayContext,
+    target: Target,
+    granted: Granted,
+    listener: InboundListener,
 ) -> MapCheck:
     """Have `target`, a nattools server of the mapping's family, dial back to a mapping whose inside is
     `listener`; what came of it is put on record and returned."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    trial = _Trial(context, place, target, granted, listener)
+    trial = _Trial(context, gateway, target, granted, listener)
     await trial.run()
     origin = trial.listener.origin or trial.origin
-    host = trial.seen or (target.mapped.host if target.mapped else granted.external_host) or place.host
+    host = trial.seen or (target.mapped.host if target.mapped else granted.external_host) or gateway.local
     number, at_s = context.recorder.stamp(began)
     check = MapCheck(
         id=number,

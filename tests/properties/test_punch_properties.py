@@ -9,12 +9,19 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nattools.engine.punch import messages as m
+from nattools.engine.punch import signaling as m
 from nattools.engine.punch.planning import planned
-from nattools.engine.punch.tokenterms import introduction_of, outside_of
+from nattools.engine.punch.token_signaling import external_endpoint, introduction_from_token
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.model.nat import Allocation, Classic, Filtering, Mapping, Nat, NatByTransport
+from nattools.model.nat import (
+    Classic,
+    FilteringBehaviour,
+    MappingBehaviour,
+    Nat,
+    NatByTransport,
+    PortAllocation,
+)
 from nattools.protocols import ice
 from nattools.traversal import tokens
 from nattools.traversal.pairs import PROBES_PER_S
@@ -31,9 +38,9 @@ NATS = st.builds(
     Nat,
     reachable=st.sampled_from([True, True, False, None]),
     present=st.sampled_from([True, False, None]),
-    mapping=st.sampled_from(get_args(Mapping)),
-    filtering=st.sampled_from(get_args(Filtering)),
-    port_allocation=st.sampled_from(get_args(Allocation)),
+    mapping=st.sampled_from(get_args(MappingBehaviour)),
+    filtering=st.sampled_from(get_args(FilteringBehaviour)),
+    port_allocation=st.sampled_from(get_args(PortAllocation)),
     port_step=st.none() | ANY_INT,
     port_range=st.none() | st.tuples(ANY_INT, ANY_INT),
     port_block=st.sampled_from([True, False, None]),
@@ -147,9 +154,9 @@ TOKENS = st.builds(
 
 @given(TOKENS, TOKENS)
 def test_every_plan_from_tokens_is_bounded(own: tokens.Token, peer: tokens.Token) -> None:
-    said = introduction_of(peer)
-    bounded(planned(introduction_of(own), said, leads=True))
+    said = introduction_from_token(peer)
+    bounded(planned(introduction_from_token(own), said, leads=True))
     for text in said.candidates:
         assert ice.parse(text).endpoint.port
     for transport in ("udp", "tcp"):
-        outside_of(peer, transport)  # type: ignore[arg-type]
+        external_endpoint(peer, transport)  # type: ignore[arg-type]

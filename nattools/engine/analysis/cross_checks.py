@@ -1,0 +1,130 @@
+"""A second opinion held against our own finding: do they agree, and if not, why not?
+
+pystun3 names what it finds in RFC 3489's terms. Where it is known to err, and how, was found by running it
+against known NATs; everything else that differs is shown with both sides and left to the reader.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from nattools.engine.analysis.portmappings import offers
+from nattools.model.nat import Classic, Nat
+from nattools.model.observation import SecondOpinion
+from nattools.model.report import CrossCheck, Measurement
+
+PYSTUN3: dict[str, Classic] = {
+    "Blocked": "udp blocked",
+    "Open Internet": "open internet",
+    "Full Cone": "full cone",
+    "Symmetric UDP Firewall": "symmetric firewall",
+    "Restric NAT": "restricted cone",
+    "Restric Port NAT": "port-restricted cone",
+    "Symmetric NAT": "symmetric",
+}
+_NO_ADDRESS = (
+    "it does not know this machine's own address (it binds to 0.0.0.0), so that it takes a machine without "
+    "NAT for one behind a NAT"
+)
+_ANY_ANSWER = (
+    "it counts any answer as one from the server's other address, and this server answered from the address "
+    "that was asked, or was not to be trusted"
+)
+_ONE_LOSS = "it decides on few packets, and one that is lost turns into another verdict"
+
+
+def cross_checks(measurement: Measurement, nat: Nat | None, distrusted: bool) -> tuple[CrossCheck, ...]:
+    """Each second opinion with what is to be thought of it. `distrusted`: the server's filtering answers
+    were not used."""
+    opinions = [seen for seen in measurement.observations if isinstance(seen, SecondOpinion)]
+    return tuple(
+        _judge_gateway(opinion, measurement)
+        if opinion.tool == "miniupnpc"
+        else _judge(opinion, nat, distrusted)
+        for opinion in opinions
+    )
+
+
+_NO_GATEWAY = "no gateway"
+
+
+def _judge_gateway(opinion: SecondOpinion, measurement: Measurement) -> CrossCheck:
+    """miniupnpc's word on the router's UPnP beside what we were told."""
+    theirs = _gateway(opinion.says)
+    answered = [o for o in offers(measurement, "upnp-igd") if o.outcome == "answered" and o.family == 4]
+    ours = _with_address(answered[0].external) if answered else _NO_GATEWAY
+    agrees = None if theirs == "unknown" else theirs == ours
+    why = ""
+    if agrees is None:
+        why = f"It gave no verdict: {opinion.detail or opinion.says or 'it said nothing'}."
+    elif not agrees and theirs == _NO_GATEWAY:
+        why = (
+            "A known limit: it asks by multicast alone and waits a fixed time; we ask the router itself too."
+        )
+    elif not agrees:
+        why = "Why is not known; the observations are in the report."
+    return CrossCheck(
+        tool=f"{opinion.tool} {opinion.version}",
+        says=theirs,
+        ours=ours,
+        agrees=agrees,
+        why=why,
+        evidence=(opinion.id,),
+    )
+
+
+def _gateway(says: str) -> str:
+    try:
+        told = json.loads(says)
+        if "gateway" in told:
+            return _with_address(told.get("external"))
+        return _NO_GATEWAY if "error" in told else "unknown"
+    except (ValueError, TypeError, AttributeError):
+        return "unknown"
+
+
+def _with_address(external: object) -> str:
+    usable = isinstance(external, str) and external not in ("", "0.0.0.0", "127.0.0.1")
+    return f"a gateway with {external}" if usable else "a gateway without an outside address"
+
+
+def _judge(opinion: SecondOpinion, nat: Nat | None, distrusted: bool) -> CrossCheck:
+    theirs = _named(opinion.says)
+    ours: Classic = nat.classic if nat is not None else "unknown"
+    agrees: bool | None = None if "unknown" in (ours, theirs) else ours == theirs
+    return CrossCheck(
+        tool=f"{opinion.tool} {opinion.version}",
+        says=theirs,
+        ours=ours,
+        agrees=agrees,
+        why="" if agrees else " ".join(_reasons(opinion, nat, ours, theirs, distrusted)),
+        evidence=(opinion.id,),
+    )
+
+
+def _named(says: str) -> Classic:
+    """Its verdict in RFC 3489's names; "unknown" for what it does not say or cannot be read."""
+    try:
+        answer = json.loads(says)
+        return PYSTUN3.get(answer[0], "unknown")
+    except (ValueError, TypeError, IndexError, KeyError):
+        return "unknown"
+
+
+def _reasons(
+    opinion: SecondOpinion, nat: Nat | None, ours: Classic, theirs: Classic, distrusted: bool
+) -> Iterator[str]:
+    if theirs == "unknown":
+        yield f"It gave no verdict: {opinion.detail or opinion.says or 'it said nothing'}."
+        return
+    if ours == "unknown":
+        yield "nattools could not measure enough to have a verdict of its own."
+    if distrusted and theirs == "full cone":
+        yield f"A known fault: {_ANY_ANSWER}."
+    elif ours in ("open internet", "symmetric firewall") and theirs not in ("open internet", "udp blocked"):
+        yield f"A known fault: {_NO_ADDRESS}."
+    elif nat is not None and nat.loss:
+        yield f"This path loses packets ({nat.loss:.0%}): {_ONE_LOSS}."
+    elif ours != "unknown":
+        yield "Why is not known; both rest on the same server, and the observations are in the report."

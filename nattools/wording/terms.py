@@ -1,0 +1,129 @@
+"""Plain words for the terms of a report, and how its numbers and times are written."""
+
+from __future__ import annotations
+
+from nattools.model.nat import Classic, FilteringBehaviour, MappingBehaviour, PortAllocation
+from nattools.model.report import TechniqueId, Verdict
+
+TIE = "\u00a0"
+"""Stands for a space at which a line must not break; renderers draw it as a space."""
+TECHNIQUES: dict[TechniqueId, str] = {
+    "direct-ipv4": "Direct IPv4",
+    "direct-ipv6": "Direct IPv6",
+    "upnp-igd": "UPnP",
+    "nat-pmp": "NAT-PMP",
+    "pcp": "PCP",
+    "udp-punch": "UDP hole punching",
+    "udp-birthday": "UDP birthday probes",
+    "tcp-punch": "TCP hole punching",
+    "pwnat": "pwnat (ICMP)",
+    "relay-turn": "Relay: TURN",
+    "relay-derp": "Relay: DERP",
+    "lan": "Local network",
+    "libp2p": "libp2p",
+    "tailscale": "Tailscale",
+}
+VERDICTS: dict[Verdict, str] = {"works": "yes", "fails": "no", "unknown": "unknown", "skipped": "skipped"}
+MAPPINGS: dict[MappingBehaviour, str] = {
+    "none": "no translation: others see your own address",
+    "endpoint-independent": "one outside port for all peers",
+    "address-dependent": "another outside port for each peer's address",
+    "address-and-port-dependent": "another outside port for each peer and port",
+    "unknown": "not known",
+}
+FILTERINGS: dict[FilteringBehaviour, str] = {
+    "endpoint-independent": "lets anybody in, once a port is in use",
+    "address-dependent": "lets in only addresses you wrote to",
+    "address-and-port-dependent": "lets in only addresses and ports you wrote to",
+    "unknown": "not known",
+}
+ALLOCATIONS: dict[PortAllocation, str] = {
+    "preserving": "keeps your own port number where it is free",
+    "sequential": "takes one port after the other",
+    "random": "takes ports at random",
+    "unknown": "not known",
+}
+CLASSICS: dict[Classic, str] = {
+    "open internet": "open internet",
+    "symmetric firewall": "symmetric firewall (no NAT)",
+    "full cone": "full cone",
+    "restricted cone": "restricted cone",
+    "port-restricted cone": "port-restricted cone",
+    "symmetric": "symmetric",
+    "udp blocked": "UDP blocked",
+    "unknown": "unknown",
+}
+STRATEGIES: dict[str, str] = {
+    "host": "to its own address",
+    "reflexive": "hole punching",
+    "mapped": "through a port mapping",
+    "low-ttl": "hole punching with a low TTL",
+    "prediction": "hole punching, predicting ports",
+    "birthday": "hole punching, birthday probes",
+    "simultaneous-open": "TCP simultaneous open",
+    "relay": "through a relay",
+}
+TERMS: dict[str, str] = {"none": "no NAT", "unknown": "unknown"}
+
+
+def term(value: str) -> str:
+    """An RFC's term; the report's own words for what the RFCs have no term for."""
+    return TERMS.get(value, value)
+
+
+def yes_no(value: bool | None) -> str:
+    """yes, no or unknown."""
+    return "unknown" if value is None else "yes" if value else "no"
+
+
+def number(value: float) -> str:
+    """A number with at most three significant digits and without a needless fraction."""
+    if value == round(value, 0) and abs(value) < 1e6:
+        return str(int(value))
+    return f"{value:.3g}"
+
+
+def seconds(value: float) -> str:
+    """A duration in the unit that suits it: `35 ms`, `1.2 s`, `5 min`, `2 h 4 min`, its spaces tied."""
+    if not 0 <= value < 1e9:
+        return f"{value:.3g}{TIE}s"
+    if value < 1:
+        return f"{number(value * 1000)}{TIE}ms"
+    if value < 120:
+        return f"{number(round(value, 1))}{TIE}s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes}{TIE}min" + (f"{TIE}{rest}{TIE}s" if rest else "")
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}{TIE}h" + (f"{TIE}{minutes}{TIE}min" if minutes else "")
+
+
+def percent(share: float) -> str:
+    """A share in 0..1 as per cent; never "100%" or "0%" for what is only nearly so."""
+    if 0.995 <= share < 1:
+        return "over 99%"
+    if 0 < share < 0.005:
+        return "under 1%"
+    return f"{number(round(share * 100))}%" if abs(share) < 1e6 else f"{share:.3g}"
+
+
+def chance(odds: float) -> str:
+    """A probability in 0..1 as people read it; never more certain than it is."""
+    if odds >= 1.0:
+        return "100%"
+    if odds >= 0.9999:
+        return "over 99.99%"
+    return f"{100 * odds:.2f}%" if odds > 0.98 else f"{100 * odds:.0f}%"
+
+
+def milliseconds(value: float) -> str:
+    """A round trip: `0.4 ms`, `35 ms`, `2.1 s`, its space tied."""
+    if 1000 <= value < 1e9:
+        return seconds(value / 1000)
+    return f"{number(round(value, 1))}{TIE}ms" if abs(value) < 1e6 else f"{value:.3g}{TIE}ms"
+
+
+def evidence(ids: tuple[int, ...]) -> str:
+    """References to observations, as `#3 #7`; the first five of many."""
+    shown = " ".join(f"#{one}" for one in ids[:5])
+    return f"{shown} and {len(ids) - 5} more" if len(ids) > 5 else shown
