@@ -25,7 +25,7 @@ from nattools.protocols import dialback, stun
 from nattools.server import serve
 from nattools.server.dialback import Order
 from nattools.server.service import Service
-from nattools.traversal.pairs import PROBES_PER_S
+from nattools.traversal.udp_strategies import PROBES_PER_S
 
 NAT = '[nat.n]\n{}\n[host.a]\nbehind = "n"\n'
 VARIES = 'mapping = "address-and-port-dependent"\n'

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nattools.engine.punch.gathering import may_bind_low_ports
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.run import CompletedRun, new_run, observe
 from nattools.engine.servers import MeasurementRun
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Family
 from nattools.model.nat import NatByTransport
+from nattools.net.base import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +50,16 @@ def behaviour_text(nat: NatByTransport) -> str:
     if best.classic != "unknown":
         return f"the network is: {best.classic}"
     return f"the network: mapping {best.mapping}, filtering {best.filtering}"
+
+
+async def may_bind_low_ports(network: Network, family: Family = 4) -> bool:
+    """May this process bind ports below 1024 (on Linux: CAP_NET_BIND_SERVICE, or
+    net.ipv4.ip_unprivileged_port_start)? Tried on a few, since one may be taken."""
+    for port in (1021, 977, 853):
+        try:
+            socket = await network.open_udp(family=family, port=port)
+        except CannotRun:
+            continue
+        socket.close()
+        return True
+    return False

@@ -16,8 +16,8 @@ import msgspec
 from nattools.engine.options import Event
 from nattools.engine.portmap.journal import AnyJournal
 from nattools.engine.punch.attempt import Failed, close_all, prepare
+from nattools.engine.punch.candidates import Base, server_of
 from nattools.engine.punch.connection import Connector
-from nattools.engine.punch.gathering import Base, server_of
 from nattools.engine.punch.local_side import local_side
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.options import PunchOptions, Use, Watcher, echoing
