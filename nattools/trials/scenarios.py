@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from nattools.engine.events import Emit, Event
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure
 from nattools.errors import CannotRun

@@ -13,7 +13,7 @@ import pytest
 from nattools.lab.kinds import KINDS, Pair, drawn_kinds, pairs_of
 from nattools.lab.sim import SimLab
 from nattools.model.punch import Punch
-from nattools.traversal.plan import End, plan
+from nattools.traversal.punchplan import End, plan
 from nattools.traversal.steps import Plan
 from nattools.trials.pairs import PairOptions, Reports, connect_pair
 
