@@ -15,7 +15,7 @@ from nattools.engine.portmap.keep import Change, keep
 from nattools.engine.portmap.wish import Wish
 from nattools.model.report import Report
 from nattools.net.base import Network
-from nattools.net.usercommand import run_command
+from nattools.net.shell import run_command
 from nattools.report.safetext import safe
 from nattools.report.wording import TECHNIQUES
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nattools.errors import UsageError
-from nattools.lab.forwards import Forwards
 from nattools.lab.layout import Layout
+from nattools.lab.nat.bindings import Forwards
 from nattools.lab.routers import FakeRouter
 from nattools.lab.routers.drawn import families, start_fake
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario

@@ -17,8 +17,8 @@ from typing import Any, Self
 import pytest
 
 from nattools.errors import CannotRun, UsageError
-from nattools.lab import nft, processes
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns import nft, processes
+from nattools.lab.netns.lab import NetnsLab
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError, UdpSocket

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from nattools.lab.forwards import Forwards
 from nattools.lab.layout import Layout
+from nattools.lab.nat.bindings import Forwards
 from nattools.lab.routers.behaviour import Behaviour, Protocols
 from nattools.lab.routers.router import FakeRouter, start_router
 from nattools.lab.scenario import MapperSpec, NatSpec

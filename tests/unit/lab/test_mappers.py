@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from nattools.errors import UsageError
-from nattools.lab import miniupnpd, nft
-from nattools.lab.forwards import Forwards
+from nattools.lab import miniupnpd
 from nattools.lab.loader import parse
-from nattools.lab.netns import userspace_routers
-from nattools.lab.nftforwards import alive, rules
+from nattools.lab.nat.bindings import Forwards
+from nattools.lab.netns import nft
+from nattools.lab.netns.lab import userspace_routers
+from nattools.lab.netns.nft import alive, rules
 from nattools.lab.routers.drawn import behaviour, families
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint
