@@ -3,12 +3,13 @@
 PYTHON = .venv/bin/python
 RUN = $(PYTHON) -m nattools
 
-.PHONY: help setup lab-tools diagnose test check bench loss resume punches documents lab clean
+.PHONY: help setup lab-tools diagnose test check coverage bench loss resume punches documents lab clean
 
 help:
 	@echo "make diagnose   diagnose a simulated home network: no privileges, nothing leaves this machine"
 	@echo "make test       all tests (as root: also those in network namespaces, with coturn and others)"
 	@echo "make check      format, lint, types, layers, generated documents"
+	@echo "make coverage   the same tests, with how much of each module they run, lines and branches"
 	@echo "make bench      every figure we claim, measured beside the program it is compared with"
 	@echo "make loss       a thousand simulated runs for each kind of NAT, at 10% loss each way"
 	@echo "make resume     100 MB through a pipe, a mailbox restart, a NAT restart and 30 s of total loss (needs root)"
@@ -39,6 +40,12 @@ check: setup
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m nattools.report.schema --check docs/schema/report.json
 	@$(PYTHON) scripts/reference.py --check
+	@$(PYTHON) scripts/house.py
+
+coverage: setup lab-tools
+	@rm -rf .coverage .coverage.*
+	@NATTOOLS_COVERAGE=1 scripts/test.sh $(ARGS); status=$$?; $(PYTHON) -m coverage combine -q; \
+	  $(PYTHON) -m coverage report --sort=cover && exit $$status
 
 bench: setup lab-tools
 	@mkdir -p .benchmarks && rm -f .benchmarks/latest.json
@@ -64,5 +71,5 @@ lab: setup
 	@$(RUN) lab list
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks build dist *.egg-info
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks .coverage .coverage.* build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 pytest=(.venv/bin/python -m pytest)
+[ -z "${NATTOOLS_COVERAGE:-}" ] || pytest=(.venv/bin/python -m coverage run -m pytest)
 
 if [ $# -gt 0 ]; then
   exec "${pytest[@]}" "$@"

@@ -14,7 +14,8 @@ from nattools.engine.portmap.wish import Wish
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint, Family, Transport
-from nattools.model.report import Mapping, Report
+from nattools.model.portmapping import PortMapping
+from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure
 
@@ -62,7 +63,7 @@ def at_home(main: Callable[[SimLab], Awaitable[T]], scenario: Scenario | None = 
         return lab.run(lambda: main(lab))
 
 
-def made(report: Report) -> dict[tuple[str, Transport, Family], Mapping]:
+def made(report: Report) -> dict[tuple[str, Transport, Family], PortMapping]:
     """The mappings that were made, by protocol, transport and family."""
     found = {(each.protocol, each.transport, each.family): each for each in report.mappings if each.created}
     assert len(found) == sum(each.created for each in report.mappings)

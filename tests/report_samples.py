@@ -8,8 +8,7 @@ from nattools.model.host import Gateway, Host, Interface
 from nattools.model.nat import Layer, Nat, NatByTransport, PeerKind, Requirement
 from nattools.model.observation import Binding, DialBack, Gap, Hairpin, Hop, Idle, Resolution, SecondOpinion
 from nattools.model.punch import Echoes, Path, PlannedStep, Punch, Stage, Throughput
-from nattools.model.report import Advice, Report, Server, Tool
-from nattools.model.technique import TECHNIQUE_IDS, Technique, TechniqueId, Verdict
+from nattools.model.report import TECHNIQUE_IDS, Advice, Report, Server, Technique, TechniqueId, Tool, Verdict
 
 TECHNIQUES: dict[TechniqueId, tuple[Verdict, str, str]] = {
     "direct-ipv4": ("fails", "10.0.0.2 is a private address; outside you are 11.1.0.2.", ""),

@@ -12,9 +12,8 @@ import msgspec
 from nattools.model.confidence import copies_needed, loss_upper_bound
 from nattools.model.endpoint import Endpoint
 from nattools.model.host import Gateway, Host, Interface
-from nattools.model.measurement import Measurement
 from nattools.model.observation import AnyObservation, Binding, DialBack, Hairpin, Hop, Idle, Opener
-from nattools.model.report import Server
+from nattools.model.report import Measurement, Server
 
 DEPTH = {"endpoint-independent": 0, "address-dependent": 1, "address-and-port-dependent": 2}
 A1P1, A1P2 = Endpoint("11.201.0.2", 3478), Endpoint("11.201.0.2", 3479)

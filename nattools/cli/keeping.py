@@ -17,7 +17,7 @@ from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.net.shell import run_command
 from nattools.report.safetext import safe
-from nattools.report.wording import TECHNIQUES
+from nattools.wording.terms import TECHNIQUES
 
 _WORDS = {
     "made": "made",

@@ -11,9 +11,8 @@ import msgspec
 
 from nattools.engine.analyse import analyse
 from nattools.model.endpoint import Family
-from nattools.model.measurement import Measurement
 from nattools.model.observation import Idle
-from nattools.model.report import TIME_WAS_OVER, Report, Server
+from nattools.model.report import TIME_WAS_OVER, Measurement, Report, Server
 
 
 def analyse_again(report: Report, *, is_public: Callable[[str], bool]) -> Report:

@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from nattools import __version__
-from nattools.engine.analysis.advice import advice
-from nattools.engine.analysis.behaviour import Behaviour, behaviour
-from nattools.engine.analysis.circumstances import circumstances
-from nattools.engine.analysis.evidence import Path, gather
-from nattools.engine.analysis.mapped import true_mappings
-from nattools.engine.analysis.mapped import warnings as mapping_warnings
-from nattools.engine.analysis.opinions import cross_checks
-from nattools.engine.analysis.peers import peers
-from nattools.engine.analysis.portmaps import mappings
+from nattools.engine.analysis.advice import advice, circumstances
+from nattools.engine.analysis.cross_checks import cross_checks
+from nattools.engine.analysis.evidence import PathEvidence, gather
+from nattools.engine.analysis.findings import Findings, PathFindings, behaviour
+from nattools.engine.analysis.peer_kinds import peer_kinds
+from nattools.engine.analysis.portmap_verdicts import true_mappings
+from nattools.engine.analysis.portmap_verdicts import warnings as mapping_warnings
+from nattools.engine.analysis.portmappings import mappings
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import Conduct, conduct, describe, warnings
-from nattools.engine.analysis.situation import Situation
 from nattools.engine.analysis.techniques import techniques
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Interface
-from nattools.model.measurement import Measurement
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.observation import AnyObservation
-from nattools.model.report import Report, Tool
+from nattools.model.report import Measurement, Report, Tool
 
 
 def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Report:
@@ -35,9 +32,9 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     paths = gather(measurement.host.interfaces, measurement.observations, is_public)
     conducts = conduct(list(paths.values()))
     behaviours = _behaviours(paths, conducts)
-    situation = Situation(measurement, behaviours, is_public)
-    verdicts = techniques(situation)
-    table = () if measurement.command == "map" else _peers(situation)
+    findings = Findings(measurement, behaviours, is_public)
+    verdicts = techniques(findings)
+    table = () if measurement.command == "map" else _peers(findings)
     outsides = [found.outside for found in behaviours.values()]
     return Report(
         tool=Tool(name="nattools", version=__version__),
@@ -49,18 +46,18 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         scenario=measurement.scenario,
         host=measurement.host,
         servers=describe(measurement.servers, list(paths.values()), conducts),
-        nat=situation.by_transport,
+        nat=findings.by_transport,
         mappings=mappings(measurement),
-        advice=None if measurement.command == "map" else advice(situation, verdicts, table),
+        advice=None if measurement.command == "map" else advice(findings, verdicts, table),
         techniques=verdicts,
         peers=table,
-        requirements=requirements(situation),
+        requirements=requirements(findings),
         cross_checks=cross_checks(
-            measurement, situation.nat("udp", 4), any(each.distrusted for each in conducts.values())
+            measurement, findings.nat("udp", 4), any(each.distrusted for each in conducts.values())
         ),
         warnings=(
             *circumstances(measurement),
-            *mapping_warnings(situation),
+            *mapping_warnings(findings),
             *warnings(conducts, outsides),
         ),
         observations=measurement.observations,
@@ -79,9 +76,9 @@ def so_far(
 
 
 def _behaviours(
-    paths: dict[tuple[Transport, Family], Path], conducts: dict[str, Conduct]
-) -> dict[tuple[Transport, Family], Behaviour]:
-    behaviours: dict[tuple[Transport, Family], Behaviour] = {}
+    paths: dict[tuple[Transport, Family], PathEvidence], conducts: dict[str, Conduct]
+) -> dict[tuple[Transport, Family], PathFindings]:
+    behaviours: dict[tuple[Transport, Family], PathFindings] = {}
     for (transport, family), path in paths.items():
         twin = paths["tcp" if transport == "udp" else "udp", family]
         found = behaviour(path, twin, conducts, behaviours.get((twin.transport, family)))
@@ -90,6 +87,6 @@ def _behaviours(
     return behaviours
 
 
-def _peers(situation: Situation) -> tuple[PeerKind, ...]:
-    main = situation.main
-    return peers(situation.nat("udp", main), situation.nat("tcp", main), true_mappings(situation))
+def _peers(findings: Findings) -> tuple[PeerKind, ...]:
+    main = findings.main
+    return peer_kinds(findings.nat("udp", main), findings.nat("tcp", main), true_mappings(findings))

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from nattools.engine.aiming import aim_at, scatter_at
 from nattools.engine.analyse import so_far
-from nattools.engine.analysis.situation import main_family
+from nattools.engine.analysis.findings import main_family
 from nattools.engine.plan import StepName
 from nattools.model.endpoint import Family, Transport
 from nattools.model.nat import Nat

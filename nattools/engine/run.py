@@ -24,9 +24,8 @@ from nattools.engine.reaching import (
 )
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
-from nattools.model.measurement import Measurement
 from nattools.model.observation import Binding, Gap
-from nattools.model.report import MapAction, Report
+from nattools.model.report import MapAction, Measurement, Report
 from nattools.net.base import Network
 from nattools.probes.context import Recorder
 

@@ -32,8 +32,7 @@ import msgspec
 
 from nattools.lab.tomlfields import InvalidValue, check_keys, choices_of, meant, plain, shown
 from nattools.model.punch import Punch
-from nattools.model.report import Report
-from nattools.model.technique import TECHNIQUE_IDS, Verdict
+from nattools.model.report import TECHNIQUE_IDS, Report, Verdict
 
 Path = tuple[str, ...]
 TECHNIQUE = "technique"

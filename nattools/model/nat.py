@@ -6,11 +6,13 @@ from typing import Literal
 
 import msgspec
 
-Mapping = Literal[
+MappingBehaviour = Literal[
     "none", "endpoint-independent", "address-dependent", "address-and-port-dependent", "unknown"
 ]
-Filtering = Literal["endpoint-independent", "address-dependent", "address-and-port-dependent", "unknown"]
-Allocation = Literal["preserving", "sequential", "random", "unknown"]
+FilteringBehaviour = Literal[
+    "endpoint-independent", "address-dependent", "address-and-port-dependent", "unknown"
+]
+PortAllocation = Literal["preserving", "sequential", "random", "unknown"]
 Classic = Literal[
     "open internet",
     "symmetric firewall",
@@ -45,10 +47,10 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
 
     reachable: bool | None = None
     present: bool | None = None
-    mapping: Mapping = "unknown"
+    mapping: MappingBehaviour = "unknown"
     mapping_depends_on_port: bool | None = None
-    filtering: Filtering = "unknown"
-    port_allocation: Allocation = "unknown"
+    filtering: FilteringBehaviour = "unknown"
+    port_allocation: PortAllocation = "unknown"
     port_step: int | None = None
     port_range: tuple[int, int] | None = None
     port_block: bool | None = None

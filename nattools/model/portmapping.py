@@ -7,6 +7,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from nattools.model.endpoint import Family, Transport
+
 MappingProtocol = Literal["upnp-igd", "nat-pmp", "pcp"]
 MAPPING_PROTOCOLS: tuple[MappingProtocol, ...] = get_args(MappingProtocol)
 
@@ -32,3 +34,36 @@ RefusalRow = tuple[int, str, str, str]
 def refusals(rows: Iterable[RefusalRow]) -> dict[int, Refusal]:
     """A protocol's errors by their codes, from rows of code, name, meaning and advice."""
     return {row[0]: Refusal(code=row[0], name=row[1], meaning=row[2], advice=row[3]) for row in rows}
+
+
+class PortMappingError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is no mapping. `code` and `name` are the protocol's own; without a code the router did not
+    answer, or not in a way that makes sense."""
+
+    code: int | None
+    name: str
+    meaning: str
+    advice: str
+
+
+class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
+    """A port mapping on a router, or a pinhole in its IPv6 firewall.
+
+    `external` is where others reach it. `lifetime_s` None: until it is deleted. `created`: the router has it,
+    or had it while it was tried. `verified_inbound`: packets from outside arrived through it; False: they
+    did not, though the router said yes; None: nobody tried. `removed`: it has been taken away again.
+    `evidence` are observation ids.
+    """
+
+    protocol: MappingProtocol
+    transport: Transport
+    family: Family = 4
+    internal: str
+    external: str | None
+    lifetime_s: int | None
+    created: bool
+    verified_inbound: bool | None = None
+    error: PortMappingError | None = None
+    removed: bool = False
+    description: str = ""
+    evidence: tuple[int, ...] = ()

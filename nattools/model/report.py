@@ -1,22 +1,21 @@
-"""The report that users script against: `nattools.report/1`.
+"""What a run produced, and the report that users script against: `nattools.report/1`.
 
 Fields are added freely; to change or remove one, raise the number in `SCHEMA`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
-from nattools.model.endpoint import Family, Transport
+from nattools.model.endpoint import Family
 from nattools.model.host import Host
 from nattools.model.matrix import Matrix
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
-from nattools.model.portmapping import MappingProtocol
+from nattools.model.portmapping import PortMapping
 from nattools.model.punch import Punch
-from nattools.model.technique import Technique
 
 SCHEMA = "nattools.report/1"
 Substrate = Literal["host", "sim", "netns"]
@@ -25,6 +24,24 @@ TIME_WAS_OVER = "The time given was over before all questions were answered; wha
 """The warning of a report whose --timeout was too short."""
 
 MapAction = Literal["probe", "add", "list", "delete", "keep"]
+TechniqueId = Literal[
+    "direct-ipv4",
+    "direct-ipv6",
+    "upnp-igd",
+    "nat-pmp",
+    "pcp",
+    "udp-punch",
+    "udp-birthday",
+    "tcp-punch",
+    "pwnat",
+    "relay-turn",
+    "relay-derp",
+    "lan",
+    "libp2p",
+    "tailscale",
+]
+TECHNIQUE_IDS: tuple[TechniqueId, ...] = get_args(TechniqueId)
+Verdict = Literal["works", "fails", "unknown", "skipped"]
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,36 +71,18 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     to_do: tuple[str, ...] = ()
 
 
-class MappingError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why there is no mapping. `code` and `name` are the protocol's own; without a code the router did not
-    answer, or not in a way that makes sense."""
+class Technique(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict and what it rests on. `confidence` in 0..1; `evidence` are observation ids.
 
-    code: int | None
-    name: str
-    meaning: str
-    advice: str
-
-
-class Mapping(msgspec.Struct, frozen=True, kw_only=True):
-    """A port mapping on a router, or a pinhole in its IPv6 firewall.
-
-    `external` is where others reach it. `lifetime_s` None: until it is deleted. `created`: the router has it,
-    or had it while it was tried. `verified_inbound`: packets from outside arrived through it; False: they
-    did not, though the router said yes; None: nobody tried. `removed`: it has been taken away again.
-    `evidence` are observation ids.
+    `summary` gives the reason in one sentence (for "unknown" and "skipped": what would settle it);
+    `advice` says what the user can do, or is empty.
     """
 
-    protocol: MappingProtocol
-    transport: Transport
-    family: Family = 4
-    internal: str
-    external: str | None
-    lifetime_s: int | None
-    created: bool
-    verified_inbound: bool | None = None
-    error: MappingError | None = None
-    removed: bool = False
-    description: str = ""
+    id: TechniqueId
+    verdict: Verdict
+    confidence: float
+    summary: str
+    advice: str = ""
     evidence: tuple[int, ...] = ()
 
 
@@ -98,6 +97,24 @@ class CrossCheck(msgspec.Struct, frozen=True, kw_only=True):
     agrees: bool | None
     why: str = ""
     evidence: tuple[int, ...] = ()
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """`families` are those that were measured: asked for, and with a route. `started` is RFC 3339.
+    `timed_out`: the time given was over before all questions were answered."""
+
+    command: Command
+    action: MapAction | None = None
+    started: str
+    duration_s: float
+    substrate: Substrate
+    scenario: str | None = None
+    host: Host
+    servers: tuple[Server, ...] = ()
+    families: tuple[Family, ...] = (4,)
+    lifetime_asked: bool = False
+    timed_out: bool = False
+    observations: tuple[AnyObservation, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +132,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     servers: tuple[Server, ...] = ()
     nat: NatByTransport = NatByTransport()
     ipv6: None = None
-    mappings: tuple[Mapping, ...] = ()
+    mappings: tuple[PortMapping, ...] = ()
     relays: tuple[None, ...] = ()
     punch: Punch | None = None
     matrix: Matrix | None = None

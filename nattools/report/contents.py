@@ -7,14 +7,14 @@ from typing import Literal
 
 from nattools.model.matrix import Matrix
 from nattools.model.nat import Nat, NatByTransport, PeerKind
-from nattools.model.report import CrossCheck, Report, Server
-from nattools.model.technique import Technique
-from nattools.report import mapwords, matrixwords, punchwords, wording
+from nattools.model.report import CrossCheck, Report, Server, Technique
+from nattools.report import mapwords, matrixwords, punchwords
 from nattools.report.document import Block, Cell, Document, Mood, Prose, Section, Table
 from nattools.report.evidence import sentence
 from nattools.report.mapwords import mapping_section
 from nattools.report.natwords import Unknown, headline, nat_section
 from nattools.report.safetext import safe
+from nattools.wording import terms
 
 Detail = Literal[0, 1, 2]
 ROOM_FOR_ADVICE = 140
@@ -24,6 +24,7 @@ AGREEMENTS: dict[bool | None, tuple[str, Mood]] = {
     False: ("no", "bad"),
     None: ("unknown", "unsure"),
 }
+VERDICT_MOODS: dict[str, Mood] = {"works": "good", "fails": "bad", "unknown": "unsure", "skipped": "quiet"}
 STATUS_MOODS: dict[str, Mood] = {"met": "good", "not met": "bad", "untested": "unsure"}
 
 
@@ -169,8 +170,8 @@ def _techniques(report: Report, detail: Detail, columns: int) -> list[Section]:
 
 
 def _verdict(technique: Technique) -> tuple[Cell, ...]:
-    word, mood = wording.VERDICTS[technique.verdict]
-    return Cell(wording.TECHNIQUES[technique.id]), Cell(word, mood), Cell(safe(technique.summary))
+    verdict = Cell(terms.VERDICTS[technique.verdict], VERDICT_MOODS[technique.verdict])
+    return Cell(terms.TECHNIQUES[technique.id]), verdict, Cell(safe(technique.summary))
 
 
 def _with_advice(technique: Technique, said: tuple[str, ...], detail: Detail) -> tuple[Cell, ...]:
@@ -198,11 +199,11 @@ def _peers(peers: tuple[PeerKind, ...], detail: Detail, columns: int) -> list[Se
 
 
 def _peer(peer: PeerKind) -> tuple[Cell, ...]:
-    how = wording.STRATEGIES.get(peer.strategy) or safe(peer.strategy, 60)
+    how = terms.STRATEGIES.get(peer.strategy) or safe(peer.strategy, 60)
     if peer.odds is not None:
-        how += f", {wording.percent(peer.odds)}"
+        how += f", {terms.percent(peer.odds)}"
     if peer.seconds is not None:
-        how += f" in {wording.seconds(peer.seconds)}"
+        how += f" in {terms.seconds(peer.seconds)}"
     return Cell(safe(peer.kind, 60)), Cell(peer.path, MOODS[peer.path]), Cell(how), Cell(safe(peer.why))
 
 
@@ -255,7 +256,7 @@ def _requirements(report: Report) -> list[Section]:
                 Cell(safe(one.number, 12)),
                 Cell(safe(one.title, 120)),
                 Cell(one.status, STATUS_MOODS[one.status]),
-                Cell(f"{safe(one.why)} {wording.evidence(one.evidence)}".strip()),
+                Cell(f"{safe(one.why)} {terms.evidence(one.evidence)}".strip()),
             )
             for one in report.requirements
             if one.rfc == rfc
@@ -297,6 +298,6 @@ def _footer(report: Report) -> Section:
     count = f", {answered} of {len(report.servers)} servers answered" if report.servers else ""
     text = (
         f"{safe(report.tool.name, 40)} {safe(report.tool.version, 40)}, {safe(report.started, 40)}: "
-        f"{wording.seconds(report.duration_s)}{interface}{count}."
+        f"{terms.seconds(report.duration_s)}{interface}{count}."
     )
     return Section("", (Prose(text, mood="quiet"),))

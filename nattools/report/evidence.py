@@ -8,7 +8,7 @@ from typing import Any
 from nattools.model import observation as seen
 from nattools.model.portmapping import Refusal
 from nattools.report.safetext import safe
-from nattools.report.wording import number, seconds
+from nattools.wording.terms import number, seconds
 
 PURPOSES: dict[seen.Purpose, str] = {
     "reach": "does it answer",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nattools.model.observation import Gap, MapOffer
-from nattools.model.portmapping import NOT_REACHED, MappingProtocol
-from nattools.model.report import TIME_WAS_OVER, Mapping, Report
-from nattools.report import wording
+from nattools.model.portmapping import NOT_REACHED, MappingProtocol, PortMapping
+from nattools.model.report import TIME_WAS_OVER, Report
 from nattools.report.document import Cell, Mood, Prose, Section, Table
 from nattools.report.safetext import safe
+from nattools.wording import terms
 
 _NOBODY = "No router here can be asked to open ports: none speaks UPnP, NAT-PMP or PCP."
 _NEEDLESS = "This machine has a public IPv4 address of its own: it needs no mapping."
@@ -87,7 +87,7 @@ def _deleted(report: Report) -> str:
     return f"{gone} of {_count(len(known), 'mapping')} removed."
 
 
-def _probed(report: Report, made: list[Mapping]) -> str:
+def _probed(report: Report, made: list[PortMapping]) -> str:
     if any(each.verified_inbound for each in made):
         return "Your router opens ports for this machine: proven from outside."
     if any(each.verified_inbound is False for each in made):
@@ -97,7 +97,7 @@ def _probed(report: Report, made: list[Mapping]) -> str:
     return "The router can be asked to open ports, but opens none." if _spoken(report) else _nobody(report)
 
 
-def _made(report: Report, made: list[Mapping]) -> str:
+def _made(report: Report, made: list[PortMapping]) -> str:
     if not made:
         return f"No mapping was made. {_why_none(report)}".rstrip()
     count = _count(len(made), "mapping")
@@ -163,8 +163,8 @@ def mapping_section(report: Report) -> list[Section]:
     return [Section("Mappings", (Table(titles, rows, (0, 0, 0, 0, 1, 1)[: len(titles)]),))]
 
 
-def _row(mapping: Mapping, own: set[str]) -> tuple[Cell, ...]:
-    life = wording.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "ever"
+def _row(mapping: PortMapping, own: set[str]) -> tuple[Cell, ...]:
+    life = terms.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "ever"
     proof, mood = _PROVEN[mapping.verified_inbound]
     if mapping.error is not None:
         code = "" if mapping.error.code is None else f"{mapping.error.code} "
@@ -180,7 +180,7 @@ def _row(mapping: Mapping, own: set[str]) -> tuple[Cell, ...]:
     return (
         Cell(f"{mapping.transport} {_inside(mapping.internal, own)}"),
         Cell(safe(mapping.external, 60) if mapping.external else "none"),
-        Cell(wording.TECHNIQUES[mapping.protocol]),
+        Cell(terms.TECHNIQUES[mapping.protocol]),
         Cell(life),
         Cell(proof, mood),
         Cell(safe(mapping.description, 60)),

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from nattools.model.matrix import Matrix, PairResult
 from nattools.model.punch import Strategy
 from nattools.model.report import Report
-from nattools.report import wording
 from nattools.report.document import Block, Cell, Mood, Prose, Section, Table
 from nattools.report.safetext import safe
+from nattools.wording import terms
 
 MOST_KINDS = 9
 NEEDED_COLUMNS = 78
@@ -42,7 +42,7 @@ def headline(report: Report, matrix: Matrix) -> str:
     runs = sum(each.runs for each in matrix.pairs)
     how = "simulated" if report.substrate == "sim" else "in network namespaces"
     low = "" if matrix.low_ports else ", without ports below 1024"
-    tries = f" ({wording.number(runs)} tries)" if runs > len(matrix.pairs) else ""
+    tries = f" ({terms.number(runs)} tries)" if runs > len(matrix.pairs) else ""
     return f"{met} of {len(matrix.pairs)} pairs connect directly, {how}{low}{tries}."
 
 
@@ -136,11 +136,11 @@ def _list(pairs: Sequence[PairResult], columns: int) -> Table:
 
 
 def _entry(result: PairResult) -> tuple[Cell, ...]:
-    by = "" if result.strategy is None else f"{wording.STRATEGIES[result.strategy]} ({result.transport})"
+    by = "" if result.strategy is None else f"{terms.STRATEGIES[result.strategy]} ({result.transport})"
     times = (
         "" if result.elapsed_s is None else ", ".join(f"{min(each, 9999):.3f}" for each in result.elapsed_s)
     )
-    packets = "" if result.packets is None else ", ".join(wording.number(each) for each in result.packets)
+    packets = "" if result.packets is None else ", ".join(terms.number(each) for each in result.packets)
     return (
         Cell(_names(result)),
         _cell(result, f"{result.connected} of {result.runs}"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from nattools.model.nat import Layer, Nat
-from nattools.report import wording
 from nattools.report.document import Block, Cell, Mood, Prose, Section, Table
 from nattools.report.safetext import safe
+from nattools.wording import terms
 
 ROLES = {
     "router": "router",
@@ -109,14 +109,14 @@ def headline(nat: Nat) -> str:
     """What a NAT does, as a sentence."""
     if nat.reachable is False:
         return "Nothing came back: it is blocked, or no server answered."
-    filtering = wording.FILTERINGS[nat.filtering]
+    filtering = terms.FILTERINGS[nat.filtering]
     if nat.present is False and nat.filtering == "endpoint-independent":
         return "There is no NAT, and nothing keeps packets out."
     if nat.present is False:
         unknown = "whether a firewall filters is not known"
         return f"There is no NAT; {unknown if nat.filtering == 'unknown' else f'a firewall {filtering}'}."
     known = [
-        f"gives {wording.MAPPINGS[nat.mapping]}" if nat.mapping != "unknown" else "",
+        f"gives {terms.MAPPINGS[nat.mapping]}" if nat.mapping != "unknown" else "",
         filtering if nat.filtering != "unknown" else "",
     ]
     what = ", and ".join(part for part in known if part)
@@ -126,24 +126,24 @@ def headline(nat: Nat) -> str:
 
 
 def _mapping(nat: Nat) -> Row:
-    return _row("Mapping", wording.MAPPINGS[nat.mapping], wording.term(nat.mapping))
+    return _row("Mapping", terms.MAPPINGS[nat.mapping], terms.term(nat.mapping))
 
 
 def _filtering(nat: Nat) -> Row:
-    words = wording.FILTERINGS[nat.filtering]
+    words = terms.FILTERINGS[nat.filtering]
     if nat.present is False and nat.filtering == "endpoint-independent":
         words = "lets everybody in"
-    return _row("Filtering", words, wording.term(nat.filtering))
+    return _row("Filtering", words, terms.term(nat.filtering))
 
 
 def _ports(nat: Nat) -> Row:
-    words = wording.ALLOCATIONS[nat.port_allocation]
+    words = terms.ALLOCATIONS[nat.port_allocation]
     if nat.port_allocation == "sequential" and nat.port_step is not None:
         words = f"counts up by {safe(str(nat.port_step))}"
     if nat.port_range is not None:
         block = " in a block" if nat.port_block else ""
         words += f",{block} from {safe(str(nat.port_range[0]))} to {safe(str(nat.port_range[1]))}"
-    return _row("Ports", words, wording.term(nat.port_allocation))
+    return _row("Ports", words, terms.term(nat.port_allocation))
 
 
 def _hairpin(nat: Nat) -> Row:
@@ -152,7 +152,7 @@ def _hairpin(nat: Nat) -> Row:
         False: "machines behind it cannot use each other's outside address",
         None: "not known",
     }[nat.hairpinning]
-    return _row("Hairpinning", words, wording.yes_no(nat.hairpinning))
+    return _row("Hairpinning", words, terms.yes_no(nat.hairpinning))
 
 
 def _lifetime(nat: Nat) -> list[Row]:
@@ -169,12 +169,12 @@ def _lifetime(nat: Nat) -> list[Row]:
 def _lifetime_words(nat: Nat) -> str:
     alive, dead = nat.binding_lifetime_bounds_s or (None, None)
     if alive is not None and dead is not None:
-        return f"lives {wording.seconds(alive)} unused, is gone after {wording.seconds(dead)}"
+        return f"lives {terms.seconds(alive)} unused, is gone after {terms.seconds(dead)}"
     if alive is not None:
-        return f"at least {wording.seconds(alive)} unused; not tested for longer"
+        return f"at least {terms.seconds(alive)} unused; not tested for longer"
     if dead is not None:
-        return f"gone within {wording.seconds(dead)} unused"
-    return f"about {wording.seconds(nat.binding_lifetime_s or 0)} unused"
+        return f"gone within {terms.seconds(dead)} unused"
+    return f"about {terms.seconds(nat.binding_lifetime_s or 0)} unused"
 
 
 def _outside(nat: Nat) -> Row:
@@ -187,7 +187,7 @@ def _old_name(nat: Nat) -> list[Row]:
     """RFC 3489 named what UDP finds; an unknown name says nothing."""
     if nat.classic == "unknown":
         return []
-    return [_row("Old name", wording.CLASSICS[nat.classic], "RFC 3489")]
+    return [_row("Old name", terms.CLASSICS[nat.classic], "RFC 3489")]
 
 
 def _open_and_blocked(nat: Nat) -> list[Row]:
@@ -206,21 +206,21 @@ def _list(ports: tuple[int, ...]) -> str:
 def _figures(nat: Nat) -> list[Row]:
     rows = []
     if nat.rtt_ms is not None:
-        rows.append(_row("Round trip", wording.milliseconds(nat.rtt_ms), "to the nearest server"))
+        rows.append(_row("Round trip", terms.milliseconds(nat.rtt_ms), "to the nearest server"))
     if nat.loss is not None:
-        rows.append(_row("Loss", wording.percent(nat.loss), "of packets, both ways"))
+        rows.append(_row("Loss", terms.percent(nat.loss), "of packets, both ways"))
     if nat.distance_hops is not None:
-        away = "1 hop away" if nat.distance_hops == 1 else f"{wording.number(nat.distance_hops)} hops away"
+        away = "1 hop away" if nat.distance_hops == 1 else f"{terms.number(nat.distance_hops)} hops away"
         rows.append(_row("Outermost NAT", away, "by TTL"))
     if nat.hairpinning_confidence is not None:
-        share = wording.percent(nat.hairpinning_confidence)
+        share = terms.percent(nat.hairpinning_confidence)
         rows.append(_row("Hairpin tests", f"{share} of the repeated tests agree", "RFC 4787 REQ-9"))
     return rows + [_layer(layer) for layer in nat.layers]
 
 
 def _layer(layer: Layer) -> Row:
     address = safe(layer.address, 80) if layer.address else "did not answer"
-    return _row(f"Hop {wording.number(layer.hops)}", address, ROLES[layer.role])
+    return _row(f"Hop {terms.number(layer.hops)}", address, ROLES[layer.role])
 
 
 def _unknowns(nat: Nat, said: set[Unknown]) -> list[Prose]:

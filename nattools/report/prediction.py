@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from nattools.model.report import Report
-from nattools.report import wording
 from nattools.report.document import Cell, Document, Mood, Prose, Section, Table
 from nattools.report.layout import lay_out, plain
 from nattools.report.safetext import safe
 from nattools.traversal.steps import Plan, Step
+from nattools.wording import terms
 
 _NAMES = {
     "host": "straight to its address",
@@ -74,13 +74,13 @@ def _headline(plan: Plan) -> Prose:
         return Prose("These two need a relay: no direct way is practical.", "", "bad")
     first = plan.steps[0]
     how = f"These two can connect directly: {_NAMES[first.strategy]}, over {first.transport.upper()}"
-    return Prose(f"{how}, {wording.chance(plan.odds)} if both behave as measured.", "", "good")
+    return Prose(f"{how}, {terms.chance(plan.odds)} if both behave as measured.", "", "good")
 
 
 def _row(step: Step, plan: Plan) -> tuple[Cell, ...]:
     mood: Mood = "plain" if step.strategy != "relay" else "quiet"
     relayed = step.strategy == "relay"
-    odds = "" if step.odds is None or relayed else wording.chance(step.odds)
+    odds = "" if step.odds is None or relayed else terms.chance(step.odds)
     packets = "" if step.packets is None else f"{step.packets[0]:,}, {step.packets[1]:,}"
     seconds = "" if step.seconds is None else f"{step.seconds:.1f} s"
     over = "" if relayed else f"{step.transport.upper()} IPv{plan.family}"
@@ -91,5 +91,5 @@ def _row(step: Step, plan: Plan) -> tuple[Cell, ...]:
 def _kind(report: Report) -> str:
     """The classic name of what was measured, and when."""
     nat = report.nat.udp4 or report.nat.udp6
-    name = wording.CLASSICS[nat.classic] if nat is not None else "UDP was not measured"
+    name = terms.CLASSICS[nat.classic] if nat is not None else "UDP was not measured"
     return f"{name}, measured {safe(report.started, 40)}"

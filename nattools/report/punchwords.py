@@ -8,11 +8,11 @@ from nattools.model.nat import Nat
 from nattools.model.punch import Echoes, PlannedStep, Punch, PunchStage, Stage, Strategy, Throughput
 from nattools.model.punch import Path as Way
 from nattools.model.report import Report
-from nattools.report import wording
 from nattools.report.document import Cell, Mood, Prose, Section, Table
 from nattools.report.layout import Line, Span
 from nattools.report.natwords import standing
 from nattools.report.safetext import safe, wrap
+from nattools.wording import terms
 
 MOST_STEPS = 20
 MOST_STAGES = 400
@@ -60,7 +60,7 @@ def headline(punch: Punch | None) -> str:
     to = f" to {safe(punch.remote, 80)}" if punch.remote else ""
     over = f" over {punch.transport.upper()}" if punch.transport else ""
     by = BY[punch.strategy] if punch.strategy else ""
-    took = f", in {wording.seconds(punch.elapsed_s)}" if punch.elapsed_s is not None else ""
+    took = f", in {terms.seconds(punch.elapsed_s)}" if punch.elapsed_s is not None else ""
     if punch.path == "relayed":
         return f"Connected through a relay{to}{over}{took}."
     return f"Connected directly{to}{over}{by}{took}."
@@ -82,7 +82,7 @@ def _connection(punch: Punch) -> Iterator[Prose]:
     if punch.echoes is not None:
         yield Prose(_echoes(punch.echoes), "Round trip")
     elif punch.rtt_ms is not None:
-        yield Prose(wording.milliseconds(punch.rtt_ms), "Round trip")
+        yield Prose(terms.milliseconds(punch.rtt_ms), "Round trip")
     if punch.throughput is not None:
         yield Prose(_throughput(punch.throughput), "Throughput")
     if punch.secured_by is not None:
@@ -94,29 +94,29 @@ def _connection(punch: Punch) -> Iterator[Prose]:
 
 
 def _echoes(echoes: Echoes) -> str:
-    came = f"{wording.number(echoes.received)} of {wording.number(echoes.sent)} echoes came back"
+    came = f"{terms.number(echoes.received)} of {terms.number(echoes.sent)} echoes came back"
     if echoes.rtt_ms is None:
         return came
-    least, median, most = (wording.milliseconds(each) for each in echoes.rtt_ms)
+    least, median, most = (terms.milliseconds(each) for each in echoes.rtt_ms)
     return f"{median} ({came}, in {least} to {most})"
 
 
 def _throughput(measured: Throughput) -> str:
     text = f"{_rate(measured.up_mbps)} up, {_rate(measured.down_mbps)} down"
     if measured.loss is not None:
-        text += f"; {wording.percent(measured.loss)} of datagrams lost"
+        text += f"; {terms.percent(measured.loss)} of datagrams lost"
     if measured.idle_rtt_ms is not None and measured.loaded_rtt_ms is not None:
-        idle, loaded = (wording.milliseconds(each) for each in (measured.idle_rtt_ms, measured.loaded_rtt_ms))
+        idle, loaded = (terms.milliseconds(each) for each in (measured.idle_rtt_ms, measured.loaded_rtt_ms))
         text += f"; round trip {idle} idle, {loaded} under load"
     return text
 
 
 def _rate(mbps: float) -> str:
-    return f"{wording.number(round(mbps, 1))}\u00a0Mbit/s" if abs(mbps) < 1e6 else f"{mbps:.3g}\u00a0Mbit/s"
+    return f"{terms.number(round(mbps, 1))}\u00a0Mbit/s" if abs(mbps) < 1e6 else f"{mbps:.3g}\u00a0Mbit/s"
 
 
 def _way(way: Way) -> str:
-    rtt = f", {wording.milliseconds(way.rtt_ms)}" if way.rtt_ms is not None else ""
+    rtt = f", {terms.milliseconds(way.rtt_ms)}" if way.rtt_ms is not None else ""
     return f"{way.transport.upper()}, {safe(way.local, 80)} to {safe(way.remote, 80)}{rtt}"
 
 
@@ -130,10 +130,8 @@ def plan_section(steps: Sequence[PlannedStep], odds: float | None, columns: int 
     rows = tuple(tuple(_step(each)[place] for place in kept) for each in shown)
     table = Table(tuple(titles[place] for place in kept), rows, (1, 0, 0, 0, 0)[: len(kept)])
     measured = "to connect directly, if both networks are as measured."
-    whole = "" if odds is None else f"{_capital(wording.chance(odds))} {measured}"
-    whys = [
-        f"- {_capital(wording.STRATEGIES[each.strategy])}: {safe(each.why)}" for each in shown if each.why
-    ]
+    whole = "" if odds is None else f"{_capital(terms.chance(odds))} {measured}"
+    whys = [f"- {_capital(terms.STRATEGIES[each.strategy])}: {safe(each.why)}" for each in shown if each.why]
     proses = tuple(Prose(each) for each in (whole, *whys) if each)
     return [Section("Plan", (table,)), *([Section("", proses)] if proses else [])]
 
@@ -145,10 +143,10 @@ def any_direct(steps: Sequence[PlannedStep]) -> bool:
 
 def _step(step: PlannedStep) -> tuple[Cell, ...]:
     relayed = step.strategy == "relay"
-    packets = "" if step.packets is None else ", ".join(wording.number(each) for each in step.packets)
-    seconds = "" if step.seconds is None else wording.seconds(step.seconds)
+    packets = "" if step.packets is None else ", ".join(terms.number(each) for each in step.packets)
+    seconds = "" if step.seconds is None else terms.seconds(step.seconds)
     texts = (
-        wording.STRATEGIES[step.strategy],
+        terms.STRATEGIES[step.strategy],
         "" if relayed else step.transport.upper(),
         _odds(step),
         packets,
@@ -160,7 +158,7 @@ def _step(step: PlannedStep) -> tuple[Cell, ...]:
 def _odds(step: PlannedStep) -> str:
     if step.strategy == "relay":
         return ""
-    return "in reserve" if step.odds is None else wording.chance(step.odds)
+    return "in reserve" if step.odds is None else terms.chance(step.odds)
 
 
 def _capital(text: str) -> str:
@@ -211,7 +209,7 @@ def live_stage(stage: Stage, columns: int) -> Iterator[Line]:
 def _happened(stage: Stage) -> str:
     text = safe(stage.text)
     counts = [
-        f"{wording.number(count)} {what}"
+        f"{terms.number(count)} {what}"
         for count, what in ((stage.sent, "sent"), (stage.seen, "seen"))
         if count is not None
     ]
@@ -235,8 +233,8 @@ def _network(nat: Nat) -> str:
     if nat.reachable is False:
         return standing(nat)
     behaviour = [
-        wording.MAPPINGS[nat.mapping] if nat.present and nat.mapping != "unknown" else "",
-        wording.FILTERINGS[nat.filtering] if nat.filtering != "unknown" else "",
+        terms.MAPPINGS[nat.mapping] if nat.present and nat.mapping != "unknown" else "",
+        terms.FILTERINGS[nat.filtering] if nat.filtering != "unknown" else "",
     ]
     return "; ".join([standing(nat), *(each for each in behaviour if each)])
 

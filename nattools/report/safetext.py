@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import unicodedata
 
+from nattools.wording.terms import TIE
+
 LIMIT = 600
-TIE = "\u00a0"
-"""Stands for a space at which `wrap` does not break; renderers draw it as a space (`untied`)."""
 
 
 def safe(text: str, limit: int = LIMIT) -> str:

@@ -1,7 +1,6 @@
 """Sentences from statements: the one place where a finding becomes words.
 
-Each area has a file with a table `SENTENCES` from code to template; `sentence` fills a template in. Import cost:
-only the model's.
+Each area has a file with a table `SENTENCES` from code to template; `sentence` fills a template in.
 """
 
 from __future__ import annotations

@@ -14,7 +14,14 @@ from nattools.engine.punch.planning import planned
 from nattools.engine.punch.tokenterms import introduction_of, outside_of
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.model.nat import Allocation, Classic, Filtering, Mapping, Nat, NatByTransport
+from nattools.model.nat import (
+    Classic,
+    FilteringBehaviour,
+    MappingBehaviour,
+    Nat,
+    NatByTransport,
+    PortAllocation,
+)
 from nattools.protocols import ice
 from nattools.traversal import tokens
 from nattools.traversal.pairs import PROBES_PER_S
@@ -31,9 +38,9 @@ NATS = st.builds(
     Nat,
     reachable=st.sampled_from([True, True, False, None]),
     present=st.sampled_from([True, False, None]),
-    mapping=st.sampled_from(get_args(Mapping)),
-    filtering=st.sampled_from(get_args(Filtering)),
-    port_allocation=st.sampled_from(get_args(Allocation)),
+    mapping=st.sampled_from(get_args(MappingBehaviour)),
+    filtering=st.sampled_from(get_args(FilteringBehaviour)),
+    port_allocation=st.sampled_from(get_args(PortAllocation)),
     port_step=st.none() | ANY_INT,
     port_range=st.none() | st.tuples(ANY_INT, ANY_INT),
     port_block=st.sampled_from([True, False, None]),

@@ -15,9 +15,8 @@ from nattools.lab.loader import parse
 from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import BirthdayTrial
-from nattools.model.report import Command, Report
+from nattools.model.report import Command, Report, Technique
 from nattools.model.serveruri import parse_server
-from nattools.model.technique import Technique
 from nattools.net.trace import Trace, TracedNetwork
 from nattools.probes import udpbirthday
 from nattools.probes.context import ProbeContext

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
-from nattools.engine.analysis.behaviour import varies
-from nattools.engine.analysis.mapped import NAMES, advice_beyond, beyond, router_page, true_mappings
-from nattools.engine.analysis.situation import Situation
+from nattools.engine.analysis.findings import Findings, varies
+from nattools.engine.analysis.portmap_verdicts import NAMES, advice_beyond, beyond, router_page, true_mappings
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.portmapping import MappingProtocol
-from nattools.model.report import Advice
-from nattools.model.technique import Technique
+from nattools.model.report import TIME_WAS_OVER, Advice, Measurement, Technique
+
+
+def circumstances(measurement: Measurement) -> tuple[str, ...]:
+    """Warnings about time, interfaces and routes."""
+    return tuple(_found(measurement))
+
+
+def _found(measurement: Measurement) -> Iterator[str]:
+    if measurement.timed_out:
+        yield TIME_WAS_OVER
+    host = measurement.host
+    measured = next((i for i in host.interfaces if i.name == host.measured_interface), None)
+    if measured is not None and measured.kind == "vpn":
+        yield (
+            f"The measurement went through {measured.name}, which is a VPN: all that is said here is "
+            "about the VPN. Choose another interface with --interface."
+        )
+    routed = list(dict.fromkeys(gateway.interface for gateway in host.gateways))
+    if len(routed) > 1:
+        chosen = measured.name if measured is not None else "one of them"
+        yield (
+            f"There are several default routes ({', '.join(routed)}); {chosen} was measured. "
+            "Choose another with --interface."
+        )
+
 
 Reachable = Literal["directly", "by punching", "over tcp only", "by relay only", "unknown", "offline"]
 _MAPPED: tuple[MappingProtocol, ...] = ("upnp-igd", "pcp", "nat-pmp")
@@ -24,20 +48,20 @@ _HEADLINES: dict[Reachable, str] = {
 }
 
 
-def advice(situation: Situation, techniques: tuple[Technique, ...], peers: tuple[PeerKind, ...]) -> Advice:
+def advice(findings: Findings, techniques: tuple[Technique, ...], peers: tuple[PeerKind, ...]) -> Advice:
     """Can this machine be reached, which way is best, and what the user can do."""
     verdicts: dict[str, Technique] = {technique.id: technique for technique in techniques}
-    reachable = _reachable(situation, verdicts, peers)
+    reachable = _reachable(findings, verdicts, peers)
     headline = _HEADLINES[reachable]
     if reachable == "directly" and not _works(verdicts, "direct-ipv4", "direct-ipv6"):
         headline = "This machine can be reached directly, through a port that your router opens."
-    if not situation.asked:
+    if not findings.asked:
         headline = "Nothing was measured: no server was asked."
     return Advice(
         reachable=reachable,
         headline=headline,
-        best=_best(situation, reachable, verdicts, peers),
-        to_do=tuple(dict.fromkeys(_to_do(situation, reachable, verdicts))),
+        best=_best(findings, reachable, verdicts, peers),
+        to_do=tuple(dict.fromkeys(_to_do(findings, reachable, verdicts))),
     )
 
 
@@ -45,11 +69,9 @@ def _works(verdicts: dict[str, Technique], *names: str) -> bool:
     return any(verdicts[name].verdict == "works" for name in names if name in verdicts)
 
 
-def _reachable(
-    situation: Situation, verdicts: dict[str, Technique], peers: tuple[PeerKind, ...]
-) -> Reachable:
-    if not situation.answered:
-        return "offline" if situation.asked else "unknown"
+def _reachable(findings: Findings, verdicts: dict[str, Technique], peers: tuple[PeerKind, ...]) -> Reachable:
+    if not findings.answered:
+        return "offline" if findings.asked else "unknown"
     if _works(verdicts, "direct-ipv4", "direct-ipv6", *_MAPPED):
         return "directly"
     if _works(verdicts, "udp-punch"):
@@ -60,12 +82,12 @@ def _reachable(
 
 
 def _best(
-    situation: Situation, reachable: Reachable, verdicts: dict[str, Technique], peers: tuple[PeerKind, ...]
+    findings: Findings, reachable: Reachable, verdicts: dict[str, Technique], peers: tuple[PeerKind, ...]
 ) -> str:
     direct = [n for n in (4, 6) if _works(verdicts, f"direct-ipv{n}")]
     if reachable == "directly" and not direct:
         by = [NAMES[name] for name in _MAPPED if _works(verdicts, name)]
-        if not true_mappings(situation):
+        if not true_mappings(findings):
             return f"An IPv6 pinhole by {' or '.join(by)}: every peer with IPv6 can connect"
         ways = " or ".join([", ".join(by[:-1]), by[-1]] if len(by) > 1 else by)
         return f"A port mapping by {ways}: every peer can connect"
@@ -84,13 +106,13 @@ def _best(
     return "None known: " + ("check the connection" if reachable == "offline" else "see what would settle it")
 
 
-def _to_do(situation: Situation, reachable: Reachable, verdicts: dict[str, Technique]) -> list[str]:
+def _to_do(findings: Findings, reachable: Reachable, verdicts: dict[str, Technique]) -> list[str]:
     if reachable == "offline":
-        return _offline(situation)
+        return _offline(findings)
     found = []
-    nat = situation.nat("udp", situation.main)
+    nat = findings.nat("udp", findings.main)
     if reachable != "directly":
-        found += _forwarding(situation, verdicts)
+        found += _forwarding(findings, verdicts)
     elif not _works(verdicts, "direct-ipv4", "direct-ipv6"):
         found.append("To keep a port open for a program: nattools map keep PORT.")
     if nat is not None and reachable != "directly":
@@ -104,20 +126,20 @@ def _to_do(situation: Situation, reachable: Reachable, verdicts: dict[str, Techn
     return found
 
 
-def _forwarding(situation: Situation, verdicts: dict[str, Technique]) -> list[str]:
+def _forwarding(findings: Findings, verdicts: dict[str, Technique]) -> list[str]:
     """What would make a machine behind a NAT reachable for everybody."""
     general = verdicts["direct-ipv4"].advice if "direct-ipv4" in verdicts else ""
     tried = [verdicts[name] for name in _MAPPED if name in verdicts and verdicts[name].evidence]
     if not tried or not general or "router" not in general:
         return [general] if general else []
-    if beyond(situation) is not None:
-        return [advice_beyond(situation)]
+    if beyond(findings) is not None:
+        return [advice_beyond(findings)]
     if any(each.verdict == "unknown" for each in tried):
         return ["Your router makes port mappings; nattools serve outside would prove them: --server HOST."]
     told = [each.advice for each in tried if "No mapping" in each.summary or "said yes" in each.summary]
     if told:
         return told[:1]
-    page = router_page(situation)
+    page = router_page(findings)
     return [f"Switch on UPnP, NAT-PMP or PCP in your router's settings{page}, or forward a port there."]
 
 
@@ -130,8 +152,8 @@ def _about_nat(nat: Nat) -> list[str]:
     return found
 
 
-def _offline(situation: Situation) -> list[str]:
-    host = situation.measurement.host
+def _offline(findings: Findings) -> list[str]:
+    host = findings.measurement.host
     found = []
     if host.interfaces and not host.gateways:
         found.append("There is no default route: connect to a network first.")

@@ -11,12 +11,11 @@ from functools import reduce
 from itertools import pairwise
 from math import factorial, gcd
 
-from nattools.engine.analysis.evidence import Answer, Path
-from nattools.engine.analysis.external import External
-from nattools.engine.analysis.finding import Finding
+from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence
+from nattools.engine.analysis.servers import ExternalAddresses
 from nattools.model.confidence import CERTAIN_ERROR
 from nattools.model.endpoint import Endpoint
-from nattools.model.nat import Allocation
+from nattools.model.nat import PortAllocation
 
 PORTS = 64512
 """1024 to 65535: what NATs draw from for unprivileged source ports."""
@@ -30,7 +29,7 @@ KEPT_SHARE = 0.75
 """A NAT that keeps the inside port in so many cases preserves; the rest are collisions."""
 
 
-class AllocationFinding(Finding[Allocation], frozen=True):
+class AllocationFinding(Finding[PortAllocation], frozen=True):
     """`step` for sequential allocation; `port_range` as known or inferred; `block`: whether that range is a
     block of this customer alone."""
 
@@ -39,7 +38,9 @@ class AllocationFinding(Finding[Allocation], frozen=True):
     block: bool | None = None
 
 
-def allocation(path: Path, outside: External, *, nat: bool | None, varies: bool | None) -> AllocationFinding:
+def allocation(
+    path: PathEvidence, outside: ExternalAddresses, *, nat: bool | None, varies: bool | None
+) -> AllocationFinding:
     """The allocation behaviour, from all fresh outside ports in the order in which they were taken."""
     samples = _samples(outside.believed(path), varies=varies)
     ids = tuple(sample.id for sample in samples)
@@ -57,7 +58,7 @@ def allocation(path: Path, outside: External, *, nat: bool | None, varies: bool 
     return _sequential(ordinary, ids) or _random(ordinary, ids)
 
 
-def _samples(answers: list[Answer], *, varies: bool | None) -> list[Answer]:
+def _samples(answers: list[BindingAnswer], *, varies: bool | None) -> list[BindingAnswer]:
     """The first answer for each mapping that the NAT had to make, of the commonest outside address, in time
     order. With a mapping that varies, each destination has one of its own."""
     seen: set[object] = set()
@@ -73,7 +74,7 @@ def _samples(answers: list[Answer], *, varies: bool | None) -> list[Answer]:
     return [answer for answer in found if answer.mapped.host == commonest]
 
 
-def _later(samples: list[Answer]) -> list[Answer]:
+def _later(samples: list[BindingAnswer]) -> list[BindingAnswer]:
     """Without each local port's first outside port, which many a symmetric NAT keeps, unlike the later ones;
     all if there are no later ones."""
     firsts: set[Endpoint | None] = set()
@@ -85,7 +86,7 @@ def _later(samples: list[Answer]) -> list[Answer]:
     return later or samples
 
 
-def _sequential(samples: list[Answer], ids: tuple[int, ...]) -> AllocationFinding | None:
+def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> AllocationFinding | None:
     """Sequential if any honest order of the ports shows it: of all of them, or of the allocation test alone,
     whose record is in the order of sending; with or without those that lost a copy, which take their port
     later if it was the first. Or if they lie closer together than chance allows, in whatever order."""
@@ -181,7 +182,7 @@ def _dense(ordered: list[int]) -> bool:
     return ordered[-1] - ordered[0] <= 4 * len(ordered) * reduce(gcd, _gaps(ordered))
 
 
-def _random(samples: list[Answer], ids: tuple[int, ...]) -> AllocationFinding:
+def _random(samples: list[BindingAnswer], ids: tuple[int, ...]) -> AllocationFinding:
     ports = [sample.mapped.port for sample in samples]
     block = _block(ports)
     if block is None:

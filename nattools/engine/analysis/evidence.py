@@ -1,13 +1,13 @@
-"""The observations of one transport and address family, read once and sorted by what they can prove."""
+"""The observations of one transport and address family, sorted by what they can prove."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
+from typing import Generic, TypeVar
 
 import msgspec
 
-from nattools.engine.analysis.groups import ServerGroups
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.host import Interface
@@ -24,6 +24,51 @@ from nattools.model.observation import (
     Opener,
     PunchTrial,
 )
+
+
+class ServerGroups:
+    """Hosts joined by OTHER-ADDRESS. Two addresses of one server are two destinations but one witness."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+        self._others: dict[str, set[Endpoint]] = {}
+        self._namers: dict[Endpoint, set[Endpoint]] = {}
+
+    def join(self, asked: Endpoint | None, other: Endpoint | None) -> None:
+        """A server asked at one endpoint named another as its own."""
+        if asked is None or other is None or asked in self._namers.get(other, ()):
+            return
+        self._others.setdefault(asked.host, set()).add(other)
+        self._namers.setdefault(other, set()).add(asked)
+        first, second = self.of(asked.host), self.of(other.host)
+        self._parent[max(first, second)] = min(first, second)
+
+    def of(self, host: str) -> str:
+        """The name of the group that a host is in."""
+        while (parent := self._parent.get(host, host)) != host:
+            host = parent
+        return host
+
+    def others(self, host: str) -> set[Endpoint]:
+        """What a host called its other address."""
+        return self._others.get(host, set())
+
+    def namers(self, other: Endpoint) -> set[Endpoint]:
+        """Who called this endpoint its other address."""
+        return self._namers.get(other, set())
+
+
+T = TypeVar("T", covariant=True)
+
+
+class Finding(msgspec.Struct, Generic[T], frozen=True):
+    """`why` is for a value that is unknown (None or "unknown"): what was seen, and what would settle it.
+    `evidence` are observation ids."""
+
+    value: T
+    evidence: tuple[int, ...] = ()
+    why: str = ""
+
 
 IsPublic = Callable[[str], bool]
 FAMILIES: tuple[Family, ...] = (4, 6)
@@ -47,7 +92,7 @@ def endpoint(text: str | None) -> Endpoint | None:
     return Endpoint(host, int(port)) if host else None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class BindingAnswer(msgspec.Struct, frozen=True):
     """A plain Binding question that was answered: what `asked` said of `local`. `prompt`: every copy sent
     was answered, so that the outside port was taken when `at_s` says."""
 
@@ -60,7 +105,7 @@ class Answer(msgspec.Struct, frozen=True):
     prompt: bool
 
 
-class Path(msgspec.Struct, frozen=True, dict=True):
+class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     """All that was seen over one transport and address family. `own` are this machine's addresses."""
 
     transport: Transport
@@ -81,7 +126,7 @@ class Path(msgspec.Struct, frozen=True, dict=True):
     losses: list[tuple[int, int]] = msgspec.field(default_factory=list)
 
     @cached_property
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[BindingAnswer]:
         """Answered questions without CHANGE-REQUEST, in the order of the record."""
         return [answer for binding in self.bindings if (answer := _answer(binding)) is not None]
 
@@ -123,7 +168,7 @@ class Loss(msgspec.Struct, frozen=True):
         return chance_of_silence(min(copies, 100_000), self.bound) < CERTAIN_ERROR
 
 
-def _answer(binding: Binding) -> Answer | None:
+def _answer(binding: Binding) -> BindingAnswer | None:
     if binding.outcome != "answered" or binding.change_address or binding.change_port:
         return None
     asked, mapped = endpoint(binding.asked), endpoint(binding.mapped)
@@ -131,19 +176,19 @@ def _answer(binding: Binding) -> Answer | None:
         return None
     prompt = binding.received >= binding.sent
     local = endpoint(binding.local)
-    return Answer(binding.id, binding.at_s, binding.purpose, local, asked, mapped, prompt)
+    return BindingAnswer(binding.id, binding.at_s, binding.purpose, local, asked, mapped, prompt)
 
 
 def gather(
     interfaces: Iterable[Interface], observations: Iterable[AnyObservation], is_public: IsPublic
-) -> dict[tuple[Transport, Family], Path]:
+) -> dict[tuple[Transport, Family], PathEvidence]:
     """Sort a measurement's observations by transport and family; all four paths, touched or not."""
     own = frozenset(a.partition("%")[0] for i in interfaces for a in i.addresses)
     groups = ServerGroups()
-    paths: dict[tuple[Transport, Family], Path] = {}
+    paths: dict[tuple[Transport, Family], PathEvidence] = {}
     for transport in TRANSPORTS:
         for family in FAMILIES:
-            paths[transport, family] = Path(transport, family, is_public, groups, own)
+            paths[transport, family] = PathEvidence(transport, family, is_public, groups, own)
     for observation in observations:
         _sort_in(paths, observation)
         if isinstance(observation, Binding):
@@ -154,7 +199,7 @@ def gather(
     return paths
 
 
-def _losses(path: Path) -> list[tuple[int, int]]:
+def _losses(path: PathEvidence) -> list[tuple[int, int]]:
     """(sent, lost) of each question that was bound to be answered: TCP hides its losses, so UDP's stand for
     both. A server that never answered is no evidence of loss."""
     alive = path.answered_endpoints
@@ -172,7 +217,7 @@ def _losses(path: Path) -> list[tuple[int, int]]:
     return found
 
 
-def _sort_in(paths: dict[tuple[Transport, Family], Path], seen: AnyObservation) -> None:
+def _sort_in(paths: dict[tuple[Transport, Family], PathEvidence], seen: AnyObservation) -> None:
     match seen:
         case Binding():
             paths[seen.transport, seen.family].bindings.append(seen)

@@ -1,8 +1,4 @@
-"""Whom does the NAT or firewall let in (RFC 4787 5, RFC 5780 4.4)?
-
-What arrives from somewhere that the port never wrote to proves openness. Silence proves filtering only when
-losing every copy by chance is all but impossible, and the place that should have answered is alive.
-"""
+"""Filtering (RFC 4787 5, RFC 5780 4.4) and hairpinning (RFC 4787 6)."""
 
 from __future__ import annotations
 
@@ -12,12 +8,11 @@ from typing import Literal
 
 import msgspec
 
-from nattools.engine.analysis.evidence import Path, endpoint
-from nattools.engine.analysis.finding import Finding
+from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint
 from nattools.engine.analysis.servers import Conduct
 from nattools.model.endpoint import Endpoint
-from nattools.model.nat import Filtering
-from nattools.model.observation import Binding, DialBack
+from nattools.model.nat import FilteringBehaviour
+from nattools.model.observation import Binding, DialBack, Hairpin
 
 Kind = Literal["address", "port"]
 _NO_SERVER = {
@@ -38,13 +33,13 @@ class Trial(msgspec.Struct, frozen=True):
     definite: bool = False
 
 
-class FilteringFinding(Finding[Filtering], frozen=True):
+class FilteringFinding(Finding[FilteringBehaviour], frozen=True):
     """`open_to_all`: may anybody send in? Known in some cases where the rest is not."""
 
     open_to_all: bool | None = None
 
 
-def filtering(path: Path, conducts: dict[str, Conduct]) -> FilteringFinding:
+def filtering(path: PathEvidence, conducts: dict[str, Conduct]) -> FilteringFinding:
     """The filtering behaviour as far as it is proven."""
     trials = [*_stun_trials(path, conducts), *_dial_back_trials(path)]
     address_passed = _ids(trials, "address", passed=True)
@@ -67,11 +62,11 @@ def filtering(path: Path, conducts: dict[str, Conduct]) -> FilteringFinding:
     return FilteringFinding("unknown", tuple(trial.id for trial in trials), _why_nothing(path, trials))
 
 
-def _how(path: Path) -> str:
+def _how(path: PathEvidence) -> str:
     return "More copies, or a nattools serve with two addresses, would settle it." if path.answers else ""
 
 
-def _why_nothing(path: Path, trials: list[Trial]) -> str:
+def _why_nothing(path: PathEvidence, trials: list[Trial]) -> str:
     if not path.answers:
         return "Nothing was answered."
     if trials:
@@ -84,7 +79,7 @@ def _ids(trials: list[Trial], kind: Kind, *, passed: bool) -> tuple[int, ...]:
     return tuple(trial.id for trial in trials if trial.kind == kind and trial.passed is passed)
 
 
-def _stopped(path: Path, trials: list[Trial], kind: Kind) -> tuple[int, ...]:
+def _stopped(path: PathEvidence, trials: list[Trial], kind: Kind) -> tuple[int, ...]:
     """Evidence that this kind is kept out; empty if chance could explain the silence."""
     silent = [trial for trial in trials if trial.kind == kind and not trial.passed]
     copies = sum(trial.copies for trial in silent)
@@ -93,7 +88,7 @@ def _stopped(path: Path, trials: list[Trial], kind: Kind) -> tuple[int, ...]:
     return ()
 
 
-def _stun_trials(path: Path, conducts: dict[str, Conduct]) -> Iterator[Trial]:
+def _stun_trials(path: PathEvidence, conducts: dict[str, Conduct]) -> Iterator[Trial]:
     written = _written_to(path)
     for binding in path.bindings:
         asked = endpoint(binding.asked)
@@ -107,7 +102,7 @@ def _stun_trials(path: Path, conducts: dict[str, Conduct]) -> Iterator[Trial]:
             yield trial
 
 
-def _written_to(path: Path) -> dict[Endpoint | None, set[Endpoint]]:
+def _written_to(path: PathEvidence) -> dict[Endpoint | None, set[Endpoint]]:
     """Where each local port has sent to."""
     found: dict[Endpoint | None, set[Endpoint]] = defaultdict(set)
     for binding in path.bindings:
@@ -117,7 +112,9 @@ def _written_to(path: Path) -> dict[Endpoint | None, set[Endpoint]]:
     return found
 
 
-def _stun_trial(path: Path, binding: Binding, asked: Endpoint, written: set[Endpoint]) -> Trial | None:
+def _stun_trial(
+    path: PathEvidence, binding: Binding, asked: Endpoint, written: set[Endpoint]
+) -> Trial | None:
     kind: Kind | None = "address" if binding.change_address else "port" if binding.change_port else None
     if kind is None:
         return None
@@ -137,7 +134,7 @@ def _arrival(number: int, source: Endpoint | None, asked: Endpoint, written: set
     return Trial(number, "port" if source.host in known else "address", True, 1)
 
 
-def _alive(path: Path, asked: Endpoint, kind: Kind) -> bool:
+def _alive(path: PathEvidence, asked: Endpoint, kind: Kind) -> bool:
     """Is the place that should have answered known to answer when it is asked directly?"""
     others = {other for other in path.groups.others(asked.host) if other != asked}
     if kind == "address":
@@ -148,7 +145,7 @@ def _alive(path: Path, asked: Endpoint, kind: Kind) -> bool:
     return any(at.port in ports and at.host in family for at in path.answered_endpoints)
 
 
-def _dial_back_trials(path: Path) -> Iterator[Trial]:
+def _dial_back_trials(path: PathEvidence) -> Iterator[Trial]:
     for back in path.dial_backs:
         trial = _dial_back_trial(back)
         if trial is not None:
@@ -163,3 +160,50 @@ def _dial_back_trial(back: DialBack) -> Trial | None:
         return None
     passed = back.outcome == "arrived"
     return Trial(back.id, kind, passed, back.sent, definite=back.outcome in ("refused", "unreachable"))
+
+
+class HairpinFinding(Finding["bool | None"], frozen=True):
+    """`confidence`: the share of tests that agree with the value. `source_outside`: whether the receiver saw
+    the sender's outside address (RFC 4787 REQ-9)."""
+
+    confidence: float | None = None
+    source_outside: bool | None = None
+
+
+def hairpinning(
+    path: PathEvidence, *, nat: bool | None, varies: bool | None, filtering: FilteringBehaviour
+) -> HairpinFinding:
+    """One packet that came back proves it. Silence disproves it only if no filter could have caused it, since
+    both ports wrote to each other, and loss could not either."""
+    if nat is False:
+        return HairpinFinding(None, (), "There is no NAT to turn packets back.")
+    tests = [test for test in path.hairpins if test.sent > 0]
+    ids = tuple(test.id for test in tests)
+    if not tests:
+        return HairpinFinding(None, (), "It was not tried." if path.answers else "Nothing was answered.")
+    came = [test for test in tests if test.received > 0]
+    if came:
+        return HairpinFinding(True, ids, "", len(came) / len(tests), _source_outside(path, came))
+    if not path.loss.conclusive(sum(test.sent for test in tests)):
+        return HairpinFinding(None, ids, "Nothing came back; more copies would tell it from loss.")
+    if filtering != "endpoint-independent" and (varies is not False or not _mutual(path, tests)):
+        why = (
+            "Nothing came back, but this NAT's filter may have stopped it: two hosts inside would settle it."
+        )
+        return HairpinFinding(None, ids, why)
+    return HairpinFinding(False, ids, "", 1.0)
+
+
+def _mutual(path: PathEvidence, tests: list[Hairpin]) -> bool:
+    """Did every receiver itself write to the sender's outside address, so that its filter was open?"""
+    outside = {answer.local: answer.mapped for answer in path.answers if answer.local is not None}
+    wrote = {(outside.get(local), endpoint(test.target)) for test in tests if (local := endpoint(test.local))}
+    return all((target, sender) in wrote for sender, target in wrote)
+
+
+def _source_outside(path: PathEvidence, came: list[Hairpin]) -> bool | None:
+    sources = [source for test in came if (source := endpoint(test.source)) is not None]
+    inside = {answer.local for answer in path.answers}
+    if not sources:
+        return None
+    return not any(source in inside or source.host in path.own for source in sources)

@@ -1,4 +1,4 @@
-"""Is there a NAT, and does it give one outside port to all destinations (RFC 4787 4.1, RFC 5780 4.3)?"""
+"""Mapping behaviour (RFC 4787 4.1, RFC 5780 4.3) and binding lifetime (RFC 4787 4.3)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from itertools import combinations
 
 import msgspec
 
-from nattools.engine.analysis.evidence import Answer, Path
-from nattools.engine.analysis.external import External
-from nattools.engine.analysis.finding import Finding
+from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence
+from nattools.engine.analysis.servers import ExternalAddresses
 from nattools.model.endpoint import Endpoint
-from nattools.model.nat import Mapping
+from nattools.model.nat import MappingBehaviour
+from nattools.model.observation import Idle
 
 _MORE = "Answers from two addresses of one server, each on two ports, would settle it: nattools serve."
 
 
-def translated(path: Path, answer: Answer) -> bool | None:
+def translated(path: PathEvidence, answer: BindingAnswer) -> bool | None:
     """Did a NAT change the source of this question? None if the local side is not known."""
     if answer.local is not None and not _unspecified(answer.local.host):
         return answer.mapped != answer.local
@@ -29,7 +29,7 @@ def _unspecified(host: str) -> bool:
     return host in ("0.0.0.0", "::")
 
 
-def present(path: Path, outside: External) -> Finding[bool | None]:
+def present(path: PathEvidence, outside: ExternalAddresses) -> Finding[bool | None]:
     """Is there any NAT? The majority of distinct destinations decides."""
     votes: dict[bool, set[Endpoint]] = {True: set(), False: set()}
     ids: dict[bool, list[int]] = {True: [], False: []}
@@ -60,17 +60,17 @@ class _Tally(msgspec.Struct):
     stable_groups: int = 0
 
 
-class MappingFinding(Finding[Mapping], frozen=True):
+class MappingFinding(Finding[MappingBehaviour], frozen=True):
     """`varies`: False for endpoint-independent mapping, True for the others, also where it is not known which
     of them. `by_port`: does the destination's port matter? `moved`: answers that differ from the majority's
     (a collision on the NAT, or a server errs)."""
 
     varies: bool | None = None
     by_port: bool | None = None
-    moved: tuple[Answer, ...] = ()
+    moved: tuple[BindingAnswer, ...] = ()
 
 
-def mapping(path: Path, outside: External, nat: bool | None) -> MappingFinding:
+def mapping(path: PathEvidence, outside: ExternalAddresses, nat: bool | None) -> MappingFinding:
     """The mapping behaviour as far as it is proven.
 
     Equal outside ports prove something only from different addresses; different ones prove a dependence on
@@ -81,15 +81,15 @@ def mapping(path: Path, outside: External, nat: bool | None) -> MappingFinding:
         ids = present(path, outside).evidence
         return MappingFinding("none", ids, varies=False)
     tally = _Tally()
-    moved: list[Answer] = []
+    moved: list[BindingAnswer] = []
     for group in _by_local(path, outside).values():
         moved += _judge(group, outside, tally)
     return _conclude(tally, tuple(moved), outside)
 
 
-def _by_local(path: Path, outside: External) -> dict[Endpoint, list[Answer]]:
+def _by_local(path: PathEvidence, outside: ExternalAddresses) -> dict[Endpoint, list[BindingAnswer]]:
     """For each local port, one answer a destination: what most of its answers say."""
-    said: dict[Endpoint, dict[Endpoint, list[Answer]]] = defaultdict(lambda: defaultdict(list))
+    said: dict[Endpoint, dict[Endpoint, list[BindingAnswer]]] = defaultdict(lambda: defaultdict(list))
     for answer in outside.believed(path):
         if answer.local is not None:
             said[answer.local][answer.asked].append(answer)
@@ -100,14 +100,14 @@ def _by_local(path: Path, outside: External) -> dict[Endpoint, list[Answer]]:
     return groups
 
 
-def _usual(answers: list[Answer]) -> Answer:
+def _usual(answers: list[BindingAnswer]) -> BindingAnswer:
     if len(answers) == 1:
         return answers[0]
     most = Counter(answer.mapped for answer in answers).most_common(1)[0][0]
     return next(answer for answer in answers if answer.mapped == most)
 
 
-def _judge(group: list[Answer], outside: External, tally: _Tally) -> list[Answer]:
+def _judge(group: list[BindingAnswer], outside: ExternalAddresses, tally: _Tally) -> list[BindingAnswer]:
     """Add one local port's answers to the tally; returns those that the majority outvotes."""
     most, count = Counter(answer.mapped for answer in group).most_common(1)[0]
     agreeing = [answer for answer in group if answer.mapped == most]
@@ -122,7 +122,7 @@ def _judge(group: list[Answer], outside: External, tally: _Tally) -> list[Answer
     return []
 
 
-def _compare(one: Answer, other: Answer, outside: External, tally: _Tally) -> None:
+def _compare(one: BindingAnswer, other: BindingAnswer, outside: ExternalAddresses, tally: _Tally) -> None:
     ids = [one.id, other.id]
     if one.mapped == other.mapped:
         if one.asked.host == other.asked.host:
@@ -136,7 +136,7 @@ def _compare(one: Answer, other: Answer, outside: External, tally: _Tally) -> No
         tally.by_address += ids
 
 
-def _conclude(tally: _Tally, moved: tuple[Answer, ...], outside: External) -> MappingFinding:
+def _conclude(tally: _Tally, moved: tuple[BindingAnswer, ...], outside: ExternalAddresses) -> MappingFinding:
     if tally.stable_groups and tally.stable_groups > tally.varying:
         return MappingFinding(
             "endpoint-independent", _unique(tally.stable), varies=False, by_port=False, moved=moved
@@ -158,7 +158,7 @@ def _conclude(tally: _Tally, moved: tuple[Answer, ...], outside: External) -> Ma
     return MappingFinding("unknown", _unique(tally.same_for_ports), why, by_port=by_port)
 
 
-def _why_nothing(tally: _Tally, outside: External) -> str:
+def _why_nothing(tally: _Tally, outside: ExternalAddresses) -> str:
     if not outside.hosts:
         return "Nothing was answered."
     if len(outside.hosts) > 1 and len(outside.agreed) < len(outside.hosts):
@@ -170,3 +170,65 @@ def _why_nothing(tally: _Tally, outside: External) -> str:
 
 def _unique(ids: list[int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(ids))
+
+
+_ASK = "nattools nat --lifetime measures it; that takes as long as the mapping lives."
+
+
+class LifetimeFinding(Finding["float | None"], frozen=True):
+    """The value lies in the middle of `bounds`: the longest silence that a mapping survived, and the shortest
+    that none did. `refreshed_by_inbound`, `refreshed_by_outbound`: does such traffic keep it?"""
+
+    bounds: tuple[float | None, float | None] | None = None
+    refreshed_by_inbound: bool | None = None
+    refreshed_by_outbound: bool | None = None
+
+
+def lifetime(path: PathEvidence) -> LifetimeFinding:
+    """A mapping that answered was alive. One that did not was dead only if loss cannot explain the silence of
+    all that should have answered by then."""
+    quiet = [idle for idle in path.idles if idle.refreshed_by == "nothing"]
+    if not quiet and not path.answers:
+        return LifetimeFinding(None, (), "Nothing was answered.")
+    if not quiet:
+        gaps = [gap for gap in path.gaps if gap.probe == "lifetime"]
+        why = f"{gaps[0].reason.rstrip('.')}. It takes {gaps[0].settle}." if gaps else _ASK
+        return LifetimeFinding(None, (), why)
+    ids = tuple(idle.id for idle in quiet)
+    alive = max((idle.idle_s for idle in quiet if idle.alive), default=None)
+    dead = _dead(path, quiet, alive)
+    bounds = (alive, dead)
+    inbound = _refreshed(path, "inbound", alive, dead)
+    outbound = _refreshed(path, "outbound", alive, dead)
+    if alive is None and dead is None:
+        return LifetimeFinding(None, ids, f"No test was conclusive on this path. {_ASK}")
+    if alive is None:
+        return LifetimeFinding(None, ids, f"Shorter than {dead:g} s; no shorter time was tried.", bounds)
+    if dead is None:
+        why = f"At least {alive:g} s; longer was not tried."
+        return LifetimeFinding(None, ids, why, bounds, inbound, outbound)
+    middle = round((alive + dead) / 2, 1)
+    return LifetimeFinding(middle, ids, "", bounds, inbound, outbound)
+
+
+def _dead(path: PathEvidence, quiet: list[Idle], alive: float | None) -> float | None:
+    """The shortest silence that is known to be deadly. A mapping that outlives a time outlives shorter ones,
+    so silences of shorter waits add up."""
+    copies = 0
+    for idle in sorted(quiet, key=lambda one: one.idle_s):
+        if idle.alive is False and (alive is None or idle.idle_s > alive):
+            copies += max(0, idle.sent)
+            if path.loss.conclusive(copies):
+                return idle.idle_s
+    return None
+
+
+def _refreshed(path: PathEvidence, by: str, alive: float | None, dead: float | None) -> bool | None:
+    """Was a mapping through which something passed still alive after a silence that is deadly?"""
+    tests = [idle for idle in path.idles if idle.refreshed_by == by and dead is not None]
+    if any(idle.alive and dead is not None and idle.idle_s >= dead for idle in tests):
+        return True
+    silent = [idle for idle in tests if idle.alive is False and (alive is None or idle.idle_s > alive)]
+    if silent and path.loss.conclusive(sum(max(0, idle.sent) for idle in silent)):
+        return False
+    return None

@@ -6,14 +6,16 @@ verdicts are about what this network allows.
 
 from __future__ import annotations
 
-from nattools.engine.analysis.behaviour import varies
-from nattools.engine.analysis.judging import judged
-from nattools.engine.analysis.met import Met, met
-from nattools.engine.analysis.situation import Situation
-from nattools.engine.analysis.tried import Tried, tried
+from nattools.engine.analysis.findings import Findings, judged, varies
+from nattools.engine.analysis.punch_trials import (
+    BirthdayOutcome,
+    PunchOutcome,
+    birthday_outcome,
+    punch_outcome,
+)
 from nattools.model.endpoint import Transport
 from nattools.model.nat import Nat
-from nattools.model.technique import Technique
+from nattools.model.report import Technique
 from nattools.traversal.odds import odds
 from nattools.traversal.pairs import BLOCK_SOCKETS, PROBES, PROBES_PER_S, SOCKETS
 from nattools.traversal.side import Side, side_of
@@ -24,9 +26,9 @@ EASY = "peers without a NAT, and those whose NAT does not look at ports (full co
 _OVER_TCP = "Use a relay over TCP or TLS, or another network."
 
 
-def udp_punch(situation: Situation) -> Technique:
+def udp_punch(findings: Findings) -> Technique:
     """Both sides send; each packet opens the own side for the other's."""
-    nat = situation.nat("udp", situation.main)
+    nat = findings.nat("udp", findings.main)
     if nat is None:
         return judged("udp-punch", "unknown", 0.0, f"UDP was not measured. {_SETTLE}")
     ids = (*nat.evidence.get("mapping", ()), *nat.evidence.get("port_allocation", ()))
@@ -38,15 +40,15 @@ def udp_punch(situation: Situation) -> Technique:
         why = nat.unknowns.get("mapping", "") or _SETTLE
         return judged("udp-punch", "unknown", 0.0, f"How the NAT maps ports is not known. {why}", "", ids)
     made = _still(nat, side, ids) if side.moves == "not" else _moving(nat, side, ids)
-    return _with_trial(made, side, _trial(situation, "udp"))
+    return _with_trial(made, side, _trial(findings, "udp"))
 
 
-def _trial(situation: Situation, transport: Transport) -> Tried | None:
-    found = situation.behaviours.get((transport, situation.main))
-    return None if found is None else tried(found.path)
+def _trial(findings: Findings, transport: Transport) -> PunchOutcome | None:
+    found = findings.by_path.get((transport, findings.main))
+    return None if found is None else punch_outcome(found.path)
 
 
-def _with_trial(made: Technique, side: Side, trial: Tried | None) -> Technique:
+def _with_trial(made: Technique, side: Side, trial: PunchOutcome | None) -> Technique:
     """What the behaviour allows, with what came of trying it."""
     if trial is None or trial.state == "not tried":
         return made
@@ -103,9 +105,9 @@ def _moving(nat: Nat, side: Side, ids: tuple[int, ...]) -> Technique:
     return judged("udp-punch", "works", 0.5, f"{why} For the others see udp-birthday.", forward, ids)
 
 
-def udp_birthday(situation: Situation) -> Technique:
+def udp_birthday(findings: Findings) -> Technique:
     """Many ports on the side whose port is random, many tries on the other: the birthday paradox."""
-    nat = situation.nat("udp", situation.main)
+    nat = findings.nat("udp", findings.main)
     if nat is None:
         return judged("udp-birthday", "unknown", 0.0, f"UDP was not measured. {_SETTLE}")
     ids = (*nat.evidence.get("mapping", ()), *nat.evidence.get("port_allocation", ()))
@@ -121,14 +123,14 @@ def udp_birthday(situation: Situation) -> Technique:
         return judged("udp-birthday", "unknown", 0.0, why, "", ids)
     said = _odds_in_words(side)
     if side.moves in ("at random", "in a block"):
-        found = situation.behaviours.get(("udp", situation.main))
-        return _with_meeting(said, ids, None if found is None else met(found.path))
+        found = findings.by_path.get(("udp", findings.main))
+        return _with_meeting(said, ids, None if found is None else birthday_outcome(found.path))
     if said.startswith("With"):
         said = f"{said} Reckoned, not tried: it would take hundreds of the router's sessions."
     return judged("udp-birthday", "works", 0.8, said, _SESSIONS, ids)
 
 
-def _with_meeting(said: str, ids: tuple[int, ...], trial: Met | None) -> Technique:
+def _with_meeting(said: str, ids: tuple[int, ...], trial: BirthdayOutcome | None) -> Technique:
     """What is reckoned, with what came of trying it."""
     if trial is None:
         said = f"{said} Reckoned, not tried: that takes a nattools serve with two addresses."
@@ -165,9 +167,9 @@ def _odds_in_words(side: Side) -> str:
     return f"With peers whose port changes at random: {chance}."
 
 
-def tcp_punch(situation: Situation) -> Technique:
+def tcp_punch(findings: Findings) -> Technique:
     """Simultaneous open (RFC 9293 3.5; RFC 5382 REQ-2): needs a stable port, and a NAT that lets it pass."""
-    nat = situation.nat("tcp", situation.main)
+    nat = findings.nat("tcp", findings.main)
     if nat is None:
         why = "TCP was not measured. A server that speaks STUN over TCP would tell: nattools serve."
         return judged("tcp-punch", "unknown", 0.0, why)
@@ -179,7 +181,7 @@ def tcp_punch(situation: Situation) -> Technique:
     if nat.blocked_ports:
         why = "TCP leaves this network only to certain ports, and peers' ports are any."
         return judged("tcp-punch", "fails", 0.8, why, "Use a relay on port 443.", ids)
-    trial = _trial(situation, "tcp")
+    trial = _trial(findings, "tcp")
     ids = (*ids, *(trial.evidence if trial is not None else ()))
     if trial is not None and trial.state == "punched":
         return _opened(nat, ids)
@@ -200,7 +202,7 @@ def _opened(nat: Nat, ids: tuple[int, ...]) -> Technique:
     return judged("tcp-punch", "works", 0.97, f"{why} {TRIED}, both connecting at once.", "", ids)
 
 
-def _unopened(nat: Nat, trial: Tried | None) -> str:
+def _unopened(nat: Nat, trial: PunchOutcome | None) -> str:
     """Why it is not known."""
     outcome = trial.why if trial is not None else f"Opening at once was not tried. {_PEER}"
     if varies(nat) is False:

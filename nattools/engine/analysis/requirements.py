@@ -8,9 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from nattools.engine.analysis.behaviour import Behaviour, varies
-from nattools.engine.analysis.situation import Situation
-from nattools.engine.analysis.tried import tried
+from nattools.engine.analysis.findings import Findings, PathFindings, varies
+from nattools.engine.analysis.punch_trials import punch_outcome
 from nattools.model.nat import Requirement
 
 Rfc = Literal[4787, 5382, 5508]
@@ -71,16 +70,16 @@ _NEEDS: dict[tuple[Rfc, int], str] = {
 }
 
 
-def requirements(situation: Situation) -> tuple[Requirement, ...]:
+def requirements(findings: Findings) -> tuple[Requirement, ...]:
     """One by one. Without a NAT nothing is asked of it."""
-    udp = situation.behaviours.get(("udp", 4)) or situation.behaviours.get(("udp", 6))
-    tcp = situation.behaviours.get(("tcp", 4)) or situation.behaviours.get(("tcp", 6))
+    udp = findings.by_path.get(("udp", 4)) or findings.by_path.get(("udp", 6))
+    tcp = findings.by_path.get(("tcp", 4)) or findings.by_path.get(("tcp", 6))
     rows = [_row(4787, number, udp) for number in range(1, len(_TITLES[4787]) + 1)]
     rows += [_row(5382, number, tcp) for number in range(1, len(_TITLES[5382]) + 1)]
     return (*rows, *_icmp(udp))
 
 
-def _row(rfc: Rfc, number: int, found: Behaviour | None) -> Requirement:
+def _row(rfc: Rfc, number: int, found: PathFindings | None) -> Requirement:
     if found is None:
         return _untested(rfc, number, "Not measured.")
     if found.nat.present is not True:
@@ -108,7 +107,7 @@ def _requirement(rfc: Rfc, number: int, title: str, outcome: _Outcome) -> Requir
     )
 
 
-def _mapping(found: Behaviour) -> _Outcome:
+def _mapping(found: PathFindings) -> _Outcome:
     moving, ids = varies(found.nat), found.nat.evidence.get("mapping", ())
     if moving is None:
         return _Outcome(None, found.nat.unknowns.get("mapping", "Not known."), ids)
@@ -117,7 +116,7 @@ def _mapping(found: Behaviour) -> _Outcome:
     return _Outcome(True, "All destinations see the same outside port.", ids)
 
 
-def _pooling(found: Behaviour) -> _Outcome:
+def _pooling(found: PathFindings) -> _Outcome:
     answers = found.outside.believed(found.path)
     ids = tuple(answer.id for answer in answers)
     if len(found.outside.hosts) > 1:
@@ -132,7 +131,7 @@ def _pooling(found: Behaviour) -> _Outcome:
     )
 
 
-def _overloading(found: Behaviour) -> _Outcome:
+def _overloading(found: PathFindings) -> _Outcome:
     """One outside port for two inside ports can show even from a single host."""
     users: dict[object, dict[object, int]] = {}
     for answer in found.outside.believed(found.path):
@@ -146,7 +145,7 @@ def _overloading(found: Behaviour) -> _Outcome:
     return _Outcome(None, _NEEDS[4787, 3])
 
 
-def _parity(found: Behaviour) -> _Outcome:
+def _parity(found: PathFindings) -> _Outcome:
     pairs = [a for a in found.outside.believed(found.path) if a.local is not None]
     changed = [a for a in pairs if a.local is not None and (a.local.port ^ a.mapped.port) & 1]
     if changed:
@@ -157,7 +156,7 @@ def _parity(found: Behaviour) -> _Outcome:
     return _Outcome(None, "Too few ports were seen to tell it from chance.", ids)
 
 
-def _timer(found: Behaviour, least_s: float) -> _Outcome:
+def _timer(found: PathFindings, least_s: float) -> _Outcome:
     alive, dead = found.lifetime.bounds or (None, None)
     ids = found.lifetime.evidence
     if alive is not None and alive >= least_s:
@@ -167,14 +166,14 @@ def _timer(found: Behaviour, least_s: float) -> _Outcome:
     return _Outcome(None, found.lifetime.why or f"Between {alive or 0:g} and {dead or 0:g} s.", ids)
 
 
-def _refresh(found: Behaviour) -> _Outcome:
+def _refresh(found: PathFindings) -> _Outcome:
     kept = found.lifetime.refreshed_by_outbound
     if kept is None:
         return _Outcome(None, "It takes a measured lifetime, and a mapping kept busy beyond it.")
     return _Outcome(kept, "Outbound packets kept it." if kept else "Outbound packets did not keep it.")
 
 
-def _filtering(found: Behaviour) -> _Outcome:
+def _filtering(found: PathFindings) -> _Outcome:
     ids = found.filtering.evidence
     if found.filtering.value == "unknown":
         return _Outcome(None, found.filtering.why, ids)
@@ -182,7 +181,7 @@ def _filtering(found: Behaviour) -> _Outcome:
     return _Outcome(met, f"Filtering is {found.filtering.value}.", ids)
 
 
-def _hairpinning(found: Behaviour) -> _Outcome:
+def _hairpinning(found: PathFindings) -> _Outcome:
     turned, ids = found.hairpin.value, found.hairpin.evidence
     if turned is None:
         return _Outcome(None, found.hairpin.why, ids)
@@ -194,15 +193,15 @@ def _hairpinning(found: Behaviour) -> _Outcome:
     return _Outcome(found.hairpin.source_outside, f"Packets come back with the sender's {seen} address.", ids)
 
 
-def _determinism(found: Behaviour) -> _Outcome:
+def _determinism(found: PathFindings) -> _Outcome:
     if found.mapping.moved:
         ids = tuple(answer.id for answer in found.mapping.moved)
         return _Outcome(False, "A port moved though others stayed: two flows met, or a server errs.", ids)
     return _Outcome(None, "Nothing changed while it was measured; that is no proof.")
 
 
-def _at_once(found: Behaviour) -> _Outcome:
-    trial = tried(found.path)
+def _at_once(found: PathFindings) -> _Outcome:
+    trial = punch_outcome(found.path)
     if trial is None:
         return _Outcome(None, "It takes a peer with two addresses: nattools serve.")
     if trial.state == "punched":
@@ -210,7 +209,7 @@ def _at_once(found: Behaviour) -> _Outcome:
     return _Outcome(False if trial.state == "kept out" else None, trial.why, trial.evidence)
 
 
-def _silence(found: Behaviour) -> _Outcome:
+def _silence(found: PathFindings) -> _Outcome:
     refused = tuple(back.id for back in found.path.dial_backs if back.outcome == "refused" and back.fresh)
     if refused:
         return _Outcome(False, "An unasked SYN was refused at once.", refused)
@@ -219,7 +218,7 @@ def _silence(found: Behaviour) -> _Outcome:
     return _Outcome(None, why, silent)
 
 
-def _icmp(udp: Behaviour | None) -> list[Requirement]:
+def _icmp(udp: PathFindings | None) -> list[Requirement]:
     """RFC 5508 where something was seen: an error from beyond the outermost NAT that reached us was
     translated (REQ-4)."""
     if udp is None or udp.nat.present is not True or udp.nat.distance_hops is None:
@@ -231,7 +230,7 @@ def _icmp(udp: Behaviour | None) -> list[Requirement]:
     return [_requirement(5508, 4, "ICMP errors from outside are translated", outcome)]
 
 
-_JUDGES: dict[tuple[Rfc, int], Callable[[Behaviour], _Outcome]] = {
+_JUDGES: dict[tuple[Rfc, int], Callable[[PathFindings], _Outcome]] = {
     (4787, 1): _mapping,
     (4787, 2): _pooling,
     (4787, 3): _overloading,

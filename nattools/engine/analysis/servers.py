@@ -1,4 +1,4 @@
-"""What each server turned out to be able to do, and whether its word counts in a filtering test."""
+"""Which servers can be believed: how each behaved, and which external addresses a majority confirms."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections import defaultdict
 
 import msgspec
 
-from nattools.engine.analysis.evidence import Path, endpoint
-from nattools.engine.analysis.external import External
+from nattools.engine.analysis.evidence import BindingAnswer, PathEvidence, endpoint
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding
 from nattools.model.report import Server
@@ -41,7 +40,7 @@ class Conduct(msgspec.Struct):
         return True if self.changed or self.nattools else None
 
 
-def conduct(paths: list[Path]) -> dict[str, Conduct]:
+def conduct(paths: list[PathEvidence]) -> dict[str, Conduct]:
     """The conduct of every server host, judged by all paths over which it was asked."""
     found: dict[str, Conduct] = defaultdict(Conduct)
     for path in paths:
@@ -54,7 +53,7 @@ def conduct(paths: list[Path]) -> dict[str, Conduct]:
     return found
 
 
-def _blame_silence(path: Path, found: dict[str, Conduct]) -> None:
+def _blame_silence(path: PathEvidence, found: dict[str, Conduct]) -> None:
     """A server that did not answer from elsewhere, though the port had written there and has one outside
     port for all, would not have answered a filtering test either."""
     outside: dict[Endpoint | None, set[Endpoint]] = defaultdict(set)
@@ -69,7 +68,7 @@ def _blame_silence(path: Path, found: dict[str, Conduct]) -> None:
             found[asked.host].blame(f"{asked} names another address but answers no CHANGE-REQUEST from there")
 
 
-def _blame_own_names(path: Path, found: dict[str, Conduct]) -> None:
+def _blame_own_names(path: PathEvidence, found: dict[str, Conduct]) -> None:
     """A server that names nothing but the address it was asked at has no other one, and its filtering tests
     would make every NAT look permissive. (One that is asked at its other address may well name that.)"""
     claims: dict[str, list[tuple[Endpoint, Endpoint]]] = defaultdict(list)
@@ -116,13 +115,13 @@ def _note_change(server: Conduct, asked: Endpoint, source: Endpoint, binding: Bi
 
 
 def describe(
-    servers: tuple[Server, ...], paths: list[Path], conducts: dict[str, Conduct]
+    servers: tuple[Server, ...], paths: list[PathEvidence], conducts: dict[str, Conduct]
 ) -> tuple[Server, ...]:
     """The servers as the report lists them: what was noted of them while measuring, and what is now known."""
     return tuple(_described(server, paths, conducts) for server in servers)
 
 
-def _described(server: Server, paths: list[Path], conducts: dict[str, Conduct]) -> Server:
+def _described(server: Server, paths: list[PathEvidence], conducts: dict[str, Conduct]) -> Server:
     host = _host_of(server)
     if host is None or host not in conducts:
         return server
@@ -148,10 +147,88 @@ def _host_of(server: Server) -> str | None:
     return whole.host if whole is not None else server.address.strip("[]").partition("%")[0]
 
 
-def warnings(conducts: dict[str, Conduct], externals: list[External]) -> tuple[str, ...]:
+def warnings(conducts: dict[str, Conduct], externals: list[ExternalAddresses]) -> tuple[str, ...]:
     """All that a reader should know about the servers before trusting the rest."""
     found = [line for outside in externals for line in outside.warnings]
     for known in conducts.values():
         ending = " Its word on filtering was not used." if known.distrusted else ""
         found += [f"The server {problem}.{ending}" for problem in known.problems]
     return tuple(dict.fromkeys(found))
+
+
+class ExternalAddresses(msgspec.Struct, frozen=True):
+    """`hosts`: the believed outside addresses, the one with most witnesses first. `agreed`: those that two
+    independent servers confirm, or the only one that was ever named. `outvoted`: answers that are not
+    believed. `warnings`: who disagrees with whom."""
+
+    hosts: tuple[str, ...] = ()
+    agreed: frozenset[str] = frozenset()
+    outvoted: tuple[BindingAnswer, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def believed(self, path: PathEvidence) -> list[BindingAnswer]:
+        """The path's answers without those that were outvoted."""
+        if not self.outvoted:
+            return path.answers
+        return [answer for answer in path.answers if answer.mapped.host in self.hosts]
+
+
+class _Votes(msgspec.Struct):
+    """Who named an outside address: distinct destinations, and independent servers."""
+
+    destinations: set[Endpoint]
+    servers: set[str]
+    answers: int = 0
+
+    @property
+    def weight(self) -> tuple[int, int, int]:
+        """Compared to decide a majority."""
+        return len(self.servers), len(self.destinations), self.answers
+
+
+def external(path: PathEvidence) -> ExternalAddresses:
+    """The majority of distinct destinations decides; a dissenting server is named.
+
+    A NAT may have several outside addresses (RFC 4787 4.1, "pooling"): an address that independent servers
+    name, or that a lone server names from several of its endpoints, stays even in the minority.
+    """
+    votes: dict[str, _Votes] = defaultdict(lambda: _Votes(set(), set()))
+    for answer in path.answers:
+        vote = votes[answer.mapped.host]
+        vote.destinations.add(answer.asked)
+        vote.servers.add(path.groups.of(answer.asked.host))
+        vote.answers += 1
+    if not votes:
+        return ExternalAddresses()
+    ranked = sorted(votes, key=lambda host: votes[host].weight, reverse=True)
+    servers = {server for vote in votes.values() for server in vote.servers}
+    best = votes[ranked[0]]
+    kept = [host for host in ranked if _stays(votes[host], best, alone=len(servers) == 1)]
+    outvoted = tuple(answer for answer in path.answers if answer.mapped.host not in kept)
+    agreed = frozenset(host for host in kept if len(kept) == 1 or len(votes[host].servers) > 1)
+    return ExternalAddresses(tuple(kept), agreed, outvoted, tuple(_warnings(path, ranked[0], outvoted, kept)))
+
+
+def _stays(vote: _Votes, best: _Votes, *, alone: bool) -> bool:
+    if vote is best or len(vote.servers) > 1:
+        return True
+    if alone and len(vote.destinations) > 1:
+        return True
+    return (len(vote.servers), len(vote.destinations)) >= (len(best.servers), len(best.destinations))
+
+
+def _warnings(
+    path: PathEvidence, best: str, outvoted: tuple[BindingAnswer, ...], kept: list[str]
+) -> list[str]:
+    liars: dict[Endpoint, str] = {answer.asked: answer.mapped.host for answer in outvoted}
+    found = [
+        f"The server {asked} says that our outside address is {host}; the others say {best}. "
+        "It was not believed."
+        for asked, host in liars.items()
+    ]
+    if len(kept) > 1:
+        found.append(
+            f"Several outside addresses were seen over {path.transport.upper()}: {', '.join(kept)}. "
+            "Either the NAT has more than one, or a server errs."
+        )
+    return found

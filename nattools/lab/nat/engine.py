@@ -281,7 +281,7 @@ class NatEngine:
         return readdressed(packet, packet.source, packet.source_port, binding.inside, binding.inside_port)
 
     def _admit(self, packet: Packet, now: float) -> None:
-        """Where a forwarding leads inside, add a filter entry for this remote, as if the inside had sent first."""
+        """A port forwarding adds a filter entry for this remote, as if the inside had sent first."""
         protocol, outside, port = packet.protocol, packet.destination, packet.destination_port
         target = self.forwards.target((protocol, outside, port), now)
         if target is None:

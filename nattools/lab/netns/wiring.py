@@ -3,8 +3,8 @@
 A segment of two ports is one veth pair. On a segment of more, the router's own interface is a bridge in its
 namespace, and a veth pair leads from there to each of the others. Where an uplink is impaired, two veth
 pairs meet in a namespace of their own, `WIRES`, and a process carries the frames from one to the other
-(`lab.netns.userspace`): that adds no hop. All hardware addresses are chosen here, so that neighbours need not ask for
-each other (a question that an impaired wire would lose or delay, and that a userspace router could not hear).
+(`lab.netns.userspace`): that adds no hop. All hardware addresses are chosen here, so that no node needs ARP, whose
+requests an impaired wire would lose or delay, and a userspace router could not hear.
 """
 
 from __future__ import annotations

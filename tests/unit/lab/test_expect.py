@@ -11,8 +11,7 @@ from nattools.lab.expect import check
 from nattools.lab.loader import parse
 from nattools.model.host import Host, Interface
 from nattools.model.nat import Layer, Nat, NatByTransport
-from nattools.model.report import Advice, Report, Tool
-from nattools.model.technique import Technique
+from nattools.model.report import Advice, Report, Technique, Tool
 
 UDP4 = Nat(
     present=True,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nattools.report.safetext import safe, untied, width, wrap
-from nattools.report.wording import evidence, number, percent, seconds
+from nattools.wording.terms import evidence, number, percent, seconds
 
 
 @pytest.mark.parametrize(

@@ -18,15 +18,15 @@ from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, Serve
 from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.observation import MapAttempt, MapCheck
-from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
-from nattools.model.report import Mapping, Report
+from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol, PortMapping
+from nattools.model.report import Report
 from nattools.probes.portmap import Wanted, discover, places
 
 each_protocol = pytest.mark.parametrize("protocol", MAPPING_PROTOCOLS)
 BOTH: tuple[Transport, ...] = ("udp", "tcp")
 
 
-def one(report: Report) -> Mapping:
+def one(report: Report) -> PortMapping:
     (mapping,) = report.mappings
     return mapping
 

@@ -14,7 +14,7 @@ from nattools.engine.plan import last_steps
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.model.observation import BirthdayTrial
-from nattools.model.technique import Technique
+from nattools.model.report import Technique
 from nattools.net.addresses import is_public
 from nattools.probes.target import Target
 from nattools.report.evidence import sentence

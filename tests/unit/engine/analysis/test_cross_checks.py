@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from nattools.engine.analysis.opinions import cross_checks
+from nattools.engine.analysis.cross_checks import cross_checks
 from nattools.model.host import Host
-from nattools.model.measurement import Measurement
 from nattools.model.nat import Classic, Nat
 from nattools.model.observation import SecondOpinion
-from nattools.model.report import CrossCheck
+from nattools.model.report import CrossCheck, Measurement
 
 
 def judged(says: str, classic: Classic, *, distrusted: bool = False, loss: float = 0.0) -> CrossCheck:

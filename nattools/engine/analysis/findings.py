@@ -1,30 +1,28 @@
-"""All findings about one transport and address family, put together."""
+"""The findings of each transport and address family, and of the measurement as a whole."""
 
 from __future__ import annotations
 
 import msgspec
 
 from nattools.engine.analysis.allocation import AllocationFinding, allocation
-from nattools.engine.analysis.evidence import Path
-from nattools.engine.analysis.external import External, external
-from nattools.engine.analysis.filtering import FilteringFinding, filtering
-from nattools.engine.analysis.finding import Finding
-from nattools.engine.analysis.hairpin import HairpinFinding, hairpinning
-from nattools.engine.analysis.layers import LayersFinding, layers
-from nattools.engine.analysis.lifetime import LifetimeFinding, lifetime
-from nattools.engine.analysis.mapping import MappingFinding, mapping, present
-from nattools.engine.analysis.reach import ports, reachable
-from nattools.engine.analysis.servers import Conduct
-from nattools.model.nat import Classic, Nat
+from nattools.engine.analysis.connectivity import LayersFinding, layers, ports, reachable
+from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence, endpoint
+from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
+from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
+from nattools.engine.analysis.servers import Conduct, ExternalAddresses, external
+from nattools.model.endpoint import Family, Transport
+from nattools.model.nat import Classic, Nat, NatByTransport
+from nattools.model.observation import Binding, Connection, DialBack, Resolution
+from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
 from nattools.traversal.side import moving
 
 
-class Behaviour(msgspec.Struct, frozen=True, dict=True):
+class PathFindings(msgspec.Struct, frozen=True, dict=True):
     """The findings as the report has them (`nat`), and what they rest on."""
 
     nat: Nat
-    path: Path
-    outside: External
+    path: PathEvidence
+    outside: ExternalAddresses
     mapping: MappingFinding
     filtering: FilteringFinding
     hairpin: HairpinFinding
@@ -47,8 +45,8 @@ class _Notes(msgspec.Struct):
 
 
 def behaviour(
-    path: Path, twin: Path, conducts: dict[str, Conduct], beside: Behaviour | None = None
-) -> Behaviour | None:
+    path: PathEvidence, twin: PathEvidence, conducts: dict[str, Conduct], beside: PathFindings | None = None
+) -> PathFindings | None:
     """Analyse one path; None if nothing was asked over it. `twin` is the same family's other transport,
     `beside` what is known of it: both go through the same routers, which are looked for over UDP."""
     if not path.touched:
@@ -58,7 +56,7 @@ def behaviour(
     maps = mapping(path, outside, nat.value)
     filters = filtering(path, conducts)
     way = beside.layers if beside is not None and beside.nat.present == nat.value else None
-    findings = _Findings(
+    findings = _Parts(
         reachable=reachable(path, twin),
         present=nat,
         mapping=maps,
@@ -69,12 +67,12 @@ def behaviour(
         layers=way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value),
     )
     found = _nat(path, outside, findings)
-    return Behaviour(
+    return PathFindings(
         found, path, outside, maps, filters, findings.hairpin, findings.lifetime, findings.layers
     )
 
 
-class _Findings(msgspec.Struct, frozen=True):
+class _Parts(msgspec.Struct, frozen=True):
     reachable: Finding[bool | None]
     present: Finding[bool | None]
     mapping: MappingFinding
@@ -102,7 +100,7 @@ class _Findings(msgspec.Struct, frozen=True):
         return notes
 
 
-def _nat(path: Path, outside: External, found: _Findings) -> Nat:
+def _nat(path: PathEvidence, outside: ExternalAddresses, found: _Parts) -> Nat:
     opened, blocked = ports(path)
     round_trips = sorted(b.rtt_s for b in path.bindings if b.outcome == "answered" and b.rtt_s is not None)
     share = path.loss.share if path.transport == "udp" else None
@@ -138,7 +136,11 @@ def _nat(path: Path, outside: External, found: _Findings) -> Nat:
 
 
 def _classic(
-    path: Path, answers: bool | None, nat: bool | None, maps: MappingFinding, filters: FilteringFinding
+    path: PathEvidence,
+    answers: bool | None,
+    nat: bool | None,
+    maps: MappingFinding,
+    filters: FilteringFinding,
 ) -> Classic:
     """RFC 3489 section 5's name. It knows no filtering behind a symmetric NAT and one kind of firewall."""
     if answers is False:
@@ -163,3 +165,91 @@ _CONES: dict[str, Classic] = {
 
 varies = moving
 """The rules of punching and the analysis mean the same by it."""
+
+
+class Findings(msgspec.Struct, frozen=True, dict=True):
+    """A measurement with its findings by transport and family."""
+
+    measurement: Measurement
+    by_path: dict[tuple[Transport, Family], PathFindings]
+    is_public: IsPublic
+
+    def nat(self, transport: Transport, family: Family) -> Nat | None:
+        """The finding, or None if that was not measured."""
+        found = self.by_path.get((transport, family))
+        return None if found is None else found.nat
+
+    @property
+    def by_transport(self) -> NatByTransport:
+        """As the report has it."""
+        return NatByTransport(
+            udp4=self.nat("udp", 4),
+            udp6=self.nat("udp", 6),
+            tcp4=self.nat("tcp", 4),
+            tcp6=self.nat("tcp", 6),
+        )
+
+    @property
+    def main(self) -> Family:
+        """The family that hole punching is judged by."""
+        return main_family(self.nat("udp", 4), self.nat("udp", 6))
+
+    @property
+    def asked(self) -> bool:
+        """Was any question put to the network?"""
+        kinds = (Binding, Connection, DialBack, Resolution)
+        return any(isinstance(observation, kinds) for observation in self.measurement.observations)
+
+    @property
+    def answered(self) -> bool:
+        """Did anything at all come back?"""
+        return any(found.nat.reachable for found in self.by_path.values())
+
+    def own_addresses(self, family: Family) -> tuple[str, ...]:
+        """This machine's addresses of a family, those that questions left from first, without loopback and
+        link-local ones."""
+        asked_from = []
+        for (_, of), found in self.by_path.items():
+            if of == family:
+                locals_ = (endpoint(binding.local) for binding in found.path.bindings)
+                asked_from += [at.host for at in locals_ if at is not None]
+        configured = [
+            address.partition("%")[0]
+            for interface in self.measurement.host.interfaces
+            if interface.up and interface.kind != "loopback"
+            for address in interface.addresses
+        ]
+        both = dict.fromkeys((*asked_from, *configured))
+        return tuple(a for a in both if (":" in a) == (family == 6) and _usable(a))
+
+
+def main_family(four: Nat | None, six: Nat | None) -> Family:
+    """The family that hole punching is judged by, by both findings over UDP: IPv4 where it works, for that is
+    where NATs are."""
+    if six is not None and (four is None or (four.reachable is None and six.reachable)):
+        return 6
+    return 4
+
+
+def _usable(address: str) -> bool:
+    lowered = address.lower()
+    return lowered not in ("0.0.0.0", "::", "::1") and not lowered.startswith(("127.", "169.254.", "fe80:"))
+
+
+def judged(
+    name: TechniqueId,
+    verdict: Verdict,
+    confidence: float,
+    summary: str,
+    advice: str = "",
+    evidence: tuple[int, ...] = (),
+) -> Technique:
+    """As in `Technique`; `evidence` may name an observation several times."""
+    return Technique(
+        id=name,
+        verdict=verdict,
+        confidence=confidence,
+        summary=summary,
+        advice=advice,
+        evidence=tuple(dict.fromkeys(evidence)),
+    )

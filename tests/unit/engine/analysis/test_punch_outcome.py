@@ -13,8 +13,7 @@ from nattools.engine.analyse import analyse
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.model.observation import Binding, Hop, Opener, PunchTrial
-from nattools.model.report import Report
-from nattools.model.technique import Technique
+from nattools.model.report import Report, Technique
 from nattools.net.addresses import is_public
 from nattools.probes.aim import Aim
 from nattools.probes.target import Target

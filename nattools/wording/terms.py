@@ -1,12 +1,12 @@
-"""Plain words for the terms of a report."""
+"""Plain words for the terms of a report, and how its numbers and times are written."""
 
 from __future__ import annotations
 
-from nattools.model.nat import Allocation, Classic, Filtering, Mapping
-from nattools.model.technique import TechniqueId, Verdict
-from nattools.report.document import Mood
-from nattools.report.safetext import TIE
+from nattools.model.nat import Classic, FilteringBehaviour, MappingBehaviour, PortAllocation
+from nattools.model.report import TechniqueId, Verdict
 
+TIE = "\u00a0"
+"""Stands for a space at which a line must not break; renderers draw it as a space."""
 TECHNIQUES: dict[TechniqueId, str] = {
     "direct-ipv4": "Direct IPv4",
     "direct-ipv6": "Direct IPv6",
@@ -23,26 +23,21 @@ TECHNIQUES: dict[TechniqueId, str] = {
     "libp2p": "libp2p",
     "tailscale": "Tailscale",
 }
-VERDICTS: dict[Verdict, tuple[str, Mood]] = {
-    "works": ("yes", "good"),
-    "fails": ("no", "bad"),
-    "unknown": ("unknown", "unsure"),
-    "skipped": ("skipped", "quiet"),
-}
-MAPPINGS: dict[Mapping, str] = {
+VERDICTS: dict[Verdict, str] = {"works": "yes", "fails": "no", "unknown": "unknown", "skipped": "skipped"}
+MAPPINGS: dict[MappingBehaviour, str] = {
     "none": "no translation: others see your own address",
     "endpoint-independent": "one outside port for all peers",
     "address-dependent": "another outside port for each peer's address",
     "address-and-port-dependent": "another outside port for each peer and port",
     "unknown": "not known",
 }
-FILTERINGS: dict[Filtering, str] = {
+FILTERINGS: dict[FilteringBehaviour, str] = {
     "endpoint-independent": "lets anybody in, once a port is in use",
     "address-dependent": "lets in only addresses you wrote to",
     "address-and-port-dependent": "lets in only addresses and ports you wrote to",
     "unknown": "not known",
 }
-ALLOCATIONS: dict[Allocation, str] = {
+ALLOCATIONS: dict[PortAllocation, str] = {
     "preserving": "keeps your own port number where it is free",
     "sequential": "takes one port after the other",
     "random": "takes ports at random",

@@ -10,10 +10,9 @@ from synthetic_nats import A1P1, A1P2, A2P2, CORNERS, PLAIN, World, dial_back, m
 
 from nattools.engine.analyse import analyse
 from nattools.model.endpoint import Endpoint
-from nattools.model.measurement import Measurement
 from nattools.model.nat import Nat
 from nattools.model.observation import Binding, Connection
-from nattools.model.report import Report, Server
+from nattools.model.report import Measurement, Report, Server
 from nattools.net.addresses import is_public
 
 EIM, ADM, APDM = "endpoint-independent", "address-dependent", "address-and-port-dependent"

@@ -9,11 +9,10 @@ import pytest
 from synthetic_nats import PUBLIC_HOST, World, dial_back, measurement
 
 from nattools.engine.analyse import analyse
-from nattools.engine.analysis.peers import peers
+from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.model.host import Host, Interface
 from nattools.model.nat import Nat
-from nattools.model.report import Report
-from nattools.model.technique import TECHNIQUE_IDS, Technique
+from nattools.model.report import TECHNIQUE_IDS, Report, Technique
 from nattools.net.addresses import is_public
 from nattools.traversal.odds import odds
 from nattools.traversal.side import KINDS
@@ -153,7 +152,7 @@ ROWS: dict[str, tuple[Nat, dict[str, str]]] = {
 @pytest.mark.parametrize("own", ROWS)
 def test_peers(own: str) -> None:
     nat, expected = ROWS[own]
-    table = {row.kind: row for row in peers(nat, None)}
+    table = {row.kind: row for row in peer_kinds(nat, None)}
     assert list(table) == list(KINDS)
     assert {kind: table[kind].strategy for kind in expected} == expected
     assert all(row.why for row in table.values())
@@ -162,21 +161,21 @@ def test_peers(own: str) -> None:
 
 
 def test_peers_of_an_unknown_nat_are_unknown() -> None:
-    assert {row.path for row in peers(None, None)} == {"unknown"}
-    assert {row.path for row in peers(Nat(reachable=True), None)} == {"unknown"}
+    assert {row.path for row in peer_kinds(None, None)} == {"unknown"}
+    assert {row.path for row in peer_kinds(Nat(reachable=True), None)} == {"unknown"}
 
 
 def test_peers_where_udp_is_blocked() -> None:
     blocked = Nat(reachable=False)
     tcp = Nat(reachable=True, present=True, mapping=EIM, filtering=APDM)
-    table = {row.kind: row for row in peers(blocked, tcp)}
+    table = {row.kind: row for row in peer_kinds(blocked, tcp)}
     assert table["open internet"].strategy == "host"
     assert table["port-restricted"].strategy == "simultaneous-open"
     assert (table["symmetric random"].strategy, table["symmetric random"].odds) == (
         "simultaneous-open",
         0.9941,
     )
-    assert {row.path for row in peers(blocked, None)} == {"relay"}
+    assert {row.path for row in peer_kinds(blocked, None)} == {"relay"}
 
 
 def test_the_first_lines() -> None:
@@ -227,6 +226,6 @@ def test_a_saved_report_can_be_analysed_again() -> None:
 
 def test_tcp_that_leaves_only_to_some_ports_connects_to_no_peer() -> None:
     tcp = Nat(reachable=True, present=True, mapping=EIM, open_ports=(443,), blocked_ports=(3478,))
-    rows = peers(Nat(reachable=False), tcp)
+    rows = peer_kinds(Nat(reachable=False), tcp)
     assert {row.path for row in rows} == {"relay"}
     assert "443" in rows[0].why

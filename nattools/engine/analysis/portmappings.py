@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 from nattools.engine.analysis.evidence import endpoint
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.measurement import Measurement
 from nattools.model.observation import MapAttempt, MapCheck, MapEntry, MapOffer
-from nattools.model.portmapping import MappingProtocol
-from nattools.model.report import Mapping, MappingError
+from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError
+from nattools.model.report import Measurement
 
 _Key = tuple[str, ...]
 
@@ -48,7 +47,7 @@ def offers(measurement: Measurement, protocol: MappingProtocol) -> list[MapOffer
     return [each for each in seen if each.protocol == protocol]
 
 
-def mappings(measurement: Measurement) -> tuple[Mapping, ...]:
+def mappings(measurement: Measurement) -> tuple[PortMapping, ...]:
     """A row for each mapping that was asked for, in the order in which they came up, and then for each that
     was found, in the order of ports: routers' tables have none."""
     stories: dict[_Key, _Story] = {}
@@ -79,7 +78,7 @@ def _key_of(seen: MapAttempt, stories: dict[_Key, _Story]) -> _Key:
     return key if known else (*key, seen.external)
 
 
-def _told(story: _Story, measurement: Measurement) -> Mapping:
+def _told(story: _Story, measurement: Measurement) -> PortMapping:
     """One mapping from what was asked about it: the last word counts."""
     first = story.attempts[0]
     asked = [each for each in story.attempts if each.action in ("make", "renew")]
@@ -90,7 +89,7 @@ def _told(story: _Story, measurement: Measurement) -> Mapping:
     failed = asked[-1] if asked and not granted else None
     if not asked and deletions and deletions[-1].outcome != "deleted":
         failed = deletions[-1]
-    return Mapping(
+    return PortMapping(
         protocol=first.protocol,
         transport=first.transport,
         family=first.family,
@@ -111,8 +110,8 @@ def _read_back_s(story: _Story) -> int | None:
     return found[-1].lifetime_s if found else None
 
 
-def _found(row: MapEntry, measurement: Measurement) -> Mapping:
-    return Mapping(
+def _found(row: MapEntry, measurement: Measurement) -> PortMapping:
+    return PortMapping(
         protocol=row.protocol,
         transport=row.transport,
         family=row.family,
@@ -155,17 +154,17 @@ def external_of(
     return str(Endpoint(claims[0], int(text[1:]))) if claims and text[1:].isdigit() else text
 
 
-def error(attempt: MapAttempt) -> MappingError:
+def error(attempt: MapAttempt) -> PortMappingError:
     """Why an attempt failed, in plain words."""
     refusal = attempt.refusal
     if refusal is not None:
-        return MappingError(
+        return PortMappingError(
             code=refusal.code, name=refusal.name, meaning=refusal.meaning, advice=refusal.advice
         )
     name, meaning, advice = _SILENCES.get(attempt.outcome, ("refused", "The router said no.", ""))
     if attempt.detail:
         meaning = f"{meaning} ({attempt.detail})"
-    return MappingError(code=None, name=name, meaning=meaning, advice=advice)
+    return PortMappingError(code=None, name=name, meaning=meaning, advice=advice)
 
 
 def claimed_addresses(measurement: Measurement) -> tuple[str, ...]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from nattools.engine.analysis.portmaps import offers
-from nattools.model.measurement import Measurement
+from nattools.engine.analysis.portmappings import offers
 from nattools.model.nat import Classic, Nat
 from nattools.model.observation import SecondOpinion
-from nattools.model.report import CrossCheck
+from nattools.model.report import CrossCheck, Measurement
 
 PYSTUN3: dict[str, Classic] = {
     "Blocked": "udp blocked",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from nattools.model.endpoint import Transport
 from nattools.model.nat import Nat, PeerKind
-from nattools.model.report import Mapping as PortMapping
+from nattools.model.portmapping import PortMapping
 from nattools.traversal.pairs import udp_steps
 from nattools.traversal.side import KINDS, Side, side_of
 from nattools.traversal.steps import Step
@@ -19,7 +19,7 @@ from nattools.traversal.streams import restricted, tcp_steps
 _WHOSE = ("our", "its")
 
 
-def peers(
+def peer_kinds(
     udp: Nat | None, tcp: Nat | None, mapped: Mapping[Transport, PortMapping] | None = None
 ) -> tuple[PeerKind, ...]:
     """A row for each kind of peer. `mapped`: port mappings that are proven from outside, by transport."""

@@ -9,7 +9,6 @@ import pytest
 
 from nattools.engine.analyse import analyse
 from nattools.model.host import Gateway, Host, Interface
-from nattools.model.measurement import Measurement
 from nattools.model.observation import (
     AnyObservation,
     Binding,
@@ -20,8 +19,7 @@ from nattools.model.observation import (
     SecondOpinion,
 )
 from nattools.model.portmapping import MappingProtocol, Refusal
-from nattools.model.report import MapAction, Report
-from nattools.model.technique import Technique
+from nattools.model.report import MapAction, Measurement, Report, Technique
 from nattools.net.addresses import is_public
 
 OWN, OUTSIDE = "10.0.1.2:5000", "11.1.0.2:5000"

@@ -1,0 +1,240 @@
+"""Does anything come back, by which ports, and through how many NATs?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Literal
+
+import msgspec
+
+from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint
+from nattools.engine.analysis.servers import ExternalAddresses
+from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
+from nattools.model.nat import FilteringBehaviour, Layer
+from nattools.model.observation import Binding, Hop
+
+_CAME = ("answered", "error", "malformed")
+_STOPPED = ("prohibited", "timeout", "unreachable")
+
+
+def reachable(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
+    """`twin` is the same family's other transport, whose answers prove that the network is up."""
+    came = tuple(binding.id for binding in path.bindings if binding.outcome in _CAME)
+    came += tuple(back.id for back in path.dial_backs if back.outcome == "arrived")
+    came += tuple(attempt.id for attempt in path.connections if attempt.outcome == "answered")
+    if path.transport == "udp" or came:
+        return Finding(True, came) if came else _silent(path, twin)
+    return _silent_tcp(path, twin)
+
+
+def _silent(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
+    """UDP counts as blocked if servers that are up say nothing to more copies than loss could eat."""
+    up = {answer.asked.host for answer in twin.answers}
+    tried = [b for b in path.bindings if (at := endpoint(b.asked)) is not None and at.host in up]
+    ids = tuple(binding.id for binding in tried)
+    if not up:
+        return Finding(None, tuple(b.id for b in path.bindings), "No server answered over any transport.")
+    copies = sum(max(0, b.sent) for b in tried if b.outcome in _STOPPED)
+    if chance_of_silence(min(copies, 1000), WORST_LOSS) < CERTAIN_ERROR:
+        return Finding(False, ids)
+    if tried and all(binding.outcome == "prohibited" for binding in tried):
+        return Finding(False, ids)
+    return Finding(None, ids, f"Nothing came back to {copies} copies; more would tell it from loss.")
+
+
+def _silent_tcp(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
+    """Many STUN servers have no TCP, so silence says little: only several servers that are up are proof."""
+    up = {answer.asked.host for answer in twin.answers}
+    stopped = [c for c in path.connections if c.outcome in ("timeout", "prohibited", "unreachable")]
+    hosts = {at.host for c in stopped if (at := endpoint(c.remote)) is not None and at.host in up}
+    ids = tuple(attempt.id for attempt in path.connections)
+    if len(hosts) > 1 and len(stopped) == len(path.connections):
+        return Finding(False, ids)
+    why = (
+        "No server answered over TCP; one that is known to speak it, as nattools serve does, would settle it."
+    )
+    return Finding(None, ids, why)
+
+
+def ports(path: PathEvidence) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(open, blocked) destination ports.
+
+    Even a refusal by the server proves a port open. A silent port is blocked if servers that answer on
+    another port were asked there by their own advertised port, or if two of them are silent there: one
+    alone may have a firewall of its own.
+    """
+    opened, silent, advertised = _sort_ports(path)
+    answering = {host for hosts in opened.values() for host in hosts}
+    blocked = []
+    for port, hosts in silent.items():
+        up = {path.groups.of(host) for host in hosts & answering}
+        if port not in opened and (len(up) > 1 or (up and port in advertised)):
+            blocked.append(port)
+    return tuple(sorted(opened)), tuple(sorted(blocked))
+
+
+def _sort_ports(path: PathEvidence) -> tuple[dict[int, set[str]], dict[int, set[str]], set[int]]:
+    opened: dict[int, set[str]] = defaultdict(set)
+    silent: dict[int, set[str]] = defaultdict(set)
+    advertised: set[int] = set()
+    for binding in path.bindings:
+        at = endpoint(binding.asked)
+        if at is None or binding.change_address or binding.change_port:
+            continue
+        if binding.purpose == "reach":
+            advertised |= {at.port} | {other.port for other in path.groups.others(at.host)}
+        if binding.outcome in _CAME or binding.outcome == "refused":
+            opened[at.port].add(at.host)
+        elif binding.outcome == "prohibited" or _silent_for_good(path, binding):
+            silent[at.port].add(at.host)
+    for attempt in path.connections:
+        at = endpoint(attempt.remote)
+        if at is not None and attempt.outcome in ("answered", "refused"):
+            opened[at.port].add(at.host)
+        elif at is not None and attempt.outcome in ("timeout", "prohibited"):
+            silent[at.port].add(at.host)
+    return opened, silent, advertised
+
+
+def _silent_for_good(path: PathEvidence, binding: Binding) -> bool:
+    return binding.outcome == "timeout" and path.loss.conclusive(binding.sent)
+
+
+Role = Literal["router", "nat", "carrier-nat", "internet", "unknown"]
+_OPENERS = "Packets with a small TTL, and a server that answers from another address, would settle it."
+
+
+class LayersFinding(msgspec.Struct, frozen=True):
+    """See `model.nat.Nat` for the fields. `why` is for those that are None."""
+
+    layers: tuple[Layer, ...] = ()
+    distance_hops: int | None = None
+    cgnat: bool | None = None
+    double_nat: bool | None = None
+    why: str = ""
+    evidence: tuple[int, ...] = ()
+
+
+def layers(
+    path: PathEvidence, outside: ExternalAddresses, *, nat: bool | None, filtering: FilteringBehaviour
+) -> LayersFinding:
+    """NATs are counted by the networks between them and by how far a packet must go to open them all."""
+    hops = _nearest(path.hops)
+    ids = tuple(hop.id for hop in hops) + tuple(opener.id for opener in path.openers)
+    if nat is not True:
+        flat = tuple(Layer(hops=h.ttl, address=h.address, role=_plain_role(path, h, nat)) for h in hops)
+        settled = False if nat is False else None
+        return LayersFinding(
+            flat, None, settled, settled, "" if nat is False else "Nothing was answered.", ids
+        )
+    reach = _within(path, filtering)
+    inferred = _before_public(hops, path)
+    distance = reach if reach is not None else inferred
+    cgnat = _cgnat(path, outside, hops, reach)
+    double = _double(path, hops, reach, inferred, cgnat)
+    drawn = tuple(_layer(path, hop, distance, cgnat=cgnat, double=double) for hop in hops)
+    why = "" if None not in (cgnat, double, distance) else _why(path, hops)
+    return LayersFinding(drawn, distance, cgnat, double, why, ids)
+
+
+def _nearest(hops: list[Hop]) -> list[Hop]:
+    """One observation for each TTL, one with an address if there is any."""
+    best: dict[int, Hop] = {}
+    for hop in hops:
+        if hop.ttl not in best or (best[hop.ttl].address is None and hop.address is not None):
+            best[hop.ttl] = hop
+    return [best[ttl] for ttl in sorted(best)]
+
+
+def is_shared(address: str) -> bool:
+    """In 100.64.0.0/10, the space between customers' routers and a carrier's NAT (RFC 6598)?"""
+    parts = address.split(".")
+    return len(parts) == 4 and parts[0] == "100" and parts[1].isdigit() and 64 <= int(parts[1]) <= 127
+
+
+def _inside(path: PathEvidence, address: str | None) -> bool:
+    return address is not None and not path.is_public(address)
+
+
+def _within(path: PathEvidence, filtering: FilteringBehaviour) -> int | None:
+    """The number of hops within which all NATs stand: one less than the smallest TTL that opened them. Where
+    anybody may send in, what got in proves nothing."""
+    if filtering in ("endpoint-independent", "unknown"):
+        return None
+    opened = [opener.ttl for opener in path.openers if opener.opened and opener.ttl > 1]
+    return min(opened) - 1 if opened else None
+
+
+def _before_public(hops: list[Hop], path: PathEvidence) -> int | None:
+    """The hop before the first one with a public address: there the outermost NAT stands, as a rule."""
+    public = [hop.ttl for hop in hops if hop.address is not None and path.is_public(hop.address)]
+    return min(public) - 1 if public and min(public) > 1 else None
+
+
+def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], reach: int | None) -> bool | None:
+    locals_ = {answer.local.host for answer in path.answers if answer.local is not None}
+    if any(is_shared(host) for host in (*locals_, *outside.hosts)):
+        return True
+    if any(hop.address is not None and is_shared(hop.address) for hop in hops):
+        return True
+    return False if reach == 1 else None
+
+
+def _double(
+    path: PathEvidence, hops: list[Hop], reach: int | None, inferred: int | None, cgnat: bool | None
+) -> bool | None:
+    """One device within reach is one NAT. Two inside networks one behind the other are two NATs: between
+    them stands a router that hides the first (one that merely routes would show in the same way, but
+    homes have none, and 100.64.0.0/10 is never routed to customers' own networks)."""
+    if reach == 1:
+        return False
+    networks = list(
+        dict.fromkeys(_network(h.address) for h in hops if h.address and _inside(path, h.address))
+    )
+    own = {_network(answer.local.host) for answer in path.answers if answer.local is not None}
+    if len(networks) > 1 and (not own or networks[0] in own) and (reach or inferred or 2) >= 2:
+        return True
+    if cgnat and any(not is_shared(network) for network in own) and own:
+        return True
+    return None
+
+
+def _network(address: str) -> str:
+    """The network of an address, as homes cut it: /24, or /64."""
+    if ":" in address:
+        return ":".join(address.split(":")[:4])
+    return address.rpartition(".")[0] + ".0"
+
+
+def _plain_role(path: PathEvidence, hop: Hop, nat: bool | None) -> Role:
+    if hop.address is None:
+        return "unknown"
+    return "router" if hop.ttl == 1 or _inside(path, hop.address) or nat is None else "internet"
+
+
+def _layer(
+    path: PathEvidence, hop: Hop, distance: int | None, *, cgnat: bool | None, double: bool | None
+) -> Layer:
+    return Layer(hops=hop.ttl, address=hop.address, role=_role(path, hop, distance, cgnat, double))
+
+
+def _role(
+    path: PathEvidence, hop: Hop, distance: int | None, cgnat: bool | None, double: bool | None
+) -> Role:
+    if distance is None:
+        inside = _inside(path, hop.address)
+        return "router" if inside else "unknown" if hop.address is None else "internet"
+    if hop.ttl > distance:
+        return "internet" if hop.address is not None else "unknown"
+    if hop.ttl == distance:
+        return "carrier-nat" if cgnat else "nat"
+    return "nat" if double and hop.ttl == 1 else "router"
+
+
+def _why(path: PathEvidence, hops: list[Hop]) -> str:
+    asked = [gap for gap in path.gaps if gap.probe == "layers"]
+    if asked:
+        return f"{asked[0].reason.rstrip('.')}. It would take {asked[0].settle.rstrip('.')}."
+    if not any(hop.address for hop in hops):
+        return f"No router on the way answered. {_OPENERS}"
+    return f"The routers seen do not tell how many of them translate. {_OPENERS}"
