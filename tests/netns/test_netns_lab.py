@@ -357,7 +357,7 @@ def test_an_exception_leaves_nothing_behind() -> None:
 
 OWNER = """
 import subprocess, sys
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns.lab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 scenario = Scenario(title="t", nat={"home": NatSpec(delay_ms=1)}, host={"alice": HostSpec(behind="home")})
 with NetnsLab(scenario) as lab:
@@ -422,7 +422,7 @@ def test_what_belongs_to_a_living_lab_is_not_swept() -> None:
 
 UNPRIVILEGED = """
 import ctypes, os, sys
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns.lab import NetnsLab
 from nattools.lab import servers
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 import asyncio, nattools.net.host, pyroute2.iproute.linux

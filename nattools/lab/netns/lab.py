@@ -18,10 +18,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from nattools.errors import CannotRun, UsageError
-from nattools.lab import miniupnpd
 from nattools.lab.backend import Backend
 from nattools.lab.layout import INTERNET, plan
-from nattools.lab.mappers import Mappers
 from nattools.lab.nat.engine import NatEngine, Side
 from nattools.lab.netns import namespaces, nft, processes, wiring
 from nattools.lab.netns.userspace import (
@@ -37,6 +35,7 @@ from nattools.lab.netns.userspace import (
     userspace_router,
 )
 from nattools.lab.netns.wiring import WIRES, wire_up
+from nattools.lab.routers.daemons import RouterDaemons, miniupnpd_gap
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario, routers, server_uris
 from nattools.net.base import Network
 from nattools.net.eventloop import run_interruptibly
@@ -67,7 +66,7 @@ class NetnsLab:
         self._namespaces: dict[str, namespaces.Namespace] = {}
         self._programs: list[subprocess.Popen[Any]] = []
         self._mark = ""
-        self.mappers = Mappers(self)
+        self.mappers = RouterDaemons(self)
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -308,7 +307,7 @@ def userspace_routers(scenario: Scenario) -> dict[str, str]:
         reason = nft.gap(spec, inside_nodes=inside_nodes(scenario, name))
         engine = spec.engine if isinstance(spec, NatSpec) else "auto"
         if isinstance(spec, NatSpec) and spec.mapper is not None:
-            engine, reason = "kernel", miniupnpd.gap(spec.mapper) or reason
+            engine, reason = "kernel", miniupnpd_gap(spec.mapper) or reason
         if engine == "kernel" and reason:
             raise UsageError(f"the kernel's NAT cannot be {name!r}: {reason}")
         if engine == "tun" or reason:

@@ -1,10 +1,13 @@
-"""The cables of a lab made of network namespaces: pure, from the layout's segments to devices.
+"""Cables, addresses and routes of a lab made of network namespaces, from the layout, over netlink.
 
 A segment of two ports is one veth pair. On a segment of more, the router's own interface is a bridge in its
 namespace, and a veth pair leads from there to each of the others. Where an uplink is impaired, two veth
 pairs meet in a namespace of their own, `WIRES`, and a process carries the frames from one to the other
-(`lab.netns.userspace`): that adds no hop. All hardware addresses are chosen here, so that no node needs ARP, whose
-requests an impaired wire would lose or delay, and a userspace router could not hear.
+(`lab.netns.userspace`), which adds no hop. All hardware addresses are chosen here, so that no node needs ARP:
+an impaired wire would lose or delay its requests, and a userspace router could not hear them.
+
+pyroute2 writes the netlink messages. Those of a namespace go out together through one plain socket that was
+opened inside it: a round trip and a process for each would take most of the time that a lab takes to start.
 """
 
 from __future__ import annotations
