@@ -14,7 +14,7 @@ from nattools.cli.pairtrial import Reports, Terms, connect
 from nattools.lab.natkinds import MATRIX_KINDS, Pair, pairs_of, scenario_of_kinds
 from nattools.lab.sim.lab import SimLab
 from nattools.model.punch import Punch
-from nattools.traversal.plan import End, plan
+from nattools.traversal.punchplan import End, plan
 from nattools.traversal.steps import Plan
 
 SEEDS = int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "1"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from nattools.engine.portmap.journal import AnyJournal, JournalEntry
 from nattools.engine.portmap.observations import Action, record_attempt, record_entry, record_offer
-from nattools.engine.reaching import Run
+from nattools.engine.servers import MeasurementRun
 from nattools.model.endpoint import Family, family_of
 from nattools.model.observation import Gap, MapEntry
 from nattools.model.portmapping import MappingProtocol
@@ -49,7 +49,7 @@ class PortmapSession:
     """`here` are the routers that this machine is behind, on the interface that is measured; `found` is what
     they offer, after `look`. `host`: the own address that mappings are to lead to."""
 
-    run: Run
+    run: MeasurementRun
     journal: AnyJournal
     host: str | None = None
     here: tuple[GatewayContext, ...] = ()
