@@ -248,7 +248,7 @@ def environment_of(change: MappingChange) -> dict[str, str]:
 
 async def _run_hook(hook: str, change: MappingChange, *, waits: bool) -> None:
     """Run the user's command; its failure is told and no more."""
-    from nattools.net.usercommand import run_command
+    from nattools.net.shell import run_command
 
     code = await run_command(hook, environment_of(change), waits=waits)
     if code != 0:

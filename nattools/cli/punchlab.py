@@ -20,8 +20,8 @@ from nattools.engine.portmap.journal import AnyJournal, MemoryJournal
 from nattools.engine.punch.both import Side
 from nattools.engine.punch.options import Use, Watcher
 from nattools.errors import UsageError
-from nattools.lab.base import Lab
-from nattools.lab.open import find_host, load_scenario, open_lab
+from nattools.lab.backend import Lab, find_host, open_lab
+from nattools.lab.loader import load
 from nattools.lab.scenario import Scenario
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
@@ -30,7 +30,7 @@ from nattools.traversal.codes import Code
 
 def run_in_lab(request: Request, wanted: PunchRequest, choice: LabChoice) -> PunchOutcome:
     """What came of it, as the first machine tells it."""
-    scenario = load_scenario(choice.scenario)
+    scenario = load(choice.scenario)
     hosts = pair_of(scenario, choice.host)
     # the first machine opens the room under whatever number the mailbox gives, the second one is told
     wanted = msgspec.structs.replace(wanted, code=Code(None, wanted.code.words))

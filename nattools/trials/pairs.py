@@ -16,9 +16,8 @@ from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.errors import CannotRun
-from nattools.lab.base import Backend, Lab
-from nattools.lab.kinds import MOST_PAIRS, Pair, drawn_kinds, pairs_of
-from nattools.lab.open import open_lab
+from nattools.lab.backend import Backend, Lab, open_lab
+from nattools.lab.natkinds import MOST_PAIRS, Pair, pairs_of, scenario_of_kinds
 from nattools.model.endpoint import Family
 from nattools.model.host import Host
 from nattools.model.matrix import Matrix, PairResult
@@ -90,7 +89,7 @@ class Batch:
     def trials(self) -> list[PairTrial]:
         """Brings the lab up and connects them."""
         try:
-            with open_lab(drawn_kinds(self.pairs), self.backend, self.seed) as lab:
+            with open_lab(scenario_of_kinds(self.pairs), self.backend, self.seed) as lab:
                 return lab.run(lambda: self._all(lab))
         except CannotRun as error:
             problem = f"{error}. {error.remedy}".strip()
@@ -212,6 +211,6 @@ def start_worker() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
-        from nattools.lab.processes import die_with_parent
+        from nattools.lab.netns.processes import die_with_parent
 
         die_with_parent()

@@ -17,7 +17,7 @@ from stunclients import KINDS, NATDISCOVERY, SERVER, VOVIDA, Client
 
 from nattools.lab import expect
 from nattools.lab.loader import load
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns.lab import NetnsLab
 from nattools.model.report import Report
 from nattools.trials.scenarios import expectations
 
