@@ -78,7 +78,7 @@ async def punch(
         raise foremost(errors) from None
     finally:
         if router is not None:
-            await router.part()
+            await router.release()
     return standing.report()
 
 
@@ -121,7 +121,7 @@ def _missed_tcp(looked: Looked, address: MailboxAddress) -> bool:
 
 async def _ask(router: RouterMapping | None) -> None:
     if router is not None:
-        await router.look()
+        await router.discover()
 
 
 async def choose_mailbox(looking: asyncio.Task[Looked], options: PunchOptions) -> MailboxAddress:
