@@ -8,8 +8,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
-from nattools.engine.events import Emit
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Emit, MeasureOptions
 from nattools.engine.portmap.journal import AnyJournal
 from nattools.engine.portmap.keep import MappingChange, keep
 from nattools.engine.portmap.options import MapOptions

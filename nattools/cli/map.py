@@ -11,8 +11,7 @@ from nattools.cli.app import new_app
 from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
 from nattools.cli.running import Command, Work
-from nattools.engine.events import Emit
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Emit, MeasureOptions
 from nattools.engine.portmap.journal import AnyJournal
 from nattools.engine.portmap.options import DESCRIPTION, LIFETIME_S, MapOptions
 from nattools.errors import UsageError

@@ -8,22 +8,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from nattools.engine.events import Emit, Event
-from nattools.engine.options import MeasureOptions
-from nattools.engine.plan import Lane
+from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import AnyJournal, JournalEntry
 from nattools.engine.portmap.options import MapOptions
 from nattools.engine.portmap.session import HeldMapping, PortmapSession
 from nattools.engine.portmap.trial import check_one, try_all
-from nattools.engine.reaching import Run, reach, resolve_servers, routed
-from nattools.engine.run import Looked, in_time, new_run
+from nattools.engine.run import CompletedRun, new_run, within_time_limit
+from nattools.engine.servers import MeasurementRun, reach_servers, resolve_servers, routed_families
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.report import MapAction, Report
 from nattools.net.base import Network
-from nattools.probes.doorstep import Doorstep, open_doorstep
+from nattools.probes.dialbacks import InboundListener, open_inbound_listener
 from nattools.probes.portmap import Granted, Mapper, MappingRequest, TableEntry, new_nonce
 from nattools.probes.portmap.mapper import DESCRIPTION
+from nattools.probes.target import Lane
 
 
 async def probe(
@@ -189,7 +188,9 @@ async def verified(session: PortmapSession, granted: Granted) -> bool | None:
     if gateway is None:
         return None
     try:
-        doorstep: Doorstep = await open_doorstep(gateway, granted.transport, granted.internal.port)
+        listener: InboundListener = await open_inbound_listener(
+            gateway, granted.transport, granted.internal.port
+        )
     except CannotRun as error:
         session.record_gap(
             f"Is the {granted.transport} mapping of port {granted.internal.port} open from outside?",
@@ -198,9 +199,9 @@ async def verified(session: PortmapSession, granted: Granted) -> bool | None:
         )
         return None
     try:
-        return await check_one(session, granted, doorstep)
+        return await check_one(session, granted, listener)
     finally:
-        doorstep.close()
+        listener.close()
 
 
 def _wanted(
@@ -251,10 +252,10 @@ async def run_map_command(
     CannotRun: there is no route, or no router to ask."""
     started = datetime.now(UTC)
     run = new_run(network, options, emit)
-    families = routed(network, options)
+    families = routed_families(network, options)
     session = PortmapSession(run, journal, host)
-    timed_out = await in_time(run, _run(session, do, families if from_outside else ()))
-    return Looked(run, families, started, timed_out, action, from_outside).report()
+    timed_out = await within_time_limit(run, _run(session, do, families if from_outside else ()))
+    return CompletedRun(run, families, started, timed_out, action, from_outside).report()
 
 
 async def _run(session: PortmapSession, do: Do, families: tuple[Family, ...]) -> None:
@@ -278,7 +279,7 @@ async def _run(session: PortmapSession, do: Do, families: tuple[Family, ...]) ->
             await session.release()
 
 
-async def find_helpers(run: Run, families: tuple[Family, ...]) -> None:
+async def find_helpers(run: MeasurementRun, families: tuple[Family, ...]) -> None:
     """Servers that tell our outside address and dial back. None that answers is no error here."""
     if not families:
         run.resolved.set()
@@ -290,13 +291,13 @@ async def find_helpers(run: Run, families: tuple[Family, ...]) -> None:
             group.create_task(_find_helpers(run, family))
 
 
-async def _find_helpers(run: Run, family: Family) -> None:
-    if not await reach(run, Lane("udp", family)):
-        await reach(run, Lane("tcp", family))
+async def _find_helpers(run: MeasurementRun, family: Family) -> None:
+    if not await reach_servers(run, Lane("udp", family)):
+        await reach_servers(run, Lane("tcp", family))
 
 
-async def _outside_known(run: Run, families: tuple[Family, ...]) -> None:
+async def _outside_known(run: MeasurementRun, families: tuple[Family, ...]) -> None:
     """Wait until it is known who we are outside: a router's word is held against that."""
     await run.resolved.wait()
-    if 4 in families and run.sites.get(4):
-        await run.reach_is_over(Lane("udp", 4)).wait()
+    if 4 in families and run.addresses.get(4):
+        await run.reach_finished(Lane("udp", 4)).wait()

@@ -13,8 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nattools.engine.events import Emit
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Emit, MeasureOptions
 from nattools.engine.portmap.commands import (
     CheckedMapping,
     check_host,

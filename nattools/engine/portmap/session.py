@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from nattools.engine.portmap.journal import AnyJournal, JournalEntry
 from nattools.engine.portmap.observations import Action, record_attempt, record_entry, record_offer
-from nattools.engine.reaching import Run
+from nattools.engine.servers import MeasurementRun
 from nattools.model.endpoint import Family, family_of
 from nattools.model.observation import Gap, MapEntry
 from nattools.model.portmapping import MappingProtocol
@@ -53,7 +53,7 @@ class PortmapSession:
     """`gateways` are the routers of the interface that is measured; `discovery` is what they offer, after
     `discover`. `host`: the own address that mappings are to lead to."""
 
-    run: Run
+    run: MeasurementRun
     journal: AnyJournal
     host: str | None = None
     gateways: tuple[GatewayContext, ...] = ()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from nattools.engine.events import Event
-from nattools.engine.plan import Lane
+from nattools.engine.options import Event
 from nattools.engine.portmap.session import PortmapSession, families_of
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Transport
-from nattools.probes.doorstep import Doorstep, open_doorstep
+from nattools.probes.dialbacks import InboundListener, open_inbound_listener
 from nattools.probes.portmap import Granted, Mapper, MappingRequest, Refused, new_nonce, policy
+from nattools.probes.target import Lane
 from nattools.probes.verify import verify
 
 LIFETIME_S = 120
@@ -26,7 +26,7 @@ class MappingTrial:
 
     mapper: Mapper
     wanted: MappingRequest
-    doorstep: Doorstep
+    listener: InboundListener
     granted: Granted | Refused | None = None
 
 
@@ -45,7 +45,7 @@ async def try_all(session: PortmapSession, transports: tuple[Transport, ...] = (
                 await _make(session, of_family, checks)
     finally:
         for trial in trials:
-            trial.doorstep.close()
+            trial.listener.close()
         await session.release()
 
 
@@ -55,18 +55,18 @@ async def _prepare(session: PortmapSession, mapper: Mapper, transport: Transport
     if gateway is None:
         return None
     try:
-        doorstep = await open_doorstep(gateway, transport)
+        listener = await open_inbound_listener(gateway, transport)
     except CannotRun as error:
         session.record_gap(f"Does {mapper.offer.protocol} make {transport} mappings?", str(error), _SETTLE)
         return None
     wanted = MappingRequest(
         transport=transport,
-        internal=doorstep.local,
+        internal=listener.local,
         nonce=new_nonce(),
         lifetime_s=LIFETIME_S,
         description=DESCRIPTION,
     )
-    return MappingTrial(mapper, wanted, doorstep)
+    return MappingTrial(mapper, wanted, listener)
 
 
 async def _make(session: PortmapSession, trials: list[MappingTrial], checks: asyncio.TaskGroup) -> None:
@@ -102,22 +102,22 @@ async def _check(session: PortmapSession, trial: MappingTrial, granted: Granted)
     """Is it in the router's table, and open from outside?"""
     async with asyncio.TaskGroup() as group:
         group.create_task(session.read_back(trial.mapper, trial.wanted, granted))
-        group.create_task(check_one(session, granted, trial.doorstep))
+        group.create_task(check_one(session, granted, trial.listener))
 
 
-async def check_one(session: PortmapSession, granted: Granted, doorstep: Doorstep) -> bool | None:
+async def check_one(session: PortmapSession, granted: Granted, listener: InboundListener) -> bool | None:
     """Verify a mapping from outside; None if nobody is there to do it."""
     run = session.run
     family, transport = granted.internal.family, granted.transport
     gateway = session.gateway(family)
-    helper = await run.helper(family, transport)
+    helper = await run.dial_back_server(family, transport)
     if helper is None or gateway is None:
         session.record_gap(_is_open(granted), f"no server here connects back over IPv{family}", _SETTLE)
         return None
     name = f"verify {granted.protocol} {transport}{family}"
     run.emit(Event("started", name, "trying the mapping from outside"))
     context = run.context(Lane(transport, family), name)
-    check = await verify(context, gateway, helper, granted, doorstep)
+    check = await verify(context, gateway, helper, granted, listener)
     run.emit(Event("finished", name))
     return {"arrived": True, "silent": False, "refused": False, "unreachable": False}.get(check.outcome)
 

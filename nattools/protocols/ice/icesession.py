@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
+
+import msgspec
 
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols.ice.candidate import Candidate, bare, foundation, priority
-from nattools.protocols.ice.checklist import CheckList
-from nattools.protocols.ice.events import (
-    CandidateFound,
-    ConnectWanted,
-    Event,
-    PairChanged,
-    Rejected,
-    RoleSwitched,
-)
-from nattools.protocols.ice.messages import Credentials, Role
-from nattools.protocols.ice.pacing import Pacer
-from nattools.protocols.ice.pair import Pair, PairState, Path
-from nattools.protocols.ice.transaction import Opener
+from nattools.protocols.ice.checklist import CheckList, Pair, PairKey, PairState
+from nattools.protocols.ice.checkmessages import Credentials, Role
+from nattools.protocols.ice.pacing import OpeningChecks, Pacer
 
 MAX_CANDIDATES: Final = 1024
 """Of each side. Birthday probing has hundreds of sockets; a peer that sends more than this is no friend."""
@@ -37,7 +29,7 @@ class Transmit(NamedTuple):
     transport: Transport
 
 
-class Session:
+class IceSession:
     """Mutable and shared; only the agent's own parts touch it."""
 
     def __init__(self, role: Role, local: Credentials, rng: Random, expected_rtt_s: float | None) -> None:
@@ -52,14 +44,14 @@ class Session:
         self.local_candidates: list[Candidate] = []
         self.remote_candidates: list[Candidate] = []
         self.outbox: deque[Transmit] = deque()
-        self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self.events: deque[IceEvent] = deque(maxlen=MAX_EVENTS)
         self.rejected: dict[str, int] = {}
-        self.opener: Opener | None = None
-        self.openers: dict[Endpoint, Opener | None] = {}
+        self.opener: OpeningChecks | None = None
+        self.openers: dict[Endpoint, OpeningChecks | None] = {}
 
     # --- telling
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: IceEvent) -> None:
         """Queue an event for the owner."""
         self.events.append(event)
 
@@ -109,7 +101,7 @@ class Session:
         if pair is not None and not pair.connected:
             self.tell(ConnectWanted(time_s=self.now, pair=pair))
 
-    def pair_for_check(self, path: Path, remote_priority: int) -> Pair | None:
+    def pair_for_check(self, path: PairKey, remote_priority: int) -> Pair | None:
         """The pair on which the peer's check came, made if need be (RFC 8445 7.3.1.3 and 7.3.1.4)."""
         pair = self.check_list.find(path)
         if pair is not None:
@@ -184,7 +176,7 @@ class Session:
         self.tell(CandidateFound(time_s=self.now, candidate=found, side="local"))
         return found
 
-    def opener_for(self, remote: Endpoint) -> Opener | None:
+    def opener_for(self, remote: Endpoint) -> OpeningChecks | None:
         """The opener of ordinary checks to this destination."""
         return self.openers.get(bare(remote), self.opener)
 
@@ -193,3 +185,63 @@ def prflx_priority(local: Candidate) -> int:
     """What a check says in PRIORITY: that of a peer-reflexive candidate found by it (RFC 8445 7.1.1)."""
     kind = priority("prflx", local_preference=0, tcp_type=local.tcp_type) >> 24
     return kind << 24 | local.priority & 0xFFFFFF
+
+
+AgentState = Literal["new", "checking", "connected", "disconnected", "failed", "closed"]
+
+
+class IceEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something happened at `time_s` of the agent's clock."""
+
+    time_s: float
+
+
+class StateChanged(IceEvent, frozen=True, kw_only=True):
+    """The agent as a whole."""
+
+    before: AgentState
+    after: AgentState
+    reason: str
+
+
+class PairChanged(IceEvent, frozen=True, kw_only=True):
+    """A pair's state, and why: `reason` says which check failed and how."""
+
+    pair: Pair
+    before: PairState
+    after: PairState
+    reason: str
+
+
+class CandidateFound(IceEvent, frozen=True, kw_only=True):
+    """A peer-reflexive candidate, of this side or of the peer, that nobody had told of."""
+
+    candidate: Candidate
+    side: Literal["local", "remote"]
+
+
+class RoleSwitched(IceEvent, frozen=True, kw_only=True):
+    """Both sides had the same role; this side gave way (RFC 8445 7.3.1.1)."""
+
+    role: Role
+
+
+class Selected(IceEvent, frozen=True, kw_only=True):
+    """The pair that data is sent over from now on; `before` was the one until now. None: there is none."""
+
+    pair: Pair | None
+    before: Pair | None
+    reason: str
+
+
+class ConnectWanted(IceEvent, frozen=True, kw_only=True):
+    """A TCP pair needs a connection: call `Agent.connected` or `Agent.path_failed` with its path."""
+
+    pair: Pair
+
+
+class Rejected(IceEvent, frozen=True, kw_only=True):
+    """Something from `source` was not believed. Told of once for each reason; `Agent.rejected` counts."""
+
+    source: Endpoint | None
+    reason: str

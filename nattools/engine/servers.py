@@ -8,21 +8,16 @@ import sys
 
 import msgspec
 
-from nattools.engine.events import Emit, Event
-from nattools.engine.options import MeasureOptions
-from nattools.engine.plan import Lane
+from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of
 from nattools.model.host import Host
 from nattools.model.report import Server
 from nattools.net.base import Network
-from nattools.probes.context import ProbeContext, Recorder
-from nattools.probes.hint import Hint
-from nattools.probes.pace import Pace
-from nattools.probes.ports import ports_tcp, ports_udp
-from nattools.probes.reach import first_of, reach_tcp, reach_udp
-from nattools.probes.resolving import resolve
-from nattools.probes.target import Target
+from nattools.probes.estimate import PathEstimate, RttHint
+from nattools.probes.probe import ProbeContext, Recorder
+from nattools.probes.servers import first_of, ports_tcp, ports_udp, reach_tcp, reach_udp, resolve
+from nattools.probes.target import Lane, Target
 
 ENOUGH_PUBLIC_SERVERS = 3
 SUSPICION_S = 0.25
@@ -31,7 +26,7 @@ ANYWHERE: dict[Family, str] = {4: "11.0.0.1", 6: "2a10::1"}
 """An address to ask the routing table about; nothing is sent there."""
 
 
-class Site(msgspec.Struct, frozen=True):
+class ServerAddress(msgspec.Struct, frozen=True):
     """A server's address of one family."""
 
     uri: str
@@ -44,22 +39,22 @@ class Site(msgspec.Struct, frozen=True):
         return not self.secure and self.over in (None, lane.transport)
 
 
-class Run(msgspec.Struct):
+class MeasurementRun(msgspec.Struct):
     """A measurement under way: what is known of the servers, and of the paths to them."""
 
     network: Network
     options: MeasureOptions
     emit: Emit
     recorder: Recorder
-    sites: dict[Family, list[Site]] = msgspec.field(default_factory=dict)
-    hints: dict[tuple[str, Family], Hint] = msgspec.field(default_factory=dict)
+    addresses: dict[Family, list[ServerAddress]] = msgspec.field(default_factory=dict)
+    rtt_hints: dict[tuple[str, Family], RttHint] = msgspec.field(default_factory=dict)
     reached: list[Target] = msgspec.field(default_factory=list)
-    paces: dict[Family, Pace] = msgspec.field(default_factory=dict)
+    estimates: dict[Family, PathEstimate] = msgspec.field(default_factory=dict)
     sources: dict[Family, str | None] = msgspec.field(default_factory=dict)
     resolved: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     asked: dict[Lane, asyncio.Event] = msgspec.field(default_factory=dict)
-    losses_told: dict[Family, asyncio.Event] = msgspec.field(default_factory=dict)
-    foretelling: dict[Family, asyncio.Lock] = msgspec.field(default_factory=dict)
+    loss_events: dict[Family, asyncio.Event] = msgspec.field(default_factory=dict)
+    prediction_locks: dict[Family, asyncio.Lock] = msgspec.field(default_factory=dict)
 
     def context(self, lane: Lane, probe: str) -> ProbeContext:
         """For a probe of this lane."""
@@ -67,15 +62,21 @@ class Run(msgspec.Struct):
         def progress(text: str, fraction: float | None) -> None:
             self.emit(Event("progress", probe, text, fraction))
 
-        pace = self.paces.setdefault(lane.family, Pace())
+        estimate = self.estimates.setdefault(lane.family, PathEstimate())
         source = self.source(lane.family)
         return ProbeContext(
-            self.network, self.recorder, pace, lane.family, self.options.interface, source, progress=progress
+            self.network,
+            self.recorder,
+            estimate,
+            lane.family,
+            self.options.interface,
+            source,
+            progress=progress,
         )
 
-    def settled(self, family: Family) -> asyncio.Event:
+    def loss_known(self, family: Family) -> asyncio.Event:
         """Set once UDP's probes have told what a path loses."""
-        return self.losses_told.setdefault(family, asyncio.Event())
+        return self.loss_events.setdefault(family, asyncio.Event())
 
     def source(self, family: Family) -> str | None:
         """The own address that packets to the servers leave from; with an interface named, its sockets
@@ -83,33 +84,35 @@ class Run(msgspec.Struct):
         if self.options.interface is not None:
             return None
         if family not in self.sources:
-            towards = self.sites[family][0].endpoint.host if self.sites.get(family) else ANYWHERE[family]
+            towards = (
+                self.addresses[family][0].endpoint.host if self.addresses.get(family) else ANYWHERE[family]
+            )
             route = self.network.route(towards)
             self.sources[family] = route[1] if route else None
         return self.sources[family]
 
-    def reach_is_over(self, lane: Lane) -> asyncio.Event:
+    def reach_finished(self, lane: Lane) -> asyncio.Event:
         """Set when it is known who answers over this lane."""
         return self.asked.setdefault(lane, asyncio.Event())
 
-    async def helper(self, family: Family, transport: Transport) -> Target | None:
+    async def dial_back_server(self, family: Family, transport: Transport) -> Target | None:
         """A server of that family that dials back over that transport, once it is known; None: there is
         none."""
         await self.resolved.wait()
         for lane in (Lane("udp", family), Lane("tcp", family)):
-            if any(site.serves(lane) for site in self.sites.get(family, ())):
-                await self.reach_is_over(lane).wait()
+            if any(address.serves(lane) for address in self.addresses.get(family, ())):
+                await self.reach_finished(lane).wait()
             over = [target for target in self.reached if (target.transport, target.family) == lane.key]
             if over:
                 return next((target for target in over if target.dials_back(transport)), None)
         return None
 
-    def hint(self, site: Site) -> Hint:
+    def rtt_hint(self, address: ServerAddress) -> RttHint:
         """What is known of the round trip to a server."""
-        return self.hints.setdefault((site.uri, site.endpoint.family), Hint())
+        return self.rtt_hints.setdefault((address.uri, address.endpoint.family), RttHint())
 
 
-def routed(network: Network, options: MeasureOptions) -> tuple[Family, ...]:
+def routed_families(network: Network, options: MeasureOptions) -> tuple[Family, ...]:
     """The asked-for families that this machine has a route for: to the internet, or to a server that is
     named by its address."""
     named = tuple(
@@ -131,8 +134,8 @@ def routed(network: Network, options: MeasureOptions) -> tuple[Family, ...]:
     )
 
 
-async def resolve_servers(run: Run, families: tuple[Family, ...]) -> None:
-    """Fill `run.sites`. CannotRun: no name resolves."""
+async def resolve_servers(run: MeasurementRun, families: tuple[Family, ...]) -> None:
+    """Fill `run.addresses`. CannotRun: no name resolves."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -140,13 +143,13 @@ async def resolve_servers(run: Run, families: tuple[Family, ...]) -> None:
                 for server in run.options.servers
             ]
         for server, task in tasks:
-            for family, address in task.result().items():
-                endpoint = Endpoint(address, server.port_or_default)
-                site = Site(server.text, endpoint, server.secure, server.transport)
-                run.sites.setdefault(family, []).append(site)
+            for family, host in task.result().items():
+                endpoint = Endpoint(host, server.port_or_default)
+                address = ServerAddress(server.text, endpoint, server.secure, server.transport)
+                run.addresses.setdefault(family, []).append(address)
     finally:
         run.resolved.set()
-    if not run.sites:
+    if not run.addresses:
         names = ", ".join(server.host for server in run.options.servers)
         raise CannotRun(
             f"no server's name resolves to an address that can be reached from here: {names}",
@@ -154,44 +157,45 @@ async def resolve_servers(run: Run, families: tuple[Family, ...]) -> None:
         )
 
 
-async def reach(run: Run, lane: Lane) -> list[Target]:
+async def reach_servers(run: MeasurementRun, lane: Lane) -> list[Target]:
     """The servers that answer over this lane; `run.reached` has them too."""
     try:
         return await _reach(run, lane)
     finally:
-        run.reach_is_over(lane).set()
+        run.reach_finished(lane).set()
 
 
-async def _reach(run: Run, lane: Lane) -> list[Target]:
-    sites = [site for site in run.sites.get(lane.family, ()) if site.serves(lane)]
-    if not sites:
+async def _reach(run: MeasurementRun, lane: Lane) -> list[Target]:
+    addresses = [address for address in run.addresses.get(lane.family, ()) if address.serves(lane)]
+    if not addresses:
         return []
-    run.emit(Event("started", f"reach {lane.name}", f"asking {len(sites)} server(s) over {lane.name}"))
+    run.emit(Event("started", f"reach {lane.name}", f"asking {len(addresses)} server(s) over {lane.name}"))
     targets = await (
-        _reach_udp(run, lane, sites) if lane.transport == "udp" else _reach_tcp(run, lane, sites)
+        _reach_udp(run, lane, addresses) if lane.transport == "udp" else _reach_tcp(run, lane, addresses)
     )
     run.emit(Event("finished", f"reach {lane.name}", f"{len(targets)} answered"))
     run.reached += targets
     return targets
 
 
-def _patience(run: Run) -> tuple[int, float]:
+def _patience(run: MeasurementRun) -> tuple[int, float]:
     """How many servers are enough, and how long the others then have."""
     return (ENOUGH_PUBLIC_SERVERS, 0.1) if run.options.default_servers else (1, 0.35)
 
 
-async def _reach_udp(run: Run, lane: Lane, sites: list[Site]) -> list[Target]:
+async def _reach_udp(run: MeasurementRun, lane: Lane, addresses: list[ServerAddress]) -> list[Target]:
     """Ask all servers; while none answers, suspect that the port is blocked and try others too."""
     context = run.context(lane, f"reach {lane.name}")
     enough, grace_s = _patience(run)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(reach_udp(context, s.uri, s.endpoint, run.hint(s))) for s in sites]
+        tasks = [group.create_task(reach_udp(context, s.uri, s.endpoint, run.rtt_hint(s))) for s in addresses]
         first = group.create_task(first_of(tasks, enough=enough, grace_s=grace_s))
         await asyncio.wait([first], timeout=SUSPICION_S)
         others: list[asyncio.Task[list[Target]]] = []
         if not any(task.done() and task.result() for task in tasks):
             others = [
-                group.create_task(ports_udp(context, s.uri, s.endpoint, run.hint(s))) for s in sites[:2]
+                group.create_task(ports_udp(context, s.uri, s.endpoint, run.rtt_hint(s)))
+                for s in addresses[:2]
             ]
         found = await first
         if found:
@@ -200,14 +204,14 @@ async def _reach_udp(run: Run, lane: Lane, sites: list[Site]) -> list[Target]:
     return found or [target for task in others for target in task.result()]
 
 
-async def _reach_tcp(run: Run, lane: Lane, sites: list[Site]) -> list[Target]:
+async def _reach_tcp(run: MeasurementRun, lane: Lane, addresses: list[ServerAddress]) -> list[Target]:
     context = run.context(lane, f"reach {lane.name}")
     enough, grace_s = (1, 0.1) if run.options.default_servers else _patience(run)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(reach_tcp(context, s.uri, s.endpoint, run.hint(s))) for s in sites]
+        tasks = [group.create_task(reach_tcp(context, s.uri, s.endpoint, run.rtt_hint(s))) for s in addresses]
         found = await first_of(tasks, enough=enough, grace_s=grace_s)
         if not found and not run.options.default_servers:
-            await ports_tcp(context, sites[0].uri, sites[0].endpoint)
+            await ports_tcp(context, addresses[0].uri, addresses[0].endpoint)
     return found
 
 
@@ -226,32 +230,37 @@ def describe_host(
     )
 
 
-def describe_servers(run: Run) -> tuple[Server, ...]:
+def describe_servers(run: MeasurementRun) -> tuple[Server, ...]:
     """Each server by each of its addresses, with what it can do as far as it answered."""
     servers = []
     for server in run.options.servers:
-        sites = [site for family in run.sites for site in run.sites[family] if site.uri == server.text]
-        if not sites:
+        addresses = [
+            address
+            for family in run.addresses
+            for address in run.addresses[family]
+            if address.uri == server.text
+        ]
+        if not addresses:
             servers.append(Server(uri=server.text, problem="its name does not resolve"))
-        servers += [_server(run, site) for site in sites]
+        servers += [_server(run, address) for address in addresses]
     return tuple(servers)
 
 
-def _server(run: Run, site: Site) -> Server:
-    targets = [target for target in run.reached if target.endpoint == site.endpoint]
+def _server(run: MeasurementRun, address: ServerAddress) -> Server:
+    targets = [target for target in run.reached if target.endpoint == address.endpoint]
     if not targets:
-        problem = "TLS is not supported yet" if site.secure else "no answer"
-        return Server(uri=site.uri, address=str(site.endpoint), problem=problem)
+        problem = "TLS is not supported yet" if address.secure else "no answer"
+        return Server(uri=address.uri, address=str(address.endpoint), problem=problem)
     return Server(
-        uri=site.uri,
-        address=str(site.endpoint),
+        uri=address.uri,
+        address=str(address.endpoint),
         answered=True,
         rfc5780=any(target.two_addresses for target in targets),
         nattools=any(target.nattools for target in targets),
     )
 
 
-def foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def primary_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error to tell of: side by side, several probes may have failed for the same reason."""
     cannot = group.subgroup(CannotRun)
     first: BaseException = cannot if cannot is not None else group

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nattools.model.nat import Nat, NatByTransport
-from nattools.traversal.plan import End, plan
+from nattools.traversal.punchplan import End, plan
 
 EIM, ADM, APDM = "endpoint-independent", "address-dependent", "address-and-port-dependent"
 

@@ -18,13 +18,11 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import BirthdayTrial
 from nattools.net.base import DatagramHandler
-from nattools.probes.aim import Scatter
-from nattools.probes.arrival import Arrival
-from nattools.probes.claims import text_of
-from nattools.probes.context import ProbeContext
+from nattools.net.wait import TimedEvent
 from nattools.probes.hairpin import indication
-from nattools.probes.question import Asker, expect_all, open_asker
-from nattools.probes.target import Target
+from nattools.probes.probe import ProbeContext
+from nattools.probes.question import StunClient, expect_all, open_stun_client
+from nattools.probes.target import Target, text_of
 from nattools.protocols import dialback, stun
 
 AT_A_TIME = 2
@@ -35,6 +33,20 @@ SPARE_SOCKETS = 16
 CHECKED = 24
 LATE_S = 0.01
 """So much of a delay of its own a sender makes up for."""
+
+
+class BirthdayPlan(msgspec.Struct, frozen=True):
+    """How random ports are to be met: `sockets` own ports, and up to `probes` tries among the ports of `pool`
+    (lowest and highest), after `first` of which the own ports are opened once more. `per_s`: packets a second
+    at most. `ttl`: what may bring a packet through the own outermost NAT and not further (None: not known).
+    """
+
+    pool: tuple[int, int]
+    sockets: int
+    probes: int
+    first: int
+    per_s: float
+    ttl: int | None = None
 
 
 class _Order(msgspec.Struct, eq=False):
@@ -54,34 +66,34 @@ class _Order(msgspec.Struct, eq=False):
 class _Trial:
     """One trial of birthday probing under way; `close` it."""
 
-    def __init__(self, context: ProbeContext, target: Target, towards: Endpoint, scatter: Scatter) -> None:
+    def __init__(self, context: ProbeContext, target: Target, towards: Endpoint, plan: BirthdayPlan) -> None:
         self.context = context
         self.target = target
         self.towards = towards
-        self.scatter = scatter
+        self.plan = plan
         self.began = asyncio.get_running_loop().time()
-        self.ttl = scatter.ttl
+        self.ttl = plan.ttl
         self.host: str | None = None
-        self.askers: list[Asker] = []
+        self.clients: list[StunClient] = []
         self.openers = 0
         self.orders: dict[bytes, _Order] = {}
         self.failure = ""
         self.denied = False
         self.shortage = ""
-        self.hit: tuple[Asker, int, int] | None = None
+        self.hit: tuple[StunClient, int, int] | None = None
         self.seen: Endpoint | None = None
         self.checked = 0
         self.open = 0
         self.entered: set[int] = set()
-        self._control: Asker | None = None
+        self._control: StunClient | None = None
         self._cookie = dialback.NO_COOKIE
-        self._news = Arrival()
+        self._news = TimedEvent()
 
     # --- sockets
 
     async def begin(self) -> bool:
         """Learn the own outside address, and open the ports; False: there is nothing to go on with."""
-        self._control = await open_asker(self.context)
+        self._control = await open_stun_client(self.context)
         self._control.on_other = self._answered
         question = self._control.prepare(self.target.endpoint, "control")
         mapped = (await self._control.expect(question)).mapped
@@ -93,31 +105,31 @@ class _Trial:
         return not self.failure
 
     async def _open_ports(self) -> None:
-        wanted = self.scatter.sockets
+        wanted = self.plan.sockets
         try:
-            while len(self.askers) < wanted:
-                asker = await open_asker(self.context)
-                self.askers.append(asker)
-                asker.on_other = self._listener(asker)
+            while len(self.clients) < wanted:
+                client = await open_stun_client(self.context)
+                self.clients.append(client)
+                client.on_other = self._listener(client)
         except (CannotRun, OSError) as error:
-            for asker in self.askers[-SPARE_SOCKETS:]:
-                asker.close()
-            del self.askers[-SPARE_SOCKETS:]
-            self.shortage = f"{len(self.askers)} of {wanted} ports could be opened: {error}"
-            if len(self.askers) < FEWEST_SOCKETS:
+            for client in self.clients[-SPARE_SOCKETS:]:
+                client.close()
+            del self.clients[-SPARE_SOCKETS:]
+            self.shortage = f"{len(self.clients)} of {wanted} ports could be opened: {error}"
+            if len(self.clients) < FEWEST_SOCKETS:
                 self.failure = self.shortage
 
     def close(self) -> None:
         """Idempotent."""
-        for asker in (*self.askers, *([self._control] if self._control is not None else [])):
-            asker.close()
+        for client in (*self.clients, *([self._control] if self._control is not None else [])):
+            client.close()
 
     # --- what arrives
 
-    def _listener(self, asker: Asker) -> DatagramHandler:
-        return lambda data, source: self._arrived(asker, data, source)
+    def _listener(self, client: StunClient) -> DatagramHandler:
+        return lambda data, source: self._arrived(client, data, source)
 
-    def _arrived(self, asker: Asker, data: bytes, source: Endpoint) -> None:
+    def _arrived(self, client: StunClient, data: bytes, source: Endpoint) -> None:
         """A nonce that came to one of the many ports."""
         try:
             arrival = dialback.decode_indication(stun.decode(data))
@@ -132,7 +144,7 @@ class _Trial:
         if order.checks:
             self.entered.add(ports[arrival.copy])
         elif self.hit is None:
-            self.hit = asker, ports[arrival.copy], order.before + arrival.copy + 1
+            self.hit = client, ports[arrival.copy], order.before + arrival.copy + 1
         self._news.set()
 
     def _answered(self, data: bytes, source: Endpoint) -> None:
@@ -150,10 +162,10 @@ class _Trial:
         """One from each port, no faster than agreed."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        for asker in self.askers:
-            asker.socket.send(indication(), self.towards, ttl=ttl)
+        for client in self.clients:
+            client.socket.send(indication(), self.towards, ttl=ttl)
             self.openers += 1
-            due = max(due + 1 / self.scatter.per_s, loop.time() - LATE_S)
+            due = max(due + 1 / self.plan.per_s, loop.time() - LATE_S)
             await asyncio.sleep(max(0.0, due - loop.time()))
 
     async def have_written(self, ports: list[int], *, checks: bool = False) -> None:
@@ -168,35 +180,35 @@ class _Trial:
                 await self._last_wait(checks)
                 return
             if ready and loop.time() >= next_at:
-                next_at = loop.time() + len(lists[0]) / self.scatter.per_s
+                next_at = loop.time() + len(lists[0]) / self.plan.per_s
                 self._order(lists.pop(0), checks)
                 continue
             deadlines = [at for each in going if (at := each.request.next_timeout()) is not None]
             until = min([*deadlines, *([next_at] if ready else [])])
             self._news.clear()
-            await self._news.within(max(0.0, until - loop.time()))
+            await self._news.wait(max(0.0, until - loop.time()))
 
     async def _last_wait(self, checks: bool) -> None:
-        deadline = asyncio.get_running_loop().time() + self.context.pace.last_wait_s
+        deadline = asyncio.get_running_loop().time() + self.context.estimate.last_wait_s
         while self.hit is None and (not checks or len(self.entered) < self.open):
             self._news.clear()
             left = deadline - asyncio.get_running_loop().time()
-            if left <= 0 or not await self._news.within(left):
+            if left <= 0 or not await self._news.wait(left):
                 return
 
     def _order(self, ports: tuple[int, ...], checks: bool) -> None:
-        pace, now = self.context.pace, asyncio.get_running_loop().time()
-        spacing_ms = max(dialback.LEAST_PORTS_SPACING_MS, round(1000 * AT_A_TIME / self.scatter.per_s))
+        estimate, now = self.context.estimate, asyncio.get_running_loop().time()
+        spacing_ms = max(dialback.LEAST_PORTS_SPACING_MS, round(1000 * AT_A_TIME / self.plan.per_s))
         nonce = dialback.new_nonce()
         ask = dialback.Ask("udp", ports[0], nonce, True, True, 1, spacing_ms, ports)
         # The answer comes when all has been sent: nothing is to be repeated before.
-        rto_s = pace.retry_s + len(ports) * spacing_ms / 1000
+        rto_s = estimate.retry_s + len(ports) * spacing_ms / 1000
         request = dialback.DialBackRequest(
             ask, self.target.endpoint, now, rto_s=rto_s, patience_s=8 * rto_s, cookie=self._cookie
         )
         before = sum(order.request.ask.datagrams for order in self.orders.values())
         self.orders[nonce] = _Order(request, before, checks)
-        self.context.progress(f"{before} of up to {self.scatter.probes} ports tried", None)
+        self.context.progress(f"{before} of up to {self.plan.probes} ports tried", None)
 
     def _drive(self, now: float) -> list[_Order]:
         """Send what is due; the orders that are going on. One that failed fails the trial."""
@@ -223,8 +235,8 @@ class _Trial:
 
     async def check(self) -> None:
         """Is it bad luck? Write to ports that are known to be open."""
-        some = self.askers[:: max(1, len(self.askers) // CHECKED)][:CHECKED]
-        asked = [(asker, asker.prepare(self.towards, "control")) for asker in some]
+        some = self.clients[:: max(1, len(self.clients) // CHECKED)][:CHECKED]
+        asked = [(client, client.prepare(self.towards, "control")) for client in some]
         self.checked = len(asked)
         await expect_all(asked, copies=4)
         told = {q.mapped.port for _, q in asked if q.mapped is not None and q.mapped.host == self.host}
@@ -249,10 +261,10 @@ class _Trial:
         return "denied" if self.denied else "error"
 
 
-async def birthday_udp(context: ProbeContext, target: Target, scatter: Scatter) -> None:
+async def birthday_udp(context: ProbeContext, target: Target, plan: BirthdayPlan) -> None:
     """Try it once, with all that was planned if need be."""
     assert target.other is not None
-    trial = _Trial(context, target, target.other, scatter)
+    trial = _Trial(context, target, target.other, plan)
     try:
         if await trial.begin():
             await _run(trial)
@@ -264,9 +276,9 @@ async def birthday_udp(context: ProbeContext, target: Target, scatter: Scatter) 
 async def _run(trial: _Trial) -> None:
     """In two halves. Before the second one the openers have the ordinary TTL: the own NAT may be further away
     than it seemed, and openers may have been lost."""
-    low, high = trial.scatter.pool
-    ports = random.sample(range(low, high + 1), min(trial.scatter.probes, high - low + 1))
-    half = len(ports) if len(ports) <= trial.scatter.first else trial.scatter.first
+    low, high = trial.plan.pool
+    ports = random.sample(range(low, high + 1), min(trial.plan.probes, high - low + 1))
+    half = len(ports) if len(ports) <= trial.plan.first else trial.plan.first
     await trial.send_openers(trial.ttl)
     await trial.have_written(ports[:half])
     if trial.hit is None and not trial.failure and ports[half:]:
@@ -279,9 +291,9 @@ async def _run(trial: _Trial) -> None:
 
 
 def _record(trial: _Trial) -> None:
-    scatter, recorder = trial.scatter, trial.context.recorder
+    plan, recorder = trial.plan, trial.context.recorder
     number, at_s = recorder.stamp(trial.began)
-    asker, port, place = trial.hit or (None, None, trial.sent)
+    client, port, place = trial.hit or (None, None, trial.sent)
     recorder.add(
         BirthdayTrial(
             id=number,
@@ -291,15 +303,15 @@ def _record(trial: _Trial) -> None:
             asked=str(trial.target.endpoint),
             host=trial.host,
             towards=str(trial.towards),
-            pool=scatter.pool,
+            pool=plan.pool,
             ttl=trial.ttl,
-            wanted=scatter.sockets,
-            sockets=len(trial.askers),
+            wanted=plan.sockets,
+            sockets=len(trial.clients),
             openers=trial.openers,
-            planned=scatter.probes,
+            planned=plan.probes,
             sent=place,
             outcome=trial.outcome,
-            local=None if asker is None else str(asker.local),
+            local=None if client is None else str(client.local),
             hit=port,
             answered=True if trial.seen is not None else None,
             seen=text_of(trial.seen),

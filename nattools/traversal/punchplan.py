@@ -9,10 +9,10 @@ import msgspec
 
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat, NatByTransport
-from nattools.traversal.pairs import Whose, udp_steps
 from nattools.traversal.side import Side, side_of
 from nattools.traversal.steps import Plan, Step
-from nattools.traversal.streams import restricted, tcp_steps
+from nattools.traversal.tcp_strategies import restricted, tcp_steps
+from nattools.traversal.udp_strategies import Whose, udp_steps
 
 CERTAIN: Final = 0.9999
 RELAY: Final = Step(

@@ -14,7 +14,7 @@ MOST_COPIES = 40
 FEWEST_COPIES = 5
 
 
-class Pace:
+class PathEstimate:
     """Round trips in seconds, and how many questions that were bound to be answered were not."""
 
     def __init__(self) -> None:
@@ -26,9 +26,9 @@ class Pace:
     def answered(self, rtt_s: float) -> None:
         """A question came back after this long."""
         self.sent += 1
-        self.took(rtt_s)
+        self.add_rtt(rtt_s)
 
-    def took(self, rtt_s: float) -> None:
+    def add_rtt(self, rtt_s: float) -> None:
         """A round trip over TCP, which hides what it loses: it tells the time and nothing of the loss."""
         self.lowest_s = rtt_s if self.lowest_s is None else min(self.lowest_s, rtt_s)
         self.highest_s = max(self.highest_s, rtt_s)
@@ -65,3 +65,22 @@ class Pace:
         bound = loss_upper_bound(self.sent, self.lost) if self.sent else WORST_LOSS
         needed = copies_needed(bound, error)
         return min(MOST_COPIES, max(FEWEST_COPIES, needed))
+
+
+LAST_WAIT_S = 0.5
+
+
+class RttHint:
+    """What the same server's TCP port told of the round trip, so that its silence over UDP need not be
+    waited for longer than the path asks."""
+
+    def __init__(self) -> None:
+        self.rtt_s: float | None = None
+
+    def gap_s(self, ordinary_s: float) -> float:
+        """The next gap between copies."""
+        return ordinary_s if self.rtt_s is None else min(ordinary_s, max(0.03, 2 * self.rtt_s))
+
+    def last_wait_s(self) -> float:
+        """After the last copy."""
+        return LAST_WAIT_S if self.rtt_s is None else min(LAST_WAIT_S, 0.15 + 3 * self.rtt_s)

@@ -15,7 +15,7 @@ from nattools.model.observation import Idle
 from nattools.model.report import TIME_WAS_OVER, Measurement, Report, Server
 
 
-def analyse_again(report: Report, *, is_public: Callable[[str], bool]) -> Report:
+def reanalyse(report: Report, *, is_public: Callable[[str], bool]) -> Report:
     """The report that this version makes of an old one's observations. Pure."""
     measurement = Measurement(
         command=report.command,

@@ -5,24 +5,24 @@ from __future__ import annotations
 import itertools
 
 from nattools.model.confidence import CERTAIN_ERROR, chance_of_silence, copies_needed, loss_upper_bound
+from nattools.probes.estimate import FEWEST_COPIES, MOST_COPIES, PathEstimate
 from nattools.probes.lifetime import MARGIN, ORDINARY_S, idle_times
-from nattools.probes.pace import FEWEST_COPIES, MOST_COPIES, Pace
 
 
 def test_nothing_known_means_any_loss_is_possible() -> None:
     assert loss_upper_bound(0, 0) == 1.0
-    assert FEWEST_COPIES < Pace().copies() < MOST_COPIES
+    assert FEWEST_COPIES < PathEstimate().copies() < MOST_COPIES
 
 
 def test_tcp_tells_the_time_and_nothing_of_the_loss() -> None:
-    pace = Pace()
-    pace.took(0.08)
-    assert pace.rtt_s == 0.08
-    assert (pace.sent, pace.lost) == (0, 0)
+    estimate = PathEstimate()
+    estimate.add_rtt(0.08)
+    assert estimate.rtt_s == 0.08
+    assert (estimate.sent, estimate.lost) == (0, 0)
 
 
 def test_a_clean_path_needs_few_copies_and_a_lossy_one_more() -> None:
-    clean, lossy = Pace(), Pace()
+    clean, lossy = PathEstimate(), PathEstimate()
     for _ in range(30):
         clean.answered(0.01)
     for _ in range(24):
@@ -39,7 +39,7 @@ def test_the_copies_asked_for_make_chance_unlikely_enough_to_count() -> None:
 
 
 def test_a_slow_path_is_waited_for() -> None:
-    fast, slow = Pace(), Pace()
+    fast, slow = PathEstimate(), PathEstimate()
     fast.answered(0.001)
     slow.answered(0.6)
     assert slow.last_wait_s > fast.last_wait_s + 1.0

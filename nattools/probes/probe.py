@@ -1,4 +1,4 @@
-"""What every probe is given: the network, the record, the servers, and what is known of the path."""
+"""What a probe is given: the network, the record of observations, and what is known of the path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from nattools.model.endpoint import Family
 from nattools.model.observation import AnyObservation
 from nattools.net.base import Network
-from nattools.probes.pace import Pace
+from nattools.probes.estimate import PathEstimate
 
 
 class Recorder:
@@ -41,16 +41,16 @@ class ProbeContext(msgspec.Struct):
     """Handed to every probe of one address family.
 
     `source_host` is the own address that packets to the servers leave from (None: a socket's own word for
-    it). `settled` is set once the other probes of the lane are done and the path's loss is known as well as
-    it will be. `foretelling` is held by who foretells the NAT's next port, over UDP or TCP.
+    it). `loss_known` is set once the other probes of the lane are done and the path's loss is as well
+    known as it will be. `prediction_lock` is held by who predicts the NAT's next port, over UDP or TCP.
     `progress(text, fraction)` tells a waiting person what is going on."""
 
     network: Network
     recorder: Recorder
-    pace: Pace
+    estimate: PathEstimate
     family: Family
     interface: str | None = None
     source_host: str | None = None
-    settled: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
-    foretelling: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
+    loss_known: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    prediction_lock: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
     progress: Progress = _quiet

@@ -10,10 +10,10 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding, Connection, Outcome, Purpose
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.probes.claims import claims, text_of, told
-from nattools.probes.context import ProbeContext
-from nattools.probes.hint import Hint
+from nattools.probes.estimate import RttHint
+from nattools.probes.probe import ProbeContext
 from nattools.probes.question import PADDED_TO
+from nattools.probes.target import read_answer, readable, text_of
 from nattools.protocols import stun
 
 PATIENCE_S = 3.8
@@ -49,7 +49,7 @@ async def ask_over_tcp(
     host: str | None = None,
     port: int = 0,
     timeout_s: float,
-    hint: Hint | None = None,
+    rtt_hint: RttHint | None = None,
 ) -> TcpStream | TcpFailure:
     """Connect and ask; both go on record. The stream is the caller's to close, answered or not. Where UDP has
     shown meanwhile that the path loses packets, silence is given further chances."""
@@ -65,12 +65,12 @@ async def ask_over_tcp(
             question.failure, question.detail = stream.outcome, stream.detail
         else:
             await _ask_on(context, stream, question, patience_s)
-        if question.answer is not None or question.failure != "timeout" or not context.pace.lost:
+        if question.answer is not None or question.failure != "timeout" or not context.estimate.lost:
             break
         if not isinstance(stream, TcpFailure):
             stream.abort()
-    if hint is not None and not (isinstance(stream, TcpFailure) and stream.outcome != "refused"):
-        hint.rtt_s = connected_s
+    if rtt_hint is not None and not (isinstance(stream, TcpFailure) and stream.outcome != "refused"):
+        rtt_hint.rtt_s = connected_s
     return stream
 
 
@@ -91,7 +91,7 @@ async def _ask_on(context: ProbeContext, stream: TcpStream, question: TcpQuestio
         question.failure, question.detail = "timeout", ""
     if question.answer is not None:
         question.rtt_s = loop.time() - asked_at
-        context.pace.took(question.rtt_s)
+        context.estimate.add_rtt(question.rtt_s)
     record_binding(context, question, asked_at)
 
 
@@ -114,7 +114,7 @@ async def _converse(stream: TcpStream, question: TcpQuestion) -> None:
             question.failure, question.detail = "malformed", str(error)
             return
     answer = question.answer
-    question.mapped = told(lambda: answer.mapped)
+    question.mapped = readable(lambda: answer.mapped)
     if answer.kind == "success" and question.mapped is None:
         question.answer, question.failure = None, "malformed"
         question.detail = "an answer without any mapped address"
@@ -145,7 +145,7 @@ def record_binding(context: ProbeContext, question: TcpQuestion, asked_at: float
     """Put a Binding question over TCP on record."""
     loop = asyncio.get_running_loop()
     number, at_s = context.recorder.stamp(asked_at)
-    answer, said = question.answer, claims(question.answer)
+    answer, said = question.answer, read_answer(question.answer)
     context.recorder.add(
         Binding(
             id=number,

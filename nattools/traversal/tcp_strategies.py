@@ -11,9 +11,9 @@ import msgspec
 from nattools.model.nat import Nat
 from nattools.model.punch import Strategy
 from nattools.traversal.odds import odds, shown
-from nattools.traversal.pairs import PROBES, PROBES_PER_S, SOCKETS, Whose, hold_s, opening_ttl
 from nattools.traversal.side import Side
 from nattools.traversal.steps import Part, Step
+from nattools.traversal.udp_strategies import PROBES, PROBES_PER_S, SOCKETS, Whose, hold_s, opening_ttl
 
 
 def restricted(tcp: Nat) -> str | None:

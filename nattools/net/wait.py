@@ -6,31 +6,31 @@ import asyncio
 from collections.abc import Iterable
 
 
-class Arrival:
+class TimedEvent:
     """Set once; one waiter at a time, with a deadline. (An event with a timeout scope around each wait
     costs several times as much, and simulated measurements wait thousands of times a second.)"""
 
-    __slots__ = ("_waiter", "among", "came")
+    __slots__ = ("_waiter", "among", "is_set")
 
     def __init__(self) -> None:
-        self.came = False
-        self.among: AllOf | None = None
+        self.is_set = False
+        self.among: AllEvents | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def set(self) -> None:
-        """It came."""
-        if self.among is not None and not self.came:
+        """It is_set."""
+        if self.among is not None and not self.is_set:
             self.among.one_came()
-        self.came = True
+        self.is_set = True
         _release(self._waiter)
 
     def clear(self) -> None:
         """Wait for the next one."""
-        self.came = False
+        self.is_set = False
 
-    async def within(self, timeout_s: float) -> bool:
+    async def wait(self, timeout_s: float) -> bool:
         """Wait for it, at most so many seconds; did it come?"""
-        if self.came:
+        if self.is_set:
             return True
         loop = asyncio.get_running_loop()
         waiter = self._waiter = loop.create_future()
@@ -40,22 +40,22 @@ class Arrival:
         finally:
             timer.cancel()
             self._waiter = None
-        return self.came
+        return self.is_set
 
 
-class AllOf(Arrival):
+class AllEvents(TimedEvent):
     """Comes with the last of several arrivals; an arrival tells the latest of these that it is in."""
 
     __slots__ = ("_missing",)
 
-    def __init__(self, arrivals: Iterable[Arrival]) -> None:
+    def __init__(self, arrivals: Iterable[TimedEvent]) -> None:
         super().__init__()
         self._missing = 0
         for arrival in arrivals:
-            if not arrival.came:
+            if not arrival.is_set:
                 arrival.among = self
                 self._missing += 1
-        self.came = not self._missing
+        self.is_set = not self._missing
 
     def one_came(self) -> None:
         """For the arrivals to call."""

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from nattools.model.nat import Nat
 from nattools.model.observation import AnyObservation, Hop, Opener
-from nattools.probes.aim import Aim, Scatter
+from nattools.probes.birthday import BirthdayPlan
 from nattools.probes.target import Target
+from nattools.probes.udppunch import PunchPlan
 from nattools.traversal.odds import odds
-from nattools.traversal.pairs import PROBES, PROBES_PER_S
 from nattools.traversal.side import Side, side_of
+from nattools.traversal.udp_strategies import PROBES, PROBES_PER_S
 
 MOST_SOCKETS = 256
 _SOCKETS = (32, 64, 128, MOST_SOCKETS)
@@ -25,8 +26,8 @@ _WHY_NOT = {
 }
 
 
-def aim_at(nat: Nat | None, target: Target, seen: Iterable[AnyObservation]) -> Aim | str:
-    """How to punch towards the target's second address, or why there is nothing to aim at."""
+def plan_punch(nat: Nat | None, target: Target, seen: Iterable[AnyObservation]) -> PunchPlan | str:
+    """How to punch towards the target's second address, or why no port can be predicted."""
     side = side_of(nat)
     if nat is None or side is None:
         return "how the NAT maps ports is not known"
@@ -35,10 +36,10 @@ def aim_at(nat: Nat | None, target: Target, seen: Iterable[AnyObservation]) -> A
     step = side.step if side.moves == "predictably" and not side.keeps else 0
     seen = tuple(seen)
     sure = any(isinstance(each, Opener) and each.opened and each.ttl == side.ttl for each in seen)
-    return Aim(_ttls(nat, side, target, seen), sure, step)
+    return PunchPlan(_ttls(nat, side, target, seen), sure, step)
 
 
-def scatter_at(nat: Nat | None) -> Scatter | None:
+def plan_birthday(nat: Nat | None) -> BirthdayPlan | None:
     """How to meet the ports that the NAT draws at random; None where it does not. As few of the router's
     mappings as will do."""
     side = side_of(nat)
@@ -46,7 +47,7 @@ def scatter_at(nat: Nat | None) -> Scatter | None:
         return None
     sockets = next((n for n in _SOCKETS if odds(n, PROBES, side.size) >= _WANTED), MOST_SOCKETS)
     sockets = max(1, min(sockets, side.size // 2))
-    return Scatter(side.pool, sockets, min(2 * PROBES, side.size), PROBES, PROBES_PER_S, side.ttl)
+    return BirthdayPlan(side.pool, sockets, min(2 * PROBES, side.size), PROBES, PROBES_PER_S, side.ttl)
 
 
 def _ttls(nat: Nat, side: Side, target: Target, seen: tuple[AnyObservation, ...]) -> tuple[int, ...]:
