@@ -12,7 +12,7 @@ from nattools.engine.options import MeasureOptions
 from nattools.engine.portmap.journal import AnyJournal, MemoryJournal
 from nattools.engine.portmap.options import MapOptions
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import PortMapping
 from nattools.model.report import Report

@@ -14,7 +14,7 @@ from nattools.engine.portmap.keep import MappingChange, keep
 from nattools.engine.portmap.options import MapOptions
 from nattools.model.report import Report
 from nattools.net.base import Network
-from nattools.net.usercommand import run_command
+from nattools.net.shell import run_command
 from nattools.report.safetext import safe
 from nattools.wording.terms import TECHNIQUES
 

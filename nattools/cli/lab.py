@@ -12,7 +12,7 @@ from nattools.cli import options
 from nattools.cli.app import new_app
 from nattools.cli.outputs import show, write_files, write_out
 from nattools.errors import CannotRun, UsageError
-from nattools.lab.base import Backend
+from nattools.lab.backend import Backend
 from nattools.report.safetext import safe
 
 if TYPE_CHECKING:
@@ -70,9 +70,10 @@ def run_scenario(
 ) -> int:
     """Diagnose inside a scenario and compare with what it expects: exit code 1 if anything differs."""
     from nattools.cli.trial import Case, cases_of
-    from nattools.lab.open import find_host, load_scenario
+    from nattools.lab.backend import find_host
+    from nattools.lab.loader import load
 
-    drawn = load_scenario(scenario)
+    drawn = load(scenario)
     [chosen] = _backends([backend] if backend else None)
     named = None if host is None else Case(scenario, find_host(drawn, host), chosen, seed)
     trials = [_tried(case) for case in ([named] if named else cases_of(scenario, chosen, seed))]
@@ -136,12 +137,12 @@ class Wanted(NamedTuple):
 def _pair_matrix(wanted: Wanted, files: tuple[Path, ...], as_json: bool, verbose: int) -> int:
     from nattools.cli.pairmatrix import PairMatrix
     from nattools.cli.pairtrial import Terms
-    from nattools.lab.kinds import KINDS
+    from nattools.lab.natkinds import MATRIX_KINDS
 
     if len(wanted.backends) > 1:
         raise UsageError("--pairs makes one table: name one --backend")
     matrix = PairMatrix(
-        wanted.kinds or list(KINDS),
+        wanted.kinds or list(MATRIX_KINDS),
         wanted.backends[0],
         repeat=wanted.repeat,
         seed=wanted.seed,

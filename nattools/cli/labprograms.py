@@ -12,8 +12,9 @@ from types import FrameType
 from typing import Any
 
 from nattools.cli.servers import VARIABLE
-from nattools.lab.netns import NetnsLab
-from nattools.lab.open import find_host, load_scenario
+from nattools.lab.backend import find_host
+from nattools.lab.loader import load
+from nattools.lab.netns.lab import NetnsLab
 
 _PATIENCE_S = 3.0
 
@@ -21,7 +22,7 @@ _PATIENCE_S = 3.0
 def run_inside(scenario: str, host: str, command: list[str], seed: int | None) -> int:
     """Run a program on a host of a scenario with this process's standard streams; returns its exit code
     (128 and the signal's number if a signal ended it)."""
-    drawn = load_scenario(scenario)
+    drawn = load(scenario)
     find_host(drawn, host)
     with _ended_by_sigterm(), NetnsLab(drawn, seed=seed or 0) as lab:
         environment = {**os.environ, VARIABLE: " ".join(lab.server_uris())}

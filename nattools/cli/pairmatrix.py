@@ -15,9 +15,8 @@ from nattools import __version__
 from nattools.cli.pairtrial import Reports, Terms, connect
 from nattools.cli.trialmatrix import settle
 from nattools.errors import CannotRun
-from nattools.lab.base import Backend, Lab
-from nattools.lab.kinds import MOST_PAIRS, Pair, drawn_kinds, pairs_of
-from nattools.lab.open import open_lab
+from nattools.lab.backend import Backend, Lab, open_lab
+from nattools.lab.natkinds import MOST_PAIRS, Pair, pairs_of, scenario_of_kinds
 from nattools.model.host import Host
 from nattools.model.matrix import Matrix, PairResult
 from nattools.model.punch import Punch
@@ -59,7 +58,7 @@ class Batch:
     def trials(self) -> list[PairTrial]:
         """Brings the lab up and connects them."""
         try:
-            with open_lab(drawn_kinds(self.pairs), self.backend, self.seed) as lab:
+            with open_lab(scenario_of_kinds(self.pairs), self.backend, self.seed) as lab:
                 return lab.run(lambda: self._all(lab))
         except CannotRun as error:
             problem = f"{error}. {error.remedy}".strip()

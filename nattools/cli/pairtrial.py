@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
-from nattools.lab.base import Lab
+from nattools.lab.backend import Lab
 from nattools.model.endpoint import Family
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server

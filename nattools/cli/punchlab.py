@@ -21,8 +21,8 @@ from nattools.engine.portmap.journal import AnyJournal, MemoryJournal
 from nattools.engine.punch.both import Side
 from nattools.engine.punch.options import Use, Watcher
 from nattools.errors import UsageError
-from nattools.lab.base import Lab
-from nattools.lab.open import find_host, load_scenario, open_lab
+from nattools.lab.backend import Lab, find_host, open_lab
+from nattools.lab.loader import load
 from nattools.lab.scenario import Scenario
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
@@ -31,7 +31,7 @@ from nattools.traversal.codes import Code
 
 def run_in_lab(request: Request, wish: PunchWish, choice: LabChoice) -> Done:
     """What came of it, as the first machine tells it."""
-    scenario = load_scenario(choice.scenario)
+    scenario = load(choice.scenario)
     hosts = pair_of(scenario, choice.host)
     # the first machine opens the room under whatever number the mailbox gives, the second one is told
     wish = msgspec.structs.replace(wish, code=Code(None, wish.code.words))

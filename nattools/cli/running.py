@@ -46,8 +46,8 @@ def run(command: Command) -> Report:
 
 
 def _on_host(command: Command) -> Report:
+    from nattools.net.eventloop import run_interruptibly
     from nattools.net.host import HostNetwork
-    from nattools.net.interruption import run_interruptibly
 
     network = HostNetwork()
     servers = chosen_servers(command.request.servers)
@@ -76,10 +76,11 @@ def _journal(command: Command) -> Iterator[AnyJournal | None]:
 
 def _in_lab(command: Command, choice: LabChoice) -> Report:
     from nattools.engine.portmap.journal import MemoryJournal
-    from nattools.lab.open import find_host, load_scenario, open_lab
+    from nattools.lab.backend import find_host, open_lab
+    from nattools.lab.loader import load
 
     request = command.request
-    scenario = load_scenario(choice.scenario)
+    scenario = load(choice.scenario)
     host = find_host(scenario, choice.host)
     with open_lab(scenario, choice.backend, choice.seed) as lab:
         network = lab.network(host)
@@ -141,8 +142,7 @@ def captured(network: Network, file: Path | None) -> Iterator[Network]:
         yield network
         return
     from nattools.net.pcapng import write_pcapng
-    from nattools.net.trace import Trace
-    from nattools.net.traced import TracedNetwork
+    from nattools.net.trace import Trace, TracedNetwork
 
     started = datetime.now(UTC)
     trace = Trace(asyncio.get_running_loop().time())

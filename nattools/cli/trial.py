@@ -13,8 +13,8 @@ from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab import expect
-from nattools.lab.base import Backend, Lab
-from nattools.lab.open import load_scenario, open_lab
+from nattools.lab.backend import Backend, Lab, open_lab
+from nattools.lab.loader import load
 from nattools.lab.scenario import Scenario
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
@@ -67,7 +67,7 @@ def pairs_to_try(scenario: Scenario) -> list[tuple[str, str]]:
 
 def cases_of(name: str, backend: Backend, seed: int | None) -> list[Case]:
     """All that a scenario expects something of."""
-    scenario = load_scenario(name)
+    scenario = load(name)
     hosts = [Case(name, host, backend, seed) for host in hosts_to_try(scenario)]
     return hosts + [Case(name, host, backend, seed, peer) for host, peer in pairs_to_try(scenario)]
 
@@ -94,7 +94,7 @@ def measure_options(scenario: Scenario, host: str, uris: tuple[str, ...]) -> Mea
 
 def attempt(case: Case, emit: Emit = silent) -> Trial:
     """Bring the scenario up, measure, and compare. CannotRun becomes the trial's `problem`."""
-    scenario = load_scenario(case.scenario)
+    scenario = load(case.scenario)
     try:
         with open_lab(scenario, case.backend, case.seed) as lab:
             return _connected(case, lab) if case.peer is not None else _measured(case, lab, emit)

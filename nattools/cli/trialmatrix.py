@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from nattools.cli.trial import Trial, attempt, cases_of
-from nattools.lab.base import Backend
+from nattools.lab.backend import Backend
 from nattools.lab.loader import available
 from nattools.report.safetext import safe
 
@@ -74,7 +74,7 @@ def settle() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
-        from nattools.lab.processes import die_with_parent
+        from nattools.lab.netns.processes import die_with_parent
 
         die_with_parent()
 

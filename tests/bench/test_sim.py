@@ -15,7 +15,7 @@ from nattools.cli.trial import expectations, measure_options, silent
 from nattools.engine.run import measure
 from nattools.lab import expect
 from nattools.lab.loader import load
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 
 ROUND_TRIPS = 1000
 RUNS, ROUNDS = 20, 5

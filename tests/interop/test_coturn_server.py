@@ -11,7 +11,7 @@ from nattools.cli.trial import expectations, measure_options, silent
 from nattools.engine.run import measure
 from nattools.lab import expect
 from nattools.lab.loader import load
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns.lab import NetnsLab
 from nattools.lab.scenario import Scenario, ServerSpec
 from nattools.model.report import Report
 

@@ -16,8 +16,16 @@ import pytest
 
 from nattools.cli.pairtrial import Reports, Terms, connect
 from nattools.engine.punch import steprunner
-from nattools.lab.kinds import ALL, KINDS, MOST_PAIRS, Pair, drawn, drawn_kinds, pairs_of
-from nattools.lab.netns import NetnsLab
+from nattools.lab.natkinds import (
+    ALL,
+    MATRIX_KINDS,
+    MOST_PAIRS,
+    Pair,
+    pairs_of,
+    scenario_of_kinds,
+    scenario_of_pairs,
+)
+from nattools.lab.netns.lab import NetnsLab
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec, Scenario
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
@@ -28,7 +36,7 @@ pytestmark = pytest.mark.netns
 REPEAT = int(os.environ.get("NATTOOLS_PUNCH_REPEAT", "0"))
 RUNS = range(max(1, REPEAT))
 AT_ONCE = 4
-PAIRS = pairs_of(list(KINDS))
+PAIRS = pairs_of(list(MATRIX_KINDS))
 RANDOM = [pair for pair in PAIRS if "symmetric-random" in pair]
 HARD = {("symmetric-random", "symmetric-random"), ("symmetric-random", "symmetric-sequential")}
 APDM = "address-and-port-dependent"
@@ -76,7 +84,7 @@ async def several(lab: NetnsLab, count: int, terms: Terms) -> list[Reports]:
 @cache
 def outcomes(pairs: tuple[Pair, ...], low_ports: bool, run: int) -> dict[Pair, Reports]:
     """Of some pairs, in one lab."""
-    with NetnsLab(drawn_kinds(pairs), seed=run) as lab:
+    with NetnsLab(scenario_of_kinds(pairs), seed=run) as lab:
         found = lab.run(lambda: several(lab, len(pairs), Terms(low_ports=low_ports)))
     return dict(zip(pairs, found, strict=True))
 
@@ -147,7 +155,7 @@ SPECIAL: dict[str, tuple[RouterSpec | None, RouterSpec | None]] = {
 @cache
 def specials(run: int) -> dict[str, Reports]:
     """All of them, in one lab."""
-    with NetnsLab(drawn(SPECIAL.values()), seed=run) as lab:
+    with NetnsLab(scenario_of_pairs(SPECIAL.values()), seed=run) as lab:
         found = lab.run(lambda: several(lab, len(SPECIAL), Terms()))
     return dict(zip(SPECIAL, found, strict=True))
 
@@ -164,13 +172,13 @@ def test_open_inputs_and_blocks(case: str, run: int) -> None:
 COUNTERS: list[tuple[RouterSpec, RouterSpec]] = [
     (SEQUENTIAL, SEQUENTIAL),
     (NatSpec(), SEQUENTIAL),
-    (SEQUENTIAL, KINDS["symmetric-random"] or NatSpec()),
+    (SEQUENTIAL, MATRIX_KINDS["symmetric-random"] or NatSpec()),
 ]
 
 
 def with_neighbours() -> Scenario:
     """The pairs, and another host behind each router."""
-    base = drawn(COUNTERS)
+    base = scenario_of_pairs(COUNTERS)
     neighbours = {f"n{host}": spec for host, spec in base.host.items()}
     return Scenario(title=base.title, nat=base.nat, host={**base.host, **neighbours})
 

@@ -13,8 +13,7 @@ from nattools.cli.trial import silent
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure
-from nattools.lab.base import Backend
-from nattools.lab.open import open_lab
+from nattools.lab.backend import Backend, open_lab
 from nattools.lab.scenario import MapperSpec, Scenario
 from nattools.model.observation import MapAttempt, MapOffer
 from nattools.model.report import Report

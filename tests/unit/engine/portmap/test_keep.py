@@ -18,7 +18,7 @@ from nattools.engine.portmap.journal import AnyJournal, Journal, MemoryJournal
 from nattools.engine.portmap.keep import MappingChange, keep
 from nattools.engine.portmap.options import MapOptions
 from nattools.lab.scenario import MapperSpec, Scenario
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import MapAttempt
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol

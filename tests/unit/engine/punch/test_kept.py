@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from punching import KINDS, pair
+from punching import MATRIX_KINDS, pair
 
 from nattools.cli.punchoptions import PunchWish
 from nattools.cli.punchuse import PunchUse
@@ -26,12 +26,12 @@ from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.timeline import MAX_STAGES, Timeline
 from nattools.lab.scenario import HostSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.punch import Stage
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.protocols.mailbox.messages import MAX_NAMEPLATE
-from nattools.server import exchange
+from nattools.server import mailboxserver
 from nattools.server.mailbox import Mailbox, MailboxLimits
 from nattools.traversal.codes import Code
 from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, rendezvous
@@ -70,7 +70,7 @@ def mailboxes(monkeypatch: pytest.MonkeyPatch) -> list[Mailbox]:
         made.append(Mailbox(limits))
         return made[-1]
 
-    monkeypatch.setattr(exchange, "Mailbox", new)
+    monkeypatch.setattr(mailboxserver, "Mailbox", new)
     return made
 
 
@@ -94,7 +94,7 @@ def keep(
     """Connect, have alice go through the trouble, and then part, unless there is no connection any more.
     `mine`: what alice does instead."""
     sides = Side(), Side()
-    scenario = pair(KINDS[kinds[0]], KINDS[kinds[1]], delay_ms=20.0)
+    scenario = pair(MATRIX_KINDS[kinds[0]], MATRIX_KINDS[kinds[1]], delay_ms=20.0)
     scenario = msgspec.structs.replace(scenario, host={**scenario.host, "mallory": HostSpec()})
     with SimLab(scenario, seed=seed) as lab:
 
