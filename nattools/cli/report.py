@@ -53,10 +53,10 @@ def show_report(
 
 
 def _anew(report: Report) -> Report:
-    from nattools.engine.again import analyse_again
+    from nattools.engine.reanalyse import reanalyse
     from nattools.net.addresses import is_public
 
-    return analyse_again(report, is_public=is_public)
+    return reanalyse(report, is_public=is_public)
 
 
 @report_app.command("validate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,15 +12,14 @@ import pytest
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import AnnouncedPlan, PunchOptions, Watcher
-from nattools.lab.base import Backend
-from nattools.lab.kinds import drawn_kinds
-from nattools.lab.open import open_lab
+from nattools.errors import ProtocolError
+from nattools.lab.backend import Backend, open_lab
+from nattools.lab.natkinds import scenario_of_kinds
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import PlannedStep, Punch
 from nattools.model.serveruri import parse_server
-from nattools.net.trace import Event, Trace
-from nattools.net.traced import TracedNetwork
-from nattools.traversal.checks import PREFIX
+from nattools.net.trace import Event, Trace, TracedNetwork
+from nattools.protocols import stun
 from nattools.traversal.udp_strategies import PROBES_PER_S
 
 PAIRS = [("port-restricted", "symmetric-random"), ("firewall", "symmetric-block")]
@@ -39,27 +39,34 @@ class Seen:
 
     @property
     def probes(self) -> list[Event]:
-        """The first packet of the strategy on each path, in order: later ones are repeats and answers on a
-        path that was found."""
-        found: dict[tuple[Endpoint, Endpoint], Event] = {}
-        for one in self.events:
-            if one.kind == "datagram" and one.outgoing and PREFIX in one.data:
-                found.setdefault((one.local, one.remote), one)
-        return list(found.values())
+        """The probes of the strategy, in order: one and the same message to many places, or from many. Other
+        checks are repeated a few times at most."""
+        checks = [one for one in self.events if one.outgoing and is_check(one)]
+        message, count = Counter(one.data for one in checks).most_common(1)[0]
+        assert count > 8
+        return [one for one in checks if one.data == message]
 
     def first_from(self) -> dict[Endpoint, float]:
         """When each place first wrote to us."""
         found: dict[Endpoint, float] = {}
         for one in self.events:
-            if one.kind == "datagram" and not one.outgoing and PREFIX in one.data:
+            if not one.outgoing and is_check(one):
                 found.setdefault(one.remote, one.at_s)
         return found
+
+
+def is_check(one: Event) -> bool:
+    """Between the two sides, not to or from a server."""
+    try:
+        return one.kind == "datagram" and stun.decode(one.data).username is not None
+    except ProtocolError:
+        return False
 
 
 def captured(pair: tuple[str, str], backend: Backend, seed: int) -> tuple[Seen, Seen]:
     """Both sides of a punch."""
     seen = Seen(), Seen()
-    with open_lab(drawn_kinds([pair]), backend, seed) as lab:
+    with open_lab(scenario_of_kinds([pair]), backend, seed) as lab:
 
         async def both() -> None:
             servers = tuple(parse_server(uri) for uri in lab.server_uris())

@@ -13,7 +13,7 @@ from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.planning import keeps_ports
 from nattools.engine.punch.signaling import MAX_CANDIDATES, Introduction, Signaling
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.reaching import Run
+from nattools.engine.servers import MeasurementRun
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
 from nattools.model.nat import NatByTransport
@@ -48,13 +48,13 @@ class Base:
         return found
 
 
-def server_of(run: Run, transport: Transport, family: Family) -> Endpoint | None:
+def server_of(run: MeasurementRun, transport: Transport, family: Family) -> Endpoint | None:
     """The server to ask where a socket is seen: the quickest that answered over that transport."""
     targets = [each for each in run.reached if (each.transport, each.family) == (transport, family)]
     return min(targets, key=lambda each: each.rtt_s).endpoint if targets else None
 
 
-def own_addresses(run: Run, families: Iterable[Family]) -> list[str]:
+def own_addresses(run: MeasurementRun, families: Iterable[Family]) -> list[str]:
     """Those that a peer may be able to write to: first the one that leads to the servers, then others of the
     same machine, which may be on the peer's network."""
     found: dict[str, None] = {}
@@ -79,7 +79,7 @@ def _of_use(host: str) -> bool:
     return not (address.is_loopback or address.is_link_local or address.is_unspecified)
 
 
-async def gather(run: Run, families: Iterable[Family]) -> list[Base]:
+async def gather(run: MeasurementRun, families: Iterable[Family]) -> list[Base]:
     """A socket for each own address, and where a server sees it. CannotRun: no socket can be had."""
     hosts = own_addresses(run, families)
     preferences = ice.local_preferences(hosts)
@@ -105,7 +105,7 @@ async def _open_all(network: Network, hosts: list[str], interface: str | None) -
     return opened
 
 
-async def _seen(run: Run, socket: UdpSocket) -> Endpoint | None:
+async def _seen(run: MeasurementRun, socket: UdpSocket) -> Endpoint | None:
     server = server_of(run, "udp", socket.local.family)
     return None if server is None else await where_seen(socket, server)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.reaching import Run
-from nattools.engine.run import Looked, look, new_run
+from nattools.engine.run import CompletedRun, new_run, observe
+from nattools.engine.servers import MeasurementRun
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.model.nat import NatByTransport
@@ -18,13 +18,13 @@ from nattools.net.base import Network
 class LocalSide:
     """What an attempt begins with: the measurement, what came of it, and what this side is willing to do."""
 
-    run: Run
+    run: MeasurementRun
     nat: NatByTransport
     low_ports: bool
     options: PunchOptions
 
 
-async def local_side(looked: Looked, options: PunchOptions, timeline: Timeline) -> LocalSide:
+async def local_side(looked: CompletedRun, options: PunchOptions, timeline: Timeline) -> LocalSide:
     """What this side brings to an attempt."""
     nat = looked.report().nat
     low = options.low_ports
@@ -36,7 +36,7 @@ async def local_side(looked: Looked, options: PunchOptions, timeline: Timeline) 
 
 async def measure_again(own: LocalSide, timeline: Timeline) -> LocalSide:
     """The same in the network that this machine is in now. CannotRun: it is in none."""
-    looked = await look(new_run(own.run.network, own.options.measuring, own.run.emit))
+    looked = await observe(new_run(own.run.network, own.options.measuring, own.run.emit))
     return await local_side(looked, own.options, timeline)
 
 

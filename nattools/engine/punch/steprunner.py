@@ -9,13 +9,13 @@ from nattools.engine.punch.candidates import AttemptContext, Base, server_of, wh
 from nattools.engine.punch.planning import AT_ONCE
 from nattools.engine.punch.signaling import SignalingEnded, StepPosition
 from nattools.engine.punch.token_signaling import TokenSignaling
-from nattools.engine.punch.way import Way
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Strategy
 from nattools.net.base import TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.path import SelectedPath, StreamPath
 from nattools.traversal.sample import where_seen, where_seen_over_tcp
 from nattools.traversal.sending import ProbeCounts, send_step
 from nattools.traversal.simultaneous_open import StreamMeeting, simultaneous_open
@@ -49,7 +49,7 @@ class StepRunner:
         """Packets and attempts to connect of all steps so far."""
         return sum(counts.sent for counts in self._counts)
 
-    async def go(self) -> Way | None:
+    async def go(self) -> SelectedPath | None:
         """Until a step has connected over TCP; None if none has, or ICE has selected a pair."""
         steps = [step for step in self._context.plan.steps if step.strategy != "relay"]
         if not self._context.partner.live:
@@ -63,7 +63,7 @@ class StepRunner:
             self._note(step, self.last, ok=False)
         return None
 
-    async def _in_rounds(self, steps: list[Step]) -> Way | None:
+    async def _in_rounds(self, steps: list[Step]) -> SelectedPath | None:
         """Where nobody can say that he is ready: one step after the other, again and again. What costs many
         packets is tried a few times only."""
         for rounds in range(MAX_ROUNDS if steps else 0):
@@ -80,7 +80,7 @@ class StepRunner:
         await asyncio.Event().wait()  # the checks go on
         return None
 
-    async def _try(self, turn: StepPosition, step: Step) -> Way | None:
+    async def _try(self, turn: StepPosition, step: Step) -> SelectedPath | None:
         if _is_checked(step):
             # ICE checks all that at once, over both families; this only gives it its time
             if not self._waited:
@@ -90,7 +90,6 @@ class StepRunner:
             return None
         if step.schedules is None:
             return None
-        self._step = step
         if step.transport == "tcp":
             return await self._over_tcp(turn, step)
         await self._over_udp(turn, step)
@@ -152,13 +151,14 @@ class StepRunner:
         except CannotRun as error:
             self.last = str(error)
             return
+        counts = ProbeCounts()
+        self._counts.append(counts)
+        self._step = step
         driver.listen(socket)
         try:
             peer = await self._begun(turn, step, told)
             if peer is None:
                 return
-            counts = ProbeCounts()
-            self._counts.append(counts)
             network = context.own.run.network
             outcome = await send_step(network, driver, socket, peer, step, first=context.leads, counts=counts)
             self.last = outcome.reason
@@ -168,10 +168,12 @@ class StepRunner:
 
     def found(self, pair: ice.Pair) -> Strategy | None:
         """The strategy whose step has found a pair; None: ICE's own checks have."""
-        step = self._step
-        if step is None or any(base.socket.local == pair.path[1] for base in self._bases):
+        step, bases = self._step, {base.socket.local for base in self._bases}
+        if step is None or pair.path[1] in bases:
             return None
-        self._note(step, f"a path to {pair.remote_endpoint} works", ok=True, counts=self._counts[-1])
+        counts, pairs = self._counts[-1], self._driver.agent.pairs
+        counts.seen = sum(each.checks_heard + each.valid for each in pairs if each.path[1] not in bases)
+        self._note(step, f"a path to {pair.remote_endpoint} works", ok=True, counts=counts)
         return step.strategy
 
     # --- over TCP
@@ -184,7 +186,7 @@ class StepRunner:
         server = server_of(self._context.own.run, "tcp", step.family)
         return None if server is None else await where_seen_over_tcp(self._context.own.run.network, server)
 
-    async def _over_tcp(self, turn: StepPosition, step: Step) -> Way | None:
+    async def _over_tcp(self, turn: StepPosition, step: Step) -> SelectedPath | None:
         context = self._context
         network = context.own.run.network
         sample = await self._stream_for(step)
@@ -218,7 +220,7 @@ class StepRunner:
         self._note(step, f"a connection to {outcome.stream.remote}", ok=True, counts=counts)
         elapsed = self._loop.time() - context.known_at
         stream = outcome.stream
-        return Way(step.strategy, "tcp", stream.local, stream.remote, round(elapsed, 4), stream=stream)
+        return StreamPath(stream, step.strategy, elapsed)
 
 
 def _is_checked(step: Step) -> bool:
