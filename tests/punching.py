@@ -95,7 +95,7 @@ class Result:
 async def punch(lab: SimLab, made: Plan, *, seed: int = 0, between: int = 0, most: int = 9) -> Result:
     """Both sides at once, step after step. `between`: flows of others through each NAT just before."""
     outcomes: Any = None
-    for step in [each for each in made.steps if each.parts is not None][:most]:
+    for step in [each for each in made.steps if each.schedules is not None][:most]:
         over = _try if step.transport == "udp" else _try_tcp
         outcomes = await over(lab, step, seed, between)
         if all(outcome.connected for outcome in outcomes):
