@@ -178,10 +178,7 @@ class PortmapSession:
 
     def gap(self, question: str, reason: str, settle: str) -> None:
         """Note a question that could not be put."""
-        number, at_s = self.run.recorder.stamp()
-        self.run.recorder.add(
-            Gap(id=number, probe="map", at_s=at_s, question=question, reason=reason, settle=settle)
-        )
+        self.run.recorder.add(Gap(probe="map", question=question, reason=reason, settle=settle))
 
     def holding(self, wanted: MappingRequest, mapper: Mapper) -> HeldMapping | None:
         """What this session holds of that wish."""
