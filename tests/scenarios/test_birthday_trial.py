@@ -11,13 +11,12 @@ from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab.loader import parse
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import BirthdayTrial
 from nattools.model.report import Command, Report, Technique
 from nattools.model.serveruri import parse_server
-from nattools.net.trace import Trace
-from nattools.net.traced import TracedNetwork
+from nattools.net.trace import Trace, TracedNetwork
 from nattools.probes import birthday
 from nattools.probes.probe import ProbeContext
 from nattools.probes.question import StunClient
