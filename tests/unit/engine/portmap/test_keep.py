@@ -12,7 +12,6 @@ import pytest
 from mapped import ALICE, OUTSIDE, at_home, call, gets_in, home, options
 from simulated import pass_time
 
-from nattools.cli.trial import silent
 from nattools.engine.portmap.commands import add
 from nattools.engine.portmap.journal import AnyJournal, Journal, MemoryJournal
 from nattools.engine.portmap.keep import MappingChange, keep
@@ -23,6 +22,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.observation import MapAttempt
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
 from nattools.model.report import Report
+from nattools.trials.scenarios import no_progress
 
 T = TypeVar("T")
 INSIDE, BEYOND = Endpoint(ALICE, 5000), Endpoint(OUTSIDE, 5000)
@@ -54,7 +54,7 @@ class Keeping:
     async def _keep(self) -> Report:
         network = self.lab.network("alice")
         chosen = options(self.lab)
-        return await keep(network, chosen, silent, self.journal, self.wish, self._tell, self.stop)
+        return await keep(network, chosen, no_progress, self.journal, self.wish, self._tell, self.stop)
 
     async def _tell(self, change: MappingChange) -> None:
         self.changes.append((asyncio.get_running_loop().time(), change))
