@@ -136,9 +136,9 @@ async def _mappings(run: MeasurementRun, journal: AnyJournal) -> None:
 
     run.emit(Event("started", "map discovery", "does the router make port mappings?"))
     session = PortmapSession(run, journal)
-    await session.look()
+    await session.discover()
     run.emit(Event("finished", "map discovery"))
-    await session.sweep()
+    await session.remove_stale()
     await try_all(session)
 
 

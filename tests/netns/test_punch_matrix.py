@@ -14,7 +14,6 @@ from functools import cache
 
 import pytest
 
-from nattools.cli.pairtrial import Reports, Terms, connect
 from nattools.engine.punch import steprunner
 from nattools.lab.natkinds import (
     ALL,
@@ -30,6 +29,7 @@ from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec, Scenario
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.net.base import UdpSocket
+from nattools.trials.pairs import PairOptions, Reports, connect_pair
 
 pytestmark = pytest.mark.netns
 
@@ -68,13 +68,13 @@ def strategies(pair: Pair, *, low_ports: bool) -> set[tuple[str, str]]:
     return {("prediction", "udp")}
 
 
-async def several(lab: NetnsLab, count: int, terms: Terms) -> list[Reports]:
+async def several(lab: NetnsLab, count: int, terms: PairOptions) -> list[Reports]:
     """The pairs of a drawing, some at a time."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(index: int) -> Reports:
         async with gate:
-            return await connect(lab, f"a{index}", f"b{index}", terms)
+            return await connect_pair(lab, f"a{index}", f"b{index}", terms)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(index)) for index in range(count)]
@@ -85,7 +85,7 @@ async def several(lab: NetnsLab, count: int, terms: Terms) -> list[Reports]:
 def outcomes(pairs: tuple[Pair, ...], low_ports: bool, run: int) -> dict[Pair, Reports]:
     """Of some pairs, in one lab."""
     with NetnsLab(scenario_of_kinds(pairs), seed=run) as lab:
-        found = lab.run(lambda: several(lab, len(pairs), Terms(low_ports=low_ports)))
+        found = lab.run(lambda: several(lab, len(pairs), PairOptions(low_ports=low_ports)))
     return dict(zip(pairs, found, strict=True))
 
 
@@ -156,7 +156,7 @@ SPECIAL: dict[str, tuple[RouterSpec | None, RouterSpec | None]] = {
 def specials(run: int) -> dict[str, Reports]:
     """All of them, in one lab."""
     with NetnsLab(scenario_of_pairs(SPECIAL.values()), seed=run) as lab:
-        found = lab.run(lambda: several(lab, len(SPECIAL), Terms()))
+        found = lab.run(lambda: several(lab, len(SPECIAL), PairOptions()))
     return dict(zip(SPECIAL, found, strict=True))
 
 
@@ -200,7 +200,7 @@ def test_ports_that_others_take(busy: NetnsLab, taken: int, monkeypatch: pytest.
         return seen
 
     monkeypatch.setattr(steprunner, "where_seen", where_seen)
-    reports = busy.run(lambda: several(busy, len(COUNTERS), Terms(low_ports=True)))
+    reports = busy.run(lambda: several(busy, len(COUNTERS), PairOptions(low_ports=True)))
     for each in reports:
         assert_connected(each, {("prediction", "udp"), ("birthday", "udp")})
         assert_first_attempt(each)

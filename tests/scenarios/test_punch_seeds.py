@@ -10,12 +10,12 @@ from functools import cache
 
 import pytest
 
-from nattools.cli.pairtrial import Reports, Terms, connect
 from nattools.lab.natkinds import MATRIX_KINDS, Pair, pairs_of, scenario_of_kinds
 from nattools.lab.sim.lab import SimLab
 from nattools.model.punch import Punch
 from nattools.traversal.punchplan import End, plan
 from nattools.traversal.steps import Plan
+from nattools.trials.pairs import PairOptions, Reports, connect_pair
 
 SEEDS = int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "1"))
 A_RATE = 20
@@ -33,7 +33,9 @@ def tried(pair: Pair, *, low_ports: bool = False, loss: float = 0.0) -> list[Rep
     found = []
     for seed in range(SEEDS):
         with SimLab(scenario_of_kinds([pair], loss=loss, delay_ms=20 if loss else 0), seed=seed) as lab:
-            found.append(lab.run(lambda lab=lab: connect(lab, "a0", "b0", Terms(low_ports=low_ports))))
+            found.append(
+                lab.run(lambda lab=lab: connect_pair(lab, "a0", "b0", PairOptions(low_ports=low_ports)))
+            )
     return found
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from nattools.cli.trial import Case, Trial, attempt, hosts_to_try, pairs_to_try
 from nattools.lab.backend import Backend
 from nattools.lab.loader import available, load
 from nattools.model.nat import Nat
 from nattools.model.report import Report
+from nattools.trials.scenarios import Case, Trial, hosts_to_try, pairs_to_try, run_trial
 
 SEEDS = range(3)
 SLEEPERS = ("lifetime-5min", "lifetime-30s", "lifetime-10s")
@@ -28,7 +28,7 @@ FINDINGS = (
 
 def tried(name: str, host: str, backend: Backend, seed: int | None = None, peer: str | None = None) -> Trial:
     """A trial that gave a report, as expected."""
-    trial = attempt(Case(name, host, backend, seed, peer))
+    trial = run_trial(Case(name, host, backend, seed, peer))
     assert trial.problem == ""
     assert trial.wrong == ()
     return trial

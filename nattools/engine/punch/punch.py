@@ -78,7 +78,7 @@ async def punch(
         raise primary_error(errors) from None
     finally:
         if router is not None:
-            await router.part()
+            await router.release()
     return standing.report()
 
 
@@ -121,7 +121,7 @@ def _missed_tcp(looked: CompletedRun, address: MailboxAddress) -> bool:
 
 async def _ask(router: RouterMapping | None) -> None:
     if router is not None:
-        await router.look()
+        await router.discover()
 
 
 async def choose_mailbox(looking: asyncio.Task[CompletedRun], options: PunchOptions) -> MailboxAddress:

@@ -221,7 +221,7 @@ def test_a_port_of_both_families() -> None:
 
 def test_only_for_this_machine() -> None:
     for command in (commands.add, commands.delete):
-        with pytest.raises(UsageError, match="no address of this machine"):
+        with pytest.raises(UsageError, match="not an address of this machine"):
             at_home(
                 lambda lab, command=command: call(lab, command, MapOptions(ports=(5000,), host="10.0.1.3"))
             )

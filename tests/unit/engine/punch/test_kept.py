@@ -18,8 +18,8 @@ import msgspec
 import pytest
 from punching import MATRIX_KINDS, pair
 
-from nattools.cli.punchoptions import PunchWish
-from nattools.cli.punchuse import PunchUse
+from nattools.cli.punchoptions import PunchRequest
+from nattools.cli.punchsession import PunchSession
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch import connection
 from nattools.engine.punch.both import punch_both
@@ -277,11 +277,11 @@ def test_somebody_takes_all_short_numbers_as_soon_as_the_server_has_restarted() 
 
 def test_the_command_ends_with_1_when_no_other_way_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LASTING_GIVE_UP_S", 300.0)
-    uses: list[PunchUse] = []
+    uses: list[PunchSession] = []
 
     def mine(lab: SimLab) -> Use:
-        wish = PunchWish(code=Code(None, WORDS), keep=True)
-        uses.append(PunchUse(wish, lab.network("alice"), None, quiet=True))
+        wish = PunchRequest(code=Code(None, WORDS), keep=True)
+        uses.append(PunchSession(wish, lab.network("alice"), None, quiet=True))
         lab.loop.call_later(30.0, lab.cut, "b")
         return uses[0].use
 

@@ -1,14 +1,17 @@
-"""What `nattools punch` does with the connection: echoes, a pipe, forwards, measurements, a command."""
+"""What `nattools punch` does with the connection: echoes, a pipe, forwards, measurements, a command; and the
+result of it all."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
+import sys
+from typing import NamedTuple
 
-from nattools.cli.punchoptions import LASTING, PunchWish
-from nattools.cli.punchpipe import pipe_ends
-from nattools.cli.punchtalk import Talk
+from nattools.cli.app import INTERRUPTED
+from nattools.cli.punchdisplay import PunchDisplay
+from nattools.cli.punchoptions import LASTING, PunchRequest
 from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.errors import CannotRun
 from nattools.model.punch import Echoes, Throughput
@@ -19,27 +22,48 @@ from nattools.traversal.tunnel.echo import echoes
 from nattools.traversal.tunnel.forward import Forwarding
 from nattools.traversal.tunnel.hook import run_hook
 from nattools.traversal.tunnel.pipe import PipeUse
+from nattools.traversal.tunnel.standard import ByteSink, ByteSource, standard_input, standard_output
 from nattools.traversal.tunnel.throughput import BenchUse
 
 ECHOES = 10
 GOODBYE_S = 2.0
 FOREVER_S = 10 * 365 * 86400.0
-INTERRUPTED = "the other side was interrupted"
+_INTERRUPTED = "the other side was interrupted"
 
 
-class PunchUse:
-    """One side's, told of by `talk` if there is one. `problem`: what went wrong with what was asked for, or
+class PunchOutcome(NamedTuple):
+    """What came of it. `told`: was it told of while it went on? `problem`: what went wrong with the use of
+    the connection."""
+
+    report: Report
+    told: bool
+    problem: str = ""
+    interrupted: bool = False
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        if self.interrupted:
+            return INTERRUPTED
+        connected = self.report.punch is not None and self.report.punch.connected
+        return 0 if connected and not self.problem else 1
+
+
+class PunchSession:
+    """One side's, shown on `display` if there is one. `problem`: what went wrong with what was asked for, or
     nothing; `interrupted`: by Ctrl-C.
 
     It listens to Ctrl-C and SIGTERM from when there is a connection: the other side is told then.
     """
 
-    def __init__(self, wish: PunchWish, network: Network, talk: Talk | None, *, quiet: bool) -> None:
+    def __init__(
+        self, wanted: PunchRequest, network: Network, display: PunchDisplay | None, *, quiet: bool
+    ) -> None:
         self.problem = ""
         self.interrupted = False
-        self._wish = wish
+        self._wanted = wanted
         self._network = network
-        self._talk = talk
+        self._display = display
         self._quiet = quiet
         self._stop = asyncio.Event()
         self._pipe: PipeUse | None = None
@@ -51,19 +75,19 @@ class PunchUse:
     @property
     def use(self) -> Use:
         """For the engine."""
-        return Use(self._run, self._prepare, self._wish.uses)
+        return Use(self._run, self._prepare, self._wanted.uses)
 
     def _prepare(self, tunnel: Tunnel) -> None:
         self._bench = BenchUse(tunnel)
-        self._forwarding = Forwarding(tunnel, self._network, self._wish.allowed, self._say)
-        if self._wish.pipe:
+        self._forwarding = Forwarding(tunnel, self._network, self._wanted.allowed, self._say)
+        if self._wanted.pipe:
             self._pipe = PipeUse(tunnel)
 
     async def _run(self, connected: Connected) -> UseResult:
         self._listen_to_signals()
         punch = connected.report().punch
-        if punch is not None and self._wish.uses and self._talk is not None:
-            self._talk.connected(punch, lasts=self._wish.lasts)
+        if punch is not None and self._wanted.uses and self._display is not None:
+            self._display.connected(punch, lasts=self._wanted.lasts)
         async with asyncio.TaskGroup() as group:
             work = group.create_task(self._work(connected))
             stop = group.create_task(self._stop.wait())
@@ -74,7 +98,7 @@ class PunchUse:
         if self._forwarding is not None:
             self._forwarding.close()
         if told:
-            await connected.tunnel.finish(INTERRUPTED, timeout_s=GOODBYE_S)
+            await connected.tunnel.finish(_INTERRUPTED, timeout_s=GOODBYE_S)
         return UseResult(echoes=self._echoes, throughput=self._throughput, problem=self.problem)
 
     def _listen_to_signals(self) -> None:
@@ -90,26 +114,26 @@ class PunchUse:
     async def _work(self, connected: Connected) -> None:
         """All that was asked for, in the order in which it makes sense."""
         tunnel = connected.tunnel
-        wish = self._wish
-        if wish.pipe:
+        wanted = self._wanted
+        if wanted.pipe:
             await self._through_pipe(tunnel)
             return
         await self._forward()
         self._echoes = await echoes(tunnel, ECHOES)
-        if wish.bench:
+        if wanted.bench:
             await self._measure()
-        if wish.hook is not None:
-            await self._run_command(wish.hook, connected.report())
+        if wanted.hook is not None:
+            await self._run_command(wanted.hook, connected.report())
         await self._stay(tunnel)
 
     async def _stay(self, tunnel: Tunnel) -> None:
         """As long as this side wants the connection, or the other does: it may be in the middle of something,
         or come back to it again and again."""
         uses = set(tunnel.peer_uses or ())
-        if self._wish.lasts:
+        if self._wanted.lasts:
             while tunnel.ended is None:
                 await tunnel.changed()
-        elif self._wish.allowed or uses & LASTING:
+        elif self._wanted.allowed or uses & LASTING:
             while tunnel.ended is None and not tunnel.peer_done:
                 await tunnel.changed()
             await tunnel.finish()
@@ -121,7 +145,7 @@ class PunchUse:
 
     async def _forward(self) -> None:
         assert self._forwarding is not None
-        for refused in await self._forwarding.start(self._wish.forwards, self._wish.reverses):
+        for refused in await self._forwarding.start(self._wanted.forwards, self._wanted.reverses):
             self._note(refused)
 
     async def _run_command(self, command: str, report: Report) -> None:
@@ -155,5 +179,42 @@ class PunchUse:
             self._say(problem)
 
     def _say(self, text: str) -> None:
-        if self._talk is not None:
-            self._talk.line(text)
+        if self._display is not None:
+            self._display.line(text)
+
+
+def pipe_ends() -> tuple[ByteSource, ByteSink]:
+    """Standard input and output. A person at a terminal does not have to end the input once the other side
+    has ended its own: there is nobody left to type for."""
+    source, sink = standard_input(), standard_output()
+    if sys.stdin is None or not sys.stdin.isatty():
+        return source, sink
+    terminal = Conversation(source, sink)
+    return terminal, terminal
+
+
+class Conversation:
+    """A `ByteSource` that ends when it, as the `ByteSink`, is closed."""
+
+    def __init__(self, source: ByteSource, sink: ByteSink) -> None:
+        self._source, self._sink = source, sink
+        self._over = asyncio.Event()
+
+    async def read(self) -> bytes:
+        """Some bytes; b"" at the end of either direction."""
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(self._source.read())
+            over = group.create_task(self._over.wait())
+            await asyncio.wait((reading, over), return_when=asyncio.FIRST_COMPLETED)
+            for task in (reading, over):
+                task.cancel()
+        return b"" if reading.cancelled() else reading.result()
+
+    async def write(self, data: bytes) -> str | None:
+        """Write all of it; None, or why nothing can be written any more."""
+        return await self._sink.write(data)
+
+    async def close(self) -> str | None:
+        """The other side has ended."""
+        self._over.set()
+        return await self._sink.close()

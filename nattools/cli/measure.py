@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from nattools.cli import options, running
 from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
-from nattools.cli.running import Command
+from nattools.cli.running import Invocation
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.errors import CannotRun
 from nattools.model.report import Report
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nattools.engine.portmap.journal import AnyJournal
 
 
-def measuring_command(name: Literal["diagnose", "nat"], summary: str) -> Callable[..., int]:
+def _command(name: Literal["diagnose", "nat"], summary: str) -> Callable[..., int]:
     """The function behind a command, with the options that both have."""
 
     def command(request: Request) -> int:
@@ -32,7 +32,7 @@ def measuring_command(name: Literal["diagnose", "nat"], summary: str) -> Callabl
 def run(request: Request) -> int:
     """Measure, write the report where it was asked for, and give the exit code."""
     diagnosing = request.command == "diagnose"
-    report = running.run(Command(request, _measure, asks_routers=diagnosing, without_journal=True))
+    report = running.run(Invocation(request, _measure, asks_routers=diagnosing, without_journal=True))
     write_files(report, request.outputs, request.detail)
     show(report, as_json=request.as_json, detail=request.detail)
     if not any(server.answered for server in report.servers):
@@ -52,3 +52,13 @@ def _remedy(request: Request) -> str:
     if request.servers:
         return "Check the servers' names and that they run, or leave out --server to ask public ones."
     return "Check that this machine is online; name a server that you can reach with --server HOST[:PORT]."
+
+
+diagnose = _command(
+    "diagnose", "Run every check that can run here: can this machine be reached, by which way, what to do."
+)
+nat = _command(
+    "nat",
+    "Measure NAT behaviour over UDP and TCP, IPv4 and IPv6: mapping, filtering, port allocation, "
+    "hairpinning, binding lifetime, layers of NAT.",
+)

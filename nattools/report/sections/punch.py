@@ -10,8 +10,8 @@ from nattools.model.punch import Path as Way
 from nattools.model.report import Report
 from nattools.report.document import Cell, Mood, Prose, Section, Table
 from nattools.report.layout import Line, Span
-from nattools.report.natwords import standing
 from nattools.report.safetext import safe, wrap
+from nattools.report.sections.nat import standing
 from nattools.wording import terms
 
 MOST_STEPS = 20

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nattools.cli.punchpipe import Conversation, pipe_ends
+from nattools.cli.punchsession import Conversation, pipe_ends
 
 
 class Typing:

@@ -1,4 +1,4 @@
-"""Every pair of some kinds of networks, connected in a lab, and the report of what came of it."""
+"""Two hosts of a lab connected, and every pair of some kinds of networks, with the report of the results."""
 
 from __future__ import annotations
 
@@ -12,17 +12,48 @@ from statistics import median
 from time import perf_counter
 
 from nattools import __version__
-from nattools.cli.pairtrial import Reports, Terms, connect
-from nattools.cli.trialmatrix import settle
+from nattools.engine.options import MeasureOptions
+from nattools.engine.punch.both import punch_both
+from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.errors import CannotRun
 from nattools.lab.backend import Backend, Lab, open_lab
 from nattools.lab.natkinds import MOST_PAIRS, Pair, pairs_of, scenario_of_kinds
+from nattools.model.endpoint import Family
 from nattools.model.host import Host
 from nattools.model.matrix import Matrix, PairResult
 from nattools.model.punch import Punch
 from nattools.model.report import Report, Tool
+from nattools.model.serveruri import parse_server
 
 Told = Callable[[int, int], None]
+"""Is told how many of how many are done."""
+Reports = tuple[Report, Report]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairOptions:
+    """What a punch in a lab may use. `low_ports` None: ports below 1024 if this process may bind them.
+    `scenario`: the name to note in the reports."""
+
+    low_ports: bool | None = None
+    families: tuple[Family, ...] = (4,)
+    scenario: str = ""
+
+
+async def connect_pair(lab: Lab, first: str, second: str, terms: PairOptions) -> Reports:
+    """Both hosts' reports. Errors are those of `engine.punch.punch`."""
+    sides = [(lab.network(host), _options(lab, host, terms), Watcher()) for host in (first, second)]
+    return await punch_both(sides[0], sides[1])
+
+
+def _options(lab: Lab, host: str, terms: PairOptions) -> PunchOptions:
+    measuring = MeasureOptions(
+        command="punch",
+        servers=tuple(parse_server(uri) for uri in lab.server_uris()),
+        families=terms.families,
+        scenario=f"{terms.scenario}:{host}" if terms.scenario else None,
+    )
+    return PunchOptions(measuring=measuring, low_ports=terms.low_ports, echoes=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +83,7 @@ class Batch:
     pairs: tuple[Pair, ...]
     backend: Backend
     seed: int
-    terms: Terms
+    terms: PairOptions
     at_once: int = 1
 
     def trials(self) -> list[PairTrial]:
@@ -70,7 +101,7 @@ class Batch:
         async def one(index: int, pair: Pair) -> PairTrial:
             async with gate:
                 try:
-                    reports = await connect(lab, f"a{index}", f"b{index}", self.terms)
+                    reports = await connect_pair(lab, f"a{index}", f"b{index}", self.terms)
                 except CannotRun as error:
                     return PairTrial(pair, None, str(error))
             return PairTrial(pair, _punches(reports))
@@ -91,7 +122,7 @@ class PairMatrix:
     """All pairs of some kinds, each `repeat` times with the next seed."""
 
     def __init__(
-        self, kinds: Sequence[str], backend: Backend, *, repeat: int, seed: int | None, terms: Terms
+        self, kinds: Sequence[str], backend: Backend, *, repeat: int, seed: int | None, terms: PairOptions
     ) -> None:
         self.kinds = tuple(dict.fromkeys(kinds))
         self.pairs = pairs_of(self.kinds)
@@ -138,7 +169,7 @@ class PairMatrix:
             return
         from multiprocessing import Pool
 
-        with Pool(jobs, initializer=settle) as pool:
+        with Pool(jobs, initializer=start_worker) as pool:
             yield from pool.imap(Batch.trials, batches)
 
 
@@ -171,3 +202,15 @@ def _most(made: Sequence[tuple[Punch, Punch]]) -> tuple[int, int] | None:
     if not made:
         return None
     return max(first.probes_sent for first, _ in made), max(second.probes_sent for _, second in made)
+
+
+def start_worker() -> None:
+    """A worker dies with the command, however that dies, and leaves it to the command to tell of Ctrl-C."""
+    import signal
+    import sys
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        from nattools.lab.netns.processes import die_with_parent
+
+        die_with_parent()

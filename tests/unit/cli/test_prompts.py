@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from nattools.cli.asking import READER, TokenReader, ask_code
-from nattools.cli.asking import _complete as completed
+from nattools.cli.prompts import READER, TokenReader, ask_code
+from nattools.cli.prompts import _complete as completed
 from nattools.errors import UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.traversal.tokens import Token, TokenCandidate, decode_token, encode_token

@@ -21,7 +21,7 @@ PURPOSES: dict[seen.Purpose, str] = {
 }
 
 
-def sentence(observation: seen.AnyObservation) -> str:
+def describe(observation: seen.AnyObservation) -> str:
     """One line about any observation, safe to print."""
     return safe(_WORDS[type(observation)](observation))
 

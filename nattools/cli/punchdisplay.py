@@ -10,15 +10,15 @@ from nattools.engine.punch.options import AnnouncedPlan
 from nattools.model.punch import Punch, Stage
 from nattools.report.document import Document, Prose, Section
 from nattools.report.layout import Line, Span, lay_out
-from nattools.report.punchwords import any_direct, headline, live_stage, plan_section
 from nattools.report.safetext import safe, wrap
 from nattools.report.screen import MAX_COLUMNS, is_live, terminal_columns
+from nattools.report.sections.punch import any_direct, headline, live_stage, plan_section
 from nattools.report.terminal import write_lines
 
 _INDENT = Span("  ")
 
 
-class Talk:
+class PunchDisplay:
     """Tells on `stream`, between the lines of `progress`. `told`: has a plan or a stage been shown?
 
     `options`: what the other machine's command line needs beside the code.
