@@ -44,6 +44,7 @@ class RetransmittedRequest(ABC, Generic[R]):
         self.source: Endpoint | None = None
         self.rtt_s: float | None = None
         self.ignored = ""
+        self.problem = ""
         self._data = data
         self._backoff = backoff
 
@@ -51,6 +52,11 @@ class RetransmittedRequest(ABC, Generic[R]):
     def sent(self) -> int:
         """How many times the request was sent."""
         return len(self._backoff.sent_at)
+
+    @property
+    def done(self) -> bool:
+        """Is `state` final?"""
+        return self.state != "running"
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Endpoint]]:
         """(datagram, destination) that are due."""
@@ -71,10 +77,10 @@ class RetransmittedRequest(ABC, Generic[R]):
         """Give up at `until` at the latest."""
         self._backoff.shorten(until)
 
-    def abandon(self) -> None:
-        """End it for the caller's reasons, as after an ICMP error."""
+    def abandon(self, problem: str = "") -> None:
+        """End it for the caller's reasons, as after an ICMP error; `problem` keeps the first."""
         if self.state == "running":
-            self.state = "abandoned"
+            self.state, self.problem = "abandoned", problem
 
     def receive_datagram(self, data: bytes, source: Endpoint, now: float) -> bool:
         """Take what arrived; True if it ended the transaction."""

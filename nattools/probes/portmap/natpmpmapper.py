@@ -7,12 +7,14 @@ from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import RESTARTED, Granted, MappingRequest, Offer, Refused, RouterState
 from nattools.probes.portmap.udpmapper import SILENCE_S, Dialect, RouterRequest, UdpMapper
 from nattools.protocols import natpmp
+from nattools.protocols.epoch import EpochClock
+from nattools.wording.refusals import natpmp_refusal
 
 _PATIENCE_S = 4.0
 _NO_ADDRESS = ("0.0.0.0", "127.0.0.1")
 
 
-_DIALECT = Dialect("nat-pmp", natpmp.refusal, natpmp.UNSUPPORTED_VERSION, "it speaks PCP alone")
+_DIALECT = Dialect("nat-pmp", natpmp_refusal, natpmp.UNSUPPORTED_VERSION, "it speaks PCP alone")
 
 
 class NatPmpRequest(RouterRequest[natpmp.Response]):
@@ -73,10 +75,10 @@ def _address(response: natpmp.Response | None) -> str | None:
 
 
 class NatPmpMapper(UdpMapper):
-    """`terms.Mapper` by NAT-PMP."""
+    """`mapper.Mapper` by NAT-PMP."""
 
     def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
-        super().__init__(gateway, offer, natpmp.EpochClock())
+        super().__init__(gateway, offer, EpochClock())
         self._external = offer.external
 
     async def make(self, wanted: MappingRequest) -> Granted | Refused:

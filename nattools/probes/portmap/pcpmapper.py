@@ -15,15 +15,17 @@ from nattools.probes.portmap.mapper import (
 )
 from nattools.probes.portmap.udpmapper import SILENCE_S, Dialect, RouterRequest, UdpMapper
 from nattools.protocols import pcp
-from nattools.protocols.pcp import results
+from nattools.protocols.epoch import EpochClock
+from nattools.protocols.pcp import ResultCode
+from nattools.wording.refusals import pcp_refusal
 
 _NUMBERS: dict[Transport, int] = {"udp": 17, "tcp": 6}
 _PATIENCE_S = 4.0
 # What a router says that speaks PCP but not this opcode: it is there all the same
-_SPOKEN = (results.SUCCESS, results.UNSUPP_OPCODE)
+_SPOKEN = (ResultCode.SUCCESS, ResultCode.UNSUPP_OPCODE)
 
 
-_DIALECT = Dialect("pcp", pcp.refusal, results.UNSUPP_VERSION, "it speaks NAT-PMP")
+_DIALECT = Dialect("pcp", pcp_refusal, ResultCode.UNSUPP_VERSION, "it speaks NAT-PMP")
 
 
 class PcpRequest(RouterRequest[pcp.Response]):
@@ -45,7 +47,7 @@ async def offer(gateway: GatewayContext, question: PcpRequest) -> Offer:
     response = question.transaction.response
     refused = answer if isinstance(answer, Refused) else None
     code = None if response is None else response.result
-    unspoken = refused is not None and (code is None or code == results.UNSUPP_VERSION)
+    unspoken = refused is not None and (code is None or code == ResultCode.UNSUPP_VERSION)
     ready = refused is None or code in _SPOKEN
     return Offer(
         protocol="pcp",
@@ -65,17 +67,17 @@ async def offer(gateway: GatewayContext, question: PcpRequest) -> Offer:
 
 
 class PcpMapper(UdpMapper):
-    """`terms.Mapper` by PCP."""
+    """`mapper.Mapper` by PCP."""
 
     def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
-        super().__init__(gateway, offer, pcp.EpochClock())
+        super().__init__(gateway, offer, EpochClock(drift=1 / 16, both_ways=True))
 
     async def make(self, wanted: MappingRequest) -> Granted | Refused:
         """RFC 6887 11.2. Some servers ignore PREFER_FAILURE, and some do not know it: what was assigned is
         checked in any case, and given back if it is not what was wanted."""
         options = (pcp.prefer_failure(),) if wanted.exact else ()
         question, answer = await self._map(wanted, wanted.lifetime_s, options)
-        if isinstance(answer, Refused) and answer.code == results.UNSUPP_OPTION and options:
+        if isinstance(answer, Refused) and answer.code == ResultCode.UNSUPP_OPTION and options:
             question, answer = await self._map(wanted, wanted.lifetime_s, ())
         if isinstance(answer, Refused):
             return answer
@@ -85,7 +87,7 @@ class PcpMapper(UdpMapper):
             return Refused(
                 protocol="pcp",
                 failure="refused",
-                refusal=pcp.refusal(results.CANNOT_PROVIDE_EXTERNAL),
+                refusal=pcp_refusal(ResultCode.CANNOT_PROVIDE_EXTERNAL),
                 detail=f"it would have been port {granted.external_port}",
             )
         return granted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
@@ -21,18 +21,12 @@ from nattools.probes.portmap.mapper import (
     as_entry,
     suggesting,
 )
+from nattools.protocols.epoch import EpochClock
 from nattools.protocols.retransmission import RetransmittedRequest, WithResult
 
 
-class EpochClock(Protocol):
-    """Tells from a router's epochs whether it has lost its mappings."""
-
-    def update(self, epoch_s: int, now: float) -> bool:
-        """Take an epoch; False: the router has restarted."""
-
-
 class UdpMapper(ABC):
-    """The shared part of a `terms.Mapper`. `now` of its epoch clock is the loop's."""
+    """The shared part of a `mapper.Mapper`. `now` of its epoch clock is the loop's."""
 
     def __init__(self, gateway: GatewayContext, offer: Offer, clock: EpochClock) -> None:
         self.offer = offer
@@ -43,7 +37,7 @@ class UdpMapper(ABC):
 
     @abstractmethod
     async def make(self, wanted: MappingRequest) -> Granted | Refused:
-        """As `terms.Mapper.make`."""
+        """As `mapper.Mapper.make`."""
 
     async def entries(self) -> list[TableEntry] | Refused | None:
         """These protocols have no list."""
