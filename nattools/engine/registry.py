@@ -17,7 +17,7 @@ from nattools.probes.tcppunch import TcpPunch
 from nattools.probes.udppunch import UdpPunch
 
 if TYPE_CHECKING:
-    from nattools.engine.portmap.journal import AnyJournal
+    from nattools.engine.portmap.journal import Journal
     from nattools.engine.servers import MeasurementRun
 
 LANE_PROBES: tuple[LaneProbe, ...] = (
@@ -38,7 +38,7 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
 MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)
 
 
-def machine_probes(run: MeasurementRun, journal: AnyJournal | None) -> tuple[MachineProbe, ...]:
+def machine_probes(run: MeasurementRun, journal: Journal | None) -> tuple[MachineProbe, ...]:
     """Those without a lane. Routers are asked for mappings only where there is a journal to note them in."""
     if journal is None:
         return MACHINE_PROBES

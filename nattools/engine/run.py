@@ -30,7 +30,7 @@ from nattools.probes.probe import LaneProbe, MachineProbe, Recorder
 from nattools.probes.target import Lane
 
 if TYPE_CHECKING:
-    from nattools.engine.portmap.journal import AnyJournal
+    from nattools.engine.portmap.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class CompletedRun:
 
 
 async def measure(
-    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal | None = None
+    network: Network, options: MeasureOptions, emit: Emit, journal: Journal | None = None
 ) -> Report:
     """Everything that can be measured here, as a report. `journal`: where to write down what is asked of
     routers; None: they are not to be asked for mappings.
@@ -82,7 +82,7 @@ def new_run(network: Network, options: MeasureOptions, emit: Emit) -> Measuremen
     return MeasurementRun(network, options, emit, Recorder(asyncio.get_running_loop().time()))
 
 
-async def observe(run: MeasurementRun, journal: AnyJournal | None = None) -> CompletedRun:
+async def observe(run: MeasurementRun, journal: Journal | None = None) -> CompletedRun:
     """The same before it is analysed, also if no server answered.
 
     CannotRun: there is no route, or no server's name resolves."""
@@ -117,7 +117,7 @@ def _refuse_tls_only(options: MeasureOptions) -> None:
         )
 
 
-async def _measure(run: MeasurementRun, families: tuple[Family, ...], journal: AnyJournal | None) -> None:
+async def _measure(run: MeasurementRun, families: tuple[Family, ...], journal: Journal | None) -> None:
     from nattools.engine import registry
 
     wanted = [probe for probe in registry.LANE_PROBES if probe.wanted(run.options)]

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from nattools.engine.options import Event
-from nattools.engine.portmap.journal import AnyJournal
+from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.session import PortmapSession, families_of
 from nattools.engine.servers import MeasurementRun
 from nattools.errors import CannotRun
@@ -30,7 +30,7 @@ class RouterMappings(MachineProbe):
     text = "does the router make port mappings?"
     commands = frozenset({"diagnose"})
 
-    def __init__(self, run: MeasurementRun, journal: AnyJournal) -> None:
+    def __init__(self, run: MeasurementRun, journal: Journal) -> None:
         self._session = PortmapSession(run, journal)
 
     async def run(self, context: MachineContext) -> None:
