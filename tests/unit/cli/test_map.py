@@ -67,7 +67,7 @@ def test_json_is_one_document(capsys: Capture) -> None:
         (("add", "5000", "--lab", "mapping-off"), 1, "No mapping was made."),
         (("list", "--lab", "mapping-all"), 0, "There is no mapping here."),
         (("list", "--lab", "mapping-off"), 1, "none speaks UPnP, NAT-PMP or PCP"),
-        (("list", "--lab", "mapping-pcp"), 0, "only UPnP tells a list"),
+        (("list", "--lab", "mapping-pcp"), 0, "only UPnP lists mappings"),
         (("list", "--timeout", "0.1", "--lab", "mapping-off"), 1, "The time given was over"),
         (("delete", "5000", "--lab", "mapping-off"), 1, "none speaks UPnP, NAT-PMP or PCP"),
         (("delete", "5000", "--lab", "mapping-pcp"), 0, "If there was such a mapping, it is removed"),
