@@ -70,7 +70,7 @@ def test_json_is_one_document(capsys: Capture) -> None:
         (("list", "--lab", "mapping-pcp"), 0, "only UPnP lists mappings"),
         (("list", "--timeout", "0.1", "--lab", "mapping-off"), 1, "The time given was over"),
         (("delete", "5000", "--lab", "mapping-off"), 1, "none speaks UPnP, NAT-PMP or PCP"),
-        (("delete", "5000", "--lab", "mapping-pcp"), 0, "If there was such a mapping, it is removed"),
+        (("delete", "5000", "--lab", "mapping-pcp"), 0, "Any such mapping has been removed"),
         (("add", "5000", "--lab", "mapping-double-nat"), 1, "There is a second NAT beyond your router"),
         (("add", "5000", "--lab", "open"), 1, "has a public IPv4 address of its own"),
         (("delete", "5000", "--lab", "mapping-all"), 1, "There was no mapping to remove."),
