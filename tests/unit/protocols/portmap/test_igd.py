@@ -252,6 +252,33 @@ def test_a_fault_counts_whatever_the_status(status: int) -> None:
     assert found == igd.Fault(725, "OnlyPermanentLeasesSupported")
 
 
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("<s:Fault><detail><UPnPError><errorCode>401</errorCode><errorDescription>\x01<<Inv", 401),
+        ("<s:Fault><detail><u:error><errorCode>718</errorCode></u:error></detail></s:Fault>", 718),
+        ("<s:Fault><detail><errorCode>501</errorCode></detail></s:Fault>", 501),
+        (FAULT.format("-911"), -911),
+    ],
+)
+def test_faults_that_are_not_as_they_should_be(content: str, code: int) -> None:
+    found = igd.parse_answer(response(content, 500), "AddAnyPortMapping")
+    assert isinstance(found, igd.Fault)
+    assert (found.code, found.from_http) == (code, False)
+
+
+def test_results_that_are_not_as_they_should_be() -> None:
+    repeated = igd.parse_answer(response('<u:AddPortMapping xmlns:u="x"/>'), "AddPortMapping")
+    assert repeated == igd.Answer({})
+    undeclared = '<u:DeletePortMappingResponse xmlns:u0="x"></u:DeletePortMappingResponse>'
+    assert igd.parse_answer(response(undeclared), "DeletePortMapping") == igd.Answer({})
+    row = "<NewInternalPort>80</NewInternalPort><NewPortMappingDescription>a & b</NewPortMappingDescription>"
+    content = f"<u:GetXResponse>{row}</u:GetXResponse>"
+    found = igd.parse_answer(response(content), "GetX")
+    assert isinstance(found, igd.Answer)
+    assert found.get("NewPortMappingDescription") == "a & b"
+
+
 def test_a_refusal_without_xml_is_named_by_its_status() -> None:
     found = igd.parse_answer(http.HttpResponse(401, "Unauthorized", Headers([]), b"<html>"), "GetStatusInfo")
     assert found == igd.Fault(401, "Unauthorized", from_http=True)
