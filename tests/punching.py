@@ -21,9 +21,9 @@ from nattools.net.base import Network, TcpFailure, UdpSocket
 from nattools.protocols import stun
 from nattools.traversal.meeting import Meeting, Outcome
 from nattools.traversal.perform import perform, perform_stream
-from nattools.traversal.plan import End, plan
+from nattools.traversal.punchplan import End, plan
+from nattools.traversal.simultaneous_open import StreamMeeting, StreamOutcome
 from nattools.traversal.steps import Plan, Step
-from nattools.traversal.strategies.simultaneous_open import StreamMeeting, StreamOutcome
 
 APDM = "address-and-port-dependent"
 SECRET = bytes(range(32))

@@ -10,8 +10,7 @@ from nattools.cli import options, running
 from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
 from nattools.cli.running import Command
-from nattools.engine.events import Emit
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Emit, MeasureOptions
 from nattools.errors import CannotRun
 from nattools.model.report import Report
 from nattools.net.base import Network

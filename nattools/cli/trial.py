@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 
 from nattools.cli.pairtrial import Terms, connect
-from nattools.engine.events import Emit, Event
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure
 from nattools.errors import CannotRun

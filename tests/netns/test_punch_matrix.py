@@ -15,7 +15,7 @@ from functools import cache
 import pytest
 
 from nattools.cli.pairtrial import Reports, Terms, connect
-from nattools.engine.punch import course
+from nattools.engine.punch import steprunner
 from nattools.lab.kinds import ALL, KINDS, MOST_PAIRS, Pair, drawn, drawn_kinds, pairs_of
 from nattools.lab.netns import NetnsLab
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec, Scenario
@@ -184,14 +184,14 @@ def busy() -> Iterator[NetnsLab]:
 @pytest.mark.parametrize("taken", range(7))
 def test_ports_that_others_take(busy: NetnsLab, taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many flows of the neighbours, through each router, right after a side has seen its port."""
-    asked = course.where_seen
+    asked = steprunner.where_seen
 
     async def where_seen(socket: UdpSocket, server: Endpoint) -> Endpoint | None:
         seen = await asked(socket, server)
         await take_ports(busy, socket.local.host, server, taken)
         return seen
 
-    monkeypatch.setattr(course, "where_seen", where_seen)
+    monkeypatch.setattr(steprunner, "where_seen", where_seen)
     reports = busy.run(lambda: several(busy, len(COUNTERS), Terms(low_ports=True)))
     for each in reports:
         assert_connected(each, {("prediction", "udp"), ("birthday", "udp")})

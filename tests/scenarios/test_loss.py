@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from nattools.engine.events import Event
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.loader import parse
 from nattools.lab.sim import SimLab

@@ -11,7 +11,7 @@ from punching import APDM, Result, measured, meet, meet_as_measured_there
 
 from nattools.lab.kinds import KINDS
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec
-from nattools.traversal.plan import End, plan
+from nattools.traversal.punchplan import End, plan
 from nattools.traversal.steps import Plan
 
 SEEDS = range(int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "2")))

@@ -20,7 +20,7 @@ from nattools.model.serveruri import parse_server
 from nattools.net.trace import Event, Trace
 from nattools.net.traced import TracedNetwork
 from nattools.traversal.checks import PREFIX
-from nattools.traversal.pairs import PROBES_PER_S
+from nattools.traversal.udp_strategies import PROBES_PER_S
 
 PAIRS = [("port-restricted", "symmetric-random"), ("firewall", "symmetric-block")]
 BACKENDS = ["sim", pytest.param("netns", marks=pytest.mark.netns)]

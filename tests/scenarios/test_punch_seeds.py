@@ -14,7 +14,7 @@ from nattools.cli.pairtrial import Reports, Terms, connect
 from nattools.lab.kinds import KINDS, Pair, drawn_kinds, pairs_of
 from nattools.lab.sim import SimLab
 from nattools.model.punch import Punch
-from nattools.traversal.plan import End, plan
+from nattools.traversal.punchplan import End, plan
 from nattools.traversal.steps import Plan
 
 SEEDS = int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "1"))

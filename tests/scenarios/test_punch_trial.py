@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from nattools.engine.events import Event
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab.loader import parse
@@ -19,7 +18,7 @@ from nattools.lab.sim import SimLab
 from nattools.model.observation import PunchTrial
 from nattools.model.report import Command, Report
 from nattools.model.serveruri import parse_server
-from nattools.probes.aim import Aim
+from nattools.probes.udppunch import PunchPlan
 
 RUNS = int(os.environ.get("NATTOOLS_LOSS_RUNS", "8"))
 NAT = '[nat.n]\n{}\n[host.a]\nbehind = "n"\n'
@@ -107,11 +106,11 @@ def test_a_port_that_others_took_is_found_in_the_spread_or_missed(
 ) -> None:
     """As if others had taken so many ports fewer than the step says."""
 
-    def ports(self: Aim, told: int, count: int = 1) -> tuple[int, ...]:
+    def ports(self: PunchPlan, told: int, count: int = 1) -> tuple[int, ...]:
         first = told + self.step + (off if count == 1 or off > 100 else 0)
         return tuple(range(first, first + count))
 
-    monkeypatch.setattr(Aim, "ports", ports)
+    monkeypatch.setattr(PunchPlan, "ports", ports)
     report = measured(NAT.format(COUNTING))
     assert [each.outcome for each in trials(report, "udp")] == outcomes
     assert verdicts(report)["udp-punch"] == "works"

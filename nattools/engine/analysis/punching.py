@@ -17,8 +17,8 @@ from nattools.model.endpoint import Transport
 from nattools.model.nat import Nat
 from nattools.model.report import Technique
 from nattools.traversal.odds import odds
-from nattools.traversal.pairs import BLOCK_SOCKETS, PROBES, PROBES_PER_S, SOCKETS
 from nattools.traversal.side import Side, side_of
+from nattools.traversal.udp_strategies import BLOCK_SOCKETS, PROBES, PROBES_PER_S, SOCKETS
 
 _SETTLE = "Two addresses to ask would settle it: nattools serve, or --server with one that has RFC 5780."
 TRIED = "Tried with the server's second address: it got in"

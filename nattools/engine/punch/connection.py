@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from nattools.engine.punch.attempt import Attempt, Failed, prepare
-from nattools.engine.punch.gathering import Base
+from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.local_side import LocalSide, measure_again
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.options import AnnouncedPlan

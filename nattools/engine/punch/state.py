@@ -15,7 +15,7 @@ from nattools.engine.punch.planning import as_told
 from nattools.engine.punch.signaling import remote_timeline
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way, spares_of
-from nattools.engine.run import Looked
+from nattools.engine.run import CompletedRun
 from nattools.errors import CannotRun
 from nattools.model.punch import Punch, Strategy
 from nattools.model.report import Report
@@ -37,7 +37,7 @@ class PunchState:
     """How things stand: at any moment there is a report to make of it. `result` None: nothing is decided."""
 
     timeline: Timeline
-    looked: Looked | None = None
+    looked: CompletedRun | None = None
     connector: Connector | None = None
     result: Way | Failed | None = None
     used: UseResult = field(default_factory=UseResult)

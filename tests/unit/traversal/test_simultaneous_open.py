@@ -15,13 +15,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import Opener, TcpFailure, TcpStream
 from nattools.protocols import stun
 from nattools.traversal.checks import Checks
+from nattools.traversal.simultaneous_open import CALLERS, StreamMeeting, StreamOutcome, simultaneous_open
 from nattools.traversal.steps import Part
-from nattools.traversal.strategies.simultaneous_open import (
-    CALLERS,
-    StreamMeeting,
-    StreamOutcome,
-    simultaneous_open,
-)
 
 ALICE, BOB = Endpoint("11.101.0.2", 4000), Endpoint("11.102.0.2", 4000)
 Caller = Callable[[TcpStream], Awaitable[None]]

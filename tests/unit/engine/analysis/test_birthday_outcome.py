@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from synthetic_nats import A1P1, A2P2, World, measurement
 
-from nattools.engine.aiming import scatter_at
 from nattools.engine.analyse import analyse
 from nattools.engine.plan import last_steps
+from nattools.engine.punchplans import plan_birthday
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.model.observation import BirthdayTrial
@@ -110,7 +110,7 @@ def random_nat(**extra: Any) -> Nat:
 def test_the_plan_takes_few_mappings(
     extra: dict[str, Any], pool: tuple[int, int], sockets: int, probes: int, ttl: int | None
 ) -> None:
-    scatter = scatter_at(random_nat(**extra))
+    scatter = plan_birthday(random_nat(**extra))
     assert scatter is not None
     assert (scatter.pool, scatter.sockets, scatter.probes, scatter.ttl) == (pool, sockets, probes, ttl)
     assert scatter.per_s <= 400
@@ -128,8 +128,8 @@ def test_the_plan_takes_few_mappings(
     ],
 )
 def test_other_nats_are_left_alone(extra: dict[str, Any]) -> None:
-    assert scatter_at(random_nat(**extra)) is None
-    assert scatter_at(None) is None
+    assert plan_birthday(random_nat(**extra)) is None
+    assert plan_birthday(None) is None
 
 
 def test_only_a_server_with_two_addresses_that_announces_it_is_asked() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hostile import introduction
 from punching import KINDS, pair
 
+from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.connection import Connector
-from nattools.engine.punch.gathering import Base
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.signaling import Signaling
 from nattools.engine.punch.timeline import Timeline

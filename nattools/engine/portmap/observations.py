@@ -1,0 +1,120 @@
+"""What routers offered and said, as observations."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from nattools.model.observation import MapAttempt, MapEntry, MapOffer
+from nattools.model.portmapping import MappingProtocol
+from nattools.probes.portmap import Granted, MappingRequest, Offer, Refused, TableEntry
+from nattools.probes.probe import Recorder
+
+Action = Literal["make", "renew", "delete", "read back"]
+
+
+def record_offer(recorder: Recorder, offer: Offer, began: float) -> None:
+    """One way in which a router offers mappings, or does not."""
+    number, at_s = recorder.stamp(began)
+    recorder.add(
+        MapOffer(
+            id=number,
+            probe="map-discovery",
+            at_s=at_s,
+            protocol=offer.protocol,
+            family=offer.family,
+            interface=offer.interface,
+            local=offer.local,
+            server=offer.server,
+            outcome=offer.outcome,
+            version=offer.version,
+            name=offer.name,
+            external=offer.external,
+            connected=offer.connected,
+            epoch_s=offer.epoch_s,
+            rtt_s=None if offer.rtt_s is None else round(offer.rtt_s, 6),
+            sent=offer.sent,
+            refusal=offer.refusal,
+            quirks=offer.quirks,
+            detail=offer.detail,
+        )
+    )
+
+
+def record_attempt(
+    recorder: Recorder,
+    action: Action,
+    protocol: MappingProtocol,
+    wanted: MappingRequest,
+    result: Granted | Refused | TableEntry | None,
+    began: float,
+    *,
+    known: Granted | None = None,
+) -> None:
+    """A question to a router and its answer; None: what was to be deleted is gone. `known`: the mapping as it
+    was before, if there was one for certain."""
+    number, at_s = recorder.stamp(began)
+    refused = result if isinstance(result, Refused) else None
+    granted = result if isinstance(result, Granted) else None
+    entry = result if isinstance(result, TableEntry) else None
+    recorder.add(
+        MapAttempt(
+            id=number,
+            probe="map",
+            at_s=at_s,
+            action=action,
+            protocol=protocol,
+            transport=wanted.transport,
+            family=wanted.family,
+            internal=str(wanted.internal),
+            wanted_port=wanted.external_port,
+            outcome=_outcome(result),
+            external=_external(granted or known, entry),
+            lifetime_s=granted.lifetime_s if granted else entry.lifetime_s if entry else None,
+            took_s=round(asyncio.get_running_loop().time() - began, 6),
+            refusal=refused.refusal if refused else None,
+            quirks=granted.quirks if granted else (),
+            detail=refused.detail if refused else "",
+        )
+    )
+
+
+def _outcome(
+    result: Granted | Refused | TableEntry | None,
+) -> Literal["granted", "deleted", "found", "refused", "timeout", "unreachable", "malformed", "not asked"]:
+    if isinstance(result, Refused):
+        return result.failure
+    if isinstance(result, Granted):
+        return "granted"
+    return "deleted" if result is None else "found"
+
+
+def _external(granted: Granted | None, entry: TableEntry | None) -> str | None:
+    """The address and port, or the port alone as `:5000` where the router does not know its address."""
+    if entry is not None:
+        return f":{entry.external_port}"
+    if granted is None:
+        return None
+    return f":{granted.external_port}" if granted.external is None else str(granted.external)
+
+
+def record_entry(recorder: Recorder, protocol: MappingProtocol, entry: TableEntry, *, ours: bool) -> None:
+    """A row of a router's table."""
+    number, at_s = recorder.stamp()
+    recorder.add(
+        MapEntry(
+            id=number,
+            probe="map-list",
+            at_s=at_s,
+            protocol=protocol,
+            transport=entry.transport,
+            family=entry.internal.family,
+            internal=str(entry.internal),
+            external_port=entry.external_port,
+            external_host=entry.external_host,
+            lifetime_s=entry.lifetime_s,
+            description=entry.description,
+            enabled=entry.enabled,
+            ours=ours,
+        )
+    )

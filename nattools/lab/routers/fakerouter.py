@@ -1,0 +1,185 @@
+"""A fake router at work: its sockets on the LAN."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nattools.errors import ProtocolError
+from nattools.lab.forwards import Forwards
+from nattools.lab.routers.behaviour import RouterBehaviour
+from nattools.lab.routers.portcontrol import ANNOUNCE_GROUPS, EpochCounter, PortControlServer
+from nattools.lab.routers.table import MappingTable
+from nattools.lab.routers.upnp import PORT, HttpReply, UpnpServer
+from nattools.model.endpoint import Endpoint, family_of
+from nattools.net.base import Network, TcpListener, TcpStream, UdpSocket
+from nattools.protocols import natpmp, ssdp
+from nattools.protocols.headers import parse_head, split_head
+from nattools.server.tasks import Tasks
+
+_MOST_PARTS = 400
+_PART = 200
+
+
+class FakeRouter:
+    """One router on one address of its LAN. Use `start_router`."""
+
+    def __init__(
+        self,
+        network: Network,
+        address: str,
+        external: str,
+        behaviour: RouterBehaviour,
+        forwards: Forwards | None,
+    ) -> None:
+        now = asyncio.get_running_loop().time()
+        self.behaviour = behaviour
+        self.requests: list[str] = []
+        self.table = MappingTable(behaviour, external, forwards)
+        self._network = network
+        self._address = address
+        self._clock = EpochCounter(behaviour, now)
+        self._pmp = PortControlServer(behaviour, self.table, self._clock)
+        self._upnp = UpnpServer(behaviour, self.table, now - 1000)
+        self._tasks = Tasks()
+        self._open: list[UdpSocket | TcpListener] = []
+        self._pmp_socket: UdpSocket | None = None
+        self._search_socket: UdpSocket | None = None
+
+    async def start(self) -> None:
+        """CannotRun: the address is not this node's, or a port is taken."""
+        await self._tasks.start()
+        if {"pcp", "nat-pmp"} & set(self.behaviour.protocols):
+            pmp = self._pmp_socket = await self._udp(natpmp.PORT)
+            answering = pmp if self.behaviour.pmp_port is None else await self._udp(self.behaviour.pmp_port)
+            pmp.on_datagram = lambda data, source: self._on_pmp(answering, data, source)
+        if "upnp" in self.behaviour.protocols:
+            await self._start_upnp()
+
+    def restart(self) -> None:
+        """Lose the table, count epochs and uptime anew, and tell the clients."""
+        now = asyncio.get_running_loop().time()
+        self.table.clear()
+        self._clock.restart(now)
+        self._upnp.up_since = now
+        self.announce()
+
+    def announce(self) -> None:
+        """Tell the clients that it is there, as after a restart."""
+        if not self.behaviour.announces:
+            return
+        now = asyncio.get_running_loop().time()
+        family = family_of(self._address)
+        group = Endpoint(ANNOUNCE_GROUPS[family], natpmp.ANNOUNCE_PORT)
+        if self._pmp_socket is not None:
+            for told in self._pmp.announcements(now):
+                self._pmp_socket.send(told, group)
+        if self._search_socket is not None:
+            everybody = Endpoint(ssdp.GROUPS[family][0], ssdp.PORT)
+            self._search_socket.send(self._upnp.announcement(self._address), everybody)
+
+    async def close(self) -> None:
+        """Idempotent."""
+        for each in self._open:
+            each.close()
+        self._open.clear()
+        self._pmp_socket = self._search_socket = None
+        await self._tasks.close()
+
+    async def _start_upnp(self) -> None:
+        group = ssdp.GROUPS[family_of(self._address)][0] if self.behaviour.hears_multicast else None
+        socket = self._search_socket = await self._udp(ssdp.PORT, group)
+        port = self.behaviour.answer_port
+        answering = socket if port is None else await self._udp(port)
+        socket.on_datagram = lambda data, source: self._on_search(answering, data, source)
+        self._open.append(
+            await self._network.listen_tcp(
+                family=family_of(self._address), host=self._address, port=PORT, on_stream=self._on_stream
+            )
+        )
+
+    async def _udp(self, port: int, group: str | None = None) -> UdpSocket:
+        socket = await self._network.open_udp(
+            family=family_of(self._address), host=self._address, port=port, group=group
+        )
+        self._open.append(socket)
+        return socket
+
+    def _on_pmp(self, socket: UdpSocket, data: bytes, source: Endpoint) -> None:
+        self.requests.append("pcp" if data[:1] == b"\x02" else "nat-pmp")
+        for answer in self._pmp.answer(data, source, asyncio.get_running_loop().time()):
+            socket.send(answer, source)
+
+    def _on_search(self, socket: UdpSocket, data: bytes, source: Endpoint) -> None:
+        self.requests.append("m-search")
+        for answer in self._upnp.search(data, self._address):
+            socket.send(answer, source)
+
+    def _on_stream(self, stream: TcpStream) -> None:
+        self._tasks.spawn(self._serve(stream))
+
+    async def _serve(self, stream: TcpStream) -> None:
+        try:
+            async with asyncio.timeout(30):
+                request = await _request(stream)
+                if request is not None:
+                    self.requests.append(request[0].split(b"\r\n")[0].decode())
+                    now = asyncio.get_running_loop().time()
+                    await _send(stream, self._upnp.respond(*request, stream.remote, now))
+        except (TimeoutError, ProtocolError):
+            pass
+        finally:
+            stream.close()
+
+
+async def _request(stream: TcpStream) -> tuple[bytes, bytes] | None:
+    """The head and the body; None: the client went away."""
+    data = b""
+    while (end := split_head(data)) is None:
+        part = await stream.read()
+        if not part:
+            return None
+        data += part
+    _, headers = parse_head(data[:end])
+    length = int(headers.get("content-length") or "0")
+    while len(data) < end + length:
+        part = await stream.read()
+        if not part:
+            return None
+        data += part
+    return data[:end], data[end : end + length]
+
+
+async def _send(stream: TcpStream, reply: HttpReply) -> None:
+    """The whole of it, or as slowly and as much as the reply says (within a bound)."""
+    elsewhere = f"Location: {reply.location}\r\n" if reply.location else ""
+    head = f"HTTP/1.1 {reply.status} {reply.reason}\r\n{elsewhere}Content-Type: text/xml\r\n"
+    stream.write(f"{head}Connection: close\r\n\r\n".encode())
+    if reply.endless:
+        for _ in range(_MOST_PARTS):
+            stream.write(reply.body)
+            await stream.drain()
+    elif reply.pause_s:
+        for position in range(0, len(reply.body), _PART):
+            stream.write(reply.body[position : position + _PART])
+            await asyncio.sleep(reply.pause_s)
+    else:
+        stream.write(reply.body)
+    await stream.drain()
+
+
+async def start_router(
+    network: Network,
+    address: str,
+    external: str,
+    behaviour: RouterBehaviour | None = None,
+    forwards: Forwards | None = None,
+) -> FakeRouter:
+    """A router that answers on its own LAN `address`; `external` is its true outside address, and `forwards`
+    what makes its mappings true. CannotRun: the address is not this node's, or a port is taken."""
+    router = FakeRouter(network, address, external, behaviour or RouterBehaviour(), forwards)
+    try:
+        await router.start()
+    except BaseException:
+        await router.close()
+        raise
+    return router

@@ -1,0 +1,167 @@
+"""The server's side of PCP and NAT-PMP: what a fake router answers to a datagram. Pure."""
+
+from __future__ import annotations
+
+from nattools.errors import ProtocolError
+from nattools.lab.routers.behaviour import RouterBehaviour
+from nattools.lab.routers.table import MappingTable
+from nattools.model.endpoint import Endpoint, Transport
+from nattools.protocols import natpmp, pcp
+from nattools.protocols.pcp import results
+
+_TRANSPORTS: dict[int, Transport] = {17: "udp", 6: "tcp"}
+_START_S = 1000  # so that an epoch has room to go back
+ANNOUNCE_GROUPS = {4: "224.0.0.1", 6: "ff02::1"}
+_UNSPECIFIED = ("0.0.0.0", "::")
+
+
+class EpochCounter:
+    """Seconds since the table was last empty."""
+
+    def __init__(self, behaviour: RouterBehaviour, now: float) -> None:
+        self._back = behaviour.epoch_back
+        self._began = now - _START_S
+        self._asked = 0
+
+    def restart(self, now: float) -> None:
+        """The router loses its state."""
+        self._began = now
+
+    def epoch_s(self, now: float) -> int:
+        """What the next response says."""
+        self._asked += 1
+        return max(0, int(now - self._began) - (100 * self._asked if self._back else 0))
+
+
+class PortControlServer:
+    """One router's answers on port 5351."""
+
+    def __init__(self, behaviour: RouterBehaviour, table: MappingTable, clock: EpochCounter) -> None:
+        self._behaviour = behaviour
+        self._table = table
+        self._clock = clock
+
+    def answer(self, data: bytes, source: Endpoint, now: float) -> list[bytes]:
+        """The datagrams to send back."""
+        speaks = self._behaviour.protocols
+        try:
+            if data[:1] == b"\x00" and "nat-pmp" in speaks:
+                return [self._natpmp(natpmp.decode_request(data), source, now)]
+            if data[:1] == b"\x00" and "pcp" in speaks and self._behaviour.pcp_alone:
+                return [self._unsupported(now)]
+            if data[:1] != b"\x00" and self._behaviour.pcp_downgrade:
+                answer = natpmp.Response(0, natpmp.UNSUPPORTED_VERSION, self._clock.epoch_s(now))
+                return [natpmp.encode_response(answer)]
+            if data[:1] == b"\x02" and "pcp" in speaks:
+                return self._pcp(pcp.decode_request(data), source, now)
+        except ProtocolError:
+            pass
+        return []
+
+    def announcements(self, now: float) -> list[bytes]:
+        """What it tells everybody when it has restarted (RFC 6886 3.2.1, RFC 6887 14.1.2)."""
+        told = []
+        epoch_s = self._clock.epoch_s(now)
+        if "nat-pmp" in self._behaviour.protocols and ":" not in self._table.external:
+            address = natpmp.Response(natpmp.EXTERNAL_ADDRESS, 0, epoch_s, self._table.external)
+            told.append(natpmp.encode_response(address))
+        if "pcp" in self._behaviour.protocols:
+            told.append(pcp.encode_response(pcp.Response(2, pcp.ANNOUNCE, 0, 0, epoch_s)))
+        return told
+
+    # --- NAT-PMP
+
+    def _natpmp(self, request: natpmp.Request, source: Endpoint, now: float) -> bytes:
+        epoch_s = self._clock.epoch_s(now)
+        claimed = self._behaviour.external
+        address = self._table.external if claimed is None else claimed or "0.0.0.0"
+        result = self._behaviour.natpmp_result
+        if isinstance(request, natpmp.AddressRequest):
+            response = natpmp.Response(natpmp.EXTERNAL_ADDRESS, result, epoch_s, address)
+        else:
+            if request.lifetime_s and not self._behaviour.maps(request.internal_port):
+                result = natpmp.NOT_AUTHORIZED
+            port, lifetime_s = (0, 0) if result else self._map(request, source, now)
+            opcode = natpmp.MAP_UDP if request.transport == "udp" else natpmp.MAP_TCP
+            response = natpmp.Response(opcode, result, epoch_s, None, request.internal_port, port, lifetime_s)
+        return natpmp.encode_response(response)
+
+    def _map(self, request: natpmp.MapRequest, source: Endpoint, now: float) -> tuple[int, int]:
+        inside = Endpoint(source.host, request.internal_port)
+        known = self._table.of(request.transport, inside, b"", now)
+        if request.lifetime_s == 0:
+            if known is not None:
+                self._table.remove(known)
+            return 0, 0
+        port = (
+            known.outside.port
+            if known
+            else self._choose(request.transport, request.external_port or request.internal_port, now)
+        )
+        lifetime_s = self._behaviour.lifetime_s(request.lifetime_s)
+        self._table.add(request.transport, port, inside, lifetime_s, now)
+        return port, lifetime_s
+
+    def _choose(self, transport: Transport, suggested: int, now: float) -> int:
+        wanted = suggested + 1 if self._behaviour.other_port else suggested
+        return self._table.free_port(transport, wanted, now)
+
+    # --- PCP
+
+    def _pcp(self, request: pcp.Request, source: Endpoint, now: float) -> list[bytes]:
+        epoch_s = self._clock.epoch_s(now)
+        if source.host != request.client:
+            return [self._failure(request, results.ADDRESS_MISMATCH, epoch_s)]
+        if request.opcode == pcp.ANNOUNCE:
+            return [pcp.encode_response(pcp.Response(2, pcp.ANNOUNCE, 0, 0, epoch_s))]
+        if self._behaviour.pcp_result:
+            return [self._failure(request, self._behaviour.pcp_result, epoch_s)]
+        body = request.body
+        transport = _TRANSPORTS.get(body.protocol) if isinstance(body, pcp.MapBody) else None
+        if not isinstance(body, pcp.MapBody) or transport is None:
+            code = results.UNSUPP_OPCODE if transport is None else results.UNSUPP_PROTOCOL
+            return [self._failure(request, code, epoch_s)]
+        return self._pcp_map(request, body, transport, epoch_s, now)
+
+    def _pcp_map(
+        self, request: pcp.Request, body: pcp.MapBody, transport: Transport, epoch_s: int, now: float
+    ) -> list[bytes]:
+        inside = Endpoint(request.client, body.internal_port)
+        known = self._table.of(transport, inside, body.nonce, now)
+        if request.lifetime_s == 0:
+            if known is not None:
+                self._table.remove(known)
+            return self._success(request, body, body.external, 0, epoch_s)
+        suggested = body.external.port or body.internal_port
+        if not self._behaviour.maps(body.internal_port, suggested):
+            return [self._failure(request, results.NOT_AUTHORIZED, epoch_s)]
+        exact = any(option.code == pcp.PREFER_FAILURE for option in request.options)
+        taken = self._table.find(transport, suggested, now) is not None and known is None
+        if exact and taken and not self._behaviour.ignores_prefer_failure:
+            return [self._failure(request, results.CANNOT_PROVIDE_EXTERNAL, epoch_s)]
+        port = known.outside.port if known else self._choose(transport, suggested, now)
+        lifetime_s = self._behaviour.lifetime_s(request.lifetime_s)
+        row = self._table.add(transport, port, inside, lifetime_s, now, nonce=body.nonce)
+        claimed = self._behaviour.external
+        host = row.outside.host if claimed is None else claimed or "0.0.0.0"
+        return self._success(request, body, Endpoint(host, row.outside.port), lifetime_s, epoch_s)
+
+    def _success(
+        self, request: pcp.Request, body: pcp.MapBody, external: Endpoint, lifetime_s: int, epoch_s: int
+    ) -> list[bytes]:
+        right = pcp.MapBody(body.nonce, body.protocol, body.internal_port, external)
+        wrong = pcp.MapBody(bytes(12), body.protocol, body.internal_port, external)
+        bodies = [right]
+        if self._behaviour.wrong_nonce:
+            bodies = [wrong, right] if self._behaviour.then_right else [wrong]
+        return [
+            pcp.encode_response(pcp.Response(2, request.opcode, 0, lifetime_s, epoch_s, each))
+            for each in bodies
+        ]
+
+    def _failure(self, request: pcp.Request, code: int, epoch_s: int) -> bytes:
+        response = pcp.Response(2, request.opcode, code, 30, epoch_s, request.body)
+        return pcp.encode_response(response)
+
+    def _unsupported(self, now: float) -> bytes:
+        return pcp.encode_response(pcp.Response(2, 0, results.UNSUPP_VERSION, 0, self._clock.epoch_s(now)))

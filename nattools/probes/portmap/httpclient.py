@@ -1,0 +1,92 @@
+"""Asking a router over HTTP: one request per connection, in bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+import msgspec
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import TcpFailure, TcpStream
+from nattools.probes.portmap.gateway import GatewayContext
+from nattools.protocols import http
+from nattools.protocols.lan import LanUrl, resolve_url
+
+CONNECT_S = 1.0
+REQUEST_S = 2.5
+_MAX_REDIRECTS = 2
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+Outcome = Literal["timeout", "unreachable", "malformed"]
+
+
+class HttpFailure(msgspec.Struct, frozen=True):
+    """No response, and why."""
+
+    failure: Outcome
+    detail: str
+
+
+async def ask(
+    gateway: GatewayContext, url: LanUrl, request: bytes, *, timeout_s: float = REQUEST_S
+) -> http.HttpResponse | HttpFailure:
+    """Send a request and read its response; connecting, writing and reading take at most `timeout_s`."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _ask(gateway, url, request, timeout_s)
+    except TimeoutError:
+        return HttpFailure("timeout", f"{url} did not answer in full within {timeout_s:g} s")
+
+
+async def get(
+    gateway: GatewayContext, url: LanUrl, *, timeout_s: float = REQUEST_S
+) -> http.HttpResponse | HttpFailure:
+    """GET, following at most 2 redirects, none of them out of the LAN; `timeout_s` is for all together."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    for _ in range(_MAX_REDIRECTS + 1):
+        request = http.encode_request("GET", url.target, url.authority, (("Accept", "text/xml, */*"),))
+        response = await ask(gateway, url, request, timeout_s=max(0.01, deadline - loop.time()))
+        if isinstance(response, HttpFailure) or response.status not in _REDIRECTS:
+            return response
+        try:
+            url = resolve_url(url, response.headers.get("location"), gateway.lan)
+        except ProtocolError as error:
+            return HttpFailure("malformed", f"a redirect to {error}")
+    return HttpFailure("malformed", f"more than {_MAX_REDIRECTS} redirects")
+
+
+async def _ask(
+    gateway: GatewayContext, url: LanUrl, request: bytes, timeout_s: float
+) -> http.HttpResponse | HttpFailure:
+    stream = await gateway.connect(Endpoint(url.host, url.port), min(CONNECT_S, timeout_s))
+    if isinstance(stream, TcpFailure):
+        failure: Literal["timeout", "unreachable"] = (
+            "timeout" if stream.outcome == "timeout" else "unreachable"
+        )
+        return HttpFailure(failure, f"{url.host} port {url.port}: {stream.outcome}")
+    try:
+        stream.write(request)
+        response = await _read(stream)
+    except ProtocolError as error:
+        stream.abort()
+        return HttpFailure("malformed", str(error))
+    except asyncio.CancelledError:
+        stream.abort()
+        raise
+    stream.close()
+    return response
+
+
+async def _read(stream: TcpStream) -> http.HttpResponse:
+    reader = http.ResponseReader()
+    while reader.response is None:
+        data = await stream.read()
+        if data:
+            reader.feed(data)
+        else:
+            reader.close()
+    return reader.response

@@ -1,0 +1,176 @@
+"""What is asked of a router, and what comes of it: for all three protocols alike."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Literal, Protocol
+
+import msgspec
+
+from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.portmapping import MappingProtocol, Refusal
+from nattools.probes.portmap.gateway import GatewayContext
+
+FailureKind = Literal["refused", "timeout", "unreachable", "malformed", "not asked"]
+"""The router said no, said nothing, could not be asked, said what makes no sense, or was left in peace."""
+RouterState = Literal["same", "restarted", "silent"]
+DESCRIPTION = "nattools"
+RESTARTED = "the router has restarted since the last answer"
+"""A quirk of an answer after which the client's other mappings are gone."""
+
+
+class MappingRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A mapping to ask for. It holds all that is needed to remove the mapping again, even if the answer was
+    never seen: keep it before asking.
+
+    `internal` is this machine's own address and port. `external_port` None leaves the choice to the router;
+    with `exact` another port than that counts as a refusal. A `lifetime_s` of 0 means for ever (UPnP only).
+    `nonce` is PCP's proof that a later request comes from the same client (RFC 6887 11.2): 12 random bytes.
+    """
+
+    transport: Transport
+    internal: Endpoint
+    nonce: bytes
+    external_port: int | None = None
+    exact: bool = False
+    lifetime_s: int = 7200
+    description: str = DESCRIPTION
+
+    @property
+    def suggested_port(self) -> int:
+        """The external port to ask for: the wanted one, else the internal one; 0 (any) where many routers
+        would refuse that, since it is below 1024."""
+        if self.external_port is not None:
+            return self.external_port
+        return self.internal.port if self.internal.port >= 1024 else 0
+
+    @property
+    def family(self) -> Family:
+        """4: a port mapping. 6: a pinhole."""
+        return self.internal.family
+
+
+class Granted(msgspec.Struct, frozen=True, kw_only=True):
+    """A mapping that the router says it has made; whether it is true must be tried from outside.
+
+    `external_host` is None where the router does not know its address. `lifetime_s` None: until it is
+    deleted. `unique_id` is a UPnP pinhole's. `quirks` are what is odd about the answer, for people.
+    """
+
+    protocol: MappingProtocol
+    transport: Transport
+    internal: Endpoint
+    external_host: str | None
+    external_port: int
+    lifetime_s: int | None
+    epoch_s: int | None = None
+    unique_id: int | None = None
+    quirks: tuple[str, ...] = ()
+
+    @property
+    def external(self) -> Endpoint | None:
+        """Where others reach it; None as long as the address is not known."""
+        return None if self.external_host is None else Endpoint(self.external_host, self.external_port)
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """No mapping, no list, no deletion. `refusal` is None unless the router gave a code."""
+
+    protocol: MappingProtocol
+    failure: FailureKind
+    refusal: Refusal | None = None
+    detail: str = ""
+
+    @property
+    def code(self) -> int | None:
+        """The router's error code."""
+        return None if self.refusal is None else self.refusal.code
+
+
+class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A mapping in the router's table, whoever made it. `external_host` None: the table has no address.
+    `lifetime_s` None: until it is deleted."""
+
+    transport: Transport
+    internal: Endpoint
+    external_port: int
+    lifetime_s: int | None
+    external_host: str | None = None
+    description: str = ""
+    enabled: bool = True
+
+
+def as_entry(granted: Granted) -> TableEntry:
+    """A mapping as the router's table would have it."""
+    return TableEntry(
+        transport=granted.transport,
+        internal=granted.internal,
+        external_port=granted.external_port,
+        lifetime_s=granted.lifetime_s,
+        external_host=granted.external_host,
+    )
+
+
+def suggesting(wanted: MappingRequest, granted: Granted) -> MappingRequest:
+    """The same again with the external port that was granted: a renewal."""
+    return msgspec.structs.replace(wanted, external_port=granted.external_port, exact=False)
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """One way in which a router offers mappings, or does not.
+
+    `outcome` is "answered" where the protocol is spoken and mappings may be asked for, whatever comes of it;
+    `refusal` then says what is in the way already. `external` is the address that the router claims, `server`
+    who was asked (an endpoint, or a description's URL), `version` what it speaks. `connected` is UPnP's
+    GetStatusInfo, None where nobody asked or answered. `quirks` are what was odd, for people.
+    """
+
+    protocol: MappingProtocol
+    family: Family
+    interface: str | None
+    local: str
+    server: str
+    outcome: Literal["answered"] | FailureKind
+    version: str = ""
+    name: str = ""
+    external: str | None = None
+    connected: bool | None = None
+    epoch_s: int | None = None
+    rtt_s: float | None = None
+    sent: int = 1
+    refusal: Refusal | None = None
+    quirks: tuple[str, ...] = ()
+    detail: str = ""
+
+
+class Mapper(Protocol):
+    """A router that can be asked for mappings by one protocol. No method raises for a network failure."""
+
+    offer: Offer
+    gateway: GatewayContext
+
+    async def make(self, wanted: MappingRequest) -> Granted | Refused:
+        """Make the mapping; or renew it, if it is there already."""
+
+    async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
+        """Remove what was made, or what may have been made if the answer was never seen; None: it is gone."""
+
+    async def entries(self) -> list[TableEntry] | Refused | None:
+        """The router's table; None: the protocol has no way to read it."""
+
+    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
+        """What the router has now under that mapping. PCP and NAT-PMP can only be asked to renew it; None:
+        that would do harm."""
+
+    async def check(self) -> RouterState:
+        """Has the router lost its mappings since the last answer?"""
+
+
+def asking_from(mapper: Mapper, host: str) -> Mapper:
+    """The same, asking from another address of this machine: routers map to the address that asks."""
+    if mapper.gateway.local == host:
+        return mapper
+    other = copy.copy(mapper)
+    other.gateway = replace(mapper.gateway, local=host)
+    return other

@@ -1,0 +1,155 @@
+"""PCP on a router: is it spoken, and mappings by it (RFC 6887)."""
+
+from __future__ import annotations
+
+from nattools.model.endpoint import Endpoint, Transport
+from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.mapper import (
+    RESTARTED,
+    Granted,
+    MappingRequest,
+    Offer,
+    Refused,
+    RouterState,
+    TableEntry,
+)
+from nattools.probes.portmap.udpmapper import SILENCE_S, Dialect, RouterRequest, UdpMapper
+from nattools.protocols import pcp
+from nattools.protocols.pcp import results
+
+_NUMBERS: dict[Transport, int] = {"udp": 17, "tcp": 6}
+_PATIENCE_S = 4.0
+# What a router says that speaks PCP but not this opcode: it is there all the same
+_SPOKEN = (results.SUCCESS, results.UNSUPP_OPCODE)
+
+
+_DIALECT = Dialect("pcp", pcp.refusal, results.UNSUPP_VERSION, "it speaks NAT-PMP")
+
+
+class PcpRequest(RouterRequest[pcp.Response]):
+    """One PCP request to a router."""
+
+    def __init__(self, gateway: GatewayContext, request: pcp.Request, patience_s: float) -> None:
+        server = Endpoint(gateway.address, pcp.PORT)
+        super().__init__(gateway, _DIALECT, pcp.Transaction(request, server, patience_s=patience_s))
+
+
+def announcement(gateway: GatewayContext) -> PcpRequest:
+    """The question that changes nothing: is a PCP server there (RFC 6887 14.1)?"""
+    return PcpRequest(gateway, pcp.Request(pcp.ANNOUNCE, 0, gateway.local), SILENCE_S)
+
+
+async def offer(gateway: GatewayContext, question: PcpRequest) -> Offer:
+    """Ask it, and say what came of it."""
+    answer = await question.ask()
+    response = question.transaction.response
+    refused = answer if isinstance(answer, Refused) else None
+    code = None if response is None else response.result
+    unspoken = refused is not None and (code is None or code == results.UNSUPP_VERSION)
+    ready = refused is None or code in _SPOKEN
+    return Offer(
+        protocol="pcp",
+        family=gateway.family,
+        interface=gateway.interface,
+        local=gateway.local,
+        server=str(question.server),
+        outcome=refused.failure if refused is not None and unspoken else "answered",
+        version="" if response is None else str(response.version),
+        epoch_s=None if response is None else response.epoch_s,
+        rtt_s=question.transaction.rtt_s,
+        sent=question.transaction.sent,
+        refusal=None if refused is None or ready else refused.refusal,
+        quirks=question.quirks,
+        detail="" if refused is None else refused.detail,
+    )
+
+
+class PcpMapper(UdpMapper):
+    """`terms.Mapper` by PCP."""
+
+    def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
+        super().__init__(gateway, offer, pcp.EpochClock())
+
+    async def make(self, wanted: MappingRequest) -> Granted | Refused:
+        """RFC 6887 11.2. Some servers ignore PREFER_FAILURE, and some do not know it: what was assigned is
+        checked in any case, and given back if it is not what was wanted."""
+        options = (pcp.prefer_failure(),) if wanted.exact else ()
+        question, answer = await self._map(wanted, wanted.lifetime_s, options)
+        if isinstance(answer, Refused) and answer.code == results.UNSUPP_OPTION and options:
+            question, answer = await self._map(wanted, wanted.lifetime_s, ())
+        if isinstance(answer, Refused):
+            return answer
+        granted = self._granted(wanted, answer, question.quirks)
+        if isinstance(granted, Granted) and wanted.exact and granted.external_port != wanted.external_port:
+            await self.delete(wanted, granted)
+            return Refused(
+                protocol="pcp",
+                failure="refused",
+                refusal=pcp.refusal(results.CANNOT_PROVIDE_EXTERNAL),
+                detail=f"it would have been port {granted.external_port}",
+            )
+        return granted
+
+    async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
+        """RFC 6887 15.1: a lifetime of 0, and no external address suggested."""
+        _, answer = await self._map(wanted, 0, ())
+        return answer if isinstance(answer, Refused) else None
+
+    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
+        """Not over IPv6: miniupnpd 2.3.1 forgets whose pinhole it was when that is renewed, and lets nobody
+        remove it by PCP any more."""
+        return None if wanted.family == 6 else await super().read_back(wanted, granted)
+
+    async def check(self) -> RouterState:
+        """RFC 6887 8.5."""
+        question = announcement(self.gateway)
+        await question.exchange.run(self.gateway)
+        response = question.transaction.response
+        if response is None:
+            return "silent"
+        return "same" if self._learn(response.epoch_s) else "restarted"
+
+    async def _map(
+        self, wanted: MappingRequest, lifetime_s: int, options: tuple[pcp.Option, ...]
+    ) -> tuple[PcpRequest, pcp.Response | Refused]:
+        suggested = wanted.suggested_port if lifetime_s else 0
+        body = pcp.MapBody(
+            wanted.nonce,
+            _NUMBERS[wanted.transport],
+            wanted.internal.port,
+            Endpoint("::" if wanted.family == 6 else "0.0.0.0", suggested),
+        )
+        if wanted.internal.host != self.gateway.local:
+            options = (pcp.third_party(wanted.internal.host), *options)
+        request = pcp.Request(pcp.MAP, lifetime_s, self.gateway.local, body, options)
+        question = PcpRequest(self.gateway, request, _PATIENCE_S)
+        return question, await question.ask()
+
+    def _granted(
+        self, wanted: MappingRequest, response: pcp.Response, quirks: tuple[str, ...]
+    ) -> Granted | Refused:
+        body = response.body
+        if not isinstance(body, pcp.MapBody) or not body.external.port:
+            return Refused(protocol="pcp", failure="malformed", detail="success without an external port")
+        if not self._learn(response.epoch_s):
+            quirks = (*quirks, RESTARTED)
+        host: str | None = body.external.host
+        if host in ("0.0.0.0", "::"):
+            host, quirks = None, (*quirks, f"the router gives {host} as its external address")
+        port = body.external.port
+        if wanted.family == 6 and host == wanted.internal.host and port != wanted.internal.port:
+            # miniupnpd 2.3.1 repeats the suggested port; where the address stays, the port does
+            quirks = (*quirks, f"the router says port {port} for a pinhole, which has the inside one")
+            port = wanted.internal.port
+        if wanted.external_port not in (None, port):
+            quirks = (*quirks, f"asked for port {wanted.external_port}, got {port}")
+        return Granted(
+            protocol="pcp",
+            transport=wanted.transport,
+            internal=wanted.internal,
+            external_host=host,
+            external_port=port,
+            lifetime_s=pcp.believable_lifetime_s(response.lifetime_s),
+            epoch_s=response.epoch_s,
+            quirks=quirks,
+        )
