@@ -14,6 +14,7 @@ from nattools.engine.punch.way import Way, way_over
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Strategy
+from nattools.model.statement import Statement, statement
 from nattools.net.base import DatagramHandler, TcpStream, UdpSocket
 from nattools.protocols import ice, stun
 from nattools.protocols.stun.constants import USERNAME
@@ -43,12 +44,12 @@ class FoundBy:
 
 
 class StepRunner:
-    """`tried`: the steps so far, in words; `last`: how the last one ended. What a step finds is handed to the
-    `driver` of the checks, which run meanwhile."""
+    """`tried`: the names of the steps so far; `last`: how the last one ended. What a step finds is handed to
+    the `driver` of the checks, which run meanwhile."""
 
     def __init__(self, context: AttemptContext, driver: IceDriver, bases: list[Base]) -> None:
         self.tried: list[str] = []
-        self.last = ""
+        self.last: tuple[Statement, ...] = ()
         self.sent = 0
         self.found: FoundBy | None = None
         self._waited = False
@@ -64,11 +65,11 @@ class StepRunner:
             return await self._in_rounds([step for step in steps if not _is_checked(step)])
         for index, step in enumerate(steps):
             self.tried.append(f"{step.strategy} over {step.transport.upper()}")
-            self._note(step, step.why)
+            self._note(step, statement("text", text=step.why))
             way = await self._try(StepPosition(index, len(steps), step.transport), step)
             if way is not None:
                 return way
-            self._note(step, self.last, ok=False)
+            self._note(step, *self.last, ok=False)
         return None
 
     async def _in_rounds(self, steps: list[Step]) -> Way | None:
@@ -80,11 +81,11 @@ class StepRunner:
                     continue
                 if rounds == 0:
                     self.tried.append(f"{step.strategy} over {step.transport.upper()}")
-                self._note(step, step.why)
+                self._note(step, statement("text", text=step.why))
                 way = await self._try(StepPosition(index, len(steps), step.transport), step)
                 if way is not None:
                     return way
-                self._note(step, self.last, ok=False)
+                self._note(step, *self.last, ok=False)
         await asyncio.Event().wait()  # the checks go on
         return None
 
@@ -94,18 +95,22 @@ class StepRunner:
             if not self._waited:
                 self._waited = True
                 await asyncio.sleep((step.seconds or 0.0) + CHECKS_S)
-            self.last = "No check was answered."
+            self.last = (statement("no-check-answered"),)
             return None
         if step.parts is None:
             return None
         return await (self._over_udp if step.transport == "udp" else self._over_tcp)(turn, step)
 
     def _note(
-        self, step: Step, text: str, *, ok: bool | None = None, outcome: Outcome | StreamOutcome | None = None
+        self,
+        step: Step,
+        *statements: Statement,
+        ok: bool | None = None,
+        outcome: Outcome | StreamOutcome | None = None,
     ) -> None:
         self._context.timeline.note(
             "attempt",
-            text,
+            *statements,
             ok=ok,
             strategy=step.strategy,
             sent=None if outcome is None else outcome.counts.sent,
@@ -119,14 +124,15 @@ class StepRunner:
         peer = await context.partner.ready(context.number, turn, told)
         transport = step.transport.upper()
         if isinstance(peer, SignalingEnded):
-            self.last = peer.why
+            self.last = peer.reasons
         elif peer is None or peer.family != step.family:
-            self.last = f"The peer's outside {transport} port is not known."
+            self.last = (statement("peer-port-unknown", transport=transport),)
         elif told is None:
-            self.last = f"No server tells where this machine's {transport} port is seen."
+            self.last = (statement("own-port-unknown", transport=transport),)
         else:
-            self.last = why_not_a_destination(context.own.run.network, peer, told) or ""
-            return peer if not self.last else None
+            refused = why_not_a_destination(context.own.run.network, peer, told)
+            self.last = () if refused is None else (refused,)
+            return peer if refused is None else None
         return None
 
     # --- over UDP
@@ -155,7 +161,7 @@ class StepRunner:
         try:
             socket, told = await self._socket_for(step)
         except CannotRun as error:
-            self.last = str(error)
+            self.last = (statement("cannot-run", problem=str(error)),)
             return None
         outcome: Outcome | None = None
         try:
@@ -168,11 +174,11 @@ class StepRunner:
             if outcome is None or outcome.socket is not socket:
                 self._give_back(socket)
         self.sent += outcome.counts.sent + outcome.counts.answers
-        self.last = outcome.reason
+        self.last = (statement("text", text=outcome.reason),)
         if outcome.socket is None or outcome.remote is None:
             return None
         elapsed = self._loop.time() - context.known_at
-        self._note(step, f"a path to {outcome.remote} works", ok=True, outcome=outcome)
+        self._note(step, statement("path-works", remote=str(outcome.remote)), ok=True, outcome=outcome)
         return await self._nominated(step, outcome.socket, outcome.remote, elapsed)
 
     def _give_back(self, socket: UdpSocket) -> None:
@@ -192,7 +198,7 @@ class StepRunner:
         pair = await driver.connected(NOMINATION_S)
         if pair is None:
             self.found = None
-            self.last = "The path that was found did not last."
+            self.last = (statement("path-did-not-last"),)
             return None
         return way_over(driver, pair, self.found.strategy, self.found.elapsed_s)
 
@@ -222,10 +228,11 @@ class StepRunner:
             if sample is not None and context.partner.live:
                 sample[0].close()
         self.sent += outcome.counts.sent
-        self.last = outcome.reason
+        self.last = (statement("text", text=outcome.reason),)
         if outcome.stream is None:
             return None
-        self._note(step, f"a connection to {outcome.stream.remote}", ok=True, outcome=outcome)
+        works = statement("stream-works", remote=str(outcome.stream.remote))
+        self._note(step, works, ok=True, outcome=outcome)
         elapsed = self._loop.time() - context.known_at
         stream = outcome.stream
         return Way(step.strategy, "tcp", stream.local, stream.remote, round(elapsed, 4), stream=stream)
