@@ -22,11 +22,11 @@ from nattools.engine.punch.signaling import (
 )
 from nattools.engine.punch.steprunner import StepRunner
 from nattools.engine.punch.timeline import NoPath, Timeline
-from nattools.engine.punch.way import Way, strategy_of, way_over
 from nattools.model.punch import Strategy
 from nattools.model.statement import statement
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.path import IcePath, SelectedPath, strategy_of
 from nattools.traversal.steps import Plan
 
 LAST_WAIT_S = 1.0
@@ -71,7 +71,7 @@ class Attempt:
 
     # --- the attempt
 
-    async def go(self, introduction: Introduction, bases: list[Base]) -> Way | NoPath | Superseded:
+    async def go(self, introduction: Introduction, bases: list[Base]) -> SelectedPath | NoPath | Superseded:
         """Find a way. Closes the bases' sockets unless the way uses them."""
         early = EarlyDatagrams(bases)
         try:
@@ -107,11 +107,11 @@ class Attempt:
         except BaseException:
             self.driver.close()
             raise
-        if not isinstance(way, Way) or way.driver is None:
+        if not isinstance(way, IcePath):
             self.driver.close()
         return way
 
-    async def _race(self, driver: IceDriver, runner: StepRunner, bases: list[Base]) -> Way | NoPath:
+    async def _race(self, driver: IceDriver, runner: StepRunner, bases: list[Base]) -> SelectedPath | NoPath:
         """The checks that run all the time, and the steps one after the other: whichever finds a way."""
         async with asyncio.TaskGroup() as group:
             mapping = group.create_task(self._mapped(driver, bases))
@@ -142,7 +142,7 @@ class Attempt:
         if self._router is not None and self.own.options.udp:
             await self._router.ask_all([base.socket.local for base in bases], driver.add_mapping)
 
-    async def _by_checks(self, driver: IceDriver) -> Way | None:
+    async def _by_checks(self, driver: IceDriver) -> SelectedPath | None:
         """What ICE finds by itself."""
         pair = await driver.connected(3600.0)
         if pair is None:
@@ -151,13 +151,13 @@ class Attempt:
         self.timeline.note("nomination", statement("path-nominated", **_ends(pair)), ok=True)
         return self._way_by(driver, pair)
 
-    def _way_by(self, driver: IceDriver, pair: ice.Pair) -> Way:
+    def _way_by(self, driver: IceDriver, pair: ice.Pair) -> SelectedPath:
         """What the checks have selected: their own find, or that of a step."""
         found = None if self.runner is None else self.runner.found
         if found is not None:
-            return way_over(driver, pair, found.strategy, found.elapsed_s)
+            return IcePath(driver, pair, found.strategy, found.elapsed_s)
         answered = self._answered_at if self._answered_at is not None else self._loop.time()
-        return way_over(driver, pair, self._name_of(pair), answered - (self.known_at or answered))
+        return IcePath(driver, pair, self._name_of(pair), answered - (self.known_at or answered))
 
     def _name_of(self, pair: ice.Pair) -> Strategy:
         """What the checks found, as the plan calls it: a NAT may stand before one of two own addresses."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.run import CompletedRun, new_run, observe
 from nattools.engine.servers import MeasurementRun
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Family
+from nattools.model.endpoint import Family, Transport
 from nattools.model.nat import NatByTransport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network
@@ -23,6 +23,11 @@ class LocalSide:
     nat: NatByTransport
     low_ports: bool
     options: PunchOptions
+
+    def without(self, transport: Transport | None) -> LocalSide:
+        """The same, not willing to use that transport."""
+        udp, tcp = self.options.udp and transport != "udp", self.options.tcp and transport != "tcp"
+        return replace(self, options=replace(self.options, udp=udp, tcp=tcp))
 
 
 async def local_side(looked: CompletedRun, options: PunchOptions, timeline: Timeline) -> LocalSide:

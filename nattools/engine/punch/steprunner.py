@@ -10,7 +10,6 @@ from nattools.engine.punch.candidates import AttemptContext, Base, server_of, wh
 from nattools.engine.punch.planning import AT_ONCE
 from nattools.engine.punch.signaling import SignalingEnded, StepPosition
 from nattools.engine.punch.token_signaling import TokenSignaling
-from nattools.engine.punch.way import Way, way_over
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Strategy
@@ -21,6 +20,7 @@ from nattools.protocols.stun.constants import USERNAME
 from nattools.traversal.checks import PREFIX
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.meeting import Meeting, Outcome
+from nattools.traversal.path import IcePath, SelectedPath, StreamPath
 from nattools.traversal.perform import perform, perform_stream
 from nattools.traversal.sample import where_seen, where_seen_over_tcp
 from nattools.traversal.simultaneous_open import StreamMeeting, StreamOutcome
@@ -58,7 +58,7 @@ class StepRunner:
         self._bases = bases
         self._loop = asyncio.get_running_loop()
 
-    async def go(self) -> Way | None:
+    async def go(self) -> SelectedPath | None:
         """Until there is a way; None if no step led to one."""
         steps = [step for step in self._context.plan.steps if step.strategy != "relay"]
         if not self._context.partner.live:
@@ -72,7 +72,7 @@ class StepRunner:
             self._note(step, *self.last, ok=False)
         return None
 
-    async def _in_rounds(self, steps: list[Step]) -> Way | None:
+    async def _in_rounds(self, steps: list[Step]) -> SelectedPath | None:
         """Where nobody can say that he is ready: one step after the other, again and again. What costs many
         packets is tried a few times only."""
         for rounds in range(MAX_ROUNDS if steps else 0):
@@ -89,7 +89,7 @@ class StepRunner:
         await asyncio.Event().wait()  # the checks go on
         return None
 
-    async def _try(self, turn: StepPosition, step: Step) -> Way | None:
+    async def _try(self, turn: StepPosition, step: Step) -> SelectedPath | None:
         if _is_checked(step):
             # ICE checks all that at once, over both families; this only gives it its time
             if not self._waited:
@@ -155,7 +155,7 @@ class StepRunner:
         )
         return socket, None if server is None else await where_seen(socket, server)
 
-    async def _over_udp(self, turn: StepPosition, step: Step) -> Way | None:
+    async def _over_udp(self, turn: StepPosition, step: Step) -> SelectedPath | None:
         context = self._context
         network = context.own.run.network
         try:
@@ -186,7 +186,9 @@ class StepRunner:
         if self._context.partner.live:
             socket.close()
 
-    async def _nominated(self, step: Step, socket: UdpSocket, remote: Endpoint, elapsed: float) -> Way | None:
+    async def _nominated(
+        self, step: Step, socket: UdpSocket, remote: Endpoint, elapsed: float
+    ) -> SelectedPath | None:
         """From here on the path is ICE's, which keeps it alive and knows when it is lost."""
         driver = self._driver
         answering = socket.on_datagram
@@ -200,7 +202,7 @@ class StepRunner:
             self.found = None
             self.last = (statement("path-did-not-last"),)
             return None
-        return way_over(driver, pair, self.found.strategy, self.found.elapsed_s)
+        return IcePath(driver, pair, self.found.strategy, self.found.elapsed_s)
 
     # --- over TCP
 
@@ -212,7 +214,7 @@ class StepRunner:
         server = server_of(self._context.own.run, "tcp", step.family)
         return None if server is None else await where_seen_over_tcp(self._context.own.run.network, server)
 
-    async def _over_tcp(self, turn: StepPosition, step: Step) -> Way | None:
+    async def _over_tcp(self, turn: StepPosition, step: Step) -> SelectedPath | None:
         context = self._context
         network = context.own.run.network
         sample = await self._stream_for(step)
@@ -235,7 +237,7 @@ class StepRunner:
         self._note(step, works, ok=True, outcome=outcome)
         elapsed = self._loop.time() - context.known_at
         stream = outcome.stream
-        return Way(step.strategy, "tcp", stream.local, stream.remote, round(elapsed, 4), stream=stream)
+        return StreamPath(stream, step.strategy, elapsed)
 
 
 def _is_checked(step: Step) -> bool:

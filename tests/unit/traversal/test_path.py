@@ -12,8 +12,8 @@ from nattools.lab.scenario import NatSpec
 from nattools.lab.sim import SimLab
 from nattools.net.base import Network
 from nattools.protocols import ice
-from nattools.traversal.carrier import Carrier
 from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.path import IcePath
 
 DATA = Random(2).randbytes(100_000)
 
@@ -38,68 +38,58 @@ async def connected(lab: SimLab) -> tuple[IceDriver, IceDriver]:
     return one, other
 
 
+def path_over(driver: IceDriver) -> IcePath:
+    assert driver.agent.selected is not None
+    return IcePath(driver, driver.agent.selected, "reflexive", 0.1)
+
+
 def test_the_link_goes_on_over_another_driver_s_pair() -> None:
     async def main(lab: SimLab) -> None:
-        first = await connected(lab)
-        carriers = [Carrier(driver) for driver in first]
-        ours, theirs = await quic_links(*carriers)
+        first = [path_over(driver) for driver in await connected(lab)]
+        links = await quic_links(*first)
+        ours, theirs = links
         ours.write(DATA)
         assert await read_exactly(theirs, len(DATA)) == DATA
         before = ours.local, ours.remote
-        assert before[0] == first[0].agent.selected.path[1]  # type: ignore[union-attr]
+        assert before == (first[0].local, first[0].remote)
         ours.write(DATA)
-        for driver in first:
-            driver.close()
+        for path in first:
+            path.close()
         await pass_time(5)
-        second = await connected(lab)
-        for carrier, driver in zip(carriers, second, strict=True):
-            carrier.use(driver)
+        second = [path_over(driver) for driver in await connected(lab)]
+        for link, path in zip(links, second, strict=True):
+            assert link.move(path)
         began = asyncio.get_running_loop().time()
         assert await read_exactly(theirs, len(DATA)) == DATA
         assert asyncio.get_running_loop().time() - began < 0.5
         assert (ours.local, ours.remote) != before
         await both(ours.close(), theirs.close())
-        assert second[0].on_data is second[0].on_selected is None
-        for driver in second:
-            driver.close()
+        assert second[0].driver.on_data is second[0].driver.on_selected is None
+        assert not ours.move(first[0])
+        for path in second:
+            path.close()
 
     with SimLab(behind_nat(NatSpec(), delay_ms=20)) as lab:
-        lab.run(lambda: main(lab))
-
-
-def test_without_a_pair_there_is_no_address_and_what_is_sent_is_lost() -> None:
-    async def main(lab: SimLab) -> None:
-        driver = await driver_of(lab.network("alice"), "controlling")
-        carrier = Carrier()
-        carrier.send(b"@nobody")
-        carrier.use(driver)
-        carrier.send(b"@nobody")
-        assert carrier.local is carrier.remote is None
-        carrier.close()
-        carrier.use(driver)
-        assert driver.on_data is None
-        driver.close()
-
-    with SimLab(behind_nat(NatSpec())) as lab:
         lab.run(lambda: main(lab))
 
 
 def test_changes_and_quic_s_datagrams_are_told_of() -> None:
     async def main(lab: SimLab) -> None:
         one, other = await connected(lab)
-        carrier, changes, got = Carrier(), [], []  # type: ignore[var-annotated]
-        carrier.on_change = lambda: changes.append(carrier.remote)
-        carrier.on_datagram = got.append
-        carrier.use(one)
+        path, changes, got = path_over(one), [], []  # type: ignore[var-annotated]
+        path.attach(lambda data, size: got.append((data, size)), lambda: changes.append(one.agent.usable))
         for data in (b"\x80 not QUIC", b"@ QUIC"):
             other.send(data)
         await pass_time(1)
-        assert got == [b"@ QUIC"]
-        assert changes == [carrier.remote]
+        assert got == [(b"@ QUIC", 6)]
+        assert changes == [one.agent.usable]
         other.close()
         await pass_time(60)
         assert changes[-1] is None
-        one.close()
+        path.send([b"@nobody"])
+        path.close()
+        path.detach()
+        assert one.on_data is None
 
     with SimLab(behind_nat(NatSpec())) as lab:
         lab.run(lambda: main(lab))
