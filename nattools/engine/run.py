@@ -136,9 +136,9 @@ async def _mappings(run: MeasurementRun, journal: AnyJournal) -> None:
 
     run.emit(Event("started", "map discovery", "does the router make port mappings?"))
     session = PortmapSession(run, journal)
-    await session.look()
+    await session.discover()
     run.emit(Event("finished", "map discovery"))
-    await session.sweep()
+    await session.remove_stale()
     await try_all(session)
 
 
@@ -167,12 +167,9 @@ async def _run_lane(run: MeasurementRun, lane: Lane) -> None:
     if not targets:
         return
     for gap in plan.gaps(lane, targets):
-        number, at_s = run.recorder.stamp()
         run.recorder.add(
             Gap(
-                id=number,
                 probe="plan",
-                at_s=at_s,
                 question=gap.question,
                 reason=gap.reason,
                 settle=gap.settle,

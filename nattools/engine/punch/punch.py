@@ -76,7 +76,7 @@ async def punch(
         return await _report_of(state, work, options.measuring.timeout_s)
     finally:
         if router is not None:
-            await router.part()
+            await router.release()
 
 
 async def _report_of(state: PunchState, work: Coroutine[Any, Any, None], timeout_s: float | None) -> Report:
@@ -133,7 +133,7 @@ def _missed_tcp(looked: CompletedRun, address: MailboxAddress) -> bool:
 
 async def _ask(router: RouterMapping | None) -> None:
     if router is not None:
-        await router.look()
+        await router.discover()
 
 
 async def choose_mailbox(looking: asyncio.Task[CompletedRun], options: PunchOptions) -> MailboxAddress:

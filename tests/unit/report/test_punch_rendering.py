@@ -19,7 +19,7 @@ from nattools.report.html import render_html
 from nattools.report.json import render_json
 from nattools.report.loader import load, problems
 from nattools.report.markdown import render_markdown
-from nattools.report.punchwords import MOST_STAGES, headline, plan_section, timeline_section
+from nattools.report.sections.punch import MOST_STAGES, headline, plan_section, timeline_section
 from nattools.report.text import render_text
 
 replace = msgspec.structs.replace

@@ -11,7 +11,7 @@ import pytest
 from simulated import STUN, pass_time
 
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure
 from nattools.protocols import ice

@@ -10,7 +10,7 @@ from punching import SECRET, pair
 from simulated import pass_time, run
 
 from nattools.lab.scenario import NatSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Opener, TcpFailure, TcpStream
 from nattools.protocols import stun

@@ -17,7 +17,7 @@ from nattools.model.observation import BirthdayTrial
 from nattools.model.report import Technique
 from nattools.net.addresses import is_public
 from nattools.probes.target import Target
-from nattools.report.evidence import sentence
+from nattools.report.sections.observations import describe
 
 APDM = "address-and-port-dependent"
 RANDOM: dict[str, Any] = {"mapping": APDM, "allocation": "random"}
@@ -143,11 +143,11 @@ def test_only_a_server_with_two_addresses_that_announces_it_is_asked() -> None:
 
 
 def test_the_record_in_words() -> None:
-    found = sentence(
+    found = describe(
         trial("punched", ttl=2, sent=9, local="10.0.1.2:5", hit=77, answered=True, seen="11.1.0.2:77")
     )
     assert found == (
         "birthday: udp from 256 ports to 11.201.0.3:3479 with TTL 2, which sent 9 of up to 2048 packets to "
         "ports 1024 to 65535: punched, port 77 as 10.0.1.2:5, then answered to 11.1.0.2:77"
     )
-    assert "24 of 24 ports were told, 0 of them let in" in sentence(trial("silent"))
+    assert "24 of 24 ports were told, 0 of them let in" in describe(trial("silent"))
