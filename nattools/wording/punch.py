@@ -63,6 +63,7 @@ SENTENCES = {
     "peer-begins-again": "The peer starts over again and again.",
     "peer-not-at-step": "The peer did not come to this step.",
     "peer-credentials-invalid": "The peer's ICE credentials are invalid: {problem}.",
+    "peer-credentials-unknown": "The peer's ICE credentials are not known.",
     "peer-port-unknown": "The peer's external {transport} port is not known.",
     "own-port-unknown": "No server tells at which {transport} port this machine is seen.",
     "peer-address-refused": "The peer says that it is at {endpoint}: {reason}.",
