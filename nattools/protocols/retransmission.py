@@ -12,15 +12,19 @@ from nattools.protocols.backoff import Backoff
 State = Literal["running", "succeeded", "failed", "upgrade", "downgrade", "timed out", "abandoned"]
 
 
-class WithResult(Protocol):
-    """A response says by a number how it went; 0 is success."""
+class RouterResponse(Protocol):
+    """What every response has."""
 
     @property
     def result(self) -> int:
-        """The number."""
+        """How it went; 0 is success."""
+
+    @property
+    def epoch_s(self) -> int:
+        """The seconds since the router's table was last empty."""
 
 
-R = TypeVar("R", bound=WithResult)
+R = TypeVar("R", bound=RouterResponse)
 
 
 class RetransmittedRequest(ABC, Generic[R]):
@@ -77,7 +81,7 @@ class RetransmittedRequest(ABC, Generic[R]):
         """Give up at `until` at the latest."""
         self._backoff.shorten(until)
 
-    def abandon(self, problem: str = "") -> None:
+    def abandon(self, problem: str) -> None:
         """End it for the caller's reasons, as after an ICMP error; `problem` keeps the first."""
         if self.state == "running":
             self.state, self.problem = "abandoned", problem
