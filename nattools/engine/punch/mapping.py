@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from nattools.engine.portmap.journal import AnyJournal
+from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.session import PortmapSession
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.servers import MeasurementRun
@@ -20,7 +20,7 @@ DESCRIPTION = "nattools punch"
 class RouterMapping:
     """`discover` first; `ask_all` for the sockets; `release` at the end, whatever happens."""
 
-    def __init__(self, run: MeasurementRun, journal: AnyJournal, timeline: Timeline) -> None:
+    def __init__(self, run: MeasurementRun, journal: Journal, timeline: Timeline) -> None:
         self._session = PortmapSession(run, journal)
         self._timeline = timeline
         self._run = run

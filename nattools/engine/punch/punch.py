@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from nattools.engine.options import Event
-from nattools.engine.portmap.journal import AnyJournal
+from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.attempt import Failed, close_all, prepare
 from nattools.engine.punch.candidates import Base, server_of
 from nattools.engine.punch.connection import Connector
@@ -58,7 +58,7 @@ async def punch(
     network: Network,
     options: PunchOptions,
     watcher: Watcher,
-    journal: AnyJournal | None = None,
+    journal: Journal | None = None,
     use: Use | None = None,
 ) -> Report:
     """Connect this machine with the one that has the same code, use the connection, and report. `journal`:
@@ -182,7 +182,7 @@ async def punch_by_tokens(
     network: Network,
     options: PunchOptions,
     watcher: Watcher,
-    journal: AnyJournal | None = None,
+    journal: Journal | None = None,
     use: Use | None = None,
     *,
     wall: Callable[[], float] = time.time,
