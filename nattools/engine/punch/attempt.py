@@ -74,7 +74,7 @@ class Attempt:
     @property
     def sent(self) -> int:
         """Packets of all steps and checks so far."""
-        checks = 0 if self.driver is None else sum(pair.checks_sent for pair in self.driver.agent.pairs)
+        checks = 0 if self.driver is None else self.driver.agent.checks_sent
         return checks + (0 if self.runner is None else self.runner.sent)
 
     # --- the attempt
@@ -156,16 +156,10 @@ class Attempt:
         if pair is None:
             await asyncio.Event().wait()  # the steps may still find something
             return None
+        found = None if self.runner is None else self.runner.found(pair)
         self.timeline.note("nomination", f"{_ends(pair)} is used", ok=True)
-        return self._way_by(driver, pair)
-
-    def _way_by(self, driver: IceDriver, pair: ice.Pair) -> SelectedPath:
-        """What the checks have selected: their own find, or that of a step."""
-        found = None if self.runner is None else self.runner.found
-        if found is not None:
-            return IcePath(driver, pair, found.strategy, found.elapsed_s)
         answered = self._answered_at if self._answered_at is not None else self._loop.time()
-        return IcePath(driver, pair, self._name_of(pair), answered - (self.known_at or answered))
+        return IcePath(driver, pair, found or self._name_of(pair), answered - (self.known_at or answered))
 
     def _name_of(self, pair: ice.Pair) -> Strategy:
         """What the checks found, as the plan calls it: a NAT may stand before one of two own addresses."""

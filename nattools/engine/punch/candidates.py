@@ -233,6 +233,10 @@ def begin_checks(
     driver.on_candidate = lambda found: partner.tell_candidate(number, ice.encode(found))
     if introduction.udp and peer.udp:
         _take_candidates(context, driver, peer, bases)
+    try:
+        driver.set_peer(peer.ufrag, peer.password)
+    except ProtocolError as error:
+        context.timeline.note("attempt", f"the peer's ICE credentials cannot be any: {error}", ok=False)
     return driver
 
 
@@ -249,10 +253,6 @@ def _take_candidates(
             if opener is not None and " typ srflx" in text and ":" not in text.split()[4]:
                 driver.agent.set_opener(opener, ice.parse(text).endpoint)
             driver.add_peer_candidate(text)
-    try:
-        driver.set_peer(peer.ufrag, peer.password)
-    except ProtocolError as error:
-        context.timeline.note("attempt", f"the peer's ICE credentials cannot be any: {error}", ok=False)
     late = 0
 
     def add(text: str) -> None:
