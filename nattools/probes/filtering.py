@@ -104,7 +104,7 @@ class FilterPort(_Udp):
 class _Tcp(LaneProbe):
     """Has the server connect from another port, and from its other address if `change_address`. STUN over TCP
     cannot ask that (an answer comes on the connection of its question), so a nattools server dials back: to
-    the external address of a port that listens here and whose connection to the server made the mapping."""
+    the outside address of a port that listens here and whose connection to the server made the mapping."""
 
     transport = "tcp"
     change_address: ClassVar[bool]

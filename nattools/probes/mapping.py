@@ -29,7 +29,7 @@ class MappingUdp(LaneProbe):
     """One local port, all destinations at once."""
 
     name = "mapping"
-    text = "does the NAT use one external port for all destinations?"
+    text = "does the NAT use one outside port for all destinations?"
     transport = "udp"
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
@@ -65,7 +65,7 @@ class MappingTcp(LaneProbe):
     """One local port, connections to all destinations."""
 
     name = "mapping-tcp"
-    text = "one external port for all TCP connections?"
+    text = "one outside port for all TCP connections?"
     transport = "tcp"
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
@@ -108,7 +108,7 @@ class Allocation(LaneProbe):
     of other hosts' allocations as possible fall in between."""
 
     name = "allocation"
-    text = "which external ports does the NAT allocate?"
+    text = "which outside ports does the NAT allocate?"
     transport = "udp"
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:

@@ -1,9 +1,8 @@
 """A lost packet never turns into a wrong verdict: 10% loss each way, every kind of NAT, many runs.
 
-`make loss` runs a thousand of each kind; the ordinary tests run some. What is claimed is that at most one
-finding in a thousand is unknown, so of a thousand runs one may be and of fewer none: the seeds are fixed, and
-nothing is left to chance from one run of the tests to the next. If the true rate were the claimed one, a change
-that shifts the draws would fail one field of one kind in 40 with 25 runs; it is far lower (make loss: none).
+`make loss` runs a thousand of each kind; the ordinary tests run some. The claim: at most one finding in a
+thousand is unknown: of a thousand runs one may be, of fewer none. The seeds are fixed, so nothing is left to
+chance from one run of the tests to the next.
 """
 
 from __future__ import annotations
