@@ -167,12 +167,9 @@ async def _run_lane(run: MeasurementRun, lane: Lane) -> None:
     if not targets:
         return
     for gap in plan.gaps(lane, targets):
-        number, at_s = run.recorder.stamp()
         run.recorder.add(
             Gap(
-                id=number,
                 probe="plan",
-                at_s=at_s,
                 question=gap.question,
                 reason=gap.reason,
                 settle=gap.settle,

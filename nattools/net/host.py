@@ -14,6 +14,7 @@ from nattools.net import addresses, hosttcp, hostudp, linux, resolve
 from nattools.net import interfaces as system
 from nattools.net.base import Capability, Opener, StreamHandler, TcpFailure, TcpListener, TcpStream, UdpSocket
 from nattools.net.namespace import entered
+from nattools.net.routes import Route, RouteCache
 from nattools.net.sockets import Zones, bound_socket, default_source, source_address
 
 
@@ -31,6 +32,7 @@ class HostNetwork:
         self._netns = netns
         self._names: Mapping[str, tuple[str, ...]] = names or {}
         self._zones = Zones(netns)
+        self._routes = RouteCache(netns)
 
     def interfaces(self) -> tuple[Interface, ...]:
         """All interfaces with their addresses, loopback included."""
@@ -44,13 +46,12 @@ class HostNetwork:
 
     def route(self, destination: str) -> tuple[str | None, str] | None:
         """(interface name or None if not known, source address) that the system would use; None: no route."""
+        return self._routes.route(destination, self._ask_route)
+
+    def _ask_route(self, destination: str) -> Route | None:
         with entered(self._netns):
             source = source_address(self._zones, Endpoint(destination, 9))
-            if source is None:
-                return None
-            known = system.interfaces()
-        holder = next((item.name for item in known if source in item.addresses), None)
-        return holder, source
+            return None if source is None else (system.interface_with(source), source)
 
     async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...] | str:
         """Addresses of a name in order of preference, or a text that says why there are none.

@@ -63,18 +63,16 @@ async def _second_opinion(
     loop = asyncio.get_running_loop()
     began = loop.time()
     says, detail = await _ask(arguments)
-    number, at_s = recorder.stamp(began)
     recorder.add(
         SecondOpinion(
-            id=number,
             probe="cross-check",
-            at_s=at_s,
             tool=tool,
             version=version,
             says=says,
             duration_s=round(loop.time() - began, 3),
             detail=detail,
-        )
+        ),
+        at=began,
     )
 
 
@@ -100,12 +98,9 @@ async def _ask(arguments: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _gap(recorder: Recorder, tool: str, reason: str, settle: str) -> None:
-    number, at_s = recorder.stamp()
     recorder.add(
         Gap(
-            id=number,
             probe="cross-check",
-            at_s=at_s,
             question=f"Does {tool} see the same?",
             reason=reason,
             settle=settle,

@@ -110,12 +110,9 @@ def _record(
     if origin is None:
         host = target.other.host if change_address and target.other is not None else target.endpoint.host
         origin = Endpoint(host, 0)
-    number, at_s = context.recorder.stamp()
     context.recorder.add(
         DialBack(
-            id=number,
             probe="filtering-tcp",
-            at_s=at_s,
             transport="tcp",
             family=context.family,
             target=str(mapped),

@@ -7,6 +7,7 @@ opened its filter for the other. Repeated: a single try has given flaky answers 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import msgspec
 
@@ -25,16 +26,27 @@ WAIT_S = 0.15
 
 
 class _Pair(msgspec.Struct, eq=False):
-    """Two own ports that know their outside addresses. `sent`: the packets, which nobody else can know."""
+    """Two own ports that know their outside addresses. `sent`: the packets, which nobody else can know;
+    `sources`: where those came from that each port received."""
 
     clients: tuple[StunClient, StunClient]
     outside: tuple[Endpoint, Endpoint]
     sent: set[bytes] = msgspec.field(default_factory=set)
+    sources: tuple[list[Endpoint], list[Endpoint]] = msgspec.field(default_factory=lambda: ([], []))
 
     @property
     def met(self) -> bool:
-        """Has something come on both?"""
-        return bool(self.clients[0].unclaimed and self.clients[1].unclaimed)
+        """Has a packet of ours arrived at both?"""
+        return bool(self.sources[0] and self.sources[1])
+
+    def listen(self) -> None:
+        """Note the packets of ours that arrive."""
+        for client, sources in zip(self.clients, self.sources, strict=True):
+            client.on_other = partial(self._arrived, sources)
+
+    def _arrived(self, sources: list[Endpoint], data: bytes, source: Endpoint) -> None:
+        if data in self.sent:
+            sources.append(source)
 
     def send_across(self) -> None:
         """One packet each way."""
@@ -45,14 +57,11 @@ class _Pair(msgspec.Struct, eq=False):
 
     def record(self, context: ProbeContext, sender: int, receiver: int) -> None:
         """Put one of the two ways on record."""
-        came = [source for data, source in self.clients[receiver].unclaimed if data in self.sent]
+        came = self.sources[receiver]
         target = self.outside[receiver]
-        number, at_s = context.recorder.stamp()
         context.recorder.add(
             Hairpin(
-                id=number,
                 probe="hairpin",
-                at_s=at_s,
                 transport="udp",
                 family=target.family,
                 local=str(self.clients[sender].local),
@@ -78,6 +87,8 @@ async def hairpin_udp(context: ProbeContext, target: Target) -> None:
             if first[1].mapped is not None and second[1].mapped is not None
             if first[1].mapped != first[0].local
         ]
+        for pair in pairs:
+            pair.listen()
         await _send_across(pairs, LOSSY_COPIES if context.estimate.lost else COPIES)
         for pair in pairs:
             pair.record(context, 0, 1)

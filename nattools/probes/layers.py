@@ -28,37 +28,16 @@ async def layers(context: ProbeContext, target: Target) -> list[Hop]:
     no more than the ports of a packet)."""
     reason = context.network.missing("icmp-errors")
     if reason is not None:
-        number, at_s = context.recorder.stamp()
         context.recorder.add(
             Gap(
-                id=number,
                 probe="layers",
-                at_s=at_s,
                 question="Which routers stand on the way out, and does a second NAT?",
                 reason=reason,
                 settle="the same diagnosis on a Linux machine of this network",
             )
         )
         return []
-    hops = await _walk(context, target)
-    for hop in hops:
-        number, at_s = context.recorder.stamp()
-        context.recorder.add(_numbered(hop, number, at_s))
-    return hops
-
-
-def _numbered(hop: Hop, number: int, at_s: float) -> Hop:
-    return Hop(
-        id=number,
-        probe="layers",
-        at_s=at_s,
-        family=hop.family,
-        destination=hop.destination,
-        ttl=hop.ttl,
-        address=hop.address,
-        sent=hop.sent,
-        rtt_s=hop.rtt_s,
-    )
+    return [context.recorder.add(hop) for hop in await _walk(context, target)]
 
 
 class _Step(msgspec.Struct, eq=False):
@@ -103,6 +82,7 @@ async def _walk(context: ProbeContext, target: Target) -> list[Hop]:
 
 def _hop(step: _Step, target: Target) -> Hop:
     return Hop(
+        probe="layers",
         family=target.family,
         destination=str(target.endpoint),
         ttl=step.question.ttl or 0,
@@ -134,12 +114,9 @@ async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
         _send_openers(client.socket, target.other, ttl)
         question = client.prepare(target.endpoint, "filter-address", change_address=True, change_port=True)
         await client.try_out(question)
-        number, at_s = context.recorder.stamp()
         context.recorder.add(
             Opener(
-                id=number,
                 probe="layers",
-                at_s=at_s,
                 family=context.family,
                 local=str(client.local),
                 towards=str(target.other),

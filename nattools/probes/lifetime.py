@@ -15,7 +15,7 @@ import msgspec
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Idle
 from nattools.probes.probe import ProbeContext
-from nattools.probes.question import StunClient, open_stun_client
+from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import Target
 
 ORDINARY_S = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 240.0, 300.0, 420.0, 600.0)
@@ -38,14 +38,23 @@ def idle_times(longest_s: float) -> list[float]:
 
 
 class _Sleeper(msgspec.Struct):
-    """A port that keeps silent for `idle_s` and is then tried."""
+    """A port that keeps silent for `idle_s` and is then tried: does the answer of `server` to `question`,
+    which another port asks, arrive here? Nothing else proves that the mapping lives."""
 
     client: StunClient
+    server: Endpoint
     mapped: Endpoint
     idle_s: float
     slept_from: float
+    question: Question | None = None
+    arrived: bool = False
     alive: bool | None = None
     sent: int = 0
+
+    def receive(self, data: bytes, source: Endpoint) -> None:
+        """What arrives at the port once it is silent."""
+        if self.question is not None and source == self.server and self.question.answered_by(data):
+            self.arrived = True
 
 
 class _Watch(msgspec.Struct):
@@ -90,12 +99,9 @@ async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: S
             return True
     finally:
         sleeper.client.close()
-    number, at_s = context.recorder.stamp()
     context.recorder.add(
         Gap(
-            id=number,
             probe="lifetime",
-            at_s=at_s,
             question="How long does the NAT keep a silent mapping?",
             reason=f"{target.endpoint} does not answer to another port when asked to (RESPONSE-PORT)",
             settle="a server that does: `nattools serve` on a machine with a public address",
@@ -111,24 +117,24 @@ async def _fall_asleep(context: ProbeContext, target: Target, idle_s: float) -> 
     if question.mapped is None:
         client.close()
         return None
-    return _Sleeper(client, question.mapped, idle_s, question.sent_at[-1])
+    sleeper = _Sleeper(client, target.endpoint, question.mapped, idle_s, question.sent_at[-1])
+    client.on_other = sleeper.receive
+    return sleeper
 
 
 async def _knock(context: ProbeContext, target: Target, helper: StunClient, sleeper: _Sleeper) -> bool:
     """Have the server send to the sleeper's outside port until something arrives or silence counts. The next
     copy waits for the answer to the last one: more than one copy tells of loss."""
     question = helper.prepare(target.endpoint, "control", response_port=sleeper.mapped.port)
-    before = len(sleeper.client.unclaimed)
+    sleeper.question, sleeper.arrived = question, False
     estimate = context.estimate
-    arrived = False
-    while len(question.sent_at) < estimate.copies() and not arrived:
+    while len(question.sent_at) < estimate.copies() and not sleeper.arrived:
         helper.put(question)
         sleeper.sent += 1
         await asyncio.sleep(estimate.retry_s)
-        arrived = len(sleeper.client.unclaimed) > before
-    if not arrived:
+    if not sleeper.arrived:
         await asyncio.sleep(estimate.last_wait_s)
-    return len(sleeper.client.unclaimed) > before
+    return sleeper.arrived
 
 
 async def _try(context: ProbeContext, target: Target, sleeper: _Sleeper, watch: _Watch) -> None:
@@ -170,12 +176,9 @@ async def _keep_by_inbound(context: ProbeContext, target: Target, kept: _Sleeper
 
 
 def _record(context: ProbeContext, sleeper: _Sleeper, refreshed_by: str, idle_s: float) -> None:
-    number, at_s = context.recorder.stamp()
     context.recorder.add(
         Idle(
-            id=number,
             probe="lifetime",
-            at_s=at_s,
             transport="udp",
             family=context.family,
             local=str(sleeper.client.local),

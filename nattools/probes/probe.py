@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -11,6 +12,8 @@ from nattools.model.endpoint import Family
 from nattools.model.observation import AnyObservation
 from nattools.net.base import Network
 from nattools.probes.estimate import PathEstimate
+
+SomeObservation = TypeVar("SomeObservation", bound=AnyObservation)
 
 
 class Recorder:
@@ -20,14 +23,15 @@ class Recorder:
         self.started = started
         self.observations: list[AnyObservation] = []
 
-    def stamp(self, at: float | None = None) -> tuple[int, float]:
-        """The next id, and `at` (loop time; now if None) as seconds since the start."""
+    def add(self, observation: SomeObservation, at: float | None = None) -> SomeObservation:
+        """Keep an observation made at `at` (loop time; now if None); returns it with its id and its time in
+        seconds since the start."""
         moment = asyncio.get_running_loop().time() if at is None else at
-        return len(self.observations) + 1, round(moment - self.started, 6)
-
-    def add(self, observation: AnyObservation) -> None:
-        """Keep it. Its id must be the one that `stamp` gave, with nothing added in between."""
-        self.observations.append(observation)
+        kept = msgspec.structs.replace(
+            observation, id=len(self.observations) + 1, at_s=round(moment - self.started, 6)
+        )
+        self.observations.append(kept)
+        return kept
 
 
 Progress = Callable[[str, float | None], None]

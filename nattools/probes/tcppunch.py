@@ -199,12 +199,9 @@ def _judge(attempt: _Attempt, made: TcpStream | TcpFailure, backs: DialBacks) ->
 
 def _record(context: ProbeContext, attempt: _Attempt) -> None:
     loop = asyncio.get_running_loop()
-    number, at_s = context.recorder.stamp(attempt.began)
     context.recorder.add(
         PunchTrial(
-            id=number,
             probe="punch",
-            at_s=at_s,
             transport="tcp",
             family=context.family,
             local=text_of(attempt.local),
@@ -219,5 +216,6 @@ def _record(context: ProbeContext, attempt: _Attempt) -> None:
             outcome=attempt.outcome,
             took_s=round(loop.time() - attempt.began, 6),
             detail=attempt.detail,
-        )
+        ),
+        at=attempt.began,
     )

@@ -301,3 +301,20 @@ def test_an_interface_that_cannot_carry_it(client: HostNetwork) -> None:
 def test_a_namespace_that_is_not_there() -> None:
     with pytest.raises(CannotRun, match="no network namespace"):
         HostNetwork("/run/netns/nosuch").interfaces()
+
+
+def test_a_route_that_changes_is_seen_at_once(client: HostNetwork, names: dict[str, str]) -> None:
+    """It is asked for once, and again when the kernel tells of a change."""
+
+    async def main() -> None:
+        before = client.route("11.9.0.2")
+        assert before == ("eth0", "10.9.0.2")
+        ip("-n", names["c"], "addr", "add", "10.9.0.77/24", "dev", "eth0")
+        ip("-n", names["c"], "route", "add", "11.9.0.2/32", "via", "10.9.0.1", "src", "10.9.0.77")
+        try:
+            assert client.route("11.9.0.2") == ("eth0", "10.9.0.77")
+        finally:
+            ip("-n", names["c"], "addr", "del", "10.9.0.77/24", "dev", "eth0")
+        assert client.route("11.9.0.2") == before
+
+    run(main)

@@ -15,12 +15,9 @@ Action = Literal["make", "renew", "delete", "read back"]
 
 def record_offer(recorder: Recorder, offer: Offer, began: float) -> None:
     """One way in which a router offers mappings, or does not."""
-    number, at_s = recorder.stamp(began)
     recorder.add(
         MapOffer(
-            id=number,
             probe="map-discovery",
-            at_s=at_s,
             protocol=offer.protocol,
             family=offer.family,
             interface=offer.interface,
@@ -37,7 +34,8 @@ def record_offer(recorder: Recorder, offer: Offer, began: float) -> None:
             refusal=offer.refusal,
             quirks=offer.quirks,
             detail=offer.detail,
-        )
+        ),
+        at=began,
     )
 
 
@@ -53,15 +51,12 @@ def record_attempt(
 ) -> None:
     """A question to a router and its answer; None: what was to be deleted is gone. `known`: the mapping as it
     was before, if there was one for certain."""
-    number, at_s = recorder.stamp(began)
     refused = result if isinstance(result, Refused) else None
     granted = result if isinstance(result, Granted) else None
     entry = result if isinstance(result, TableEntry) else None
     recorder.add(
         MapAttempt(
-            id=number,
             probe="map",
-            at_s=at_s,
             action=action,
             protocol=protocol,
             transport=wanted.transport,
@@ -75,7 +70,8 @@ def record_attempt(
             refusal=refused.refusal if refused else None,
             quirks=granted.quirks if granted else (),
             detail=refused.detail if refused else "",
-        )
+        ),
+        at=began,
     )
 
 
@@ -100,12 +96,9 @@ def _external(granted: Granted | None, entry: TableEntry | None) -> str | None:
 
 def record_entry(recorder: Recorder, protocol: MappingProtocol, entry: TableEntry, *, ours: bool) -> None:
     """A row of a router's table."""
-    number, at_s = recorder.stamp()
     recorder.add(
         MapEntry(
-            id=number,
             probe="map-list",
-            at_s=at_s,
             protocol=protocol,
             transport=entry.transport,
             family=entry.internal.family,

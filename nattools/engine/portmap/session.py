@@ -205,10 +205,7 @@ class PortmapSession:
 
     def record_gap(self, question: str, reason: str, settle: str) -> None:
         """Note a question that could not be put."""
-        number, at_s = self.run.recorder.stamp()
-        self.run.recorder.add(
-            Gap(id=number, probe="map", at_s=at_s, question=question, reason=reason, settle=settle)
-        )
+        self.run.recorder.add(Gap(probe="map", question=question, reason=reason, settle=settle))
 
     def replace(self, held: HeldMapping, successor: HeldMapping) -> None:
         """Another protocol has made the mapping again, as `successor`: `held` stands for that from now on."""

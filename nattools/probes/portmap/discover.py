@@ -83,9 +83,9 @@ class _Local:
         self.answered.set()
         until = max(self._began + AWAKE_S, asyncio.get_running_loop().time() + 0.1)
         self.search.hurry()
-        self.pcp.exchange.hurry(until)
+        self.pcp.hurry(until)
         if self.natpmp is not None:
-            self.natpmp.exchange.hurry(until)
+            self.natpmp.hurry(until)
 
     async def _port_5351(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -95,15 +95,15 @@ class _Local:
         self._datagrams.set()
 
     async def _pcp(self) -> None:
-        offer = await pcpmapper.offer(self.gateway, self.pcp)
+        offer = await pcpmapper.offer(self.pcp)
         self.offers.append(offer)
         if offer.outcome in ("answered", "refused"):
             self._awake()
         if offer.outcome == "answered":
             self.mappers.append(PcpMapper(self.gateway, offer))
 
-    async def _natpmp(self, question: natpmpmapper.NatPmpRequest) -> None:
-        offer = await natpmpmapper.offer(self.gateway, question)
+    async def _natpmp(self, request: natpmpmapper.NatPmpRequest) -> None:
+        offer = await natpmpmapper.offer(request)
         self.offers.append(offer)
         if offer.outcome in ("answered", "refused"):
             self._awake()

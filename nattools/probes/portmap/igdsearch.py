@@ -15,7 +15,9 @@ from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdmapper import IgdMapper, PinholeMapper, call, read
 from nattools.probes.portmap.mapper import Mapper, Offer, Refused
 from nattools.protocols import igd, ssdp
+from nattools.protocols.igd import ErrorCode
 from nattools.protocols.lan import LanUrl
+from nattools.wording.refusals import upnp_refusal
 
 SILENCE_S = 1.9
 """How long to listen if nothing answers at all: the last search asks for an answer within a second."""
@@ -334,4 +336,6 @@ async def _firewall(sight: DescriptionSite, description: igd.Description) -> Fou
 def _closed(status: igd.FirewallStatus) -> Refusal | None:
     if status.enabled and status.pinholes_allowed:
         return None
-    return igd.refusal(703 if status.enabled else 702, "WANIPv6FirewallControl")
+    return upnp_refusal(
+        ErrorCode.PINHOLES_NOT_ALLOWED if status.enabled else ErrorCode.FIREWALL_DISABLED, pinhole=True
+    )
