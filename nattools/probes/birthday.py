@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
 import msgspec
 
 from nattools.errors import CannotRun, ProtocolError
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, Family
 from nattools.model.observation import BirthdayTrial
 from nattools.net.base import DatagramHandler
 from nattools.probes.hairpin import indication
-from nattools.probes.probe import ProbeContext
+from nattools.probes.probe import Findings, LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target, text_of
 from nattools.protocols import dialback, stun
@@ -247,6 +248,33 @@ class _Trial:
         if self.sent:
             return "silent"
         return "denied" if self.denied else "error"
+
+
+BirthdayPlanner = Callable[[Findings, Family], BirthdayPlan | None]
+
+
+class Birthday(LaneProbe):
+    """Where ports are drawn at random, in the family that the verdicts are about; tried once. It comes last,
+    since it takes hundreds of the NAT's mappings. `planner`: None where it is of no use."""
+
+    name = "birthday"
+    text = "is a random port met by trying many?"
+    commands = frozenset({"diagnose"})
+    transport = "udp"
+    last = True
+
+    def __init__(self, planner: BirthdayPlanner) -> None:
+        self._planner = planner
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """The best one that writes to many ports."""
+        return [target for target in ranked if target.meets_ports][:1]
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """With all that was planned, if need be."""
+        plan = self._planner(context.findings(), context.family)
+        if plan is not None:
+            await birthday_udp(context, targets[0], plan)
 
 
 async def birthday_udp(context: ProbeContext, target: Target, plan: BirthdayPlan) -> None:

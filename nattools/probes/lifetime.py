@@ -8,13 +8,14 @@ comes from an address that the port itself has written to, so a filter lets it i
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Idle
-from nattools.probes.probe import ProbeContext
+from nattools.probes.probe import LaneProbe, Options, ProbeContext
 from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import Target
 
@@ -65,28 +66,45 @@ class _Watch(msgspec.Struct):
     death: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
 
-async def lifetime_udp(context: ProbeContext, target: Target, longest_s: float) -> None:
-    """Takes as long as the mapping lives, or `longest_s`; whichever is shorter."""
-    helper = await open_stun_client(context)
-    watch = _Watch()
-    try:
-        if not await _can_answer_elsewhere(context, target, helper):
-            return
-        for idle_s in [*idle_times(longest_s), longest_s * 1.04]:
-            sleeper = await _fall_asleep(context, target, idle_s)
-            if sleeper is not None:
-                watch.sleepers.append(sleeper)
-        kept = watch.sleepers.pop() if watch.sleepers else None
-        async with asyncio.TaskGroup() as group:
-            tries = [group.create_task(_try(context, target, s, watch)) for s in watch.sleepers]
-            inbound = group.create_task(_keep_by_inbound(context, target, kept, watch)) if kept else None
-            await asyncio.wait(tries)
-            if inbound is not None and watch.dead_s is None:
-                inbound.cancel()
-    finally:
-        helper.close()
-        for sleeper in watch.sleepers:
-            sleeper.client.close()
+class Lifetime(LaneProbe):
+    """Takes as long as the mapping lives, or the longest time asked for; whichever is shorter."""
+
+    name = "lifetime"
+    text = "how long does an idle mapping live?"
+    transport = "udp"
+    tells_loss = False
+
+    def wanted(self, options: Options) -> bool:
+        """Only on demand: it takes minutes."""
+        return options.lifetime and super().wanted(options)
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """The best one."""
+        return ranked[:1]
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Let many ports fall silent, and try each after another idle time."""
+        target, longest_s = targets[0], context.options.max_lifetime_s
+        helper = await open_stun_client(context)
+        watch = _Watch()
+        try:
+            if not await _can_answer_elsewhere(context, target, helper):
+                return
+            for idle_s in [*idle_times(longest_s), longest_s * 1.04]:
+                sleeper = await _fall_asleep(context, target, idle_s)
+                if sleeper is not None:
+                    watch.sleepers.append(sleeper)
+            kept = watch.sleepers.pop() if watch.sleepers else None
+            async with asyncio.TaskGroup() as group:
+                tries = [group.create_task(_try(context, target, s, watch)) for s in watch.sleepers]
+                inbound = group.create_task(_keep_by_inbound(context, target, kept, watch)) if kept else None
+                await asyncio.wait(tries)
+                if inbound is not None and watch.dead_s is None:
+                    inbound.cancel()
+        finally:
+            helper.close()
+            for sleeper in watch.sleepers:
+                sleeper.client.close()
 
 
 async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: StunClient) -> bool:

@@ -8,14 +8,18 @@ hole was punched. An ordinary packet and its answer then prove the other way.
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
-from nattools.model.observation import PunchTrial
+from nattools.model.nat import Nat
+from nattools.model.observation import AnyObservation, PunchTrial
 from nattools.probes.hairpin import indication
-from nattools.probes.probe import ProbeContext
+from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, open_stun_client
 from nattools.probes.target import Target, text_of
 from nattools.protocols import dialback, stun
@@ -136,6 +140,9 @@ def _why(orders: list[dialback.DialBackRequest]) -> str:
     return f"the server did not confirm the dial-back: {orders[0].failure or 'no answer'}"
 
 
+PunchPlanner = Callable[[Nat | None, Target, Sequence[AnyObservation]], PunchPlan | str]
+
+
 def record_untried(
     context: ProbeContext, target: Target, towards: Endpoint, transport: Transport, why: str
 ) -> None:
@@ -153,15 +160,62 @@ def record_untried(
     )
 
 
-async def punch_udp(context: ProbeContext, target: Target, plan: PunchPlan) -> None:
-    """Try until a hole is punched, or silence counts. Where the port is foretold, a fresh one is tried as
-    long as others took the ports that were foretold."""
-    for number in range(LOSSY_ATTEMPTS):
-        attempt = await _try(context, target, plan, spread=number > 0)
-        if attempt.hit is not None or (attempt.silent and not attempt.missed and not plan.predicts):
+class PunchProbe(LaneProbe):
+    """Punches a hole towards a server's second address, where the NAT's behaviour tells which port to aim at.
+    Of both transports one predicts ports at a time: many NATs count for both.
+
+    `planner` gives the plan from the findings so far, or why there is none."""
+
+    commands = frozenset({"diagnose"})
+
+    def __init__(self, planner: PunchPlanner) -> None:
+        self._planner = planner
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """The best one with two addresses that dials back."""
+        return [each for each in ranked if each.two_addresses and each.dials_back(self.transport)][:1]
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Plan, and punch."""
+        await context.loss_known.wait()
+        target = targets[0]
+        nat = context.findings().get((target.transport, target.family))
+        plan = self._planner(nat, target, context.recorder.observations)
+        if isinstance(plan, str):
+            await self.record_missing(context, targets, plan)
             return
-        if number + 1 >= ATTEMPTS and not context.estimate.lost:
-            return
+        async with context.prediction_lock if plan.predicts else nullcontext():
+            await self.punch(context, target, plan)
+
+    async def record_missing(self, context: ProbeContext, targets: Sequence[Target], reason: str) -> None:
+        """No hole was punched, and why."""
+        await context.loss_known.wait()
+        for target in targets:
+            assert target.other is not None
+            record_untried(context, target, target.other, target.transport, reason)
+
+    @abstractmethod
+    async def punch(self, context: ProbeContext, target: Target, plan: PunchPlan) -> None:
+        """Try it."""
+
+
+class UdpPunch(PunchProbe):
+    """Tries until a hole is punched, or silence counts. Where the port is predicted, a fresh one is tried as
+    long as others took the ports that were predicted."""
+
+    name = "punch"
+    text = "can a hole be punched over UDP?"
+    transport = "udp"
+    tells_loss = False
+
+    async def punch(self, context: ProbeContext, target: Target, plan: PunchPlan) -> None:
+        """Several attempts, if need be."""
+        for number in range(LOSSY_ATTEMPTS):
+            attempt = await _try(context, target, plan, spread=number > 0)
+            if attempt.hit is not None or (attempt.silent and not attempt.missed and not plan.predicts):
+                return
+            if number + 1 >= ATTEMPTS and not context.estimate.lost:
+                return
 
 
 async def _try(context: ProbeContext, target: Target, plan: PunchPlan, *, spread: bool) -> _Attempt:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
+import msgspec
+
 from nattools.model.observation import MapAttempt, MapEntry, MapOffer
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Granted, MappingRequest, Offer, Refused, TableEntry
@@ -15,28 +17,9 @@ Action = Literal["make", "renew", "delete", "read back"]
 
 def record_offer(recorder: Recorder, offer: Offer, began: float) -> None:
     """One way in which a router offers mappings, or does not."""
-    recorder.add(
-        MapOffer(
-            probe="map-discovery",
-            protocol=offer.protocol,
-            family=offer.family,
-            interface=offer.interface,
-            local=offer.local,
-            server=offer.server,
-            outcome=offer.outcome,
-            version=offer.version,
-            name=offer.name,
-            external=offer.external,
-            connected=offer.connected,
-            epoch_s=offer.epoch_s,
-            rtt_s=None if offer.rtt_s is None else round(offer.rtt_s, 6),
-            sent=offer.sent,
-            refusal=offer.refusal,
-            quirks=offer.quirks,
-            detail=offer.detail,
-        ),
-        at=began,
-    )
+    told = msgspec.structs.asdict(offer)
+    told["rtt_s"] = None if offer.rtt_s is None else round(offer.rtt_s, 6)
+    recorder.add(MapOffer(probe="map-discovery", **told), at=began)
 
 
 def record_attempt(

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from nattools.engine.portmap.journal import AnyJournal, JournalEntry
+from nattools.engine.portmap.journal import Journal, JournalEntry
 from nattools.engine.portmap.observations import Action, record_attempt, record_entry, record_offer
 from nattools.engine.servers import MeasurementRun
 from nattools.model.endpoint import Family, family_of
@@ -54,7 +54,7 @@ class PortmapSession:
     `discover`. `host`: the own address that mappings are to lead to."""
 
     run: MeasurementRun
-    journal: AnyJournal
+    journal: Journal
     host: str | None = None
     gateways: tuple[GatewayContext, ...] = ()
     discovery: Discovery = field(default_factory=Discovery)

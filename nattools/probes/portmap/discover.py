@@ -15,7 +15,7 @@ from nattools.probes.portmap.mapper import Mapper, Offer
 from nattools.probes.portmap.natpmpmapper import NatPmpMapper
 from nattools.probes.portmap.pcpmapper import PcpMapper
 from nattools.probes.portmap.policy import preference
-from nattools.protocols import pcp, ssdp
+from nattools.protocols import pcp
 from nattools.protocols.lan import LanUrl
 
 AWAKE_S = 1.0
@@ -125,20 +125,7 @@ class _Local:
         elif self.search.failed:
             self.offers += self.search.failed
         else:
-            self.offers.append(self._nothing())
-
-    def _nothing(self) -> Offer:
-        gateway = self.gateway
-        return Offer(
-            protocol="upnp-igd",
-            family=gateway.family,
-            interface=gateway.interface,
-            local=gateway.local,
-            server=f"{ssdp.GROUPS[gateway.family][0]} port {ssdp.PORT}",
-            outcome="timeout",
-            sent=self.search.sent,
-            detail=self.search.problem,
-        )
+            self.offers.append(self.search.nothing())
 
 
 async def discover(gateway_contexts: tuple[GatewayContext, ...]) -> Discovery:

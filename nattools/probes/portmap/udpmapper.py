@@ -20,6 +20,7 @@ from nattools.probes.portmap.mapper import (
     RouterState,
     TableEntry,
     as_entry,
+    new_offer,
     suggesting,
 )
 from nattools.protocols.epoch import EpochClock
@@ -95,16 +96,14 @@ class RouterRequest(Generic[R]):
     async def offer(self) -> Offer:
         """Ask, and say whether the protocol is spoken."""
         answer = await self.ask()
-        gateway, response = self.gateway, self.transaction.response
+        response = self.transaction.response
         refused = answer if isinstance(answer, Refused) else None
         spoken = response is not None and response.result not in self._dialect.unspoken
-        return Offer(
-            protocol=self._dialect.protocol,
-            family=gateway.family,
-            interface=gateway.interface,
-            local=gateway.local,
-            server=str(self.transaction.server),
-            outcome="answered" if spoken or refused is None else refused.failure,
+        return new_offer(
+            self.gateway,
+            self._dialect.protocol,
+            str(self.transaction.server),
+            "answered" if spoken or refused is None else refused.failure,
             epoch_s=None if response is None else response.epoch_s,
             rtt_s=self.transaction.rtt_s,
             sent=self.transaction.sent,
