@@ -7,24 +7,31 @@ from collections.abc import Iterator
 from nattools.model.observation import Gap, MapOffer
 from nattools.model.portmapping import NOT_REACHED, MappingProtocol, PortMapping
 from nattools.model.report import TIME_WAS_OVER, Report
-from nattools.report.document import Cell, Mood, Prose, Section, Table
+from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
+from nattools.report.sections import summary
 from nattools.wording import terms
 
 _NOBODY = "No router here can be asked to open ports: none speaks UPnP, NAT-PMP or PCP."
 _NEEDLESS = "This machine has a public IPv4 address of its own: it needs no mapping."
-_NO_LIST = "nattools has made no mapping here. What others have made is not known: only UPnP tells a list."
+_NO_LIST = "nattools has made no mapping here. What others have made is unknown: only UPnP lists mappings."
 _ONE_ADDRESS = (
     "If both routers are yours, set one to bridge mode or forward the port on the outer one as well; else "
     "ask your provider for a public IPv4 address, or use IPv6."
 )
-_UNFINISHED = "The time given was over before the router had told its mappings."
-_BLINDLY = "If there was such a mapping, it is removed: the router does not tell which ones it had."
+_UNFINISHED = "Time ran out before the router had listed its mappings."
+_BLINDLY = "Any such mapping has been removed. The router does not say whether there was one."
 _PROVEN: dict[bool | None, tuple[str, Mood]] = {
     True: ("open, proven", "good"),
     False: ("closed", "bad"),
     None: ("not tried", "unsure"),
 }
+
+
+def answer(report: Report, view: View) -> list[Section]:
+    """What came of it, and what to do."""
+    lines = (Prose(headline(report), mood="strong"), *summary.to_do(tuple(to_do(report))))
+    return summary.summary(report, lines)
 
 
 def headline(report: Report) -> str:
@@ -91,9 +98,9 @@ def _probed(report: Report, made: list[PortMapping]) -> str:
     if any(each.verified_inbound for each in made):
         return "Your router opens ports for this machine: proven from outside."
     if any(each.verified_inbound is False for each in made):
-        return "The router says that it opens ports, but nothing arrives through them from outside."
+        return "The router says that it opens ports, but nothing arrives through them."
     if made:
-        return "The router says that it opens ports; nobody was there to try them from outside."
+        return "The router says that it opens ports; no server here could try them from outside."
     return "The router can be asked to open ports, but opens none." if _spoken(report) else _nobody(report)
 
 
@@ -116,7 +123,7 @@ def _made(report: Report, made: list[PortMapping]) -> str:
 def _why_none(report: Report) -> str:
     """What is known of the routers here explains more than the code that one of them gave."""
     if _is_beyond(report):
-        return "There is a second NAT beyond your router: a mapping on it would reach nobody."
+        return "There is a second NAT beyond your router: a mapping on your router alone is no use."
     error = next((each.error for each in report.mappings if each.error is not None), None)
     return safe(error.meaning) if error else "" if _spoken(report) else _nobody(report)
 
@@ -138,7 +145,7 @@ def to_do(report: Report) -> Iterator[str]:
         return
     if not _spoken(report):
         if _nobody(report) == _NEEDLESS:
-            yield "If it cannot be reached all the same, open the port in this machine's firewall."
+            yield "If it cannot be reached, open the port in this machine's firewall."
             return
         page = next((g.address for g in report.host.gateways if g.family == 4 and g.address), None)
         where = f" (http://{page})" if page else ""
@@ -151,20 +158,25 @@ def to_do(report: Report) -> Iterator[str]:
     yield from tuple(dict.fromkeys(each for each in told if each))[:2]
 
 
-def mapping_section(report: Report) -> list[Section]:
+def mappings(report: Report, view: View) -> list[Section]:
     """A row for each mapping."""
-    mappings = report.mappings
-    if not mappings:
+    if not report.mappings:
         return []
     own = {address.partition("%")[0] for each in report.host.interfaces for address in each.addresses}
-    named = any(each.description for each in mappings)
+    named = any(each.description for each in report.mappings)
     titles = ("mapping to", "outside", "by", "for", "from outside", *(("name",) if named else ()))
-    rows = tuple(_row(each, own)[: len(titles)] for each in mappings[:200])
+    rows = tuple(_row(each, own)[: len(titles)] for each in report.mappings[:200])
     return [Section("Mappings", (Table(titles, rows, (0, 0, 0, 0, 1, 1)[: len(titles)]),))]
 
 
+def mappings_made(report: Report, view: View) -> list[Section]:
+    """The same, where the router is not what was asked about: only if one was made, or with detail."""
+    made = view.detail or any(each.created for each in report.mappings)
+    return mappings(report, view) if made else []
+
+
 def _row(mapping: PortMapping, own: set[str]) -> tuple[Cell, ...]:
-    life = terms.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "ever"
+    life = terms.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "permanent"
     proof, mood = _PROVEN[mapping.verified_inbound]
     if mapping.error is not None:
         code = "" if mapping.error.code is None else f"{mapping.error.code} "
@@ -193,7 +205,7 @@ def _inside(internal: str, own: set[str]) -> str:
     return port if host.strip("[]") in own else safe(internal, 60)
 
 
-def open_questions(report: Report) -> list[Section]:
+def open_questions(report: Report, view: View) -> list[Section]:
     """What could not be asked, and what would settle it; questions with one reason stand together."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for seen in report.observations:
