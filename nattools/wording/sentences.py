@@ -2,37 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from string import Formatter
 from typing import Any
 
 from nattools.model.statement import Statement
+from nattools.wording import advice, behaviour, verdicts
+from nattools.wording.terms import TECHNIQUES
 
-TABLES: tuple[Mapping[str, str], ...] = ()
+TABLES: tuple[Mapping[str, str], ...] = (behaviour.SENTENCES, verdicts.SENTENCES, advice.SENTENCES)
 """The tables of all areas; a code stands in one of them."""
 
 
+def _odds(share: float) -> str:
+    return "100%" if share >= 1.0 else f"{100 * share:.2f}%" if share > 0.99 else f"{100 * share:.2g}%"
+
+
+def _joined(names: Any, last: str) -> str:
+    *before, final = map(str, names)
+    return f"{', '.join(before)} {last} {final}" if before else final
+
+
+_SPECS: dict[str, Callable[[Any], str]] = {
+    "percent": lambda share: f"{100 * share:.0f}%",
+    "odds": _odds,
+    "seconds": lambda value: f"{value:g} s",
+    "list": lambda names: ", ".join(map(str, names)),
+    "and": lambda names: _joined(names, "and"),
+    "or": lambda names: _joined(names, "or"),
+    "upper": lambda name: str(name).upper(),
+    "protocol": lambda name: TECHNIQUES.get(name, name),
+}
+
+
 class _Words(Formatter):
-    """`{share:percent}`, `{wait_s:seconds}`, `{hosts:list}` beside Python's own format specifications."""
+    """`{share:percent}`, `{wait_s:seconds}`, `{hosts:list}` and the like beside Python's own format
+    specifications."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        if format_spec == "percent":
-            return f"{100 * value:.0f}%"
-        if format_spec == "seconds":
-            return f"{value:.3g} s"
-        if format_spec == "list":
-            return ", ".join(map(str, value))
-        return str(format(value, format_spec))
+        spec = _SPECS.get(format_spec)
+        return str(format(value, format_spec)) if spec is None else spec(value)
+
+
+_WORDS = _Words()
+
+
+def template(code: str) -> str | None:
+    """The sentence of a code, with its placeholders; None for one that this version does not know."""
+    return next((table[code] for table in TABLES if code in table), None)
 
 
 def sentence(statement: Statement) -> str:
     """The statement in words. A code that this version does not know is shown as it is, with its values."""
-    for table in TABLES:
-        template = table.get(statement.code)
-        if template is not None:
-            try:
-                return _Words().format(template, **statement.values)
-            except (LookupError, TypeError, ValueError):
-                break
+    found = template(statement.code)
+    if found is not None:
+        try:
+            return _WORDS.vformat(found, (), statement.values) if "{" in found else found
+        except (LookupError, TypeError, ValueError):
+            pass
     values = ", ".join(f"{name} {value}" for name, value in statement.values.items())
     return f"{statement.code}: {values}" if values else statement.code
