@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 import msgspec
 from punching import KINDS, measured, punching
 
-from nattools.engine.punch import messages as m
-from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch import signaling as m
+from nattools.engine.punch.options import PunchOptions, Use, Watcher
 from nattools.engine.punch.punch import punch
-from nattools.engine.punch.use import Use
 from nattools.errors import ProtocolError
 from nattools.lab.packet import Packet
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec

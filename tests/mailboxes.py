@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 
 from nattools.model.endpoint import Endpoint
-from nattools.protocols.mailbox import Event, Failed, MailboxClient, Received
+from nattools.protocols.mailbox import Event, MailboxClient, MailboxFailure, Received
 from nattools.protocols.mailbox import messages as m
 from nattools.server.mailbox import Mailbox, MailboxLimits, Outgoing
 
@@ -110,7 +110,7 @@ class Meeting:
     def reason(self, name: str) -> str | None:
         """Why this peer's conversation failed, told in an event too."""
         failure = self.peer(name).failure
-        told = [event for event in self.seen[name] if isinstance(event, Failed)]
+        told = [event for event in self.seen[name] if isinstance(event, MailboxFailure)]
         assert told == ([] if failure is None else [failure])
         return None if failure is None else failure.reason
 

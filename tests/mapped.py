@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from nattools.cli.trial import silent
 from nattools.engine.options import MeasureOptions
 from nattools.engine.portmap.journal import AnyJournal, MemoryJournal
-from nattools.engine.portmap.wish import Wish
+from nattools.engine.portmap.options import MapOptions
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim import SimLab
 from nattools.model.endpoint import Endpoint, Family, Transport
@@ -20,7 +20,7 @@ from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure
 
 T = TypeVar("T")
-Command = Callable[[Network, MeasureOptions, Any, AnyJournal, Wish], Awaitable[Report]]
+Command = Callable[[Network, MeasureOptions, Any, AnyJournal, MapOptions], Awaitable[Report]]
 
 ALICE = "10.0.1.2"
 OUTSIDE = "11.1.0.2"
@@ -50,11 +50,13 @@ def options(lab: Any, families: tuple[Family, ...] = (4, 6), **more: Any) -> Mea
 
 
 async def call(
-    lab: Any, command: Command, wish: Wish | None = None, journal: AnyJournal | None = None, **more: Any
+    lab: Any, command: Command, wish: MapOptions | None = None, journal: AnyJournal | None = None, **more: Any
 ) -> Report:
     """Alice runs one of the commands."""
     chosen = options(lab, **more)
-    return await command(lab.network("alice"), chosen, silent, journal or MemoryJournal(), wish or Wish())
+    return await command(
+        lab.network("alice"), chosen, silent, journal or MemoryJournal(), wish or MapOptions()
+    )
 
 
 def at_home(main: Callable[[SimLab], Awaitable[T]], scenario: Scenario | None = None) -> T:

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from punching import KINDS, pair, punching
 
 from nattools.engine.punch.both import punch_both
-from nattools.engine.punch.options import PunchOptions, Watcher
-from nattools.engine.punch.use import Connected, Use, Used
+from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.lab.sim import SimLab
 from nattools.model.punch import Stage
 from nattools.model.report import Report
@@ -39,12 +38,12 @@ class Side:
     def use(self) -> Use:
         """For `punch`: the pipe, from `data` and to `got`."""
 
-        async def run(_: Connected) -> Used:
+        async def run(_: Connected) -> UseResult:
             assert self.pipe is not None
             outcome = await self.pipe.run(_Source(self.data), _Sink(self.got))
             self.ended_at = asyncio.get_running_loop().time()
             self.problem = outcome.failed
-            return Used(problem=outcome.failed or "")
+            return UseResult(problem=outcome.failed or "")
 
         return Use(run, self._prepare, (USE,))
 

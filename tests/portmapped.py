@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from nattools.lab.routers import Behaviour, FakeRouter, start_router
+from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.lab.sim import SimLab
 from nattools.model.endpoint import Endpoint, Family, Transport
-from nattools.probes.portmap import Discovery, Granted, Refused, Wanted, discover, places
+from nattools.probes.portmap import Discovery, Granted, MappingRequest, Refused, discover, gateway_contexts
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Home:
         self.bob = lab.network("bob")
         self.routers: list[FakeRouter] = []
 
-    async def router(self, behaviour: Behaviour | None = None, *, family: Family = 4) -> FakeRouter:
+    async def router(self, behaviour: RouterBehaviour | None = None, *, family: Family = 4) -> FakeRouter:
         """Start the home's own router."""
         address, external = (ROUTER, OUTSIDE) if family == 4 else (ROUTER6, ROUTER6)
         forwards = self.lab.forwards("home", family)
@@ -40,7 +40,7 @@ class Home:
 
     async def discover(self, *families: Family) -> Discovery:
         """What alice finds."""
-        return await discover(places(self.alice, families=families or (4,)))
+        return await discover(gateway_contexts(self.alice, families=families or (4,)))
 
     async def reaches(self, granted: Granted) -> bool:
         """Can bob send through a mapping to alice?"""
@@ -92,9 +92,9 @@ def wanted(
     external_port: int | None = None,
     exact: bool = False,
     lifetime_s: int = 600,
-) -> Wanted:
+) -> MappingRequest:
     """A mapping for alice."""
-    return Wanted(
+    return MappingRequest(
         transport=transport,
         internal=Endpoint(host, internal_port),
         nonce=NONCE,

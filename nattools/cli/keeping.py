@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from nattools.engine.events import Emit
 from nattools.engine.options import MeasureOptions
 from nattools.engine.portmap.journal import AnyJournal
-from nattools.engine.portmap.keep import Change, keep
-from nattools.engine.portmap.wish import Wish
+from nattools.engine.portmap.keep import MappingChange, keep
+from nattools.engine.portmap.options import MapOptions
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.net.usercommand import run_command
@@ -25,7 +25,7 @@ _WORDS = {
     "restored": "made anew, since the router has restarted",
     "lost": "lost; trying again",
 }
-Do = Callable[[Network, MeasureOptions, Emit, AnyJournal, Wish], Awaitable[Report]]
+Do = Callable[[Network, MeasureOptions, Emit, AnyJournal, MapOptions], Awaitable[Report]]
 
 
 def keep_until_told(hook: str | None, seconds: float | None) -> Do:
@@ -33,7 +33,7 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
     each change."""
 
     async def work(
-        network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, wish: Wish
+        network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, wish: MapOptions
     ) -> Report:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
@@ -42,7 +42,7 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
         if seconds is not None:
             loop.call_later(seconds, stop.set)
 
-        async def tell(change: Change) -> None:
+        async def tell(change: MappingChange) -> None:
             say(change)
             if hook is not None:
                 await _call(hook, change, waits=network.substrate != "sim")
@@ -52,7 +52,7 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
     return work
 
 
-def say(change: Change) -> None:
+def say(change: MappingChange) -> None:
     """A line for a person who looks on."""
     outside = f"{change.external} to" if change.external is not None else "to"
     proof = {True: ", proven from outside", False: ", but closed from outside", None: ""}[change.verified]
@@ -63,7 +63,7 @@ def say(change: Change) -> None:
         sys.stderr.flush()
 
 
-def environment_of(change: Change) -> dict[str, str]:
+def environment_of(change: MappingChange) -> dict[str, str]:
     """What the user's command is told."""
     external = change.external
     verified = {True: "yes", False: "no", None: "unknown"}[change.verified]
@@ -82,7 +82,7 @@ def environment_of(change: Change) -> dict[str, str]:
     }
 
 
-async def _call(hook: str, change: Change, *, waits: bool) -> None:
+async def _call(hook: str, change: MappingChange, *, waits: bool) -> None:
     """Run the user's command; its failure is told and no more."""
     code = await run_command(hook, environment_of(change), waits=waits)
     if code != 0:

@@ -14,7 +14,7 @@ from nattools.cli.running import Command, Work
 from nattools.engine.events import Emit
 from nattools.engine.options import MeasureOptions
 from nattools.engine.portmap.journal import AnyJournal
-from nattools.engine.portmap.wish import DESCRIPTION, LIFETIME_S, Wish
+from nattools.engine.portmap.options import DESCRIPTION, LIFETIME_S, MapOptions
 from nattools.errors import UsageError
 from nattools.model.observation import MapOffer
 from nattools.model.report import TIME_WAS_OVER, Report
@@ -26,10 +26,10 @@ map_app = new_app(
 )
 _NO_LIFETIME = ("lifetime", "max_lifetime")
 _NO_CHECKS = (*_NO_LIFETIME, "cross_check", "pcap")
-Do = Callable[[Network, MeasureOptions, Emit, AnyJournal, Wish], Awaitable[Report]]
+Do = Callable[[Network, MeasureOptions, Emit, AnyJournal, MapOptions], Awaitable[Report]]
 
 
-def _work(do: Do, wish: Wish) -> Work:
+def _work(do: Do, wish: MapOptions) -> Work:
     async def work(
         network: Network, chosen: MeasureOptions, emit: Emit, journal: AnyJournal | None
     ) -> Report:
@@ -39,7 +39,7 @@ def _work(do: Do, wish: Wish) -> Work:
     return work
 
 
-def _run(request: Request, do: Do, wish: Wish) -> Report:
+def _run(request: Request, do: Do, wish: MapOptions) -> Report:
     report = running.run(Command(request, _work(do, wish), asks_routers=True))
     write_files(report, request.outputs, request.detail)
     show(report, as_json=request.as_json, detail=request.detail)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nattools.engine.portmap.wish import DESCRIPTION, LIFETIME_S, Wish
+from nattools.engine.portmap.options import DESCRIPTION, LIFETIME_S, MapOptions
 from nattools.errors import UsageError
 from nattools.model.endpoint import Transport, parse_address
 from nattools.model.portmapping import MappingProtocol
@@ -68,7 +68,7 @@ def wish_of(
     lifetime: int = LIFETIME_S,
     description: str = DESCRIPTION,
     mine: bool = False,
-) -> Wish:
+) -> MapOptions:
     """What is wanted. UsageError says what makes no sense, and what would."""
     host, numbers = _ports(ports or [])
     chosen = _protocol(protocol)
@@ -77,7 +77,7 @@ def wish_of(
         if len(numbers) > 1:
             raise UsageError("--external-port is for one port: give one, or leave it out")
     lifetime_s = _lifetime(lifetime, chosen)
-    return Wish(
+    return MapOptions(
         ports=numbers,
         host=host,
         external_port=external_port,

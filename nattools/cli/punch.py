@@ -118,7 +118,7 @@ def run_on_host(request: Request, wish: PunchWish) -> Done:
         sides.append((talk, use))
         chosen, watching = engine_options(wish, measuring), watcher(wish, talk, progress)
         if wish.manual:
-            from nattools.engine.punch.manual import punch_by_tokens
+            from nattools.engine.punch.punch import punch_by_tokens
 
             return await punch_by_tokens(network, chosen, watching, journal, use.use)
         from nattools.engine.punch.punch import punch

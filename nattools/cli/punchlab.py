@@ -19,8 +19,7 @@ from nattools.cli.running import measure_options
 from nattools.cli.servers import Servers
 from nattools.engine.portmap.journal import AnyJournal, MemoryJournal
 from nattools.engine.punch.both import Side
-from nattools.engine.punch.options import Watcher
-from nattools.engine.punch.use import Use
+from nattools.engine.punch.options import Use, Watcher
 from nattools.errors import UsageError
 from nattools.lab.base import Lab
 from nattools.lab.open import find_host, load_scenario, open_lab
@@ -83,7 +82,7 @@ async def _by_code(first: Side, second: Side, uses: tuple[Use, Use]) -> Report:
 
 async def _by_tokens(first: Side, second: Side, uses: tuple[Use, Use]) -> Report:
     """Each is given the other's token as soon as there is one."""
-    from nattools.engine.punch.manual import punch_by_tokens
+    from nattools.engine.punch.punch import punch_by_tokens
 
     loop = asyncio.get_running_loop()
     tokens: list[asyncio.Future[str]] = [loop.create_future(), loop.create_future()]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from nattools.cli.progress import Progress
-from nattools.engine.punch.options import Announced
+from nattools.engine.punch.options import AnnouncedPlan
 from nattools.model.punch import Punch, Stage
 from nattools.report.document import Document, Prose, Section
 from nattools.report.layout import Line, Span, lay_out
@@ -40,7 +40,7 @@ class Talk:
         whole = not is_live(self._stream)
         self._say(lambda columns: token_lines(text, self._options, None if whole else columns))
 
-    def plan(self, announced: Announced) -> None:
+    def plan(self, announced: AnnouncedPlan) -> None:
         """What is going to be tried."""
         self.told = True
         self._planned = any_direct(announced.steps)
@@ -103,7 +103,7 @@ def token_lines(token: str, options: tuple[str, ...], columns: int | None) -> It
     yield ()
 
 
-def _plan_lines(announced: Announced, columns: int) -> Iterator[Line]:
+def _plan_lines(announced: AnnouncedPlan, columns: int) -> Iterator[Line]:
     sections = plan_section(announced.steps, announced.odds, columns)
     if announced.advice:
         sections.append(Section("", (Prose(safe(announced.advice), "Would help"),)))

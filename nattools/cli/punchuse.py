@@ -9,7 +9,7 @@ import signal
 from nattools.cli.punchoptions import LASTING, PunchWish
 from nattools.cli.punchpipe import pipe_ends
 from nattools.cli.punchtalk import Talk
-from nattools.engine.punch.use import Connected, Use, Used
+from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.errors import CannotRun
 from nattools.model.punch import Echoes, Throughput
 from nattools.model.report import Report
@@ -59,7 +59,7 @@ class PunchUse:
         if self._wish.pipe:
             self._pipe = PipeUse(tunnel)
 
-    async def _run(self, connected: Connected) -> Used:
+    async def _run(self, connected: Connected) -> UseResult:
         self._listen_to_signals()
         punch = connected.report().punch
         if punch is not None and self._wish.uses and self._talk is not None:
@@ -75,7 +75,7 @@ class PunchUse:
             self._forwarding.close()
         if told:
             await connected.tunnel.finish(INTERRUPTED, timeout_s=GOODBYE_S)
-        return Used(echoes=self._echoes, throughput=self._throughput, problem=self.problem)
+        return UseResult(echoes=self._echoes, throughput=self._throughput, problem=self.problem)
 
     def _listen_to_signals(self) -> None:
         def interrupt() -> None:

@@ -131,11 +131,11 @@ async def _measure(run: Run, families: tuple[Family, ...], journal: AnyJournal |
 
 async def _mappings(run: Run, journal: AnyJournal) -> None:
     """Does the router make port mappings, and are they true?"""
-    from nattools.engine.portmap.session import Session
+    from nattools.engine.portmap.session import PortmapSession
     from nattools.engine.portmap.trial import try_all
 
     run.emit(Event("started", "map discovery", "does the router make port mappings?"))
-    session = Session(run, journal)
+    session = PortmapSession(run, journal)
     await session.look()
     run.emit(Event("finished", "map discovery"))
     await session.sweep()

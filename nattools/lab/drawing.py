@@ -88,9 +88,9 @@ def _check_mapper(path: tuple[str, ...], spec: MapperSpec) -> None:
     if spec.shortest_s > spec.longest_s:
         raise Bad((*path, "shortest_s"), f"it is longer than longest_s ({spec.longest_s})")
     if spec.faults:
-        from nattools.lab.routers.behaviour import Behaviour
+        from nattools.lab.routers.behaviour import RouterBehaviour
 
-        convert(spec.faults, Behaviour, (*path, "faults"))
+        convert(spec.faults, RouterBehaviour, (*path, "faults"))
 
 
 def _check_network(scenario: Scenario, name: str, spec: NatSpec) -> None:

@@ -18,12 +18,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from nattools.errors import CannotRun, UsageError
-from nattools.lab import miniupnpd, mounts, namespaces, netlink, nft, processes, programs
+from nattools.lab import mounts, namespaces, netlink, nft, processes, programs
 from nattools.lab.base import Backend
 from nattools.lab.layout import INTERNET, plan
-from nattools.lab.mappers import Mappers
 from nattools.lab.nat import NatEngine, Side
 from nattools.lab.router import ETH_P_IP, PACKET_HOST, Forwarder
+from nattools.lab.routers.daemons import RouterDaemons, miniupnpd_gap
 from nattools.lab.routing import engine_router, inside_nodes
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario, routers, server_uris
 from nattools.lab.wires import Carrier, Send, join, packet_socket, sender
@@ -57,7 +57,7 @@ class NetnsLab:
         self._namespaces: dict[str, namespaces.Namespace] = {}
         self._programs: list[subprocess.Popen[Any]] = []
         self._mark = ""
-        self.mappers = Mappers(self)
+        self.mappers = RouterDaemons(self)
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -298,7 +298,7 @@ def userspace_routers(scenario: Scenario) -> dict[str, str]:
         reason = nft.gap(spec, inside_nodes=inside_nodes(scenario, name))
         engine = spec.engine if isinstance(spec, NatSpec) else "auto"
         if isinstance(spec, NatSpec) and spec.mapper is not None:
-            engine, reason = "kernel", miniupnpd.gap(spec.mapper) or reason
+            engine, reason = "kernel", miniupnpd_gap(spec.mapper) or reason
         if engine == "kernel" and reason:
             raise UsageError(f"the kernel's NAT cannot be {name!r}: {reason}")
         if engine == "tun" or reason:

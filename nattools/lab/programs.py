@@ -83,7 +83,7 @@ def router_main(
     import asyncio
 
     from nattools.lab.nftforwards import Runner
-    from nattools.lab.routers.drawn import families, start_fake
+    from nattools.lab.routers.simulated import families, start_fake
 
     async def serve() -> None:
         kernel = Runner(find("nft", "nftables"))

@@ -32,8 +32,8 @@ class MapperSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     `protocols`: those that it speaks. `igd`: the version of UPnP's InternetGatewayDevice; version 1 knows no
     pinholes. `ports`: the lowest and highest port that it maps, inside and outside. `shortest_s` and
     `longest_s`: the bounds of a mapping's lifetime. `faults`: what is wrong with it, by the names of
-    `lab.routers.Behaviour`. On netns a kernel router without faults runs miniupnpd, whose NAT-PMP and PCP
-    come together. Where its outside address is not public, a router makes no mappings.
+    `lab.routers.RouterBehaviour`. On netns a kernel router without faults runs miniupnpd, whose NAT-PMP and
+    PCP come together. Where its outside address is not public, a router makes no mappings.
     """
 
     protocols: tuple[MappingProtocol, ...] = MAPPING_PROTOCOLS

@@ -25,8 +25,8 @@ from nattools.model.endpoint import Family
 from nattools.net.base import Network
 
 if TYPE_CHECKING:
+    from nattools.lab.routers.simulated import SimulatedRouters
     from nattools.lab.servers import Handle
-    from nattools.lab.simmappers import SimMappers
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class SimLab:
         self.net = SimNet(topology, self.loop, random.Random(seed))
         self._to_start = list(scenario.server) if start_servers else []
         self._networks: dict[str, SimNetwork] = {}
-        self._mappers: SimMappers | None = None
+        self._mappers: SimulatedRouters | None = None
         self._mappers_wanted = start_servers and any(nat.mapper for nat in scenario.nat.values())
         self._servers: dict[str, Handle] = {}
 
@@ -142,9 +142,9 @@ class SimLab:
         while self._to_start:
             await self._start_server(self._to_start.pop(0))
         if self._mappers_wanted and self._mappers is None:
-            from nattools.lab.simmappers import SimMappers
+            from nattools.lab.routers.simulated import SimulatedRouters
 
-            self._mappers = SimMappers(self.scenario, self.layout, self.network, self.forwards)
+            self._mappers = SimulatedRouters(self.scenario, self.layout, self.network, self.forwards)
             await self._mappers.start_all()
         return await main()
 

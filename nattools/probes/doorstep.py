@@ -8,7 +8,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.net.base import TcpListener, TcpStream, UdpSocket
 from nattools.probes.arrival import Arrival
-from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.gateway import GatewayContext
 from nattools.protocols import dialback, stun
 
 _PATIENCE_S = 5.0
@@ -66,16 +66,16 @@ class Doorstep:
             stream.abort()
 
 
-async def open_doorstep(place: Place, transport: Transport, port: int = 0) -> Doorstep:
+async def open_doorstep(place: GatewayContext, transport: Transport, port: int = 0) -> Doorstep:
     """Listen on a port of the own address there (0: one that the system chooses). CannotRun: it is taken."""
     doorstep = Doorstep(transport)
     if transport == "udp":
         socket = await place.open_udp(port=port)
         socket.on_datagram = doorstep.on_datagram
-        doorstep.socket, doorstep.local = socket, Endpoint(place.host, socket.local.port)
+        doorstep.socket, doorstep.local = socket, Endpoint(place.local, socket.local.port)
         return doorstep
     listener = await place.network.listen_tcp(
-        family=place.family, host=place.host, port=port, on_stream=doorstep.on_stream
+        family=place.family, host=place.local, port=port, on_stream=doorstep.on_stream
     )
-    doorstep.socket, doorstep.local = listener, Endpoint(place.host, listener.local.port)
+    doorstep.socket, doorstep.local = listener, Endpoint(place.local, listener.local.port)
     return doorstep

@@ -7,14 +7,14 @@ import asyncio
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream, UdpSocket
-from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.target import Target
 from nattools.protocols import dialback, stun
 
 CONNECT_S = 3.0
 
 
-async def order(place: Place, target: Target, ask: dialback.Ask) -> dialback.Result | str:
+async def order(place: GatewayContext, target: Target, ask: dialback.Ask) -> dialback.Result | str:
     """What the server says of a dial-back to this machine's address as it sees it; or why it says nothing."""
     try:
         return await (_over_udp if target.transport == "udp" else _over_tcp)(place, target, ask)
@@ -22,7 +22,7 @@ async def order(place: Place, target: Target, ask: dialback.Ask) -> dialback.Res
         return str(error)
 
 
-async def _over_udp(place: Place, target: Target, ask: dialback.Ask) -> dialback.Result | str:
+async def _over_udp(place: GatewayContext, target: Target, ask: dialback.Ask) -> dialback.Result | str:
     loop = asyncio.get_running_loop()
     rto_s = max(0.1, 1.5 * target.rtt_s)
     request = dialback.DialBackRequest(ask, target.endpoint, loop.time(), rto_s=rto_s)
@@ -59,7 +59,7 @@ async def _drive(
             request.handle_timeout(loop.time())
 
 
-async def _over_tcp(place: Place, target: Target, ask: dialback.Ask) -> dialback.Result | str:
+async def _over_tcp(place: GatewayContext, target: Target, ask: dialback.Ask) -> dialback.Result | str:
     loop = asyncio.get_running_loop()
     stream = await place.connect(target.endpoint, CONNECT_S)
     if isinstance(stream, TcpFailure):

@@ -18,8 +18,8 @@ from nattools.model.observation import MapCheck
 from nattools.probes.context import ProbeContext
 from nattools.probes.doorstep import Doorstep
 from nattools.probes.order import order
-from nattools.probes.portmap.place import Place
-from nattools.probes.portmap.terms import Granted
+from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.mapper import Granted
 from nattools.probes.target import Target
 from nattools.protocols import dialback
 
@@ -46,7 +46,7 @@ class _Trial:
     """One mapping being tried."""
 
     context: ProbeContext
-    place: Place
+    place: GatewayContext
     target: Target
     granted: Granted
     doorstep: Doorstep
@@ -117,7 +117,7 @@ class _Trial:
 
 
 async def verify(
-    context: ProbeContext, place: Place, target: Target, granted: Granted, doorstep: Doorstep
+    context: ProbeContext, place: GatewayContext, target: Target, granted: Granted, doorstep: Doorstep
 ) -> MapCheck:
     """Have `target`, a nattools server of the mapping's family, dial back to a mapping whose inside is
     `doorstep`; what came of it is put on record and returned."""
@@ -126,7 +126,7 @@ async def verify(
     trial = _Trial(context, place, target, granted, doorstep)
     await trial.run()
     origin = trial.doorstep.origin or trial.origin
-    host = trial.seen or (target.mapped.host if target.mapped else granted.external_host) or place.host
+    host = trial.seen or (target.mapped.host if target.mapped else granted.external_host) or place.local
     number, at_s = context.recorder.stamp(began)
     check = MapCheck(
         id=number,

@@ -19,7 +19,7 @@ _MAX_CHUNK_LINE = 1024
 _NO_BODY = (204, 304)
 
 
-class Response(msgspec.Struct, frozen=True):
+class HttpResponse(msgspec.Struct, frozen=True):
     """A whole response."""
 
     status: int
@@ -58,7 +58,7 @@ class ResponseReader:
     """
 
     def __init__(self, *, max_body: int = MAX_BODY) -> None:
-        self.response: Response | None = None
+        self.response: HttpResponse | None = None
         self._max_body = max_body
         self._buffer = bytearray()
         self._status = 0
@@ -133,7 +133,7 @@ class ResponseReader:
             self._finish(bytes(buffer))
 
     def _finish(self, body: bytes) -> None:
-        self.response = Response(self._status, self._reason, self._headers or Headers([]), body)
+        self.response = HttpResponse(self._status, self._reason, self._headers or Headers([]), body)
         self._buffer.clear()
 
 

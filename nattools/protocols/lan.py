@@ -34,7 +34,7 @@ _METADATA = frozenset(
 )
 
 
-class Neighbourhood(msgspec.Struct, frozen=True):
+class LanScope(msgspec.Struct, frozen=True):
     """What counts as the LAN: private, unique local and IPv6 link-local addresses, and what is named here.
 
     `gateways` are the addresses of the routers, which may be public. `own` are this machine's on that
@@ -97,7 +97,7 @@ class LanUrl(msgspec.Struct, frozen=True):
         return f"http://{self.authority}{self.target}"
 
 
-def parse_url(text: str, neighbourhood: Neighbourhood) -> LanUrl:
+def parse_url(text: str, lan: LanScope) -> LanUrl:
     """An absolute URL. ProtocolError says why it is not followed."""
     parts = _split(text)
     if parts.scheme.lower() != "http":
@@ -108,16 +108,16 @@ def parse_url(text: str, neighbourhood: Neighbourhood) -> LanUrl:
         host, port = _address(parts.hostname or ""), parts.port
     except ValueError:
         raise ProtocolError(f"an URL without an address and port: {shown(text)}") from None
-    if not neighbourhood.allows(host):
+    if not lan.allows(host):
         raise ProtocolError(f"an URL that leads out of the local network: {shown(text)}")
     if port == 0:
         raise ProtocolError(f"an URL with port 0: {shown(text)}")
-    if neighbourhood.zone and "%" not in host and host.lower().startswith("fe80:"):
-        host = f"{host}%{neighbourhood.zone}"
+    if lan.zone and "%" not in host and host.lower().startswith("fe80:"):
+        host = f"{host}%{lan.zone}"
     return LanUrl(host, 80 if port is None else port, _target(parts))
 
 
-def resolve_url(base: LanUrl, reference: str, neighbourhood: Neighbourhood) -> LanUrl:
+def resolve_url(base: LanUrl, reference: str, lan: LanScope) -> LanUrl:
     """A reference in a document found at `base` (RFC 3986 5). ProtocolError: why it is not followed."""
     reference = reference.strip()
     if not reference or len(reference) > MAX_URL:
@@ -126,7 +126,7 @@ def resolve_url(base: LanUrl, reference: str, neighbourhood: Neighbourhood) -> L
         joined = urljoin(str(base), reference)
     except ValueError:
         raise ProtocolError(f"not an URL: {shown(reference)}") from None
-    url = parse_url(joined, neighbourhood)
+    url = parse_url(joined, lan)
     same = url.host.partition("%")[0] == base.host.partition("%")[0]
     return LanUrl(base.host, url.port, url.target) if same else url
 

@@ -16,7 +16,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import Refusal, refusals
 from nattools.protocols.backoff import Backoff
-from nattools.protocols.repeated import RepeatedRequest
+from nattools.protocols.retransmission import RetransmittedRequest
 
 PORT = 5351
 ANNOUNCE_PORT = 5350
@@ -151,8 +151,8 @@ class EpochClock:
         return expected is None or epoch_s >= expected - 2
 
 
-class Transaction(RepeatedRequest[Response]):
-    """RFC 6886 3.1; `RepeatedRequest` has how to drive it.
+class Transaction(RetransmittedRequest[Response]):
+    """RFC 6886 3.1; `RetransmittedRequest` has how to drive it.
 
     "upgrade": the server knows PCP alone, so ask it that way. RFC 6886 3.1 asks a client to check the source
     address, not the port: some gateways answer from another one.

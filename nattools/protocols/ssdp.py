@@ -16,7 +16,7 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.protocols.headers import Headers, parse_head
-from nattools.protocols.lan import LanUrl, Neighbourhood, parse_url, shown
+from nattools.protocols.lan import LanScope, LanUrl, parse_url, shown
 
 PORT = 1900
 GROUPS: dict[Family, tuple[str, ...]] = {4: ("239.255.255.250",), 6: ("ff02::c", "ff05::c")}
@@ -183,10 +183,10 @@ class Finder:
     host, the description is looked for at the gateway's own address (some routers name their outside one).
     """
 
-    def __init__(self, neighbourhood: Neighbourhood) -> None:
+    def __init__(self, lan: LanScope) -> None:
         self.devices: dict[str, Device] = {}
         self.ignored: list[str] = []
-        self._neighbourhood = neighbourhood
+        self._neighbourhood = lan
 
     @property
     def gateways(self) -> list[Device]:
@@ -260,7 +260,7 @@ class Finder:
         if not self._neighbourhood.is_gateway(source.host):
             return ()
         try:
-            anywhere = Neighbourhood(gateways=frozenset((_host_of(location),)))
+            anywhere = LanScope(gateways=frozenset((_host_of(location),)))
             elsewhere = parse_url(location, anywhere)
         except ProtocolError:
             return ()

@@ -33,7 +33,7 @@ _LONGEST_BACK_OFF_S: Final = 30.0
 _MAX_UNREAD: Final = 256
 _MAX_MOMENTS: Final = 200
 
-Stage = Literal["connecting", "open", "met", "confirmed", "interrupted", "ended", "failed"]
+RendezvousStage = Literal["connecting", "open", "met", "confirmed", "interrupted", "ended", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +56,16 @@ class Failure(NamedTuple):
     detail: str
 
 
-class Moment(NamedTuple):
+class RendezvousEvent(NamedTuple):
     """Something for a timeline: when (the loop's time), what, and in words."""
 
     at: float
-    stage: Stage
+    stage: RendezvousStage
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RendezvousPatience:
     """How many seconds to try to come back to a mailbox that is gone: `kept_s` once the other side is
     confirmed, `return_s` before. The first connection has to succeed within `first_s`."""
 
@@ -82,14 +82,18 @@ class Rendezvous:
     """
 
     def __init__(
-        self, network: Network, address: MailboxAddress, code: Code, patience: Patience | None = None
+        self,
+        network: Network,
+        address: MailboxAddress,
+        code: Code,
+        patience: RendezvousPatience | None = None,
     ) -> None:
-        self.timeline: list[Moment] = []
+        self.timeline: list[RendezvousEvent] = []
         self.failure: Failure | None = None
         self._network = network
         self._address = address
         self._code = code
-        self._patience = patience or Patience()
+        self._patience = patience or RendezvousPatience()
         self._client = MailboxClient(code.secret, code.nameplate)
         self._socket: WebSocket | None = None
         self._unread: deque[bytes] = deque()
@@ -97,7 +101,7 @@ class Rendezvous:
         self._over = False
         self._opened = False
         self._problem = ""
-        self._reached: set[Stage] = set()
+        self._reached: set[RendezvousStage] = set()
         self._changed = asyncio.Event()
         self._heard_at = 0.0
         self._doubted = asyncio.Event()
@@ -158,7 +162,7 @@ class Rendezvous:
         """Key material that only the confirmed peer has too: binds a connection to this code."""
         return self._client.export(label, size)
 
-    def timeline_has(self, stage: Stage) -> bool:
+    def timeline_has(self, stage: RendezvousStage) -> bool:
         """Was this stage reached?"""
         return stage in self._reached
 
@@ -314,7 +318,7 @@ class Rendezvous:
 
     def _take(self, event: mailbox.Event) -> None:
         match event:
-            case mailbox.Opened(nameplate, kept):
+            case mailbox.RoomOpened(nameplate, kept):
                 self._opened = True
                 self._note(
                     "open", "a room of these two alone is open" if kept else f"room {nameplate} is open"
@@ -327,10 +331,10 @@ class Rendezvous:
                 self._note("confirmed", "the other side has the same code")
             case mailbox.Received(payload):
                 self._keep(payload)
-            case mailbox.Ended():
+            case mailbox.PeerDone():
                 self._ended = True
                 self._note("ended", "the other side is done")
-            case mailbox.Failed(reason, detail):
+            case mailbox.MailboxFailure(reason, detail):
                 self._fail(Failure(reason, detail))
 
     def _keep(self, payload: bytes) -> None:
@@ -349,10 +353,10 @@ class Rendezvous:
         self.failure = failure
         self._note("failed", failure.detail)
 
-    def _note(self, stage: Stage, text: str) -> None:
+    def _note(self, stage: RendezvousStage, text: str) -> None:
         if len(self.timeline) >= _MAX_MOMENTS:
             del self.timeline[_MAX_MOMENTS // 2]
-        self.timeline.append(Moment(self._loop.time(), stage, text))
+        self.timeline.append(RendezvousEvent(self._loop.time(), stage, text))
         self._reached.add(stage)
         self._changed.set()
 
@@ -368,7 +372,7 @@ def _back_off_s(attempt: int, away_s: float) -> float:
 
 @contextlib.asynccontextmanager
 async def rendezvous(
-    network: Network, address: MailboxAddress, code: Code, patience: Patience | None = None
+    network: Network, address: MailboxAddress, code: Code, patience: RendezvousPatience | None = None
 ) -> AsyncIterator[Rendezvous]:
     """Open or join the room of a code, and leave it at the end of the block."""
     meeting = Rendezvous(network, address, code, patience)

@@ -25,8 +25,7 @@ from bench.claims import claim
 
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.both import punch_both
-from nattools.engine.punch.options import Announced, PunchOptions, Watcher
-from nattools.engine.punch.use import Connected, Use, Used
+from nattools.engine.punch.options import AnnouncedPlan, Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.lab.kinds import KINDS, Pair, drawn_kinds, pairs_of
 from nattools.lab.netns import NetnsLab
 from nattools.model.report import Report
@@ -124,7 +123,7 @@ class Moments:
         """Notes them."""
         loop = asyncio.get_running_loop()
 
-        def planned(_: Announced) -> None:
+        def planned(_: AnnouncedPlan) -> None:
             self.known = loop.time()
 
         def stage(each: Any) -> None:
@@ -143,9 +142,9 @@ class Ours:
     strategy: str | None
 
 
-async def leave_it(_: Connected) -> Used:
+async def leave_it(_: Connected) -> UseResult:
     """Being connected is enough."""
-    return Used()
+    return UseResult()
 
 
 def ours(lab: NetnsLab, index: int, *, low_ports: bool = False) -> Ours:

@@ -17,15 +17,15 @@ from nattools.model.portmapping import MappingProtocol
 from nattools.net.base import TcpFailure
 from nattools.probes.portmap import (
     Discovery,
-    Entry,
     Mapper,
+    MappingRequest,
     Refused,
-    Wanted,
+    TableEntry,
     discover,
+    gateway_contexts,
     listen,
     make_mapping,
     new_nonce,
-    places,
     remove_mapping,
 )
 
@@ -53,7 +53,7 @@ class Lab:
         self.alice, self.bob = lab.network("alice"), lab.network("bob")
 
     async def discover(self, *families: Family) -> Discovery:
-        return await discover(places(self.alice, families=families or (4,)))
+        return await discover(gateway_contexts(self.alice, families=families or (4,)))
 
     async def mapper(self, protocol: MappingProtocol, family: Family = 4) -> Mapper:
         found = (await self.discover(family)).mapper(protocol, family)
@@ -100,13 +100,15 @@ def run(
         lab.run(lambda: main(Lab(lab)))
 
 
-def wanted(port: int, transport: Transport = "udp", *, host: str = ALICE, lifetime_s: int = 600) -> Wanted:
-    return Wanted(
+def wanted(
+    port: int, transport: Transport = "udp", *, host: str = ALICE, lifetime_s: int = 600
+) -> MappingRequest:
+    return MappingRequest(
         transport=transport, internal=Endpoint(host, port), nonce=new_nonce(), lifetime_s=lifetime_s
     )
 
 
-async def _prove(lab: Lab, mapper: Mapper, ask: Wanted, outside: Endpoint) -> None:
+async def _prove(lab: Lab, mapper: Mapper, ask: MappingRequest, outside: Endpoint) -> None:
     """Closed, open, read back, closed again."""
     assert not await lab.reaches(ask.transport, ask.internal, outside)
     made = granted(await mapper.make(ask))
@@ -114,7 +116,7 @@ async def _prove(lab: Lab, mapper: Mapper, ask: Wanted, outside: Endpoint) -> No
     assert await lab.reaches(ask.transport, ask.internal, outside)
     back = await mapper.read_back(ask, made)
     if back is not None:
-        assert isinstance(back, Entry)
+        assert isinstance(back, TableEntry)
         assert back.internal == ask.internal
     assert await mapper.delete(ask, made) is None
     assert not await lab.reaches(ask.transport, ask.internal, outside)
@@ -252,7 +254,7 @@ def test_a_reboot_is_noticed() -> None:
         await _within(asyncio.Event(), 3.0)
         assert [await mapper.check() for mapper in mappers] == ["same"] * 3
         heard = asyncio.Event()
-        socket = await listen(places(lab.alice, families=(4,))[0], heard.set)
+        socket = await listen(gateway_contexts(lab.alice, families=(4,))[0], heard.set)
         assert not isinstance(socket, str)
         await lab.lab.stop_router("home")
         await lab.lab.start_router("home")
@@ -287,7 +289,7 @@ def test_upnpc_sees_and_deletes_what_nattools_made_and_the_other_way_round() -> 
         _ask(lab, "upnpc", *place, "-e", "other", "-a", ALICE, "4401", "5401", "UDP", "600")
         (entry,) = entries = await mapper.entries() or []
         assert not isinstance(entries, Refused)
-        assert isinstance(entry, Entry)
+        assert isinstance(entry, TableEntry)
         assert (entry.internal, entry.external_port, entry.description) == (
             Endpoint(ALICE, 4401),
             5401,

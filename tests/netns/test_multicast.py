@@ -7,13 +7,13 @@ import asyncio
 import pytest
 from mapped import home, within
 
-from nattools.engine.portmap.hints import hear_restarts
 from nattools.lab.base import Lab
 from nattools.lab.netns import NetnsLab
 from nattools.lab.open import open_lab
 from nattools.lab.scenario import MapperSpec
 from nattools.model.endpoint import Endpoint, Family
-from nattools.probes.portmap import places
+from nattools.probes.portmap import gateway_contexts
+from nattools.probes.portmap.announcements import listen_for_restarts
 
 pytestmark = pytest.mark.netns
 
@@ -52,7 +52,7 @@ def test_a_restart_is_heard(protocols: tuple[str, ...]) -> None:
 
     async def main(lab: Lab) -> tuple[bool, bool]:
         heard = asyncio.Event()
-        sockets = await hear_restarts(places(lab.network("alice"), families=(4,)), heard.set)
+        sockets = await listen_for_restarts(gateway_contexts(lab.network("alice"), families=(4,)), heard.set)
         # a boot is known by the second it happened in; the first one must have been heard of
         await lab.stop_router("home")
         await lab.start_router("home")

@@ -12,11 +12,11 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import http, igd, natpmp, pcp, ssdp
 from nattools.protocols.headers import Headers
-from nattools.protocols.lan import LanUrl, Neighbourhood, parse_url, resolve_url
-from nattools.protocols.pcp.options import Option
+from nattools.protocols.lan import LanScope, LanUrl, parse_url, resolve_url
+from nattools.protocols.pcp.message import Option
 
 SERVER = Endpoint("10.0.1.1", 5351)
-HOME = Neighbourhood(gateways=frozenset(("10.0.1.1",)), own=frozenset(("10.0.1.2", "2a10:1:0:1::2")))
+HOME = LanScope(gateways=frozenset(("10.0.1.1",)), own=frozenset(("10.0.1.2", "2a10:1:0:1::2")))
 LOCATION = LanUrl("10.0.1.1", 5000, "/root.xml")
 
 hosts = st.one_of(st.ip_addresses(v=4).map(str), st.just("2a10:1:0:1::2"), st.just("::"))
@@ -256,7 +256,9 @@ READERS = (
 @given(texts(RESULT, FAULT), st.sampled_from([200, 500, 404]))
 def test_answers_of_any_bytes(data: bytes, status: int) -> None:
     with contextlib.suppress(ProtocolError):
-        answer = igd.parse_answer(http.Response(status, "", Headers([]), data), "GetGenericPortMappingEntry")
+        answer = igd.parse_answer(
+            http.HttpResponse(status, "", Headers([]), data), "GetGenericPortMappingEntry"
+        )
         if isinstance(answer, igd.Fault):
             igd.refusal(answer.code, "WANIPConnection", answer.description, from_http=answer.from_http)
             return
@@ -279,7 +281,7 @@ def test_no_text_breaks_out_of_a_call(description: str, host: str) -> None:
     )
     body = igd.encode_call(service, call).partition(b"\r\n\r\n")[2]
     as_result = body.replace(b"AddPortMapping", b"AddPortMappingResponse")
-    answer = igd.parse_answer(http.Response(200, "", Headers([]), as_result), "AddPortMapping")
+    answer = igd.parse_answer(http.HttpResponse(200, "", Headers([]), as_result), "AddPortMapping")
     assert isinstance(answer, igd.Answer)
     printable = "".join(each if each.isprintable() else " " for each in description[:80]).strip()
     if "AddPortMapping" not in description:

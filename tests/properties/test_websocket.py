@@ -16,7 +16,7 @@ from nattools.net.base import TcpFailure, TcpStream
 from nattools.protocols.mailbox import PATH
 from nattools.server.serve import ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
-from nattools.traversal.rendezvous import Failure, MailboxAddress, Patience, rendezvous
+from nattools.traversal.rendezvous import Failure, MailboxAddress, RendezvousPatience, rendezvous
 
 HOST = "11.201.0.2"
 REQUEST = (
@@ -73,7 +73,7 @@ def test_a_peer_survives_any_server(http: bool, data: bytes) -> None:
             stream.write((b"HTTP/1.1 101 Switching Protocols\r\n\r\n" if http else b"") + data)
 
         listener = await lab.network("stun").listen_tcp(family=4, host=HOST, port=3478, on_stream=answer)
-        patience = Patience(first_s=6, return_s=6)
+        patience = RendezvousPatience(first_s=6, return_s=6)
         async with rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code(), patience) as alice:
             assert isinstance(await alice.opened(), Failure)
         listener.close()

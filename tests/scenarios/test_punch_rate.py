@@ -10,7 +10,7 @@ import pytest
 
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.both import punch_both
-from nattools.engine.punch.options import Announced, PunchOptions, Watcher
+from nattools.engine.punch.options import AnnouncedPlan, PunchOptions, Watcher
 from nattools.lab.base import Backend
 from nattools.lab.kinds import drawn_kinds
 from nattools.lab.open import open_lab
@@ -84,10 +84,10 @@ def captured(pair: tuple[str, str], backend: Backend, seed: int) -> tuple[Seen, 
     return seen
 
 
-def noting(side: Seen) -> Callable[[Announced], None]:
+def noting(side: Seen) -> Callable[[AnnouncedPlan], None]:
     """Keeps the birthday steps that were announced."""
 
-    def told(plan: Announced) -> None:
+    def told(plan: AnnouncedPlan) -> None:
         side.announced += [step for step in plan.steps if step.strategy == "birthday"]
 
     return told

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +22,9 @@ from uuid import uuid4
 
 import msgspec
 
-from nattools.engine.portmap.filelock import acquire, locked
 from nattools.errors import CannotRun
 from nattools.model.portmapping import MappingProtocol
-from nattools.probes.portmap import Granted, Wanted
+from nattools.probes.portmap import Granted, MappingRequest
 
 _SPARE_S = 60.0
 """How long after its lifetime a mapping may still be there: routers' clocks and ours differ."""
@@ -32,7 +32,7 @@ _COMPACT_BEYOND = 32768
 _ENDS_BY_ITSELF = ("pcp", "nat-pmp")
 
 
-class Note(msgspec.Struct, frozen=True, kw_only=True):
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping that was asked for. `gateway` and `interface` say of whom, `made_at` and `granted_at` are
     Unix times. `stays`: it is meant to outlive its maker. `granted` None: the answer was not seen."""
 
@@ -43,7 +43,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     interface: str
     gateway: str
     protocol: MappingProtocol
-    wanted: Wanted
+    wanted: MappingRequest
     granted: Granted | None = None
     granted_at: float | None = None
 
@@ -60,7 +60,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event: a note made, an answer to it, or its end."""
 
-    note: Note | None = None
+    note: JournalEntry | None = None
     id: str = ""
     granted: Granted | None = None
     at: float = 0.0
@@ -89,7 +89,7 @@ class Journal:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with locked(self._guard):
                 owner = f"owner-{uuid4().hex}.lock"
-                self._hold = acquire(self._folder / owner)
+                self._hold = acquire_lock(self._folder / owner)
                 self._owner = owner
                 self._tidy()
         except OSError as error:
@@ -114,10 +114,10 @@ class Journal:
     # --- writing
 
     def note(
-        self, wanted: Wanted, protocol: MappingProtocol, *, interface: str, gateway: str, stays: bool
-    ) -> Note:
+        self, wanted: MappingRequest, protocol: MappingProtocol, *, interface: str, gateway: str, stays: bool
+    ) -> JournalEntry:
         """Write down what is about to be asked for."""
-        note = Note(
+        note = JournalEntry(
             id=uuid4().hex,
             owner=self._owner,
             stays=stays,
@@ -130,11 +130,11 @@ class Journal:
         self._append(_Line(note=note))
         return note
 
-    def granted(self, note: Note, granted: Granted) -> None:
+    def granted(self, note: JournalEntry, granted: Granted) -> None:
         """The router said yes, the first time or to a renewal."""
         self._append(_Line(id=note.id, granted=granted, at=self._clock()))
 
-    def gone(self, note: Note) -> None:
+    def gone(self, note: JournalEntry) -> None:
         """There is no such mapping any more, or there never was one."""
         self._append(_Line(id=note.id))
 
@@ -159,17 +159,17 @@ class Journal:
 
     # --- reading
 
-    def notes(self) -> list[Note]:
+    def notes(self) -> list[JournalEntry]:
         """All mappings that may still be there, the oldest first, whoever made them."""
         with locked(self._guard):
             return self._read()
 
-    def left_behind(self) -> list[Note]:
+    def left_behind(self) -> list[JournalEntry]:
         """Those that were not meant to stay and whose maker is dead."""
         with locked(self._guard):
             return [note for note in self._read() if not note.stays and not self._lives(note.owner)]
 
-    def others(self, note: Note, granted: Granted | None) -> list[Note]:
+    def others(self, note: JournalEntry, granted: Granted | None) -> list[JournalEntry]:
         """Notes of the same mapping that are in force: meant to stay, or of a process that lives."""
         with locked(self._guard):
             same = [each for each in self._read() if is_same(note, granted, each)]
@@ -180,14 +180,14 @@ class Journal:
             return True
         if Path(owner).name != owner:
             return False
-        held = acquire(self._folder / owner, wait=False, create=False)
+        held = acquire_lock(self._folder / owner, wait=False, create=False)
         if held is None:
             return (self._folder / owner).exists()
         os.close(held)
         return False
 
-    def _read(self) -> list[Note]:
-        found: dict[str, Note] = {}
+    def _read(self) -> list[JournalEntry]:
+        found: dict[str, JournalEntry] = {}
         for line in self._lines():
             if line.note is not None:
                 found[line.note.id] = line.note
@@ -231,13 +231,13 @@ class MemoryJournal:
         self._notes.clear()
 
     def __init__(self) -> None:
-        self._notes: dict[str, Note] = {}
+        self._notes: dict[str, JournalEntry] = {}
 
     def note(
-        self, wanted: Wanted, protocol: MappingProtocol, *, interface: str, gateway: str, stays: bool
-    ) -> Note:
+        self, wanted: MappingRequest, protocol: MappingProtocol, *, interface: str, gateway: str, stays: bool
+    ) -> JournalEntry:
         """See `Journal.note`."""
-        note = Note(
+        note = JournalEntry(
             id=uuid4().hex,
             owner="",
             stays=stays,
@@ -250,23 +250,23 @@ class MemoryJournal:
         self._notes[note.id] = note
         return note
 
-    def granted(self, note: Note, granted: Granted) -> None:
+    def granted(self, note: JournalEntry, granted: Granted) -> None:
         """See `Journal.granted`."""
         self._notes[note.id] = msgspec.structs.replace(note, granted=granted)
 
-    def gone(self, note: Note) -> None:
+    def gone(self, note: JournalEntry) -> None:
         """See `Journal.gone`."""
         self._notes.pop(note.id, None)
 
-    def notes(self) -> list[Note]:
+    def notes(self) -> list[JournalEntry]:
         """See `Journal.notes`."""
         return list(self._notes.values())
 
-    def others(self, note: Note, granted: Granted | None) -> list[Note]:
+    def others(self, note: JournalEntry, granted: Granted | None) -> list[JournalEntry]:
         """See `Journal.others`."""
         return [each for each in self._notes.values() if is_same(note, granted, each)]
 
-    def left_behind(self) -> list[Note]:
+    def left_behind(self) -> list[JournalEntry]:
         """Nothing."""
         return []
 
@@ -274,7 +274,7 @@ class MemoryJournal:
 AnyJournal = Journal | MemoryJournal
 
 
-def is_same(note: Note, granted: Granted | None, other: Note) -> bool:
+def is_same(note: JournalEntry, granted: Granted | None, other: JournalEntry) -> bool:
     """Is another note about the same mapping of the same router, by whatever protocol?"""
     if note.id == other.id or granted is None or other.granted is None:
         return False
@@ -292,3 +292,50 @@ def state_folder() -> Path:
     from platformdirs import user_state_path
 
     return user_state_path("nattools", appauthor=False)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int, wait: bool) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int, wait: bool) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+def acquire_lock(path: Path, *, wait: bool = True, create: bool = True) -> int | None:
+    """Lock a file for this process alone; the descriptor that holds the lock, which closing it gives back.
+    None: somebody else has it (and `wait` is False), or there is no such file (and `create` is False)."""
+    flags = os.O_RDWR | os.O_CLOEXEC if hasattr(os, "O_CLOEXEC") else os.O_RDWR
+    try:
+        descriptor = os.open(path, flags | (os.O_CREAT if create else 0), 0o600)
+    except FileNotFoundError:
+        if create:
+            raise
+        return None
+    try:
+        _lock(descriptor, wait)
+    except OSError:
+        os.close(descriptor)
+        if wait:
+            raise
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else is inside such a block with this file at the same time."""
+    descriptor = acquire_lock(path)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)

@@ -15,18 +15,23 @@ from typing import Literal
 
 from nattools.engine.events import Emit
 from nattools.engine.options import MeasureOptions
-from nattools.engine.portmap.commands import Checked, check_host, make_checked, verified
-from nattools.engine.portmap.hints import hear_restarts
+from nattools.engine.portmap.commands import (
+    CheckedMapping,
+    check_host,
+    make_checked,
+    run_map_command,
+    verified,
+)
 from nattools.engine.portmap.journal import AnyJournal
-from nattools.engine.portmap.session import Held, Session
-from nattools.engine.portmap.wish import Wish
-from nattools.engine.portmap.work import carry_out
+from nattools.engine.portmap.options import MapOptions
+from nattools.engine.portmap.session import HeldMapping, PortmapSession
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.probes.portmap import Granted, Mapper
-from nattools.probes.portmap.terms import RESTARTED, suggesting
+from nattools.probes.portmap.announcements import listen_for_restarts
+from nattools.probes.portmap.mapper import RESTARTED, suggesting
 from nattools.protocols.pcp import renewal_delay_s
 
 POLL_S = 3.0
@@ -43,7 +48,7 @@ Happening = Literal["made", "changed", "lost", "restored"]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class MappingChange:
     """What happened to a mapping. `external` None: it is not there."""
 
     happening: Happening
@@ -55,15 +60,15 @@ class Change:
     verified: bool | None
 
 
-Tell = Callable[[Change], Awaitable[None]]
+Tell = Callable[[MappingChange], Awaitable[None]]
 
 
 @dataclass(slots=True)
-class Kept:
+class KeptMapping:
     """A mapping that is kept. `at` is when it was last made or renewed, on the loop's clock; `touched` is set
     then. `there` False: it is lost."""
 
-    held: Held
+    held: HeldMapping
     granted: Granted
     verified: bool | None
     at: float
@@ -76,11 +81,11 @@ class Kept:
         """How long it lives from `at` on."""
         return self.granted.lifetime_s or PERMANENT_S
 
-    def change(self, happening: Happening) -> Change:
+    def change(self, happening: Happening) -> MappingChange:
         """As it is told."""
         granted = self.granted
         external = granted.external or Endpoint("", granted.external_port)
-        return Change(
+        return MappingChange(
             happening,
             granted.transport,
             granted.internal,
@@ -96,26 +101,26 @@ async def keep(
     options: MeasureOptions,
     emit: Emit,
     journal: AnyJournal,
-    wish: Wish,
+    wish: MapOptions,
     tell: Tell,
     stop: asyncio.Event,
 ) -> Report:
     """Make the mappings and hold them until `stop` is set or the time given is over; then remove them.
     `tell` hears of each change. It ends at once if no mapping can be made."""
 
-    async def do(session: Session) -> None:
+    async def do(session: PortmapSession) -> None:
         keeper = _Keeper(session, wish, tell)
         await keeper.make()
         if keeper.kept:
             await keeper.hold(stop)
 
     check_host(network, wish)
-    return await carry_out("keep", do, network, options, emit, journal, host=wish.host)
+    return await run_map_command("keep", do, network, options, emit, journal, host=wish.host)
 
 
 class _Keeper:
-    def __init__(self, session: Session, wish: Wish, tell: Tell) -> None:
-        self.kept: list[Kept] = []
+    def __init__(self, session: PortmapSession, wish: MapOptions, tell: Tell) -> None:
+        self.kept: list[KeptMapping] = []
         self._session = session
         self._wish = wish
         self._tell = tell
@@ -131,14 +136,14 @@ class _Keeper:
                 for port in self._wish.ports
                 for transport in self._wish.transports
             ]
-        found: list[Checked] = [checked for task in tasks for checked in task.result()]
-        self.kept = [Kept(each.held, each.granted, each.verified, self._now()) for each in found]
+        found: list[CheckedMapping] = [checked for task in tasks for checked in task.result()]
+        self.kept = [KeptMapping(each.held, each.granted, each.verified, self._now()) for each in found]
         for kept in self.kept:
             await self._tell(kept.change("made"))
 
     async def hold(self, stop: asyncio.Event) -> None:
         """Until `stop` is set."""
-        sockets = await hear_restarts(self._session.here, self._hint.set)
+        sockets = await listen_for_restarts(self._session.here, self._hint.set)
         try:
             async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(self._renew(kept)) for kept in self.kept]
@@ -152,7 +157,7 @@ class _Keeper:
 
     # --- renewing
 
-    async def _renew(self, kept: Kept) -> None:
+    async def _renew(self, kept: KeptMapping) -> None:
         """Each attempt comes later in the mapping's life (RFC 6887 11.2.1), until it is over."""
         attempt = 0
         while True:
@@ -170,7 +175,7 @@ class _Keeper:
             else:
                 attempt += 1
 
-    async def _again(self, kept: Kept, *, gone: bool = False) -> bool:
+    async def _again(self, kept: KeptMapping, *, gone: bool = False) -> bool:
         """Renew it by the protocol that made it, else by any other that can. `gone`: the router has most
         likely forgotten it."""
         async with kept.asking:
@@ -182,7 +187,7 @@ class _Keeper:
             await self._lost(kept)
         return False
 
-    async def _by_any(self, kept: Kept) -> Granted | None:
+    async def _by_any(self, kept: KeptMapping) -> Granted | None:
         session = self._session
         wanted = suggesting(kept.held.wanted, kept.granted)
         result = await session.renew(kept.held, wanted)
@@ -201,7 +206,7 @@ class _Keeper:
                 return result
         return None
 
-    async def _take(self, kept: Kept, granted: Granted, *, gone: bool) -> None:
+    async def _take(self, kept: KeptMapping, granted: Granted, *, gone: bool) -> None:
         """A mapping was made again. Others are gone if the router has restarted meanwhile."""
         before, was_there = kept.granted, kept.there and not gone
         kept.granted, kept.there, kept.at = granted, True, self._now()
@@ -213,7 +218,7 @@ class _Keeper:
         if RESTARTED in granted.quirks and not gone:
             self._hint.set()
 
-    async def _lost(self, kept: Kept) -> None:
+    async def _lost(self, kept: KeptMapping) -> None:
         if kept.there:
             kept.there, kept.verified = False, None
             await self._tell(kept.change("lost"))

@@ -8,8 +8,8 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nattools.engine.portmap.journal import AnyJournal, Note
-from nattools.engine.portmap.record import Action, record_attempt, record_entry, record_offer
+from nattools.engine.portmap.journal import AnyJournal, JournalEntry
+from nattools.engine.portmap.observations import Action, record_attempt, record_entry, record_offer
 from nattools.engine.reaching import Run
 from nattools.model.endpoint import Family, family_of
 from nattools.model.observation import Gap, MapEntry
@@ -17,15 +17,15 @@ from nattools.model.portmapping import MappingProtocol
 from nattools.net.base import Network
 from nattools.probes.portmap import (
     Discovery,
-    Entry,
+    GatewayContext,
     Granted,
     Mapper,
-    Place,
+    MappingRequest,
     Refused,
-    Wanted,
+    TableEntry,
     asking_from,
     discover,
-    places,
+    gateway_contexts,
     remove_mapping,
 )
 
@@ -35,26 +35,26 @@ SHARED = "another nattools holds it too"
 
 
 @dataclass(slots=True)
-class Held:
+class HeldMapping:
     """A mapping that this session has made and not removed."""
 
-    note: Note
+    note: JournalEntry
     mapper: Mapper
-    wanted: Wanted
+    wanted: MappingRequest
     granted: Granted | None = None
 
 
 @dataclass(slots=True)
-class Session:
+class PortmapSession:
     """`here` are the routers that this machine is behind, on the interface that is measured; `found` is what
     they offer, after `look`. `host`: the own address that mappings are to lead to."""
 
     run: Run
     journal: AnyJournal
     host: str | None = None
-    here: tuple[Place, ...] = ()
+    here: tuple[GatewayContext, ...] = ()
     found: Discovery = field(default_factory=Discovery)
-    held: list[Held] = field(default_factory=list)
+    held: list[HeldMapping] = field(default_factory=list)
 
     async def look(self) -> None:
         """Ask the routers what they offer."""
@@ -65,19 +65,19 @@ class Session:
         for offer in self.found.offers:
             record_offer(run.recorder, offer, began)
 
-    def _here(self) -> tuple[Place, ...]:
+    def _here(self) -> tuple[GatewayContext, ...]:
         """Those of the interface asked for, or else of the one that the preferred route leads to."""
         run = self.run
         named = run.options.interface
-        all_places = places(run.network, families=run.options.families, interface=named)
+        all_gateways = gateway_contexts(run.network, families=run.options.families, interface=named)
         if self.host is not None:
-            return _of_host(run.network, all_places, self.host)
-        chosen: list[Place] = []
+            return _of_host(run.network, all_gateways, self.host)
+        chosen: list[GatewayContext] = []
         for family in run.options.families:
-            chosen += [each for each in all_places if each.family == family][:1]
+            chosen += [each for each in all_gateways if each.family == family][:1]
         return tuple(chosen)
 
-    def place(self, family: Family) -> Place | None:
+    def gateway(self, family: Family) -> GatewayContext | None:
         """Where mappings of a family are asked for."""
         return next((each for each in self.here if each.family == family), None)
 
@@ -91,7 +91,7 @@ class Session:
 
     # --- asking
 
-    async def make(self, mapper: Mapper, wanted: Wanted, *, stays: bool = False) -> Granted | Refused:
+    async def make(self, mapper: Mapper, wanted: MappingRequest, *, stays: bool = False) -> Granted | Refused:
         """Ask for a mapping."""
         held = self._hold(mapper, wanted, stays=stays)
         result = await self._ask(held, wanted, "make")
@@ -99,11 +99,11 @@ class Session:
             self._forget(held)
         return result
 
-    async def renew(self, held: Held, wanted: Wanted) -> Granted | Refused:
+    async def renew(self, held: HeldMapping, wanted: MappingRequest) -> Granted | Refused:
         """Ask for a mapping again that is there already, or was."""
         return await self._ask(held, wanted, "renew")
 
-    async def _ask(self, held: Held, wanted: Wanted, action: Action) -> Granted | Refused:
+    async def _ask(self, held: HeldMapping, wanted: MappingRequest, action: Action) -> Granted | Refused:
         began = asyncio.get_running_loop().time()
         result = await held.mapper.make(wanted)
         record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
@@ -113,7 +113,9 @@ class Session:
             self._succeed(held.note, result)
         return result
 
-    async def read_back(self, mapper: Mapper, wanted: Wanted, granted: Granted) -> Entry | Refused | None:
+    async def read_back(
+        self, mapper: Mapper, wanted: MappingRequest, granted: Granted
+    ) -> TableEntry | Refused | None:
         """What the router has in its table now; None: it has no table to read."""
         if mapper.offer.protocol != "upnp-igd":
             return None
@@ -123,7 +125,7 @@ class Session:
             record_attempt(self.run.recorder, "read back", mapper.offer.protocol, wanted, result, began)
         return result
 
-    async def remove(self, held: Held) -> Refused | None:
+    async def remove(self, held: HeldMapping) -> Refused | None:
         """Take a mapping away; None: it is gone."""
         began = asyncio.get_running_loop().time()
         protocol = held.mapper.offer.protocol
@@ -135,7 +137,7 @@ class Session:
             self._forget(held)
         return result
 
-    async def list_table(self, mapper: Mapper) -> list[Entry] | Refused | None:
+    async def list_table(self, mapper: Mapper) -> list[TableEntry] | Refused | None:
         """A router's table; its rows go on record."""
         entries = await mapper.entries()
         if isinstance(entries, list):
@@ -145,7 +147,7 @@ class Session:
                 record_entry(self.run.recorder, mapper.offer.protocol, entry, ours=ours)
         return entries
 
-    def saw(self, note: Note) -> bool:
+    def saw(self, note: JournalEntry) -> bool:
         """Is a mapping of the journal in a router's table that was listed, or told already?"""
         rows = [each for each in self.run.recorder.observations if isinstance(each, MapEntry)]
         same = [
@@ -156,15 +158,15 @@ class Session:
         # a router's table of IPv4 mappings has those of all protocols; of pinholes there is none
         return any(row.protocol == note.protocol or row.family == 4 for row in same)
 
-    def is_gone(self, note: Note) -> bool:
+    def is_gone(self, note: JournalEntry) -> bool:
         """Would a mapping of the journal be in the table that was listed, if it were still there?"""
         answered = note.granted is not None and note.granted.unique_id is None
         return answered and note.protocol == "upnp-igd" and self._mapper_for(note) is not None
 
-    def tell_noted(self, note: Note) -> None:
+    def tell_noted(self, note: JournalEntry) -> None:
         """Put a mapping of the journal on record as it is noted there."""
         granted = note.granted
-        entry = Entry(
+        entry = TableEntry(
             transport=note.wanted.transport,
             internal=note.wanted.internal,
             external_port=granted.external_port if granted else note.wanted.external_port or 0,
@@ -181,11 +183,11 @@ class Session:
             Gap(id=number, probe="map", at_s=at_s, question=question, reason=reason, settle=settle)
         )
 
-    def holding(self, wanted: Wanted, mapper: Mapper) -> Held | None:
+    def holding(self, wanted: MappingRequest, mapper: Mapper) -> HeldMapping | None:
         """What this session holds of that wish."""
         return next((each for each in self.held if each.wanted is wanted and each.mapper is mapper), None)
 
-    def hand_over(self, held: Held, mapper: Mapper, granted: Granted) -> None:
+    def hand_over(self, held: HeldMapping, mapper: Mapper, granted: Granted) -> None:
         """Another protocol has made the mapping that `held` was; what that made is as good as gone."""
         successor = next(
             (each for each in self.held if each.mapper is mapper and each.granted is granted), None
@@ -196,28 +198,28 @@ class Session:
             self.held.remove(successor)
             self.held.append(held)
 
-    def _hold(self, mapper: Mapper, wanted: Wanted, *, stays: bool) -> Held:
+    def _hold(self, mapper: Mapper, wanted: MappingRequest, *, stays: bool) -> HeldMapping:
         offer = mapper.offer
-        place = self.place(wanted.family)
+        gateway = self.gateway(wanted.family)
         note = self.journal.note(
             wanted,
             offer.protocol,
             interface=offer.interface or "",
-            gateway=place.gateway if place is not None else "",
+            gateway=gateway.address if gateway is not None else "",
             stays=stays,
         )
-        held = Held(note, mapper, wanted)
+        held = HeldMapping(note, mapper, wanted)
         self.held.append(held)
         return held
 
-    def _succeed(self, note: Note, granted: Granted) -> None:
+    def _succeed(self, note: JournalEntry, granted: Granted) -> None:
         """It is the same mapping as one that was made before to stay: one note is enough."""
         if note.stays:
             for other in self.journal.others(note, granted):
                 if other.stays:
                     self.journal.gone(other)
 
-    def _forget(self, held: Held) -> None:
+    def _forget(self, held: HeldMapping) -> None:
         self.journal.gone(held.note)
         if held in self.held:
             self.held.remove(held)
@@ -234,7 +236,7 @@ class Session:
         except TimeoutError:
             return
 
-    async def _part_with(self, held: Held) -> None:
+    async def _part_with(self, held: HeldMapping) -> None:
         """Remove it, unless another nattools holds the same: routers have it once."""
         if not self.journal.others(held.note, held.granted):
             await self.remove(held)
@@ -249,7 +251,7 @@ class Session:
         for note in self.journal.left_behind():
             await self.remove_noted(note)
 
-    async def remove_noted(self, note: Note) -> Refused | None:
+    async def remove_noted(self, note: JournalEntry) -> Refused | None:
         """Remove a mapping by the journal alone; "not asked" if its router is not here."""
         mapper = self._mapper_for(note)
         if mapper is None:
@@ -259,10 +261,10 @@ class Session:
                 "nattools map delete --mine in that network, or the end of its lifetime",
             )
             return Refused(protocol=note.protocol, failure="not asked", detail="its router is not here")
-        return await self.remove(Held(note, mapper, note.wanted, note.granted))
+        return await self.remove(HeldMapping(note, mapper, note.wanted, note.granted))
 
     async def remove_unnoted(
-        self, mapper: Mapper, wanted: Wanted, granted: Granted | None = None
+        self, mapper: Mapper, wanted: MappingRequest, granted: Granted | None = None
     ) -> Refused | None:
         """Remove a mapping of this machine that another program may have made."""
         began = asyncio.get_running_loop().time()
@@ -271,23 +273,25 @@ class Session:
         record_attempt(self.run.recorder, "delete", protocol, wanted, result, began, known=granted)
         return result
 
-    def _mapper_for(self, note: Note) -> Mapper | None:
-        place = self.place(note.wanted.family)
-        if place is None or place.gateway != note.gateway:
+    def _mapper_for(self, note: JournalEntry) -> Mapper | None:
+        gateway = self.gateway(note.wanted.family)
+        if gateway is None or gateway.address != note.gateway:
             return None
         found = next(iter(self.mappers(note.wanted.family, note.protocol)), None)
         host = note.wanted.internal.host
-        if found is None or _owns(self.run.network, place.interface, host):
+        if found is None or _owns(self.run.network, gateway.interface, host):
             return found and asking_from(found, host)
         # an address that this machine had: by UPnP alone can its mappings be named
         return found if note.protocol == "upnp-igd" else None
 
 
-def _of_host(network: Network, all_places: tuple[Place, ...], host: str) -> tuple[Place, ...]:
+def _of_host(
+    network: Network, all_gateways: tuple[GatewayContext, ...], host: str
+) -> tuple[GatewayContext, ...]:
     """The router of the interface that has this own address, to be asked from it."""
     family = family_of(host)
-    found = [each for each in all_places if each.family == family and _owns(network, each.interface, host)]
-    return tuple(dataclasses.replace(each, host=host) for each in found[:1])
+    found = [each for each in all_gateways if each.family == family and _owns(network, each.interface, host)]
+    return tuple(dataclasses.replace(each, local=host) for each in found[:1])
 
 
 def _owns(network: Network, interface: str, host: str) -> bool:
@@ -296,7 +300,7 @@ def _owns(network: Network, interface: str, host: str) -> bool:
     return any(address.partition("%")[0] == host for addresses in own for address in addresses)
 
 
-def is_of(note: Note, entry: Entry) -> bool:
+def is_of(note: JournalEntry, entry: TableEntry) -> bool:
     """Is a row of the router's table the mapping that a note is about?"""
     return note.wanted.transport == entry.transport and note.wanted.internal == entry.internal
 

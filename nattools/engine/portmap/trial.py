@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from nattools.engine.events import Event
 from nattools.engine.plan import Lane
-from nattools.engine.portmap.session import Session, families_of
+from nattools.engine.portmap.session import PortmapSession, families_of
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Transport
 from nattools.probes.doorstep import Doorstep, open_doorstep
-from nattools.probes.portmap import Granted, Mapper, Refused, Wanted, new_nonce
+from nattools.probes.portmap import Granted, Mapper, MappingRequest, Refused, new_nonce
 from nattools.probes.verify import verify
 
 LIFETIME_S = 120
@@ -24,18 +24,18 @@ FORBIDDEN = 606
 
 
 @dataclass(slots=True)
-class Trial:
+class MappingTrial:
     """One mapping of a trial."""
 
     mapper: Mapper
-    wanted: Wanted
+    wanted: MappingRequest
     doorstep: Doorstep
     granted: Granted | Refused | None = None
 
 
-async def try_all(session: Session, transports: tuple[Transport, ...] = ("udp", "tcp")) -> None:
+async def try_all(session: PortmapSession, transports: tuple[Transport, ...] = ("udp", "tcp")) -> None:
     """Try every mapper that was found for each transport. Nothing is left behind, whatever happens."""
-    trials: list[Trial] = []
+    trials: list[MappingTrial] = []
     try:
         for mapper in session.found.mappers:
             for transport in transports:
@@ -52,27 +52,27 @@ async def try_all(session: Session, transports: tuple[Transport, ...] = ("udp", 
         await session.part()
 
 
-async def _prepare(session: Session, mapper: Mapper, transport: Transport) -> Trial | None:
+async def _prepare(session: PortmapSession, mapper: Mapper, transport: Transport) -> MappingTrial | None:
     """A port of its own for each; None if there is none to be had."""
-    place = session.place(mapper.offer.family)
-    if place is None:
+    gateway = session.gateway(mapper.offer.family)
+    if gateway is None:
         return None
     try:
-        doorstep = await open_doorstep(place, transport)
+        doorstep = await open_doorstep(gateway, transport)
     except CannotRun as error:
         session.gap(f"Does {mapper.offer.protocol} make {transport} mappings?", str(error), _SETTLE)
         return None
-    wanted = Wanted(
+    wanted = MappingRequest(
         transport=transport,
         internal=doorstep.local,
         nonce=new_nonce(),
         lifetime_s=LIFETIME_S,
         description=DESCRIPTION,
     )
-    return Trial(mapper, wanted, doorstep)
+    return MappingTrial(mapper, wanted, doorstep)
 
 
-async def _make(session: Session, trials: list[Trial], checks: asyncio.TaskGroup) -> None:
+async def _make(session: PortmapSession, trials: list[MappingTrial], checks: asyncio.TaskGroup) -> None:
     """UPnP first, since it tells a forbidden port without harm; the others side by side. Each that is made is
     checked while the others are still asked for."""
     session.run.emit(Event("started", "map", "asking the router for a mapping, for a moment"))
@@ -90,7 +90,9 @@ async def _make(session: Session, trials: list[Trial], checks: asyncio.TaskGroup
     session.run.emit(Event("finished", "map"))
 
 
-async def _make_one(session: Session, trial: Trial, checks: asyncio.TaskGroup, made: asyncio.Event) -> None:
+async def _make_one(
+    session: PortmapSession, trial: MappingTrial, checks: asyncio.TaskGroup, made: asyncio.Event
+) -> None:
     try:
         trial.granted = await session.make(trial.mapper, trial.wanted)
     finally:
@@ -99,31 +101,31 @@ async def _make_one(session: Session, trial: Trial, checks: asyncio.TaskGroup, m
         checks.create_task(_check(session, trial, trial.granted))
 
 
-async def _check(session: Session, trial: Trial, granted: Granted) -> None:
+async def _check(session: PortmapSession, trial: MappingTrial, granted: Granted) -> None:
     """Is it in the router's table, and open from outside?"""
     async with asyncio.TaskGroup() as group:
         group.create_task(session.read_back(trial.mapper, trial.wanted, granted))
         group.create_task(check_one(session, granted, trial.doorstep))
 
 
-def _is_forbidden(trials: list[Trial]) -> bool:
+def _is_forbidden(trials: list[MappingTrial]) -> bool:
     refused = [trial.granted for trial in trials if isinstance(trial.granted, Refused)]
     return any(each.code == FORBIDDEN for each in refused)
 
 
-async def check_one(session: Session, granted: Granted, doorstep: Doorstep) -> bool | None:
+async def check_one(session: PortmapSession, granted: Granted, doorstep: Doorstep) -> bool | None:
     """Verify a mapping from outside; None if nobody is there to do it."""
     run = session.run
     family, transport = granted.internal.family, granted.transport
-    place = session.place(family)
+    gateway = session.gateway(family)
     helper = await run.helper(family, transport)
-    if helper is None or place is None:
+    if helper is None or gateway is None:
         session.gap(_is_open(granted), f"no server here connects back over IPv{family}", _SETTLE)
         return None
     name = f"verify {granted.protocol} {transport}{family}"
     run.emit(Event("started", name, "trying the mapping from outside"))
     context = run.context(Lane(transport, family), name)
-    check = await verify(context, place, helper, granted, doorstep)
+    check = await verify(context, gateway, helper, granted, doorstep)
     run.emit(Event("finished", name))
     return {"arrived": True, "silent": False, "refused": False, "unreachable": False}.get(check.outcome)
 

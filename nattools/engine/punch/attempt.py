@@ -13,12 +13,18 @@ from nattools.engine.punch.course import Course
 from nattools.engine.punch.early import Early
 from nattools.engine.punch.footing import Footing
 from nattools.engine.punch.gathering import Base, gather
+from nattools.engine.punch.local_side import LocalSide, behaviour_text
 from nattools.engine.punch.mapping import RouterMapping
-from nattools.engine.punch.messages import MAX_CANDIDATES, Introduction, without_evidence
-from nattools.engine.punch.options import Announced
-from nattools.engine.punch.own import Own, behaviour_text
-from nattools.engine.punch.partner import Gone, Partner, Superseded
+from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.planning import as_told, planned
+from nattools.engine.punch.signaling import (
+    MAX_CANDIDATES,
+    Introduction,
+    Signaling,
+    SignalingEnded,
+    Superseded,
+    without_evidence,
+)
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way, strategy_of, way_over
 from nattools.model.punch import Strategy
@@ -48,11 +54,11 @@ class Attempt:
 
     def __init__(
         self,
-        own: Own,
-        partner: Partner,
+        own: LocalSide,
+        partner: Signaling,
         number: int,
         timeline: Timeline,
-        announce: Callable[[Announced], None],
+        announce: Callable[[AnnouncedPlan], None],
         router: RouterMapping | None = None,
     ) -> None:
         self.own, self.partner, self.number, self.timeline = own, partner, number, timeline
@@ -84,7 +90,7 @@ class Attempt:
         except BaseException:
             close_all(bases)
             raise
-        if isinstance(peer, Gone):
+        if isinstance(peer, SignalingEnded):
             close_all(bases)
             return Failed(peer.why)
         if isinstance(peer, Superseded):
@@ -186,7 +192,7 @@ class Attempt:
         steps = tuple(as_told(step, leads=self.leads) for step in made.steps)
         direct = [step for step in steps if step.strategy != "relay"]
         odds = made.odds if direct else None
-        self._announce(Announced(steps, odds, made.privilege))
+        self._announce(AnnouncedPlan(steps, odds, made.privilege))
         if not direct:
             text = made.unknown or (steps[0].why if steps else "nothing in common to try")
             self.timeline.note("plan", f"no direct way is known: {text}")
@@ -221,7 +227,7 @@ def close_all(bases: list[Base]) -> None:
 
 
 async def prepare(
-    own: Own,
+    own: LocalSide,
     number: int,
     credentials: ice.Credentials,
     *,

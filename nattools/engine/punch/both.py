@@ -6,9 +6,8 @@ import asyncio
 from dataclasses import replace
 
 from nattools.engine.portmap.journal import AnyJournal
-from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.options import PunchOptions, Use, Watcher
 from nattools.engine.punch.punch import punch
-from nattools.engine.punch.use import Use
 from nattools.engine.reaching import foremost
 from nattools.model.report import Report
 from nattools.net.base import Network

@@ -7,8 +7,8 @@ import math
 from nattools.engine.punch.bystanders import Neighbourhood
 from nattools.engine.punch.footing import Footing
 from nattools.engine.punch.gathering import Base
-from nattools.engine.punch.messages import MAX_CANDIDATES, Introduction
 from nattools.engine.punch.planning import keeps_ports
+from nattools.engine.punch.signaling import MAX_CANDIDATES, Introduction
 from nattools.errors import ProtocolError
 from nattools.model.nat import NatByTransport
 from nattools.protocols import ice

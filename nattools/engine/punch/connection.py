@@ -1,4 +1,5 @@
-"""A secure connection over whatever way there is: made, held, and given another way when one is lost."""
+"""A secure connection to the peer: attempt after attempt until there is one, secured, watched, and
+moved to another path when one is lost."""
 
 from __future__ import annotations
 
@@ -6,21 +7,99 @@ import asyncio
 import contextlib
 import hmac
 import math
+from collections.abc import Callable, Collection
 from typing import Final
 
-from nattools.engine.punch.attempt import Failed
-from nattools.engine.punch.connector import Connector
-from nattools.engine.punch.partner import Gone
-from nattools.engine.punch.use import GIVE_UP_S, patience_s
+from nattools.engine.punch.attempt import Attempt, Failed, prepare
+from nattools.engine.punch.gathering import Base
+from nattools.engine.punch.local_side import LocalSide, measure_again
+from nattools.engine.punch.mapping import RouterMapping
+from nattools.engine.punch.options import AnnouncedPlan
+from nattools.engine.punch.signaling import Introduction, Signaling, SignalingEnded, Superseded
+from nattools.engine.punch.timeline import Timeline
 from nattools.engine.punch.way import Way
 from nattools.errors import CannotRun
 from nattools.net.base import TcpStream
+from nattools.protocols import ice
 from nattools.traversal.carrier import Carrier
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.link import Link
 from nattools.traversal.quiclink import quic_link
 from nattools.traversal.tlslink import tls_link
 from nattools.traversal.tunnel import Tunnel
+
+MOST_BEGINNINGS: Final = 8
+"""So often the other side may begin anew before one attempt is finished."""
+
+
+class Connector:
+    """`connect` makes a connection, and a new one when that is lost. `last` is the latest attempt;
+    `moved`: set it when this machine has come into another network, which is measured anew then."""
+
+    def __init__(
+        self,
+        own: LocalSide,
+        partner: Signaling,
+        timeline: Timeline,
+        announce: Callable[[AnnouncedPlan], None],
+        router: RouterMapping | None = None,
+        prepared: tuple[Introduction, list[Base]] | None = None,
+    ) -> None:
+        """`prepared`: the introduction and sockets of the first attempt, if the peer knows them already."""
+        self.own, self.partner, self.timeline = own, partner, timeline
+        self._router = router
+        self._prepared = prepared
+        self.last: Attempt | None = None
+        self.moved = False
+        self.sent = 0
+        self._announce = announce
+        self._number = 0
+
+    async def connect(self, *, resumes: bool = False) -> Way | Failed:
+        """One attempt, or a later one if the other side is ahead. `resumes`: as in `Introduction`.
+
+        CannotRun: this machine is in no network."""
+        if self.moved:
+            self.own = await measure_again(self.own, self.timeline)
+            self.moved = False
+        self._number = max(self._number, self.partner.heard_of)
+        for _ in range(MOST_BEGINNINGS):
+            number, self._number = self._number, self._number + 1  # spent, also if this is broken off
+            self.partner.begin(number)
+            introduction, bases = self._prepared or await self._prepare(number, resumes)
+            self._prepared = None
+            self._note_candidates(introduction.candidates)
+            attempt = Attempt(self.own, self.partner, number, self.timeline, self._announce, self._router)
+            self.last = attempt
+            try:
+                way = await attempt.go(introduction, bases)
+            finally:
+                self.sent += attempt.sent
+            if not isinstance(way, Superseded):
+                return way
+            self._number = way.attempt
+        return Failed("The other side begins anew again and again.")
+
+    async def _prepare(self, number: int, resumes: bool) -> tuple[Introduction, list[Base]]:
+        agent = ice.Agent("controlling")  # for its choice of credentials
+        return await prepare(
+            self.own,
+            number,
+            agent.credentials,
+            asks_router=self._router is not None and not self._router.settled,
+            resumes=resumes,
+        )
+
+    def _note_candidates(self, texts: tuple[str, ...]) -> None:
+        places = ", ".join(_place(text) for text in texts[:6]) or "none"
+        more = f" and {len(texts) - 6} more" if len(texts) > 6 else ""
+        self.timeline.note("candidates", f"can be tried at {places}{more}")
+
+
+def _place(text: str) -> str:
+    candidate = ice.parse(text)
+    return f"{candidate.endpoint} ({'seen from outside' if candidate.kind == 'srflx' else 'own address'})"
+
 
 SECURE_S: Final = 10.0
 WATCH_S: Final = 0.5
@@ -32,6 +111,25 @@ LASTING_S: Final = 30.0
 """Paths that are lost sooner than this are replaced ever more slowly: a peer might say so for ever, and each
 attempt costs packets that may go to others."""
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
+
+GIVE_UP_S: Final = 120.0
+"""So long another way is looked for when one is lost."""
+PIPE_GIVE_UP_S: Final = 3600.0
+"""The same for a pipe, of which the rest would be missing."""
+LASTING_GIVE_UP_S: Final = 7 * 24 * 3600.0
+"""The same for a connection that is wanted until somebody says that it is enough."""
+
+
+def patience_s(*uses: Collection[str]) -> float:
+    """How long another way is worth looking for, by what the two sides were started for: the same to both."""
+    return max(map(_patience_s, uses), default=GIVE_UP_S)
+
+
+def _patience_s(uses: Collection[str]) -> float:
+    ends = "exec" in uses or "bench" in uses
+    if "keep" in uses or (not ends and ("forward" in uses or "reverse" in uses)):
+        return LASTING_GIVE_UP_S
+    return PIPE_GIVE_UP_S if "pipe" in uses else GIVE_UP_S
 
 
 class Connection:
@@ -230,7 +328,7 @@ class Connection:
         except TimeoutError:
             return partner.apart
 
-    def _part(self, gone: Gone | None) -> str | None:
+    def _part(self, gone: SignalingEnded | None) -> str | None:
         self._parted = gone is not None
         return None if gone is None else f"{gone.why[:1].upper()}{gone.why[1:].removesuffix('.')}."
 

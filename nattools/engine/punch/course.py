@@ -9,9 +9,9 @@ from typing import Final
 from nattools.engine.punch.bystanders import why_not_a_place
 from nattools.engine.punch.footing import Footing
 from nattools.engine.punch.gathering import Base, server_of
-from nattools.engine.punch.partner import Gone, Turn
 from nattools.engine.punch.planning import AT_ONCE
-from nattools.engine.punch.tokenpartner import TokenPartner
+from nattools.engine.punch.signaling import SignalingEnded, StepPosition
+from nattools.engine.punch.token_signaling import TokenSignaling
 from nattools.engine.punch.way import Way, way_over
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
@@ -67,7 +67,7 @@ class Course:
         for index, step in enumerate(steps):
             self.tried.append(f"{step.strategy} over {step.transport.upper()}")
             self._note(step, step.why)
-            way = await self._try(Turn(index, len(steps), step.transport), step)
+            way = await self._try(StepPosition(index, len(steps), step.transport), step)
             if way is not None:
                 return way
             self._note(step, self.last, ok=False)
@@ -83,14 +83,14 @@ class Course:
                 if rounds == 0:
                     self.tried.append(f"{step.strategy} over {step.transport.upper()}")
                 self._note(step, step.why)
-                way = await self._try(Turn(index, len(steps), step.transport), step)
+                way = await self._try(StepPosition(index, len(steps), step.transport), step)
                 if way is not None:
                     return way
                 self._note(step, self.last, ok=False)
         await asyncio.Event().wait()  # the checks go on
         return None
 
-    async def _try(self, turn: Turn, step: Step) -> Way | None:
+    async def _try(self, turn: StepPosition, step: Step) -> Way | None:
         if _is_checked(step):
             # ICE checks all that at once, over both families; this only gives it its time
             if not self._waited:
@@ -114,13 +114,13 @@ class Course:
             seen=None if outcome is None else outcome.counts.seen,
         )
 
-    async def _begun(self, turn: Turn, step: Step, told: Endpoint | None) -> Endpoint | None:
+    async def _begun(self, turn: StepPosition, step: Step, told: Endpoint | None) -> Endpoint | None:
         """Wait for the moment at which it begins: where the peer's socket for it is; None: it cannot be
         done, and `last` says why."""
         footing = self._footing
         peer = await footing.partner.ready(footing.number, turn, told)
         transport = step.transport.upper()
-        if isinstance(peer, Gone):
+        if isinstance(peer, SignalingEnded):
             self.last = peer.why
         elif peer is None or peer.family != step.family:
             self.last = f"The peer's outside {transport} port is not known."
@@ -138,7 +138,7 @@ class Course:
         none to be had."""
         footing = self._footing
         partner = footing.partner
-        if isinstance(partner, TokenPartner):
+        if isinstance(partner, TokenSignaling):
             if partner.told.udp is None:
                 raise CannotRun("no server has told where this machine's socket is seen")
             return partner.told.udp
@@ -151,7 +151,7 @@ class Course:
         )
         return socket, None if server is None else await where_seen(socket, server)
 
-    async def _over_udp(self, turn: Turn, step: Step) -> Way | None:
+    async def _over_udp(self, turn: StepPosition, step: Step) -> Way | None:
         footing = self._footing
         network = footing.own.run.network
         try:
@@ -203,12 +203,12 @@ class Course:
     async def _stream_for(self, step: Step) -> tuple[TcpStream, Endpoint] | None:
         """A connection to a server, whose local port is used next, and where the server sees it."""
         partner = self._footing.partner
-        if isinstance(partner, TokenPartner):
+        if isinstance(partner, TokenSignaling):
             return partner.told.tcp
         server = server_of(self._footing.own.run, "tcp", step.family)
         return None if server is None else await where_seen_over_tcp(self._footing.own.run.network, server)
 
-    async def _over_tcp(self, turn: Turn, step: Step) -> Way | None:
+    async def _over_tcp(self, turn: StepPosition, step: Step) -> Way | None:
         footing = self._footing
         network = footing.own.run.network
         sample = await self._stream_for(step)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nattools.engine.punch.own import Own
-from nattools.engine.punch.partner import Partner
+from nattools.engine.punch.local_side import LocalSide
+from nattools.engine.punch.signaling import Signaling
 from nattools.engine.punch.timeline import Timeline
 from nattools.traversal.steps import Plan
 
@@ -15,8 +15,8 @@ class Footing:
     """`number`: which attempt it is; `leads`: the part of this side; `known_at`: the loop's time at which
     both sides' candidates were known."""
 
-    own: Own
-    partner: Partner
+    own: LocalSide
+    partner: Signaling
     number: int
     timeline: Timeline
     plan: Plan

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 from nattools.engine.portmap.journal import AnyJournal
-from nattools.engine.portmap.session import Session
+from nattools.engine.portmap.session import PortmapSession
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.reaching import Run
 from nattools.model.endpoint import Endpoint
-from nattools.probes.portmap import Granted, Wanted, new_nonce
+from nattools.probes.portmap import Granted, MappingRequest, new_nonce
 
 LIFETIME_S = 7200
 """A path that is in use stays open by its traffic; this is for when everything else fails."""
@@ -21,7 +21,7 @@ class RouterMapping:
     """`look` first; `ask_all` for the sockets; `part` at the end, whatever happens."""
 
     def __init__(self, run: Run, journal: AnyJournal, timeline: Timeline) -> None:
-        self._session = Session(run, journal)
+        self._session = PortmapSession(run, journal)
         self._timeline = timeline
         self._run = run
         self._looked = asyncio.Event()
@@ -58,7 +58,7 @@ class RouterMapping:
         """Where the router says that a socket is reached now; None if it says nothing of use. For IPv6 that
         is the socket's own address, with the firewall open."""
         for mapper in self._session.mappers(internal.family):
-            wanted = Wanted(
+            wanted = MappingRequest(
                 transport="udp",
                 internal=internal,
                 nonce=new_nonce(),

@@ -1,18 +1,22 @@
-"""What a punch was asked to do, and who is told of it while it goes on."""
+"""What a punch was asked to do, who is told of it while it goes on, and what the connection is used for."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nattools.engine.events import Emit
 from nattools.engine.options import MeasureOptions
-from nattools.model.punch import PlannedStep, Stage
+from nattools.model.punch import Echoes, PlannedStep, Stage, Throughput
+from nattools.model.report import Report
 from nattools.traversal.codes import Code
+from nattools.traversal.tunnel import Tunnel
+from nattools.traversal.tunnel.echo import echoes
 
 if TYPE_CHECKING:
     from nattools.traversal.rendezvous import MailboxAddress
+
 
 WAIT_S = 600.0
 
@@ -40,7 +44,7 @@ class PunchOptions:
     echoes: int = 10
 
 
-class Announced:
+class AnnouncedPlan:
     """The plan, before it is begun."""
 
     __slots__ = ("advice", "odds", "steps")
@@ -63,4 +67,40 @@ class Watcher:
     code: Callable[[str], None] = _nothing
     ask_token: Callable[[], Awaitable[str]] | None = None
     stage: Callable[[Stage], None] = _nothing
-    plan: Callable[[Announced], None] = field(default=_nothing)
+    plan: Callable[[AnnouncedPlan], None] = field(default=_nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection to use: `report` is what there is to tell so far."""
+
+    tunnel: Tunnel
+    report: Callable[[], Report]
+
+
+@dataclass(frozen=True, slots=True)
+class UseResult:
+    """What its use came to; `problem` says what went wrong, in words, or is empty."""
+
+    echoes: Echoes | None = None
+    throughput: Throughput | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """`prepare` registers what the peer may open, before there is a connection; `run` uses it, and the
+    connection ends when it returns. `names` tell the peer what this side was started for."""
+
+    run: Callable[[Connected], Coroutine[Any, Any, UseResult]]
+    prepare: Callable[[Tunnel], None] = lambda _: None
+    names: tuple[str, ...] = ()
+
+
+def echoing(count: int) -> Use:
+    """Some echoes, and no more."""
+
+    async def run(connected: Connected) -> UseResult:
+        return UseResult(echoes=await echoes(connected.tunnel, count))
+
+    return Use(run)

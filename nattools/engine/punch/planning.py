@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from nattools.engine.punch.messages import Introduction
+from nattools.engine.punch.signaling import Introduction
 from nattools.errors import ProtocolError
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import PlannedStep

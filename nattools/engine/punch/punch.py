@@ -1,26 +1,57 @@
-"""`nattools punch`: measure, meet the other side, find a way, secure it, use it."""
+"""`nattools punch`: measure, exchange candidates by a mailbox or by tokens, connect, use the connection."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import math
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
 
+import msgspec
+
+from nattools.engine.events import Event
 from nattools.engine.portmap.journal import AnyJournal
-from nattools.engine.punch.attempt import Failed
-from nattools.engine.punch.connector import Connector
+from nattools.engine.punch.attempt import Failed, close_all, prepare
+from nattools.engine.punch.connection import Connector
+from nattools.engine.punch.gathering import Base, server_of
+from nattools.engine.punch.local_side import local_side
 from nattools.engine.punch.mapping import RouterMapping
-from nattools.engine.punch.meeting import mailbox_of, met
-from nattools.engine.punch.options import PunchOptions, Watcher
-from nattools.engine.punch.own import own_side
-from nattools.engine.punch.partner import MailboxPartner
-from nattools.engine.punch.telling import Standing
+from nattools.engine.punch.options import PunchOptions, Use, Watcher, echoing
+from nattools.engine.punch.signaling import Introduction, MailboxSignaling
+from nattools.engine.punch.state import PunchState, connect_and_use
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.punch.use import Use, echoing
-from nattools.engine.punch.using import connect_and_use
+from nattools.engine.punch.token_signaling import (
+    StepSockets,
+    TokenSignaling,
+    as_read_by_peer,
+    nonce_from_key,
+    token_from_introduction,
+)
 from nattools.engine.reaching import Run, foremost
 from nattools.engine.run import Looked, look, new_run
+from nattools.errors import CannotRun, UsageError
+from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
-from nattools.net.base import Network
-from nattools.traversal.rendezvous import MailboxAddress
+from nattools.net.base import Network, UdpSocket
+from nattools.protocols import ice, stun
+from nattools.traversal.codes import new_code
+from nattools.traversal.rendezvous import Failure, MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
+from nattools.traversal.sample import where_seen, where_seen_over_tcp
+from nattools.traversal.tokens import Token, decode_token, encode_token
+
+MAILBOX_BIT = 0x04
+PATIENCE = RendezvousPatience(return_s=120.0, kept_s=math.inf)
+"""Once the peer is there, the connection decides how long to wait for a mailbox that is gone."""
+NO_MAILBOX = (
+    "Name a nattools server with --server HOST (`nattools serve` on any machine that both sides reach makes "
+    "one), or swap tokens with --manual."
+)
+REFRESH_S: Final = 15.0
+"""While a person copies a token, the ports that it tells of are kept open: some NATs forget them in 20 s."""
 
 
 async def punch(
@@ -34,7 +65,7 @@ async def punch(
     where to write down what is asked of routers; None: they are left alone.
 
     CannotRun: no mailbox can be reached, or this machine has no network."""
-    standing = Standing(Timeline(watcher.stage))
+    standing = PunchState(Timeline(watcher.stage))
     run = new_run(network, options.measuring, watcher.emit)
     asking = options.ask_router and options.udp
     router = RouterMapping(run, journal, standing.timeline) if asking and journal is not None else None
@@ -52,7 +83,7 @@ async def punch(
 
 
 async def _punch(
-    standing: Standing,
+    standing: PunchState,
     run: Run,
     options: PunchOptions,
     watcher: Watcher,
@@ -62,17 +93,17 @@ async def _punch(
     async with asyncio.TaskGroup() as group:
         looking = group.create_task(look(run))
         asking = group.create_task(_ask(router))
-        address = options.mailbox or await mailbox_of(looking, options)
-        async with met(run.network, address, options, watcher, standing.timeline) as meeting:
+        address = options.mailbox or await choose_mailbox(looking, options)
+        async with join_mailbox(run.network, address, options, watcher, standing.timeline) as meeting:
             standing.looked = await looking
             if isinstance(meeting, Failed):
                 standing.result = meeting
             else:
-                partner = MailboxPartner(meeting)
+                partner = MailboxSignaling(meeting)
                 hearing = group.create_task(partner.run())
                 if options.tcp and _missed_tcp(standing.looked, address):
                     standing.looked = await look(new_run(run.network, options.measuring, watcher.emit))
-                own = await own_side(standing.looked, options, standing.timeline)
+                own = await local_side(standing.looked, options, standing.timeline)
                 connector = Connector(own, partner, standing.timeline, watcher.plan, router)
                 await connect_and_use(standing, connector, use)
                 hearing.cancel()
@@ -91,3 +122,196 @@ def _missed_tcp(looked: Looked, address: MailboxAddress) -> bool:
 async def _ask(router: RouterMapping | None) -> None:
     if router is not None:
         await router.look()
+
+
+async def choose_mailbox(looking: asyncio.Task[Looked], options: PunchOptions) -> MailboxAddress:
+    """The only server named, or else the first that says that it has a mailbox. CannotRun: none does."""
+    servers = options.measuring.servers
+    if len(servers) == 1 and not options.measuring.default_servers:
+        return MailboxAddress(servers[0].host, servers[0].port_or_default)
+    looked = await looking
+    for target in looked.run.reached:
+        if target.nattools and target.services & MAILBOX_BIT:
+            return MailboxAddress(target.endpoint.host, target.endpoint.port)
+    raise CannotRun("none of the servers has a mailbox in which the two sides could meet", NO_MAILBOX)
+
+
+@asynccontextmanager
+async def join_mailbox(
+    network: Network, address: MailboxAddress, options: PunchOptions, watcher: Watcher, timeline: Timeline
+) -> AsyncIterator[Rendezvous | Failed]:
+    """The conversation with the peer, once it is there; or why there is none.
+
+    CannotRun: the mailbox cannot be reached."""
+    code = options.code or new_code()
+    async with rendezvous(network, address, code, PATIENCE) as meeting:
+        opened = await meeting.opened()
+        if isinstance(opened, Failure):
+            yield _not_met(opened)
+            return
+        timeline.note("mailbox", f"room {opened.nameplate} is open at {address}", ok=True)
+        if code.nameplate is None:
+            watcher.code(str(opened))
+        watcher.emit(Event("started", "peer", "the other machine, with the same code"))
+        problem = await _confirmed(meeting, options.wait_s)
+        watcher.emit(Event("finished", "peer"))
+        if problem is not None:
+            timeline.note("mailbox", problem.why, ok=False)
+            yield problem
+            return
+        timeline.note("mailbox", "the other side is there and has the same code", ok=True)
+        yield meeting
+
+
+async def _confirmed(meeting: Rendezvous, wait_s: float) -> Failed | None:
+    try:
+        async with asyncio.timeout(wait_s):
+            failure = await meeting.confirmed()
+    except TimeoutError:
+        return Failed(f"Nobody came with the code in {wait_s:.0f} s.")
+    return None if failure is None else _not_met(failure)
+
+
+def _not_met(failure: Failure) -> Failed:
+    if failure.reason == "unreachable":
+        raise CannotRun(failure.detail, NO_MAILBOX)
+    return Failed(failure.detail)
+
+
+async def punch_by_tokens(
+    network: Network,
+    options: PunchOptions,
+    watcher: Watcher,
+    journal: AnyJournal | None = None,
+    use: Use | None = None,
+    *,
+    wall: Callable[[], float] = time.time,
+) -> Report:
+    """Show this side's token, take the other's, connect, use the connection, and report.
+
+    UsageError: what was pasted is no token, or our own. CannotRun: no socket can be had."""
+    if watcher.ask_token is None:
+        raise UsageError("a token of the other side is needed")
+    standing = PunchState(Timeline(watcher.stage))
+    try:
+        async with asyncio.timeout(options.measuring.timeout_s):
+            run = new_run(network, options.measuring, watcher.emit)
+            await _by_tokens(standing, run, options, watcher, use or echoing(options.echoes), wall)
+    except TimeoutError:
+        standing.timeline.note("end", "the time given is over")
+    except BaseExceptionGroup as errors:
+        raise foremost(errors) from None
+    return standing.report()
+
+
+async def _by_tokens(
+    standing: PunchState,
+    run: Run,
+    options: PunchOptions,
+    watcher: Watcher,
+    use: Use,
+    wall: Callable[[], float],
+) -> None:
+    timeline = standing.timeline
+    standing.looked = await _look(run)
+    own = await local_side(standing.looked, options, timeline)
+    keys = _Keys()
+    agent = ice.Agent("controlling")  # for its choice of credentials
+    introduction, bases = await prepare(own, 0, agent.credentials)
+    told = await _told(run, bases)
+    try:
+        ours = _token(introduction, keys.public, told)
+        watcher.code(encode_token(ours))
+        timeline.note("token", "this side's token is made; the other side's is waited for")
+        peer = await _asked(watcher, options, [base.socket for base in bases], told, run)
+        if peer is None:
+            standing.result = Failed(f"No token came in {options.wait_s:.0f} s.")
+            return
+        if peer.public_key == ours.public_key:
+            raise UsageError("that is this side's own token; the other side's is needed")
+        timeline.note("token", "the other side's token is here", ok=True)
+        partner = TokenSignaling(peer, keys.secret(peer.public_key), told, wall)
+        prepared = (as_read_by_peer(introduction, ours), bases)
+        connector = Connector(own, partner, timeline, watcher.plan, prepared=prepared)
+        await connect_and_use(standing, connector, use)
+    finally:
+        close_all(bases)
+        told.close()
+
+
+class _Keys:
+    """X25519 (RFC 7748), for this one connection."""
+
+    def __init__(self) -> None:
+        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+        self._private = X25519PrivateKey.generate()
+        self.public = self._private.public_key().public_bytes_raw()
+
+    def secret(self, peer: bytes) -> bytes:
+        """What only the two know. UsageError: the peer's key is none (RFC 7748 6.1)."""
+        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+        try:
+            shared = self._private.exchange(X25519PublicKey.from_public_bytes(peer))
+        except ValueError:
+            raise UsageError("the key in that token is none; ask the other side for a new token") from None
+        return hashlib.sha256(b"nattools token" + shared + b"".join(sorted((self.public, peer)))).digest()
+
+
+async def _look(run: Run) -> Looked:
+    """Without any server, or without a way to the internet, machines on one LAN can connect all the same."""
+    try:
+        return await look(run)
+    except CannotRun:
+        return Looked(run, run.options.families, datetime.now(UTC), False)
+
+
+async def _told(run: Run, bases: list[Base]) -> StepSockets:
+    """A socket for the steps over UDP, and a connection whose port they use over TCP."""
+    hosts = [base.socket.local.host for base in bases if base.socket.local.family == 4]
+    udp_server, tcp_server = server_of(run, "udp", 4), server_of(run, "tcp", 4)
+    udp: tuple[UdpSocket, Endpoint] | None = None
+    if udp_server is not None and hosts:
+        socket = await run.network.open_udp(family=4, host=hosts[0], interface=run.options.interface)
+        seen = await where_seen(socket, udp_server)
+        udp = None if seen is None else (socket, seen)
+        if seen is None:
+            socket.close()
+    tcp = None if tcp_server is None else await where_seen_over_tcp(run.network, tcp_server)
+    return StepSockets(udp, tcp)
+
+
+def _token(introduction: Introduction, public: bytes, told: StepSockets) -> Token:
+    return token_from_introduction(
+        msgspec.structs.replace(introduction, nonce=nonce_from_key(public)),
+        public,
+        None if told.udp is None else told.udp[1],
+        None if told.tcp is None else told.tcp[1],
+    )
+
+
+async def _asked(
+    watcher: Watcher, options: PunchOptions, sockets: list[UdpSocket], told: StepSockets, run: Run
+) -> Token | None:
+    """The peer's token; None: none came in time. Meanwhile the own ports are kept open."""
+    assert watcher.ask_token is not None
+    all_sockets = sockets if told.udp is None else [*sockets, told.udp[0]]
+    async with asyncio.TaskGroup() as group:
+        keeping = group.create_task(_keep_open(all_sockets, run))
+        try:
+            async with asyncio.timeout(options.wait_s):
+                return decode_token(await watcher.ask_token())
+        except TimeoutError:
+            return None
+        finally:
+            keeping.cancel()
+
+
+async def _keep_open(sockets: list[UdpSocket], run: Run) -> None:
+    while True:
+        await asyncio.sleep(REFRESH_S)
+        for socket in sockets:
+            server = server_of(run, "udp", socket.local.family)
+            if server is not None:
+                socket.send(stun.binding_request(stun.new_transaction_id(), hello=False), server)

@@ -10,7 +10,7 @@ Protocols = Literal["pcp", "nat-pmp", "upnp"]
 Xml = Literal["good", "slow", "endless", "entities", "not xml"]
 
 
-class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     """A router without faults that speaks all three protocols, unless told otherwise.
 
     What is asked of which protocol: `protocols`. `services` are the IGD's, by the end of their type

@@ -7,13 +7,13 @@ from math import inf
 import msgspec
 
 from nattools.lab.forwards import Forwards
-from nattools.lab.routers.behaviour import Behaviour
+from nattools.lab.routers.behaviour import RouterBehaviour
 from nattools.model.endpoint import Endpoint, Transport
 
 OTHER_MACHINE = "10.0.1.77"
 
 
-class Mapping(msgspec.Struct, frozen=True, kw_only=True):
+class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     """`expires` is in seconds on the router's clock; `nonce` is PCP's, b"" for the others."""
 
     transport: Transport
@@ -25,38 +25,38 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
     number: int = 0
 
 
-class Table:
+class MappingTable:
     """Mappings by transport and outside endpoint. `forwards` is what makes them true; None: nothing does."""
 
-    def __init__(self, behaviour: Behaviour, external: str, forwards: Forwards | None) -> None:
+    def __init__(self, behaviour: RouterBehaviour, external: str, forwards: Forwards | None) -> None:
         self.external = external
         self._behaviour = behaviour
         self._forwards = forwards
-        self._rows: dict[tuple[Transport, Endpoint], Mapping] = {}
+        self._rows: dict[tuple[Transport, Endpoint], TableMapping] = {}
         self._numbers = 0
 
-    def rows(self, now: float) -> list[Mapping]:
+    def rows(self, now: float) -> list[TableMapping]:
         """Those that are alive, the oldest first."""
         return [row for row in self._rows.values() if row.expires > now]
 
-    def find(self, transport: Transport, port: int, now: float) -> Mapping | None:
+    def find(self, transport: Transport, port: int, now: float) -> TableMapping | None:
         """The port mapping of that external port."""
         row = self._rows.get((transport, Endpoint(self.external, port)))
         if row is not None and row.expires > now:
             return row
         if port in self._behaviour.taken:
             outside, inside = Endpoint(self.external, port), Endpoint(OTHER_MACHINE, port)
-            return Mapping(
+            return TableMapping(
                 transport=transport, outside=outside, inside=inside, expires=inf, description="other"
             )
         return None
 
-    def of(self, transport: Transport, inside: Endpoint, nonce: bytes, now: float) -> Mapping | None:
+    def of(self, transport: Transport, inside: Endpoint, nonce: bytes, now: float) -> TableMapping | None:
         """The mapping that a client made before for that inside, by its nonce."""
         rows = self.rows(now)
         return next((r for r in rows if (r.transport, r.inside, r.nonce) == (transport, inside, nonce)), None)
 
-    def numbered(self, number: int, now: float) -> Mapping | None:
+    def numbered(self, number: int, now: float) -> TableMapping | None:
         """The pinhole of that number."""
         return next((row for row in self.rows(now) if row.number == number), None)
 
@@ -77,12 +77,12 @@ class Table:
         *,
         description: str = "",
         nonce: bytes = b"",
-    ) -> Mapping:
+    ) -> TableMapping:
         """Make or replace a mapping; over IPv6 it is a pinhole. A lifetime of 0 means for ever."""
         outside = inside if ":" in inside.host else Endpoint(self.external, port)
         self._numbers += 1
         expires = now + lifetime_s if lifetime_s else inf
-        row = Mapping(
+        row = TableMapping(
             transport=transport,
             outside=outside,
             inside=inside,
@@ -96,7 +96,7 @@ class Table:
             self._forwards.open(transport, outside, inside, expires)
         return row
 
-    def remove(self, row: Mapping) -> None:
+    def remove(self, row: TableMapping) -> None:
         """Forget a mapping."""
         self._rows.pop((row.transport, row.outside), None)
         if self._forwards is not None:

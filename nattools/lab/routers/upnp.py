@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from nattools.errors import ProtocolError
-from nattools.lab.routers.behaviour import Behaviour
-from nattools.lab.routers.table import Mapping, Table
+from nattools.lab.routers.behaviour import RouterBehaviour
+from nattools.lab.routers.table import MappingTable, TableMapping
 from nattools.model.endpoint import Endpoint, Transport, family_of
 from nattools.protocols import igd, ssdp
 from nattools.protocols.headers import parse_head
@@ -25,7 +25,7 @@ _TRANSPORTS: dict[str, Transport] = {"UDP": "udp", "TCP": "tcp", "17": "udp", "6
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpReply:
     """An HTTP response: `pause_s` before each part of the body; `endless`: the last part comes for ever."""
 
     status: int
@@ -44,7 +44,7 @@ class _Fault(Exception):  # noqa: N818 -- a UPnP fault is the answer, not an err
 class UpnpServer:
     """One router's answers. `up_since` is when its connection came up, on the clock of `now`."""
 
-    def __init__(self, behaviour: Behaviour, table: Table, up_since: float) -> None:
+    def __init__(self, behaviour: RouterBehaviour, table: MappingTable, up_since: float) -> None:
         self._behaviour = behaviour
         self._table = table
         self.up_since = up_since
@@ -98,7 +98,7 @@ class UpnpServer:
 
     # --- HTTP
 
-    def respond(self, head: bytes, body: bytes, source: Endpoint, now: float) -> Reply:
+    def respond(self, head: bytes, body: bytes, source: Endpoint, now: float) -> HttpReply:
         """What it says to a request."""
         first, headers = parse_head(head)
         method, target = [*first.split(" "), "", ""][:2]
@@ -107,21 +107,21 @@ class UpnpServer:
         action = headers.get("soapaction").strip('"').rpartition("#")[2]
         return self._call(action, body, source, down=target.startswith("/old"), now=now)
 
-    def _get(self, target: str) -> Reply:
+    def _get(self, target: str) -> HttpReply:
         behaviour = self._behaviour
         if behaviour.redirect is not None and target == DESCRIPTION:
-            return Reply(302, b"", reason="Found", location=behaviour.redirect)
+            return HttpReply(302, b"", reason="Found", location=behaviour.redirect)
         if target == DOWN_DESCRIPTION:
-            return Reply(200, self._description("/old/ctl", 1).encode())
+            return HttpReply(200, self._description("/old/ctl", 1).encode())
         if target != DESCRIPTION and behaviour.location is None and behaviour.redirect is None:
-            return Reply(404, b"", reason="Not Found")
+            return HttpReply(404, b"", reason="Not Found")
         text = self._description(behaviour.control or "/ctl", 2)
         if behaviour.xml == "slow":
-            return Reply(200, text.encode(), pause_s=0.5)
+            return HttpReply(200, text.encode(), pause_s=0.5)
         if behaviour.xml == "endless":
-            return Reply(200, b"<root>" + b"<device>" * 1000, endless=True)
+            return HttpReply(200, b"<root>" + b"<device>" * 1000, endless=True)
         other = {"entities": _ENTITIES, "not xml": "<html><body>It works!"}.get(behaviour.xml)
-        return Reply(200, (other or text).encode())
+        return HttpReply(200, (other or text).encode())
 
     def _description(self, control: str, number: int) -> str:
         services = "".join(
@@ -140,9 +140,9 @@ class UpnpServer:
 
     # --- SOAP
 
-    def _call(self, action: str, body: bytes, source: Endpoint, *, down: bool, now: float) -> Reply:
+    def _call(self, action: str, body: bytes, source: Endpoint, *, down: bool, now: float) -> HttpReply:
         if self._behaviour.upnp_status and action.startswith("Add"):
-            return Reply(self._behaviour.upnp_status, b"<html>no</html>", reason="Refused")
+            return HttpReply(self._behaviour.upnp_status, b"<html>no</html>", reason="Refused")
         try:
             values = self._do(action, _arguments(body, action), source, down=down, now=now)
         except (ProtocolError, ValueError, KeyError):
@@ -222,7 +222,7 @@ class UpnpServer:
             raise _Fault(402)
         return lease_s
 
-    def _specific(self, values: dict[str, str], now: float) -> Mapping:
+    def _specific(self, values: dict[str, str], now: float) -> TableMapping:
         transport = _TRANSPORTS[values["NewProtocol"]]
         row = self._table.find(transport, int(values["NewExternalPort"]), now)
         if row is None:
@@ -287,7 +287,7 @@ def _arguments(body: bytes, action: str) -> dict[str, str]:
     return {xml.local_name(each): xml.text_of(each) for each in called}
 
 
-def _row(row: Mapping, now: float) -> dict[str, str]:
+def _row(row: TableMapping, now: float) -> dict[str, str]:
     left = 0 if row.expires == float("inf") else max(1, int(row.expires - now))
     return {
         "NewInternalPort": str(row.inside.port),
@@ -298,7 +298,7 @@ def _row(row: Mapping, now: float) -> dict[str, str]:
     }
 
 
-def _fault(code: int) -> Reply:
+def _fault(code: int) -> HttpReply:
     told = igd.CONNECTION_REFUSALS.get(code)
     return _envelope(
         500,
@@ -308,7 +308,7 @@ def _fault(code: int) -> Reply:
     )
 
 
-def _envelope(status: int, content: str) -> Reply:
+def _envelope(status: int, content: str) -> HttpReply:
     head = '<?xml version="1.0"?>\r\n<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
     reason = "OK" if status == 200 else "Internal Server Error"
-    return Reply(status, f"{head}{content}</s:Body></s:Envelope>\r\n".encode(), reason=reason)
+    return HttpReply(status, f"{head}{content}</s:Body></s:Envelope>\r\n".encode(), reason=reason)

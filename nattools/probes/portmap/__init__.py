@@ -1,43 +1,43 @@
 """Port mappings on the router: which protocols it offers, and mappings by them.
 
-`places` tells where to ask, `discover` asks there by PCP, NAT-PMP and UPnP side by side and gives `Mapper`s,
-and each of those makes, renews, deletes, lists and reads back mappings. Nothing here raises for a network
-failure: what a router says, or does not say, is data.
+`gateway_contexts` says whom to ask, `discover` asks them by PCP, NAT-PMP and UPnP side by side and gives
+`Mapper`s; each of those makes, renews, deletes, lists and reads back mappings. Nothing here raises for a
+network failure: what a router says, or does not say, is data.
 """
 
 from nattools.probes.portmap.announcements import listen
 from nattools.probes.portmap.discover import Discovery, discover, new_nonce
-from nattools.probes.portmap.mapping import Made, make_mapping, remove_mapping
-from nattools.probes.portmap.place import Place, places
-from nattools.probes.portmap.terms import (
-    Entry,
-    Epoch,
-    Failure,
+from nattools.probes.portmap.gateway import GatewayContext, gateway_contexts
+from nattools.probes.portmap.mapper import (
+    FailureKind,
     Granted,
     Mapper,
+    MappingRequest,
     Offer,
     Refused,
-    Wanted,
+    RouterState,
+    TableEntry,
     asking_from,
 )
+from nattools.probes.portmap.mapping import Made, make_mapping, remove_mapping
 
 __all__ = [
     "Discovery",
-    "Entry",
-    "Epoch",
-    "Failure",
+    "FailureKind",
+    "GatewayContext",
     "Granted",
     "Made",
     "Mapper",
+    "MappingRequest",
     "Offer",
-    "Place",
     "Refused",
-    "Wanted",
+    "RouterState",
+    "TableEntry",
     "asking_from",
     "discover",
+    "gateway_contexts",
     "listen",
     "make_mapping",
     "new_nonce",
-    "places",
     "remove_mapping",
 ]

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import UdpSocket
-from nattools.probes.portmap.place import Place
-from nattools.protocols import natpmp, pcp
+from nattools.probes.portmap.gateway import GatewayContext
+from nattools.protocols import natpmp, pcp, ssdp
 
 
-async def listen(place: Place, on_hint: Callable[[], None]) -> UdpSocket | str:
-    """Call `on_hint` at each announcement of the place's router, until the socket returned is closed; or say
+async def listen(gateway: GatewayContext, on_hint: Callable[[], None]) -> UdpSocket | str:
+    """Call `on_hint` at each announcement of the router, until the socket returned is closed; or say
     why nothing can be heard, as a clause.
 
     RFC 6887 14.1.2 and RFC 6886 3.2.1: servers multicast to all hosts, which takes no joining. Anybody on the
@@ -20,12 +20,12 @@ async def listen(place: Place, on_hint: Callable[[], None]) -> UdpSocket | str:
     """
     try:
         # bound to no address and no interface: that is what hears multicast on every system
-        socket = await place.network.open_udp(family=place.family, port=pcp.ANNOUNCE_PORT)
+        socket = await gateway.network.open_udp(family=gateway.family, port=pcp.ANNOUNCE_PORT)
     except CannotRun as error:
         return str(error)
 
     def on_datagram(data: bytes, source: Endpoint) -> None:
-        if place.neighbourhood.is_gateway(source.host) and is_announcement(data):
+        if gateway.lan.is_gateway(source.host) and is_announcement(data):
             on_hint()
 
     socket.on_datagram = on_datagram
@@ -40,3 +40,54 @@ def is_announcement(data: bytes) -> bool:
         return pcp.decode_response(data).opcode == pcp.ANNOUNCE
     except ProtocolError:
         return False
+
+
+async def listen_for_restarts(
+    here: tuple[GatewayContext, ...], on_hint: Callable[[], None]
+) -> list[UdpSocket]:
+    """Call `on_hint` at each announcement by PCP, NAT-PMP or SSDP from a router here, until the sockets are
+    closed. Where nothing can be heard, as when another program has the port, asking must do."""
+    sockets = []
+    for gateway in here:
+        heard = await listen(gateway, on_hint)
+        if not isinstance(heard, str):
+            sockets.append(heard)
+        notified = await _hear_notify(gateway, on_hint)
+        if notified is not None:
+            sockets.append(notified)
+    return sockets
+
+
+async def _hear_notify(gateway: GatewayContext, on_hint: Callable[[], None]) -> UdpSocket | None:
+    """SSDP's NOTIFY (UPnP Device Architecture 1.1, section 1.2.2)."""
+    group = ssdp.GROUPS[gateway.family][0]
+    zoned = f"{group}%{gateway.interface}" if gateway.family == 6 else group
+    try:
+        socket = await gateway.network.open_udp(
+            family=gateway.family, host=gateway.local, port=ssdp.PORT, group=zoned
+        )
+    except CannotRun:
+        return None
+
+    boots: dict[str, int | None] = {}
+
+    def on_datagram(data: bytes, source: Endpoint) -> None:
+        told = _gateway_alive(data) if gateway.lan.is_gateway(source.host) else None
+        if told is None:
+            return
+        if boots.setdefault(told.udn, told.boot_id) != told.boot_id:
+            boots[told.udn] = told.boot_id
+            on_hint()
+
+    socket.on_datagram = on_datagram
+    return socket
+
+
+def _gateway_alive(data: bytes) -> ssdp.Announcement | None:
+    """A gateway's word that it is there. Many repeat it every few minutes: what tells a restart is another
+    BOOTID (UPnP Device Architecture 1.1, section 1.2.1)."""
+    try:
+        told = ssdp.decode(data)
+    except ProtocolError:
+        return None
+    return told if told.kind == "alive" and told.is_gateway else None

@@ -1,4 +1,4 @@
-"""Which protocols does the router offer? All three side by side, in every place."""
+"""Which protocols does the router offer? All three are asked side by side, on every gateway."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from nattools.probes.portmap import natpmpclient, pcpclient
-from nattools.probes.portmap.natpmpclient import NatPmpMapper
-from nattools.probes.portmap.pcpclient import PcpMapper
-from nattools.probes.portmap.place import Place
-from nattools.probes.portmap.search import Hints, Search
-from nattools.probes.portmap.terms import Mapper, Offer
+from nattools.probes.portmap import natpmpmapper, pcpmapper
+from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.igdsearch import GatewaySearch, Hints
+from nattools.probes.portmap.mapper import Mapper, Offer
+from nattools.probes.portmap.natpmpmapper import NatPmpMapper
+from nattools.probes.portmap.pcpmapper import PcpMapper
 from nattools.protocols import pcp, ssdp
 from nattools.protocols.lan import LanUrl
 
@@ -41,13 +41,13 @@ class Discovery:
 
 
 class _Local:
-    """The probing of one place."""
+    """The probing of one gateway."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.search = Search(place)
-        self.pcp = pcpclient.announcement(place)
-        self.natpmp = natpmpclient.address_question(place) if place.family == 4 else None
+    def __init__(self, gateway: GatewayContext) -> None:
+        self.gateway = gateway
+        self.search = GatewaySearch(gateway)
+        self.pcp = pcpmapper.announcement(gateway)
+        self.natpmp = natpmpmapper.address_request(gateway) if gateway.family == 4 else None
         self.offers: list[Offer] = []
         self.mappers: list[Mapper] = []
         self.answered = asyncio.Event()
@@ -94,20 +94,20 @@ class _Local:
         self._datagrams.set()
 
     async def _pcp(self) -> None:
-        offer = await pcpclient.offer(self.place, self.pcp)
+        offer = await pcpmapper.offer(self.gateway, self.pcp)
         self.offers.append(offer)
         if offer.outcome in ("answered", "refused"):
             self._awake()
         if offer.outcome == "answered":
-            self.mappers.append(PcpMapper(self.place, offer))
+            self.mappers.append(PcpMapper(self.gateway, offer))
 
-    async def _natpmp(self, question: natpmpclient.NatPmpQuestion) -> None:
-        offer = await natpmpclient.offer(self.place, question)
+    async def _natpmp(self, question: natpmpmapper.NatPmpRequest) -> None:
+        offer = await natpmpmapper.offer(self.gateway, question)
         self.offers.append(offer)
         if offer.outcome in ("answered", "refused"):
             self._awake()
         if offer.outcome == "answered":
-            self.mappers.append(NatPmpMapper(self.place, offer))
+            self.mappers.append(NatPmpMapper(self.gateway, offer))
 
     async def _upnp(self, hints: Hints | None) -> None:
         await self.search.run(hints)
@@ -127,27 +127,27 @@ class _Local:
             self.offers.append(self._nothing())
 
     def _nothing(self) -> Offer:
-        place = self.place
+        gateway = self.gateway
         return Offer(
             protocol="upnp-igd",
-            family=place.family,
-            interface=place.interface,
-            local=place.host,
-            server=f"{ssdp.GROUPS[place.family][0]} port {ssdp.PORT}",
+            family=gateway.family,
+            interface=gateway.interface,
+            local=gateway.local,
+            server=f"{ssdp.GROUPS[gateway.family][0]} port {ssdp.PORT}",
             outcome="timeout",
             sent=self.search.sent,
             detail=self.search.problem,
         )
 
 
-async def discover(places: tuple[Place, ...]) -> Discovery:
-    """Ask every place; takes at most about 2.5 s where nothing answers, and much less where all do."""
+async def discover(gateway_contexts: tuple[GatewayContext, ...]) -> Discovery:
+    """Ask every gateway; takes at most about 2.5 s where nothing answers, and much less where all do."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    locals_ = [_Local(place) for place in places]
+    locals_ = [_Local(gateway) for gateway in gateway_contexts]
     async with asyncio.TaskGroup() as tasks:
         for each in locals_:
-            first = next((o for o in locals_ if _before(o.place, each.place)), None)
+            first = next((o for o in locals_ if _before(o.gateway, each.gateway)), None)
             tasks.create_task(_in_turn(each, first))
     discovery = Discovery(duration_s=loop.time() - began)
     for each in locals_:
@@ -157,7 +157,7 @@ async def discover(places: tuple[Place, ...]) -> Discovery:
     return discovery
 
 
-def _before(one: Place, other: Place) -> bool:
+def _before(one: GatewayContext, other: GatewayContext) -> bool:
     return one.interface == other.interface and (one.family, other.family) == (4, 6)
 
 
@@ -171,7 +171,7 @@ async def _in_turn(each: _Local, first: _Local | None) -> None:
 
     async def elsewhere() -> tuple[LanUrl, ...]:
         """The same descriptions at the router's address of this family."""
-        return tuple(LanUrl(each.place.gateway, url.port, url.target) for url in await first.descriptions())
+        return tuple(LanUrl(each.gateway.address, url.port, url.target) for url in await first.descriptions())
 
     await each.run(elsewhere)
 
@@ -185,5 +185,5 @@ def _preference(mapper: Mapper) -> tuple[int, int]:
 
 
 def new_nonce() -> bytes:
-    """For `Wanted.nonce`."""
+    """For `MappingRequest.nonce`."""
     return pcp.new_nonce()

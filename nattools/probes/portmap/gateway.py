@@ -1,151 +1,97 @@
-"""Looking at one internet gateway: its description, and what it says of itself."""
+"""Where port mappings are asked for: an own address and the router behind which it is."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from nattools.errors import ProtocolError
-from nattools.model.portmapping import Refusal
-from nattools.probes.portmap import web
-from nattools.probes.portmap.igdclient import IgdMapper, call, read
-from nattools.probes.portmap.pinholes import PinholeMapper
-from nattools.probes.portmap.place import Place
-from nattools.probes.portmap.terms import Mapper, Offer, Refused
-from nattools.protocols import igd
-from nattools.protocols.lan import LanUrl
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.model.host import Gateway
+from nattools.net.addresses import kind_of
+from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
+from nattools.protocols.lan import LanScope
 
-_MAX_CONNECTIONS = 4
+# Nothing is sent there: it only picks the address that the system would use towards the internet
+_FAR_AWAY6 = "2001:503:ba3e::2:30"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A gateway. `rank` 0: it is online with a public address, or lets pinholes be made; larger is worse."""
+class GatewayContext:
+    """One interface and family with a router. `local` is the own address that mappings lead to, `address`
+    the router's, with a zone if it is link-local."""
 
-    offer: Offer
-    mapper: Mapper
-    rank: int
-    udn: str
-    url: LanUrl
+    network: Network
+    interface: str
+    family: Family
+    local: str
+    address: str
+    lan: LanScope
+
+    async def open_udp(self, *, port: int = 0) -> UdpSocket:
+        """A socket on this interface, bound to the own address. CannotRun."""
+        try:
+            return await self.network.open_udp(
+                family=self.family, host=self.local, port=port, interface=self.interface
+            )
+        except CannotRun:
+            # binding to an interface may want a privilege; the address alone mostly leads the same way
+            return await self.network.open_udp(family=self.family, host=self.local, port=port)
+
+    async def connect(self, remote: Endpoint, timeout_s: float) -> TcpStream | TcpFailure:
+        """A connection from the own address."""
+        try:
+            return await self.network.connect_tcp(remote, host=self.local, timeout_s=timeout_s)
+        except CannotRun as error:
+            return TcpFailure("error", str(error))
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """Where a gateway was looked for, and what was odd already."""
+def gateway_contexts(
+    network: Network, *, families: Iterable[Family] = (4, 6), interface: str | None = None
+) -> tuple[GatewayContext, ...]:
+    """Every router that a default route leads to, the preferred one first, IPv4 before IPv6."""
+    wanted = tuple(families)
+    gateways = [
+        each
+        for each in network.gateways()
+        if each.address is not None and each.family in wanted and interface in (None, each.interface)
+    ]
+    return tuple(_places(network, gateways))
 
-    place: Place
-    url: LanUrl
-    quirks: tuple[str, ...] = ()
 
-    def nothing(self, outcome: web.Outcome, detail: str) -> Offer:
-        """There is no gateway to be used, and why."""
-        return Offer(
-            protocol="upnp-igd",
-            family=self.place.family,
-            interface=self.place.interface,
-            local=self.place.host,
-            server=str(self.url),
-            outcome=outcome,
-            quirks=self.quirks,
-            detail=detail,
+def _places(network: Network, gateways: list[Gateway]) -> Iterator[GatewayContext]:
+    seen: set[tuple[str, Family]] = set()
+    for gateway in gateways:
+        host = _own_address(network, gateway)
+        if host is None or gateway.address is None or (gateway.interface, gateway.family) in seen:
+            continue
+        seen.add((gateway.interface, gateway.family))
+        here = [each for each in gateways if each.interface == gateway.interface]
+        lan = LanScope(
+            gateways=frozenset(each.address for each in here if each.address is not None),
+            own=frozenset(_addresses(network, gateway.interface)),
+            zone=gateway.interface,
         )
-
-    def offer(
-        self,
-        description: igd.Description,
-        service: igd.Service,
-        *,
-        external: str | None = None,
-        connected: bool | None = None,
-        refused: Refused | None = None,
-        refusal: Refusal | None = None,
-    ) -> Offer:
-        """There is one."""
-        legacy = " (DSL Forum)" if service.legacy else ""
-        return Offer(
-            protocol="upnp-igd",
-            family=self.place.family,
-            interface=self.place.interface,
-            local=self.place.host,
-            server=str(self.url),
-            outcome="answered",
-            version=f"IGD:{description.igd_version or '?'}, {service.kind}:{service.version}{legacy}",
-            name=f"{description.manufacturer} {description.model}".strip() or description.friendly_name,
-            external=external,
-            connected=connected,
-            refusal=refusal if refused is None else refused.refusal,
-            quirks=(*self.quirks, *description.problems),
-            detail="" if refused is None else refused.detail,
-        )
+        address = _zoned(gateway.address, gateway.interface)
+        yield GatewayContext(network, gateway.interface, gateway.family, host, address, lan)
 
 
-async def examine(sight: Sight) -> Found | Offer:
-    """Read the description there and ask the gateway how it is; an Offer that is not "answered": why not."""
-    response = await web.get(sight.place, sight.url)
-    if isinstance(response, web.WebFailure):
-        return sight.nothing(response.failure, response.detail)
-    if response.status != 200:
-        return sight.nothing("malformed", f"{sight.url}: HTTP status {response.status}")
-    try:
-        description = igd.parse_description(response.body, sight.url, sight.place.neighbourhood)
-    except ProtocolError as error:
-        return sight.nothing("malformed", str(error))
-    if sight.place.family == 6:
-        return await _firewall(sight, description)
-    return await _connections(sight, description)
+def _zoned(address: str, interface: str) -> str:
+    local = "%" not in address and address.lower().startswith("fe80:")
+    return f"{address}%{interface}" if local else address
 
 
-async def _connections(sight: Sight, description: igd.Description) -> Found | Offer:
-    """Which of its connections is up, with which address? The best one counts."""
-    services = description.connections[:_MAX_CONNECTIONS]
-    if not services:
-        problem = f": {description.problems[-1]}" if description.problems else ""
-        return sight.nothing("malformed", f"it offers no port mappings{problem}")
-    async with asyncio.TaskGroup() as tasks:
-        asked = [tasks.create_task(_connection(sight, description, each)) for each in services]
-    return min((task.result() for task in asked), key=lambda found: found.rank)
+def _addresses(network: Network, interface: str) -> tuple[str, ...]:
+    return next((each.addresses for each in network.interfaces() if each.name == interface), ())
 
 
-async def _connection(sight: Sight, description: igd.Description, service: igd.Service) -> Found:
-    place = sight.place
-    async with asyncio.TaskGroup() as tasks:
-        status_task = tasks.create_task(call(place, service, igd.get_status()))
-        address_task = tasks.create_task(call(place, service, igd.get_external_address()))
-    status = read(status_task.result(), igd.read_status)
-    address = read(address_task.result(), igd.read_external_address)
-    refused = next((each for each in (address, status) if isinstance(each, Refused)), None)
-    connected = None if isinstance(status, Refused) else status.connected
-    external = None if isinstance(address, Refused) else address
-    offer = sight.offer(description, service, external=external, connected=connected, refused=refused)
-    uptime_s = None if isinstance(status, Refused) else status.uptime_s
-    mapper = IgdMapper(place, offer, service, uptime_s)
-    return Found(offer, mapper, _rank(place, connected, external), description.udn, sight.url)
-
-
-def _rank(place: Place, connected: bool | None, external: str | None) -> int:
-    if connected is False:
-        return 3
-    if external is None:
-        return 2
-    return 0 if place.network.is_public(external) else 1
-
-
-async def _firewall(sight: Sight, description: igd.Description) -> Found | Offer:
-    service = description.firewall
-    if service is None:
-        return sight.nothing("malformed", "it offers no IPv6 pinholes")
-    answer = await call(sight.place, service, igd.get_firewall_status())
-    status = read(answer, igd.read_firewall_status)
-    if isinstance(status, Refused):
-        offer = sight.offer(description, service, refused=status)
-    else:
-        closed = _closed(status)
-        offer = sight.offer(description, service, connected=closed is None, refusal=closed)
-    rank = 0 if offer.connected else 2
-    return Found(offer, PinholeMapper(sight.place, offer, service), rank, description.udn, sight.url)
-
-
-def _closed(status: igd.FirewallStatus) -> Refusal | None:
-    if status.enabled and status.pinholes_allowed:
-        return None
-    return igd.refusal(703 if status.enabled else 702, "WANIPv6FirewallControl")
+def _own_address(network: Network, gateway: Gateway) -> str | None:
+    """The address that others would use for this machine: over IPv6 never the link-local one, which packets
+    to the router itself would have."""
+    towards = _FAR_AWAY6 if gateway.family == 6 else gateway.address
+    route = network.route(towards) if towards is not None else None
+    if route is not None and route[0] == gateway.interface:
+        return route[1]
+    own = [each for each in _addresses(network, gateway.interface) if family_of(each) == gateway.family]
+    usable = [each for each in own if kind_of(each) not in ("link-local", "loopback")]
+    return min(usable, key=lambda each: kind_of(each) != "public", default=None)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nattools.model.portmapping import MappingProtocol
-from nattools.probes.portmap.terms import Granted, Mapper, Refused, Wanted
+from nattools.probes.portmap.mapper import Granted, Mapper, MappingRequest, Refused
 from nattools.protocols.igd import errors
 
 _FORBIDDEN = "the router forbids this port by UPnP, and asking again by another protocol can freeze it"
@@ -22,7 +22,7 @@ class Made:
 
 
 async def make_mapping(
-    mappers: Iterable[Mapper], wanted: Wanted, protocol: MappingProtocol | None = None
+    mappers: Iterable[Mapper], wanted: MappingRequest, protocol: MappingProtocol | None = None
 ) -> Made:
     """Ask one mapper after the other, of the wanted address's family and the protocol named (None: any),
     until one makes the mapping.
@@ -46,7 +46,10 @@ async def make_mapping(
 
 
 async def remove_mapping(
-    mappers: Iterable[Mapper], wanted: Wanted, protocol: MappingProtocol, granted: Granted | None = None
+    mappers: Iterable[Mapper],
+    wanted: MappingRequest,
+    protocol: MappingProtocol,
+    granted: Granted | None = None,
 ) -> Refused | None:
     """Remove a mapping by the protocol that made it; where that is refused, by any other that can find it;
     None: it is gone. `granted` None: the answer was never seen."""

@@ -11,7 +11,7 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.protocols.igd import xml
-from nattools.protocols.lan import LanUrl, Neighbourhood, parse_url, resolve_url
+from nattools.protocols.lan import LanScope, LanUrl, parse_url, resolve_url
 
 ServiceKind = Literal[
     "WANIPConnection", "WANPPPConnection", "WANIPv6FirewallControl", "WANCommonInterfaceConfig"
@@ -76,7 +76,7 @@ class Description(msgspec.Struct, frozen=True):
         return next((each for each in self.services if each.kind == "WANIPv6FirewallControl"), None)
 
 
-def parse_description(data: bytes, location: LanUrl, neighbourhood: Neighbourhood) -> Description:
+def parse_description(data: bytes, location: LanUrl, lan: LanScope) -> Description:
     """A description found at `location`. ProtocolError: it is none.
 
     Control URLs are taken relative to URLBase if it is usable, else to `location`; a service whose URL leads
@@ -86,10 +86,10 @@ def parse_description(data: bytes, location: LanUrl, neighbourhood: Neighbourhoo
     device = xml.child(root, "device")
     if xml.local_name(root) != "root" or device is None:
         raise ProtocolError("an XML document that describes no device")
-    base, problems = _base(root, location, neighbourhood)
+    base, problems = _base(root, location, lan)
     services: list[Service] = []
     for element in _services(device):
-        _collect(element, base, neighbourhood, services, problems)
+        _collect(element, base, lan, services, problems)
     device_type = xml.child_text(device, "deviceType")
     gateway = _GATEWAY_TYPE.match(device_type)
     return Description(
@@ -99,18 +99,18 @@ def parse_description(data: bytes, location: LanUrl, neighbourhood: Neighbourhoo
         xml.child_text(device, "modelName")[:200],
         xml.child_text(device, "UDN")[:200],
         int(gateway[1]) if gateway else None,
-        _presentation(device, base, neighbourhood),
+        _presentation(device, base, lan),
         tuple(services),
         tuple(problems[:_MAX_SERVICES]),
     )
 
 
-def _base(root: Element, location: LanUrl, neighbourhood: Neighbourhood) -> tuple[LanUrl, list[str]]:
+def _base(root: Element, location: LanUrl, lan: LanScope) -> tuple[LanUrl, list[str]]:
     text = xml.child_text(root, "URLBase")
     if not text:
         return location, []
     try:
-        base = parse_url(text, neighbourhood)
+        base = parse_url(text, lan)
     except ProtocolError as error:
         return location, [f"URLBase is {error}"]
     return (location if base.host == location.host and base.port == location.port else base), []
@@ -128,7 +128,7 @@ def _services(device: Element) -> Iterator[Element]:
 def _collect(
     element: Element,
     base: LanUrl,
-    neighbourhood: Neighbourhood,
+    lan: LanScope,
     services: list[Service],
     problems: list[str],
 ) -> None:
@@ -137,7 +137,7 @@ def _collect(
     if found is None or len(services) >= _MAX_SERVICES:
         return
     try:
-        control = resolve_url(base, xml.child_text(element, "controlURL"), neighbourhood)
+        control = resolve_url(base, xml.child_text(element, "controlURL"), lan)
     except ProtocolError as error:
         problems.append(f"{found[2]}:{found[3]} has {error}")
         return
@@ -147,12 +147,12 @@ def _collect(
         services.append(service)
 
 
-def _presentation(device: Element, base: LanUrl, neighbourhood: Neighbourhood) -> str:
+def _presentation(device: Element, base: LanUrl, lan: LanScope) -> str:
     """The router's own pages, for the user to open; "" if it names none on the LAN."""
     text = xml.child_text(device, "presentationURL")
     if not text:
         return ""
     try:
-        return str(resolve_url(base, text, neighbourhood))
+        return str(resolve_url(base, text, lan))
     except ProtocolError:
         return ""

@@ -55,7 +55,7 @@ def encode_call(service: Service, call: Call) -> bytes:
     return http.encode_request("POST", url.target, url.authority, headers, body.encode())
 
 
-def parse_answer(response: http.Response, action: str) -> Answer | Fault:
+def parse_answer(response: http.HttpResponse, action: str) -> Answer | Fault:
     """What the router says to a call of `action`. ProtocolError: neither a result nor a fault.
 
     Some routers say 200 to a fault, and some say 4xx or 5xx without any XML."""
@@ -87,7 +87,7 @@ def _values(element: Element) -> list[tuple[str, str]]:
     return [(xml.local_name(each), xml.text_of(each)) for each in element][:_MAX_VALUES]
 
 
-def _fault(element: Element, response: http.Response) -> Fault:
+def _fault(element: Element, response: http.HttpResponse) -> Fault:
     for inner in element.iter():
         if xml.local_name(inner) == "UPnPError":
             code = _CODE.fullmatch(xml.child_text(inner, "errorCode"))

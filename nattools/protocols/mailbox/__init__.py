@@ -7,15 +7,15 @@ passes from one peer to the other is opaque to it: an exchange of SPAKE2 (RFC 93
 
 from nattools.protocols.mailbox.client import (
     Confirmed,
-    Ended,
     Event,
-    Failed,
     MailboxClient,
-    Opened,
+    MailboxFailure,
+    PeerDone,
     PeerHere,
     PeerLost,
     Reason,
     Received,
+    RoomOpened,
 )
 from nattools.protocols.mailbox.messages import MAX_PAYLOAD, MAX_TEXT, PATH, VERSION
 
@@ -25,13 +25,13 @@ __all__ = [
     "PATH",
     "VERSION",
     "Confirmed",
-    "Ended",
     "Event",
-    "Failed",
     "MailboxClient",
-    "Opened",
+    "MailboxFailure",
+    "PeerDone",
     "PeerHere",
     "PeerLost",
     "Reason",
     "Received",
+    "RoomOpened",
 ]

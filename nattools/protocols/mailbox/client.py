@@ -44,7 +44,7 @@ Reason = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class RoomOpened:
     """The room is open (again). `kept`: it is the one that follows from the key."""
 
     nameplate: int
@@ -74,34 +74,34 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class PeerDone:
     """The other side has said, authentically, that it is done."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class MailboxFailure:
     """The conversation is over. `detail` is a sentence for the user."""
 
     reason: Reason
     detail: str
 
 
-Event = Opened | PeerHere | PeerLost | Confirmed | Received | Ended | Failed
+Event = RoomOpened | PeerHere | PeerLost | Confirmed | Received | PeerDone | MailboxFailure
 
-_CLOSINGS: Final[dict[m.Closing, Failed]] = {
-    "left": Failed("left", "the other side left the mailbox without a goodbye that can be verified"),
-    "wrong-code": Failed(
+_CLOSINGS: Final[dict[m.Closing, MailboxFailure]] = {
+    "left": MailboxFailure("left", "the other side left the mailbox without a goodbye that can be verified"),
+    "wrong-code": MailboxFailure(
         "wrong-code", "the other side has another code; this one is used up, take a new one"
     ),
-    "failed": Failed("left", "the other side gave up"),
-    "taken": Failed("refused", "two others use this code already"),
-    "used-up": Failed("refused", "this code was used before; take a new one"),
-    "full": Failed("refused", "the mailbox has no room left"),
-    "rate": Failed("refused", "the mailbox gets too much from this address; wait a minute"),
-    "expired": Failed("refused", "the time in which this code is good is over; take a new one"),
-    "replaced": Failed("refused", "another connection took this one's place"),
-    "version": Failed("refused", "the mailbox speaks another version of the protocol"),
-    "protocol": Failed("refused", "the mailbox says that we broke its protocol"),
+    "failed": MailboxFailure("left", "the other side gave up"),
+    "taken": MailboxFailure("refused", "two others use this code already"),
+    "used-up": MailboxFailure("refused", "this code was used before; take a new one"),
+    "full": MailboxFailure("refused", "the mailbox has no room left"),
+    "rate": MailboxFailure("refused", "the mailbox gets too much from this address; wait a minute"),
+    "expired": MailboxFailure("refused", "the time in which this code is good is over; take a new one"),
+    "replaced": MailboxFailure("refused", "another connection took this one's place"),
+    "version": MailboxFailure("refused", "the mailbox speaks another version of the protocol"),
+    "protocol": MailboxFailure("refused", "the mailbox says that we broke its protocol"),
 }
 
 
@@ -136,7 +136,7 @@ class MailboxClient:
         self, secret: bytes, nameplate: int | None = None, *, entropy: Callable[[int], bytes] = os.urandom
     ) -> None:
         self.nameplate = nameplate
-        self.failure: Failed | None = None
+        self.failure: MailboxFailure | None = None
         self.confirmed = False
         self.over = False
         self.away = False
@@ -294,7 +294,7 @@ class MailboxClient:
         self._joined = True
         if self.nameplate is None:
             self.nameplate = message.nameplate
-        self._events.append(Opened(message.nameplate, self._kept is not None))
+        self._events.append(RoomOpened(message.nameplate, self._kept is not None))
         if message.present:
             self._on_peer(True, now)
         self._move_if_wanted(now)
@@ -411,7 +411,7 @@ class MailboxClient:
         while self._unacknowledged and self._unacknowledged[0].sequence < inside.received:
             self._unacknowledged.popleft()
         if inside.kind == "end":
-            self._events.append(Ended())
+            self._events.append(PeerDone())
             return self._leave("done")
         if inside.kind == "data":
             self._events.append(Received(inside.payload))
@@ -443,7 +443,7 @@ class MailboxClient:
         self._deadline = None
 
     def _fail(self, reason: Reason, detail: str, *, leave: bool = True) -> None:
-        self.failure = Failed(reason, detail)
+        self.failure = MailboxFailure(reason, detail)
         self._events.append(self.failure)
         self._texts.clear()
         if leave:

@@ -18,14 +18,14 @@ from nattools.protocols.pcp.message import (
     encode_request,
     is_natpmp_answer,
 )
-from nattools.protocols.repeated import RepeatedRequest
+from nattools.protocols.retransmission import RetransmittedRequest
 
 DAY_S: Final = 86400
 _MIN_RENEWAL_PAUSE_S: Final = 4.0
 
 
-class Transaction(RepeatedRequest[Response]):
-    """`RepeatedRequest` has how to drive it.
+class Transaction(RetransmittedRequest[Response]):
+    """`RetransmittedRequest` has how to drive it.
 
     "downgrade": the server knows NAT-PMP alone (RFC 6887 9), so ask it that way. RFC 6887 has a first pause
     of 3 s; 250 ms, as NAT-PMP's, suits a router on the LAN.

@@ -11,7 +11,7 @@ import pytest
 
 from nattools.cli.app import run
 from nattools.cli.keeping import environment_of, say
-from nattools.engine.portmap.keep import Change
+from nattools.engine.portmap.keep import MappingChange
 from nattools.model.endpoint import Endpoint
 from nattools.report.loader import load, load_file
 
@@ -19,7 +19,7 @@ Capture = pytest.CaptureFixture[str]
 INSIDE, OUTSIDE = Endpoint("10.0.1.2", 5000), Endpoint("11.1.0.2", 5001)
 
 
-def change(**more: Any) -> Change:
+def change(**more: Any) -> MappingChange:
     usual: dict[str, Any] = {
         "happening": "made",
         "transport": "udp",
@@ -29,7 +29,7 @@ def change(**more: Any) -> Change:
         "lifetime_s": 7200,
         "verified": True,
     }
-    return Change(**{**usual, **more})
+    return MappingChange(**{**usual, **more})
 
 
 def text_of(capsys: Capture, *arguments: str) -> tuple[int, str]:

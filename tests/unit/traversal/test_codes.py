@@ -9,23 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nattools.errors import UsageError
-from nattools.traversal.codes import Code, complete, new_code, parse_code
-from nattools.traversal.words import FIRST, SECOND
+from nattools.traversal.codes import FIRST_WORDS, SECOND_WORDS, Code, complete, new_code, parse_code
 
 EXAMPLE = Code(7, ("crossover", "clockwork"))
 
 
 def test_the_lists_hold_a_byte_each_and_no_word_twice() -> None:
-    assert len(FIRST) == len(SECOND) == 256
-    assert len({*FIRST, *SECOND}) == 512
-    for words in (FIRST, SECOND):
+    assert len(FIRST_WORDS) == len(SECOND_WORDS) == 256
+    assert len({*FIRST_WORDS, *SECOND_WORDS}) == 512
+    for words in (FIRST_WORDS, SECOND_WORDS):
         assert list(words) == sorted(words)
         assert len({word[:4] for word in words}) == 256, "four letters are enough to complete"
         assert all(word.isascii() and word.islower() and 3 <= len(word) <= 10 for word in words)
 
 
 def test_no_slip_of_one_letter_makes_another_word() -> None:
-    for one, other in combinations(sorted({*FIRST, *SECOND}), 2):
+    for one, other in combinations(sorted({*FIRST_WORDS, *SECOND_WORDS}), 2):
         assert not one_apart(one, other), (one, other)
 
 
@@ -42,9 +41,9 @@ def one_apart(one: str, other: str) -> bool:
 
 def test_a_new_code_says_its_chance() -> None:
     code = new_code(entropy=lambda size: bytes(range(size)))
-    assert code == Code(None, (FIRST[0], SECOND[1]))
+    assert code == Code(None, (FIRST_WORDS[0], SECOND_WORDS[1]))
     assert code.bits == 16
-    assert str(Code(7, code.words)) == f"7-{FIRST[0]}-{SECOND[1]}"
+    assert str(Code(7, code.words)) == f"7-{FIRST_WORDS[0]}-{SECOND_WORDS[1]}"
     assert new_code(4).bits == 32
     assert new_code() != new_code() or new_code() != new_code()
     for words in (1, 9):

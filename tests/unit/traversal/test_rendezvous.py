@@ -24,7 +24,7 @@ from nattools.protocols.mailbox import messages as m
 from nattools.server.mailbox import Mailbox, MailboxLimits, Outgoing
 from nattools.server.serve import Running, ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
-from nattools.traversal.rendezvous import Failure, MailboxAddress, Patience, Rendezvous, rendezvous
+from nattools.traversal.rendezvous import Failure, MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
 
 HOST = "11.201.0.2"
 SERVER = Endpoint(HOST, 3478)
@@ -176,7 +176,7 @@ def test_a_silent_server_is_left() -> None:
         listener = await lab.network("stun").listen_tcp(
             family=4, host=HOST, port=3478, on_stream=lambda stream: None
         )
-        patience = Patience(first_s=8)
+        patience = RendezvousPatience(first_s=8)
         async with rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code(), patience) as alice:
             assert isinstance(await alice.opened(), Failure)
             assert asyncio.get_running_loop().time() < 15

@@ -12,7 +12,7 @@ from simulated import pass_time
 
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal, MemoryJournal
-from nattools.engine.portmap.wish import Wish
+from nattools.engine.portmap.options import MapOptions
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim import SimLab
@@ -20,7 +20,7 @@ from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.observation import MapAttempt, MapCheck
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol, PortMapping
 from nattools.model.report import Report
-from nattools.probes.portmap import Wanted, discover, places
+from nattools.probes.portmap import MappingRequest, discover, gateway_contexts
 
 each_protocol = pytest.mark.parametrize("protocol", MAPPING_PROTOCOLS)
 BOTH: tuple[Transport, ...] = ("udp", "tcp")
@@ -70,7 +70,7 @@ def _split(text: str) -> tuple[str, int]:
 
 
 def test_a_probe_of_one_protocol_and_transport() -> None:
-    wish = Wish(protocol="pcp", transports=("tcp",))
+    wish = MapOptions(protocol="pcp", transports=("tcp",))
     report = at_home(lambda lab: call(lab, commands.probe, wish))
     assert set(made(report)) == {("pcp", "tcp", 4)}
 
@@ -165,7 +165,7 @@ def test_a_router_without_mappings_takes_no_longer_than_promised() -> None:
 @each_protocol
 def test_a_mapping_stays_until_it_ends(protocol: MappingProtocol) -> None:
     async def main(lab: SimLab) -> list[bool]:
-        wish = Wish(ports=(5000,), protocol=protocol, lifetime_s=600)
+        wish = MapOptions(ports=(5000,), protocol=protocol, lifetime_s=600)
         before = await gets_in(lab, "udp", inside(), outside())
         report = await call(lab, commands.add, wish)
         assert {each.external for each in report.mappings} == {str(outside())}
@@ -181,7 +181,7 @@ def test_a_mapping_stays_until_it_ends(protocol: MappingProtocol) -> None:
 def test_it_is_in_the_journal_and_no_next_start_removes_it(tmp_path: Path) -> None:
     async def main(lab: SimLab) -> bool:
         with Journal(tmp_path) as journal:
-            await call(lab, commands.add, Wish(ports=(5000,)), journal)
+            await call(lab, commands.add, MapOptions(ports=(5000,)), journal)
         with Journal(tmp_path) as journal:
             assert len(journal.notes()) == 2
             await call(lab, commands.probe, journal=journal)
@@ -192,7 +192,7 @@ def test_it_is_in_the_journal_and_no_next_start_removes_it(tmp_path: Path) -> No
 
 
 def test_another_port_outside() -> None:
-    wish = Wish(ports=(5000,), external_port=6000, transports=("udp",))
+    wish = MapOptions(ports=(5000,), external_port=6000, transports=("udp",))
     report = at_home(lambda lab: call(lab, commands.add, wish))
     assert one(report).external == str(outside(6000))
 
@@ -200,18 +200,20 @@ def test_another_port_outside() -> None:
 def test_a_port_that_another_machine_has() -> None:
     """With a port named, another one is no help; without, the router gives another."""
     taken = home(MapperSpec(faults={"taken": [5000]}, protocols=("pcp",)))
-    exact = Wish(ports=(5000,), external_port=5000, transports=("udp",))
+    exact = MapOptions(ports=(5000,), external_port=5000, transports=("udp",))
     report = at_home(lambda lab: call(lab, commands.add, exact), taken)
     error = one(report).error
     assert not one(report).created
     assert error is not None
     assert error.name == "CANNOT_PROVIDE_EXTERNAL"
-    report = at_home(lambda lab: call(lab, commands.add, Wish(ports=(5000,), transports=("udp",))), taken)
+    report = at_home(
+        lambda lab: call(lab, commands.add, MapOptions(ports=(5000,), transports=("udp",))), taken
+    )
     assert one(report).external == str(outside(5001))
 
 
 def test_a_port_of_both_families() -> None:
-    report = at_home(lambda lab: call(lab, commands.add, Wish(ports=(5000,))), home(ipv6=True))
+    report = at_home(lambda lab: call(lab, commands.add, MapOptions(ports=(5000,))), home(ipv6=True))
     assert {(family, transport) for _, transport, family in made(report)} == {
         (family, transport) for family in (4, 6) for transport in BOTH
     }
@@ -220,13 +222,15 @@ def test_a_port_of_both_families() -> None:
 def test_only_for_this_machine() -> None:
     for command in (commands.add, commands.delete):
         with pytest.raises(UsageError, match="no address of this machine"):
-            at_home(lambda lab, command=command: call(lab, command, Wish(ports=(5000,), host="10.0.1.3")))
+            at_home(
+                lambda lab, command=command: call(lab, command, MapOptions(ports=(5000,), host="10.0.1.3"))
+            )
 
 
 def test_the_next_protocol_where_one_refuses() -> None:
     mapper = MapperSpec(faults={"upnp_error": 501})
     report = at_home(
-        lambda lab: call(lab, commands.add, Wish(ports=(5000,), transports=("udp",))), home(mapper)
+        lambda lab: call(lab, commands.add, MapOptions(ports=(5000,), transports=("udp",))), home(mapper)
     )
     assert [(each.protocol, each.created) for each in report.mappings] == [("upnp-igd", False), ("pcp", True)]
 
@@ -234,7 +238,7 @@ def test_the_next_protocol_where_one_refuses() -> None:
 def test_a_port_in_use_is_mapped_and_not_tried() -> None:
     async def main(lab: SimLab) -> Report:
         socket = await lab.network("alice").open_udp(family=4, host=ALICE, port=5000)
-        report = await call(lab, commands.add, Wish(ports=(5000,), transports=("udp",)))
+        report = await call(lab, commands.add, MapOptions(ports=(5000,), transports=("udp",)))
         socket.close()
         return report
 
@@ -251,9 +255,11 @@ def test_the_table_and_what_is_noted() -> None:
     async def main(lab: SimLab) -> tuple[Report, Report]:
         journal = MemoryJournal()
         await _make_as_carol(lab)
-        await call(lab, commands.add, Wish(ports=(5000,), transports=("udp",), description="mine"), journal)
+        await call(
+            lab, commands.add, MapOptions(ports=(5000,), transports=("udp",), description="mine"), journal
+        )
         listed = await call(lab, commands.list_mappings, journal=journal)
-        return listed, await call(lab, commands.list_mappings, Wish(protocol="pcp"), journal)
+        return listed, await call(lab, commands.list_mappings, MapOptions(protocol="pcp"), journal)
 
     listed, by_pcp = at_home(main)
     rows = {(row.internal, row.external, row.description) for row in listed.mappings}
@@ -266,7 +272,7 @@ def test_the_table_and_what_is_noted() -> None:
 def test_without_upnp_the_journal_is_the_list() -> None:
     async def main(lab: SimLab) -> Report:
         journal = MemoryJournal()
-        await call(lab, commands.add, Wish(ports=(5000,)), journal)
+        await call(lab, commands.add, MapOptions(ports=(5000,)), journal)
         return await call(lab, commands.list_mappings, journal=journal)
 
     report = at_home(main, home(MapperSpec(protocols=("nat-pmp", "pcp"))))
@@ -277,10 +283,10 @@ def test_without_upnp_the_journal_is_the_list() -> None:
 
 async def _make_as_carol(lab: SimLab, port: int = 7000) -> None:
     """Another machine's program has a mapping by UPnP."""
-    mapper = (await discover(places(lab.network("carol"), families=(4,)))).mapper("upnp-igd")
+    mapper = (await discover(gateway_contexts(lab.network("carol"), families=(4,)))).mapper("upnp-igd")
     assert mapper is not None
     internal = Endpoint("10.0.1.3", port)
-    await mapper.make(Wanted(transport="udp", internal=internal, nonce=bytes(12), description="game"))
+    await mapper.make(MappingRequest(transport="udp", internal=internal, nonce=bytes(12), description="game"))
 
 
 # --- delete
@@ -290,10 +296,10 @@ async def _make_as_carol(lab: SimLab, port: int = 7000) -> None:
 def test_delete_closes_what_add_opened(protocol: MappingProtocol, tmp_path: Path) -> None:
     async def main(lab: SimLab) -> list[bool]:
         with Journal(tmp_path) as journal:
-            await call(lab, commands.add, Wish(ports=(5000,), protocol=protocol), journal)
+            await call(lab, commands.add, MapOptions(ports=(5000,), protocol=protocol), journal)
         seen = [await gets_in(lab, transport, inside(), outside()) for transport in BOTH]
         with Journal(tmp_path) as journal:
-            report = await call(lab, commands.delete, Wish(ports=(5000,)), journal)
+            report = await call(lab, commands.delete, MapOptions(ports=(5000,)), journal)
             assert journal.notes() == []
         assert all(each.removed for each in report.mappings)
         assert {each.transport for each in report.mappings} == set(BOTH)
@@ -307,9 +313,9 @@ def test_all_that_is_mine_and_nothing_else(tmp_path: Path) -> None:
         await _make_as_carol(lab)
         with Journal(tmp_path) as journal:
             for number, protocol in enumerate(MAPPING_PROTOCOLS):
-                await call(lab, commands.add, Wish(ports=(5000 + number,), protocol=protocol), journal)
+                await call(lab, commands.add, MapOptions(ports=(5000 + number,), protocol=protocol), journal)
         with Journal(tmp_path) as journal:
-            deleted = await call(lab, commands.delete, Wish(mine=True), journal)
+            deleted = await call(lab, commands.delete, MapOptions(mine=True), journal)
             assert journal.notes() == []
             return deleted, await call(lab, commands.list_mappings, journal=journal)
 
@@ -321,10 +327,12 @@ def test_all_that_is_mine_and_nothing_else(tmp_path: Path) -> None:
 
 def test_what_another_program_has_made_for_this_machine() -> None:
     async def main(lab: SimLab) -> tuple[Report, bool]:
-        mapper = (await discover(places(lab.network("alice"), families=(4,)))).mapper("upnp-igd")
+        mapper = (await discover(gateway_contexts(lab.network("alice"), families=(4,)))).mapper("upnp-igd")
         assert mapper is not None
-        await mapper.make(Wanted(transport="udp", internal=inside(), nonce=bytes(12), description="other"))
-        report = await call(lab, commands.delete, Wish(ports=(5000,), transports=("udp",)))
+        await mapper.make(
+            MappingRequest(transport="udp", internal=inside(), nonce=bytes(12), description="other")
+        )
+        report = await call(lab, commands.delete, MapOptions(ports=(5000,), transports=("udp",)))
         return report, await gets_in(lab, "udp", inside(), outside())
 
     report, open_still = at_home(main)
@@ -335,7 +343,7 @@ def test_what_another_program_has_made_for_this_machine() -> None:
 def test_another_machines_mapping_is_left_alone() -> None:
     async def main(lab: SimLab) -> tuple[Report, Report]:
         await _make_as_carol(lab)
-        deleted = await call(lab, commands.delete, Wish(ports=(7000,)))
+        deleted = await call(lab, commands.delete, MapOptions(ports=(7000,)))
         return deleted, await call(lab, commands.list_mappings)
 
     deleted, left = at_home(main)
@@ -346,9 +354,9 @@ def test_another_machines_mapping_is_left_alone() -> None:
 def test_one_family_of_a_port(tmp_path: Path) -> None:
     async def main(lab: SimLab) -> tuple[Report, Report, Report]:
         with Journal(tmp_path) as journal:
-            await call(lab, commands.add, Wish(ports=(5000,), transports=("udp",)), journal)
+            await call(lab, commands.add, MapOptions(ports=(5000,), transports=("udp",)), journal)
             listed = await call(lab, commands.list_mappings, journal=journal)
-            deleted = await call(lab, commands.delete, Wish(ports=(5000,)), journal, families=(6,))
+            deleted = await call(lab, commands.delete, MapOptions(ports=(5000,)), journal, families=(6,))
             return listed, deleted, await call(lab, commands.list_mappings, journal=journal)
 
     listed, deleted, left = at_home(main, home(ipv6=True))
@@ -360,14 +368,14 @@ def test_one_family_of_a_port(tmp_path: Path) -> None:
 @each_protocol
 def test_a_pinhole_has_one_port(protocol: MappingProtocol) -> None:
     """Another one outside cannot be had; miniupnpd says yes all the same."""
-    wish = Wish(ports=(5000,), external_port=6000, protocol=protocol, transports=("udp",))
+    wish = MapOptions(ports=(5000,), external_port=6000, protocol=protocol, transports=("udp",))
     report = at_home(lambda lab: call(lab, commands.add, wish, families=(6,)), home(ipv6=True))
     assert not any(each.created for each in report.mappings)
 
 
 def test_made_twice_it_is_noted_once_and_removed_once(tmp_path: Path) -> None:
     async def main(lab: SimLab) -> Report:
-        wish = Wish(ports=(5000,))
+        wish = MapOptions(ports=(5000,))
         with Journal(tmp_path) as journal:
             for _ in range(2):
                 await call(lab, commands.add, wish, journal)
@@ -382,10 +390,10 @@ def test_made_twice_it_is_noted_once_and_removed_once(tmp_path: Path) -> None:
 def test_an_address_of_this_machine_means_that_one(tmp_path: Path) -> None:
     async def main(lab: SimLab) -> list[int]:
         with Journal(tmp_path) as journal:
-            await call(lab, commands.add, Wish(ports=(5000,)), journal)
+            await call(lab, commands.add, MapOptions(ports=(5000,)), journal)
             found = []
             for host in (PINHOLE.host, ALICE):
-                report = await call(lab, commands.delete, Wish(ports=(5000,), host=host), journal)
+                report = await call(lab, commands.delete, MapOptions(ports=(5000,), host=host), journal)
                 assert {each.internal for each in report.mappings} == {str(Endpoint(host, 5000))}
                 found.append(len(report.mappings))
             return found
@@ -397,9 +405,9 @@ def test_two_outside_ports_of_one_inside_port(tmp_path: Path) -> None:
     async def main(lab: SimLab) -> Report:
         with Journal(tmp_path) as journal:
             for port in (5000, 6000):
-                wish = Wish(ports=(5000,), external_port=port, transports=("tcp",), protocol="upnp-igd")
+                wish = MapOptions(ports=(5000,), external_port=port, transports=("tcp",), protocol="upnp-igd")
                 await call(lab, commands.add, wish, journal)
-            return await call(lab, commands.delete, Wish(mine=True), journal)
+            return await call(lab, commands.delete, MapOptions(mine=True), journal)
 
     report = at_home(main)
     assert [each.external for each in report.mappings] == [str(outside()), str(outside(6000))]
@@ -411,14 +419,14 @@ def test_two_outside_ports_of_one_inside_port(tmp_path: Path) -> None:
 
 def _leave_behind(folder: Path, lab: SimLab, protocol: MappingProtocol, *, asked: bool) -> Any:
     """As a process that was killed after it had written down what it asked for, and maybe had asked."""
-    wanted = Wanted(transport="udp", internal=inside(), nonce=bytes(range(12)), lifetime_s=600)
+    wanted = MappingRequest(transport="udp", internal=inside(), nonce=bytes(range(12)), lifetime_s=600)
 
     async def leave() -> None:
         journal = Journal(folder)
         with journal:
             journal.note(wanted, protocol, interface="eth0", gateway="10.0.1.1", stays=False)
         if asked:
-            mapper = (await discover(places(lab.network("alice"), families=(4,)))).mapper(protocol)
+            mapper = (await discover(gateway_contexts(lab.network("alice"), families=(4,)))).mapper(protocol)
             assert mapper is not None
             await mapper.make(wanted)
 
@@ -442,10 +450,10 @@ def test_the_next_start_removes_what_was_left(protocol: MappingProtocol, asked: 
 def test_what_was_left_on_another_router_waits(tmp_path: Path) -> None:
     async def main(lab: SimLab) -> None:
         with Journal(tmp_path) as journal:
-            wanted = Wanted(transport="udp", internal=inside(), nonce=bytes(12))
+            wanted = MappingRequest(transport="udp", internal=inside(), nonce=bytes(12))
             journal.note(wanted, "pcp", interface="wlan0", gateway="192.168.1.1", stays=False)
         with Journal(tmp_path) as journal:
-            report = await call(lab, commands.delete, Wish(mine=True), journal)
+            report = await call(lab, commands.delete, MapOptions(mine=True), journal)
             assert len(journal.notes()) == 1
             assert any("192.168.1.1" in getattr(seen, "reason", "") for seen in report.observations)
 

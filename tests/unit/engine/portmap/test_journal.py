@@ -13,12 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nattools.engine.portmap.filelock import acquire
-from nattools.engine.portmap.journal import Journal, MemoryJournal, Note
+from nattools.engine.portmap.journal import Journal, JournalEntry, MemoryJournal, acquire_lock
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.portmapping import MappingProtocol
-from nattools.probes.portmap import Granted, Wanted
+from nattools.probes.portmap import Granted, MappingRequest
 
 OWN = Endpoint("10.0.1.2", 5000)
 
@@ -27,10 +26,11 @@ import sys, os, signal
 from pathlib import Path
 from nattools.engine.portmap.journal import Journal
 from nattools.model.endpoint import Endpoint
-from nattools.probes.portmap import Wanted
+from nattools.probes.portmap import MappingRequest
 with Journal(Path(sys.argv[1])) as journal:
     for port in map(int, sys.argv[3:]):
-        wanted = Wanted(transport="udp", internal=Endpoint("10.0.1.2", port), nonce=bytes(12), lifetime_s=600)
+        inside = Endpoint("10.0.1.2", port)
+        wanted = MappingRequest(transport="udp", internal=inside, nonce=bytes(12), lifetime_s=600)
         journal.note(wanted, "pcp", interface="eth0", gateway="10.0.1.1", stays=False)
     if sys.argv[2] == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -57,9 +57,9 @@ class Clock:
         return self.now
 
 
-def wanted(port: int = 5000, lifetime_s: int = 600) -> Wanted:
+def wanted(port: int = 5000, lifetime_s: int = 600) -> MappingRequest:
     internal = Endpoint(OWN.host, port)
-    return Wanted(transport="udp", internal=internal, nonce=bytes(range(12)), lifetime_s=lifetime_s)
+    return MappingRequest(transport="udp", internal=internal, nonce=bytes(range(12)), lifetime_s=lifetime_s)
 
 
 def granted(lifetime_s: int | None = 600, protocol: MappingProtocol = "pcp") -> Granted:
@@ -80,11 +80,11 @@ def noted(
     protocol: MappingProtocol = "pcp",
     stays: bool = False,
     lifetime_s: int = 600,
-) -> Note:
+) -> JournalEntry:
     return journal.note(wanted(port, lifetime_s), protocol, interface="eth0", gateway="10.0.1.1", stays=stays)
 
 
-def ports(notes: list[Note]) -> list[int]:
+def ports(notes: list[JournalEntry]) -> list[int]:
     return [note.wanted.internal.port for note in notes]
 
 
@@ -242,11 +242,11 @@ def test_in_memory_it_is_the_same_while_it_lasts() -> None:
 
 def test_a_lock_is_one_holders(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    assert acquire(path, wait=False, create=False) is None
-    held = acquire(path)
+    assert acquire_lock(path, wait=False, create=False) is None
+    held = acquire_lock(path)
     assert held is not None
-    assert acquire(path, wait=False) is None
+    assert acquire_lock(path, wait=False) is None
     os.close(held)
-    again = acquire(path, wait=False)
+    again = acquire_lock(path, wait=False)
     assert again is not None
     os.close(again)

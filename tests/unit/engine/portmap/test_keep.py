@@ -15,8 +15,8 @@ from simulated import pass_time
 from nattools.cli.trial import silent
 from nattools.engine.portmap.commands import add
 from nattools.engine.portmap.journal import AnyJournal, Journal, MemoryJournal
-from nattools.engine.portmap.keep import Change, keep
-from nattools.engine.portmap.wish import Wish
+from nattools.engine.portmap.keep import MappingChange, keep
+from nattools.engine.portmap.options import MapOptions
 from nattools.lab.scenario import MapperSpec, Scenario
 from nattools.lab.sim import SimLab
 from nattools.model.endpoint import Endpoint
@@ -33,9 +33,9 @@ each_protocol = pytest.mark.parametrize("protocol", MAPPING_PROTOCOLS)
 class Keeping:
     """Alice keeps a mapping of port 5000."""
 
-    def __init__(self, lab: SimLab, wish: Wish) -> None:
+    def __init__(self, lab: SimLab, wish: MapOptions) -> None:
         self.lab, self.wish = lab, wish
-        self.changes: list[tuple[float, Change]] = []
+        self.changes: list[tuple[float, MappingChange]] = []
         self.stop = asyncio.Event()
         self.journal: AnyJournal = MemoryJournal()
         self.report: Report | None = None
@@ -56,7 +56,7 @@ class Keeping:
         chosen = options(self.lab)
         return await keep(network, chosen, silent, self.journal, self.wish, self._tell, self.stop)
 
-    async def _tell(self, change: Change) -> None:
+    async def _tell(self, change: MappingChange) -> None:
         self.changes.append((asyncio.get_running_loop().time(), change))
 
     @property
@@ -83,7 +83,7 @@ def kept(
     **wish: Any,
 ) -> tuple[T, Keeping]:
     """Keep a mapping in a simulated home, and see that nothing is left at the end."""
-    wanted = Wish(ports=(5000,), protocol=protocol, transports=("udp",), lifetime_s=lifetime_s, **wish)
+    wanted = MapOptions(ports=(5000,), protocol=protocol, transports=("udp",), lifetime_s=lifetime_s, **wish)
 
     async def main(lab: SimLab) -> tuple[T, Keeping]:
         keeping = Keeping(lab, wanted)
@@ -153,7 +153,7 @@ def test_a_pinhole_is_made_anew_too() -> None:
     inside = Endpoint("2a10:1:0:1::2", 5000)
 
     async def main(lab: SimLab) -> list[bool]:
-        keeping = Keeping(lab, Wish(ports=(5000,), transports=("tcp",)))
+        keeping = Keeping(lab, MapOptions(ports=(5000,), transports=("tcp",)))
 
         async def meanwhile(keeping: Keeping) -> list[bool]:
             seen = [await gets_in(lab, "tcp", inside, inside)]
@@ -205,7 +205,7 @@ def test_two_that_keep_the_same_do_not_take_it_from_each_other(tmp_path: Path) -
     """Who ends first leaves it to the other, and says so."""
 
     async def main(lab: SimLab) -> list[bool]:
-        wish = Wish(ports=(5000,), transports=("udp",))
+        wish = MapOptions(ports=(5000,), transports=("udp",))
         one, other = Keeping(lab, wish), Keeping(lab, wish)
         with Journal(tmp_path) as one.journal, Journal(tmp_path) as other.journal:
 
@@ -225,7 +225,7 @@ def test_two_that_keep_the_same_do_not_take_it_from_each_other(tmp_path: Path) -
 
 def test_what_was_added_to_stay_outlives_who_kept_it(tmp_path: Path) -> None:
     async def main(lab: SimLab) -> list[bool]:
-        wish = Wish(ports=(5000,), transports=("udp",))
+        wish = MapOptions(ports=(5000,), transports=("udp",))
         with Journal(tmp_path) as journal:
             await call(lab, add, wish, journal)
         keeping = Keeping(lab, wish)
@@ -238,7 +238,7 @@ def test_what_was_added_to_stay_outlives_who_kept_it(tmp_path: Path) -> None:
 
 def test_nothing_to_keep_ends_at_once() -> None:
     async def main(lab: SimLab) -> tuple[Report, float]:
-        keeping = Keeping(lab, Wish(ports=(5000,)))
+        keeping = Keeping(lab, MapOptions(ports=(5000,)))
         report = await keeping._keep()
         assert keeping.changes == []
         return report, asyncio.get_running_loop().time()
@@ -252,7 +252,7 @@ def test_cancelled_in_the_middle_it_cleans_up() -> None:
     """As Ctrl-C does it."""
 
     async def main(lab: SimLab) -> bool:
-        keeping = Keeping(lab, Wish(ports=(5000,), transports=("udp",)))
+        keeping = Keeping(lab, MapOptions(ports=(5000,), transports=("udp",)))
         task = asyncio.get_running_loop().create_task(keeping._keep())
         await pass_time(2.0)
         assert await keeping.is_open()

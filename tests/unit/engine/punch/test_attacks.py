@@ -14,9 +14,8 @@ from piped import Side, pipe_through
 from punching import KINDS, pair, punching
 
 from nattools.engine.punch.both import punch_both
-from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher, echoing
 from nattools.engine.punch.punch import punch
-from nattools.engine.punch.use import Connected, Use, Used, echoing
 from nattools.lab.packet import Packet
 from nattools.lab.sim import SimLab
 from nattools.model.report import Report
@@ -202,19 +201,19 @@ def test_nonsense_over_the_secure_connection(
 ) -> None:
     """What is refused is refused, the rest ends the connection; alice's report says why, and that is all."""
 
-    async def run(connected: Connected) -> Used:
+    async def run(connected: Connected) -> UseResult:
         await connected.tunnel.echo(5.0)
         connected.tunnel._session.receive = lambda _: None  # type: ignore[method-assign]
         await evil(connected)
         while connected.tunnel.ended is None:
             await connected.tunnel.changed()
-        return Used()
+        return UseResult()
 
-    async def lasting(connected: Connected) -> Used:
+    async def lasting(connected: Connected) -> UseResult:
         async with asyncio.timeout(120.0):
             while connected.tunnel.ended is None and not connected.tunnel.peer_done:
                 await connected.tunnel.changed()
-        return Used(problem=connected.tunnel.ended or "")
+        return UseResult(problem=connected.tunnel.ended or "")
 
     async def unread(_: TunnelStream) -> None:
         """What comes on it waits."""

@@ -9,10 +9,10 @@ import pytest
 from hostile import introduction
 from punching import KINDS, pair
 
-from nattools.engine.punch.connector import Connector
+from nattools.engine.punch.connection import Connector
 from nattools.engine.punch.gathering import Base
-from nattools.engine.punch.own import Own
-from nattools.engine.punch.partner import Partner
+from nattools.engine.punch.local_side import LocalSide
+from nattools.engine.punch.signaling import Signaling
 from nattools.engine.punch.timeline import Timeline
 from nattools.lab.sim import SimLab
 
@@ -51,7 +51,7 @@ def test_broken_off_it_leaves_no_socket_and_its_number_is_spent(monkeypatch: pyt
     async def twice() -> tuple[list[int], list[bool]]:
         partner, sockets = Silent(), []
         connector = Connector(
-            cast("Own", None), cast("Partner", partner), Timeline(lambda _: None), lambda _: None
+            cast("LocalSide", None), cast("Signaling", partner), Timeline(lambda _: None), lambda _: None
         )
 
         async def prepared(number: int, resumes: bool) -> tuple[Any, list[Base]]:

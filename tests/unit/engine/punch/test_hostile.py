@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hostile import NEIGHBOUR, VICTIM, Foe, Seen, against, introduction
 
-from nattools.engine.punch import messages as m
+from nattools.engine.punch import signaling as m
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import Stage
 from nattools.protocols.mailbox import MAX_PAYLOAD
@@ -37,7 +37,7 @@ def refused(seen: Seen) -> None:
 def test_garbage_instead_of_an_introduction(garbage: bytes) -> None:
     async def foe(foe: Foe) -> None:
         foe.say(garbage)
-        await foe.until(m.Story)
+        await foe.until(m.RemoteTimeline)
 
     seen = against(foe)
     refused(seen)
@@ -50,7 +50,7 @@ def test_our_own_words_turned_back() -> None:
         own = await foe.until(m.Introduction)
         assert own is not None
         foe.say(own)
-        await foe.until(m.Story)
+        await foe.until(m.RemoteTimeline)
 
     seen = against(foe)
     refused(seen)
@@ -81,8 +81,8 @@ def test_absurd_behaviour(nat: NatByTransport) -> None:
     async def foe(foe: Foe) -> None:
         foe.say(introduction(nat=nat))
         for step in range(4):
-            foe.say(m.Ready(attempt=0, step=step, told=f"{VICTIM_AT}:5000"))
-        await foe.until(m.Story)
+            foe.say(m.StepReady(attempt=0, step=step, told=f"{VICTIM_AT}:5000"))
+        await foe.until(m.RemoteTimeline)
 
     seen = against(foe)
     refused(seen)
@@ -100,8 +100,8 @@ def test_a_step_at_somebody_near_us(host: str) -> None:
 
     async def foe(foe: Foe) -> None:
         foe.say(introduction("symmetric-random"))
-        foe.say(m.Ready(attempt=0, step=0, told=f"{host}:1900"))
-        await foe.until(m.Story)
+        foe.say(m.StepReady(attempt=0, step=0, told=f"{host}:1900"))
+        await foe.until(m.RemoteTimeline)
 
     seen = against(foe)
     refused(seen)
@@ -115,8 +115,8 @@ def test_a_step_at_somebody_near_us(host: str) -> None:
 def test_a_step_at_what_is_no_place(told: str) -> None:
     async def foe(foe: Foe) -> None:
         foe.say(introduction("symmetric-random"))
-        foe.say(m.Ready(attempt=0, step=0, told=told))
-        await foe.until(m.Story)
+        foe.say(m.StepReady(attempt=0, step=0, told=told))
+        await foe.until(m.RemoteTimeline)
 
     seen = against(foe)
     refused(seen)
@@ -134,8 +134,8 @@ def test_candidates_that_are_none() -> None:
     async def foe(foe: Foe) -> None:
         foe.say(introduction(candidates=tuple(texts)))
         for text in texts * 20:
-            foe.say(m.Found(attempt=0, candidate=text))
-        await foe.until(m.Story)
+            foe.say(m.LateCandidate(attempt=0, candidate=text))
+        await foe.until(m.RemoteTimeline)
 
     seen = against(foe)
     refused(seen)
@@ -147,10 +147,10 @@ def test_a_thousand_candidates_at_one_victim() -> None:
         foe.say(introduction(candidates=tuple(candidate(VICTIM_AT, 1000 + each) for each in range(48))))
         number = 0
         while number < 1000:
-            if not foe.say(m.Found(attempt=0, candidate=candidate(VICTIM_AT, 2000 + number))):
+            if not foe.say(m.LateCandidate(attempt=0, candidate=candidate(VICTIM_AT, 2000 + number))):
                 await asyncio.sleep(0.05)
             number += 1
-        await foe.until(m.Story)
+        await foe.until(m.RemoteTimeline)
 
     seen = against(foe)
     refused(seen)
@@ -163,7 +163,7 @@ def test_more_candidates_than_may_be_is_refused_at_once() -> None:
         text = candidate(VICTIM_AT, 1)
         foe.say(b'{"type":"introduction","nonce":1,"nat":{},"ufrag":"abcd","password":"' + b"a" * 22
                 + b'","candidates":' + msgspec.json.encode([text] * 150) + b"}")  # fmt: skip
-        await foe.until(m.Story)
+        await foe.until(m.RemoteTimeline)
 
     seen = against(foe)
     refused(seen)
@@ -174,7 +174,7 @@ def test_more_candidates_than_may_be_is_refused_at_once() -> None:
 def test_it_begins_anew_for_ever() -> None:
     async def foe(foe: Foe) -> None:
         for attempt in range(1, 1000):
-            foe.say(m.Again(attempt=attempt))
+            foe.say(m.AttemptBegun(attempt=attempt))
             if await foe.until(m.Introduction) is None:
                 return
 
@@ -192,9 +192,9 @@ def test_it_floods_with_all_that_there_is_to_say() -> None:
         foe.say(introduction())
         for number in range(2000):
             each: list[m.Message] = [
-                m.Ready(attempt=number, step=number % 100, told="11.3.0.2:1"),
-                m.Found(attempt=number, candidate="x"),
-                m.Story(attempt=0, stages=stages),
+                m.StepReady(attempt=number, step=number % 100, told="11.3.0.2:1"),
+                m.LateCandidate(attempt=number, candidate="x"),
+                m.RemoteTimeline(attempt=0, stages=stages),
             ]
             if not foe.say(each[number % 3]):
                 await asyncio.sleep(0.05)
@@ -215,7 +215,7 @@ def test_a_peer_that_never_says_who_it_is() -> None:
 
 def test_our_own_story_is_never_too_long_to_be_told() -> None:
     stage = Stage(at_s=123456.789, side="here", stage="attempt", text='"' * 300)
-    story = m.story_of(7, (stage,) * 400)
+    story = m.remote_timeline(7, (stage,) * 400)
     assert len(m.encode(story)) <= MAX_PAYLOAD
     assert len(story.stages) > 10
     assert m.decode(m.encode(story)) == story

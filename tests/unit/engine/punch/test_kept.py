@@ -21,11 +21,10 @@ from punching import KINDS, pair
 from nattools.cli.punchoptions import PunchWish
 from nattools.cli.punchuse import PunchUse
 from nattools.engine.options import MeasureOptions
-from nattools.engine.punch import use as use_module
+from nattools.engine.punch import connection
 from nattools.engine.punch.both import punch_both
-from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.timeline import MAX_STAGES, Timeline
-from nattools.engine.punch.use import Connected, Use, Used
 from nattools.lab.scenario import HostSpec
 from nattools.lab.sim import SimLab
 from nattools.model.punch import Stage
@@ -75,13 +74,13 @@ def mailboxes(monkeypatch: pytest.MonkeyPatch) -> list[Mailbox]:
     return made
 
 
-async def stay(connected: Connected) -> Used:
+async def stay(connected: Connected) -> UseResult:
     """As long as the other side wants it."""
     tunnel = connected.tunnel
     while tunnel.ended is None and not tunnel.peer_done:
         await tunnel.changed()
     await tunnel.finish()
-    return Used()
+    return UseResult()
 
 
 def keep(
@@ -99,10 +98,10 @@ def keep(
     scenario = msgspec.structs.replace(scenario, host={**scenario.host, "mallory": HostSpec()})
     with SimLab(scenario, seed=seed) as lab:
 
-        async def hold(connected: Connected) -> Used:
+        async def hold(connected: Connected) -> UseResult:
             await trouble(lab, connected.tunnel)
             assert (await echoes(connected.tunnel, 3)).received == 3
-            return Used()
+            return UseResult()
 
         async def main() -> tuple[Report, Report]:
             options = PunchOptions(
@@ -277,7 +276,7 @@ def test_somebody_takes_all_short_numbers_as_soon_as_the_server_has_restarted() 
 
 
 def test_the_command_ends_with_1_when_no_other_way_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(use_module, "LASTING_GIVE_UP_S", 300.0)
+    monkeypatch.setattr(connection, "LASTING_GIVE_UP_S", 300.0)
     uses: list[PunchUse] = []
 
     def mine(lab: SimLab) -> Use:

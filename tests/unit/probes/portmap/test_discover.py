@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 from portmapped import ALICE, OUTSIDE, ROUTER, ROUTER6, Home, at_home
 
-from nattools.lab.routers import Behaviour, start_router
+from nattools.lab.routers import RouterBehaviour, start_router
 from nattools.lab.scenario import NatSpec
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Discovery, Offer
 from nattools.protocols import ssdp
 
 
-def find(behaviour: Behaviour | None = None, *, router: bool = True, nat: NatSpec | None = None) -> Discovery:
+def find(
+    behaviour: RouterBehaviour | None = None, *, router: bool = True, nat: NatSpec | None = None
+) -> Discovery:
     async def main(home: Home) -> Discovery:
         if router:
             await home.router(behaviour)
@@ -77,7 +79,7 @@ def test_everything_is_dropped() -> None:
     ("speaks", "limit_s"), [(("upnp",), 0.6), (("pcp",), 2.0), (("nat-pmp",), 2.0), (("pcp", "nat-pmp"), 2.0)]
 )
 def test_one_protocol_alone(speaks: tuple[str, ...], limit_s: float) -> None:
-    found = find(Behaviour(protocols=speaks))  # type: ignore[arg-type]
+    found = find(RouterBehaviour(protocols=speaks))  # type: ignore[arg-type]
     wanted = {"upnp-igd" if each == "upnp" else each for each in speaks}
     assert {each.offer.protocol for each in found.mappers} == wanted
     assert found.duration_s <= limit_s
@@ -85,7 +87,7 @@ def test_one_protocol_alone(speaks: tuple[str, ...], limit_s: float) -> None:
 
 def test_pcp_downgraded_to_natpmp() -> None:
     """A server of NAT-PMP alone answers PCP with version 0 (RFC 6887 9)."""
-    found = find(Behaviour(pcp_downgrade=True))
+    found = find(RouterBehaviour(pcp_downgrade=True))
     pcp = offer(found, "pcp")
     assert pcp.outcome == "refused"
     assert pcp.refusal is not None
@@ -95,14 +97,14 @@ def test_pcp_downgraded_to_natpmp() -> None:
 
 
 def test_a_server_of_pcp_alone() -> None:
-    found = find(Behaviour(protocols=("pcp",), pcp_alone=True))
+    found = find(RouterBehaviour(protocols=("pcp",), pcp_alone=True))
     natpmp = offer(found, "nat-pmp")
     assert (natpmp.outcome, natpmp.detail) == ("refused", "it speaks PCP alone")
     assert found.mapper("pcp") is not None
 
 
 def test_answers_from_another_port() -> None:
-    found = find(Behaviour(answer_port=40123, pmp_port=40124))
+    found = find(RouterBehaviour(answer_port=40123, pmp_port=40124))
     assert offer(found, "upnp-igd").quirks == ("the answer came from port 40123",)
     assert offer(found, "nat-pmp").quirks == ("the answer came from port 40124",)
     # PCP has nothing but the source to know the server by, until a nonce was sent
@@ -110,29 +112,29 @@ def test_answers_from_another_port() -> None:
 
 
 def test_duplicate_answers_are_one_gateway() -> None:
-    found = find(Behaviour(copies=3))
+    found = find(RouterBehaviour(copies=3))
     assert offer(found, "upnp-igd").outcome == "answered"
 
 
 @pytest.mark.parametrize("target", [ssdp.ALL, ssdp.IGD1])
 def test_a_router_that_knows_one_target_alone(target: str) -> None:
-    assert find(Behaviour(only_target=target)).mapper("upnp-igd") is not None
+    assert find(RouterBehaviour(only_target=target)).mapper("upnp-igd") is not None
 
 
 def test_a_router_that_does_not_hear_multicast() -> None:
-    assert find(Behaviour(hears_multicast=False)).mapper("upnp-igd") is not None
+    assert find(RouterBehaviour(hears_multicast=False)).mapper("upnp-igd") is not None
 
 
 def test_location_on_the_outside_address() -> None:
     """It is not followed; the same place at the gateway's own address is."""
-    found = find(Behaviour(location=f"http://{OUTSIDE}:5000/rootDesc.xml"))
+    found = find(RouterBehaviour(location=f"http://{OUTSIDE}:5000/rootDesc.xml"))
     upnp = offer(found, "upnp-igd")
     assert (upnp.outcome, upnp.server) == ("answered", f"http://{ROUTER}:5000/rootDesc.xml")
     assert "leads out of the local network" in upnp.quirks[0]
 
 
 def test_location_on_another_host_of_the_lan() -> None:
-    found = find(Behaviour(location="http://10.0.1.99:5000/rootDesc.xml"))
+    found = find(RouterBehaviour(location="http://10.0.1.99:5000/rootDesc.xml"))
     assert offer(found, "upnp-igd").server == f"http://{ROUTER}:5000/rootDesc.xml"
     assert "names another host" in offer(found, "upnp-igd").quirks[0]
 
@@ -142,7 +144,7 @@ def test_location_anywhere_else_is_never_asked() -> None:
         asked: list[str] = []
         listener = await home.bob.listen_tcp(family=4, port=80, on_stream=lambda stream: asked.append("!"))
         await start_router(
-            home.lab.network("carol"), "10.0.1.3", "", Behaviour(location="http://11.101.0.2/x")
+            home.lab.network("carol"), "10.0.1.3", "", RouterBehaviour(location="http://11.101.0.2/x")
         )
         found = await home.discover()
         listener.close()
@@ -154,7 +156,7 @@ def test_location_anywhere_else_is_never_asked() -> None:
 
 
 def test_a_redirect_within_the_router() -> None:
-    found = find(Behaviour(redirect="/elsewhere.xml"))
+    found = find(RouterBehaviour(redirect="/elsewhere.xml"))
     assert offer(found, "upnp-igd").outcome == "answered"
 
 
@@ -165,7 +167,7 @@ def test_a_redirect_anywhere_else_is_never_followed(url: str) -> None:
     async def main(home: Home) -> tuple[Discovery, list[str]]:
         asked: list[str] = []
         listener = await home.bob.listen_tcp(family=4, port=80, on_stream=lambda stream: asked.append("!"))
-        await home.router(Behaviour(redirect=url))
+        await home.router(RouterBehaviour(redirect=url))
         found = await home.discover()
         listener.close()
         return found, asked
@@ -179,7 +181,7 @@ def test_a_redirect_anywhere_else_is_never_followed(url: str) -> None:
 
 def test_a_redirect_in_a_circle_ends() -> None:
     async def main(home: Home) -> tuple[Discovery, list[str]]:
-        router = await home.router(Behaviour(redirect="/rootDesc.xml"))
+        router = await home.router(RouterBehaviour(redirect="/rootDesc.xml"))
         return await home.discover(), router.requests
 
     found, requests = at_home(main)
@@ -189,14 +191,14 @@ def test_a_redirect_in_a_circle_ends() -> None:
 
 def test_a_hosting_providers_service_is_not_asked_for_a_description() -> None:
     """Not there, and not at the same place of the router that names it: it means no good."""
-    found = find(Behaviour(location="http://169.254.169.254:5000/latest/meta-data/"))
+    found = find(RouterBehaviour(location="http://169.254.169.254:5000/latest/meta-data/"))
     upnp = offer(found, "upnp-igd")
     assert (upnp.outcome, upnp.server) == ("malformed", f"{ROUTER}:1900")
     assert "leads out of the local network" in upnp.detail
 
 
 def test_two_gateways_the_first_of_which_is_down() -> None:
-    found = find(Behaviour(down_first=True))
+    found = find(RouterBehaviour(down_first=True))
     up, down = (each for each in found.offers if each.protocol == "upnp-igd")
     assert (up.connected, up.external) == (True, OUTSIDE)
     assert (down.connected, down.external) == (False, None)
@@ -209,12 +211,12 @@ def test_a_gateway_of_another_host_answers_multicast_alone() -> None:
     """A second router on the LAN, offline; the first one does not speak UPnP."""
 
     async def main(home: Home) -> Discovery:
-        await home.router(Behaviour(protocols=("pcp",)))
+        await home.router(RouterBehaviour(protocols=("pcp",)))
         other = await start_router(
             home.lab.network("carol"),
             "10.0.1.3",
             "192.168.7.9",
-            Behaviour(protocols=("upnp",), connected=False),
+            RouterBehaviour(protocols=("upnp",), connected=False),
         )
         home.routers.append(other)
         return await home.discover()
@@ -226,7 +228,7 @@ def test_a_gateway_of_another_host_answers_multicast_alone() -> None:
 
 @pytest.mark.parametrize("address", ["0.0.0.0", ""])
 def test_no_external_address(address: str) -> None:
-    found = find(Behaviour(external=address))
+    found = find(RouterBehaviour(external=address))
     assert offer(found, "upnp-igd").external is None
     natpmp = offer(found, "nat-pmp")
     assert natpmp.external is None
@@ -234,7 +236,7 @@ def test_no_external_address(address: str) -> None:
 
 
 def test_switched_off_by_the_router() -> None:
-    found = find(Behaviour(natpmp_result=2))
+    found = find(RouterBehaviour(natpmp_result=2))
     natpmp = offer(found, "nat-pmp")
     assert natpmp.outcome == "answered"
     assert natpmp.refusal is not None
@@ -251,7 +253,7 @@ def test_switched_off_by_the_router() -> None:
     ],
 )
 def test_descriptions_that_are_none(xml: str, outcome: str, says: str) -> None:
-    found = find(Behaviour(xml=xml))  # type: ignore[arg-type]
+    found = find(RouterBehaviour(xml=xml))  # type: ignore[arg-type]
     upnp = offer(found, "upnp-igd")
     assert upnp.outcome == outcome
     assert says in upnp.detail
@@ -260,7 +262,7 @@ def test_descriptions_that_are_none(xml: str, outcome: str, says: str) -> None:
 
 
 def test_a_control_url_out_of_the_lan_is_no_service() -> None:
-    found = find(Behaviour(control="http://11.101.0.2/ctl"))
+    found = find(RouterBehaviour(control="http://11.101.0.2/ctl"))
     upnp = offer(found, "upnp-igd")
     assert upnp.outcome == "malformed"
     assert "leads out of the local network" in upnp.detail
@@ -275,14 +277,14 @@ def test_a_control_url_out_of_the_lan_is_no_service() -> None:
     ],
 )
 def test_older_gateways(services: tuple[str, ...], version: str) -> None:
-    found = find(Behaviour(igd_version=1, services=services))
+    found = find(RouterBehaviour(igd_version=1, services=services))
     assert offer(found, "upnp-igd").version == version
 
 
 def test_ipv6_pinholes_are_found_beside_ipv4() -> None:
     async def main(home: Home) -> Discovery:
         await home.router()
-        await home.router(Behaviour(protocols=("pcp", "upnp"), hears_multicast=False), family=6)
+        await home.router(RouterBehaviour(protocols=("pcp", "upnp"), hears_multicast=False), family=6)
         return await home.discover(4, 6)
 
     found = at_home(main, ipv6=True)
@@ -304,7 +306,7 @@ def test_over_ipv6_the_description_of_ipv4_is_a_hint() -> None:
 
     async def main(home: Home) -> Discovery:
         await home.router()
-        await home.router(Behaviour(protocols=("upnp",), only_target="nothing"), family=6)
+        await home.router(RouterBehaviour(protocols=("upnp",), only_target="nothing"), family=6)
         return await home.discover(4, 6)
 
     found = at_home(main, ipv6=True)

@@ -9,18 +9,18 @@ import pytest
 from portmapped import ALICE, ALICE6, OUTSIDE, Home, at_home, granted, refused, wanted
 from simulated import pass_time
 
-from nattools.lab.routers import Behaviour
+from nattools.lab.routers import RouterBehaviour
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import (
-    Entry,
     Granted,
     Mapper,
+    MappingRequest,
     Refused,
-    Wanted,
+    TableEntry,
+    gateway_contexts,
     listen,
     make_mapping,
-    places,
     remove_mapping,
 )
 
@@ -28,7 +28,7 @@ PROTOCOLS: tuple[MappingProtocol, ...] = ("pcp", "nat-pmp", "upnp-igd")
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS)
 
 
-async def mapper(home: Home, protocol: MappingProtocol, behaviour: Behaviour | None = None) -> Mapper:
+async def mapper(home: Home, protocol: MappingProtocol, behaviour: RouterBehaviour | None = None) -> Mapper:
     """The home's router, asked by one protocol."""
     await home.router(behaviour)
     found = (await home.discover()).mapper(protocol)
@@ -36,7 +36,7 @@ async def mapper(home: Home, protocol: MappingProtocol, behaviour: Behaviour | N
     return found
 
 
-def make(protocol: MappingProtocol, behaviour: Behaviour, ask: Wanted) -> Granted | Refused:
+def make(protocol: MappingProtocol, behaviour: RouterBehaviour, ask: MappingRequest) -> Granted | Refused:
     """What comes of asking."""
 
     async def main(home: Home) -> Granted | Refused:
@@ -55,7 +55,7 @@ def test_a_mapping_from_beginning_to_end(protocol: MappingProtocol, transport: T
         assert before.external == Endpoint(OUTSIDE, 5000)
         assert (before.lifetime_s, before.internal, before.quirks) == (600, ask.internal, ())
         again = await asked.read_back(ask, before)
-        assert isinstance(again, Entry)
+        assert isinstance(again, TableEntry)
         assert (again.external_port, again.internal) == (5000, ask.internal)
         assert len(home.routers[0].table.rows(0.0)) == 1
         assert await asked.delete(ask, before) is None
@@ -121,7 +121,7 @@ def test_what_was_never_answered_can_be_removed(protocol: MappingProtocol) -> No
 @each_protocol
 def test_success_that_is_not_reachable(protocol: MappingProtocol) -> None:
     async def main(home: Home) -> bool:
-        made = granted(await (await mapper(home, protocol, Behaviour(lies=True))).make(wanted()))
+        made = granted(await (await mapper(home, protocol, RouterBehaviour(lies=True))).make(wanted()))
         return await home.reaches(made)
 
     assert not at_home(main)
@@ -129,7 +129,7 @@ def test_success_that_is_not_reachable(protocol: MappingProtocol) -> None:
 
 @pytest.mark.parametrize("protocol", ["pcp", "nat-pmp"])
 def test_the_assigned_port_differs(protocol: MappingProtocol) -> None:
-    made = granted(make(protocol, Behaviour(other_port=True), wanted(external_port=5000)))
+    made = granted(make(protocol, RouterBehaviour(other_port=True), wanted(external_port=5000)))
     assert made.external_port == 5001
     assert made.quirks == ("asked for port 5000, got 5001",)
 
@@ -137,7 +137,7 @@ def test_the_assigned_port_differs(protocol: MappingProtocol) -> None:
 @pytest.mark.parametrize("protocol", ["pcp", "nat-pmp"])
 def test_another_port_is_given_back_if_it_must_be_that_one(protocol: MappingProtocol) -> None:
     async def main(home: Home) -> None:
-        faulty = Behaviour(other_port=True, ignores_prefer_failure=True)
+        faulty = RouterBehaviour(other_port=True, ignores_prefer_failure=True)
         result = refused(
             await (await mapper(home, protocol, faulty)).make(wanted(external_port=5000, exact=True))
         )
@@ -148,31 +148,31 @@ def test_another_port_is_given_back_if_it_must_be_that_one(protocol: MappingProt
 
 
 def test_prefer_failure() -> None:
-    result = refused(make("pcp", Behaviour(taken=(5000,)), wanted(external_port=5000, exact=True)))
+    result = refused(make("pcp", RouterBehaviour(taken=(5000,)), wanted(external_port=5000, exact=True)))
     assert result.refusal is not None
     assert result.refusal.name == "CANNOT_PROVIDE_EXTERNAL"
 
 
 def test_a_wrong_nonce_is_not_believed() -> None:
-    result = refused(make("pcp", Behaviour(wrong_nonce=True), wanted()))
+    result = refused(make("pcp", RouterBehaviour(wrong_nonce=True), wanted()))
     assert (result.failure, result.detail) == ("timeout", "an answer with a wrong nonce")
-    made = granted(make("pcp", Behaviour(wrong_nonce=True, then_right=True), wanted()))
+    made = granted(make("pcp", RouterBehaviour(wrong_nonce=True, then_right=True), wanted()))
     assert made.quirks == ("ignored an answer with a wrong nonce",)
 
 
 @pytest.mark.parametrize(
     ("protocol", "behaviour", "name"),
     [
-        ("pcp", Behaviour(pcp_result=8), "NO_RESOURCES"),
-        ("pcp", Behaviour(pcp_result=2), "NOT_AUTHORIZED"),
-        ("nat-pmp", Behaviour(natpmp_result=3), "NETWORK_FAILURE"),
-        ("upnp-igd", Behaviour(upnp_error=501), "Action Failed"),
-        ("upnp-igd", Behaviour(upnp_error=606), "Action Not Authorized"),
-        ("upnp-igd", Behaviour(upnp_error=728), "NoPortMapsAvailable"),
-        ("upnp-igd", Behaviour(upnp_status=401), "HTTP 401"),
+        ("pcp", RouterBehaviour(pcp_result=8), "NO_RESOURCES"),
+        ("pcp", RouterBehaviour(pcp_result=2), "NOT_AUTHORIZED"),
+        ("nat-pmp", RouterBehaviour(natpmp_result=3), "NETWORK_FAILURE"),
+        ("upnp-igd", RouterBehaviour(upnp_error=501), "Action Failed"),
+        ("upnp-igd", RouterBehaviour(upnp_error=606), "Action Not Authorized"),
+        ("upnp-igd", RouterBehaviour(upnp_error=728), "NoPortMapsAvailable"),
+        ("upnp-igd", RouterBehaviour(upnp_status=401), "HTTP 401"),
     ],
 )
-def test_refusals_are_named(protocol: MappingProtocol, behaviour: Behaviour, name: str) -> None:
+def test_refusals_are_named(protocol: MappingProtocol, behaviour: RouterBehaviour, name: str) -> None:
     result = refused(make(protocol, behaviour, wanted()))
     assert result.failure == "refused"
     assert result.refusal is not None
@@ -182,7 +182,7 @@ def test_refusals_are_named(protocol: MappingProtocol, behaviour: Behaviour, nam
 
 @pytest.mark.parametrize("protocol", ["pcp", "nat-pmp"])
 def test_an_epoch_that_goes_back_is_a_restart(protocol: MappingProtocol) -> None:
-    made = granted(make(protocol, Behaviour(epoch_back=True), wanted()))
+    made = granted(make(protocol, RouterBehaviour(epoch_back=True), wanted()))
     assert made.quirks == ("the router has restarted since the last answer",)
 
 
@@ -205,7 +205,7 @@ def test_a_restart_is_noticed(protocol: MappingProtocol) -> None:
 
 @pytest.mark.parametrize("protocol", ["pcp", "nat-pmp"])
 def test_no_external_address(protocol: MappingProtocol) -> None:
-    made = granted(make(protocol, Behaviour(external="0.0.0.0"), wanted()))
+    made = granted(make(protocol, RouterBehaviour(external="0.0.0.0"), wanted()))
     assert made.external is None
     assert made.external_port == 4000
 
@@ -216,45 +216,51 @@ def test_no_external_address(protocol: MappingProtocol) -> None:
 @pytest.mark.parametrize(
     ("behaviour", "lifetime_s", "granted_s", "quirk"),
     [
-        (Behaviour(permanent_only=True), 600, None, "the router makes permanent mappings only"),
-        (Behaviour(lease_fault=True), 600, None, "the router refused a mapping with an end (402)"),
-        (Behaviour(permanent_fault=True), 0, 3600, "the router refused a mapping without an end (402)"),
+        (RouterBehaviour(permanent_only=True), 600, None, "the router makes permanent mappings only"),
+        (RouterBehaviour(lease_fault=True), 600, None, "the router refused a mapping with an end (402)"),
+        (RouterBehaviour(permanent_fault=True), 0, 3600, "the router refused a mapping without an end (402)"),
     ],
 )
 def test_lifetimes_that_a_router_does_not_do(
-    behaviour: Behaviour, lifetime_s: int, granted_s: int | None, quirk: str
+    behaviour: RouterBehaviour, lifetime_s: int, granted_s: int | None, quirk: str
 ) -> None:
     made = granted(make("upnp-igd", behaviour, wanted(lifetime_s=lifetime_s)))
     assert (made.lifetime_s, made.quirks) == (granted_s, (quirk,))
 
 
 def test_a_router_that_does_neither() -> None:
-    result = refused(make("upnp-igd", Behaviour(lease_fault=True, permanent_fault=True), wanted()))
+    result = refused(make("upnp-igd", RouterBehaviour(lease_fault=True, permanent_fault=True), wanted()))
     assert result.code == 402
 
 
 @pytest.mark.parametrize("services", [("WANIPConnection:1",), ("WANIPConnection:2",)])
 def test_a_taken_port_leads_to_another_one(services: tuple[str, ...]) -> None:
-    made = granted(make("upnp-igd", Behaviour(taken=(5000,), services=services), wanted(external_port=5000)))
+    made = granted(
+        make("upnp-igd", RouterBehaviour(taken=(5000,), services=services), wanted(external_port=5000))
+    )
     assert made.external_port not in (0, 5000)
     assert made.external_port >= 1024
     exact = refused(
-        make("upnp-igd", Behaviour(taken=(5000,), services=services), wanted(external_port=5000, exact=True))
+        make(
+            "upnp-igd",
+            RouterBehaviour(taken=(5000,), services=services),
+            wanted(external_port=5000, exact=True),
+        )
     )
     assert exact.code == 718
     assert "10.0.1.77" in exact.detail
 
 
 def test_ports_that_must_be_the_same() -> None:
-    made = granted(make("upnp-igd", Behaviour(same_ports=True), wanted(external_port=5000)))
+    made = granted(make("upnp-igd", RouterBehaviour(same_ports=True), wanted(external_port=5000)))
     assert made.external_port == 4000
     assert "the router wants the external port to equal the internal one" in made.quirks
 
 
 def test_ports_below_1024_are_not_asked_for_unasked() -> None:
-    made = granted(make("upnp-igd", Behaviour(), wanted(80, transport="tcp")))
+    made = granted(make("upnp-igd", RouterBehaviour(), wanted(80, transport="tcp")))
     assert made.external_port >= 1024
-    assert granted(make("upnp-igd", Behaviour(), wanted(80, external_port=80))).external_port == 80
+    assert granted(make("upnp-igd", RouterBehaviour(), wanted(80, external_port=80))).external_port == 80
 
 
 def test_another_program_of_this_machine_keeps_its_mapping() -> None:
@@ -273,7 +279,7 @@ def test_another_program_of_this_machine_keeps_its_mapping() -> None:
 
 
 def test_the_table() -> None:
-    async def main(home: Home) -> list[Entry] | Refused | None:
+    async def main(home: Home) -> list[TableEntry] | Refused | None:
         asked = await mapper(home, "upnp-igd")
         await asked.make(wanted(external_port=5000))
         await asked.make(wanted(4001, external_port=5001, transport="tcp", lifetime_s=0))
@@ -281,14 +287,14 @@ def test_the_table() -> None:
 
     found = at_home(main)
     assert found == [
-        Entry(
+        TableEntry(
             transport="udp",
             internal=Endpoint(ALICE, 4000),
             external_port=5000,
             lifetime_s=600,
             description="nattools",
         ),
-        Entry(
+        TableEntry(
             transport="tcp",
             internal=Endpoint(ALICE, 4001),
             external_port=5001,
@@ -310,7 +316,9 @@ def test_an_empty_table_and_protocols_without_one() -> None:
 # --- IPv6
 
 
-def over_ipv6(main: Callable[[Home, Mapper], Awaitable[None]], behaviour: Behaviour | None = None) -> None:
+def over_ipv6(
+    main: Callable[[Home, Mapper], Awaitable[None]], behaviour: RouterBehaviour | None = None
+) -> None:
     async def whole(home: Home) -> None:
         await home.router(behaviour, family=6)
         for each in (await home.discover(6)).mappers:
@@ -337,7 +345,7 @@ def test_a_pinhole_opens_and_closes() -> None:
         assert made.external == ask.internal
         assert await home.reaches(made)
         back = await asked.read_back(ask, made)
-        assert back is None if asked.offer.protocol == "pcp" else isinstance(back, Entry)
+        assert back is None if asked.offer.protocol == "pcp" else isinstance(back, TableEntry)
         assert await asked.delete(ask, made) is None
         assert not await home.reaches(made)
         tried.append(asked.offer.protocol)
@@ -362,7 +370,7 @@ def test_pinholes_that_are_not_allowed() -> None:
             assert asked.offer.refusal.name == "InboundPinholeNotAllowed"
             assert refused(await asked.make(wanted(host=ALICE6))).code == 703
 
-    over_ipv6(main, Behaviour(pinholes_allowed=False))
+    over_ipv6(main, RouterBehaviour(pinholes_allowed=False))
 
 
 # --- one after the other
@@ -370,7 +378,7 @@ def test_pinholes_that_are_not_allowed() -> None:
 
 def test_the_next_protocol_is_asked_where_one_refuses() -> None:
     async def main(home: Home) -> None:
-        await home.router(Behaviour(pcp_result=8, upnp_error=501))
+        await home.router(RouterBehaviour(pcp_result=8, upnp_error=501))
         mappers = (await home.discover()).mappers
         made = await make_mapping(mappers, wanted())
         assert granted(made.granted).protocol == "nat-pmp"
@@ -387,7 +395,7 @@ def test_a_forbidden_port_is_asked_for_once() -> None:
     """Asked by PCP for a port that it forbids, a router may freeze."""
 
     async def main(home: Home) -> None:
-        router = await home.router(Behaviour(upnp_error=606))
+        router = await home.router(RouterBehaviour(upnp_error=606))
         mappers = (await home.discover()).mappers
         router.requests.clear()
         made = await make_mapping(mappers, wanted())
@@ -414,7 +422,7 @@ def test_removing_by_whatever_protocol_does_it(protocol: MappingProtocol) -> Non
 def test_a_restart_is_heard() -> None:
     async def main(home: Home) -> list[str]:
         router = await home.router()
-        (here,) = places(home.alice, families=(4,))
+        (here,) = gateway_contexts(home.alice, families=(4,))
         heard: list[str] = []
         socket = await listen(here, lambda: heard.append("hint"))
         assert not isinstance(socket, str)

@@ -8,7 +8,7 @@ import pytest
 from mailboxes import SECRET, SOURCE, Meeting
 
 from nattools.errors import ProtocolError
-from nattools.protocols.mailbox import MAX_PAYLOAD, Confirmed, Ended, MailboxClient, PeerHere
+from nattools.protocols.mailbox import MAX_PAYLOAD, Confirmed, MailboxClient, PeerDone, PeerHere
 from nattools.protocols.mailbox import messages as m
 from nattools.protocols.mailbox.client import CONFIRM_WITHIN_S, MAX_UNACKNOWLEDGED
 from nattools.protocols.mailbox.keys import Agreement
@@ -27,7 +27,7 @@ def test_the_same_code_leads_to_a_conversation() -> None:
     assert meeting.alice.export("tls") == meeting.bob.export("tls") != meeting.bob.export("quic")
     meeting.alice.end()
     meeting.settle()
-    assert meeting.seen["bob"][-1] == Ended()
+    assert meeting.seen["bob"][-1] == PeerDone()
     assert meeting.reason("alice") is None
     assert meeting.reason("bob") is None
     assert meeting.mailbox.rooms == meeting.mailbox.connections == 0

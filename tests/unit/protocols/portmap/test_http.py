@@ -8,7 +8,7 @@ from nattools.errors import ProtocolError
 from nattools.protocols import http
 
 
-def read(*parts: bytes, closed: bool = False, **options: int) -> http.Response | None:
+def read(*parts: bytes, closed: bool = False, **options: int) -> http.HttpResponse | None:
     reader = http.ResponseReader(**options)
     for part in parts:
         reader.feed(part)

@@ -8,9 +8,9 @@ from nattools.errors import ProtocolError
 from nattools.protocols import http, igd
 from nattools.protocols.headers import Headers
 from nattools.protocols.igd import xml
-from nattools.protocols.lan import LanUrl, Neighbourhood
+from nattools.protocols.lan import LanScope, LanUrl
 
-HOME = Neighbourhood(gateways=frozenset(("10.0.1.1",)), own=frozenset(("10.0.1.2",)))
+HOME = LanScope(gateways=frozenset(("10.0.1.1",)), own=frozenset(("10.0.1.2",)))
 LOCATION = LanUrl("10.0.1.1", 5000, "/desc/root.xml")
 
 SERVICE = "<service><serviceType>{type}</serviceType><controlURL>{url}</controlURL></service>"
@@ -151,8 +151,8 @@ FAULT = (
 )
 
 
-def response(content: str, status: int = 200, reason: str = "OK") -> http.Response:
-    return http.Response(status, reason, Headers([]), ENVELOPE.format(content).encode())
+def response(content: str, status: int = 200, reason: str = "OK") -> http.HttpResponse:
+    return http.HttpResponse(status, reason, Headers([]), ENVELOPE.format(content).encode())
 
 
 def answered(action: str, **values: str) -> igd.Answer:
@@ -219,7 +219,7 @@ def test_a_fault_counts_whatever_the_status(status: int) -> None:
 
 
 def test_a_refusal_without_xml_is_named_by_its_status() -> None:
-    found = igd.parse_answer(http.Response(401, "Unauthorized", Headers([]), b"<html>"), "GetStatusInfo")
+    found = igd.parse_answer(http.HttpResponse(401, "Unauthorized", Headers([]), b"<html>"), "GetStatusInfo")
     assert found == igd.Fault(401, "Unauthorized", from_http=True)
     assert igd.refusal(401, "WANIPConnection", "Unauthorized", from_http=True).name == "HTTP 401"
     empty = igd.parse_answer(response("", 503, "Busy"), "GetStatusInfo")

@@ -7,7 +7,7 @@ import pytest
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import pcp
-from nattools.protocols.pcp.options import Option
+from nattools.protocols.pcp.message import Option
 
 NONCE = bytes(range(12))
 SERVER = Endpoint("10.0.1.1", 5351)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from nattools.model.endpoint import Endpoint, Transport
-from nattools.probes.portmap.exchange import SILENCE_S
-from nattools.probes.portmap.place import Place
-from nattools.probes.portmap.question import Dialect, Question
-from nattools.probes.portmap.renewing import RenewingMapper
-from nattools.probes.portmap.terms import (
+from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.mapper import (
     RESTARTED,
-    Entry,
-    Epoch,
     Granted,
+    MappingRequest,
     Offer,
     Refused,
-    Wanted,
+    RouterState,
+    TableEntry,
 )
+from nattools.probes.portmap.udpmapper import SILENCE_S, Dialect, RouterRequest, UdpMapper
 from nattools.protocols import pcp
 from nattools.protocols.pcp import results
 
@@ -28,20 +26,20 @@ _SPOKEN = (results.SUCCESS, results.UNSUPP_OPCODE)
 _DIALECT = Dialect("pcp", pcp.refusal, results.UNSUPP_VERSION, "it speaks NAT-PMP")
 
 
-class PcpQuestion(Question[pcp.Response]):
-    """One PCP request to a place's router."""
+class PcpRequest(RouterRequest[pcp.Response]):
+    """One PCP request to a router."""
 
-    def __init__(self, place: Place, request: pcp.Request, patience_s: float) -> None:
-        server = Endpoint(place.gateway, pcp.PORT)
-        super().__init__(place, _DIALECT, pcp.Transaction(request, server, patience_s=patience_s))
+    def __init__(self, gateway: GatewayContext, request: pcp.Request, patience_s: float) -> None:
+        server = Endpoint(gateway.address, pcp.PORT)
+        super().__init__(gateway, _DIALECT, pcp.Transaction(request, server, patience_s=patience_s))
 
 
-def announcement(place: Place) -> PcpQuestion:
+def announcement(gateway: GatewayContext) -> PcpRequest:
     """The question that changes nothing: is a PCP server there (RFC 6887 14.1)?"""
-    return PcpQuestion(place, pcp.Request(pcp.ANNOUNCE, 0, place.host), SILENCE_S)
+    return PcpRequest(gateway, pcp.Request(pcp.ANNOUNCE, 0, gateway.local), SILENCE_S)
 
 
-async def offer(place: Place, question: PcpQuestion) -> Offer:
+async def offer(gateway: GatewayContext, question: PcpRequest) -> Offer:
     """Ask it, and say what came of it."""
     answer = await question.ask()
     response = question.transaction.response
@@ -51,9 +49,9 @@ async def offer(place: Place, question: PcpQuestion) -> Offer:
     ready = refused is None or code in _SPOKEN
     return Offer(
         protocol="pcp",
-        family=place.family,
-        interface=place.interface,
-        local=place.host,
+        family=gateway.family,
+        interface=gateway.interface,
+        local=gateway.local,
         server=str(question.server),
         outcome=refused.failure if refused is not None and unspoken else "answered",
         version="" if response is None else str(response.version),
@@ -66,13 +64,13 @@ async def offer(place: Place, question: PcpQuestion) -> Offer:
     )
 
 
-class PcpMapper(RenewingMapper):
+class PcpMapper(UdpMapper):
     """`terms.Mapper` by PCP."""
 
-    def __init__(self, place: Place, offer: Offer) -> None:
-        super().__init__(place, offer, pcp.EpochClock())
+    def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
+        super().__init__(gateway, offer, pcp.EpochClock())
 
-    async def make(self, wanted: Wanted) -> Granted | Refused:
+    async def make(self, wanted: MappingRequest) -> Granted | Refused:
         """RFC 6887 11.2. Some servers ignore PREFER_FAILURE, and some do not know it: what was assigned is
         checked in any case, and given back if it is not what was wanted."""
         options = (pcp.prefer_failure(),) if wanted.exact else ()
@@ -92,28 +90,28 @@ class PcpMapper(RenewingMapper):
             )
         return granted
 
-    async def delete(self, wanted: Wanted, granted: Granted | None = None) -> Refused | None:
+    async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
         """RFC 6887 15.1: a lifetime of 0, and no external address suggested."""
         _, answer = await self._map(wanted, 0, ())
         return answer if isinstance(answer, Refused) else None
 
-    async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused | None:
+    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
         """Not over IPv6: miniupnpd 2.3.1 forgets whose pinhole it was when that is renewed, and lets nobody
         remove it by PCP any more."""
         return None if wanted.family == 6 else await super().read_back(wanted, granted)
 
-    async def check(self) -> Epoch:
+    async def check(self) -> RouterState:
         """RFC 6887 8.5."""
-        question = announcement(self.place)
-        await question.exchange.run(self.place)
+        question = announcement(self.gateway)
+        await question.exchange.run(self.gateway)
         response = question.transaction.response
         if response is None:
             return "silent"
         return "same" if self._learn(response.epoch_s) else "restarted"
 
     async def _map(
-        self, wanted: Wanted, lifetime_s: int, options: tuple[pcp.Option, ...]
-    ) -> tuple[PcpQuestion, pcp.Response | Refused]:
+        self, wanted: MappingRequest, lifetime_s: int, options: tuple[pcp.Option, ...]
+    ) -> tuple[PcpRequest, pcp.Response | Refused]:
         suggested = wanted.suggested_port if lifetime_s else 0
         body = pcp.MapBody(
             wanted.nonce,
@@ -121,13 +119,15 @@ class PcpMapper(RenewingMapper):
             wanted.internal.port,
             Endpoint("::" if wanted.family == 6 else "0.0.0.0", suggested),
         )
-        if wanted.internal.host != self.place.host:
+        if wanted.internal.host != self.gateway.local:
             options = (pcp.third_party(wanted.internal.host), *options)
-        request = pcp.Request(pcp.MAP, lifetime_s, self.place.host, body, options)
-        question = PcpQuestion(self.place, request, _PATIENCE_S)
+        request = pcp.Request(pcp.MAP, lifetime_s, self.gateway.local, body, options)
+        question = PcpRequest(self.gateway, request, _PATIENCE_S)
         return question, await question.ask()
 
-    def _granted(self, wanted: Wanted, response: pcp.Response, quirks: tuple[str, ...]) -> Granted | Refused:
+    def _granted(
+        self, wanted: MappingRequest, response: pcp.Response, quirks: tuple[str, ...]
+    ) -> Granted | Refused:
         body = response.body
         if not isinstance(body, pcp.MapBody) or not body.external.port:
             return Refused(protocol="pcp", failure="malformed", detail="success without an external port")

@@ -8,7 +8,7 @@ from typing import Literal
 from nattools.model.observation import MapAttempt, MapEntry, MapOffer
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.context import Recorder
-from nattools.probes.portmap import Entry, Granted, Offer, Refused, Wanted
+from nattools.probes.portmap import Granted, MappingRequest, Offer, Refused, TableEntry
 
 Action = Literal["make", "renew", "delete", "read back"]
 
@@ -45,8 +45,8 @@ def record_attempt(
     recorder: Recorder,
     action: Action,
     protocol: MappingProtocol,
-    wanted: Wanted,
-    result: Granted | Refused | Entry | None,
+    wanted: MappingRequest,
+    result: Granted | Refused | TableEntry | None,
     began: float,
     *,
     known: Granted | None = None,
@@ -56,7 +56,7 @@ def record_attempt(
     number, at_s = recorder.stamp(began)
     refused = result if isinstance(result, Refused) else None
     granted = result if isinstance(result, Granted) else None
-    entry = result if isinstance(result, Entry) else None
+    entry = result if isinstance(result, TableEntry) else None
     recorder.add(
         MapAttempt(
             id=number,
@@ -80,7 +80,7 @@ def record_attempt(
 
 
 def _outcome(
-    result: Granted | Refused | Entry | None,
+    result: Granted | Refused | TableEntry | None,
 ) -> Literal["granted", "deleted", "found", "refused", "timeout", "unreachable", "malformed", "not asked"]:
     if isinstance(result, Refused):
         return result.failure
@@ -89,7 +89,7 @@ def _outcome(
     return "deleted" if result is None else "found"
 
 
-def _external(granted: Granted | None, entry: Entry | None) -> str | None:
+def _external(granted: Granted | None, entry: TableEntry | None) -> str | None:
     """The address and port, or the port alone as `:5000` where the router does not know its address."""
     if entry is not None:
         return f":{entry.external_port}"
@@ -98,7 +98,7 @@ def _external(granted: Granted | None, entry: Entry | None) -> str | None:
     return f":{granted.external_port}" if granted.external is None else str(granted.external)
 
 
-def record_entry(recorder: Recorder, protocol: MappingProtocol, entry: Entry, *, ours: bool) -> None:
+def record_entry(recorder: Recorder, protocol: MappingProtocol, entry: TableEntry, *, ours: bool) -> None:
     """A row of a router's table."""
     number, at_s = recorder.stamp()
     recorder.add(

@@ -13,7 +13,7 @@ from nattools.model.nat import NatByTransport
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class LocalSide:
     """What an attempt begins with: the measurement, what came of it, and what this side is willing to do."""
 
     run: Run
@@ -22,20 +22,20 @@ class Own:
     options: PunchOptions
 
 
-async def own_side(looked: Looked, options: PunchOptions, timeline: Timeline) -> Own:
+async def local_side(looked: Looked, options: PunchOptions, timeline: Timeline) -> LocalSide:
     """What this side brings to an attempt."""
     nat = looked.report().nat
     low = options.low_ports
     if low is None:
         low = await may_bind_low_ports(looked.run.network)
     timeline.note("behaviour", behaviour_text(nat))
-    return Own(looked.run, nat, low, options)
+    return LocalSide(looked.run, nat, low, options)
 
 
-async def measured_anew(own: Own, timeline: Timeline) -> Own:
+async def measure_again(own: LocalSide, timeline: Timeline) -> LocalSide:
     """The same in the network that this machine is in now. CannotRun: it is in none."""
     looked = await look(new_run(own.run.network, own.options.measuring, own.run.emit))
-    return await own_side(looked, own.options, timeline)
+    return await local_side(looked, own.options, timeline)
 
 
 def behaviour_text(nat: NatByTransport) -> str:

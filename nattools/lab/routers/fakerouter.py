@@ -6,10 +6,10 @@ import asyncio
 
 from nattools.errors import ProtocolError
 from nattools.lab.forwards import Forwards
-from nattools.lab.routers.behaviour import Behaviour
-from nattools.lab.routers.pmp import ANNOUNCE_GROUPS, Clock, PmpServer
-from nattools.lab.routers.table import Table
-from nattools.lab.routers.upnp import PORT, Reply, UpnpServer
+from nattools.lab.routers.behaviour import RouterBehaviour
+from nattools.lab.routers.portcontrol import ANNOUNCE_GROUPS, EpochCounter, PortControlServer
+from nattools.lab.routers.table import MappingTable
+from nattools.lab.routers.upnp import PORT, HttpReply, UpnpServer
 from nattools.model.endpoint import Endpoint, family_of
 from nattools.net.base import Network, TcpListener, TcpStream, UdpSocket
 from nattools.protocols import natpmp, ssdp
@@ -24,16 +24,21 @@ class FakeRouter:
     """One router on one address of its LAN. Use `start_router`."""
 
     def __init__(
-        self, network: Network, address: str, external: str, behaviour: Behaviour, forwards: Forwards | None
+        self,
+        network: Network,
+        address: str,
+        external: str,
+        behaviour: RouterBehaviour,
+        forwards: Forwards | None,
     ) -> None:
         now = asyncio.get_running_loop().time()
         self.behaviour = behaviour
         self.requests: list[str] = []
-        self.table = Table(behaviour, external, forwards)
+        self.table = MappingTable(behaviour, external, forwards)
         self._network = network
         self._address = address
-        self._clock = Clock(behaviour, now)
-        self._pmp = PmpServer(behaviour, self.table, self._clock)
+        self._clock = EpochCounter(behaviour, now)
+        self._pmp = PortControlServer(behaviour, self.table, self._clock)
         self._upnp = UpnpServer(behaviour, self.table, now - 1000)
         self._tasks = Tasks()
         self._open: list[UdpSocket | TcpListener] = []
@@ -144,7 +149,7 @@ async def _request(stream: TcpStream) -> tuple[bytes, bytes] | None:
     return data[:end], data[end : end + length]
 
 
-async def _send(stream: TcpStream, reply: Reply) -> None:
+async def _send(stream: TcpStream, reply: HttpReply) -> None:
     """The whole of it, or as slowly and as much as the reply says (within a bound)."""
     elsewhere = f"Location: {reply.location}\r\n" if reply.location else ""
     head = f"HTTP/1.1 {reply.status} {reply.reason}\r\n{elsewhere}Content-Type: text/xml\r\n"
@@ -166,12 +171,12 @@ async def start_router(
     network: Network,
     address: str,
     external: str,
-    behaviour: Behaviour | None = None,
+    behaviour: RouterBehaviour | None = None,
     forwards: Forwards | None = None,
 ) -> FakeRouter:
     """A router that answers on its own LAN `address`; `external` is its true outside address, and `forwards`
     what makes its mappings true. CannotRun: the address is not this node's, or a port is taken."""
-    router = FakeRouter(network, address, external, behaviour or Behaviour(), forwards)
+    router = FakeRouter(network, address, external, behaviour or RouterBehaviour(), forwards)
     try:
         await router.start()
     except BaseException:

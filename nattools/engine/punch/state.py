@@ -1,16 +1,19 @@
-"""What became of a punch, as a report."""
+"""What became of a punch: its state at any moment, its report, and its end."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import dataclass, field
 
 import msgspec
 
 from nattools.engine.punch.attempt import Attempt, Failed
-from nattools.engine.punch.connector import Connector
+from nattools.engine.punch.connection import Connection, Connector
+from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.engine.punch.planning import as_told
+from nattools.engine.punch.signaling import remote_timeline
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.punch.use import Used
 from nattools.engine.punch.way import Way, spares_of
 from nattools.engine.run import Looked
 from nattools.errors import CannotRun
@@ -30,14 +33,14 @@ _WHY: dict[Strategy, str] = {
 
 
 @dataclass(slots=True)
-class Standing:
+class PunchState:
     """How things stand: at any moment there is a report to make of it. `result` None: nothing is decided."""
 
     timeline: Timeline
     looked: Looked | None = None
     connector: Connector | None = None
     result: Way | Failed | None = None
-    used: Used = field(default_factory=Used)
+    used: UseResult = field(default_factory=UseResult)
 
     def report(self) -> Report:
         """Everything there is to tell now. CannotRun: not even this machine's network has been looked at."""
@@ -91,3 +94,82 @@ def _with_way(found: Punch, way: Way) -> Punch:
         secured_by="quic" if way.driver is not None else "tls",
         spares=() if way.driver is None else spares_of(way.driver),
     )
+
+
+STORY_S = 2.0
+
+
+async def connect_and_use(standing: PunchState, connector: Connector, use: Use) -> None:
+    """Find a way, secure it, use it; `standing` says how far it has come."""
+    standing.connector = connector
+    way = standing.result = await connector.connect()
+    attempt = connector.last
+    if isinstance(way, Failed) or attempt is None:
+        await _exchange_timelines(connector)
+        return
+    connection = Connection(connector, leads=attempt.leads, uses=use.names)
+    try:
+        use.prepare(connection.tunnel)
+        problem = await connection.secure(way)
+        if problem is not None:
+            standing.result = Failed(f"A path was found, but: {problem}")
+            await _exchange_timelines(connector)
+            return
+        await _use(standing, connection, use)
+    finally:
+        standing.result = standing.result if connection.way is None else connection.way
+        connection.close()
+
+
+async def _use(standing: PunchState, connection: Connection, use: Use) -> None:
+    def so_far() -> Report:
+        standing.result = connection.way
+        return standing.report()
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(connection.tunnel.run())
+        holding = group.create_task(connection.hold())
+        stories = group.create_task(_exchange_timelines(connection.connector))
+        standing.used = await _until_ended(connection, use, Connected(connection.tunnel, so_far))
+        await connection.tunnel.finish()
+        await asyncio.wait((stories,))
+        standing.timeline.note("end", standing.used.problem or "both sides are done")
+        so_far()
+        for task in (running, holding):
+            task.cancel()
+
+
+async def _until_ended(connection: Connection, use: Use, connected: Connected) -> UseResult:
+    """Use it, no longer than there is a tunnel."""
+    async with asyncio.TaskGroup() as group:
+        using = group.create_task(use.run(connected))
+        ended = group.create_task(_ended(connection))
+        await asyncio.wait((using, ended), return_when=asyncio.FIRST_COMPLETED)
+        if not using.done():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await asyncio.wait((using,))
+        for task in (using, ended):
+            task.cancel()
+        await asyncio.wait((using, ended))
+    if using.cancelled():
+        return UseResult(problem=connection.tunnel.ended or "")
+    return using.result()
+
+
+async def _ended(connection: Connection) -> None:
+    while connection.tunnel.ended is None:
+        await connection.tunnel.changed()
+
+
+async def _exchange_timelines(connector: Connector) -> None:
+    """Both sides' view of the attempt in one timeline."""
+    attempt, timeline = connector.last, connector.timeline
+    if attempt is None or attempt.known_at is None:
+        return
+    story = remote_timeline(attempt.number, timeline.since(attempt.known_at))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STORY_S):
+            told = await connector.partner.exchange_timelines(story)
+            if told is not None:
+                timeline.merge(told.stages, attempt.known_at)

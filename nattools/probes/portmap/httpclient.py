@@ -10,7 +10,7 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.gateway import GatewayContext
 from nattools.protocols import http
 from nattools.protocols.lan import LanUrl, resolve_url
 
@@ -23,7 +23,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 Outcome = Literal["timeout", "unreachable", "malformed"]
 
 
-class WebFailure(msgspec.Struct, frozen=True):
+class HttpFailure(msgspec.Struct, frozen=True):
     """No response, and why."""
 
     failure: Outcome
@@ -31,45 +31,49 @@ class WebFailure(msgspec.Struct, frozen=True):
 
 
 async def ask(
-    place: Place, url: LanUrl, request: bytes, *, timeout_s: float = REQUEST_S
-) -> http.Response | WebFailure:
+    gateway: GatewayContext, url: LanUrl, request: bytes, *, timeout_s: float = REQUEST_S
+) -> http.HttpResponse | HttpFailure:
     """Send a request and read its response; connecting, writing and reading take at most `timeout_s`."""
     try:
         async with asyncio.timeout(timeout_s):
-            return await _ask(place, url, request, timeout_s)
+            return await _ask(gateway, url, request, timeout_s)
     except TimeoutError:
-        return WebFailure("timeout", f"{url} did not answer in full within {timeout_s:g} s")
+        return HttpFailure("timeout", f"{url} did not answer in full within {timeout_s:g} s")
 
 
-async def get(place: Place, url: LanUrl, *, timeout_s: float = REQUEST_S) -> http.Response | WebFailure:
+async def get(
+    gateway: GatewayContext, url: LanUrl, *, timeout_s: float = REQUEST_S
+) -> http.HttpResponse | HttpFailure:
     """GET, following at most 2 redirects, none of them out of the LAN; `timeout_s` is for all together."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
     for _ in range(_MAX_REDIRECTS + 1):
         request = http.encode_request("GET", url.target, url.authority, (("Accept", "text/xml, */*"),))
-        response = await ask(place, url, request, timeout_s=max(0.01, deadline - loop.time()))
-        if isinstance(response, WebFailure) or response.status not in _REDIRECTS:
+        response = await ask(gateway, url, request, timeout_s=max(0.01, deadline - loop.time()))
+        if isinstance(response, HttpFailure) or response.status not in _REDIRECTS:
             return response
         try:
-            url = resolve_url(url, response.headers.get("location"), place.neighbourhood)
+            url = resolve_url(url, response.headers.get("location"), gateway.lan)
         except ProtocolError as error:
-            return WebFailure("malformed", f"a redirect to {error}")
-    return WebFailure("malformed", f"more than {_MAX_REDIRECTS} redirects")
+            return HttpFailure("malformed", f"a redirect to {error}")
+    return HttpFailure("malformed", f"more than {_MAX_REDIRECTS} redirects")
 
 
-async def _ask(place: Place, url: LanUrl, request: bytes, timeout_s: float) -> http.Response | WebFailure:
-    stream = await place.connect(Endpoint(url.host, url.port), min(CONNECT_S, timeout_s))
+async def _ask(
+    gateway: GatewayContext, url: LanUrl, request: bytes, timeout_s: float
+) -> http.HttpResponse | HttpFailure:
+    stream = await gateway.connect(Endpoint(url.host, url.port), min(CONNECT_S, timeout_s))
     if isinstance(stream, TcpFailure):
         failure: Literal["timeout", "unreachable"] = (
             "timeout" if stream.outcome == "timeout" else "unreachable"
         )
-        return WebFailure(failure, f"{url.host} port {url.port}: {stream.outcome}")
+        return HttpFailure(failure, f"{url.host} port {url.port}: {stream.outcome}")
     try:
         stream.write(request)
         response = await _read(stream)
     except ProtocolError as error:
         stream.abort()
-        return WebFailure("malformed", str(error))
+        return HttpFailure("malformed", str(error))
     except asyncio.CancelledError:
         stream.abort()
         raise
@@ -77,7 +81,7 @@ async def _ask(place: Place, url: LanUrl, request: bytes, timeout_s: float) -> h
     return response
 
 
-async def _read(stream: TcpStream) -> http.Response:
+async def _read(stream: TcpStream) -> http.HttpResponse:
     reader = http.ResponseReader()
     while reader.response is None:
         data = await stream.read()

@@ -7,11 +7,21 @@ import random
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+import msgspec
+
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.probes.portmap import web
-from nattools.probes.portmap.place import Place
-from nattools.probes.portmap.terms import Entry, Epoch, Granted, Offer, Refused, Wanted
+from nattools.probes.portmap import httpclient
+from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.mapper import (
+    Granted,
+    MappingRequest,
+    Offer,
+    Refused,
+    RouterState,
+    TableEntry,
+    as_entry,
+)
 from nattools.protocols import igd
 from nattools.protocols.igd import errors
 
@@ -29,10 +39,10 @@ _END_OF_LIST = (errors.ARRAY_INDEX_INVALID, errors.NO_SUCH_ENTRY, errors.INVALID
 _GONE = (errors.NO_SUCH_ENTRY, 730)
 
 
-async def call(place: Place, service: igd.Service, action: igd.Call) -> igd.Answer | Refused:
+async def call(gateway: GatewayContext, service: igd.Service, action: igd.Call) -> igd.Answer | Refused:
     """Call an action; a fault becomes a refusal in plain words."""
-    response = await web.ask(place, service.control, igd.encode_call(service, action))
-    if isinstance(response, web.WebFailure):
+    response = await httpclient.ask(gateway, service.control, igd.encode_call(service, action))
+    if isinstance(response, httpclient.HttpFailure):
         return Refused(protocol="upnp-igd", failure=response.failure, detail=response.detail)
     try:
         answer = igd.parse_answer(response, action.action)
@@ -57,14 +67,16 @@ def read(answer: igd.Answer | Refused, reader: Callable[[igd.Answer], T]) -> T |
 class IgdMapper:
     """`terms.Mapper` by UPnP: IPv4 port mappings by a WAN...Connection service."""
 
-    def __init__(self, place: Place, offer: Offer, service: igd.Service, uptime_s: int | None = None) -> None:
+    def __init__(
+        self, gateway: GatewayContext, offer: Offer, service: igd.Service, uptime_s: int | None = None
+    ) -> None:
         self.offer = offer
         self.service = service
-        self.place = place
+        self.gateway = gateway
         self._uptime = (uptime_s, asyncio.get_running_loop().time())
         self._external = offer.external
 
-    async def make(self, wanted: Wanted) -> Granted | Refused:
+    async def make(self, wanted: MappingRequest) -> Granted | Refused:
         """Ask until the router is content: error 725 means permanent leases only, 402 may mean that too, or
         the contrary; a port that is taken is another's, so the next one is tried unless `exact`."""
         attempt = _Attempt(wanted)
@@ -82,7 +94,7 @@ class IgdMapper:
                 break
         return refused
 
-    async def delete(self, wanted: Wanted, granted: Granted | None = None) -> Refused | None:
+    async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
         """Only what leads to this mapping's own inside is removed; if the answer was never seen, the router's
         table tells what came of the question."""
         if granted is not None:
@@ -97,26 +109,26 @@ class IgdMapper:
                     return refused
         return None
 
-    async def entries(self) -> list[Entry] | Refused:
+    async def entries(self) -> list[TableEntry] | Refused:
         """The router's table, at most 512 rows and 10 s of it."""
         loop = asyncio.get_running_loop()
         until = loop.time() + _LIST_S
-        found: list[Entry] = []
+        found: list[TableEntry] = []
         while len(found) < _MAX_ENTRIES and loop.time() < until:
-            answer = await call(self.place, self.service, igd.get_generic_entry(len(found)))
+            answer = await call(self.gateway, self.service, igd.get_generic_entry(len(found)))
             row = read(answer, igd.read_entry)
             if isinstance(row, Refused):
                 return found if row.code in _END_OF_LIST or found else row
             found.append(_entry(row))
         return found
 
-    async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused:
+    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused:
         """GetSpecificPortMappingEntry."""
         return await self._row(wanted, granted.external_port)
 
-    async def check(self) -> Epoch:
+    async def check(self) -> RouterState:
         """The connection's uptime goes back when the router restarts (GetStatusInfo)."""
-        status = read(await call(self.place, self.service, igd.get_status()), igd.read_status)
+        status = read(await call(self.gateway, self.service, igd.get_status()), igd.read_status)
         if isinstance(status, Refused):
             return "silent"
         now = asyncio.get_running_loop().time()
@@ -126,19 +138,19 @@ class IgdMapper:
             return "same"
         return "restarted" if status.uptime_s + 2 < before + (now - at) * 7 / 8 else "same"
 
-    async def _row(self, wanted: Wanted, external_port: int) -> Entry | Refused:
+    async def _row(self, wanted: MappingRequest, external_port: int) -> TableEntry | Refused:
         action = igd.get_specific_entry(wanted.transport, external_port)
-        answer = await call(self.place, self.service, action)
+        answer = await call(self.gateway, self.service, action)
         row = read(answer, lambda values: igd.read_entry(values, wanted.transport, external_port))
         return row if isinstance(row, Refused) else _entry(row)
 
-    async def _occupant(self, wanted: Wanted, external_port: int) -> Entry | None:
+    async def _occupant(self, wanted: MappingRequest, external_port: int) -> TableEntry | None:
         """Who has the port already? Routers overwrite a mapping of the same machine without a word, whichever
         of its programs made it."""
         row = await self._row(wanted, external_port)
         return None if isinstance(row, Refused) or _same(row, wanted) else row
 
-    async def _add(self, wanted: Wanted, attempt: _Attempt) -> igd.Answer | Refused:
+    async def _add(self, wanted: MappingRequest, attempt: _Attempt) -> igd.Answer | Refused:
         action = igd.add_port_mapping(
             transport=wanted.transport,
             external_port=attempt.port,
@@ -148,13 +160,15 @@ class IgdMapper:
             lease_s=attempt.lease_s,
             any_port=self.service.version >= 2 and not wanted.exact and not attempt.plain,
         )
-        answer = await call(self.place, self.service, action)
+        answer = await call(self.gateway, self.service, action)
         if isinstance(answer, Refused) and answer.code == errors.INVALID_ACTION and not attempt.plain:
             attempt.plain = True
             return await self._add(wanted, attempt)
         return answer
 
-    async def _granted(self, wanted: Wanted, attempt: _Attempt, answer: igd.Answer) -> Granted | Refused:
+    async def _granted(
+        self, wanted: MappingRequest, attempt: _Attempt, answer: igd.Answer
+    ) -> Granted | Refused:
         port = attempt.port
         if answer.get("NewReservedPort") is not None:
             reserved = read(answer, igd.read_reserved_port)
@@ -176,26 +190,26 @@ class IgdMapper:
 
     async def _address(self) -> str | None:
         if self._external is None:
-            answer = await call(self.place, self.service, igd.get_external_address())
+            answer = await call(self.gateway, self.service, igd.get_external_address())
             address = read(answer, igd.read_external_address)
             self._external = None if isinstance(address, Refused) else address
         return self._external
 
-    async def _delete_port(self, wanted: Wanted, external_port: int) -> Refused | None:
+    async def _delete_port(self, wanted: MappingRequest, external_port: int) -> Refused | None:
         row = await self._row(wanted, external_port)
         if isinstance(row, Refused) and row.code in _GONE:
             return None
-        if isinstance(row, Entry) and row.internal != wanted.internal:
+        if isinstance(row, TableEntry) and row.internal != wanted.internal:
             return None
         action = igd.delete_port_mapping(wanted.transport, external_port)
-        answer = await call(self.place, self.service, action)
+        answer = await call(self.gateway, self.service, action)
         return answer if isinstance(answer, Refused) and answer.code not in _GONE else None
 
 
 class _Attempt:
     """What to ask for next, given what the router said to the last question."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: MappingRequest) -> None:
         self._wanted = wanted
         self._ports = _ports(wanted)
         self.port = next(self._ports)
@@ -239,7 +253,7 @@ class _Attempt:
         return True
 
 
-def _ports(wanted: Wanted) -> Iterator[int]:
+def _ports(wanted: MappingRequest) -> Iterator[int]:
     """External ports to try: the wanted one, the internal one, then others; never 0, which means all ports,
     and not below 1024 unless asked for."""
     if wanted.suggested_port:
@@ -248,8 +262,8 @@ def _ports(wanted: Wanted) -> Iterator[int]:
         yield random.randint(_LOWEST_PORT, 65535)
 
 
-def _entry(row: igd.PortMappingEntry) -> Entry:
-    return Entry(
+def _entry(row: igd.PortMappingEntry) -> TableEntry:
+    return TableEntry(
         transport=row.transport,
         internal=Endpoint(row.internal_host, row.internal_port),
         external_port=row.external_port,
@@ -259,15 +273,82 @@ def _entry(row: igd.PortMappingEntry) -> Entry:
     )
 
 
-def _same(entry: Entry, wanted: Wanted) -> bool:
+def _same(entry: TableEntry, wanted: MappingRequest) -> bool:
     """Is it the mapping that was asked for, made before?"""
     return entry.internal == wanted.internal and entry.description == wanted.description
 
 
-def _conflict(owner: Entry) -> Refused:
+def _conflict(owner: TableEntry) -> Refused:
     return Refused(
         protocol="upnp-igd",
         failure="refused",
         refusal=igd.refusal(errors.CONFLICT, "WANIPConnection"),
         detail=f"the port leads to {owner.internal} ({owner.description or 'no description'})",
     )
+
+
+class PinholeMapper:
+    """`terms.Mapper` by UPnP: IPv6 pinholes by WANIPv6FirewallControl. It must be asked over IPv6, or the
+    router refuses (606)."""
+
+    def __init__(self, gateway: GatewayContext, offer: Offer, service: igd.Service) -> None:
+        self.offer = offer
+        self.service = service
+        self.gateway = gateway
+
+    async def make(self, wanted: MappingRequest) -> Granted | Refused:
+        """AddPinhole, which renews one that is there. A pinhole has the inside port outside, too."""
+        if wanted.exact and wanted.external_port != wanted.internal.port:
+            detail = f"a pinhole has the same port on both sides, {wanted.internal.port}"
+            return Refused(protocol="upnp-igd", failure="not asked", detail=detail)
+        action = igd.add_pinhole(
+            transport=wanted.transport,
+            internal_host=wanted.internal.host,
+            internal_port=wanted.internal.port,
+            lease_s=wanted.lifetime_s or igd.actions.MAX_PINHOLE_LEASE_S,
+        )
+        number = read(await call(self.gateway, self.service, action), igd.read_unique_id)
+        if isinstance(number, Refused):
+            return number
+        return Granted(
+            protocol="upnp-igd",
+            transport=wanted.transport,
+            internal=wanted.internal,
+            external_host=wanted.internal.host,
+            external_port=wanted.internal.port,
+            lifetime_s=int(action.arguments[-1][1]),
+            unique_id=number,
+        )
+
+    async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
+        """DeletePinhole. If its number was never seen, asking for the same pinhole again tells it."""
+        if granted is None or granted.unique_id is None:
+            again = await self.make(msgspec.structs.replace(wanted, lifetime_s=1))
+            if isinstance(again, Refused):
+                return again
+            granted = again
+        action = igd.delete_pinhole(granted.unique_id or 0)
+        answer = await call(self.gateway, self.service, action)
+        if not isinstance(answer, Refused) or answer.code == errors.NO_SUCH_PINHOLE:
+            return None
+        # miniupnpd 2.3.1 says 402 of a number that it does not know any more
+        there = await self.read_back(wanted, granted)
+        gone = isinstance(there, Refused) and there.code in (errors.NO_SUCH_PINHOLE, errors.INVALID_ARGS)
+        return None if gone and answer.code == errors.INVALID_ARGS else answer
+
+    async def entries(self) -> list[TableEntry] | Refused | None:
+        """Pinholes have no list."""
+        return None
+
+    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused:
+        """CheckPinholeWorking: it exists if the router knows it, whether or not a packet has passed (709)."""
+        action = igd.check_pinhole_working(granted.unique_id or 0)
+        working = read(await call(self.gateway, self.service, action), igd.read_is_working)
+        if isinstance(working, Refused) and working.code != errors.NO_TRAFFIC:
+            return working
+        return as_entry(granted)
+
+    async def check(self) -> RouterState:
+        """The service has no epoch: it answers or it does not."""
+        status = await call(self.gateway, self.service, igd.get_firewall_status())
+        return "silent" if isinstance(status, Refused) else "same"

@@ -12,7 +12,7 @@ DESCRIPTION = "nattools"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class MapOptions:
     """The options of `nattools map`, checked.
 
     `ports` are inside ports of this machine, or of its own address `host` (None: the one that the router

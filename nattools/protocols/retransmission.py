@@ -23,7 +23,7 @@ class WithResult(Protocol):
 R = TypeVar("R", bound=WithResult)
 
 
-class RepeatedRequest(ABC, Generic[R]):
+class RetransmittedRequest(ABC, Generic[R]):
     """Sends a request until a response comes or patience ends. The caller has the socket and the clock.
 
     How to drive it, with one `now` in seconds from any clock that does not run backwards:

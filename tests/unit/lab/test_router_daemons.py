@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from nattools.errors import UsageError
-from nattools.lab import miniupnpd, nft
+from nattools.lab import nft
 from nattools.lab.forwards import Forwards
 from nattools.lab.loader import parse
 from nattools.lab.netns import userspace_routers
 from nattools.lab.nftforwards import alive, rules
-from nattools.lab.routers.drawn import behaviour, families
+from nattools.lab.routers import daemons
+from nattools.lab.routers.simulated import behaviour, families
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint
 
@@ -95,7 +96,7 @@ def test_what_the_kernels_router_cannot_be(nat: dict[str, Any], words: str) -> N
 def test_the_daemon_is_told_what_the_scenario_says() -> None:
     nat = NatSpec(ipv6="firewall")
     mapper = MapperSpec(protocols=("upnp-igd",), igd=1, ports=(2000, 3000), shortest_s=60, longest_s=600)
-    text = miniupnpd.configuration(
+    text = daemons.configuration(
         nat, mapper, inside="10.0.1.0/24", lan="lan0", wan="wan0", table="t", chains=nft.MAPPER_CHAINS
     )
     lines = text.splitlines()

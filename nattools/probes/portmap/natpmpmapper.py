@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from nattools.model.endpoint import Endpoint
-from nattools.probes.portmap.exchange import SILENCE_S
-from nattools.probes.portmap.place import Place
-from nattools.probes.portmap.question import Dialect, Question
-from nattools.probes.portmap.renewing import RenewingMapper
-from nattools.probes.portmap.terms import (
-    RESTARTED,
-    Epoch,
-    Granted,
-    Offer,
-    Refused,
-    Wanted,
-)
+from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.mapper import RESTARTED, Granted, MappingRequest, Offer, Refused, RouterState
+from nattools.probes.portmap.udpmapper import SILENCE_S, Dialect, RouterRequest, UdpMapper
 from nattools.protocols import natpmp
 
 _PATIENCE_S = 4.0
@@ -24,12 +15,12 @@ _NO_ADDRESS = ("0.0.0.0", "127.0.0.1")
 _DIALECT = Dialect("nat-pmp", natpmp.refusal, natpmp.UNSUPPORTED_VERSION, "it speaks PCP alone")
 
 
-class NatPmpQuestion(Question[natpmp.Response]):
-    """One NAT-PMP request to a place's router."""
+class NatPmpRequest(RouterRequest[natpmp.Response]):
+    """One NAT-PMP request to a router."""
 
-    def __init__(self, place: Place, request: natpmp.Request, patience_s: float) -> None:
-        server = Endpoint(place.gateway, natpmp.PORT)
-        super().__init__(place, _DIALECT, natpmp.Transaction(request, server, patience_s=patience_s))
+    def __init__(self, gateway: GatewayContext, request: natpmp.Request, patience_s: float) -> None:
+        server = Endpoint(gateway.address, natpmp.PORT)
+        super().__init__(gateway, _DIALECT, natpmp.Transaction(request, server, patience_s=patience_s))
 
     @property
     def quirks(self) -> tuple[str, ...]:
@@ -40,12 +31,12 @@ class NatPmpQuestion(Question[natpmp.Response]):
         return (*super().quirks, f"the answer came from port {source.port}")
 
 
-def address_question(place: Place) -> NatPmpQuestion:
+def address_request(gateway: GatewayContext) -> NatPmpRequest:
     """The question that changes nothing: what is the external address (RFC 6886 3.2)?"""
-    return NatPmpQuestion(place, natpmp.AddressRequest(), SILENCE_S)
+    return NatPmpRequest(gateway, natpmp.AddressRequest(), SILENCE_S)
 
 
-async def offer(place: Place, question: NatPmpQuestion) -> Offer:
+async def offer(gateway: GatewayContext, question: NatPmpRequest) -> Offer:
     """Ask it, and say what came of it."""
     answer = await question.ask()
     response = question.transaction.response
@@ -60,9 +51,9 @@ async def offer(place: Place, question: NatPmpQuestion) -> Offer:
         quirks = (*quirks, f"the router gives {response.external_address} as its external address")
     return Offer(
         protocol="nat-pmp",
-        family=place.family,
-        interface=place.interface,
-        local=place.host,
+        family=gateway.family,
+        interface=gateway.interface,
+        local=gateway.local,
         server=str(question.server),
         outcome="answered" if spoken else (refused.failure if refused else "answered"),
         version="" if response is None else "0",
@@ -81,14 +72,14 @@ def _address(response: natpmp.Response | None) -> str | None:
     return None if address in _NO_ADDRESS else address
 
 
-class NatPmpMapper(RenewingMapper):
+class NatPmpMapper(UdpMapper):
     """`terms.Mapper` by NAT-PMP."""
 
-    def __init__(self, place: Place, offer: Offer) -> None:
-        super().__init__(place, offer, natpmp.EpochClock())
+    def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
+        super().__init__(gateway, offer, natpmp.EpochClock())
         self._external = offer.external
 
-    async def make(self, wanted: Wanted) -> Granted | Refused:
+    async def make(self, wanted: MappingRequest) -> Granted | Refused:
         """RFC 6886 3.3. The router may assign another port than the one suggested."""
         question, answer = await self._map(wanted, wanted.suggested_port, wanted.lifetime_s)
         if isinstance(answer, Refused):
@@ -115,15 +106,15 @@ class NatPmpMapper(RenewingMapper):
             quirks=quirks,
         )
 
-    async def delete(self, wanted: Wanted, granted: Granted | None = None) -> Refused | None:
+    async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
         """RFC 6886 3.4: a lifetime and an external port of 0."""
         _, answer = await self._map(wanted, 0, 0)
         return answer if isinstance(answer, Refused) else None
 
-    async def check(self) -> Epoch:
+    async def check(self) -> RouterState:
         """RFC 6886 3.6."""
-        question = address_question(self.place)
-        await question.exchange.run(self.place)
+        question = address_request(self.gateway)
+        await question.exchange.run(self.gateway)
         response = question.transaction.response
         if response is None:
             return "silent"
@@ -131,14 +122,14 @@ class NatPmpMapper(RenewingMapper):
         return "same" if self._learn(response.epoch_s) else "restarted"
 
     async def _map(
-        self, wanted: Wanted, external_port: int, lifetime_s: int
-    ) -> tuple[NatPmpQuestion, natpmp.Response | Refused]:
+        self, wanted: MappingRequest, external_port: int, lifetime_s: int
+    ) -> tuple[NatPmpRequest, natpmp.Response | Refused]:
         request = natpmp.MapRequest(wanted.transport, wanted.internal.port, external_port, lifetime_s)
-        question = NatPmpQuestion(self.place, request, _PATIENCE_S)
+        question = NatPmpRequest(self.gateway, request, _PATIENCE_S)
         return question, await question.ask()
 
     async def _address(self) -> str | None:
         if self._external is None:
-            answer = await address_question(self.place).ask()
+            answer = await address_request(self.gateway).ask()
             self._external = None if isinstance(answer, Refused) else _address(answer)
         return self._external

@@ -10,17 +10,17 @@ import msgspec
 
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import MappingProtocol, Refusal
-from nattools.probes.portmap.place import Place
+from nattools.probes.portmap.gateway import GatewayContext
 
-Failure = Literal["refused", "timeout", "unreachable", "malformed", "not asked"]
+FailureKind = Literal["refused", "timeout", "unreachable", "malformed", "not asked"]
 """The router said no, said nothing, could not be asked, said what makes no sense, or was left in peace."""
-Epoch = Literal["same", "restarted", "silent"]
+RouterState = Literal["same", "restarted", "silent"]
 DESCRIPTION = "nattools"
 RESTARTED = "the router has restarted since the last answer"
 """A quirk of an answer after which the client's other mappings are gone."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class MappingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping to ask for. It holds all that is needed to remove the mapping again, even if the answer was
     never seen: keep it before asking.
 
@@ -78,7 +78,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """No mapping, no list, no deletion. `refusal` is None unless the router gave a code."""
 
     protocol: MappingProtocol
-    failure: Failure
+    failure: FailureKind
     refusal: Refusal | None = None
     detail: str = ""
 
@@ -88,7 +88,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.refusal is None else self.refusal.code
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping in the router's table, whoever made it. `external_host` None: the table has no address.
     `lifetime_s` None: until it is deleted."""
 
@@ -101,9 +101,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
 
 
-def as_entry(granted: Granted) -> Entry:
+def as_entry(granted: Granted) -> TableEntry:
     """A mapping as the router's table would have it."""
-    return Entry(
+    return TableEntry(
         transport=granted.transport,
         internal=granted.internal,
         external_port=granted.external_port,
@@ -112,7 +112,7 @@ def as_entry(granted: Granted) -> Entry:
     )
 
 
-def suggesting(wanted: Wanted, granted: Granted) -> Wanted:
+def suggesting(wanted: MappingRequest, granted: Granted) -> MappingRequest:
     """The same again with the external port that was granted: a renewal."""
     return msgspec.structs.replace(wanted, external_port=granted.external_port, exact=False)
 
@@ -131,7 +131,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     interface: str | None
     local: str
     server: str
-    outcome: Literal["answered"] | Failure
+    outcome: Literal["answered"] | FailureKind
     version: str = ""
     name: str = ""
     external: str | None = None
@@ -148,29 +148,29 @@ class Mapper(Protocol):
     """A router that can be asked for mappings by one protocol. No method raises for a network failure."""
 
     offer: Offer
-    place: Place
+    gateway: GatewayContext
 
-    async def make(self, wanted: Wanted) -> Granted | Refused:
+    async def make(self, wanted: MappingRequest) -> Granted | Refused:
         """Make the mapping; or renew it, if it is there already."""
 
-    async def delete(self, wanted: Wanted, granted: Granted | None = None) -> Refused | None:
+    async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
         """Remove what was made, or what may have been made if the answer was never seen; None: it is gone."""
 
-    async def entries(self) -> list[Entry] | Refused | None:
+    async def entries(self) -> list[TableEntry] | Refused | None:
         """The router's table; None: the protocol has no way to read it."""
 
-    async def read_back(self, wanted: Wanted, granted: Granted) -> Entry | Refused | None:
+    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
         """What the router has now under that mapping. PCP and NAT-PMP can only be asked to renew it; None:
         that would do harm."""
 
-    async def check(self) -> Epoch:
+    async def check(self) -> RouterState:
         """Has the router lost its mappings since the last answer?"""
 
 
 def asking_from(mapper: Mapper, host: str) -> Mapper:
     """The same, asking from another address of this machine: routers map to the address that asks."""
-    if mapper.place.host == host:
+    if mapper.gateway.local == host:
         return mapper
     other = copy.copy(mapper)
-    other.place = replace(mapper.place, host=host)
+    other.gateway = replace(mapper.gateway, local=host)
     return other

@@ -1,16 +1,106 @@
-"""Between what a token says and what a plan is made from."""
+"""Signaling by tokens that people copy: a token holds all that is known of the peer.
+
+Steps that both sides must begin together begin by the wall clock: every `SLOT_S` seconds of UTC one of them
+does, the same one on both sides. Clocks set by NTP agree well enough: the plan's pauses allow for a second.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from nattools.engine.punch.messages import Introduction
+from nattools.engine.punch.signaling import (
+    Introduction,
+    RemoteTimeline,
+    SignalingEnded,
+    StepPosition,
+    Superseded,
+)
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.nat import Nat, NatByTransport
+from nattools.net.base import TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.tokens import CandidateKind, Token, TokenBehaviour, TokenCandidate
+
+SLOT_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepSockets:
+    """Where a server sees this side's sockets for the steps: over UDP, and over TCP by a connection that
+    stays open. None: it was not seen."""
+
+    udp: tuple[UdpSocket, Endpoint] | None = None
+    tcp: tuple[TcpStream, Endpoint] | None = None
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self.udp is not None:
+            self.udp[0].close()
+        if self.tcp is not None:
+            self.tcp[0].abort()
+
+
+class TokenSignaling:
+    """`secret` is known to the two who have each other's token alone; `wall` gives UTC in seconds."""
+
+    live = False
+
+    def __init__(self, peer: Token, secret: bytes, told: StepSockets, wall: Callable[[], float]) -> None:
+        self.secret = secret
+        self.told = told
+        self.attempt = self.heard_of = 0
+        self._peer = peer
+        self._wall = wall
+        self._last_slot = -1
+
+    def begin(self, attempt: int) -> None:
+        """Nobody can be told."""
+
+    def doubt(self) -> None:
+        """There is no conversation."""
+
+    def settle(self) -> None:
+        """There is no conversation."""
+
+    async def within_reach(self) -> SignalingEnded | None:
+        """It knows the token: nothing more can be said."""
+        return None
+
+    @property
+    def apart(self) -> str:
+        """See `Partner`."""
+        return "Tokens are exchanged once."
+
+    async def introduce(self, own: Introduction) -> Introduction | SignalingEnded | Superseded:
+        """What the token says."""
+        return introduction_from_token(self._peer)
+
+    async def ready(
+        self, attempt: int, turn: StepPosition, told: Endpoint | None
+    ) -> Endpoint | SignalingEnded | None:
+        """Wait for the step's next slot."""
+        slot = max(int(self._wall() // SLOT_S), self._last_slot) + 1
+        while slot % turn.of != turn.step % turn.of:
+            slot += 1
+        self._last_slot = slot
+        await asyncio.sleep(max(0.0, slot * SLOT_S - self._wall()))
+        return external_endpoint(self._peer, turn.transport)
+
+    def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:
+        """None comes."""
+
+    def tell_candidate(self, attempt: int, candidate: str) -> None:
+        """The token was told before."""
+
+    async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
+        """There is no way to."""
+        return None
+
 
 APART_MS: Final = 1000.0
 """Taken for the round trip of either side, so that the plan's pauses cover what two clocks may differ by."""
@@ -25,7 +115,7 @@ _KINDS: Final[dict[ice.CandidateType, CandidateKind]] = {
 _TYPES: Final = {kind: name for name, kind in _KINDS.items()}
 
 
-def token_of(
+def token_from_introduction(
     introduction: Introduction, public_key: bytes, udp: Endpoint | None, tcp: Endpoint | None
 ) -> Token:
     """What to tell the peer. `udp` and `tcp`: where the sockets for the steps are seen."""
@@ -49,13 +139,13 @@ def token_of(
     )
 
 
-def introduction_of(token: Token) -> Introduction:
+def introduction_from_token(token: Token) -> Introduction:
     """What a token says, in the words of an introduction; the public keys decide who leads."""
     nats: dict[Transport, Nat] = {each.transport: _nat(each) for each in token.behaviours}
     has6 = any(each.endpoint.family == 6 for each in token.candidates)
     guarded = Nat(reachable=True, present=False, mapping="none", rtt_ms=APART_MS)
     return Introduction(
-        nonce=nonce_of(token.public_key),
+        nonce=nonce_from_key(token.public_key),
         nat=NatByTransport(udp4=nats.get("udp"), tcp4=nats.get("tcp"), udp6=guarded if has6 else None),
         low_ports=any(each.low_ports for each in token.behaviours),
         ufrag=token.ufrag,
@@ -67,12 +157,12 @@ def introduction_of(token: Token) -> Introduction:
     )
 
 
-def nonce_of(public_key: bytes) -> int:
+def nonce_from_key(public_key: bytes) -> int:
     """What an introduction says instead of a random number."""
     return int.from_bytes(public_key[:7], "big")
 
 
-def outside_of(token: Token, transport: Transport) -> Endpoint | None:
+def external_endpoint(token: Token, transport: Transport) -> Endpoint | None:
     """Where the peer's socket for the steps over that transport is seen."""
     if transport == "tcp":
         return next((each.endpoint for each in token.candidates if each.tcp == "simultaneous-open"), None)
@@ -119,9 +209,9 @@ def _nat(told: TokenBehaviour) -> Nat:
     )
 
 
-def as_told_to_others(introduction: Introduction, token: Token) -> Introduction:
+def as_read_by_peer(introduction: Introduction, token: Token) -> Introduction:
     """Ours as the peer reads it, so that both draw the same plan; but we know how far our own NAT is."""
-    told = introduction_of(token)
+    told = introduction_from_token(token)
     own = introduction.nat
     nat = msgspec.structs.replace(
         told.nat, udp4=_as_far(told.nat.udp4, own.udp4), tcp4=_as_far(told.nat.tcp4, own.tcp4)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nattools.errors import ProtocolError
-from nattools.lab.routers.behaviour import Behaviour
-from nattools.lab.routers.table import Table
+from nattools.lab.routers.behaviour import RouterBehaviour
+from nattools.lab.routers.table import MappingTable
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import natpmp, pcp
 from nattools.protocols.pcp import results
@@ -15,10 +15,10 @@ ANNOUNCE_GROUPS = {4: "224.0.0.1", 6: "ff02::1"}
 _UNSPECIFIED = ("0.0.0.0", "::")
 
 
-class Clock:
+class EpochCounter:
     """Seconds since the table was last empty."""
 
-    def __init__(self, behaviour: Behaviour, now: float) -> None:
+    def __init__(self, behaviour: RouterBehaviour, now: float) -> None:
         self._back = behaviour.epoch_back
         self._began = now - _START_S
         self._asked = 0
@@ -33,10 +33,10 @@ class Clock:
         return max(0, int(now - self._began) - (100 * self._asked if self._back else 0))
 
 
-class PmpServer:
+class PortControlServer:
     """One router's answers on port 5351."""
 
-    def __init__(self, behaviour: Behaviour, table: Table, clock: Clock) -> None:
+    def __init__(self, behaviour: RouterBehaviour, table: MappingTable, clock: EpochCounter) -> None:
         self._behaviour = behaviour
         self._table = table
         self._clock = clock

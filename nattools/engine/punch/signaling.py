@@ -1,0 +1,365 @@
+"""What the two sides tell each other before they are connected (signaling, as RFC 8445 calls it): the
+messages, JSON within an encrypted conversation, and the conversation in a mailbox.
+
+The peer is known to have the code, no more: what it sends is bounded and checked like any stranger's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Final, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint, Transport, parse_endpoint
+from nattools.model.nat import Nat, NatByTransport
+from nattools.model.punch import Stage
+from nattools.protocols.mailbox import MAX_PAYLOAD
+from nattools.traversal.rendezvous import Failure, Rendezvous
+
+VERSION: Final = 1
+MAX_CANDIDATES: Final = 48
+MAX_STAGES: Final = 60
+MAX_ATTEMPTS: Final = 1_000_000
+
+Short = Annotated[str, Meta(max_length=512)]
+Number = Annotated[int, Meta(ge=0, le=MAX_ATTEMPTS)]
+
+
+class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"):
+    """All that the peer plans with. `attempt` counts from 0 as connections are lost and made anew. The larger
+    `nonce` leads. `candidates` as text (RFC 8839 5.1); `mapped`: how many of them a router promised;
+    `asks_router`: it may still promise one. `resumes`: the secure connection of the attempt before is there
+    and only lacks a path. `udp` and `tcp`: what this side is willing to use. `second`: it knew the other's
+    introduction already, and begins with its first packets now."""
+
+    version: int = VERSION
+    program: Short = ""
+    attempt: Number = 0
+    nonce: Annotated[int, Meta(ge=0, lt=2**62)]
+    nat: NatByTransport
+    low_ports: bool = False
+    udp: bool = True
+    tcp: bool = True
+    mapped: Annotated[int, Meta(ge=0, le=8)] = 0
+    asks_router: bool = False
+    resumes: bool = False
+    ufrag: Short
+    password: Short
+    candidates: Annotated[tuple[Short, ...], Meta(max_length=MAX_CANDIDATES)] = ()
+    second: bool = False
+
+
+class LateCandidate(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"):
+    """One more candidate of an attempt."""
+
+    attempt: Number
+    candidate: Short
+
+
+class StepReady(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
+    """The side has what it needs for a step of the plan. `told`: where a server sees the socket for it, None
+    if none answered. The step begins when both have said and heard this."""
+
+    attempt: Number
+    step: Annotated[int, Meta(ge=0, le=99)]
+    told: Short | None = None
+
+
+class AttemptBegun(msgspec.Struct, frozen=True, kw_only=True, tag="again"):
+    """The connection is lost here, and this attempt at a new one has begun."""
+
+    attempt: Number
+
+
+class RemoteTimeline(msgspec.Struct, frozen=True, kw_only=True, tag="story"):
+    """What happened on this side, for the timeline of the other; times since the attempt began here."""
+
+    attempt: Number
+    stages: Annotated[tuple[Stage, ...], Meta(max_length=MAX_STAGES)] = ()
+
+
+def remote_timeline(attempt: int, stages: tuple[Stage, ...]) -> RemoteTimeline:
+    """As much of what happened as one message holds."""
+    kept = stages[:MAX_STAGES]
+    while len(encode(story := RemoteTimeline(attempt=attempt, stages=kept))) > MAX_PAYLOAD:
+        kept = kept[: len(kept) * 3 // 4]
+    return story
+
+
+Message = Introduction | LateCandidate | StepReady | AttemptBegun | RemoteTimeline
+
+_decoder: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def encode(message: Message) -> bytes:
+    """The bytes to send."""
+    return _encoder.encode(message)
+
+
+def decode(data: bytes) -> Message:
+    """What the peer said. ProtocolError: that is nothing that a nattools of this version says."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ProtocolError(
+            f"the other side says something that this version does not know: {error}"
+        ) from None
+
+
+def endpoint_of(text: str | None) -> Endpoint | None:
+    """An address and a port as the peer wrote it; None for anything else."""
+    if text is None:
+        return None
+    try:
+        return parse_endpoint(text)
+    except ValueError:
+        return None
+
+
+def without_evidence(nat: NatByTransport) -> NatByTransport:
+    """What a peer needs to know of a network to plan, and no more."""
+    return NatByTransport(
+        udp4=_bare(nat.udp4), udp6=_bare(nat.udp6), tcp4=_bare(nat.tcp4), tcp6=_bare(nat.tcp6)
+    )
+
+
+def _bare(nat: Nat | None) -> Nat | None:
+    if nat is None:
+        return None
+    return msgspec.structs.replace(
+        nat, external=(), layers=(), unknowns={}, evidence={}, cgnat=None, double_nat=None
+    )
+
+
+SECRET_LABEL = "nattools punch"
+STEP_PATIENCE_S = 20.0
+INTRODUCTION_PATIENCE_S = 90.0
+"""It may still be measuring, or be cut off for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalingEnded:
+    """The conversation is over, for this reason."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """The other side has begun a later attempt."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepPosition:
+    """Step number `step`, counted from 0, of so many, over this transport."""
+
+    step: int
+    of: int
+    transport: Transport
+
+
+class Signaling(Protocol):
+    """`secret` is known to both sides and to nobody else. `live`: what is said arrives within a round trip,
+    so that the sides can begin at the same moment. `attempt` is the one under way, `heard_of` the latest that
+    the other side has begun."""
+
+    secret: bytes
+    live: bool
+    attempt: int
+    heard_of: int
+
+    def begin(self, attempt: int) -> None:
+        """From now on this attempt counts."""
+
+    def doubt(self) -> None:
+        """Something is wrong with the network; the conversation may be broken, too."""
+
+    def settle(self) -> None:
+        """All is well; the conversation may be needed again much later."""
+
+    async def within_reach(self) -> SignalingEnded | None:
+        """Wait until the other side hears at once what is said; or the conversation is over."""
+
+    @property
+    def apart(self) -> str:
+        """Why it is not within reach, in a sentence."""
+        ...
+
+    async def introduce(self, own: Introduction) -> Introduction | SignalingEnded | Superseded:
+        """Say who we are in this attempt, and hear the same."""
+
+    async def ready(
+        self, attempt: int, turn: StepPosition, told: Endpoint | None
+    ) -> Endpoint | SignalingEnded | None:
+        """Wait for the moment at which a step begins: where the peer's socket for it is seen, None if the
+        peer does not know."""
+
+    def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:
+        """Candidates of the peer that come later are given to `take`."""
+
+    def tell_candidate(self, attempt: int, candidate: str) -> None:
+        """One more of ours."""
+
+    async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
+        """Each side tells how the attempt went; None: the other one does not."""
+
+
+class MailboxSignaling:
+    """By a mailbox. Let `run` run; it ends when the conversation does."""
+
+    live = True
+
+    def __init__(self, meeting: Rendezvous) -> None:
+        self._meeting = meeting
+        self.secret = meeting.export(SECRET_LABEL)
+        self.attempt = 0
+        self.heard_of = 0
+        self._gone: SignalingEnded | None = None
+        self._changed = asyncio.Event()
+        self._introduction: Introduction | None = None
+        self._ready: dict[tuple[int, int], StepReady] = {}
+        self._stories: dict[int, RemoteTimeline] = {}
+        self._late: list[LateCandidate] = []
+        self._take: Callable[[str], None] | None = None
+
+    # --- hearing
+
+    async def run(self) -> None:
+        """Hear what the other side says until it has no more to say."""
+        while True:
+            data = await self._meeting.receive()
+            if not isinstance(data, bytes):
+                self._gone = SignalingEnded(
+                    data.detail if isinstance(data, Failure) else "the other side has left"
+                )
+                self._changed.set()
+                return
+            try:
+                self._hear(decode(data))
+            except ProtocolError as error:
+                self._gone = SignalingEnded(str(error))
+                self._changed.set()
+                return
+
+    def _hear(self, message: Message) -> None:
+        if message.attempt < self.attempt:
+            return
+        self.heard_of = max(self.heard_of, message.attempt)
+        match message:
+            case Introduction():
+                self._introduction = message
+            case StepReady():
+                if len(self._ready) < 200:
+                    self._ready[message.attempt, message.step] = message
+            case RemoteTimeline():
+                self._stories = {message.attempt: message}
+            case LateCandidate():
+                self._found(message)
+            case AttemptBegun():
+                pass
+        self._changed.set()
+
+    def _found(self, message: LateCandidate) -> None:
+        if message.attempt == self.attempt and self._take is not None:
+            self._take(message.candidate)
+        elif len(self._late) < 16:
+            self._late.append(message)
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def doubt(self) -> None:
+        """Something is wrong with the network; the conversation may be broken, too."""
+        self._meeting.doubt()
+
+    def settle(self) -> None:
+        """See `Signaling`."""
+        self._meeting.settle()
+
+    async def within_reach(self) -> SignalingEnded | None:
+        """See `Signaling`."""
+        failure = await self._meeting.together()
+        if self._gone is None and failure is not None:
+            return SignalingEnded(failure.detail)
+        return self._gone
+
+    @property
+    def apart(self) -> str:
+        """See `Signaling`."""
+        return self._meeting.apart
+
+    # --- saying
+
+    def begin(self, attempt: int) -> None:
+        """From now on this attempt counts, and what belongs to earlier ones is forgotten."""
+        if attempt > self.attempt:
+            self._meeting.send(encode(AttemptBegun(attempt=attempt)))
+        self.attempt = attempt
+        self._take = None
+        self._ready = {key: each for key, each in self._ready.items() if key[0] >= attempt}
+        self._late = [each for each in self._late if each.attempt >= attempt]
+
+    async def introduce(self, own: Introduction) -> Introduction | SignalingEnded | Superseded:
+        """See `Signaling`."""
+        known = self._introduction is not None and self._introduction.attempt == own.attempt
+        self._meeting.send(encode(msgspec.structs.replace(own, second=known)))
+        try:
+            async with asyncio.timeout(INTRODUCTION_PATIENCE_S):
+                return await self._introduced(own.attempt)
+        except TimeoutError:
+            return SignalingEnded("The other side did not say who it is.")
+
+    async def _introduced(self, attempt: int) -> Introduction | SignalingEnded | Superseded:
+        while True:
+            if self._gone is not None:
+                return self._gone
+            if self.heard_of > attempt:
+                return Superseded(self.heard_of)
+            heard = self._introduction
+            if heard is not None and heard.attempt == attempt:
+                return heard
+            await self._change()
+
+    async def ready(
+        self, attempt: int, turn: StepPosition, told: Endpoint | None
+    ) -> Endpoint | SignalingEnded | None:
+        """See `Signaling`."""
+        self._meeting.send(
+            encode(StepReady(attempt=attempt, step=turn.step, told=None if told is None else str(told)))
+        )
+        try:
+            async with asyncio.timeout(STEP_PATIENCE_S):
+                while (attempt, turn.step) not in self._ready and self._gone is None:
+                    await self._change()
+        except TimeoutError:
+            return SignalingEnded("the other side did not come to this step")
+        if (attempt, turn.step) not in self._ready:
+            return self._gone
+        return endpoint_of(self._ready[attempt, turn.step].told)
+
+    def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:
+        """See `Signaling`."""
+        self._take = take
+        for each in [late for late in self._late if late.attempt == attempt]:
+            take(each.candidate)
+        self._late = [each for each in self._late if each.attempt != attempt]
+
+    def tell_candidate(self, attempt: int, candidate: str) -> None:
+        """See `Signaling`."""
+        self._meeting.send(encode(LateCandidate(attempt=attempt, candidate=candidate)))
+
+    async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
+        """See `Signaling`."""
+        self._meeting.send(encode(own))
+        while own.attempt not in self._stories and self._gone is None:
+            await self._change()
+        return self._stories.get(own.attempt)
