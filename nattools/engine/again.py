@@ -12,7 +12,7 @@ import msgspec
 from nattools.engine.analyse import analyse
 from nattools.model.endpoint import Family
 from nattools.model.observation import Idle
-from nattools.model.report import TIME_WAS_OVER, Measurement, Report, Server
+from nattools.model.report import TIME_OVER, Measurement, Report, Server
 
 
 def analyse_again(report: Report, *, is_public: Callable[[str], bool]) -> Report:
@@ -28,7 +28,7 @@ def analyse_again(report: Report, *, is_public: Callable[[str], bool]) -> Report
         servers=tuple(_as_noted(server) for server in report.servers),
         families=_families(report),
         lifetime_asked=any(isinstance(one, Idle) for one in report.observations),
-        timed_out=TIME_WAS_OVER in report.warnings,
+        timed_out=report.noted(TIME_OVER) or _LATE in report.warnings,
         observations=report.observations,
     )
     again = analyse(measurement, is_public=is_public)

@@ -94,7 +94,8 @@ SENTENCES = {
     # second opinions
     "opinion-missing": "It gave no verdict: {detail}.",
     "opinion-multicast-only": (
-        "A known limit: it asks by multicast alone and waits a fixed time; nattools asks the router itself too."
+        "A known limit: it asks by multicast alone and waits a fixed time; nattools asks the router itself "
+        "too."
     ),
     "opinion-unexplained": "The reason is not known; the observations are in the report.",
     "opinion-unexplained-server": (
@@ -102,8 +103,8 @@ SENTENCES = {
     ),
     "opinion-own-unknown": "nattools could not measure enough to have a verdict of its own.",
     "opinion-any-answer": (
-        "A known fault: it counts any answer as one from the server's other address, and this server answered "
-        "from the address that was asked, or was not to be trusted."
+        "A known fault: it counts any answer as one from the server's other address, and this server "
+        "answered from the address that was asked, or was not to be trusted."
     ),
     "opinion-own-address": (
         "A known fault: it does not know this machine's own address (it binds to 0.0.0.0), so it takes a "

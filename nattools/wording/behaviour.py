@@ -9,7 +9,8 @@ SENTENCES = {
     "reachable-no-server": "No server answered over any transport.",
     "reachable-maybe-loss": "Nothing came back to {copies} copies; more would tell filtering from loss.",
     "reachable-no-tcp-server": (
-        "No server answered over TCP; one that is known to support it, such as nattools serve, would settle it."
+        "No server answered over TCP; one that is known to support it, such as nattools serve, would settle "
+        "it."
     ),
     "address-disputed": "The servers disagree about this machine's address: a third server would settle it.",
     "mapping-inconsistent": (

@@ -27,7 +27,8 @@ SENTENCES = {
         "The address is public, and unsolicited {open} packets arrive; {filtered} is filtered."
     ),
     "direct-half-tested": (
-        "The address is public, and unsolicited {open} packets arrive; {untested} was not tested from outside."
+        "The address is public, and unsolicited {open} packets arrive; {untested} was not tested from "
+        "outside."
     ),
     "direct-filtered": "The address is public, but a firewall drops unsolicited {filtered:and}.",
     "direct-filtered-half-tested": (
@@ -78,8 +79,12 @@ SENTENCES = {
         "The router's own external address, {address}, is not public: your provider runs a second NAT beyond "
         "it."
     ),
-    "second-nat": "The router's own external address, {address}, is not public: there is a second NAT beyond it.",
-    "router-address-differs": "The router's external address is {address}, but from outside you are {external}.",
+    "second-nat": (
+        "The router's own external address, {address}, is not public: there is a second NAT beyond it."
+    ),
+    "router-address-differs": (
+        "The router's external address is {address}, but from outside you are {external}."
+    ),
     "nat-before-pcp-router": "A NAT stands between this machine and the router that speaks PCP.",
     "router-without-public-address": (
         "The router itself has no public address: there is a second NAT beyond it."
@@ -111,7 +116,8 @@ SENTENCES = {
     ),
     "prediction-may-miss": "It fails when others take that port first.",
     "port-from-block": (
-        f"Your NAT uses a different port for each peer, from a block of {{size}}: without guessing only to {_EASY}."
+        "Your NAT uses a different port for each peer, from a block of {size}: without guessing only to "
+        "peers without a NAT, and those whose NAT does not filter by port (full cone, address-restricted)."
     ),
     "port-random": f"Your NAT uses a different random port for each peer: only with {_EASY}.",
     "port-unpredictable": (
@@ -138,8 +144,8 @@ SENTENCES = {
         "Your port changes with each peer; how is not known. More fresh ports would settle it."
     ),
     "birthday-random": (
-        "With peers whose port stays the same: {odds:percent} in {duration_s:.1f} s. Not practical with peers "
-        "whose port is random too."
+        "With peers whose port stays the same: {odds:percent} in {duration_s:.1f} s. Not practical with "
+        "peers whose port is random too."
     ),
     "birthday-block": "With peers whose port stays the same: {odds:percent} in {duration_s:.1f} s.",
     "birthday-towards-random": (
@@ -150,7 +156,8 @@ SENTENCES = {
     ),
     "birthday-needless-open": "Not needed here: your side lets in any peer that you have sent to.",
     "birthday-sessions": (
-        "It takes hundreds of sessions of the router's table for some minutes: use it when nothing else works."
+        "It takes hundreds of sessions of the router's table for some minutes: use it when nothing else "
+        "works."
     ),
     "birthday-predicted-sessions": (
         "Predicted, not tested: it would take hundreds of the router's sessions."
@@ -171,16 +178,16 @@ SENTENCES = {
         "The server's second address ({peer}) sent to {ports} ports that were open to it, and nothing got in."
     ),
     "birthday-few-open": (
-        "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random, and "
-        "none got in; only {open} of {checked} ports proved open, as if the router held few."
+        "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random, "
+        "and none got in; only {open} of {checked} ports proved open, as if the router held few."
     ),
     "birthday-unexplained": (
-        "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random, and "
-        "none got in, which is not bad luck: ports are allocated in another way."
+        "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random, "
+        "and none got in, which is not bad luck: ports are allocated in another way."
     ),
     "birthday-bad-luck": (
-        "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random; that "
-        "none got in has a chance of up to {chance:odds}."
+        "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random; "
+        "that none got in has a chance of up to {chance:odds}."
     ),
     "birthday-fewer-sockets": "Only {detail}.",
     "birthday-ended-early": "It ended early: {detail}.",
@@ -193,7 +200,9 @@ SENTENCES = {
     "use-relay-443": "Use a relay on port 443.",
     "tcp-open": "Anybody can connect to your external TCP port once it is open.",
     "tcp-port-stable": "Your external TCP port is the same for everybody.",
-    "tcp-port-predicted": "Your NAT uses a different TCP port for each peer, but the next one can be predicted.",
+    "tcp-port-predicted": (
+        "Your NAT uses a different TCP port for each peer, but the next one can be predicted."
+    ),
     "tcp-port-varies": "Your NAT uses a different TCP port for each peer; it would have to be predicted.",
     "tcp-mapping-unknown": "How the NAT maps TCP ports is not known.",
     "tcp-worked": "Tested with the server's second address: it got in, both connecting at once.",
