@@ -11,7 +11,7 @@ from typing import Any
 
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import ice
-from nattools.protocols.ice import Agent, Candidate, Event, Transmit
+from nattools.protocols.ice import Agent, Candidate, IceEvent, Transmit
 
 A1, A2, A3 = (Endpoint(f"10.0.0.{n}", 4000) for n in (1, 2, 3))
 B1, B2, B3 = (Endpoint(f"10.0.1.{n}", 5000) for n in (1, 2, 3))
@@ -49,7 +49,7 @@ class Pipe:
         self.owner: dict[Endpoint, Agent] = {}
         self.outside: dict[Endpoint, Endpoint] = {}
         self.sent: list[tuple[float, Agent, Transmit]] = []
-        self.told: dict[Agent, list[Event]] = {self.a: [], self.b: []}
+        self.told: dict[Agent, list[IceEvent]] = {self.a: [], self.b: []}
         self._flying: list[tuple[float, int, Endpoint, Transmit]] = []
         self._numbers = itertools.count()
 

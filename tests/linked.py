@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure, TcpStream
-from nattools.traversal.carrier import SocketPath
-from nattools.traversal.link import DatagramPath, Link
+from nattools.traversal.link import DatagramPath, Link, Receive
+from nattools.traversal.path import SocketPath
 from nattools.traversal.quiclink import QuicLink, quic_link
 from nattools.traversal.tlslink import TlsLink, tls_link
 
@@ -36,18 +36,10 @@ class WatchedPath:
 
     def __init__(self, path: SocketPath) -> None:
         self._path = path
+        self.receive: Receive | None = None
         self.on_change: Callable[[], None] | None = None
         self.fate: Fate = as_it_is
         self.sent: list[bytes] = []
-        self.closed = False
-
-    @property
-    def on_datagram(self) -> Callable[[bytes], None] | None:
-        return self._path.on_datagram
-
-    @on_datagram.setter
-    def on_datagram(self, handler: Callable[[bytes], None] | None) -> None:
-        self._path.on_datagram = handler
 
     @property
     def local(self) -> Endpoint | None:
@@ -57,14 +49,26 @@ class WatchedPath:
     def remote(self) -> Endpoint | None:
         return self._path.remote
 
-    def send(self, data: bytes) -> None:
-        for each in self.fate(data):
-            self.sent.append(each)
-            self._path.send(each)
+    def attach(self, receive: Receive, changed: Callable[[], None]) -> None:
+        self.receive, self.on_change = receive, changed
+        self._path.attach(receive, changed)
 
-    def close(self) -> None:
-        self.closed = True
-        self._path.close()
+    def detach(self) -> None:
+        self.receive = self.on_change = None
+        self._path.detach()
+
+    @property
+    def attached(self) -> bool:
+        return self.receive is not None
+
+    def send(self, datagrams: list[bytes]) -> None:
+        for data in datagrams:
+            for each in self.fate(data):
+                self.sent.append(each)
+                self.send_on(each)
+
+    def send_on(self, data: bytes) -> None:
+        self._path.send([data])
 
 
 class NarrowPath(WatchedPath):
@@ -75,12 +79,12 @@ class NarrowPath(WatchedPath):
         self._bytes_per_s, self._queue_s = bytes_per_s, queue_s
         self._free_at = 0.0
 
-    def send(self, data: bytes) -> None:
+    def send_on(self, data: bytes) -> None:
         loop = asyncio.get_running_loop()
         begins = max(loop.time(), self._free_at)
         if begins - loop.time() <= self._queue_s:
             self._free_at = begins + len(data) / self._bytes_per_s
-            loop.call_at(self._free_at, super().send, data)
+            loop.call_at(self._free_at, super().send_on, data)
 
 
 async def narrow_paths(

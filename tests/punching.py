@@ -11,9 +11,9 @@ from simulated import STUN
 
 from nattools.engine.options import MeasureOptions
 from nattools.engine.run import measure
-from nattools.lab.kinds import KINDS
+from nattools.lab.natkinds import MATRIX_KINDS
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, RouterSpec, Scenario, ServerSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import NatByTransport
 from nattools.model.serveruri import parse_server
@@ -21,9 +21,9 @@ from nattools.net.base import Network, TcpFailure, UdpSocket
 from nattools.protocols import stun
 from nattools.traversal.meeting import Meeting, Outcome
 from nattools.traversal.perform import perform, perform_stream
-from nattools.traversal.plan import End, plan
+from nattools.traversal.punchplan import End, plan
+from nattools.traversal.simultaneous_open import StreamMeeting, StreamOutcome
 from nattools.traversal.steps import Plan, Step
-from nattools.traversal.strategies.simultaneous_open import StreamMeeting, StreamOutcome
 
 APDM = "address-and-port-dependent"
 SECRET = bytes(range(32))
@@ -58,7 +58,7 @@ async def look(lab: SimLab, host: str) -> NatByTransport:
 @cache
 def measured(kind: str) -> NatByTransport:
     """The same, once for each kind."""
-    with SimLab(pair(KINDS[kind], None), seed=7) as lab:
+    with SimLab(pair(MATRIX_KINDS[kind], None), seed=7) as lab:
         return lab.run(lambda: look(lab, "alice"))
 
 
@@ -169,7 +169,7 @@ def meet(first: str, second: str, *, low_ports: bool = False, seed: int = 0, bet
          **impairment: float) -> Result:  # fmt: skip
     """Plan from the two kinds' measurements, and punch."""
     made = plan(*(End(nat=measured(kind), low_ports=low_ports) for kind in (first, second)))
-    with SimLab(pair(KINDS[first], KINDS[second], **impairment), seed=seed) as lab:
+    with SimLab(pair(MATRIX_KINDS[first], MATRIX_KINDS[second], **impairment), seed=seed) as lab:
         return lab.run(lambda: punch(lab, made, seed=seed, between=between))
 
 

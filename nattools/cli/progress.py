@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TextIO
 
-from nattools.engine.events import Event
+from nattools.engine.options import Event
 from nattools.report.safetext import safe, wrap
 from nattools.report.screen import is_live, terminal_columns
 

@@ -53,10 +53,10 @@ def show_report(
 
 
 def _anew(report: Report) -> Report:
-    from nattools.engine.again import analyse_again
+    from nattools.engine.reanalyse import reanalyse
     from nattools.net.addresses import is_public
 
-    return analyse_again(report, is_public=is_public)
+    return reanalyse(report, is_public=is_public)
 
 
 @report_app.command("validate")
@@ -91,7 +91,7 @@ def predict(
     if low_ports not in (None, "a", "b", "both"):
         raise UsageError(f"--low-ports {low_ports!r}: there are a, b and both")
     from nattools.report.prediction import prediction_json, render_prediction
-    from nattools.traversal.plan import End, plan
+    from nattools.traversal.punchplan import End, plan
 
     reports = (load_file(a), load_file(b))
     granted = (low_ports in ("a", "both"), low_ports in ("b", "both"))

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nattools.engine.public_servers import PUBLIC_SERVERS
+from nattools.engine.options import PUBLIC_SERVERS
 from nattools.errors import UsageError
 from nattools.model.serveruri import ServerUri, parse_server
 from nattools.report.safetext import safe

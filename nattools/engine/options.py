@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -30,3 +31,34 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     cross_check: bool = False
     scenario: str | None = None
     default_servers: bool = False
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A named probe started, moved on, or finished.
+
+    `text` says for a person what is being waited for (on "finished": what came of it, or nothing).
+    `fraction` in 0..1 is how much of this probe is done, None if that is not known.
+    """
+
+    kind: Literal["started", "progress", "finished"]
+    probe: str
+    text: str = ""
+    fraction: float | None = None
+
+
+Emit = Callable[[Event], None]
+
+
+RFC5780_SERVERS: tuple[str, ...] = (
+    "stun:stunserver2025.stunprotocol.org:3478",
+    "stun:stun.voipgate.com:3478",
+    "stun:stun.sipgate.net:3478",
+    "stun:stun.hot-chilli.net:3478",
+)
+PLAIN_SERVERS: tuple[str, ...] = (
+    "stun:stun.cloudflare.com:3478",
+    "stun:stun.l.google.com:19302",
+    "stun:stun.nextcloud.com:443",
+    "stun:turn.cloudflare.com:3478",
+)
+PUBLIC_SERVERS: tuple[str, ...] = RFC5780_SERVERS + PLAIN_SERVERS

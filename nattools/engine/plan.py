@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from nattools.model.endpoint import Family, Transport
+from nattools.model.endpoint import Family
 from nattools.model.observation import Gap
-from nattools.probes.target import Target
+from nattools.probes.target import Lane, Target
 
 StepName = Literal[
     "mapping", "filter-address", "filter-port", "allocation", "hairpin", "layers", "lifetime", "mapping-tcp",
@@ -36,23 +36,6 @@ STEP_TEXTS: dict[StepName, str] = {
     "punch-tcp": "can a hole be punched over TCP?",
     "birthday": "is a random port met by trying many?",
 }
-
-
-class Lane(msgspec.Struct, frozen=True):
-    """One transport over one address family; lanes run side by side."""
-
-    transport: Transport
-    family: Family
-
-    @property
-    def key(self) -> tuple[Transport, Family]:
-        """As tables are sorted by."""
-        return self.transport, self.family
-
-    @property
-    def name(self) -> str:
-        """As the report's `nat` table calls it: "udp4"."""
-        return f"{self.transport}{self.family}"
 
 
 class Step(msgspec.Struct, frozen=True):

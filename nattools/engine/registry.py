@@ -7,26 +7,23 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import TypeAlias
 
-from nattools.engine.aiming import aim_at, scatter_at
 from nattools.engine.analyse import so_far
 from nattools.engine.analysis.findings import main_family
 from nattools.engine.plan import StepName
+from nattools.engine.punchplans import plan_birthday, plan_punch
 from nattools.model.endpoint import Family, Transport
 from nattools.model.nat import Nat
 from nattools.model.observation import Binding
-from nattools.probes.aim import record_untried
-from nattools.probes.allocation import allocation_udp
-from nattools.probes.context import ProbeContext
-from nattools.probes.filtering import FilterPurpose, filtering_udp
+from nattools.probes.birthday import birthday_udp
+from nattools.probes.filtering import FilterPurpose, filtering_tcp, filtering_udp
 from nattools.probes.hairpin import hairpin_udp
 from nattools.probes.layers import layers, opener, opener_ttls
 from nattools.probes.lifetime import lifetime_udp
-from nattools.probes.mapping import mapping_tcp, mapping_udp
+from nattools.probes.mapping import allocation_udp, mapping_tcp, mapping_udp
+from nattools.probes.probe import ProbeContext
 from nattools.probes.target import Target
-from nattools.probes.tcpfilter import filtering_tcp
 from nattools.probes.tcppunch import punch_tcp
-from nattools.probes.udpbirthday import birthday_udp
-from nattools.probes.udppunch import punch_udp
+from nattools.probes.udppunch import punch_udp, record_untried
 
 Run: TypeAlias = Callable[[ProbeContext, tuple[Target, ...], float], Awaitable[None]]
 MOST_FILTER_SERVERS = 2
@@ -104,28 +101,28 @@ async def _filter_port_tcp(context: ProbeContext, targets: tuple[Target, ...], _
 
 
 async def _punch(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
-    """Where the behaviour tells which port to aim at. Of both transports one foretells ports at a time: many
+    """Where the behaviour tells which port to aim at. Of both transports one predicts ports at a time: many
     NATs count for both."""
-    await context.settled.wait()
+    await context.loss_known.wait()
     target = targets[0]
-    aim = aim_at(
+    plan = plan_punch(
         _findings(context).get((target.transport, target.family)), target, context.recorder.observations
     )
     reason = context.network.missing("ttl") if target.transport == "tcp" else None
-    if isinstance(aim, str) or reason is not None:
+    if isinstance(plan, str) or reason is not None:
         assert target.other is not None
-        record_untried(context, target, target.other, target.transport, reason or str(aim))
+        record_untried(context, target, target.other, target.transport, reason or str(plan))
         return
-    async with context.foretelling if aim.foretells else nullcontext():
-        await (punch_udp if target.transport == "udp" else punch_tcp)(context, target, aim)
+    async with context.prediction_lock if plan.predicts else nullcontext():
+        await (punch_udp if target.transport == "udp" else punch_tcp)(context, target, plan)
 
 
 async def _birthday(context: ProbeContext, targets: tuple[Target, ...], _longest_s: float) -> None:
     """Where ports are drawn at random, in the family that the verdicts are about."""
     found = _findings(context)
-    scatter = scatter_at(found.get(("udp", context.family)))
-    if scatter is not None and main_family(found.get(("udp", 4)), found.get(("udp", 6))) == context.family:
-        await birthday_udp(context, targets[0], scatter)
+    plan = plan_birthday(found.get(("udp", context.family)))
+    if plan is not None and main_family(found.get(("udp", 4)), found.get(("udp", 6))) == context.family:
+        await birthday_udp(context, targets[0], plan)
 
 
 def _findings(context: ProbeContext) -> dict[tuple[Transport, Family], Nat]:

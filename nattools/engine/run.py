@@ -1,4 +1,4 @@
-"""Run a measurement: put the plan's questions, keep what is observed, have it analysed."""
+"""MeasurementRun a measurement: put the plan's questions, keep what is observed, have it analysed."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from typing import TYPE_CHECKING
 
 from nattools.engine import plan
 from nattools.engine.analyse import analyse
-from nattools.engine.events import Emit, Event
-from nattools.engine.options import MeasureOptions
-from nattools.engine.plan import Lane, Step, StepName
-from nattools.engine.reaching import (
-    Run,
+from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.plan import Step, StepName
+from nattools.engine.servers import (
+    MeasurementRun,
     describe_host,
     describe_servers,
-    foremost,
-    reach,
+    primary_error,
+    reach_servers,
     resolve_servers,
-    routed,
+    routed_families,
 )
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.model.observation import Binding, Gap
 from nattools.model.report import MapAction, Measurement, Report
 from nattools.net.base import Network
-from nattools.probes.context import Recorder
+from nattools.probes.probe import Recorder
+from nattools.probes.target import Lane
 
 if TYPE_CHECKING:
     from nattools.engine.portmap.journal import AnyJournal
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class CompletedRun:
     """A measurement that is over; what its `run` found can be used further, and recorded further. `action`:
     what was done on routers; `tells_servers`: servers had a part in it."""
 
-    run: Run
+    run: MeasurementRun
     families: tuple[Family, ...]
     started: datetime
     timed_out: bool
@@ -72,37 +72,37 @@ async def measure(
     routers; None: they are not to be asked for mappings.
 
     CannotRun: there is no route, no server's name resolves, or no server answered at all."""
-    looked = await look(new_run(network, options, emit), journal)
-    _expect_an_answer(looked.run, looked.timed_out)
-    return looked.report()
+    completed = await observe(new_run(network, options, emit), journal)
+    _expect_an_answer(completed.run, completed.timed_out)
+    return completed.report()
 
 
-def new_run(network: Network, options: MeasureOptions, emit: Emit) -> Run:
+def new_run(network: Network, options: MeasureOptions, emit: Emit) -> MeasurementRun:
     """A measurement that is about to begin."""
-    return Run(network, options, emit, Recorder(asyncio.get_running_loop().time()))
+    return MeasurementRun(network, options, emit, Recorder(asyncio.get_running_loop().time()))
 
 
-async def look(run: Run, journal: AnyJournal | None = None) -> Looked:
+async def observe(run: MeasurementRun, journal: AnyJournal | None = None) -> CompletedRun:
     """The same before it is analysed, also if no server answered.
 
     CannotRun: there is no route, or no server's name resolves."""
     started = datetime.now(UTC)
-    families = routed(run.network, run.options)
+    families = routed_families(run.network, run.options)
     _refuse_tls_only(run.options)
-    timed_out = await in_time(run, _measure(run, families, journal))
-    return Looked(run, families, started, timed_out)
+    timed_out = await within_time_limit(run, _measure(run, families, journal))
+    return CompletedRun(run, families, started, timed_out)
 
 
-async def in_time(run: Run, work: Awaitable[None]) -> bool:
+async def within_time_limit(run: MeasurementRun, work: Awaitable[None]) -> bool:
     """Do the work; was it broken off because the time given was over? Of several errors at once it raises
-    the foremost."""
+    the primary_error."""
     try:
         async with asyncio.timeout(run.options.timeout_s):
             await work
     except TimeoutError:
         return True
     except BaseExceptionGroup as group:
-        raise foremost(group) from None
+        raise primary_error(group) from None
     return False
 
 
@@ -115,12 +115,12 @@ def _refuse_tls_only(options: MeasureOptions) -> None:
         )
 
 
-async def _measure(run: Run, families: tuple[Family, ...], journal: AnyJournal | None) -> None:
+async def _measure(run: MeasurementRun, families: tuple[Family, ...], journal: AnyJournal | None) -> None:
     async with asyncio.TaskGroup() as group:
         if run.options.command == "diagnose" and journal is not None:
             group.create_task(_mappings(run, journal))
         await resolve_servers(run, families)
-        for lane in plan.lanes([family for family in families if run.sites.get(family)]):
+        for lane in plan.lanes([family for family in families if run.addresses.get(family)]):
             group.create_task(_lane(run, lane))
         if run.options.cross_check:
             group.create_task(_second_opinion(run))
@@ -129,41 +129,41 @@ async def _measure(run: Run, families: tuple[Family, ...], journal: AnyJournal |
             await _step(run, lane, step, [])
 
 
-async def _mappings(run: Run, journal: AnyJournal) -> None:
+async def _mappings(run: MeasurementRun, journal: AnyJournal) -> None:
     """Does the router make port mappings, and are they true?"""
     from nattools.engine.portmap.session import PortmapSession
     from nattools.engine.portmap.trial import try_all
 
     run.emit(Event("started", "map discovery", "does the router make port mappings?"))
     session = PortmapSession(run, journal)
-    await session.look()
+    await session.discover()
     run.emit(Event("finished", "map discovery"))
-    await session.sweep()
+    await session.remove_stale()
     await try_all(session)
 
 
-async def _second_opinion(run: Run) -> None:
+async def _second_opinion(run: MeasurementRun) -> None:
     from nattools.probes.crosscheck import cross_check
 
-    site = run.sites[4][0] if run.sites.get(4) else None
-    if site is not None:
+    address = run.addresses[4][0] if run.addresses.get(4) else None
+    if address is not None:
         run.emit(Event("started", "cross-check", "asking pystun3 for a second opinion (up to 75 s)"))
-        await cross_check(run.network, run.recorder, site.endpoint)
+        await cross_check(run.network, run.recorder, address.endpoint)
         run.emit(Event("finished", "cross-check"))
 
 
-async def _lane(run: Run, lane: Lane) -> None:
+async def _lane(run: MeasurementRun, lane: Lane) -> None:
     """Find the servers of a lane, then run its probes side by side. UDP's lane tells the loss for TCP's too,
     and says so however it ends."""
     try:
         await _run_lane(run, lane)
     finally:
         if lane.transport == "udp":
-            run.settled(lane.family).set()
+            run.loss_known(lane.family).set()
 
 
-async def _run_lane(run: Run, lane: Lane) -> None:
-    targets = await reach(run, lane)
+async def _run_lane(run: MeasurementRun, lane: Lane) -> None:
+    targets = await reach_servers(run, lane)
     if not targets:
         return
     for gap in plan.gaps(lane, targets):
@@ -186,10 +186,10 @@ async def _run_lane(run: Run, lane: Lane) -> None:
             tasks[step.name] = group.create_task(_step(run, lane, step, before))
         if lane.transport == "udp":
             await asyncio.wait([task for name, task in tasks.items() if name not in plan.NEVER_WAITED_FOR])
-            run.settled(lane.family).set()
+            run.loss_known(lane.family).set()
 
 
-async def _step(run: Run, lane: Lane, step: Step, before: list[asyncio.Task[None]]) -> None:
+async def _step(run: MeasurementRun, lane: Lane, step: Step, before: list[asyncio.Task[None]]) -> None:
     from nattools.engine.registry import PROBES
 
     if before:
@@ -197,13 +197,13 @@ async def _step(run: Run, lane: Lane, step: Step, before: list[asyncio.Task[None
     name = f"{step.name} {lane.name}"
     run.emit(Event("started", name, plan.STEP_TEXTS[step.name]))
     context = run.context(lane, name)
-    context.settled = run.settled(lane.family)
-    context.foretelling = run.foretelling.setdefault(lane.family, asyncio.Lock())
+    context.loss_known = run.loss_known(lane.family)
+    context.prediction_lock = run.prediction_locks.setdefault(lane.family, asyncio.Lock())
     await PROBES[step.name](context, step.targets, run.options.max_lifetime_s)
     run.emit(Event("finished", name))
 
 
-def _expect_an_answer(run: Run, timed_out: bool) -> None:
+def _expect_an_answer(run: MeasurementRun, timed_out: bool) -> None:
     """CannotRun unless something came back from somewhere."""
     if run.reached:
         return

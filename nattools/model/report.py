@@ -158,6 +158,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     notices: tuple[Statement, ...] = ()
     observations: tuple[AnyObservation, ...] = ()
 
-    def noted(self, code: str) -> bool:
-        """Does a warning of this code stand in the report?"""
-        return any(notice.code == code for notice in self.notices)
+    def noted(self, *codes: str) -> bool:
+        """Does a warning of one of these codes stand in the report?"""
+        return any(notice.code in codes for notice in self.notices)
+
+    @property
+    def timed_out(self) -> bool:
+        """Was the time given over too soon? Reports of earlier versions say so in words alone."""
+        return self.noted(TIME_OVER) or any(each.startswith("The time given was") for each in self.warnings)

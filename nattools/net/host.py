@@ -13,8 +13,8 @@ from nattools.model.report import Substrate
 from nattools.net import addresses, hosttcp, hostudp, linux, resolve
 from nattools.net import interfaces as system
 from nattools.net.base import Capability, Opener, StreamHandler, TcpFailure, TcpListener, TcpStream, UdpSocket
-from nattools.net.binding import Zones, bound_socket, default_source, source_address
 from nattools.net.namespace import entered
+from nattools.net.sockets import Zones, bound_socket, default_source, source_address
 
 
 class HostNetwork:

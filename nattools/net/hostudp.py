@@ -18,10 +18,10 @@ from weakref import WeakKeyDictionary
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
-from nattools.net import linux, multicast
+from nattools.net import linux, sockets
 from nattools.net.base import DatagramHandler, IcmpError, IcmpHandler, SendFailure
-from nattools.net.binding import Zones, bound_socket, default_source
-from nattools.net.failures import send_failure
+from nattools.net.oserrors import send_failure
+from nattools.net.sockets import Zones, bound_socket, default_source
 
 _BATCH = range(64)  # datagrams a wakeup: enough to be fast, few enough not to starve the loop's other work
 
@@ -64,9 +64,9 @@ def open_socket(
         if bound_to is None:
             local = Endpoint(host or default_source(zones, family, interface), local.port)
         if host is not None:
-            multicast.send_by(sock, host)
+            sockets.send_by(sock, host)
         if group is not None:
-            multicast.join(sock, zones, group, local.host, interface)
+            sockets.join(sock, zones, group, local.host, interface)
         return sock, local
     except BaseException:
         sock.close()

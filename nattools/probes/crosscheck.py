@@ -10,7 +10,7 @@ from importlib import metadata
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, SecondOpinion
 from nattools.net.base import Network
-from nattools.probes.context import Recorder
+from nattools.probes.probe import Recorder
 
 PATIENCE_S = 75.0
 _PYSTUN3 = (

@@ -12,8 +12,8 @@ import msgspec
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Hairpin
-from nattools.probes.context import ProbeContext
-from nattools.probes.question import Asker, expect_all, open_asker
+from nattools.probes.probe import ProbeContext
+from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target
 from nattools.protocols import stun
 
@@ -27,25 +27,25 @@ WAIT_S = 0.15
 class _Pair(msgspec.Struct, eq=False):
     """Two own ports that know their outside addresses. `sent`: the packets, which nobody else can know."""
 
-    askers: tuple[Asker, Asker]
+    clients: tuple[StunClient, StunClient]
     outside: tuple[Endpoint, Endpoint]
     sent: set[bytes] = msgspec.field(default_factory=set)
 
     @property
     def met(self) -> bool:
         """Has something come on both?"""
-        return bool(self.askers[0].unclaimed and self.askers[1].unclaimed)
+        return bool(self.clients[0].unclaimed and self.clients[1].unclaimed)
 
     def send_across(self) -> None:
         """One packet each way."""
         for sender, target in ((0, 1), (1, 0)):
             packet = indication()
             self.sent.add(packet)
-            self.askers[sender].socket.send(packet, self.outside[target])
+            self.clients[sender].socket.send(packet, self.outside[target])
 
     def record(self, context: ProbeContext, sender: int, receiver: int) -> None:
         """Put one of the two ways on record."""
-        came = [source for data, source in self.askers[receiver].unclaimed if data in self.sent]
+        came = [source for data, source in self.clients[receiver].unclaimed if data in self.sent]
         target = self.outside[receiver]
         number, at_s = context.recorder.stamp()
         context.recorder.add(
@@ -55,7 +55,7 @@ class _Pair(msgspec.Struct, eq=False):
                 at_s=at_s,
                 transport="udp",
                 family=target.family,
-                local=str(self.askers[sender].local),
+                local=str(self.clients[sender].local),
                 target=str(target),
                 sent=len(self.sent) // 2,
                 received=len(came),
@@ -66,25 +66,25 @@ class _Pair(msgspec.Struct, eq=False):
 
 async def hairpin_udp(context: ProbeContext, target: Target) -> None:
     """`ROUNDS` pairs of fresh ports, side by side."""
-    askers = [await open_asker(context) for _ in range(2 * ROUNDS)]
+    clients = [await open_stun_client(context) for _ in range(2 * ROUNDS)]
     try:
-        asked = [(asker, asker.prepare(target.endpoint, "control")) for asker in askers]
+        asked = [(client, client.prepare(target.endpoint, "control")) for client in clients]
         await expect_all(asked)
-        for asker, question in asked:
-            asker.record(question)
+        for client, question in asked:
+            client.record(question)
         pairs = [
             _Pair((first[0], second[0]), (first[1].mapped, second[1].mapped))
             for first, second in zip(asked[::2], asked[1::2], strict=True)
             if first[1].mapped is not None and second[1].mapped is not None
             if first[1].mapped != first[0].local
         ]
-        await _send_across(pairs, LOSSY_COPIES if context.pace.lost else COPIES)
+        await _send_across(pairs, LOSSY_COPIES if context.estimate.lost else COPIES)
         for pair in pairs:
             pair.record(context, 0, 1)
             pair.record(context, 1, 0)
     finally:
-        for asker in askers:
-            asker.close()
+        for client in clients:
+            client.close()
 
 
 async def _send_across(pairs: list[_Pair], copies: int) -> None:

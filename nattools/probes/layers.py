@@ -11,10 +11,10 @@ import msgspec
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Hop, Opener
 from nattools.net.base import IcmpError, UdpSocket
-from nattools.probes.arrival import AllOf
-from nattools.probes.context import ProbeContext
+from nattools.net.wait import AllEvents
 from nattools.probes.hairpin import indication
-from nattools.probes.question import Asker, Question, open_asker
+from nattools.probes.probe import ProbeContext
+from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import Target
 
 FARTHEST = 5
@@ -64,7 +64,7 @@ def _numbered(hop: Hop, number: int, at_s: float) -> Hop:
 class _Step(msgspec.Struct, eq=False):
     """A question that is to die after `question.ttl` hops, and who told of it, after how long."""
 
-    asker: Asker
+    client: StunClient
     question: Question
     began: float
     told: bool = False
@@ -82,22 +82,22 @@ class _Step(msgspec.Struct, eq=False):
 async def _walk(context: ProbeContext, target: Target) -> list[Hop]:
     """Who answers at each distance before the server itself does."""
     now = asyncio.get_running_loop().time()
-    askers = [await open_asker(context) for _ in range(FARTHEST)]
+    clients = [await open_stun_client(context) for _ in range(FARTHEST)]
     try:
-        steps = [_Step(asker, asker.prepare(target.endpoint, "control"), now) for asker in askers]
+        steps = [_Step(client, client.prepare(target.endpoint, "control"), now) for client in clients]
         for ttl, step in enumerate(steps, 1):
             step.question.ttl = ttl
-            step.asker.socket.on_icmp = step.exceeded
+            step.client.socket.on_icmp = step.exceeded
         waiting = steps
-        for _ in range(LOSSY_COPIES if context.pace.lost else COPIES):
+        for _ in range(LOSSY_COPIES if context.estimate.lost else COPIES):
             for step in waiting:
-                step.asker.put(step.question)
-            if await AllOf([step.question.done for step in waiting]).within(context.pace.retry_s):
+                step.client.put(step.question)
+            if await AllEvents([step.question.done for step in waiting]).wait(context.estimate.retry_s):
                 break
-            waiting = [step for step in waiting if not step.question.done.came]
+            waiting = [step for step in waiting if not step.question.done.is_set]
     finally:
-        for asker in askers:
-            asker.close()
+        for client in clients:
+            client.close()
     return [_hop(step, target) for step in takewhile(lambda step: step.question.answer is None, steps)]
 
 
@@ -125,15 +125,15 @@ async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
     """Send towards the server's other address with a small TTL, then have it send from there: does that
     get in? If so, the packet passed every NAT and firewall that filters before it died."""
     assert target.other is not None
-    asker = await open_asker(context)
+    client = await open_stun_client(context)
     try:
-        control = await asker.expect(asker.prepare(target.endpoint, "control"))
-        asker.record(control)
+        control = await client.expect(client.prepare(target.endpoint, "control"))
+        client.record(control)
         if control.answer is None:
             return
-        _send_openers(asker.socket, target.other, ttl)
-        question = asker.prepare(target.endpoint, "filter-address", change_address=True, change_port=True)
-        await asker.try_out(question)
+        _send_openers(client.socket, target.other, ttl)
+        question = client.prepare(target.endpoint, "filter-address", change_address=True, change_port=True)
+        await client.try_out(question)
         number, at_s = context.recorder.stamp()
         context.recorder.add(
             Opener(
@@ -141,7 +141,7 @@ async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
                 probe="layers",
                 at_s=at_s,
                 family=context.family,
-                local=str(asker.local),
+                local=str(client.local),
                 towards=str(target.other),
                 ttl=ttl,
                 sent=OPENER_COPIES,
@@ -149,7 +149,7 @@ async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
             )
         )
     finally:
-        asker.close()
+        client.close()
 
 
 def _opened(source: Endpoint | None, towards: Endpoint, outcome: str) -> bool | None:

@@ -14,8 +14,8 @@ import msgspec
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Idle
-from nattools.probes.context import ProbeContext
-from nattools.probes.question import Asker, open_asker
+from nattools.probes.probe import ProbeContext
+from nattools.probes.question import StunClient, open_stun_client
 from nattools.probes.target import Target
 
 ORDINARY_S = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 240.0, 300.0, 420.0, 600.0)
@@ -40,7 +40,7 @@ def idle_times(longest_s: float) -> list[float]:
 class _Sleeper(msgspec.Struct):
     """A port that keeps silent for `idle_s` and is then tried."""
 
-    asker: Asker
+    client: StunClient
     mapped: Endpoint
     idle_s: float
     slept_from: float
@@ -58,7 +58,7 @@ class _Watch(msgspec.Struct):
 
 async def lifetime_udp(context: ProbeContext, target: Target, longest_s: float) -> None:
     """Takes as long as the mapping lives, or `longest_s`; whichever is shorter."""
-    helper = await open_asker(context)
+    helper = await open_stun_client(context)
     watch = _Watch()
     try:
         if not await _can_answer_elsewhere(context, target, helper):
@@ -77,10 +77,10 @@ async def lifetime_udp(context: ProbeContext, target: Target, longest_s: float) 
     finally:
         helper.close()
         for sleeper in watch.sleepers:
-            sleeper.asker.close()
+            sleeper.client.close()
 
 
-async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: Asker) -> bool:
+async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: StunClient) -> bool:
     """Does the server answer to the port that RESPONSE-PORT names? Tried on a mapping just made."""
     sleeper = await _fall_asleep(context, target, 0.0)
     if sleeper is None:
@@ -89,7 +89,7 @@ async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: A
         if await _knock(context, target, helper, sleeper):
             return True
     finally:
-        sleeper.asker.close()
+        sleeper.client.close()
     number, at_s = context.recorder.stamp()
     context.recorder.add(
         Gap(
@@ -105,30 +105,30 @@ async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: A
 
 
 async def _fall_asleep(context: ProbeContext, target: Target, idle_s: float) -> _Sleeper | None:
-    asker = await open_asker(context)
-    question = await asker.expect(asker.prepare(target.endpoint, "control"))
-    asker.record(question)
+    client = await open_stun_client(context)
+    question = await client.expect(client.prepare(target.endpoint, "control"))
+    client.record(question)
     if question.mapped is None:
-        asker.close()
+        client.close()
         return None
-    return _Sleeper(asker, question.mapped, idle_s, question.sent_at[-1])
+    return _Sleeper(client, question.mapped, idle_s, question.sent_at[-1])
 
 
-async def _knock(context: ProbeContext, target: Target, helper: Asker, sleeper: _Sleeper) -> bool:
+async def _knock(context: ProbeContext, target: Target, helper: StunClient, sleeper: _Sleeper) -> bool:
     """Have the server send to the sleeper's outside port until something arrives or silence counts. The next
     copy waits for the answer to the last one: more than one copy tells of loss."""
     question = helper.prepare(target.endpoint, "control", response_port=sleeper.mapped.port)
-    before = len(sleeper.asker.unclaimed)
-    pace = context.pace
+    before = len(sleeper.client.unclaimed)
+    estimate = context.estimate
     arrived = False
-    while len(question.sent_at) < pace.copies() and not arrived:
+    while len(question.sent_at) < estimate.copies() and not arrived:
         helper.put(question)
         sleeper.sent += 1
-        await asyncio.sleep(pace.retry_s)
-        arrived = len(sleeper.asker.unclaimed) > before
+        await asyncio.sleep(estimate.retry_s)
+        arrived = len(sleeper.client.unclaimed) > before
     if not arrived:
-        await asyncio.sleep(pace.last_wait_s)
-    return len(sleeper.asker.unclaimed) > before
+        await asyncio.sleep(estimate.last_wait_s)
+    return len(sleeper.client.unclaimed) > before
 
 
 async def _try(context: ProbeContext, target: Target, sleeper: _Sleeper, watch: _Watch) -> None:
@@ -142,7 +142,7 @@ async def _try(context: ProbeContext, target: Target, sleeper: _Sleeper, watch: 
         return
     await asyncio.sleep(max(0.0, wake_at - loop.time()))
     context.progress(f"waiting whether a mapping survives {sleeper.idle_s:.0f} s of silence", None)
-    helper = await open_asker(context)
+    helper = await open_stun_client(context)
     try:
         sleeper.alive = await _knock(context, target, helper, sleeper)
     finally:
@@ -157,7 +157,7 @@ async def _keep_by_inbound(context: ProbeContext, target: Target, kept: _Sleeper
     """Send in every two seconds without a word from inside; once a silent mapping of that age is dead, is
     this one alive?"""
     loop = asyncio.get_running_loop()
-    helper = await open_asker(context)
+    helper = await open_stun_client(context)
     try:
         while watch.dead_s is None or loop.time() - kept.slept_from < watch.dead_s * 1.05:
             helper.put(helper.prepare(target.endpoint, "control", response_port=kept.mapped.port))
@@ -166,7 +166,7 @@ async def _keep_by_inbound(context: ProbeContext, target: Target, kept: _Sleeper
         _record(context, kept, "inbound", loop.time() - kept.slept_from)
     finally:
         helper.close()
-        kept.asker.close()
+        kept.client.close()
 
 
 def _record(context: ProbeContext, sleeper: _Sleeper, refreshed_by: str, idle_s: float) -> None:
@@ -178,7 +178,7 @@ def _record(context: ProbeContext, sleeper: _Sleeper, refreshed_by: str, idle_s:
             at_s=at_s,
             transport="udp",
             family=context.family,
-            local=str(sleeper.asker.local),
+            local=str(sleeper.client.local),
             mapped=str(sleeper.mapped),
             idle_s=round(idle_s, 3),
             refreshed_by="inbound" if refreshed_by == "inbound" else "nothing",

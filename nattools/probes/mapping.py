@@ -1,4 +1,4 @@
-"""Does the NAT give one outside port to all destinations (RFC 5780 4.3)?"""
+"""How does the NAT map: one outside port for all destinations (RFC 4787 4.1), and which ports (4.2)?"""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.probes.context import ProbeContext
-from nattools.probes.question import Asker, expect_all, open_asker
+from nattools.probes.probe import ProbeContext
+from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target
-from nattools.probes.tcpbinding import KNOWN_PATIENCE_S, PATIENCE_S, TcpQuestion, ask_over_tcp
+from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, PATIENCE_S, TcpQuestion, ask_over_tcp
 
 MOST_DESTINATIONS = 9
 CLAIMANTS = 2
@@ -26,27 +26,27 @@ def destinations(targets: list[Target]) -> list[Endpoint]:
 
 async def mapping_udp(context: ProbeContext, targets: list[Target]) -> None:
     """One local port, all destinations at once."""
-    asker = await open_asker(context)
+    client = await open_stun_client(context)
     try:
-        questions = [asker.prepare(endpoint, "mapping") for endpoint in destinations(targets)]
-        await expect_all([(asker, question) for question in questions])
+        questions = [client.prepare(endpoint, "mapping") for endpoint in destinations(targets)]
+        await expect_all([(client, question) for question in questions])
         for question in questions:
-            asker.record(question)
+            client.record(question)
         if len({question.mapped for question in questions}) == 1:
-            await _control(asker, targets[0])
+            await _control(client, targets[0])
     finally:
-        asker.close()
+        client.close()
 
 
-async def _control(asker: Asker, target: Target) -> None:
+async def _control(client: StunClient, target: Target) -> None:
     """Can the server answer from its other address at all? Asked from a port that has written there, so that
     no filter stops the answer: else its silence in a filtering test would be taken for a filter. A nattools
     server has said that it can."""
     if not target.two_addresses or target.nattools:
         return
-    question = asker.prepare(target.endpoint, "control", change_address=True, change_port=True)
-    await asker.try_out(question)
-    asker.record(question)
+    question = client.prepare(target.endpoint, "control", change_address=True, change_port=True)
+    await client.try_out(question)
+    client.record(question)
 
 
 async def mapping_tcp(context: ProbeContext, targets: list[Target]) -> None:
@@ -75,3 +75,20 @@ async def mapping_tcp(context: ProbeContext, targets: list[Target]) -> None:
     finally:
         for stream in streams:
             stream.abort()
+
+
+PORTS = 8
+
+
+async def allocation_udp(context: ProbeContext, target: Target) -> None:
+    """Fresh local ports, one destination, one after the other without waiting for the answers, so that as
+    few of other hosts' allocations as possible fall in between."""
+    clients = [await open_stun_client(context) for _ in range(PORTS)]
+    try:
+        asked = [(client, client.prepare(target.endpoint, "allocation")) for client in clients]
+        await expect_all(asked)
+        for client, question in asked:
+            client.record(question)
+    finally:
+        for client in clients:
+            client.close()

@@ -15,9 +15,9 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding, Outcome, Purpose
 from nattools.net.base import DatagramHandler, IcmpError, UdpSocket
-from nattools.probes.arrival import AllOf, Arrival
-from nattools.probes.claims import claims, text_of
-from nattools.probes.context import ProbeContext
+from nattools.net.wait import AllEvents, TimedEvent
+from nattools.probes.probe import ProbeContext
+from nattools.probes.target import read_answer, text_of
 from nattools.protocols import stun
 
 PADDED_TO = 108
@@ -57,7 +57,7 @@ class Question(msgspec.Struct, eq=False):
     failure: Outcome | None = None
     detail: str = ""
     ttl: int | None = None
-    done: Arrival = msgspec.field(default_factory=Arrival)
+    done: TimedEvent = msgspec.field(default_factory=TimedEvent)
     answered_copies: set[int] = msgspec.field(default_factory=set)
     expected: bool = False
 
@@ -69,7 +69,7 @@ class Question(msgspec.Struct, eq=False):
         return self.failure or "timeout"
 
 
-class Asker:
+class StunClient:
     """A UDP socket with the questions under way on it. Close it; closing keeps nothing waiting. `on_other` is
     called with what answers none of the questions."""
 
@@ -196,13 +196,13 @@ class Asker:
     async def try_out(self, question: Question) -> Question:
         """Ask until it is answered or silence counts: a question that a filter may stop. Called again, it
         sends what the loss seen since then asks for."""
-        pace = self.context.pace
-        while len(question.sent_at) < pace.copies():
-            while len(question.sent_at) < pace.copies():
+        estimate = self.context.estimate
+        while len(question.sent_at) < estimate.copies():
+            while len(question.sent_at) < estimate.copies():
                 self.put(question)
-                if await question.done.within(pace.gap_s):
+                if await question.done.wait(estimate.gap_s):
                     return question
-            if await question.done.within(pace.last_wait_s):
+            if await question.done.wait(estimate.last_wait_s):
                 break
         return question
 
@@ -210,18 +210,18 @@ class Asker:
         """An answered question tells the path's round trip, and which earlier copies were lost."""
         if question.answer is None or question.rtt_s is None:
             return
-        pace = self.context.pace
-        pace.answered(question.rtt_s)
+        estimate = self.context.estimate
+        estimate.answered(question.rtt_s)
         overdue = self._loop.time() - 2 * question.rtt_s - 0.05
         first = min(question.answered_copies)
-        pace.missed(sum(1 for sent_at in question.sent_at[:first] if sent_at < overdue))
+        estimate.missed(sum(1 for sent_at in question.sent_at[:first] if sent_at < overdue))
 
     def record(self, question: Question) -> None:
         """Put the question with all that came of it on record."""
         recorder = self.context.recorder
         first = question.sent_at[0] if question.sent_at else self._loop.time()
         number, at_s = recorder.stamp(first)
-        said = claims(question.answer)
+        said = read_answer(question.answer)
         recorder.add(
             Binding(
                 id=number,
@@ -250,20 +250,20 @@ class Asker:
         )
 
 
-async def expect_all(asked: list[tuple[Asker, Question]], *, copies: int = 8) -> None:
+async def expect_all(asked: list[tuple[StunClient, Question]], *, copies: int = 8) -> None:
     """Ask several questions at once, each until it is answered: questions that a working path answers."""
-    waiting, pace = asked, asked[0][0].context.pace
+    waiting, estimate = asked, asked[0][0].context.estimate
     for copy in range(copies):
-        for asker, question in waiting:
+        for client, question in waiting:
             question.expected = True
-            asker.put(question)
-        wait = pace.retry_s * min(1.5**copy, 4.0) if copy < copies - 1 else pace.last_wait_s
-        if await AllOf([question.done for _, question in waiting]).within(wait):
+            client.put(question)
+        wait = estimate.retry_s * min(1.5**copy, 4.0) if copy < copies - 1 else estimate.last_wait_s
+        if await AllEvents([question.done for _, question in waiting]).wait(wait):
             return
-        waiting = [(asker, question) for asker, question in waiting if not question.done.came]
+        waiting = [(client, question) for client, question in waiting if not question.done.is_set]
 
 
-async def open_asker(context: ProbeContext, *, host: str | None = None) -> Asker:
+async def open_stun_client(context: ProbeContext, *, host: str | None = None) -> StunClient:
     """A fresh port of the measured family."""
     socket = await context.network.open_udp(family=context.family, host=host, interface=context.interface)
-    return Asker(context, socket)
+    return StunClient(context, socket)

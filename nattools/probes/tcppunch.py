@@ -19,12 +19,11 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import PunchTrial
 from nattools.net.base import Opener, TcpFailure, TcpStream
-from nattools.probes.aim import Aim, record_untried
-from nattools.probes.claims import text_of
-from nattools.probes.context import ProbeContext
-from nattools.probes.target import Target
-from nattools.probes.tcpbinding import KNOWN_PATIENCE_S, TcpQuestion, ask_over_tcp
-from nattools.probes.tcpfilter import DialBacks
+from nattools.probes.dialbacks import DialBacks
+from nattools.probes.probe import ProbeContext
+from nattools.probes.target import Target, text_of
+from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, TcpQuestion, ask_over_tcp
+from nattools.probes.udppunch import PunchPlan, record_untried
 from nattools.protocols import dialback, stun
 
 GUESSES = (2, 3, 4)
@@ -63,48 +62,48 @@ class _Attempt(msgspec.Struct, eq=False):
     detail: str = ""
 
 
-async def punch_tcp(context: ProbeContext, target: Target, aim: Aim) -> None:
+async def punch_tcp(context: ProbeContext, target: Target, plan: PunchPlan) -> None:
     """Try until a hole is punched or there were attempts enough; where the port is foretold, one after the
     other, since each takes a port. CannotRun: this system cannot send with a TTL."""
     assert target.other is not None
     towards = Endpoint(target.other.host, target.endpoint.port)
-    if 3 * (context.pace.lowest_s or 0.0) + BEFORE_ORDER_S > WINDOW_S:
+    if 3 * (context.estimate.lowest_s or 0.0) + BEFORE_ORDER_S > WINDOW_S:
         why = "the round trip is too long: both SYNs must cross before the first one is repeated"
         record_untried(context, target, towards, "tcp", why)
         return
-    ttls = aim.ttls or GUESSES
-    rounds: tuple[int, ...] = ROUNDS if len(aim.ttls) == 1 else (1, 1)
-    if aim.foretells:
-        rounds = (1,) * (LOSSY_IN_TURN if context.pace.lost else IN_TURN)
+    ttls = plan.ttls or GUESSES
+    rounds: tuple[int, ...] = ROUNDS if len(plan.ttls) == 1 else (1, 1)
+    if plan.predicts:
+        rounds = (1,) * (LOSSY_IN_TURN if context.estimate.lost else IN_TURN)
     for number, side_by_side in enumerate(rounds):
         attempts = [
-            _Attempt(target, towards, asyncio.get_running_loop().time(), ttl, aim.sure)
+            _Attempt(target, towards, asyncio.get_running_loop().time(), ttl, plan.sure)
             for ttl in ttls
             for _ in range(side_by_side)
         ]
-        await _all(context, aim, attempts, spread=number > 0)
+        await _all(context, plan, attempts, spread=number > 0)
         if any(attempt.outcome in ("punched", "denied") for attempt in attempts):
             return
 
 
-async def _all(context: ProbeContext, aim: Aim, attempts: list[_Attempt], *, spread: bool) -> None:
+async def _all(context: ProbeContext, plan: PunchPlan, attempts: list[_Attempt], *, spread: bool) -> None:
     """Side by side, or one after the other where the next port is foretold; the first that gets through ends
     the others."""
-    if aim.foretells:
+    if plan.predicts:
         for attempt in attempts:
-            await _try(context, attempt, aim, spread=spread)
+            await _try(context, attempt, plan, spread=spread)
             if attempt.outcome == "punched":
                 return
         return
     async with asyncio.TaskGroup() as group:
-        waiting = {group.create_task(_try(context, attempt, aim, spread=spread)) for attempt in attempts}
+        waiting = {group.create_task(_try(context, attempt, plan, spread=spread)) for attempt in attempts}
         while waiting and not any(attempt.outcome == "punched" for attempt in attempts):
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
 
 
-async def _try(context: ProbeContext, attempt: _Attempt, aim: Aim, *, spread: bool) -> None:
+async def _try(context: ProbeContext, attempt: _Attempt, plan: PunchPlan, *, spread: bool) -> None:
     question = TcpQuestion(attempt.target.endpoint, "control")
     stream = await ask_over_tcp(context, question, timeout_s=KNOWN_PATIENCE_S)
     if isinstance(stream, TcpFailure):
@@ -115,7 +114,7 @@ async def _try(context: ProbeContext, attempt: _Attempt, aim: Aim, *, spread: bo
             if question.mapped is None:
                 attempt.detail = "the server did not tell the outside port"
             else:
-                attempt.aimed = aim.ports(question.mapped.port, SPREAD if spread else 1)
+                attempt.aimed = plan.ports(question.mapped.port, SPREAD if spread else 1)
                 await _open(context, attempt, stream)
         finally:
             stream.abort()
@@ -173,7 +172,7 @@ async def _prove(stream: TcpStream, backs: DialBacks) -> None:
     """Does this connection bring the nonce, or does the server say that it made none?"""
     async with asyncio.TaskGroup() as group:
         group.create_task(backs.greet(stream))
-        await backs.news.within(PROOF_S)
+        await backs.news.wait(PROOF_S)
         stream.abort()
 
 
@@ -190,7 +189,7 @@ def _judge(attempt: _Attempt, made: TcpStream | TcpFailure, backs: DialBacks) ->
         attempt.outcome = "denied"
     elif not attempt.sent or made.outcome == "error":
         attempt.outcome, attempt.detail = "error", made.detail or made.outcome
-    elif not backs.receipt.came:
+    elif not backs.receipt.is_set:
         attempt.outcome, attempt.detail = "error", "the server did not confirm the order"
     elif said == {"refused"}:
         attempt.outcome = "refused"

@@ -12,15 +12,13 @@ import asyncio
 import msgspec
 
 from nattools.errors import ProtocolError
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.observation import PunchTrial
-from nattools.probes.aim import Aim
-from nattools.probes.arrival import Arrival
-from nattools.probes.claims import text_of
-from nattools.probes.context import ProbeContext
+from nattools.net.wait import TimedEvent
 from nattools.probes.hairpin import indication
-from nattools.probes.question import Asker, open_asker
-from nattools.probes.target import Target
+from nattools.probes.probe import ProbeContext
+from nattools.probes.question import StunClient, open_stun_client
+from nattools.probes.target import Target, text_of
 from nattools.protocols import dialback, stun
 
 ATTEMPTS = 3
@@ -32,10 +30,33 @@ FIRST_COPIES = 4
 SPREAD_COPIES = 2
 
 
+class PunchPlan(msgspec.Struct, frozen=True):
+    """`ttls`: what may bring a packet through the own outermost NAT and not to the other side, the likeliest
+    first; none: that is not known, or need not be. `sure`: the first is known to pass. `step`: a new
+    destination's outside port is so far behind the last one that was given out (0: all have the same)."""
+
+    ttls: tuple[int, ...] = ()
+    sure: bool = False
+    step: int = 0
+
+    @property
+    def predicts(self) -> bool:
+        """Is the port a guess, which others may spoil by taking it?"""
+        return self.step != 0
+
+    def ports(self, told: int, count: int = 1) -> tuple[int, ...]:
+        """The outside ports to write to, where `told` is the last that was given out: up to `count` if they
+        are foretold."""
+        if not self.predicts:
+            return (told,)
+        ahead = (told + self.step * (1 + more) for more in range(count))
+        return tuple(port for port in ahead if 0 < port < 65536) or (told,)
+
+
 class _Attempt(msgspec.Struct, eq=False):
     """One fresh port, and what it found. `nonces`: which outside port each was sent to."""
 
-    asker: Asker
+    client: StunClient
     target: Target
     towards: Endpoint
     began: float
@@ -49,7 +70,7 @@ class _Attempt(msgspec.Struct, eq=False):
     seen: Endpoint | None = None
     nonces: dict[bytes, int] = msgspec.field(default_factory=dict)
     orders: list[dialback.DialBackRequest] = msgspec.field(default_factory=list)
-    news: Arrival = msgspec.field(default_factory=Arrival)
+    news: TimedEvent = msgspec.field(default_factory=TimedEvent)
 
     @property
     def silent(self) -> bool:
@@ -79,37 +100,41 @@ class _Attempt(msgspec.Struct, eq=False):
         """Send openers."""
         self.openers += copies
         for _ in range(copies):
-            self.asker.socket.send(indication(), self.towards, ttl=self.ttl)
+            self.client.socket.send(indication(), self.towards, ttl=self.ttl)
 
     def order(self, ports: tuple[int, ...], copies: int) -> None:
         """Have the second address write to these outside ports."""
-        loop, pace = asyncio.get_running_loop(), self.asker.context.pace
+        loop, estimate = asyncio.get_running_loop(), self.client.context.estimate
         self.aimed, self.orders = ports, []
-        spacing_ms = max(1, min(dialback.MAX_SPACING_MS, round(pace.gap_s * 1000)))
+        spacing_ms = max(1, min(dialback.MAX_SPACING_MS, round(estimate.gap_s * 1000)))
         for port in ports:
             nonce = dialback.new_nonce()
             self.nonces[nonce] = port
             ask = dialback.Ask("udp", port, nonce, True, True, copies, spacing_ms)
             self.orders.append(
                 dialback.DialBackRequest(
-                    ask, self.target.endpoint, loop.time(), rto_s=pace.retry_s, patience_s=8 * pace.retry_s
+                    ask,
+                    self.target.endpoint,
+                    loop.time(),
+                    rto_s=estimate.retry_s,
+                    patience_s=8 * estimate.retry_s,
                 )
             )
 
     async def wait(self, copies: int) -> None:
         """Until the nonce is here, or all that was ordered has been sent and had its time."""
-        loop, pace = asyncio.get_running_loop(), self.asker.context.pace
+        loop, estimate = asyncio.get_running_loop(), self.client.context.estimate
         while self.hit is None and not all(order.done for order in self.orders):
             self._drive(loop.time())
             deadlines = [at for order in self.orders if (at := order.next_timeout()) is not None]
             if deadlines:
                 self.news.clear()
-                await self.news.within(max(0.0, min(deadlines) - loop.time()))
+                await self.news.wait(max(0.0, min(deadlines) - loop.time()))
         said = [order.result.outcome for order in self.orders if order.result is not None]
         self.sent += copies if "sent" in said or self.hit is not None else 0
         if self.hit is None and "sent" in said:
             self.news.clear()
-            await self.news.within(pace.last_wait_s)
+            await self.news.wait(estimate.last_wait_s)
         if self.hit is None and "sent" not in said:
             self.failure = _why(self.orders)
 
@@ -117,7 +142,7 @@ class _Attempt(msgspec.Struct, eq=False):
         for order in self.orders:
             order.handle_timeout(now)
             for datagram in order.datagrams_to_send(now):
-                self.asker.socket.send(datagram, order.server)
+                self.client.socket.send(datagram, order.server)
 
 
 def _why(orders: list[dialback.DialBackRequest]) -> str:
@@ -127,48 +152,68 @@ def _why(orders: list[dialback.DialBackRequest]) -> str:
     return f"the order of a dial-back: {orders[0].failure or 'no answer'}"
 
 
-async def punch_udp(context: ProbeContext, target: Target, aim: Aim) -> None:
+def record_untried(
+    context: ProbeContext, target: Target, towards: Endpoint, transport: Transport, why: str
+) -> None:
+    """Put on record that no hole was punched, and why."""
+    number, at_s = context.recorder.stamp()
+    context.recorder.add(
+        PunchTrial(
+            id=number,
+            probe="punch",
+            at_s=at_s,
+            transport=transport,
+            family=context.family,
+            asked=str(target.endpoint),
+            towards=str(towards),
+            outcome="not tried",
+            detail=why,
+        )
+    )
+
+
+async def punch_udp(context: ProbeContext, target: Target, plan: PunchPlan) -> None:
     """Try until a hole is punched, or silence counts. Where the port is foretold, a fresh one is tried as
     long as others took the ports that were foretold."""
     for number in range(LOSSY_ATTEMPTS):
-        attempt = await _try(context, target, aim, spread=number > 0)
-        if attempt.hit is not None or (attempt.silent and not attempt.missed and not aim.foretells):
+        attempt = await _try(context, target, plan, spread=number > 0)
+        if attempt.hit is not None or (attempt.silent and not attempt.missed and not plan.predicts):
             return
-        if number + 1 >= ATTEMPTS and not context.pace.lost:
+        if number + 1 >= ATTEMPTS and not context.estimate.lost:
             return
 
 
-async def _try(context: ProbeContext, target: Target, aim: Aim, *, spread: bool) -> _Attempt:
+async def _try(context: ProbeContext, target: Target, plan: PunchPlan, *, spread: bool) -> _Attempt:
     assert target.other is not None
-    asker = await open_asker(context)
-    attempt = _Attempt(asker, target, target.other, asyncio.get_running_loop().time())
-    asker.on_other = attempt.take
+    client = await open_stun_client(context)
+    attempt = _Attempt(client, target, target.other, asyncio.get_running_loop().time())
+    client.on_other = attempt.take
     try:
-        control = await asker.expect(asker.prepare(target.endpoint, "control"))
+        control = await client.expect(client.prepare(target.endpoint, "control"))
         attempt.told = control.mapped
         if control.mapped is None:
             attempt.failure = "the server did not tell the outside port"
         else:
-            attempt.ttl = aim.ttls[0] if aim.ttls else None
-            await _insist(attempt, aim.ports(control.mapped.port, SPREAD if spread else 1))
+            attempt.ttl = plan.ttls[0] if plan.ttls else None
+            await _insist(attempt, plan.ports(control.mapped.port, SPREAD if spread else 1))
         _record(context, attempt)
         return attempt
     finally:
-        asker.close()
+        client.close()
 
 
 async def _insist(attempt: _Attempt, ports: tuple[int, ...]) -> None:
     """Rounds of openers and dial-backs. After the first one an ordinary packet asks which port it was, and
     the openers have the ordinary TTL: the own NAT may be further away than it seemed."""
-    pace = attempt.asker.context.pace
+    estimate = attempt.client.context.estimate
     copies = FIRST_COPIES if len(ports) == 1 else SPREAD_COPIES
-    while not attempt.failure and (not attempt.sent or attempt.sent < 2 * pace.copies()):
+    while not attempt.failure and (not attempt.sent or attempt.sent < 2 * estimate.copies()):
         attempt.open(copies)
         attempt.order(ports, copies)
         await attempt.wait(copies)
         if attempt.seen is None:
-            question = attempt.asker.prepare(attempt.towards, "control")
-            attempt.seen = (await attempt.asker.expect(question)).mapped
+            question = attempt.client.prepare(attempt.towards, "control")
+            attempt.seen = (await attempt.client.expect(question)).mapped
         if attempt.hit is not None or attempt.missed or len(ports) > 1:
             return
         attempt.ttl, copies = None, dialback.MAX_COPIES
@@ -185,7 +230,7 @@ def _record(context: ProbeContext, attempt: _Attempt) -> None:
             at_s=at_s,
             transport="udp",
             family=context.family,
-            local=str(attempt.asker.local),
+            local=str(attempt.client.local),
             asked=str(attempt.target.endpoint),
             mapped=text_of(attempt.told),
             towards=str(attempt.towards),

@@ -15,11 +15,10 @@ from typing import Literal
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, copies_needed
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import MapCheck
-from nattools.probes.context import ProbeContext
-from nattools.probes.doorstep import Doorstep
-from nattools.probes.order import order
+from nattools.probes.dialbacks import InboundListener, order_dial_back
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import Granted
+from nattools.probes.probe import ProbeContext
 from nattools.probes.target import Target
 from nattools.protocols import dialback
 
@@ -46,10 +45,10 @@ class _Trial:
     """One mapping being tried."""
 
     context: ProbeContext
-    place: GatewayContext
+    gateway: GatewayContext
     target: Target
     granted: Granted
-    doorstep: Doorstep
+    listener: InboundListener
     sent: int = 0
     outcome: Outcome = "error"
     detail: str = ""
@@ -64,22 +63,22 @@ class _Trial:
 
     async def run(self) -> None:
         """Until a dial-back arrives, or silence counts. Over UDP the first order is for one datagram, so that
-        none is under way any more when the port is given back to its user; each attempt over TCP repeats its
-        SYN by itself."""
+        none is under way when the port is given back to its user; each attempt over TCP repeats its SYN by
+        itself."""
         needed = copies_needed(WORST_LOSS, CERTAIN_ERROR)
-        pace = self.context.pace
+        estimate = self.context.estimate
         copies = 1 if self.granted.transport == "udp" else dialback.MAX_COPIES
-        while self.sent < (max(needed, pace.copies()) if pace.lost else needed):
+        while self.sent < (max(needed, estimate.copies()) if estimate.lost else needed):
             await self._round(copies)
-            if self.doorstep.knocked.came:
+            if self.listener.reached.is_set:
                 self.outcome, self.detail = "arrived", ""
-            if self.outcome not in _MAY_PASS or (self.granted.transport == "tcp" and not pace.lost):
+            if self.outcome not in _MAY_PASS or (self.granted.transport == "tcp" and not estimate.lost):
                 return
             copies = min(2 * copies, dialback.MAX_COPIES)
 
     async def _round(self, copies: int) -> None:
         nonce = dialback.new_nonce()
-        self.doorstep.nonces.add(nonce)
+        self.listener.nonces.add(nonce)
         ask = dialback.Ask(
             self.granted.transport,
             self.granted.external_port,
@@ -98,35 +97,39 @@ class _Trial:
         self.origin = result.origin or self.origin
         self.outcome, self.detail = _WORDS[result.outcome], result.reason
         if result.outcome in ("sent", "connected"):
-            wait_s = self.context.pace.last_wait_s if result.outcome == "sent" else _CONNECTED_S
-            await self.doorstep.knocked.within(wait_s)
-        if result.outcome == "connected" and not self.doorstep.knocked.came:
+            wait_s = self.context.estimate.last_wait_s if result.outcome == "sent" else _CONNECTED_S
+            await self.listener.reached.wait(wait_s)
+        if result.outcome == "connected" and not self.listener.reached.is_set:
             self.detail = "something else accepted the connection"
 
     async def _ordered(self, ask: dialback.Ask) -> dialback.Result | str:
         """The server's word; once the dial-back is here, that is not waited for longer than it may take."""
         async with asyncio.TaskGroup() as group:
-            ordered = group.create_task(order(self.place, self.target, ask))
-            knocked = group.create_task(self.doorstep.knocked.within(_LONGEST_S))
-            await asyncio.wait({ordered, knocked}, return_when=asyncio.FIRST_COMPLETED)
+            ordered = group.create_task(order_dial_back(self.gateway, self.target, ask))
+            reached = group.create_task(self.listener.reached.wait(_LONGEST_S))
+            await asyncio.wait({ordered, reached}, return_when=asyncio.FIRST_COMPLETED)
             if not ordered.done():
-                await asyncio.wait({ordered}, timeout=self.context.pace.last_wait_s)
+                await asyncio.wait({ordered}, timeout=self.context.estimate.last_wait_s)
             ordered.cancel()
-            knocked.cancel()
+            reached.cancel()
         return dialback.Result("sent") if ordered.cancelled() else ordered.result()
 
 
 async def verify(
-    context: ProbeContext, place: GatewayContext, target: Target, granted: Granted, doorstep: Doorstep
+    context: ProbeContext,
+    gateway: GatewayContext,
+    target: Target,
+    granted: Granted,
+    listener: InboundListener,
 ) -> MapCheck:
     """Have `target`, a nattools server of the mapping's family, dial back to a mapping whose inside is
-    `doorstep`; what came of it is put on record and returned."""
+    `listener`; what came of it is put on record and returned."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    trial = _Trial(context, place, target, granted, doorstep)
+    trial = _Trial(context, gateway, target, granted, listener)
     await trial.run()
-    origin = trial.doorstep.origin or trial.origin
-    host = trial.seen or (target.mapped.host if target.mapped else granted.external_host) or place.local
+    origin = trial.listener.origin or trial.origin
+    host = trial.seen or (target.mapped.host if target.mapped else granted.external_host) or gateway.local
     number, at_s = context.recorder.stamp(began)
     check = MapCheck(
         id=number,

@@ -8,12 +8,14 @@ from typing import Literal
 from nattools.model.matrix import Matrix
 from nattools.model.nat import Nat, NatByTransport, PeerKind
 from nattools.model.report import CrossCheck, Report, Server, Technique
-from nattools.report import mapwords, matrixwords, punchwords
 from nattools.report.document import Block, Cell, Document, Mood, Prose, Section, Table
-from nattools.report.evidence import sentence
-from nattools.report.mapwords import mapping_section
-from nattools.report.natwords import Unknown, headline, nat_section
 from nattools.report.safetext import safe
+from nattools.report.sections import map as mapwords
+from nattools.report.sections import matrix as matrixwords
+from nattools.report.sections import punch as punchwords
+from nattools.report.sections.map import mapping_section
+from nattools.report.sections.nat import Unknown, headline, nat_section
+from nattools.report.sections.observations import describe
 from nattools.wording import terms
 
 Detail = Literal[0, 1, 2]
@@ -283,7 +285,7 @@ def _host(report: Report) -> list[Section]:
 
 def _observations(report: Report) -> list[Section]:
     rows = tuple(
-        (Cell(f"#{one.id}"), Cell(f"{one.at_s:.3f}" if abs(one.at_s) < 1e6 else "?"), Cell(sentence(one)))
+        (Cell(f"#{one.id}"), Cell(f"{one.at_s:.3f}" if abs(one.at_s) < 1e6 else "?"), Cell(describe(one)))
         for one in report.observations
     )
     if not rows:

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError, SendFailure, TcpStream, UdpSocket
-from nattools.protocols import ice
+from nattools.protocols import ice, stun
 from nattools.protocols.demultiplex import SharedProtocol, protocol_of
 from nattools.protocols.ice.framing import frame
-from nattools.traversal.reflexive import Reflexive
 
 DataHandler = Callable[[bytes, SharedProtocol, Endpoint, Endpoint], None]
 """(data, what its first byte says it is, local, source)."""
@@ -29,7 +28,7 @@ class IceDriver:
     def __init__(self, agent: ice.Agent) -> None:
         self.agent = agent
         self.on_candidate: Callable[[ice.Candidate], None] | None = None
-        self.on_event: Callable[[ice.Event], None] | None = None
+        self.on_event: Callable[[ice.IceEvent], None] | None = None
         self.on_data: DataHandler | None = None
         self.on_connect_wanted: Callable[[ice.Pair], None] | None = None
         self.on_selected: Callable[[], None] | None = None
@@ -37,7 +36,7 @@ class IceDriver:
         self.heard_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Endpoint, UdpSocket] = {}
-        self._streams: dict[ice.Path, TcpStream] = {}
+        self._streams: dict[ice.PairKey, TcpStream] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[asyncio.Future[None]] = []
         self._pumping = False
@@ -99,7 +98,7 @@ class IceDriver:
         pair = self.agent.usable
         return "unreachable" if pair is None else self._send(data, pair.path)
 
-    def _send(self, data: bytes, path: ice.Path, ttl: int | None = None) -> SendFailure | None:
+    def _send(self, data: bytes, path: ice.PairKey, ttl: int | None = None) -> SendFailure | None:
         transport, base, remote = path
         if transport == "tcp":
             stream = self._streams.get(path)
@@ -193,7 +192,7 @@ class IceDriver:
 
     # --- what arrives
 
-    def arrived(self, path: ice.Path, data: bytes) -> None:
+    def arrived(self, path: ice.PairKey, data: bytes) -> None:
         """A datagram, or a frame of a stream."""
         transport, local, source = path
         now, protocol = self._loop.time(), protocol_of(data)
@@ -209,13 +208,13 @@ class IceDriver:
         if self.on_data is not None:
             self.on_data(data, protocol, local, source)
 
-    def stream_began(self, path: ice.Path, stream: TcpStream) -> None:
+    def stream_began(self, path: ice.PairKey, stream: TcpStream) -> None:
         """A connection for a TCP pair is there."""
         self._streams[path] = stream
         self.agent.connected(path, self._loop.time())
         self.pump()
 
-    def stream_ended(self, path: ice.Path, reason: str) -> None:
+    def stream_ended(self, path: ice.PairKey, reason: str) -> None:
         """There is none, or no more."""
         self._streams.pop(path, None)
         self.agent.path_failed(path, reason, self._loop.time())
@@ -224,3 +223,68 @@ class IceDriver:
     def _icmp(self, socket: UdpSocket, error: IcmpError) -> None:
         by = "" if error.offender is None else f" from {error.offender}"
         self.agent.path_hint(("udp", socket.local, error.destination), f"ICMP {error.kind}{by}")
+
+
+Found = Callable[[ice.Candidate], None]
+
+
+class Reflexive:
+    """The questions under way, on any number of sockets. Nobody waits for them: a candidate is `found` when
+    its answer comes, and a server that does not answer delays nothing.
+
+    Driven like the agent, by the driver that has the sockets. `rtt_s` is the shortest round trip measured.
+    """
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+        self._under_way: list[tuple[UdpSocket, stun.Transaction]] = []
+        self.rtt_s: float | None = None
+        self.silent: list[Endpoint] = []
+
+    def ask(self, socket: UdpSocket, server: Endpoint, *, rto_s: float = 0.25) -> None:
+        """Ask a STUN server what it sees of a socket."""
+        request = stun.binding_request(stun.new_transaction_id(), hello=False)
+        self._under_way.append((socket, stun.Transaction(request, server, rto_s=rto_s, rc=5)))
+
+    @property
+    def idle(self) -> bool:
+        """Has every question been answered or given up?"""
+        return not self._under_way
+
+    def next_timeout(self) -> float | None:
+        """When to call `run`."""
+        times = [transaction.next_timeout() for _, transaction in self._under_way]
+        return min((time for time in times if time is not None), default=None)
+
+    def run(self, now: float) -> None:
+        """Send what is due, and give up what has waited enough."""
+        for socket, transaction in list(self._under_way):
+            transaction.handle_timeout(now)
+            for data, server in transaction.datagrams_to_send(now):
+                socket.send(data, server)
+            if transaction.state != "running":
+                self.silent.append(transaction.destination)
+                self._under_way.remove((socket, transaction))
+
+    def receive(self, data: bytes, local: Endpoint, source: Endpoint, now: float) -> bool:
+        """Take what arrived; False if it answers no question."""
+        for entry in self._under_way:
+            socket, transaction = entry
+            if socket.local == local and transaction.receive_datagram(data, source, now):
+                if transaction.state != "running":
+                    self._under_way.remove(entry)
+                    self._conclude(socket, transaction)
+                return True
+        return False
+
+    def _conclude(self, socket: UdpSocket, transaction: stun.Transaction) -> None:
+        if transaction.rtt_s is not None:
+            self.rtt_s = min(transaction.rtt_s, self.rtt_s or transaction.rtt_s)
+        try:
+            mapped = transaction.response.mapped if transaction.response is not None else None
+        except ProtocolError:
+            mapped = None
+        if mapped is None or mapped == socket.local:
+            return
+        server = transaction.destination.host
+        self._found(ice.local_candidate("srflx", mapped, base=socket.local, server=server))

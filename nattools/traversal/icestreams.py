@@ -17,7 +17,7 @@ PROOF_TIMEOUT_S: Final = 10.0
 """So long a connection may last without a valid check on it."""
 MAX_STREAMS: Final = 64
 
-Work = tuple[ice.Path, TcpStream | None]
+Work = tuple[ice.PairKey, TcpStream | None]
 
 
 class IceStreams:
@@ -83,14 +83,14 @@ class IceStreams:
         if not self._begin(pair.path, None):
             self._driver.stream_ended(pair.path, f"more than {MAX_STREAMS} connections")
 
-    def _begin(self, path: ice.Path, stream: TcpStream | None) -> bool:
+    def _begin(self, path: ice.PairKey, stream: TcpStream | None) -> bool:
         if self._under_way >= MAX_STREAMS:
             return False
         self._under_way += 1
         self._work.put_nowait((path, stream))
         return True
 
-    async def _carry(self, path: ice.Path, stream: TcpStream | None) -> None:
+    async def _carry(self, path: ice.PairKey, stream: TcpStream | None) -> None:
         """One connection, from its beginning to its end."""
         try:
             opened = stream or await self._connect(path)
@@ -102,12 +102,12 @@ class IceStreams:
         finally:
             self._under_way -= 1
 
-    async def _connect(self, path: ice.Path) -> TcpStream | TcpFailure:
+    async def _connect(self, path: ice.PairKey) -> TcpStream | TcpFailure:
         _, base, remote = path
         port = 0 if base.port == DISCARD_PORT else base.port
         return await self._network.connect_tcp(remote, host=base.host, port=port, timeout_s=CONNECT_TIMEOUT_S)
 
-    async def _serve(self, path: ice.Path, stream: TcpStream) -> None:
+    async def _serve(self, path: ice.PairKey, stream: TcpStream) -> None:
         deframer = Deframer()
         self._driver.stream_began(path, stream)
         try:

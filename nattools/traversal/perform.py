@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from nattools.net.base import Network
 from nattools.traversal.meeting import Meeting, Outcome
+from nattools.traversal.simultaneous_open import StreamMeeting, StreamOutcome, simultaneous_open
 from nattools.traversal.steps import Step
 from nattools.traversal.strategies.birthday import birthday
 from nattools.traversal.strategies.plain import plain
 from nattools.traversal.strategies.prediction import prediction
-from nattools.traversal.strategies.simultaneous_open import StreamMeeting, StreamOutcome, simultaneous_open
 
 LATE_S = 0.5
 

@@ -46,7 +46,7 @@ class QuicDriver:
         self.on_end: Callable[[str], None] | None = None
         self.on_progress: Callable[[], None] | None = None
         self.ended = False
-        self._send = send
+        self.send = send
         self._loop = asyncio.get_running_loop()
         self._woken = False
         self._timer: asyncio.TimerHandle | None = None
@@ -69,7 +69,7 @@ class QuicDriver:
                 self.wake()
         self._alive = self._loop.call_at(due, self.keep_alive)
 
-    def arrived(self, data: bytes) -> None:
+    def arrived(self, data: bytes, size: int = 0) -> None:
         """A datagram."""
         if self.ended:
             return
@@ -126,7 +126,7 @@ class QuicDriver:
         often = 1 if self.quic.over is None else _OFTEN
         for data, _ in self.quic.datagrams_to_send(self._loop.time()):
             for _ in range(often):
-                self._send(data)
+                self.send(data)
 
     def _tell(self) -> None:
         while not self.ended and (event := self.quic.next_event()) is not None:

@@ -41,8 +41,7 @@ class Handshake:
 
     async def run(self, timeout_s: float) -> str | None:
         """None when it is done, else why it failed."""
-        self._path.on_datagram = self._arrived
-        self._path.on_change = self._changed
+        self._path.attach(self._arrived, self._changed)
         if self._leads:
             self._begin(b"").connect()
         try:
@@ -56,7 +55,7 @@ class Handshake:
 
     def _begin(self, original: bytes) -> QuicDriver:
         quic = connection(self._secret, leads=self._leads, original=None if self._leads else original)
-        driver = self._attempts[original] = QuicDriver(quic, self._path.send)
+        driver = self._attempts[original] = QuicDriver(quic, lambda data: self._path.send([data]))
 
         def completed() -> None:
             self._complete(original, driver)
@@ -67,7 +66,7 @@ class Handshake:
         driver.on_completed, driver.on_end = completed, ended
         return driver
 
-    def _arrived(self, data: bytes) -> None:
+    def _arrived(self, data: bytes, size: int) -> None:
         if not self._leads:
             self._look_for_client(data)
         for driver in list(self._attempts.values()):

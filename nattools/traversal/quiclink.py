@@ -9,8 +9,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from nattools.traversal.changes import Changes
-from nattools.traversal.link import DatagramPath, LinkEnd
+from nattools.traversal.link import Changes, DatagramPath, LinkEnd
 
 if TYPE_CHECKING:
     from nattools.traversal.quicdriver import QuicDriver
@@ -44,7 +43,7 @@ async def quic_link(path: DatagramPath, secret: bytes, *, leads: bool, timeout_s
         raise
     finally:
         if not links:
-            path.on_datagram = path.on_change = None
+            path.detach()
     return links[0] if links else problem or "the handshake failed"
 
 
@@ -62,7 +61,7 @@ class QuicLink(LinkEnd):
         self._changes = Changes()
         driver.on_bytes, driver.on_datagram = self._bytes, self._datagram
         driver.on_end, driver.on_progress = self._over, self._changes.tell
-        path.on_datagram, path.on_change = driver.arrived, driver.path_changed
+        path.attach(driver.arrived, driver.path_changed)
         driver.keep_alive()
 
     def write(self, data: bytes) -> None:
@@ -107,6 +106,15 @@ class QuicLink(LinkEnd):
         self._driver.close(BROKEN_OFF, "broken off on this side")
         self._inbox.end(drop=True)
 
+    def move(self, path: DatagramPath) -> bool:
+        """Go on over another path."""
+        if self._reason is not None:
+            return False
+        self._path = self._carrier = path
+        self._driver.send = lambda data: path.send([data])
+        path.attach(self._driver.arrived, self._driver.path_changed)
+        return True
+
     # --- what happens
 
     def _unconfirmed(self) -> int:
@@ -139,5 +147,4 @@ class QuicLink(LinkEnd):
 
     def _over(self, reason: str) -> None:
         self._finish(reason)
-        self._path.on_datagram = self._path.on_change = None
-        self._path.close()
+        self._path.detach()

@@ -1,4 +1,7 @@
-"""TLS 1.3 (RFC 8446) over a TCP stream: bytes and datagrams in records, and signs of life."""
+"""TLS 1.3 (RFC 8446) over a TCP stream: bytes and datagrams in records, and signs of life.
+
+Within TLS there are records with a header of 2 bytes, the kind in the upper 2 bits and the length of what
+follows in the lower 14. A full one fits into one TLS record (RFC 8446 5.1)."""
 
 from __future__ import annotations
 
@@ -8,13 +11,12 @@ import os
 import ssl
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from nattools.net.base import TcpStream
 from nattools.net.tls import TlsStream, start_tls
 from nattools.traversal.identity import NAME, Identity, identity
 from nattools.traversal.link import LinkEnd
-from nattools.traversal.records import LONGEST, Kind, RecordReader, record, records_of
 
 WINDOW: Final = 4 << 20
 """Above so many unread bytes nothing is taken from the stream, until half of them are read."""
@@ -26,6 +28,12 @@ STALLED_S: Final = 1.0
 """A timer so late means that this program, or the whole machine, did not run: nobody listened meanwhile."""
 CLOSE_S: Final = 60.0
 """So long `close` waits for the peer to take what is queued and to close, too."""
+Kind = Literal["bytes", "datagram", "alive", "goodbye"]
+
+HEADER_SIZE: Final = 2
+LONGEST: Final = 16384 - HEADER_SIZE
+_KINDS: Final[tuple[Kind, ...]] = ("bytes", "datagram", "alive", "goodbye")
+_LENGTH_BITS: Final = 14
 UNPROVEN: Final = "the peer did not prove that it knows the secret"
 
 
@@ -199,3 +207,40 @@ class TlsLink(LinkEnd):
         self._over.set()
         if asyncio.current_task() is not self._pump:
             self._pump.cancel()
+
+
+def record(kind: Kind, data: bytes = b"") -> bytes:
+    """One record. ValueError: more than `LONGEST` bytes."""
+    if len(data) > LONGEST:
+        raise ValueError(f"{len(data)} bytes do not fit into a record")
+    return (_KINDS.index(kind) << _LENGTH_BITS | len(data)).to_bytes(HEADER_SIZE, "big") + data
+
+
+def records_of(data: bytes) -> bytes:
+    """Bytes of any length as records."""
+    view = memoryview(data)
+    pieces = (bytes(view[start : start + LONGEST]) for start in range(0, len(data), LONGEST))
+    return b"".join(record("bytes", piece) for piece in pieces)
+
+
+class RecordReader:
+    """Any bytes are records; the last one may be incomplete. It keeps less than one record."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[Kind, bytes]]:
+        """The records that are complete now."""
+        buffer = self._buffer
+        buffer += data
+        found: list[tuple[Kind, bytes]] = []
+        start = 0
+        while len(buffer) - start >= HEADER_SIZE:
+            head = int.from_bytes(buffer[start : start + HEADER_SIZE], "big")
+            end = start + HEADER_SIZE + (head & (1 << _LENGTH_BITS) - 1)
+            if end > len(buffer):
+                break
+            found.append((_KINDS[head >> _LENGTH_BITS], bytes(buffer[start + HEADER_SIZE : end])))
+            start = end
+        del buffer[:start]
+        return found

@@ -15,8 +15,8 @@ SENTENCES = {
     "offline": "No server answered: this machine seems to be offline, or everything is blocked.",
     "nothing-asked": "Nothing was measured: no server was asked.",
     # the best way
-    "best-pinhole": "An IPv6 pinhole by {protocols:or}: every peer with IPv6 can connect",
-    "best-mapping": "A port mapping by {protocols:or}: every peer can connect",
+    "best-pinhole": "An IPv6 pinhole by {protocols:protocols}: every peer with IPv6 can connect",
+    "best-mapping": "A port mapping by {protocols:protocols}: every peer can connect",
     "best-direct": "Direct {families:and}: peers connect to your address",
     "best-udp-punch": "UDP hole punching: possible with {reached} of {kinds} kinds of peers",
     "best-tcp-punch": "TCP: peers connect to your external port once you opened it",
@@ -76,6 +76,8 @@ SENTENCES = {
     ),
     # faults of servers
     "server-silent": "no answer",
+    "server-unresolved": "its name does not resolve",
+    "server-tls": "TLS is not supported yet",
     "server-origin-differs": (
         "The server {server} says that it answers from {origin}, but its answer came from {source}."
     ),

@@ -10,8 +10,12 @@ from nattools.model.statement import Statement
 from nattools.wording import advice, behaviour, verdicts
 from nattools.wording.terms import TECHNIQUES
 
-TABLES: tuple[Mapping[str, str], ...] = (behaviour.SENTENCES, verdicts.SENTENCES, advice.SENTENCES)
-"""The tables of all areas; a code stands in one of them."""
+TABLES: dict[str, Mapping[str, str]] = {
+    "verdicts": verdicts.SENTENCES,
+    "advice": advice.SENTENCES,
+    "behaviour": behaviour.SENTENCES,
+}
+"""The tables of all areas by name; a code stands in one of them. docs/reference/findings.md lists them."""
 
 
 def _odds(share: float) -> str:
@@ -29,7 +33,7 @@ _SPECS: dict[str, Callable[[Any], str]] = {
     "seconds": lambda value: f"{value:g} s",
     "list": lambda names: ", ".join(map(str, names)),
     "and": lambda names: _joined(names, "and"),
-    "or": lambda names: _joined(names, "or"),
+    "protocols": lambda names: _joined([TECHNIQUES.get(name, name) for name in names], "or"),
     "upper": lambda name: str(name).upper(),
     "protocol": lambda name: TECHNIQUES.get(name, name),
 }
@@ -49,7 +53,7 @@ _WORDS = _Words()
 
 def template(code: str) -> str | None:
     """The sentence of a code, with its placeholders; None for one that this version does not know."""
-    return next((table[code] for table in TABLES if code in table), None)
+    return next((table[code] for table in TABLES.values() if code in table), None)
 
 
 def sentence(statement: Statement) -> str:

@@ -24,8 +24,8 @@ from nattools.model.nat import (
 )
 from nattools.protocols import ice
 from nattools.traversal import tokens
-from nattools.traversal.pairs import PROBES_PER_S
 from nattools.traversal.steps import Plan
+from nattools.traversal.udp_strategies import PROBES_PER_S
 
 MOST_PACKETS = 4096
 """Of one side in one step."""

@@ -7,26 +7,24 @@ from typing import Any
 
 import pytest
 
-from nattools.engine.events import Event
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab.loader import parse
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import BirthdayTrial
 from nattools.model.report import Command, Report, Technique
 from nattools.model.serveruri import parse_server
-from nattools.net.trace import Trace
-from nattools.net.traced import TracedNetwork
-from nattools.probes import udpbirthday
-from nattools.probes.context import ProbeContext
-from nattools.probes.question import Asker
+from nattools.net.trace import Trace, TracedNetwork
+from nattools.probes import birthday
+from nattools.probes.probe import ProbeContext
+from nattools.probes.question import StunClient
 from nattools.protocols import dialback, stun
 from nattools.server import serve
 from nattools.server.dialback import Order
 from nattools.server.service import Service
-from nattools.traversal.pairs import PROBES_PER_S
+from nattools.traversal.udp_strategies import PROBES_PER_S
 
 NAT = '[nat.n]\n{}\n[host.a]\nbehind = "n"\n'
 VARIES = 'mapping = "address-and-port-dependent"\n'
@@ -104,7 +102,7 @@ def test_a_server_that_does_not_announce_it_is_not_asked(monkeypatch: pytest.Mon
     monkeypatch.setattr(serve, "DIAL_BACK_PORTS", 0)
     report = measured(NAT.format(RANDOM))
     assert not trials(report)
-    assert "Reckoned, not tried" in verdict(report).summary
+    assert "Predicted, not tested" in verdict(report).summary
 
 
 def test_it_comes_last_and_says_nothing_about_the_nat() -> None:
@@ -181,21 +179,21 @@ def test_one_run_passes_the_server_s_limit_and_many_in_a_row_do_not() -> None:
 
 def test_with_few_sockets_it_takes_fewer_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with a low limit on open files: 256 on some systems."""
-    opened = udpbirthday.open_asker
+    opened = birthday.open_asker
     count = 0
 
-    async def scarce(context: ProbeContext) -> Asker:
+    async def scarce(context: ProbeContext) -> StunClient:
         nonlocal count
         count += 1
         if count > 101:
             raise CannotRun("too many open files")
         return await opened(context)
 
-    monkeypatch.setattr(udpbirthday, "open_asker", scarce)
+    monkeypatch.setattr(birthday, "open_asker", scarce)
     report = measured(NAT.format(RANDOM))
     (trial,) = trials(report)
     assert trial.outcome in ("punched", "silent")
-    assert trial.sockets == 100 - udpbirthday.SPARE_SOCKETS
+    assert trial.sockets == 100 - birthday.SPARE_SOCKETS
     assert "too many open files" in trial.detail
     assert f"{trial.sockets} of 256 ports" in verdict(report).summary
 

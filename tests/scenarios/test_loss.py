@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from nattools.engine.events import Event
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.loader import parse
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.nat import Nat
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server

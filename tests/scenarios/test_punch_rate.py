@@ -11,16 +11,14 @@ import pytest
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import AnnouncedPlan, PunchOptions, Watcher
-from nattools.lab.base import Backend
-from nattools.lab.kinds import drawn_kinds
-from nattools.lab.open import open_lab
+from nattools.lab.backend import Backend, open_lab
+from nattools.lab.natkinds import scenario_of_kinds
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import PlannedStep, Punch
 from nattools.model.serveruri import parse_server
-from nattools.net.trace import Event, Trace
-from nattools.net.traced import TracedNetwork
+from nattools.net.trace import Event, Trace, TracedNetwork
 from nattools.traversal.checks import PREFIX
-from nattools.traversal.pairs import PROBES_PER_S
+from nattools.traversal.udp_strategies import PROBES_PER_S
 
 PAIRS = [("port-restricted", "symmetric-random"), ("firewall", "symmetric-block")]
 BACKENDS = ["sim", pytest.param("netns", marks=pytest.mark.netns)]
@@ -59,7 +57,7 @@ class Seen:
 def captured(pair: tuple[str, str], backend: Backend, seed: int) -> tuple[Seen, Seen]:
     """Both sides of a punch."""
     seen = Seen(), Seen()
-    with open_lab(drawn_kinds([pair]), backend, seed) as lab:
+    with open_lab(scenario_of_kinds([pair]), backend, seed) as lab:
 
         async def both() -> None:
             servers = tuple(parse_server(uri) for uri in lab.server_uris())

@@ -12,10 +12,10 @@ from nattools.model.endpoint import Transport
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.portmapping import PortMapping
 from nattools.model.statement import Statement, statement
-from nattools.traversal.pairs import udp_steps
 from nattools.traversal.side import KINDS, Side, side_of
 from nattools.traversal.steps import Step
-from nattools.traversal.streams import restricted, tcp_steps
+from nattools.traversal.tcp_strategies import restricted, tcp_steps
+from nattools.traversal.udp_strategies import udp_steps
 
 _WHOSE = ("our", "its")
 

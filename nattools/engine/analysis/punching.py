@@ -20,8 +20,8 @@ from nattools.model.nat import Nat
 from nattools.model.report import Technique, TechniqueId
 from nattools.model.statement import Reason, Statement, statement
 from nattools.traversal.odds import odds
-from nattools.traversal.pairs import BLOCK_SOCKETS, PROBES, PROBES_PER_S, SOCKETS
 from nattools.traversal.side import Side, moving, side_of
+from nattools.traversal.udp_strategies import BLOCK_SOCKETS, PROBES, PROBES_PER_S, SOCKETS
 
 Ids = tuple[int, ...]
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from nattools.model.observation import MapAttempt, MapEntry, MapOffer
 from nattools.model.portmapping import MappingProtocol
-from nattools.probes.context import Recorder
 from nattools.probes.portmap import Granted, MappingRequest, Offer, Refused, TableEntry
+from nattools.probes.probe import Recorder
 
 Action = Literal["make", "renew", "delete", "read back"]
 

@@ -8,11 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-from nattools.engine.punch.checking import begin_checks
-from nattools.engine.punch.course import Course
-from nattools.engine.punch.early import Early
-from nattools.engine.punch.footing import Footing
-from nattools.engine.punch.gathering import Base, gather
+from nattools.engine.punch.candidates import AttemptContext, Base, EarlyDatagrams, begin_checks, gather
 from nattools.engine.punch.local_side import LocalSide, behaviour_text
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.options import AnnouncedPlan
@@ -25,11 +21,12 @@ from nattools.engine.punch.signaling import (
     Superseded,
     without_evidence,
 )
+from nattools.engine.punch.steprunner import StepRunner
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.punch.way import Way, strategy_of, way_over
 from nattools.model.punch import Strategy
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.path import IcePath, SelectedPath, strategy_of
 from nattools.traversal.steps import Plan
 
 LAST_WAIT_S = 1.0
@@ -65,7 +62,7 @@ class Attempt:
         self.made: Plan | None = None
         self.leads = False
         self.known_at: float | None = None
-        self.course: Course | None = None
+        self.runner: StepRunner | None = None
         self.driver: IceDriver | None = None
         self.resumes = False
         self._announce = announce
@@ -78,13 +75,13 @@ class Attempt:
     def sent(self) -> int:
         """Packets of all steps and checks so far."""
         checks = 0 if self.driver is None else sum(pair.checks_sent for pair in self.driver.agent.pairs)
-        return checks + (0 if self.course is None else self.course.sent)
+        return checks + (0 if self.runner is None else self.runner.sent)
 
     # --- the attempt
 
-    async def go(self, introduction: Introduction, bases: list[Base]) -> Way | Failed | Superseded:
+    async def go(self, introduction: Introduction, bases: list[Base]) -> SelectedPath | Failed | Superseded:
         """Find a way. Closes the bases' sockets unless the way uses them."""
-        early = Early(bases)
+        early = EarlyDatagrams(bases)
         try:
             peer = await self.partner.introduce(introduction)
         except BaseException:
@@ -106,28 +103,28 @@ class Attempt:
         if introduction.nonce == peer.nonce:
             close_all(bases)
             return Failed("The other side is a mirror of this one: its words are ours.")
-        footing = Footing(
+        context = AttemptContext(
             self.own, self.partner, self.number, self.timeline, self.made, self.leads, self.known_at
         )
-        self.driver = begin_checks(footing, introduction, peer, bases)
+        self.driver = begin_checks(context, introduction, peer, bases)
         self.driver.on_event = self._on_event
         early.hand_to(self.driver)
-        self.course = Course(footing, self.driver, bases)
+        self.runner = StepRunner(context, self.driver, bases)
         try:
-            way = await self._race(self.driver, self.course, bases)
+            way = await self._race(self.driver, self.runner, bases)
         except BaseException:
             self.driver.close()
             raise
-        if not isinstance(way, Way) or way.driver is None:
+        if not isinstance(way, IcePath):
             self.driver.close()
         return way
 
-    async def _race(self, driver: IceDriver, course: Course, bases: list[Base]) -> Way | Failed:
+    async def _race(self, driver: IceDriver, runner: StepRunner, bases: list[Base]) -> SelectedPath | Failed:
         """The checks that run all the time, and the steps one after the other: whichever finds a way."""
         async with asyncio.TaskGroup() as group:
             mapping = group.create_task(self._mapped(driver, bases))
             checks = group.create_task(self._by_checks(driver))
-            steps = group.create_task(course.go())
+            steps = group.create_task(runner.go())
             limit_s = None if self.partner.live else self.own.options.wait_s
             await asyncio.wait((checks, steps), return_when=asyncio.FIRST_COMPLETED, timeout=limit_s)
             if steps.done() and not checks.done() and steps.result() is None:
@@ -140,7 +137,7 @@ class Attempt:
                 way = task.result()
                 assert way is not None
                 return way
-        return self._why_not(course)
+        return self._why_not(runner)
 
     def _last_wait_s(self) -> float:
         if self.made is None or self.made.path == "unknown":
@@ -153,7 +150,7 @@ class Attempt:
         if self._router is not None and self.own.options.udp:
             await self._router.ask_all([base.socket.local for base in bases], driver.add_mapping)
 
-    async def _by_checks(self, driver: IceDriver) -> Way | None:
+    async def _by_checks(self, driver: IceDriver) -> SelectedPath | None:
         """What ICE finds by itself."""
         pair = await driver.connected(3600.0)
         if pair is None:
@@ -162,13 +159,13 @@ class Attempt:
         self.timeline.note("nomination", f"{_ends(pair)} is used", ok=True)
         return self._way_by(driver, pair)
 
-    def _way_by(self, driver: IceDriver, pair: ice.Pair) -> Way:
+    def _way_by(self, driver: IceDriver, pair: ice.Pair) -> SelectedPath:
         """What the checks have selected: their own find, or that of a step."""
-        found = None if self.course is None else self.course.found
+        found = None if self.runner is None else self.runner.found
         if found is not None:
-            return way_over(driver, pair, found.strategy, found.elapsed_s)
+            return IcePath(driver, pair, found.strategy, found.elapsed_s)
         answered = self._answered_at if self._answered_at is not None else self._loop.time()
-        return way_over(driver, pair, self._name_of(pair), answered - (self.known_at or answered))
+        return IcePath(driver, pair, self._name_of(pair), answered - (self.known_at or answered))
 
     def _name_of(self, pair: ice.Pair) -> Strategy:
         """What the checks found, as the plan calls it: a NAT may stand before one of two own addresses."""
@@ -178,7 +175,7 @@ class Attempt:
         planned_so = any((each.strategy, each.family) == ("host", family) for each in steps)
         return "host" if name == "reflexive" and planned_so else name
 
-    def _on_event(self, event: ice.Event) -> None:
+    def _on_event(self, event: ice.IceEvent) -> None:
         if isinstance(event, ice.PairChanged) and event.after == "succeeded" and self._answered_at is None:
             self._answered_at = self._loop.time()
         if isinstance(event, ice.Selected) and event.before is not None and event.pair is not None:
@@ -202,16 +199,16 @@ class Attempt:
             )
             self.timeline.note("plan", f"{names}; odds {100 * made.odds:.0f}%")
 
-    def _why_not(self, course: Course) -> Failed:
+    def _why_not(self, runner: StepRunner) -> Failed:
         made = self.made
         assert made is not None
-        if made.path == "unknown" and not course.tried:
+        if made.path == "unknown" and not runner.tried:
             return Failed(f"No plan could be made: {made.unknown}", made.privilege)
-        if not course.tried:
+        if not runner.tried:
             why = made.steps[0].why if made.steps else "There is nothing that both sides are willing to use."
             return Failed(why, made.privilege or "A relay that both sides reach would connect them.")
-        tried = " and ".join(_named(course.tried))
-        return Failed(f"Tried without success: {tried}. {course.last}".strip(), made.privilege)
+        tried = " and ".join(_named(runner.tried))
+        return Failed(f"Tried without success: {tried}. {runner.last}".strip(), made.privilege)
 
 
 def _named(steps: Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from nattools.engine.portmap.journal import AnyJournal
 from nattools.engine.punch.options import PunchOptions, Use, Watcher
 from nattools.engine.punch.punch import punch
-from nattools.engine.reaching import foremost
+from nattools.engine.servers import primary_error
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.traversal.codes import parse_code
@@ -45,7 +45,7 @@ async def punch_both(
             if not told.done():
                 joining.cancel()  # it came to nothing before there was a code
     except BaseExceptionGroup as errors:
-        raise foremost(errors) from None
+        raise primary_error(errors) from None
     if joining.cancelled():
         return opening.result(), opening.result()
     return opening.result(), joining.result()

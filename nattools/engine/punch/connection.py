@@ -11,21 +11,16 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from nattools.engine.punch.attempt import Attempt, Failed, prepare
-from nattools.engine.punch.gathering import Base
+from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.local_side import LocalSide, measure_again
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.signaling import Introduction, Signaling, SignalingEnded, Superseded
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.punch.way import Way
 from nattools.errors import CannotRun
-from nattools.net.base import TcpStream
 from nattools.protocols import ice
-from nattools.traversal.carrier import Carrier
-from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.link import Link
-from nattools.traversal.quiclink import quic_link
-from nattools.traversal.tlslink import tls_link
+from nattools.traversal.path import SelectedPath
 from nattools.traversal.tunnel import Tunnel
 
 MOST_BEGINNINGS: Final = 8
@@ -55,7 +50,7 @@ class Connector:
         self._announce = announce
         self._number = 0
 
-    async def connect(self, *, resumes: bool = False) -> Way | Failed:
+    async def connect(self, *, resumes: bool = False) -> SelectedPath | Failed:
         """One attempt, or a later one if the other side is ahead. `resumes`: as in `Introduction`.
 
         CannotRun: this machine is in no network."""
@@ -101,7 +96,6 @@ def _place(text: str) -> str:
     return f"{candidate.endpoint} ({'seen from outside' if candidate.kind == 'srflx' else 'own address'})"
 
 
-SECURE_S: Final = 10.0
 WATCH_S: Final = 0.5
 DOUBT_S: Final = 3.0
 """Nothing heard for so long: the peer is asked at once, and spare paths are looked at."""
@@ -133,7 +127,7 @@ def _patience_s(uses: Collection[str]) -> float:
 
 
 class Connection:
-    """`secure` a way; then run `tunnel.run()` and `hold()` side by side. `close` at the end."""
+    """`secure` a path; then run `tunnel.run()` and `hold()` side by side. `close` at the end."""
 
     def __init__(
         self,
@@ -143,11 +137,10 @@ class Connection:
         uses: tuple[str, ...] = (),
     ) -> None:
         self.tunnel = Tunnel(_session(connector.partner.secret), leads=leads, uses=uses)
-        self.way: Way | None = None
+        self.path: SelectedPath | None = None
         self.link: Link | None = None
         self.connector = connector
         self._timeline, self._leads = connector.timeline, leads
-        self._carrier: Carrier | None = None
         self._source: str | None = None
         self._uses = uses
         self._parted = False
@@ -155,41 +148,30 @@ class Connection:
 
     # --- securing
 
-    async def secure(self, way: Way, *, resumes: bool = False) -> str | None:
-        """Use this way from now on; the text says why it cannot be secured. `resumes`: both sides still have
+    async def secure(self, path: SelectedPath, *, resumes: bool = False) -> str | None:
+        """Use this path from now on; the text says why it cannot be secured. `resumes`: both sides still have
         the secure connection, and only its path is new."""
-        old = self.way
-        if resumes and way.driver is not None and self._carrier is not None and self._is_alive():
-            self._carrier.use(way.driver)
-        else:
+        old = self.path
+        if not (resumes and self._moved_to(path)):
+            secret = self.connector.partner.secret
             try:
-                link = await self._link_over(way)
+                link = await path.secure(secret, leads=self._leads)
             except BaseException:
-                way.close()
+                path.close()
                 raise
             if isinstance(link, str):
-                way.close()
+                path.close()
                 return link
             self.link = link
             self.tunnel.attach(link)
-        self.way, self._source = way, self._route(way)
-        if old is not None and old is not way:
+        self.path, self._source = path, self._route(path)
+        if old is not None and old is not path:
             old.close()
-        self._timeline.note("secured", self._secured(way), ok=True)
+        self._timeline.note("secured", self._secured(), ok=True)
         return None
 
-    async def _link_over(self, way: Way) -> Link | str:
-        secret = self.connector.partner.secret
-        if way.driver is not None:
-            carrier = Carrier(way.driver)
-            link: Link | str = await quic_link(carrier, secret, leads=self._leads, timeout_s=SECURE_S)
-            if not isinstance(link, str):
-                self._carrier = carrier
-            return link
-        stream: TcpStream | None = way.stream
-        assert stream is not None
-        self._carrier = None
-        return await tls_link(stream, secret, leads=self._leads, timeout_s=SECURE_S)
+    def _moved_to(self, path: SelectedPath) -> bool:
+        return self.link is not None and path.datagrams is not None and self.link.move(path.datagrams)
 
     @property
     def _patience_s(self) -> float:
@@ -201,10 +183,10 @@ class Connection:
     @property
     def resumable(self) -> bool:
         """Is there a secure connection that only lacks a path?"""
-        return self._carrier is not None and self._is_alive()
+        return self._is_alive() and self.path is not None and self.path.datagrams is not None
 
-    def _secured(self, way: Way) -> str:
-        by = "QUIC" if way.driver is not None else "TLS 1.3"
+    def _secured(self) -> str:
+        by = "QUIC" if self.link is not None and self.link.kind == "quic" else "TLS 1.3"
         return f"encrypted by {by}; the peer has proved that it has the same code"
 
     # --- holding
@@ -245,29 +227,24 @@ class Connection:
             silent_s = self._silent_s()
             if silent_s >= LOST_S:
                 return f"nothing was heard of the other side for {silent_s:.0f} s"
-            if silent_s >= DOUBT_S and self.way is not None and self.way.driver is not None:
-                _doubt(self.way.driver, self._loop.time())
+            if silent_s >= DOUBT_S and self.path is not None:
+                self.path.check()
             elif self._loop.time() >= settles_at:
                 partner.settle()
                 settles_at = math.inf
         return None
 
     def _has_moved(self) -> bool:
-        """Does this machine use another address of its own towards the peer than when the way was found?"""
-        return self.way is not None and self._source is not None and self._route(self.way) != self._source
+        """Does this machine use another address of its own towards the peer than when the path was found?"""
+        return self.path is not None and self._source is not None and self._route(self.path) != self._source
 
-    def _route(self, way: Way) -> str | None:
-        route = self.connector.own.run.network.route(way.remote.host)
+    def _route(self, path: SelectedPath) -> str | None:
+        route = self.connector.own.run.network.route(path.remote.host)
         return None if route is None else route[1]
 
     def _silent_s(self) -> float:
         """How long nothing came over any path; over TCP the link sees to that itself."""
-        driver = None if self.way is None else self.way.driver
-        if driver is None:
-            return 0.0
-        heard = [pair.answered_at for pair in driver.agent.pairs if pair.answered_at is not None]
-        heard.append(driver.heard_at)
-        return self._loop.time() - max(heard)
+        return (None if self.path is None else self.path.silent_s()) or 0.0
 
     async def _again(self) -> str | None:
         """Find a new way, or have the old one back; a text says why there is none."""
@@ -307,13 +284,13 @@ class Connection:
             return problem
         resumes = self.resumable
         try:
-            way = await self.connector.connect(resumes=resumes)
+            path = await self.connector.connect(resumes=resumes)
         except CannotRun as error:
             return f"{error}."  # the cable may be in again soon
-        if isinstance(way, Failed):
-            return way.why
+        if isinstance(path, Failed):
+            return path.why
         attempt = self.connector.last
-        return await self.secure(way, resumes=resumes and attempt is not None and attempt.resumes)
+        return await self.secure(path, resumes=resumes and attempt is not None and attempt.resumes)
 
     async def _out_of_reach(self, until: float) -> str | None:
         """Wait until the other side can be told of another way; the text says why it cannot."""
@@ -334,19 +311,17 @@ class Connection:
 
     async def _recovered(self) -> None:
         """Until the old path is heard again."""
-        while not (self._is_alive() and self.way is not None and self.way.driver is not None) or (
-            self._silent_s() >= DOUBT_S
-        ):
+        while not self.resumable or self._silent_s() >= DOUBT_S:
             await asyncio.sleep(WATCH_S)
-            if self.way is not None and self.way.driver is not None:
-                _doubt(self.way.driver, self._loop.time())
+            if self.path is not None:
+                self.path.check()
 
     def close(self) -> None:
         """Idempotent."""
         if self.link is not None:
             self.link.abort()
-        if self.way is not None:
-            self.way.close()
+        if self.path is not None:
+            self.path.close()
 
 
 def _span(seconds: float) -> str:
@@ -356,11 +331,6 @@ def _span(seconds: float) -> str:
         if count and not rest:
             return f"{count:.0f} {unit}" + ("s" if count > 1 else "")
     return f"{seconds:.0f} s"
-
-
-def _doubt(driver: IceDriver, now: float) -> None:
-    driver.agent.doubt(now)
-    driver.pump()
 
 
 def _session(secret: bytes) -> bytes:

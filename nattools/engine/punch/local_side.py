@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nattools.engine.punch.gathering import may_bind_low_ports
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.reaching import Run
-from nattools.engine.run import Looked, look, new_run
+from nattools.engine.run import CompletedRun, new_run, observe
+from nattools.engine.servers import MeasurementRun
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Family
 from nattools.model.nat import NatByTransport
+from nattools.net.base import Network
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSide:
     """What an attempt begins with: the measurement, what came of it, and what this side is willing to do."""
 
-    run: Run
+    run: MeasurementRun
     nat: NatByTransport
     low_ports: bool
     options: PunchOptions
 
 
-async def local_side(looked: Looked, options: PunchOptions, timeline: Timeline) -> LocalSide:
+async def local_side(looked: CompletedRun, options: PunchOptions, timeline: Timeline) -> LocalSide:
     """What this side brings to an attempt."""
     nat = looked.report().nat
     low = options.low_ports
@@ -34,7 +36,7 @@ async def local_side(looked: Looked, options: PunchOptions, timeline: Timeline) 
 
 async def measure_again(own: LocalSide, timeline: Timeline) -> LocalSide:
     """The same in the network that this machine is in now. CannotRun: it is in none."""
-    looked = await look(new_run(own.run.network, own.options.measuring, own.run.emit))
+    looked = await observe(new_run(own.run.network, own.options.measuring, own.run.emit))
     return await local_side(looked, own.options, timeline)
 
 
@@ -48,3 +50,16 @@ def behaviour_text(nat: NatByTransport) -> str:
     if best.classic != "unknown":
         return f"the network is: {best.classic}"
     return f"the network: mapping {best.mapping}, filtering {best.filtering}"
+
+
+async def may_bind_low_ports(network: Network, family: Family = 4) -> bool:
+    """May this process bind ports below 1024 (on Linux: CAP_NET_BIND_SERVICE, or
+    net.ipv4.ip_unprivileged_port_start)? Tried on a few, since one may be taken."""
+    for port in (1021, 977, 853):
+        try:
+            socket = await network.open_udp(family=family, port=port)
+        except CannotRun:
+            continue
+        socket.close()
+        return True
+    return False

@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nattools.engine.events import Emit
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Emit, MeasureOptions
 from nattools.model.punch import Echoes, PlannedStep, Stage, Throughput
 from nattools.model.report import Report
 from nattools.traversal.codes import Code

@@ -9,7 +9,7 @@ from nattools.errors import ProtocolError
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import PlannedStep
 from nattools.protocols import ice
-from nattools.traversal.plan import End, plan
+from nattools.traversal.punchplan import End, plan
 from nattools.traversal.steps import Plan, Step
 
 NO_HAIRPIN = (

@@ -13,11 +13,11 @@ from typing import Final
 
 import msgspec
 
-from nattools.engine.events import Event
+from nattools.engine.options import Event
 from nattools.engine.portmap.journal import AnyJournal
 from nattools.engine.punch.attempt import Failed, close_all, prepare
+from nattools.engine.punch.candidates import Base, server_of
 from nattools.engine.punch.connection import Connector
-from nattools.engine.punch.gathering import Base, server_of
 from nattools.engine.punch.local_side import local_side
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.options import PunchOptions, Use, Watcher, echoing
@@ -31,8 +31,8 @@ from nattools.engine.punch.token_signaling import (
     nonce_from_key,
     token_from_introduction,
 )
-from nattools.engine.reaching import Run, foremost
-from nattools.engine.run import Looked, look, new_run
+from nattools.engine.run import CompletedRun, new_run, observe
+from nattools.engine.servers import MeasurementRun, primary_error
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
@@ -75,23 +75,23 @@ async def punch(
     except TimeoutError:
         standing.timeline.note("end", "the time given is over")
     except BaseExceptionGroup as errors:
-        raise foremost(errors) from None
+        raise primary_error(errors) from None
     finally:
         if router is not None:
-            await router.part()
+            await router.release()
     return standing.report()
 
 
 async def _punch(
     standing: PunchState,
-    run: Run,
+    run: MeasurementRun,
     options: PunchOptions,
     watcher: Watcher,
     router: RouterMapping | None,
     use: Use,
 ) -> None:
     async with asyncio.TaskGroup() as group:
-        looking = group.create_task(look(run))
+        looking = group.create_task(observe(run))
         asking = group.create_task(_ask(router))
         address = options.mailbox or await choose_mailbox(looking, options)
         async with join_mailbox(run.network, address, options, watcher, standing.timeline) as meeting:
@@ -102,7 +102,7 @@ async def _punch(
                 partner = MailboxSignaling(meeting)
                 hearing = group.create_task(partner.run())
                 if options.tcp and _missed_tcp(standing.looked, address):
-                    standing.looked = await look(new_run(run.network, options.measuring, watcher.emit))
+                    standing.looked = await observe(new_run(run.network, options.measuring, watcher.emit))
                 own = await local_side(standing.looked, options, standing.timeline)
                 connector = Connector(own, partner, standing.timeline, watcher.plan, router)
                 await connect_and_use(standing, connector, use)
@@ -110,7 +110,7 @@ async def _punch(
         asking.cancel()
 
 
-def _missed_tcp(looked: Looked, address: MailboxAddress) -> bool:
+def _missed_tcp(looked: CompletedRun, address: MailboxAddress) -> bool:
     """Did a server give no answer over TCP, at the very port where its mailbox does? Then packets were lost,
     and with UDP blocked nothing would be known of this network."""
     if address.tls is not None or any(each.transport == "tcp" for each in looked.run.reached):
@@ -121,10 +121,10 @@ def _missed_tcp(looked: Looked, address: MailboxAddress) -> bool:
 
 async def _ask(router: RouterMapping | None) -> None:
     if router is not None:
-        await router.look()
+        await router.discover()
 
 
-async def choose_mailbox(looking: asyncio.Task[Looked], options: PunchOptions) -> MailboxAddress:
+async def choose_mailbox(looking: asyncio.Task[CompletedRun], options: PunchOptions) -> MailboxAddress:
     """The only server named, or else the first that says that it has a mailbox. CannotRun: none does."""
     servers = options.measuring.servers
     if len(servers) == 1 and not options.measuring.default_servers:
@@ -200,13 +200,13 @@ async def punch_by_tokens(
     except TimeoutError:
         standing.timeline.note("end", "the time given is over")
     except BaseExceptionGroup as errors:
-        raise foremost(errors) from None
+        raise primary_error(errors) from None
     return standing.report()
 
 
 async def _by_tokens(
     standing: PunchState,
-    run: Run,
+    run: MeasurementRun,
     options: PunchOptions,
     watcher: Watcher,
     use: Use,
@@ -259,15 +259,15 @@ class _Keys:
         return hashlib.sha256(b"nattools token" + shared + b"".join(sorted((self.public, peer)))).digest()
 
 
-async def _look(run: Run) -> Looked:
+async def _look(run: MeasurementRun) -> CompletedRun:
     """Without any server, or without a way to the internet, machines on one LAN can connect all the same."""
     try:
-        return await look(run)
+        return await observe(run)
     except CannotRun:
-        return Looked(run, run.options.families, datetime.now(UTC), False)
+        return CompletedRun(run, run.options.families, datetime.now(UTC), False)
 
 
-async def _told(run: Run, bases: list[Base]) -> StepSockets:
+async def _told(run: MeasurementRun, bases: list[Base]) -> StepSockets:
     """A socket for the steps over UDP, and a connection whose port they use over TCP."""
     hosts = [base.socket.local.host for base in bases if base.socket.local.family == 4]
     udp_server, tcp_server = server_of(run, "udp", 4), server_of(run, "tcp", 4)
@@ -292,7 +292,7 @@ def _token(introduction: Introduction, public: bytes, told: StepSockets) -> Toke
 
 
 async def _asked(
-    watcher: Watcher, options: PunchOptions, sockets: list[UdpSocket], told: StepSockets, run: Run
+    watcher: Watcher, options: PunchOptions, sockets: list[UdpSocket], told: StepSockets, run: MeasurementRun
 ) -> Token | None:
     """The peer's token; None: none came in time. Meanwhile the own ports are kept open."""
     assert watcher.ask_token is not None
@@ -308,7 +308,7 @@ async def _asked(
             keeping.cancel()
 
 
-async def _keep_open(sockets: list[UdpSocket], run: Run) -> None:
+async def _keep_open(sockets: list[UdpSocket], run: MeasurementRun) -> None:
     while True:
         await asyncio.sleep(REFRESH_S)
         for socket in sockets:

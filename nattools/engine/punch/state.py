@@ -14,11 +14,11 @@ from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.engine.punch.planning import as_told
 from nattools.engine.punch.signaling import remote_timeline
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.punch.way import Way, spares_of
-from nattools.engine.run import Looked
+from nattools.engine.run import CompletedRun
 from nattools.errors import CannotRun
 from nattools.model.punch import Punch, Strategy
 from nattools.model.report import Report
+from nattools.traversal.path import SelectedPath
 
 _WHY: dict[Strategy, str] = {
     "host": "One side can be written to at its own address.",
@@ -37,9 +37,9 @@ class PunchState:
     """How things stand: at any moment there is a report to make of it. `result` None: nothing is decided."""
 
     timeline: Timeline
-    looked: Looked | None = None
+    looked: CompletedRun | None = None
     connector: Connector | None = None
-    result: Way | Failed | None = None
+    result: SelectedPath | Failed | None = None
     used: UseResult = field(default_factory=UseResult)
 
     def report(self) -> Report:
@@ -50,7 +50,7 @@ class PunchState:
 
     def _punch(self) -> Punch:
         found = Punch(
-            connected=isinstance(self.result, Way),
+            connected=isinstance(self.result, SelectedPath),
             stages=self.timeline.stages,
             probes_sent=0 if self.connector is None else self.connector.sent,
             echoes=self.used.echoes,
@@ -59,8 +59,8 @@ class PunchState:
         )
         if self.connector is not None and self.connector.last is not None:
             found = _with_plan(found, self.connector.last)
-        if isinstance(self.result, Way):
-            return _with_way(found, self.result)
+        if isinstance(self.result, SelectedPath):
+            return _with_path(found, self.result)
         failed = self.result or Failed("It was stopped before it was decided.")
         return msgspec.structs.replace(found, why=failed.why, advice=failed.advice)
 
@@ -77,22 +77,20 @@ def _with_plan(found: Punch, attempt: Attempt) -> Punch:
     )
 
 
-def _with_way(found: Punch, way: Way) -> Punch:
-    pair = None if way.driver is None else way.driver.agent.selected
-    rtt_s = None if pair is None else pair.round_trip.smoothed_s
+def _with_path(found: Punch, path: SelectedPath) -> Punch:
     return msgspec.structs.replace(
         found,
         path="direct",
-        transport=way.transport,
-        family=way.family,
-        strategy=way.strategy,
-        local=str(way.local if pair is None else pair.local.sends_from),
-        remote=str(way.remote if pair is None else pair.remote_endpoint),
-        elapsed_s=way.elapsed_s,
-        rtt_ms=None if rtt_s is None else round(rtt_s * 1000, 3),
-        why=_WHY[way.strategy],
-        secured_by="quic" if way.driver is not None else "tls",
-        spares=() if way.driver is None else spares_of(way.driver),
+        transport=path.transport,
+        family=path.family,
+        strategy=path.strategy,
+        local=str(path.local),
+        remote=str(path.remote),
+        elapsed_s=path.elapsed_s,
+        rtt_ms=path.rtt_ms,
+        why=_WHY[path.strategy],
+        secured_by="quic" if path.datagrams is not None else "tls",
+        spares=path.spares,
     )
 
 
@@ -117,13 +115,13 @@ async def connect_and_use(standing: PunchState, connector: Connector, use: Use) 
             return
         await _use(standing, connection, use)
     finally:
-        standing.result = standing.result if connection.way is None else connection.way
+        standing.result = standing.result if connection.path is None else connection.path
         connection.close()
 
 
 async def _use(standing: PunchState, connection: Connection, use: Use) -> None:
     def so_far() -> Report:
-        standing.result = connection.way
+        standing.result = connection.path
         return standing.report()
 
     async with asyncio.TaskGroup() as group:

@@ -14,6 +14,7 @@ from nattools.probes.portmap.igdsearch import GatewaySearch, Hints
 from nattools.probes.portmap.mapper import Mapper, Offer
 from nattools.probes.portmap.natpmpmapper import NatPmpMapper
 from nattools.probes.portmap.pcpmapper import PcpMapper
+from nattools.probes.portmap.policy import preference
 from nattools.protocols import pcp, ssdp
 from nattools.protocols.lan import LanUrl
 
@@ -27,7 +28,7 @@ but so much later if it says nothing at all, and at AWAKE_S in any case."""
 @dataclass(slots=True)
 class Discovery:
     """What was found: all `offers`, those that came to nothing included, and the `mappers` that can be asked,
-    in order of preference: UPnP, PCP, NAT-PMP."""
+    in `policy`'s order."""
 
     offers: list[Offer] = field(default_factory=list)
     mappers: list[Mapper] = field(default_factory=list)
@@ -153,7 +154,7 @@ async def discover(gateway_contexts: tuple[GatewayContext, ...]) -> Discovery:
     for each in locals_:
         discovery.offers += each.offers
         discovery.mappers += each.mappers
-    discovery.mappers.sort(key=_preference)
+    discovery.mappers.sort(key=preference)
     return discovery
 
 
@@ -174,14 +175,6 @@ async def _in_turn(each: _Local, first: _Local | None) -> None:
         return tuple(LanUrl(each.gateway.address, url.port, url.target) for url in await first.descriptions())
 
     await each.run(elsewhere)
-
-
-# UPnP first: it has a list, and a router that forbids a port says so at once (see `make_mapping`)
-_ORDER = {"upnp-igd": 0, "pcp": 1, "nat-pmp": 2}
-
-
-def _preference(mapper: Mapper) -> tuple[int, int]:
-    return mapper.offer.family, _ORDER[mapper.offer.protocol]
 
 
 def new_nonce() -> bytes:

@@ -6,26 +6,27 @@ from nattools.protocols.ice.candidate import (
     Candidate,
     CandidateType,
     TcpType,
+    encode,
     local_candidate,
     local_preferences,
+    parse,
     why_not_a_target,
 )
-from nattools.protocols.ice.candidatetext import encode, parse
-from nattools.protocols.ice.events import (
+from nattools.protocols.ice.checklist import Pair, PairKey, PairState
+from nattools.protocols.ice.checkmessages import Credentials, Role
+from nattools.protocols.ice.icesession import (
     AgentState,
     CandidateFound,
     ConnectWanted,
-    Event,
+    IceEvent,
     PairChanged,
     Rejected,
     RoleSwitched,
     Selected,
     StateChanged,
+    Transmit,
 )
-from nattools.protocols.ice.messages import Credentials, Role
-from nattools.protocols.ice.pair import Pair, PairState, Path
-from nattools.protocols.ice.session import Transmit
-from nattools.protocols.ice.transaction import Opener
+from nattools.protocols.ice.pacing import OpeningChecks
 
 __all__ = [
     "Agent",
@@ -35,12 +36,12 @@ __all__ = [
     "CandidateType",
     "ConnectWanted",
     "Credentials",
-    "Event",
-    "Opener",
+    "IceEvent",
+    "OpeningChecks",
     "Pair",
     "PairChanged",
+    "PairKey",
     "PairState",
-    "Path",
     "Rejected",
     "Role",
     "RoleSwitched",

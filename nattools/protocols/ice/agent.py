@@ -9,15 +9,21 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import stun
 from nattools.protocols.ice.candidate import Candidate, bare, why_not_a_target
-from nattools.protocols.ice.checker import Checker
+from nattools.protocols.ice.checker import Checker, Transaction
+from nattools.protocols.ice.checklist import Pair, PairKey
+from nattools.protocols.ice.checkmessages import Credentials, Role, check_credentials
 from nattools.protocols.ice.consent import Consent
-from nattools.protocols.ice.events import AgentState, Event, StateChanged
-from nattools.protocols.ice.messages import Credentials, Role, check_credentials
-from nattools.protocols.ice.pair import Pair, Path
+from nattools.protocols.ice.icesession import (
+    MAX_CANDIDATES,
+    AgentState,
+    IceEvent,
+    IceSession,
+    StateChanged,
+    Transmit,
+)
+from nattools.protocols.ice.pacing import OpeningChecks
 from nattools.protocols.ice.responder import Responder
 from nattools.protocols.ice.selection import Selection, rank
-from nattools.protocols.ice.session import MAX_CANDIDATES, Session, Transmit
-from nattools.protocols.ice.transaction import Opener, Transaction
 
 PATIENCE_S: Final = 39.5
 """Failure is declared no sooner (RFC 8863 4)."""
@@ -75,7 +81,7 @@ class Agent:
         """`rng` is for tests: the default cannot be guessed. ProtocolError: credentials that cannot be."""
         rng = rng or SystemRandom()
         local = check_credentials(ufrag or _text(rng, 8), password or _text(rng, 24))
-        self._session = Session(role, local, rng, expected_rtt_s)
+        self._session = IceSession(role, local, rng, expected_rtt_s)
         self._checker = Checker(self._session, self)
         self._selection = Selection(self._session, self._nominate, renomination=renomination)
         self._consent = Consent(self._session, self._checker, self.lost)
@@ -145,7 +151,7 @@ class Agent:
         """Count data from somebody else."""
         self._session.reject(source, "data from somebody who has not proved to be the peer")
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[IceEvent]:
         """What happened since the last call, in order."""
         events = list(self._session.events)
         self._session.events.clear()
@@ -187,7 +193,7 @@ class Agent:
         """No more candidates of this side will come (RFC 8838 13)."""
         self._ends.add(side)
 
-    def set_opener(self, opener: Opener | None, remote: Endpoint | None = None) -> None:
+    def set_opener(self, opener: OpeningChecks | None, remote: Endpoint | None = None) -> None:
         """Begin ordinary checks with low-TTL packets: all, or those to one destination."""
         if remote is None:
             self._session.opener = opener
@@ -200,7 +206,7 @@ class Agent:
         ValueError: before the peer's credentials."""
         return self._checker.probe()
 
-    def connected(self, path: Path, now: float) -> None:
+    def connected(self, path: PairKey, now: float) -> None:
         """The connection that ConnectWanted asked for is there."""
         self._session.now = now
         pair = self._session.check_list.find(path)
@@ -208,7 +214,7 @@ class Agent:
             pair.connected = True
             self._session.check_list.trigger(pair, "connected")
 
-    def path_failed(self, path: Path, reason: str, now: float) -> None:
+    def path_failed(self, path: PairKey, reason: str, now: float) -> None:
         """A TCP path cannot be connected, or its connection is gone."""
         self._session.now = now
         pair = self._session.check_list.find(path)
@@ -216,7 +222,7 @@ class Agent:
             self._session.check_list.change(pair, "failure", reason)
             self.lost(pair)
 
-    def path_hint(self, path: Path, hint: str) -> None:
+    def path_hint(self, path: PairKey, hint: str) -> None:
         """Something that may explain a failure later, as an ICMP error or a refusal to send. It does not
         fail the pair: the peer's NAT may send errors until its own side has opened it."""
         pair = self._session.check_list.find(path)
@@ -256,7 +262,7 @@ class Agent:
             self._update(now)
         return taken
 
-    def _dispatch(self, message: stun.Message, path: Path) -> bool:
+    def _dispatch(self, message: stun.Message, path: PairKey) -> bool:
         if message.kind == "request":
             self._responder.receive(message, path)
             return True

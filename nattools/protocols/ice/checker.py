@@ -1,17 +1,106 @@
-"""Our own checks: start them, repeat them, and judge their answers (RFC 8445 7.2)."""
+"""Connectivity checks of our own: start them, repeat them, judge their answers (RFC 8445 7.2)."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
 from nattools.protocols.ice.candidate import priority
-from nattools.protocols.ice.messages import Check, build_check, why_not_believed
-from nattools.protocols.ice.pair import Pair, Path
-from nattools.protocols.ice.session import Session, Transmit, prflx_priority
-from nattools.protocols.ice.transaction import Purpose, Transaction
+from nattools.protocols.ice.checklist import Pair, PairKey
+from nattools.protocols.ice.checkmessages import Check, Role, build_check, why_not_believed
+from nattools.protocols.ice.icesession import IceSession, Transmit, prflx_priority
+from nattools.protocols.ice.pacing import MAX_RTO_S, OpeningChecks
+
+Purpose = Literal["ordinary", "triggered", "nomination", "consent"]
+
+TRANSMISSIONS: Final = 7
+"""Rc of RFC 8489; with the growth of the pauses bounded, a check ends within about 8 seconds."""
+RELIABLE_PATIENCE_S: Final = 10.0
+CONSENT_PATIENCE_S: Final = 30.0
+
+
+class Transaction:
+    """Pure: the agent asks `due` and sends `data`.
+
+    A check for consent is sent once (RFC 7675 5.1), and so are checks over TCP."""
+
+    __slots__ = (
+        "abandoned",
+        "data",
+        "deadline",
+        "first_sent_at",
+        "nomination",
+        "opener",
+        "pair",
+        "purpose",
+        "role",
+        "rto_s",
+        "sent",
+        "transaction_id",
+    )
+
+    def __init__(
+        self,
+        pair: Pair,
+        purpose: Purpose,
+        transaction_id: bytes,
+        data: bytes,
+        *,
+        role: Role,
+        rto_s: float,
+        opener: OpeningChecks | None = None,
+        nomination: int | None = None,
+    ) -> None:
+        self.pair = pair
+        self.purpose = purpose
+        self.transaction_id = transaction_id
+        self.data = data
+        self.role = role
+        self.rto_s = rto_s
+        self.opener = opener if purpose == "ordinary" and pair.local.transport == "udp" else None
+        self.nomination = nomination
+        self.sent = 0
+        self.first_sent_at = 0.0
+        self.deadline: float | None = None
+        self.abandoned = False
+
+    @property
+    def once(self) -> bool:
+        """Is it sent a single time?"""
+        return self.purpose == "consent" or self.pair.local.transport == "tcp"
+
+    def transmit(self, now: float) -> int | None:
+        """Count a transmission; returns its TTL, None for the ordinary one."""
+        if self.sent == 0:
+            self.first_sent_at = now
+        self.sent += 1
+        self.deadline = now + self._pause()
+        opener = self.opener
+        return opener.ttl if opener is not None and self.sent <= opener.count else None
+
+    def _pause(self) -> float:
+        if self.once:
+            return CONSENT_PATIENCE_S if self.purpose == "consent" else RELIABLE_PATIENCE_S
+        openers = 0 if self.opener is None else self.opener.count
+        if self.opener is not None and self.sent <= openers:
+            return self.opener.gap_s
+        return min(MAX_RTO_S, self.rto_s * 2.0 ** (self.sent - openers - 1))
+
+    def may_repeat(self) -> bool:
+        """At its deadline: is it sent again, rather than given up?"""
+        openers = 0 if self.opener is None else self.opener.count
+        return not self.once and not self.abandoned and self.sent < TRANSMISSIONS + openers
+
+    @property
+    def unanswered(self) -> bool:
+        """Has it been repeated at its full TTL, so that an answer is overdue?"""
+        return self.sent > 1 + (0 if self.opener is None else self.opener.count)
+
+    def round_trip_s(self, now: float) -> float | None:
+        """None when it was sent several times: nobody knows which one was answered."""
+        return now - self.first_sent_at if self.sent == 1 else None
 
 
 class Outcome(Protocol):
@@ -27,7 +116,7 @@ class Outcome(Protocol):
 class Checker:
     """Bounded: a pair has at most one check of its own and a few for consent."""
 
-    def __init__(self, session: Session, outcome: Outcome) -> None:
+    def __init__(self, session: IceSession, outcome: Outcome) -> None:
         self._session = session
         self._outcome = outcome
         self._under_way: dict[bytes, Transaction] = {}
@@ -151,7 +240,7 @@ class Checker:
         """Is it the answer to a check of ours?"""
         return message.transaction_id in self._under_way or message.transaction_id == self._probe_id
 
-    def receive(self, message: stun.Message, path: Path) -> None:
+    def receive(self, message: stun.Message, path: PairKey) -> None:
         """Take the answer to a check."""
         session, check = self._session, self._under_way.get(message.transaction_id)
         if session.remote is None:
@@ -171,7 +260,7 @@ class Checker:
         else:
             self._take_success(check, message)
 
-    def _take_probe(self, message: stun.Message, doubt: str | None, path: Path) -> None:
+    def _take_probe(self, message: stun.Message, doubt: str | None, path: PairKey) -> None:
         """The answer to a probe shows a path that is worth a check of its own."""
         if doubt is not None:
             self._session.reject(path[2], doubt)

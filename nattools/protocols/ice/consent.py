@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 from nattools.protocols.ice.checker import Checker
-from nattools.protocols.ice.pair import Pair
+from nattools.protocols.ice.checklist import Pair
+from nattools.protocols.ice.icesession import IceSession
 from nattools.protocols.ice.selection import rank
-from nattools.protocols.ice.session import Session
 
 INTERVAL_S: Final = 5.0
 """RFC 7675 5.1: randomised by a fifth in both directions."""
@@ -28,7 +28,7 @@ class Consent:
 
     def __init__(
         self,
-        session: Session,
+        session: IceSession,
         checker: Checker,
         on_lost: Callable[[Pair], None],
     ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 MIN_TA_S: Final = 0.005
 """RFC 8445 14.2 allows no less."""
 MAX_TA_S: Final = 0.05
@@ -85,3 +87,18 @@ class Pacer:
         """A check was started."""
         self._started += 1
         self._last = now
+
+
+class OpeningChecks(msgspec.Struct, frozen=True, kw_only=True):
+    """Low-TTL packets that open the own NAT and die before the peer's, whose reaction to an early packet may
+    be to refuse all later ones. Where it only drops what comes too early, `ttl` is None: all of them go the
+    whole way, and the first one in time counts.
+
+    The first `count` transmissions of each ordinary check have this `ttl`, `gap_s` seconds apart; the next
+    one, `gap_s` after the last of them, is a full one. Triggered checks have no openers: the peer's packet
+    came through, so its NAT is open.
+    """
+
+    ttl: int | None
+    count: int = 1
+    gap_s: float = 0.2

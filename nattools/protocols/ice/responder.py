@@ -7,15 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from nattools.protocols import stun
-from nattools.protocols.ice.messages import (
-    Check,
-    Refusal,
-    build_error,
-    build_success,
-    read_check,
-)
-from nattools.protocols.ice.pair import Pair, Path
-from nattools.protocols.ice.session import Session, Transmit
+from nattools.protocols.ice.checklist import Pair, PairKey
+from nattools.protocols.ice.checkmessages import Check, Refusal, build_error, build_success, read_check
+from nattools.protocols.ice.icesession import IceSession, Transmit
 
 MAX_EARLY: Final = 64
 """Checks kept that came before the peer's credentials; they were authenticated with our own."""
@@ -24,12 +18,12 @@ MAX_EARLY: Final = 64
 class Responder:
     """`on_nomination(pair, counter or None)` is called for each check with USE-CANDIDATE."""
 
-    def __init__(self, session: Session, on_nomination: Callable[[Pair, int | None], None]) -> None:
+    def __init__(self, session: IceSession, on_nomination: Callable[[Pair, int | None], None]) -> None:
         self._session = session
         self._on_nomination = on_nomination
-        self._early: deque[tuple[Check, Path]] = deque(maxlen=MAX_EARLY)
+        self._early: deque[tuple[Check, PairKey]] = deque(maxlen=MAX_EARLY)
 
-    def receive(self, message: stun.Message, path: Path) -> None:
+    def receive(self, message: stun.Message, path: PairKey) -> None:
         """Take a Binding request that came on a path."""
         session = self._session
         try:
@@ -64,7 +58,7 @@ class Responder:
             raise Refusal(487, "both sides have the same role")
         session.switch_role()
 
-    def _learn(self, check: Check, path: Path) -> None:
+    def _learn(self, check: Check, path: PairKey) -> None:
         session = self._session
         pair = session.pair_for_check(path, check.priority)
         if pair is None:
@@ -84,13 +78,13 @@ class Responder:
             return
         self._session.check_list.trigger(pair, "the peer's check came this way")
 
-    def _refuse(self, message: stun.Message, refusal: Refusal, path: Path) -> None:
+    def _refuse(self, message: stun.Message, refusal: Refusal, path: PairKey) -> None:
         """Answer with an error, unless the answer were longer than the question: a forged source address
         must not be worth the effort."""
         data = build_error(message.transaction_id, refusal, self._session.local)
         if len(data) <= len(message.raw):
             self._send(data, path)
 
-    def _send(self, data: bytes, path: Path) -> None:
+    def _send(self, data: bytes, path: PairKey) -> None:
         transport, base, source = path
         self._session.outbox.append(Transmit(data, base, source, None, transport))

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from nattools.protocols.ice.events import Selected
-from nattools.protocols.ice.pair import Pair
-from nattools.protocols.ice.session import Session
+from nattools.protocols.ice.checklist import Pair
+from nattools.protocols.ice.icesession import IceSession, Selected
 
 _HOLD_S: Final = 0.2
 """A pair in use is left to itself for so long, unless it is doubted."""
@@ -30,7 +29,7 @@ class Selection:
     is made a little later, and only a loss undoes it.
     """
 
-    def __init__(self, session: Session, nominate: Nominate, *, renomination: bool) -> None:
+    def __init__(self, session: IceSession, nominate: Nominate, *, renomination: bool) -> None:
         self._session = session
         self._nominate = nominate
         self._renomination = renomination

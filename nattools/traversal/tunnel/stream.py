@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from nattools.protocols.tunnel import Purpose, TunnelSession
 from nattools.protocols.tunnel.halves import KEEP
-from nattools.traversal.changes import Changes
+from nattools.traversal.link import Changes
 
 
 class TunnelStream:

@@ -10,8 +10,7 @@ from typing import Any, Final, TypeVar
 from nattools.errors import CannotRun, ProtocolError
 from nattools.protocols import tunnel as p
 from nattools.protocols.tunnel.halves import PIECE
-from nattools.traversal.changes import Changes
-from nattools.traversal.link import Link
+from nattools.traversal.link import Changes, Link
 from nattools.traversal.tunnel.stream import TunnelStream
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nattools.cli.app import run
-from nattools.cli.keeping import environment_of, say
+from nattools.cli.map import environment_of, tell_change
 from nattools.engine.portmap.keep import MappingChange
 from nattools.model.endpoint import Endpoint
 from nattools.report.loader import load, load_file
@@ -91,8 +91,8 @@ def test_answers_and_exit_codes(arguments: tuple[str, ...], code: int, words: st
         (("add", "0", "--lab", "mapping-all"), "port '0': give a number from 1 to 65535"),
         (("add", "70000", "--lab", "mapping-all"), "port '70000'"),
         (("add", "5000", "--lifetime", "-1", "--lab", "mapping-all"), "--lifetime -1"),
-        (("add", "10.0.1.77:5000", "--lab", "mapping-all"), "no address of this machine"),
-        (("keep", "10.0.1.77:5000", "--lab", "mapping-all"), "no address of this machine"),
+        (("add", "10.0.1.77:5000", "--lab", "mapping-all"), "not an address of this machine"),
+        (("keep", "10.0.1.77:5000", "--lab", "mapping-all"), "not an address of this machine"),
         (("keep", "5000", "--lifetime", "5", "--lab", "mapping-all"), "keep renews"),
         (("delete", "--lab", "mapping-all"), "say which"),
         (("delete", "5000", "--mine", "--lab", "mapping-all"), "say which"),
@@ -149,8 +149,8 @@ def test_nat_asks_no_router(tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_a_change_is_told_in_a_line(capsys: Capture) -> None:
-    say(change())
-    say(change(happening="lost", external=None, verified=None))
+    tell_change(change())
+    tell_change(change(happening="lost", external=None, verified=None))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("udp 11.1.0.2:5001 to 10.0.1.2:5000 by PCP: made, proven from outside")
     assert lines[1].endswith("udp to 10.0.1.2:5000 by PCP: lost; trying again")

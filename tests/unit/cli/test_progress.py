@@ -11,7 +11,7 @@ import pytest
 
 from nattools.cli import progress as module
 from nattools.cli.progress import ERASE, Progress
-from nattools.engine.events import Event
+from nattools.engine.options import Event
 
 
 class Timer:

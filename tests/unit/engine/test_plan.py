@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from nattools.engine.plan import Lane, gaps, lanes, ranked, steps
+from nattools.engine.plan import gaps, lanes, ranked, steps
 from nattools.model.endpoint import Endpoint
-from nattools.probes.target import Target
+from nattools.probes.target import Lane, Target
 
 HOME = Endpoint("11.201.0.2", 3478)
 

@@ -14,8 +14,8 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net import hostudp, linux
 from nattools.net.base import IcmpError
-from nattools.net.binding import Zones
 from nattools.net.host import HostNetwork
+from nattools.net.sockets import Zones
 
 LOOPBACK = [(4, "127.0.0.1"), (6, "::1")]
 needs_error_queue = pytest.mark.skipif(not linux.AVAILABLE, reason="the error queue is Linux's")
@@ -279,7 +279,7 @@ def test_a_wildcard_socket_tells_the_default_route_s_address(monkeypatch: pytest
     def only_loopback(zones: Zones, destination: Endpoint, interface: str | None = None) -> str:
         return "127.0.0.9"
 
-    monkeypatch.setattr("nattools.net.binding.source_address", only_loopback)
+    monkeypatch.setattr("nattools.net.sockets.source_address", only_loopback)
 
     async def main() -> None:
         network = HostNetwork()

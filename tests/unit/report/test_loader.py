@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from report_mutations import VALUES, mutated
 from report_samples import home_router
 
-from nattools.engine.again import analyse_again
+from nattools.engine.reanalyse import reanalyse
 from nattools.errors import UsageError
 from nattools.net.addresses import is_public
 from nattools.report import loader
@@ -102,7 +102,7 @@ def draws(data: bytes) -> None:
     render_markdown(report)
     render_html(report)
     problems(report)
-    analyse_again(report, is_public=is_public)
+    reanalyse(report, is_public=is_public)
     assert load(render_json(report).encode()) == report
 
 

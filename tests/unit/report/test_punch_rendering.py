@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from report_mutations import mutated
 from report_samples import PLAN, STAGES, connected, not_connected, punched
 
-from nattools.engine.again import analyse_again
+from nattools.engine.reanalyse import reanalyse
 from nattools.errors import UsageError
 from nattools.model.nat import NatByTransport
 from nattools.model.punch import Echoes, Punch, Stage
@@ -19,7 +19,7 @@ from nattools.report.html import render_html
 from nattools.report.json import render_json
 from nattools.report.loader import load, problems
 from nattools.report.markdown import render_markdown
-from nattools.report.punchwords import MOST_STAGES, headline, plan_section, timeline_section
+from nattools.report.sections.punch import MOST_STAGES, headline, plan_section, timeline_section
 from nattools.report.text import render_text
 
 replace = msgspec.structs.replace
@@ -127,7 +127,7 @@ def test_markdown_and_html_say_the_same() -> None:
 def test_json_reads_back_and_is_analysed_again_with_its_punch() -> None:
     report = load(render_json(punched()).encode())
     assert report == punched()
-    assert analyse_again(report, is_public=is_public).punch == connected()
+    assert reanalyse(report, is_public=is_public).punch == connected()
 
 
 def test_inconsistent_punches_are_named() -> None:

@@ -12,7 +12,7 @@ from aioquic.tls import Epoch
 from linked import both, narrow_paths, quic_links, read_exactly
 from simulated import open_internet, run
 
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.traversal.congestion import CongestionControl
 
 SIZE = 1200

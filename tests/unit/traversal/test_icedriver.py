@@ -11,7 +11,7 @@ import pytest
 from simulated import STUN, pass_time
 
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure
 from nattools.protocols import ice
@@ -52,9 +52,9 @@ class Peers:
     """Both sides' drivers, with their candidates exchanged."""
 
     lab: SimLab
-    opener: ice.Opener | None = None
+    opener: ice.OpeningChecks | None = None
     data: list[tuple[bytes, SharedProtocol]] = field(default_factory=list)
-    events: list[ice.Event] = field(default_factory=list)
+    events: list[ice.IceEvent] = field(default_factory=list)
     drivers: list[IceDriver] = field(default_factory=list)
 
     async def gather(self, *, answered: bool = True) -> None:
@@ -89,7 +89,7 @@ class Peers:
 
 
 def attempt(
-    scenario: Scenario, opener: ice.Opener | None = None, seed: int = 0
+    scenario: Scenario, opener: ice.OpeningChecks | None = None, seed: int = 0
 ) -> tuple[float | None, Peers]:
     with SimLab(scenario, seed=seed) as lab:
         peers = Peers(lab, opener)
@@ -126,7 +126,7 @@ def test_every_kind_of_nat(one: str, other: str) -> None:
 def test_openers_pass_routers_that_early_packets_poison(seed: int) -> None:
     """Linux NATs with open INPUT: a packet that arrives too early takes the port that it was for."""
     spec = NatSpec(filtering=APD, input="open")
-    elapsed, _ = attempt(between(spec, spec), ice.Opener(ttl=2, gap_s=0.2), seed)
+    elapsed, _ = attempt(between(spec, spec), ice.OpeningChecks(ttl=2, gap_s=0.2), seed)
     assert elapsed is not None
     assert elapsed < 1.0
 

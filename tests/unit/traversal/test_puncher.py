@@ -11,7 +11,7 @@ from punching import SECRET, pair
 from simulated import run
 
 from nattools.lab.scenario import NatSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import DatagramHandler, IcmpHandler, SendFailure, UdpSocket
 from nattools.protocols import stun

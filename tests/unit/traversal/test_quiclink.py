@@ -26,11 +26,11 @@ from linked import (
 )
 from simulated import open_internet, pass_time, run
 
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.net.host import HostNetwork
-from nattools.traversal.carrier import SocketPath
 from nattools.traversal.identity import NAME, identity
 from nattools.traversal.link import Link
+from nattools.traversal.path import SocketPath
 from nattools.traversal.quicconnection import PEER, WINDOW, connection
 from nattools.traversal.quichandshake import ATTEMPTS, original_of
 from nattools.traversal.quiclink import QuicLink, quic_link
@@ -72,7 +72,7 @@ def test_without_a_peer_it_says_so(leads: bool) -> None:
     async def main(one: WatchedPath, other: WatchedPath) -> None:
         assert await quic_link(one, SECRET, leads=leads, timeout_s=5) == "no answer over QUIC in 5 s"
         assert now() == pytest.approx(5)
-        assert not one.closed
+        assert not one.attached
 
     on_paths(main)
 
@@ -198,8 +198,8 @@ def stranger(secret: bytes = OTHER_SECRET) -> bytes:
 def test_strangers_do_not_keep_the_peer_out() -> None:
     async def main(one: WatchedPath, other: WatchedPath) -> None:
         for _ in range(3 * ATTEMPTS):
-            one.send(stranger())
-        one.send(bytes([0xC0]) + bytes(1199))
+            one.send([stranger()])
+        one.send([bytes([0xC0]) + bytes(1199)])
         one.fate = lambda data: [stranger(), data, stranger(), data[:100]]
         ours, theirs = await quic_links(one, other)
         ours.write(b"hello")
@@ -212,7 +212,7 @@ def test_a_replayed_first_packet_leads_to_nothing() -> None:
     """It proves the secret, but whoever repeats it cannot finish the handshake: the peer still gets in."""
 
     async def main(one: WatchedPath, other: WatchedPath) -> None:
-        one.send(stranger(SECRET))
+        one.send([stranger(SECRET)])
         ours, theirs = await quic_links(one, other)
         assert ours.ended is theirs.ended is None
 
@@ -248,7 +248,7 @@ class Impostor:
             certificate=own.certificate,
             private_key=own.key,
         )
-        path.on_datagram = self.arrived
+        path.attach(self.arrived, lambda: None)
 
     async def run(self) -> None:
         """Begin, if he is the client."""
@@ -257,7 +257,7 @@ class Impostor:
             self.quic.connect(PEER, now())
             self.flush()
 
-    def arrived(self, data: bytes) -> None:
+    def arrived(self, data: bytes, size: int) -> None:
         if self.quic is None:
             self.quic = QuicConnection(
                 configuration=self.configuration, original_destination_connection_id=original_of(data)
@@ -268,7 +268,7 @@ class Impostor:
     def flush(self) -> None:
         assert self.quic is not None
         for data, _ in self.quic.datagrams_to_send(now()):
-            self.path.send(data)
+            self.path.send([data])
 
 
 def test_a_peer_that_breaks_the_rules_is_refused() -> None:
@@ -317,7 +317,7 @@ def test_closing_does_not_wait_for_ever() -> None:
         began = now()
         await ours.close()
         assert now() - began == pytest.approx(60)
-        assert one.closed
+        assert not one.attached
 
     on_paths(main)
 
@@ -337,8 +337,8 @@ def test_whatever_arrives_first_breaks_nothing(datagrams: list[bytes], leads: bo
     async def main(one: WatchedPath, other: WatchedPath) -> None:
         paths = (one, other) if leads else (other, one)
         for data in datagrams:
-            paths[0].send(data)
-            paths[0].send(bytes([0xC0, 0, 0, 0, 1, 8]) + data.ljust(1194, b"\0"))
+            paths[0].send([data])
+            paths[0].send([bytes([0xC0, 0, 0, 0, 1, 8]) + data.ljust(1194, b"\0")])
         await quic_links(*paths)
 
     on_paths(main)
@@ -364,11 +364,14 @@ def test_over_the_system_s_own_sockets() -> None:
         network = HostNetwork()
         ours = await network.open_udp(family=4, host="127.0.0.1")
         theirs = await network.open_udp(family=4, host="127.0.0.1")
-        one, other = await quic_links(SocketPath(ours, theirs.local), SocketPath(theirs, ours.local))
+        paths = SocketPath(ours, theirs.local), SocketPath(theirs, ours.local)
+        one, other = await quic_links(*paths)
         assert (one.local, one.remote) == (other.remote, other.local) == (ours.local, theirs.local)
         one.write(DATA)
         _, got = await both(one.close(), read_all(other))
         assert got == DATA
+        for path in paths:
+            path.close()
 
     asyncio.run(main())
 

@@ -13,7 +13,7 @@ import pytest
 from certificates import certificate
 from simulated import behind_nat, pass_time, run
 
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net import tls, websocket
 from nattools.net.base import TcpFailure, TcpStream
@@ -377,7 +377,7 @@ def test_a_lying_mailbox_is_found_out(
     lie: Callable[[m.Sealed], list[m.Envelope]], named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Liar, "lie", staticmethod(lie), raising=False)
-    monkeypatch.setattr("nattools.server.exchange.Mailbox", Liar)
+    monkeypatch.setattr("nattools.server.mailboxserver.Mailbox", Liar)
 
     async def main(lab: SimLab) -> None:
         running = await server(lab)

@@ -10,18 +10,13 @@ from punching import SECRET, pair
 from simulated import pass_time, run
 
 from nattools.lab.scenario import NatSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Opener, TcpFailure, TcpStream
 from nattools.protocols import stun
 from nattools.traversal.checks import Checks
+from nattools.traversal.simultaneous_open import CALLERS, StreamMeeting, StreamOutcome, simultaneous_open
 from nattools.traversal.steps import Part
-from nattools.traversal.strategies.simultaneous_open import (
-    CALLERS,
-    StreamMeeting,
-    StreamOutcome,
-    simultaneous_open,
-)
 
 ALICE, BOB = Endpoint("11.101.0.2", 4000), Endpoint("11.102.0.2", 4000)
 Caller = Callable[[TcpStream], Awaitable[None]]

@@ -12,13 +12,12 @@ import pytest
 from linked import OTHER_SECRET, SECRET, both, read_all, streams, tls_links
 from simulated import open_internet, pass_time, run
 
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.net.base import TcpStream
 from nattools.net.host import HostNetwork
 from nattools.net.tls import TlsStream, start_tls
 from nattools.traversal.identity import NAME, identity
-from nattools.traversal.records import LONGEST, RecordReader, record, records_of
-from nattools.traversal.tlslink import WINDOW, TlsLink, tls_link
+from nattools.traversal.tlslink import LONGEST, WINDOW, RecordReader, TlsLink, record, records_of, tls_link
 
 UNPROVEN = "the peer did not prove that it knows the secret"
 

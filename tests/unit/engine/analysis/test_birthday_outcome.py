@@ -8,16 +8,16 @@ import msgspec
 import pytest
 from synthetic_nats import A1P1, A2P2, World, measurement
 
-from nattools.engine.aiming import scatter_at
 from nattools.engine.analyse import analyse
 from nattools.engine.plan import last_steps
+from nattools.engine.punchplans import plan_birthday
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.model.observation import BirthdayTrial
 from nattools.model.report import Technique
 from nattools.net.addresses import is_public
 from nattools.probes.target import Target
-from nattools.report.evidence import sentence
+from nattools.report.sections.observations import describe
 
 APDM = "address-and-port-dependent"
 RANDOM: dict[str, Any] = {"mapping": APDM, "allocation": "random"}
@@ -63,17 +63,17 @@ WHOLE_BLOCK = {"pool": (20480, 20991), "wanted": 32, "sockets": 32, "planned": 5
         ([trial("silent", entered=24), trial("punched")], RANDOM, "works", 0.97, "got in"),
         ([trial("silent", entered=24, sent=64)], RANDOM, "works", 0.6, "sent 64 packets"),
         ([trial("silent", sent=640, open=0, checked=0, detail="x")], RANDOM, "works", 0.6, "ended early: x"),
-        ([trial("silent", entered=0)], RANDOM, "fails", 0.9, "24 ports that were open to it, and none"),
+        ([trial("silent", entered=0)], RANDOM, "fails", 0.9, "24 ports that were open to it, and nothing"),
         ([trial("silent", entered=0, open=1)], RANDOM, "works", 0.6, "as if the router held few"),
         ([trial("silent", entered=0)], RANDOM | {"loss": 0.9}, "works", 0.6, "has a chance of up to"),
         ([trial("silent", open=0)], RANDOM, "works", 0.8, "none of our ports was known to be open"),
-        ([trial("silent", entered=24, **WHOLE_BLOCK)], BLOCK, "unknown", 0.0, "drawn otherwise"),
-        ([trial("silent", entered=0, **WHOLE_BLOCK)], BLOCK, "fails", 0.9, "lets nobody in"),
+        ([trial("silent", entered=24, **WHOLE_BLOCK)], BLOCK, "unknown", 0.0, "allocated in another way"),
+        ([trial("silent", entered=0, **WHOLE_BLOCK)], BLOCK, "fails", 0.9, "lets nothing in"),
         ([trial("denied", sent=0, detail="too many requests")], RANDOM, "works", 0.8, "too many requests"),
         ([trial("error", sent=0, detail="no answer")], RANDOM, "works", 0.8, "failed: no answer"),
         ([trial("punched", sockets=50, detail="a reason")], RANDOM, "works", 0.97, "Only a reason"),
-        ([], RANDOM, "works", 0.8, "Reckoned, not tried: that takes a nattools serve with two"),
-        ([trial("silent", entered=0)], {}, "works", 0.8, "Reckoned, not tried: it would take hundreds"),
+        ([], RANDOM, "works", 0.8, "Predicted, not tested: that takes a nattools serve with two"),
+        ([trial("silent", entered=0)], {}, "works", 0.8, "Predicted, not tested: it would take hundreds"),
     ],
 )
 def test_the_verdict(
@@ -110,7 +110,7 @@ def random_nat(**extra: Any) -> Nat:
 def test_the_plan_takes_few_mappings(
     extra: dict[str, Any], pool: tuple[int, int], sockets: int, probes: int, ttl: int | None
 ) -> None:
-    scatter = scatter_at(random_nat(**extra))
+    scatter = plan_birthday(random_nat(**extra))
     assert scatter is not None
     assert (scatter.pool, scatter.sockets, scatter.probes, scatter.ttl) == (pool, sockets, probes, ttl)
     assert scatter.per_s <= 400
@@ -128,8 +128,8 @@ def test_the_plan_takes_few_mappings(
     ],
 )
 def test_other_nats_are_left_alone(extra: dict[str, Any]) -> None:
-    assert scatter_at(random_nat(**extra)) is None
-    assert scatter_at(None) is None
+    assert plan_birthday(random_nat(**extra)) is None
+    assert plan_birthday(None) is None
 
 
 def test_only_a_server_with_two_addresses_that_announces_it_is_asked() -> None:
@@ -143,11 +143,11 @@ def test_only_a_server_with_two_addresses_that_announces_it_is_asked() -> None:
 
 
 def test_the_record_in_words() -> None:
-    found = sentence(
+    found = describe(
         trial("punched", ttl=2, sent=9, local="10.0.1.2:5", hit=77, answered=True, seen="11.1.0.2:77")
     )
     assert found == (
         "birthday: udp from 256 ports to 11.201.0.3:3479 with TTL 2, which sent 9 of up to 2048 packets to "
         "ports 1024 to 65535: punched, port 77 as 10.0.1.2:5, then answered to 11.1.0.2:77"
     )
-    assert "24 of 24 ports were told, 0 of them let in" in sentence(trial("silent"))
+    assert "24 of 24 ports were told, 0 of them let in" in describe(trial("silent"))

@@ -8,15 +8,15 @@ import msgspec
 import pytest
 from synthetic_nats import A1P1, A2P1, A2P2, World, measurement
 
-from nattools.engine.aiming import aim_at
 from nattools.engine.analyse import analyse
+from nattools.engine.punchplans import plan_punch
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.model.observation import Binding, Hop, Opener, PunchTrial
 from nattools.model.report import Report, Technique
 from nattools.net.addresses import is_public
-from nattools.probes.aim import Aim
 from nattools.probes.target import Target
+from nattools.probes.udppunch import PunchPlan
 
 APDM = "address-and-port-dependent"
 COUNTING: dict[str, Any] = {"mapping": APDM, "allocation": "sequential"}
@@ -74,9 +74,15 @@ ALIVE = {"answered": True, "seen": "11.1.0.2:5000"}
         ([trial("udp", "silent", openers=4, sent=4, **ALIVE)], {}, "works", 0.7, "bad luck"),
         ([trial("udp", "silent", **ALIVE)], {"loss": 0.2}, "works", 0.7, "bad luck"),
         ([trial("udp", "silent", answered=True, seen="11.1.0.2:5009")], {}, "unknown", 0.0, "was 5009"),
-        ([trial("udp", "silent", answered=True, seen="11.1.0.2:9")], COUNTING, "works", 0.5, "not met"),
+        (
+            [trial("udp", "silent", answered=True, seen="11.1.0.2:9")],
+            COUNTING,
+            "works",
+            0.5,
+            "next port was not",
+        ),
         ([trial("udp", "error", detail="no answer")], {}, "works", 0.7, "failed: no answer"),
-        ([trial("udp", "not tried", detail="a reason")], {}, "works", 0.95, "one port to everybody"),
+        ([trial("udp", "not tried", detail="a reason")], {}, "works", 0.95, "one port for all peers"),
         ([trial("udp", "silent", **ALIVE), trial("udp", "punched")], {}, "works", 0.99, "it got in"),
     ],
 )
@@ -96,18 +102,18 @@ def test_over_udp(
     ("trials", "setting", "expected", "words"),
     [
         ([trial("tcp", "punched")], {}, "works", "both connecting at once"),
-        ([trial("tcp", "punched")], COUNTING, "works", "can be foretold"),
+        ([trial("tcp", "punched")], COUNTING, "works", "can be predicted"),
         ([trial("tcp", "silent")] * 20, {}, "fails", "20 times while we did"),
         ([trial("tcp", "refused")] * 20, {}, "fails", "20 times while we did"),
         ([trial("tcp", "silent")] * 3, {}, "unknown", "bad luck"),
         ([trial("tcp", "silent")] * 20, {"loss": 0.2}, "unknown", "bad luck"),
         ([trial("tcp", "silent", sure=False)] * 20, {}, "unknown", "bad luck"),
         ([trial("tcp", "silent", towards="11.9.9.9:3478")] * 20, {}, "unknown", "bad luck"),
-        ([trial("tcp", "silent", aimed=(5001,))] * 20, COUNTING, "unknown", "have to be foretold"),
+        ([trial("tcp", "silent", aimed=(5001,))] * 20, COUNTING, "unknown", "have to be predicted"),
         ([trial("tcp", "reached")] * 20, {}, "unknown", "listening port"),
         ([trial("tcp", "denied", detail="too many requests")], {}, "unknown", "too many requests"),
         ([trial("tcp", "not tried", detail="a reason")], {}, "unknown", "a reason"),
-        ([], {}, "unknown", "Opening at once was not tried"),
+        ([], {}, "unknown", "Simultaneous open was not tried"),
     ],
 )
 def test_over_tcp(trials: list[PunchTrial], setting: dict[str, Any], expected: str, words: str) -> None:
@@ -127,26 +133,26 @@ OPENED = Opener(family=4, local="10.0.1.2:1", towards=str(A2P2), ttl=2, sent=3, 
 @pytest.mark.parametrize(
     ("nat", "seen", "expected"),
     [
-        ({"mapping": "endpoint-independent", "distance_hops": 1}, [], Aim((2,))),
-        ({"mapping": "endpoint-independent", "distance_hops": 1}, [OPENED], Aim((2,), sure=True)),
-        ({"mapping": "endpoint-independent"}, HOPS, Aim()),
-        ({"mapping": "none", "present": False}, HOPS, Aim((3,))),
-        ({"mapping": "none", "present": False}, [], Aim()),
-        ({"mapping": APDM, "port_allocation": "sequential", "port_step": 2}, [], Aim((), step=2)),
-        ({"mapping": APDM, "port_allocation": "preserving"}, [], Aim()),
+        ({"mapping": "endpoint-independent", "distance_hops": 1}, [], PunchPlan((2,))),
+        ({"mapping": "endpoint-independent", "distance_hops": 1}, [OPENED], PunchPlan((2,), sure=True)),
+        ({"mapping": "endpoint-independent"}, HOPS, PunchPlan()),
+        ({"mapping": "none", "present": False}, HOPS, PunchPlan((3,))),
+        ({"mapping": "none", "present": False}, [], PunchPlan()),
+        ({"mapping": APDM, "port_allocation": "sequential", "port_step": 2}, [], PunchPlan((), step=2)),
+        ({"mapping": APDM, "port_allocation": "preserving"}, [], PunchPlan()),
         ({"mapping": APDM, "port_allocation": "random"}, [], "drawn at random"),
         ({"mapping": APDM}, [], "not known"),
         ({}, [], "not known"),
     ],
 )
 def test_the_aim_follows_from_the_behaviour(nat: dict[str, Any], seen: list[Any], expected: Any) -> None:
-    found = aim_at(Nat(**({"reachable": True, "present": True} | nat)), TARGET, seen)
+    found = plan_punch(Nat(**({"reachable": True, "present": True} | nat)), TARGET, seen)
     assert expected in found if isinstance(found, str) else found == expected
 
 
 def test_ports_foretold() -> None:
-    assert Aim().ports(5000, 8) == (5000,)
-    assert Aim(step=2).ports(5000) == (5002,)
-    assert Aim(step=1).ports(5000, 8) == tuple(range(5001, 5009))
-    assert Aim(step=2).ports(65530, 8) == (65532, 65534)
-    assert Aim(step=-1).ports(1, 8) == (1,)
+    assert PunchPlan().ports(5000, 8) == (5000,)
+    assert PunchPlan(step=2).ports(5000) == (5002,)
+    assert PunchPlan(step=1).ports(5000, 8) == tuple(range(5001, 5009))
+    assert PunchPlan(step=2).ports(65530, 8) == (65532, 65534)
+    assert PunchPlan(step=-1).ports(1, 8) == (1,)

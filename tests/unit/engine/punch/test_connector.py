@@ -7,14 +7,14 @@ from typing import Any, cast
 
 import pytest
 from hostile import introduction
-from punching import KINDS, pair
+from punching import MATRIX_KINDS, pair
 
+from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.connection import Connector
-from nattools.engine.punch.gathering import Base
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.signaling import Signaling
 from nattools.engine.punch.timeline import Timeline
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 
 
 class Silent:
@@ -69,5 +69,5 @@ def test_broken_off_it_leaves_no_socket_and_its_number_is_spent(monkeypatch: pyt
         return partner.begun, [each.closed for each in sockets]
 
     told = introduction()
-    with SimLab(pair(KINDS["open"], KINDS["open"]), seed=1) as lab:
+    with SimLab(pair(MATRIX_KINDS["open"], MATRIX_KINDS["open"]), seed=1) as lab:
         assert lab.run(twice) == ([0, 1], [True, True])

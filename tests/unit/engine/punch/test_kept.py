@@ -16,22 +16,22 @@ from typing import Any
 
 import msgspec
 import pytest
-from punching import KINDS, pair
+from punching import MATRIX_KINDS, pair
 
-from nattools.cli.punchoptions import PunchWish
-from nattools.cli.punchuse import PunchUse
+from nattools.cli.punchoptions import PunchRequest
+from nattools.cli.punchsession import PunchSession
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch import connection
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.timeline import MAX_STAGES, Timeline
 from nattools.lab.scenario import HostSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.punch import Stage
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.protocols.mailbox.messages import MAX_NAMEPLATE
-from nattools.server import exchange
+from nattools.server import mailboxserver
 from nattools.server.mailbox import Mailbox, MailboxLimits
 from nattools.traversal.codes import Code
 from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, rendezvous
@@ -70,7 +70,7 @@ def mailboxes(monkeypatch: pytest.MonkeyPatch) -> list[Mailbox]:
         made.append(Mailbox(limits))
         return made[-1]
 
-    monkeypatch.setattr(exchange, "Mailbox", new)
+    monkeypatch.setattr(mailboxserver, "Mailbox", new)
     return made
 
 
@@ -94,7 +94,7 @@ def keep(
     """Connect, have alice go through the trouble, and then part, unless there is no connection any more.
     `mine`: what alice does instead."""
     sides = Side(), Side()
-    scenario = pair(KINDS[kinds[0]], KINDS[kinds[1]], delay_ms=20.0)
+    scenario = pair(MATRIX_KINDS[kinds[0]], MATRIX_KINDS[kinds[1]], delay_ms=20.0)
     scenario = msgspec.structs.replace(scenario, host={**scenario.host, "mallory": HostSpec()})
     with SimLab(scenario, seed=seed) as lab:
 
@@ -277,11 +277,11 @@ def test_somebody_takes_all_short_numbers_as_soon_as_the_server_has_restarted() 
 
 def test_the_command_ends_with_1_when_no_other_way_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LASTING_GIVE_UP_S", 300.0)
-    uses: list[PunchUse] = []
+    uses: list[PunchSession] = []
 
     def mine(lab: SimLab) -> Use:
-        wish = PunchWish(code=Code(None, WORDS), keep=True)
-        uses.append(PunchUse(wish, lab.network("alice"), None, quiet=True))
+        wish = PunchRequest(code=Code(None, WORDS), keep=True)
+        uses.append(PunchSession(wish, lab.network("alice"), None, quiet=True))
         lab.loop.call_later(30.0, lab.cut, "b")
         return uses[0].use
 

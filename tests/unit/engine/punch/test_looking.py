@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from punching import KINDS, pair, punching
+from punching import MATRIX_KINDS, pair, punching
 
 from nattools.engine.punch import punch
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
-from nattools.engine.reaching import Run
-from nattools.engine.run import Looked
-from nattools.lab.sim import SimLab
+from nattools.engine.run import CompletedRun
+from nattools.engine.servers import MeasurementRun
+from nattools.lab.sim.lab import SimLab
 from nattools.model.report import Report
 
 
@@ -18,17 +18,17 @@ from nattools.model.report import Report
 def test_tcp_that_was_missed_is_measured_anew_where_it_may_be_used(
     tcp: bool, looks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked_at: list[Run] = []
-    look = punch.look
+    looked_at: list[MeasurementRun] = []
+    look = punch.observe
 
-    async def missing_tcp(run: Run) -> Looked:
+    async def missing_tcp(run: MeasurementRun) -> CompletedRun:
         looked_at.append(run)
         looked = await look(run)
         run.reached[:] = [target for target in run.reached if target.transport == "udp"]
         return looked
 
-    monkeypatch.setattr(punch, "look", missing_tcp)
-    with SimLab(pair(KINDS["full-cone"], KINDS["full-cone"]), seed=1) as lab:
+    monkeypatch.setattr(punch, "observe", missing_tcp)
+    with SimLab(pair(MATRIX_KINDS["full-cone"], MATRIX_KINDS["full-cone"]), seed=1) as lab:
 
         async def main() -> tuple[Report, Report]:
             measuring = punching(lab)

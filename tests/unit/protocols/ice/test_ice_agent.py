@@ -242,7 +242,7 @@ class TestOpeners:
     def test_the_first_packets_have_a_low_ttl(self) -> None:
         pipe = Pipe(lambda source, to, ttl: None if ttl == 2 else 0.01)
         for agent in (pipe.a, pipe.b):
-            agent.set_opener(ice.Opener(ttl=2, count=2, gap_s=0.3))
+            agent.set_opener(ice.OpeningChecks(ttl=2, count=2, gap_s=0.3))
         pipe.start()
         pipe.run(5.0, pipe.connected)
         assert pipe.connected()
@@ -253,7 +253,7 @@ class TestOpeners:
     def test_without_a_ttl_one_that_is_in_time_counts(self) -> None:
         pipe = Pipe(lambda source, to, ttl: 0.01 if pipe.now > 0.15 else None)
         for agent in (pipe.a, pipe.b):
-            agent.set_opener(ice.Opener(ttl=None, count=4, gap_s=0.1))
+            agent.set_opener(ice.OpeningChecks(ttl=None, count=4, gap_s=0.1))
         pipe.start()
         pipe.run(0.3, pipe.connected)
         assert pipe.connected()
@@ -261,7 +261,7 @@ class TestOpeners:
 
     def test_one_destination_only(self) -> None:
         pipe = Pipe(always(0.01))
-        pipe.a.set_opener(ice.Opener(ttl=3), B1)
+        pipe.a.set_opener(ice.OpeningChecks(ttl=3), B1)
         pipe.start((A1,), (B1, B2))
         pipe.run(0.05)
         first = {item.destination: item.ttl for _, agent, item in reversed(pipe.sent) if agent is pipe.a}

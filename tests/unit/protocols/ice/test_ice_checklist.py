@@ -7,9 +7,8 @@ from icepipe import A1, A2, B1, B2, host
 
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import ice
-from nattools.protocols.ice.checklist import MAX_PAIRS, CheckList, goes_with
+from nattools.protocols.ice.checklist import MAX_PAIRS, NEXT_STATE, CheckList, Pair, PairState, goes_with
 from nattools.protocols.ice.pacing import MAX_RTO_S, MAX_TA_S, MIN_RTO_S, MIN_TA_S, Pacer, RoundTrip
-from nattools.protocols.ice.pair import NEXT, Pair, PairState
 
 
 class Noted:
@@ -121,7 +120,7 @@ class TestOrder:
         pair = noted.pair(host(A1), host(B1))
         for event in ("success", "trigger", "start", "failure", "start", "trigger", "start", "success"):
             noted.list.change(pair, event, "")
-        assert set(noted.changes) <= {(before, after) for (before, _), after in NEXT.items()}
+        assert set(noted.changes) <= {(before, after) for (before, _), after in NEXT_STATE.items()}
         visited = ["waiting", "succeeded", "failed", "waiting", "in-progress", "succeeded"]
         assert [after for _, after in noted.changes] == visited
 

@@ -1,0 +1,279 @@
+"""Our own sockets and candidates, those of the peer that may be checked, and the checks that ICE makes of
+them from the first moment of an attempt on."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from nattools.engine.punch.local_side import LocalSide
+from nattools.engine.punch.planning import keeps_ports
+from nattools.engine.punch.signaling import MAX_CANDIDATES, Introduction, Signaling
+from nattools.engine.punch.timeline import Timeline
+from nattools.engine.servers import MeasurementRun
+from nattools.errors import CannotRun, ProtocolError
+from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
+from nattools.model.nat import NatByTransport
+from nattools.net.base import Network, UdpSocket
+from nattools.protocols import ice
+from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.sample import where_seen
+from nattools.traversal.side import side_of
+from nattools.traversal.steps import Plan
+from nattools.traversal.udp_strategies import hold_s, opening_ttl
+
+MAX_ADDRESSES = 4
+"""LocalSide addresses of a family that are tried; a machine with more has them for other purposes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """An own socket. `seen`: where a server sees it, None if none told. `preference`: RFC 8421's."""
+
+    socket: UdpSocket
+    seen: Endpoint | None
+    preference: int
+
+    def candidates(self) -> list[ice.Candidate]:
+        """Its host candidate, and the server-reflexive one where that is another."""
+        local = self.socket.local
+        found = [ice.local_candidate("host", local, local_preference=self.preference)]
+        if self.seen is not None and self.seen != local:
+            found.append(
+                ice.local_candidate("srflx", self.seen, base=local, local_preference=self.preference)
+            )
+        return found
+
+
+def server_of(run: MeasurementRun, transport: Transport, family: Family) -> Endpoint | None:
+    """The server to ask where a socket is seen: the quickest that answered over that transport."""
+    targets = [each for each in run.reached if (each.transport, each.family) == (transport, family)]
+    return min(targets, key=lambda each: each.rtt_s).endpoint if targets else None
+
+
+def own_addresses(run: MeasurementRun, families: Iterable[Family]) -> list[str]:
+    """Those that a peer may be able to write to: first the one that leads to the servers, then others of the
+    same machine, which may be on the peer's network."""
+    found: dict[str, None] = {}
+    for family in families:
+        source = run.source(family)
+        if source is not None:
+            found[source] = None
+    named = run.options.interface
+    for interface in run.network.interfaces():
+        if interface.up and interface.kind != "loopback" and named in (None, interface.name):
+            found |= {host: None for host in interface.addresses if family_of(host) in families}
+    hosts = [host for host in found if _of_use(host)]
+    return [
+        host
+        for family in (6, 4)
+        for host in [each for each in hosts if family_of(each) == family][:MAX_ADDRESSES]
+    ]
+
+
+def _of_use(host: str) -> bool:
+    address = parse_address(host)
+    return not (address.is_loopback or address.is_link_local or address.is_unspecified)
+
+
+async def gather(run: MeasurementRun, families: Iterable[Family]) -> list[Base]:
+    """A socket for each own address, and where a server sees it. CannotRun: no socket can be had."""
+    hosts = own_addresses(run, families)
+    preferences = ice.local_preferences(hosts)
+    sockets = await _open_all(run.network, hosts, run.options.interface)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_seen(run, socket)) for socket in sockets]
+    return [
+        Base(socket, task.result(), preferences[socket.local.host])
+        for socket, task in zip(sockets, tasks, strict=True)
+    ]
+
+
+async def _open_all(network: Network, hosts: list[str], interface: str | None) -> list[UdpSocket]:
+    opened: list[UdpSocket] = []
+    failure: CannotRun | None = None
+    for host in hosts:
+        try:
+            opened.append(await network.open_udp(family=family_of(host), host=host, interface=interface))
+        except CannotRun as error:
+            failure = error
+    if not opened:
+        raise failure or CannotRun("this machine has no address that a peer could write to")
+    return opened
+
+
+async def _seen(run: MeasurementRun, socket: UdpSocket) -> Endpoint | None:
+    server = server_of(run, "udp", socket.local.family)
+    return None if server is None else await where_seen(socket, server)
+
+
+def why_not_a_destination(network: Network, place: Endpoint, own: Endpoint | None) -> str | None:
+    """Why no packets of a step may go to where the peer says that a server sees it; None if they may. `own`:
+    where a server sees us: if that is on the internet, a peer's place within somebody's network is none."""
+    reason = ice.why_not_a_target(place)
+    if reason is None and parse_address(place.host).is_loopback:
+        reason = "a loopback address"
+    if reason is None and own is not None and network.is_public(own.host):
+        reason = None if network.is_public(place.host) else "an address within a private network"
+    return None if reason is None else f"The peer says that it is at {place}: {reason}."
+
+
+class LanScope:
+    """Which of the peer's candidates may lead anywhere, as seen from our own sockets. `theirs`: what it told
+    of at first."""
+
+    def __init__(self, network: Network, bases: list[Base], theirs: Sequence[str]) -> None:
+        self._network = network
+        self._networks = {_network_of(base.socket.local.host) for base in bases}
+        self._outside = {base.seen.host for base in bases if base.seen is not None}
+        found = [each for each in map(_parsed, theirs) if each is not None]
+        self._same_nat = any(each.kind == "srflx" and each.endpoint.host in self._outside for each in found)
+
+    def of_use(self, text: str, *, wide: bool) -> bool:
+        """`wide`: also ports that our NAT would open a new one to."""
+        candidate = _parsed(text)
+        if candidate is None:
+            return False
+        host = candidate.endpoint.host
+        if candidate.kind != "host" and self._is_elsewhere(host):
+            return False
+        if candidate.family == 6 or candidate.mapped or wide:
+            return True
+        return candidate.kind == "host" and (self._network.is_public(host) or self._is_near(host))
+
+    def _is_elsewhere(self, host: str) -> bool:
+        """A server on the internet cannot see anybody at a private address."""
+        return not self._network.is_public(host) and any(map(self._network.is_public, self._outside))
+
+    def _is_near(self, host: str) -> bool:
+        """May a private address of the peer be on a network of ours? So if it looks like one of our own
+        addresses, or if both are seen behind the same outside address."""
+        return self._same_nat or _network_of(host) in self._networks
+
+
+def _parsed(text: str) -> ice.Candidate | None:
+    try:
+        return ice.parse(text)
+    except ProtocolError:
+        return None
+
+
+def _network_of(host: str) -> str:
+    return host.rpartition(".")[0] or host
+
+
+MOST: Final = 32
+
+
+class EarlyDatagrams:
+    """Keeps what comes to an attempt's sockets until there is somebody to read it (RFC 8445 7.3): a side
+    that introduces itself second begins at once, and its first check may be the only one that comes in."""
+
+    def __init__(self, bases: Sequence[Base]) -> None:
+        self._kept: list[tuple[ice.PairKey, bytes]] = []
+        for base in bases:
+            self._listen(base)
+
+    def _listen(self, base: Base) -> None:
+        def arrived(data: bytes, source: Endpoint) -> None:
+            if len(self._kept) < MOST:
+                self._kept.append((("udp", base.socket.local, source), data))
+
+        base.socket.on_datagram = arrived
+
+    def hand_to(self, driver: IceDriver) -> None:
+        """What has come so far; from now on the driver listens itself."""
+        for path, data in self._kept:
+            driver.arrived(path, data)
+        self._kept.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptContext:
+    """`number`: which attempt it is; `leads`: the part of this side; `known_at`: the loop's time at which
+    both sides' candidates were known."""
+
+    own: LocalSide
+    partner: Signaling
+    number: int
+    timeline: Timeline
+    plan: Plan
+    leads: bool
+    known_at: float
+
+
+MARGIN_S = 0.02
+SETTLED_S = 0.01
+"""A peer whose introduction was the second one has begun when we hear of it; this is for its slowness."""
+EARLY_S = 0.01
+"""Between checks that may come too early."""
+
+
+def begin_checks(
+    context: AttemptContext, introduction: Introduction, peer: Introduction, bases: list[Base]
+) -> IceDriver:
+    """Checks between our bases and the peer's candidates, those included that it tells of later."""
+    nat, partner, number = context.own.nat, context.partner, context.number
+    rtts = [each.rtt_ms for each in (nat.udp4, nat.udp6) if each and each.rtt_ms is not None]
+    agent = ice.Agent(
+        "controlling" if context.leads else "controlled",
+        ufrag=introduction.ufrag,
+        password=introduction.password,
+        expected_rtt_s=min(rtts) / 1000 if rtts else None,
+        patience_s=3600.0,
+    )
+    driver = IceDriver(agent)
+    for base in bases:
+        driver.add_socket(base.socket, local_preference=base.preference)
+        for candidate in base.candidates()[1:]:
+            driver.offer(candidate)
+    driver.on_candidate = lambda found: partner.tell_candidate(number, ice.encode(found))
+    if introduction.udp and peer.udp:
+        _take_candidates(context, driver, peer, bases)
+    return driver
+
+
+def _take_candidates(
+    context: AttemptContext, driver: IceDriver, peer: Introduction, bases: list[Base]
+) -> None:
+    """Those of the peer's that can lead anywhere: a check that cannot would only spend a port of a NAT that
+    counts them."""
+    wide = keeps_ports(context.plan)
+    lan = LanScope(context.own.run.network, bases, peer.candidates)
+    opener = _opener(context.own.nat, peer)
+    for text in peer.candidates:
+        if lan.of_use(text, wide=wide):
+            if opener is not None and " typ srflx" in text and ":" not in text.split()[4]:
+                driver.agent.set_opener(opener, ice.parse(text).endpoint)
+            driver.add_peer_candidate(text)
+    try:
+        driver.set_peer(peer.ufrag, peer.password)
+    except ProtocolError as error:
+        context.timeline.note("attempt", f"the peer's ICE credentials cannot be any: {error}", ok=False)
+    late = 0
+
+    def add(text: str) -> None:
+        nonlocal late
+        late += 1
+        if late <= MAX_CANDIDATES and lan.of_use(text, wide=wide):
+            driver.add_peer_candidate(text)
+
+    context.partner.on_candidate(context.number, add)
+
+
+def _opener(nat: NatByTransport, peer: Introduction) -> ice.OpeningChecks | None:
+    """Where a check that comes too early may do harm at the peer's router, the first one goes no further than
+    our own. A router that looks at addresses alone keeps no sessions that could be in the way, as Linux does
+    (it could not filter so), so there one of several early checks may get in at once."""
+    own = side_of(nat.udp4)
+    theirs = side_of(peer.nat.udp4)
+    if own is None or theirs is None or theirs.open or own.open:
+        return None
+    gap_s = SETTLED_S if peer.second else hold_s(own, theirs, MARGIN_S)
+    if theirs.accepts != "address":
+        return ice.OpeningChecks(ttl=opening_ttl(own), gap_s=gap_s)
+    count = math.ceil(gap_s / EARLY_S)
+    return ice.OpeningChecks(ttl=None, count=count, gap_s=gap_s / count)

@@ -1,0 +1,324 @@
+"""Are random ports met? Birthday probing (RFC 5128 3.5 has its elements) with the server's second address.
+
+Many own ports send an opener to one endpoint of that address. The first address is asked to have this very
+endpoint write to ports of our own outside address, picked at random and none twice, until a nonce gets in.
+Where none does, ordinary packets ask some of the ports which outside ports they had, and the second address
+writes to these: that tells bad luck from a network that lets nobody in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Literal
+
+import msgspec
+
+from nattools.errors import CannotRun, ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.model.observation import BirthdayTrial
+from nattools.net.base import DatagramHandler
+from nattools.net.wait import TimedEvent
+from nattools.probes.hairpin import indication
+from nattools.probes.probe import ProbeContext
+from nattools.probes.question import StunClient, expect_all, open_stun_client
+from nattools.probes.target import Target, text_of
+from nattools.protocols import dialback, stun
+
+AT_A_TIME = 2
+"""Lists of ports that the server works off side by side; one more may be under way or late."""
+FEWEST_SOCKETS = 4
+SPARE_SOCKETS = 16
+"""Where the system gives no more sockets, so many are given back: the program needs some itself."""
+CHECKED = 24
+LATE_S = 0.01
+"""So much of a delay of its own a sender makes up for."""
+
+
+class BirthdayPlan(msgspec.Struct, frozen=True):
+    """How random ports are to be met: `sockets` own ports, and up to `probes` tries among the ports of `pool`
+    (lowest and highest), after `first` of which the own ports are opened once more. `per_s`: packets a second
+    at most. `ttl`: what may bring a packet through the own outermost NAT and not further (None: not known).
+    """
+
+    pool: tuple[int, int]
+    sockets: int
+    probes: int
+    first: int
+    per_s: float
+    ttl: int | None = None
+
+
+class _Order(msgspec.Struct, eq=False):
+    """A list of ports that the server is to write to; `before`: how many it was given earlier."""
+
+    request: dialback.DialBackRequest
+    before: int
+    checks: bool
+
+    @property
+    def sent(self) -> int:
+        """How many packets the server says that it sent."""
+        result = self.request.result
+        return self.request.ask.datagrams if result is not None and result.outcome == "sent" else 0
+
+
+class _Trial:
+    """One trial of birthday probing under way; `close` it."""
+
+    def __init__(self, context: ProbeContext, target: Target, towards: Endpoint, plan: BirthdayPlan) -> None:
+        self.context = context
+        self.target = target
+        self.towards = towards
+        self.plan = plan
+        self.began = asyncio.get_running_loop().time()
+        self.ttl = plan.ttl
+        self.host: str | None = None
+        self.clients: list[StunClient] = []
+        self.openers = 0
+        self.orders: dict[bytes, _Order] = {}
+        self.failure = ""
+        self.denied = False
+        self.shortage = ""
+        self.hit: tuple[StunClient, int, int] | None = None
+        self.seen: Endpoint | None = None
+        self.checked = 0
+        self.open = 0
+        self.entered: set[int] = set()
+        self._control: StunClient | None = None
+        self._cookie = dialback.NO_COOKIE
+        self._news = TimedEvent()
+
+    # --- sockets
+
+    async def begin(self) -> bool:
+        """Learn the own outside address, and open the ports; False: there is nothing to go on with."""
+        self._control = await open_stun_client(self.context)
+        self._control.on_other = self._answered
+        question = self._control.prepare(self.target.endpoint, "control")
+        mapped = (await self._control.expect(question)).mapped
+        if mapped is None:
+            self.failure = "the server did not tell the outside address"
+            return False
+        self.host = mapped.host
+        await self._open_ports()
+        return not self.failure
+
+    async def _open_ports(self) -> None:
+        wanted = self.plan.sockets
+        try:
+            while len(self.clients) < wanted:
+                client = await open_stun_client(self.context)
+                self.clients.append(client)
+                client.on_other = self._listener(client)
+        except (CannotRun, OSError) as error:
+            for client in self.clients[-SPARE_SOCKETS:]:
+                client.close()
+            del self.clients[-SPARE_SOCKETS:]
+            self.shortage = f"{len(self.clients)} of {wanted} ports could be opened: {error}"
+            if len(self.clients) < FEWEST_SOCKETS:
+                self.failure = self.shortage
+
+    def close(self) -> None:
+        """Idempotent."""
+        for client in (*self.clients, *([self._control] if self._control is not None else [])):
+            client.close()
+
+    # --- what arrives
+
+    def _listener(self, client: StunClient) -> DatagramHandler:
+        return lambda data, source: self._arrived(client, data, source)
+
+    def _arrived(self, client: StunClient, data: bytes, source: Endpoint) -> None:
+        """A nonce that came to one of the many ports."""
+        try:
+            arrival = dialback.decode_indication(stun.decode(data))
+        except ProtocolError:
+            return
+        order = self.orders.get(arrival.nonce) if arrival is not None else None
+        if arrival is None or order is None or source != self.towards:
+            return
+        ports = order.request.ask.ports
+        if arrival.copy >= len(ports):
+            return
+        if order.checks:
+            self.entered.add(ports[arrival.copy])
+        elif self.hit is None:
+            self.hit = client, ports[arrival.copy], order.before + arrival.copy + 1
+        self._news.set()
+
+    def _answered(self, data: bytes, source: Endpoint) -> None:
+        """The server's answer to an order."""
+        now = asyncio.get_running_loop().time()
+        for order in self.orders.values():
+            if order.request.receive_datagram(data, source, now):
+                self._cookie = order.request.cookie
+                self._news.set()
+                return
+
+    # --- what is sent
+
+    async def send_openers(self, ttl: int | None) -> None:
+        """One from each port, no faster than agreed."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        for client in self.clients:
+            client.socket.send(indication(), self.towards, ttl=ttl)
+            self.openers += 1
+            due = max(due + 1 / self.plan.per_s, loop.time() - LATE_S)
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async def have_written(self, ports: list[int], *, checks: bool = False) -> None:
+        """Have the second address write to these, until one got in, or all had time (`checks`: all)."""
+        loop, size = asyncio.get_running_loop(), dialback.MAX_PORTS
+        lists = [tuple(ports[start : start + size]) for start in range(0, len(ports), size)]
+        next_at = loop.time()
+        while self.hit is None and not self.failure:
+            going = self._drive(loop.time())
+            ready = bool(lists) and len(going) <= AT_A_TIME
+            if not going and not lists:
+                await self._last_wait(checks)
+                return
+            if ready and loop.time() >= next_at:
+                next_at = loop.time() + len(lists[0]) / self.plan.per_s
+                self._order(lists.pop(0), checks)
+                continue
+            deadlines = [at for each in going if (at := each.request.next_timeout()) is not None]
+            until = min([*deadlines, *([next_at] if ready else [])])
+            self._news.clear()
+            await self._news.wait(max(0.0, until - loop.time()))
+
+    async def _last_wait(self, checks: bool) -> None:
+        deadline = asyncio.get_running_loop().time() + self.context.estimate.last_wait_s
+        while self.hit is None and (not checks or len(self.entered) < self.open):
+            self._news.clear()
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0 or not await self._news.wait(left):
+                return
+
+    def _order(self, ports: tuple[int, ...], checks: bool) -> None:
+        estimate, now = self.context.estimate, asyncio.get_running_loop().time()
+        spacing_ms = max(dialback.LEAST_PORTS_SPACING_MS, round(1000 * AT_A_TIME / self.plan.per_s))
+        nonce = dialback.new_nonce()
+        ask = dialback.Ask("udp", ports[0], nonce, True, True, 1, spacing_ms, ports)
+        # The answer comes when all has been sent: nothing is to be repeated before.
+        rto_s = estimate.retry_s + len(ports) * spacing_ms / 1000
+        request = dialback.DialBackRequest(
+            ask, self.target.endpoint, now, rto_s=rto_s, patience_s=8 * rto_s, cookie=self._cookie
+        )
+        before = sum(order.request.ask.datagrams for order in self.orders.values())
+        self.orders[nonce] = _Order(request, before, checks)
+        self.context.progress(f"{before} of up to {self.plan.probes} ports tried", None)
+
+    def _drive(self, now: float) -> list[_Order]:
+        """Send what is due; the orders that are going on. One that failed fails the trial."""
+        assert self._control is not None
+        for order in self.orders.values():
+            order.request.handle_timeout(now)
+            for datagram in order.request.datagrams_to_send(now):
+                self._control.socket.send(datagram, order.request.server)
+            result = order.request.result
+            if order.request.failure is not None:
+                self.failure = f"the order of a dial-back: {order.request.failure}"
+            elif result is not None and result.outcome != "sent":
+                self.denied = result.outcome == "denied"
+                self.failure = result.reason or f"the server could not send: {result.outcome}"
+        return [order for order in self.orders.values() if not order.request.done]
+
+    # --- afterwards
+
+    async def confirm(self) -> None:
+        """The other way: an ordinary packet from the port that was hit, and its answer."""
+        assert self.hit is not None
+        question = self.hit[0].prepare(self.towards, "control")
+        self.seen = (await self.hit[0].expect(question, copies=4)).mapped
+
+    async def check(self) -> None:
+        """Is it bad luck? Write to ports that are known to be open."""
+        some = self.clients[:: max(1, len(self.clients) // CHECKED)][:CHECKED]
+        asked = [(client, client.prepare(self.towards, "control")) for client in some]
+        self.checked = len(asked)
+        await expect_all(asked, copies=4)
+        told = {q.mapped.port for _, q in asked if q.mapped is not None and q.mapped.host == self.host}
+        if told:
+            self.open = len(told)
+            await self.have_written(sorted(told), checks=True)
+            if not any(order.checks and order.sent for order in self.orders.values()):
+                self.open = 0
+
+    @property
+    def sent(self) -> int:
+        """What the second address sent before the check."""
+        return sum(order.sent for order in self.orders.values() if not order.checks)
+
+    @property
+    def outcome(self) -> Literal["punched", "silent", "denied", "error"]:
+        """In one word. An order that came to nothing spoils only a trial without any packets."""
+        if self.hit is not None:
+            return "punched"
+        if self.sent:
+            return "silent"
+        return "denied" if self.denied else "error"
+
+
+async def birthday_udp(context: ProbeContext, target: Target, plan: BirthdayPlan) -> None:
+    """Try it once, with all that was planned if need be."""
+    assert target.other is not None
+    trial = _Trial(context, target, target.other, plan)
+    try:
+        if await trial.begin():
+            await _run(trial)
+        _record(trial)
+    finally:
+        trial.close()
+
+
+async def _run(trial: _Trial) -> None:
+    """In two halves. Before the second one the openers have the ordinary TTL: the own NAT may be further away
+    than it seemed, and openers may have been lost."""
+    low, high = trial.plan.pool
+    ports = random.sample(range(low, high + 1), min(trial.plan.probes, high - low + 1))
+    half = len(ports) if len(ports) <= trial.plan.first else trial.plan.first
+    await trial.send_openers(trial.ttl)
+    await trial.have_written(ports[:half])
+    if trial.hit is None and not trial.failure and ports[half:]:
+        await trial.send_openers(None)
+        await trial.have_written(ports[half:])
+    if trial.hit is not None:
+        await trial.confirm()
+    elif trial.sent and not trial.failure:
+        await trial.check()
+
+
+def _record(trial: _Trial) -> None:
+    plan, recorder = trial.plan, trial.context.recorder
+    number, at_s = recorder.stamp(trial.began)
+    client, port, place = trial.hit or (None, None, trial.sent)
+    recorder.add(
+        BirthdayTrial(
+            id=number,
+            probe="birthday",
+            at_s=at_s,
+            family=trial.context.family,
+            asked=str(trial.target.endpoint),
+            host=trial.host,
+            towards=str(trial.towards),
+            pool=plan.pool,
+            ttl=trial.ttl,
+            wanted=plan.sockets,
+            sockets=len(trial.clients),
+            openers=trial.openers,
+            planned=plan.probes,
+            sent=place,
+            outcome=trial.outcome,
+            local=None if client is None else str(client.local),
+            hit=port,
+            answered=True if trial.seen is not None else None,
+            seen=text_of(trial.seen),
+            checked=trial.checked,
+            open=trial.open,
+            entered=len(trial.entered),
+            took_s=round(asyncio.get_running_loop().time() - trial.began, 6),
+            detail="; ".join(dict.fromkeys(text for text in (trial.failure, trial.shortage) if text)),
+        )
+    )

@@ -1,0 +1,171 @@
+"""STUN Binding questions over TCP (RFC 8489 6.2.2)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.model.observation import Binding, Connection, Outcome, Purpose
+from nattools.net.base import TcpFailure, TcpStream
+from nattools.probes.estimate import RttHint
+from nattools.probes.probe import ProbeContext
+from nattools.probes.question import PADDED_TO
+from nattools.probes.target import read_answer, readable, text_of
+from nattools.protocols import stun
+
+PATIENCE_S = 3.8
+"""For a port that may be closed to us in silence: SYNs at 0, 1 and 3 s."""
+KNOWN_PATIENCE_S = 7.5
+"""For a port that has answered before: SYNs, or segments, at 0, 1, 3 and 7 s."""
+
+
+class TcpQuestion(msgspec.Struct, eq=False):
+    """One Binding question on a TCP connection, and what came of it; `mapped` as in `Question`."""
+
+    asked: Endpoint
+    purpose: Purpose
+    local: Endpoint | None = None
+    answer: stun.Message | None = None
+    mapped: Endpoint | None = None
+    rtt_s: float | None = None
+    failure: Outcome | None = None
+    detail: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """In one word."""
+        if self.answer is not None:
+            return "error" if self.answer.kind == "error" else "answered"
+        return self.failure or "timeout"
+
+
+async def ask_over_tcp(
+    context: ProbeContext,
+    question: TcpQuestion,
+    *,
+    host: str | None = None,
+    port: int = 0,
+    timeout_s: float,
+    rtt_hint: RttHint | None = None,
+) -> TcpStream | TcpFailure:
+    """Connect and ask; both go on record. The stream is the caller's to close, answered or not. Where UDP has
+    shown meanwhile that the path loses packets, silence is given further chances."""
+    loop = asyncio.get_running_loop()
+    for patience_s in (timeout_s, KNOWN_PATIENCE_S, KNOWN_PATIENCE_S):
+        began = loop.time()
+        stream = await context.network.connect_tcp(
+            question.asked, host=host, port=port, interface=context.interface, timeout_s=patience_s
+        )
+        connected_s = loop.time() - began
+        record_connection(context, question.asked, stream, began, connected_s)
+        if isinstance(stream, TcpFailure):
+            question.failure, question.detail = stream.outcome, stream.detail
+        else:
+            await _ask_on(context, stream, question, patience_s)
+        if question.answer is not None or question.failure != "timeout" or not context.estimate.lost:
+            break
+        if not isinstance(stream, TcpFailure):
+            stream.abort()
+    if rtt_hint is not None and not (isinstance(stream, TcpFailure) and stream.outcome != "refused"):
+        rtt_hint.rtt_s = connected_s
+    return stream
+
+
+async def _ask_on(context: ProbeContext, stream: TcpStream, question: TcpQuestion, patience_s: float) -> None:
+    """Ask on a connection; the question and what came of it go on record."""
+    loop = asyncio.get_running_loop()
+    question.local, question.failure = stream.local, None
+    asked_at = loop.time()
+    limit = loop.call_later(patience_s, stream.abort)
+    try:
+        await _converse(stream, question)
+    except asyncio.CancelledError:
+        stream.abort()
+        raise
+    finally:
+        limit.cancel()
+    if question.answer is None and loop.time() >= limit.when():
+        question.failure, question.detail = "timeout", ""
+    if question.answer is not None:
+        question.rtt_s = loop.time() - asked_at
+        context.estimate.add_rtt(question.rtt_s)
+    record_binding(context, question, asked_at)
+
+
+async def _converse(stream: TcpStream, question: TcpQuestion) -> None:
+    """Send the request, and read until its answer comes or the stream makes no sense."""
+    transaction = stun.new_transaction_id()
+    stream.write(stun.binding_request(transaction, padded_to=PADDED_TO))
+    framer = stun.Framer()
+    while question.answer is None:
+        data = await stream.read()
+        if not data:
+            question.failure, question.detail = "reset", "the server closed the connection without an answer"
+            return
+        try:
+            for frame in framer.feed(data):
+                message = stun.decode(frame)
+                if message.transaction_id == transaction and message.kind in ("success", "error"):
+                    question.answer = message
+        except ProtocolError as error:
+            question.failure, question.detail = "malformed", str(error)
+            return
+    answer = question.answer
+    question.mapped = readable(lambda: answer.mapped)
+    if answer.kind == "success" and question.mapped is None:
+        question.answer, question.failure = None, "malformed"
+        question.detail = "an answer without any mapped address"
+
+
+def record_connection(
+    context: ProbeContext, remote: Endpoint, stream: TcpStream | TcpFailure, began: float, took_s: float
+) -> None:
+    """Put a connection attempt on record."""
+    failure = stream if isinstance(stream, TcpFailure) else None
+    number, at_s = context.recorder.stamp(began)
+    context.recorder.add(
+        Connection(
+            id=number,
+            probe="tcp",
+            at_s=at_s,
+            family=remote.family,
+            local=None if isinstance(stream, TcpFailure) else str(stream.local),
+            remote=str(remote),
+            outcome=failure.outcome if failure else "answered",
+            rtt_s=None if failure else round(took_s, 6),
+            detail=failure.detail if failure else "",
+        )
+    )
+
+
+def record_binding(context: ProbeContext, question: TcpQuestion, asked_at: float) -> None:
+    """Put a Binding question over TCP on record."""
+    loop = asyncio.get_running_loop()
+    number, at_s = context.recorder.stamp(asked_at)
+    answer, said = question.answer, read_answer(question.answer)
+    context.recorder.add(
+        Binding(
+            id=number,
+            probe=question.purpose,
+            at_s=at_s,
+            purpose=question.purpose,
+            transport="tcp",
+            family=question.asked.family,
+            local=text_of(question.local),
+            asked=str(question.asked),
+            outcome=question.outcome,
+            received=1 if answer is not None else 0,
+            waited_s=round(loop.time() - asked_at, 6),
+            rtt_s=None if question.rtt_s is None else round(question.rtt_s, 6),
+            source=str(question.asked) if answer is not None else None,
+            mapped=text_of(question.mapped),
+            other_address=said.other_address_text,
+            response_origin=said.response_origin_text,
+            nattools_server=said.hello is not None,
+            error_code=said.error_code,
+            detail=question.detail,
+        )
+    )

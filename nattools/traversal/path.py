@@ -1,0 +1,258 @@
+"""What a connection stands on: datagrams between two sockets, or a stream of bytes.
+
+Whoever holds, reports or secures a path asks the path; nothing above looks at what it is made of. Another
+kind of path (an allocation on a relay, say) is one more class here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Final
+
+from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.punch import Path, Strategy
+from nattools.net.base import TcpStream, UdpSocket
+from nattools.protocols import ice
+from nattools.protocols.demultiplex import SharedProtocol, protocol_of
+from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.link import DatagramPath, Link, Receive
+
+SECURE_S: Final = 10.0
+
+
+class SelectedPath(ABC):
+    """A path that leads to the peer. `elapsed_s`: from both sides' candidates known to the first
+    authenticated answer."""
+
+    def __init__(self, strategy: Strategy, transport: Transport, elapsed_s: float) -> None:
+        self.strategy = strategy
+        self.transport = transport
+        self.elapsed_s = round(elapsed_s, 4)
+
+    @property
+    @abstractmethod
+    def local(self) -> Endpoint:
+        """The own end, at the moment."""
+
+    @property
+    @abstractmethod
+    def remote(self) -> Endpoint:
+        """The peer's end, at the moment."""
+
+    @property
+    def family(self) -> Family:
+        """Of its addresses."""
+        return self.remote.family
+
+    @property
+    def relayed(self) -> bool:
+        """Does somebody else pass everything on?"""
+        return self.strategy == "relay"
+
+    @property
+    def datagrams(self) -> DatagramPath | None:
+        """Itself where it carries datagrams: then a link can move to it from another such path."""
+        return None
+
+    @property
+    def rtt_ms(self) -> float | None:
+        """The round trip in milliseconds, where it is measured."""
+        return None
+
+    @property
+    def spares(self) -> tuple[Path, ...]:
+        """Other paths that work and stand ready, for the report."""
+        return ()
+
+    def silent_s(self) -> float | None:
+        """Seconds since anything came over it; None: its link looks after that itself."""
+        return None
+
+    def check(self) -> None:  # noqa: B027 (where nothing can be asked, nothing is)
+        """Ask the peer at once whether it still hears, and go over to a spare if not."""
+
+    @abstractmethod
+    async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | str:
+        """A link over it to the peer, who knows the same 32 bytes; the text says why there is none. Exactly
+        one of the two sides leads."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Idempotent."""
+
+
+class IcePath(SelectedPath):
+    """The best pair of an ICE agent, which may become another one; closing it closes the agent's sockets."""
+
+    def __init__(self, driver: IceDriver, pair: ice.Pair, strategy: Strategy, elapsed_s: float) -> None:
+        super().__init__(strategy, pair.local.transport, elapsed_s)
+        self.driver = driver
+        self._pair = pair
+        self._receive: Receive | None = None
+
+    @property
+    def _best(self) -> ice.Pair:
+        self._pair = self.driver.agent.usable or self.driver.agent.selected or self._pair
+        return self._pair
+
+    @property
+    def local(self) -> Endpoint:
+        """Where the best pair sends from."""
+        return self._best.local.sends_from
+
+    @property
+    def remote(self) -> Endpoint:
+        """Where the best pair sends to."""
+        return self._best.remote_endpoint
+
+    @property
+    def datagrams(self) -> DatagramPath:
+        """Itself."""
+        return self
+
+    @property
+    def rtt_ms(self) -> float | None:
+        """As ICE's checks measure it."""
+        selected = self.driver.agent.selected
+        return None if selected is None else _rtt_ms(selected)
+
+    @property
+    def spares(self) -> tuple[Path, ...]:
+        """The other valid pairs."""
+        agent = self.driver.agent
+        return tuple(_described(pair) for pair in agent.pairs if pair.valid and pair is not agent.selected)
+
+    def silent_s(self) -> float:
+        """Over any of the pairs."""
+        heard = [pair.answered_at for pair in self.driver.agent.pairs if pair.answered_at is not None]
+        return asyncio.get_running_loop().time() - max([*heard, self.driver.heard_at])
+
+    def check(self) -> None:
+        """By a consent check (RFC 7675) of the selected pair, and checks of the others."""
+        self.driver.agent.doubt(asyncio.get_running_loop().time())
+        self.driver.pump()
+
+    async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | str:
+        """By QUIC."""
+        from nattools.traversal.quiclink import quic_link
+
+        return await quic_link(self, secret, leads=leads, timeout_s=timeout_s)
+
+    def attach(self, receive: Receive, changed: Callable[[], None]) -> None:
+        """Take over what the driver gets that is not ICE's."""
+        self._receive = receive
+        self.driver.on_data, self.driver.on_selected = self._arrived, changed
+        changed()
+
+    def detach(self) -> None:
+        """Give the driver back. Idempotent."""
+        if self._receive is not None:
+            self._receive = self.driver.on_data = self.driver.on_selected = None
+
+    def send(self, datagrams: list[bytes]) -> None:
+        """Over the best pair, or nowhere."""
+        for data in datagrams:
+            self.driver.send(data)
+
+    def close(self) -> None:
+        """And all the driver's sockets. Idempotent."""
+        self.detach()
+        self.driver.close()
+
+    def _arrived(self, data: bytes, protocol: SharedProtocol, local: Endpoint, source: Endpoint) -> None:
+        if protocol == "quic" and self._receive is not None:
+            self._receive(data, len(data))
+
+
+class StreamPath(SelectedPath):
+    """A TCP connection."""
+
+    def __init__(self, stream: TcpStream, strategy: Strategy, elapsed_s: float) -> None:
+        super().__init__(strategy, "tcp", elapsed_s)
+        self._stream = stream
+
+    @property
+    def local(self) -> Endpoint:
+        """The connection's own end."""
+        return self._stream.local
+
+    @property
+    def remote(self) -> Endpoint:
+        """The connection's other end."""
+        return self._stream.remote
+
+    async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | str:
+        """By TLS 1.3."""
+        from nattools.traversal.tlslink import tls_link
+
+        return await tls_link(self._stream, secret, leads=leads, timeout_s=timeout_s)
+
+    def close(self) -> None:
+        """Reset the connection. Idempotent."""
+        self._stream.abort()
+
+
+class SocketPath:
+    """`nattools.traversal.link.DatagramPath` over one socket to one place."""
+
+    def __init__(self, socket: UdpSocket, remote: Endpoint) -> None:
+        self._socket = socket
+        self._remote = remote
+
+    @property
+    def local(self) -> Endpoint:
+        """Where the socket is bound."""
+        return self._socket.local
+
+    @property
+    def remote(self) -> Endpoint:
+        """Where everything is sent to, and comes from."""
+        return self._remote
+
+    def attach(self, receive: Receive, changed: Callable[[], None]) -> None:
+        """Take over the socket."""
+
+        def arrived(data: bytes, source: Endpoint) -> None:
+            if source == self._remote and protocol_of(data) == "quic":
+                receive(data, len(data))
+
+        self._socket.on_datagram = arrived
+
+    def detach(self) -> None:
+        """Idempotent."""
+        self._socket.on_datagram = None
+
+    def send(self, datagrams: list[bytes]) -> None:
+        """Send now."""
+        for data in datagrams:
+            self._socket.send(data, self._remote)
+
+    def close(self) -> None:
+        """Close the socket. Idempotent."""
+        self.detach()
+        self._socket.close()
+
+
+def strategy_of(pair: ice.Pair) -> Strategy:
+    """What ICE's checks found a pair by."""
+    if pair.local.mapped or pair.remote.mapped or pair.local_seen.mapped:
+        return "mapped"
+    if pair.remote.kind == "host" and pair.local_seen.kind == "host":
+        return "host"
+    return "reflexive"
+
+
+def _described(pair: ice.Pair) -> Path:
+    return Path(
+        transport=pair.local.transport,
+        local=str(pair.local.sends_from),
+        remote=str(pair.remote_endpoint),
+        rtt_ms=_rtt_ms(pair),
+    )
+
+
+def _rtt_ms(pair: ice.Pair) -> float | None:
+    rtt_s = pair.round_trip.smoothed_s
+    return None if rtt_s is None else round(rtt_s * 1000, 3)

@@ -1,0 +1,187 @@
+"""From both sides' measured behaviour to a plan: what to try, in which order, with what odds and at what
+cost. Pure: the same two behaviours give the same plan."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from nattools.model.endpoint import Family
+from nattools.model.nat import Nat, NatByTransport
+from nattools.traversal.side import Side, side_of
+from nattools.traversal.steps import Plan, Step
+from nattools.traversal.tcp_strategies import restricted, tcp_steps
+from nattools.traversal.udp_strategies import Whose, udp_steps
+
+CERTAIN: Final = 0.9999
+RELAY: Final = Step(
+    strategy="relay",
+    transport="udp",
+    why="A relay that both sides reach passes everything on, more slowly.",
+    odds=1.0,
+)
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """What one side brings: its measured behaviour; whether its process may bind ports below 1024; how many
+    of its ports are mapped on its router (by UPnP, NAT-PMP or PCP) and proven to be reachable."""
+
+    nat: NatByTransport
+    low_ports: bool = False
+    mapped: int = 0
+
+
+def plan(first: End, second: End, whose: Whose = ("our", "its")) -> Plan:
+    """The strategies for these two, in the order in which to try them. IPv6 goes first where both have it."""
+    found = [
+        _of_family(each, family)
+        for family in _FAMILIES
+        if (each := _family(first, second, whose, family)) is not None
+    ]
+    if not found:
+        return Plan(path="unknown", unknown="The two have no measured address family in common.")
+    direct = [each for each in found if each.path == "direct"]
+    if not direct:
+        return next((each for each in found if each.path == "unknown"), found[-1])
+    steps = tuple(step for each in direct for step in each.steps)
+    best = direct[0]
+    certain = any(step.odds is not None and step.odds >= CERTAIN for step in steps)
+    return msgspec.structs.replace(best, steps=steps if certain else (*steps, RELAY))
+
+
+_FAMILIES: Final[tuple[Family, ...]] = (6, 4)
+
+
+def _of_family(made: Plan, family: Family) -> Plan:
+    """The same, with the family noted in each step."""
+    steps = tuple(msgspec.structs.replace(step, family=family) for step in made.steps)
+    return msgspec.structs.replace(made, steps=steps)
+
+
+def _family(first: End, second: End, whose: Whose, family: Family) -> Plan | None:
+    """The plan over one address family, without the relay behind direct steps; None: one side lacks it."""
+    nats = [
+        (end.nat.udp4, end.nat.tcp4) if family == 4 else (end.nat.udp6, end.nat.tcp6)
+        for end in (first, second)
+    ]
+    if any(udp is None and tcp is None for udp, tcp in nats):
+        return None
+    (udp1, tcp1), (udp2, tcp2) = nats
+    sides = (side_of(udp1, low_ports=first.low_ports), side_of(udp2, low_ports=second.low_ports))
+    mapped = _mapped(first, second, whose)
+    over_udp = _over_udp(sides, whose, family)
+    if over_udp is not None and over_udp.path == "direct":
+        extra = _gain(udp1, udp2, over_udp, first, second, whose)
+        return msgspec.structs.replace(over_udp, steps=(*mapped, *over_udp.steps), privilege=extra)
+    if mapped:
+        return Plan(path="direct", steps=tuple(mapped), family=family)
+    over_tcp = _over_tcp((tcp1, tcp2), (udp1, udp2), whose, family)
+    if over_udp is None or over_tcp.path == "direct":
+        return over_tcp
+    gain = _gain(udp1, udp2, over_udp, first, second, whose)
+    return msgspec.structs.replace(over_udp, privilege=gain)
+
+
+def _mapped(first: End, second: End, whose: Whose) -> list[Step]:
+    for end, name in ((first, whose[0]), (second, whose[1])):
+        if end.mapped:
+            why = f"A port is mapped on {name} router, and packets to it were seen to arrive."
+            return [Step(strategy="mapped", transport="udp", why=why, odds=1.0, packets=(2, 2), seconds=1.0)]
+    return []
+
+
+def _over_udp(sides: tuple[Side | None, Side | None], whose: Whose, family: Family) -> Plan | None:
+    """None: UDP does not get out on one of the sides."""
+    first, second = sides
+    if (first is not None and not first.reachable) or (second is not None and not second.reachable):
+        return None
+    if first is None or second is None:
+        name = whose[0] if first is None else whose[1]
+        return Plan(path="unknown", family=family, unknown=f"How {name} network maps ports was not measured.")
+    steps = udp_steps(first, second, whose)
+    if steps:
+        return Plan(path="direct", steps=tuple(steps), family=family)
+    if "somehow" in (first.moves, second.moves):
+        name = whose[0] if first.moves == "somehow" else whose[1]
+        settle = f"How {name} NAT chooses ports is not known; more fresh ports would settle it."
+        return Plan(path="unknown", family=family, unknown=settle)
+    why = "Both outside ports change, one of them among all: it would take minutes and many packets."
+    return Plan(path="relay", steps=(msgspec.structs.replace(RELAY, why=why),), family=family)
+
+
+def _over_tcp(
+    tcp: tuple[Nat | None, Nat | None], udp: tuple[Nat | None, Nat | None], whose: Whose, family: Family
+) -> Plan:
+    ends: list[Side] = []
+    for nat, beside, name in zip(tcp, udp, whose, strict=True):
+        if nat is None:
+            text = f"UDP does not pass on one side, and {name} TCP was not measured."
+            return Plan(path="unknown", family=family, unknown=text)
+        if nat.reachable is False:
+            return _relayed(
+                f"UDP does not pass on one side, and {name} TCP reaches certain ports at most.", family
+            )
+        ports = restricted(nat)
+        if ports is not None:
+            why = f"TCP leaves {name} network only to certain ports ({ports}); a relay there works."
+            return _relayed(why, family)
+        side = side_of(_completed(nat, beside))
+        if side is None:
+            return Plan(path="unknown", family=family, unknown=f"How {name} NAT maps TCP ports is not known.")
+        ends.append(side)
+    steps = tcp_steps(ends[0], ends[1], whose)
+    if steps:
+        return Plan(path="direct", steps=tuple(steps), family=family)
+    if any(end.moves == "somehow" for end in ends):
+        text = "How a NAT chooses TCP ports is not known; more fresh ports would settle it."
+        return Plan(path="unknown", family=family, unknown=text)
+    return _relayed("UDP does not pass on one side; a relay over TCP or TLS does.", family)
+
+
+def _completed(tcp: Nat, udp: Nat | None) -> Nat:
+    """Few probes look at how TCP ports are allocated; a NAT as good as always does it as for UDP."""
+    if tcp.port_allocation != "unknown" or udp is None or udp.port_allocation == "unknown":
+        return tcp
+    return msgspec.structs.replace(
+        tcp,
+        port_allocation=udp.port_allocation,
+        port_step=udp.port_step,
+        port_range=udp.port_range,
+        port_block=udp.port_block,
+    )
+
+
+def _relayed(why: str, family: Family) -> Plan:
+    return Plan(
+        path="relay", steps=(msgspec.structs.replace(RELAY, why=why, transport="tcp"),), family=family
+    )
+
+
+def _gain(udp1: Nat | None, udp2: Nat | None, now: Plan, first: End, second: End, whose: Whose) -> str:
+    """What it would change if sides that draw ports at random could bind ports below 1024."""
+    sides = (side_of(udp1), side_of(udp2))
+    ends = (first, second)
+    lacking = [
+        name
+        for side, end, name in zip(sides, ends, whose, strict=True)
+        if side is not None and side.moves == "at random" and not end.low_ports
+    ]
+    lacking.sort(key=lambda name: name != "our")  # both sides say it alike
+    if not lacking:
+        return ""
+    granted = _over_udp((side_of(udp1, low_ports=True), side_of(udp2, low_ports=True)), whose, 4)
+    if granted is None or granted.path != "direct" or granted.steps == now.steps:
+        return ""
+    best = granted.steps[0]
+    chance = "" if best.odds is None else f"{100 * best.odds:.0f}% "
+    programs, routers = f"{lacking[0]} program", "the router there is a Linux one"
+    if len(lacking) > 1:
+        programs, routers = f"{lacking[0]} program and {lacking[1]}", "both routers are Linux ones"
+        if "our" in lacking:
+            programs = "the programs on both sides"
+    means = f"If {programs} may bind ports below 1024 and {routers}"
+    if now.path != "direct":
+        return f"{means}, a direct way opens: {best.strategy}, {chance}within {best.seconds:.0f} s."
+    fewer = sum(best.packets) if best.packets else 0
+    return f"{means}, it takes {fewer} packets at most: {best.strategy}, {chance}within {best.seconds:.0f} s."

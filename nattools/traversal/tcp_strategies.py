@@ -1,0 +1,113 @@
+"""Which strategies lead from one side to the other over TCP, where UDP does not pass.
+
+A simultaneous open (RFC 9293 3.5; RFC 5382 REQ-2) needs what UDP punching needs: the outside port that each
+side is going to have, known, foretold or found by trying.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from nattools.model.nat import Nat
+from nattools.model.punch import Strategy
+from nattools.traversal.odds import odds, shown
+from nattools.traversal.side import Side
+from nattools.traversal.steps import Part, Step
+from nattools.traversal.udp_strategies import PROBES, PROBES_PER_S, SOCKETS, Whose, hold_s, opening_ttl
+
+
+def restricted(tcp: Nat) -> str | None:
+    """The ports that are let out, as text, where a peer's are not among them; None: all are."""
+    if not tcp.blocked_ports:
+        return None
+    return ", ".join(map(str, tcp.open_ports)) or "some"
+
+
+def tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
+    """What to try over TCP, in order; nothing if nothing practical leads there. Both sides get out."""
+    for side, name in sorted(((second, whose[1]), (first, whose[0])), key=lambda each: each[0].translated):
+        if side.open and not side.translated:
+            return [_tcp("host", f"Over TCP: anybody can connect to {name} address.", _both(first, second))]
+        if side.open:
+            why = f"Over TCP: anybody can connect to {name} outside port, once it is open."
+            return [_tcp("reflexive", why, _both(first, second))]
+    if first.moves == "not" and second.moves == "not":
+        why = "Over TCP, both opening at once, if both routers let that pass as they should (RFC 5382 REQ-2)."
+        return [_tcp("simultaneous-open", why, _both(first, second))]
+    still, moves, name = (first, second, whose[1]) if first.moves == "not" else (second, first, whose[0])
+    if "somehow" in (first.moves, second.moves):
+        return []
+    if {first.moves, second.moves} <= {"not", "predictably"}:
+        why = f"Over TCP, both opening at once: the next of {name} outside ports can be foretold."
+        return [_tcp("simultaneous-open", why, _foretold(first, second))]
+    if still.moves != "not":
+        return []
+    if still.accepts == "address":
+        why = f"Over TCP: {name} side connects from whatever port, since the other only looks at addresses."
+        return [_tcp("simultaneous-open", why, _both(first, second))]
+    tried = _tcp_birthday(still, moves, name, turned=still is second)
+    again = msgspec.structs.replace(
+        tried, why="The same with other ports, should chance be against the first."
+    )
+    return [tried] if tried.odds == 1.0 else [tried, again]
+
+
+LASTS_S = 20.0
+"""Long enough for the SYNs that follow a lost one, after 1, 3 and 7 seconds (RFC 6298 2.1 and 5.5), and for a
+second attempt. Without losses it takes a fraction of a second."""
+NEXT_PORTS = 16
+TRIES = 4
+
+
+def _both(first: Side, second: Side) -> tuple[Part, Part]:
+    """One opens with a TTL that stays on its side of the internet, the other calls when that is done."""
+    if first.ttl is None and second.ttl is not None:
+        return _both(second, first)[::-1]
+    opener = Part(ttl=opening_ttl(first), passes=TRIES, rate_per_s=PROBES_PER_S)
+    return opener, Part(hold_s=hold_s(first, second), passes=TRIES)
+
+
+def _foretold(first: Side, second: Side) -> tuple[Part, Part]:
+    """Each side tries the next ports of the other, if those move."""
+    parts = [
+        Part(
+            aim="next" if peer.moves != "not" else "seen",
+            count=NEXT_PORTS if peer.moves != "not" and not peer.keeps else 1,
+            step=0 if peer.keeps else peer.step,
+            fresh=False,
+            ttl=opening_ttl(own) if own is first else None,
+            hold_s=0.0 if own is first else round(hold_s(first, second) + NEXT_PORTS / PROBES_PER_S, 3),
+            passes=TRIES,
+        )
+        for own, peer in ((first, second), (second, first))
+    ]
+    return parts[0], parts[1]
+
+
+def _tcp(strategy: Strategy, why: str, parts: tuple[Part, Part], chance: float = 1.0) -> Step:
+    return Step(
+        strategy=strategy,
+        transport="tcp",
+        why=why,
+        odds=shown(chance),
+        parts=parts,
+        packets=(parts[0].packets, parts[1].packets),
+        seconds=round(LASTS_S + max(_out_s(part) for part in parts), 2),
+    )
+
+
+def _out_s(part: Part) -> float:
+    """When its last attempt has begun."""
+    return part.hold_s + part.sockets * part.count / part.rate_per_s
+
+
+def _tcp_birthday(still: Side, moves: Side, name: str, *, turned: bool) -> Step:
+    """The side that keeps its port sends its SYNs first: they open its own side, and the other side's SYNs
+    arrive at ports that wait for them."""
+    sockets, probes = min(SOCKETS, moves.size), min(PROBES, moves.size)
+    prober = Part(aim="pool", count=probes, pool=moves.pool, passes=1, ttl=opening_ttl(still))
+    hold = round(hold_s(still, moves) + probes / PROBES_PER_S, 3)
+    caller = Part(sockets=sockets, fresh=True, passes=2, hold_s=hold)
+    why = f"Over TCP: {sockets} of {name} ports out of {moves.size:,}, and {probes:,} tries."
+    parts = (caller, prober) if turned else (prober, caller)
+    return _tcp("simultaneous-open", why, parts, odds(sockets, probes, moves.size))

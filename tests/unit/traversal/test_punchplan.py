@@ -1,0 +1,136 @@
+"""Plans for two measured machines."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nattools.model.nat import Nat, NatByTransport
+from nattools.traversal.punchplan import End, plan
+
+EIM, ADM, APDM = "endpoint-independent", "address-dependent", "address-and-port-dependent"
+
+
+def nat(mapping: Any = EIM, filtering: Any = APDM, allocation: Any = "preserving", **more: Any) -> Nat:
+    given: dict[str, Any] = {"reachable": True, "present": True, "distance_hops": 1, "rtt_ms": 20.0} | more
+    return Nat(mapping=mapping, filtering=filtering, port_allocation=allocation, **given)
+
+
+def end(udp4: Nat | None = None, *, low_ports: bool = False, mapped: int = 0, **more: Nat) -> End:
+    return End(nat=NatByTransport(udp4=udp4, **more), low_ports=low_ports, mapped=mapped)
+
+
+HOME, RANDOM = nat(), nat(APDM, allocation="random")
+SEQUENTIAL = nat(APDM, allocation="sequential", port_step=2)
+BLOCKED = Nat(reachable=False)
+
+
+def test_openers_die_behind_the_own_outermost_nat() -> None:
+    step = plan(end(nat(distance_hops=2)), end(nat(distance_hops=None))).steps[0]
+    assert step.parts is not None
+    assert (step.parts[0].ttl, step.parts[1].ttl) == (3, 2)
+
+
+def test_roles_follow_the_sides() -> None:
+    for turned in (False, True):
+        ends = (end(RANDOM), end(HOME)) if turned else (end(HOME), end(RANDOM))
+        step = plan(*ends).steps[0]
+        assert step.strategy == "birthday"
+        assert step.parts is not None
+        prober, opener = step.parts[::-1] if turned else step.parts
+        assert (prober.sockets, prober.aim, opener.sockets, opener.aim) == (1, "pool", 320, "seen")
+
+
+def test_the_step_of_a_counter_is_used() -> None:
+    step = plan(end(HOME), end(SEQUENTIAL)).steps[0]
+    assert step.parts is not None
+    assert (step.strategy, step.parts[0].aim, step.parts[0].step) == ("prediction", "next", 2)
+
+
+def test_low_ports_make_the_impossible_possible_and_the_rest_cheaper() -> None:
+    hard = plan(end(RANDOM), end(SEQUENTIAL))
+    assert hard.path == "relay"
+    assert "our program" in hard.privilege
+    assert plan(end(RANDOM, low_ports=True), end(SEQUENTIAL)).path == "direct"
+    cheap = plan(end(RANDOM, low_ports=True), end(HOME)).steps
+    assert [step.parts[0].sources for step in cheap if step.parts] == [(512, 1023), None]
+
+
+def test_two_random_sides_need_it_on_both() -> None:
+    assert plan(end(RANDOM, low_ports=True), end(RANDOM)).path == "relay"
+    assert plan(end(RANDOM, low_ports=True), end(RANDOM, low_ports=True)).path == "direct"
+
+
+def test_tcp_where_udp_is_blocked() -> None:
+    blocked = end(BLOCKED, tcp4=HOME)
+    step = plan(blocked, end(HOME, tcp4=HOME)).steps[0]
+    assert (step.strategy, step.transport) == ("simultaneous-open", "tcp")
+    assert plan(blocked, end(HOME)).path == "unknown"
+    assert plan(blocked, end(HOME, tcp4=nat(blocked_ports=(1,), open_ports=(443,)))).path == "relay"
+    chance = plan(blocked, end(RANDOM, tcp4=nat(APDM, allocation="random"))).steps
+    once = ("simultaneous-open", 0.9941)
+    assert [(step.strategy, step.odds) for step in chance] == [once, once, ("relay", 1.0)]
+    sure = plan(blocked, end(RANDOM, tcp4=nat(APDM, allocation="random", port_range=(2048, 2175)))).steps
+    assert [(step.strategy, step.odds) for step in sure] == [("simultaneous-open", 1.0)]
+
+
+def test_ipv6_goes_first_and_mapped_ports_before_punching() -> None:
+    six = Nat(reachable=True, present=False, mapping="none", filtering=APDM, port_allocation="preserving")
+    both = plan(end(RANDOM, udp6=six), end(RANDOM, udp6=six))
+    assert (both.path, both.family) == ("direct", 6)
+    assert plan(end(RANDOM, mapped=1), end(RANDOM)).steps[0].strategy == "mapped"
+
+
+def test_what_is_not_known_is_said() -> None:
+    assert plan(end(), end(HOME)).path == "unknown"
+    assert "its network" in plan(end(HOME), end(Nat(reachable=True))).unknown
+    assert "our NAT" in plan(end(nat(APDM, allocation="unknown")), end(HOME)).unknown
+
+
+@pytest.mark.parametrize(("first", "second"), list(product(("home", "random", "sequential"), repeat=2)))
+def test_both_sides_find_the_same_way(first: str, second: str) -> None:
+    kinds = {"home": HOME, "random": RANDOM, "sequential": SEQUENTIAL}
+    there, back = plan(end(kinds[first]), end(kinds[second])), plan(end(kinds[second]), end(kinds[first]))
+    assert [step.strategy for step in there.steps] == [step.strategy for step in back.steps]
+    assert there.odds == back.odds
+
+
+NATS = st.builds(
+    Nat,
+    reachable=st.sampled_from([None, True, False]),
+    present=st.sampled_from([None, True, False]),
+    mapping=st.sampled_from(["none", EIM, ADM, APDM, "unknown"]),
+    filtering=st.sampled_from([EIM, ADM, APDM, "unknown"]),
+    port_allocation=st.sampled_from(["preserving", "sequential", "random", "unknown"]),
+    port_step=st.one_of(st.none(), st.integers(-70000, 70000)),
+    port_range=st.one_of(st.none(), st.tuples(st.integers(), st.integers())),
+    port_block=st.sampled_from([None, True, False]),
+    distance_hops=st.one_of(st.none(), st.integers()),
+    rtt_ms=st.one_of(st.none(), st.floats()),
+    blocked_ports=st.sampled_from([(), (80,)]),
+)
+ENDS = st.builds(
+    End,
+    nat=st.builds(NatByTransport, udp4=st.one_of(st.none(), NATS), tcp4=st.one_of(st.none(), NATS)),
+    low_ports=st.booleans(),
+    mapped=st.integers(0, 1),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ENDS, ENDS)
+def test_any_two_reports_give_a_bounded_plan(first: End, second: End) -> None:
+    made = plan(first, second)
+    assert 0.0 <= made.odds <= 1.0
+    assert made.steps or made.unknown
+    for step in made.steps:
+        assert step.why
+        for part in step.parts or ():
+            assert part.rate_per_s <= 400
+            assert part.packets <= 4096
+            assert part.seconds < 30
+            assert part.ttl is None or 1 <= part.ttl <= 33
