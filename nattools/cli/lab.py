@@ -17,7 +17,7 @@ from nattools.report.safetext import safe
 
 if TYPE_CHECKING:
     from nattools.model.punch import Punch
-    from nattools.report.contents import Detail
+    from nattools.report.document import Detail
     from nattools.trials.scenarios import Case, Trial
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)

@@ -17,7 +17,7 @@ from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
 from nattools.cli.running import Invocation, Work
 from nattools.engine.options import Emit, MeasureOptions
-from nattools.engine.portmap.journal import AnyJournal
+from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.options import DESCRIPTION, LIFETIME_S, MapOptions
 from nattools.errors import UsageError
 from nattools.model.observation import MapOffer
@@ -41,13 +41,11 @@ _CHANGES = {
     "restored": "made anew, since the router has restarted",
     "lost": "lost; trying again",
 }
-Do = Callable[[Network, MeasureOptions, Emit, AnyJournal, MapOptions], Awaitable[Report]]
+Do = Callable[[Network, MeasureOptions, Emit, Journal, MapOptions], Awaitable[Report]]
 
 
 def _work(do: Do, wanted: MapOptions) -> Work:
-    async def work(
-        network: Network, chosen: MeasureOptions, emit: Emit, journal: AnyJournal | None
-    ) -> Report:
+    async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
         assert journal is not None  # `asks_routers` makes sure of it
         return await do(network, chosen, emit, journal, wanted)
 
@@ -195,7 +193,7 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
     each change."""
 
     async def work(
-        network: Network, chosen: MeasureOptions, emit: Emit, journal: AnyJournal, wanted: MapOptions
+        network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal, wanted: MapOptions
     ) -> Report:
         from nattools.engine.portmap.keep import keep
 

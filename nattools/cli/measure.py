@@ -16,7 +16,7 @@ from nattools.model.report import Report
 from nattools.net.base import Network
 
 if TYPE_CHECKING:
-    from nattools.engine.portmap.journal import AnyJournal
+    from nattools.engine.portmap.journal import Journal
 
 
 def _command(name: Literal["diagnose", "nat"], summary: str) -> Callable[..., int]:
@@ -40,9 +40,7 @@ def run(request: Request) -> int:
     return 0
 
 
-async def _measure(
-    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal | None
-) -> Report:
+async def _measure(network: Network, options: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
     from nattools.engine.run import measure
 
     return await measure(network, options, emit, journal)

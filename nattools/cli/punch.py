@@ -29,7 +29,7 @@ from nattools.traversal.codes import WORDS
 from nattools.traversal.forwardspec import written
 
 if TYPE_CHECKING:
-    from nattools.engine.portmap.journal import AnyJournal
+    from nattools.engine.portmap.journal import Journal
 
 
 @options.takes_request(
@@ -110,7 +110,7 @@ def run_on_host(request: Request, wanted: PunchRequest) -> PunchOutcome:
     sides: list[tuple[PunchDisplay, PunchSession]] = []
 
     async def work(
-        network: Network, measuring: MeasureOptions, progress: Progress, journal: AnyJournal | None
+        network: Network, measuring: MeasureOptions, progress: Progress, journal: Journal | None
     ) -> Report:
         _end_on_sigterm()
         display = PunchDisplay(sys.stderr, progress, others_options(wanted, measuring))

@@ -8,14 +8,15 @@ from typing import TextIO
 from nattools.cli.progress import Progress
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.model.punch import Punch, Stage
-from nattools.report.document import Document, Prose, Section
-from nattools.report.layout import Line, Span, lay_out
+from nattools.report.document import Cell, Document, Prose, Section
 from nattools.report.safetext import safe, wrap
 from nattools.report.screen import MAX_COLUMNS, is_live, terminal_columns
-from nattools.report.sections.punch import any_direct, headline, live_stage, plan_section
-from nattools.report.terminal import write_lines
+from nattools.report.sections.punch import any_direct, headline, plan_section, timeline_event
+from nattools.report.terminal import Line, lay_out, line_of, write_lines
 
-_INDENT = Span("  ")
+_INDENT = Cell("  ")
+_SIZES = (8, 5, 9, 2)
+"""Columns of a stage: when, whose, what, and whether it went well."""
 
 
 class PunchDisplay:
@@ -51,30 +52,43 @@ class PunchDisplay:
         self.told = True
         if stage.stage == "plan" and stage.side == "here" and self._planned:
             return
-        self._say(lambda columns: live_stage(stage, columns))
+        self._say(lambda columns: stage_lines(stage, columns))
 
     def line(self, text: str) -> None:
         """Something that a person should know."""
-        self._say(lambda columns: ((_INDENT, Span(each)) for each in wrap(safe(text), columns - 4)))
+        self._say(lambda columns: (line_of(_INDENT, Cell(each)) for each in wrap(safe(text), columns - 4)))
 
     def connected(self, punch: Punch, *, lasts: bool) -> None:
         """There is a connection, which may last until it is told to end."""
         text = f"{headline(punch)} Ctrl-C ends it." if lasts else headline(punch)
-        self._say(lambda columns: ((_INDENT, Span(each, "good")) for each in wrap(text, columns - 4)))
+        self._say(lambda columns: (line_of(_INDENT, Cell(each, "good")) for each in wrap(text, columns - 4)))
 
     def _say(self, lines: Callable[[int], Iterator[Line]]) -> None:
         self._progress.aside(lambda: write_lines(lines(terminal_columns(self._stream)), self._stream))
 
 
+def stage_lines(stage: Stage, columns: int) -> Iterator[Line]:
+    """A stage as the timeline of the report shows it, in lines of at most `columns` columns."""
+    event = timeline_event(stage)
+    when = f"{event.at_s:.2f}" if abs(event.at_s) < 1e6 else "?"
+    whose = Cell(event.lane, "quiet" if event.lane == "there" else "plain")
+    heads = (Cell(f"{when:>{_SIZES[0]}}", "quiet"), whose, Cell(event.step), event.outcome)
+    room = max(columns - sum(_SIZES) - 2 * len(_SIZES), 8)
+    for number, text in enumerate(wrap(event.text.text, room)):
+        shown = heads if number == 0 else (Cell(""),) * len(heads)
+        padded = (Cell(f"{each.text:<{size}}  ", each.mood) for each, size in zip(shown, _SIZES, strict=True))
+        yield line_of(*padded, Cell(text, event.text.mood))
+
+
 def code_lines(code: str, options: tuple[str, ...], columns: int) -> Iterator[Line]:
     """The code by itself, and what to type on the other machine."""
-    yield ()
-    yield (_INDENT, Span("The code:  "), Span(safe(code), "strong"))
-    yield ()
-    yield (_INDENT, Span("On the other machine:"))
+    yield []
+    yield line_of(_INDENT, Cell("The code:  "), Cell(safe(code), "strong"))
+    yield []
+    yield line_of(_INDENT, Cell("On the other machine:"))
     for line in _command(("nattools", "punch", safe(code), *options), columns - 6):
-        yield (Span("    "), Span(line, "strong"))
-    yield ()
+        yield line_of(Cell("    "), Cell(line, "strong"))
+    yield []
 
 
 def _command(words: tuple[str, ...], columns: int) -> Iterator[str]:
@@ -92,15 +106,15 @@ def _command(words: tuple[str, ...], columns: int) -> Iterator[str]:
 def token_lines(token: str, options: tuple[str, ...], columns: int | None) -> Iterator[Line]:
     """The token from the first column on, so that it can be marked and copied; whole if `columns` is None."""
     width = columns or MAX_COLUMNS
-    yield ()
+    yield []
     command = " ".join(("nattools punch --manual", *options))
     for line in wrap(f"Your token. The other machine, with {safe(command)}, asks for it:", width - 4):
-        yield (_INDENT, Span(line))
-    yield ()
+        yield line_of(_INDENT, Cell(line))
+    yield []
     size = len(token) if columns is None else columns - 1
     for start in range(0, len(token), size):
-        yield (Span(token[start : start + size], "strong"),)
-    yield ()
+        yield line_of(Cell(token[start : start + size], "strong"))
+    yield []
 
 
 def _plan_lines(announced: AnnouncedPlan, columns: int) -> Iterator[Line]:

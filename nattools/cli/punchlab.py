@@ -16,7 +16,7 @@ from nattools.cli.punchoptions import PunchRequest, engine_options
 from nattools.cli.punchsession import PunchOutcome, PunchSession
 from nattools.cli.running import measure_options
 from nattools.cli.servers import Servers
-from nattools.engine.portmap.journal import AnyJournal, MemoryJournal
+from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.punch.both import Side
 from nattools.engine.punch.options import Use, Watcher
 from nattools.errors import UsageError
@@ -105,7 +105,7 @@ async def _told(token: asyncio.Future[str]) -> str:
     return await token
 
 
-def _journals(side: Side) -> tuple[AnyJournal | None, AnyJournal | None]:
+def _journals(side: Side) -> tuple[Journal | None, Journal | None]:
     """The routers end with this process, and their mappings with them."""
     return (MemoryJournal(), MemoryJournal()) if side[1].ask_router else (None, None)
 

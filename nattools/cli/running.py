@@ -21,10 +21,10 @@ from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
 
 if TYPE_CHECKING:
-    from nattools.engine.portmap.journal import AnyJournal
+    from nattools.engine.portmap.journal import Journal
 
 
-Work = Callable[[Network, MeasureOptions, Progress, "AnyJournal | None"], Awaitable[Report]]
+Work = Callable[[Network, MeasureOptions, Progress, "Journal | None"], Awaitable[Report]]
 """What a command does, on any network. Without a journal, routers are not to be asked for mappings."""
 
 
@@ -57,7 +57,7 @@ def _on_host(invocation: Invocation) -> Report:
 
 
 @contextlib.contextmanager
-def _journal(invocation: Invocation) -> Iterator[AnyJournal | None]:
+def _journal(invocation: Invocation) -> Iterator[Journal | None]:
     """The user's journal; None where there is none and none is needed."""
     if not invocation.asks_routers:
         yield None
@@ -118,7 +118,7 @@ def _check_interface(name: str | None, network: Network) -> None:
 
 
 async def _worked(
-    invocation: Invocation, network: Network, options: MeasureOptions, journal: AnyJournal | None
+    invocation: Invocation, network: Network, options: MeasureOptions, journal: Journal | None
 ) -> Report:
     with progress_of(network) as progress, captured(network, invocation.request.pcap) as seen:
         return await invocation.work(seen, options, progress, journal)

@@ -1,4 +1,4 @@
-"""An event loop that takes any number of Ctrl-C for one.
+"""Running an event loop that any number of Ctrl-C interrupts once, and a time limit that is only its own.
 
 `asyncio.run` cancels at the first Ctrl-C and raises KeyboardInterrupt at the second, wherever the loop is: a
 task that was about to run may then never run again, and the loop's own clean-up waits for it for ever. Here
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable
+from types import TracebackType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -46,3 +47,24 @@ def run_interruptibly(main: Callable[[], Awaitable[T]]) -> T:
     if interrupted:
         raise KeyboardInterrupt
     return result
+
+
+class TimeLimit:
+    """`async with` leaves its block when `seconds` are over; then `expired()` of what it gives is True.
+
+    A TimeoutError from inside (a socket's ETIMEDOUT is one) passes: it says nothing about this time."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> asyncio.Timeout:
+        return await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            return True
+        return False

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from typing import Final
 
+from nattools.net.eventloop import TimeLimit
+
 LIMIT_S: Final = 60.0
 MERCY_S: Final = 3.0
 
@@ -40,9 +42,8 @@ async def run_command(
         start_new_session=not reads,
     )
     try:
-        async with asyncio.timeout(limit_s):
+        async with TimeLimit(limit_s):
             return await process.wait()
-    except TimeoutError:
         return None
     finally:
         if process.returncode is None:
@@ -51,10 +52,9 @@ async def run_command(
 
 async def _end(process: asyncio.subprocess.Process, *, whole_group: bool) -> None:
     _signal(process, kill=False, whole_group=whole_group)
-    try:
-        async with asyncio.timeout(MERCY_S):
-            await process.wait()
-    except TimeoutError:
+    async with TimeLimit(MERCY_S) as limit:
+        await process.wait()
+    if limit.expired():
         _signal(process, kill=True, whole_group=whole_group)
         await process.wait()
 

@@ -21,7 +21,7 @@ _SO_BINDTODEVICE = 25
 _FAR_AWAY: dict[Family, str] = {4: "198.41.0.4", 6: "2001:503:ba3e::2:30"}
 ANY: dict[Family, str] = {4: "0.0.0.0", 6: "::"}
 
-_FAMILIES: dict[Family, socket.AddressFamily] = {4: socket.AF_INET, 6: socket.AF_INET6}
+ADDRESS_FAMILIES: dict[Family, socket.AddressFamily] = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 class Zones:
@@ -78,7 +78,7 @@ def bound_socket(
     interface, the port is taken, no privilege, or no support for the family."""
     protocol = socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP
     try:
-        sock = socket.socket(_FAMILIES[family], kind, protocol)
+        sock = socket.socket(ADDRESS_FAMILIES[family], kind, protocol)
     except OSError as error:
         raise CannotRun(f"cannot open an IPv{family} socket: {describe(error)}") from error
     try:
@@ -147,7 +147,7 @@ def interface_address(family: Family, interface: str | None) -> str | None:
     found: list[str] = []
     for name in netifaces.interfaces() if interface is None else [interface]:
         try:
-            entries = netifaces.ifaddresses(name).get(int(_FAMILIES[family]), [])
+            entries = netifaces.ifaddresses(name).get(int(ADDRESS_FAMILIES[family]), [])
         except ValueError:
             entries = []
         found += [entry["addr"] for entry in entries if "addr" in entry]
@@ -166,7 +166,7 @@ def source_address(zones: Zones, destination: Endpoint, interface: str | None = 
 
     Call it inside the namespace."""
     family = destination.family
-    with socket.socket(_FAMILIES[family], socket.SOCK_DGRAM) as sock:
+    with socket.socket(ADDRESS_FAMILIES[family], socket.SOCK_DGRAM) as sock:
         try:
             if interface is not None and _binds_to_devices():
                 bind_to_interface(sock, family, interface)

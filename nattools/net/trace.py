@@ -14,8 +14,11 @@ from nattools.model.report import Substrate
 from nattools.net.base import (
     Capability,
     DatagramHandler,
+    EchoHandler,
+    EchoReply,
     IcmpError,
     IcmpHandler,
+    IcmpSocket,
     Network,
     Opener,
     SendFailure,
@@ -29,6 +32,8 @@ from nattools.net.base import (
 EventKind = Literal[
     "datagram",
     "icmp",
+    "echo",  # a request (outgoing) or a reply, with its `sequence`; the port of `local` is the identifier
+    "packet",  # a crafted IP packet, in `data`
     "connect",  # a TCP connection attempt; `note` says how it failed
     "established",  # `outgoing`: we opened it
     "data",
@@ -57,6 +62,7 @@ class Event(msgspec.Struct, frozen=True):
     connection: int = 0
     error: IcmpError | None = None
     note: str = ""
+    sequence: int | None = None
 
     def __str__(self) -> str:
         way = "->" if self.outgoing else "<-"
@@ -128,6 +134,51 @@ class TracedUdpSocket:
         failure = self._inner.send(data, to, ttl=ttl)
         event = Event(_now(), "datagram", True, self.local, to, bytes(data), ttl, note=failure or "")
         self._trace.add(event)
+        return failure
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._inner.close()
+
+
+class TracedIcmpSocket:
+    """An `IcmpSocket` that records every echo request, reply and ICMP error."""
+
+    def __init__(self, inner: IcmpSocket, trace: Trace) -> None:
+        self.local = inner.local
+        self.identifier = inner.identifier
+        self.on_reply: EchoHandler | None = None
+        self.on_icmp: IcmpHandler | None = None
+        self._inner = inner
+        self._trace = trace
+        self._own = Endpoint(inner.local, inner.identifier)
+        inner.on_reply = self._reply
+        inner.on_icmp = self._icmp
+
+    def _reply(self, reply: EchoReply) -> None:
+        remote = Endpoint(reply.source, 0)
+        self._trace.add(
+            Event(_now(), "echo", False, self._own, remote, reply.payload, reply.ttl, sequence=reply.sequence)
+        )
+        if self.on_reply is not None:
+            self.on_reply(reply)
+
+    def _icmp(self, error: IcmpError) -> None:
+        self._trace.add(Event(_now(), "icmp", False, self._own, error.destination, error=error))
+        if self.on_icmp is not None:
+            self.on_icmp(error)
+
+    def send_echo(
+        self, to: str, sequence: int, payload: bytes = b"", *, ttl: int | None = None
+    ) -> SendFailure | None:
+        """See `IcmpSocket.send_echo`."""
+        failure = self._inner.send_echo(to, sequence, payload, ttl=ttl)
+        remote = Endpoint(to, 0)
+        self._trace.add(
+            Event(
+                _now(), "echo", True, self._own, remote, payload, ttl, note=failure or "", sequence=sequence
+            )
+        )
         return failure
 
     def close(self) -> None:
@@ -295,6 +346,17 @@ class TracedNetwork:
             on_stream(TracedStream(stream, self.trace, number))
 
         return accepted
+
+    async def open_icmp(self, *, family: Family, host: str | None = None) -> IcmpSocket:
+        """See `Network.open_icmp`."""
+        return TracedIcmpSocket(await self._inner.open_icmp(family=family, host=host), self.trace)
+
+    def send_packet(self, packet: bytes) -> SendFailure | None:
+        """See `Network.send_packet`."""
+        failure = self._inner.send_packet(packet)
+        nowhere = Endpoint("0.0.0.0", 0)
+        self.trace.add(Event(_now(), "packet", True, nowhere, nowhere, packet, note=failure or ""))
+        return failure
 
     def is_public(self, address: str) -> bool:
         """See `Network.is_public`."""

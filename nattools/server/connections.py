@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from nattools.errors import ProtocolError
 from nattools.net.base import TcpStream
+from nattools.net.eventloop import TimeLimit
 from nattools.protocols import stun
 from nattools.server.limits import Occupancy
 
@@ -47,25 +48,23 @@ async def _answer(stream: TcpStream, answer: Answer, idle_s: float, foreign: byt
     """Until the end; or what the stream begins with, if its first byte is one of `foreign`."""
     writing = False
     loop, framer = asyncio.get_running_loop(), stun.Framer()
-    try:
-        async with asyncio.timeout(idle_s) as limit:
-            while data := await stream.read():
-                if data[0] in foreign:
-                    return data
-                foreign = b""
-                messages = framer.feed(data)
-                if messages:
-                    limit.reschedule(loop.time() + idle_s)
-                writing = True
-                for message in messages:
-                    reply = answer(message, stream)
-                    if reply is not None:
-                        stream.write(reply)
-                        await stream.drain()
-                writing = False
-    except TimeoutError:
-        if writing:
-            stream.abort()
+    async with TimeLimit(idle_s) as limit:
+        while data := await stream.read():
+            if data[0] in foreign:
+                return data
+            foreign = b""
+            messages = framer.feed(data)
+            if messages:
+                limit.reschedule(loop.time() + idle_s)
+            writing = True
+            for message in messages:
+                reply = answer(message, stream)
+                if reply is not None:
+                    stream.write(reply)
+                    await stream.drain()
+            writing = False
+    if limit.expired() and writing:
+        stream.abort()
     return b""
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from nattools.net import websocket
 from nattools.net.base import TcpStream
+from nattools.net.eventloop import TimeLimit
 from nattools.net.tls import HANDSHAKE_BYTE, start_tls
 from nattools.net.websocket import WebSocket
 from nattools.protocols import mailbox as protocol
@@ -103,11 +104,9 @@ class MailboxServer:
         """Until the connection ends. Who sends waits until the other has taken what came before."""
         patience_s = _JOIN_S
         while number in self._sockets:
-            try:
-                async with asyncio.timeout(patience_s):
-                    text = await socket.receive()
-            except TimeoutError:
-                return
+            text: bytes | None = None
+            async with TimeLimit(patience_s):
+                text = await socket.receive()
             if text is None:
                 return
             await self._deliver(self._mailbox.receive(number, text, self._time()))
@@ -118,10 +117,9 @@ class MailboxServer:
             socket = self._send(out)
             if socket is None:
                 continue
-            try:
-                async with asyncio.timeout(self._patience.unread_s):
-                    await socket.stream.drain()
-            except TimeoutError:
+            async with TimeLimit(self._patience.unread_s) as limit:
+                await socket.stream.drain()
+            if limit.expired():
                 socket.stream.abort()
 
     def _send(self, out: Outgoing) -> WebSocket | None:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from msgspec.structs import replace
 
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.report import Advice, Report
-from nattools.model.statement import Statement
-from nattools.wording.sentences import sentence
-
-
-def text(statements: Iterable[Statement]) -> str:
-    """One sentence after the other."""
-    return " ".join(map(sentence, statements))
+from nattools.wording.sentences import sentence, text_of
 
 
 def with_texts(report: Report) -> Report:
@@ -23,7 +15,7 @@ def with_texts(report: Report) -> Report:
     return replace(
         report,
         servers=tuple(
-            replace(one, problem=text(one.problems)) if one.problems else one for one in report.servers
+            replace(one, problem=text_of(one.problems)) if one.problems else one for one in report.servers
         ),
         nat=NatByTransport(
             udp4=_nat(report.nat.udp4),
@@ -33,15 +25,15 @@ def with_texts(report: Report) -> Report:
         ),
         advice=report.advice and _advice(report.advice),
         techniques=tuple(
-            replace(one, summary=text(one.reason), advice=text(one.remedy)) if one.reason else one
+            replace(one, summary=text_of(one.reason), advice=text_of(one.remedy)) if one.reason else one
             for one in report.techniques
         ),
-        peers=tuple(replace(one, why=text(one.reason)) if one.reason else one for one in report.peers),
+        peers=tuple(replace(one, why=text_of(one.reason)) if one.reason else one for one in report.peers),
         requirements=tuple(
-            replace(one, why=text(one.reason)) if one.reason else one for one in report.requirements
+            replace(one, why=text_of(one.reason)) if one.reason else one for one in report.requirements
         ),
         cross_checks=tuple(
-            replace(one, why=text(one.reason)) if one.reason else one for one in report.cross_checks
+            replace(one, why=text_of(one.reason)) if one.reason else one for one in report.cross_checks
         ),
         warnings=tuple(map(sentence, report.notices)) if report.notices else report.warnings,
     )
@@ -50,7 +42,7 @@ def with_texts(report: Report) -> Report:
 def _nat(nat: Nat | None) -> Nat | None:
     if nat is None or not nat.unknown_reasons:
         return nat
-    return replace(nat, unknowns={name: text(why) for name, why in nat.unknown_reasons.items()})
+    return replace(nat, unknowns={name: text_of(why) for name, why in nat.unknown_reasons.items()})
 
 
 def _advice(advice: Advice) -> Advice:

@@ -179,7 +179,7 @@ def test_one_run_passes_the_server_s_limit_and_many_in_a_row_do_not() -> None:
 
 def test_with_few_sockets_it_takes_fewer_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with a low limit on open files: 256 on some systems."""
-    opened = birthday.open_asker
+    opened = birthday.open_stun_client
     count = 0
 
     async def scarce(context: ProbeContext) -> StunClient:
@@ -189,7 +189,7 @@ def test_with_few_sockets_it_takes_fewer_and_says_so(monkeypatch: pytest.MonkeyP
             raise CannotRun("too many open files")
         return await opened(context)
 
-    monkeypatch.setattr(birthday, "open_asker", scarce)
+    monkeypatch.setattr(birthday, "open_stun_client", scarce)
     report = measured(NAT.format(RANDOM))
     (trial,) = trials(report)
     assert trial.outcome in ("punched", "silent")

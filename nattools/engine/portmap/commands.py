@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nattools.engine.options import Emit, Event, MeasureOptions
-from nattools.engine.portmap.journal import AnyJournal, JournalEntry
+from nattools.engine.portmap.journal import Journal, JournalEntry
 from nattools.engine.portmap.options import MapOptions
 from nattools.engine.portmap.session import HeldMapping, PortmapSession
 from nattools.engine.portmap.trial import check_one, try_all
@@ -26,7 +26,7 @@ from nattools.probes.target import Lane
 
 
 async def probe(
-    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, map_options: MapOptions
+    network: Network, options: MeasureOptions, emit: Emit, journal: Journal, map_options: MapOptions
 ) -> Report:
     """What the network offers, each way tried for a moment and verified from outside."""
 
@@ -44,7 +44,7 @@ async def probe(
 
 
 async def add(
-    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, map_options: MapOptions
+    network: Network, options: MeasureOptions, emit: Emit, journal: Journal, map_options: MapOptions
 ) -> Report:
     """Make mappings that stay until their lifetime ends, and try each from outside."""
 
@@ -59,7 +59,7 @@ async def add(
 
 
 async def list_mappings(
-    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, map_options: MapOptions
+    network: Network, options: MeasureOptions, emit: Emit, journal: Journal, map_options: MapOptions
 ) -> Report:
     """What the routers have in their tables; PCP and NAT-PMP have no list, so of those what is noted."""
 
@@ -81,7 +81,7 @@ async def list_mappings(
 
 
 async def delete(
-    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, map_options: MapOptions
+    network: Network, options: MeasureOptions, emit: Emit, journal: Journal, map_options: MapOptions
 ) -> Report:
     """Remove mappings of this machine: all that nattools noted (`mine`), or those of the ports named, whoever
     made them."""
@@ -241,7 +241,7 @@ async def run_map_command(
     network: Network,
     options: MeasureOptions,
     emit: Emit,
-    journal: AnyJournal,
+    journal: Journal,
     *,
     from_outside: bool = True,
     host: str | None = None,

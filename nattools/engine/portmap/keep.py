@@ -21,7 +21,7 @@ from nattools.engine.portmap.commands import (
     run_map_command,
     verified,
 )
-from nattools.engine.portmap.journal import AnyJournal
+from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.options import MapOptions
 from nattools.engine.portmap.session import HeldMapping, PortmapSession
 from nattools.model.endpoint import Endpoint, Transport
@@ -99,7 +99,7 @@ async def keep(
     network: Network,
     options: MeasureOptions,
     emit: Emit,
-    journal: AnyJournal,
+    journal: Journal,
     map_options: MapOptions,
     tell: Tell,
     stop: asyncio.Event,

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from nattools.engine.portmap.journal import AnyJournal, JournalEntry
+from nattools.engine.portmap.journal import Journal, JournalEntry
 from nattools.engine.portmap.observations import Action, record_attempt, record_entry, record_offer
 from nattools.engine.servers import MeasurementRun
 from nattools.model.endpoint import Family, family_of
@@ -54,7 +54,7 @@ class PortmapSession:
     `discover`. `host`: the own address that mappings are to lead to."""
 
     run: MeasurementRun
-    journal: AnyJournal
+    journal: Journal
     host: str | None = None
     gateways: tuple[GatewayContext, ...] = ()
     discovery: Discovery = field(default_factory=Discovery)
@@ -205,10 +205,7 @@ class PortmapSession:
 
     def record_gap(self, question: str, reason: str, settle: str) -> None:
         """Note a question that could not be put."""
-        number, at_s = self.run.recorder.stamp()
-        self.run.recorder.add(
-            Gap(id=number, probe="map", at_s=at_s, question=question, reason=reason, settle=settle)
-        )
+        self.run.recorder.add(Gap(probe="map", question=question, reason=reason, settle=settle))
 
     def replace(self, held: HeldMapping, successor: HeldMapping) -> None:
         """Another protocol has made the mapping again, as `successor`: `held` stands for that from now on."""

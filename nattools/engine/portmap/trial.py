@@ -6,11 +6,14 @@ import asyncio
 from dataclasses import dataclass
 
 from nattools.engine.options import Event
+from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.session import PortmapSession, families_of
+from nattools.engine.servers import MeasurementRun
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Transport
 from nattools.probes.dialbacks import InboundListener, open_inbound_listener
 from nattools.probes.portmap import Granted, Mapper, MappingRequest, Refused, new_nonce, policy
+from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.target import Lane
 from nattools.probes.verify import verify
 
@@ -18,6 +21,23 @@ LIFETIME_S = 120
 """Long enough for a trial, short enough to be forgotten by the router if all else fails."""
 DESCRIPTION = "nattools trial"
 _SETTLE = "`nattools serve` on a machine outside, named with --server"
+
+
+class RouterMappings(MachineProbe):
+    """Does the router make port mappings, and are they true? Each mapper found is tried for a moment."""
+
+    name = "map discovery"
+    text = "does the router make port mappings?"
+    commands = frozenset({"diagnose"})
+
+    def __init__(self, run: MeasurementRun, journal: Journal) -> None:
+        self._session = PortmapSession(run, journal)
+
+    async def run(self, context: MachineContext) -> None:
+        """Discover, remove what an earlier run has left, try all."""
+        await self._session.discover()
+        await self._session.remove_stale()
+        await try_all(self._session)
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ _ELSEWHERE = "Simulate it instead: --backend sim needs no privileges and runs ev
 # A lab asks for hundreds of ICMP errors a second; addresses must be usable at once, so there is no detection
 # of duplicates, and no router is looked for
 _SETTINGS = {
+    "net/ipv4/ping_group_range": "0 0",  # ping sockets for those who run as root, also in a user namespace
     "net/ipv4/icmp_ratelimit": "0",
     "net/ipv4/icmp_msgs_per_sec": "1000000",
     "net/ipv4/icmp_msgs_burst": "1000000",

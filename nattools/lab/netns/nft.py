@@ -18,7 +18,7 @@ import subprocess
 from math import inf
 
 from nattools.lab.nat.allocation import allocation_of
-from nattools.lab.nat.bindings import Forwards
+from nattools.lab.nat.bindings import ICMP_QUERY_S, Forwards
 from nattools.lab.netns import nft
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec
 from nattools.model.endpoint import Endpoint
@@ -99,6 +99,8 @@ def timeouts(spec: RouterSpec) -> dict[str, int]:
     values = {
         "nf_conntrack_udp_timeout": int(spec.lifetime_s),
         "nf_conntrack_udp_timeout_stream": int(spec.lifetime_s),
+        "nf_conntrack_icmp_timeout": int(ICMP_QUERY_S),
+        "nf_conntrack_icmpv6_timeout": int(ICMP_QUERY_S),
     }
     if isinstance(spec, NatSpec):
         values["nf_conntrack_tcp_timeout_established"] = int(spec.tcp_lifetime_s)

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from nattools.errors import CannotRun
-from nattools.lab.layout import Layout, Port, Segment
+from nattools.lab.layout import INTERNET, Layout, Port, Segment
 from nattools.lab.netns.namespaces import Namespace
 from nattools.lab.scenario import Impairment
 from nattools.net.namespace import entered
@@ -163,6 +163,9 @@ _FIRST_TABLE = 100
 _FIRST_METRIC = 100
 
 
+_NOT_ROUTED = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+
+
 class Batch:
     """Netlink requests that go out together."""
 
@@ -277,6 +280,8 @@ def set_up(
     for route in layout.routes:
         if route.node == node and not any(family == _family(route.via) for _, family in without):
             _route(batch, route.network, route.via)
+    if node == INTERNET:
+        _swallow_the_rest(batch)
     batch.send(namespace)
 
 
@@ -337,6 +342,15 @@ def _own_table(batch: Batch, port: Port, index: int, position: int) -> None:
             table=table,
             priority=1000 + position,
         )
+
+
+def _swallow_the_rest(batch: Batch) -> None:
+    """As in the simulator, the internet is silent about public addresses that nobody has, and says of private
+    ones that it has no route ("throw": as if the table had none)."""
+    for network in ("0.0.0.0/0", "::/0"):
+        batch.append(f"be silent about {network}", "route", dst=network, type="blackhole")
+    for network in _NOT_ROUTED:
+        batch.append(f"have no route to {network}", "route", dst=network, type="throw")
 
 
 def _route(batch: Batch, network: str, via: str | None, **more: Any) -> None:

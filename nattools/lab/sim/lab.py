@@ -13,20 +13,30 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from nattools.errors import ProtocolError
 from nattools.lab.backend import Backend
 from nattools.lab.layout import Layout
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.scenario import Scenario, server_uris
 from nattools.lab.sim.loop import Deadlock, SimLoop
 from nattools.lab.sim.nodes import NatRouter, Node, SimNet
-from nattools.lab.sim.sockets import SimUdpSocket
+from nattools.lab.sim.sockets import SimIcmpSocket, SimUdpSocket
 from nattools.lab.sim.tcp import SimListener, SimStream
 from nattools.lab.sim.topology import topology_of
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface
 from nattools.model.report import Substrate
 from nattools.net import addresses, resolve
-from nattools.net.base import Capability, Network, Opener, StreamHandler, TcpFailure, TcpStream
+from nattools.net.base import (
+    Capability,
+    Network,
+    Opener,
+    SendFailure,
+    StreamHandler,
+    TcpFailure,
+    TcpStream,
+)
+from nattools.protocols import ip
 
 if TYPE_CHECKING:
     from nattools.lab.routers.simulated import SimulatedRouters
@@ -256,6 +266,20 @@ class SimNetwork:
     ) -> SimListener:
         """Listen; `on_stream` is called from the event loop for each accepted connection."""
         return self._stack.listen(family, host, port, interface, on_stream)
+
+    async def open_icmp(self, *, family: Family, host: str | None = None) -> SimIcmpSocket:
+        """A socket for echo requests; see `Network.open_icmp`."""
+        return self._stack.open_icmp(family, host)
+
+    def send_packet(self, packet: bytes) -> SendFailure | None:
+        """Send one whole IP packet as it is; what the simulator cannot read (fragments, other protocols) is
+        an error."""
+        try:
+            parsed = ip.parse(packet)
+        except ProtocolError:
+            return "error"
+        self._node.send(parsed)
+        return None
 
     def is_public(self, address: str) -> bool:
         """Can everybody on the internet route to this address?"""

@@ -1,13 +1,22 @@
-"""UDP sockets of simulated hosts."""
+"""UDP and ICMP sockets of simulated hosts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from nattools.lab.sim.topology import BoundAddress
-from nattools.model.endpoint import Endpoint
-from nattools.net.base import DatagramHandler, IcmpError, IcmpHandler, SendFailure
-from nattools.net.linux import icmp_kind
+from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.net.base import (
+    DatagramHandler,
+    EchoHandler,
+    EchoReply,
+    IcmpError,
+    IcmpHandler,
+    SendFailure,
+)
+from nattools.protocols.icmp import ECHO_REQUEST, error_kind
 from nattools.protocols.packet import Packet
 
 if TYPE_CHECKING:
@@ -82,17 +91,64 @@ class SimUdpSocket:
 
     def icmp(self, error: Packet, about: Packet) -> None:
         """An ICMP error about a datagram of this socket."""
-        if self.on_icmp is None:
-            return
-        kind = icmp_kind(6 if self._six else 4, error.icmp_type, error.icmp_code)
-        self.on_icmp(
-            IcmpError(
-                kind=kind,
-                icmp_type=error.icmp_type,
-                icmp_code=error.icmp_code,
-                offender=error.source,
-                destination=Endpoint(about.destination, about.destination_port),
-                quoted=about.payload[:QUOTED_BYTES],
-                mtu=error.icmp_rest if kind == "too-big" and error.icmp_rest else None,
-            )
-        )
+        if self.on_icmp is not None:
+            self.on_icmp(_told(error, about, Endpoint(about.destination, about.destination_port)))
+
+
+class SimIcmpSocket:
+    """Echo requests and what comes of them: `nattools.net.base.IcmpSocket`."""
+
+    def __init__(self, stack: Stack, place: BoundAddress, family: Family, identifier: int) -> None:
+        self.local = place.shown
+        self.family = family
+        self.identifier = identifier
+        self.on_reply: EchoHandler | None = None
+        self.on_icmp: IcmpHandler | None = None
+        self._stack = stack
+        self._routes = place.routes
+        self._source = "" if place.host in ("0.0.0.0", "::") else place.host
+        self._closed = False
+
+    def send_echo(
+        self, to: str, sequence: int, payload: bytes = b"", *, ttl: int | None = None
+    ) -> SendFailure | None:
+        """See `IcmpSocket.send_echo`."""
+        if self._closed or family_of(to) != self.family:
+            return "error"
+        source = self._source or self._routes.find(to).source
+        request = Packet("icmp", source, self.identifier, to, self.identifier, payload)
+        request.icmp_type, request.icmp_rest = ECHO_REQUEST[self.family], sequence
+        request.ttl = 64 if ttl is None else ttl
+        return self._stack.send_by(self._routes, request)
+
+    def close(self) -> None:
+        """Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._stack.forget_icmp(self)
+
+    def reply(self, packet: Packet) -> None:
+        """An echo reply with this socket's identifier."""
+        if self.on_reply is not None:
+            sequence = packet.icmp_rest & 0xFFFF
+            self.on_reply(EchoReply(packet.source, sequence, packet.payload, packet.ttl))
+
+    def icmp(self, error: Packet, about: Packet) -> None:
+        """An ICMP error about a request of this socket."""
+        if self.on_icmp is not None:
+            sequence = about.icmp_rest & 0xFFFF
+            self.on_icmp(replace(_told(error, about, Endpoint(about.destination, 0)), sequence=sequence))
+
+
+def _told(error: Packet, about: Packet, destination: Endpoint) -> IcmpError:
+    """An ICMP error as a socket tells of it."""
+    kind = error_kind(destination.family, error.icmp_type, error.icmp_code)
+    return IcmpError(
+        kind=kind,
+        icmp_type=error.icmp_type,
+        icmp_code=error.icmp_code,
+        offender=error.source,
+        destination=destination,
+        quoted=about.payload[:QUOTED_BYTES],
+        mtu=error.icmp_rest if kind == "too-big" and error.icmp_rest else None,
+    )

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from nattools.errors import CannotRun
 from nattools.lab.sim.loop import SimLoop
-from nattools.lab.sim.sockets import SimUdpSocket
+from nattools.lab.sim.sockets import SimIcmpSocket, SimUdpSocket
 from nattools.lab.sim.tcp import Key, SimListener, SimStream
 from nattools.lab.sim.topology import BoundAddress, Hop, Routes
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.net.base import Opener, SendFailure, StreamHandler, TcpFailure
-from nattools.protocols.packet import ACK, RST, SYN, Packet, answer
+from nattools.protocols.packet import ACK, ECHO_REPLIES, RST, SYN, Packet, answer
 
 if TYPE_CHECKING:
     from nattools.lab.sim.nodes import Node, SimNet
@@ -31,7 +31,7 @@ _new_endpoint = tuple.__new__
 class Stack:
     """The sockets of one node. All CannotRun are those of `nattools.net.base.Network`."""
 
-    __slots__ = ("_chosen", "_listeners", "_streams", "_udp", "loop", "net", "node", "rng")
+    __slots__ = ("_chosen", "_icmp", "_listeners", "_streams", "_udp", "loop", "net", "node", "rng")
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -41,6 +41,7 @@ class Stack:
         self._udp: dict[SocketKey, SimUdpSocket] = {}
         self._listeners: dict[SocketKey, SimListener] = {}
         self._streams: dict[Key, SimStream] = {}
+        self._icmp: dict[tuple[Family, int], SimIcmpSocket] = {}
         self._chosen: set[int] = set()
 
     # --- opening
@@ -55,6 +56,15 @@ class Stack:
             raise CannotRun(f"port {port} is in use by another program", "Stop it, or take another port.")
         local = Endpoint(place.shown, key[1])
         sock = self._udp[key] = SimUdpSocket(self, local, place, dont_fragment)
+        return sock
+
+    def open_icmp(self, family: Family, host: str | None) -> SimIcmpSocket:
+        """A socket for echo requests, with an identifier of its own."""
+        place = self.place(family, host, None)
+        identifier = int(self.rng.random() * 65536)
+        while (family, identifier) in self._icmp:
+            identifier = (identifier + 1) & 0xFFFF
+        sock = self._icmp[family, identifier] = SimIcmpSocket(self, place, family, identifier)
         return sock
 
     def listen(
@@ -161,6 +171,10 @@ class Stack:
         if self._udp.get(sock.key) is sock:
             del self._udp[sock.key]
 
+    def forget_icmp(self, sock: SimIcmpSocket) -> None:
+        """The socket is closed."""
+        self._icmp.pop((sock.family, sock.identifier), None)
+
     def forget_listener(self, listener: SimListener) -> None:
         """The listener is closed."""
         if self._listeners.get(listener.key) is listener:
@@ -201,10 +215,14 @@ class Stack:
                 sock.on_datagram(packet.payload, source)
         elif packet.protocol == "tcp":
             self._tcp_input(packet)
-        elif packet.about is None:
-            self._refuse(packet)
-        else:
+        elif packet.about is not None:
             self._icmp_error(packet, packet.about)
+        elif packet.icmp_type in ECHO_REPLIES:
+            pinging = self._icmp.get((family_of(packet.destination), packet.destination_port))
+            if pinging is not None:
+                pinging.reply(packet)
+        else:
+            self._refuse(packet)
 
     def hear(self, packet: Packet) -> None:
         """A multicast packet: the sockets bound to its port and no address count as members of every group.
@@ -240,6 +258,10 @@ class Stack:
             sock = self._udp_socket(about.source, about.source_port)
             if sock is not None:
                 sock.icmp(error, about)
+        elif about.protocol == "icmp":
+            pinging = self._icmp.get((family_of(about.source), about.source_port))
+            if pinging is not None:
+                pinging.icmp(error, about)
         elif about.protocol == "tcp":
             key = (about.source, about.source_port, about.destination, about.destination_port)
             stream = self._streams.get(key)

@@ -13,7 +13,7 @@ from nattools.lab.sim.tcpqueues import MASK, ReceiveQueue, SendQueue, near
 from nattools.lab.sim.topology import ETHERNET_MTU, Routes
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Opener, StreamHandler, TcpFailure
-from nattools.net.linux import icmp_kind
+from nattools.protocols.icmp import error_kind
 from nattools.protocols.packet import ACK, FIN, PSH, RST, SYN, Packet
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class SimStream:
 
     def icmp(self, error: Packet) -> None:
         """An ICMP error about this connection: it ends the attempt (RFC 5461 2.1), never a connection."""
-        kind = icmp_kind(self.remote.family, error.icmp_type, error.icmp_code)
+        kind = error_kind(self.remote.family, error.icmp_type, error.icmp_code)
         if kind == "too-big":
             smaller = error.icmp_rest - _HEADERS[":" in self.remote.host]
             if 0 < smaller < self._mss:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -143,6 +143,25 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
     quirks: tuple[str, ...] = ()
     detail: str = ""
+
+
+def new_offer(
+    gateway: GatewayContext,
+    protocol: MappingProtocol,
+    server: str,
+    outcome: Literal["answered"] | FailureKind,
+    **known: Any,
+) -> Offer:
+    """An offer of the router that `gateway` leads to; `known` are further fields."""
+    return Offer(
+        protocol=protocol,
+        family=gateway.family,
+        interface=gateway.interface,
+        local=gateway.local,
+        server=server,
+        outcome=outcome,
+        **known,
+    )
 
 
 class Mapper(Protocol):

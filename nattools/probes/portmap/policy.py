@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap.mapper import Mapper, Refused
-from nattools.protocols.igd import errors
+from nattools.protocols.igd import ErrorCode
 
 ORDER: tuple[MappingProtocol, ...] = ("upnp-igd", "pcp", "nat-pmp")
 FIRST = ORDER[0]
@@ -25,5 +25,5 @@ def preference(mapper: Mapper) -> tuple[int, int]:
 
 def may_ask(protocol: MappingProtocol, refusals: Iterable[Refused]) -> bool:
     """May a mapping be asked for by this protocol, after the router refused it in these ways?"""
-    forbidden = any(each.protocol == FIRST and each.code == errors.NOT_AUTHORIZED for each in refusals)
+    forbidden = any(each.protocol == FIRST and each.code == ErrorCode.NOT_AUTHORIZED for each in refusals)
     return protocol == FIRST or not forbidden

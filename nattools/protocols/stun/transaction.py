@@ -87,6 +87,11 @@ class Transaction:
         self._sent_at = 0.0
         self._deadline: float | None = None
 
+    @property
+    def done(self) -> bool:
+        """Is `state` final?"""
+        return self.state != "running"
+
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Endpoint]]:
         """(datagram, destination) that are due."""
         if not self._due or self.state != "running":

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from nattools.model.observation import Gap, MapOffer
 from nattools.model.portmapping import MappingProtocol, PortMapping
 from nattools.model.report import Report
-from nattools.report.document import Cell, Mood, Prose, Section, Table
+from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
+from nattools.report.sections import summary
 from nattools.wording import terms
 
 _NOBODY = "No router here can be asked to open ports: none speaks UPnP, NAT-PMP or PCP."
@@ -25,6 +26,12 @@ _PROVEN: dict[bool | None, tuple[str, Mood]] = {
     False: ("closed", "bad"),
     None: ("not tried", "unsure"),
 }
+
+
+def answer(report: Report, view: View) -> list[Section]:
+    """What came of it, and what to do."""
+    lines = (Prose(headline(report), mood="strong"), *summary.to_do(tuple(to_do(report))))
+    return summary.summary(report, lines)
 
 
 def headline(report: Report) -> str:
@@ -151,16 +158,21 @@ def to_do(report: Report) -> Iterator[str]:
     yield from tuple(dict.fromkeys(each for each in told if each))[:2]
 
 
-def mapping_section(report: Report) -> list[Section]:
+def mappings(report: Report, view: View) -> list[Section]:
     """A row for each mapping."""
-    mappings = report.mappings
-    if not mappings:
+    if not report.mappings:
         return []
     own = {address.partition("%")[0] for each in report.host.interfaces for address in each.addresses}
-    named = any(each.description for each in mappings)
+    named = any(each.description for each in report.mappings)
     titles = ("mapping to", "outside", "by", "for", "from outside", *(("name",) if named else ()))
-    rows = tuple(_row(each, own)[: len(titles)] for each in mappings[:200])
+    rows = tuple(_row(each, own)[: len(titles)] for each in report.mappings[:200])
     return [Section("Mappings", (Table(titles, rows, (0, 0, 0, 0, 1, 1)[: len(titles)]),))]
+
+
+def mappings_made(report: Report, view: View) -> list[Section]:
+    """The same, where the router is not what was asked about: only if one was made, or with detail."""
+    made = view.detail or any(each.created for each in report.mappings)
+    return mappings(report, view) if made else []
 
 
 def _row(mapping: PortMapping, own: set[str]) -> tuple[Cell, ...]:
@@ -193,7 +205,7 @@ def _inside(internal: str, own: set[str]) -> str:
     return port if host.strip("[]") in own else safe(internal, 60)
 
 
-def open_questions(report: Report) -> list[Section]:
+def open_questions(report: Report, view: View) -> list[Section]:
     """What could not be asked, and what would settle it; questions with one reason stand together."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for seen in report.observations:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from nattools.model.matrix import Matrix, PairResult
 from nattools.model.punch import Strategy
 from nattools.model.report import Report
-from nattools.report.document import Block, Cell, Mood, Prose, Section, Table
+from nattools.report.document import Block, Cell, GridCell, GridChart, Mood, Prose, Section, Table, View
+from nattools.report.figures import ROOMY
 from nattools.report.safetext import safe
 from nattools.wording import terms
 
 MOST_KINDS = 9
 NEEDED_COLUMNS = 78
-ROOMY = 150
 SHORT: dict[Strategy, str] = {
     "host": "host",
     "reflexive": "refl",
@@ -36,6 +36,13 @@ LONG: dict[Strategy, str] = {
 }
 
 
+def answer(report: Report, view: View) -> list[Section]:
+    """How many connected, and where this was tried."""
+    if report.matrix is None:
+        return []
+    return [Section("", (Prose(headline(report, report.matrix), mood="strong"),))]
+
+
 def headline(report: Report, matrix: Matrix) -> str:
     """How many connected, and where this was tried."""
     met = sum(each.connected == each.runs for each in matrix.pairs)
@@ -46,37 +53,48 @@ def headline(report: Report, matrix: Matrix) -> str:
     return f"{met} of {len(matrix.pairs)} pairs connect directly, {how}{low}{tries}."
 
 
-def sections(matrix: Matrix, columns: int, *, listed: bool) -> list[Section]:
-    """The triangle, what its words mean, what did not connect; and all pairs in a list if `listed`, or if
-    there is no room for the triangle."""
-    fits = len(matrix.kinds) <= MOST_KINDS and columns >= NEEDED_COLUMNS
-    found = [Section("Pairs", (_triangle(matrix, columns),)), _legend(matrix)] if fits else []
-    found += _failures(matrix.pairs)
-    if listed or not fits:
-        found.append(Section("All pairs", (_list(matrix.pairs, columns),), collapsed=fits))
-    return found
-
-
-def _triangle(matrix: Matrix, columns: int) -> Table:
+def pairs(report: Report, view: View) -> list[Section]:
+    """The triangle, and what its words mean; nothing if there is no room for it."""
+    matrix = report.matrix
+    if matrix is None or not _fits(matrix, view):
+        return []
     known = {each.pair: each for each in matrix.pairs}
-    titles = ("network", *(str(number) for number in range(1, len(matrix.kinds) + 1)))
-    rows: list[tuple[Cell, ...]] = []
-    for number, kind in enumerate(matrix.kinds, 1):
-        across = [known.get((kind, other)) for other in matrix.kinds]
-        label = Cell(f"{number} {safe(kind, 40)}", "strong")
-        if columns >= ROOMY:
-            rows.append((label, *(_cell(each, f"{_way(each)} {_time(each)}".strip()) for each in across)))
-        else:
-            rows.append((label, *(_cell(each, _way(each)) for each in across)))
-            rows.append((Cell(""), *(_cell(each, _time(each)) for each in across)))
-    return Table(titles, tuple(rows), (1, *(0 for _ in matrix.kinds)))
+    rows = tuple(
+        (f"{number} {safe(kind, 40)}", tuple(_place(known.get((kind, other))) for other in matrix.kinds))
+        for number, kind in enumerate(matrix.kinds, 1)
+    )
+    numbers = tuple(str(number) for number in range(1, len(matrix.kinds) + 1))
+    chart = GridChart("Which networks connect to which, by what, in seconds", "network", numbers, rows)
+    return [Section("Pairs", (chart,)), _legend(matrix)]
 
 
-def _cell(result: PairResult | None, text: str) -> Cell:
-    mood: Mood = "plain"
-    if result is not None:
-        mood = "good" if result.connected == result.runs else "bad" if result.connected == 0 else "unsure"
-    return Cell(text, mood)
+def _fits(matrix: Matrix, view: View) -> bool:
+    return len(matrix.kinds) <= MOST_KINDS and view.columns >= NEEDED_COLUMNS
+
+
+def _place(result: PairResult | None) -> GridCell:
+    hint = "" if result is None else f"{_names(result)}: {result.connected} of {result.runs}"
+    return GridCell(_way(result), _time(result), _mood(result), hint)
+
+
+def failures(report: Report, view: View) -> list[Section]:
+    """What did not connect, and why."""
+    return [] if report.matrix is None else _failures(report.matrix.pairs)
+
+
+def all_pairs(report: Report, view: View) -> list[Section]:
+    """All pairs in a list, with detail or where there was no room for the triangle."""
+    matrix = report.matrix
+    if matrix is None or (not view.detail and _fits(matrix, view)):
+        return []
+    table = _list(matrix.pairs, view.columns)
+    return [Section("All pairs", (table,), collapsed=_fits(matrix, view))]
+
+
+def _mood(result: PairResult | None) -> Mood:
+    if result is None:
+        return "plain"
+    return "good" if result.connected == result.runs else "bad" if result.connected == 0 else "unsure"
 
 
 def _way(result: PairResult | None) -> str:
@@ -143,7 +161,7 @@ def _entry(result: PairResult) -> tuple[Cell, ...]:
     packets = "" if result.packets is None else ", ".join(terms.number(each) for each in result.packets)
     return (
         Cell(_names(result)),
-        _cell(result, f"{result.connected} of {result.runs}"),
+        Cell(f"{result.connected} of {result.runs}", _mood(result)),
         Cell(by),
         Cell(times),
         Cell(packets),

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import msgspec
 
-from nattools.model.nat import Layer, Nat
-from nattools.report.document import Block, Cell, Mood, Prose, Section, Table
+from nattools.model.nat import Layer, Nat, NatByTransport
+from nattools.model.report import Report
+from nattools.report.document import (
+    Block,
+    Cell,
+    Detail,
+    Mood,
+    PathChart,
+    PathNode,
+    Prose,
+    Section,
+    Table,
+    View,
+)
 from nattools.report.safetext import safe
+from nattools.report.sections import summary
 from nattools.wording import terms
 
 ROLES = {
@@ -28,6 +41,7 @@ FINDINGS = {
     "double_nat": "whether there is a second NAT",
     "distance_hops": "how far away the NAT is",
 }
+MOST_HOPS = 8
 PATH_FINDINGS = ("cgnat", "double_nat", "distance_hops")
 """The path is the same for every transport, and UDP is the better tool to find out about it."""
 
@@ -36,7 +50,85 @@ Unknown = tuple[str, str]
 """What is not known, and why."""
 
 
-def nat_section(title: str, nat: Nat, *, detail: int, over_udp: Nat | None, said: set[Unknown]) -> Section:
+STATUS_MOODS: dict[str, Mood] = {"met": "good", "not met": "bad", "untested": "unsure"}
+
+
+def answer(report: Report, view: View) -> list[Section]:
+    """What the NAT does, in one sentence: about UDP where it gets through, since TCP's is the same box."""
+    measured = transports(report.nat)
+    if not measured:
+        return summary.summary(report, [Prose("Nothing could be measured.", mood="strong")])
+    name, first, _ = next((one for one in measured if one[1].reachable is not False), measured[0])
+    text = headline(first) if name.startswith("UDP") else f"{name}: {headline(first)}"
+    return summary.summary(report, [Prose(text, mood="strong")])
+
+
+def transports(nat: NatByTransport) -> list[tuple[str, Nat, Nat | None]]:
+    """What was measured: its name, the findings, and for TCP those of UDP on the same path."""
+    named = (
+        ("UDP over IPv4", nat.udp4, None),
+        ("TCP over IPv4", nat.tcp4, nat.udp4),
+        ("UDP over IPv6", nat.udp6, None),
+        ("TCP over IPv6", nat.tcp6, nat.udp6),
+    )
+    return [(name, one, udp) for name, one, udp in named if one is not None]
+
+
+def behaviour(report: Report, view: View) -> list[Section]:
+    """A section for each transport and address family."""
+    said: set[Unknown] = set()
+    return [
+        nat_section(name, one, detail=view.detail, over_udp=udp, said=said)
+        for name, one, udp in transports(report.nat)
+    ]
+
+
+def path(report: Report, view: View) -> list[Section]:
+    """The way out over IPv4, from this machine through all NATs: drawn if anything is known of it."""
+    nat = report.nat.udp4 or report.nat.tcp4
+    if nat is None or nat.reachable is False or nat.present is None:
+        return []
+    own = (
+        one
+        for each in report.host.interfaces
+        if each.up and each.kind != "loopback"
+        for one in each.addresses
+    )
+    here = PathNode("This machine", safe(next((each for each in own if "." in each), "?"), 40))
+    outside = safe(nat.external[0], 60) if nat.external else "address not known"
+    end = PathNode("Internet", f"you are {outside}" if nat.external else outside)
+    hops = [_station(layer) for layer in nat.layers[:MOST_HOPS] if layer.role != "internet"]
+    if nat.present and not any(layer.role in ("nat", "carrier-nat") for layer in nat.layers):
+        hops.append(PathNode("NAT", "address not known", "unsure"))
+    return [Section("Path", (PathChart("The path to the internet", (here, *hops, end)),))]
+
+
+def _station(layer: Layer) -> PathNode:
+    name = {"carrier-nat": "Provider's NAT", "nat": "NAT", "router": "Router"}.get(layer.role, "Hop")
+    return PathNode(name, safe(layer.address, 60) if layer.address else "did not answer")
+
+
+def requirements(report: Report, view: View) -> list[Section]:
+    """What the RFCs ask of a NAT, held against what was seen."""
+    sections = []
+    for rfc, what in ((4787, "UDP"), (5382, "TCP"), (5508, "ICMP")):
+        rows = tuple(
+            (
+                Cell(safe(one.number, 12)),
+                Cell(safe(one.title, 120)),
+                Cell(one.status, STATUS_MOODS[one.status]),
+                Cell(f"{safe(one.why)} {terms.evidence(one.evidence)}".strip()),
+            )
+            for one in report.requirements
+            if one.rfc == rfc
+        )
+        if rows:
+            table = Table((f"RFC {rfc} ({what})", "requirement", "status", "why"), rows, (0, 2, 0, 3))
+            sections.append(Section(f"RFC {rfc} ({what})", (table,), collapsed=True))
+    return sections
+
+
+def nat_section(title: str, nat: Nat, *, detail: Detail, over_udp: Nat | None, said: set[Unknown]) -> Section:
     """One transport and address family. `detail` 1 adds figures and the layers on the way out.
 
     `over_udp`: what UDP found on the same path. Without detail, what is the same is then said in one line,

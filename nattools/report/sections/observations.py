@@ -7,6 +7,8 @@ from typing import Any
 
 from nattools.model import observation as seen
 from nattools.model.portmapping import Refusal
+from nattools.model.report import Report
+from nattools.report.document import Cell, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.wording.terms import number, seconds
 
@@ -19,6 +21,18 @@ PURPOSES: dict[seen.Purpose, str] = {
     "allocation": "port allocation",
     "ports": "is this port open",
 }
+
+
+def observations(report: Report, view: View) -> list[Section]:
+    """All that was sent and seen."""
+    rows = tuple(
+        (Cell(f"#{one.id}"), Cell(f"{one.at_s:.3f}" if abs(one.at_s) < 1e6 else "?"), Cell(describe(one)))
+        for one in report.observations
+    )
+    if not rows:
+        return []
+    table = Table(("observation", "at s", "what was sent and seen"), rows, (0, 0, 1))
+    return [Section("Observations", (table,), collapsed=True)]
 
 
 def describe(observation: seen.AnyObservation) -> str:

@@ -8,12 +8,13 @@ from nattools.model.nat import Nat
 from nattools.model.punch import Echoes, PlannedStep, Punch, PunchStage, Stage, Strategy, Throughput
 from nattools.model.punch import Path as Way
 from nattools.model.report import Report
-from nattools.report.document import Cell, Mood, Prose, Section, Table
-from nattools.report.layout import Line, Span
-from nattools.report.safetext import safe, wrap
+from nattools.report.document import Cell, EventChart, Mood, Prose, Section, Table, TimelineEvent, View
+from nattools.report.safetext import safe
+from nattools.report.sections import summary
 from nattools.report.sections.nat import standing
 from nattools.wording import terms
 
+SIDES = ("here", "there")
 MOST_STEPS = 20
 MOST_STAGES = 400
 MOST_SPARES = 10
@@ -66,7 +67,13 @@ def headline(punch: Punch | None) -> str:
     return f"Connected directly{to}{over}{by}{took}."
 
 
-def answers(punch: Punch | None) -> Iterator[Prose]:
+def answer(report: Report, view: View) -> list[Section]:
+    """The answer, why, and what the connection is like."""
+    first = Prose(headline(report.punch), mood="strong")
+    return summary.summary(report, (first, *_reasons(report.punch)))
+
+
+def _reasons(punch: Punch | None) -> Iterator[Prose]:
     """What stands below the headline: why, what would help, and what the connection is like."""
     if punch is None:
         return
@@ -120,6 +127,11 @@ def _way(way: Way) -> str:
     return f"{way.transport.upper()}, {safe(way.local, 80)} to {safe(way.remote, 80)}{rtt}"
 
 
+def plan(report: Report, view: View) -> list[Section]:
+    """What was going to be tried."""
+    return [] if report.punch is None else plan_section(report.punch.plan, report.punch.odds, view.columns)
+
+
 def plan_section(steps: Sequence[PlannedStep], odds: float | None, columns: int = 80) -> list[Section]:
     """What is tried, in which order, with what odds and at what cost; below it, why."""
     if not any_direct(steps):
@@ -165,45 +177,21 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def timeline_section(stages: Sequence[Stage]) -> list[Section]:
+def timeline(report: Report, view: View) -> list[Section]:
     """Both sides' doings, in the order of time on this machine's clock."""
+    stages = report.punch.stages if report.punch is not None else ()
     if not stages:
         return []
-    rows = [stage_row(each) for each in stages[:MOST_STAGES]]
-    if len(stages) > MOST_STAGES:
-        rows.append((Cell(""), Cell(""), Cell(""), Cell(""), Cell(f"and {len(stages) - MOST_STAGES} more")))
-    return [
-        Section(
-            "Timeline", (Table(("at s", "side", "step", "", "what happened"), tuple(rows), (0, 0, 0, 0, 1)),)
-        )
-    ]
+    events = tuple(timeline_event(each) for each in stages[:MOST_STAGES])
+    chart = EventChart("What happened, by side", SIDES, events, max(len(stages) - MOST_STAGES, 0))
+    return [Section("Timeline", (chart,))]
 
 
-def stage_row(stage: Stage) -> tuple[Cell, ...]:
-    """The cells of one line of the timeline."""
+def timeline_event(stage: Stage) -> TimelineEvent:
+    """A stage as the timeline shows it."""
     word, mood = _OUTCOMES[stage.ok]
-    when = f"{stage.at_s:.2f}" if abs(stage.at_s) < 1e6 else "?"
-    return (
-        Cell(when, "quiet"),
-        Cell(stage.side, "quiet" if stage.side == "there" else "plain"),
-        Cell(STAGES[stage.stage]),
-        Cell(word, mood),
-        Cell(_happened(stage), mood if stage.ok is False else "plain"),
-    )
-
-
-def live_stage(stage: Stage, columns: int) -> Iterator[Line]:
-    """The same as lines of at most `columns` columns, for one who watches."""
-    cells = stage_row(stage)
-    sizes = (8, 5, 9, 2)
-    room = max(columns - sum(sizes) - 2 * len(sizes), 8)
-    for number, text in enumerate(wrap(cells[-1].text, room)):
-        heads = [each if number == 0 else Cell("") for each in cells[:-1]]
-        spans = [Span(f"{heads[0].text:>{sizes[0]}}  ", heads[0].mood)]
-        spans += [
-            Span(f"{each.text:<{size}}  ", each.mood) for each, size in zip(heads[1:], sizes[1:], strict=True)
-        ]
-        yield (*spans, Span(text, cells[-1].mood))
+    text = Cell(_happened(stage), mood if stage.ok is False else "plain")
+    return TimelineEvent(stage.at_s, stage.side, STAGES[stage.stage], Cell(word, mood), text)
 
 
 def _happened(stage: Stage) -> str:
@@ -216,8 +204,10 @@ def _happened(stage: Stage) -> str:
     return f"{text} ({', '.join(counts)})" if counts else text
 
 
-def network_section(report: Report) -> list[Section]:
-    """This side's networks, a line each; `nattools nat` says more."""
+def network(report: Report, view: View) -> list[Section]:
+    """This side's networks, a line each. With detail their behaviour is said in full instead."""
+    if view.detail:
+        return []
     nat = report.nat
     named = (
         ("UDP over IPv4", nat.udp4),

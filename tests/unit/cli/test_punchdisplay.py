@@ -10,7 +10,7 @@ from report_samples import PLAN, STAGES
 from nattools.cli.progress import Progress
 from nattools.cli.punchdisplay import PunchDisplay, code_lines, token_lines
 from nattools.engine.punch.options import AnnouncedPlan
-from nattools.report.layout import plain
+from nattools.report.terminal import plain
 from nattools.traversal.codes import parse_code
 
 

@@ -13,7 +13,7 @@ from nattools.report.html import render_html
 from nattools.report.json import render_json
 from nattools.report.loader import problems
 from nattools.report.markdown import render_markdown
-from nattools.report.text import render_text
+from nattools.report.terminal import render_text
 
 ATTACK = "\x1b[2J<script>x</script>|`"
 

@@ -16,7 +16,7 @@ from nattools.model.report import TECHNIQUE_IDS, Report, Technique
 from nattools.net.addresses import is_public
 from nattools.traversal.odds import odds
 from nattools.traversal.side import KINDS
-from nattools.wording.texts import text
+from nattools.wording import text_of
 
 EIM, ADM, APDM = "endpoint-independent", "address-dependent", "address-and-port-dependent"
 
@@ -233,4 +233,4 @@ def test_tcp_that_leaves_only_to_some_ports_connects_to_no_peer() -> None:
     tcp = Nat(reachable=True, present=True, mapping=EIM, open_ports=(443,), blocked_ports=(3478,))
     rows = peer_kinds(Nat(reachable=False), tcp)
     assert {row.path for row in rows} == {"relay"}
-    assert "443" in text(rows[0].reason)
+    assert "443" in text_of(rows[0].reason)

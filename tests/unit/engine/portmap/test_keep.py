@@ -13,7 +13,7 @@ from mapped import ALICE, OUTSIDE, at_home, call, gets_in, home, options
 from simulated import pass_time
 
 from nattools.engine.portmap.commands import add
-from nattools.engine.portmap.journal import AnyJournal, Journal, MemoryJournal
+from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.portmap.keep import MappingChange, keep
 from nattools.engine.portmap.options import MapOptions
 from nattools.lab.scenario import MapperSpec, Scenario
@@ -37,7 +37,7 @@ class Keeping:
         self.lab, self.wish = lab, wish
         self.changes: list[tuple[float, MappingChange]] = []
         self.stop = asyncio.Event()
-        self.journal: AnyJournal = MemoryJournal()
+        self.journal: Journal = MemoryJournal()
         self.report: Report | None = None
 
     async def run(self, meanwhile: Callable[[Keeping], Awaitable[T]]) -> T:

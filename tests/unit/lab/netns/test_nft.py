@@ -111,6 +111,8 @@ def test_timeouts_follow_the_lifetimes() -> None:
     assert nft.timeouts(NatSpec(lifetime_s=10, tcp_lifetime_s=100)) == {
         "nf_conntrack_udp_timeout": 10,
         "nf_conntrack_udp_timeout_stream": 10,
+        "nf_conntrack_icmp_timeout": 60,
+        "nf_conntrack_icmpv6_timeout": 60,
         "nf_conntrack_tcp_timeout_established": 100,
     }
 

@@ -6,13 +6,13 @@ import pytest
 
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Refused, policy
-from nattools.protocols import igd, natpmp, pcp
+from nattools.wording.refusals import natpmp_refusal, pcp_refusal, upnp_refusal
 
 BUSY = Refused(protocol="upnp-igd", failure="timeout")
-FORBIDDEN = Refused(protocol="upnp-igd", failure="refused", refusal=igd.refusal(606, "WANIPConnection"))
-OFFLINE = Refused(protocol="upnp-igd", failure="refused", refusal=igd.refusal(501, "WANIPConnection"))
-BY_PCP = Refused(protocol="pcp", failure="refused", refusal=pcp.refusal(2))
-BY_NATPMP = Refused(protocol="nat-pmp", failure="refused", refusal=natpmp.refusal(2))
+FORBIDDEN = Refused(protocol="upnp-igd", failure="refused", refusal=upnp_refusal(606))
+OFFLINE = Refused(protocol="upnp-igd", failure="refused", refusal=upnp_refusal(501))
+BY_PCP = Refused(protocol="pcp", failure="refused", refusal=pcp_refusal(2))
+BY_NATPMP = Refused(protocol="nat-pmp", failure="refused", refusal=natpmp_refusal(2))
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,40 @@ def test_bodies_however_they_are_cut(whole: bytes, step: int) -> None:
     assert (response.status, response.reason, response.body) == (200, "OK", b"hello")
 
 
+_OK = b"HTTP/1.1 200 OK\r\n"
+_CHUNKS = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _CHUNKS.replace(b"\r\n", b"\n") + b"5\nhello\n0\n\n",
+        _CHUNKS + b"5\nhello\n0\n\n",
+        _CHUNKS + b"\r\n5\r\nhello\r\n0\r\n\r\n",
+        _CHUNKS + b" 5\r\nhello\r\n0\r\n\r\n",
+        _CHUNKS + b"5  \r\nhello\r\n0\r\n\r\n",
+        _CHUNKS + b"00000005\r\nhello\r\n000\r\n\r\n",
+        _CHUNKS + b"5\r\nhello\r\n0\r\nno colon\r\n\r\n",
+        _OK + b"TRANSFER-ENCODING: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        _OK + b"Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello",
+        _OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        _OK + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        _OK + b"Content-Length : 5\r\n\r\nhello",
+        _OK + b"Server: \xe9\x01\r\nContent-Length: 5\r\n\r\nhello",
+        b"\r\n" + _OK + b"Content-Length: 5\r\n\r\nhello",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1  200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.10 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    ],
+)
+def test_what_routers_make_of_it(data: bytes) -> None:
+    """Half of these is what stricter readers refuse: see `docs/design/0003`."""
+    response = read(data)
+    assert response is not None
+    assert (response.status, response.body) == (200, b"hello")
+
+
 def test_a_body_until_the_connection_closes() -> None:
     part = b"HTTP/1.0 500 Internal Server Error\r\nServer: x\r\n\r\nhel"
     assert read(part, b"lo") is None

@@ -221,7 +221,6 @@ def test_a_fault_counts_whatever_the_status(status: int) -> None:
 def test_a_refusal_without_xml_is_named_by_its_status() -> None:
     found = igd.parse_answer(http.HttpResponse(401, "Unauthorized", Headers([]), b"<html>"), "GetStatusInfo")
     assert found == igd.Fault(401, "Unauthorized", from_http=True)
-    assert igd.refusal(401, "WANIPConnection", "Unauthorized", from_http=True).name == "HTTP 401"
     empty = igd.parse_answer(response("", 503, "Busy"), "GetStatusInfo")
     assert empty == igd.Fault(503, "Busy", from_http=True)
 
@@ -297,27 +296,6 @@ def test_results_that_make_no_sense() -> None:
     ):
         with pytest.raises(ProtocolError):
             read(values)
-
-
-# --- error codes
-
-
-def test_every_code_has_a_name_a_meaning_and_advice() -> None:
-    assert {401, 402, 501, 606, *range(703, 712), 713, 714, 715, 716, 718} <= set(igd.CONNECTION_REFUSALS)
-    assert {*range(724, 734)} <= set(igd.CONNECTION_REFUSALS)
-    assert {401, 402, 501, 606, *range(701, 710)} <= set(igd.PINHOLE_REFUSALS)
-    for table in (igd.CONNECTION_REFUSALS, igd.PINHOLE_REFUSALS):
-        for code, told in table.items():
-            assert told.code == code
-            assert told.name
-            assert told.meaning.endswith(".")
-            assert told.advice.endswith(".")
-
-
-def test_the_same_number_means_something_else_to_another_service() -> None:
-    assert igd.refusal(709, "WANIPConnection").name == "InternetAccessDisabled"
-    assert igd.refusal(709, "WANIPv6FirewallControl").name == "NoTrafficReceived"
-    assert "It says: Nope." in igd.refusal(899, "WANIPConnection", "Nope").meaning
 
 
 def test_depth_is_counted_up_and_down() -> None:
