@@ -102,7 +102,7 @@ def test_a_server_that_does_not_announce_it_is_not_asked(monkeypatch: pytest.Mon
     monkeypatch.setattr(serve, "_DIAL_BACK", 3)
     report = measured(NAT.format(RANDOM))
     assert not trials(report)
-    assert "Reckoned, not tried" in verdict(report).summary
+    assert "Predicted, not tested" in verdict(report).summary
 
 
 def test_it_comes_last_and_says_nothing_about_the_nat() -> None:
