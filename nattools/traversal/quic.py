@@ -1,8 +1,8 @@
-"""QUIC connections (RFC 9000) between two peers that share a secret, over one path. Importing this imports qh3.
+"""QUIC connections (RFC 9000) between two peers that share a secret. Importing this imports qh3.
 
-Both sides prove that they know the secret by using it as the pre-shared key of the TLS handshake, with fresh
-Diffie-Hellman keys (psk_dhe_ke, RFC 8446 2.2 and 4.2.11): qh3 takes it for a resumed session. Who does not use
-it is refused as soon as its ClientHello is complete.
+Both sides prove that they know the secret by using it as the pre-shared key of the TLS handshake, with
+fresh Diffie-Hellman keys (psk_dhe_ke, RFC 8446 2.2 and 4.2.11): qh3 has it as the resumption of a session. A
+client that does not use it is refused as soon as its ClientHello is complete.
 """
 
 from __future__ import annotations

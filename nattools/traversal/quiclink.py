@@ -1,10 +1,10 @@
-"""A link over QUIC (RFC 9000): bytes in order over as many QUIC connections of one path as carry more than one
-of them would, and DATAGRAM frames (RFC 9221).
+"""A link over QUIC (RFC 9000): bytes in order, and DATAGRAM frames (RFC 9221). It uses several QUIC
+connections of one path where one alone would carry less.
 
-Each side sends over connections that it has opened as their client, since only a client finds out how large
-datagrams may be; the first one, which proves both sides, serves until then. A connection can be done without
-at any time: what is not acknowledged is kept, and sent again over another. Within the streams there are frames
-with a header of 13 bytes: kind, length, offset.
+Each side sends over connections that it has opened as their client, since in qh3 only a client finds out how
+large datagrams may be; the first one, which proves both sides, serves until then. Any connection can be
+replaced at any time: what is not acknowledged is kept, and sent again over another. Within the streams there
+are frames with a header of 13 bytes: kind, length, offset.
 
 Import cost: qh3 is imported with the first link that is made.
 """
@@ -37,7 +37,7 @@ CLOSE_S: Final = 60.0
 PROBE_S: Final = 1.0
 """A path that is silent is tried this often, however long it has been silent: it may be back at any time."""
 STALLED_PINGS: Final = 3
-"""So many pings are answered while nothing of the data is acknowledged: larger packets are lost (RFC 8899 4.3)."""
+"""So many pings answered while no data is acknowledged: larger packets are lost (RFC 8899 4.3)."""
 KEEP_ALIVE_S: Final = 15.0
 ACKNOWLEDGE_EVERY: Final = 262_144
 ACKNOWLEDGE_S: Final = 0.03
@@ -406,7 +406,7 @@ class QuicLink(LinkEnd):
         self._changes.tell()
 
     def _note_busy(self) -> None:
-        """Was there less to send than the path would have taken, and for longer than it takes to write more?"""
+        """Was there nothing to send, and for longer than it takes to write more?"""
         if self._idle_at is not None and self._loop.time() - self._idle_at > UNUSED_S:
             self._busy = False
         self._idle_at = None
@@ -420,7 +420,7 @@ class QuicLink(LinkEnd):
         self._datagram(data)
 
     def _round(self) -> None:
-        """While there is something to send: how long does the path take, and would another connection help?"""
+        """While there is something to send: would another connection help?"""
         now = self._loop.time()
         pinged = self._sending[0] if self._sending else None
         if pinged is not None and not pinged.pinging:

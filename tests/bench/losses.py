@@ -1,6 +1,6 @@
 """What a QUIC link carries in the simulator over a round trip of 40 ms: the table of docs/design/0010.
 
-    python tests/bench/losses.py
+python tests/bench/losses.py
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ def beside(mbps: float, queue_s: float, seconds: float = 20.0) -> tuple[float, f
         await asyncio.sleep(5.0)
         before = [other._expected for _, other in pairs]
         await asyncio.sleep(seconds)
-        carried = [(other._expected - had) * 8e-6 / seconds for (_, other), had in zip(pairs, before, strict=True)]
+        carried = [
+            (other._expected - had) * 8e-6 / seconds for (_, other), had in zip(pairs, before, strict=True)
+        ]
         for task in (*tasks, *readers):
             task.cancel()
         for link in (link for pair in pairs for link in pair):
@@ -112,8 +114,16 @@ def beside(mbps: float, queue_s: float, seconds: float = 20.0) -> tuple[float, f
     return run(open_internet(delay_ms=20), main)
 
 
+PATHS = ((50, 50, 0.001), (50, 50, 0.01), (50, 50, 0.03), (20, 40, 0.0), (20, 8, 0.0), (100, 50, 0.0))
+SIZE = 20_000_000
+
 if __name__ == "__main__":
-    for mbps, queue_s, loss in ((50, 0.05, 0.001), (50, 0.05, 0.01), (50, 0.05, 0.03), (20, 0.04, 0), (20, 0.008, 0), (100, 0.05, 0)):
-        print(f"{mbps} Mbit/s, queue {queue_s * 1000:.0f} ms, {loss:.1%} lost: {alone(mbps, queue_s, loss, 20_000_000 if loss < 0.01 else 10_000_000):.1f}")
-    for queue_s in (0.04, 0.012):
-        print(f"20 Mbit/s, queue {queue_s * 1000:.0f} ms, beside one connection: {beside(20, queue_s)}")
+    for mbps, queue_ms, loss in PATHS:
+        size = SIZE if loss < 0.01 else SIZE // 2
+        carried = alone(mbps, queue_ms / 1000, loss, size)
+        print(f"{mbps} Mbit/s, queue {queue_ms} ms, {loss:.1%} lost: {carried:.1f}", flush=True)
+    for queue_ms in (40, 12):
+        print(
+            f"20 Mbit/s, queue {queue_ms} ms, beside one connection: {beside(20, queue_ms / 1000)}",
+            flush=True,
+        )

@@ -9,7 +9,6 @@ from random import Random
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from qh3 import QuicConfiguration, QuicConnection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from linked import (
@@ -24,6 +23,7 @@ from linked import (
     read_all,
     read_exactly,
 )
+from qh3 import QuicConfiguration, QuicConnection
 from simulated import open_internet, pass_time, run
 
 from nattools.lab.sim import SimLab
@@ -224,7 +224,7 @@ def test_a_replayed_first_packet_leads_to_nothing() -> None:
 
 @pytest.mark.parametrize("leads", [True, False])
 def test_a_man_in_the_middle_is_refused(leads: bool) -> None:
-    """He has the best of aioquic, with a certificate and key that call themselves what ours do."""
+    """He has the best of qh3, with a certificate and key that call themselves what ours do."""
 
     async def main(one: WatchedPath, other: WatchedPath) -> None:
         own = quic_link(one, SECRET, leads=leads, timeout_s=5)
@@ -237,7 +237,7 @@ def test_a_man_in_the_middle_is_refused(leads: bool) -> None:
 
 
 class Impostor:
-    """Plain aioquic that trusts anybody, with keys of its own."""
+    """Plain qh3 that trusts anybody, with keys of its own."""
 
     def __init__(self, path: WatchedPath, *, is_client: bool) -> None:
         own = identity(OTHER_SECRET, leads=is_client)
