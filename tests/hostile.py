@@ -8,20 +8,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import msgspec
-from punching import KINDS, measured, punching
+from punching import MATRIX_KINDS, measured, punching
 
 from nattools.engine.punch import signaling as m
 from nattools.engine.punch.options import PunchOptions, Use, Watcher
 from nattools.engine.punch.punch import punch
 from nattools.errors import ProtocolError
-from nattools.lab.packet import Packet
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
-from nattools.net.trace import Trace
-from nattools.net.traced import TracedNetwork
+from nattools.net.trace import Trace, TracedNetwork
 from nattools.protocols import stun
+from nattools.protocols.packet import Packet
 from nattools.protocols.stun.constants import USERNAME
 from nattools.traversal.codes import parse_code
 from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, rendezvous
@@ -99,7 +98,7 @@ def introduction(kind: str = "port-restricted", **said: object) -> m.Introductio
 
 def home(kind: str) -> Scenario:
     """Alice and her neighbour behind one router; bob, and a third machine, on the internet."""
-    router = KINDS[kind]
+    router = MATRIX_KINDS[kind]
     assert isinstance(router, NatSpec)
     hosts = {"alice": HostSpec(behind="a", delay_ms=5), NEIGHBOUR: HostSpec(behind="a")}
     hosts |= {"bob": HostSpec(delay_ms=5), VICTIM: HostSpec()}

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
-from nattools.lab.simloop import SimLoop
+from nattools.lab.sim.loop import SimLoop
 from nattools.model.endpoint import Endpoint
 from nattools.traversal.tunnel import Tunnel
 

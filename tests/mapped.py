@@ -7,20 +7,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from nattools.cli.trial import silent
 from nattools.engine.options import MeasureOptions
-from nattools.engine.portmap.journal import AnyJournal, MemoryJournal
+from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.portmap.options import MapOptions
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import PortMapping
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure
+from nattools.trials.scenarios import no_progress
 
 T = TypeVar("T")
-Command = Callable[[Network, MeasureOptions, Any, AnyJournal, MapOptions], Awaitable[Report]]
+Command = Callable[[Network, MeasureOptions, Any, Journal, MapOptions], Awaitable[Report]]
 
 ALICE = "10.0.1.2"
 OUTSIDE = "11.1.0.2"
@@ -50,12 +50,12 @@ def options(lab: Any, families: tuple[Family, ...] = (4, 6), **more: Any) -> Mea
 
 
 async def call(
-    lab: Any, command: Command, wish: MapOptions | None = None, journal: AnyJournal | None = None, **more: Any
+    lab: Any, command: Command, wish: MapOptions | None = None, journal: Journal | None = None, **more: Any
 ) -> Report:
     """Alice runs one of the commands."""
     chosen = options(lab, **more)
     return await command(
-        lab.network("alice"), chosen, silent, journal or MemoryJournal(), wish or MapOptions()
+        lab.network("alice"), chosen, no_progress, journal or MemoryJournal(), wish or MapOptions()
     )
 
 

@@ -7,11 +7,11 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from punching import KINDS, pair, punching
+from punching import MATRIX_KINDS, pair, punching
 
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.punch import Stage
 from nattools.model.report import Report
 from nattools.traversal.tunnel import Tunnel
@@ -95,7 +95,7 @@ def pipe_through(
     `before` is called with the lab before anything else."""
     draw = random.Random(seed)
     sides = Side(draw.randbytes(size)), Side(draw.randbytes(size // 10))
-    scenario = pair(KINDS[kinds[0]], KINDS[kinds[1]], delay_ms=delay_ms, **impairment)
+    scenario = pair(MATRIX_KINDS[kinds[0]], MATRIX_KINDS[kinds[1]], delay_ms=delay_ms, **impairment)
     with SimLab(scenario, seed=seed) as lab:
         before(lab)
 

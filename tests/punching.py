@@ -11,22 +11,21 @@ from simulated import STUN
 
 from nattools.engine.options import MeasureOptions
 from nattools.engine.run import measure
-from nattools.lab.kinds import KINDS
+from nattools.lab.natkinds import MATRIX_KINDS
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, RouterSpec, Scenario, ServerSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import NatByTransport
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure, UdpSocket
-from nattools.protocols import stun
-from nattools.traversal.meeting import Meeting, Outcome
-from nattools.traversal.perform import perform, perform_stream
+from nattools.protocols import ice, stun
+from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.punchplan import End, plan
-from nattools.traversal.simultaneous_open import StreamMeeting, StreamOutcome
+from nattools.traversal.sending import ProbeOutcome, send_step
+from nattools.traversal.simultaneous_open import StreamMeeting, StreamOutcome, simultaneous_open
 from nattools.traversal.steps import Plan, Step
 
 APDM = "address-and-port-dependent"
-SECRET = bytes(range(32))
 
 
 def pair(first: RouterSpec | None, second: RouterSpec | None, **impairment: float) -> Scenario:
@@ -58,7 +57,7 @@ async def look(lab: SimLab, host: str) -> NatByTransport:
 @cache
 def measured(kind: str) -> NatByTransport:
     """The same, once for each kind."""
-    with SimLab(pair(KINDS[kind], None), seed=7) as lab:
+    with SimLab(pair(MATRIX_KINDS[kind], None), seed=7) as lab:
         return lab.run(lambda: look(lab, "alice"))
 
 
@@ -86,7 +85,7 @@ class Result:
 
     plan: Plan
     step: Step | None
-    outcomes: tuple[Outcome, Outcome] | tuple[StreamOutcome, StreamOutcome] | None
+    outcomes: tuple[ProbeOutcome, ProbeOutcome] | tuple[StreamOutcome, StreamOutcome] | None
 
     @property
     def connected(self) -> bool:
@@ -96,7 +95,7 @@ class Result:
 async def punch(lab: SimLab, made: Plan, *, seed: int = 0, between: int = 0, most: int = 9) -> Result:
     """Both sides at once, step after step. `between`: flows of others through each NAT just before."""
     outcomes: Any = None
-    for step in [each for each in made.steps if each.parts is not None][:most]:
+    for step in [each for each in made.steps if each.schedules is not None][:most]:
         over = _try if step.transport == "udp" else _try_tcp
         outcomes = await over(lab, step, seed, between)
         if all(outcome.connected for outcome in outcomes):
@@ -105,18 +104,30 @@ async def punch(lab: SimLab, made: Plan, *, seed: int = 0, between: int = 0, mos
     return Result(made, None, outcomes)
 
 
-async def _try(lab: SimLab, step: Step, seed: int, between: int) -> tuple[Outcome, Outcome]:
+def acquainted() -> tuple[IceDriver, IceDriver]:
+    """Two agents that know each other's credentials; the first one is controlling."""
+    first, second = IceDriver(ice.Agent("controlling")), IceDriver(ice.Agent("controlled"))
+    first.set_peer(*second.agent.credentials)
+    second.set_peer(*first.agent.credentials)
+    return first, second
+
+
+async def _try(lab: SimLab, step: Step, seed: int, between: int) -> tuple[ProbeOutcome, ProbeOutcome]:
     networks = (lab.network("alice"), lab.network("bob"))
     sockets = [await network.open_udp(family=4) for network in networks]
     seen = [await seen_at(socket) for socket in sockets]
-    for network in networks:
+    drivers = acquainted()
+    for network, driver, socket in zip(networks, drivers, sockets, strict=True):
         await _others(network, between)
+        driver.listen(socket)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(
-                perform(
+                send_step(
                     networks[side],
-                    Meeting(SECRET, side == 0, sockets[side], seen[1 - side]),
+                    drivers[side],
+                    sockets[side],
+                    seen[1 - side],
                     step,
                     first=side == 0,
                     seed=seed + side,
@@ -124,30 +135,38 @@ async def _try(lab: SimLab, step: Step, seed: int, between: int) -> tuple[Outcom
             )
             for side in (0, 1)
         ]
+    for driver in drivers:
+        driver.close()
     return tasks[0].result(), tasks[1].result()
 
 
-async def tcp_seen_at(network: Network) -> tuple[int, Endpoint]:
-    """A local TCP port and where a STUN server sees it; the connection is over."""
+async def tcp_seen_at(network: Network) -> tuple[Endpoint, Endpoint]:
+    """A local address and TCP port, and where a STUN server sees it; the connection is over."""
     stream = await network.connect_tcp(STUN, timeout_s=9.0)
     assert not isinstance(stream, TcpFailure)
     stream.write(stun.binding_request(stun.new_transaction_id()))
     mapped = stun.decode(await stream.read()).mapped
     assert mapped is not None
-    return stream.local.port, mapped
+    return stream.local, mapped
 
 
 async def _try_tcp(lab: SimLab, step: Step, seed: int, between: int) -> tuple[StreamOutcome, StreamOutcome]:
     networks = (lab.network("alice"), lab.network("bob"))
     seen = [await tcp_seen_at(network) for network in networks]
+    credentials = [ice.Agent("controlling").credentials for _ in networks]
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(
-                perform_stream(
+                simultaneous_open(
                     networks[side],
-                    StreamMeeting(SECRET, side == 0, seen[side][0], seen[1 - side][1]),
+                    StreamMeeting(
+                        leads=side == 0,
+                        own=credentials[side],
+                        peer=credentials[1 - side],
+                        local=seen[side][0],
+                        remote=seen[1 - side][1],
+                    ),
                     step,
-                    first=side == 0,
                     seed=seed + side,
                 )
             )
@@ -169,7 +188,7 @@ def meet(first: str, second: str, *, low_ports: bool = False, seed: int = 0, bet
          **impairment: float) -> Result:  # fmt: skip
     """Plan from the two kinds' measurements, and punch."""
     made = plan(*(End(nat=measured(kind), low_ports=low_ports) for kind in (first, second)))
-    with SimLab(pair(KINDS[first], KINDS[second], **impairment), seed=seed) as lab:
+    with SimLab(pair(MATRIX_KINDS[first], MATRIX_KINDS[second], **impairment), seed=seed) as lab:
         return lab.run(lambda: punch(lab, made, seed=seed, between=between))
 
 

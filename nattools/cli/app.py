@@ -34,8 +34,8 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
-    "diagnose": Command("nattools.cli.diagnose", "command", "Can this machine be reached, and by which way?"),
-    "nat": Command("nattools.cli.nat", "command", "What the NAT does: mapping, filtering, ports, lifetime."),
+    "diagnose": Command("nattools.cli.measure", "diagnose", "Can this machine be reached, and by which way?"),
+    "nat": Command("nattools.cli.measure", "nat", "What the NAT does: mapping, filtering, ports, lifetime."),
     "map": Command("nattools.cli.map", "map_app", "Port mappings on the router: try, make, keep, remove."),
     "punch": Command("nattools.cli.punch", "command", "Connect two machines directly, by a short code."),
     "serve": Command("nattools.cli.serve", "command", "The server that the other commands can measure with."),

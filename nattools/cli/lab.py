@@ -12,13 +12,13 @@ from nattools.cli import options
 from nattools.cli.app import new_app
 from nattools.cli.outputs import show, write_files, write_out
 from nattools.errors import CannotRun, UsageError
-from nattools.lab.base import Backend
+from nattools.lab.backend import Backend
 from nattools.report.safetext import safe
 
 if TYPE_CHECKING:
-    from nattools.cli.trial import Case, Trial
     from nattools.model.punch import Punch
-    from nattools.report.contents import Detail
+    from nattools.report.document import Detail
+    from nattools.trials.scenarios import Case, Trial
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
@@ -69,10 +69,11 @@ def run_scenario(
     as_json: options.Json = False,
 ) -> int:
     """Diagnose inside a scenario and compare with what it expects: exit code 1 if anything differs."""
-    from nattools.cli.trial import Case, cases_of
-    from nattools.lab.open import find_host, load_scenario
+    from nattools.lab.backend import find_host
+    from nattools.lab.loader import load
+    from nattools.trials.scenarios import Case, cases_of
 
-    drawn = load_scenario(scenario)
+    drawn = load(scenario)
     [chosen] = _backends([backend] if backend else None)
     named = None if host is None else Case(scenario, find_host(drawn, host), chosen, seed)
     trials = [_tried(case) for case in ([named] if named else cases_of(scenario, chosen, seed))]
@@ -109,9 +110,9 @@ def run_matrix(
         return _pair_matrix(chosen, options.checked_files(output, None), as_json, verbose)
     if output or no_low_ports:
         raise UsageError("-o and --no-low-ports go with --pairs")
-    from nattools.cli.trialmatrix import Matrix
+    from nattools.trials.scenarios import ScenarioMatrix
 
-    matrix = Matrix(scenarios or None, _backends(backend), repeat, seed)
+    matrix = ScenarioMatrix(scenarios or None, _backends(backend), repeat, seed)
     trials = matrix.run(jobs, lambda done, total: _count(done, total))
     if as_json:
         _write_json({"trials": [_as_json(trial, with_report=False) for trial in trials]})
@@ -134,18 +135,17 @@ class Wanted(NamedTuple):
 
 
 def _pair_matrix(wanted: Wanted, files: tuple[Path, ...], as_json: bool, verbose: int) -> int:
-    from nattools.cli.pairmatrix import PairMatrix
-    from nattools.cli.pairtrial import Terms
-    from nattools.lab.kinds import KINDS
+    from nattools.lab.natkinds import MATRIX_KINDS
+    from nattools.trials.pairs import PairMatrix, PairOptions
 
     if len(wanted.backends) > 1:
         raise UsageError("--pairs makes one table: name one --backend")
     matrix = PairMatrix(
-        wanted.kinds or list(KINDS),
+        wanted.kinds or list(MATRIX_KINDS),
         wanted.backends[0],
         repeat=wanted.repeat,
         seed=wanted.seed,
-        terms=Terms(low_ports=False if wanted.no_low_ports else None),
+        terms=PairOptions(low_ports=False if wanted.no_low_ports else None),
     )
     report = matrix.report(wanted.jobs, _count)
     detail: Detail = 2 if verbose >= 2 else 1 if verbose else 0
@@ -161,7 +161,7 @@ def run_program(scenario: ScenarioName, host: HostName, command: Command, seed: 
 
     The scenario's servers run meanwhile; NATTOOLS_SERVER names them for nattools itself.
     """
-    from nattools.cli.labprograms import run_inside
+    from nattools.cli.labexec import run_inside
 
     program = command[1:] if command[0] == "--" else command
     if not program:
@@ -172,7 +172,7 @@ def run_program(scenario: ScenarioName, host: HostName, command: Command, seed: 
 @lab_app.command("shell")
 def run_shell(scenario: ScenarioName, host: HostName, seed: options.Seed = None) -> int:
     """A shell on a host of a scenario, in network namespaces."""
-    from nattools.cli.labprograms import run_inside, shell
+    from nattools.cli.labexec import run_inside, shell
 
     return run_inside(scenario, host, shell(), seed)
 
@@ -186,11 +186,11 @@ def _backends(given: list[str] | None) -> list[Backend]:
 
 def _tried(case: Case) -> Trial:
     from nattools.cli.progress import Progress
-    from nattools.cli.trial import attempt
+    from nattools.trials.scenarios import run_trial
 
     progress = Progress(sys.stderr, waiting=case.backend != "sim")
     try:
-        return attempt(case, progress)
+        return run_trial(case, progress)
     finally:
         progress.close()
 
@@ -230,7 +230,7 @@ def _found(trial: Trial) -> str:
 
 
 def _way_of(punch: Punch) -> str:
-    from nattools.report.punchwords import headline
+    from nattools.report.sections.punch import headline
 
     return headline(punch) if punch.connected else f"{headline(punch)} {safe(punch.why)}"
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import signal
+import sys
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,14 +15,19 @@ from nattools.cli import mapoptions, options, running
 from nattools.cli.app import new_app
 from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
-from nattools.cli.running import Command, Work
+from nattools.cli.running import Invocation, Work
 from nattools.engine.options import Emit, MeasureOptions
-from nattools.engine.portmap.journal import AnyJournal
+from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.options import DESCRIPTION, LIFETIME_S, MapOptions
 from nattools.errors import UsageError
 from nattools.model.observation import MapOffer
 from nattools.model.report import TIME_WAS_OVER, Report
 from nattools.net.base import Network
+from nattools.report.safetext import safe
+from nattools.wording.terms import TECHNIQUES
+
+if TYPE_CHECKING:
+    from nattools.engine.portmap.keep import MappingChange
 
 map_app = new_app(
     no_args_is_help=True,
@@ -25,21 +35,25 @@ map_app = new_app(
 )
 _NO_LIFETIME = ("lifetime", "max_lifetime")
 _NO_CHECKS = (*_NO_LIFETIME, "cross_check", "pcap")
-Do = Callable[[Network, MeasureOptions, Emit, AnyJournal, MapOptions], Awaitable[Report]]
+_CHANGES = {
+    "made": "made",
+    "changed": "moved",
+    "restored": "made anew, since the router has restarted",
+    "lost": "lost; trying again",
+}
+Do = Callable[[Network, MeasureOptions, Emit, Journal, MapOptions], Awaitable[Report]]
 
 
-def _work(do: Do, wish: MapOptions) -> Work:
-    async def work(
-        network: Network, chosen: MeasureOptions, emit: Emit, journal: AnyJournal | None
-    ) -> Report:
+def _work(do: Do, wanted: MapOptions) -> Work:
+    async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
         assert journal is not None  # `asks_routers` makes sure of it
-        return await do(network, chosen, emit, journal, wish)
+        return await do(network, chosen, emit, journal, wanted)
 
     return work
 
 
-def _run(request: Request, do: Do, wish: MapOptions) -> Report:
-    report = running.run(Command(request, _work(do, wish), asks_routers=True))
+def _run(request: Request, do: Do, wanted: MapOptions) -> Report:
+    report = running.run(Invocation(request, _work(do, wanted), asks_routers=True))
     write_files(report, request.outputs, request.detail)
     show(report, as_json=request.as_json, detail=request.detail)
     return report
@@ -58,8 +72,8 @@ def probe(
     Exit code 1 if none could be made, or none of them is open from outside."""
     from nattools.engine.portmap import commands
 
-    wish = mapoptions.wish_of(None, protocol=protocol, transport=transport)
-    return _code(_run(request, commands.probe, wish))
+    wanted = mapoptions.map_options(None, protocol=protocol, transport=transport)
+    return _code(_run(request, commands.probe, wanted))
 
 
 @map_app.command("add")
@@ -80,7 +94,7 @@ def add(
     Exit code 1 if none could be made, or none of them is open from outside."""
     from nattools.engine.portmap import commands
 
-    wish = mapoptions.wish_of(
+    wanted = mapoptions.map_options(
         ports,
         protocol=protocol,
         transport=transport,
@@ -88,7 +102,7 @@ def add(
         lifetime=lifetime,
         description=description,
     )
-    return _code(_run(request, commands.add, wish))
+    return _code(_run(request, commands.add, wanted))
 
 
 @map_app.command("list")
@@ -103,7 +117,7 @@ def list_mappings(
     Exit code 1 if no router speaks any of the protocols, or the time given was too short."""
     from nattools.engine.portmap import commands
 
-    report = _run(request, commands.list_mappings, mapoptions.wish_of(None, protocol=protocol))
+    report = _run(request, commands.list_mappings, mapoptions.map_options(None, protocol=protocol))
     unfinished = TIME_WAS_OVER in report.warnings and not report.mappings
     return 0 if report.mappings or (_answered(report) and not unfinished) else 1
 
@@ -126,10 +140,10 @@ def delete(
 
     if bool(ports) == mine:
         raise UsageError("say which: nattools map delete PORT..., or nattools map delete --mine")
-    wish = mapoptions.wish_of(
+    wanted = mapoptions.map_options(
         ports, protocol=protocol, transport=transport, external_port=external_port, mine=mine
     )
-    report = _run(request, commands.delete, wish)
+    report = _run(request, commands.delete, wanted)
     done = all(mapping.removed for mapping in report.mappings)
     return 0 if done and (mine or report.mappings) else 1
 
@@ -151,10 +165,8 @@ def keep(
     They are removed at the end.
 
     Exit code 1 if none could be made."""
-    from nattools.cli.keeping import keep_until_told
-
     mapoptions.check_kept(lifetime)
-    wish = mapoptions.wish_of(
+    wanted = mapoptions.map_options(
         ports,
         protocol=protocol,
         transport=transport,
@@ -163,7 +175,7 @@ def keep(
         description=description,
     )
     stopped_after_s, unbounded = request.timeout_s, msgspec.structs.replace(request, timeout_s=None)
-    return _code(_run(unbounded, keep_until_told(hook, stopped_after_s), wish))
+    return _code(_run(unbounded, keep_until_told(hook, stopped_after_s), wanted))
 
 
 def _code(report: Report) -> int:
@@ -174,3 +186,69 @@ def _code(report: Report) -> int:
 def _answered(report: Report) -> bool:
     """Does any router here speak any of the protocols?"""
     return any(isinstance(seen, MapOffer) and seen.outcome == "answered" for seen in report.observations)
+
+
+def keep_until_told(hook: str | None, seconds: float | None) -> Do:
+    """The work of `map keep`: until SIGTERM, Ctrl-C, or for so many seconds. `hook` is run by the shell at
+    each change."""
+
+    async def work(
+        network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal, wanted: MapOptions
+    ) -> Report:
+        from nattools.engine.portmap.keep import keep
+
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+            loop.add_signal_handler(signal.SIGTERM, stop.set)
+        if seconds is not None:
+            loop.call_later(seconds, stop.set)
+
+        async def tell(change: MappingChange) -> None:
+            tell_change(change)
+            if hook is not None:
+                await _run_hook(hook, change, waits=network.substrate != "sim")
+
+        return await keep(network, chosen, emit, journal, wanted, tell, stop)
+
+    return work
+
+
+def tell_change(change: MappingChange) -> None:
+    """A line for a person who looks on."""
+    outside = f"{change.external} to" if change.external is not None else "to"
+    proof = {True: ", proven from outside", False: ", but closed from outside", None: ""}[change.verified]
+    what = f"{change.transport} {outside} {change.internal} by {TECHNIQUES[change.protocol]}"
+    line = f"{what}: {_CHANGES[change.happening]}"
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"nattools map keep: {safe(line + proof)}\n")
+        sys.stderr.flush()
+
+
+def environment_of(change: MappingChange) -> dict[str, str]:
+    """What the user's command is told."""
+    external = change.external
+    verified = {True: "yes", False: "no", None: "unknown"}[change.verified]
+    return {
+        "NATTOOLS_EVENT": change.happening,
+        "NATTOOLS_TRANSPORT": change.transport,
+        "NATTOOLS_PROTOCOL": change.protocol,
+        "NATTOOLS_INTERNAL": str(change.internal),
+        "NATTOOLS_INTERNAL_HOST": change.internal.host,
+        "NATTOOLS_INTERNAL_PORT": str(change.internal.port),
+        "NATTOOLS_EXTERNAL": "" if external is None else str(external),
+        "NATTOOLS_EXTERNAL_HOST": "" if external is None else external.host,
+        "NATTOOLS_EXTERNAL_PORT": "" if external is None else str(external.port),
+        "NATTOOLS_LIFETIME_S": "" if change.lifetime_s is None else str(change.lifetime_s),
+        "NATTOOLS_VERIFIED": verified,
+    }
+
+
+async def _run_hook(hook: str, change: MappingChange, *, waits: bool) -> None:
+    """Run the user's command; its failure is told and no more."""
+    from nattools.net.shell import run_command
+
+    code = await run_command(hook, environment_of(change), waits=waits)
+    if code != 0:
+        how = "took too long" if code is None else f"ended with {code}"
+        sys.stderr.write(f"nattools map keep: the command for {change.happening} {how}\n")

@@ -59,7 +59,7 @@ CrossCheck = Annotated[bool, typer.Option("--cross-check", help="Ask miniupnpc t
 Mine = Annotated[bool, typer.Option("--mine", help="All that nattools has made and not removed.")]
 
 
-def wish_of(
+def map_options(
     ports: list[str] | None,
     *,
     protocol: str | None = None,

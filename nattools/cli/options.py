@@ -18,7 +18,7 @@ from nattools.model.endpoint import Family
 from nattools.model.serveruri import ServerUri
 
 if TYPE_CHECKING:
-    from nattools.report.contents import Detail
+    from nattools.report.document import Detail
 
 Backend = Literal["sim", "netns"]
 MeasuringName = Literal["diagnose", "nat", "map", "punch"]

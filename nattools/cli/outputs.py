@@ -13,7 +13,7 @@ from nattools.errors import UsageError
 from nattools.model.report import Report
 
 if TYPE_CHECKING:
-    from nattools.report.contents import Detail
+    from nattools.report.document import Detail
 
 SUFFIXES = (".json", ".md", ".html", ".txt")
 
@@ -62,7 +62,7 @@ def renderer(form: str, detail: Detail = 0) -> Callable[[Report], str]:
         from nattools.report.html import render_html
 
         return render_html
-    from nattools.report.text import render_text
+    from nattools.report.terminal import render_text
 
     return lambda report: render_text(report, detail=detail)
 

@@ -4,16 +4,22 @@ probe that takes longer than a second."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from nattools.engine.options import Event
-from nattools.report.safetext import safe, wrap
+from nattools.report.safetext import safe
 from nattools.report.screen import is_live, terminal_columns
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+logger = logging.getLogger(__name__)
 
 PATIENCE_S = 1.0
 TICK_S = 0.25
-ERASE = "\r\x1b[K"
+SPINNER = "line"
 
 
 class Progress:
@@ -25,7 +31,8 @@ class Progress:
 
     def __init__(self, stream: TextIO, *, waiting: bool) -> None:
         self._stream = stream
-        self._live = is_live(stream)
+        self._moving = is_live(stream)
+        self._live: Live | None = None
         self._waiting = waiting
         self._running: dict[str, Event] = {}
         self._finished = 0
@@ -46,13 +53,8 @@ class Progress:
 
     def aside(self, write: Callable[[], None]) -> None:
         """Let something be written to the same stream, above what is waited for. It is a courtesy too."""
-        if self._live:
-            self._put(ERASE)
-        try:
-            write()
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._live = False
+        self._erase()
+        self._try(write)
         if self._running:
             self._draw()
 
@@ -61,8 +63,7 @@ class Progress:
         for probe in list(self._timers):
             self._forget(probe)
         self._running.clear()
-        if self._live:
-            self._put(ERASE)
+        self._erase()
 
     def _await(self, probe: str) -> None:
         if not self._waiting:
@@ -70,7 +71,7 @@ class Progress:
         loop = asyncio.get_running_loop()
         if self._began is None:
             self._began = loop.time()
-        if not self._live:
+        if not self._moving:
             self._timers[probe] = loop.call_later(PATIENCE_S, self._announce, probe)
         elif "" not in self._timers:
             self._timers[""] = loop.call_later(TICK_S, self._tick)
@@ -83,35 +84,70 @@ class Progress:
     def _announce(self, probe: str) -> None:
         event = self._running.get(probe)
         if event is not None:
-            self._put(f"nattools: waiting: {_words(event)}\n")
+            self._try(lambda: self._stream.write(f"nattools: waiting: {_words(event)}\n"))
 
     def _tick(self) -> None:
         self._draw()
         self._timers[""] = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _draw(self) -> None:
-        if not self._live:
+        if not self._moving:
             return
         if not self._running:
-            self._put(ERASE)
+            self._erase()
             return
         event = next(reversed(self._running.values()))
         total = self._finished + len(self._running)
-        line = f"  {self._finished} of {total} done{self._elapsed()}: {_words(event)}"
-        self._put(ERASE + "  " + wrap(line, terminal_columns(self._stream) - 3)[0])
+        line = f"{self._finished} of {total} done{self._elapsed()}: {_words(event)}"
+        self._try(lambda: self._show(line))
+
+    def _show(self, line: str) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.spinner import Spinner
+        from rich.table import Table
+        from rich.text import Text
+
+        shown = Table.grid(padding=(0, 1, 0, 0))
+        shown.add_column()
+        shown.add_column(no_wrap=True, overflow="ellipsis")
+        shown.add_row(Spinner(SPINNER), Text(line))
+        if self._live is not None:
+            self._live.update(shown, refresh=True)
+            return
+        # one column stays free: some terminals begin a new line once the last one is written to
+        columns = terminal_columns(self._stream) - 1
+        loop = asyncio.get_running_loop()
+        console = Console(file=self._stream, width=columns, force_terminal=True, get_time=loop.time)
+        self._live = Live(
+            shown,
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start(refresh=True)
+        console.show_cursor(True)  # nothing gives it back if this process is killed
+
+    def _erase(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            self._try(live.stop)
 
     def _elapsed(self) -> str:
         if self._began is None:
             return ""
         return f", {asyncio.get_running_loop().time() - self._began:.0f} s"
 
-    def _put(self, text: str) -> None:
+    def _try(self, write: Callable[[], object]) -> None:
         """Progress is a courtesy: a standard error that cannot be written to stops nothing."""
         try:
-            self._stream.write(text)
+            write()
             self._stream.flush()
         except (OSError, ValueError):
-            self._live = False
+            logger.debug("progress cannot be written", exc_info=True)
+            self._moving = False
 
 
 def _words(event: Event) -> str:

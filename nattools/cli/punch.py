@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nattools.cli import options, punchoptions, running
-from nattools.cli.asking import TokenReader, ask_code
 from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
 from nattools.cli.progress import Progress
-from nattools.cli.punchoptions import PunchWish
-from nattools.cli.punchtalk import Talk
-from nattools.cli.punchwork import Done, engine_options
-from nattools.cli.running import Command
+from nattools.cli.prompts import TokenReader, ask_code
+from nattools.cli.punchdisplay import PunchDisplay
+from nattools.cli.punchoptions import PunchRequest, engine_options
+from nattools.cli.punchsession import PunchOutcome
+from nattools.cli.running import Invocation
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.options import Watcher
 from nattools.model.report import Report
@@ -29,7 +29,7 @@ from nattools.traversal.codes import WORDS
 from nattools.traversal.forwardspec import written
 
 if TYPE_CHECKING:
-    from nattools.engine.portmap.journal import AnyJournal
+    from nattools.engine.portmap.journal import Journal
 
 
 @options.takes_request(
@@ -60,7 +60,7 @@ def command(
 
     Exit code 1 if they did not connect; the report says at which stage, and why."""
     asked = code == punchoptions.ASK
-    wish = PunchWish(
+    wanted = PunchRequest(
         code=punchoptions.chosen_code(None if asked else code, words, manual),
         manual=manual,
         mailbox=punchoptions.checked_mailbox(mailbox),
@@ -78,10 +78,10 @@ def command(
         hook=hook,
     )
     backend = None if request.lab is None else request.lab.backend
-    punchoptions.check_together(wish, as_json=request.as_json, lab=backend)
+    punchoptions.check_together(wanted, as_json=request.as_json, lab=backend)
     if asked:
-        wish = msgspec.structs.replace(wish, code=ask_code(from_terminal=pipe, say=say))
-    return run(request, wish)
+        wanted = msgspec.structs.replace(wanted, code=ask_code(from_terminal=pipe, say=say))
+    return run(request, wanted)
 
 
 def say(text: str) -> None:
@@ -90,34 +90,34 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def run(request: Request, wish: PunchWish) -> int:
+def run(request: Request, wanted: PunchRequest) -> int:
     """Punch, write the report where it was asked for, and give the exit code."""
     if request.lab is not None:
         from nattools.cli.punchlab import run_in_lab
 
-        done = run_in_lab(request, wish, request.lab)
+        done = run_in_lab(request, wanted, request.lab)
     else:
-        done = run_on_host(request, wish)
+        done = run_on_host(request, wanted)
     write_files(done.report, request.outputs, request.detail)
-    show_punch(done.report, request, quiet=wish.pipe, told=done.told)
+    show_punch(done.report, request, quiet=wanted.pipe, told=done.told)
     return done.code
 
 
-def run_on_host(request: Request, wish: PunchWish) -> Done:
+def run_on_host(request: Request, wanted: PunchRequest) -> PunchOutcome:
     """This machine's side."""
-    from nattools.cli.punchuse import PunchUse
+    from nattools.cli.punchsession import PunchSession
 
-    sides: list[tuple[Talk, PunchUse]] = []
+    sides: list[tuple[PunchDisplay, PunchSession]] = []
 
     async def work(
-        network: Network, measuring: MeasureOptions, progress: Progress, journal: AnyJournal | None
+        network: Network, measuring: MeasureOptions, progress: Progress, journal: Journal | None
     ) -> Report:
         _end_on_sigterm()
-        talk = Talk(sys.stderr, progress, others_options(wish, measuring))
-        use = PunchUse(wish, network, talk, quiet=request.as_json)
-        sides.append((talk, use))
-        chosen, watching = engine_options(wish, measuring), watcher(wish, talk, progress)
-        if wish.manual:
+        display = PunchDisplay(sys.stderr, progress, others_options(wanted, measuring))
+        use = PunchSession(wanted, network, display, quiet=request.as_json)
+        sides.append((display, use))
+        chosen, watching = engine_options(wanted, measuring), watcher(wanted, display, progress)
+        if wanted.manual:
             from nattools.engine.punch.punch import punch_by_tokens
 
             return await punch_by_tokens(network, chosen, watching, journal, use.use)
@@ -125,9 +125,9 @@ def run_on_host(request: Request, wish: PunchWish) -> Done:
 
         return await punch(network, chosen, watching, journal, use.use)
 
-    report = running.run(Command(request, work, asks_routers=wish.ask_router, without_journal=True))
-    talk, use = sides[0]
-    return Done(report, talk.told, use.problem, use.interrupted)
+    report = running.run(Invocation(request, work, asks_routers=wanted.ask_router, without_journal=True))
+    display, use = sides[0]
+    return PunchOutcome(report, display.told, use.problem, use.interrupted)
 
 
 def _end_on_sigterm() -> None:
@@ -137,40 +137,40 @@ def _end_on_sigterm() -> None:
         loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
 
 
-def watcher(wish: PunchWish, talk: Talk, progress: Progress) -> Watcher:
+def watcher(wanted: PunchRequest, display: PunchDisplay, progress: Progress) -> Watcher:
     """Who tells the person, and asks."""
-    asking = TokenReader(from_terminal=wish.pipe, say=talk.line)
+    asking = TokenReader(from_terminal=wanted.pipe, say=display.line)
     return Watcher(
         emit=progress,
-        code=talk.token if wish.manual else talk.code,
-        ask_token=asking if wish.manual else None,
-        stage=talk.stage,
-        plan=talk.plan,
+        code=display.token if wanted.manual else display.code,
+        ask_token=asking if wanted.manual else None,
+        stage=display.stage,
+        plan=display.plan,
     )
 
 
-def others_options(wish: PunchWish, measuring: MeasureOptions) -> tuple[str, ...]:
+def others_options(wanted: PunchRequest, measuring: MeasureOptions) -> tuple[str, ...]:
     """What the other machine must be told beside the code: how to find the same mailbox, and its part in what
     this side wants."""
-    return (*(() if wish.manual else _meeting_options(wish, measuring)), *_counterpart(wish))
+    return (*(() if wanted.manual else _meeting_options(wanted, measuring)), *_counterpart(wanted))
 
 
-def _meeting_options(wish: PunchWish, measuring: MeasureOptions) -> tuple[str, ...]:
-    if wish.mailbox is not None:
-        host = f"[{wish.mailbox.host}]" if ":" in wish.mailbox.host else wish.mailbox.host
-        scheme = "wss://" if wish.mailbox.secure else ""
-        return (f"--mailbox {shlex.quote(f'{scheme}{host}:{wish.mailbox.port}')}",)
+def _meeting_options(wanted: PunchRequest, measuring: MeasureOptions) -> tuple[str, ...]:
+    if wanted.mailbox is not None:
+        host = f"[{wanted.mailbox.host}]" if ":" in wanted.mailbox.host else wanted.mailbox.host
+        scheme = "wss://" if wanted.mailbox.secure else ""
+        return (f"--mailbox {shlex.quote(f'{scheme}{host}:{wanted.mailbox.port}')}",)
     if measuring.default_servers:
         return ()
     return tuple(f"--server {shlex.quote(server.text)}" for server in measuring.servers)
 
 
-def _counterpart(wish: PunchWish) -> Iterator[str]:
-    if wish.pipe:
+def _counterpart(wanted: PunchRequest) -> Iterator[str]:
+    if wanted.pipe:
         yield "--pipe"
-    for forward in wish.forwards:
+    for forward in wanted.forwards:
         yield f"--allow {shlex.quote(forward.target)}"
-    for reverse in wish.reverses:
+    for reverse in wanted.reverses:
         place = written(reverse.transport, reverse.bind, reverse.port) if reverse.bind else str(reverse.port)
         ending = "" if reverse.bind or reverse.transport == "tcp" else "/udp"
         yield f"--allow {shlex.quote(f'listen:{place}{ending}')}"
@@ -180,7 +180,7 @@ def show_punch(report: Report, request: Request, *, quiet: bool, told: bool) -> 
     """The report on standard output. `quiet`: that is the pipe's, so a failure is told in short elsewhere.
     What was `told` on the same terminal a moment ago is not told again."""
     if quiet:
-        from nattools.report.punchwords import in_short
+        from nattools.report.sections.punch import in_short
 
         if report.punch is not None and not report.punch.connected:
             say("\n".join(f"nattools: {line}" for line in in_short(report.punch)))

@@ -11,32 +11,31 @@ import msgspec
 from nattools.cli import running
 from nattools.cli.options import LabChoice, Request
 from nattools.cli.progress import Progress
-from nattools.cli.punchoptions import PunchWish
-from nattools.cli.punchtalk import Talk
-from nattools.cli.punchuse import PunchUse
-from nattools.cli.punchwork import Done, engine_options
+from nattools.cli.punchdisplay import PunchDisplay
+from nattools.cli.punchoptions import PunchRequest, engine_options
+from nattools.cli.punchsession import PunchOutcome, PunchSession
 from nattools.cli.running import measure_options
 from nattools.cli.servers import Servers
-from nattools.engine.portmap.journal import AnyJournal, MemoryJournal
+from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.punch.both import Side
 from nattools.engine.punch.options import Use, Watcher
 from nattools.errors import UsageError
-from nattools.lab.base import Lab
-from nattools.lab.open import find_host, load_scenario, open_lab
+from nattools.lab.backend import Lab, find_host, open_lab
+from nattools.lab.loader import load
 from nattools.lab.scenario import Scenario
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.traversal.codes import Code
 
 
-def run_in_lab(request: Request, wish: PunchWish, choice: LabChoice) -> Done:
+def run_in_lab(request: Request, wanted: PunchRequest, choice: LabChoice) -> PunchOutcome:
     """What came of it, as the first machine tells it."""
-    scenario = load_scenario(choice.scenario)
+    scenario = load(choice.scenario)
     hosts = pair_of(scenario, choice.host)
     # the first machine opens the room under whatever number the mailbox gives, the second one is told
-    wish = msgspec.structs.replace(wish, code=Code(None, wish.code.words))
+    wanted = msgspec.structs.replace(wanted, code=Code(None, wanted.code.words))
     with open_lab(scenario, choice.backend, choice.seed) as lab:
-        return lab.run(lambda: _punched(request, wish, lab, hosts))
+        return lab.run(lambda: _punched(request, wanted, lab, hosts))
 
 
 def pair_of(scenario: Scenario, named: str | None) -> tuple[str, str]:
@@ -52,7 +51,7 @@ def pair_of(scenario: Scenario, named: str | None) -> tuple[str, str]:
     return chosen[0], chosen[1]
 
 
-async def _punched(request: Request, wish: PunchWish, lab: Lab, hosts: tuple[str, str]) -> Done:
+async def _punched(request: Request, wanted: PunchRequest, lab: Lab, hosts: tuple[str, str]) -> PunchOutcome:
     uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
     networks = [lab.network(host) for host in hosts]
     measuring = [
@@ -62,15 +61,18 @@ async def _punched(request: Request, wish: PunchWish, lab: Lab, hosts: tuple[str
     here = networks[0]
     with running.progress_of(here) as progress, running.captured(here, request.pcap) as seen:
         # in the simulator nobody waits, so the report is soon enough
-        talk = None if here.substrate == "sim" else Talk(sys.stderr, progress)
-        use, other = PunchUse(wish, seen, talk, quiet=True), PunchUse(wish, networks[1], None, quiet=True)
-        connect = _by_tokens if wish.manual else _by_code
+        display = None if here.substrate == "sim" else PunchDisplay(sys.stderr, progress)
+        use, other = (
+            PunchSession(wanted, seen, display, quiet=True),
+            PunchSession(wanted, networks[1], None, quiet=True),
+        )
+        connect = _by_tokens if wanted.manual else _by_code
         report = await connect(
-            (seen, engine_options(wish, measuring[0]), _watcher(talk, progress)),
-            (networks[1], engine_options(wish, measuring[1]), Watcher()),
+            (seen, engine_options(wanted, measuring[0]), _watcher(display, progress)),
+            (networks[1], engine_options(wanted, measuring[1]), Watcher()),
             (use.use, other.use),
         )
-    return Done(report, talk is not None and talk.told, use.problem, use.interrupted)
+    return PunchOutcome(report, display is not None and display.told, use.problem, use.interrupted)
 
 
 async def _by_code(first: Side, second: Side, uses: tuple[Use, Use]) -> Report:
@@ -103,13 +105,13 @@ async def _told(token: asyncio.Future[str]) -> str:
     return await token
 
 
-def _journals(side: Side) -> tuple[AnyJournal | None, AnyJournal | None]:
+def _journals(side: Side) -> tuple[Journal | None, Journal | None]:
     """The routers end with this process, and their mappings with them."""
     return (MemoryJournal(), MemoryJournal()) if side[1].ask_router else (None, None)
 
 
-def _watcher(talk: Talk | None, progress: Progress) -> Watcher:
+def _watcher(display: PunchDisplay | None, progress: Progress) -> Watcher:
     """Nobody has to type a code."""
-    if talk is None:
+    if display is None:
         return Watcher(emit=progress)
-    return Watcher(emit=progress, stage=talk.stage, plan=talk.plan)
+    return Watcher(emit=progress, stage=display.stage, plan=display.plan)

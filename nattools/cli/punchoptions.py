@@ -1,18 +1,23 @@
-"""The options of `nattools punch`, as they are typed and as they are meant."""
+"""The options of `nattools punch`: as typed, as checked, and as the engine gets them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 import typer
 
 from nattools.cli.options import Backend
+from nattools.engine.options import MeasureOptions
+from nattools.engine.punch.options import PunchOptions
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
 from nattools.traversal.codes import WORDS, Code, complete, new_code, parse_code
 from nattools.traversal.forwardspec import Allowed, Forward, parse_forward
+
+if TYPE_CHECKING:
+    from nattools.traversal.rendezvous import MailboxAddress
 
 ASK = "-"
 WAIT_S = 600.0
@@ -96,7 +101,7 @@ Lab = Annotated[
 ]
 
 
-class MailboxWish(NamedTuple):
+class MailboxServer(NamedTuple):
     """Where to meet; `secure`: within TLS."""
 
     host: str
@@ -104,12 +109,12 @@ class MailboxWish(NamedTuple):
     secure: bool
 
 
-class PunchWish(msgspec.Struct, frozen=True, kw_only=True):
+class PunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the user asked of a punch, checked. A `code` without a nameplate is a new one."""
 
     code: Code
     manual: bool = False
-    mailbox: MailboxWish | None = None
+    mailbox: MailboxServer | None = None
     wait_s: float = WAIT_S
     ask_router: bool = True
     low_ports: bool = True
@@ -155,7 +160,7 @@ def chosen_code(typed: str | None, words: int, manual: bool) -> Code:
     return parse_code(typed)
 
 
-def checked_mailbox(text: str | None) -> MailboxWish | None:
+def checked_mailbox(text: str | None) -> MailboxServer | None:
     """`--mailbox`; UsageError for one that cannot be read."""
     if text is None:
         return None
@@ -168,7 +173,7 @@ def checked_mailbox(text: str | None) -> MailboxWish | None:
     if server.text != server.text.removeprefix(f"{server.scheme}:"):
         raise UsageError(f"--mailbox {text[:60]!r}: write HOST, HOST:PORT, or wss://HOST for one within TLS")
     default = _TLS_PORT if secure else _PORT
-    return MailboxWish(server.host, default if server.port is None else server.port, secure)
+    return MailboxServer(server.host, default if server.port is None else server.port, secure)
 
 
 def checked_forwards(texts: list[str] | None, option: str) -> tuple[Forward, ...]:
@@ -191,30 +196,60 @@ def checked_allowed(texts: list[str] | None) -> Allowed | None:
         raise UsageError(f"--allow: {error}") from None
 
 
-def check_together(wish: PunchWish, *, as_json: bool, lab: Backend | None) -> None:
+def check_together(wanted: PunchRequest, *, as_json: bool, lab: Backend | None) -> None:
     """UsageError for options that contradict each other. `lab`: what a scenario is built on."""
-    for wrong in _contradictions(wish, as_json=as_json, lab=lab):
+    for wrong in _contradictions(wanted, as_json=as_json, lab=lab):
         raise UsageError(wrong)
 
 
-def _contradictions(wish: PunchWish, *, as_json: bool, lab: Backend | None) -> Iterator[str]:
-    if not wish.udp and not wish.tcp:
+def _contradictions(wanted: PunchRequest, *, as_json: bool, lab: Backend | None) -> Iterator[str]:
+    if not wanted.udp and not wanted.tcp:
         yield "--udp-only and --tcp-only contradict each other: give one of them, or none"
-    if wish.manual and wish.mailbox is not None:
+    if wanted.manual and wanted.mailbox is not None:
         yield "--manual needs no mailbox: leave out one of the two"
-    if wish.pipe and as_json:
+    if wanted.pipe and as_json:
         yield "with --pipe, standard output is the pipe's: write the report with -o FILE.json"
-    if wish.pipe and wish.hook is not None:
+    if wanted.pipe and wanted.hook is not None:
         yield "--pipe and --exec both want standard input and output: give one of them"
     if lab is not None and (
-        wish.pipe or wish.forwards or wish.reverses or wish.allowed or wish.hook is not None or wish.keep
+        wanted.pipe
+        or wanted.forwards
+        or wanted.reverses
+        or wanted.allowed
+        or wanted.hook is not None
+        or wanted.keep
     ):
         yield (
             "in a scenario both machines run by themselves: there --pipe, --forward, --reverse, --exec and "
             "--keep make no sense"
         )
-    if lab == "sim" and wish.bench:
+    if lab == "sim" and wanted.bench:
         yield (
             "--bench: nothing is slow in the simulator, so its throughput would say nothing; "
             "give --backend netns too (as root)"
         )
+
+
+def engine_options(wanted: PunchRequest, measuring: MeasureOptions) -> PunchOptions:
+    """What the engine is asked for."""
+    return PunchOptions(
+        measuring=measuring,
+        code=wanted.code,
+        mailbox=None if wanted.mailbox is None else _address(wanted.mailbox),
+        manual=wanted.manual,
+        wait_s=wanted.wait_s,
+        ask_router=wanted.ask_router,
+        udp=wanted.udp,
+        tcp=wanted.tcp,
+        low_ports=None if wanted.low_ports else False,
+    )
+
+
+def _address(wanted: MailboxServer) -> MailboxAddress:
+    from nattools.traversal.rendezvous import MailboxAddress
+
+    if not wanted.secure:
+        return MailboxAddress(wanted.host, wanted.port)
+    from nattools.net.tls import client_context
+
+    return MailboxAddress(wanted.host, wanted.port, client_context())

@@ -13,7 +13,7 @@ from nattools.cli.app import new_app
 from nattools.cli.outputs import renderer, show, write_out
 from nattools.errors import UsageError
 from nattools.model.report import Report
-from nattools.report.contents import Detail
+from nattools.report.document import Detail
 from nattools.report.loader import load_file, problems
 from nattools.report.screen import terminal_columns
 

@@ -21,15 +21,15 @@ from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
 
 if TYPE_CHECKING:
-    from nattools.engine.portmap.journal import AnyJournal
+    from nattools.engine.portmap.journal import Journal
 
 
-Work = Callable[[Network, MeasureOptions, Progress, "AnyJournal | None"], Awaitable[Report]]
+Work = Callable[[Network, MeasureOptions, Progress, "Journal | None"], Awaitable[Report]]
 """What a command does, on any network. Without a journal, routers are not to be asked for mappings."""
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class Invocation:
     """Some work and how it was asked for. `asks_routers`: it makes mappings, so it keeps the journal;
     `without_journal`: it can do the rest of its work where there can be none."""
 
@@ -39,27 +39,27 @@ class Command:
     without_journal: bool = False
 
 
-def run(command: Command) -> Report:
+def run(invocation: Invocation) -> Report:
     """Do the work. The errors of `nattools.errors` say why it could not be done."""
-    lab = command.request.lab
-    return _on_host(command) if lab is None else _in_lab(command, lab)
+    lab = invocation.request.lab
+    return _on_host(invocation) if lab is None else _in_lab(invocation, lab)
 
 
-def _on_host(command: Command) -> Report:
+def _on_host(invocation: Invocation) -> Report:
+    from nattools.net.eventloop import run_interruptibly
     from nattools.net.host import HostNetwork
-    from nattools.net.interruption import run_interruptibly
 
     network = HostNetwork()
-    servers = chosen_servers(command.request.servers)
-    options = measure_options(command.request, network, servers)
-    with _journal(command) as journal:
-        return run_interruptibly(lambda: _worked(command, network, options, journal))
+    servers = chosen_servers(invocation.request.servers)
+    options = measure_options(invocation.request, network, servers)
+    with _journal(invocation) as journal:
+        return run_interruptibly(lambda: _worked(invocation, network, options, journal))
 
 
 @contextlib.contextmanager
-def _journal(command: Command) -> Iterator[AnyJournal | None]:
+def _journal(invocation: Invocation) -> Iterator[Journal | None]:
     """The user's journal; None where there is none and none is needed."""
-    if not command.asks_routers:
+    if not invocation.asks_routers:
         yield None
         return
     from nattools.engine.portmap.journal import Journal, state_folder
@@ -68,25 +68,26 @@ def _journal(command: Command) -> Iterator[AnyJournal | None]:
         try:
             journal = stack.enter_context(Journal(state_folder()))
         except CannotRun:
-            if not command.without_journal:
+            if not invocation.without_journal:
                 raise
             journal = None
         yield journal
 
 
-def _in_lab(command: Command, choice: LabChoice) -> Report:
+def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
     from nattools.engine.portmap.journal import MemoryJournal
-    from nattools.lab.open import find_host, load_scenario, open_lab
+    from nattools.lab.backend import find_host, open_lab
+    from nattools.lab.loader import load
 
-    request = command.request
-    scenario = load_scenario(choice.scenario)
+    request = invocation.request
+    scenario = load(choice.scenario)
     host = find_host(scenario, choice.host)
     with open_lab(scenario, choice.backend, choice.seed) as lab:
         network = lab.network(host)
         uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
         options = measure_options(request, network, Servers(uris), f"{scenario.name}:{host}")
         # the routers end with this process, and their mappings with them
-        return lab.run(lambda: _worked(command, network, options, MemoryJournal()))
+        return lab.run(lambda: _worked(invocation, network, options, MemoryJournal()))
 
 
 def measure_options(
@@ -117,10 +118,10 @@ def _check_interface(name: str | None, network: Network) -> None:
 
 
 async def _worked(
-    command: Command, network: Network, options: MeasureOptions, journal: AnyJournal | None
+    invocation: Invocation, network: Network, options: MeasureOptions, journal: Journal | None
 ) -> Report:
-    with progress_of(network) as progress, captured(network, command.request.pcap) as seen:
-        return await command.work(seen, options, progress, journal)
+    with progress_of(network) as progress, captured(network, invocation.request.pcap) as seen:
+        return await invocation.work(seen, options, progress, journal)
 
 
 @contextlib.contextmanager
@@ -141,8 +142,7 @@ def captured(network: Network, file: Path | None) -> Iterator[Network]:
         yield network
         return
     from nattools.net.pcapng import write_pcapng
-    from nattools.net.trace import Trace
-    from nattools.net.traced import TracedNetwork
+    from nattools.net.trace import Trace, TracedNetwork
 
     started = datetime.now(UTC)
     trace = Trace(asyncio.get_running_loop().time())

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from nattools.errors import UsageError
+from nattools.net.eventloop import run_interruptibly
 from nattools.net.host import HostNetwork
-from nattools.net.interruption import run_interruptibly
-from nattools.server.choose import default_addresses
+from nattools.server.endpoints import default_addresses
 from nattools.server.serve import ServeConfig, serve
 
 _FILES = 8192

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from nattools.engine.analysis.findings import main_family
+from nattools.model.endpoint import Family, Transport
 from nattools.model.nat import Nat
 from nattools.model.observation import AnyObservation, Hop, Opener
 from nattools.probes.birthday import BirthdayPlan
@@ -20,8 +22,8 @@ _WANTED = 0.999
 and 99.97% for both halves."""
 
 _WHY_NOT = {
-    "in a block": "the port of a new mapping is drawn from a block, and cannot be foretold",
-    "at random": "the port of a new mapping is drawn at random, and cannot be foretold",
+    "in a block": "the port of a new mapping is drawn from a block, and cannot be predicted",
+    "at random": "the port of a new mapping is drawn at random, and cannot be predicted",
     "somehow": "how the port of a new mapping is chosen is not known",
 }
 
@@ -39,10 +41,12 @@ def plan_punch(nat: Nat | None, target: Target, seen: Iterable[AnyObservation]) 
     return PunchPlan(_ttls(nat, side, target, seen), sure, step)
 
 
-def plan_birthday(nat: Nat | None) -> BirthdayPlan | None:
-    """How to meet the ports that the NAT draws at random; None where it does not. As few of the router's
-    mappings as will do."""
-    side = side_of(nat)
+def plan_birthday(found: Mapping[tuple[Transport, Family], Nat], family: Family) -> BirthdayPlan | None:
+    """How to meet the ports that the NAT draws at random; None where it does not, and in the family that the
+    verdicts are not about. As few of the router's mappings as will do."""
+    if main_family(found.get(("udp", 4)), found.get(("udp", 6))) != family:
+        return None
+    side = side_of(found.get(("udp", family)))
     if side is None or side.moves not in ("in a block", "at random"):
         return None
     sockets = next((n for n in _SOCKETS if odds(n, PROBES, side.size) >= _WANTED), MOST_SOCKETS)

@@ -1,4 +1,4 @@
-"""MeasurementRun a measurement: put the plan's questions, keep what is observed, have it analysed."""
+"""Run a measurement: put the plan's questions, keep what is observed, have it analysed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nattools.engine import plan
 from nattools.engine.analyse import analyse
 from nattools.engine.options import Emit, Event, MeasureOptions
-from nattools.engine.plan import Step, StepName
+from nattools.engine.plan import Step
 from nattools.engine.servers import (
     MeasurementRun,
     describe_host,
@@ -23,14 +23,14 @@ from nattools.engine.servers import (
 )
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
-from nattools.model.observation import Binding, Gap
+from nattools.model.observation import Binding
 from nattools.model.report import MapAction, Measurement, Report
 from nattools.net.base import Network
-from nattools.probes.probe import Recorder
+from nattools.probes.probe import LaneProbe, MachineProbe, Recorder
 from nattools.probes.target import Lane
 
 if TYPE_CHECKING:
-    from nattools.engine.portmap.journal import AnyJournal
+    from nattools.engine.portmap.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class CompletedRun:
 
 
 async def measure(
-    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal | None = None
+    network: Network, options: MeasureOptions, emit: Emit, journal: Journal | None = None
 ) -> Report:
     """Everything that can be measured here, as a report. `journal`: where to write down what is asked of
     routers; None: they are not to be asked for mappings.
@@ -82,7 +82,7 @@ def new_run(network: Network, options: MeasureOptions, emit: Emit) -> Measuremen
     return MeasurementRun(network, options, emit, Recorder(asyncio.get_running_loop().time()))
 
 
-async def observe(run: MeasurementRun, journal: AnyJournal | None = None) -> CompletedRun:
+async def observe(run: MeasurementRun, journal: Journal | None = None) -> CompletedRun:
     """The same before it is analysed, also if no server answered.
 
     CannotRun: there is no route, or no server's name resolves."""
@@ -94,12 +94,14 @@ async def observe(run: MeasurementRun, journal: AnyJournal | None = None) -> Com
 
 
 async def within_time_limit(run: MeasurementRun, work: Awaitable[None]) -> bool:
-    """Do the work; was it broken off because the time given was over? Of several errors at once it raises
-    the primary_error."""
+    """Do the work; True: it was broken off because the time given was over. Of several errors at once it
+    raises the `primary_error`."""
     try:
-        async with asyncio.timeout(run.options.timeout_s):
+        async with asyncio.timeout(run.options.timeout_s) as limit:
             await work
     except TimeoutError:
+        if not limit.expired():
+            raise
         return True
     except BaseExceptionGroup as group:
         raise primary_error(group) from None
@@ -115,91 +117,68 @@ def _refuse_tls_only(options: MeasureOptions) -> None:
         )
 
 
-async def _measure(run: MeasurementRun, families: tuple[Family, ...], journal: AnyJournal | None) -> None:
+async def _measure(run: MeasurementRun, families: tuple[Family, ...], journal: Journal | None) -> None:
+    from nattools.engine import registry
+
+    wanted = [probe for probe in registry.LANE_PROBES if probe.wanted(run.options)]
     async with asyncio.TaskGroup() as group:
-        if run.options.command == "diagnose" and journal is not None:
-            group.create_task(_mappings(run, journal))
+        for probe in registry.machine_probes(run, journal):
+            if probe.wanted(run.options):
+                group.create_task(_run_machine_probe(run, probe, families))
         await resolve_servers(run, families)
         for lane in plan.lanes([family for family in families if run.addresses.get(family)]):
-            group.create_task(_lane(run, lane))
-        if run.options.cross_check:
-            group.create_task(_second_opinion(run))
-    if run.options.command == "diagnose":
-        for lane, step in plan.last_steps(run.reached):
-            await _step(run, lane, step, [])
+            group.create_task(_lane(run, lane, wanted))
+    for lane, step in plan.last_steps(wanted, run.reached):
+        await _step(run, lane, step, [])
 
 
-async def _mappings(run: MeasurementRun, journal: AnyJournal) -> None:
-    """Does the router make port mappings, and are they true?"""
-    from nattools.engine.portmap.session import PortmapSession
-    from nattools.engine.portmap.trial import try_all
-
-    run.emit(Event("started", "map discovery", "does the router make port mappings?"))
-    session = PortmapSession(run, journal)
-    await session.look()
-    run.emit(Event("finished", "map discovery"))
-    await session.sweep()
-    await try_all(session)
+async def _run_machine_probe(run: MeasurementRun, probe: MachineProbe, families: tuple[Family, ...]) -> None:
+    run.emit(Event("started", probe.name, probe.text))
+    context = run.machine_context(probe.name, families)
+    reason = None if probe.capability is None else run.network.missing(probe.capability)
+    await (probe.run(context) if reason is None else probe.record_missing(context, reason))
+    run.emit(Event("finished", probe.name))
 
 
-async def _second_opinion(run: MeasurementRun) -> None:
-    from nattools.probes.crosscheck import cross_check
-
-    address = run.addresses[4][0] if run.addresses.get(4) else None
-    if address is not None:
-        run.emit(Event("started", "cross-check", "asking pystun3 for a second opinion (up to 75 s)"))
-        await cross_check(run.network, run.recorder, address.endpoint)
-        run.emit(Event("finished", "cross-check"))
-
-
-async def _lane(run: MeasurementRun, lane: Lane) -> None:
+async def _lane(run: MeasurementRun, lane: Lane, probes: list[LaneProbe]) -> None:
     """Find the servers of a lane, then run its probes side by side. UDP's lane tells the loss for TCP's too,
     and says so however it ends."""
     try:
-        await _run_lane(run, lane)
+        await _run_lane(run, lane, probes)
     finally:
         if lane.transport == "udp":
             run.loss_known(lane.family).set()
 
 
-async def _run_lane(run: MeasurementRun, lane: Lane) -> None:
+async def _run_lane(run: MeasurementRun, lane: Lane, probes: list[LaneProbe]) -> None:
     targets = await reach_servers(run, lane)
     if not targets:
         return
-    for gap in plan.gaps(lane, targets):
-        number, at_s = run.recorder.stamp()
-        run.recorder.add(
-            Gap(
-                id=number,
-                probe="plan",
-                at_s=at_s,
-                question=gap.question,
-                reason=gap.reason,
-                settle=gap.settle,
-            )
-        )
-    punch = run.options.command == "diagnose"
-    tasks: dict[StepName, asyncio.Task[None]] = {}
+    for gap in plan.gaps(probes, lane, targets):
+        run.recorder.add(gap)
+    tasks: dict[str, asyncio.Task[None]] = {}
+    telling: list[asyncio.Task[None]] = []
     async with asyncio.TaskGroup() as group:
-        for step in plan.steps(lane, targets, lifetime=run.options.lifetime, punch=punch):
-            before = [tasks[name] for name in plan.AFTER.get(step.name, ()) if name in tasks]
-            tasks[step.name] = group.create_task(_step(run, lane, step, before))
-        if lane.transport == "udp":
-            await asyncio.wait([task for name, task in tasks.items() if name not in plan.NEVER_WAITED_FOR])
+        for step in plan.steps(probes, lane, targets):
+            before = [tasks[name] for name in step.probe.after if name in tasks]
+            task = tasks[step.probe.name] = group.create_task(_step(run, lane, step, before))
+            telling += [task] if step.probe.tells_loss else []
+        if lane.transport == "udp" and telling:
+            await asyncio.wait(telling)
             run.loss_known(lane.family).set()
 
 
-async def _step(run: MeasurementRun, lane: Lane, step: Step, before: list[asyncio.Task[None]]) -> None:
-    from nattools.engine.registry import PROBES
-
+async def _step(
+    run: MeasurementRun, lane: Lane, step: Step[LaneProbe], before: list[asyncio.Task[None]]
+) -> None:
     if before:
         await asyncio.wait(before)
-    name = f"{step.name} {lane.name}"
-    run.emit(Event("started", name, plan.STEP_TEXTS[step.name]))
+    probe, targets = step.probe, step.targets
+    name = f"{probe.name} {lane.name}"
+    run.emit(Event("started", name, probe.text))
     context = run.context(lane, name)
-    context.loss_known = run.loss_known(lane.family)
-    context.prediction_lock = run.prediction_locks.setdefault(lane.family, asyncio.Lock())
-    await PROBES[step.name](context, step.targets, run.options.max_lifetime_s)
+    reason = None if probe.capability is None else run.network.missing(probe.capability)
+    await (probe.run(context, targets) if reason is None else probe.record_missing(context, targets, reason))
     run.emit(Event("finished", name))
 
 

@@ -8,14 +8,16 @@ import sys
 
 import msgspec
 
+from nattools.engine.analyse import so_far
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of
 from nattools.model.host import Host
+from nattools.model.nat import Nat
 from nattools.model.report import Server
 from nattools.net.base import Network
 from nattools.probes.estimate import PathEstimate, RttHint
-from nattools.probes.probe import ProbeContext, Recorder
+from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
 from nattools.probes.servers import first_of, ports_tcp, ports_udp, reach_tcp, reach_udp, resolve
 from nattools.probes.target import Lane, Target
 
@@ -58,21 +60,39 @@ class MeasurementRun(msgspec.Struct):
 
     def context(self, lane: Lane, probe: str) -> ProbeContext:
         """For a probe of this lane."""
-
-        def progress(text: str, fraction: float | None) -> None:
-            self.emit(Event("progress", probe, text, fraction))
-
-        estimate = self.estimates.setdefault(lane.family, PathEstimate())
-        source = self.source(lane.family)
+        family = lane.family
         return ProbeContext(
             self.network,
             self.recorder,
-            estimate,
-            lane.family,
+            self.estimates.setdefault(family, PathEstimate()),
+            family,
+            self.options,
             self.options.interface,
-            source,
-            progress=progress,
+            self.source(family),
+            self.loss_known(family),
+            self.prediction_locks.setdefault(family, asyncio.Lock()),
+            self.findings,
+            self._progress_of(probe),
         )
+
+    def machine_context(self, probe: str, families: tuple[Family, ...]) -> MachineContext:
+        """For a probe without a lane."""
+        return MachineContext(
+            self.network, self.recorder, families, self.options, self.server_address, self._progress_of(probe)
+        )
+
+    def _progress_of(self, probe: str) -> Progress:
+        return lambda text, fraction: self.emit(Event("progress", probe, text, fraction))
+
+    def findings(self) -> dict[tuple[Transport, Family], Nat]:
+        """What the observations mean so far."""
+        seen = tuple(self.recorder.observations)
+        return so_far(self.network.interfaces(), seen, is_public=self.network.is_public)
+
+    async def server_address(self, family: Family) -> Endpoint | None:
+        """The first server of that family, once the names are resolved."""
+        await self.resolved.wait()
+        return self.addresses[family][0].endpoint if self.addresses.get(family) else None
 
     def loss_known(self, family: Family) -> asyncio.Event:
         """Set once UDP's probes have told what a path loses."""

@@ -30,7 +30,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from nattools.lab.fields import Bad, check_keys, choices_of, meant, plain, shown
+from nattools.lab.tomlfields import InvalidValue, check_keys, choices_of, meant, plain, shown
 from nattools.model.punch import Punch
 from nattools.model.report import TECHNIQUE_IDS, Report, Verdict
 
@@ -144,15 +144,15 @@ def _pair_contains(found: Any, number: float) -> bool:
 
 
 def validate(expected: Mapping[str, Any], hosts: Sequence[str]) -> None:
-    """Raises `Bad` for a host, a field or a value that no report can have."""
+    """Raises `InvalidValue` for a host, a field or a value that no report can have."""
     for host, table in expected.items():
         path = ("expect", host)
         if not isinstance(table, dict):
-            raise Bad(path, f"a table is wanted here, not {shown(table)}")
+            raise InvalidValue(path, f"a table is wanted here, not {shown(table)}")
         if host == PAIR and PAIR not in hosts:
             _validate_pairs(table, hosts)
         elif host not in hosts:
-            raise Bad(path, f"no host is called {shown(host)}; {meant(host, [*hosts, PAIR])}")
+            raise InvalidValue(path, f"no host is called {shown(host)}; {meant(host, [*hosts, PAIR])}")
         else:
             _validate_host(table, path)
 
@@ -163,7 +163,7 @@ def _validate_pairs(pairs: Mapping[str, Any], hosts: Sequence[str]) -> None:
     for pair, table in pairs.items():
         path = ("expect", PAIR, pair)
         if not isinstance(table, dict):
-            raise Bad(path, f"a table is wanted here, not {shown(table)}")
+            raise InvalidValue(path, f"a table is wanted here, not {shown(table)}")
         check_keys(table, _PUNCH_KEYS, path)
         for key, wanted in table.items():
             _validate_value(wanted, hints[key], (*path, key))
@@ -177,14 +177,14 @@ def _validate_host(table: Mapping[str, Any], path: Path) -> None:
             _validate_techniques(wanted, (*path, key))
         elif key == WARNINGS:
             if not isinstance(wanted, list) or not all(isinstance(text, str) for text in wanted):
-                raise Bad((*path, key), "a list of texts is wanted here")
+                raise InvalidValue((*path, key), "a list of texts is wanted here")
         else:
             _validate_value(wanted, hints[key], (*path, key))
 
 
 def _validate_techniques(table: object, path: Path) -> None:
     if not isinstance(table, dict):
-        raise Bad(path, f"a table is wanted here, not {shown(table)}")
+        raise InvalidValue(path, f"a table is wanted here, not {shown(table)}")
     check_keys(table, TECHNIQUE_IDS, path)
     for key, wanted in table.items():
         _validate_value(wanted, Verdict, (*path, key))
@@ -195,10 +195,10 @@ def _validate_value(wanted: object, kind: Any, path: Path) -> None:
         _validate_table(wanted, kind, path)
     elif wanted == "null":
         if not _may_be_null(kind):
-            raise Bad(path, "this is never null")
+            raise InvalidValue(path, "this is never null")
     elif isinstance(wanted, str) and _BOUND.fullmatch(wanted):
         if not _has_numbers(kind):
-            raise Bad(path, "this is no number, so it has no bounds")
+            raise InvalidValue(path, "this is no number, so it has no bounds")
     elif isinstance(wanted, list) and any(isinstance(each, dict) for each in wanted):
         _validate_elements(wanted, kind, path)
     else:
@@ -212,7 +212,9 @@ def _validate_table(wanted: Mapping[str, Any], kind: Any, path: Path) -> None:
     struct = _struct_of(kind)
     hints = get_type_hints(struct) if struct else {}
     if struct is None:
-        raise Bad(path, f"the report has no table here; a table of {', '.join(_MATCHERS)} would compare")
+        raise InvalidValue(
+            path, f"the report has no table here; a table of {', '.join(_MATCHERS)} would compare"
+        )
     check_keys(wanted, hints, path)
     for key, each in wanted.items():
         _validate_value(each, hints[key], (*path, key))
@@ -222,17 +224,17 @@ def _validate_matcher(wanted: Mapping[str, Any], kind: Any, path: Path) -> None:
     for key, each in wanted.items():
         if key == "any_of":
             if not isinstance(each, list) or not each:
-                raise Bad((*path, key), "a list of values is wanted here")
+                raise InvalidValue((*path, key), "a list of values is wanted here")
             for value in each:
                 _validate_value(value, kind, path)
         elif isinstance(each, bool) or not isinstance(each, (int, float)) or not _has_numbers(kind):
-            raise Bad((*path, key), "this compares numbers")
+            raise InvalidValue((*path, key), "this compares numbers")
 
 
 def _validate_elements(wanted: list[Any], kind: Any, path: Path) -> None:
     element = next((get_args(part)[0] for part in _parts(kind) if get_origin(part) is tuple), None)
     if element is None:
-        raise Bad(path, "the report has no list here")
+        raise InvalidValue(path, "the report has no list here")
     for each in wanted:
         _validate_value(each, element, path)
 
@@ -240,13 +242,15 @@ def _validate_elements(wanted: list[Any], kind: Any, path: Path) -> None:
 def _validate_plain(wanted: object, kind: Any, path: Path) -> None:
     choices = choices_of(kind)
     if choices and wanted not in choices:
-        raise Bad(path, f"{shown(wanted)} is not one of {', '.join(map(repr, choices))}")
+        raise InvalidValue(path, f"{shown(wanted)} is not one of {', '.join(map(repr, choices))}")
     if choices:
         return
     try:
         msgspec.convert(wanted, kind)
     except msgspec.ValidationError as error:
-        raise Bad(path, f"{shown(wanted)} can never be what the report says: {plain(error)}") from None
+        raise InvalidValue(
+            path, f"{shown(wanted)} can never be what the report says: {plain(error)}"
+        ) from None
 
 
 def _parts(kind: Any) -> tuple[Any, ...]:

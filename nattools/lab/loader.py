@@ -17,10 +17,9 @@ import msgspec
 
 import nattools
 from nattools.errors import UsageError
-from nattools.lab import drawing, expect, layout
-from nattools.lab.fields import Bad, check_keys, convert, field, meant, shown
+from nattools.lab import expect, layout, validation
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.tomllines import line_of
+from nattools.lab.tomlfields import InvalidValue, check_keys, convert, field, line_of, meant, shown
 
 SIZE_LIMIT = 256 * 1024
 MOST_OF_A_KIND = 40
@@ -87,7 +86,7 @@ def parse(text: str, name: str) -> Scenario:
         raise UsageError(f"{name} is longer than {SIZE_LIMIT // 1024} KiB: no scenario is")
     try:
         return _scenario(_table_of(text), Path(name).stem)
-    except Bad as bad:
+    except InvalidValue as bad:
         where = f"{name}, line {line_of(text, bad.path)}"
         raise UsageError(f"{where}: {_dotted(bad.path)}{bad.reason}") from None
     except RecursionError:
@@ -120,7 +119,7 @@ def _scenario(table: dict[str, Any], name: str) -> Scenario:
         name=name,
         **parts,
     )
-    drawing.validate(scenario)
+    validation.validate(scenario)
     layout.plan(scenario)
     expect.validate(scenario.expect, list(scenario.host))
     return scenario
@@ -129,25 +128,25 @@ def _scenario(table: dict[str, Any], name: str) -> Scenario:
 def _text(table: Mapping[str, Any], key: str, default: str | None = None) -> str:
     value = table.get(key, default)
     if value is None:
-        raise Bad((), f"{key!r} is missing")
+        raise InvalidValue((), f"{key!r} is missing")
     if not isinstance(value, str):
-        raise Bad((key,), f"text is wanted here, not {shown(value)}")
+        raise InvalidValue((key,), f"text is wanted here, not {shown(value)}")
     return value
 
 
 def _table(value: object, path: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Bad(path, f"a table is wanted here, not {shown(value)}")
+        raise InvalidValue(path, f"a table is wanted here, not {shown(value)}")
     return value
 
 
 def _nodes(value: object, kind: str) -> dict[str, Any]:
     nodes = _table(value, (kind,))
     if len(nodes) > MOST_OF_A_KIND:
-        raise Bad((kind,), f"{len(nodes)} are too many: at most {MOST_OF_A_KIND}")
+        raise InvalidValue((kind,), f"{len(nodes)} are too many: at most {MOST_OF_A_KIND}")
     for name in nodes:
         if not _NAME.fullmatch(name):
-            raise Bad((kind, name), "a name is 1 to 12 letters, digits, - and _")
+            raise InvalidValue((kind, name), "a name is 1 to 12 letters, digits, - and _")
     return {name: convert(spec, _KINDS[kind], (kind, name)) for name, spec in nodes.items()}
 
 

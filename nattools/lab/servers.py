@@ -16,12 +16,11 @@ from nattools.net.base import DatagramHandler, Network, StreamHandler, TcpListen
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
+from nattools.server.connections import BackgroundTasks, converse
+from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import Occupancy, RateLimit
 from nattools.server.serve import ServeConfig, serve
-from nattools.server.site import Role, Site
-from nattools.server.streams import converse
 from nattools.server.stun import BindingServer, Reply
-from nattools.server.tasks import Tasks
 
 _IDLE_S = 30.0
 _WRONG_ADDRESS: dict[Family, str] = {4: "11.99.99.99", 6: "2a10:9999::9999"}
@@ -29,14 +28,14 @@ _WRONG_ONCE_IN = 3
 _FIRST: Role = (0, 0)
 
 
-class Handle(Protocol):
+class RunningServer(Protocol):
     """A server at work."""
 
     async def close(self) -> None:
         """Idempotent."""
 
 
-async def start(network: Network, spec: ServerSpec, addresses: tuple[str, ...]) -> Handle:
+async def start(network: Network, spec: ServerSpec, addresses: tuple[str, ...]) -> RunningServer:
     """Start a server of this kind on its own `addresses`, at `spec.port` and the port after it.
 
     CannotRun: an address is not this node's, or a port is taken.
@@ -69,7 +68,7 @@ class _Server:
     def __init__(self, network: Network, spec: ServerSpec) -> None:
         self._network = network
         self._spec = spec
-        self._tasks = Tasks()
+        self._tasks = BackgroundTasks()
         self._open: list[UdpSocket | TcpListener] = []
         self._places = Occupancy(per_source=1000, total=1000)
 
@@ -90,7 +89,7 @@ class _Server:
 
     async def _open_family(self, family: Family, hosts: list[str]) -> None:
         ports = (self._spec.port, self._spec.port + 1)
-        site = Site(tuple(tuple(Endpoint(host, port) for port in ports) for host in hosts))
+        site = ServerEndpoints(tuple(tuple(Endpoint(host, port) for port in ports) for host in hosts))
         manner = _MANNERS[self._spec.kind](site)
         sockets: dict[Role, UdpSocket] = {}
         for role, endpoint in site:
@@ -141,7 +140,7 @@ class _Full:
     """RFC 5780 with all that the addresses allow, as coturn does it. `only_legacy`: an old server, to which
     a request with the magic cookie is no request."""
 
-    def __init__(self, site: Site, only_legacy: bool = False) -> None:
+    def __init__(self, site: ServerEndpoints, only_legacy: bool = False) -> None:
         unlimited = RateLimit(rate=1e9, burst=1e9, total_rate=1e9, total_burst=1e9)
         self._binding = BindingServer(site, unlimited, None)
         self._only_legacy = only_legacy
@@ -173,7 +172,7 @@ class _Plain:
 
     def __init__(
         self,
-        site: Site,
+        site: ServerEndpoints,
         *,
         change: Literal["refused", "ignored"] = "refused",
         mapped: bool = True,
@@ -238,7 +237,7 @@ class _Plain:
 class _Silent:
     """There, and mute."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ServerEndpoints) -> None:
         pass
 
     def datagram(self, data: bytes, source: Endpoint, role: Role) -> Reply | None:
@@ -251,7 +250,7 @@ class _Silent:
 class _Garbage:
     """Answers noise of several kinds in turn, from random bytes to answers that are nearly right."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ServerEndpoints) -> None:
         self._random = random.Random(3489)
         self._answers = 0
 
@@ -278,7 +277,7 @@ class _Garbage:
 
 
 _TWO_PORTS = frozenset({"rfc5780", "rfc3489", "drops-change"})
-_MANNERS: dict[str, Callable[[Site], Manner]] = {
+_MANNERS: dict[str, Callable[[ServerEndpoints], Manner]] = {
     "rfc5780": _Full,
     "rfc3489": lambda site: _Full(site, only_legacy=True),
     "plain": _Plain,

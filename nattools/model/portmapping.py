@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal, get_args
 
 import msgspec
@@ -26,14 +25,6 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     meaning: str
     advice: str
-
-
-RefusalRow = tuple[int, str, str, str]
-
-
-def refusals(rows: Iterable[RefusalRow]) -> dict[int, Refusal]:
-    """A protocol's errors by their codes, from rows of code, name, meaning and advice."""
-    return {row[0]: Refusal(code=row[0], name=row[1], meaning=row[2], advice=row[3]) for row in rows}
 
 
 class PortMappingError(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,3 +15,8 @@ class Statement(msgspec.Struct, frozen=True):
 
     code: str
     values: dict[str, Value] = {}
+
+
+def statement(code: str, **values: Value) -> Statement:
+    """The same, written shorter."""
+    return Statement(code, values)

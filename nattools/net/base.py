@@ -15,24 +15,37 @@ import msgspec
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface
 from nattools.model.report import Substrate
+from nattools.protocols.icmp import ErrorKind
 
-Capability = Literal["icmp-errors", "ttl", "dont-fragment", "shared-ports"]
+Capability = Literal["icmp-errors", "ttl", "dont-fragment", "shared-ports", "icmp", "raw-packets"]
 
 
 class IcmpError(msgspec.Struct, frozen=True):
-    """An ICMP or ICMPv6 error about a datagram that a UDP socket sent.
+    """An ICMP or ICMPv6 error about a datagram that a UDP socket sent, or about an echo request.
 
     `kind` is the version-independent meaning; `offender` the sender of the error (None if not known),
-    `destination` where the datagram was going, `quoted` what the error quotes of its payload.
+    `destination` where the packet was going (port 0 for an echo request), `quoted` what the error quotes of
+    its payload, with what its sender appended. `sequence`: the echo request's.
     """
 
-    kind: Literal["time-exceeded", "port-unreachable", "unreachable", "prohibited", "too-big"]
+    kind: ErrorKind
     icmp_type: int
     icmp_code: int
     offender: str | None
     destination: Endpoint
     quoted: bytes = b""
     mtu: int | None = None
+    sequence: int | None = None
+
+
+class EchoReply(msgspec.Struct, frozen=True):
+    """An answer to an echo request (RFC 792, RFC 4443 4.2). `ttl`: what was left of it on arrival, None if
+    the system does not tell."""
+
+    source: str
+    sequence: int
+    payload: bytes
+    ttl: int | None = None
 
 
 SendFailure = Literal["unreachable", "prohibited", "too-big", "refused", "error"]
@@ -50,6 +63,30 @@ class UdpSocket(Protocol):
 
     def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
         """Send now; None when the datagram left. `ttl` is for this datagram alone."""
+
+    def close(self) -> None:
+        """Idempotent."""
+
+
+EchoHandler = Callable[[EchoReply], None]
+
+
+class IcmpSocket(Protocol):
+    """Sends echo requests of one family; their replies, and the ICMP errors about them, come back here alone.
+    Set the handlers right after opening; they are called from the event loop and must not raise.
+
+    `local`: the address that it is bound to, or that the default route would use. `identifier`: that of its
+    requests, before any NAT."""
+
+    local: str
+    identifier: int
+    on_reply: EchoHandler | None
+    on_icmp: IcmpHandler | None
+
+    def send_echo(
+        self, to: str, sequence: int, payload: bytes = b"", *, ttl: int | None = None
+    ) -> SendFailure | None:
+        """Send now; None when the request left. `sequence` has 16 bits, `ttl` is for this request alone."""
 
     def close(self) -> None:
         """Idempotent."""
@@ -177,6 +214,16 @@ class Network(Protocol):
         on_stream: StreamHandler,
     ) -> TcpListener:
         """Listen; `on_stream` is called from the event loop for each accepted connection."""
+
+    async def open_icmp(self, *, family: Family, host: str | None = None) -> IcmpSocket:
+        """A socket for echo requests, without privileges where the system has that (ping sockets).
+
+        CannotRun: no such address, or no privilege (see `missing("icmp")`)."""
+
+    def send_packet(self, packet: bytes) -> SendFailure | None:
+        """Send one whole IP packet as it is, with any source address and any content; None when it left.
+
+        CannotRun: no privilege (see `missing("raw-packets")`)."""
 
     def is_public(self, address: str) -> bool:
         """Can everybody on the internet route to this address?"""

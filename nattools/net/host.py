@@ -10,11 +10,22 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface
 from nattools.model.report import Substrate
-from nattools.net import addresses, hosttcp, hostudp, linux, resolve
+from nattools.net import addresses, hosticmp, hosttcp, hostudp, linux, resolve
 from nattools.net import interfaces as system
-from nattools.net.base import Capability, Opener, StreamHandler, TcpFailure, TcpListener, TcpStream, UdpSocket
-from nattools.net.binding import Zones, bound_socket, default_source, source_address
+from nattools.net.base import (
+    Capability,
+    IcmpSocket,
+    Opener,
+    SendFailure,
+    StreamHandler,
+    TcpFailure,
+    TcpListener,
+    TcpStream,
+    UdpSocket,
+)
 from nattools.net.namespace import entered
+from nattools.net.routes import Route, RouteCache
+from nattools.net.sockets import Zones, bound_socket, default_source, source_address
 
 
 class HostNetwork:
@@ -31,6 +42,7 @@ class HostNetwork:
         self._netns = netns
         self._names: Mapping[str, tuple[str, ...]] = names or {}
         self._zones = Zones(netns)
+        self._routes = RouteCache(netns)
 
     def interfaces(self) -> tuple[Interface, ...]:
         """All interfaces with their addresses, loopback included."""
@@ -44,13 +56,12 @@ class HostNetwork:
 
     def route(self, destination: str) -> tuple[str | None, str] | None:
         """(interface name or None if not known, source address) that the system would use; None: no route."""
+        return self._routes.route(destination, self._ask_route)
+
+    def _ask_route(self, destination: str) -> Route | None:
         with entered(self._netns):
             source = source_address(self._zones, Endpoint(destination, 9))
-            if source is None:
-                return None
-            known = system.interfaces()
-        holder = next((item.name for item in known if source in item.addresses), None)
-        return holder, source
+            return None if source is None else (system.interface_with(source), source)
 
     async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...] | str:
         """Addresses of a name in order of preference, or a text that says why there are none.
@@ -140,6 +151,17 @@ class HostNetwork:
                 shared=True,
             )
 
+    async def open_icmp(self, *, family: Family, host: str | None = None) -> IcmpSocket:
+        """A ping socket if this system gives one to this process, else a raw one; see `Network.open_icmp`."""
+        with entered(self._netns):
+            sock, local = hosticmp.open_socket(self._zones, family, host)
+        return hosticmp.HostIcmpSocket(sock, local, self._zones)
+
+    def send_packet(self, packet: bytes) -> SendFailure | None:
+        """Send one whole IP packet as it is. CannotRun: no privilege."""
+        with entered(self._netns):
+            return hosticmp.send_packet(packet)
+
     def is_public(self, address: str) -> bool:
         """Can everybody on the internet route to this address?"""
         return addresses.is_public(address)
@@ -151,6 +173,9 @@ class HostNetwork:
                 return f"{_system()} does not tell programs of the ICMP errors about their UDP datagrams"
             case "dont-fragment" if not linux.AVAILABLE and sys.platform not in hostudp.DONT_FRAGMENT_OPTIONS:
                 return f"nattools cannot set the don't-fragment bit on {_system()}"
+            case "icmp" | "raw-packets":
+                with entered(self._netns):
+                    return hosticmp.missing() if capability == "icmp" else hosticmp.raw_missing()
             case _:
                 return None
 

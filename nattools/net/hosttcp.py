@@ -12,8 +12,8 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net import linux
 from nattools.net.base import IcmpError, Opener, StreamHandler, TcpFailure
-from nattools.net.binding import Zones
-from nattools.net.failures import describe, icmp_failure, tcp_failure
+from nattools.net.oserrors import describe, icmp_failure, tcp_failure
+from nattools.net.sockets import Zones
 
 _READ_AHEAD = 1 << 18  # bytes that may arrive before somebody reads them
 _BACKLOG = 256

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import sys
 from collections import deque
@@ -18,15 +19,19 @@ from weakref import WeakKeyDictionary
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
-from nattools.net import linux, multicast
+from nattools.net import linux, sockets
 from nattools.net.base import DatagramHandler, IcmpError, IcmpHandler, SendFailure
-from nattools.net.binding import Zones, bound_socket, default_source
-from nattools.net.failures import send_failure
+from nattools.net.oserrors import send_failure
+from nattools.net.sockets import Zones, bound_socket, default_source
+
+logger = logging.getLogger(__name__)
 
 _BATCH = range(64)  # datagrams a wakeup: enough to be fast, few enough not to starve the loop's other work
 
 # Options for IPv4 and IPv6 that Python's socket module leaves out: netinet/in.h, ws2ipdef.h
 DONT_FRAGMENT_OPTIONS = {"darwin": (28, 62), "win32": (14, 14)}
+_MOST_FAILURES = 64  # errors in a row that no datagram and no ICMP error explains
+_PAUSE_S = 1.0
 _QUEUE = 64  # datagrams that wait when the kernel's send buffer is full
 _RECEIVE_BUFFER = 1 << 20  # asked for, since a fast sender overruns the default; the system gives what it may
 
@@ -64,9 +69,9 @@ def open_socket(
         if bound_to is None:
             local = Endpoint(host or default_source(zones, family, interface), local.port)
         if host is not None:
-            multicast.send_by(sock, host)
+            sockets.send_by(sock, host)
         if group is not None:
-            multicast.join(sock, zones, group, local.host, interface)
+            sockets.join(sock, zones, group, local.host, interface)
         return sock, local
     except BaseException:
         sock.close()
@@ -103,6 +108,7 @@ class HostUdpSocket:
         "_closed",
         "_direct",
         "_endpoint",
+        "_failures",
         "_ipv6",
         "_loop",
         "_on_icmp",
@@ -129,6 +135,7 @@ class HostUdpSocket:
         self._ipv6 = sock.family == socket.AF_INET6
         self._endpoint = zones.endpoint if self._ipv6 else _endpoint4
         self._closed = False
+        self._failures = 0
         self._direct = True  # nothing waits
         self._waiting: deque[tuple[bytes, Endpoint, int | None]] = deque()
         self._reader: asyncio.Task[None] | None = None
@@ -224,29 +231,53 @@ class HostUdpSocket:
 
     def _readable(self) -> None:
         receive, buffer, endpoint = self._receive, self._buffer, self._endpoint
-        for _ in _BATCH:
+        for number in _BATCH:
             try:
                 size, address = receive(buffer)
-            except BlockingIOError:
+            except BlockingIOError as error:
+                if number == 0:  # woken by the error queue alone
+                    self._receive_failed(error)
                 return
-            except OSError:  # an ICMP error came, or the handler has just closed the socket
-                self._deliver(self._pending_errors())
+            except OSError as error:  # an ICMP error came, or the handler has just closed the socket
+                self._receive_failed(error)
                 return
+            self._failures = 0
             if self.on_datagram is not None:
                 self.on_datagram(bytes(buffer[:size]), endpoint(address))
+
+    def _receive_failed(self, error: OSError) -> None:
+        """Deliver ICMP errors; pause where an error stays, since it would wake the loop again at once."""
+        errors = self._pending_errors()
+        self._deliver(errors)
+        self._failures = 0 if errors else self._failures + 1
+        if self._failures >= _MOST_FAILURES and not self._closed:
+            logger.debug("%s: receiving pauses after %d errors: %s", self.local, self._failures, error)
+            self._loop.remove_reader(self._sock.fileno())
+            self._loop.call_later(_PAUSE_S, self._resume)
+
+    def _resume(self) -> None:
+        if not self._closed:
+            self._loop.add_reader(self._sock.fileno(), self._readable)
 
     async def _read_completions(self) -> None:
         while not self._closed:
             try:
                 data, address = await self._loop.sock_recvfrom(self._sock, 65536)
-            except OSError:  # Windows reports an ICMP error about an earlier datagram here
+            except OSError as error:  # Windows reports an ICMP error about an earlier datagram here
+                self._failures += 1
+                if self._failures >= _MOST_FAILURES:
+                    logger.debug(
+                        "%s: receiving pauses after %d errors: %s", self.local, self._failures, error
+                    )
+                    await asyncio.sleep(_PAUSE_S)
                 continue
+            self._failures = 0
             if self.on_datagram is not None:
                 self.on_datagram(data, self._zones.endpoint(address))
 
     def _pending_errors(self) -> list[IcmpError]:
         errors: list[IcmpError] = []
-        if self._on_icmp is None or not linux.AVAILABLE:
+        if not linux.AVAILABLE:
             return errors
         for _ in _BATCH:
             error = linux.read_error(self._sock)

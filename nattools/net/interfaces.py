@@ -60,6 +60,16 @@ def interfaces() -> tuple[Interface, ...]:
             described.close()
 
 
+def interface_with(address: str) -> str | None:
+    """The name of the interface that has an own address (as `interfaces` writes it); None: none has."""
+    import netifaces
+
+    for name in netifaces.interfaces():
+        if address in _addresses(name, address_entries(name)):
+            return str(name)
+    return None
+
+
 def address_entries(name: str) -> dict[int, list[dict[str, str]]]:
     """What netifaces knows of an interface's addresses, by family; nothing for one without any address,
     which netifaces calls invalid, and for one that has just gone."""
@@ -72,17 +82,21 @@ def address_entries(name: str) -> dict[int, list[dict[str, str]]]:
 
 
 def _interface(name: str, entries: dict[int, list[dict[str, str]]], linux: _Linux | None) -> Interface:
-    addresses = tuple(
-        address
-        for family in (socket.AF_INET, socket.AF_INET6)
-        for entry in entries.get(int(family), [])
-        if (address := _canonical(entry.get("addr"), name)) is not None
-    )
+    addresses = _addresses(name, entries)
     if linux is None:
         kind = kind_by_name(name)
         return Interface(name=name, kind=kind, up=bool(addresses), addresses=addresses)
     return Interface(
         name=name, kind=linux.kind(name), up=linux.is_up(name), mtu=linux.mtu(name), addresses=addresses
+    )
+
+
+def _addresses(name: str, entries: dict[int, list[dict[str, str]]]) -> tuple[str, ...]:
+    return tuple(
+        address
+        for family in (socket.AF_INET, socket.AF_INET6)
+        for entry in entries.get(int(family), [])
+        if (address := _canonical(entry.get("addr"), name)) is not None
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import IcmpError
+from nattools.protocols.icmp import error_kind
 
 AVAILABLE = hasattr(socket, "MSG_ERRQUEUE")
 
@@ -32,30 +33,6 @@ _PMTUDISC_PROBE = 3
 
 _FROM_ICMP = (2, 3)  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err
-
-Kind = Literal["time-exceeded", "port-unreachable", "unreachable", "prohibited", "too-big"]
-_KINDS4: dict[tuple[int, int], Kind] = {
-    (3, 3): "port-unreachable",
-    (3, 4): "too-big",
-    (3, 9): "prohibited",
-    (3, 10): "prohibited",
-    (3, 13): "prohibited",
-}
-_KINDS6: dict[tuple[int, int], Kind] = {
-    (1, 1): "prohibited",
-    (1, 4): "port-unreachable",
-    (1, 5): "prohibited",
-    (1, 6): "prohibited",
-}
-
-
-def icmp_kind(family: Family, icmp_type: int, icmp_code: int) -> Kind:
-    """The version-independent meaning of an ICMP (RFC 792, RFC 1812 5.2.7.1) or ICMPv6 (RFC 4443) error."""
-    if family == 4:
-        return "time-exceeded" if icmp_type == 11 else _KINDS4.get((icmp_type, icmp_code), "unreachable")
-    if icmp_type in (2, 3):
-        return "too-big" if icmp_type == 2 else "time-exceeded"
-    return _KINDS6.get((icmp_type, icmp_code), "unreachable")
 
 
 def collect_icmp_errors(sock: socket.socket, wanted: bool = True) -> None:
@@ -137,7 +114,7 @@ def _icmp_error(family: Family, data: bytes, quoted: bytes, destination: Any) ->
     _, origin, icmp_type, icmp_code, _, info, _ = _EXTENDED_ERROR.unpack_from(data)
     if origin not in _FROM_ICMP:
         return None
-    kind = icmp_kind(family, icmp_type, icmp_code)
+    kind = error_kind(family, icmp_type, icmp_code)
     return IcmpError(
         kind=kind,
         icmp_type=icmp_type,

@@ -14,11 +14,14 @@ from pathlib import Path
 from struct import pack
 
 import msgspec
+from msgspec.structs import replace
 
 from nattools import __version__
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, Family
+from nattools.net.base import IcmpError
 from nattools.net.trace import Event, Trace
+from nattools.protocols.icmp import ECHO_REPLY, ECHO_REQUEST
 from nattools.protocols.ip import build
 from nattools.protocols.packet import ACK, FIN, PSH, RST, SYN, Packet
 
@@ -60,15 +63,17 @@ def packets(trace: Trace, started: datetime) -> Iterator[bytes]:
         at_ns = epoch_ns + round((event.at_s - trace.began_s) * 1e9)
         for outgoing, packet in _rebuild(event, connections):
             yield _packet_block(build(packet), at_ns, outgoing, event.note)
+        if event.kind == "packet" and not event.note:
+            yield _packet_block(event.data, at_ns, True, "")
 
 
 def _rebuild(event: Event, connections: dict[int, _Connection]) -> Iterator[tuple[bool, Packet]]:
-    if event.kind == "datagram":
+    if event.kind in ("datagram", "echo"):
         if not event.note:  # with a note it never left
-            yield event.outgoing, _datagram(event)
+            yield event.outgoing, _datagram(event) if event.kind == "datagram" else _echo(event)
     elif event.kind == "icmp":
         yield False, _icmp(event)
-    else:
+    elif event.kind != "packet":
         fresh = _Connection(event.local, event.remote, *([event.connection << 20 & 0xFFFFFFFF] * 2))
         yield from connections.setdefault(event.connection, fresh).packets(event)
 
@@ -81,6 +86,20 @@ def _datagram(event: Event) -> Packet:
     ends = (event.local, event.remote) if event.outgoing else (event.remote, event.local)
     ttl = 64 if event.ttl is None else event.ttl
     return Packet("udp", *_plain(ends[0]), *_plain(ends[1]), payload=event.data, ttl=ttl)
+
+
+def _echo(event: Event) -> Packet:
+    (own, identifier), (remote, _) = _plain(event.local), _plain(event.remote)
+    ends = (own, identifier, remote, identifier) if event.outgoing else (remote, identifier, own, identifier)
+    family: Family = 6 if ":" in own else 4
+    return Packet(
+        "icmp",
+        *ends,
+        payload=event.data,
+        ttl=64 if event.ttl is None else event.ttl,
+        icmp_type=(ECHO_REQUEST if event.outgoing else ECHO_REPLY)[family],
+        icmp_rest=event.sequence or 0,
+    )
 
 
 def _icmp(event: Event) -> Packet:
@@ -97,8 +116,14 @@ def _icmp(event: Event) -> Packet:
         icmp_type=error.icmp_type,
         icmp_code=error.icmp_code,
         icmp_rest=error.mtu or 0,
-        about=Packet("udp", *local, *_plain(event.remote), payload=error.quoted, ttl=1),
+        about=_quoted(event, error),
     )
+
+
+def _quoted(event: Event, error: IcmpError) -> Packet:
+    if error.sequence is not None:
+        return _echo(replace(event, outgoing=True, data=error.quoted, ttl=1, sequence=error.sequence))
+    return Packet("udp", *_plain(event.local), *_plain(event.remote), payload=error.quoted, ttl=1)
 
 
 class _Connection(msgspec.Struct):

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 
 from nattools.model.endpoint import Family, family_of, parse_address
+from nattools.net.eventloop import TimeLimit
 
 TIMEOUT_S = 5.0
 
@@ -62,11 +63,9 @@ async def look_up(name: str, family: Family | None, timeout_s: float = TIMEOUT_S
 
     # A thread of its own: the loop's executor is joined at exit, and a resolver may hang for half a minute
     threading.Thread(target=work, name=f"resolve {name}", daemon=True).start()
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await answer
-    except TimeoutError:
-        return f"no name server answered for {name} in {timeout_s:g} s"
+    async with TimeLimit(timeout_s):
+        return await answer
+    return f"no name server answered for {name} in {timeout_s:g} s"
 
 
 def _ask_system(name: str, family: Family | None) -> tuple[str, ...] | str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ssl
 from typing import Final
 
 from nattools.errors import UsageError
 from nattools.net.base import TcpStream
+from nattools.net.eventloop import TimeLimit
 
 HANDSHAKE_BYTE: Final = 0x16
 """How a TLS connection begins (RFC 8446 5.1)."""
@@ -134,11 +134,8 @@ async def start_tls(
     tls = context.wrap_bio(arriving, leaving, server_side=server_name is None, server_hostname=server_name)
     secured = TlsStream(stream, tls, arriving, leaving)
     problem: str | None = f"no TLS handshake in {timeout_s:g} s"
-    try:
-        async with asyncio.timeout(timeout_s):
-            problem = await secured.handshake()
-    except TimeoutError:
-        pass
+    async with TimeLimit(timeout_s):
+        problem = await secured.handshake()
     if problem is None:
         return secured
     stream.close()

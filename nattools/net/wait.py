@@ -1,4 +1,4 @@
-"""Waiting for something that may not come."""
+"""Waiting, with a deadline, for something that may not come."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class TimedEvent:
-    """Set once; one waiter at a time, with a deadline. (An event with a timeout scope around each wait
+    """An event whose `wait` has a deadline; one waiter at a time. (An asyncio.Event with a timeout scope
     costs several times as much, and simulated measurements wait thousands of times a second.)"""
 
     __slots__ = ("_waiter", "among", "is_set")
@@ -18,9 +18,9 @@ class TimedEvent:
         self._waiter: asyncio.Future[None] | None = None
 
     def set(self) -> None:
-        """It is_set."""
+        """It has happened."""
         if self.among is not None and not self.is_set:
-            self.among.one_came()
+            self.among.one_set()
         self.is_set = True
         _release(self._waiter)
 
@@ -29,7 +29,7 @@ class TimedEvent:
         self.is_set = False
 
     async def wait(self, timeout_s: float) -> bool:
-        """Wait for it, at most so many seconds; did it come?"""
+        """Wait at most so many seconds; has it happened?"""
         if self.is_set:
             return True
         loop = asyncio.get_running_loop()
@@ -44,21 +44,21 @@ class TimedEvent:
 
 
 class AllEvents(TimedEvent):
-    """Comes with the last of several arrivals; an arrival tells the latest of these that it is in."""
+    """Set with the last of several events. An event belongs to the latest of these that it was given to."""
 
     __slots__ = ("_missing",)
 
-    def __init__(self, arrivals: Iterable[TimedEvent]) -> None:
+    def __init__(self, events: Iterable[TimedEvent]) -> None:
         super().__init__()
         self._missing = 0
-        for arrival in arrivals:
-            if not arrival.is_set:
-                arrival.among = self
+        for event in events:
+            if not event.is_set:
+                event.among = self
                 self._missing += 1
         self.is_set = not self._missing
 
-    def one_came(self) -> None:
-        """For the arrivals to call."""
+    def one_set(self) -> None:
+        """For the events to call."""
         self._missing -= 1
         if not self._missing:
             self.set()

@@ -5,10 +5,10 @@ Without compression. Messages are bounded, and so is in how many pieces one may 
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from nattools.net.base import TcpStream
+from nattools.net.eventloop import TimeLimit
 
 if TYPE_CHECKING:
     from websockets.client import ClientProtocol
@@ -62,16 +62,16 @@ class WebSocket:
 
     async def wait_closed(self, within_s: float) -> None:
         """After `close`: until what was queued has left, or reset the connection of who does not take it."""
-        try:
-            async with asyncio.timeout(within_s):
-                while await self.stream.read():
-                    pass
-        except TimeoutError:
+        async with TimeLimit(within_s) as limit:
+            while await self.stream.read():
+                pass
+        if limit.expired():
             self.stream.abort()
 
     @property
     def _closed(self) -> bool:
-        return self._protocol.state.name != "OPEN"
+        # a close frame that came together with the handshake leaves the state as it is
+        return self._protocol.state.name != "OPEN" or self._protocol.close_rcvd is not None
 
     def _take(self, events: list[Any]) -> None:
         from websockets.frames import Frame, Opcode
@@ -148,20 +148,17 @@ async def _first_event(
     stream: TcpStream, protocol: ServerProtocol | ClientProtocol, first: bytes, timeout_s: float
 ) -> object:
     """The request or the response; None if there is none in time."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            data = first or await stream.read()
-            while data:
-                protocol.receive_data(data)
-                events = protocol.events_received()
-                if events:
-                    protocol.events[:0] = events[1:]
-                    return events[0]
-                if protocol.handshake_exc is not None or protocol.parser_exc is not None:
-                    break
-                data = await stream.read()
-    except TimeoutError:
-        pass
+    async with TimeLimit(timeout_s):
+        data = first or await stream.read()
+        while data:
+            protocol.receive_data(data)
+            events = protocol.events_received()
+            if events:
+                protocol.events[:0] = events[1:]
+                return events[0]
+            if protocol.handshake_exc is not None or protocol.parser_exc is not None:
+                break
+            data = await stream.read()
     _write(stream, protocol)
     return None
 

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import msgspec
 
 from nattools.errors import CannotRun, ProtocolError
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, Family
 from nattools.model.observation import BirthdayTrial
 from nattools.net.base import DatagramHandler
-from nattools.net.wait import TimedEvent
 from nattools.probes.hairpin import indication
-from nattools.probes.probe import ProbeContext
+from nattools.probes.probe import Findings, LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target, text_of
 from nattools.protocols import dialback, stun
@@ -86,15 +87,12 @@ class _Trial:
         self.open = 0
         self.entered: set[int] = set()
         self._control: StunClient | None = None
-        self._cookie = dialback.NO_COOKIE
-        self._news = TimedEvent()
 
     # --- sockets
 
     async def begin(self) -> bool:
         """Learn the own outside address, and open the ports; False: there is nothing to go on with."""
         self._control = await open_stun_client(self.context)
-        self._control.on_other = self._answered
         question = self._control.prepare(self.target.endpoint, "control")
         mapped = (await self._control.expect(question)).mapped
         if mapped is None:
@@ -145,16 +143,20 @@ class _Trial:
             self.entered.add(ports[arrival.copy])
         elif self.hit is None:
             self.hit = client, ports[arrival.copy], order.before + arrival.copy + 1
-        self._news.set()
+        self._wake()
 
-    def _answered(self, data: bytes, source: Endpoint) -> None:
-        """The server's answer to an order."""
-        now = asyncio.get_running_loop().time()
-        for order in self.orders.values():
-            if order.request.receive_datagram(data, source, now):
-                self._cookie = order.request.cookie
-                self._news.set()
-                return
+    def _wake(self) -> None:
+        if self._control is not None:
+            self._control.exchanges.wake()
+
+    def _answered(self, order: _Order) -> None:
+        """An order is over. One that failed fails the trial."""
+        result = order.request.result
+        if order.request.failure is not None:
+            self.failure = f"the server did not confirm the dial-back: {order.request.failure}"
+        elif result is not None and result.outcome != "sent":
+            self.denied = result.outcome == "denied"
+            self.failure = result.reason or f"the server could not send: {result.outcome}"
 
     # --- what is sent
 
@@ -170,33 +172,34 @@ class _Trial:
 
     async def have_written(self, ports: list[int], *, checks: bool = False) -> None:
         """Have the second address write to these, until one got in, or all had time (`checks`: all)."""
-        loop, size = asyncio.get_running_loop(), dialback.MAX_PORTS
+        assert self._control is not None
+        loop, size, exchanges = asyncio.get_running_loop(), dialback.MAX_PORTS, self._control.exchanges
         lists = [tuple(ports[start : start + size]) for start in range(0, len(ports), size)]
         next_at = loop.time()
         while self.hit is None and not self.failure:
-            going = self._drive(loop.time())
-            ready = bool(lists) and len(going) <= AT_A_TIME
-            if not going and not lists:
+            ready = bool(lists) and len(exchanges) <= AT_A_TIME
+            if exchanges.idle and not lists:
                 await self._last_wait(checks)
                 return
             if ready and loop.time() >= next_at:
                 next_at = loop.time() + len(lists[0]) / self.plan.per_s
                 self._order(lists.pop(0), checks)
-                continue
-            deadlines = [at for each in going if (at := each.request.next_timeout()) is not None]
-            until = min([*deadlines, *([next_at] if ready else [])])
-            self._news.clear()
-            await self._news.wait(max(0.0, until - loop.time()))
+            await exchanges.step(next_at if ready else None)
 
     async def _last_wait(self, checks: bool) -> None:
-        deadline = asyncio.get_running_loop().time() + self.context.estimate.last_wait_s
-        while self.hit is None and (not checks or len(self.entered) < self.open):
-            self._news.clear()
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0 or not await self._news.wait(left):
-                return
+        assert self._control is not None
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.context.estimate.last_wait_s
+        while loop.time() < until and self.hit is None and (not checks or len(self.entered) < self.open):
+            await self._control.exchanges.step(until)
+
+    def _cookie(self) -> bytes:
+        """What the server has given to an earlier order, if anything."""
+        cookies = [order.request.cookie for order in self.orders.values()]
+        return next((each for each in reversed(cookies) if each != dialback.NO_COOKIE), dialback.NO_COOKIE)
 
     def _order(self, ports: tuple[int, ...], checks: bool) -> None:
+        assert self._control is not None
         estimate, now = self.context.estimate, asyncio.get_running_loop().time()
         spacing_ms = max(dialback.LEAST_PORTS_SPACING_MS, round(1000 * AT_A_TIME / self.plan.per_s))
         nonce = dialback.new_nonce()
@@ -204,26 +207,12 @@ class _Trial:
         # The answer comes when all has been sent: nothing is to be repeated before.
         rto_s = estimate.retry_s + len(ports) * spacing_ms / 1000
         request = dialback.DialBackRequest(
-            ask, self.target.endpoint, now, rto_s=rto_s, patience_s=8 * rto_s, cookie=self._cookie
+            ask, self.target.endpoint, now, rto_s=rto_s, patience_s=8 * rto_s, cookie=self._cookie()
         )
         before = sum(order.request.ask.datagrams for order in self.orders.values())
-        self.orders[nonce] = _Order(request, before, checks)
+        order = self.orders[nonce] = _Order(request, before, checks)
+        self._control.exchanges.start(request, self._control.socket, partial(self._answered, order))
         self.context.progress(f"{before} of up to {self.plan.probes} ports tried", None)
-
-    def _drive(self, now: float) -> list[_Order]:
-        """Send what is due; the orders that are going on. One that failed fails the trial."""
-        assert self._control is not None
-        for order in self.orders.values():
-            order.request.handle_timeout(now)
-            for datagram in order.request.datagrams_to_send(now):
-                self._control.socket.send(datagram, order.request.server)
-            result = order.request.result
-            if order.request.failure is not None:
-                self.failure = f"the order of a dial-back: {order.request.failure}"
-            elif result is not None and result.outcome != "sent":
-                self.denied = result.outcome == "denied"
-                self.failure = result.reason or f"the server could not send: {result.outcome}"
-        return [order for order in self.orders.values() if not order.request.done]
 
     # --- afterwards
 
@@ -261,6 +250,33 @@ class _Trial:
         return "denied" if self.denied else "error"
 
 
+BirthdayPlanner = Callable[[Findings, Family], BirthdayPlan | None]
+
+
+class Birthday(LaneProbe):
+    """Where ports are drawn at random, in the family that the verdicts are about; tried once. It comes last,
+    since it takes hundreds of the NAT's mappings. `planner`: None where it is of no use."""
+
+    name = "birthday"
+    text = "is a random port met by trying many?"
+    commands = frozenset({"diagnose"})
+    transport = "udp"
+    last = True
+
+    def __init__(self, planner: BirthdayPlanner) -> None:
+        self._planner = planner
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """The best one that writes to many ports."""
+        return [target for target in ranked if target.meets_ports][:1]
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """With all that was planned, if need be."""
+        plan = self._planner(context.findings(), context.family)
+        if plan is not None:
+            await birthday_udp(context, targets[0], plan)
+
+
 async def birthday_udp(context: ProbeContext, target: Target, plan: BirthdayPlan) -> None:
     """Try it once, with all that was planned if need be."""
     assert target.other is not None
@@ -292,13 +308,10 @@ async def _run(trial: _Trial) -> None:
 
 def _record(trial: _Trial) -> None:
     plan, recorder = trial.plan, trial.context.recorder
-    number, at_s = recorder.stamp(trial.began)
     client, port, place = trial.hit or (None, None, trial.sent)
     recorder.add(
         BirthdayTrial(
-            id=number,
             probe="birthday",
-            at_s=at_s,
             family=trial.context.family,
             asked=str(trial.target.endpoint),
             host=trial.host,
@@ -320,5 +333,6 @@ def _record(trial: _Trial) -> None:
             entered=len(trial.entered),
             took_s=round(asyncio.get_running_loop().time() - trial.began, 6),
             detail="; ".join(dict.fromkeys(text for text in (trial.failure, trial.shortage) if text)),
-        )
+        ),
+        at=trial.began,
     )

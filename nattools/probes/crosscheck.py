@@ -7,10 +7,9 @@ import asyncio
 import sys
 from importlib import metadata
 
-from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, SecondOpinion
 from nattools.net.base import Network
-from nattools.probes.probe import Recorder
+from nattools.probes.probe import MachineContext, MachineProbe, Options, Recorder
 
 PATIENCE_S = 75.0
 _PYSTUN3 = (
@@ -34,16 +33,28 @@ print(json.dumps(found))
 """
 
 
-async def cross_check(network: Network, recorder: Recorder, server: Endpoint) -> None:
-    """Run pystun3 in a process of its own (it blocks, and it can hang), on the machine's own network only:
-    it would not know of a lab."""
-    again = "run it on the machine itself: nattools nat --cross-check"
-    arguments = (_PYSTUN3, server.host, str(server.port))
-    await _second_opinion(network, recorder, "pystun3", arguments, again)
+class Pystun3(MachineProbe):
+    """pystun3 in a process of its own (it blocks, and it can hang), on the machine's own network only: it
+    would not know of a lab."""
+
+    name = "cross-check"
+    text = f"asking pystun3 for a second opinion (up to {PATIENCE_S:.0f} s)"
+
+    def wanted(self, options: Options) -> bool:
+        """On demand."""
+        return options.cross_check and super().wanted(options)
+
+    async def run(self, context: MachineContext) -> None:
+        """It knows IPv4 alone."""
+        server = await context.server_address(4)
+        if server is not None:
+            again = "run it on the machine itself: nattools nat --cross-check"
+            arguments = (_PYSTUN3, server.host, str(server.port))
+            await _second_opinion(context.network, context.recorder, "pystun3", arguments, again)
 
 
 async def cross_check_mappings(network: Network, recorder: Recorder) -> None:
-    """The same with miniupnpc: which gateway does it find, and with which address? It makes no mapping."""
+    """miniupnpc likewise: which gateway does it find, and with which address? It makes no mapping."""
     again = "run it on the machine itself: nattools map probe --cross-check"
     await _second_opinion(network, recorder, "miniupnpc", (_MINIUPNPC,), again)
 
@@ -63,18 +74,16 @@ async def _second_opinion(
     loop = asyncio.get_running_loop()
     began = loop.time()
     says, detail = await _ask(arguments)
-    number, at_s = recorder.stamp(began)
     recorder.add(
         SecondOpinion(
-            id=number,
             probe="cross-check",
-            at_s=at_s,
             tool=tool,
             version=version,
             says=says,
             duration_s=round(loop.time() - began, 3),
             detail=detail,
-        )
+        ),
+        at=began,
     )
 
 
@@ -100,12 +109,9 @@ async def _ask(arguments: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _gap(recorder: Recorder, tool: str, reason: str, settle: str) -> None:
-    number, at_s = recorder.stamp()
     recorder.add(
         Gap(
-            id=number,
             probe="cross-check",
-            at_s=at_s,
             question=f"Does {tool} see the same?",
             reason=reason,
             settle=settle,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from typing import Literal
 
 import msgspec
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
+from nattools.net import exchange
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
 from nattools.net.wait import TimedEvent
 from nattools.probes.portmap.gateway import GatewayContext
@@ -16,14 +18,17 @@ from nattools.probes.probe import ProbeContext
 from nattools.probes.target import Target
 from nattools.protocols import dialback, stun
 
-_PATIENCE_S = 5.0
+CONNECT_S = 3.0
+NONCE_S = 5.0
+"""How long a connection may take to bring its nonce."""
+Outcome = Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
 
 
 class InboundListener:
     """A port that listens for dial-backs and sends nothing, so that no NAT or firewall opens for its sake.
 
     Made by `open_inbound_listener`; close it. `reached` is set when a dial-back with one of `nonces` has
-    arrived, which came from `origin`.
+    arrived; it came from `origin`.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -33,42 +38,60 @@ class InboundListener:
         self.reached = TimedEvent()
         self.origin: Endpoint | None = None
         self.socket: UdpSocket | TcpListener | None = None
-        self._greetings: set[asyncio.Task[None]] = set()
+        self._readers: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
         """Idempotent."""
         if self.socket is not None:
             self.socket.close()
-        for task in tuple(self._greetings):
+        for task in tuple(self._readers):
             task.cancel()
 
     def on_datagram(self, data: bytes, source: Endpoint) -> None:
         """Is it a dial-back of ours?"""
-        try:
-            arrival = dialback.decode_indication(stun.decode(data))
-        except ProtocolError:
-            return
-        if arrival is not None and arrival.nonce in self.nonces:
-            self.origin = self.origin or source
-            self.reached.set()
+        if nonce_of(data) in self.nonces:
+            self._arrived(source)
 
     def on_stream(self, stream: TcpStream) -> None:
-        """Somebody has connected; it tells who it is."""
-        task = asyncio.get_running_loop().create_task(self._greet(stream))
-        self._greetings.add(task)
-        task.add_done_callback(self._greetings.discard)
+        """Somebody has connected: is it a dial-back of ours?"""
+        task = asyncio.get_running_loop().create_task(self._read(stream))
+        self._readers.add(task)
+        task.add_done_callback(self._readers.discard)
 
-    async def _greet(self, stream: TcpStream) -> None:
-        framer = stun.Framer()
+    async def _read(self, stream: TcpStream) -> None:
+        limit = asyncio.get_running_loop().call_later(NONCE_S, stream.abort)
         try:
-            async with asyncio.timeout(_PATIENCE_S):
-                while not self.reached.is_set and (data := await stream.read()):
-                    for frame in framer.feed(data):
-                        self.on_datagram(frame, stream.remote)
-        except (ProtocolError, TimeoutError):
-            return
+            if await brings_nonce(stream, self.nonces):
+                self._arrived(stream.remote)
         finally:
-            stream.abort()
+            limit.cancel()
+
+    def _arrived(self, source: Endpoint) -> None:
+        self.origin = self.origin or source
+        self.reached.set()
+
+
+def nonce_of(data: bytes) -> bytes | None:
+    """The nonce of a dial-back; None: it is none."""
+    try:
+        arrival = dialback.decode_indication(stun.decode(data))
+    except ProtocolError:
+        return None
+    return None if arrival is None else arrival.nonce
+
+
+async def brings_nonce(stream: TcpStream, nonces: Container[bytes]) -> bool:
+    """Read a connection until it has brought one of these nonces; it is closed then, or once it ends."""
+    framer = stun.Framer()
+    try:
+        while data := await stream.read():
+            if any(nonce_of(frame) in nonces for frame in framer.feed(data)):
+                return True
+    except ProtocolError:
+        return False
+    finally:
+        stream.abort()
+    return False
 
 
 async def open_inbound_listener(
@@ -88,8 +111,7 @@ async def open_inbound_listener(
     return listener
 
 
-CONNECT_S = 3.0
-Outcome = Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
+# --- ordering one
 
 
 async def order_dial_back(
@@ -103,40 +125,14 @@ async def order_dial_back(
 
 
 async def _over_udp(gateway: GatewayContext, target: Target, ask: dialback.Ask) -> dialback.Result | str:
-    loop = asyncio.get_running_loop()
-    rto_s = max(0.1, 1.5 * target.rtt_s)
-    request = dialback.DialBackRequest(ask, target.endpoint, loop.time(), rto_s=rto_s)
+    now = asyncio.get_running_loop().time()
+    request = dialback.DialBackRequest(ask, target.endpoint, now, rto_s=max(0.1, 1.5 * target.rtt_s))
     socket = await gateway.open_udp()
-    answered = asyncio.Event()
-
-    def on_datagram(data: bytes, source: Endpoint) -> None:
-        if request.receive_datagram(data, source, loop.time()):
-            answered.set()
-
-    socket.on_datagram = on_datagram
     try:
-        await _drive(request, socket, target.endpoint, answered)
+        await exchange.run(request, socket)
     finally:
         socket.close()
-    return request.result or f"the server {target.endpoint} gave {request.failure or 'no answer'}"
-
-
-async def _drive(
-    request: dialback.DialBackRequest, socket: UdpSocket, server: Endpoint, answered: asyncio.Event
-) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        for datagram in request.datagrams_to_send(loop.time()):
-            socket.send(datagram, server)
-        deadline = request.next_timeout()
-        if deadline is None:
-            return
-        answered.clear()
-        try:
-            async with asyncio.timeout_at(deadline):
-                await answered.wait()
-        except TimeoutError:
-            request.handle_timeout(loop.time())
+    return request.result or f"the server {target.endpoint} did not confirm the dial-back: {request.failure}"
 
 
 async def _over_tcp(gateway: GatewayContext, target: Target, ask: dialback.Ask) -> dialback.Result | str:
@@ -146,15 +142,15 @@ async def _over_tcp(gateway: GatewayContext, target: Target, ask: dialback.Ask) 
         return f"the server {target.endpoint} could not be reached: {stream.outcome}"
     request = dialback.DialBackRequest(ask, target.endpoint, loop.time(), reliable=True)
     try:
-        for message in request.datagrams_to_send(loop.time()):
+        for message, _ in request.datagrams_to_send(loop.time()):
             stream.write(message)
         async with asyncio.timeout_at(request.next_timeout()):
             await _read(request, stream)
-    except (TimeoutError, ProtocolError):
-        pass
+    except (TimeoutError, ProtocolError) as error:
+        request.abandon(str(error) or "no answer")
     finally:
         stream.abort()
-    return request.result or f"the server {target.endpoint} gave {request.failure or 'no answer'}"
+    return request.result or f"the server {target.endpoint} did not confirm the dial-back: {request.failure}"
 
 
 async def _read(request: dialback.DialBackRequest, stream: TcpStream) -> None:
@@ -163,6 +159,7 @@ async def _read(request: dialback.DialBackRequest, stream: TcpStream) -> None:
     while not request.done and (data := await stream.read()):
         for frame in framer.feed(data):
             request.receive_datagram(frame, stream.remote, loop.time())
+    request.abandon("the connection was closed")
 
 
 class DialBacks(msgspec.Struct):
@@ -182,19 +179,9 @@ class DialBacks(msgspec.Struct):
 
     async def greet(self, stream: TcpStream) -> None:
         """Read what this connection brings, until it is a nonce of ours; close it."""
-        framer = stun.Framer()
-        try:
-            while data := await stream.read():
-                for frame in framer.feed(data):
-                    arrival = dialback.decode_indication(stun.decode(frame))
-                    if arrival is not None and arrival.nonce in self.nonces:
-                        self.arrived = True
-                        self.news.set()
-                        return
-        except ProtocolError:
-            return
-        finally:
-            stream.abort()
+        if await brings_nonce(stream, self.nonces):
+            self.arrived = True
+            self.news.set()
 
     async def listen_to(self, stream: TcpStream) -> None:
         """Take the server's results, and the receipt: the answer to a Binding request sent behind the order,

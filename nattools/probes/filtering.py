@@ -3,35 +3,155 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
-from nattools.model.observation import DialBack
+from nattools.model.observation import DialBack, Gap
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.dialbacks import DialBacks, Outcome
-from nattools.probes.probe import ProbeContext
+from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import Question, open_stun_client
-from nattools.probes.target import Target
+from nattools.probes.target import Lane, Target
 from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, TcpQuestion, ask_over_tcp
 from nattools.protocols import dialback, stun
 
 ORDERS = 3
+MOST_UDP_SERVERS = 2
+OWN_SERVER = "`nattools serve` on a machine with two public addresses"
 
 
-async def filtering_tcp(context: ProbeContext, target: Target, *, change_address: bool) -> None:
-    """Have the server connect from another port, and from its other address if `change_address`. Once UDP has
-    shown what the path loses, an order that got lost is given again, and attempts that are too few for
-    their silence to count are added to."""
-    silent = 0
-    for _ in range(ORDERS):
-        outcome, attempts = await _try(context, target, change_address)
-        if outcome not in ("timeout", "error"):
-            return
-        silent += attempts if outcome == "timeout" else 0
-        await context.loss_known.wait()
-        if silent >= context.estimate.copies():
-            return
+class _Udp(LaneProbe):
+    """Asks for an answer from another address and port, or from another port of the same address.
+
+    Each test has a port of its own, so that no test opens the filter for the next; each port first asks the
+    server plainly (purpose "control"), which makes the mapping that the test is about."""
+
+    transport = "udp"
+    tells_loss = False
+    purpose: ClassVar[Literal["filter-address", "filter-port"]]
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """With the best server; if that one answers from where it was asked, it ignores CHANGE-REQUEST and
+        proves nothing, so another is asked."""
+        for target in targets[:MOST_UDP_SERVERS]:
+            question = await self._ask(context, target)
+            if question is None or question.outcome not in ("answered", "timeout"):
+                continue
+            if question.source != question.asked:
+                return
+
+    async def _ask(self, context: ProbeContext, target: Target) -> Question | None:
+        """None if the server answered no plain question before it."""
+        client = await open_stun_client(context)
+        try:
+            control = await client.expect(client.prepare(target.endpoint, "control"))
+            client.record(control)
+            if control.answer is None:
+                return None
+            question = client.prepare(
+                target.endpoint,
+                self.purpose,
+                change_address=self.purpose == "filter-address",
+                change_port=True,
+            )
+            await client.try_out(question)
+            if question.answer is None:
+                await context.loss_known.wait()
+                await client.try_out(question)
+            client.record(question)
+            return question
+        finally:
+            client.close()
+
+
+class FilterAddress(_Udp):
+    """May another address send in (RFC 5780 4.4)?"""
+
+    name = "filter-address"
+    text = "may another address send in?"
+    purpose = "filter-address"
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """Those that can answer from another address."""
+        return [target for target in ranked if target.two_addresses]
+
+    def gap(self, lane: Lane, targets: Sequence[Target]) -> Gap | None:
+        """No server can answer from another address."""
+        if self.servers(targets):
+            return None
+        return Gap(
+            probe="plan",
+            question=f"Who may send in ({lane.name})?",
+            reason="no server here can answer from another address (RFC 5780)",
+            settle=f"a STUN server that supports RFC 5780, such as {OWN_SERVER}",
+        )
+
+
+class FilterPort(_Udp):
+    """May another port of the same address send in?"""
+
+    name = "filter-port"
+    text = "may another port of the same address send in?"
+    purpose = "filter-port"
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """Those that can answer from another port."""
+        return [target for target in ranked if target.other is not None]
+
+
+class _Tcp(LaneProbe):
+    """Has the server connect from another port, and from its other address if `change_address`. STUN over TCP
+    cannot ask that (an answer comes on the connection of its question), so a nattools server dials back: to
+    the external address of a port that listens here and whose connection to the server made the mapping."""
+
+    transport = "tcp"
+    change_address: ClassVar[bool]
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Once UDP has shown what the path loses, an order that got lost is given again, and attempts that
+        are too few for their silence to count are added to."""
+        silent = 0
+        for _ in range(ORDERS):
+            outcome, attempts = await _try(context, targets[0], self.change_address)
+            if outcome not in ("timeout", "error"):
+                return
+            silent += attempts if outcome == "timeout" else 0
+            await context.loss_known.wait()
+            if silent >= context.estimate.copies():
+                return
+
+
+class FilterPortTcp(_Tcp):
+    """May another port of the same address connect?"""
+
+    name = "filter-port-tcp"
+    text = "may another port of the same address connect?"
+    change_address = False
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """The best one that dials back."""
+        return [target for target in ranked if target.dial_back_tcp][:1]
+
+    def gap(self, lane: Lane, targets: Sequence[Target]) -> Gap | None:
+        """No server dials back."""
+        if self.servers(targets):
+            return None
+        question, reason = f"Who may connect in ({lane.name})?", "no server here connects back"
+        return Gap(probe="plan", question=question, reason=reason, settle=OWN_SERVER)
+
+
+class FilterAddressTcp(_Tcp):
+    """May another address connect?"""
+
+    name = "filter-address-tcp"
+    text = "may another address connect?"
+    change_address = True
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """The best one that dials back from another address."""
+        return [target for target in ranked if target.dial_back_tcp and target.two_addresses][:1]
 
 
 async def _try(context: ProbeContext, target: Target, change_address: bool) -> tuple[Outcome, int]:
@@ -110,12 +230,9 @@ def _record(
     if origin is None:
         host = target.other.host if change_address and target.other is not None else target.endpoint.host
         origin = Endpoint(host, 0)
-    number, at_s = context.recorder.stamp()
     context.recorder.add(
         DialBack(
-            id=number,
             probe="filtering-tcp",
-            at_s=at_s,
             transport="tcp",
             family=context.family,
             target=str(mapped),
@@ -129,28 +246,3 @@ def _record(
             detail=next((result.reason for result in backs.results if result.reason), ""),
         )
     )
-
-
-FilterPurpose = Literal["filter-address", "filter-port"]
-
-
-async def filtering_udp(context: ProbeContext, target: Target, purpose: FilterPurpose) -> Question | None:
-    """Ask for an answer from another address and port, or from another port of the same address; None if
-    the server answered no plain question before it."""
-    client = await open_stun_client(context)
-    try:
-        control = await client.expect(client.prepare(target.endpoint, "control"))
-        client.record(control)
-        if control.answer is None:
-            return None
-        question = client.prepare(
-            target.endpoint, purpose, change_address=purpose == "filter-address", change_port=True
-        )
-        await client.try_out(question)
-        if question.answer is None:
-            await context.loss_known.wait()
-            await client.try_out(question)
-        client.record(question)
-        return question
-    finally:
-        client.close()

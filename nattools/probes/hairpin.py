@@ -7,12 +7,14 @@ opened its filter for the other. Repeated: a single try has given flaky answers 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Hairpin
-from nattools.probes.probe import ProbeContext
+from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target
 from nattools.protocols import stun
@@ -25,16 +27,27 @@ WAIT_S = 0.15
 
 
 class _Pair(msgspec.Struct, eq=False):
-    """Two own ports that know their outside addresses. `sent`: the packets, which nobody else can know."""
+    """Two own ports that know their outside addresses. `sent`: the packets, which nobody else can know;
+    `sources`: where those came from that each port received."""
 
     clients: tuple[StunClient, StunClient]
     outside: tuple[Endpoint, Endpoint]
     sent: set[bytes] = msgspec.field(default_factory=set)
+    sources: tuple[list[Endpoint], list[Endpoint]] = msgspec.field(default_factory=lambda: ([], []))
 
     @property
     def met(self) -> bool:
-        """Has something come on both?"""
-        return bool(self.clients[0].unclaimed and self.clients[1].unclaimed)
+        """Has a packet of ours arrived at both?"""
+        return bool(self.sources[0] and self.sources[1])
+
+    def listen(self) -> None:
+        """Note the packets of ours that arrive."""
+        for client, sources in zip(self.clients, self.sources, strict=True):
+            client.on_other = partial(self._arrived, sources)
+
+    def _arrived(self, sources: list[Endpoint], data: bytes, source: Endpoint) -> None:
+        if data in self.sent:
+            sources.append(source)
 
     def send_across(self) -> None:
         """One packet each way."""
@@ -45,14 +58,11 @@ class _Pair(msgspec.Struct, eq=False):
 
     def record(self, context: ProbeContext, sender: int, receiver: int) -> None:
         """Put one of the two ways on record."""
-        came = [source for data, source in self.clients[receiver].unclaimed if data in self.sent]
+        came = self.sources[receiver]
         target = self.outside[receiver]
-        number, at_s = context.recorder.stamp()
         context.recorder.add(
             Hairpin(
-                id=number,
                 probe="hairpin",
-                at_s=at_s,
                 transport="udp",
                 family=target.family,
                 local=str(self.clients[sender].local),
@@ -64,27 +74,40 @@ class _Pair(msgspec.Struct, eq=False):
         )
 
 
-async def hairpin_udp(context: ProbeContext, target: Target) -> None:
+class Hairpinning(LaneProbe):
     """`ROUNDS` pairs of fresh ports, side by side."""
-    clients = [await open_stun_client(context) for _ in range(2 * ROUNDS)]
-    try:
-        asked = [(client, client.prepare(target.endpoint, "control")) for client in clients]
-        await expect_all(asked)
-        for client, question in asked:
-            client.record(question)
-        pairs = [
-            _Pair((first[0], second[0]), (first[1].mapped, second[1].mapped))
-            for first, second in zip(asked[::2], asked[1::2], strict=True)
-            if first[1].mapped is not None and second[1].mapped is not None
-            if first[1].mapped != first[0].local
-        ]
-        await _send_across(pairs, LOSSY_COPIES if context.estimate.lost else COPIES)
-        for pair in pairs:
-            pair.record(context, 0, 1)
-            pair.record(context, 1, 0)
-    finally:
-        for client in clients:
-            client.close()
+
+    name = "hairpin"
+    text = "can machines behind this NAT reach each other by their external addresses?"
+    transport = "udp"
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """The best one, if it sees another address than ours: else there is no NAT."""
+        return [each for each in ranked[:1] if each.mapped and each.mapped.host != each.local_host]
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Learn the external addresses, then send across."""
+        clients = [await open_stun_client(context) for _ in range(2 * ROUNDS)]
+        try:
+            asked = [(client, client.prepare(targets[0].endpoint, "control")) for client in clients]
+            await expect_all(asked)
+            for client, question in asked:
+                client.record(question)
+            pairs = [
+                _Pair((first[0], second[0]), (first[1].mapped, second[1].mapped))
+                for first, second in zip(asked[::2], asked[1::2], strict=True)
+                if first[1].mapped is not None and second[1].mapped is not None
+                if first[1].mapped != first[0].local
+            ]
+            for pair in pairs:
+                pair.listen()
+            await _send_across(pairs, LOSSY_COPIES if context.estimate.lost else COPIES)
+            for pair in pairs:
+                pair.record(context, 0, 1)
+                pair.record(context, 1, 0)
+        finally:
+            for client in clients:
+                client.close()
 
 
 async def _send_across(pairs: list[_Pair], copies: int) -> None:

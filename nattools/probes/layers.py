@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 
 import msgspec
 
 from nattools.model.endpoint import Endpoint
-from nattools.model.observation import Gap, Hop, Opener
+from nattools.model.observation import Binding, Hop, Opener
 from nattools.net.base import IcmpError, UdpSocket
 from nattools.net.wait import AllEvents
 from nattools.probes.hairpin import indication
-from nattools.probes.probe import ProbeContext
+from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import Target
 
@@ -23,42 +23,52 @@ LOSSY_COPIES = 7
 OPENER_COPIES = 3
 
 
-async def layers(context: ProbeContext, target: Target) -> list[Hop]:
-    """The first hops towards the server, side by side, each TTL from a port of its own (many routers quote
-    no more than the ports of a packet)."""
-    reason = context.network.missing("icmp-errors")
-    if reason is not None:
-        number, at_s = context.recorder.stamp()
-        context.recorder.add(
-            Gap(
-                id=number,
-                probe="layers",
-                at_s=at_s,
-                question="Which routers stand on the way out, and does a second NAT?",
-                reason=reason,
-                settle="the same diagnosis on a Linux machine of this network",
-            )
-        )
-        return []
-    hops = await _walk(context, target)
-    for hop in hops:
-        number, at_s = context.recorder.stamp()
-        context.recorder.add(_numbered(hop, number, at_s))
-    return hops
+class Layers(LaneProbe):
+    """The first hops towards the server, side by side, each TTL from a port of its own (many routers quote no
+    more than the ports of a packet); and where the addresses tell how far the outermost NAT is, proof of it
+    by an opener."""
+
+    name = "layers"
+    text = "which routers are on the path?"
+    transport = "udp"
+    capability = "icmp-errors"
+    question = "Which routers are on the path, and is one of them a second NAT?"
+    settle = "the same diagnosis on a Linux machine of this network"
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """The best one."""
+        return ranked[:1]
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Hops first, then openers."""
+        hops = [context.recorder.add(hop) for hop in await _walk(context, targets[0])]
+        await _try_openers(context, targets[0], hops)
+
+    async def record_missing(self, context: ProbeContext, targets: Sequence[Target], reason: str) -> None:
+        """An opener needs no ICMP errors."""
+        await super().record_missing(context, targets, reason)
+        await _try_openers(context, targets[0], [])
 
 
-def _numbered(hop: Hop, number: int, at_s: float) -> Hop:
-    return Hop(
-        id=number,
-        probe="layers",
-        at_s=at_s,
-        family=hop.family,
-        destination=hop.destination,
-        ttl=hop.ttl,
-        address=hop.address,
-        sent=hop.sent,
-        rtt_s=hop.rtt_s,
-    )
+async def _try_openers(context: ProbeContext, target: Target, hops: list[Hop]) -> None:
+    """Unless each destination gets a port of its own: the server could not answer to the opened one then."""
+    if target.two_addresses and not _mapping_varies(context, target):
+        async with asyncio.TaskGroup() as group:
+            for ttl in opener_ttls(hops, context.network.is_public):
+                group.create_task(opener(context, target, ttl))
+
+
+def _mapping_varies(context: ProbeContext, target: Target) -> bool:
+    """Did one local port show several external ports to this server so far? (What other servers say does not
+    count: one of them may lie.)"""
+    own = {str(corner) for corner in target.corners()}
+    mapped = {
+        seen.mapped
+        for seen in context.recorder.observations
+        if isinstance(seen, Binding) and seen.purpose == "mapping" and seen.mapped
+        if seen.transport == "udp" and seen.asked in own
+    }
+    return len(mapped) > 1
 
 
 class _Step(msgspec.Struct, eq=False):
@@ -103,6 +113,7 @@ async def _walk(context: ProbeContext, target: Target) -> list[Hop]:
 
 def _hop(step: _Step, target: Target) -> Hop:
     return Hop(
+        probe="layers",
         family=target.family,
         destination=str(target.endpoint),
         ttl=step.question.ttl or 0,
@@ -134,12 +145,9 @@ async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
         _send_openers(client.socket, target.other, ttl)
         question = client.prepare(target.endpoint, "filter-address", change_address=True, change_port=True)
         await client.try_out(question)
-        number, at_s = context.recorder.stamp()
         context.recorder.add(
             Opener(
-                id=number,
                 probe="layers",
-                at_s=at_s,
                 family=context.family,
                 local=str(client.local),
                 towards=str(target.other),

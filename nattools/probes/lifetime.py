@@ -8,14 +8,15 @@ comes from an address that the port itself has written to, so a filter lets it i
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Idle
-from nattools.probes.probe import ProbeContext
-from nattools.probes.question import StunClient, open_stun_client
+from nattools.probes.probe import LaneProbe, Options, ProbeContext
+from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import Target
 
 ORDINARY_S = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 240.0, 300.0, 420.0, 600.0)
@@ -38,14 +39,23 @@ def idle_times(longest_s: float) -> list[float]:
 
 
 class _Sleeper(msgspec.Struct):
-    """A port that keeps silent for `idle_s` and is then tried."""
+    """A port that keeps silent for `idle_s` and is then tried: does the answer of `server` to `question`,
+    which another port asks, arrive here? Nothing else proves that the mapping lives."""
 
     client: StunClient
+    server: Endpoint
     mapped: Endpoint
     idle_s: float
     slept_from: float
+    question: Question | None = None
+    arrived: bool = False
     alive: bool | None = None
     sent: int = 0
+
+    def receive(self, data: bytes, source: Endpoint) -> None:
+        """What arrives at the port once it is silent."""
+        if self.question is not None and source == self.server and self.question.answered_by(data):
+            self.arrived = True
 
 
 class _Watch(msgspec.Struct):
@@ -56,28 +66,45 @@ class _Watch(msgspec.Struct):
     death: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
 
-async def lifetime_udp(context: ProbeContext, target: Target, longest_s: float) -> None:
-    """Takes as long as the mapping lives, or `longest_s`; whichever is shorter."""
-    helper = await open_stun_client(context)
-    watch = _Watch()
-    try:
-        if not await _can_answer_elsewhere(context, target, helper):
-            return
-        for idle_s in [*idle_times(longest_s), longest_s * 1.04]:
-            sleeper = await _fall_asleep(context, target, idle_s)
-            if sleeper is not None:
-                watch.sleepers.append(sleeper)
-        kept = watch.sleepers.pop() if watch.sleepers else None
-        async with asyncio.TaskGroup() as group:
-            tries = [group.create_task(_try(context, target, s, watch)) for s in watch.sleepers]
-            inbound = group.create_task(_keep_by_inbound(context, target, kept, watch)) if kept else None
-            await asyncio.wait(tries)
-            if inbound is not None and watch.dead_s is None:
-                inbound.cancel()
-    finally:
-        helper.close()
-        for sleeper in watch.sleepers:
-            sleeper.client.close()
+class Lifetime(LaneProbe):
+    """Takes as long as the mapping lives, or the longest time asked for; whichever is shorter."""
+
+    name = "lifetime"
+    text = "how long does an idle mapping live?"
+    transport = "udp"
+    tells_loss = False
+
+    def wanted(self, options: Options) -> bool:
+        """Only on demand: it takes minutes."""
+        return options.lifetime and super().wanted(options)
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """The best one."""
+        return ranked[:1]
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Let many ports fall silent, and try each after another idle time."""
+        target, longest_s = targets[0], context.options.max_lifetime_s
+        helper = await open_stun_client(context)
+        watch = _Watch()
+        try:
+            if not await _can_answer_elsewhere(context, target, helper):
+                return
+            for idle_s in [*idle_times(longest_s), longest_s * 1.04]:
+                sleeper = await _fall_asleep(context, target, idle_s)
+                if sleeper is not None:
+                    watch.sleepers.append(sleeper)
+            kept = watch.sleepers.pop() if watch.sleepers else None
+            async with asyncio.TaskGroup() as group:
+                tries = [group.create_task(_try(context, target, s, watch)) for s in watch.sleepers]
+                inbound = group.create_task(_keep_by_inbound(context, target, kept, watch)) if kept else None
+                await asyncio.wait(tries)
+                if inbound is not None and watch.dead_s is None:
+                    inbound.cancel()
+        finally:
+            helper.close()
+            for sleeper in watch.sleepers:
+                sleeper.client.close()
 
 
 async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: StunClient) -> bool:
@@ -90,12 +117,9 @@ async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: S
             return True
     finally:
         sleeper.client.close()
-    number, at_s = context.recorder.stamp()
     context.recorder.add(
         Gap(
-            id=number,
             probe="lifetime",
-            at_s=at_s,
             question="How long does the NAT keep a silent mapping?",
             reason=f"{target.endpoint} does not answer to another port when asked to (RESPONSE-PORT)",
             settle="a server that does: `nattools serve` on a machine with a public address",
@@ -111,24 +135,24 @@ async def _fall_asleep(context: ProbeContext, target: Target, idle_s: float) -> 
     if question.mapped is None:
         client.close()
         return None
-    return _Sleeper(client, question.mapped, idle_s, question.sent_at[-1])
+    sleeper = _Sleeper(client, target.endpoint, question.mapped, idle_s, question.sent_at[-1])
+    client.on_other = sleeper.receive
+    return sleeper
 
 
 async def _knock(context: ProbeContext, target: Target, helper: StunClient, sleeper: _Sleeper) -> bool:
     """Have the server send to the sleeper's outside port until something arrives or silence counts. The next
     copy waits for the answer to the last one: more than one copy tells of loss."""
     question = helper.prepare(target.endpoint, "control", response_port=sleeper.mapped.port)
-    before = len(sleeper.client.unclaimed)
+    sleeper.question, sleeper.arrived = question, False
     estimate = context.estimate
-    arrived = False
-    while len(question.sent_at) < estimate.copies() and not arrived:
+    while len(question.sent_at) < estimate.copies() and not sleeper.arrived:
         helper.put(question)
         sleeper.sent += 1
         await asyncio.sleep(estimate.retry_s)
-        arrived = len(sleeper.client.unclaimed) > before
-    if not arrived:
+    if not sleeper.arrived:
         await asyncio.sleep(estimate.last_wait_s)
-    return len(sleeper.client.unclaimed) > before
+    return sleeper.arrived
 
 
 async def _try(context: ProbeContext, target: Target, sleeper: _Sleeper, watch: _Watch) -> None:
@@ -170,12 +194,9 @@ async def _keep_by_inbound(context: ProbeContext, target: Target, kept: _Sleeper
 
 
 def _record(context: ProbeContext, sleeper: _Sleeper, refreshed_by: str, idle_s: float) -> None:
-    number, at_s = context.recorder.stamp()
     context.recorder.add(
         Idle(
-            id=number,
             probe="lifetime",
-            at_s=at_s,
             transport="udp",
             family=context.family,
             local=str(sleeper.client.local),

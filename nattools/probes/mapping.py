@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.probes.probe import ProbeContext
+from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target
 from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, PATIENCE_S, TcpQuestion, ask_over_tcp
@@ -15,7 +16,7 @@ MOST_DESTINATIONS = 9
 CLAIMANTS = 2
 
 
-def destinations(targets: list[Target]) -> list[Endpoint]:
+def destinations(targets: Sequence[Target]) -> list[Endpoint]:
     """Distinct destinations to ask from one port: all corners of servers that claim two addresses (two such
     servers, since one may claim an address that is not its own), and other servers, so that one that errs
     is outvoted."""
@@ -24,18 +25,29 @@ def destinations(targets: list[Target]) -> list[Endpoint]:
     return list(dict.fromkeys(found))[:MOST_DESTINATIONS]
 
 
-async def mapping_udp(context: ProbeContext, targets: list[Target]) -> None:
+class MappingUdp(LaneProbe):
     """One local port, all destinations at once."""
-    client = await open_stun_client(context)
-    try:
-        questions = [client.prepare(endpoint, "mapping") for endpoint in destinations(targets)]
-        await expect_all([(client, question) for question in questions])
-        for question in questions:
-            client.record(question)
-        if len({question.mapped for question in questions}) == 1:
-            await _control(client, targets[0])
-    finally:
-        client.close()
+
+    name = "mapping"
+    text = "does the NAT use one external port for all destinations?"
+    transport = "udp"
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """All: they are the destinations."""
+        return ranked
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Ask all, and whether the best can answer from its other address."""
+        client = await open_stun_client(context)
+        try:
+            questions = [client.prepare(endpoint, "mapping") for endpoint in destinations(targets)]
+            await expect_all([(client, question) for question in questions])
+            for question in questions:
+                client.record(question)
+            if len({question.mapped for question in questions}) == 1:
+                await _control(client, targets[0])
+        finally:
+            client.close()
 
 
 async def _control(client: StunClient, target: Target) -> None:
@@ -49,46 +61,68 @@ async def _control(client: StunClient, target: Target) -> None:
     client.record(question)
 
 
-async def mapping_tcp(context: ProbeContext, targets: list[Target]) -> None:
+class MappingTcp(LaneProbe):
     """One local port, connections to all destinations."""
-    streams: list[TcpStream] = []
-    try:
-        endpoints = destinations(targets)
-        first = TcpQuestion(endpoints[0], "mapping")
-        stream = await ask_over_tcp(context, first, timeout_s=KNOWN_PATIENCE_S)
-        if isinstance(stream, TcpFailure):
-            return
-        streams.append(stream)
-        local = stream.local
 
-        async def also(endpoint: Endpoint) -> None:
-            question = TcpQuestion(endpoint, "mapping")
-            more = await ask_over_tcp(
-                context, question, host=local.host, port=local.port, timeout_s=PATIENCE_S
-            )
-            if not isinstance(more, TcpFailure):
-                streams.append(more)
+    name = "mapping-tcp"
+    text = "one external port for all TCP connections?"
+    transport = "tcp"
 
-        async with asyncio.TaskGroup() as group:
-            for endpoint in endpoints[1:]:
-                group.create_task(also(endpoint))
-    finally:
-        for stream in streams:
-            stream.abort()
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """All: they are the destinations."""
+        return ranked
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Connect to one, then from the same port to the others."""
+        streams: list[TcpStream] = []
+        try:
+            endpoints = destinations(targets)
+            first = TcpQuestion(endpoints[0], "mapping")
+            stream = await ask_over_tcp(context, first, timeout_s=KNOWN_PATIENCE_S)
+            if isinstance(stream, TcpFailure):
+                return
+            streams.append(stream)
+            local = stream.local
+
+            async def also(endpoint: Endpoint) -> None:
+                question = TcpQuestion(endpoint, "mapping")
+                more = await ask_over_tcp(
+                    context, question, host=local.host, port=local.port, timeout_s=PATIENCE_S
+                )
+                if not isinstance(more, TcpFailure):
+                    streams.append(more)
+
+            async with asyncio.TaskGroup() as group:
+                for endpoint in endpoints[1:]:
+                    group.create_task(also(endpoint))
+        finally:
+            for stream in streams:
+                stream.abort()
 
 
 PORTS = 8
 
 
-async def allocation_udp(context: ProbeContext, target: Target) -> None:
-    """Fresh local ports, one destination, one after the other without waiting for the answers, so that as
-    few of other hosts' allocations as possible fall in between."""
-    clients = [await open_stun_client(context) for _ in range(PORTS)]
-    try:
-        asked = [(client, client.prepare(target.endpoint, "allocation")) for client in clients]
-        await expect_all(asked)
-        for client, question in asked:
-            client.record(question)
-    finally:
-        for client in clients:
-            client.close()
+class Allocation(LaneProbe):
+    """Fresh local ports, one destination, one after the other without waiting for the answers, so that as few
+    of other hosts' allocations as possible fall in between."""
+
+    name = "allocation"
+    text = "which external ports does the NAT allocate?"
+    transport = "udp"
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """The best one."""
+        return ranked[:1]
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Ask from each port."""
+        clients = [await open_stun_client(context) for _ in range(PORTS)]
+        try:
+            asked = [(client, client.prepare(targets[0].endpoint, "allocation")) for client in clients]
+            await expect_all(asked)
+            for client, question in asked:
+                client.record(question)
+        finally:
+            for client in clients:
+                client.close()

@@ -1,16 +1,27 @@
-"""What a probe is given: the network, the record of observations, and what is known of the path."""
+"""What a probe is, and what it is given.
+
+A probe puts one question to the network and records observations; it judges nothing. It is an object that
+says what it needs, what it waits for and what it is called while it runs: `engine.plan` decides by that which
+probes run with which servers, and `engine.run` runs them side by side.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from nattools.model.endpoint import Family
-from nattools.model.observation import AnyObservation
-from nattools.net.base import Network
+from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.nat import Nat
+from nattools.model.observation import AnyObservation, Gap
+from nattools.net.base import Capability, Network
 from nattools.probes.estimate import PathEstimate
+from nattools.probes.target import Lane, Target
+
+SomeObservation = TypeVar("SomeObservation", bound=AnyObservation)
 
 
 class Recorder:
@@ -20,17 +31,39 @@ class Recorder:
         self.started = started
         self.observations: list[AnyObservation] = []
 
-    def stamp(self, at: float | None = None) -> tuple[int, float]:
-        """The next id, and `at` (loop time; now if None) as seconds since the start."""
+    def add(self, observation: SomeObservation, at: float | None = None) -> SomeObservation:
+        """Keep an observation made at `at` (loop time; now if None); returns it with its id and its time in
+        seconds since the start."""
         moment = asyncio.get_running_loop().time() if at is None else at
-        return len(self.observations) + 1, round(moment - self.started, 6)
+        kept = msgspec.structs.replace(
+            observation, id=len(self.observations) + 1, at_s=round(moment - self.started, 6)
+        )
+        self.observations.append(kept)
+        return kept
 
-    def add(self, observation: AnyObservation) -> None:
-        """Keep it. Its id must be the one that `stamp` gave, with nothing added in between."""
-        self.observations.append(observation)
+
+class Options(Protocol):
+    """What a probe may look at of the measurement's options (`engine.options.MeasureOptions`)."""
+
+    @property
+    def command(self) -> str:
+        """Which command measures: "diagnose", "nat", "map" or "punch"."""
+
+    @property
+    def lifetime(self) -> bool:
+        """Is the binding lifetime to be measured?"""
+
+    @property
+    def max_lifetime_s(self) -> float:
+        """Up to how many seconds of idleness."""
+
+    @property
+    def cross_check(self) -> bool:
+        """Are other programs to be asked for a second opinion?"""
 
 
 Progress = Callable[[str, float | None], None]
+Findings = Mapping[tuple[Transport, Family], Nat]
 
 
 def _quiet(_text: str, _fraction: float | None) -> None:
@@ -40,17 +73,92 @@ def _quiet(_text: str, _fraction: float | None) -> None:
 class ProbeContext(msgspec.Struct):
     """Handed to every probe of one address family.
 
-    `source_host` is the own address that packets to the servers leave from (None: a socket's own word for
-    it). `loss_known` is set once the other probes of the lane are done and the path's loss is as well
-    known as it will be. `prediction_lock` is held by who predicts the NAT's next port, over UDP or TCP.
-    `progress(text, fraction)` tells a waiting person what is going on."""
+    `source_host` is the own address that packets to the servers leave from (None: the socket knows it).
+    `loss_known` is set once the other probes of the lane are done and the path's loss is as well known as it
+    will be. `prediction_lock` is held by who predicts the NAT's next port, over UDP or TCP. `findings()` is
+    what the observations mean so far. `progress(text, fraction)` tells a waiting person what is going on."""
 
     network: Network
     recorder: Recorder
     estimate: PathEstimate
     family: Family
+    options: Options
     interface: str | None = None
     source_host: str | None = None
     loss_known: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     prediction_lock: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
+    findings: Callable[[], Findings] = dict
     progress: Progress = _quiet
+
+
+class MachineContext(msgspec.Struct):
+    """Handed to every probe that needs no lane. `server_address(family)` waits until the servers' names are
+    resolved; None: there is no server of that family."""
+
+    network: Network
+    recorder: Recorder
+    families: tuple[Family, ...]
+    options: Options
+    server_address: Callable[[Family], Awaitable[Endpoint | None]]
+    progress: Progress = _quiet
+
+
+class Probe(ABC):
+    """`name` is unique, kebab-case; `text` what a waiting person reads. `commands`: which commands run it.
+
+    `capability`: what the network must be able to do. Where it is missing, `record_missing` is called with
+    the reason instead of `run`: it notes a gap with `question` and `settle` (what would answer it).
+    """
+
+    name: ClassVar[str]
+    text: ClassVar[str]
+    commands: ClassVar[frozenset[str]] = frozenset({"diagnose", "nat", "punch"})
+    capability: ClassVar[Capability | None] = None
+    question: ClassVar[str] = ""
+    settle: ClassVar[str] = ""
+
+    def wanted(self, options: Options) -> bool:
+        """Is it to run, as far as the options go? Pure."""
+        return options.command in self.commands
+
+
+class MachineProbe(Probe):
+    """A probe of this machine and its own network, without a server lane: it runs once, beside all others."""
+
+    @abstractmethod
+    async def run(self, context: MachineContext) -> None:
+        """Ask, and record what happens. A network failure is an observation."""
+
+    async def record_missing(self, context: MachineContext, reason: str) -> None:
+        """The network cannot do what it takes."""
+        context.recorder.add(Gap(probe=self.name, question=self.question, reason=reason, settle=self.settle))
+
+
+class LaneProbe(Probe):
+    """A probe that is put to servers over one transport; it runs in the lane of each address family.
+
+    `after`: the probes of its lane that it builds on. `tells_loss`: the lane's loss counts as known once all
+    such probes are done; leave it off for those that wait for that, or take long. `last`: it runs alone,
+    when all else is over.
+    """
+
+    transport: ClassVar[Transport]
+    after: ClassVar[tuple[str, ...]] = ()
+    tells_loss: ClassVar[bool] = True
+    last: ClassVar[bool] = False
+
+    @abstractmethod
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """Which of these it is put to, the most able first; none: it cannot be asked. Pure."""
+
+    def gap(self, lane: Lane, targets: Sequence[Target]) -> Gap | None:
+        """What is to be noted where these servers cannot answer it. Pure."""
+        return None
+
+    @abstractmethod
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Ask, and record what happens. A network failure is an observation."""
+
+    async def record_missing(self, context: ProbeContext, targets: Sequence[Target], reason: str) -> None:
+        """The network cannot do what it takes."""
+        context.recorder.add(Gap(probe=self.name, question=self.question, reason=reason, settle=self.settle))

@@ -15,6 +15,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding, Outcome, Purpose
 from nattools.net.base import DatagramHandler, IcmpError, UdpSocket
+from nattools.net.exchange import Exchanges
 from nattools.net.wait import AllEvents, TimedEvent
 from nattools.probes.probe import ProbeContext
 from nattools.probes.target import read_answer, text_of
@@ -68,15 +69,24 @@ class Question(msgspec.Struct, eq=False):
             return "error" if self.answer.kind == "error" else "answered"
         return self.failure or "timeout"
 
+    def answered_by(self, data: bytes) -> bool:
+        """Is this a success response to one of its copies, wherever it arrived?"""
+        try:
+            message = stun.decode(data)
+        except ProtocolError:
+            return False
+        identity = message.transaction_id[-12:]
+        return message.kind == "success" and identity[:11] == self.base and identity[11] < len(self.sent_at)
+
 
 class StunClient:
-    """A UDP socket with the questions under way on it. Close it; closing keeps nothing waiting. `on_other` is
-    called with what answers none of the questions."""
+    """A UDP socket with the questions under way on it. Close it; closing keeps nothing waiting. `exchanges`
+    are the other transactions on this socket; `on_other` is called with what belongs to none of either."""
 
     def __init__(self, context: ProbeContext, socket: UdpSocket) -> None:
         self.context = context
         self.socket = socket
-        self.unclaimed: list[tuple[bytes, Endpoint]] = []
+        self.exchanges = Exchanges()
         self.on_other: DatagramHandler | None = None
         self._questions: dict[bytes, Question] = {}
         self._loop = asyncio.get_running_loop()
@@ -134,13 +144,12 @@ class StunClient:
         try:
             message = stun.decode(data)
         except ProtocolError as error:
-            self._garbage(str(error), data, source)
+            self._garbage(str(error), source)
             return
         identity = message.transaction_id[-12:]
         question = self._questions.get(identity[:11])
         if question is None or message.kind not in ("success", "error"):
-            self.unclaimed.append((data, source))
-            if self.on_other is not None:
+            if not self.exchanges.receive_datagram(data, source, now) and self.on_other is not None:
                 self.on_other(data, source)
             return
         copy = identity[11]
@@ -169,8 +178,7 @@ class StunClient:
             self.learn(question)
         question.done.set()
 
-    def _garbage(self, why: str, data: bytes, source: Endpoint) -> None:
-        self.unclaimed.append((data, source))
+    def _garbage(self, why: str, source: Endpoint) -> None:
         for question in self._questions.values():
             if question.asked == source and question.answer is None:
                 question.failure, question.detail = "malformed", why
@@ -178,6 +186,7 @@ class StunClient:
     def _icmp(self, error: IcmpError) -> None:
         if error.kind in ("time-exceeded", "too-big"):
             return
+        self.exchanges.handle_icmp(error)
         outcome: Outcome = "refused" if error.kind == "port-unreachable" else "unreachable"
         if error.kind == "prohibited":
             outcome = "prohibited"
@@ -220,13 +229,10 @@ class StunClient:
         """Put the question with all that came of it on record."""
         recorder = self.context.recorder
         first = question.sent_at[0] if question.sent_at else self._loop.time()
-        number, at_s = recorder.stamp(first)
         said = read_answer(question.answer)
         recorder.add(
             Binding(
-                id=number,
                 probe=question.purpose,
-                at_s=at_s,
                 purpose=question.purpose,
                 transport="udp",
                 family=question.asked.family,
@@ -246,7 +252,8 @@ class StunClient:
                 nattools_server=said.hello is not None,
                 error_code=said.error_code,
                 detail=question.detail,
-            )
+            ),
+            at=first,
         )
 
 

@@ -166,12 +166,9 @@ async def resolve(
     found = await network.resolve(name, families[0] if len(families) == 1 else None)
     addresses = () if isinstance(found, str) else found
     if addresses != (name,):
-        number, at_s = recorder.stamp()
         recorder.add(
             Resolution(
-                id=number,
                 probe="resolve",
-                at_s=at_s,
                 name=name,
                 addresses=addresses,
                 error=found if isinstance(found, str) else None,

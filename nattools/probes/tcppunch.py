@@ -23,7 +23,7 @@ from nattools.probes.dialbacks import DialBacks
 from nattools.probes.probe import ProbeContext
 from nattools.probes.target import Target, text_of
 from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, TcpQuestion, ask_over_tcp
-from nattools.probes.udppunch import PunchPlan, record_untried
+from nattools.probes.udppunch import PunchPlan, PunchProbe, record_untried
 from nattools.protocols import dialback, stun
 
 GUESSES = (2, 3, 4)
@@ -62,28 +62,37 @@ class _Attempt(msgspec.Struct, eq=False):
     detail: str = ""
 
 
-async def punch_tcp(context: ProbeContext, target: Target, plan: PunchPlan) -> None:
-    """Try until a hole is punched or there were attempts enough; where the port is foretold, one after the
-    other, since each takes a port. CannotRun: this system cannot send with a TTL."""
-    assert target.other is not None
-    towards = Endpoint(target.other.host, target.endpoint.port)
-    if 3 * (context.estimate.lowest_s or 0.0) + BEFORE_ORDER_S > WINDOW_S:
-        why = "the round trip is too long: both SYNs must cross before the first one is repeated"
-        record_untried(context, target, towards, "tcp", why)
-        return
-    ttls = plan.ttls or GUESSES
-    rounds: tuple[int, ...] = ROUNDS if len(plan.ttls) == 1 else (1, 1)
-    if plan.predicts:
-        rounds = (1,) * (LOSSY_IN_TURN if context.estimate.lost else IN_TURN)
-    for number, side_by_side in enumerate(rounds):
-        attempts = [
-            _Attempt(target, towards, asyncio.get_running_loop().time(), ttl, plan.sure)
-            for ttl in ttls
-            for _ in range(side_by_side)
-        ]
-        await _all(context, plan, attempts, spread=number > 0)
-        if any(attempt.outcome in ("punched", "denied") for attempt in attempts):
+class TcpPunch(PunchProbe):
+    """Tries until a hole is punched or there were attempts enough; where the port is predicted, one after the
+    other, since each takes a port."""
+
+    name = "punch-tcp"
+    text = "can a hole be punched over TCP?"
+    transport = "tcp"
+    capability = "ttl"
+    after = ("mapping-tcp",)
+
+    async def punch(self, context: ProbeContext, target: Target, plan: PunchPlan) -> None:
+        """In rounds, as many attempts as make silence count."""
+        assert target.other is not None
+        towards = Endpoint(target.other.host, target.endpoint.port)
+        if 3 * (context.estimate.lowest_s or 0.0) + BEFORE_ORDER_S > WINDOW_S:
+            why = "the round trip is too long: both SYNs must cross before the first one is repeated"
+            record_untried(context, target, towards, "tcp", why)
             return
+        ttls = plan.ttls or GUESSES
+        rounds: tuple[int, ...] = ROUNDS if len(plan.ttls) == 1 else (1, 1)
+        if plan.predicts:
+            rounds = (1,) * (LOSSY_IN_TURN if context.estimate.lost else IN_TURN)
+        for number, side_by_side in enumerate(rounds):
+            attempts = [
+                _Attempt(target, towards, asyncio.get_running_loop().time(), ttl, plan.sure)
+                for ttl in ttls
+                for _ in range(side_by_side)
+            ]
+            await _all(context, plan, attempts, spread=number > 0)
+            if any(attempt.outcome in ("punched", "denied") for attempt in attempts):
+                return
 
 
 async def _all(context: ProbeContext, plan: PunchPlan, attempts: list[_Attempt], *, spread: bool) -> None:
@@ -199,12 +208,9 @@ def _judge(attempt: _Attempt, made: TcpStream | TcpFailure, backs: DialBacks) ->
 
 def _record(context: ProbeContext, attempt: _Attempt) -> None:
     loop = asyncio.get_running_loop()
-    number, at_s = context.recorder.stamp(attempt.began)
     context.recorder.add(
         PunchTrial(
-            id=number,
             probe="punch",
-            at_s=at_s,
             transport="tcp",
             family=context.family,
             local=text_of(attempt.local),
@@ -219,5 +225,6 @@ def _record(context: ProbeContext, attempt: _Attempt) -> None:
             outcome=attempt.outcome,
             took_s=round(loop.time() - attempt.began, 6),
             detail=attempt.detail,
-        )
+        ),
+        at=attempt.began,
     )

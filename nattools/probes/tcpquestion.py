@@ -125,32 +125,27 @@ def record_connection(
 ) -> None:
     """Put a connection attempt on record."""
     failure = stream if isinstance(stream, TcpFailure) else None
-    number, at_s = context.recorder.stamp(began)
     context.recorder.add(
         Connection(
-            id=number,
             probe="tcp",
-            at_s=at_s,
             family=remote.family,
             local=None if isinstance(stream, TcpFailure) else str(stream.local),
             remote=str(remote),
             outcome=failure.outcome if failure else "answered",
             rtt_s=None if failure else round(took_s, 6),
             detail=failure.detail if failure else "",
-        )
+        ),
+        at=began,
     )
 
 
 def record_binding(context: ProbeContext, question: TcpQuestion, asked_at: float) -> None:
     """Put a Binding question over TCP on record."""
     loop = asyncio.get_running_loop()
-    number, at_s = context.recorder.stamp(asked_at)
     answer, said = question.answer, read_answer(question.answer)
     context.recorder.add(
         Binding(
-            id=number,
             probe=question.purpose,
-            at_s=at_s,
             purpose=question.purpose,
             transport="tcp",
             family=question.asked.family,
@@ -167,5 +162,6 @@ def record_binding(context: ProbeContext, question: TcpQuestion, asked_at: float
             nattools_server=said.hello is not None,
             error_code=said.error_code,
             detail=question.detail,
-        )
+        ),
+        at=asked_at,
     )

@@ -8,15 +8,18 @@ hole was punched. An ordinary packet and its answer then prove the other way.
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
-from nattools.model.observation import PunchTrial
-from nattools.net.wait import TimedEvent
+from nattools.model.nat import Nat
+from nattools.model.observation import AnyObservation, PunchTrial
 from nattools.probes.hairpin import indication
-from nattools.probes.probe import ProbeContext
+from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, open_stun_client
 from nattools.probes.target import Target, text_of
 from nattools.protocols import dialback, stun
@@ -70,7 +73,6 @@ class _Attempt(msgspec.Struct, eq=False):
     seen: Endpoint | None = None
     nonces: dict[bytes, int] = msgspec.field(default_factory=dict)
     orders: list[dialback.DialBackRequest] = msgspec.field(default_factory=list)
-    news: TimedEvent = msgspec.field(default_factory=TimedEvent)
 
     @property
     def silent(self) -> bool:
@@ -84,17 +86,13 @@ class _Attempt(msgspec.Struct, eq=False):
 
     def take(self, data: bytes, source: Endpoint) -> None:
         """What the socket gets beside answers to its questions."""
-        now = asyncio.get_running_loop().time()
-        if any(order.receive_datagram(data, source, now) for order in self.orders):
-            self.news.set()
-            return
         try:
             arrival = dialback.decode_indication(stun.decode(data))
         except ProtocolError:
             return
         if arrival is not None and source == self.towards and arrival.nonce in self.nonces:
             self.hit = self.nonces[arrival.nonce]
-            self.news.set()
+            self.client.exchanges.wake()
 
     def open(self, copies: int) -> None:
         """Send openers."""
@@ -111,57 +109,47 @@ class _Attempt(msgspec.Struct, eq=False):
             nonce = dialback.new_nonce()
             self.nonces[nonce] = port
             ask = dialback.Ask("udp", port, nonce, True, True, copies, spacing_ms)
-            self.orders.append(
-                dialback.DialBackRequest(
-                    ask,
-                    self.target.endpoint,
-                    loop.time(),
-                    rto_s=estimate.retry_s,
-                    patience_s=8 * estimate.retry_s,
-                )
+            order = dialback.DialBackRequest(
+                ask,
+                self.target.endpoint,
+                loop.time(),
+                rto_s=estimate.retry_s,
+                patience_s=8 * estimate.retry_s,
             )
+            self.orders.append(order)
+            self.client.exchanges.start(order, self.client.socket)
 
     async def wait(self, copies: int) -> None:
         """Until the nonce is here, or all that was ordered has been sent and had its time."""
-        loop, estimate = asyncio.get_running_loop(), self.client.context.estimate
-        while self.hit is None and not all(order.done for order in self.orders):
-            self._drive(loop.time())
-            deadlines = [at for order in self.orders if (at := order.next_timeout()) is not None]
-            if deadlines:
-                self.news.clear()
-                await self.news.wait(max(0.0, min(deadlines) - loop.time()))
-        said = [order.result.outcome for order in self.orders if order.result is not None]
-        self.sent += copies if "sent" in said or self.hit is not None else 0
-        if self.hit is None and "sent" in said:
-            self.news.clear()
-            await self.news.wait(estimate.last_wait_s)
-        if self.hit is None and "sent" not in said:
+        loop, exchanges = asyncio.get_running_loop(), self.client.exchanges
+        while self.hit is None and not exchanges.idle:
+            await exchanges.step()
+        ordered = any(order.result is not None and order.result.outcome == "sent" for order in self.orders)
+        self.sent += copies if ordered or self.hit is not None else 0
+        until = loop.time() + self.client.context.estimate.last_wait_s
+        while self.hit is None and ordered and loop.time() < until:
+            await exchanges.step(until)
+        if self.hit is None and not ordered:
             self.failure = _why(self.orders)
-
-    def _drive(self, now: float) -> None:
-        for order in self.orders:
-            order.handle_timeout(now)
-            for datagram in order.datagrams_to_send(now):
-                self.client.socket.send(datagram, order.server)
 
 
 def _why(orders: list[dialback.DialBackRequest]) -> str:
     results = [order.result for order in orders if order.result is not None]
     if results:
         return results[0].reason or f"the server could not send: {results[0].outcome}"
-    return f"the order of a dial-back: {orders[0].failure or 'no answer'}"
+    return f"the server did not confirm the dial-back: {orders[0].failure or 'no answer'}"
+
+
+PunchPlanner = Callable[[Nat | None, Target, Sequence[AnyObservation]], PunchPlan | str]
 
 
 def record_untried(
     context: ProbeContext, target: Target, towards: Endpoint, transport: Transport, why: str
 ) -> None:
     """Put on record that no hole was punched, and why."""
-    number, at_s = context.recorder.stamp()
     context.recorder.add(
         PunchTrial(
-            id=number,
             probe="punch",
-            at_s=at_s,
             transport=transport,
             family=context.family,
             asked=str(target.endpoint),
@@ -172,15 +160,62 @@ def record_untried(
     )
 
 
-async def punch_udp(context: ProbeContext, target: Target, plan: PunchPlan) -> None:
-    """Try until a hole is punched, or silence counts. Where the port is foretold, a fresh one is tried as
-    long as others took the ports that were foretold."""
-    for number in range(LOSSY_ATTEMPTS):
-        attempt = await _try(context, target, plan, spread=number > 0)
-        if attempt.hit is not None or (attempt.silent and not attempt.missed and not plan.predicts):
+class PunchProbe(LaneProbe):
+    """Punches a hole towards a server's second address, where the NAT's behaviour tells which port to aim at.
+    Of both transports one predicts ports at a time: many NATs count for both.
+
+    `planner` gives the plan from the findings so far, or why there is none."""
+
+    commands = frozenset({"diagnose"})
+
+    def __init__(self, planner: PunchPlanner) -> None:
+        self._planner = planner
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """The best one with two addresses that dials back."""
+        return [each for each in ranked if each.two_addresses and each.dials_back(self.transport)][:1]
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Plan, and punch."""
+        await context.loss_known.wait()
+        target = targets[0]
+        nat = context.findings().get((target.transport, target.family))
+        plan = self._planner(nat, target, context.recorder.observations)
+        if isinstance(plan, str):
+            await self.record_missing(context, targets, plan)
             return
-        if number + 1 >= ATTEMPTS and not context.estimate.lost:
-            return
+        async with context.prediction_lock if plan.predicts else nullcontext():
+            await self.punch(context, target, plan)
+
+    async def record_missing(self, context: ProbeContext, targets: Sequence[Target], reason: str) -> None:
+        """No hole was punched, and why."""
+        await context.loss_known.wait()
+        for target in targets:
+            assert target.other is not None
+            record_untried(context, target, target.other, target.transport, reason)
+
+    @abstractmethod
+    async def punch(self, context: ProbeContext, target: Target, plan: PunchPlan) -> None:
+        """Try it."""
+
+
+class UdpPunch(PunchProbe):
+    """Tries until a hole is punched, or silence counts. Where the port is predicted, a fresh one is tried as
+    long as others took the ports that were predicted."""
+
+    name = "punch"
+    text = "can a hole be punched over UDP?"
+    transport = "udp"
+    tells_loss = False
+
+    async def punch(self, context: ProbeContext, target: Target, plan: PunchPlan) -> None:
+        """Several attempts, if need be."""
+        for number in range(LOSSY_ATTEMPTS):
+            attempt = await _try(context, target, plan, spread=number > 0)
+            if attempt.hit is not None or (attempt.silent and not attempt.missed and not plan.predicts):
+                return
+            if number + 1 >= ATTEMPTS and not context.estimate.lost:
+                return
 
 
 async def _try(context: ProbeContext, target: Target, plan: PunchPlan, *, spread: bool) -> _Attempt:
@@ -221,13 +256,10 @@ async def _insist(attempt: _Attempt, ports: tuple[int, ...]) -> None:
 
 def _record(context: ProbeContext, attempt: _Attempt) -> None:
     loop = asyncio.get_running_loop()
-    number, at_s = context.recorder.stamp(attempt.began)
     punched = attempt.hit is not None
     context.recorder.add(
         PunchTrial(
-            id=number,
             probe="punch",
-            at_s=at_s,
             transport="udp",
             family=context.family,
             local=str(attempt.client.local),
@@ -243,5 +275,6 @@ def _record(context: ProbeContext, attempt: _Attempt) -> None:
             seen=text_of(attempt.seen),
             took_s=round(loop.time() - attempt.began, 6),
             detail=attempt.failure,
-        )
+        ),
+        at=attempt.began,
     )

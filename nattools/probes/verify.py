@@ -130,11 +130,8 @@ async def verify(
     await trial.run()
     origin = trial.listener.origin or trial.origin
     host = trial.seen or (target.mapped.host if target.mapped else granted.external_host) or gateway.local
-    number, at_s = context.recorder.stamp(began)
     check = MapCheck(
-        id=number,
         probe="verify",
-        at_s=at_s,
         protocol=granted.protocol,
         transport=granted.transport,
         family=granted.internal.family,
@@ -147,5 +144,4 @@ async def verify(
         waited_s=round(loop.time() - began, 6),
         detail=trial.detail,
     )
-    context.recorder.add(check)
-    return check
+    return context.recorder.add(check, at=began)

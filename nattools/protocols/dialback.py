@@ -50,8 +50,6 @@ LEAST_PORTS_SPACING_MS = 5
 Outcome = Literal["sent", "connected", "refused", "timeout", "unreachable", "denied", "error"]
 Reason = Literal["", "too many requests", "the server has no such address or port", "the server is busy"]
 
-Failure = Literal["no answer", "rejected"]
-
 _MAX_CHALLENGES = 3
 _OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 _REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -232,11 +230,12 @@ class DialBackRequest:
 
     The arrival itself comes to whichever socket has the port asked for: `decode_indication` there.
 
-    Driving contract: call `datagrams_to_send(now)` after the constructor and after every other call, and send
-    what it returns to `server`; call `handle_timeout(now)` when `next_timeout()` is reached; hand in what
-    `server` sends with `receive_datagram`. Done when `result` or `failure` is not None ("rejected":
-    the server knows no dial-back); `next_timeout()` is None then. Over TCP (`reliable`) a datagram is one
-    framed message and nothing is sent twice. `cookie`: what another request to this server was given.
+    Driving contract: send what `datagrams_to_send(now)` returns, after the constructor and after every other
+    call; call `handle_timeout(now)` when `next_timeout()` is reached; hand in what arrives with
+    `receive_datagram`. Done when there is a `result` or a `failure`: "no answer", "rejected" (the server
+    knows no dial-back), or what it was abandoned for; `next_timeout()` is None then. Over TCP (`reliable`) a
+    datagram is one framed message and nothing is sent twice. `cookie`: what another request to this server
+    was given.
 
     Retransmission as in RFC 8489 6.2.1: after `rto_s` seconds and doubling. `patience_s` bounds the whole.
     """
@@ -255,7 +254,7 @@ class DialBackRequest:
         self.ask = ask
         self.server = server
         self.result: Result | None = None
-        self.failure: Failure | None = None
+        self.failure: str | None = None
         self._reliable = reliable
         self._rto_s = rto_s
         self._give_up_at = now + patience_s
@@ -274,13 +273,13 @@ class DialBackRequest:
         """There is a result, or there will be none."""
         return self.result is not None or self.failure is not None
 
-    def datagrams_to_send(self, now: float) -> list[bytes]:
-        """What is due, in order."""
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Endpoint]]:
+        """(datagram, destination) that are due."""
         if self.done or self._send_at is None or now < self._send_at:
             return []
         self._send_at = None if self._reliable else now + self._wait_s
         self._wait_s *= 2
-        return [self._request]
+        return [(self._request, self.server)]
 
     def next_timeout(self) -> float | None:
         """When to call `handle_timeout`, on the clock of `now`; None when done."""
@@ -292,6 +291,11 @@ class DialBackRequest:
         """The time has come; `datagrams_to_send` has what is due."""
         if not self.done and now >= self._give_up_at:
             self.failure = "no answer"
+
+    def abandon(self, problem: str) -> None:
+        """End it for the caller's reasons, as after an ICMP error."""
+        if not self.done:
+            self.failure = problem
 
     def receive_datagram(self, data: bytes, source: Endpoint, now: float) -> bool:
         """True if this was the answer that was waited for; everything else is left to others."""

@@ -44,6 +44,13 @@ def parse(data: bytes) -> Packet:
     return _parse(data, quoted=False)
 
 
+def parse_quoted(data: bytes) -> Packet:
+    """The beginning of an IP packet, as an ICMP error quotes it. What follows its transport header is the
+    payload, whatever its length says: an error may quote less than the whole, or append something.
+    ProtocolError."""
+    return _parse(data, quoted=True)
+
+
 def _parse(data: bytes, *, quoted: bool) -> Packet:
     if not data:
         raise ProtocolError("an empty IP packet")
@@ -69,7 +76,7 @@ def _parse_ipv4(data: bytes, quoted: bool) -> Packet:
             raise ProtocolError("an IPv4 packet cut short")
         if checksum(data[:header]):
             raise ProtocolError("an IPv4 header with a wrong checksum")
-    packet = _parse_transport(protocol, data[header:length], quoted)
+    packet = _parse_transport(protocol, data[header : None if quoted else length], quoted)
     packet.source, packet.destination = _text4(source), _text4(destination)
     packet.ttl = ttl
     packet.dont_fragment = bool(fragment & DONT_FRAGMENT)
@@ -83,7 +90,7 @@ def _parse_ipv6(data: bytes, quoted: bool) -> Packet:
     end = _IPV6.size + length
     if end > len(data) and not quoted:
         raise ProtocolError("an IPv6 packet cut short")
-    packet = _parse_transport(protocol, data[_IPV6.size : end], quoted)
+    packet = _parse_transport(protocol, data[_IPV6.size : None if quoted else end], quoted)
     packet.source, packet.destination = _text6(source), _text6(destination)
     packet.ttl = hops
     packet.dont_fragment = True
@@ -108,7 +115,7 @@ def _parse_udp(segment: bytes, quoted: bool) -> Packet:
     source, destination, length, _sum = _UDP.unpack_from(segment)
     if length < _UDP.size or (length > len(segment) and not quoted):
         raise ProtocolError("a UDP datagram with a wrong length")
-    return _packet("udp", source, destination, segment[_UDP.size : length])
+    return _packet("udp", source, destination, segment[_UDP.size : None if quoted else length])
 
 
 def _parse_tcp(segment: bytes, quoted: bool) -> Packet:

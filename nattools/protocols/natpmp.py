@@ -1,4 +1,4 @@
-"""NAT-PMP, the NAT Port Mapping Protocol (RFC 6886): codec, result codes, epoch and client transaction.
+"""NAT-PMP, the NAT Port Mapping Protocol (RFC 6886): codec and client transaction.
 
 Pure: bytes in, values out, and back. Decoders raise ProtocolError and nothing else, for any bytes.
 """
@@ -14,7 +14,6 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
-from nattools.model.portmapping import Refusal, refusals
 from nattools.protocols.backoff import Backoff
 from nattools.protocols.retransmission import RetransmittedRequest
 
@@ -136,21 +135,6 @@ def is_pcp_answer(data: bytes) -> bool:
     return len(data) >= 4 and data[0] >= 1 and bool(data[1] & _RESPONSE_BIT) and data[3] == 1
 
 
-class EpochClock:
-    """Has the gateway lost its mappings? RFC 6886 3.6: its seconds since the start of epoch must have grown
-    by at least 7/8 of the time that passed here, less 2 s. Pure."""
-
-    def __init__(self) -> None:
-        self.server_s: int | None = None
-        self._client_s = 0.0
-
-    def update(self, epoch_s: int, now: float) -> bool:
-        """Take a response's epoch; False: the gateway has restarted. `now` is any clock that only goes on."""
-        expected = None if self.server_s is None else self.server_s + (now - self._client_s) * 7 / 8
-        self.server_s, self._client_s = epoch_s, now
-        return expected is None or epoch_s >= expected - 2
-
-
 class Transaction(RetransmittedRequest[Response]):
     """RFC 6886 3.1; `RetransmittedRequest` has how to drive it.
 
@@ -188,45 +172,3 @@ class Transaction(RetransmittedRequest[Response]):
             raise ProtocolError("an answer to another opcode")
         if isinstance(request, MapRequest) and response.internal_port not in (None, request.internal_port):
             raise ProtocolError("an answer about another port")
-
-
-_BY_HAND = "Forward the port by hand on the router's own pages, or try UPnP or PCP."
-_ROWS = (
-    (
-        UNSUPPORTED_VERSION,
-        "UNSUPP_VERSION",
-        "The router does not speak this version of NAT-PMP.",
-        "It may know PCP, NAT-PMP's successor: use that.",
-    ),
-    (
-        NOT_AUTHORIZED,
-        "NOT_AUTHORIZED",
-        "The router knows NAT-PMP, but it is switched off or refuses this machine or this port.",
-        "Switch on NAT-PMP (often called UPnP or automatic port forwarding) on the router's pages, or ask "
-        "for another port: many routers refuse those below 1024.",
-    ),
-    (
-        NETWORK_FAILURE,
-        "NETWORK_FAILURE",
-        "The router has no external address to map: it is offline, or it stands behind another NAT.",
-        "Check that the router is online. If its own address is not public, your provider runs a second NAT "
-        "and mappings cannot help: ask the provider for a public IPv4 address.",
-    ),
-    (
-        OUT_OF_RESOURCES,
-        "OUT_OF_RESOURCES",
-        "The router has no room for another mapping.",
-        "Remove mappings that nobody needs, or ask again when some have expired.",
-    ),
-    (UNSUPPORTED_OPCODE, "UNSUPP_OPCODE", "The router does not do what was asked.", _BY_HAND),
-)
-REFUSALS = refusals(_ROWS)
-
-
-def refusal(code: int) -> Refusal:
-    """What a result code other than 0 means (RFC 6886 3.5); others are named by their number."""
-    known = REFUSALS.get(code)
-    if known is not None:
-        return known
-    meaning = f"The router refused with NAT-PMP result {code}, which RFC 6886 does not name."
-    return Refusal(code=code, name=f"result {code}", meaning=meaning, advice=_BY_HAND)

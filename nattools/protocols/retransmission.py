@@ -12,15 +12,19 @@ from nattools.protocols.backoff import Backoff
 State = Literal["running", "succeeded", "failed", "upgrade", "downgrade", "timed out", "abandoned"]
 
 
-class WithResult(Protocol):
-    """A response says by a number how it went; 0 is success."""
+class RouterResponse(Protocol):
+    """What every response has."""
 
     @property
     def result(self) -> int:
-        """The number."""
+        """How it went; 0 is success."""
+
+    @property
+    def epoch_s(self) -> int:
+        """The seconds since the router's table was last empty."""
 
 
-R = TypeVar("R", bound=WithResult)
+R = TypeVar("R", bound=RouterResponse)
 
 
 class RetransmittedRequest(ABC, Generic[R]):
@@ -44,6 +48,7 @@ class RetransmittedRequest(ABC, Generic[R]):
         self.source: Endpoint | None = None
         self.rtt_s: float | None = None
         self.ignored = ""
+        self.problem = ""
         self._data = data
         self._backoff = backoff
 
@@ -51,6 +56,11 @@ class RetransmittedRequest(ABC, Generic[R]):
     def sent(self) -> int:
         """How many times the request was sent."""
         return len(self._backoff.sent_at)
+
+    @property
+    def done(self) -> bool:
+        """Is `state` final?"""
+        return self.state != "running"
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Endpoint]]:
         """(datagram, destination) that are due."""
@@ -71,10 +81,10 @@ class RetransmittedRequest(ABC, Generic[R]):
         """Give up at `until` at the latest."""
         self._backoff.shorten(until)
 
-    def abandon(self) -> None:
-        """End it for the caller's reasons, as after an ICMP error."""
+    def abandon(self, problem: str) -> None:
+        """End it for the caller's reasons, as after an ICMP error; `problem` keeps the first."""
         if self.state == "running":
-            self.state = "abandoned"
+            self.state, self.problem = "abandoned", problem
 
     def receive_datagram(self, data: bytes, source: Endpoint, now: float) -> bool:
         """Take what arrived; True if it ended the transaction."""

@@ -1,4 +1,4 @@
-"""What a report says, before it is text, Markdown or HTML: sections of prose and tables.
+"""What a report says, before it is text, Markdown or HTML: sections of prose, tables and figures.
 
 Every renderer draws the same document, so that none can say more or less than another. All text in a
 document is safe to print (`report.safetext`); renderers add the escaping of their own format.
@@ -9,6 +9,15 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Mood = Literal["plain", "good", "bad", "unsure", "quiet", "strong"]
+Detail = Literal[0, 1, 2]
+"""0 the answer and its reasons, 1 figures, servers and RFC requirements, 2 all observations."""
+
+
+class View(NamedTuple):
+    """How much of a report is wanted, and how many columns a table may take."""
+
+    detail: Detail = 0
+    columns: int = 80
 
 
 class Cell(NamedTuple):
@@ -21,8 +30,8 @@ class Cell(NamedTuple):
 class Table(NamedTuple):
     """Rows under column titles (empty titles: no header line is drawn).
 
-    `shares` say how the columns divide a width that is too small for all: 0 keeps a column as wide as its
-    text, others share what is left in proportion.
+    `shares`, one number for each column: where the table is too wide, columns with 0 keep the width of their
+    text as long as that is possible, and the others wrap.
     """
 
     titles: tuple[str, ...]
@@ -38,7 +47,77 @@ class Prose(NamedTuple):
     mood: Mood = "plain"
 
 
-Block = Table | Prose
+class Bar(NamedTuple):
+    """A value of a bar chart and the text for it, its unit included; None: there is no value."""
+
+    label: str
+    value: float | None
+    text: str
+    mood: Mood = "plain"
+
+
+class BarChart(NamedTuple):
+    """Values side by side, none negative. `titles` of the labels and of the values."""
+
+    caption: str
+    titles: tuple[str, str]
+    bars: tuple[Bar, ...]
+
+
+class TimelineEvent(NamedTuple):
+    """Something that happened at `at_s` seconds on one of the lanes."""
+
+    at_s: float
+    lane: str
+    step: str
+    outcome: Cell
+    text: Cell
+
+
+class EventChart(NamedTuple):
+    """Events of several sides over time, in order. `more`: so many have been left out."""
+
+    caption: str
+    lanes: tuple[str, ...]
+    events: tuple[TimelineEvent, ...]
+    more: int = 0
+
+
+class GridCell(NamedTuple):
+    """One place of a grid: two short texts, one above the other where there is no room beside it."""
+
+    text: str
+    below: str = ""
+    mood: Mood = "plain"
+    hint: str = ""
+
+
+class GridChart(NamedTuple):
+    """Rows by columns. `corner` names what the rows are."""
+
+    caption: str
+    corner: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[GridCell, ...]], ...]
+
+
+class PathNode(NamedTuple):
+    """A station on the way: what it is, and its address or what is known of it."""
+
+    name: str
+    detail: str
+    mood: Mood = "plain"
+
+
+class PathChart(NamedTuple):
+    """The way from here to there, station by station."""
+
+    caption: str
+    nodes: tuple[PathNode, ...]
+
+
+Figure = BarChart | EventChart | GridChart | PathChart
+Block = Table | Prose | BarChart | EventChart | GridChart | PathChart
 
 
 class Section(NamedTuple):

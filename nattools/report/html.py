@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from html import escape as escaped
 
 from nattools.model.report import Report
-from nattools.report.contents import contents
-from nattools.report.document import Block, Cell, Prose, Section, Table
+from nattools.report.document import Block, Cell, EventChart, Prose, Section, Table
+from nattools.report.figures import as_table
 from nattools.report.safetext import untied
+from nattools.report.sections.contents import contents
+from nattools.report.svg import STYLE as SVG_STYLE
+from nattools.report.svg import render_svg
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --line: #d0d7de; --quiet: #59636e;
-  --good: #1a7f37; --bad: #b42318; --unsure: #8a5a00; }
+  --mark: #57708f; --good: #1a7f37; --bad: #b42318; --unsure: #8a5a00; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --line: #30363d;
-  --quiet: #9198a1; --good: #4ac26b; --bad: #ff8182; --unsure: #d9a23a; } }
+  --quiet: #9198a1; --mark: #8fa9c8; --good: #4ac26b; --bad: #ff8182; --unsure: #d9a23a; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
   max-width: 60rem; padding: 0 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.3rem; } h2, summary { font-size: 1.05rem; font-weight: 600; margin-top: 1.6rem; }
@@ -25,21 +28,23 @@ th, td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0;
 th, td { overflow-wrap: break-word; }
 th, td:first-child { overflow-wrap: normal; }
 .good { color: var(--good); } .bad { color: var(--bad); } .unsure { color: var(--unsure); }
+figure { margin: .6rem 0; }
 .quiet { color: var(--quiet); } .strong { font-weight: 600; }
 """.strip()
+COLUMNS = 200
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def render_html(report: Report) -> str:
     """The whole report with every detail, the details folded away; ends in a newline."""
-    document = contents(report, detail=2, columns=200)
+    document = contents(report, detail=2, columns=COLUMNS)
     body = "\n".join(line for section in document.sections for line in _section(section))
     title = escape(document.title)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>\n{STYLE}\n</style>\n</head>\n"
+        f"<title>{title}</title>\n<style>\n{STYLE}\n{SVG_STYLE}\n</style>\n</head>\n"
         f"<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
     )
 
@@ -67,8 +72,12 @@ def _section(section: Section) -> Iterator[str]:
 def _block(block: Block) -> Iterator[str]:
     if isinstance(block, Table):
         yield from _table(block)
-    else:
+    elif isinstance(block, Prose):
         yield _prose(block)
+    else:
+        yield f"<figure>{render_svg(block)}</figure>"
+        if isinstance(block, EventChart):
+            yield from _table(as_table(block, COLUMNS))
 
 
 def _prose(prose: Prose) -> str:

@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator
 
 from nattools.model.report import Report
-from nattools.report.contents import contents
-from nattools.report.document import Block, Cell, Prose, Section, Table
+from nattools.report.document import Block, Cell, PathChart, Prose, Section, Table
+from nattools.report.figures import without_figures
 from nattools.report.safetext import untied
+from nattools.report.sections.contents import contents
 
+COLUMNS = 200
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
 
 
 def render_markdown(report: Report) -> str:
     """The whole report with every detail, the details folded away; ends in a newline."""
-    document = contents(report, detail=2, columns=200)
+    document = contents(report, detail=2, columns=COLUMNS)
     lines = [f"## {escape(document.title)}", ""]
     for section in document.sections:
         lines += _section(section)
@@ -42,7 +44,9 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _block(block: Block) -> Iterator[str]:
-    yield from (_table(block) if isinstance(block, Table) else _prose(block))
+    # Markdown does not keep columns of spaces, so a path goes down the page
+    drawn = without_figures(block, 0 if isinstance(block, PathChart) else COLUMNS)
+    yield from (_table(drawn) if isinstance(drawn, Table) else _prose(drawn))
     yield ""
 
 

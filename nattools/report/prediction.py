@@ -8,8 +8,8 @@ import msgspec
 
 from nattools.model.report import Report
 from nattools.report.document import Cell, Document, Mood, Prose, Section, Table
-from nattools.report.layout import lay_out, plain
 from nattools.report.safetext import safe
+from nattools.report.terminal import plain_text
 from nattools.traversal.steps import Plan, Step
 from nattools.wording import terms
 
@@ -30,7 +30,7 @@ def render_prediction(
 ) -> str:
     """Lines of at most `columns` columns (at least 40), ending in a newline."""
     document = Document("Prediction", tuple(_sections(plan, files, reports)))
-    return "\n".join(plain(line) for line in lay_out(document, columns)) + "\n"
+    return plain_text(document, columns)
 
 
 def prediction_json(plan: Plan, files: tuple[str, str]) -> str:

@@ -15,8 +15,8 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Ask, Outcome, Reason, Result
+from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import Occupancy, RateLimit
-from nattools.server.site import Role, Site
 
 _REMEMBERED: Final = 1024
 _REMEMBERED_FOR_S: Final = 40.0  # longer than a client repeats a request (RFC 8489 6.2.1: 39.5 s)
@@ -97,7 +97,7 @@ class DialBackServer:
     A request that comes again while its order is going on gets none, and after that the same answer.
     """
 
-    def __init__(self, site: Site, cookies: Cookies, limits: DialBackLimits) -> None:
+    def __init__(self, site: ServerEndpoints, cookies: Cookies, limits: DialBackLimits) -> None:
         self._site = site
         self._cookies = cookies
         self._limits = limits

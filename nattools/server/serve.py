@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,20 +11,18 @@ import msgspec
 from nattools.errors import UsageError
 from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
 from nattools.net.base import Network, StreamHandler, TcpListener, UdpSocket
-from nattools.server import ready
+from nattools.server.connections import Answer, BackgroundTasks, Other, converse
 from nattools.server.dialback import Cookies, DialBackLimits, DialBackServer
+from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import Occupancy, RateLimit
 from nattools.server.service import Service
-from nattools.server.site import Role, Site
-from nattools.server.streams import Answer, Other, converse
 from nattools.server.stun import DIAL_BACK_PORTS, DIAL_BACK_TCP, DIAL_BACK_UDP, MAILBOX, BindingServer
-from nattools.server.tasks import Tasks
 
 if TYPE_CHECKING:
     import ssl
 
-    from nattools.server.exchange import Exchange
     from nattools.server.mailbox import MailboxLimits
+    from nattools.server.mailboxserver import MailboxServer
 
 
 class ServeConfig(msgspec.Struct, frozen=True):
@@ -77,7 +75,7 @@ class Running:
         self.services = ""
         self._network = network
         self._config = config
-        self._tasks = Tasks()
+        self._tasks = BackgroundTasks()
         self._open: list[UdpSocket | TcpListener] = []
         self._limit = RateLimit(
             rate=config.answer_rate,
@@ -89,13 +87,13 @@ class Running:
         self._dial_limits = DialBackLimits()
         self._places = Occupancy(per_source=config.streams_per_source, total=config.streams)
         self._has_mailbox = config.tcp and config.mailbox
-        self._exchange: Exchange | None = None
+        self._exchange: MailboxServer | None = None
         self._tls = None if config.tls_files is None else _tls(config.tls_files)
 
     async def start(self) -> None:
         """Open the sockets and serve. CannotRun: an address is not here, or a port is taken."""
         await self._tasks.start()
-        sites: dict[Family, Site] = {}
+        sites: dict[Family, ServerEndpoints] = {}
         try:
             for family in (4, 6):
                 addresses = [each for each in self._config.addresses if family_of(each) == family]
@@ -105,7 +103,7 @@ class Running:
             await self.close()
             raise
         self.endpoints = tuple(endpoint for site in sites.values() for _, endpoint in site)
-        self.services = ready.describe(
+        self.services = describe(
             tuple(sites.values()),
             self._network.is_public,
             tcp=self._config.tcp,
@@ -121,7 +119,7 @@ class Running:
         self._open.clear()
         await self._tasks.close()
 
-    async def _open_family(self, family: Family, addresses: list[str]) -> Site:
+    async def _open_family(self, family: Family, addresses: list[str]) -> ServerEndpoints:
         """UDP first: the site's ports are known then, also where the system chose one."""
         ports = [self._config.port]
         if self._config.alternate_port is not None:
@@ -133,7 +131,7 @@ class Running:
                 self._open.append(socket)
                 ports[index] = socket.local.port
                 sockets[address, index] = socket
-        site = Site(
+        site = ServerEndpoints(
             tuple(
                 tuple(sockets[address, index].local for index in range(len(ports)))
                 for address in range(len(addresses))
@@ -146,7 +144,7 @@ class Running:
             await self._listen(family, site, service)
         return site
 
-    async def _listen(self, family: Family, site: Site, service: Service) -> None:
+    async def _listen(self, family: Family, site: ServerEndpoints, service: Service) -> None:
         for role, endpoint in site:
             listener = await self._network.listen_tcp(
                 family=family,
@@ -168,17 +166,17 @@ class Running:
             return None
         return lambda stream, first: self._make_exchange().serve(stream, first, answer, self._places)
 
-    def _make_exchange(self) -> Exchange:
+    def _make_exchange(self) -> MailboxServer:
         """Made and imported with the first who comes for it: most clients want STUN."""
         if self._exchange is None:
-            from nattools.server.exchange import Exchange
+            from nattools.server.mailboxserver import MailboxServer
 
             places = Occupancy(per_source=self._config.peers_per_source, total=self._config.peers)
-            self._exchange = Exchange(self._config.mailbox_limits, places, tls=self._tls)
+            self._exchange = MailboxServer(self._config.mailbox_limits, places, tls=self._tls)
             self._tasks.spawn(self._exchange.sweep_forever())
         return self._exchange
 
-    def _service(self, site: Site, sockets: dict[Role, UdpSocket]) -> Service:
+    def _service(self, site: ServerEndpoints, sockets: dict[Role, UdpSocket]) -> Service:
         dial_back = self._config.dial_back
         flags = DIAL_BACK_UDP | DIAL_BACK_TCP | DIAL_BACK_PORTS if dial_back else 0
         flags |= MAILBOX if self._has_mailbox else 0
@@ -234,3 +232,47 @@ def _check_address(text: str) -> None:
             f"{text} is not one address of this machine; answers must say where they come from, so name "
             "one or two"
         )
+
+
+def describe(
+    sites: Iterable[ServerEndpoints],
+    is_public: Callable[[str], bool],
+    *,
+    tcp: bool,
+    dial_back: bool,
+    mailbox: bool = False,
+    tls: bool = False,
+) -> str:
+    """Lines of text, the first one a summary."""
+    lines = [_summary(tcp, dial_back)]
+    for site in sites:
+        lines += _lines(site, is_public)
+    if mailbox:
+        lines.append(
+            f"Mailbox (WebSocket) on the same ports over TCP{', with and without TLS' if tls else ''}"
+        )
+    return "\n".join(lines)
+
+
+def _summary(tcp: bool, dial_back: bool) -> str:
+    services = "STUN (RFC 8489)" + (" and dial-back" if dial_back else "")
+    return f"{services} over {'UDP and TCP' if tcp else 'UDP'}"
+
+
+def _lines(site: ServerEndpoints, is_public: Callable[[str], bool]) -> Iterator[str]:
+    hosts = [row[0].host for row in site.endpoints]
+    ports = [endpoint.port for endpoint in site.endpoints[0]]
+    family = f"IPv{family_of(hosts[0])}"
+    yield f"{family}  {' and '.join(hosts)}, port{'s' * (len(ports) > 1)} {' and '.join(map(str, ports))}"
+    yield "      " + _behaviour(len(hosts), len(ports))
+    for host in hosts:
+        if not is_public(host):
+            yield f"      {host} is not a public address: clients elsewhere cannot reach it"
+
+
+def _behaviour(hosts: int, ports: int) -> str:
+    if hosts == 2 and ports == 2:
+        return "RFC 5780: clients learn mapping and filtering behaviour in full"
+    if ports == 1:
+        return "No RFC 5780 (OTHER-ADDRESS is left out): it needs two ports, and two addresses"
+    return "No RFC 5780 (OTHER-ADDRESS is left out): it needs a second address. Change-port is answered"

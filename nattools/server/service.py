@@ -11,11 +11,10 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import DatagramHandler, Network, SendFailure, TcpFailure, TcpStream, UdpSocket
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Outcome
+from nattools.server.connections import Answer, BackgroundTasks
 from nattools.server.dialback import DialBackServer, Order
-from nattools.server.site import Role, Site
-from nattools.server.streams import Answer
+from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
-from nattools.server.tasks import Tasks
 
 _DIAL_TIMEOUT_S: Final = 3.0
 _NOT_SENT: Final[dict[SendFailure, Outcome]] = {
@@ -46,9 +45,9 @@ class Service:
     def __init__(
         self,
         network: Network,
-        site: Site,
+        site: ServerEndpoints,
         sockets: dict[Role, UdpSocket],
-        tasks: Tasks,
+        tasks: BackgroundTasks,
         binding: BindingServer,
         dial_back: DialBackServer | None,
         report: Callable[[str], None] | None = None,

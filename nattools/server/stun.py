@@ -19,6 +19,7 @@ RFC 3489's RESPONSE-ADDRESS, which names a third party, is not understood on pur
 from __future__ import annotations
 
 from collections.abc import Iterable
+from struct import Struct
 from typing import Final, NamedTuple
 
 from nattools.errors import ProtocolError
@@ -26,9 +27,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
-from nattools.server.answers import ReadyAnswers, Repeats
+from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import RateLimit
-from nattools.server.site import Role, Site
 
 HELLO_VERSION: Final = 1
 DIAL_BACK_UDP: Final = 1
@@ -69,7 +69,7 @@ class Reply(NamedTuple):
     to: Endpoint
 
 
-def _hello(site: Site, flags: int) -> bytes:
+def _hello(site: ServerEndpoints, flags: int) -> bytes:
     """Version, flags, and the second port of the only address, of which RFC 5780 has no way to tell; with
     two addresses OTHER-ADDRESS tells of it."""
     ports = [endpoint.port for endpoint in site.endpoints[0]]
@@ -80,13 +80,13 @@ def _hello(site: Site, flags: int) -> bytes:
 class BindingServer:
     """Answers Binding requests in one address family. `flags` are NATTOOLS-HELLO's; None: no such answer."""
 
-    def __init__(self, site: Site, limit: RateLimit, flags: int | None = 0) -> None:
+    def __init__(self, site: ServerEndpoints, limit: RateLimit, flags: int | None = 0) -> None:
         self._site = site
         self._limit = limit
         self._mapped: dict[Endpoint, bytes] = {}
         self._repeats: dict[tuple[Role, bool], Repeats] = {}
         self._hello = None if flags is None else _hello(site, flags)
-        self._ready = ReadyAnswers(site, self._hello)
+        self._ready = PreparedAnswers(site, self._hello)
 
     def answer_plain(self, request: bytes, source: Endpoint, role: Role, now: float) -> bytes | None:
         """The answer to 20 bytes that begin with PLAIN_REQUEST: by far the most common request, read without
@@ -264,3 +264,90 @@ def _has_fingerprint(request: stun.Message | None) -> bool:
 
 def _is_error(data: bytes) -> bool:
     return data[:2] == b"\x01\x11"
+
+
+_MOST_HOSTS: Final = 4096
+_MOST_REQUESTS: Final = 256
+_LONGEST: Final = 256  # bytes of a request that is remembered
+# header, XOR-MAPPED-ADDRESS and MAPPED-ADDRESS, each address as type, length, family, port and 4 octets
+_pack_start: Final = Struct(">HHI12sIHH4sIHH4s").pack
+_XOR_MAPPED: Final = c.XOR_MAPPED_ADDRESS << 16 | 8
+_MAPPED: Final = c.MAPPED_ADDRESS << 16 | 8
+_START_BODY: Final = 24
+
+Octets = tuple[bytes, bytes]
+"""An IPv4 address with the magic cookie on it, and as it is."""
+
+
+class PreparedAnswers:
+    """What RFC 5780 6.1 has a server say to an IPv4 client: both mapped addresses, RESPONSE-ORIGIN,
+    OTHER-ADDRESS if there is one and, where the client said it too, NATTOOLS-HELLO (`hello`)."""
+
+    def __init__(self, site: ServerEndpoints, hello: bytes | None) -> None:
+        self._site = site
+        self._hello = b"" if hello is None else stun.pack_attribute(c.NATTOOLS_HELLO, hello)
+        self._tails: dict[tuple[Role, Role, bool], bytes] = {}
+        self._octets: dict[str, Octets] = {}
+
+    def success(
+        self, transaction_id: bytes, source: Endpoint, role: Role, origin: Role, *, hello: bool
+    ) -> bytes:
+        """To a request that came to `role`, from `origin`; the id has 12 bytes, the source is IPv4."""
+        return self.start(transaction_id, source, self.tail(role, origin, hello=hello))
+
+    def start(self, transaction_id: bytes, source: Endpoint, tail: bytes) -> bytes:
+        """A whole answer that ends in `tail`."""
+        host, port = source
+        masked, octets = self._octets.get(host) or self._remember(host)
+        return (
+            _pack_start(
+                0x0101, _START_BODY + len(tail), 0x2112A442, transaction_id,
+                _XOR_MAPPED, 1, port ^ 0x2112, masked, _MAPPED, 1, port, octets,
+            ) + tail
+        )  # fmt: skip
+
+    def tail(self, role: Role, origin: Role, *, hello: bool) -> bytes:
+        """What comes behind the mapped addresses."""
+        found = self._tails.get((role, origin, hello))
+        if found is None:
+            found = self._tails[role, origin, hello] = self._make_tail(role, origin, hello)
+        return found
+
+    def _make_tail(self, role: Role, origin: Role, hello: bool) -> bytes:
+        tail = stun.pack_attribute(c.RESPONSE_ORIGIN, stun.pack_address(self._site.at(origin)))
+        other = self._site.other(role)
+        if other is not None:
+            tail += stun.pack_attribute(c.OTHER_ADDRESS, stun.pack_address(other))
+        return tail + self._hello if hello else tail
+
+    def _remember(self, host: str) -> Octets:
+        endpoint = Endpoint(host, 0)
+        octets = stun.pack_xor_address(endpoint, b"")[4:], stun.pack_address(endpoint)[4:]
+        if len(self._octets) >= _MOST_HOSTS:
+            self._octets.clear()
+        self._octets[host] = octets
+        return octets
+
+
+class Repeats:
+    """Requests of IPv4 clients to one endpoint that differ from an earlier one in the transaction id alone.
+    Most do, and their answers need no second thought. What it is told must not depend on the client."""
+
+    def __init__(self, ready: PreparedAnswers) -> None:
+        self._ready = ready
+        self._known: dict[bytes, tuple[Role, bytes]] = {}
+
+    def answer(self, request: bytes, source: Endpoint) -> tuple[Role, bytes] | None:
+        """Where the answer comes from, and the answer; None: the request is new."""
+        known = self._known.get(request[:8] + request[20:])
+        if known is None or ":" in source[0]:
+            return None
+        origin, tail = known
+        return origin, self._ready.start(request[8:20], source, tail)
+
+    def learn(self, request: bytes, origin: Role, tail: bytes) -> None:
+        """Such a request gets a success response from `origin` that ends in `tail`, whoever asks."""
+        if len(request) <= _LONGEST:
+            if len(self._known) >= _MOST_REQUESTS:
+                self._known.clear()
+            self._known[request[:8] + request[20:]] = origin, tail

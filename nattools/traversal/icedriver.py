@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import IcmpError, SendFailure, TcpStream, UdpSocket
+from nattools.net.base import IcmpError, SendFailure, UdpSocket
 from nattools.protocols import ice, stun
 from nattools.protocols.demultiplex import SharedProtocol, protocol_of
-from nattools.protocols.ice.framing import frame
 
 DataHandler = Callable[[bytes, SharedProtocol, Endpoint, Endpoint], None]
 """(data, what its first byte says it is, local, source)."""
@@ -21,8 +21,7 @@ class IceDriver:
 
     `on_candidate` is told of each own candidate, to be passed to the peer (trickle); `on_event` of what the
     agent has to say, and `on_selected` when the selected pair has changed; `on_data` gets what comes from the
-    authenticated peer and is not ICE's. Data from others is dropped and counted. TCP pairs need
-    `traversal.icestreams` beside it.
+    authenticated peer and is not ICE's. Data from others is dropped and counted.
     """
 
     def __init__(self, agent: ice.Agent) -> None:
@@ -30,23 +29,27 @@ class IceDriver:
         self.on_candidate: Callable[[ice.Candidate], None] | None = None
         self.on_event: Callable[[ice.IceEvent], None] | None = None
         self.on_data: DataHandler | None = None
-        self.on_connect_wanted: Callable[[ice.Pair], None] | None = None
         self.on_selected: Callable[[], None] | None = None
         self.reflexive = Reflexive(self._found)
         self.heard_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Endpoint, UdpSocket] = {}
-        self._streams: dict[ice.PairKey, TcpStream] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: list[asyncio.Future[None]] = []
+        self._settled = asyncio.Event()
         self._pumping = False
         self._closed = False
 
     # --- own candidates
 
-    def add_socket(self, socket: UdpSocket, *, local_preference: int = 65535, candidate: bool = True) -> None:
-        """Use a socket, whose address becomes a host candidate; without `candidate` it only waits for the
-        peer's checks, as one of the many of a birthday strategy."""
+    def add_socket(self, socket: UdpSocket, *, local_preference: int = 65535) -> None:
+        """Use a socket, whose address becomes a host candidate."""
+        self.listen(socket)
+        self._found(ice.local_candidate("host", socket.local, local_preference=local_preference))
+        self.pump()
+
+    def listen(self, socket: UdpSocket) -> None:
+        """Use a socket that is no candidate, as one of the many of a birthday strategy: it sends probes and
+        waits for the peer's."""
         self._sockets[socket.local] = socket
 
         def arrived(data: bytes, source: Endpoint) -> None:
@@ -56,9 +59,19 @@ class IceDriver:
             self._icmp(socket, error)
 
         socket.on_datagram, socket.on_icmp = arrived, failed
-        if candidate:
-            self._found(ice.local_candidate("host", socket.local, local_preference=local_preference))
-            self.pump()
+
+    def release(self, socket: UdpSocket, *, close: bool = True) -> None:
+        """Use a socket no more, unless a pair on it works: then it stays, as the path or a spare."""
+        if self._sockets.get(socket.local) is not socket:
+            return
+        if any(pair.valid and pair.path[1] == socket.local for pair in self.agent.pairs):
+            return
+        del self._sockets[socket.local]
+        socket.on_datagram = socket.on_icmp = None
+        self.agent.forget_local(socket.local, self._loop.time())
+        if close:
+            socket.close()
+        self.pump()
 
     def ask(self, server: Endpoint) -> None:
         """Ask a STUN server about all sockets of its family; what it says becomes candidates."""
@@ -83,6 +96,11 @@ class IceDriver:
         self.agent.set_remote_credentials(ufrag, password, self._loop.time())
         self.pump()
 
+    def resume_nomination(self) -> None:
+        """See `Agent`."""
+        self.agent.resume_nomination(self._loop.time())
+        self.pump()
+
     def add_peer_candidate(self, text: str) -> str | None:
         """A candidate as the peer wrote it; returns why it is of no use, or None."""
         try:
@@ -98,27 +116,23 @@ class IceDriver:
         pair = self.agent.usable
         return "unreachable" if pair is None else self._send(data, pair.path)
 
+    def probe(
+        self, socket: UdpSocket, destination: Endpoint, *, ttl: int | None = None
+    ) -> SendFailure | None:
+        """Send a check of a strategy, from a socket that is listened on. ValueError: the peer's credentials
+        are not known."""
+        return socket.send(self.agent.probe(socket.local, destination), destination, ttl=ttl)
+
     def _send(self, data: bytes, path: ice.PairKey, ttl: int | None = None) -> SendFailure | None:
-        transport, base, remote = path
-        if transport == "tcp":
-            stream = self._streams.get(path)
-            if stream is None:
-                return "unreachable"
-            stream.write(frame(data))
-            return None
-        socket = self._sockets.get(base)
-        return "unreachable" if socket is None else socket.send(data, remote, ttl=ttl)
+        socket = self._sockets.get(path[1])
+        return "unreachable" if socket is None else socket.send(data, path[2], ttl=ttl)
 
     async def connected(self, timeout_s: float) -> ice.Pair | None:
         """Wait until there is a selected pair; None if the agent fails or the time is over before."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self.agent.selected is None and self.agent.state not in ("failed", "closed"):
-                    change: asyncio.Future[None] = self._loop.create_future()
-                    self._waiting.append(change)
-                    await change
-        except TimeoutError:
-            return None
+        if timeout_s > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._settled.wait()
         return self.agent.selected
 
     def close(self) -> None:
@@ -130,11 +144,8 @@ class IceDriver:
         for socket in self._sockets.values():
             socket.on_datagram = socket.on_icmp = None
             socket.close()
-        for stream in self._streams.values():
-            stream.abort()
         self._sockets.clear()
-        self._streams.clear()
-        self._wake()
+        self._settled.set()
 
     # --- the driving
 
@@ -160,22 +171,15 @@ class IceDriver:
                 self.agent.path_hint(path, f"this machine could not send: {failure}")
 
     def _tell(self) -> None:
-        events = self.agent.events()
-        for event in events:
+        for event in self.agent.events():
             if self.on_event is not None:
                 self.on_event(event)
-            if isinstance(event, ice.ConnectWanted) and self.on_connect_wanted is not None:
-                self.on_connect_wanted(event.pair)
             if isinstance(event, ice.Selected) and self.on_selected is not None:
                 self.on_selected()
-        if events:
-            self._wake()
-
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for change in waiting:
-            if not change.done():
-                change.set_result(None)
+        if self.agent.selected is not None or self.agent.state in ("failed", "closed"):
+            self._settled.set()
+        else:
+            self._settled.clear()
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -193,7 +197,7 @@ class IceDriver:
     # --- what arrives
 
     def arrived(self, path: ice.PairKey, data: bytes) -> None:
-        """A datagram, or a frame of a stream."""
+        """A datagram."""
         transport, local, source = path
         now, protocol = self._loop.time(), protocol_of(data)
         if protocol == "stun":
@@ -207,18 +211,6 @@ class IceDriver:
         self.heard_at = now
         if self.on_data is not None:
             self.on_data(data, protocol, local, source)
-
-    def stream_began(self, path: ice.PairKey, stream: TcpStream) -> None:
-        """A connection for a TCP pair is there."""
-        self._streams[path] = stream
-        self.agent.connected(path, self._loop.time())
-        self.pump()
-
-    def stream_ended(self, path: ice.PairKey, reason: str) -> None:
-        """There is none, or no more."""
-        self._streams.pop(path, None)
-        self.agent.path_failed(path, reason, self._loop.time())
-        self.pump()
 
     def _icmp(self, socket: UdpSocket, error: IcmpError) -> None:
         by = "" if error.offender is None else f" from {error.offender}"

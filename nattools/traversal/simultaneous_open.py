@@ -1,11 +1,13 @@
 """TCP through both NATs: both sides connect at once (RFC 9293 3.5, figure 7; RFC 5382 REQ-2).
 
 One side's first SYN has a TTL that brings it through the own outermost NAT alone, so that the peer's router
-does not refuse it; when the peer calls, that side has a flow. Where the peer's port is foretold or drawn at
-random, several ports are tried from one local port, or many local ports are opened, as over UDP. The told
-local port listens too: a side that anybody can call just answers.
+does not refuse it; when the peer calls, that side has a flow. Where the peer's port is predicted or drawn at
+random, several ports are tried from one local port, or many local ports are opened, as over UDP. The local
+port that the peer was told of listens too: a side that anybody can call just answers.
 
-A connection counts once both sides proved on it that they know the secret; the leading side picks one.
+A connection counts once both sides have proved on it that they know the ICE credentials: they exchange the
+checks that ICE makes over UDP, one after the other. The leading side nominates one of them, and none if it
+has nominated a pair over UDP: so both sides have the same path.
 """
 
 from __future__ import annotations
@@ -13,19 +15,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, Opener, TcpFailure, TcpListener, TcpStream
-from nattools.protocols import stun
-from nattools.protocols.stun.constants import USE_CANDIDATE
-from nattools.traversal.checks import Checks
-from nattools.traversal.meeting import Counts
-from nattools.traversal.steps import Part
-from nattools.traversal.volley import targets
+from nattools.protocols import ice, stun
+from nattools.protocols.ice.candidate import priority
+from nattools.protocols.ice.checkmessages import (
+    Check,
+    build_check,
+    build_success,
+    read_check,
+    why_not_believed,
+)
+from nattools.traversal.sending import ProbeCounts
+from nattools.traversal.steps import SendSchedule, Step
 
 RETRY_S = 0.2
 """After a refusal: the peer's router may not know of it yet."""
@@ -38,16 +45,23 @@ CALLERS = 128
 """Who calls and proves nothing within `PROOF_S` is a stranger; no more than these are heard at a time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamMeeting:
-    """As `Meeting`, over TCP: `port` is the local port whose outside port the peer was told; `host` the
-    local address (None: the system's choice)."""
+    """Two machines that know of each other and begin at an agreed moment.
 
-    secret: bytes
+    `leads`: exactly one of them nominates the connection to use. `own` and `peer`: both sides' ICE
+    credentials. `local`: the local address and port whose external port the peer was told; `remote`: where
+    the peer was seen. `claim` is asked before a connection is nominated: False if another path is; `unclaim`
+    says that it came to nothing.
+    """
+
     leads: bool
-    port: int
-    peer: Endpoint
-    host: str | None = None
+    own: ice.Credentials
+    peer: ice.Credentials
+    local: Endpoint
+    remote: Endpoint
+    claim: Callable[[], bool] = lambda: True
+    unclaim: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +72,7 @@ class StreamOutcome:
     stream: TcpStream | None
     reason: str
     elapsed_s: float
-    counts: Counts = field(default_factory=Counts)
+    counts: ProbeCounts = field(default_factory=ProbeCounts)
 
     @property
     def connected(self) -> bool:
@@ -67,17 +81,32 @@ class StreamOutcome:
 
 
 async def simultaneous_open(
-    network: Network, meeting: StreamMeeting, part: Part, *, lasts_s: float, seed: int | None = None
+    network: Network,
+    meeting: StreamMeeting,
+    step: Step,
+    *,
+    counts: ProbeCounts | None = None,
+    seed: int | None = None,
 ) -> StreamOutcome:
-    """This side's part, from now on, for `lasts_s` seconds at most. `seed` repeats the draw of ports."""
-    return await _Opening(network, meeting, part, lasts_s).run(seed)
+    """This side's part of a step over TCP, from now on. The leading side has the first schedule. `counts`
+    grows meanwhile. `seed` repeats the draw of ports. ValueError: a step that is not over TCP."""
+    if step.schedules is None or step.transport != "tcp":
+        raise ValueError(f"{step.strategy} over {step.transport} is no step over TCP")
+    schedule = step.schedules[0 if meeting.leads else 1]
+    return await _Opening(network, meeting, schedule, step.seconds or 0.5, counts or ProbeCounts()).run(seed)
 
 
 class _Opening:
-    def __init__(self, network: Network, meeting: StreamMeeting, part: Part, lasts_s: float) -> None:
-        self.network, self.meeting, self.part = network, meeting, part
-        self.checks = Checks(meeting.secret, leads=meeting.leads)
-        self.counts = Counts()
+    def __init__(
+        self,
+        network: Network,
+        meeting: StreamMeeting,
+        schedule: SendSchedule,
+        lasts_s: float,
+        counts: ProbeCounts,
+    ) -> None:
+        self.network, self.meeting, self.schedule = network, meeting, schedule
+        self.counts = counts
         self.loop = asyncio.get_running_loop()
         self.started = self.loop.time()
         self.ends = self.started + lasts_s
@@ -91,7 +120,7 @@ class _Opening:
 
     async def run(self, seed: int | None) -> StreamOutcome:
         draw = random.SystemRandom() if seed is None else random.Random(seed)
-        ports = targets(self.part, self.meeting.peer, draw)
+        ports = self.schedule.target_ports(self.meeting.remote, draw)
         listener = await self._listen()
         try:
             async with asyncio.TaskGroup() as group:
@@ -124,9 +153,9 @@ class _Opening:
         """Some systems do not let a port listen and connect at once; then it only connects."""
         with contextlib.suppress(CannotRun):
             return await self.network.listen_tcp(
-                family=self.meeting.peer.family,
-                host=self.meeting.host,
-                port=self.meeting.port,
+                family=self.meeting.remote.family,
+                host=self.meeting.local.host,
+                port=self.meeting.local.port,
                 on_stream=self._called,
             )
         return None
@@ -153,27 +182,27 @@ class _Opening:
 
     async def _attempts(self, group: asyncio.TaskGroup, ports: list[int]) -> None:
         """Each flow once, no faster than the part's rate; what is refused is tried again by itself."""
-        part = self.part
-        if part.ttl is None:
-            await asyncio.sleep(part.hold_s)
-        locals_ = [0] * part.sockets if part.fresh else [self.meeting.port]
-        if part.sources is not None:
-            locals_ = list(range(part.sources[0], part.sources[1] + 1))[: part.sockets]
+        schedule = self.schedule
+        if schedule.ttl is None:
+            await asyncio.sleep(schedule.hold_s)
+        locals_ = [0] * schedule.sockets if schedule.fresh else [self.meeting.local.port]
+        if schedule.sources is not None:
+            locals_ = list(range(schedule.sources[0], schedule.sources[1] + 1))[: schedule.sockets]
         for port in ports:
             for local in locals_:
-                self._spawn(group, self._attempt(local, Endpoint(self.meeting.peer.host, port)))
-                await asyncio.sleep(1 / part.rate_per_s)
+                self._spawn(group, self._attempt(local, Endpoint(self.meeting.remote.host, port)))
+                await asyncio.sleep(1 / schedule.rate_per_s)
 
     async def _attempt(self, local: int, to: Endpoint) -> None:
-        opener = None if self.part.ttl is None else Opener(self.part.ttl, OPENER_S)
-        for _ in range(self.part.passes):
+        opener = None if self.schedule.ttl is None else Opener(self.schedule.ttl, OPENER_S)
+        for _ in range(self.schedule.passes):
             left_s = self.ends - self.loop.time()
             if left_s <= 0:
                 return
             self.counts.sent += 1
             try:
                 stream = await self.network.connect_tcp(
-                    to, host=self.meeting.host, port=local, timeout_s=left_s, opener=opener
+                    to, host=self.meeting.local.host, port=local, timeout_s=left_s, opener=opener
                 )
             except CannotRun:
                 self.counts.unsent += 1
@@ -203,39 +232,59 @@ class _Opening:
         if self.meeting.leads:
             if not await self._ask(stream, messages, nominate=False) or self.picked:
                 return False
-            self.picked = True
+            self.picked = self.meeting.claim()
+            if not self.picked:
+                return False
             patience.reschedule(self.loop.time() + AGREE_S)
+            sure = False
             try:
                 sure = await self._ask(stream, messages, nominate=True)
             finally:
-                self.picked = self.chosen is not None
+                self.picked = sure
+                if not sure:
+                    self.meeting.unclaim()
             return sure
         for _ in range(2):
             request = await self._read(messages)
             if request is None or request.kind != "request":
                 return False
             patience.reschedule(self.loop.time() + AGREE_S)
-            stream.write(self.checks.answer(request, stream.remote))
-            if request.get(USE_CANDIDATE) is not None:
+            stream.write(build_success(request.transaction_id, stream.remote, self.meeting.own))
+            if request.use_candidate:
                 await stream.drain()
                 return True
         return False
 
     async def _ask(self, stream: TcpStream, messages: _Messages, *, nominate: bool) -> bool:
         transaction = stun.new_transaction_id()
-        stream.write(self.checks.request(transaction, nominate=nominate))
+        check = Check("controlling", 1, priority("prflx", tcp_type="so"), nominate, None, "")
+        stream.write(build_check(transaction, check, self.meeting.own.ufrag, self.meeting.peer))
         answer = await self._read(messages)
         return answer is not None and answer.kind == "success" and answer.transaction_id == transaction
 
     async def _read(self, messages: _Messages) -> stun.Message | None:
         """The peer's next message; None at the end, or if it is not the peer's."""
         data = await messages.next()
-        message = None if data is None else self.checks.read(data)
+        if data is None:
+            return None
+        message = self._believed(data)
         if message is not None:
             self.counts.seen += 1
-        elif data is not None:
+        else:
             self.counts.refused += 1
         return message
+
+    def _believed(self, data: bytes) -> stun.Message | None:
+        """A check or an answer that the peer, and nobody else, made; None for anything else."""
+        own, peer = self.meeting.own, self.meeting.peer
+        try:
+            message = stun.decode(data)
+            if message.kind == "request":
+                check = read_check(message, own, peer.ufrag)
+                return message if (check.role == "controlled") == self.meeting.leads else None
+        except ProtocolError:
+            return None
+        return message if why_not_believed(message, peer) is None else None
 
 
 class _Messages:

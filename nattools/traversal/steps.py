@@ -1,23 +1,25 @@
-"""What a plan is made of."""
+"""What a plan is made of: steps, and what each side sends in them."""
 
 from __future__ import annotations
 
-from typing import Literal
+import random
+from typing import Final, Literal
 
 import msgspec
 
-from nattools.model.endpoint import Family, Transport
+from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.punch import Strategy
 
-Aim = Literal["seen", "next", "pool"]
+PortChoice = Literal["seen", "next", "pool"]
+LOWEST_PORT: Final = 1024
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """What one side does in a strategy. Both begin at the same agreed moment.
+class SendSchedule(msgspec.Struct, frozen=True, kw_only=True):
+    """What one side sends in a step, and when. Both sides begin at the same agreed moment.
 
     `sockets` send to `count` ports of the peer each: "seen": the one that it was seen with; "next": those
     that its NAT gives next, `ahead` allocations after the last one seen and on, `step` apart; "pool": drawn
-    without replacement from `pool`. `fresh`: with new sockets, else with the one whose outside port the peer
+    without replacement from `pool`. `fresh`: from new sockets, else from the one whose external port the peer
     was told. `sources`: the local ports to bind, None for any.
     `ttl`: the first pass goes out with this TTL, so that it opens the own NAT and never reaches the peer's;
     None: with the ordinary one. A pass follows `hold_s` after the start, of the first one if `ttl` is None,
@@ -25,7 +27,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     sockets: int = 1
-    aim: Aim = "seen"
+    ports: PortChoice = "seen"
     count: int = 1
     ahead: int = 1
     step: int = 1
@@ -50,20 +52,34 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         waits = max(0, self.passes - 1) * self.gap_s if self.passes > 1 else 0.0
         return self.hold_s + each * self.passes + waits
 
+    def target_ports(self, peer: Endpoint, draw: random.Random) -> list[int]:
+        """The ports of the peer to send to, in this order."""
+        if self.ports == "seen":
+            return [peer.port]
+        if self.ports == "pool":
+            low, high = self.pool or (LOWEST_PORT, 65535)
+            return draw.sample(range(low, high + 1), min(self.count, high - low + 1))
+        return [_ahead(peer.port, self.step * (self.ahead + index)) for index in range(self.count)]
+
+
+def _ahead(port: int, distance: int) -> int:
+    """So much further; counters begin again at 1024, as most do."""
+    return LOWEST_PORT + (port - LOWEST_PORT + distance) % (65536 - LOWEST_PORT)
+
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy, with the part of each side.
+    """A strategy, with the send schedule of each side.
 
     `odds` in 0..1 that it connects if the measured behaviour holds (None: it is for when something else was
     missed); `packets`: the most that each side sends; `seconds`: the longest that it takes. `why` says in one
-    sentence why it should work. What runs over TCP, and the relay, have no parts."""
+    sentence why it should work. The relay has no schedules."""
 
     strategy: Strategy
     transport: Transport
     why: str
     odds: float | None
     family: Family = 4
-    parts: tuple[Part, Part] | None = None
+    schedules: tuple[SendSchedule, SendSchedule] | None = None
     packets: tuple[int, int] | None = None
     seconds: float | None = None
 

@@ -12,7 +12,7 @@ from nattools.model.nat import Nat
 from nattools.model.punch import Strategy
 from nattools.traversal.odds import odds, shown
 from nattools.traversal.side import Side
-from nattools.traversal.steps import Part, Step
+from nattools.traversal.steps import SendSchedule, Step
 from nattools.traversal.udp_strategies import PROBES, PROBES_PER_S, SOCKETS, Whose, hold_s, opening_ttl
 
 
@@ -59,19 +59,19 @@ NEXT_PORTS = 16
 TRIES = 4
 
 
-def _both(first: Side, second: Side) -> tuple[Part, Part]:
+def _both(first: Side, second: Side) -> tuple[SendSchedule, SendSchedule]:
     """One opens with a TTL that stays on its side of the internet, the other calls when that is done."""
     if first.ttl is None and second.ttl is not None:
         return _both(second, first)[::-1]
-    opener = Part(ttl=opening_ttl(first), passes=TRIES, rate_per_s=PROBES_PER_S)
-    return opener, Part(hold_s=hold_s(first, second), passes=TRIES)
+    opener = SendSchedule(ttl=opening_ttl(first), passes=TRIES, rate_per_s=PROBES_PER_S)
+    return opener, SendSchedule(hold_s=hold_s(first, second), passes=TRIES)
 
 
-def _foretold(first: Side, second: Side) -> tuple[Part, Part]:
+def _foretold(first: Side, second: Side) -> tuple[SendSchedule, SendSchedule]:
     """Each side tries the next ports of the other, if those move."""
-    parts = [
-        Part(
-            aim="next" if peer.moves != "not" else "seen",
+    schedules = [
+        SendSchedule(
+            ports="next" if peer.moves != "not" else "seen",
             count=NEXT_PORTS if peer.moves != "not" and not peer.keeps else 1,
             step=0 if peer.keeps else peer.step,
             fresh=False,
@@ -81,33 +81,35 @@ def _foretold(first: Side, second: Side) -> tuple[Part, Part]:
         )
         for own, peer in ((first, second), (second, first))
     ]
-    return parts[0], parts[1]
+    return schedules[0], schedules[1]
 
 
-def _tcp(strategy: Strategy, why: str, parts: tuple[Part, Part], chance: float = 1.0) -> Step:
+def _tcp(
+    strategy: Strategy, why: str, schedules: tuple[SendSchedule, SendSchedule], chance: float = 1.0
+) -> Step:
     return Step(
         strategy=strategy,
         transport="tcp",
         why=why,
         odds=shown(chance),
-        parts=parts,
-        packets=(parts[0].packets, parts[1].packets),
-        seconds=round(LASTS_S + max(_out_s(part) for part in parts), 2),
+        schedules=schedules,
+        packets=(schedules[0].packets, schedules[1].packets),
+        seconds=round(LASTS_S + max(_out_s(schedule) for schedule in schedules), 2),
     )
 
 
-def _out_s(part: Part) -> float:
+def _out_s(schedule: SendSchedule) -> float:
     """When its last attempt has begun."""
-    return part.hold_s + part.sockets * part.count / part.rate_per_s
+    return schedule.hold_s + schedule.sockets * schedule.count / schedule.rate_per_s
 
 
 def _tcp_birthday(still: Side, moves: Side, name: str, *, turned: bool) -> Step:
     """The side that keeps its port sends its SYNs first: they open its own side, and the other side's SYNs
     arrive at ports that wait for them."""
     sockets, probes = min(SOCKETS, moves.size), min(PROBES, moves.size)
-    prober = Part(aim="pool", count=probes, pool=moves.pool, passes=1, ttl=opening_ttl(still))
+    prober = SendSchedule(ports="pool", count=probes, pool=moves.pool, passes=1, ttl=opening_ttl(still))
     hold = round(hold_s(still, moves) + probes / PROBES_PER_S, 3)
-    caller = Part(sockets=sockets, fresh=True, passes=2, hold_s=hold)
+    caller = SendSchedule(sockets=sockets, fresh=True, passes=2, hold_s=hold)
     why = f"Over TCP: {sockets} of {name} ports out of {moves.size:,}, and {probes:,} tries."
-    parts = (caller, prober) if turned else (prober, caller)
-    return _tcp("simultaneous-open", why, parts, odds(sockets, probes, moves.size))
+    schedules = (caller, prober) if turned else (prober, caller)
+    return _tcp("simultaneous-open", why, schedules, odds(sockets, probes, moves.size))

@@ -7,7 +7,7 @@ import msgspec
 from nattools.model.punch import Strategy
 from nattools.traversal.odds import LOW_POOL, LOW_SOURCES, fill_odds, odds, pool_size, shown
 from nattools.traversal.side import Side
-from nattools.traversal.steps import Part, Step
+from nattools.traversal.steps import SendSchedule, Step
 
 SOCKETS = 320
 """Ports that the side with the random mapping opens."""
@@ -57,17 +57,23 @@ def hold_s(first: Side, second: Side, margin_s: float = START_S) -> float:
 
 
 def _step(
-    strategy: Strategy, own: Part, peer: Part, chance: float | None, why: str, *, turned: bool = False
+    strategy: Strategy,
+    own: SendSchedule,
+    peer: SendSchedule,
+    chance: float | None,
+    why: str,
+    *,
+    turned: bool = False,
 ) -> Step:
-    parts = (peer, own) if turned else (own, peer)
+    schedules = (peer, own) if turned else (own, peer)
     return Step(
         strategy=strategy,
         transport="udp",
         why=why,
         odds=None if chance is None else shown(chance),
-        parts=parts,
-        packets=(parts[0].packets, parts[1].packets),
-        seconds=round(max(part.seconds for part in parts) + 0.5, 2),
+        schedules=schedules,
+        packets=(schedules[0].packets, schedules[1].packets),
+        seconds=round(max(schedule.seconds for schedule in schedules) + 0.5, 2),
     )
 
 
@@ -77,13 +83,13 @@ def _step(
 def _plain(first: Side, second: Side, whose: Whose) -> list[Step]:
     for side, name in sorted(((second, whose[1]), (first, whose[0])), key=lambda each: each[0].translated):
         if side.open:
-            return [_step(_name_of(side), Part(), Part(), 1.0, _anybody(side, name))]
+            return [_step(_name_of(side), SendSchedule(), SendSchedule(), 1.0, _anybody(side, name))]
     why = "Both sides keep their outside ports: both send, and each opens its own side."
     hold = hold_s(first, second)
-    opening = [Part(ttl=opening_ttl(side), hold_s=hold) for side in (first, second)]
+    opening = [SendSchedule(ttl=opening_ttl(side), hold_s=hold) for side in (first, second)]
     again = "Once more with other roles: one side opens and waits, the other calls first."
-    waiting = Part(ttl=opening_ttl(first), hold_s=hold + 1.0)
-    calling = Part(hold_s=hold + 0.5)
+    waiting = SendSchedule(ttl=opening_ttl(first), hold_s=hold + 1.0)
+    calling = SendSchedule(hold_s=hold + 0.5)
     return [
         _step("reflexive", opening[0], opening[1], 1.0, why),
         _step("low-ttl", waiting, calling, None, again),
@@ -110,8 +116,8 @@ def _one_moves(still: Side, moves: Side, whose: Whose, turned: bool) -> list[Ste
         if still.open:
             why = _anybody(still, whose[0])
         own, peer = (
-            Part(ttl=opening_ttl(still), hold_s=hold),
-            Part(hold_s=0.0 if still.accepts == "all" else hold),
+            SendSchedule(ttl=opening_ttl(still), hold_s=hold),
+            SendSchedule(hold_s=0.0 if still.accepts == "all" else hold),
         )
         return [_step(_name_of(still), own, peer, 1.0, why, turned=turned)]
     if moves.moves == "predictably":
@@ -129,16 +135,20 @@ def _one_moves(still: Side, moves: Side, whose: Whose, turned: bool) -> list[Ste
 
 def _foretold(still: Side, moves: Side, whose: Whose, turned: bool) -> Step:
     count = 1 if moves.keeps else SPREAD_PORTS
-    own = Part(aim="next", count=count, step=0 if moves.keeps else moves.step, ttl=opening_ttl(still))
+    own = SendSchedule(
+        ports="next", count=count, step=0 if moves.keeps else moves.step, ttl=opening_ttl(still)
+    )
     own = _with_hold(own, hold_s(still, moves))
-    peer = Part(fresh=not moves.keeps, ttl=moves.ttl, hold_s=own.hold_s)
+    peer = SendSchedule(fresh=not moves.keeps, ttl=moves.ttl, hold_s=own.hold_s)
     why = f"The next of {whose[1]} outside ports can be foretold, unless others take the next {count} first."
     return _step("prediction", own, peer, 1.0, why, turned=turned)
 
 
-def _with_hold(part: Part, hold: float) -> Part:
+def _with_hold(schedule: SendSchedule, hold: float) -> SendSchedule:
     """The same, with time for its own first pass."""
-    return msgspec.structs.replace(part, hold_s=round(hold + part.sockets * part.count / part.rate_per_s, 3))
+    return msgspec.structs.replace(
+        schedule, hold_s=round(hold + schedule.sockets * schedule.count / schedule.rate_per_s, 3)
+    )
 
 
 def _birthday(
@@ -154,9 +164,11 @@ def _birthday(
 ) -> Step:
     ports = pool_size(pool)
     sockets, probes = min(sockets, ports), min(probes, ports)
-    opener = Part(sockets=sockets, fresh=True, ttl=moves.ttl, sources=LOW_SOURCES if low else None, passes=1)
-    prober = Part(
-        aim="pool",
+    opener = SendSchedule(
+        sockets=sockets, fresh=True, ttl=moves.ttl, sources=LOW_SOURCES if low else None, passes=1
+    )
+    prober = SendSchedule(
+        ports="pool",
         count=probes,
         pool=pool,
         passes=1,
@@ -198,10 +210,10 @@ def _foretold_and_lenient(own: Side, peer: Side) -> bool:
 
 def _called(own: Side, peer: Side, whose: Whose, turned: bool) -> Step:
     """The peer calls the foretold port; whatever port its call comes from is let in."""
-    opener = Part(fresh=not own.keeps, ttl=own.ttl, hold_s=hold_s(own, peer))
+    opener = SendSchedule(fresh=not own.keeps, ttl=own.ttl, hold_s=hold_s(own, peer))
     count = 1 if own.keeps else SPREAD_PORTS
-    caller = Part(
-        aim="next",
+    caller = SendSchedule(
+        ports="next",
         count=count,
         step=0 if own.keeps else own.step,
         fresh=True,
@@ -218,9 +230,9 @@ def _both_foretold(first: Side, second: Side) -> list[Step]:
     """`keeps` on a side makes its port certain: then the other's next ports are all there is to guess."""
     hold = hold_s(first, second) + SPREAD_PORTS / PROBES_PER_S
     if first.keeps or second.keeps:
-        parts = [
-            Part(
-                aim="next",
+        schedules = [
+            SendSchedule(
+                ports="next",
                 count=1 if peer.keeps else SPREAD_PORTS,
                 step=0 if peer.keeps else peer.step,
                 fresh=not own.keeps,
@@ -231,7 +243,7 @@ def _both_foretold(first: Side, second: Side) -> list[Step]:
         ]
         sure = 1.0 if first.keeps and second.keeps else 0.5
         why = "Both sides' next ports can be foretold, unless others take them first."
-        return [_step("prediction", parts[0], parts[1], sure, why)]
+        return [_step("prediction", schedules[0], schedules[1], sure, why)]
     why = "Both sides' next ports can be foretold, even if others take up to 13 of them first."
     again = "Once more from where the counters are then, with other roles."
     return [
@@ -242,16 +254,16 @@ def _both_foretold(first: Side, second: Side) -> list[Step]:
 
 def _spread(wide: Side, long: Side, chance: float | None, why: str, *, turned: bool) -> Step:
     hold = hold_s(wide, long) + SPREAD_SOCKETS / PROBES_PER_S
-    many = Part(
+    many = SendSchedule(
         sockets=SPREAD_SOCKETS,
-        aim="next",
+        ports="next",
         ahead=SPREAD_AHEAD,
         step=long.step,
         fresh=True,
         ttl=wide.ttl,
         hold_s=round(hold, 3),
     )
-    one = Part(aim="next", count=SPREAD_PORTS, step=wide.step, fresh=True, hold_s=round(hold, 3))
+    one = SendSchedule(ports="next", count=SPREAD_PORTS, step=wide.step, fresh=True, hold_s=round(hold, 3))
     return _step("prediction", many, one, chance, why, turned=turned)
 
 
@@ -297,9 +309,9 @@ def _had(side: Side) -> float:
 def _fill_foretold(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool) -> Step:
     size, sockets = pool_size(pool[0]), _fillers(pool)
     hold = round(hold_s(filler, caller) + sockets / PROBES_PER_S, 3)
-    opener = Part(
+    opener = SendSchedule(
         sockets=sockets,
-        aim="next",
+        ports="next",
         ahead=1 if caller.keeps else SPREAD_AHEAD,
         step=0 if caller.keeps else caller.step,
         fresh=True,
@@ -309,8 +321,8 @@ def _fill_foretold(filler: Side, caller: Side, whose: Whose, turned: bool, pool:
         passes=2,
         gap_s=0.1,
     )
-    call = Part(
-        aim="pool",
+    call = SendSchedule(
+        ports="pool",
         count=1 if caller.keeps else SPREAD_PORTS,
         pool=pool[0],
         fresh=not caller.keeps,
@@ -326,9 +338,9 @@ def _fill_foretold(filler: Side, caller: Side, whose: Whose, turned: bool, pool:
 
 def _fill(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool, into: Pool) -> Step:
     size, across, sockets = pool_size(pool[0]), pool_size(into[0]), _fillers(pool)
-    opener = Part(
+    opener = SendSchedule(
         sockets=sockets,
-        aim="pool",
+        ports="pool",
         count=FILL_TARGETS,
         pool=into[0],
         fresh=True,
@@ -336,9 +348,9 @@ def _fill(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool, in
         ttl=filler.ttl,
         passes=1,
     )
-    call = Part(
+    call = SendSchedule(
         sockets=FILL_TRIES,
-        aim="pool",
+        ports="pool",
         count=size,
         pool=pool[0],
         fresh=True,

@@ -18,7 +18,7 @@ import pytest
 from bench.claims import claim
 from simulated import behind_nat, run
 
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net import websocket
 from nattools.net.base import TcpFailure

@@ -18,9 +18,9 @@ import msgspec
 import pytest
 from bench.claims import claim
 
-from nattools.lab import programs
 from nattools.lab.loader import load
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns import processes
+from nattools.lab.netns.lab import NetnsLab
 from nattools.model.observation import MapAttempt
 from nattools.model.report import Report
 
@@ -132,7 +132,7 @@ def test_all_three_answer(benchmark: Any, tmp_path: Path) -> None:
 
 def test_nothing_answers(benchmark: Any, tmp_path: Path) -> None:
     with NetnsLab(load("mapping-off")) as lab:
-        lab.popen("home", [programs.find("nft", "nftables"), _DROP]).wait()
+        lab.popen("home", [processes.find("nft", "nftables"), _DROP]).wait()
         behind = Behind(lab, tmp_path)
         behind.peers()
 

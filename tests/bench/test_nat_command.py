@@ -15,11 +15,11 @@ import pytest
 from bench.claims import claim
 from stunclients import KINDS, NATDISCOVERY, SERVER, VOVIDA, Client
 
-from nattools.cli.trial import expectations
 from nattools.lab import expect
 from nattools.lab.loader import load
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns.lab import NetnsLab
 from nattools.model.report import Report
+from nattools.trials.scenarios import expectations
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop("stun", "turnutils_natdiscovery")]
 

@@ -26,8 +26,8 @@ from bench.claims import claim
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import AnnouncedPlan, Connected, PunchOptions, Use, UseResult, Watcher
-from nattools.lab.kinds import KINDS, Pair, drawn_kinds, pairs_of
-from nattools.lab.netns import NetnsLab
+from nattools.lab.natkinds import MATRIX_KINDS, Pair, pairs_of, scenario_of_kinds
+from nattools.lab.netns.lab import NetnsLab
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 
@@ -42,7 +42,7 @@ _KEEPING = {"open", "firewall", "full-cone", "address-restricted", "port-restric
 _LENIENT = {"open", "full-cone", "address-restricted"}
 THEIRS = [
     pair
-    for pair in pairs_of(list(KINDS))
+    for pair in pairs_of(list(MATRIX_KINDS))
     if "udp-blocked" not in pair and (set(pair) <= _KEEPING or set(pair) & _LENIENT)
 ]
 """Those 24 that aioice connects."""
@@ -194,7 +194,7 @@ def timed(pairs: Sequence[Pair], rtt_ms: int, *, beside: bool, rounds: int) -> l
     found = []
     for start in range(0, len(pairs), _PAIRS_A_LAB):
         part = pairs[start : start + _PAIRS_A_LAB]
-        with NetnsLab(drawn_kinds(part, delay_ms=rtt_ms / 4)) as lab:
+        with NetnsLab(scenario_of_kinds(part, delay_ms=rtt_ms / 4)) as lab:
             for index, pair in enumerate(part):
                 mine = [ours(lab, index) for _ in range(rounds)]
                 their = []

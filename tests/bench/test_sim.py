@@ -11,11 +11,11 @@ from bench.claims import claim
 from msgspec.structs import replace
 from simulated import STUN, behind_nat, udp
 
-from nattools.cli.trial import expectations, measure_options, silent
 from nattools.engine.run import measure
 from nattools.lab import expect
 from nattools.lab.loader import load
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
+from nattools.trials.scenarios import expectations, measure_options, no_progress
 
 ROUND_TRIPS = 1000
 RUNS, ROUNDS = 20, 5
@@ -74,7 +74,7 @@ def test_complete_nat_runs(benchmark: Any) -> None:
     def once(seed: int) -> None:
         with SimLab(scenario, seed=seed) as lab:
             options = replace(measure_options(scenario, "alice", lab.server_uris()), command="nat")
-            report = lab.run(lambda: measure(lab.network("alice"), options, silent))
+            report = lab.run(lambda: measure(lab.network("alice"), options, no_progress))
         assert expect.check(report, wanted) == []
 
     def several() -> None:

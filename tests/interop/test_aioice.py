@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import simulated
 
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns.lab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver

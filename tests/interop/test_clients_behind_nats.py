@@ -10,7 +10,7 @@ import pytest
 from stunclients import CLIENTS, KINDS, SERVER, Client
 
 from nattools.lab.loader import load
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns.lab import NetnsLab
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop("stun", "turnutils_natdiscovery")]
 _LIMIT_S = 60.0

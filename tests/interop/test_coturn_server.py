@@ -7,13 +7,13 @@ import pytest
 from msgspec.structs import replace
 from stunclients import KINDS
 
-from nattools.cli.trial import expectations, measure_options, silent
 from nattools.engine.run import measure
 from nattools.lab import expect
 from nattools.lab.loader import load
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns.lab import NetnsLab
 from nattools.lab.scenario import Scenario, ServerSpec
 from nattools.model.report import Report
+from nattools.trials.scenarios import expectations, measure_options, no_progress
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop("turnserver")]
 _COTURN = ServerSpec(kind="rfc5780", program="coturn")
@@ -27,7 +27,7 @@ def measured(scenario: Scenario, **options: bool | float) -> Report:
     """What `nattools diagnose` finds from alice."""
     with NetnsLab(scenario) as lab:
         chosen = replace(measure_options(scenario, "alice", lab.server_uris()), **options)
-        return lab.run(lambda: measure(lab.network("alice"), chosen, silent))
+        return lab.run(lambda: measure(lab.network("alice"), chosen, no_progress))
 
 
 @pytest.mark.parametrize("kind", KINDS)

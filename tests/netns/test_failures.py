@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from nattools.lab.loader import load
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns.lab import NetnsLab
 
 pytestmark = pytest.mark.netns
 

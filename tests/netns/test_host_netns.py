@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.host import Gateway
-from nattools.net.base import IcmpError, TcpFailure, TcpStream
+from nattools.net.base import EchoReply, IcmpError, TcpFailure, TcpStream
 from nattools.net.host import HostNetwork
 
 pytestmark = [
@@ -301,3 +302,84 @@ def test_an_interface_that_cannot_carry_it(client: HostNetwork) -> None:
 def test_a_namespace_that_is_not_there() -> None:
     with pytest.raises(CannotRun, match="no network namespace"):
         HostNetwork("/run/netns/nosuch").interfaces()
+
+
+def test_a_route_that_changes_is_seen_at_once(client: HostNetwork, names: dict[str, str]) -> None:
+    """It is asked for once, and again when the kernel tells of a change."""
+
+    async def main() -> None:
+        before = client.route("11.9.0.2")
+        assert before == ("eth0", "10.9.0.2")
+        ip("-n", names["c"], "addr", "add", "10.9.0.77/24", "dev", "eth0")
+        ip("-n", names["c"], "route", "add", "11.9.0.2/32", "via", "10.9.0.1", "src", "10.9.0.77")
+        try:
+            assert client.route("11.9.0.2") == ("eth0", "10.9.0.77")
+        finally:
+            ip("-n", names["c"], "addr", "del", "10.9.0.77/24", "dev", "eth0")
+        assert client.route("11.9.0.2") == before
+
+    run(main)
+
+
+@pytest.mark.parametrize("ping_groups", ["1 0", "0 0"], ids=["raw", "ping socket"])
+@pytest.mark.parametrize(("server_at", "core"), [("11.9.0.2", "10.9.0.1"), ("2a10:9::2", "fd09::1")])
+def test_echo_requests(
+    client: HostNetwork, names: dict[str, str], ping_groups: str, server_at: str, core: str
+) -> None:
+    """By raw sockets and by ping sockets: replies, errors, and each hears its own alone."""
+    setting = f"net.ipv4.ping_group_range={ping_groups}"
+    subprocess.run(["ip", "netns", "exec", names["c"], "sysctl", "-qw", setting], check=True)
+    family: Any = 6 if ":" in server_at else 4
+
+    async def main() -> None:
+        heard: list[asyncio.Queue[Any]] = [asyncio.Queue(), asyncio.Queue()]
+        sockets = [await client.open_icmp(family=family) for _ in heard]
+        for socket, queue in zip(sockets, heard, strict=True):
+            socket.on_reply = queue.put_nowait
+            socket.on_icmp = queue.put_nowait
+        for number, socket in enumerate(sockets):
+            assert socket.send_echo(server_at, number, b"ping") is None
+            assert socket.send_echo(server_at, 100 + number, b"far", ttl=1) is None
+        for number, queue in enumerate(heard):
+            both = sorted([await queue.get(), await queue.get()], key=lambda each: each.sequence)
+            assert both[0] == EchoReply(server_at, number, b"ping", 63)
+            assert (both[1].kind, both[1].offender) == ("time-exceeded", core)
+            assert (both[1].sequence, both[1].quoted) == (100 + number, b"far")
+            assert queue.empty()
+        for socket in sockets:
+            socket.close()
+
+    run(main)
+
+
+WITHOUT_PRIVILEGE = """
+import asyncio, os, socket, sys
+from nattools.errors import CannotRun
+from nattools.net.host import HostNetwork
+from nattools.net.namespace import enter
+enter(sys.argv[1])
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+network = HostNetwork()
+print(network.missing("icmp"), network.missing("raw-packets"), sep="; ")
+try:
+    asyncio.run(network.open_icmp(family=4))
+except CannotRun as error:
+    print(error.remedy)
+"""
+
+
+def test_without_privilege_it_says_what_is_missing(names: dict[str, str]) -> None:
+    subprocess.run(
+        ["ip", "netns", "exec", names["c"], "sysctl", "-qw", "net.ipv4.ping_group_range=1 0"], check=True
+    )
+    command = [sys.executable, "-c", WITHOUT_PRIVILEGE, f"/run/netns/{names['c']}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    missing, advice = done.stdout.splitlines()
+    assert missing == (
+        "no privilege for ICMP sockets: operation not permitted; "
+        "no privilege for crafted packets: operation not permitted"
+    )
+    assert "ping_group_range" in advice
+    assert "CAP_NET_RAW" in advice

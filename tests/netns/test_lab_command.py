@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from nattools.lab import processes
+from nattools.lab.netns import processes
 
 pytestmark = pytest.mark.netns
 

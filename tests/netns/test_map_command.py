@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from mapped import ALICE, OUTSIDE, gets_in, home, within
 
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns.lab import NetnsLab
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint, Family, Transport
 
@@ -405,7 +405,7 @@ def test_a_second_opinion(tmp_path: Path) -> None:
         (("add", "0"), "port '0'"),
         (("add", "70000"), "port '70000'"),
         (("add", "6000", "--lifetime", "-1"), "--lifetime -1"),
-        (("add", "10.0.1.3:5000"), "no address of this machine"),
+        (("add", "10.0.1.3:5000"), "not an address of this machine"),
         (("keep", "6000", "--external-port", "0"), "--external-port '0'"),
     ],
 )

@@ -7,9 +7,8 @@ import asyncio
 import pytest
 from mapped import home, within
 
-from nattools.lab.base import Lab
-from nattools.lab.netns import NetnsLab
-from nattools.lab.open import open_lab
+from nattools.lab.backend import Lab, open_lab
+from nattools.lab.netns.lab import NetnsLab
 from nattools.lab.scenario import MapperSpec
 from nattools.model.endpoint import Endpoint, Family
 from nattools.probes.portmap import gateway_contexts

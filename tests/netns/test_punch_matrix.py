@@ -14,21 +14,29 @@ from functools import cache
 
 import pytest
 
-from nattools.cli.pairtrial import Reports, Terms, connect
 from nattools.engine.punch import steprunner
-from nattools.lab.kinds import ALL, KINDS, MOST_PAIRS, Pair, drawn, drawn_kinds, pairs_of
-from nattools.lab.netns import NetnsLab
+from nattools.lab.natkinds import (
+    ALL,
+    MATRIX_KINDS,
+    MOST_PAIRS,
+    Pair,
+    pairs_of,
+    scenario_of_kinds,
+    scenario_of_pairs,
+)
+from nattools.lab.netns.lab import NetnsLab
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec, Scenario
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.net.base import UdpSocket
+from nattools.trials.pairs import PairOptions, Reports, connect_pair
 
 pytestmark = pytest.mark.netns
 
 REPEAT = int(os.environ.get("NATTOOLS_PUNCH_REPEAT", "0"))
 RUNS = range(max(1, REPEAT))
 AT_ONCE = 4
-PAIRS = pairs_of(list(KINDS))
+PAIRS = pairs_of(list(MATRIX_KINDS))
 RANDOM = [pair for pair in PAIRS if "symmetric-random" in pair]
 HARD = {("symmetric-random", "symmetric-random"), ("symmetric-random", "symmetric-sequential")}
 APDM = "address-and-port-dependent"
@@ -60,13 +68,13 @@ def strategies(pair: Pair, *, low_ports: bool) -> set[tuple[str, str]]:
     return {("prediction", "udp")}
 
 
-async def several(lab: NetnsLab, count: int, terms: Terms) -> list[Reports]:
+async def several(lab: NetnsLab, count: int, terms: PairOptions) -> list[Reports]:
     """The pairs of a drawing, some at a time."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(index: int) -> Reports:
         async with gate:
-            return await connect(lab, f"a{index}", f"b{index}", terms)
+            return await connect_pair(lab, f"a{index}", f"b{index}", terms)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(index)) for index in range(count)]
@@ -76,8 +84,8 @@ async def several(lab: NetnsLab, count: int, terms: Terms) -> list[Reports]:
 @cache
 def outcomes(pairs: tuple[Pair, ...], low_ports: bool, run: int) -> dict[Pair, Reports]:
     """Of some pairs, in one lab."""
-    with NetnsLab(drawn_kinds(pairs), seed=run) as lab:
-        found = lab.run(lambda: several(lab, len(pairs), Terms(low_ports=low_ports)))
+    with NetnsLab(scenario_of_kinds(pairs), seed=run) as lab:
+        found = lab.run(lambda: several(lab, len(pairs), PairOptions(low_ports=low_ports)))
     return dict(zip(pairs, found, strict=True))
 
 
@@ -147,8 +155,8 @@ SPECIAL: dict[str, tuple[RouterSpec | None, RouterSpec | None]] = {
 @cache
 def specials(run: int) -> dict[str, Reports]:
     """All of them, in one lab."""
-    with NetnsLab(drawn(SPECIAL.values()), seed=run) as lab:
-        found = lab.run(lambda: several(lab, len(SPECIAL), Terms()))
+    with NetnsLab(scenario_of_pairs(SPECIAL.values()), seed=run) as lab:
+        found = lab.run(lambda: several(lab, len(SPECIAL), PairOptions()))
     return dict(zip(SPECIAL, found, strict=True))
 
 
@@ -164,13 +172,13 @@ def test_open_inputs_and_blocks(case: str, run: int) -> None:
 COUNTERS: list[tuple[RouterSpec, RouterSpec]] = [
     (SEQUENTIAL, SEQUENTIAL),
     (NatSpec(), SEQUENTIAL),
-    (SEQUENTIAL, KINDS["symmetric-random"] or NatSpec()),
+    (SEQUENTIAL, MATRIX_KINDS["symmetric-random"] or NatSpec()),
 ]
 
 
 def with_neighbours() -> Scenario:
     """The pairs, and another host behind each router."""
-    base = drawn(COUNTERS)
+    base = scenario_of_pairs(COUNTERS)
     neighbours = {f"n{host}": spec for host, spec in base.host.items()}
     return Scenario(title=base.title, nat=base.nat, host={**base.host, **neighbours})
 
@@ -192,7 +200,7 @@ def test_ports_that_others_take(busy: NetnsLab, taken: int, monkeypatch: pytest.
         return seen
 
     monkeypatch.setattr(steprunner, "where_seen", where_seen)
-    reports = busy.run(lambda: several(busy, len(COUNTERS), Terms(low_ports=True)))
+    reports = busy.run(lambda: several(busy, len(COUNTERS), PairOptions(low_ports=True)))
     for each in reports:
         assert_connected(each, {("prediction", "udp"), ("birthday", "udp")})
         assert_first_attempt(each)

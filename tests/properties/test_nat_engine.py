@@ -9,10 +9,10 @@ from typing import Any, get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nattools.lab.nat import NatEngine
-from nattools.lab.packet import Packet
-from nattools.lab.ports import allocation_of
+from nattools.lab.nat.allocation import allocation_of
+from nattools.lab.nat.engine import NatEngine
 from nattools.lab.scenario import Behaviour, NatSpec
+from nattools.protocols.packet import Packet
 
 WAN = "11.1.0.2"
 INSIDE = ("10.0.1.2", "10.0.1.3")

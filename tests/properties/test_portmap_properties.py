@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import http, igd, natpmp, pcp, ssdp
+from nattools.protocols.epoch import EpochClock
 from nattools.protocols.headers import Headers
 from nattools.protocols.lan import LanScope, LanUrl, parse_url, resolve_url
 from nattools.protocols.pcp.message import Option
+from nattools.wording.refusals import upnp_refusal
 
 SERVER = Endpoint("10.0.1.1", 5351)
 HOME = LanScope(gateways=frozenset(("10.0.1.1",)), own=frozenset(("10.0.1.2", "2a10:1:0:1::2")))
@@ -150,7 +152,7 @@ def test_a_pcp_transaction_survives_whatever_arrives(request: pcp.Request, arriv
 @given(st.lists(st.tuples(seconds, st.floats(0, 1e6)), max_size=8))
 def test_epochs_of_any_kind(steps: list[tuple[int, float]]) -> None:
     """A clock that runs as ours does is always valid, whatever came before."""
-    ours, theirs, now = pcp.EpochClock(), natpmp.EpochClock(), 0.0
+    ours, theirs, now = EpochClock(drift=1 / 16, both_ways=True), EpochClock(), 0.0
     for epoch_s, passed_s in steps:
         now += passed_s
         ours.update(epoch_s, now)
@@ -260,7 +262,7 @@ def test_answers_of_any_bytes(data: bytes, status: int) -> None:
             http.HttpResponse(status, "", Headers([]), data), "GetGenericPortMappingEntry"
         )
         if isinstance(answer, igd.Fault):
-            igd.refusal(answer.code, "WANIPConnection", answer.description, from_http=answer.from_http)
+            upnp_refusal(answer.code, description=answer.description, from_http=answer.from_http)
             return
         for read in READERS:
             with contextlib.suppress(ProtocolError):

@@ -83,11 +83,11 @@ def bounded(plan: Plan) -> None:
         assert step.odds is None or 0.0 <= step.odds <= 1.0
         assert step.seconds is None or 0.0 <= step.seconds <= LONGEST_S
         assert all(0 <= count <= MOST_PACKETS for count in step.packets or ())
-        for part in step.parts or ():
-            assert 0 < part.rate_per_s <= PROBES_PER_S
-            assert part.packets <= MOST_PACKETS
-            assert part.ttl is None or 1 <= part.ttl <= 64
-            assert 0 <= part.hold_s <= LONGEST_S
+        for schedule in step.schedules or ():
+            assert 0 < schedule.rate_per_s <= PROBES_PER_S
+            assert schedule.packets <= MOST_PACKETS
+            assert schedule.ttl is None or 1 <= schedule.ttl <= 64
+            assert 0 <= schedule.hold_s <= LONGEST_S
 
 
 @given(st.binary(max_size=300))
@@ -115,8 +115,8 @@ def test_every_plan_is_bounded_and_both_draw_the_same(
 ) -> None:
     ours, theirs = planned(own, peer, leads=leads), planned(peer, own, leads=not leads)
     bounded(ours)
-    told = [(step.strategy, step.transport, step.packets, step.parts) for step in ours.steps]
-    assert told == [(step.strategy, step.transport, step.packets, step.parts) for step in theirs.steps]
+    told = [(step.strategy, step.transport, step.packets, step.schedules) for step in ours.steps]
+    assert told == [(step.strategy, step.transport, step.packets, step.schedules) for step in theirs.steps]
 
 
 PORTS = st.integers(0, 65535)

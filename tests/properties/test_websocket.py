@@ -6,11 +6,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from simulated import behind_nat, pass_time, run
 
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.protocols.mailbox import PATH
@@ -43,6 +43,7 @@ def watched() -> list[dict[str, Any]]:
 
 
 @given(st.booleans(), st.integers(0, len(REQUEST)), noise)
+@example(True, 0, bytes.fromhex("8880 00000000"))  # a close frame right behind the request
 @settings(max_examples=40, deadline=None)
 def test_a_server_survives_any_guest(whole: bool, cut: int, data: bytes) -> None:
     async def main(lab: SimLab) -> None:

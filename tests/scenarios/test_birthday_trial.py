@@ -11,13 +11,12 @@ from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab.loader import parse
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import BirthdayTrial
 from nattools.model.report import Command, Report, Technique
 from nattools.model.serveruri import parse_server
-from nattools.net.trace import Trace
-from nattools.net.traced import TracedNetwork
+from nattools.net.trace import Trace, TracedNetwork
 from nattools.probes import birthday
 from nattools.probes.probe import ProbeContext
 from nattools.probes.question import StunClient
@@ -180,7 +179,7 @@ def test_one_run_passes_the_server_s_limit_and_many_in_a_row_do_not() -> None:
 
 def test_with_few_sockets_it_takes_fewer_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with a low limit on open files: 256 on some systems."""
-    opened = birthday.open_asker
+    opened = birthday.open_stun_client
     count = 0
 
     async def scarce(context: ProbeContext) -> StunClient:
@@ -190,7 +189,7 @@ def test_with_few_sockets_it_takes_fewer_and_says_so(monkeypatch: pytest.MonkeyP
             raise CannotRun("too many open files")
         return await opened(context)
 
-    monkeypatch.setattr(birthday, "open_asker", scarce)
+    monkeypatch.setattr(birthday, "open_stun_client", scarce)
     report = measured(NAT.format(RANDOM))
     (trial,) = trials(report)
     assert trial.outcome in ("punched", "silent")

@@ -9,13 +9,13 @@ from itertools import combinations_with_replacement
 import pytest
 from punching import APDM, Result, measured, meet, meet_as_measured_there
 
-from nattools.lab.kinds import KINDS
+from nattools.lab.natkinds import MATRIX_KINDS
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec
 from nattools.traversal.punchplan import End, plan
 from nattools.traversal.steps import Plan
 
 SEEDS = range(int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "2")))
-PAIRS = list(combinations_with_replacement(KINDS, 2))
+PAIRS = list(combinations_with_replacement(MATRIX_KINDS, 2))
 HARD = {("symmetric-random", "symmetric-random"), ("symmetric-random", "symmetric-sequential")}
 FORETOLD = [
     ("symmetric-sequential", "symmetric-sequential", False),

@@ -11,15 +11,16 @@ import pytest
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import AnnouncedPlan, PunchOptions, Watcher
-from nattools.lab.base import Backend
-from nattools.lab.kinds import drawn_kinds
-from nattools.lab.open import open_lab
+from nattools.errors import ProtocolError
+from nattools.lab.backend import Backend, open_lab
+from nattools.lab.natkinds import scenario_of_kinds
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import PlannedStep, Punch
 from nattools.model.serveruri import parse_server
-from nattools.net.trace import Event, Trace
-from nattools.net.traced import TracedNetwork
-from nattools.traversal.checks import PREFIX
+from nattools.net.trace import Event, Trace, TracedNetwork
+from nattools.protocols import stun
+from nattools.protocols.ice import Agent
+from nattools.protocols.stun.constants import MESSAGE_INTEGRITY
 from nattools.traversal.udp_strategies import PROBES_PER_S
 
 PAIRS = [("port-restricted", "symmetric-random"), ("firewall", "symmetric-block")]
@@ -39,27 +40,50 @@ class Seen:
 
     @property
     def probes(self) -> list[Event]:
-        """The first packet of the strategy on each path, in order: later ones are repeats and answers on a
-        path that was found."""
-        found: dict[tuple[Endpoint, Endpoint], Event] = {}
-        for one in self.events:
-            if one.kind == "datagram" and one.outgoing and PREFIX in one.data:
-                found.setdefault((one.local, one.remote), one)
-        return list(found.values())
+        """What the strategy sent, in order."""
+        return [one for one in self.events if one.outgoing and is_probe(one)]
 
     def first_from(self) -> dict[Endpoint, float]:
-        """When each place first wrote to us."""
+        """When a check or an answer of the peer first came from each place."""
         found: dict[Endpoint, float] = {}
         for one in self.events:
-            if one.kind == "datagram" and not one.outgoing and PREFIX in one.data:
+            if not one.outgoing and is_authentic(one):
                 found.setdefault(one.remote, one.at_s)
         return found
+
+
+PROBES: set[bytes] = set()
+"""All that any agent has made."""
+
+
+@pytest.fixture(autouse=True)
+def _noting_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Agent.probe
+
+    def probe(agent: Agent, local: Endpoint, destination: Endpoint) -> bytes:
+        data = made(agent, local, destination)
+        PROBES.add(data)
+        return data
+
+    monkeypatch.setattr(Agent, "probe", probe)
+
+
+def is_probe(one: Event) -> bool:
+    return one.kind == "datagram" and one.data in PROBES
+
+
+def is_authentic(one: Event) -> bool:
+    """With a message integrity: between the two sides, not from a server."""
+    try:
+        return one.kind == "datagram" and stun.decode(one.data).get(MESSAGE_INTEGRITY) is not None
+    except ProtocolError:
+        return False
 
 
 def captured(pair: tuple[str, str], backend: Backend, seed: int) -> tuple[Seen, Seen]:
     """Both sides of a punch."""
     seen = Seen(), Seen()
-    with open_lab(drawn_kinds([pair]), backend, seed) as lab:
+    with open_lab(scenario_of_kinds([pair]), backend, seed) as lab:
 
         async def both() -> None:
             servers = tuple(parse_server(uri) for uri in lab.server_uris())

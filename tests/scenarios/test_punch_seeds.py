@@ -10,18 +10,18 @@ from functools import cache
 
 import pytest
 
-from nattools.cli.pairtrial import Reports, Terms, connect
-from nattools.lab.kinds import KINDS, Pair, drawn_kinds, pairs_of
-from nattools.lab.sim import SimLab
+from nattools.lab.natkinds import MATRIX_KINDS, Pair, pairs_of, scenario_of_kinds
+from nattools.lab.sim.lab import SimLab
 from nattools.model.punch import Punch
 from nattools.traversal.punchplan import End, plan
 from nattools.traversal.steps import Plan
+from nattools.trials.pairs import PairOptions, Reports, connect_pair
 
 SEEDS = int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "1"))
 A_RATE = 20
 """A rate needs so many seeds at least."""
 BLOCK = "symmetric-block"
-PAIRS = pairs_of(list(KINDS))
+PAIRS = pairs_of(list(MATRIX_KINDS))
 DRAWN = [(still, "symmetric-random") for still in ("firewall", "port-restricted")]
 BLOCKS = [(still, BLOCK) for still in ("firewall", "port-restricted")]
 HARD = {("symmetric-random", "symmetric-random"), ("symmetric-random", "symmetric-sequential")}
@@ -32,8 +32,10 @@ def tried(pair: Pair, *, low_ports: bool = False, loss: float = 0.0) -> list[Rep
     """A pair, once for each seed."""
     found = []
     for seed in range(SEEDS):
-        with SimLab(drawn_kinds([pair], loss=loss, delay_ms=20 if loss else 0), seed=seed) as lab:
-            found.append(lab.run(lambda lab=lab: connect(lab, "a0", "b0", Terms(low_ports=low_ports))))
+        with SimLab(scenario_of_kinds([pair], loss=loss, delay_ms=20 if loss else 0), seed=seed) as lab:
+            found.append(
+                lab.run(lambda lab=lab: connect_pair(lab, "a0", "b0", PairOptions(low_ports=low_ports)))
+            )
     return found
 
 

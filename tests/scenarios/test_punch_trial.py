@@ -12,13 +12,13 @@ from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab.loader import parse
-from nattools.lab.nat import NatEngine
-from nattools.lab.packet import SYN
-from nattools.lab.sim import SimLab
+from nattools.lab.nat.engine import NatEngine
+from nattools.lab.sim.lab import SimLab
 from nattools.model.observation import PunchTrial
 from nattools.model.report import Command, Report
 from nattools.model.serveruri import parse_server
 from nattools.probes.udppunch import PunchPlan
+from nattools.protocols.packet import SYN
 
 RUNS = int(os.environ.get("NATTOOLS_LOSS_RUNS", "8"))
 NAT = '[nat.n]\n{}\n[host.a]\nbehind = "n"\n'

@@ -9,15 +9,14 @@ import pytest
 from mapped import call, home
 from mapped import options as measured_with
 
-from nattools.cli.trial import silent
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure
-from nattools.lab.base import Backend
-from nattools.lab.open import open_lab
+from nattools.lab.backend import Backend, open_lab
 from nattools.lab.scenario import MapperSpec, Scenario
 from nattools.model.observation import MapAttempt, MapOffer
 from nattools.model.report import Report
+from nattools.trials.scenarios import no_progress
 
 WORKS, FAILS = "works", "fails"
 
@@ -87,7 +86,7 @@ def diagnosed(fault: Fault, backend: Backend) -> Report:
         async def main() -> tuple[Report, Report]:
             chosen = measured_with(lab)
             chosen = type(chosen)(command="diagnose", servers=chosen.servers, families=(4,))
-            report = await measure(lab.network("alice"), chosen, silent, journal)
+            report = await measure(lab.network("alice"), chosen, no_progress, journal)
             return report, await call(lab, commands.list_mappings)
 
         report, left = lab.run(main)

@@ -8,17 +8,16 @@ from typing import Any
 
 import pytest
 
-from nattools.cli.trial import Case, Trial, attempt, hosts_to_try, pairs_to_try
-from nattools.lab.base import Backend
-from nattools.lab.loader import available
-from nattools.lab.open import load_scenario
+from nattools.lab.backend import Backend
+from nattools.lab.loader import available, load
 from nattools.model.nat import Nat
 from nattools.model.report import Report
+from nattools.trials.scenarios import Case, Trial, hosts_to_try, pairs_to_try, run_trial
 
 SEEDS = range(3)
 SLEEPERS = ("lifetime-5min", "lifetime-30s", "lifetime-10s")
-CASES = [(name, host) for name in available() for host in hosts_to_try(load_scenario(name))]
-PAIRS = [(name, *pair) for name in available() for pair in pairs_to_try(load_scenario(name))]
+CASES = [(name, host) for name in available() for host in hosts_to_try(load(name))]
+PAIRS = [(name, *pair) for name in available() for pair in pairs_to_try(load(name))]
 AWAKE = [case for case in CASES if case[0] not in SLEEPERS]
 FINDINGS = (
     "reachable", "present", "mapping", "filtering", "port_allocation", "port_step", "port_block",
@@ -29,7 +28,7 @@ FINDINGS = (
 
 def tried(name: str, host: str, backend: Backend, seed: int | None = None, peer: str | None = None) -> Trial:
     """A trial that gave a report, as expected."""
-    trial = attempt(Case(name, host, backend, seed, peer))
+    trial = run_trial(Case(name, host, backend, seed, peer))
     assert trial.problem == ""
     assert trial.wrong == ()
     return trial
@@ -50,7 +49,7 @@ def findings(trial: Trial) -> dict[str, Any]:
 
 def test_there_are_enough_scenarios_and_all_of_them_expect_something() -> None:
     assert len(available()) >= 20
-    assert all(load_scenario(name).expect for name in available())
+    assert all(load(name).expect for name in available())
 
 
 @pytest.mark.parametrize("seed", SEEDS)

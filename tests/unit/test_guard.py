@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from guard import Guard, Refused
 
-from nattools.lab.netns import NetnsLab
+from nattools.lab.netns.lab import NetnsLab
 from nattools.lab.scenario import HostSpec, Scenario
 from nattools.model.endpoint import Endpoint
 from nattools.net.host import HostNetwork

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nattools.engine.options import Emit, Event, MeasureOptions
-from nattools.engine.portmap.journal import AnyJournal, JournalEntry
+from nattools.engine.portmap.journal import Journal, JournalEntry
 from nattools.engine.portmap.options import MapOptions
 from nattools.engine.portmap.session import HeldMapping, PortmapSession
 from nattools.engine.portmap.trial import check_one, try_all
@@ -20,22 +20,21 @@ from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.report import MapAction, Report
 from nattools.net.base import Network
 from nattools.probes.dialbacks import InboundListener, open_inbound_listener
-from nattools.probes.portmap import Granted, Mapper, MappingRequest, Refused, TableEntry, new_nonce
+from nattools.probes.portmap import Granted, Mapper, MappingRequest, TableEntry, new_nonce
 from nattools.probes.portmap.mapper import DESCRIPTION
 from nattools.probes.target import Lane
-from nattools.protocols.igd import errors
 
 
 async def probe(
-    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, wish: MapOptions
+    network: Network, options: MeasureOptions, emit: Emit, journal: Journal, map_options: MapOptions
 ) -> Report:
     """What the network offers, each way tried for a moment and verified from outside."""
 
     async def do(session: PortmapSession) -> None:
-        if wish.protocol is not None:
-            found = session.found
-            found.mappers = [each for each in found.mappers if each.offer.protocol == wish.protocol]
-        await try_all(session, wish.transports)
+        if map_options.protocol is not None:
+            found = session.discovery
+            found.mappers = [each for each in found.mappers if each.offer.protocol == map_options.protocol]
+        await try_all(session, map_options.transports)
         if options.cross_check:
             from nattools.probes.crosscheck import cross_check_mappings
 
@@ -45,58 +44,58 @@ async def probe(
 
 
 async def add(
-    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, wish: MapOptions
+    network: Network, options: MeasureOptions, emit: Emit, journal: Journal, map_options: MapOptions
 ) -> Report:
     """Make mappings that stay until their lifetime ends, and try each from outside."""
 
     async def do(session: PortmapSession) -> None:
         async with asyncio.TaskGroup() as group:
-            for port in wish.ports:
-                for transport in wish.transports:
-                    group.create_task(make_checked(session, wish, port, transport, stays=True))
+            for port in map_options.ports:
+                for transport in map_options.transports:
+                    group.create_task(make_checked(session, map_options, port, transport, stays=True))
 
-    check_host(network, wish)
-    return await run_map_command("add", do, network, options, emit, journal, host=wish.host)
+    check_host(network, map_options)
+    return await run_map_command("add", do, network, options, emit, journal, host=map_options.host)
 
 
 async def list_mappings(
-    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, wish: MapOptions
+    network: Network, options: MeasureOptions, emit: Emit, journal: Journal, map_options: MapOptions
 ) -> Report:
     """What the routers have in their tables; PCP and NAT-PMP have no list, so of those what is noted."""
 
     async def do(session: PortmapSession) -> None:
         complete = False
-        for mapper in session.found.mappers:
-            if wish.protocol in (None, mapper.offer.protocol):
+        for mapper in session.discovery.mappers:
+            if map_options.protocol in (None, mapper.offer.protocol):
                 entries = await session.list_table(mapper)
                 complete = complete or (isinstance(entries, list) and mapper.offer.protocol == "upnp-igd")
         for note in _noted(session):
-            if session.saw(note) or wish.protocol not in (None, note.protocol):
+            if session.saw(note) or map_options.protocol not in (None, note.protocol):
                 continue
             if complete and session.is_gone(note):
                 journal.gone(note)
             else:
-                session.tell_noted(note)
+                session.record_noted(note)
 
     return await run_map_command("list", do, network, options, emit, journal, from_outside=False)
 
 
 async def delete(
-    network: Network, options: MeasureOptions, emit: Emit, journal: AnyJournal, wish: MapOptions
+    network: Network, options: MeasureOptions, emit: Emit, journal: Journal, map_options: MapOptions
 ) -> Report:
     """Remove mappings of this machine: all that nattools noted (`mine`), or those of the ports named, whoever
     made them."""
 
     async def do(session: PortmapSession) -> None:
         for note in _noted(session):
-            if wish.mine or _names(wish, note):
+            if map_options.mine or _names(map_options, note):
                 await session.remove_noted(note)
-        if not wish.mine:
-            await _delete_of_others(session, wish)
+        if not map_options.mine:
+            await _delete_of_others(session, map_options)
 
-    check_host(network, wish)
+    check_host(network, map_options)
     return await run_map_command(
-        "delete", do, network, options, emit, journal, from_outside=False, host=wish.host
+        "delete", do, network, options, emit, journal, from_outside=False, host=map_options.host
     )
 
 
@@ -106,39 +105,39 @@ def _noted(session: PortmapSession) -> list[JournalEntry]:
     return [note for note in session.journal.notes() if note.wanted.family in families]
 
 
-def _names(wish: MapOptions, note: JournalEntry) -> bool:
+def _names(map_options: MapOptions, note: JournalEntry) -> bool:
     """Does the user mean this mapping?"""
     internal = note.wanted.internal
     external = note.granted.external_port if note.granted is not None else note.wanted.external_port
     return (
-        internal.port in wish.ports
-        and wish.host in (None, internal.host)
-        and note.wanted.transport in wish.transports
-        and wish.protocol in (None, note.protocol)
-        and wish.external_port in (None, external)
+        internal.port in map_options.ports
+        and map_options.host in (None, internal.host)
+        and note.wanted.transport in map_options.transports
+        and map_options.protocol in (None, note.protocol)
+        and map_options.external_port in (None, external)
     )
 
 
-async def _delete_of_others(session: PortmapSession, wish: MapOptions) -> None:
+async def _delete_of_others(session: PortmapSession, map_options: MapOptions) -> None:
     """What other programs have made for this machine: UPnP lists it; without, NAT-PMP removes by the inside
     port, whether or not there is anything."""
-    listed = any(each.offer.protocol == "upnp-igd" for each in session.mappers(4, wish.protocol))
-    for mapper in session.mappers(4, wish.protocol):
+    listed = any(each.offer.protocol == "upnp-igd" for each in session.mappers(4, map_options.protocol))
+    for mapper in session.mappers(4, map_options.protocol):
         if mapper.offer.protocol == "upnp-igd":
-            await _delete_listed(session, wish, mapper)
-        elif mapper.offer.protocol == "nat-pmp" and wish.external_port is None and not listed:
-            for port in wish.ports:
-                for transport in wish.transports:
-                    await session.remove_unnoted(mapper, _wanted(session, wish, port, transport, 4))
+            await _delete_listed(session, map_options, mapper)
+        elif mapper.offer.protocol == "nat-pmp" and map_options.external_port is None and not listed:
+            for port in map_options.ports:
+                for transport in map_options.transports:
+                    await session.remove_unnoted(mapper, _wanted(session, map_options, port, transport, 4))
 
 
-async def _delete_listed(session: PortmapSession, wish: MapOptions, mapper: Mapper) -> None:
+async def _delete_listed(session: PortmapSession, map_options: MapOptions, mapper: Mapper) -> None:
     entries = await mapper.entries()
     for entry in entries if isinstance(entries, list) else ():
-        mine = entry.internal.host == (wish.host or mapper.offer.local)
-        meant = entry.internal.port in wish.ports and entry.transport in wish.transports
-        if mine and meant and wish.external_port in (None, entry.external_port):
-            wanted = _wanted(session, wish, entry.internal.port, entry.transport, 4)
+        mine = entry.internal.host == (map_options.host or mapper.offer.local)
+        meant = entry.internal.port in map_options.ports and entry.transport in map_options.transports
+        if mine and meant and map_options.external_port in (None, entry.external_port):
+            wanted = _wanted(session, map_options, entry.internal.port, entry.transport, 4)
             await session.remove_unnoted(mapper, wanted, _as_granted(mapper, entry))
 
 
@@ -166,33 +165,21 @@ class CheckedMapping:
 
 
 async def make_checked(
-    session: PortmapSession, wish: MapOptions, port: int, transport: Transport, *, stays: bool
+    session: PortmapSession, map_options: MapOptions, port: int, transport: Transport, *, stays: bool
 ) -> list[CheckedMapping]:
     """A mapping of each family that the router serves, by the first protocol that makes it."""
-    families: list[Family] = sorted({gateway.family for gateway in session.here})
-    if wish.host is not None:
-        families = [family for family in families if (family == 6) == (":" in wish.host)]
+    families: list[Family] = sorted({gateway.family for gateway in session.gateways})
+    if map_options.host is not None:
+        families = [family for family in families if (family == 6) == (":" in map_options.host)]
     found = []
     for family in families:
-        made = await _make_by_any(session, _wanted(session, wish, port, transport, family), wish, stays)
-        if made is not None and isinstance(made.granted, Granted):
-            found.append(CheckedMapping(made, made.granted, await verified(session, made.granted)))
+        wanted = _wanted(session, map_options, port, transport, family)
+        mappers = session.mappers(family, map_options.protocol)
+        held = await session.make_by_any(mappers, wanted, stays=stays)
+        if held is not None and held.granted is not None:
+            await session.read_back(held.mapper, wanted, held.granted)
+            found.append(CheckedMapping(held, held.granted, await verified(session, held.granted)))
     return found
-
-
-async def _make_by_any(
-    session: PortmapSession, wanted: MappingRequest, wish: MapOptions, stays: bool
-) -> HeldMapping | None:
-    """Ask one protocol after the other; where UPnP says that the port is forbidden, no more than that (see
-    `probes.portmap.mapping`)."""
-    for mapper in session.mappers(wanted.family, wish.protocol):
-        result = await session.make(mapper, wanted, stays=stays)
-        if isinstance(result, Granted):
-            await session.read_back(mapper, wanted, result)
-            return session.holding(wanted, mapper)
-        if isinstance(result, Refused) and result.code == errors.NOT_AUTHORIZED:
-            return None
-    return None
 
 
 async def verified(session: PortmapSession, granted: Granted) -> bool | None:
@@ -205,7 +192,7 @@ async def verified(session: PortmapSession, granted: Granted) -> bool | None:
             gateway, granted.transport, granted.internal.port
         )
     except CannotRun as error:
-        session.gap(
+        session.record_gap(
             f"Is the {granted.transport} mapping of port {granted.internal.port} open from outside?",
             f"{error}, so that nothing else can listen there",
             "stop that program for a moment, or try it with the program itself",
@@ -218,30 +205,30 @@ async def verified(session: PortmapSession, granted: Granted) -> bool | None:
 
 
 def _wanted(
-    session: PortmapSession, wish: MapOptions, port: int, transport: Transport, family: Family
+    session: PortmapSession, map_options: MapOptions, port: int, transport: Transport, family: Family
 ) -> MappingRequest:
     gateway = session.gateway(family)
-    host = wish.host or (gateway.local if gateway is not None else "")
+    host = map_options.host or (gateway.local if gateway is not None else "")
     return MappingRequest(
         transport=transport,
         internal=Endpoint(host, port),
         nonce=new_nonce(),
-        external_port=wish.external_port,
-        exact=wish.external_port is not None,
-        lifetime_s=wish.lifetime_s,
-        description=wish.description or DESCRIPTION,
+        external_port=map_options.external_port,
+        exact=map_options.external_port is not None,
+        lifetime_s=map_options.lifetime_s,
+        description=map_options.description or DESCRIPTION,
     )
 
 
-def check_host(network: Network, wish: MapOptions) -> None:
+def check_host(network: Network, map_options: MapOptions) -> None:
     """UsageError: the address is another machine's. Routers make mappings only for who asks."""
-    if wish.host is None:
+    if map_options.host is None:
         return
     own = [address.partition("%")[0] for each in network.interfaces() for address in each.addresses]
-    if wish.host not in own:
+    if map_options.host not in own:
         raise UsageError(
-            f"{wish.host} is no address of this machine: a router makes mappings only for the machine that "
-            "asks, so run nattools there"
+            f"{map_options.host} is not an address of this machine. A router makes mappings only for the "
+            "machine that asks: run nattools there"
         )
 
 
@@ -254,7 +241,7 @@ async def run_map_command(
     network: Network,
     options: MeasureOptions,
     emit: Emit,
-    journal: AnyJournal,
+    journal: Journal,
     *,
     from_outside: bool = True,
     host: str | None = None,
@@ -277,19 +264,19 @@ async def _run(session: PortmapSession, do: Do, families: tuple[Family, ...]) ->
         looking = group.create_task(find_helpers(run, families))
         try:
             run.emit(Event("started", "map discovery", "does the router make port mappings?"))
-            await session.look()
+            await session.discover()
             run.emit(Event("finished", "map discovery"))
-            if not session.here:
+            if not session.gateways:
                 raise CannotRun(
                     "there is no router here to ask: no default route leads through one",
                     "A machine that is on the internet itself needs no mappings; else look at `ip route`.",
                 )
-            await session.sweep()
+            await session.remove_stale()
             await do(session)
             await _outside_known(run, families)
         finally:
             looking.cancel()
-            await session.part()
+            await session.release()
 
 
 async def find_helpers(run: MeasurementRun, families: tuple[Family, ...]) -> None:

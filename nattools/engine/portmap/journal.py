@@ -87,7 +87,7 @@ class Journal:
     def __enter__(self) -> Self:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with locked(self._guard):
+            with self._locked():
                 owner = f"owner-{uuid4().hex}.lock"
                 self._hold = acquire_lock(self._folder / owner)
                 self._owner = owner
@@ -138,9 +138,13 @@ class Journal:
         """There is no such mapping any more, or there never was one."""
         self._append(_Line(id=note.id))
 
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
+        """Nobody else reads or writes the file meanwhile."""
+        return locked(self._guard)
+
     def _append(self, line: _Line) -> None:
         data = msgspec.json.encode(line) + b"\n"
-        with locked(self._guard):
+        with self._locked():
             descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
                 if self._is_torn():
@@ -161,17 +165,17 @@ class Journal:
 
     def notes(self) -> list[JournalEntry]:
         """All mappings that may still be there, the oldest first, whoever made them."""
-        with locked(self._guard):
+        with self._locked():
             return self._read()
 
     def left_behind(self) -> list[JournalEntry]:
         """Those that were not meant to stay and whose maker is dead."""
-        with locked(self._guard):
+        with self._locked():
             return [note for note in self._read() if not note.stays and not self._lives(note.owner)]
 
     def others(self, note: JournalEntry, granted: Granted | None) -> list[JournalEntry]:
         """Notes of the same mapping that are in force: meant to stay, or of a process that lives."""
-        with locked(self._guard):
+        with self._locked():
             same = [each for each in self._read() if is_same(note, granted, each)]
             return [each for each in same if each.stays or self._lives(each.owner)]
 
@@ -221,57 +225,27 @@ class Journal:
                     path.unlink()
 
 
-class MemoryJournal:
+class MemoryJournal(Journal):
     """The same for a network that ends with this process, as a lab does: nothing can be left behind."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), clock=lambda: 0.0)
+        self._kept: list[_Line] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._notes.clear()
+        self._kept.clear()
 
-    def __init__(self) -> None:
-        self._notes: dict[str, JournalEntry] = {}
+    def _append(self, line: _Line) -> None:
+        self._kept.append(line)
 
-    def note(
-        self, wanted: MappingRequest, protocol: MappingProtocol, *, interface: str, gateway: str, stays: bool
-    ) -> JournalEntry:
-        """See `Journal.note`."""
-        note = JournalEntry(
-            id=uuid4().hex,
-            owner="",
-            stays=stays,
-            made_at=0.0,
-            interface=interface,
-            gateway=gateway,
-            protocol=protocol,
-            wanted=wanted,
-        )
-        self._notes[note.id] = note
-        return note
+    def _lines(self) -> Iterator[_Line]:
+        return iter(self._kept)
 
-    def granted(self, note: JournalEntry, granted: Granted) -> None:
-        """See `Journal.granted`."""
-        self._notes[note.id] = msgspec.structs.replace(note, granted=granted)
-
-    def gone(self, note: JournalEntry) -> None:
-        """See `Journal.gone`."""
-        self._notes.pop(note.id, None)
-
-    def notes(self) -> list[JournalEntry]:
-        """See `Journal.notes`."""
-        return list(self._notes.values())
-
-    def others(self, note: JournalEntry, granted: Granted | None) -> list[JournalEntry]:
-        """See `Journal.others`."""
-        return [each for each in self._notes.values() if is_same(note, granted, each)]
-
-    def left_behind(self) -> list[JournalEntry]:
-        """Nothing."""
-        return []
-
-
-AnyJournal = Journal | MemoryJournal
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
 def is_same(note: JournalEntry, granted: Granted | None, other: JournalEntry) -> bool:

@@ -21,14 +21,14 @@ from nattools.engine.portmap.commands import (
     run_map_command,
     verified,
 )
-from nattools.engine.portmap.journal import AnyJournal
+from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.options import MapOptions
 from nattools.engine.portmap.session import HeldMapping, PortmapSession
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import Report
 from nattools.net.base import Network
-from nattools.probes.portmap import Granted, Mapper
+from nattools.probes.portmap import Granted, Mapper, policy
 from nattools.probes.portmap.announcements import listen_for_restarts
 from nattools.probes.portmap.mapper import RESTARTED, suggesting
 from nattools.protocols.pcp import renewal_delay_s
@@ -99,8 +99,8 @@ async def keep(
     network: Network,
     options: MeasureOptions,
     emit: Emit,
-    journal: AnyJournal,
-    wish: MapOptions,
+    journal: Journal,
+    map_options: MapOptions,
     tell: Tell,
     stop: asyncio.Event,
 ) -> Report:
@@ -108,20 +108,20 @@ async def keep(
     `tell` hears of each change. It ends at once if no mapping can be made."""
 
     async def do(session: PortmapSession) -> None:
-        keeper = _Keeper(session, wish, tell)
+        keeper = _Keeper(session, map_options, tell)
         await keeper.make()
         if keeper.kept:
             await keeper.hold(stop)
 
-    check_host(network, wish)
-    return await run_map_command("keep", do, network, options, emit, journal, host=wish.host)
+    check_host(network, map_options)
+    return await run_map_command("keep", do, network, options, emit, journal, host=map_options.host)
 
 
 class _Keeper:
-    def __init__(self, session: PortmapSession, wish: MapOptions, tell: Tell) -> None:
+    def __init__(self, session: PortmapSession, map_options: MapOptions, tell: Tell) -> None:
         self.kept: list[KeptMapping] = []
         self._session = session
-        self._wish = wish
+        self._map_options = map_options
         self._tell = tell
         self._hint = asyncio.Event()
         self._now = asyncio.get_running_loop().time
@@ -131,9 +131,11 @@ class _Keeper:
         """All that is wanted; what cannot be had is in the record."""
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(make_checked(self._session, self._wish, port, transport, stays=False))
-                for port in self._wish.ports
-                for transport in self._wish.transports
+                group.create_task(
+                    make_checked(self._session, self._map_options, port, transport, stays=False)
+                )
+                for port in self._map_options.ports
+                for transport in self._map_options.transports
             ]
         found: list[CheckedMapping] = [checked for task in tasks for checked in task.result()]
         self.kept = [KeptMapping(each.held, each.granted, each.verified, self._now()) for each in found]
@@ -142,7 +144,7 @@ class _Keeper:
 
     async def hold(self, stop: asyncio.Event) -> None:
         """Until `stop` is set."""
-        sockets = await listen_for_restarts(self._session.here, self._hint.set)
+        sockets = await listen_for_restarts(self._session.gateways, self._hint.set)
         try:
             async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(self._renew(kept)) for kept in self.kept]
@@ -193,17 +195,20 @@ class _Keeper:
         if isinstance(result, Granted):
             return result
         own = kept.held.mapper
-        others = session.mappers(wanted.family, self._wish.protocol)
-        others = [each for each in others if each.offer.protocol != own.offer.protocol]
+        others = session.mappers(wanted.family, self._map_options.protocol)
+        others = [
+            each
+            for each in others
+            if each.offer.protocol != own.offer.protocol and policy.may_ask(each.offer.protocol, [result])
+        ]
         if others and result.failure == "refused":
             # as long as it has the port, the others would get another one
             await own.delete(wanted, kept.granted)
-        for mapper in others:
-            result = await session.make(mapper, wanted)
-            if isinstance(result, Granted):
-                session.hand_over(kept.held, mapper, result)
-                return result
-        return None
+        successor = await session.make_by_any(others, wanted)
+        if successor is None:
+            return None
+        session.replace(kept.held, successor)
+        return kept.held.granted
 
     async def _take(self, kept: KeptMapping, granted: Granted, *, gone: bool) -> None:
         """A mapping was made again. Others are gone if the router has restarted meanwhile."""
@@ -247,7 +252,7 @@ class _Keeper:
     async def _restore(self) -> bool:
         """Make everything anew, by what the router offers now; was all of it made?"""
         session = self._session
-        await session.look()
+        await session.discover()
         for kept in self.kept:
             offer = kept.held.mapper.offer
             fresh = session.mappers(offer.family, offer.protocol)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
+import msgspec
+
 from nattools.model.observation import MapAttempt, MapEntry, MapOffer
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Granted, MappingRequest, Offer, Refused, TableEntry
@@ -15,30 +17,9 @@ Action = Literal["make", "renew", "delete", "read back"]
 
 def record_offer(recorder: Recorder, offer: Offer, began: float) -> None:
     """One way in which a router offers mappings, or does not."""
-    number, at_s = recorder.stamp(began)
-    recorder.add(
-        MapOffer(
-            id=number,
-            probe="map-discovery",
-            at_s=at_s,
-            protocol=offer.protocol,
-            family=offer.family,
-            interface=offer.interface,
-            local=offer.local,
-            server=offer.server,
-            outcome=offer.outcome,
-            version=offer.version,
-            name=offer.name,
-            external=offer.external,
-            connected=offer.connected,
-            epoch_s=offer.epoch_s,
-            rtt_s=None if offer.rtt_s is None else round(offer.rtt_s, 6),
-            sent=offer.sent,
-            refusal=offer.refusal,
-            quirks=offer.quirks,
-            detail=offer.detail,
-        )
-    )
+    told = msgspec.structs.asdict(offer)
+    told["rtt_s"] = None if offer.rtt_s is None else round(offer.rtt_s, 6)
+    recorder.add(MapOffer(probe="map-discovery", **told), at=began)
 
 
 def record_attempt(
@@ -53,15 +34,12 @@ def record_attempt(
 ) -> None:
     """A question to a router and its answer; None: what was to be deleted is gone. `known`: the mapping as it
     was before, if there was one for certain."""
-    number, at_s = recorder.stamp(began)
     refused = result if isinstance(result, Refused) else None
     granted = result if isinstance(result, Granted) else None
     entry = result if isinstance(result, TableEntry) else None
     recorder.add(
         MapAttempt(
-            id=number,
             probe="map",
-            at_s=at_s,
             action=action,
             protocol=protocol,
             transport=wanted.transport,
@@ -75,7 +53,8 @@ def record_attempt(
             refusal=refused.refusal if refused else None,
             quirks=granted.quirks if granted else (),
             detail=refused.detail if refused else "",
-        )
+        ),
+        at=began,
     )
 
 
@@ -100,12 +79,9 @@ def _external(granted: Granted | None, entry: TableEntry | None) -> str | None:
 
 def record_entry(recorder: Recorder, protocol: MappingProtocol, entry: TableEntry, *, ours: bool) -> None:
     """A row of a router's table."""
-    number, at_s = recorder.stamp()
     recorder.add(
         MapEntry(
-            id=number,
             probe="map-list",
-            at_s=at_s,
             protocol=protocol,
             transport=entry.transport,
             family=entry.internal.family,

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from nattools.engine.portmap.journal import AnyJournal, JournalEntry
+from nattools.engine.portmap.journal import Journal, JournalEntry
 from nattools.engine.portmap.observations import Action, record_attempt, record_entry, record_offer
 from nattools.engine.servers import MeasurementRun
 from nattools.model.endpoint import Family, family_of
@@ -26,10 +27,13 @@ from nattools.probes.portmap import (
     asking_from,
     discover,
     gateway_contexts,
+    policy,
     remove_mapping,
 )
 
-PARTING_S = 3.0
+logger = logging.getLogger(__name__)
+
+RELEASE_S = 3.0
 """How long removing everything may take at the end, when somebody waits for that."""
 SHARED = "another nattools holds it too"
 
@@ -46,26 +50,26 @@ class HeldMapping:
 
 @dataclass(slots=True)
 class PortmapSession:
-    """`here` are the routers that this machine is behind, on the interface that is measured; `found` is what
-    they offer, after `look`. `host`: the own address that mappings are to lead to."""
+    """`gateways` are the routers of the interface that is measured; `discovery` is what they offer, after
+    `discover`. `host`: the own address that mappings are to lead to."""
 
     run: MeasurementRun
-    journal: AnyJournal
+    journal: Journal
     host: str | None = None
-    here: tuple[GatewayContext, ...] = ()
-    found: Discovery = field(default_factory=Discovery)
+    gateways: tuple[GatewayContext, ...] = ()
+    discovery: Discovery = field(default_factory=Discovery)
     held: list[HeldMapping] = field(default_factory=list)
 
-    async def look(self) -> None:
+    async def discover(self) -> None:
         """Ask the routers what they offer."""
         run = self.run
         began = asyncio.get_running_loop().time()
-        self.here = self.here or self._here()
-        self.found = await discover(self.here)
-        for offer in self.found.offers:
+        self.gateways = self.gateways or self._chosen_gateways()
+        self.discovery = await discover(self.gateways)
+        for offer in self.discovery.offers:
             record_offer(run.recorder, offer, began)
 
-    def _here(self) -> tuple[GatewayContext, ...]:
+    def _chosen_gateways(self) -> tuple[GatewayContext, ...]:
         """Those of the interface asked for, or else of the one that the preferred route leads to."""
         run = self.run
         named = run.options.interface
@@ -79,13 +83,13 @@ class PortmapSession:
 
     def gateway(self, family: Family) -> GatewayContext | None:
         """Where mappings of a family are asked for."""
-        return next((each for each in self.here if each.family == family), None)
+        return next((each for each in self.gateways if each.family == family), None)
 
     def mappers(self, family: Family, protocol: MappingProtocol | None = None) -> list[Mapper]:
         """Those that can be asked, the preferred one first."""
         return [
             each
-            for each in self.found.mappers
+            for each in self.discovery.mappers
             if each.offer.family == family and protocol in (None, each.offer.protocol)
         ]
 
@@ -98,6 +102,29 @@ class PortmapSession:
         if isinstance(result, Refused) and result.failure in ("refused", "not asked", "unreachable"):
             self._forget(held)
         return result
+
+    async def make_by_any(
+        self,
+        mappers: Iterable[Mapper],
+        wanted: MappingRequest,
+        *,
+        stays: bool = False,
+        usable: Callable[[Granted], bool] = lambda granted: True,
+    ) -> HeldMapping | None:
+        """Ask one mapper after the other, as far as `policy.may_ask` allows, until one makes a mapping that
+        is `usable`. None: none does."""
+        refusals: list[Refused] = []
+        for mapper in mappers:
+            protocol = mapper.offer.protocol
+            if not policy.may_ask(protocol, refusals):
+                logger.debug("not asking by %s: UPnP has called %s forbidden", protocol, wanted.internal)
+                continue
+            result = await self.make(mapper, wanted, stays=stays)
+            if isinstance(result, Refused):
+                refusals.append(result)
+            elif usable(result):
+                return next(each for each in self.held if each.granted is result)
+        return None
 
     async def renew(self, held: HeldMapping, wanted: MappingRequest) -> Granted | Refused:
         """Ask for a mapping again that is there already, or was."""
@@ -129,7 +156,7 @@ class PortmapSession:
         """Take a mapping away; None: it is gone."""
         began = asyncio.get_running_loop().time()
         protocol = held.mapper.offer.protocol
-        mappers = [held.mapper, *(each for each in self.found.mappers if each is not held.mapper)]
+        mappers = [held.mapper, *(each for each in self.discovery.mappers if each is not held.mapper)]
         result = await remove_mapping(mappers, held.wanted, protocol, held.granted)
         known = held.granted
         record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
@@ -163,7 +190,7 @@ class PortmapSession:
         answered = note.granted is not None and note.granted.unique_id is None
         return answered and note.protocol == "upnp-igd" and self._mapper_for(note) is not None
 
-    def tell_noted(self, note: JournalEntry) -> None:
+    def record_noted(self, note: JournalEntry) -> None:
         """Put a mapping of the journal on record as it is noted there."""
         granted = note.granted
         entry = TableEntry(
@@ -176,27 +203,16 @@ class PortmapSession:
         )
         record_entry(self.run.recorder, note.protocol, entry, ours=True)
 
-    def gap(self, question: str, reason: str, settle: str) -> None:
+    def record_gap(self, question: str, reason: str, settle: str) -> None:
         """Note a question that could not be put."""
-        number, at_s = self.run.recorder.stamp()
-        self.run.recorder.add(
-            Gap(id=number, probe="map", at_s=at_s, question=question, reason=reason, settle=settle)
-        )
+        self.run.recorder.add(Gap(probe="map", question=question, reason=reason, settle=settle))
 
-    def holding(self, wanted: MappingRequest, mapper: Mapper) -> HeldMapping | None:
-        """What this session holds of that wish."""
-        return next((each for each in self.held if each.wanted is wanted and each.mapper is mapper), None)
-
-    def hand_over(self, held: HeldMapping, mapper: Mapper, granted: Granted) -> None:
-        """Another protocol has made the mapping that `held` was; what that made is as good as gone."""
-        successor = next(
-            (each for each in self.held if each.mapper is mapper and each.granted is granted), None
-        )
+    def replace(self, held: HeldMapping, successor: HeldMapping) -> None:
+        """Another protocol has made the mapping again, as `successor`: `held` stands for that from now on."""
         self._forget(held)
-        if successor is not None:
-            held.note, held.mapper, held.granted = successor.note, mapper, granted
-            self.held.remove(successor)
-            self.held.append(held)
+        held.note, held.mapper, held.granted = successor.note, successor.mapper, successor.granted
+        self.held.remove(successor)
+        self.held.append(held)
 
     def _hold(self, mapper: Mapper, wanted: MappingRequest, *, stays: bool) -> HeldMapping:
         offer = mapper.offer
@@ -226,17 +242,17 @@ class PortmapSession:
 
     # --- cleaning up
 
-    async def part(self) -> None:
+    async def release(self) -> None:
         """Remove what is not meant to stay. To be awaited at the end in every case; takes a few seconds at
         the most. What cannot be removed stays in the journal, for the next start."""
         try:
-            async with asyncio.timeout(PARTING_S), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(RELEASE_S), asyncio.TaskGroup() as group:
                 for held in [each for each in self.held if not each.note.stays]:
-                    group.create_task(self._part_with(held))
+                    group.create_task(self._release(held))
         except TimeoutError:
             return
 
-    async def _part_with(self, held: HeldMapping) -> None:
+    async def _release(self, held: HeldMapping) -> None:
         """Remove it, unless another nattools holds the same: routers have it once."""
         if not self.journal.others(held.note, held.granted):
             await self.remove(held)
@@ -246,7 +262,7 @@ class PortmapSession:
         record_attempt(self.run.recorder, "delete", left.protocol, held.wanted, left, now, known=held.granted)
         self._forget(held)
 
-    async def sweep(self) -> None:
+    async def remove_stale(self) -> None:
         """Remove what a process has left behind that was killed, from the routers that are here."""
         for note in self.journal.left_behind():
             await self.remove_noted(note)
@@ -255,7 +271,7 @@ class PortmapSession:
         """Remove a mapping by the journal alone; "not asked" if its router is not here."""
         mapper = self._mapper_for(note)
         if mapper is None:
-            self.gap(
+            self.record_gap(
                 f"Is the {note.protocol} mapping of {note.wanted.transport} {note.wanted.internal} gone?",
                 f"its router, {note.gateway} on {note.interface}, cannot be asked from here",
                 "nattools map delete --mine in that network, or the end of its lifetime",

@@ -6,11 +6,14 @@ import asyncio
 from dataclasses import dataclass
 
 from nattools.engine.options import Event
+from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.session import PortmapSession, families_of
+from nattools.engine.servers import MeasurementRun
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Transport
 from nattools.probes.dialbacks import InboundListener, open_inbound_listener
-from nattools.probes.portmap import Granted, Mapper, MappingRequest, Refused, new_nonce
+from nattools.probes.portmap import Granted, Mapper, MappingRequest, Refused, new_nonce, policy
+from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.target import Lane
 from nattools.probes.verify import verify
 
@@ -18,9 +21,23 @@ LIFETIME_S = 120
 """Long enough for a trial, short enough to be forgotten by the router if all else fails."""
 DESCRIPTION = "nattools trial"
 _SETTLE = "`nattools serve` on a machine outside, named with --server"
-FORBIDDEN = 606
-"""UPnP's code for a port that is forbidden. Where that is said, PCP and NAT-PMP are not asked: miniupnpd
-2.3.1 looks for another port among all 65,536 then and answers nobody for more than a minute."""
+
+
+class RouterMappings(MachineProbe):
+    """Does the router make port mappings, and are they true? Each mapper found is tried for a moment."""
+
+    name = "map discovery"
+    text = "does the router make port mappings?"
+    commands = frozenset({"diagnose"})
+
+    def __init__(self, run: MeasurementRun, journal: Journal) -> None:
+        self._session = PortmapSession(run, journal)
+
+    async def run(self, context: MachineContext) -> None:
+        """Discover, remove what an earlier run has left, try all."""
+        await self._session.discover()
+        await self._session.remove_stale()
+        await try_all(self._session)
 
 
 @dataclass(slots=True)
@@ -37,19 +54,19 @@ async def try_all(session: PortmapSession, transports: tuple[Transport, ...] = (
     """Try every mapper that was found for each transport. Nothing is left behind, whatever happens."""
     trials: list[MappingTrial] = []
     try:
-        for mapper in session.found.mappers:
+        for mapper in session.discovery.mappers:
             for transport in transports:
                 trial = await _prepare(session, mapper, transport)
                 trials += [] if trial is None else [trial]
         async with asyncio.TaskGroup() as checks:
             # one family after the other: some routers break when asked over both at once
-            for family in families_of(session.found.mappers):
+            for family in families_of(session.discovery.mappers):
                 of_family = [each for each in trials if each.wanted.family == family]
                 await _make(session, of_family, checks)
     finally:
         for trial in trials:
             trial.listener.close()
-        await session.part()
+        await session.release()
 
 
 async def _prepare(session: PortmapSession, mapper: Mapper, transport: Transport) -> MappingTrial | None:
@@ -60,7 +77,7 @@ async def _prepare(session: PortmapSession, mapper: Mapper, transport: Transport
     try:
         listener = await open_inbound_listener(gateway, transport)
     except CannotRun as error:
-        session.gap(f"Does {mapper.offer.protocol} make {transport} mappings?", str(error), _SETTLE)
+        session.record_gap(f"Does {mapper.offer.protocol} make {transport} mappings?", str(error), _SETTLE)
         return None
     wanted = MappingRequest(
         transport=transport,
@@ -73,20 +90,20 @@ async def _prepare(session: PortmapSession, mapper: Mapper, transport: Transport
 
 
 async def _make(session: PortmapSession, trials: list[MappingTrial], checks: asyncio.TaskGroup) -> None:
-    """UPnP first, since it tells a forbidden port without harm; the others side by side. Each that is made is
+    """By UPnP first, then by the others side by side as far as `policy` allows. Each mapping that is made is
     checked while the others are still asked for."""
     session.run.emit(Event("started", "map", "asking the router for a mapping, for a moment"))
-    by_upnp = [each for each in trials if each.mapper.offer.protocol == "upnp-igd"]
-    first = asyncio.Event()
+    leading = [each for each in trials if each.mapper.offer.protocol == policy.FIRST]
+    answered = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        for trial in by_upnp:
-            group.create_task(_make_one(session, trial, checks, first))
-        if by_upnp:
-            await first.wait()
-        if not _is_forbidden(by_upnp):
-            for trial in trials:
-                if trial not in by_upnp:
-                    group.create_task(_make_one(session, trial, checks, first))
+        for trial in leading:
+            group.create_task(_make_one(session, trial, checks, answered))
+        if leading:
+            await answered.wait()
+        refusals = [each.granted for each in leading if isinstance(each.granted, Refused)]
+        for trial in trials:
+            if trial not in leading and policy.may_ask(trial.mapper.offer.protocol, refusals):
+                group.create_task(_make_one(session, trial, checks, answered))
     session.run.emit(Event("finished", "map"))
 
 
@@ -108,11 +125,6 @@ async def _check(session: PortmapSession, trial: MappingTrial, granted: Granted)
         group.create_task(check_one(session, granted, trial.listener))
 
 
-def _is_forbidden(trials: list[MappingTrial]) -> bool:
-    refused = [trial.granted for trial in trials if isinstance(trial.granted, Refused)]
-    return any(each.code == FORBIDDEN for each in refused)
-
-
 async def check_one(session: PortmapSession, granted: Granted, listener: InboundListener) -> bool | None:
     """Verify a mapping from outside; None if nobody is there to do it."""
     run = session.run
@@ -120,7 +132,7 @@ async def check_one(session: PortmapSession, granted: Granted, listener: Inbound
     gateway = session.gateway(family)
     helper = await run.dial_back_server(family, transport)
     if helper is None or gateway is None:
-        session.gap(_is_open(granted), f"no server here connects back over IPv{family}", _SETTLE)
+        session.record_gap(_is_open(granted), f"no server here connects back over IPv{family}", _SETTLE)
         return None
     name = f"verify {granted.protocol} {transport}{family}"
     run.emit(Event("started", name, "trying the mapping from outside"))

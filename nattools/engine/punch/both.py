@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from nattools.engine.portmap.journal import AnyJournal
+from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.options import PunchOptions, Use, Watcher
 from nattools.engine.punch.punch import punch
 from nattools.engine.servers import primary_error
@@ -19,7 +19,7 @@ Side = tuple[Network, PunchOptions, Watcher]
 async def punch_both(
     first: Side,
     second: Side,
-    journals: tuple[AnyJournal | None, AnyJournal | None] = (None, None),
+    journals: tuple[Journal | None, Journal | None] = (None, None),
     uses: tuple[Use | None, Use | None] = (None, None),
 ) -> tuple[Report, Report]:
     """The first side makes a code, the second one joins by it. Errors are those of `punch`."""

@@ -3,72 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Final
 
 from nattools.engine.punch.candidates import AttemptContext, Base, server_of, why_not_a_destination
 from nattools.engine.punch.planning import AT_ONCE
 from nattools.engine.punch.signaling import SignalingEnded, StepPosition
 from nattools.engine.punch.token_signaling import TokenSignaling
-from nattools.errors import CannotRun, ProtocolError
+from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Strategy
-from nattools.net.base import DatagramHandler, TcpStream, UdpSocket
-from nattools.protocols import ice, stun
-from nattools.protocols.stun.constants import USERNAME
-from nattools.traversal.checks import PREFIX
+from nattools.model.statement import Statement, statement
+from nattools.net.base import TcpStream, UdpSocket
+from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
-from nattools.traversal.meeting import Meeting, Outcome
-from nattools.traversal.path import IcePath, SelectedPath, StreamPath
-from nattools.traversal.perform import perform, perform_stream
+from nattools.traversal.path import SelectedPath, StreamPath
 from nattools.traversal.sample import where_seen, where_seen_over_tcp
-from nattools.traversal.simultaneous_open import StreamMeeting, StreamOutcome
+from nattools.traversal.sending import ProbeCounts, send_step
+from nattools.traversal.simultaneous_open import StreamMeeting, simultaneous_open
 from nattools.traversal.steps import Step
 
 CHECKS_S: Final = 2.0
 """How long plain checks have before the next step, beside what their step says."""
-NOMINATION_S: Final = 5.0
 MAX_ROUNDS: Final = 90
 COSTLY_ROUNDS: Final = 3
 COSTLY: Final = 100
 """Packets of both sides; a step that may need more is repeated `COSTLY_ROUNDS` times at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundBy:
-    """The step that found a path, and when."""
-
-    strategy: Strategy
-    elapsed_s: float
-
-
 class StepRunner:
-    """`tried`: the steps so far, in words; `last`: how the last one ended. What a step finds is handed to the
-    `driver` of the checks, which run meanwhile."""
+    """`tried`: the names of the steps so far; `last`: how the last one ended. Over UDP they send ICE's
+    checks through the `driver`, whose own checks run meanwhile."""
 
     def __init__(self, context: AttemptContext, driver: IceDriver, bases: list[Base]) -> None:
         self.tried: list[str] = []
-        self.last = ""
-        self.sent = 0
-        self.found: FoundBy | None = None
+        self.last: tuple[Statement, ...] = ()
+        self._counts: list[ProbeCounts] = []
+        self._step: Step | None = None
         self._waited = False
         self._context = context
         self._driver = driver
         self._bases = bases
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def sent(self) -> int:
+        """Packets and attempts to connect of all steps so far."""
+        return sum(counts.sent for counts in self._counts)
+
     async def go(self) -> SelectedPath | None:
-        """Until there is a way; None if no step led to one."""
+        """Until a step has connected over TCP; None if none has, or ICE has selected a pair."""
         steps = [step for step in self._context.plan.steps if step.strategy != "relay"]
         if not self._context.partner.live:
             return await self._in_rounds([step for step in steps if not _is_checked(step)])
         for index, step in enumerate(steps):
             self.tried.append(f"{step.strategy} over {step.transport.upper()}")
-            self._note(step, step.why)
+            self._note(step, statement("text", text=step.why))
             way = await self._try(StepPosition(index, len(steps), step.transport), step)
-            if way is not None:
+            if way is not None or self._driver.agent.selected is not None:
                 return way
-            self._note(step, self.last, ok=False)
+            self._note(step, *self.last, ok=False)
         return None
 
     async def _in_rounds(self, steps: list[Step]) -> SelectedPath | None:
@@ -80,11 +73,11 @@ class StepRunner:
                     continue
                 if rounds == 0:
                     self.tried.append(f"{step.strategy} over {step.transport.upper()}")
-                self._note(step, step.why)
+                self._note(step, statement("text", text=step.why))
                 way = await self._try(StepPosition(index, len(steps), step.transport), step)
-                if way is not None:
+                if way is not None or self._driver.agent.selected is not None:
                     return way
-                self._note(step, self.last, ok=False)
+                self._note(step, *self.last, ok=False)
         await asyncio.Event().wait()  # the checks go on
         return None
 
@@ -94,22 +87,29 @@ class StepRunner:
             if not self._waited:
                 self._waited = True
                 await asyncio.sleep((step.seconds or 0.0) + CHECKS_S)
-            self.last = "No check was answered."
+            self.last = (statement("no-check-answered"),)
             return None
-        if step.parts is None:
+        if step.schedules is None:
             return None
-        return await (self._over_udp if step.transport == "udp" else self._over_tcp)(turn, step)
+        if step.transport == "tcp":
+            return await self._over_tcp(turn, step)
+        await self._over_udp(turn, step)
+        return None
 
     def _note(
-        self, step: Step, text: str, *, ok: bool | None = None, outcome: Outcome | StreamOutcome | None = None
+        self,
+        step: Step,
+        *statements: Statement,
+        ok: bool | None = None,
+        counts: ProbeCounts | None = None,
     ) -> None:
         self._context.timeline.note(
             "attempt",
-            text,
+            *statements,
             ok=ok,
             strategy=step.strategy,
-            sent=None if outcome is None else outcome.counts.sent,
-            seen=None if outcome is None else outcome.counts.seen,
+            sent=None if counts is None else counts.sent,
+            seen=None if counts is None else counts.seen,
         )
 
     async def _begun(self, turn: StepPosition, step: Step, told: Endpoint | None) -> Endpoint | None:
@@ -119,14 +119,15 @@ class StepRunner:
         peer = await context.partner.ready(context.number, turn, told)
         transport = step.transport.upper()
         if isinstance(peer, SignalingEnded):
-            self.last = peer.why
+            self.last = peer.reasons
         elif peer is None or peer.family != step.family:
-            self.last = f"The peer's outside {transport} port is not known."
+            self.last = (statement("peer-port-unknown", transport=transport),)
         elif told is None:
-            self.last = f"No server tells where this machine's {transport} port is seen."
+            self.last = (statement("own-port-unknown", transport=transport),)
         else:
-            self.last = why_not_a_destination(context.own.run.network, peer, told) or ""
-            return peer if not self.last else None
+            refused = why_not_a_destination(context.own.run.network, peer, told)
+            self.last = () if refused is None else (refused,)
+            return peer if refused is None else None
         return None
 
     # --- over UDP
@@ -149,54 +150,37 @@ class StepRunner:
         )
         return socket, None if server is None else await where_seen(socket, server)
 
-    async def _over_udp(self, turn: StepPosition, step: Step) -> SelectedPath | None:
-        context = self._context
-        network = context.own.run.network
+    async def _over_udp(self, turn: StepPosition, step: Step) -> None:
+        context, driver = self._context, self._driver
         try:
             socket, told = await self._socket_for(step)
         except CannotRun as error:
-            self.last = str(error)
-            return None
-        outcome: Outcome | None = None
+            self.last = (statement("cannot-run", problem=str(error)),)
+            return
+        counts = ProbeCounts()
+        self._counts.append(counts)
+        self._step = step
+        driver.listen(socket)
         try:
             peer = await self._begun(turn, step, told)
             if peer is None:
-                return None
-            meeting = Meeting(context.partner.secret, context.leads, socket, peer)
-            outcome = await perform(network, meeting, step, first=context.leads)
+                return
+            network = context.own.run.network
+            outcome = await send_step(network, driver, socket, peer, step, first=context.leads, counts=counts)
+            self.last = (statement("text", text=outcome.reason),) if outcome.reason else ()
         finally:
-            if outcome is None or outcome.socket is not socket:
-                self._give_back(socket)
-        self.sent += outcome.counts.sent + outcome.counts.answers
-        self.last = outcome.reason
-        if outcome.socket is None or outcome.remote is None:
-            return None
-        elapsed = self._loop.time() - context.known_at
-        self._note(step, f"a path to {outcome.remote} works", ok=True, outcome=outcome)
-        return await self._nominated(step, outcome.socket, outcome.remote, elapsed)
+            # what a token told of is needed again
+            driver.release(socket, close=context.partner.live)
 
-    def _give_back(self, socket: UdpSocket) -> None:
-        """What the token told of is needed again."""
-        if self._context.partner.live:
-            socket.close()
-
-    async def _nominated(
-        self, step: Step, socket: UdpSocket, remote: Endpoint, elapsed: float
-    ) -> SelectedPath | None:
-        """From here on the path is ICE's, which keeps it alive and knows when it is lost."""
-        driver = self._driver
-        answering = socket.on_datagram
-        driver.add_socket(socket)
-        _share(socket, answering)
-        candidate = ice.local_candidate("prflx", remote)
-        driver.add_peer_candidate(ice.encode(candidate))
-        self.found = FoundBy(step.strategy, round(elapsed, 4))
-        pair = await driver.connected(NOMINATION_S)
-        if pair is None:
-            self.found = None
-            self.last = "The path that was found did not last."
+    def found(self, pair: ice.Pair) -> Strategy | None:
+        """The strategy whose step has found a pair; None: ICE's own checks have."""
+        step, bases = self._step, {base.socket.local for base in self._bases}
+        if step is None or pair.path[1] in bases:
             return None
-        return IcePath(driver, pair, self.found.strategy, self.found.elapsed_s)
+        counts, pairs = self._counts[-1], self._driver.agent.pairs
+        counts.seen = sum(each.checks_heard + each.valid for each in pairs if each.path[1] not in bases)
+        self._note(step, statement("path-works", remote=str(pair.remote_endpoint)), ok=True, counts=counts)
+        return step.strategy
 
     # --- over TCP
 
@@ -217,17 +201,30 @@ class StepRunner:
             peer = await self._begun(turn, step, told)
             if peer is None or sample is None:
                 return None
-            local = sample[0].local
-            meeting = StreamMeeting(context.partner.secret, context.leads, local.port, peer, local.host)
-            outcome = await perform_stream(network, meeting, step, first=context.leads)
+            credentials = self._driver.agent.remote_credentials
+            if credentials is None:
+                self.last = (statement("peer-credentials-unknown"),)
+                return None
+            meeting = StreamMeeting(
+                leads=context.leads,
+                own=self._driver.agent.credentials,
+                peer=credentials,
+                local=sample[0].local,
+                remote=peer,
+                claim=self._driver.agent.hold_nomination,
+                unclaim=self._driver.resume_nomination,
+            )
+            counts = ProbeCounts()
+            self._counts.append(counts)
+            outcome = await simultaneous_open(network, meeting, step, counts=counts)
         finally:
             if sample is not None and context.partner.live:
                 sample[0].close()
-        self.sent += outcome.counts.sent
-        self.last = outcome.reason
+        self.last = (statement("text", text=outcome.reason),) if outcome.reason else ()
         if outcome.stream is None:
             return None
-        self._note(step, f"a connection to {outcome.stream.remote}", ok=True, outcome=outcome)
+        works = statement("stream-works", remote=str(outcome.stream.remote))
+        self._note(step, works, ok=True, counts=counts)
         elapsed = self._loop.time() - context.known_at
         stream = outcome.stream
         return StreamPath(stream, step.strategy, elapsed)
@@ -236,24 +233,3 @@ class StepRunner:
 def _is_checked(step: Step) -> bool:
     """Do ICE's own checks do it?"""
     return step.transport == "udp" and step.strategy in AT_ONCE
-
-
-def _share(socket: UdpSocket, answering: DatagramHandler | None) -> None:
-    """The peer's last packets of the strategy are still answered as before; all others are ICE's."""
-    checks = socket.on_datagram
-
-    def arrived(data: bytes, source: Endpoint) -> None:
-        handler = answering if _is_of_strategy(data) else checks
-        if handler is not None:
-            handler(data, source)
-
-    socket.on_datagram = arrived
-
-
-def _is_of_strategy(data: bytes) -> bool:
-    if not data or data[0] > 3:
-        return False
-    try:
-        return (stun.decode(data).get(USERNAME) or b"").startswith(PREFIX)
-    except ProtocolError:
-        return False

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from nattools.errors import UsageError
-from nattools.lab import nft, programs
 from nattools.lab.layout import Layout
+from nattools.lab.netns import nft, processes
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario
 
 _START_LIMIT_S = 15.0
@@ -52,7 +52,7 @@ class RouterDaemons:
         if mapper.faults:
             self._fakes[router] = self._lab.fork_router(router, (nat, mapper))
             return
-        program = programs.find("miniupnpd", "miniupnpd-nftables")
+        program = processes.find("miniupnpd", "miniupnpd-nftables")
         file = os.memfd_create("miniupnpd.conf")
         try:
             os.write(file, self._configuration(router, nat, mapper).encode())
@@ -65,7 +65,7 @@ class RouterDaemons:
             os.close(file)
         self._running[router] = process
         port = _PCP_PORT if "pcp" in mapper.protocols else _SSDP_PORT
-        programs.await_listener(process, port, _START_LIMIT_S)
+        processes.await_listener(process, port, _START_LIMIT_S)
 
     def running(self, router: str) -> subprocess.Popen[bytes]:
         """A router's daemon. KeyError: it has none, or a fake."""
@@ -81,7 +81,7 @@ class RouterDaemons:
             process.kill()
             process.wait()
         flush = [f"flush chain inet {nft.TABLE} {chain}" for chain in nft.MAPPER_CHAINS.values()]
-        command = [programs.find("nft", "nftables"), "; ".join(flush)]
+        command = [processes.find("nft", "nftables"), "; ".join(flush)]
         self._lab.popen(router, command).wait()
 
     def _spec(self, router: str) -> tuple[NatSpec, MapperSpec]:

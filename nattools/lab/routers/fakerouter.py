@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from nattools.errors import ProtocolError
-from nattools.lab.forwards import Forwards
+from nattools.lab.nat.bindings import Forwards
 from nattools.lab.routers.behaviour import RouterBehaviour
 from nattools.lab.routers.portcontrol import ANNOUNCE_GROUPS, EpochCounter, PortControlServer
 from nattools.lab.routers.table import MappingTable
@@ -14,7 +14,7 @@ from nattools.model.endpoint import Endpoint, family_of
 from nattools.net.base import Network, TcpListener, TcpStream, UdpSocket
 from nattools.protocols import natpmp, ssdp
 from nattools.protocols.headers import parse_head, split_head
-from nattools.server.tasks import Tasks
+from nattools.server.connections import BackgroundTasks
 
 _MOST_PARTS = 400
 _PART = 200
@@ -40,7 +40,7 @@ class FakeRouter:
         self._clock = EpochCounter(behaviour, now)
         self._pmp = PortControlServer(behaviour, self.table, self._clock)
         self._upnp = UpnpServer(behaviour, self.table, now - 1000)
-        self._tasks = Tasks()
+        self._tasks = BackgroundTasks()
         self._open: list[UdpSocket | TcpListener] = []
         self._pmp_socket: UdpSocket | None = None
         self._search_socket: UdpSocket | None = None

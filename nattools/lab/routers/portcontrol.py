@@ -7,7 +7,7 @@ from nattools.lab.routers.behaviour import RouterBehaviour
 from nattools.lab.routers.table import MappingTable
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import natpmp, pcp
-from nattools.protocols.pcp import results
+from nattools.protocols.pcp import ResultCode
 
 _TRANSPORTS: dict[int, Transport] = {17: "udp", 6: "tcp"}
 _START_S = 1000  # so that an epoch has room to go back
@@ -111,7 +111,7 @@ class PortControlServer:
     def _pcp(self, request: pcp.Request, source: Endpoint, now: float) -> list[bytes]:
         epoch_s = self._clock.epoch_s(now)
         if source.host != request.client:
-            return [self._failure(request, results.ADDRESS_MISMATCH, epoch_s)]
+            return [self._failure(request, ResultCode.ADDRESS_MISMATCH, epoch_s)]
         if request.opcode == pcp.ANNOUNCE:
             return [pcp.encode_response(pcp.Response(2, pcp.ANNOUNCE, 0, 0, epoch_s))]
         if self._behaviour.pcp_result:
@@ -119,7 +119,7 @@ class PortControlServer:
         body = request.body
         transport = _TRANSPORTS.get(body.protocol) if isinstance(body, pcp.MapBody) else None
         if not isinstance(body, pcp.MapBody) or transport is None:
-            code = results.UNSUPP_OPCODE if transport is None else results.UNSUPP_PROTOCOL
+            code = ResultCode.UNSUPP_OPCODE if transport is None else ResultCode.UNSUPP_PROTOCOL
             return [self._failure(request, code, epoch_s)]
         return self._pcp_map(request, body, transport, epoch_s, now)
 
@@ -134,11 +134,11 @@ class PortControlServer:
             return self._success(request, body, body.external, 0, epoch_s)
         suggested = body.external.port or body.internal_port
         if not self._behaviour.maps(body.internal_port, suggested):
-            return [self._failure(request, results.NOT_AUTHORIZED, epoch_s)]
+            return [self._failure(request, ResultCode.NOT_AUTHORIZED, epoch_s)]
         exact = any(option.code == pcp.PREFER_FAILURE for option in request.options)
         taken = self._table.find(transport, suggested, now) is not None and known is None
         if exact and taken and not self._behaviour.ignores_prefer_failure:
-            return [self._failure(request, results.CANNOT_PROVIDE_EXTERNAL, epoch_s)]
+            return [self._failure(request, ResultCode.CANNOT_PROVIDE_EXTERNAL, epoch_s)]
         port = known.outside.port if known else self._choose(transport, suggested, now)
         lifetime_s = self._behaviour.lifetime_s(request.lifetime_s)
         row = self._table.add(transport, port, inside, lifetime_s, now, nonce=body.nonce)
@@ -164,4 +164,4 @@ class PortControlServer:
         return pcp.encode_response(response)
 
     def _unsupported(self, now: float) -> bytes:
-        return pcp.encode_response(pcp.Response(2, 0, results.UNSUPP_VERSION, 0, self._clock.epoch_s(now)))
+        return pcp.encode_response(pcp.Response(2, 0, ResultCode.UNSUPP_VERSION, 0, self._clock.epoch_s(now)))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from nattools.errors import UsageError
-from nattools.lab.forwards import Forwards
 from nattools.lab.layout import Layout
+from nattools.lab.nat.bindings import Forwards
 from nattools.lab.routers.behaviour import Protocols, RouterBehaviour
 from nattools.lab.routers.fakerouter import FakeRouter, start_router
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario

@@ -6,7 +6,7 @@ from math import inf
 
 import msgspec
 
-from nattools.lab.forwards import Forwards
+from nattools.lab.nat.bindings import Forwards
 from nattools.lab.routers.behaviour import RouterBehaviour
 from nattools.model.endpoint import Endpoint, Transport
 

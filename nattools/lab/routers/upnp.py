@@ -9,9 +9,10 @@ from nattools.errors import ProtocolError
 from nattools.lab.routers.behaviour import RouterBehaviour
 from nattools.lab.routers.table import MappingTable, TableMapping
 from nattools.model.endpoint import Endpoint, Transport, family_of
-from nattools.protocols import igd, ssdp
+from nattools.protocols import ssdp
 from nattools.protocols.headers import parse_head
 from nattools.protocols.igd import xml
+from nattools.wording.refusals import UPNP_MAPPING
 
 PORT = 5000
 DESCRIPTION = "/rootDesc.xml"
@@ -117,7 +118,7 @@ class UpnpServer:
             return HttpReply(404, b"", reason="Not Found")
         text = self._description(behaviour.control or "/ctl", 2)
         if behaviour.xml == "slow":
-            return HttpReply(200, text.encode(), pause_s=0.5)
+            return HttpReply(200, text.encode(), pause_s=0.7)
         if behaviour.xml == "endless":
             return HttpReply(200, b"<root>" + b"<device>" * 1000, endless=True)
         other = {"entities": _ENTITIES, "not xml": "<html><body>It works!"}.get(behaviour.xml)
@@ -299,12 +300,12 @@ def _row(row: TableMapping, now: float) -> dict[str, str]:
 
 
 def _fault(code: int) -> HttpReply:
-    told = igd.CONNECTION_REFUSALS.get(code)
+    told = UPNP_MAPPING.get(code)
     return _envelope(
         500,
         "<s:Fault><faultcode>s:Client</faultcode><faultstring>UPnPError</faultstring><detail>"
         f'<UPnPError xmlns="urn:schemas-upnp-org:control-1-0"><errorCode>{code}</errorCode>'
-        f"<errorDescription>{told.name if told else ''}</errorDescription></UPnPError></detail></s:Fault>",
+        f"<errorDescription>{told[0] if told else ''}</errorDescription></UPnPError></detail></s:Fault>",
     )
 
 

@@ -18,15 +18,14 @@ from nattools.probes.portmap.mapper import (
     RouterState,
     TableEntry,
     asking_from,
+    remove_mapping,
 )
-from nattools.probes.portmap.mapping import Made, make_mapping, remove_mapping
 
 __all__ = [
     "Discovery",
     "FailureKind",
     "GatewayContext",
     "Granted",
-    "Made",
     "Mapper",
     "MappingRequest",
     "Offer",
@@ -37,7 +36,6 @@ __all__ = [
     "discover",
     "gateway_contexts",
     "listen",
-    "make_mapping",
     "new_nonce",
     "remove_mapping",
 ]

@@ -14,7 +14,8 @@ from nattools.probes.portmap.igdsearch import GatewaySearch, Hints
 from nattools.probes.portmap.mapper import Mapper, Offer
 from nattools.probes.portmap.natpmpmapper import NatPmpMapper
 from nattools.probes.portmap.pcpmapper import PcpMapper
-from nattools.protocols import pcp, ssdp
+from nattools.probes.portmap.policy import preference
+from nattools.protocols import pcp
 from nattools.protocols.lan import LanUrl
 
 AWAKE_S = 1.0
@@ -27,7 +28,7 @@ but so much later if it says nothing at all, and at AWAKE_S in any case."""
 @dataclass(slots=True)
 class Discovery:
     """What was found: all `offers`, those that came to nothing included, and the `mappers` that can be asked,
-    in order of preference: UPnP, PCP, NAT-PMP."""
+    in `policy`'s order."""
 
     offers: list[Offer] = field(default_factory=list)
     mappers: list[Mapper] = field(default_factory=list)
@@ -82,9 +83,9 @@ class _Local:
         self.answered.set()
         until = max(self._began + AWAKE_S, asyncio.get_running_loop().time() + 0.1)
         self.search.hurry()
-        self.pcp.exchange.hurry(until)
+        self.pcp.hurry(until)
         if self.natpmp is not None:
-            self.natpmp.exchange.hurry(until)
+            self.natpmp.hurry(until)
 
     async def _port_5351(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -94,15 +95,15 @@ class _Local:
         self._datagrams.set()
 
     async def _pcp(self) -> None:
-        offer = await pcpmapper.offer(self.gateway, self.pcp)
+        offer = await pcpmapper.offer(self.pcp)
         self.offers.append(offer)
         if offer.outcome in ("answered", "refused"):
             self._awake()
         if offer.outcome == "answered":
             self.mappers.append(PcpMapper(self.gateway, offer))
 
-    async def _natpmp(self, question: natpmpmapper.NatPmpRequest) -> None:
-        offer = await natpmpmapper.offer(self.gateway, question)
+    async def _natpmp(self, request: natpmpmapper.NatPmpRequest) -> None:
+        offer = await natpmpmapper.offer(request)
         self.offers.append(offer)
         if offer.outcome in ("answered", "refused"):
             self._awake()
@@ -124,20 +125,7 @@ class _Local:
         elif self.search.failed:
             self.offers += self.search.failed
         else:
-            self.offers.append(self._nothing())
-
-    def _nothing(self) -> Offer:
-        gateway = self.gateway
-        return Offer(
-            protocol="upnp-igd",
-            family=gateway.family,
-            interface=gateway.interface,
-            local=gateway.local,
-            server=f"{ssdp.GROUPS[gateway.family][0]} port {ssdp.PORT}",
-            outcome="timeout",
-            sent=self.search.sent,
-            detail=self.search.problem,
-        )
+            self.offers.append(self.search.nothing())
 
 
 async def discover(gateway_contexts: tuple[GatewayContext, ...]) -> Discovery:
@@ -153,7 +141,7 @@ async def discover(gateway_contexts: tuple[GatewayContext, ...]) -> Discovery:
     for each in locals_:
         discovery.offers += each.offers
         discovery.mappers += each.mappers
-    discovery.mappers.sort(key=_preference)
+    discovery.mappers.sort(key=preference)
     return discovery
 
 
@@ -174,14 +162,6 @@ async def _in_turn(each: _Local, first: _Local | None) -> None:
         return tuple(LanUrl(each.gateway.address, url.port, url.target) for url in await first.descriptions())
 
     await each.run(elsewhere)
-
-
-# UPnP first: it has a list, and a router that forbids a port says so at once (see `make_mapping`)
-_ORDER = {"upnp-igd": 0, "pcp": 1, "nat-pmp": 2}
-
-
-def _preference(mapper: Mapper) -> tuple[int, int]:
-    return mapper.offer.family, _ORDER[mapper.offer.protocol]
 
 
 def new_nonce() -> bytes:

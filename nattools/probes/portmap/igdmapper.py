@@ -23,7 +23,9 @@ from nattools.probes.portmap.mapper import (
     as_entry,
 )
 from nattools.protocols import igd
-from nattools.protocols.igd import errors
+from nattools.protocols.epoch import EpochClock
+from nattools.protocols.igd import ErrorCode
+from nattools.wording.refusals import upnp_refusal
 
 T = TypeVar("T")
 
@@ -33,10 +35,10 @@ _MAX_TRIES = 6
 _SHORT_LEASE_S = 3600
 _LOWEST_PORT = 1024
 # Another external port may do where these are said
-_TAKEN = (errors.CONFLICT, errors.NO_PORT_MAPS, errors.OTHER_MECHANISM, errors.ACTION_FAILED)
+_TAKEN = (ErrorCode.CONFLICT, ErrorCode.NO_PORT_MAPS, ErrorCode.OTHER_MECHANISM, ErrorCode.ACTION_FAILED)
 # These end a list: 713 by the standard, the others are what some routers say instead
-_END_OF_LIST = (errors.ARRAY_INDEX_INVALID, errors.NO_SUCH_ENTRY, errors.INVALID_ARGS)
-_GONE = (errors.NO_SUCH_ENTRY, 730)
+_END_OF_LIST = (ErrorCode.ARRAY_INDEX_INVALID, ErrorCode.NO_SUCH_ENTRY, ErrorCode.INVALID_ARGS)
+_GONE = (ErrorCode.NO_SUCH_ENTRY, ErrorCode.MAPPING_NOT_FOUND)
 
 
 async def call(gateway: GatewayContext, service: igd.Service, action: igd.Call) -> igd.Answer | Refused:
@@ -50,7 +52,12 @@ async def call(gateway: GatewayContext, service: igd.Service, action: igd.Call) 
         return Refused(protocol="upnp-igd", failure="malformed", detail=str(error))
     if isinstance(answer, igd.Answer):
         return answer
-    told = igd.refusal(answer.code, service.kind, answer.description, from_http=answer.from_http)
+    told = upnp_refusal(
+        answer.code,
+        pinhole=service.kind == "WANIPv6FirewallControl",
+        description=answer.description,
+        from_http=answer.from_http,
+    )
     return Refused(protocol="upnp-igd", failure="refused", refusal=told, detail=answer.description)
 
 
@@ -65,7 +72,7 @@ def read(answer: igd.Answer | Refused, reader: Callable[[igd.Answer], T]) -> T |
 
 
 class IgdMapper:
-    """`terms.Mapper` by UPnP: IPv4 port mappings by a WAN...Connection service."""
+    """`mapper.Mapper` by UPnP: IPv4 port mappings by a WAN...Connection service."""
 
     def __init__(
         self, gateway: GatewayContext, offer: Offer, service: igd.Service, uptime_s: int | None = None
@@ -73,7 +80,8 @@ class IgdMapper:
         self.offer = offer
         self.service = service
         self.gateway = gateway
-        self._uptime = (uptime_s, asyncio.get_running_loop().time())
+        self._uptime = EpochClock()
+        self._learn(uptime_s)
         self._external = offer.external
 
     async def make(self, wanted: MappingRequest) -> Granted | Refused:
@@ -131,12 +139,10 @@ class IgdMapper:
         status = read(await call(self.gateway, self.service, igd.get_status()), igd.read_status)
         if isinstance(status, Refused):
             return "silent"
-        now = asyncio.get_running_loop().time()
-        before, at = self._uptime
-        self._uptime = (status.uptime_s, now)
-        if before is None or status.uptime_s is None:
-            return "same"
-        return "restarted" if status.uptime_s + 2 < before + (now - at) * 7 / 8 else "same"
+        return "same" if self._learn(status.uptime_s) else "restarted"
+
+    def _learn(self, uptime_s: int | None) -> bool:
+        return uptime_s is None or self._uptime.update(uptime_s, asyncio.get_running_loop().time())
 
     async def _row(self, wanted: MappingRequest, external_port: int) -> TableEntry | Refused:
         action = igd.get_specific_entry(wanted.transport, external_port)
@@ -161,7 +167,7 @@ class IgdMapper:
             any_port=self.service.version >= 2 and not wanted.exact and not attempt.plain,
         )
         answer = await call(self.gateway, self.service, action)
-        if isinstance(answer, Refused) and answer.code == errors.INVALID_ACTION and not attempt.plain:
+        if isinstance(answer, Refused) and answer.code == ErrorCode.INVALID_ACTION and not attempt.plain:
             attempt.plain = True
             return await self._add(wanted, attempt)
         return answer
@@ -220,15 +226,15 @@ class _Attempt:
 
     def adapt(self, refused: Refused) -> bool:
         """Change what is asked for; False: nothing is left to try."""
-        if refused.code == errors.ONLY_PERMANENT_LEASES:
+        if refused.code == ErrorCode.ONLY_PERMANENT_LEASES:
             return self._lease(0, "the router makes permanent mappings only")
-        if refused.code == errors.INVALID_ARGS:
+        if refused.code == ErrorCode.INVALID_ARGS:
             if self.lease_s:
                 return self._lease(0, "the router refused a mapping with an end (402)")
             return self._lease(_SHORT_LEASE_S, "the router refused a mapping without an end (402)")
-        if refused.code == errors.SAME_PORTS_REQUIRED and not self._wanted.exact:
+        if refused.code == ErrorCode.SAME_PORTS_REQUIRED and not self._wanted.exact:
             return self._same_port()
-        if refused.code == errors.NO_PORT_MAPS and not self.plain:
+        if refused.code == ErrorCode.NO_PORT_MAPS and not self.plain:
             # AddAnyPortMapping says so too where it is not allowed at all: AddPortMapping knows better
             self.plain = True
             return True
@@ -282,13 +288,13 @@ def _conflict(owner: TableEntry) -> Refused:
     return Refused(
         protocol="upnp-igd",
         failure="refused",
-        refusal=igd.refusal(errors.CONFLICT, "WANIPConnection"),
+        refusal=upnp_refusal(ErrorCode.CONFLICT),
         detail=f"the port leads to {owner.internal} ({owner.description or 'no description'})",
     )
 
 
 class PinholeMapper:
-    """`terms.Mapper` by UPnP: IPv6 pinholes by WANIPv6FirewallControl. It must be asked over IPv6, or the
+    """`mapper.Mapper` by UPnP: IPv6 pinholes by WANIPv6FirewallControl. It must be asked over IPv6, or the
     router refuses (606)."""
 
     def __init__(self, gateway: GatewayContext, offer: Offer, service: igd.Service) -> None:
@@ -329,12 +335,15 @@ class PinholeMapper:
             granted = again
         action = igd.delete_pinhole(granted.unique_id or 0)
         answer = await call(self.gateway, self.service, action)
-        if not isinstance(answer, Refused) or answer.code == errors.NO_SUCH_PINHOLE:
+        if not isinstance(answer, Refused) or answer.code == ErrorCode.NO_SUCH_PINHOLE:
             return None
         # miniupnpd 2.3.1 says 402 of a number that it does not know any more
         there = await self.read_back(wanted, granted)
-        gone = isinstance(there, Refused) and there.code in (errors.NO_SUCH_PINHOLE, errors.INVALID_ARGS)
-        return None if gone and answer.code == errors.INVALID_ARGS else answer
+        gone = isinstance(there, Refused) and there.code in (
+            ErrorCode.NO_SUCH_PINHOLE,
+            ErrorCode.INVALID_ARGS,
+        )
+        return None if gone and answer.code == ErrorCode.INVALID_ARGS else answer
 
     async def entries(self) -> list[TableEntry] | Refused | None:
         """Pinholes have no list."""
@@ -344,7 +353,7 @@ class PinholeMapper:
         """CheckPinholeWorking: it exists if the router knows it, whether or not a packet has passed (709)."""
         action = igd.check_pinhole_working(granted.unique_id or 0)
         working = read(await call(self.gateway, self.service, action), igd.read_is_working)
-        if isinstance(working, Refused) and working.code != errors.NO_TRAFFIC:
+        if isinstance(working, Refused) and working.code != ErrorCode.NO_TRAFFIC:
             return working
         return as_entry(granted)
 

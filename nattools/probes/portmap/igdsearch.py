@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
@@ -13,9 +14,11 @@ from nattools.net.base import IcmpError, UdpSocket
 from nattools.probes.portmap import httpclient
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdmapper import IgdMapper, PinholeMapper, call, read
-from nattools.probes.portmap.mapper import Mapper, Offer, Refused
+from nattools.probes.portmap.mapper import Mapper, Offer, Refused, new_offer
 from nattools.protocols import igd, ssdp
+from nattools.protocols.igd import ErrorCode
 from nattools.protocols.lan import LanUrl
+from nattools.wording.refusals import upnp_refusal
 
 SILENCE_S = 1.9
 """How long to listen if nothing answers at all: the last search asks for an answer within a second."""
@@ -129,19 +132,14 @@ class GatewaySearch:
         if device.urls:
             self._look(tasks, device.urls, _quirks(device))
         else:
-            self.failed.append(self._astray(device))
+            # it says that it is a gateway, and names no place that may be looked at
+            named, why = str(device.source), device.problem
+            self.failed.append(new_offer(self.gateway, "upnp-igd", named, "malformed", detail=why))
 
-    def _astray(self, device: ssdp.Device) -> Offer:
-        """It says that it is a gateway, and names no place that may be looked at."""
-        return Offer(
-            protocol="upnp-igd",
-            family=self.gateway.family,
-            interface=self.gateway.interface,
-            local=self.gateway.local,
-            server=str(device.source),
-            outcome="malformed",
-            detail=device.problem,
-        )
+    def nothing(self) -> Offer:
+        """Nobody answered."""
+        asked = f"{ssdp.GROUPS[self.gateway.family][0]} port {ssdp.PORT}"
+        return new_offer(self.gateway, "upnp-igd", asked, "timeout", sent=self.sent, detail=self.problem)
 
     def _on_icmp(self, error: IcmpError) -> None:
         if error.kind == "port-unreachable" and not self.problem:
@@ -223,77 +221,55 @@ class DescriptionSite:
 
     def nothing(self, outcome: httpclient.Outcome, detail: str) -> Offer:
         """There is no gateway to be used, and why."""
-        return Offer(
-            protocol="upnp-igd",
-            family=self.gateway.family,
-            interface=self.gateway.interface,
-            local=self.gateway.local,
-            server=str(self.url),
-            outcome=outcome,
-            quirks=self.quirks,
-            detail=detail,
-        )
+        quirks = self.quirks
+        return new_offer(self.gateway, "upnp-igd", str(self.url), outcome, quirks=quirks, detail=detail)
 
-    def offer(
-        self,
-        description: igd.Description,
-        service: igd.Service,
-        *,
-        external: str | None = None,
-        connected: bool | None = None,
-        refused: Refused | None = None,
-        refusal: Refusal | None = None,
-    ) -> Offer:
+    def offer(self, description: igd.Description, service: igd.Service, **known: Any) -> Offer:
         """There is one."""
         legacy = " (DSL Forum)" if service.legacy else ""
-        return Offer(
-            protocol="upnp-igd",
-            family=self.gateway.family,
-            interface=self.gateway.interface,
-            local=self.gateway.local,
-            server=str(self.url),
-            outcome="answered",
+        return new_offer(
+            self.gateway,
+            "upnp-igd",
+            str(self.url),
+            "answered",
             version=f"IGD:{description.igd_version or '?'}, {service.kind}:{service.version}{legacy}",
             name=f"{description.manufacturer} {description.model}".strip() or description.friendly_name,
-            external=external,
-            connected=connected,
-            refusal=refusal if refused is None else refused.refusal,
             quirks=(*self.quirks, *description.problems),
-            detail="" if refused is None else refused.detail,
+            **known,
         )
 
 
-async def examine(sight: DescriptionSite) -> FoundGateway | Offer:
+async def examine(site: DescriptionSite) -> FoundGateway | Offer:
     """Read the description there and ask the gateway how it is; an Offer that is not "answered": why not."""
-    response = await httpclient.get(sight.gateway, sight.url)
+    response = await httpclient.get(site.gateway, site.url)
     if isinstance(response, httpclient.HttpFailure):
-        return sight.nothing(response.failure, response.detail)
+        return site.nothing(response.failure, response.detail)
     if response.status != 200:
-        return sight.nothing("malformed", f"{sight.url}: HTTP status {response.status}")
+        return site.nothing("malformed", f"{site.url}: HTTP status {response.status}")
     try:
-        description = igd.parse_description(response.body, sight.url, sight.gateway.lan)
+        description = igd.parse_description(response.body, site.url, site.gateway.lan)
     except ProtocolError as error:
-        return sight.nothing("malformed", str(error))
-    if sight.gateway.family == 6:
-        return await _firewall(sight, description)
-    return await _connections(sight, description)
+        return site.nothing("malformed", str(error))
+    if site.gateway.family == 6:
+        return await _firewall(site, description)
+    return await _connections(site, description)
 
 
-async def _connections(sight: DescriptionSite, description: igd.Description) -> FoundGateway | Offer:
+async def _connections(site: DescriptionSite, description: igd.Description) -> FoundGateway | Offer:
     """Which of its connections is up, with which address? The best one counts."""
     services = description.connections[:_MAX_CONNECTIONS]
     if not services:
         problem = f": {description.problems[-1]}" if description.problems else ""
-        return sight.nothing("malformed", f"it offers no port mappings{problem}")
+        return site.nothing("malformed", f"it offers no port mappings{problem}")
     async with asyncio.TaskGroup() as tasks:
-        asked = [tasks.create_task(_connection(sight, description, each)) for each in services]
+        asked = [tasks.create_task(_connection(site, description, each)) for each in services]
     return min((task.result() for task in asked), key=lambda found: found.rank)
 
 
 async def _connection(
-    sight: DescriptionSite, description: igd.Description, service: igd.Service
+    site: DescriptionSite, description: igd.Description, service: igd.Service
 ) -> FoundGateway:
-    gateway = sight.gateway
+    gateway = site.gateway
     async with asyncio.TaskGroup() as tasks:
         status_task = tasks.create_task(call(gateway, service, igd.get_status()))
         address_task = tasks.create_task(call(gateway, service, igd.get_external_address()))
@@ -302,10 +278,11 @@ async def _connection(
     refused = next((each for each in (address, status) if isinstance(each, Refused)), None)
     connected = None if isinstance(status, Refused) else status.connected
     external = None if isinstance(address, Refused) else address
-    offer = sight.offer(description, service, external=external, connected=connected, refused=refused)
+    known = {"external": external, "connected": connected, **_why(refused)}
+    offer = site.offer(description, service, **known)
     uptime_s = None if isinstance(status, Refused) else status.uptime_s
     mapper = IgdMapper(gateway, offer, service, uptime_s)
-    return FoundGateway(offer, mapper, _rank(gateway, connected, external), description.udn, sight.url)
+    return FoundGateway(offer, mapper, _rank(gateway, connected, external), description.udn, site.url)
 
 
 def _rank(gateway: GatewayContext, connected: bool | None, external: str | None) -> int:
@@ -316,22 +293,29 @@ def _rank(gateway: GatewayContext, connected: bool | None, external: str | None)
     return 0 if gateway.network.is_public(external) else 1
 
 
-async def _firewall(sight: DescriptionSite, description: igd.Description) -> FoundGateway | Offer:
+async def _firewall(site: DescriptionSite, description: igd.Description) -> FoundGateway | Offer:
     service = description.firewall
     if service is None:
-        return sight.nothing("malformed", "it offers no IPv6 pinholes")
-    answer = await call(sight.gateway, service, igd.get_firewall_status())
+        return site.nothing("malformed", "it offers no IPv6 pinholes")
+    answer = await call(site.gateway, service, igd.get_firewall_status())
     status = read(answer, igd.read_firewall_status)
     if isinstance(status, Refused):
-        offer = sight.offer(description, service, refused=status)
+        offer = site.offer(description, service, **_why(status))
     else:
         closed = _closed(status)
-        offer = sight.offer(description, service, connected=closed is None, refusal=closed)
+        offer = site.offer(description, service, connected=closed is None, refusal=closed)
     rank = 0 if offer.connected else 2
-    return FoundGateway(offer, PinholeMapper(sight.gateway, offer, service), rank, description.udn, sight.url)
+    return FoundGateway(offer, PinholeMapper(site.gateway, offer, service), rank, description.udn, site.url)
+
+
+def _why(refused: Refused | None) -> dict[str, Any]:
+    """What an offer says of a refusal."""
+    return {} if refused is None else {"refusal": refused.refusal, "detail": refused.detail}
 
 
 def _closed(status: igd.FirewallStatus) -> Refusal | None:
     if status.enabled and status.pinholes_allowed:
         return None
-    return igd.refusal(703 if status.enabled else 702, "WANIPv6FirewallControl")
+    return upnp_refusal(
+        ErrorCode.PINHOLES_NOT_ALLOWED if status.enabled else ErrorCode.FIREWALL_DISABLED, pinhole=True
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -144,6 +145,25 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+def new_offer(
+    gateway: GatewayContext,
+    protocol: MappingProtocol,
+    server: str,
+    outcome: Literal["answered"] | FailureKind,
+    **known: Any,
+) -> Offer:
+    """An offer of the router that `gateway` leads to; `known` are further fields."""
+    return Offer(
+        protocol=protocol,
+        family=gateway.family,
+        interface=gateway.interface,
+        local=gateway.local,
+        server=server,
+        outcome=outcome,
+        **known,
+    )
+
+
 class Mapper(Protocol):
     """A router that can be asked for mappings by one protocol. No method raises for a network failure."""
 
@@ -174,3 +194,25 @@ def asking_from(mapper: Mapper, host: str) -> Mapper:
     other = copy.copy(mapper)
     other.gateway = replace(mapper.gateway, local=host)
     return other
+
+
+async def remove_mapping(
+    mappers: Iterable[Mapper],
+    wanted: MappingRequest,
+    protocol: MappingProtocol,
+    granted: Granted | None = None,
+) -> Refused | None:
+    """Remove a mapping by the protocol that made it; where that is refused, by any other that can find it;
+    None: it is gone. `granted` None: the answer was never seen."""
+    ordered = sorted(mappers, key=lambda each: each.offer.protocol != protocol)
+    refused: Refused | None = None
+    for mapper in ordered:
+        if mapper.offer.family != wanted.family:
+            continue
+        own = mapper.offer.protocol == protocol
+        result = await mapper.delete(wanted, granted if own else None)
+        if result is None and (own or mapper.offer.protocol == "upnp-igd"):
+            return None
+        if own:
+            refused = result
+    return refused or Refused(protocol=protocol, failure="unreachable", detail="no router can be asked")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from nattools.model.endpoint import Endpoint
 from nattools.probes.portmap.gateway import GatewayContext
-from nattools.probes.portmap.mapper import RESTARTED, Granted, MappingRequest, Offer, Refused, RouterState
-from nattools.probes.portmap.udpmapper import SILENCE_S, Dialect, RouterRequest, UdpMapper
+from nattools.probes.portmap.mapper import RESTARTED, Granted, MappingRequest, Offer, Refused
+from nattools.probes.portmap.udpmapper import PATIENCE_S, SILENCE_S, Dialect, RouterRequest, UdpMapper
 from nattools.protocols import natpmp
+from nattools.protocols.epoch import EpochClock
+from nattools.wording.refusals import natpmp_refusal
 
-_PATIENCE_S = 4.0
 _NO_ADDRESS = ("0.0.0.0", "127.0.0.1")
-
-
-_DIALECT = Dialect("nat-pmp", natpmp.refusal, natpmp.UNSUPPORTED_VERSION, "it speaks PCP alone")
+_DIALECT = Dialect(
+    "nat-pmp",
+    natpmp_refusal,
+    (natpmp.UNSUPPORTED_VERSION, natpmp.UNSUPPORTED_OPCODE),
+    "it speaks PCP alone",
+)
 
 
 class NatPmpRequest(RouterRequest[natpmp.Response]):
@@ -36,35 +42,17 @@ def address_request(gateway: GatewayContext) -> NatPmpRequest:
     return NatPmpRequest(gateway, natpmp.AddressRequest(), SILENCE_S)
 
 
-async def offer(gateway: GatewayContext, question: NatPmpRequest) -> Offer:
-    """Ask it, and say what came of it."""
-    answer = await question.ask()
-    response = question.transaction.response
-    refused = answer if isinstance(answer, Refused) else None
-    spoken = response is not None and response.result not in (
-        natpmp.UNSUPPORTED_VERSION,
-        natpmp.UNSUPPORTED_OPCODE,
-    )
-    external = _address(response) if refused is None else None
-    quirks = question.quirks
-    if refused is None and external is None and response is not None:
+async def offer(request: NatPmpRequest) -> Offer:
+    """Ask, and say what came of it."""
+    offer = await request.offer()
+    response = request.transaction.response
+    if response is None:
+        return offer
+    external = _address(response) if response.result == natpmp.SUCCESS else None
+    quirks = offer.quirks
+    if response.result == natpmp.SUCCESS and external is None:
         quirks = (*quirks, f"the router gives {response.external_address} as its external address")
-    return Offer(
-        protocol="nat-pmp",
-        family=gateway.family,
-        interface=gateway.interface,
-        local=gateway.local,
-        server=str(question.server),
-        outcome="answered" if spoken else (refused.failure if refused else "answered"),
-        version="" if response is None else "0",
-        external=external,
-        epoch_s=None if response is None else response.epoch_s,
-        rtt_s=question.transaction.rtt_s,
-        sent=question.transaction.sent,
-        refusal=None if refused is None else refused.refusal,
-        quirks=quirks,
-        detail="" if refused is None else refused.detail,
-    )
+    return msgspec.structs.replace(offer, version="0", external=external, quirks=quirks)
 
 
 def _address(response: natpmp.Response | None) -> str | None:
@@ -72,11 +60,11 @@ def _address(response: natpmp.Response | None) -> str | None:
     return None if address in _NO_ADDRESS else address
 
 
-class NatPmpMapper(UdpMapper):
-    """`terms.Mapper` by NAT-PMP."""
+class NatPmpMapper(UdpMapper[natpmp.Response]):
+    """`mapper.Mapper` by NAT-PMP."""
 
     def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
-        super().__init__(gateway, offer, natpmp.EpochClock())
+        super().__init__(gateway, offer, EpochClock())
         self._external = offer.external
 
     async def make(self, wanted: MappingRequest) -> Granted | Refused:
@@ -111,21 +99,17 @@ class NatPmpMapper(UdpMapper):
         _, answer = await self._map(wanted, 0, 0)
         return answer if isinstance(answer, Refused) else None
 
-    async def check(self) -> RouterState:
-        """RFC 6886 3.6."""
-        question = address_request(self.gateway)
-        await question.exchange.run(self.gateway)
-        response = question.transaction.response
-        if response is None:
-            return "silent"
+    def _harmless(self) -> NatPmpRequest:
+        return address_request(self.gateway)
+
+    def _take(self, response: natpmp.Response) -> None:
         self._external = _address(response) or self._external
-        return "same" if self._learn(response.epoch_s) else "restarted"
 
     async def _map(
         self, wanted: MappingRequest, external_port: int, lifetime_s: int
     ) -> tuple[NatPmpRequest, natpmp.Response | Refused]:
         request = natpmp.MapRequest(wanted.transport, wanted.internal.port, external_port, lifetime_s)
-        question = NatPmpRequest(self.gateway, request, _PATIENCE_S)
+        question = NatPmpRequest(self.gateway, request, PATIENCE_S)
         return question, await question.ask()
 
     async def _address(self) -> str | None:

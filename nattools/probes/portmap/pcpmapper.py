@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import (
@@ -10,20 +12,16 @@ from nattools.probes.portmap.mapper import (
     MappingRequest,
     Offer,
     Refused,
-    RouterState,
     TableEntry,
 )
-from nattools.probes.portmap.udpmapper import SILENCE_S, Dialect, RouterRequest, UdpMapper
+from nattools.probes.portmap.udpmapper import PATIENCE_S, SILENCE_S, Dialect, RouterRequest, UdpMapper
 from nattools.protocols import pcp
-from nattools.protocols.pcp import results
+from nattools.protocols.epoch import EpochClock
+from nattools.protocols.pcp import ResultCode
+from nattools.wording.refusals import pcp_refusal
 
 _NUMBERS: dict[Transport, int] = {"udp": 17, "tcp": 6}
-_PATIENCE_S = 4.0
-# What a router says that speaks PCP but not this opcode: it is there all the same
-_SPOKEN = (results.SUCCESS, results.UNSUPP_OPCODE)
-
-
-_DIALECT = Dialect("pcp", pcp.refusal, results.UNSUPP_VERSION, "it speaks NAT-PMP")
+_DIALECT = Dialect("pcp", pcp_refusal, (ResultCode.UNSUPP_VERSION,), "it speaks NAT-PMP")
 
 
 class PcpRequest(RouterRequest[pcp.Response]):
@@ -39,43 +37,28 @@ def announcement(gateway: GatewayContext) -> PcpRequest:
     return PcpRequest(gateway, pcp.Request(pcp.ANNOUNCE, 0, gateway.local), SILENCE_S)
 
 
-async def offer(gateway: GatewayContext, question: PcpRequest) -> Offer:
-    """Ask it, and say what came of it."""
-    answer = await question.ask()
-    response = question.transaction.response
-    refused = answer if isinstance(answer, Refused) else None
-    code = None if response is None else response.result
-    unspoken = refused is not None and (code is None or code == results.UNSUPP_VERSION)
-    ready = refused is None or code in _SPOKEN
-    return Offer(
-        protocol="pcp",
-        family=gateway.family,
-        interface=gateway.interface,
-        local=gateway.local,
-        server=str(question.server),
-        outcome=refused.failure if refused is not None and unspoken else "answered",
-        version="" if response is None else str(response.version),
-        epoch_s=None if response is None else response.epoch_s,
-        rtt_s=question.transaction.rtt_s,
-        sent=question.transaction.sent,
-        refusal=None if refused is None or ready else refused.refusal,
-        quirks=question.quirks,
-        detail="" if refused is None else refused.detail,
-    )
+async def offer(request: PcpRequest) -> Offer:
+    """Ask, and say what came of it. Who does not know ANNOUNCE may make mappings all the same."""
+    offer = await request.offer()
+    response = request.transaction.response
+    if response is None:
+        return offer
+    refusal = None if response.result == ResultCode.UNSUPP_OPCODE else offer.refusal
+    return msgspec.structs.replace(offer, version=str(response.version), refusal=refusal)
 
 
-class PcpMapper(UdpMapper):
-    """`terms.Mapper` by PCP."""
+class PcpMapper(UdpMapper[pcp.Response]):
+    """`mapper.Mapper` by PCP."""
 
     def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
-        super().__init__(gateway, offer, pcp.EpochClock())
+        super().__init__(gateway, offer, EpochClock(drift=1 / 16, both_ways=True))
 
     async def make(self, wanted: MappingRequest) -> Granted | Refused:
         """RFC 6887 11.2. Some servers ignore PREFER_FAILURE, and some do not know it: what was assigned is
         checked in any case, and given back if it is not what was wanted."""
         options = (pcp.prefer_failure(),) if wanted.exact else ()
         question, answer = await self._map(wanted, wanted.lifetime_s, options)
-        if isinstance(answer, Refused) and answer.code == results.UNSUPP_OPTION and options:
+        if isinstance(answer, Refused) and answer.code == ResultCode.UNSUPP_OPTION and options:
             question, answer = await self._map(wanted, wanted.lifetime_s, ())
         if isinstance(answer, Refused):
             return answer
@@ -85,7 +68,7 @@ class PcpMapper(UdpMapper):
             return Refused(
                 protocol="pcp",
                 failure="refused",
-                refusal=pcp.refusal(results.CANNOT_PROVIDE_EXTERNAL),
+                refusal=pcp_refusal(ResultCode.CANNOT_PROVIDE_EXTERNAL),
                 detail=f"it would have been port {granted.external_port}",
             )
         return granted
@@ -100,14 +83,8 @@ class PcpMapper(UdpMapper):
         remove it by PCP any more."""
         return None if wanted.family == 6 else await super().read_back(wanted, granted)
 
-    async def check(self) -> RouterState:
-        """RFC 6887 8.5."""
-        question = announcement(self.gateway)
-        await question.exchange.run(self.gateway)
-        response = question.transaction.response
-        if response is None:
-            return "silent"
-        return "same" if self._learn(response.epoch_s) else "restarted"
+    def _harmless(self) -> PcpRequest:
+        return announcement(self.gateway)
 
     async def _map(
         self, wanted: MappingRequest, lifetime_s: int, options: tuple[pcp.Option, ...]
@@ -122,7 +99,7 @@ class PcpMapper(UdpMapper):
         if wanted.internal.host != self.gateway.local:
             options = (pcp.third_party(wanted.internal.host), *options)
         request = pcp.Request(pcp.MAP, lifetime_s, self.gateway.local, body, options)
-        question = PcpRequest(self.gateway, request, _PATIENCE_S)
+        question = PcpRequest(self.gateway, request, PATIENCE_S)
         return question, await question.ask()
 
     def _granted(

@@ -1,38 +1,124 @@
-"""What mapping by NAT-PMP and by PCP has in common: an epoch, no list, and no way to read but to renew."""
+"""What mapping by NAT-PMP and by PCP has in common: one datagram each way, an epoch, no list, and no way to
+read a mapping back but to renew it."""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint
 from nattools.model.portmapping import MappingProtocol, Refusal
-from nattools.net.base import IcmpError, UdpSocket
+from nattools.net.exchange import Exchanges, attach
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import (
     Granted,
     MappingRequest,
     Offer,
     Refused,
+    RouterState,
     TableEntry,
     as_entry,
+    new_offer,
     suggesting,
 )
-from nattools.protocols.retransmission import RetransmittedRequest, WithResult
+from nattools.protocols.epoch import EpochClock
+from nattools.protocols.retransmission import RetransmittedRequest, RouterResponse
+
+R = TypeVar("R", bound=RouterResponse)
+
+SILENCE_S = 1.9
+"""How long to ask a router that says nothing at all: requests at 0, 0.25, 0.75 and 1.75 s."""
+PATIENCE_S = 4.0
+"""How long to ask for a mapping where the protocol is spoken."""
 
 
-class EpochClock(Protocol):
-    """Tells from a router's epochs whether it has lost its mappings."""
+class Dialect(NamedTuple):
+    """What sets the two protocols apart here. `refusal` tells what a result code means, `unspoken` are those
+    of a router that does not speak the protocol, and `speaks` what it speaks instead."""
 
-    def update(self, epoch_s: int, now: float) -> bool:
-        """Take an epoch; False: the router has restarted."""
+    protocol: MappingProtocol
+    refusal: Callable[[int], Refusal]
+    unspoken: tuple[int, ...]
+    speaks: str
 
 
-class UdpMapper(ABC):
-    """The shared part of a `terms.Mapper`. `now` of its epoch clock is the loop's."""
+class RouterRequest(Generic[R]):
+    """One request to a router, on a socket of its own."""
+
+    def __init__(
+        self, gateway: GatewayContext, dialect: Dialect, transaction: RetransmittedRequest[R]
+    ) -> None:
+        self.gateway = gateway
+        self.transaction = transaction
+        self._dialect = dialect
+        self._exchanges = Exchanges()
+
+    @property
+    def quirks(self) -> tuple[str, ...]:
+        """What was odd."""
+        ignored = self.transaction.ignored
+        return (f"ignored {ignored}",) if ignored else ()
+
+    def hurry(self, until: float) -> None:
+        """The router has answered something else: do not wait for it beyond `until`."""
+        self.transaction.shorten(until)
+        self._exchanges.wake()
+
+    async def response(self) -> R | None:
+        """Ask until there is a response or patience ends; never raises for a network failure."""
+        try:
+            socket = await self.gateway.open_udp()
+        except CannotRun as error:
+            self.transaction.abandon(str(error))
+            return None
+        try:
+            attach(self._exchanges, socket)
+            self._exchanges.start(self.transaction, socket)
+            await self._exchanges.run()
+        finally:
+            socket.close()
+        return self.transaction.response
+
+    async def ask(self) -> R | Refused:
+        """The response if it is a success."""
+        response = await self.response()
+        state, protocol = self.transaction.state, self._dialect.protocol
+        if response is not None:
+            return response if state == "succeeded" else self._refused(response.result)
+        if state in ("upgrade", "downgrade"):
+            return self._refused(self._dialect.unspoken[0], self._dialect.speaks)
+        if state == "abandoned":
+            return Refused(protocol=protocol, failure="unreachable", detail=self.transaction.problem)
+        return Refused(protocol=protocol, failure="timeout", detail=self.transaction.ignored)
+
+    async def offer(self) -> Offer:
+        """Ask, and say whether the protocol is spoken."""
+        answer = await self.ask()
+        response = self.transaction.response
+        refused = answer if isinstance(answer, Refused) else None
+        spoken = response is not None and response.result not in self._dialect.unspoken
+        return new_offer(
+            self.gateway,
+            self._dialect.protocol,
+            str(self.transaction.server),
+            "answered" if spoken or refused is None else refused.failure,
+            epoch_s=None if response is None else response.epoch_s,
+            rtt_s=self.transaction.rtt_s,
+            sent=self.transaction.sent,
+            refusal=None if refused is None else refused.refusal,
+            quirks=self.quirks,
+            detail="" if refused is None else refused.detail,
+        )
+
+    def _refused(self, result: int, detail: str = "") -> Refused:
+        refusal = self._dialect.refusal(result)
+        return Refused(protocol=self._dialect.protocol, failure="refused", refusal=refusal, detail=detail)
+
+
+class UdpMapper(ABC, Generic[R]):
+    """The shared part of a `mapper.Mapper`. `now` of its epoch clock is the loop's."""
 
     def __init__(self, gateway: GatewayContext, offer: Offer, clock: EpochClock) -> None:
         self.offer = offer
@@ -43,7 +129,11 @@ class UdpMapper(ABC):
 
     @abstractmethod
     async def make(self, wanted: MappingRequest) -> Granted | Refused:
-        """As `terms.Mapper.make`."""
+        """As `mapper.Mapper.make`."""
+
+    @abstractmethod
+    def _harmless(self) -> RouterRequest[R]:
+        """A request that changes nothing."""
 
     async def entries(self) -> list[TableEntry] | Refused | None:
         """These protocols have no list."""
@@ -54,122 +144,16 @@ class UdpMapper(ABC):
         again = await self.make(suggesting(wanted, granted))
         return again if isinstance(again, Refused) else as_entry(again)
 
+    async def check(self) -> RouterState:
+        """The epoch tells (RFC 6886 3.6, RFC 6887 8.5)."""
+        response = await self._harmless().response()
+        if response is None:
+            return "silent"
+        self._take(response)
+        return "same" if self._learn(response.epoch_s) else "restarted"
+
+    def _take(self, response: R) -> None:
+        """Note what else the response to a harmless request says."""
+
     def _learn(self, epoch_s: int) -> bool:
         return self._clock.update(epoch_s, asyncio.get_running_loop().time())
-
-
-R = TypeVar("R", bound=WithResult)
-
-
-class Dialect(NamedTuple):
-    """What sets the two protocols apart here. `refusal` tells what a result code means; `other_version` is
-    that of a router which `speaks` another version alone."""
-
-    protocol: MappingProtocol
-    refusal: Callable[[int], Refusal]
-    other_version: int
-    speaks: str
-
-
-class RouterRequest(Generic[R]):
-    """One request to a router."""
-
-    def __init__(
-        self, gateway: GatewayContext, dialect: Dialect, transaction: RetransmittedRequest[R]
-    ) -> None:
-        self.gateway = gateway
-        self.transaction = transaction
-        self.exchange = Exchange(transaction, transaction.server)
-        self._dialect = dialect
-
-    @property
-    def server(self) -> Endpoint:
-        """Who is asked."""
-        return self.transaction.server
-
-    @property
-    def quirks(self) -> tuple[str, ...]:
-        """What was odd."""
-        ignored = self.transaction.ignored
-        return (f"ignored {ignored}",) if ignored else ()
-
-    async def ask(self) -> R | Refused:
-        """The response if it is a success."""
-        await self.exchange.run(self.gateway)
-        done, dialect = self.transaction, self._dialect
-        if done.state == "succeeded" and done.response is not None:
-            return done.response
-        if done.state == "failed" and done.response is not None:
-            return self._refused(done.response.result)
-        if done.state in ("upgrade", "downgrade"):
-            return self._refused(dialect.other_version, dialect.speaks)
-        if done.state == "abandoned":
-            return Refused(protocol=dialect.protocol, failure="unreachable", detail=self.exchange.problem)
-        return Refused(protocol=dialect.protocol, failure="timeout", detail=done.ignored)
-
-    def _refused(self, result: int, detail: str = "") -> Refused:
-        told = self._dialect.refusal(result)
-        return Refused(protocol=self._dialect.protocol, failure="refused", refusal=told, detail=detail)
-
-
-SILENCE_S = 1.9
-"""How long to ask a router that says nothing at all: requests at 0, 0.25, 0.75 and 1.75 s."""
-_HARMLESS = ("time-exceeded", "too-big")
-
-
-class Exchange:
-    """One transaction on one socket of its own. `problem` says why it was abandoned."""
-
-    def __init__(self, transaction: RetransmittedRequest[Any], server: Endpoint) -> None:
-        self.transaction = transaction
-        self.problem = ""
-        self._server = server
-        self._changed = asyncio.Event()
-
-    async def run(self, gateway: GatewayContext) -> None:
-        """Ask until there is an answer or patience ends; never raises for a network failure."""
-        try:
-            socket = await gateway.open_udp()
-        except CannotRun as error:
-            self._abandon(str(error))
-            return
-        try:
-            socket.on_datagram, socket.on_icmp = self._datagram, self._icmp
-            await self._drive(socket)
-        finally:
-            socket.close()
-
-    def hurry(self, until: float) -> None:
-        """Something else has answered: count silence from `until` on."""
-        self.transaction.shorten(until)
-        self._changed.set()
-
-    async def _drive(self, socket: UdpSocket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            for data, destination in self.transaction.datagrams_to_send(loop.time()):
-                failure = socket.send(data, destination)
-                if failure is not None:
-                    self._abandon(f"sending failed: {failure}")
-            deadline = self.transaction.next_timeout()
-            if deadline is None:
-                return
-            self._changed.clear()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await self._changed.wait()
-            except TimeoutError:
-                self.transaction.handle_timeout(loop.time())
-
-    def _datagram(self, data: bytes, source: Endpoint) -> None:
-        if self.transaction.receive_datagram(data, source, asyncio.get_running_loop().time()):
-            self._changed.set()
-
-    def _icmp(self, error: IcmpError) -> None:
-        if error.destination == self._server and error.kind not in _HARMLESS:
-            self._abandon(f"ICMP {error.kind} from {error.offender or 'somewhere'}")
-
-    def _abandon(self, problem: str) -> None:
-        self.problem = self.problem or problem
-        self.transaction.abandon()
-        self._changed.set()

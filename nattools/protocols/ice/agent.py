@@ -9,7 +9,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import stun
 from nattools.protocols.ice.candidate import Candidate, bare, why_not_a_target
-from nattools.protocols.ice.checker import Checker, Transaction
+from nattools.protocols.ice.checker import Checker, Purpose
 from nattools.protocols.ice.checklist import Pair, PairKey
 from nattools.protocols.ice.checkmessages import Credentials, Role, check_credentials
 from nattools.protocols.ice.consent import Consent
@@ -98,6 +98,16 @@ class Agent:
     def credentials(self) -> Credentials:
         """To tell the peer."""
         return self._session.local
+
+    @property
+    def remote_credentials(self) -> Credentials | None:
+        """The peer's; None as long as they are not known."""
+        return self._session.remote
+
+    @property
+    def checks_sent(self) -> int:
+        """All transmissions of checks so far, but those of `probe`."""
+        return self._checker.sent
 
     @property
     def role(self) -> Role:
@@ -200,11 +210,34 @@ class Agent:
         else:
             self._session.openers[bare(remote)] = opener
 
-    def probe(self) -> bytes:
-        """An authenticated check to send anywhere, from any of the sockets, in any number: strategies that
-        try hundreds of ports need no pair for each. Whichever arrives, or is answered, makes a pair.
+    def probe(self, local: Endpoint, destination: Endpoint) -> bytes:
+        """An authenticated check to send from `local` to `destination`, with any TTL. Strategies that try
+        hundreds of ports need no pair for each: only the one that arrives, or is answered, makes a pair.
         ValueError: before the peer's credentials."""
-        return self._checker.probe()
+        return self._checker.probe(local, destination)
+
+    def forget_local(self, base: Endpoint, now: float) -> None:
+        """The socket at `base` is closed: its candidates, pairs and probes are gone, too."""
+        self._session.now = now
+        self._checker.forget_probes(base)
+        self._session.local_candidates = [
+            each for each in self._session.local_candidates if each.sends_from != base
+        ]
+        for pair in self.pairs:
+            if pair.path[1] == base:
+                self._session.check_list.remove(pair, "its socket is closed")
+                self._selection.lost(pair)
+
+    def hold_nomination(self) -> bool:
+        """Nominate no pair for now, since a path beside ICE may be chosen. False: one is nominated
+        already."""
+        return self._selection.hold()
+
+    def resume_nomination(self, now: float) -> None:
+        """The path beside ICE came to nothing."""
+        self._session.now = now
+        self._selection.held = False
+        self._update(now)
 
     def connected(self, path: PairKey, now: float) -> None:
         """The connection that ConnectWanted asked for is there."""
@@ -312,13 +345,12 @@ class Agent:
 
     # --- how checks end (checker.Outcome)
 
-    def answered(self, check: Transaction) -> None:
+    def answered(self, pair: Pair, purpose: Purpose) -> None:
         """The peer confirmed a check."""
-        now = self._session.now
-        self._consent.watch(check.pair, now)
-        if check.purpose == "nomination":
-            self._selection.confirmed(check.pair)
-        self._selection.works(check.pair)
+        self._consent.watch(pair, self._session.now)
+        if purpose == "nomination":
+            self._selection.confirmed(pair)
+        self._selection.works(pair)
 
     def lost(self, pair: Pair) -> None:
         """A pair that worked, or whose nomination was under way, does not."""

@@ -106,7 +106,7 @@ class Transaction:
 class Outcome(Protocol):
     """Who wants to know how checks end."""
 
-    def answered(self, check: Transaction) -> None:
+    def answered(self, pair: Pair, purpose: Purpose) -> None:
         """The peer confirmed a check."""
 
     def lost(self, pair: Pair) -> None:
@@ -122,7 +122,10 @@ class Checker:
         self._under_way: dict[bytes, Transaction] = {}
         self._current: dict[Pair, Transaction] = {}
         self._earliest: float | None = None
+        self.sent = 0
         self._probe_id = session.rng.randbytes(12)
+        self._probe: tuple[Check, bytes] | None = None
+        self._probed: dict[Endpoint, set[Endpoint]] = {}
 
     # --- sending
 
@@ -174,13 +177,20 @@ class Checker:
             self._current[pair] = check
         self._transmit(check, now)
 
-    def probe(self) -> bytes:
-        """A check that belongs to no pair, the same for all destinations."""
+    def probe(self, local: Endpoint, destination: Endpoint) -> bytes:
+        """A check that belongs to no pair, the same for all destinations, which are remembered."""
         session = self._session
         if session.remote is None:
             raise ValueError("no probes before the peer's credentials")
         said = Check(session.role, session.tie_breaker, priority("prflx"), False, None, "")
-        return build_check(self._probe_id, said, session.local.ufrag, session.remote)
+        if self._probe is None or self._probe[0] != said:
+            self._probe = said, build_check(self._probe_id, said, session.local.ufrag, session.remote)
+        self._probed.setdefault(local, set()).add(destination)
+        return self._probe[1]
+
+    def forget_probes(self, local: Endpoint) -> None:
+        """No more answers to probes from this socket are expected."""
+        self._probed.pop(local, None)
 
     def expire(self, now: float) -> None:
         """Repeat or give up the checks whose deadline has come."""
@@ -204,6 +214,7 @@ class Checker:
         transport, base, remote = check.pair.path
         ttl = check.transmit(now)
         check.pair.checks_sent += 1
+        self.sent += 1
         if check.deadline is not None and (self._earliest is None or check.deadline < self._earliest):
             self._earliest = check.deadline
         self._session.outbox.append(Transmit(check.data, base, remote, ttl, transport))
@@ -261,13 +272,18 @@ class Checker:
             self._take_success(check, message)
 
     def _take_probe(self, message: stun.Message, doubt: str | None, path: PairKey) -> None:
-        """The answer to a probe shows a path that is worth a check of its own."""
+        """The answer to a probe is as good as that to a check if it comes from where the probe went. From
+        elsewhere, as where the peer's NAT gave the answer another port, it is worth a check of its own."""
         if doubt is not None:
             self._session.reject(path[2], doubt)
-        elif message.kind == "success":
-            pair = self._session.pair_for_check(path, priority("prflx"))
-            if pair is not None and pair.state in ("frozen", "waiting", "failed"):
-                self._session.check_list.trigger(pair, "the peer answered a probe")
+            return
+        pair = self._session.pair_for_check(path, priority("prflx")) if message.kind == "success" else None
+        if pair is None or pair.valid:
+            return
+        if path[2] in self._probed.get(path[1], ()):
+            self._succeed(pair, "triggered", message, None)
+        elif pair.state != "in-progress":
+            self._session.check_list.trigger(pair, "the peer answered a probe")
 
     def _note_refusal(self, check: Transaction, message: stun.Message, doubt: str, source: Endpoint) -> None:
         """An unsigned 400 or 401 may be anybody's, but it is worth a word if nothing better comes."""
@@ -300,30 +316,38 @@ class Checker:
         self._outcome.lost(check.pair)
 
     def _take_success(self, check: Transaction, message: stun.Message) -> None:
-        session, pair = self._session, check.pair
-        if session.check_list.find(pair.path) is not pair:
+        if self._session.check_list.find(check.pair.path) is not check.pair:
             return  # it was left out of a full list meanwhile
-        try:
-            mapped = message.mapped
-        except ProtocolError:
-            mapped = None
-        if mapped is None or message.unknown_required():
+        if _mapped(message) is None:
             self._fail_if_current(check, "the peer's answer shows no address, or cannot be understood")
+        else:
+            self._succeed(check.pair, check.purpose, message, check.round_trip_s(self._session.now))
+
+    def _succeed(self, pair: Pair, purpose: Purpose, message: stun.Message, sample: float | None) -> None:
+        session, mapped = self._session, _mapped(message)
+        if mapped is None:
             return
-        sample = check.round_trip_s(session.now)
         if sample is not None:
             pair.round_trip.add(sample)
             session.pacer.round_trip.add(sample)
         pair.answered_at, pair.unanswered = session.now, 0
-        if not pair.valid and check.purpose == "consent":
+        if not pair.valid and purpose == "consent":
             return  # its consent was lost meanwhile; a check of its own has to bring it back
         pair.local_seen = session.local_seen_as(pair, mapped)
         measured = "" if sample is None else f" after {sample * 1000:.1f} ms"
         session.check_list.change(pair, "success", f"the peer answered{measured}")
         session.check_list.succeeded(pair)
-        self._outcome.answered(check)
+        self._outcome.answered(pair, purpose)
 
     def _fail_if_current(self, check: Transaction, reason: str) -> None:
         """A check that was overtaken does not speak for its pair any more."""
         if not check.abandoned and check.purpose != "consent":
             self._fail(check.pair, reason)
+
+
+def _mapped(message: stun.Message) -> Endpoint | None:
+    """Where the peer saw us; None if its answer cannot be understood."""
+    try:
+        return None if message.unknown_required() else message.mapped
+    except ProtocolError:
+        return None

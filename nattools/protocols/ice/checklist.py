@@ -29,6 +29,7 @@ NEXT_STATE: Final[dict[tuple[PairState, PairEvent], PairState]] = {
     ("failed", "trigger"): "waiting",
     ("failed", "success"): "succeeded",  # a late answer to an old check proves the path as well
     ("waiting", "success"): "succeeded",
+    ("frozen", "success"): "succeeded",  # a probe that belongs to no pair was answered
 }
 """Where an event leads; what is not here leaves the state as it is."""
 
@@ -206,16 +207,17 @@ class CheckList:
             if known.valid or known in self._triggered:
                 continue
             if wanted or known.state == "failed" or known.priority < pair.priority:
-                self._remove(known)
+                self.pruned += 1
+                self.remove(known, f"left out: more than {MAX_PAIRS} pairs")
                 return True
         self.pruned += 1
         return False
 
-    def _remove(self, pair: Pair) -> None:
-        self.pruned += 1
+    def remove(self, pair: Pair, reason: str) -> None:
+        """Take a pair out, as failed."""
         self._ordered.remove(pair)
         del self._by_path[pair.path]
-        self.change(pair, "failure", f"left out: more than {MAX_PAIRS} pairs")
+        self.change(pair, "failure", reason)
 
     def _sort(self) -> None:
         self._ordered.sort(key=lambda pair: pair.priority, reverse=True)

@@ -42,6 +42,7 @@ class Selection:
         self._peer_counter = -1
         self._first_valid_at: float | None = None
         self.wake: float | None = None
+        self.held = False
 
     # --- the controlling side
 
@@ -52,7 +53,7 @@ class Selection:
         valid = sorted((pair for pair in self._session.check_list if pair.valid), key=rank)
         if valid and self._session.role == "controlled":
             self._fall_back(valid[0])
-        if not valid or self._session.role != "controlling" or self._pending is not None:
+        if not valid or self._session.role != "controlling" or self._pending is not None or self.held:
             return
         if self._first_valid_at is None:
             self._first_valid_at = now
@@ -95,6 +96,11 @@ class Selection:
         self._pending = pair
         self._counter += 1
         self._nominate(pair, self._counter)
+
+    def hold(self) -> bool:
+        """Nominate nothing for now. False: there is a nomination already."""
+        self.held = self.selected is None and self._pending is None
+        return self.held
 
     def confirmed(self, pair: Pair) -> None:
         """The peer answered our nomination."""

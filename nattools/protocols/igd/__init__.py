@@ -7,6 +7,7 @@ else, for any bytes.
 
 from nattools.protocols.igd.actions import (
     Call,
+    ErrorCode,
     FirewallStatus,
     PortMappingEntry,
     Status,
@@ -30,15 +31,13 @@ from nattools.protocols.igd.actions import (
     update_pinhole,
 )
 from nattools.protocols.igd.description import Description, Service, ServiceKind, parse_description
-from nattools.protocols.igd.errors import CONNECTION_REFUSALS, PINHOLE_REFUSALS, refusal
 from nattools.protocols.igd.soap import Answer, Fault, encode_call, parse_answer
 
 __all__ = [
-    "CONNECTION_REFUSALS",
-    "PINHOLE_REFUSALS",
     "Answer",
     "Call",
     "Description",
+    "ErrorCode",
     "Fault",
     "FirewallStatus",
     "PortMappingEntry",
@@ -65,6 +64,5 @@ __all__ = [
     "read_reserved_port",
     "read_status",
     "read_unique_id",
-    "refusal",
     "update_pinhole",
 ]

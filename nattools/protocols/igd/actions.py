@@ -6,6 +6,7 @@ the order of the service descriptions, as some routers insist on it; the protoco
 
 from __future__ import annotations
 
+from enum import IntEnum
 from ipaddress import IPv4Address
 from typing import Protocol
 
@@ -13,6 +14,28 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Transport
+
+
+class ErrorCode(IntEnum):
+    """UPnP errors that decide what is asked next; `wording.refusals` has them all."""
+
+    INVALID_ACTION = 401
+    INVALID_ARGS = 402
+    ACTION_FAILED = 501
+    NOT_AUTHORIZED = 606
+    FIREWALL_DISABLED = 702
+    PINHOLES_NOT_ALLOWED = 703
+    NO_SUCH_PINHOLE = 704
+    NO_TRAFFIC = 709
+    ARRAY_INDEX_INVALID = 713
+    NO_SUCH_ENTRY = 714
+    CONFLICT = 718
+    SAME_PORTS_REQUIRED = 724
+    ONLY_PERMANENT_LEASES = 725
+    NO_PORT_MAPS = 728
+    OTHER_MECHANISM = 729
+    MAPPING_NOT_FOUND = 730
+
 
 MAX_LEASE_S = 604_800
 """WANIPConnection:2, section 2.3.16: a week at most."""

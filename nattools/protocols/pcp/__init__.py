@@ -1,9 +1,8 @@
-"""PCP, the Port Control Protocol (RFC 6887): codec, result codes, epoch and client transaction.
+"""PCP, the Port Control Protocol (RFC 6887): codec and client transaction.
 
 Pure: bytes in, values out, and back. Decoders raise ProtocolError and nothing else, for any bytes.
 """
 
-from nattools.protocols.pcp.epoch import EpochClock
 from nattools.protocols.pcp.message import (
     ANNOUNCE,
     ANNOUNCE_PORT,
@@ -20,6 +19,7 @@ from nattools.protocols.pcp.message import (
     PeerBody,
     Request,
     Response,
+    ResultCode,
     decode_request,
     decode_response,
     encode_request,
@@ -31,7 +31,6 @@ from nattools.protocols.pcp.message import (
     read_third_party,
     third_party,
 )
-from nattools.protocols.pcp.results import REFUSALS, refusal
 from nattools.protocols.pcp.transaction import Transaction, believable_lifetime_s, renewal_delay_s
 
 __all__ = [
@@ -42,16 +41,15 @@ __all__ = [
     "PEER",
     "PORT",
     "PREFER_FAILURE",
-    "REFUSALS",
     "THIRD_PARTY",
     "VERSION",
-    "EpochClock",
     "Filter",
     "MapBody",
     "Option",
     "PeerBody",
     "Request",
     "Response",
+    "ResultCode",
     "Transaction",
     "believable_lifetime_s",
     "decode_request",
@@ -63,7 +61,6 @@ __all__ = [
     "prefer_failure",
     "read_filter",
     "read_third_party",
-    "refusal",
     "renewal_delay_s",
     "third_party",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import msgspec
@@ -19,7 +20,26 @@ ANNOUNCE, MAP, PEER = 0, 1, 2
 UDP, TCP = 17, 6
 NONCE_SIZE = 12
 MAX_SIZE = 1100
-UNSUPP_VERSION = 1
+
+
+class ResultCode(IntEnum):
+    """RFC 6887 7.4; `wording.refusals` says what they mean."""
+
+    SUCCESS = 0
+    UNSUPP_VERSION = 1
+    NOT_AUTHORIZED = 2
+    MALFORMED_REQUEST = 3
+    UNSUPP_OPCODE = 4
+    UNSUPP_OPTION = 5
+    MALFORMED_OPTION = 6
+    NETWORK_FAILURE = 7
+    NO_RESOURCES = 8
+    UNSUPP_PROTOCOL = 9
+    USER_EX_QUOTA = 10
+    CANNOT_PROVIDE_EXTERNAL = 11
+    ADDRESS_MISMATCH = 12
+    EXCESSIVE_REMOTE_PEERS = 13
+
 
 _REQUEST = struct.Struct("!BBxxI16s")
 _RESPONSE = struct.Struct("!BBxBII12x")
@@ -120,7 +140,7 @@ def decode_response(data: bytes) -> Response:
         raise ProtocolError("a PCP request where a response was due")
     opcode &= ~_RESPONSE_BIT
     if version != VERSION:
-        if result != UNSUPP_VERSION:
+        if result != ResultCode.UNSUPP_VERSION:
             raise ProtocolError(f"a PCP response of version {version}")
         return Response(version, opcode, result, lifetime_s, epoch_s)
     rest = data[_RESPONSE.size :]

@@ -4,27 +4,23 @@ Pure: bytes in, values out, and back. Decoders raise ProtocolError and nothing e
 """
 
 from nattools.protocols.stun import constants
-from nattools.protocols.stun.addresses import (
-    pack_address,
-    pack_xor_address,
-    unpack_address,
-    unpack_xor_address,
-)
 from nattools.protocols.stun.attributes import (
+    message_type,
+    pack_address,
     pack_algorithms,
+    pack_attribute,
     pack_change_request,
     pack_error_code,
     pack_response_port,
     pack_types,
+    pack_xor_address,
+    unpack_address,
+    unpack_xor_address,
 )
 from nattools.protocols.stun.authentication import (
     Authentication,
     LongTermAuthentication,
     ShortTermAuthentication,
-)
-from nattools.protocols.stun.binding import binding_request, binding_success, new_transaction_id
-from nattools.protocols.stun.constants import BINDING, MAGIC_COOKIE, NATTOOLS_HELLO, Kind
-from nattools.protocols.stun.credentials import (
     long_term_key,
     make_nonce,
     nonce_features,
@@ -32,10 +28,16 @@ from nattools.protocols.stun.credentials import (
     short_term_key,
     userhash,
 )
-from nattools.protocols.stun.decoding import decode
-from nattools.protocols.stun.encoding import IntegrityAlgorithm, encode, verify_fingerprint, verify_integrity
-from nattools.protocols.stun.framing import Framer
-from nattools.protocols.stun.header import message_type, pack_attribute
+from nattools.protocols.stun.binding import binding_request, binding_success, new_transaction_id
+from nattools.protocols.stun.codec import (
+    Framer,
+    IntegrityAlgorithm,
+    decode,
+    encode,
+    verify_fingerprint,
+    verify_integrity,
+)
+from nattools.protocols.stun.constants import BINDING, MAGIC_COOKIE, NATTOOLS_HELLO, Kind
 from nattools.protocols.stun.message import Message
 from nattools.protocols.stun.transaction import Transaction
 

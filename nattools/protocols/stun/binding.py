@@ -8,9 +8,16 @@ from typing import Final
 
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.stun import constants as c
-from nattools.protocols.stun.addresses import masked_ipv4_octets, pack_address, pack_xor_address
-from nattools.protocols.stun.attributes import pack_change_request, pack_response_port
-from nattools.protocols.stun.header import build_header, message_type, pack_attribute
+from nattools.protocols.stun.attributes import (
+    build_header,
+    masked_ipv4_octets,
+    message_type,
+    pack_address,
+    pack_attribute,
+    pack_change_request,
+    pack_response_port,
+    pack_xor_address,
+)
 
 _SUCCESS_IPV4: Final = Struct(">HHI12sHHHHBBBB")
 _pack_success_ipv4 = _SUCCESS_IPV4.pack

@@ -10,9 +10,9 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.stun import constants as c
-from nattools.protocols.stun.addresses import unpack_address, unpack_xor_address
 from nattools.protocols.stun.attributes import (
     USERNAME_LIMIT,
+    unpack_address,
     unpack_algorithms,
     unpack_change_request,
     unpack_error_code,
@@ -23,6 +23,7 @@ from nattools.protocols.stun.attributes import (
     unpack_types,
     unpack_uint32,
     unpack_uint64,
+    unpack_xor_address,
 )
 
 Attribute = tuple[int, bytes]

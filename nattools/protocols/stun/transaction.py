@@ -11,9 +11,8 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.stun.authentication import Authentication
 from nattools.protocols.stun.binding import new_transaction_id
+from nattools.protocols.stun.codec import decode, verify_fingerprint
 from nattools.protocols.stun.constants import FINGERPRINT
-from nattools.protocols.stun.decoding import decode
-from nattools.protocols.stun.encoding import verify_fingerprint
 from nattools.protocols.stun.message import Message
 
 State = Literal["running", "succeeded", "failed", "timed out", "not authentic", "abandoned"]
@@ -87,6 +86,11 @@ class Transaction:
         self._due = True
         self._sent_at = 0.0
         self._deadline: float | None = None
+
+    @property
+    def done(self) -> bool:
+        """Is `state` final?"""
+        return self.state != "running"
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Endpoint]]:
         """(datagram, destination) that are due."""

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from nattools.cli import trial
 from nattools.cli.app import run
-from nattools.cli.trial import Case, attempt, hosts_to_try, measure_options
-from nattools.cli.trialmatrix import Matrix
 from nattools.errors import CannotRun
 from nattools.lab.loader import available, load
 from nattools.lab.scenario import HostSpec, Scenario
+from nattools.trials import scenarios
+from nattools.trials.scenarios import Case, ScenarioMatrix, hosts_to_try, measure_options, run_trial
 
 Capture = pytest.CaptureFixture[str]
 
@@ -91,9 +90,9 @@ def test_the_matrix_as_json(capsys: Capture) -> None:
 
 
 def test_repetitions_differ_in_their_seed_and_are_the_same_each_time() -> None:
-    matrix = Matrix(["open"], ["sim"], repeat=3, seed=None)
+    matrix = ScenarioMatrix(["open"], ["sim"], repeat=3, seed=None)
     assert [case.seed for case in matrix.cases] == [0, 1, 2]
-    assert [case.seed for case in Matrix(["open"], ["sim"], repeat=1, seed=None).cases] == [None]
+    assert [case.seed for case in ScenarioMatrix(["open"], ["sim"], repeat=1, seed=None).cases] == [None]
 
 
 def test_hosts_without_expectations_are_tried_only_if_none_has_any() -> None:
@@ -113,8 +112,8 @@ def test_what_cannot_run_is_a_trial_with_a_problem(monkeypatch: pytest.MonkeyPat
     def refuse(*_: object) -> None:
         raise CannotRun("no namespaces here", "Simulate it.")
 
-    monkeypatch.setattr(trial, "open_lab", refuse)
-    assert attempt(Case("open", "alice", "netns")).problem == "no namespaces here. Simulate it."
+    monkeypatch.setattr(scenarios, "open_lab", refuse)
+    assert run_trial(Case("open", "alice", "netns")).problem == "no namespaces here. Simulate it."
     assert run(["lab", "matrix", "open", "--backend", "netns"]) == 3
     assert "cannot run" in capsys.readouterr().out
     assert run(["lab", "run", "open", "--backend", "netns"]) == 3

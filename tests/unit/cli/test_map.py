@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nattools.cli.app import run
-from nattools.cli.keeping import environment_of, say
+from nattools.cli.map import environment_of, tell_change
 from nattools.engine.portmap.keep import MappingChange
 from nattools.model.endpoint import Endpoint
 from nattools.report.loader import load, load_file
@@ -67,10 +67,10 @@ def test_json_is_one_document(capsys: Capture) -> None:
         (("add", "5000", "--lab", "mapping-off"), 1, "No mapping was made."),
         (("list", "--lab", "mapping-all"), 0, "There is no mapping here."),
         (("list", "--lab", "mapping-off"), 1, "none speaks UPnP, NAT-PMP or PCP"),
-        (("list", "--lab", "mapping-pcp"), 0, "only UPnP tells a list"),
+        (("list", "--lab", "mapping-pcp"), 0, "only UPnP lists mappings"),
         (("list", "--timeout", "0.1", "--lab", "mapping-off"), 1, "The time given was over"),
         (("delete", "5000", "--lab", "mapping-off"), 1, "none speaks UPnP, NAT-PMP or PCP"),
-        (("delete", "5000", "--lab", "mapping-pcp"), 0, "If there was such a mapping, it is removed"),
+        (("delete", "5000", "--lab", "mapping-pcp"), 0, "Any such mapping has been removed"),
         (("add", "5000", "--lab", "mapping-double-nat"), 1, "There is a second NAT beyond your router"),
         (("add", "5000", "--lab", "open"), 1, "has a public IPv4 address of its own"),
         (("delete", "5000", "--lab", "mapping-all"), 1, "There was no mapping to remove."),
@@ -91,8 +91,8 @@ def test_answers_and_exit_codes(arguments: tuple[str, ...], code: int, words: st
         (("add", "0", "--lab", "mapping-all"), "port '0': give a number from 1 to 65535"),
         (("add", "70000", "--lab", "mapping-all"), "port '70000'"),
         (("add", "5000", "--lifetime", "-1", "--lab", "mapping-all"), "--lifetime -1"),
-        (("add", "10.0.1.77:5000", "--lab", "mapping-all"), "no address of this machine"),
-        (("keep", "10.0.1.77:5000", "--lab", "mapping-all"), "no address of this machine"),
+        (("add", "10.0.1.77:5000", "--lab", "mapping-all"), "not an address of this machine"),
+        (("keep", "10.0.1.77:5000", "--lab", "mapping-all"), "not an address of this machine"),
         (("keep", "5000", "--lifetime", "5", "--lab", "mapping-all"), "keep renews"),
         (("delete", "--lab", "mapping-all"), "say which"),
         (("delete", "5000", "--mine", "--lab", "mapping-all"), "say which"),
@@ -149,8 +149,8 @@ def test_nat_asks_no_router(tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_a_change_is_told_in_a_line(capsys: Capture) -> None:
-    say(change())
-    say(change(happening="lost", external=None, verified=None))
+    tell_change(change())
+    tell_change(change(happening="lost", external=None, verified=None))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("udp 11.1.0.2:5001 to 10.0.1.2:5000 by PCP: made, proven from outside")
     assert lines[1].endswith("udp to 10.0.1.2:5000 by PCP: lost; trying again")

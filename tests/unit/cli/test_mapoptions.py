@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from nattools.cli.mapoptions import check_kept, wish_of
+from nattools.cli.mapoptions import check_kept, map_options
 from nattools.errors import UsageError
 
 
 def test_a_port_is_enough() -> None:
-    wish = wish_of(["5000"])
+    wish = map_options(["5000"])
     assert (wish.ports, wish.host, wish.external_port) == ((5000,), None, None)
     assert (wish.protocol, wish.transports, wish.lifetime_s) == (None, ("udp", "tcp"), 7200)
 
 
 def test_all_that_can_be_said() -> None:
-    wish = wish_of(
+    wish = map_options(
         ["[2a10::5]:5000"],
         protocol="upnp",
         transport="tcp",
@@ -31,12 +31,12 @@ def test_all_that_can_be_said() -> None:
 
 
 def test_several_ports_of_one_address() -> None:
-    wish = wish_of(["10.0.1.2:5000", "10.0.1.2:5001", "5000"])
+    wish = map_options(["10.0.1.2:5000", "10.0.1.2:5001", "5000"])
     assert (wish.host, wish.ports) == ("10.0.1.2", (5000, 5001))
 
 
 def test_without_an_end_only_upnp_is_asked() -> None:
-    assert wish_of(["5000"], lifetime=0).protocol == "upnp-igd"
+    assert map_options(["5000"], lifetime=0).protocol == "upnp-igd"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_without_an_end_only_upnp_is_asked() -> None:
 )
 def test_what_makes_no_sense(ports: list[str], options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as error:
-        wish_of(ports, **options)
+        map_options(ports, **options)
     assert words in str(error.value)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from nattools.cli import progress as module
-from nattools.cli.progress import ERASE, Progress
+from nattools.cli.progress import Progress
 from nattools.engine.options import Event
 
 
@@ -103,11 +104,31 @@ def test_a_terminal_has_one_line_that_is_gone_at_the_end(
     progress.close()
     clock.advance(10)
     drawn = terminal.getvalue()
-    assert "\n" not in drawn
     assert "0 of 1 done, 2 s: asking 11.201.0.2" in drawn
     assert "1 of 2 done, 2 s: filtering" in drawn
-    assert max(len(line) for line in drawn.split(ERASE)) < 50
-    assert drawn.endswith(ERASE)
+    shown = re.split(r"\x1b\[[0-9;?]*[A-Za-z]|\r", drawn)
+    assert max(len(line) for line in shown) < 50
+    assert on_screen(drawn) == [""]
+    assert drawn.count(SHOW_CURSOR) == drawn.count(HIDE_CURSOR) * 2
+
+
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+
+
+def on_screen(drawn: str) -> list[str]:
+    """The lines that a terminal shows at the end."""
+    lines, row = [""], 0
+    for control, text in re.findall(r"(\x1b\[[0-9;?]*[A-Za-z])|([^\x1b])", drawn):
+        if text == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif control.endswith("A"):
+            row -= int(control[2:-1] or 1)
+        elif control == "\x1b[2K":
+            lines[row] = ""
+        elif text and text != "\r":
+            lines[row] += text
+    return [line for line in lines if line] or [""]
 
 
 def test_a_stream_that_breaks_stops_nothing(clock: Clock) -> None:

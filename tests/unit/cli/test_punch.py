@@ -14,7 +14,7 @@ from report_samples import connected, not_connected, punched
 from nattools.cli import punch
 from nattools.cli.app import run
 from nattools.cli.options import Request
-from nattools.cli.punchoptions import MailboxWish, PunchWish, checked_allowed
+from nattools.cli.punchoptions import MailboxServer, PunchRequest, checked_allowed
 from nattools.engine.options import MeasureOptions
 from nattools.model.serveruri import parse_server
 from nattools.report.loader import load, load_file
@@ -54,7 +54,7 @@ def test_a_page_with_the_answer_first(capsys: Capture) -> None:
     assert text.startswith("Measured in the scenario two-homes:alice (simulated)")
     assert "Connected directly to 11.2.0.2:" in text
     assert "over UDP by hole punching" in text
-    assert "the other side is there and has the same code" in text
+    assert "The peer is there and has the same code" in text
     assert "UDP over IPv4 one NAT, no second one behind it" in text
     assert captured.err == ""
 
@@ -179,10 +179,10 @@ def test_the_other_machine_is_told_of_its_part() -> None:
         command="punch", servers=(parse_server("example.org"), parse_server("[::1]:80"))
     )
     servers = ("--server example.org", "--server '[::1]:80'")
-    assert punch.others_options(PunchWish(code=new_code()), measuring) == servers
-    secure = PunchWish(code=new_code(), mailbox=MailboxWish("2001:db8::1", 443, True), pipe=True)
+    assert punch.others_options(PunchRequest(code=new_code()), measuring) == servers
+    secure = PunchRequest(code=new_code(), mailbox=MailboxServer("2001:db8::1", 443, True), pipe=True)
     assert punch.others_options(secure, measuring) == ("--mailbox 'wss://[2001:db8::1]:443'", "--pipe")
-    wish = PunchWish(
+    wish = PunchRequest(
         code=new_code(),
         manual=True,
         forwards=(parse_forward("8080:localhost:80"), parse_forward("53:10.0.0.1:53/udp")),

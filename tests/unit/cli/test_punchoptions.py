@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nattools.cli.punchoptions import (
-    MailboxWish,
-    PunchWish,
+    MailboxServer,
+    PunchRequest,
     check_together,
     checked_allowed,
     checked_forwards,
@@ -44,17 +44,17 @@ def test_the_option_that_is_wrong_is_named() -> None:
 @pytest.mark.parametrize(
     ("text", "wish"),
     [
-        ("example.org", MailboxWish("example.org", 3478, False)),
-        ("example.org:80", MailboxWish("example.org", 80, False)),
-        ("ws://example.org", MailboxWish("example.org", 3478, False)),
-        ("wss://example.org", MailboxWish("example.org", 443, True)),
-        ("WSS://example.org:8443/", MailboxWish("example.org", 8443, True)),
-        ("wss://example.org/mailbox", MailboxWish("example.org", 443, True)),
-        ("wss://[2001:db8::1]:443", MailboxWish("2001:db8::1", 443, True)),
-        ("2001:db8::1", MailboxWish("2001:db8::1", 3478, False)),
+        ("example.org", MailboxServer("example.org", 3478, False)),
+        ("example.org:80", MailboxServer("example.org", 80, False)),
+        ("ws://example.org", MailboxServer("example.org", 3478, False)),
+        ("wss://example.org", MailboxServer("example.org", 443, True)),
+        ("WSS://example.org:8443/", MailboxServer("example.org", 8443, True)),
+        ("wss://example.org/mailbox", MailboxServer("example.org", 443, True)),
+        ("wss://[2001:db8::1]:443", MailboxServer("2001:db8::1", 443, True)),
+        ("2001:db8::1", MailboxServer("2001:db8::1", 3478, False)),
     ],
 )
-def test_mailboxes(text: str, wish: MailboxWish) -> None:
+def test_mailboxes(text: str, wish: MailboxServer) -> None:
     assert checked_mailbox(text) == wish
     assert checked_mailbox(None) is None
 
@@ -87,7 +87,7 @@ def test_codes_that_are_refused(typed: str | None, words: int, manual: bool, say
         chosen_code(typed, words, manual)
 
 
-MAILBOX = MailboxWish("a", 1, False)
+MAILBOX = MailboxServer("a", 1, False)
 FORWARD = parse_forward("80:a:80")
 
 
@@ -109,5 +109,5 @@ FORWARD = parse_forward("80:a:80")
 def test_options_that_contradict_each_other(wish: dict[str, Any], others: dict[str, Any], says: str) -> None:
     given = {"as_json": False, "lab": None, **others}
     with pytest.raises(UsageError, match=says):
-        check_together(PunchWish(code=new_code(), **wish), **given)
-    check_together(PunchWish(code=new_code(), bench=True), as_json=True, lab="netns")
+        check_together(PunchRequest(code=new_code(), **wish), **given)
+    check_together(PunchRequest(code=new_code(), bench=True), as_json=True, lab="netns")

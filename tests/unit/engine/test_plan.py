@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 import pytest
 
+from nattools.engine.options import MeasureOptions
 from nattools.engine.plan import gaps, lanes, ranked, steps
+from nattools.engine.registry import LANE_PROBES
 from nattools.model.endpoint import Endpoint
+from nattools.probes.probe import LaneProbe
 from nattools.probes.target import Lane, Target
+
+Command = Literal["diagnose", "nat"]
 
 HOME = Endpoint("11.201.0.2", 3478)
 
@@ -33,8 +40,13 @@ ONE_ADDRESS = server(other=Endpoint("11.203.0.2", 3479), host="11.203.0.2")
 PLAIN = server(host="11.204.0.2")
 
 
-def names(lane: Lane, *targets: Target, lifetime: bool = False) -> list[str]:
-    return [step.name for step in steps(lane, targets, lifetime=lifetime)]
+def probes(command: Command = "nat", *, lifetime: bool = False) -> list[LaneProbe]:
+    options = MeasureOptions(command, (), lifetime=lifetime)
+    return [probe for probe in LANE_PROBES if probe.wanted(options)]
+
+
+def names(lane: Lane, *targets: Target, command: Command = "nat", lifetime: bool = False) -> list[str]:
+    return [step.probe.name for step in steps(probes(command, lifetime=lifetime), lane, targets)]
 
 
 def test_each_family_has_a_lane_for_udp_and_one_for_tcp() -> None:
@@ -62,7 +74,7 @@ def test_filtering_is_asked_only_of_servers_that_can_answer_from_elsewhere(
 
 
 def test_mapping_is_asked_of_all_servers_and_the_rest_of_the_best_one() -> None:
-    by_name = {step.name: step for step in steps(Lane("udp", 4), (PLAIN, OWN), lifetime=True)}
+    by_name = {step.probe.name: step for step in steps(probes(lifetime=True), Lane("udp", 4), (PLAIN, OWN))}
     assert by_name["mapping"].targets == (OWN, PLAIN)
     assert by_name["allocation"].targets == by_name["lifetime"].targets == (OWN,)
 
@@ -85,16 +97,13 @@ def test_a_hole_is_punched_to_the_second_address_of_a_server_that_dials_back(
     target: Target, services: int, udp: bool, tcp: bool
 ) -> None:
     able = msgspec.structs.replace(target, services=services)
-    found = [
-        {step.name for step in steps(Lane(transport, 4), (able,), lifetime=False, punch=True)}
-        for transport in ("udp", "tcp")
-    ]
+    found = [names(Lane(transport, 4), able, command="diagnose") for transport in ("udp", "tcp")]
     assert [("punch" in found[0]), ("punch-tcp" in found[1])] == [udp, tcp]
     assert "punch" not in names(Lane("udp", 4), able), "it is for a diagnosis"
 
 
 def test_what_cannot_be_asked_is_said_with_what_would_settle_it() -> None:
-    udp, tcp = gaps(Lane("udp", 4), [PLAIN]), gaps(Lane("tcp", 4), [COTURN])
+    udp, tcp = gaps(probes(), Lane("udp", 4), [PLAIN]), gaps(probes(), Lane("tcp", 4), [COTURN])
     assert [gap.question for gap in udp + tcp] == ["Who may send in (udp4)?", "Who may connect in (tcp4)?"]
     assert all("nattools serve" in gap.settle for gap in udp + tcp)
-    assert gaps(Lane("udp", 4), [OWN]) == gaps(Lane("tcp", 4), [OWN]) == []
+    assert gaps(probes(), Lane("udp", 4), [OWN]) == gaps(probes(), Lane("tcp", 4), [OWN]) == []

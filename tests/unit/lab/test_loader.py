@@ -9,7 +9,7 @@ import pytest
 from nattools.errors import UsageError
 from nattools.lab import expect, loader
 from nattools.lab.loader import load, parse
-from nattools.lab.tomllines import line_of
+from nattools.lab.tomlfields import line_of
 
 GOOD = """\
 title = "Two homes"

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from nattools.errors import UsageError
-from nattools.lab import nft
-from nattools.lab.forwards import Forwards
 from nattools.lab.loader import parse
-from nattools.lab.netns import userspace_routers
-from nattools.lab.nftforwards import alive, rules
+from nattools.lab.nat.bindings import Forwards
+from nattools.lab.netns import nft
+from nattools.lab.netns.lab import userspace_routers
+from nattools.lab.netns.nft import alive, rules
 from nattools.lab.routers import daemons
 from nattools.lab.routers.simulated import behaviour, families
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario

@@ -14,8 +14,8 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net import hostudp, linux
 from nattools.net.base import IcmpError
-from nattools.net.binding import Zones
 from nattools.net.host import HostNetwork
+from nattools.net.sockets import Zones
 
 LOOPBACK = [(4, "127.0.0.1"), (6, "::1")]
 needs_error_queue = pytest.mark.skipif(not linux.AVAILABLE, reason="the error queue is Linux's")
@@ -279,7 +279,7 @@ def test_a_wildcard_socket_tells_the_default_route_s_address(monkeypatch: pytest
     def only_loopback(zones: Zones, destination: Endpoint, interface: str | None = None) -> str:
         return "127.0.0.9"
 
-    monkeypatch.setattr("nattools.net.binding.source_address", only_loopback)
+    monkeypatch.setattr("nattools.net.sockets.source_address", only_loopback)
 
     async def main() -> None:
         network = HostNetwork()
@@ -312,5 +312,67 @@ def test_dont_fragment_refuses_what_does_not_fit(family: Any, host: str) -> None
         assert whole.send(bytes(fits + 1), peer.local) == "too-big"
         for sock in (peer, whole, loose):
             sock.close()
+
+    asyncio.run(main())
+
+
+def wakeups_with(receive: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[bytes]]:
+    """How often a socket that cannot receive is asked within 1000 turns of the loop, and what arrives after
+    it could again."""
+    monkeypatch.setattr(hostudp, "_PAUSE_S", 0.01)
+    calls, arrived = 0, []
+
+    async def main() -> None:
+        sock = await HostNetwork().open_udp(family=4, host="127.0.0.1")
+        assert isinstance(sock, hostudp.HostUdpSocket)
+        works = sock._receive
+
+        def fail(buffer: memoryview) -> Any:
+            nonlocal calls
+            calls += 1
+            return receive(buffer)
+
+        sock._receive = fail
+        sock.send(b"waiting", sock.local)
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        sock._receive = works
+        inbox = Inbox(sock)
+        arrived.append((await inbox.datagram())[0])
+        sock.close()
+
+    asyncio.run(main())
+    return calls, arrived
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENETDOWN, "down"), BlockingIOError()])
+def test_an_error_that_stays_does_not_keep_the_loop_busy(
+    error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(buffer: memoryview) -> None:
+        raise error
+
+    calls, arrived = wakeups_with(fail, monkeypatch)
+    assert calls < 200
+    assert arrived == [b"waiting"]
+
+
+@needs_error_queue
+def test_errors_are_taken_from_the_queue_also_when_nobody_wants_them_any_more() -> None:
+    async def main() -> None:
+        sock = await HostNetwork().open_udp(family=4, host="127.0.0.1")
+        assert isinstance(sock, hostudp.HostUdpSocket)
+        inbox = Inbox(sock)
+        other = await HostNetwork().open_udp(family=4, host="127.0.0.1")
+        other.close()
+        sock.send(b"nobody is there", other.local)
+        await inbox.error()
+        sock.on_icmp = None
+        sock.send(b"nobody is there", other.local)
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert sock._failures < 5
+        assert linux.read_error(sock._sock) is None
+        sock.close()
 
     asyncio.run(main())

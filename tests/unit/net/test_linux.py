@@ -23,31 +23,6 @@ OFFENDER6 = (
 )
 
 
-@pytest.mark.parametrize(
-    ("family", "icmp_type", "code", "kind"),
-    [
-        (4, 3, 0, "unreachable"),
-        (4, 3, 1, "unreachable"),
-        (4, 3, 3, "port-unreachable"),
-        (4, 3, 4, "too-big"),
-        (4, 3, 9, "prohibited"),
-        (4, 3, 10, "prohibited"),
-        (4, 3, 13, "prohibited"),
-        (4, 11, 0, "time-exceeded"),
-        (4, 12, 0, "unreachable"),
-        (6, 1, 0, "unreachable"),
-        (6, 1, 1, "prohibited"),
-        (6, 1, 4, "port-unreachable"),
-        (6, 1, 5, "prohibited"),
-        (6, 2, 0, "too-big"),
-        (6, 3, 0, "time-exceeded"),
-        (6, 4, 1, "unreachable"),
-    ],
-)
-def test_kinds(family: linux.Family, icmp_type: int, code: int, kind: str) -> None:
-    assert linux.icmp_kind(family, icmp_type, code) == kind
-
-
 def test_time_exceeded() -> None:
     ancillary = [(socket.IPPROTO_IP, 11, entry(2, 11, 0, 0, OFFENDER4))]
     error = linux.icmp_error(b"quoted", ancillary, ("11.2.0.2", 9000))

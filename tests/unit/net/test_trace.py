@@ -11,8 +11,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net import linux
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.net.host import HostNetwork
-from nattools.net.trace import Event, Trace
-from nattools.net.traced import TracedNetwork
+from nattools.net.trace import Event, Trace, TracedNetwork
 
 A, B = Endpoint("127.0.0.1", 1000), Endpoint("127.0.0.1", 2000)
 

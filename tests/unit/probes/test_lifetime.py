@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
-from simulated import behind_nat
+from simulated import STUN, behind_nat, udp
 
 from nattools.engine.options import MeasureOptions
-from nattools.engine.run import measure
+from nattools.engine.run import measure, new_run
 from nattools.lab.scenario import NatSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
+from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
+from nattools.probes.hairpin import indication
+from nattools.probes.lifetime import _Sleeper
+from nattools.probes.probe import ProbeContext
+from nattools.probes.question import StunClient, open_stun_client
+from nattools.probes.target import Lane
+from nattools.protocols import stun
 
 
 def measured(nat: NatSpec, longest_s: float, **host: Any) -> Report:
@@ -39,3 +47,70 @@ def test_a_path_that_loses_nothing_is_not_taken_for_a_lossy_one() -> None:
     assert nat is not None
     assert nat.loss == 0
     assert nat.filtering == "address-and-port-dependent"
+
+
+async def client(lab: SimLab) -> tuple[StunClient, ProbeContext]:
+    """A port of alice's with what a probe is given."""
+    run = new_run(lab.network("alice"), MeasureOptions("nat", ()), lambda event: None)
+    context = run.context(Lane("udp", 4), "test")
+    return await open_stun_client(context), context
+
+
+def test_only_the_servers_answer_to_the_question_proves_that_a_mapping_lives() -> None:
+    async def main(lab: SimLab) -> None:
+        (port, context), (helper, _) = await client(lab), await client(lab)
+        question = await port.expect(port.prepare(STUN, "control"))
+        assert question.mapped is not None
+        sleeper = _Sleeper(port, STUN, question.mapped, 0.0, 0.0)
+        port.on_other = sleeper.receive
+        sleeper.question = asked = helper.prepare(STUN, "control", response_port=question.mapped.port)
+        asked.sent_at.append(0.0)
+        answer = stun.binding_success(asked.base + b"\0", question.mapped)
+        older = stun.binding_success(stun.new_transaction_id(), question.mapped)
+        for data, source in (
+            (b"anything at all", STUN),
+            (indication(), STUN),
+            (older, STUN),  # a late answer to an earlier question
+            (answer, Endpoint("11.66.0.1", 3478)),
+            (stun.binding_success(asked.base + b"\1", question.mapped), STUN),  # a copy that was not sent
+        ):
+            assert port.socket.on_datagram is not None
+            port.socket.on_datagram(data, source)
+            assert not sleeper.arrived
+        port.socket.on_datagram(answer, STUN)
+        assert sleeper.arrived
+        assert context.recorder.observations == []
+
+    with SimLab(behind_nat()) as lab:
+        lab.run(lambda: main(lab))
+
+
+def test_a_silent_mapping_that_others_send_to_is_not_taken_for_alive() -> None:
+    """Bob writes to every port of the NAT's all the time; it filters nobody, and has forgotten the mapping
+    but for bob."""
+
+    async def main(lab: SimLab) -> Report:
+        bob = await udp(lab.network("bob"))
+
+        async def bother() -> None:
+            while True:
+                for port in range(40000, 40060):
+                    bob.send(b"hello", Endpoint("11.1.0.2", port))
+                await asyncio.sleep(1.0)
+
+        servers = tuple(parse_server(uri) for uri in lab.server_uris())
+        options = MeasureOptions("nat", servers, lifetime=True, max_lifetime_s=60.0)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(bother())
+            report = await measure(lab.network("alice"), options, lambda event: None)
+            task.cancel()
+        return report
+
+    nat = NatSpec(lifetime_s=20, filtering="endpoint-independent")
+    with SimLab(behind_nat(nat, delay_ms=8)) as lab:
+        found = lab.run(lambda: main(lab)).nat.udp4
+    assert found is not None
+    low, high = found.binding_lifetime_bounds_s or (None, None)
+    assert low is not None
+    assert high is not None
+    assert low < 20 < high < 25

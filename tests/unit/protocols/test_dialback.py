@@ -104,10 +104,10 @@ def test_what_cannot_be_asked_with_a_list_is_refused(change: dict[str, Any]) -> 
 
 def test_a_cookie_that_is_known_saves_the_challenge() -> None:
     request = DialBackRequest(listed(1, 2), SERVER, 100.0, cookie=COOKIE)
-    (sent,) = request.datagrams_to_send(100.0)
+    ((sent, _),) = request.datagrams_to_send(100.0)
     assert dialback.decode_request(stun.decode(sent))[1] == COOKIE == request.cookie
     stale = DialBackRequest(listed(1, 2), SERVER, 100.0, cookie=bytes([9] * 16))
-    (sent,) = stale.datagrams_to_send(100.0)
+    ((sent, _),) = stale.datagrams_to_send(100.0)
     assert reply(stale, sent), "a challenge all the same"
     assert stale.cookie == COOKIE
 
@@ -191,10 +191,10 @@ def reply(request: DialBackRequest, sent: bytes, result: Result | None = None) -
 
 def test_the_client_repeats_its_question_with_the_cookie() -> None:
     request = client()
-    (first,) = request.datagrams_to_send(100.0)
+    ((first, _),) = request.datagrams_to_send(100.0)
     assert dialback.decode_request(stun.decode(first))[1] == dialback.NO_COOKIE
     assert reply(request, first)
-    (second,) = request.datagrams_to_send(100.1)
+    ((second, _),) = request.datagrams_to_send(100.1)
     assert dialback.decode_request(stun.decode(second)) == (request.ask, COOKIE)
     assert stun.decode(first).transaction_id != stun.decode(second).transaction_id
     assert not reply(request, first), "the challenge's copy comes too late"
@@ -229,7 +229,7 @@ def test_over_tcp_nothing_is_sent_twice() -> None:
 
 def test_an_error_means_another_kind_of_server() -> None:
     request = client()
-    (sent,) = request.datagrams_to_send(100.0)
+    ((sent, _),) = request.datagrams_to_send(100.0)
     attributes = ((c.ERROR_CODE, stun.pack_error_code(400, "Bad Request")),)
     error = stun.Message(dialback.METHOD, "error", stun.decode(sent).transaction_id, attributes)
     assert request.receive_datagram(stun.encode(error), SERVER, 100.1)
@@ -239,7 +239,7 @@ def test_an_error_means_another_kind_of_server() -> None:
 def test_an_endless_chain_of_challenges_ends() -> None:
     request = client()
     for _ in range(4):
-        (sent,) = request.datagrams_to_send(100.1)
+        ((sent, _),) = request.datagrams_to_send(100.1)
         assert reply(request, sent)
     assert request.failure == "rejected"
 
@@ -247,7 +247,7 @@ def test_an_endless_chain_of_challenges_ends() -> None:
 @given(st.binary(max_size=80))
 def test_the_client_leaves_what_is_not_its_own(data: bytes) -> None:
     request = client()
-    (sent,) = request.datagrams_to_send(100.0)
+    ((sent, _),) = request.datagrams_to_send(100.0)
     assert not request.receive_datagram(data, SERVER, 100.0)
     answer = dialback.encode_challenge(stun.decode(sent).transaction_id, COOKIE)
     assert not request.receive_datagram(answer, Endpoint(SERVER.host, 3479), 100.0)

@@ -22,7 +22,7 @@ from nattools.report.json import render_json
 from nattools.report.loader import load, load_file, problems
 from nattools.report.markdown import render_markdown
 from nattools.report.schema import schema_text
-from nattools.report.text import render_text
+from nattools.report.terminal import render_text
 
 GOOD = render_json(home_router()).encode()
 
@@ -106,11 +106,13 @@ def draws(data: bytes) -> None:
     assert load(render_json(report).encode()) == report
 
 
+@settings(deadline=None)
 @given(st.binary() | VALUES.map(lambda value: json.dumps(value).encode()))
 def test_arbitrary_input(data: bytes) -> None:
     draws(data)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(json.loads(GOOD))), VALUES, min_size=1, max_size=3))
 def test_arbitrary_fields(fields: dict[str, Any]) -> None:
     draws(json.dumps({**json.loads(GOOD), **fields}).encode())

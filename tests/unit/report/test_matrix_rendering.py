@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from nattools.lab.kinds import KINDS, pairs_of
+from nattools.lab.natkinds import MATRIX_KINDS, pairs_of
 from nattools.model.host import Host
 from nattools.model.matrix import Matrix, PairResult
 from nattools.model.report import Report, Tool
@@ -13,7 +13,7 @@ from nattools.report.html import render_html
 from nattools.report.json import render_json
 from nattools.report.loader import problems
 from nattools.report.markdown import render_markdown
-from nattools.report.text import render_text
+from nattools.report.terminal import render_text
 
 ATTACK = "\x1b[2J<script>x</script>|`"
 
@@ -33,7 +33,7 @@ def result(pair: tuple[str, str]) -> PairResult:
     )
 
 
-def matrix(*pairs: PairResult, kinds: tuple[str, ...] = tuple(KINDS)) -> Report:
+def matrix(*pairs: PairResult, kinds: tuple[str, ...] = tuple(MATRIX_KINDS)) -> Report:
     return Report(
         tool=Tool(name="nattools", version="0"),
         command="lab",

@@ -15,12 +15,13 @@ from nattools.errors import UsageError
 from nattools.model.nat import NatByTransport
 from nattools.model.punch import Echoes, Punch, Stage
 from nattools.net.addresses import is_public
+from nattools.report.document import View
 from nattools.report.html import render_html
 from nattools.report.json import render_json
 from nattools.report.loader import load, problems
 from nattools.report.markdown import render_markdown
-from nattools.report.punchwords import MOST_STAGES, headline, plan_section, timeline_section
-from nattools.report.text import render_text
+from nattools.report.sections.punch import MOST_STAGES, headline, plan_section, timeline
+from nattools.report.terminal import render_text
 
 replace = msgspec.structs.replace
 ATTACK = '\x1b[2J\x9b31m\u202e\x07\r<script>alert("1")</script> [x](http://e) `|` @all \ud7ff\u2028'
@@ -86,12 +87,14 @@ def test_the_timeline_has_both_sides_and_what_went_to_and_fro() -> None:
     assert "8.20 there mailbox ok it came, with the same code" in lines
     assert "9.30 here router no the router opens no ports" in lines
     assert "10.40 here attempt ok 11.2.0.2:50123 answered (402 sent, 1 seen)" in lines
-    assert timeline_section(()) == []
+    assert timeline(punched(replace(connected(), stages=())), View()) == []
 
 
 def test_a_long_timeline_is_cut_and_says_so() -> None:
-    (section,) = timeline_section([Stage(at_s=1.0, side="here", stage="again", text="x")] * (MOST_STAGES + 7))
-    assert section.blocks[0].rows[-1][-1].text == "and 7 more"  # type: ignore[union-attr]
+    stages = (Stage(at_s=1.0, side="here", stage="again", text="x"),) * (MOST_STAGES + 7)
+    text = render_text(punched(replace(connected(), stages=stages)))
+    assert text.count("again") == MOST_STAGES
+    assert "and 7 more" in text
 
 
 def test_the_network_is_a_line_each_and_all_of_it_on_request() -> None:

@@ -17,8 +17,7 @@ from nattools.report.html import render_html
 from nattools.report.json import render_json
 from nattools.report.loader import load
 from nattools.report.markdown import render_markdown
-from nattools.report.terminal import print_report
-from nattools.report.text import render_text
+from nattools.report.terminal import print_report, render_text
 
 replace = msgspec.structs.replace
 

@@ -14,18 +14,20 @@ from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Ask, Result
 from nattools.protocols.stun import constants as c
 from nattools.server.dialback import Cookies, DialBackLimits, DialBackServer, Order
+from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import Occupancy, RateLimit
-from nattools.server.site import Role, Site
 
 NONCE = b"12345678"
 HERE: Role = (0, 0)
 ALICE = Endpoint("11.1.0.2", 40001)
 MALLORY = Endpoint("11.2.0.2", 40001)
-SITE = Site(tuple(tuple(Endpoint(f"11.201.0.{host}", port) for port in (3478, 3479)) for host in (2, 3)))
-ONE_ADDRESS = Site(SITE.endpoints[:1])
+SITE = ServerEndpoints(
+    tuple(tuple(Endpoint(f"11.201.0.{host}", port) for port in (3478, 3479)) for host in (2, 3))
+)
+ONE_ADDRESS = ServerEndpoints(SITE.endpoints[:1])
 
 
-def server(site: Site = SITE, limits: DialBackLimits | None = None) -> DialBackServer:
+def server(site: ServerEndpoints = SITE, limits: DialBackLimits | None = None) -> DialBackServer:
     return DialBackServer(site, Cookies(b"secret"), limits or DialBackLimits())
 
 
@@ -116,7 +118,7 @@ def test_what_the_server_does_not_have_is_denied() -> None:
         "the server has no such address or port"
     )
     assert isinstance(proven(one, Ask("tcp", 1, NONCE, change_port=True), number=1), Order)
-    no_other_port = server(Site(((Endpoint("11.201.0.2", 3478),),)))
+    no_other_port = server(ServerEndpoints(((Endpoint("11.201.0.2", 3478),),)))
     assert reason(proven(no_other_port, Ask("udp", 1, NONCE, change_port=True)))
     assert isinstance(proven(no_other_port, Ask("tcp", 1, NONCE, change_port=True)), Order)
 

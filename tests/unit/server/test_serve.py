@@ -120,7 +120,7 @@ async def dial(asker: Client, server: Endpoint, ask: Ask) -> tuple[dialback.Resu
     request = DialBackRequest(ask, server, now())
     others: list[bytes] = []
     while not request.done:
-        for datagram in request.datagrams_to_send(now()):
+        for datagram, _ in request.datagrams_to_send(now()):
             asker.socket.send(datagram, server)
         data, source = await asyncio.wait_for(asker.inbox.get(), 5)
         if not request.receive_datagram(data, source, now()):

@@ -9,7 +9,7 @@ import pytest
 from simulated import pass_time
 
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
 from nattools.protocols import dialback, stun
@@ -57,7 +57,7 @@ async def dial(network: Network, server: Endpoint, ask: Ask) -> Result | None:
     now = asyncio.get_running_loop().time
     request = DialBackRequest(ask, server, now())
     while not request.done:
-        for datagram in request.datagrams_to_send(now()):
+        for datagram, _ in request.datagrams_to_send(now()):
             inbox.socket.send(datagram, server)
         found = await inbox.next((request.next_timeout() or 0) - now())
         if found is None:

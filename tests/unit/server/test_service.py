@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import DatagramHandler, IcmpHandler, Network, SendFailure, UdpSocket
 from nattools.protocols import dialback, stun
+from nattools.server.connections import BackgroundTasks
 from nattools.server.dialback import Cookies, DialBackLimits, DialBackServer
+from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import RateLimit
 from nattools.server.service import Service
-from nattools.server.site import Role, Site
 from nattools.server.stun import BindingServer
-from nattools.server.tasks import Tasks
 
-SITE = Site(tuple(tuple(Endpoint(f"11.201.0.{host}", port) for port in (3478, 3479)) for host in (2, 3)))
+SITE = ServerEndpoints(
+    tuple(tuple(Endpoint(f"11.201.0.{host}", port) for port in (3478, 3479)) for host in (2, 3))
+)
 SOURCE = Endpoint("11.1.0.2", 40001)
 
 
@@ -50,7 +52,7 @@ def answers_to(data: bytes, source: Endpoint = SOURCE) -> list[tuple[bytes, Endp
             cast(Network, None),
             SITE,
             sockets,
-            Tasks(),
+            BackgroundTasks(),
             BindingServer(SITE, nothing, 3),
             DialBackServer(SITE, Cookies(b"secret"), DialBackLimits()),
         )

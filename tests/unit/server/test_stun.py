@@ -10,8 +10,8 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
+from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import RateLimit
-from nattools.server.site import Role, Site
 from nattools.server.stun import BindingServer, Reply
 
 ID = bytes(range(12))
@@ -21,9 +21,9 @@ FOUR = Endpoint("11.1.0.2", 40001)
 SIX = Endpoint("2a10:1::2", 40001)
 
 
-def site(addresses: int = 2, ports: int = 2, six: bool = False) -> Site:
+def site(addresses: int = 2, ports: int = 2, six: bool = False) -> ServerEndpoints:
     hosts = ("2a10:c9::2", "2a10:c9::3") if six else ("11.201.0.2", "11.201.0.3")
-    return Site(
+    return ServerEndpoints(
         tuple(tuple(Endpoint(host, 3478 + port) for port in range(ports)) for host in hosts[:addresses])
     )
 

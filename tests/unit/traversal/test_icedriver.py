@@ -10,14 +10,13 @@ from random import Random
 import pytest
 from simulated import STUN, pass_time
 
+from nattools.errors import CannotRun
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import TcpFailure
 from nattools.protocols import ice
 from nattools.protocols.demultiplex import SharedProtocol, protocol_of
 from nattools.traversal.icedriver import IceDriver
-from nattools.traversal.icestreams import IceStreams
 
 EI, AD, APD = "endpoint-independent", "address-dependent", "address-and-port-dependent"
 RTT_S = 0.08
@@ -171,81 +170,26 @@ def test_sockets_without_candidates_hear_the_peers_probes() -> None:
             one, other = peers.drivers
             sockets = [await lab.network("bob").open_udp(family=4) for _ in range(10)]
             for socket in sockets:
-                other.add_socket(socket, candidate=False)
+                other.listen(socket)
             for driver, peer in ((one, other), (other, one)):
                 driver.set_peer(*peer.agent.credentials)
             sender = await lab.network("alice").open_udp(family=4)
-            one.add_socket(sender, candidate=False)
-            sender.send(one.agent.probe(), sockets[7].local)
+            one.listen(sender)
+            one.probe(sender, sockets[7].local)
             assert await one.connected(5.0) is not None
             assert await other.connected(5.0) is not None
             selected = other.agent.selected
             assert selected is not None
             assert selected.path == ("udp", sockets[7].local, sender.local)
+            for socket in sockets:
+                other.release(socket)
+            assert [pair.path[1] for pair in other.agent.pairs] == [sockets[7].local]
+            assert await lab.network("bob").open_udp(family=4, port=sockets[0].local.port)
+            with pytest.raises(CannotRun):
+                await lab.network("bob").open_udp(family=4, port=sockets[7].local.port)
             peers.close()
 
         lab.run(main)
-
-
-async def with_streams(peers: Peers, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-    """TCP for both: Alice connects, Bob listens and connects."""
-    tasks = []
-    for node, driver in zip(("alice", "bob"), peers.drivers, strict=True):
-        streams = IceStreams(driver, peers.lab.network(node))
-        streams.offer_active(driver.agent.local_candidates[0].endpoint.host)
-        if node == "bob":
-            await streams.offer_passive(4)
-        tasks.append(group.create_task(streams.run()))
-    return tasks
-
-
-def test_tcp_where_udp_is_blocked() -> None:
-    with SimLab(between(NatSpec(udp="blocked"), None)) as lab:
-        peers = Peers(lab)
-
-        async def main() -> None:
-            await peers.gather(answered=False)
-            async with asyncio.TaskGroup() as group:
-                tasks = await with_streams(peers, group)
-                elapsed = await peers.connect()
-                assert elapsed is not None
-                assert elapsed <= 3.5 * RTT_S
-                for number in range(3):
-                    peers.drivers[0].send(b"\xc0" + bytes([number]))
-                await pass_time(0.5)
-                pair = peers.drivers[0].agent.selected
-                assert pair is not None
-                assert (pair.local.transport, pair.local.tcp_type) == ("tcp", "active")
-                for task in tasks:
-                    task.cancel()
-            peers.close()
-
-        lab.run(main)
-    assert [data for data, _ in peers.data] == [b"\xc0\0", b"\xc0\1", b"\xc0\2"]
-    found = peers.drivers[1].agent.remote_candidates[-1]
-    assert (found.kind, found.tcp_type) == ("prflx", "active")
-
-
-def test_a_silent_tcp_stranger_is_let_go() -> None:
-    with SimLab(between(None, None)) as lab:
-
-        async def main() -> bytes:
-            driver = IceDriver(ice.Agent("controlled", rng=Random(1)))
-            streams = IceStreams(driver, lab.network("bob"))
-            where = await streams.offer_passive(4)
-            async with asyncio.TaskGroup() as group:
-                task = group.create_task(streams.run())
-                stranger = await lab.network("alice").connect_tcp(where, timeout_s=5.0)
-                assert not isinstance(stranger, TcpFailure)
-                stranger.write(b"\0\4spam")
-                end = await stranger.read()
-                assert driver.agent.rejected
-                task.cancel()
-            streams.close()
-            driver.close()
-            return end
-
-        assert lab.run(main) == b""
 
 
 def test_strangers_data_is_dropped_and_counted() -> None:

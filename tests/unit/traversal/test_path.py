@@ -9,7 +9,7 @@ from linked import both, quic_links, read_exactly
 from simulated import STUN, behind_nat, pass_time
 
 from nattools.lab.scenario import NatSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.net.base import Network
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver

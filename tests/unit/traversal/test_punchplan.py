@@ -31,8 +31,8 @@ BLOCKED = Nat(reachable=False)
 
 def test_openers_die_behind_the_own_outermost_nat() -> None:
     step = plan(end(nat(distance_hops=2)), end(nat(distance_hops=None))).steps[0]
-    assert step.parts is not None
-    assert (step.parts[0].ttl, step.parts[1].ttl) == (3, 2)
+    assert step.schedules is not None
+    assert (step.schedules[0].ttl, step.schedules[1].ttl) == (3, 2)
 
 
 def test_roles_follow_the_sides() -> None:
@@ -40,15 +40,15 @@ def test_roles_follow_the_sides() -> None:
         ends = (end(RANDOM), end(HOME)) if turned else (end(HOME), end(RANDOM))
         step = plan(*ends).steps[0]
         assert step.strategy == "birthday"
-        assert step.parts is not None
-        prober, opener = step.parts[::-1] if turned else step.parts
-        assert (prober.sockets, prober.aim, opener.sockets, opener.aim) == (1, "pool", 320, "seen")
+        assert step.schedules is not None
+        prober, opener = step.schedules[::-1] if turned else step.schedules
+        assert (prober.sockets, prober.ports, opener.sockets, opener.ports) == (1, "pool", 320, "seen")
 
 
 def test_the_step_of_a_counter_is_used() -> None:
     step = plan(end(HOME), end(SEQUENTIAL)).steps[0]
-    assert step.parts is not None
-    assert (step.strategy, step.parts[0].aim, step.parts[0].step) == ("prediction", "next", 2)
+    assert step.schedules is not None
+    assert (step.strategy, step.schedules[0].ports, step.schedules[0].step) == ("prediction", "next", 2)
 
 
 def test_low_ports_make_the_impossible_possible_and_the_rest_cheaper() -> None:
@@ -57,7 +57,7 @@ def test_low_ports_make_the_impossible_possible_and_the_rest_cheaper() -> None:
     assert "our program" in hard.privilege
     assert plan(end(RANDOM, low_ports=True), end(SEQUENTIAL)).path == "direct"
     cheap = plan(end(RANDOM, low_ports=True), end(HOME)).steps
-    assert [step.parts[0].sources for step in cheap if step.parts] == [(512, 1023), None]
+    assert [step.schedules[0].sources for step in cheap if step.schedules] == [(512, 1023), None]
 
 
 def test_two_random_sides_need_it_on_both() -> None:
@@ -129,8 +129,8 @@ def test_any_two_reports_give_a_bounded_plan(first: End, second: End) -> None:
     assert made.steps or made.unknown
     for step in made.steps:
         assert step.why
-        for part in step.parts or ():
-            assert part.rate_per_s <= 400
-            assert part.packets <= 4096
-            assert part.seconds < 30
-            assert part.ttl is None or 1 <= part.ttl <= 33
+        for schedule in step.schedules or ():
+            assert schedule.rate_per_s <= 400
+            assert schedule.packets <= 4096
+            assert schedule.seconds < 30
+            assert schedule.ttl is None or 1 <= schedule.ttl <= 33

@@ -26,7 +26,7 @@ from linked import (
 from qh3 import QuicConfiguration, QuicConnection
 from simulated import open_internet, pass_time, run
 
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.net.host import HostNetwork
 from nattools.traversal.identity import NAME, identity
 from nattools.traversal.link import Link

@@ -13,7 +13,7 @@ import pytest
 from certificates import certificate
 from simulated import behind_nat, pass_time, run
 
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net import tls, websocket
 from nattools.net.base import TcpFailure, TcpStream
@@ -24,7 +24,15 @@ from nattools.protocols.mailbox import messages as m
 from nattools.server.mailbox import Mailbox, MailboxLimits, Outgoing
 from nattools.server.serve import Running, ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
-from nattools.traversal.rendezvous import Failure, MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
+from nattools.traversal.rendezvous import (
+    Failure,
+    MailboxAddress,
+    Rendezvous,
+    RendezvousPatience,
+    RendezvousStage,
+    rendezvous,
+)
+from nattools.wording import sentence
 
 HOST = "11.201.0.2"
 SERVER = Endpoint(HOST, 3478)
@@ -62,13 +70,8 @@ def test_two_peers_meet_by_their_code_alone() -> None:
             assert alice.export("quic") == bob.export("quic")
             bob.close()
             assert await alice.receive() is None
-        assert [moment.stage for moment in alice.timeline] == [
-            "connecting",
-            "open",
-            "met",
-            "confirmed",
-            "ended",
-        ]
+        stages: list[RendezvousStage] = ["connecting", "open", "met", "confirmed", "ended"]
+        assert all(alice.has_reached(stage) for stage in stages)
         await running.close()
 
     run(behind_nat(), main)
@@ -98,7 +101,7 @@ def test_a_wrong_code_is_named_on_both_sides() -> None:
             for each in (await alice.confirmed(), await bob.confirmed()):
                 assert each is not None
                 assert each.reason == "wrong-code"
-                assert "take a new one" in each.detail
+                assert "take a new one" in sentence(each.statement)
             assert not alice.send(b"x")
             assert await alice.receive() == alice.failure
         await running.close()
@@ -121,7 +124,7 @@ def test_a_restarted_server_is_come_back_to(away_s: float) -> None:
             assert await bob.receive() == b"meanwhile"
             bob.send(b"after")
             assert await alice.receive() == b"after"
-            assert alice.timeline_has("interrupted")
+            assert alice.has_reached("interrupted")
         await running.close()
 
     run(behind_nat(), main)
@@ -152,7 +155,7 @@ def test_no_mailbox_there_is_named(host: str, said: str) -> None:
             failure = await alice.opened()
             assert isinstance(failure, Failure)
             assert failure.reason == "unreachable"
-            assert said in failure.detail
+            assert said in sentence(failure.statement)
 
     run(behind_nat(), main)
 
@@ -163,7 +166,7 @@ def test_a_server_without_a_mailbox_is_named() -> None:
         async with rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code()) as alice:
             failure = await alice.opened()
             assert isinstance(failure, Failure)
-            assert "does not answer as a WebSocket server does" in failure.detail
+            assert "does not answer as a WebSocket server does" in sentence(failure.statement)
         await running.close()
 
     run(behind_nat(), main)
@@ -193,7 +196,7 @@ def test_a_conversation_outlasts_long_silence() -> None:
             await pass_time(3500)
             alice.send(b"still here?")
             assert await bob.receive() == b"still here?"
-            assert not alice.timeline_has("interrupted")
+            assert not alice.has_reached("interrupted")
         await running.close()
 
     run(behind_nat(), main)
@@ -268,7 +271,7 @@ def test_a_certificate_of_somebody_else_is_named(tmp_path: Path) -> None:
         async with rendezvous(lab.network("alice"), address, new_code()) as alice:
             failure = await alice.opened()
             assert isinstance(failure, Failure)
-            assert "certificate is not valid: self-signed certificate" in failure.detail
+            assert "certificate is not valid: self-signed certificate" in sentence(failure.statement)
         await running.close()
 
     run(behind_nat(), main)
@@ -377,7 +380,7 @@ def test_a_lying_mailbox_is_found_out(
     lie: Callable[[m.Sealed], list[m.Envelope]], named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Liar, "lie", staticmethod(lie), raising=False)
-    monkeypatch.setattr("nattools.server.exchange.Mailbox", Liar)
+    monkeypatch.setattr("nattools.server.mailboxserver.Mailbox", Liar)
 
     async def main(lab: SimLab) -> None:
         running = await server(lab)

@@ -6,30 +6,51 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from punching import SECRET, pair
+from punching import pair
 from simulated import pass_time, run
 
 from nattools.lab.scenario import NatSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Opener, TcpFailure, TcpStream
-from nattools.protocols import stun
-from nattools.traversal.checks import Checks
+from nattools.protocols import ice, stun
+from nattools.protocols.ice.checkmessages import Check, build_check
 from nattools.traversal.simultaneous_open import CALLERS, StreamMeeting, StreamOutcome, simultaneous_open
-from nattools.traversal.steps import Part
+from nattools.traversal.steps import SendSchedule, Step
 
+OWN, PEER = (ice.Agent("controlling").credentials for _ in range(2))
 ALICE, BOB = Endpoint("11.101.0.2", 4000), Endpoint("11.102.0.2", 4000)
 Caller = Callable[[TcpStream], Awaitable[None]]
+
+
+def met(leads: bool) -> StreamMeeting:
+    """Alice leads, bob follows, or the other way round; each told of port 4000 of the other."""
+    return StreamMeeting(leads=leads, own=OWN, peer=PEER, local=ALICE, remote=BOB)
+
+
+def met_by_bob(leads: bool) -> StreamMeeting:
+    return StreamMeeting(leads=leads, own=PEER, peer=OWN, local=BOB, remote=ALICE)
+
+
+def step(schedule: SendSchedule, seconds: float = 6.0) -> Step:
+    """The same for both sides."""
+    return Step(
+        strategy="simultaneous-open",
+        transport="tcp",
+        why="",
+        odds=1.0,
+        schedules=(schedule, schedule),
+        seconds=seconds,
+    )
 
 
 def called_by(caller: Caller, *, leads: bool) -> StreamOutcome:
     """Alice waits for bob's calls; `caller` does what it likes with one."""
 
     async def main(lab: SimLab) -> StreamOutcome:
-        meeting = StreamMeeting(SECRET, leads, ALICE.port, BOB)
         async with asyncio.TaskGroup() as group:
             ours = group.create_task(
-                simultaneous_open(lab.network("alice"), meeting, Part(hold_s=9.0), lasts_s=6.0)
+                simultaneous_open(lab.network("alice"), met(leads), step(SendSchedule(hold_s=9.0)))
             )
             await pass_time(0.1)
             stream = await lab.network("bob").connect_tcp(ALICE, timeout_s=2)
@@ -54,8 +75,9 @@ def test_garbage(data: bytes, leads: bool) -> None:
 @pytest.mark.parametrize("leads", [True, False])
 def test_another_secret_and_silence(leads: bool) -> None:
     async def caller(stream: TcpStream) -> None:
-        stranger = Checks(bytes(32), leads=not leads)
-        stream.write(stranger.request(stun.new_transaction_id(), nominate=True))
+        stranger = ice.Agent("controlling").credentials
+        check = Check("controlled" if leads else "controlling", 1, 1, True, None, "")
+        stream.write(build_check(stun.new_transaction_id(), check, PEER.ufrag, stranger))
         assert await stream.read() == b"" or leads
 
     outcome = called_by(caller, leads=leads)
@@ -66,8 +88,7 @@ def test_another_secret_and_silence(leads: bool) -> None:
 
 def test_nobody_there() -> None:
     async def main(lab: SimLab) -> StreamOutcome:
-        meeting = StreamMeeting(SECRET, True, 4000, BOB)
-        return await simultaneous_open(lab.network("alice"), meeting, Part(passes=3), lasts_s=6.0)
+        return await simultaneous_open(lab.network("alice"), met(True), step(SendSchedule(passes=3)))
 
     outcome = run(pair(None, None), main)
     assert (outcome.reason, outcome.counts.sent) == (
@@ -78,10 +99,10 @@ def test_nobody_there() -> None:
 
 def test_both_have_the_same_stream() -> None:
     async def main(lab: SimLab) -> None:
-        meetings = StreamMeeting(SECRET, True, 4000, BOB), StreamMeeting(SECRET, False, 4000, ALICE)
+        meetings = met(True), met_by_bob(False)
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(simultaneous_open(lab.network(name), meeting, Part(passes=4), lasts_s=6.0))
+                group.create_task(simultaneous_open(lab.network(name), meeting, step(SendSchedule(passes=4))))
                 for name, meeting in zip(("alice", "bob"), meetings, strict=True)
             ]
         first, second = (task.result().stream for task in tasks)
@@ -118,9 +139,8 @@ def test_a_crowd_of_strangers_is_bounded_and_leaves() -> None:
 
     async def main(lab: SimLab) -> tuple[StreamOutcome, StreamOutcome]:
         async with asyncio.TaskGroup() as group:
-            meeting = StreamMeeting(SECRET, True, ALICE.port, BOB)
             ours = group.create_task(
-                simultaneous_open(lab.network("alice"), meeting, Part(hold_s=20.0), lasts_s=30.0)
+                simultaneous_open(lab.network("alice"), met(True), step(SendSchedule(hold_s=20.0), 30.0))
             )
             await pass_time(0.1)
             for _ in range(3 * CALLERS):
@@ -131,8 +151,7 @@ def test_a_crowd_of_strangers_is_bounded_and_leaves() -> None:
             assert sum(not stream.over for stream in crowd) <= CALLERS
             await pass_time(5.0)
             assert all(stream.over for stream in crowd)
-            meeting = StreamMeeting(SECRET, False, BOB.port, ALICE)
-            theirs = await simultaneous_open(lab.network("bob"), meeting, Part(), lasts_s=6.0)
+            theirs = await simultaneous_open(lab.network("bob"), met_by_bob(False), step(SendSchedule()))
         return ours.result(), theirs
 
     assert all(outcome.connected for outcome in run(pair(None, None), main))

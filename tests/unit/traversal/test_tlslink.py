@@ -12,7 +12,7 @@ import pytest
 from linked import OTHER_SECRET, SECRET, both, read_all, streams, tls_links
 from simulated import open_internet, pass_time, run
 
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.net.base import TcpStream
 from nattools.net.host import HostNetwork
 from nattools.net.tls import TlsStream, start_tls

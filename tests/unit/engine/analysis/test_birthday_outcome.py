@@ -11,13 +11,14 @@ from synthetic_nats import A1P1, A2P2, World, measurement
 from nattools.engine.analyse import analyse
 from nattools.engine.plan import last_steps
 from nattools.engine.punchplans import plan_birthday
+from nattools.engine.registry import LANE_PROBES
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.model.observation import BirthdayTrial
 from nattools.model.report import Technique
 from nattools.net.addresses import is_public
 from nattools.probes.target import Target
-from nattools.report.evidence import sentence
+from nattools.report.sections.observations import describe
 
 APDM = "address-and-port-dependent"
 RANDOM: dict[str, Any] = {"mapping": APDM, "allocation": "random"}
@@ -110,10 +111,11 @@ def random_nat(**extra: Any) -> Nat:
 def test_the_plan_takes_few_mappings(
     extra: dict[str, Any], pool: tuple[int, int], sockets: int, probes: int, ttl: int | None
 ) -> None:
-    scatter = plan_birthday(random_nat(**extra))
-    assert scatter is not None
-    assert (scatter.pool, scatter.sockets, scatter.probes, scatter.ttl) == (pool, sockets, probes, ttl)
-    assert scatter.per_s <= 400
+    plan = plan_birthday({("udp", 4): random_nat(**extra)}, 4)
+    assert plan is not None
+    assert (plan.pool, plan.sockets, plan.probes, plan.ttl) == (pool, sockets, probes, ttl)
+    assert plan.per_s <= 400
+    assert plan_birthday({("udp", 4): random_nat(**extra)}, 6) is None, "the verdicts are about IPv4"
 
 
 @pytest.mark.parametrize(
@@ -128,8 +130,8 @@ def test_the_plan_takes_few_mappings(
     ],
 )
 def test_other_nats_are_left_alone(extra: dict[str, Any]) -> None:
-    assert plan_birthday(random_nat(**extra)) is None
-    assert plan_birthday(None) is None
+    assert plan_birthday({("udp", 4): random_nat(**extra)}, 4) is None
+    assert plan_birthday({}, 4) is None
 
 
 def test_only_a_server_with_two_addresses_that_announces_it_is_asked() -> None:
@@ -137,17 +139,18 @@ def test_only_a_server_with_two_addresses_that_announces_it_is_asked() -> None:
         return Target("stun:x", A1P1, transport, None, 0.01, other, nattools=True, services=services)
 
     one_address = Endpoint(A1P1.host, 3479)
-    assert last_steps([target(7), target(15, one_address), target(15, None), target(15, A2P2, "tcp")]) == []
-    ((lane, step),) = last_steps([target(7), target(15)])
-    assert (lane.name, step.name, step.targets[0].services) == ("udp4", "birthday", 15)
+    unable = [target(7), target(15, one_address), target(15, None), target(15, A2P2, "tcp")]
+    assert last_steps(LANE_PROBES, unable) == []
+    ((lane, step),) = last_steps(LANE_PROBES, [target(7), target(15)])
+    assert (lane.name, step.probe.name, step.targets[0].services) == ("udp4", "birthday", 15)
 
 
 def test_the_record_in_words() -> None:
-    found = sentence(
+    found = describe(
         trial("punched", ttl=2, sent=9, local="10.0.1.2:5", hit=77, answered=True, seen="11.1.0.2:77")
     )
     assert found == (
         "birthday: udp from 256 ports to 11.201.0.3:3479 with TTL 2, which sent 9 of up to 2048 packets to "
         "ports 1024 to 65535: punched, port 77 as 10.0.1.2:5, then answered to 11.1.0.2:77"
     )
-    assert "24 of 24 ports were told, 0 of them let in" in sentence(trial("silent"))
+    assert "24 of 24 ports were told, 0 of them let in" in describe(trial("silent"))

@@ -15,7 +15,7 @@ from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.portmap.options import MapOptions
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.observation import MapAttempt, MapCheck
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol, PortMapping
@@ -221,7 +221,7 @@ def test_a_port_of_both_families() -> None:
 
 def test_only_for_this_machine() -> None:
     for command in (commands.add, commands.delete):
-        with pytest.raises(UsageError, match="no address of this machine"):
+        with pytest.raises(UsageError, match="not an address of this machine"):
             at_home(
                 lambda lab, command=command: call(lab, command, MapOptions(ports=(5000,), host="10.0.1.3"))
             )

@@ -11,15 +11,15 @@ from dataclasses import replace
 import msgspec
 import pytest
 from piped import Side, pipe_through
-from punching import KINDS, pair, punching
+from punching import MATRIX_KINDS, pair, punching
 
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher, echoing
 from nattools.engine.punch.punch import punch
-from nattools.lab.packet import Packet
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.report import Report
 from nattools.protocols import tunnel as p
+from nattools.protocols.packet import Packet
 from nattools.protocols.tunnel import frames as f
 from nattools.traversal.codes import Code, parse_code
 from nattools.traversal.tunnel.stream import TunnelStream
@@ -114,7 +114,7 @@ def punched(*codes: str, seed: int = 5) -> list[Report]:
     """Alice makes a code; then one after the other comes with these codes, in which {} is its number, and
     waits for 5 s at most."""
     reports: list[Report] = []
-    with SimLab(pair(KINDS["port-restricted"], None), seed=seed) as lab:
+    with SimLab(pair(MATRIX_KINDS["port-restricted"], None), seed=seed) as lab:
 
         async def main() -> None:
             measuring = punching(lab)
@@ -218,7 +218,7 @@ def test_nonsense_over_the_secure_connection(
     async def unread(_: TunnelStream) -> None:
         """What comes on it waits."""
 
-    with SimLab(pair(KINDS[kinds[0]], KINDS[kinds[1]], delay_ms=5), seed=2) as lab:
+    with SimLab(pair(MATRIX_KINDS[kinds[0]], MATRIX_KINDS[kinds[1]], delay_ms=5), seed=2) as lab:
 
         async def main() -> tuple[Report, Report]:
             measuring = punching(lab)

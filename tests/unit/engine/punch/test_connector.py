@@ -7,14 +7,14 @@ from typing import Any, cast
 
 import pytest
 from hostile import introduction
-from punching import KINDS, pair
+from punching import MATRIX_KINDS, pair
 
 from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.connection import Connector
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.signaling import Signaling
 from nattools.engine.punch.timeline import Timeline
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 
 
 class Silent:
@@ -34,6 +34,14 @@ class Silent:
         await asyncio.Event().wait()
 
 
+class Willing:
+    """A side that uses whatever there is."""
+
+    def without(self, transport: str | None) -> Willing:
+        assert transport is None
+        return self
+
+
 class Closing:
     """A socket that knows whether it was closed."""
 
@@ -51,10 +59,10 @@ def test_broken_off_it_leaves_no_socket_and_its_number_is_spent(monkeypatch: pyt
     async def twice() -> tuple[list[int], list[bool]]:
         partner, sockets = Silent(), []
         connector = Connector(
-            cast("LocalSide", None), cast("Signaling", partner), Timeline(lambda _: None), lambda _: None
+            cast("LocalSide", Willing()), cast("Signaling", partner), Timeline(lambda _: None), lambda _: None
         )
 
-        async def prepared(number: int, resumes: bool) -> tuple[Any, list[Base]]:
+        async def prepared(own: LocalSide, number: int, resumes: bool) -> tuple[Any, list[Base]]:
             socket = Closing(await lab.network("alice").open_udp(family=4))
             sockets.append(socket)
             return told, [Base(cast("Any", socket), None, 1)]
@@ -69,5 +77,5 @@ def test_broken_off_it_leaves_no_socket_and_its_number_is_spent(monkeypatch: pyt
         return partner.begun, [each.closed for each in sockets]
 
     told = introduction()
-    with SimLab(pair(KINDS["open"], KINDS["open"]), seed=1) as lab:
+    with SimLab(pair(MATRIX_KINDS["open"], MATRIX_KINDS["open"]), seed=1) as lab:
         assert lab.run(twice) == ([0, 1], [True, True])

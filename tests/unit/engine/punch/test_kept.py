@@ -16,22 +16,23 @@ from typing import Any
 
 import msgspec
 import pytest
-from punching import KINDS, pair
+from punching import MATRIX_KINDS, pair
 
-from nattools.cli.punchoptions import PunchWish
-from nattools.cli.punchuse import PunchUse
+from nattools.cli.punchoptions import PunchRequest
+from nattools.cli.punchsession import PunchSession
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch import connection
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.timeline import MAX_STAGES, Timeline
 from nattools.lab.scenario import HostSpec
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.punch import Stage
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
+from nattools.model.statement import statement
 from nattools.protocols.mailbox.messages import MAX_NAMEPLATE
-from nattools.server import exchange
+from nattools.server import mailboxserver
 from nattools.server.mailbox import Mailbox, MailboxLimits
 from nattools.traversal.codes import Code
 from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, rendezvous
@@ -70,7 +71,7 @@ def mailboxes(monkeypatch: pytest.MonkeyPatch) -> list[Mailbox]:
         made.append(Mailbox(limits))
         return made[-1]
 
-    monkeypatch.setattr(exchange, "Mailbox", new)
+    monkeypatch.setattr(mailboxserver, "Mailbox", new)
     return made
 
 
@@ -94,7 +95,7 @@ def keep(
     """Connect, have alice go through the trouble, and then part, unless there is no connection any more.
     `mine`: what alice does instead."""
     sides = Side(), Side()
-    scenario = pair(KINDS[kinds[0]], KINDS[kinds[1]], delay_ms=20.0)
+    scenario = pair(MATRIX_KINDS[kinds[0]], MATRIX_KINDS[kinds[1]], delay_ms=20.0)
     scenario = msgspec.structs.replace(scenario, host={**scenario.host, "mallory": HostSpec()})
     with SimLab(scenario, seed=seed) as lab:
 
@@ -148,8 +149,8 @@ def test_days_with_a_new_address_each_day(kinds: tuple[str, str], mailboxes: lis
     for side in (alice, bob):
         assert len(side.told("lost")) == 3
         assert len(side.told("secured")) == 4
-        assert all("at most 7 days" in text for text in side.told("lost"))
-        assert side.told("end") == ["both sides are done"]
+        assert all("up to 7 days" in text for text in side.told("lost"))
+        assert side.told("end") == ["Both sides are done."]
     assert {rooms for _, rooms, _ in sizes} == {1}
     assert sizes[2][0] <= sizes[0][0]
     assert sizes[2][2] - sizes[1][2] < 500
@@ -184,7 +185,7 @@ def test_a_server_that_is_away_for_two_hours_while_the_path_breaks(kinds: tuple[
         assert len(side.told("lost")) == 1
         assert len(side.told("again")) < 10, "it waits, and does not try what cannot work"
         assert any("cannot be reached" in text for text in side.told("again"))
-        assert side.told("end") == ["both sides are done"]
+        assert side.told("end") == ["Both sides are done."]
 
 
 def test_a_server_that_cannot_be_reached_closes_the_room_meanwhile() -> None:
@@ -203,7 +204,7 @@ def test_a_server_that_cannot_be_reached_closes_the_room_meanwhile() -> None:
 
     for side in keep(SEQUENTIAL, trouble):
         assert len(side.told("lost")) == 2
-        assert side.told("end") == ["both sides are done"]
+        assert side.told("end") == ["Both sides are done."]
 
 
 def test_a_mailbox_that_is_away_while_all_is_well_does_not_matter() -> None:
@@ -216,7 +217,7 @@ def test_a_mailbox_that_is_away_while_all_is_well_does_not_matter() -> None:
 
     for side in keep(SEQUENTIAL, trouble, uses=()):
         assert len(side.told("lost")) == 1
-        assert side.told("end") == ["both sides are done"]
+        assert side.told("end") == ["Both sides are done."]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ def test_one_side_gone_for_good_ends_with_a_clear_sentence(
 
     alice, bob = keep(SEQUENTIAL, trouble, uses=uses)
     for side, why in (
-        (alice, "The other side is not in the mailbox."),
+        (alice, "The peer is not in the mailbox."),
         (bob, "The mailbox at stun:3478 cannot be reached: "),
     ):
         assert f"no other was found in {limit}. {why}" in side.told("end")[0]
@@ -252,7 +253,7 @@ def test_somebody_takes_all_short_numbers_as_soon_as_the_server_has_restarted() 
             lab.network("mallory"), address, Code(number, ("crossover", "clockwork"))
         ) as room:
             await asyncio.sleep(300.0)
-            met.append(room.timeline_has("met"))
+            met.append(room.has_reached("met"))
 
     async def trouble(lab: SimLab, tunnel: Tunnel) -> None:
         await asyncio.sleep(120.0)
@@ -271,17 +272,17 @@ def test_somebody_takes_all_short_numbers_as_soon_as_the_server_has_restarted() 
 
     for side in keep(SEQUENTIAL, trouble):
         assert len(side.told("lost")) == 1
-        assert side.told("end") == ["both sides are done"]
+        assert side.told("end") == ["Both sides are done."]
     assert met == [False] * 9
 
 
 def test_the_command_ends_with_1_when_no_other_way_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LASTING_GIVE_UP_S", 300.0)
-    uses: list[PunchUse] = []
+    uses: list[PunchSession] = []
 
     def mine(lab: SimLab) -> Use:
-        wish = PunchWish(code=Code(None, WORDS), keep=True)
-        uses.append(PunchUse(wish, lab.network("alice"), None, quiet=True))
+        wish = PunchRequest(code=Code(None, WORDS), keep=True)
+        uses.append(PunchSession(wish, lab.network("alice"), None, quiet=True))
         lab.loop.call_later(30.0, lab.cut, "b")
         return uses[0].use
 
@@ -310,18 +311,18 @@ def test_who_has_left_the_mailbox_is_not_waited_for_as_long(monkeypatch: pytest.
         await asyncio.Event().wait()
 
     alice, _ = keep(SEQUENTIAL, trouble)
-    assert "at most 7 days" in alice.told("lost")[0]
-    assert alice.told("end")[0].endswith("was found in 2 minutes. The other side has left.")
+    assert "up to 7 days" in alice.told("lost")[0]
+    assert alice.told("end")[0].endswith("was found in 2 minutes. The peer has left.")
     assert alice.ended_at < 250.0
 
 
-def test_of_a_long_time_the_midst_is_left_out_but_all_is_told() -> None:
+def test_of_a_long_time_the_middle_is_left_out_but_all_is_told() -> None:
     told: list[Stage] = []
 
     async def weeks() -> tuple[Stage, ...]:
         timeline = Timeline(told.append)
         for number in range(10 * MAX_STAGES):
-            timeline.note("lost", str(number))
+            timeline.note("lost", statement("text", text=str(number)))
         return timeline.stages
 
     stages = asyncio.run(weeks())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from punching import KINDS, pair, punching
+from punching import MATRIX_KINDS, pair, punching
 
 from nattools.engine.punch import punch
 from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.run import CompletedRun
 from nattools.engine.servers import MeasurementRun
-from nattools.lab.sim import SimLab
+from nattools.lab.sim.lab import SimLab
 from nattools.model.report import Report
 
 
@@ -28,7 +28,7 @@ def test_tcp_that_was_missed_is_measured_anew_where_it_may_be_used(
         return looked
 
     monkeypatch.setattr(punch, "observe", missing_tcp)
-    with SimLab(pair(KINDS["full-cone"], KINDS["full-cone"]), seed=1) as lab:
+    with SimLab(pair(MATRIX_KINDS["full-cone"], MATRIX_KINDS["full-cone"]), seed=1) as lab:
 
         async def main() -> tuple[Report, Report]:
             measuring = punching(lab)

@@ -249,7 +249,7 @@ def test_switched_off_by_the_router() -> None:
         ("slow", "timeout", "did not answer in full"),
         ("endless", "malformed", "bytes"),
         ("entities", "malformed", "a DTD"),
-        ("not xml", "malformed", "not an XML document"),
+        ("not xml", "malformed", "describes no device"),
     ],
 )
 def test_descriptions_that_are_none(xml: str, outcome: str, says: str) -> None:

@@ -20,7 +20,6 @@ from nattools.probes.portmap import (
     TableEntry,
     gateway_contexts,
     listen,
-    make_mapping,
     remove_mapping,
 )
 
@@ -373,46 +372,13 @@ def test_pinholes_that_are_not_allowed() -> None:
     over_ipv6(main, RouterBehaviour(pinholes_allowed=False))
 
 
-# --- one after the other
-
-
-def test_the_next_protocol_is_asked_where_one_refuses() -> None:
-    async def main(home: Home) -> None:
-        await home.router(RouterBehaviour(pcp_result=8, upnp_error=501))
-        mappers = (await home.discover()).mappers
-        made = await make_mapping(mappers, wanted())
-        assert granted(made.granted).protocol == "nat-pmp"
-        assert [each.code for each in made.refusals] == [501, 8]
-        none = await make_mapping(mappers, wanted(), "pcp")
-        assert none.granted is None
-        assert [each.code for each in none.refusals] == [8]
-        assert (await make_mapping(mappers, wanted(host=ALICE6))).refusals == ()
-
-    at_home(main)
-
-
-def test_a_forbidden_port_is_asked_for_once() -> None:
-    """Asked by PCP for a port that it forbids, a router may freeze."""
-
-    async def main(home: Home) -> None:
-        router = await home.router(RouterBehaviour(upnp_error=606))
-        mappers = (await home.discover()).mappers
-        router.requests.clear()
-        made = await make_mapping(mappers, wanted())
-        assert [each.failure for each in made.refusals] == ["refused", "not asked", "not asked"]
-        assert not {"pcp", "nat-pmp"} & set(router.requests)
-        assert granted((await make_mapping(mappers, wanted(), "pcp")).granted).protocol == "pcp"
-
-    at_home(main)
-
-
 @each_protocol
 def test_removing_by_whatever_protocol_does_it(protocol: MappingProtocol) -> None:
     async def main(home: Home) -> None:
         await home.router()
         mappers = (await home.discover()).mappers
-        made = await make_mapping(mappers, wanted(), protocol)
-        assert await remove_mapping(mappers, wanted(), protocol, made.granted) is None
+        made = granted(await next(m for m in mappers if m.offer.protocol == protocol).make(wanted()))
+        assert await remove_mapping(mappers, wanted(), protocol, made) is None
         assert home.routers[0].table.rows(0.0) == []
         assert await remove_mapping([], wanted(), protocol) is not None
 

@@ -275,8 +275,8 @@ class TestProbes:
         pipe = Pipe(always(0.02))
         pipe.owner = {A1: pipe.a, B2: pipe.b}
         pipe.introduce()
-        probe = pipe.a.probe()
-        assert probe == pipe.a.probe()
+        probe = pipe.a.probe(A1, B2)
+        assert probe == pipe.a.probe(A1, B1)
         pipe.b.receive_datagram(probe, B2, A1, 0.0)
         pipe.run(2.0, pipe.connected)
         assert pipe.connected()
@@ -285,24 +285,78 @@ class TestProbes:
         pipe = Pipe(lambda source, to, ttl: 0.02)
         pipe.owner = {A1: pipe.a, B2: pipe.b}
         pipe.introduce()
-        pipe.b.receive_datagram(pipe.a.probe(), B2, A1, 0.0)
-        answer = next(i for i in pipe.b.datagrams_to_send(0.0) if stun.decode(i.data).kind == "success")
-        assert pipe.a.receive_datagram(answer.data, A1, B2, 0.02)
+        answer = self.answer_to_a_probe(pipe)
+        assert pipe.a.receive_datagram(answer, A1, B2, 0.02)
         (pair,) = pipe.a.pairs
-        assert pair.state == "waiting"
-        assert pair.reason == "the peer answered a probe"
+        assert pair.state == "succeeded"
+        pipe.run(2.0, pipe.connected)
+        assert pipe.connected()
+
+    def test_an_answer_from_elsewhere_is_worth_a_check(self) -> None:
+        """The peer's NAT may give its answer another port than the one that the probe went to."""
+        pipe = Pipe(lambda source, to, ttl: 0.02)
+        pipe.owner = {A1: pipe.a, B2: pipe.b}
+        pipe.introduce()
+        assert pipe.a.receive_datagram(self.answer_to_a_probe(pipe), A1, B1, 0.02)
+        (pair,) = pipe.a.pairs
+        assert (pair.state, pair.reason) == ("waiting", "the peer answered a probe")
+
+    def test_a_socket_that_is_closed_leaves_nothing(self) -> None:
+        pipe = Pipe(lambda source, to, ttl: 0.02)
+        pipe.introduce()
+        answer = self.answer_to_a_probe(pipe)
+        pipe.a.receive_datagram(answer, A1, B2, 0.02)
+        pipe.a.forget_local(A1, 0.03)
+        assert (pipe.a.pairs, pipe.a.local_candidates, pipe.a.selected) == ((), (), None)
+        pipe.a.receive_datagram(answer, A1, B2, 0.04)
+        assert all(pair.state == "waiting" for pair in pipe.a.pairs), "no probe from there is remembered"
+
+    def test_no_pair_is_kept_for_a_probe(self) -> None:
+        pipe = Pipe(always(0.02))
+        pipe.introduce()
+        for port in range(2048):
+            pipe.a.probe(A1, Endpoint("10.0.1.1", 1024 + port))
+        assert pipe.a.pairs == ()
+        assert pipe.a.next_timeout() is None
+
+    @staticmethod
+    def answer_to_a_probe(pipe: Pipe) -> bytes:
+        """From b's socket B2 to A1."""
+        pipe.b.receive_datagram(pipe.a.probe(A1, B2), B2, A1, 0.0)
+        return next(i.data for i in pipe.b.datagrams_to_send(0.0) if stun.decode(i.data).kind == "success")
 
     def test_not_without_credentials(self) -> None:
         with pytest.raises(ValueError, match="credentials"):
-            ice.Agent("controlling").probe()
+            ice.Agent("controlling").probe(A1, B2)
 
     def test_a_forged_answer_makes_none(self) -> None:
         pipe = Pipe(always(0.02))
         pipe.introduce()
-        forged = stun.binding_success(pipe.a.probe()[8:20], A1)
+        forged = stun.binding_success(pipe.a.probe(A1, B2)[8:20], A1)
         pipe.a.receive_datagram(forged, A1, B2, 0.0)
         assert pipe.a.pairs == ()
         assert sum(pipe.a.rejected.values()) == 1
+
+
+class TestHeldNominations:
+    """A path beside ICE, as a TCP connection, may be chosen instead: never both."""
+
+    def test_nothing_is_nominated_meanwhile(self) -> None:
+        pipe = Pipe(always(0.02))
+        assert pipe.a.hold_nomination()
+        pipe.start()
+        pipe.run(2.0)
+        assert (pipe.a.selected, pipe.b.selected) == (None, None)
+        assert any(pair.valid for pair in pipe.a.pairs)
+        pipe.a.resume_nomination(pipe.now)
+        pipe.run(4.0, pipe.connected)
+        assert pipe.connected()
+
+    def test_not_once_a_pair_is_nominated(self) -> None:
+        pipe = Pipe(always(0.02))
+        pipe.start()
+        pipe.run(2.0, pipe.connected)
+        assert not pipe.a.hold_nomination()
 
 
 class TestStrangers:

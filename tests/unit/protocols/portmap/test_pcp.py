@@ -7,7 +7,9 @@ import pytest
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import pcp
+from nattools.protocols.epoch import EpochClock
 from nattools.protocols.pcp.message import Option
+from nattools.wording.refusals import pcp_refusal
 
 NONCE = bytes(range(12))
 SERVER = Endpoint("10.0.1.1", 5351)
@@ -205,7 +207,7 @@ def test_an_error_ends_it() -> None:
     assert asking.receive_datagram(answer, SERVER, 100.1)
     assert asking.state == "failed"
     assert asking.response is not None
-    assert pcp.refusal(asking.response.result).name == "ADDRESS_MISMATCH"
+    assert pcp_refusal(asking.response.result).name == "ADDRESS_MISMATCH"
 
 
 @pytest.mark.parametrize("data", ["0081000100000064", "0000000100000064", "0080000100000064"])
@@ -253,13 +255,13 @@ def test_patience_can_be_cut_short() -> None:
     ],
 )
 def test_epoch_rule(epoch: int, now: float, valid: bool) -> None:
-    clock = pcp.EpochClock()
+    clock = EpochClock(drift=1 / 16, both_ways=True)
     assert clock.update(100, 0.0)
     assert clock.update(epoch, now) is valid
 
 
 def test_after_a_restart_the_new_epoch_counts() -> None:
-    clock = pcp.EpochClock()
+    clock = EpochClock(drift=1 / 16, both_ways=True)
     clock.update(1000, 0.0)
     assert not clock.update(3, 10.0)
     assert clock.update(13, 20.0)
@@ -279,13 +281,3 @@ def test_renewals() -> None:
     assert [pcp.renewal_delay_s(160, n, lambda: 1.0) for n in range(3)] == [100, 130, 145]
     assert pcp.renewal_delay_s(160, 5) is None
     assert pcp.renewal_delay_s(2, 0, lambda: 0.0) == 1
-
-
-def test_every_result_code_is_named() -> None:
-    assert sorted(pcp.REFUSALS) == list(range(1, 14))
-    for code in (*pcp.REFUSALS, 77):
-        told = pcp.refusal(code)
-        assert told.code == code
-        assert told.name
-        assert told.meaning.endswith(".")
-        assert told.advice.endswith(".")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nattools.model.punch import Punch
-from nattools.net.usercommand import run_command
+from nattools.net.shell import run_command
 from nattools.traversal.tunnel.hook import environment_of, run_hook
 
 PUNCH = Punch(

@@ -1,0 +1,167 @@
+"""The state of a NAT: bindings, the filter entries of each, the flows through those, and port forwardings.
+
+A binding is RFC 4787's mapping: an inside address and port and the outside port that stands for it. A filter
+entry says from where packets may come in through it (RFC 4787, section 5): from everywhere, from an address,
+or from an address and port. A flow is one inside endpoint and one remote endpoint; TCP's state is per flow.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from nattools.model.endpoint import Endpoint
+from nattools.protocols.packet import ACK, FIN, RST, SYN
+
+FlowKey = tuple[str, str, int, str, int]
+"""Protocol, inside address and port, remote address and port (0 for ICMP queries)."""
+Key = tuple[str | int, ...]
+
+TCP_TRANSITORY_S = 240.0
+"""RFC 5382 REQ-5: partially open and closing connections, at least 4 minutes."""
+TCP_RESET_S = 10.0
+"""What remains of an established connection after a RST, as in Linux: late segments still pass."""
+ICMP_QUERY_S = 60.0
+"""RFC 5508 REQ-2."""
+
+
+class Binding:
+    """`key` is what it is found by from inside: as much of the flow as the mapping behaviour says."""
+
+    __slots__ = (
+        "entries",
+        "expires",
+        "inside",
+        "inside_port",
+        "key",
+        "outside",
+        "outside_port",
+        "protocol",
+    )
+
+    def __init__(self, key: Key, flow: FlowKey, outside: str, outside_port: int) -> None:
+        self.key = key
+        self.protocol, self.inside, self.inside_port = flow[:3]
+        self.outside = outside
+        self.outside_port = outside_port
+        self.expires = 0.0
+        self.entries: dict[Key, FilterEntry] = {}
+
+
+class FilterEntry:
+    """`key` is what a packet from outside must match: as much of it as the filtering behaviour says."""
+
+    __slots__ = ("binding", "expires", "flows", "key")
+
+    def __init__(self, key: Key, binding: Binding) -> None:
+        self.key = key
+        self.binding = binding
+        self.expires = 0.0
+        self.flows: dict[FlowKey, Flow] = {}
+
+    def prolong(self, expires: float) -> None:
+        """Keep entry and binding at least until then."""
+        if expires > self.expires:
+            self.expires = expires
+            if expires > self.binding.expires:
+                self.binding.expires = expires
+
+    def settle(self, now: float) -> None:
+        """A flow's time was cut short: last only as long as the longest flow needs."""
+        self.expires = max((flow.expires for flow in self.flows.values()), default=now)
+        needed = max(entry.expires for entry in self.binding.entries.values())
+        self.binding.expires = max(needed, now + TCP_RESET_S)
+
+
+_SYN_OUT, _SYN_IN, _ESTABLISHED, _FIN_OUT, _FIN_IN, _CLOSED = 1, 2, 4, 8, 16, 32
+_BOTH_SYN = _SYN_OUT | _SYN_IN
+_BOTH_FIN = _FIN_OUT | _FIN_IN
+_ENDING = FIN | RST
+
+
+class Flow:
+    """`seen` holds what of a TCP connection has passed; RFC 5382 REQ-2 demands that the two SYNs of a
+    simultaneous open may come in any order."""
+
+    __slots__ = ("entry", "expires", "key", "seen")
+
+    def __init__(self, key: FlowKey, entry: FilterEntry) -> None:
+        self.key = key
+        self.entry = entry
+        self.expires = 0.0
+        self.seen = 0
+        entry.flows[key] = self
+
+    @property
+    def established(self) -> bool:
+        """Both sides' SYNs and an acknowledgement have passed, and nothing closed it since."""
+        return bool(self.seen & _ESTABLISHED) and not self.closed
+
+    @property
+    def closed(self) -> bool:
+        """A RST or the FINs of both sides have passed: the next SYN begins a new connection."""
+        return bool(self.seen & _CLOSED) or self.seen & _BOTH_FIN == _BOTH_FIN
+
+    def track(self, flags: int, outbound: bool, now: float, established_s: float) -> None:
+        """Take note of a TCP segment that passes, and set how long the flow lasts from now."""
+        seen = self.seen
+        if flags & SYN:
+            if seen and not flags & ACK and self.closed:
+                seen = 0
+            seen |= _SYN_OUT if outbound else _SYN_IN
+        elif flags & ACK and seen & _BOTH_SYN == _BOTH_SYN:
+            seen |= _ESTABLISHED
+        if seen & _CLOSED:
+            return
+        if flags & _ENDING:
+            self._end(seen, flags, outbound, now, established_s)
+            return
+        self.seen = seen
+        lasting = established_s if seen & _ESTABLISHED and seen & _BOTH_FIN != _BOTH_FIN else TCP_TRANSITORY_S
+        self._last(now + lasting, now)
+
+    def _end(self, seen: int, flags: int, outbound: bool, now: float, established_s: float) -> None:
+        """A refused attempt leaves nothing behind, a broken connection lingers: both as Linux has it."""
+        if flags & FIN:
+            seen |= _FIN_OUT if outbound else _FIN_IN
+        lasting = established_s if seen & _ESTABLISHED and seen & _BOTH_FIN != _BOTH_FIN else TCP_TRANSITORY_S
+        if flags & RST:
+            lasting = TCP_RESET_S if seen & _ESTABLISHED else 0.0
+            seen |= _CLOSED
+        self.seen = seen
+        self._last(now + lasting, now)
+
+    def _last(self, expires: float, now: float) -> None:
+        entry, shorter = self.entry, expires < self.expires
+        self.expires = expires
+        if shorter:
+            entry.settle(now)
+        elif expires > entry.expires:
+            entry.prolong(expires)
+
+
+ForwardKey = tuple[str, str, int]
+"""Protocol, and the destination address and port that packets from outside have."""
+
+
+class Forwards:
+    """Where packets from outside go although nobody inside has sent anything before."""
+
+    def __init__(self) -> None:
+        self.targets: dict[ForwardKey, tuple[Endpoint, float]] = {}
+
+    def open(self, protocol: str, outside: Endpoint, inside: Endpoint, expires: float = inf) -> None:
+        """Forward until `expires`, on the engine's clock. A pinhole's `outside` and `inside` are the same."""
+        self.targets[protocol, outside.host, outside.port] = (inside, expires)
+
+    def close(self, protocol: str, outside: Endpoint) -> None:
+        """Forward no new flows. Idempotent."""
+        self.targets.pop((protocol, outside.host, outside.port), None)
+
+    def clear(self) -> None:
+        """Forget all of them, as a router does that restarts."""
+        self.targets.clear()
+
+    def target(self, key: ForwardKey, now: float) -> Endpoint | None:
+        """Where it leads; None: nowhere."""
+        found = self.targets.get(key)
+        return found[0] if found is not None and found[1] > now else None

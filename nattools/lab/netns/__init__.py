@@ -1,0 +1,1 @@
+"""Labs made of network namespaces (Linux): real sockets, kernel NAT, userspace routers for the rest."""

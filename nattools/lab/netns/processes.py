@@ -1,0 +1,295 @@
+"""The processes of a lab made of network namespaces, and their end (Linux).
+
+A forked child is killed by the kernel when its lab's process dies, however that dies. A program that was run
+in the lab may have children of its own, which that does not reach: all of them carry the lab's mark in their
+environment, by which the lab's end, or the next lab's beginning after a kill -9, finds them. Namespaces need
+no such care: they are held by open file descriptors alone and vanish with the last process inside.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from nattools.errors import CannotRun
+from nattools.lab.layout import Layout
+from nattools.lab.scenario import MapperSpec, NatSpec, ServerSpec
+from nattools.net.base import Network
+from nattools.net.namespace import enter
+
+MARK = "NATTOOLS_LAB"
+_PR_SET_PDEATHSIG = 1
+_KILL_LIMIT_S = 5.0
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Children:
+    """The forked children of one lab."""
+
+    def __init__(self) -> None:
+        self._pids: dict[int, str] = {}
+
+    def fork(self, name: str, main: Callable[[], None]) -> int:
+        """Run `main` in a child process whose standard input is empty and whose output goes to standard
+        error. It ends when `main` does, or when this process dies. Returns its process id."""
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        parent = os.getpid()
+        # a signal in between would find a child that nobody knows, or that takes it for its own
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _be_child(parent, name, main)
+            self._pids[pid] = name
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return pid
+
+    def dead(self) -> list[str]:
+        """The names of children that have ended."""
+        ended = [pid for pid in self._pids if os.waitpid(pid, os.WNOHANG)[0] == pid]
+        return [self._pids.pop(pid) for pid in ended]
+
+    def kill(self) -> None:
+        """End all children now. Idempotent."""
+        for pid in self._pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in self._pids:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self._pids.clear()
+
+
+def _be_child(parent: int, name: str, main: Callable[[], None]) -> None:
+    """Never returns: nothing of the parent's may run twice, neither its buffers nor its exit handlers."""
+    status = 1
+    try:
+        die_with_parent()
+        # a Ctrl-C at the terminal reaches every process of the group: the parent decides when children end
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        if os.getppid() != parent:
+            os._exit(0)
+        empty = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(empty, 0)
+        os.dup2(2, 1)
+        main()
+        status = 0
+    except BaseException:
+        report = f"nattools lab: the process for {name} failed\n{traceback.format_exc()}"
+        os.write(2, report.encode(errors="replace"))
+    finally:
+        os._exit(status)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that forked it ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def mark() -> str:
+    """What names this process among all that ever run: its id, its start, and the space of its id."""
+    pid = os.getpid()
+    return f"{pid}-{_start_time(pid)}-{_pid_space()}"
+
+
+def sweep() -> None:
+    """End what labs have left behind whose own process is dead."""
+    _end(lambda owner: not _is_alive(owner))
+
+
+def kill_marked(own: str) -> None:
+    """End every process that carries this mark."""
+    _end(lambda owner: owner == own)
+
+
+def _end(chosen: Callable[[str], bool]) -> None:
+    """Kill and await all marked processes that are `chosen`, and the children that they forked meanwhile."""
+    until = time.monotonic() + _KILL_LIMIT_S
+    while time.monotonic() < until:
+        killed = [handle for pid, owner in _marked() if chosen(owner) for handle in _kill(pid)]
+        if not killed:
+            return
+        for handle in killed:
+            select.select([handle], (), (), max(0.0, until - time.monotonic()))
+            os.close(handle)
+
+
+def _marked() -> Iterator[tuple[int, str]]:
+    key = f"{MARK}=".encode()
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        with suppress(OSError), open(f"/proc/{entry}/environ", "rb") as file:
+            environment = file.read()
+            found = next((v for v in environment.split(b"\0") if v.startswith(key)), None)
+            if found is not None:
+                yield int(entry), found[len(key) :].decode(errors="replace")
+
+
+def _is_alive(owner: str) -> bool:
+    """False only if the owner is known to be gone: one from another pid namespace counts as alive."""
+    pid, _, rest = owner.partition("-")
+    started, _, space = rest.partition("-")
+    if not pid.isdigit() or space != _pid_space():
+        return True
+    return _start_time(int(pid)) == started
+
+
+def _start_time(pid: int) -> str:
+    """Clock ticks from boot to the start of a process (proc_pid_stat(5), field 22); "" if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def _pid_space() -> str:
+    return str(os.stat("/proc/self/ns/pid").st_ino)
+
+
+def _kill(pid: int) -> list[int]:
+    """Kill a process; returns a descriptor that becomes readable when it is dead, if it was alive."""
+    with suppress(OSError):
+        handle = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        except OSError:
+            os.close(handle)
+            raise
+        return [handle]
+    return []
+
+
+# where Debian has them, which is not on every user's PATH
+_PLACES = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+_POLL_S = 0.005
+
+
+def find(program: str, package: str) -> str:
+    """The path of a program. CannotRun names Debian's package."""
+    found = shutil.which(program, path=_PLACES)
+    if found is None:
+        raise CannotRun(f"the lab needs {program}", f"Install it: apt install {package}")
+    return found
+
+
+def start_nft(ruleset: str) -> subprocess.Popen[str]:
+    """Begin to load a ruleset into the namespace that this thread is in."""
+    process = subprocess.Popen(
+        [find("nft", "nftables"), "-f", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if process.stdin is not None:
+        process.stdin.write(ruleset)
+        process.stdin.close()
+        process.stdin = None
+    return process
+
+
+def finish_nft(router: str, process: subprocess.Popen[str]) -> None:
+    """Wait until the ruleset is loaded. CannotRun with nft's words if it is not."""
+    _, complaint = process.communicate()
+    if process.returncode != 0:
+        first = complaint.strip().splitlines()[:1]
+        raise CannotRun(f"nft refused the rules of {router!r}: {''.join(first) or 'no reason given'}")
+
+
+def server_main(
+    network: Network, spec: ServerSpec, addresses: tuple[str, ...], ready: int
+) -> Callable[[], None]:
+    """What a server's process runs: it serves for ever, and writes a byte to `ready` once it does."""
+    import asyncio
+
+    from nattools.lab import servers
+
+    async def serve() -> None:
+        running = await servers.start(network, spec, addresses)
+        os.write(ready, b"1")
+        os.close(ready)
+        await asyncio.Event().wait()
+        del running
+
+    return lambda: asyncio.run(serve())
+
+
+def router_main(
+    network: Network,
+    path: str,
+    layout: Layout,
+    router: str,
+    spec: tuple[NatSpec, MapperSpec],
+    ready: int,
+) -> Callable[[], None]:
+    """What a fake router's process runs, in the router's namespace for good: it makes mappings for ever, and
+    writes a byte to `ready` once it listens."""
+    import asyncio
+
+    from nattools.lab.netns.nft import Runner
+    from nattools.lab.routers.simulated import families, start_fake
+
+    async def serve() -> None:
+        kernel = Runner(find("nft", "nftables"))
+        running = [
+            await start_fake(network, layout, router, spec, family, kernel.forwards())
+            for family in families(spec[0])
+        ]
+        for each in running:
+            each.announce()
+        os.write(ready, b"1")
+        os.close(ready)
+        await asyncio.Event().wait()
+
+    def main() -> None:
+        enter(path)
+        asyncio.run(serve())
+
+    return main
+
+
+def coturn_command(spec: ServerSpec, addresses: tuple[str, ...]) -> list[str]:
+    """Debian's turnserver as a STUN server alone, without any file of its own."""
+    command = [find("turnserver", "coturn"), "-n", "--stun-only", "--no-tls", "--no-dtls", "--no-cli"]
+    if not spec.tcp:
+        command.append("--no-tcp")
+    for address in addresses:
+        command += ["--listening-ip", address]
+    command += ["--listening-port", str(spec.port), "--alt-listening-port", str(spec.port + 1)]
+    return [*command, "--log-file", "stdout", "--pidfile", os.devnull]
+
+
+def await_listener(process: subprocess.Popen[bytes], port: int, limit_s: float) -> None:
+    """Wait until a process has a UDP socket bound to a port in its namespace. CannotRun if it never does."""
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until and process.poll() is None:
+        if _is_bound(process.pid, port):
+            return
+        time.sleep(_POLL_S)
+    raise CannotRun(f"{process.args!r} did not start")
+
+
+def _is_bound(pid: int, port: int) -> bool:
+    return any(_is_listed(f"/proc/{pid}/net/{name}", port) for name in ("udp", "udp6"))
+
+
+def _is_listed(table: str, port: int) -> bool:
+    with suppress(FileNotFoundError), open(table) as lines:
+        return any(line.split()[1].endswith(f":{port:04X}") for line in lines if ":" in line.split()[1])
+    return False

@@ -1,0 +1,362 @@
+"""Cables, addresses and routes of a lab made of network namespaces, from the layout, over netlink.
+
+A segment of two ports is one veth pair. On a segment of more, the router's own interface is a bridge in its
+namespace, and a veth pair leads from there to each of the others. Where an uplink is impaired, two veth
+pairs meet in a namespace of their own, `WIRES`, and a process carries the frames from one to the other
+(`lab.netns.userspace`), which adds no hop. All hardware addresses are chosen here, so that no node needs ARP:
+an impaired wire would lose or delay its requests, and a userspace router could not hear them.
+
+pyroute2 writes the netlink messages. Those of a namespace go out together through one plain socket that was
+opened inside it: a round trip and a process for each would take most of the time that a lab takes to start.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from nattools.errors import CannotRun
+from nattools.lab.layout import INTERNET, Layout, Port, Segment
+from nattools.lab.netns.namespaces import Namespace
+from nattools.lab.scenario import Impairment
+from nattools.net.namespace import entered
+
+WIRES = "(wires)"
+"""The pseudo node in whose namespace the ends of impaired wires lie."""
+DEFAULT_MTU = 1500
+
+
+class Device(msgspec.Struct, frozen=True):
+    """A network interface of a node. `bridge` names the bridge of the same node that it is plugged into."""
+
+    node: str
+    name: str
+    mac: str
+    mtu: int = DEFAULT_MTU
+    bridge: str | None = None
+
+
+class Cable(msgspec.Struct, frozen=True):
+    """A veth pair."""
+
+    left: Device
+    right: Device
+
+
+class ImpairedCable(msgspec.Struct, frozen=True):
+    """Two devices of the namespace `WIRES` between which a process carries frames."""
+
+    left: Device
+    right: Device
+    impairment: Impairment
+
+
+class Neighbour(msgspec.Struct, frozen=True):
+    """At which hardware address `node` finds `ip` through its interface `device`."""
+
+    node: str
+    device: str
+    ip: str
+    mac: str
+
+
+class Wiring(msgspec.Struct):
+    """Everything to plug together. `devices` has each node's devices, bridges first."""
+
+    cables: list[Cable] = msgspec.field(default_factory=list)
+    bridges: list[Device] = msgspec.field(default_factory=list)
+    wires: list[ImpairedCable] = msgspec.field(default_factory=list)
+    neighbours: list[Neighbour] = msgspec.field(default_factory=list)
+
+    def devices(self, node: str) -> list[Device]:
+        """A node's devices, bridges first."""
+        ends = [device for cable in self.cables for device in (cable.left, cable.right)]
+        return [device for device in self.bridges + ends if device.node == node]
+
+    def mac(self, node: str, name: str) -> str:
+        """The hardware address of a node's interface."""
+        return next(device.mac for device in self.devices(node) if device.name == name)
+
+
+def is_impaired(impairment: Impairment) -> bool:
+    """Does it do to packets what a plain cable does not? (A smaller MTU is a cable's own.)"""
+    return bool(impairment.delay_ms or impairment.jitter_ms or impairment.loss or impairment.reorder)
+
+
+def wire_up(layout: Layout) -> Wiring:
+    """The wiring of a layout."""
+    draft = _Draft()
+    for segment in layout.segments:
+        draft.join(segment)
+    return draft.wiring
+
+
+class _Draft:
+    def __init__(self) -> None:
+        self.wiring = Wiring()
+        self._count = 0
+
+    def join(self, segment: Segment) -> None:
+        """Plug one segment together."""
+        ends = [self._device(port.node, port.interface, segment, port) for port in segment.ports]
+        if len(ends) == 2:
+            self._connect(ends[0], ends[1], segment)
+        else:
+            self.wiring.bridges.append(ends[0])
+            for end in ends[1:]:
+                plug = self._device(ends[0].node, f"port{self._count}", segment, bridge=ends[0].name)
+                self._connect(end, plug, segment)
+        self._introduce(segment, ends)
+
+    def _connect(self, one: Device, other: Device, segment: Segment) -> None:
+        impairment = segment.impairments.get(one.node) or segment.impairments.get(other.node)
+        if impairment is None or not is_impaired(impairment):
+            self.wiring.cables.append(Cable(one, other))
+            return
+        left = self._device(WIRES, f"wire{self._count}", segment, mtu=one.mtu)
+        right = self._device(WIRES, f"wire{self._count}", segment, mtu=other.mtu)
+        self.wiring.cables += [Cable(one, left), Cable(other, right)]
+        self.wiring.wires.append(ImpairedCable(left, right, impairment))
+
+    def _device(
+        self,
+        node: str,
+        name: str,
+        segment: Segment,
+        port: Port | None = None,
+        *,
+        bridge: str | None = None,
+        mtu: int | None = None,
+    ) -> Device:
+        self._count += 1
+        mac = f"02:00:00:00:{self._count >> 8:02x}:{self._count & 255:02x}"
+        return Device(node, name, mac, mtu or _mtu(segment, port), bridge)
+
+    def _introduce(self, segment: Segment, ends: list[Device]) -> None:
+        for mine in ends:
+            for port, other in zip(segment.ports, ends, strict=True):
+                if other is not mine:
+                    self.wiring.neighbours += [
+                        Neighbour(mine.node, mine.name, address.ip, other.mac) for address in port.addresses
+                    ]
+
+
+def _mtu(segment: Segment, port: Port | None) -> int:
+    """A node's uplink has the MTU of its own impairment; both ends of a segment of two have it."""
+    limits = segment.impairments
+    if len(segment.ports) > 2:
+        own = limits.get(port.node) if port else None
+        return (own.mtu if own else None) or DEFAULT_MTU
+    return min((limit.mtu or DEFAULT_MTU for limit in limits.values()), default=DEFAULT_MTU)
+
+
+_ACKNOWLEDGEMENT = 2  # NLMSG_ERROR, with error 0 when all is well
+_HEADER = struct.Struct("=IHHII")
+_IFA_F_NODAD = 2
+_FIRST_TABLE = 100
+_FIRST_METRIC = 100
+
+
+_NOT_ROUTED = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+
+
+class Batch:
+    """Netlink requests that go out together."""
+
+    def __init__(self) -> None:
+        self._compiler = _compiler()
+        self._what: list[str] = []
+
+    def append(self, what: str, method: str, command: str = "add", /, **wanted: Any) -> None:
+        """Append the request that pyroute2's `IPRoute` method of that name makes of these arguments;
+        `what` says in an error message what the kernel refused to do."""
+        getattr(self._compiler, method)(command, **wanted)
+        self._what.append(what)
+
+    def send(self, namespace: Namespace) -> None:
+        """Send all and wait until the kernel has done it. CannotRun names the first request that failed."""
+        if not self._what:
+            return
+        with (
+            entered(namespace.path),
+            socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as sock,
+        ):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            sock.bind((0, 0))
+            sock.send(self._compiler.batch)
+            results: list[int] = []
+            while len(results) < len(self._what):
+                results += _results(sock.recv(1 << 16))
+        what, self._what = self._what, []
+        self._compiler.reset()
+        for result, request in zip(results, what, strict=True):
+            if result:
+                name = errno.errorcode.get(result, str(result))
+                raise CannotRun(f"the kernel refused to {request}: {os.strerror(result)} ({name})")
+
+    def close(self) -> None:
+        """Let go of pyroute2's resources."""
+        self._compiler.close()
+
+
+def _compiler() -> Any:
+    try:
+        from pyroute2.iproute.linux import IPBatch
+    except ImportError as error:
+        raise CannotRun(
+            f"network namespaces need pyroute2: {error}", "Install it: pip install 'nattools[lab]'"
+        ) from error
+    return IPBatch()
+
+
+def _results(data: bytes) -> list[int]:
+    """The error numbers of a datagram of acknowledgements, 0 for success."""
+    results = []
+    at = 0
+    while at < len(data):
+        length, kind, *_ = _HEADER.unpack_from(data, at)
+        if kind == _ACKNOWLEDGEMENT:
+            results.append(-struct.unpack_from("=i", data, at + _HEADER.size)[0])
+        at += (length + 3) & ~3
+    return results
+
+
+def plug_in(batch: Batch, wiring: Wiring, namespaces: Mapping[str, Namespace], through: Namespace) -> None:
+    """Make all bridges and cables, each end at once in the namespace where it belongs.
+
+    `through`: any of the lab's own namespaces, for the requests to be made from.
+    """
+
+    def end(device: Device) -> dict[str, Any]:
+        holder = namespaces[device.node].descriptor
+        return {"ifname": device.name, "address": device.mac, "net_ns_fd": holder, "mtu": device.mtu}
+
+    for bridge in wiring.bridges:
+        # what plugs into it may be smaller: the bridge itself keeps an Ethernet's size
+        wanted = {**end(bridge), "mtu": DEFAULT_MTU, "br_mcast_snooping": 0, "br_stp_state": 0}
+        batch.append(f"make the bridge {bridge.name} of {bridge.node}", "link", **wanted, kind="bridge")
+    for cable in wiring.cables:
+        what = f"make the cable between {cable.left.node} and {cable.right.node}"
+        batch.append(what, "link", **end(cable.left), kind="veth", peer=end(cable.right))
+    batch.send(through)
+
+
+def set_up(
+    batch: Batch,
+    node: str,
+    layout: Layout,
+    wiring: Wiring,
+    namespace: Namespace,
+    *,
+    without: frozenset[tuple[str, int]] = frozenset(),
+) -> None:
+    """Bring up a node's interfaces and give it addresses, neighbours and routes.
+
+    `without`: pairs of interface and family that get no address and no route.
+    """
+    devices = wiring.devices(node)
+    with entered(namespace.path):
+        index = {device.name: socket.if_nametoindex(device.name) for device in devices}
+    batch.append("bring up the loopback", "link", "set", index=1, state="up")
+    for device in devices:
+        _bring_up(batch, device, index)
+    ports = layout.ports_of(node)
+    for port in ports:
+        _assign(batch, port, index[port.interface], without)
+    for neighbour in wiring.neighbours:
+        if neighbour.node == node:
+            _introduce(batch, neighbour, index)
+    for position, port in enumerate(port for port in ports if port.uplink):
+        _default_routes(batch, port, index[port.interface], position, without)
+    if sum(port.uplink for port in ports) > 1:
+        for position, port in enumerate(ports):
+            _own_table(batch, port, index[port.interface], position)
+    for route in layout.routes:
+        if route.node == node and not any(family == _family(route.via) for _, family in without):
+            _route(batch, route.network, route.via)
+    if node == INTERNET:
+        _swallow_the_rest(batch)
+    batch.send(namespace)
+
+
+def _family(address: str) -> int:
+    return 6 if ":" in address else 4
+
+
+def _bring_up(batch: Batch, device: Device, index: Mapping[str, int]) -> None:
+    wanted: dict[str, Any] = {"index": index[device.name], "state": "up"}
+    if device.bridge is not None:
+        wanted["master"] = index[device.bridge]
+    batch.append(f"bring up {device.name} of {device.node}", "link", "set", **wanted)
+
+
+def _assign(batch: Batch, port: Port, index: int, without: frozenset[tuple[str, int]]) -> None:
+    for address in port.addresses:
+        if (port.interface, _family(address.ip)) in without:
+            continue
+        wanted: dict[str, Any] = {"index": index, "address": address.ip, "prefixlen": address.prefix}
+        if ":" in address.ip:
+            wanted["flags"] = _IFA_F_NODAD
+        batch.append(f"give {port.node} the address {address.ip}", "addr", **wanted)
+
+
+def _introduce(batch: Batch, neighbour: Neighbour, index: Mapping[str, int]) -> None:
+    batch.append(
+        f"tell {neighbour.node} of its neighbour {neighbour.ip}",
+        "neigh",
+        dst=neighbour.ip,
+        lladdr=neighbour.mac,
+        ifindex=index[neighbour.device],
+        state="permanent",
+    )
+
+
+def _default_routes(
+    batch: Batch, port: Port, index: int, position: int, without: frozenset[tuple[str, int]]
+) -> None:
+    """The first uplink is the preferred one; the others serve sockets that are bound to their interface."""
+    for gateway in port.gateways:
+        if (port.interface, _family(gateway)) not in without:
+            _route(batch, "default", gateway, oif=index, priority=_FIRST_METRIC + position)
+
+
+def _own_table(batch: Batch, port: Port, index: int, position: int) -> None:
+    """What has the source address of this interface leaves by it (RFC 1122 3.3.4.2, the strong model)."""
+    table = _FIRST_TABLE + position
+    for gateway in port.gateways:
+        _route(batch, "default", gateway, oif=index, table=table)
+    for address in port.addresses:
+        length = 128 if ":" in address.ip else 32
+        _route(batch, address.network, None, oif=index, table=table)
+        batch.append(
+            f"route by the source address {address.ip}",
+            "rule",
+            src=address.ip,
+            src_len=length,
+            table=table,
+            priority=1000 + position,
+        )
+
+
+def _swallow_the_rest(batch: Batch) -> None:
+    """As in the simulator, the internet is silent about public addresses that nobody has, and says of private
+    ones that it has no route ("throw": as if the table had none)."""
+    for network in ("0.0.0.0/0", "::/0"):
+        batch.append(f"be silent about {network}", "route", dst=network, type="blackhole")
+    for network in _NOT_ROUTED:
+        batch.append(f"have no route to {network}", "route", dst=network, type="throw")
+
+
+def _route(batch: Batch, network: str, via: str | None, **more: Any) -> None:
+    wanted: dict[str, Any] = {"dst": network, **more}
+    if network == "default":
+        wanted["dst"] = "::/0" if via and ":" in via else "0.0.0.0/0"
+    if via is not None:
+        wanted["gateway"] = via
+    batch.append(f"add the route to {network} via {via}", "route", **wanted)

@@ -1,0 +1,1 @@
+"""The simulator: an internet in memory on a virtual clock."""

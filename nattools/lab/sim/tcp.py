@@ -1,0 +1,465 @@
+"""TCP for the simulator: RFC 9293's handshake (simultaneous open too), data with retransmission, FIN and RST.
+
+It sends at most a fixed window and knows no congestion: the simulated links have no bandwidth limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from nattools.lab.sim.tcpqueues import MASK, ReceiveQueue, SendQueue, near
+from nattools.lab.sim.topology import ETHERNET_MTU, Routes
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import Opener, StreamHandler, TcpFailure
+from nattools.protocols.icmp import error_kind
+from nattools.protocols.packet import ACK, FIN, PSH, RST, SYN, Packet
+
+if TYPE_CHECKING:
+    from nattools.lab.sim.stack import Stack
+
+WINDOW = 64 * 1460
+SHORT_QUEUE = 65536
+INITIAL_RTO_S = 1.0  # RFC 6298 2.1
+SHORTEST_RTO_S = 0.2
+LONGEST_RTO_S = 60.0
+SYN_ACK_TRIES = 6
+DATA_TRIES = 12
+TIME_WAIT_S = 60.0
+ORDINARY_TTL = 64
+DUPLICATES = 3  # RFC 5681 3.2
+
+State = Literal["syn-sent", "syn-received", "connected", "time-wait", "closed"]
+Key = tuple[str, int, str, int]
+_HEADERS = (40, 60)  # of IPv4 and TCP, of IPv6 and TCP
+_OUTCOMES: dict[str, Literal["refused", "prohibited", "unreachable"]] = {
+    "port-unreachable": "refused",
+    "prohibited": "prohibited",
+}
+
+
+class SimStream:
+    """A TCP connection; once connected, a `nattools.net.base.TcpStream`.
+
+    `settled` is told once how the handshake ended: None for connected, else why not.
+    """
+
+    __slots__ = (
+        "_ack_due",
+        "_armed",
+        "_closing",
+        "_deadline",
+        "_duplicates",
+        "_lasting",
+        "_mss",
+        "_opened",
+        "_readers",
+        "_recover",
+        "_routes",
+        "_rto_s",
+        "_send",
+        "_sent_at",
+        "_sent_to",
+        "_srtt_s",
+        "_stack",
+        "_state",
+        "_tries",
+        "_ttl",
+        "_writers",
+        "iss",
+        "key",
+        "local",
+        "received",
+        "remote",
+        "settled",
+    )
+
+    def __init__(
+        self,
+        stack: Stack,
+        local: Endpoint,
+        remote: Endpoint,
+        routes: Routes,
+        settled: Callable[[SimStream, TcpFailure | None], None],
+    ) -> None:
+        self._stack = stack
+        self.local = local
+        self.remote = remote
+        self.key: Key = (*local, *remote)
+        self.settled = settled
+        iss = self.iss = int(stack.rng.random() * MASK)
+        self.received = ReceiveQueue(0)
+        self._send = SendQueue(iss + 1)
+        self._state: State = "syn-sent"
+        self._routes = routes
+        wire = (routes.table.get(remote[0]) or routes.find(remote[0])).wire
+        self._mss = (wire.mtu if wire else ETHERNET_MTU) - _HEADERS[":" in remote[0]]
+        self._readers: list[asyncio.Future[None]] = []
+        self._writers: list[asyncio.Future[None]] = []
+        self._closing = self._lasting = self._armed = self._ack_due = self._opened = False
+        self._duplicates = self._recover = self._tries = self._sent_to = 0
+        self._rto_s, self._sent_at, self._ttl = INITIAL_RTO_S, 0.0, ORDINARY_TTL
+        self._srtt_s: float | None = None
+        self._deadline: float | None = None
+
+    # --- the stream
+
+    async def read(self, limit: int = 65536) -> bytes:
+        """Some bytes; b"" at the end of the stream, also after a reset."""
+        while not self.received.ready and not self.received.ended and self._state == "connected":
+            await self._wait(self._readers)
+        data = bytes(self.received.ready[:limit])
+        del self.received.ready[:limit]
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; what comes after the end of the connection is dropped."""
+        if data and self._state == "connected" and not self._send.closed:
+            self._send.append(data)
+            self._push()
+
+    async def drain(self) -> None:
+        """Wait until the queue is short again."""
+        while len(self._send.data) > SHORT_QUEUE and self._state == "connected":
+            await self._wait(self._writers)
+
+    @property
+    def over(self) -> bool:
+        """Was it reset, or closed by both?"""
+        return self._state != "connected"
+
+    def end(self) -> None:
+        """Send what is queued, then FIN, and go on reading. Idempotent."""
+        if self._state == "connected" and not self._send.closed:
+            self._send.closed = True
+            self._lasting = not self.received.ended
+            self._push()
+
+    def close(self) -> None:
+        """Send what is queued, then FIN. Idempotent."""
+        if self._state == "connected":
+            self._closing = True
+            self.end()
+
+    def abort(self) -> None:
+        """Reset the connection. Idempotent."""
+        if self._state in ("connected", "syn-received"):
+            self._emit(RST | ACK, self._send.following)
+        self._end()
+
+    # --- the handshake
+
+    def connect(self, opener: Opener | None = None) -> None:
+        """Send the first SYN (RFC 9293 3.5)."""
+        self._sent_at = self._stack.loop.now
+        if opener is not None:
+            self._ttl, self._opened = opener.ttl, True
+            self._stack.loop.post(self._stack.loop.now + opener.seconds, self._raise_ttl, None)
+        self._emit_syn()
+        self._arm(INITIAL_RTO_S)
+
+    def _raise_ttl(self, _: None) -> None:
+        self._ttl = ORDINARY_TTL
+
+    def answer(self, packet: Packet) -> None:
+        """Take the SYN that a listener got."""
+        self._state = "syn-received"
+        self._note_syn(packet)
+        self.connect()
+
+    def give_up(self) -> None:
+        """Forget the connection without a word to the other side."""
+        self._end()
+
+    def segment(self, packet: Packet) -> None:
+        """A segment of this connection arrives (RFC 9293 3.10.7)."""
+        match self._state:
+            case "connected":
+                self._in_connection(packet)
+            case "syn-sent":
+                self._in_syn_sent(packet)
+            case "syn-received":
+                self._in_syn_received(packet)
+            case "time-wait":
+                if not packet.flags & RST:
+                    self._acknowledge()
+
+    def icmp(self, error: Packet) -> None:
+        """An ICMP error about this connection: it ends the attempt (RFC 5461 2.1), never a connection."""
+        kind = error_kind(self.remote.family, error.icmp_type, error.icmp_code)
+        if kind == "too-big":
+            smaller = error.icmp_rest - _HEADERS[":" in self.remote.host]
+            if 0 < smaller < self._mss:
+                self._mss = smaller
+                self._send.rewind()
+                self._push()
+        elif self._state == "syn-sent" and not (self._opened and kind == "time-exceeded"):
+            self._fail(TcpFailure(_OUTCOMES.get(kind, "unreachable"), f"ICMP {kind} from {error.source}"))
+
+    def _in_syn_sent(self, packet: Packet) -> None:
+        flags = packet.flags
+        ours = packet.ack == (self.iss + 1) & MASK
+        if flags & ACK and not ours:
+            if not flags & RST:
+                self._reset_for(packet)
+        elif flags & RST:
+            if flags & ACK:
+                self._fail(TcpFailure("refused", "answered with a reset"))
+        elif flags & SYN:
+            self._note_syn(packet)
+            if flags & ACK:
+                self._established()
+                self._acknowledge()
+            else:
+                # both ends sent a SYN: RFC 9293 3.5, figure 7
+                self._state = "syn-received"
+                self._emit_syn()
+
+    def _in_syn_received(self, packet: Packet) -> None:
+        flags = packet.flags
+        if flags & RST:
+            if near(self.received.expected, packet.seq) == self.received.expected:
+                self._fail(TcpFailure("reset", "reset in the handshake"))
+        elif flags & ACK:
+            if packet.ack != (self.iss + 1) & MASK:
+                self._reset_for(packet)
+                return
+            self._established()
+            self._in_connection(packet)
+        elif flags & SYN:
+            self._emit_syn()
+
+    def _established(self) -> None:
+        self._state = "connected"
+        if not self._tries:
+            self._sample(self._stack.loop.now - self._sent_at)
+        self._tries = 0
+        self._deadline = None
+        self.settled(self, None)
+
+    def _note_syn(self, packet: Packet) -> None:
+        self.received.expected = packet.seq + 1
+        options = packet.options
+        if options[:2] == b"\x02\x04":  # maximum segment size, RFC 9293 3.7.1
+            self._mss = min(self._mss, int.from_bytes(options[2:4], "big"))
+
+    # --- data
+
+    def _in_connection(self, packet: Packet) -> None:
+        received, flags = self.received, packet.flags
+        number = near(received.expected, packet.seq)
+        if flags & RST:
+            if received.expected <= number <= received.expected + WINDOW:
+                self._end()
+            return
+        if flags & SYN:
+            self._acknowledge()
+            return
+        if flags & ACK:
+            self._acknowledged(packet)
+        if (packet.payload or flags & FIN) and self._state != "closed":
+            self._take(number, packet.payload, bool(flags & FIN))
+        self._leave_if_done()
+
+    def _acknowledged(self, packet: Packet) -> None:
+        queue = self._send
+        number = near(queue.una, packet.ack)
+        if queue.acknowledge(number):
+            self._measure(number)
+            self._tries = self._duplicates = 0
+            if number < self._recover:
+                self._emit_data(queue.first(self._mss))  # RFC 6582 3.2, a partial acknowledgment
+            self._deadline = None
+            self._push()
+            if self._writers and len(queue.data) <= SHORT_QUEUE:
+                _wake(self._writers)
+        elif number == queue.una and queue.in_flight and not packet.payload and not packet.flags & FIN:
+            self._duplicates += 1
+            if self._duplicates == DUPLICATES and queue.una >= self._recover:
+                self._recover, self._sent_to = queue.highest, 0
+                self._emit_data(queue.first(self._mss))
+
+    def _take(self, number: int, payload: bytes, fin: bool) -> None:
+        if payload and self._closing and number + len(payload) > self.received.expected:
+            self.abort()  # nobody will ever read it: RFC 9293 3.6.1
+            return
+        if self.received.accept(number, payload, fin):
+            if self._readers:
+                _wake(self._readers)
+            # late enough for an answer to carry it: RFC 9293 3.8.6.3
+            if not self._ack_due:
+                self._ack_due = True
+                self._stack.loop.queue.append((self._acknowledge_if_due, None))
+        else:
+            self._acknowledge()
+
+    def _push(self) -> None:
+        """Send what the window lets."""
+        queue, before = self._send, self._send.highest
+        while (segment := queue.segment(self._mss, WINDOW)) is not None:
+            if self._sent_to <= queue.una and segment[0] >= before:
+                self._sent_to, self._sent_at = queue.following, self._stack.loop.now
+            self._emit_data(segment)
+        if queue.in_flight and self._deadline is None:
+            self._arm(self._rto_s)
+
+    def _measure(self, acknowledged: int) -> None:
+        """Round trip time: RFC 6298 section 2, with Karn's rule: only what was sent once is timed."""
+        if not self._sent_to or acknowledged < self._sent_to:
+            return
+        self._sample(self._stack.loop.now - self._sent_at)
+
+    def _sample(self, sample: float) -> None:
+        self._srtt_s = sample if self._srtt_s is None else 0.875 * self._srtt_s + 0.125 * sample
+        self._rto_s = max(SHORTEST_RTO_S, 2 * self._srtt_s)
+
+    # --- the timer
+
+    def _arm(self, delay_s: float) -> None:
+        # One event at a time: it looks at the deadline when it comes, and goes on if it was put off
+        self._deadline = self._stack.loop.now + delay_s
+        if not self._armed:
+            self._armed = True
+            self._stack.loop.post(self._deadline, self._timer, None)
+
+    def _timer(self, _: None) -> None:
+        self._armed = False
+        now = self._stack.loop.now
+        if self._deadline is None or self._state in ("closed", "time-wait"):
+            return
+        if now < self._deadline:
+            self._arm(self._deadline - now)
+            return
+        self._tries += 1
+        if self._state == "connected":
+            self._retransmit()
+        elif self._state == "syn-received" and self._tries >= SYN_ACK_TRIES:
+            self._fail(TcpFailure("timeout", "the handshake was not completed"))
+        else:
+            self._emit_syn()
+            self._arm(INITIAL_RTO_S * 2**self._tries)
+
+    def _retransmit(self) -> None:
+        if self._tries >= DATA_TRIES:
+            self._end()
+            return
+        self._rto_s = min(LONGEST_RTO_S, self._rto_s * 2)
+        self._sent_to = self._recover = 0
+        self._deadline = None
+        self._send.rewind()
+        self._push()
+
+    # --- segments out
+
+    def _emit_syn(self) -> None:
+        flags = SYN if self._state == "syn-sent" else SYN | ACK
+        self._emit(flags, self.iss, options=b"\x02\x04" + self._mss.to_bytes(2, "big"))
+
+    def _emit_data(self, segment: tuple[int, bytes, bool]) -> None:
+        number, payload, fin = segment
+        self._emit(ACK | (PSH if payload else 0) | (FIN if fin else 0), number, payload)
+
+    def _acknowledge(self) -> None:
+        self._emit(ACK, self._send.following)
+
+    def _acknowledge_if_due(self, _: None) -> None:
+        if self._ack_due and self._state in ("connected", "time-wait"):
+            self._acknowledge()
+
+    def _reset_for(self, packet: Packet) -> None:
+        self._emit(RST, packet.ack)
+
+    def _emit(self, flags: int, number: int, payload: bytes = b"", options: bytes = b"") -> None:
+        ack = 0
+        if flags & ACK:
+            ack = self.received.expected & MASK
+            self._ack_due = False
+        host, port, remote, remote_port = self.key
+        packet = Packet(
+            "tcp",
+            host,
+            port,
+            remote,
+            remote_port,
+            payload,
+            self._ttl,
+            True,
+            flags,
+            number & MASK,
+            ack,
+            65535,
+            options,
+        )
+        self._stack.send_by(self._routes, packet)
+
+    # --- the end
+
+    def _leave_if_done(self) -> None:
+        if self._state != "connected" or not self.received.ended or not self._send.finished:
+            return
+        if not self._lasting:
+            self._end()
+            return
+        # the side that closed first answers a late FIN for a while: RFC 9293 3.3.2
+        self._state = "time-wait"
+        self._stack.loop.post(self._stack.loop.now + TIME_WAIT_S, self._forget, None)
+        _wake(self._readers)
+        _wake(self._writers)
+
+    def _fail(self, failure: TcpFailure) -> None:
+        if self._state in ("syn-sent", "syn-received"):
+            self._end()
+            self.settled(self, failure)
+
+    def _end(self) -> None:
+        self._state = "closed"
+        self._deadline = None
+        self._forget(None)
+        if self._readers:
+            _wake(self._readers)
+        if self._writers:
+            _wake(self._writers)
+
+    def _forget(self, _: None) -> None:
+        self._stack.forget_stream(self)
+
+    async def _wait(self, waiting: list[asyncio.Future[None]]) -> None:
+        waiter: asyncio.Future[None] = self._stack.loop.create_future()
+        waiting.append(waiter)
+        await waiter
+
+
+def _wake(waiting: list[asyncio.Future[None]]) -> None:
+    for waiter in waiting:
+        if not waiter.done():
+            waiter.set_result(None)
+    waiting.clear()
+
+
+class SimListener:
+    """A listening TCP socket: `nattools.net.base.TcpListener`."""
+
+    __slots__ = ("_on_stream", "_stack", "closed", "key", "local")
+
+    def __init__(self, stack: Stack, local: Endpoint, key: tuple[str, int], on_stream: StreamHandler) -> None:
+        self._stack = stack
+        self.local = local
+        self.key = key
+        self.closed = False
+        self._on_stream = on_stream
+
+    def close(self) -> None:
+        """Idempotent; accepted streams live on."""
+        if not self.closed:
+            self.closed = True
+            self._stack.forget_listener(self)
+
+    def settled(self, stream: SimStream, failure: TcpFailure | None) -> None:
+        """A connection that came to this listener is established, or is not."""
+        if failure is not None:
+            return
+        if self.closed:
+            stream.abort()
+        else:
+            self._on_stream(stream)

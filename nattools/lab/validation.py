@@ -1,0 +1,137 @@
+"""Does a scenario make sense as a whole? Each complaint names the key that should change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network
+
+from nattools.lab.layout import INTERNET, host_behind
+from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, RouterSpec, Scenario, routers
+from nattools.lab.tomlfields import InvalidValue, convert, meant, shown
+
+_PRIVILEGED = 1024
+
+
+def validate(scenario: Scenario) -> None:
+    """Raises `InvalidValue`."""
+    if not scenario.host:
+        raise InvalidValue(("host",), "a scenario needs a host")
+    _unique_names(scenario)
+    for name, router in routers(scenario).items():
+        _check_behind(scenario, name, router)
+    for name, nat in scenario.nat.items():
+        _check_allocation(("nat", name), nat)
+        _check_network(scenario, name, nat)
+        if nat.mapper is not None:
+            _check_mapper(("nat", name, "mapper"), nat.mapper)
+    for name, host in scenario.host.items():
+        _check_host(scenario, name, host)
+
+
+def _unique_names(scenario: Scenario) -> None:
+    seen = {INTERNET}
+    kinds: dict[str, Iterable[str]] = {
+        "nat": scenario.nat,
+        "firewall": scenario.firewall,
+        "host": scenario.host,
+        "server": scenario.server,
+    }
+    for kind, nodes in kinds.items():
+        for name in nodes:
+            if name in seen:
+                raise InvalidValue((kind, name), "this name is taken by another node")
+            seen.add(name)
+
+
+def _kind(scenario: Scenario, router: str) -> str:
+    return "nat" if router in scenario.nat else "firewall"
+
+
+def _check_behind(scenario: Scenario, name: str, spec: RouterSpec) -> None:
+    """The way out leads to the internet: no unknown router on it, and no circle."""
+    path = (_kind(scenario, name), name, "behind")
+    known = routers(scenario)
+    seen = {name}
+    outer = spec.behind
+    while outer is not None:
+        if outer not in known:
+            raise InvalidValue(path, f"{shown(outer)} is no nat and no firewall here; {meant(outer, known)}")
+        if outer in seen:
+            raise InvalidValue(path, f"{name!r} is behind itself")
+        seen.add(outer)
+        outer = known[outer].behind
+
+
+def _check_allocation(path: tuple[str, ...], spec: NatSpec) -> None:
+    ordinary = NatSpec()
+    if spec.block is not None and spec.allocation not in (None, "block"):
+        raise InvalidValue(
+            (*path, "block"), f'block is for allocation = "block", not for {spec.allocation!r}'
+        )
+    for key in ("step", "foreign_sessions"):
+        if getattr(spec, key) != getattr(ordinary, key) and spec.allocation != "sequential":
+            raise InvalidValue((*path, key), f'{key} is for allocation = "sequential"')
+    if spec.block is not None or spec.allocation == "block":
+        _check_block(path, spec)
+
+
+def _check_block(path: tuple[str, ...], spec: NatSpec) -> None:
+    size = spec.block or 512
+    low, high = spec.range or (_PRIVILEGED, 65535)
+    first = -(-low // size) * size
+    if first + size - 1 > high:
+        reason = f"no block of {size} ports that begins at a multiple of {size} fits into {low} to {high}"
+        raise InvalidValue((*path, "block" if spec.block else "allocation"), reason)
+
+
+def _check_mapper(path: tuple[str, ...], spec: MapperSpec) -> None:
+    if not spec.protocols or len(set(spec.protocols)) != len(spec.protocols):
+        raise InvalidValue((*path, "protocols"), "at least one protocol is wanted here, and each once")
+    if spec.shortest_s > spec.longest_s:
+        raise InvalidValue((*path, "shortest_s"), f"it is longer than longest_s ({spec.longest_s})")
+    if spec.faults:
+        from nattools.lab.routers.behaviour import RouterBehaviour
+
+        convert(spec.faults, RouterBehaviour, (*path, "faults"))
+
+
+def _check_network(scenario: Scenario, name: str, spec: NatSpec) -> None:
+    """A router whose two sides have overlapping networks could not tell them apart."""
+    names = list(routers(scenario))
+    outer = spec.behind
+    while outer is not None:
+        own, other = (_network(scenario, router, names) for router in (name, outer))
+        if own.overlaps(other):
+            blamed = name if spec.address else outer
+            reason = f"the networks inside {name!r} ({own}) and {outer!r} ({other}) overlap"
+            raise InvalidValue((_kind(scenario, blamed), blamed, "address"), reason)
+        outer = routers(scenario)[outer].behind
+
+
+def _network(scenario: Scenario, router: str, names: list[str]) -> IPv4Network:
+    """As `lab.layout` chooses it."""
+    index = names.index(router) + 1
+    nat = scenario.nat.get(router)
+    if nat is None:
+        return IPv4Network(f"11.{150 + index}.0.0/24")
+    return IPv4Network(nat.address or f"10.0.{index}.0/24")
+
+
+def _check_host(scenario: Scenario, name: str, spec: HostSpec) -> None:
+    path = ("host", name)
+    behind = host_behind(scenario, name)
+    known = routers(scenario)
+    for router in behind:
+        if router not in known:
+            reason = f"{shown(router)} is no nat and no firewall here; {meant(router, known)}"
+            raise InvalidValue((*path, "behind"), reason)
+    if len(set(behind)) != len(behind) or len(behind) > 8:
+        raise InvalidValue((*path, "behind"), "up to 8 different routers are wanted here")
+    for router in spec.vpn:
+        if router not in behind:
+            raise InvalidValue((*path, "vpn"), f"{name!r} is not behind {shown(router)}")
+    if behind and (spec.ipv6 or not spec.ipv4):
+        key = "ipv6" if spec.ipv6 else "ipv4"
+        raise InvalidValue((*path, key), "behind a router, the router decides")
+    if not (spec.ipv4 or spec.ipv6):
+        raise InvalidValue((*path, "ipv4"), "without IPv4 it needs ipv6 = true")

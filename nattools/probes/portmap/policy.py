@@ -1,0 +1,29 @@
+"""In which order a router is asked for a mapping, and what forbids asking on. Pure.
+
+UPnP comes first: its table can be read, and it alone says without harm that a port is forbidden (606). After
+that answer neither PCP nor NAT-PMP is asked for the port: miniupnpd 2.3.1 then searches all 65,536 ports for
+another one and answers nobody for more than a minute (`docs/design/0009`). PCP comes before NAT-PMP, which it
+replaces. Any other refusal leaves the next protocol to be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nattools.model.portmapping import MappingProtocol
+from nattools.probes.portmap.mapper import Mapper, Refused
+from nattools.protocols.igd import ErrorCode
+
+ORDER: tuple[MappingProtocol, ...] = ("upnp-igd", "pcp", "nat-pmp")
+FIRST = ORDER[0]
+
+
+def preference(mapper: Mapper) -> tuple[int, int]:
+    """A sort key: IPv4 before IPv6, then by protocol."""
+    return mapper.offer.family, ORDER.index(mapper.offer.protocol)
+
+
+def may_ask(protocol: MappingProtocol, refusals: Iterable[Refused]) -> bool:
+    """May a mapping be asked for by this protocol, after the router refused it in these ways?"""
+    forbidden = any(each.protocol == FIRST and each.code == ErrorCode.NOT_AUTHORIZED for each in refusals)
+    return protocol == FIRST or not forbidden

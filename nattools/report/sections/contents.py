@@ -1,0 +1,93 @@
+"""What a report says to a person, in the order in which a person asks: can I be reached, which way is best,
+what shall I do; then why; then the figures; then the evidence.
+
+Each command has its sections, in order. A section is a function from a report and a `View` to the sections
+that there is something to say in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from nattools.model.report import Report
+from nattools.report.document import Detail, Document, Section, View
+from nattools.report.sections import map as mapped
+from nattools.report.sections import matrix, nat, observations, punch, servers, summary, techniques
+
+Make = Callable[[Report, View], Sequence[Section]]
+
+
+class Entry(NamedTuple):
+    """A section of a command's report. `least`: it is shown from this level of detail on."""
+
+    make: Make
+    least: Detail = 0
+
+
+_END = (Entry(servers.host, 1), Entry(observations.observations, 2), Entry(summary.footer))
+_MEASURED = (
+    Entry(techniques.cross_checks),
+    Entry(summary.warnings),
+    Entry(servers.servers),
+    Entry(servers.round_trips, 1),
+    Entry(mapped.mappings, 1),
+    Entry(nat.requirements, 1),
+    *_END,
+)
+GENERAL = (
+    Entry(techniques.answer),
+    Entry(techniques.techniques),
+    Entry(nat.path, 1),
+    Entry(nat.behaviour),
+    Entry(techniques.peers),
+    *_MEASURED,
+)
+"""Of `diagnose`, and of a command that has no list of its own."""
+SECTIONS: dict[str, Sequence[Entry]] = {
+    "nat": (
+        Entry(nat.answer),
+        Entry(techniques.techniques, 1),
+        Entry(nat.path, 1),
+        Entry(nat.behaviour),
+        Entry(techniques.peers, 1),
+        *_MEASURED,
+    ),
+    "map": (
+        Entry(mapped.answer),
+        Entry(mapped.mappings),
+        Entry(techniques.techniques),
+        Entry(techniques.cross_checks),
+        Entry(summary.warnings),
+        Entry(mapped.open_questions),
+        Entry(servers.servers, 1),
+        *_END,
+    ),
+    "punch": (
+        Entry(punch.answer),
+        Entry(punch.plan),
+        Entry(punch.timeline),
+        Entry(punch.network),
+        Entry(nat.behaviour, 1),
+        Entry(mapped.mappings_made),
+        Entry(summary.warnings),
+        Entry(servers.servers),
+        *_END,
+    ),
+    "lab": (
+        Entry(matrix.answer),
+        Entry(matrix.pairs),
+        Entry(matrix.failures),
+        Entry(matrix.all_pairs),
+        Entry(summary.footer),
+    ),
+}
+TITLES = {"lab": "nattools lab matrix"}
+
+
+def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Document:
+    """The whole report: `detail` and `columns` as in `View`."""
+    view = View(detail, columns)
+    entries = SECTIONS.get(report.command, GENERAL)
+    made = [section for each in entries if each.least <= detail for section in each.make(report, view)]
+    return Document(TITLES.get(report.command, f"nattools {report.command}"), tuple(made))

@@ -1,0 +1,219 @@
+"""Port mappings in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nattools.model.observation import Gap, MapOffer
+from nattools.model.portmapping import NOT_REACHED, MappingProtocol, PortMapping
+from nattools.model.report import TIME_WAS_OVER, Report
+from nattools.report.document import Cell, Mood, Prose, Section, Table, View
+from nattools.report.safetext import safe
+from nattools.report.sections import summary
+from nattools.wording import terms
+
+_NOBODY = "No router here can be asked to open ports: none speaks UPnP, NAT-PMP or PCP."
+_NEEDLESS = "This machine has a public IPv4 address of its own: it needs no mapping."
+_NO_LIST = "nattools has made no mapping here. What others have made is unknown: only UPnP lists mappings."
+_ONE_ADDRESS = (
+    "If both routers are yours, set one to bridge mode or forward the port on the outer one as well; else "
+    "ask your provider for a public IPv4 address, or use IPv6."
+)
+_UNFINISHED = "Time ran out before the router had listed its mappings."
+_BLINDLY = "Any such mapping has been removed. The router does not say whether there was one."
+_PROVEN: dict[bool | None, tuple[str, Mood]] = {
+    True: ("open, proven", "good"),
+    False: ("closed", "bad"),
+    None: ("not tried", "unsure"),
+}
+
+
+def answer(report: Report, view: View) -> list[Section]:
+    """What came of it, and what to do."""
+    lines = (Prose(headline(report), mood="strong"), *summary.to_do(tuple(to_do(report))))
+    return summary.summary(report, lines)
+
+
+def headline(report: Report) -> str:
+    """What came of `nattools map`, as a sentence."""
+    made = [each for each in report.mappings if each.created]
+    match report.action:
+        case "list":
+            return _listed(report)
+        case "delete":
+            return _deleted(report)
+        case "probe":
+            return _probed(report, made)
+        case _:
+            return _made(report, made)
+
+
+def _listed(report: Report) -> str:
+    if report.mappings:
+        return f"{_count(len(report.mappings), 'mapping')} known here."
+    if TIME_WAS_OVER in report.warnings:
+        return _UNFINISHED
+    if not _spoken(report):
+        return _NOBODY
+    return "There is no mapping here." if _spoken(report, "upnp-igd") else _NO_LIST
+
+
+def _spoken(report: Report, *protocols: MappingProtocol) -> bool:
+    """Does any router here speak any of the protocols, or of those named?"""
+    offers = (seen for seen in report.observations if isinstance(seen, MapOffer))
+    return any(
+        seen.outcome == "answered" and (not protocols or seen.protocol in protocols) for seen in offers
+    )
+
+
+def _nobody(report: Report) -> str:
+    """Why there is nobody to ask."""
+    needless = any(each.id == "direct-ipv4" and each.verdict == "works" for each in report.techniques)
+    return _NEEDLESS if needless or _is_public_itself(report) else _NOBODY
+
+
+def _is_public_itself(report: Report) -> bool:
+    """Is an address of this machine the one that others see?"""
+    own = {address for each in report.host.interfaces for address in each.addresses}
+    nat = report.nat.udp4
+    return nat is not None and nat.present is False and not own.isdisjoint(nat.external)
+
+
+def _deleted(report: Report) -> str:
+    mappings = report.mappings
+    if not mappings:
+        if TIME_WAS_OVER in report.warnings:
+            return _UNFINISHED
+        return "There was no mapping to remove." if _spoken(report) else _NOBODY
+    known = [each for each in mappings if each.created]
+    gone = sum(each.removed for each in known)
+    if not known:
+        return _BLINDLY if all(each.removed for each in mappings) else "No mapping could be removed."
+    if gone == len(known):
+        return f"{_count(gone, 'mapping')} removed."
+    return f"{gone} of {_count(len(known), 'mapping')} removed."
+
+
+def _probed(report: Report, made: list[PortMapping]) -> str:
+    if any(each.verified_inbound for each in made):
+        return "Your router opens ports for this machine: proven from outside."
+    if any(each.verified_inbound is False for each in made):
+        return "The router says that it opens ports, but nothing arrives through them."
+    if made:
+        return "The router says that it opens ports; no server here could try them from outside."
+    return "The router can be asked to open ports, but opens none." if _spoken(report) else _nobody(report)
+
+
+def _made(report: Report, made: list[PortMapping]) -> str:
+    if not made:
+        return f"No mapping was made. {_why_none(report)}".rstrip()
+    count = _count(len(made), "mapping")
+    ended = all(each.removed for each in made)
+    tail = " They have been removed again." if ended and len(made) > 1 else " It has been removed again."
+    tail = tail if ended else ""
+    if all(each.verified_inbound for each in made):
+        return f"{count} made, proven from outside.{tail}"
+    closed = sum(each.verified_inbound is False for each in made)
+    if closed:
+        return f"{count} made, but {closed} of them closed from outside.{tail}"
+    tried = any(each.verified_inbound for each in made)
+    return f"{count} made, {'not all' if tried else 'not'} tried from outside.{tail}"
+
+
+def _why_none(report: Report) -> str:
+    """What is known of the routers here explains more than the code that one of them gave."""
+    if _is_beyond(report):
+        return "There is a second NAT beyond your router: a mapping on your router alone is no use."
+    error = next((each.error for each in report.mappings if each.error is not None), None)
+    return safe(error.meaning) if error else "" if _spoken(report) else _nobody(report)
+
+
+def _is_beyond(report: Report) -> bool:
+    """Is there a NAT beyond the router?"""
+    return any(each.endswith(NOT_REACHED) for each in report.warnings)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def to_do(report: Report) -> Iterator[str]:
+    """What the user can do where something did not work, each once."""
+    if report.action in ("list", "delete"):
+        return
+    if any(each.created and each.verified_inbound is not False for each in report.mappings):
+        return
+    if not _spoken(report):
+        if _nobody(report) == _NEEDLESS:
+            yield "If it cannot be reached, open the port in this machine's firewall."
+            return
+        page = next((g.address for g in report.host.gateways if g.family == 4 and g.address), None)
+        where = f" (http://{page})" if page else ""
+        yield f"Switch on UPnP, NAT-PMP or PCP in your router's settings{where}, or forward a port there."
+        return
+    told = [each.advice for each in report.techniques if each.verdict == "fails"]
+    if not told and _is_beyond(report):
+        told = [_ONE_ADDRESS]
+    told = told or [each.error.advice for each in report.mappings if each.error is not None]
+    yield from tuple(dict.fromkeys(each for each in told if each))[:2]
+
+
+def mappings(report: Report, view: View) -> list[Section]:
+    """A row for each mapping."""
+    if not report.mappings:
+        return []
+    own = {address.partition("%")[0] for each in report.host.interfaces for address in each.addresses}
+    named = any(each.description for each in report.mappings)
+    titles = ("mapping to", "outside", "by", "for", "from outside", *(("name",) if named else ()))
+    rows = tuple(_row(each, own)[: len(titles)] for each in report.mappings[:200])
+    return [Section("Mappings", (Table(titles, rows, (0, 0, 0, 0, 1, 1)[: len(titles)]),))]
+
+
+def mappings_made(report: Report, view: View) -> list[Section]:
+    """The same, where the router is not what was asked about: only if one was made, or with detail."""
+    made = view.detail or any(each.created for each in report.mappings)
+    return mappings(report, view) if made else []
+
+
+def _row(mapping: PortMapping, own: set[str]) -> tuple[Cell, ...]:
+    life = terms.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "permanent"
+    proof, mood = _PROVEN[mapping.verified_inbound]
+    if mapping.error is not None:
+        code = "" if mapping.error.code is None else f"{mapping.error.code} "
+        proof, mood, life = f"no: {safe(code + mapping.error.name, 60)}", "bad", ""
+    elif mapping.external is None:
+        proof, mood, life = "", "plain", ""
+    if mapping.removed and not mapping.created:
+        proof, mood, life = "removed, if it was there", "plain", ""
+    elif mapping.removed and mapping.lifetime_s is None and mapping.verified_inbound is None:
+        proof, mood, life = "removed", "plain", ""
+    elif mapping.removed:
+        proof = f"{proof}, removed" if proof else "removed"
+    return (
+        Cell(f"{mapping.transport} {_inside(mapping.internal, own)}"),
+        Cell(safe(mapping.external, 60) if mapping.external else "none"),
+        Cell(terms.TECHNIQUES[mapping.protocol]),
+        Cell(life),
+        Cell(proof, mood),
+        Cell(safe(mapping.description, 60)),
+    )
+
+
+def _inside(internal: str, own: set[str]) -> str:
+    """The port alone, if it is this machine's."""
+    host, _, port = internal.rpartition(":")
+    return port if host.strip("[]") in own else safe(internal, 60)
+
+
+def open_questions(report: Report, view: View) -> list[Section]:
+    """What could not be asked, and what would settle it; questions with one reason stand together."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for seen in report.observations:
+        if isinstance(seen, Gap):
+            reasons.setdefault((seen.reason, seen.settle), []).append(seen.question)
+    proses = []
+    for (reason, settle), questions in list(reasons.items())[:10]:
+        asked = questions[0] if len(questions) == 1 else f"{questions[0]} (and {len(questions) - 1} more)"
+        text = f"{safe(asked)} Not known: {safe(reason)}. What settles it: {safe(settle)}."
+        proses.append(Prose(f"- {text}", mood="unsure"))
+    return [Section("Open questions", tuple(proses))] if proses else []

@@ -1,0 +1,168 @@
+"""Which networks connect to which: a triangle with a strategy and a time in each place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nattools.model.matrix import Matrix, PairResult
+from nattools.model.punch import Strategy
+from nattools.model.report import Report
+from nattools.report.document import Block, Cell, GridCell, GridChart, Mood, Prose, Section, Table, View
+from nattools.report.figures import ROOMY
+from nattools.report.safetext import safe
+from nattools.wording import terms
+
+MOST_KINDS = 9
+NEEDED_COLUMNS = 78
+SHORT: dict[Strategy, str] = {
+    "host": "host",
+    "reflexive": "refl",
+    "mapped": "map",
+    "low-ttl": "ttl",
+    "prediction": "pred",
+    "birthday": "bday",
+    "simultaneous-open": "tcp",
+    "relay": "rel",
+}
+LONG: dict[Strategy, str] = {
+    "host": "straight to its own address",
+    "reflexive": "hole punching, to where the other is seen from outside",
+    "mapped": "through a port mapping",
+    "low-ttl": "hole punching once more, with other roles",
+    "prediction": "hole punching to the port that was predicted",
+    "birthday": "birthday probes",
+    "simultaneous-open": "TCP, opened from both sides at once",
+    "relay": "through a relay",
+}
+
+
+def answer(report: Report, view: View) -> list[Section]:
+    """How many connected, and where this was tried."""
+    if report.matrix is None:
+        return []
+    return [Section("", (Prose(headline(report, report.matrix), mood="strong"),))]
+
+
+def headline(report: Report, matrix: Matrix) -> str:
+    """How many connected, and where this was tried."""
+    met = sum(each.connected == each.runs for each in matrix.pairs)
+    runs = sum(each.runs for each in matrix.pairs)
+    how = "simulated" if report.substrate == "sim" else "in network namespaces"
+    low = "" if matrix.low_ports else ", without ports below 1024"
+    tries = f" ({terms.number(runs)} tries)" if runs > len(matrix.pairs) else ""
+    return f"{met} of {len(matrix.pairs)} pairs connect directly, {how}{low}{tries}."
+
+
+def pairs(report: Report, view: View) -> list[Section]:
+    """The triangle, and what its words mean; nothing if there is no room for it."""
+    matrix = report.matrix
+    if matrix is None or not _fits(matrix, view):
+        return []
+    known = {each.pair: each for each in matrix.pairs}
+    rows = tuple(
+        (f"{number} {safe(kind, 40)}", tuple(_place(known.get((kind, other))) for other in matrix.kinds))
+        for number, kind in enumerate(matrix.kinds, 1)
+    )
+    numbers = tuple(str(number) for number in range(1, len(matrix.kinds) + 1))
+    chart = GridChart("Which networks connect to which, by what, in seconds", "network", numbers, rows)
+    return [Section("Pairs", (chart,)), _legend(matrix)]
+
+
+def _fits(matrix: Matrix, view: View) -> bool:
+    return len(matrix.kinds) <= MOST_KINDS and view.columns >= NEEDED_COLUMNS
+
+
+def _place(result: PairResult | None) -> GridCell:
+    hint = "" if result is None else f"{_names(result)}: {result.connected} of {result.runs}"
+    return GridCell(_way(result), _time(result), _mood(result), hint)
+
+
+def failures(report: Report, view: View) -> list[Section]:
+    """What did not connect, and why."""
+    return [] if report.matrix is None else _failures(report.matrix.pairs)
+
+
+def all_pairs(report: Report, view: View) -> list[Section]:
+    """All pairs in a list, with detail or where there was no room for the triangle."""
+    matrix = report.matrix
+    if matrix is None or (not view.detail and _fits(matrix, view)):
+        return []
+    table = _list(matrix.pairs, view.columns)
+    return [Section("All pairs", (table,), collapsed=_fits(matrix, view))]
+
+
+def _mood(result: PairResult | None) -> Mood:
+    if result is None:
+        return "plain"
+    return "good" if result.connected == result.runs else "bad" if result.connected == 0 else "unsure"
+
+
+def _way(result: PairResult | None) -> str:
+    """At most four characters: by what they connect."""
+    if result is None:
+        return ""
+    if result.strategy is None or not result.connected:
+        return "??" if len(result.problems) == result.runs else "no"
+    if result.connected < result.runs:
+        return f"{min(99, 100 * result.connected // result.runs)}%"
+    return "tcp" if result.transport == "tcp" else SHORT[result.strategy]
+
+
+def _time(result: PairResult | None) -> str:
+    """The median in seconds, in at most four characters."""
+    if result is None or result.elapsed_s is None:
+        return ""
+    seconds = min(max(result.elapsed_s[1], 0.0), 9999.0)
+    return f"{seconds:.2f}" if seconds < 9.995 else f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:.0f}"
+
+
+def _legend(matrix: Matrix) -> Section:
+    """Only of the words that occur."""
+    ways = {_way(each) for each in matrix.pairs}
+    said: list[Block] = [
+        Prose(LONG[strategy], short) for strategy, short in SHORT.items() if short in ways and short != "tcp"
+    ]
+    said += (
+        [Prose("over TCP, connected to or opened from both sides at once", "tcp")] if "tcp" in ways else []
+    )
+    said += [Prose("not connected: why is said below", "no")] if "no" in ways else []
+    said += [Prose("could not be tried: why is said below", "??")] if "??" in ways else []
+    said.append(Prose("seconds from when both sides knew where the other can be tried, the median", "below"))
+    return Section("", tuple(said))
+
+
+def _failures(pairs: Sequence[PairResult]) -> list[Section]:
+    failed = [each for each in pairs if each.connected < each.runs]
+    blocks: list[Block] = []
+    for each in failed:
+        count = "" if each.runs == 1 else f" ({each.runs - each.connected} of {each.runs})"
+        planned = "" if each.as_planned == each.runs else " This was not planned."
+        why = " ".join((*each.problems[:3], each.why, each.advice))
+        blocks.append(Prose(f"- {_names(each)}{count}: {safe(why)}{planned}"))
+    return [Section("Not connected", tuple(blocks))] if blocks else []
+
+
+def _names(result: PairResult) -> str:
+    return " and ".join(safe(kind, 40) for kind in result.pair)
+
+
+def _list(pairs: Sequence[PairResult], columns: int) -> Table:
+    titles = ("pair", "connected", "by", "least, median, most s", "packets")
+    kept = range(5) if columns >= ROOMY else range(3)
+    rows = tuple(tuple(_entry(each)[place] for place in kept) for each in pairs)
+    return Table(tuple(titles[place] for place in kept), rows, (2, 0, 1, 1, 0)[: len(kept)])
+
+
+def _entry(result: PairResult) -> tuple[Cell, ...]:
+    by = "" if result.strategy is None else f"{terms.STRATEGIES[result.strategy]} ({result.transport})"
+    times = (
+        "" if result.elapsed_s is None else ", ".join(f"{min(each, 9999):.3f}" for each in result.elapsed_s)
+    )
+    packets = "" if result.packets is None else ", ".join(terms.number(each) for each in result.packets)
+    return (
+        Cell(_names(result)),
+        Cell(f"{result.connected} of {result.runs}", _mood(result)),
+        Cell(by),
+        Cell(times),
+        Cell(packets),
+    )

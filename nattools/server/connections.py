@@ -1,0 +1,116 @@
+"""Conversations over TCP: several requests a connection, a time limit for silence, a cap on connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from nattools.errors import ProtocolError
+from nattools.net.base import TcpStream
+from nattools.net.eventloop import TimeLimit
+from nattools.protocols import stun
+from nattools.server.limits import Occupancy
+
+Answer = Callable[[bytes, TcpStream], bytes | None]
+"""The framed answer to a framed message; None: there is none. ProtocolError: it was no message at all."""
+Other = Callable[[TcpStream, bytes], Awaitable[None]]
+"""Serves a connection that does not begin with STUN, and closes it; of what it says, this was read."""
+_FOREIGN: Final = bytes(range(4, 256))
+"""RFC 7983 7: a first byte up to 3 is STUN's; TLS begins with 22, and an HTTP request with a letter."""
+
+
+async def converse(
+    stream: TcpStream, answer: Answer, places: Occupancy, *, idle_s: float, other: Other | None = None
+) -> None:
+    """Serve an accepted connection until the client ends it, breaks the protocol, or completes no message in
+    `idle_s` seconds. A source beyond its share of `places`, or anyone beyond the total, is reset, and so is
+    one that does not read what it asked for.
+
+    What does not begin as STUN does is for `other`, if there is one; it gives the place here back."""
+    if not places.enter(stream.remote):
+        stream.abort()
+        return
+    foreign = b""
+    try:
+        foreign = await _answer(stream, answer, idle_s, b"" if other is None else _FOREIGN)
+    except ProtocolError:
+        pass
+    finally:
+        places.leave(stream.remote)
+        if not foreign:
+            stream.close()
+    if other is not None and foreign:
+        await other(stream, foreign)
+
+
+async def _answer(stream: TcpStream, answer: Answer, idle_s: float, foreign: bytes) -> bytes:
+    """Until the end; or what the stream begins with, if its first byte is one of `foreign`."""
+    writing = False
+    loop, framer = asyncio.get_running_loop(), stun.Framer()
+    async with TimeLimit(idle_s) as limit:
+        while data := await stream.read():
+            if data[0] in foreign:
+                return data
+            foreign = b""
+            messages = framer.feed(data)
+            if messages:
+                limit.reschedule(loop.time() + idle_s)
+            writing = True
+            for message in messages:
+                reply = answer(message, stream)
+                if reply is not None:
+                    stream.write(reply)
+                    await stream.drain()
+            writing = False
+    if limit.expired() and writing:
+        stream.abort()
+    return b""
+
+
+class BackgroundTasks:
+    """Runs coroutines until `close`, which cancels them and waits for their end.
+
+    One that fails is reported to the event loop's exception handler and takes no other with it.
+    """
+
+    def __init__(self) -> None:
+        self._group: asyncio.TaskGroup | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Before anything else."""
+        started = asyncio.Event()
+        self._keeper = asyncio.get_running_loop().create_task(self._keep(started))
+        await started.wait()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it on the side; after `close` not at all."""
+        if self._group is None:
+            work.close()
+        else:
+            self._group.create_task(_guard(work))
+
+    async def close(self) -> None:
+        """Cancel what runs and wait for it. Idempotent."""
+        self._group = None
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+
+    async def _keep(self, started: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            started.set()
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self._group = None
+
+
+async def _guard(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception as error:
+        context = {"message": "a task of the server failed", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)

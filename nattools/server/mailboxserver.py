@@ -1,0 +1,134 @@
+"""The mailbox at work: WebSocket connections, on the port that STUN over TCP has, plain or within TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from nattools.net import websocket
+from nattools.net.base import TcpStream
+from nattools.net.eventloop import TimeLimit
+from nattools.net.tls import HANDSHAKE_BYTE, start_tls
+from nattools.net.websocket import WebSocket
+from nattools.protocols import mailbox as protocol
+from nattools.server.connections import Answer, converse
+from nattools.server.limits import Occupancy
+from nattools.server.mailbox import Mailbox, MailboxLimits, Outgoing
+
+_HANDSHAKE_S: Final = 10.0
+_JOIN_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that a client may be silent (it pings every 20), and that it may leave what it gets unread."""
+
+    silent_s: float = 75.0
+    unread_s: float = 10.0
+
+
+class MailboxServer:
+    """Serves the mailbox's connections; `places` bounds how many there are."""
+
+    def __init__(
+        self,
+        limits: MailboxLimits | None,
+        places: Occupancy,
+        *,
+        tls: ssl.SSLContext | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._mailbox = Mailbox(limits)
+        self._places = places
+        self._tls = tls
+        self._patience = patience or Patience()
+        self._visited = asyncio.Event()
+        self._sockets: dict[int, WebSocket] = {}
+        self._time = asyncio.get_running_loop().time
+
+    async def serve(self, stream: TcpStream, first: bytes, answer: Answer, streams: Occupancy) -> None:
+        """Serve a connection that begins with `first`: WebSocket, or TLS and within it WebSocket or STUN.
+
+        A source beyond its share of places is reset."""
+        if not self._places.enter(stream.remote):
+            stream.abort()
+            return
+        try:
+            if first[0] == HANDSHAKE_BYTE and self._tls is not None:
+                secured = await start_tls(stream, self._tls, timeout_s=_HANDSHAKE_S, first=first)
+                if not isinstance(secured, str):
+                    await self._within_tls(secured, answer, streams)
+            elif first[:1] == b"G":
+                await self._accept(stream, first)
+        finally:
+            self._places.leave(stream.remote)
+            stream.close()
+
+    async def sweep_forever(self) -> None:
+        """Close rooms whose time is over; as long as there is nothing to sweep, without waking up."""
+        while True:
+            await self._visited.wait()
+            await asyncio.sleep(self._mailbox.sweep_s)
+            await self._deliver(self._mailbox.sweep(self._time()))
+            if self._mailbox.empty:
+                self._visited.clear()
+
+    async def _within_tls(self, stream: TcpStream, answer: Answer, streams: Occupancy) -> None:
+        try:
+            await converse(stream, answer, streams, idle_s=self._patience.silent_s, other=self._accept)
+        finally:
+            stream.close()
+
+    async def _accept(self, stream: TcpStream, first: bytes) -> None:
+        socket = await websocket.accept(
+            stream, first, path=protocol.PATH, max_size=protocol.MAX_TEXT, timeout_s=_HANDSHAKE_S
+        )
+        if socket is None:
+            return
+        number = self._mailbox.connect(stream.remote)
+        self._visited.set()
+        self._sockets[number] = socket
+        try:
+            await self._converse(number, socket)
+        finally:
+            self._sockets.pop(number, None)
+            for out in self._mailbox.disconnect(number, self._time()):
+                self._send(out)
+            socket.close()
+        await socket.wait_closed(self._patience.unread_s)
+
+    async def _converse(self, number: int, socket: WebSocket) -> None:
+        """Until the connection ends. Who sends waits until the other has taken what came before."""
+        patience_s = _JOIN_S
+        while number in self._sockets:
+            text: bytes | None = None
+            async with TimeLimit(patience_s):
+                text = await socket.receive()
+            if text is None:
+                return
+            await self._deliver(self._mailbox.receive(number, text, self._time()))
+            patience_s = self._patience.silent_s
+
+    async def _deliver(self, outgoing: Iterable[Outgoing]) -> None:
+        for out in outgoing:
+            socket = self._send(out)
+            if socket is None:
+                continue
+            async with TimeLimit(self._patience.unread_s) as limit:
+                await socket.stream.drain()
+            if limit.expired():
+                socket.stream.abort()
+
+    def _send(self, out: Outgoing) -> WebSocket | None:
+        socket = self._sockets.get(out.connection)
+        if socket is None:
+            return None
+        if out.text:
+            socket.send(out.text)
+        if out.last:
+            del self._sockets[out.connection]
+            socket.close()
+        return socket

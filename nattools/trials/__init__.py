@@ -1,0 +1,1 @@
+"""Trials in a lab: scenarios held to their expectations, and pairs of networks connected."""

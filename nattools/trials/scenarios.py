@@ -1,0 +1,197 @@
+"""A scenario tried: one of its hosts measured on one backend, or two of them connected, and held against what
+the scenario expects."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.portmap.journal import MemoryJournal
+from nattools.engine.run import measure
+from nattools.errors import CannotRun
+from nattools.lab import expect
+from nattools.lab.backend import Backend, Lab, open_lab
+from nattools.lab.loader import available, load
+from nattools.lab.scenario import Scenario
+from nattools.model.report import Report
+from nattools.model.serveruri import parse_server
+from nattools.report.safetext import safe
+from nattools.trials.pairs import PairOptions, Told, connect_pair, start_worker
+
+
+class Case(msgspec.Struct, frozen=True):
+    """What to try: `host` is measured, or with a `peer`, the two are connected."""
+
+    scenario: str
+    host: str
+    backend: Backend
+    seed: int | None = None
+    peer: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """The host, or the pair as a scenario names it."""
+        return self.host if self.peer is None else f"{self.host}-{self.peer}"
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """What came of it; of a pair, `report` is that of its first host. `wrong`: the expectations that are not
+    met, a sentence each; `problem`: why there is no report."""
+
+    case: Case
+    report: Report | None
+    wrong: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def met(self) -> bool:
+        """Is the report there, and all as expected?"""
+        return self.report is not None and not self.wrong
+
+
+def no_progress(event: Event) -> None:
+    """No progress."""
+
+
+def hosts_to_try(scenario: Scenario) -> list[str]:
+    """The hosts with expectations, or all hosts if nothing is expected of any."""
+    expected = [host for host in scenario.host if host in scenario.expect]
+    return expected if expected or pairs_to_try(scenario) else list(scenario.host)
+
+
+def pairs_to_try(scenario: Scenario) -> list[tuple[str, str]]:
+    """The pairs of hosts of which something is expected."""
+    return list(expect.pairs(scenario.expect, list(scenario.host)))
+
+
+def cases_of(name: str, backend: Backend, seed: int | None) -> list[Case]:
+    """All that a scenario expects something of."""
+    scenario = load(name)
+    hosts = [Case(name, host, backend, seed) for host in hosts_to_try(scenario)]
+    return hosts + [Case(name, host, backend, seed, peer) for host, peer in pairs_to_try(scenario)]
+
+
+def expectations(scenario: Scenario, host: str) -> dict[str, Any]:
+    """What a correct report of this host says; empty if the scenario does not say."""
+    found: dict[str, Any] = scenario.expect.get(host, {})
+    return found
+
+
+def measure_options(scenario: Scenario, host: str, uris: tuple[str, ...]) -> MeasureOptions:
+    """How the scenario wants to be measured: its `[options]`, the rest as usual."""
+    wanted = dict(scenario.options)
+    wanted.pop("low_ports", None)  # it concerns punches
+    if "families" in wanted:
+        wanted["families"] = tuple(wanted["families"])
+    return MeasureOptions(
+        command="diagnose",
+        servers=tuple(parse_server(uri) for uri in uris),
+        scenario=f"{scenario.name}:{host}",
+        **wanted,
+    )
+
+
+def run_trial(case: Case, emit: Emit = no_progress) -> Trial:
+    """Bring the scenario up, measure, and compare. CannotRun becomes the trial's `problem`."""
+    scenario = load(case.scenario)
+    try:
+        with open_lab(scenario, case.backend, case.seed) as lab:
+            return _connected(case, lab) if case.peer is not None else _measured(case, lab, emit)
+    except CannotRun as error:
+        remedy = f" {error.remedy}" if error.remedy else ""
+        return Trial(case, None, problem=f"{error}.{remedy}")
+
+
+def _measured(case: Case, lab: Lab, emit: Emit) -> Trial:
+    scenario = lab.scenario
+    chosen = measure_options(scenario, case.host, lab.server_uris())
+    report = lab.run(lambda: measure(lab.network(case.host), chosen, emit, MemoryJournal()))
+    return Trial(case, report, tuple(expect.check(report, expectations(scenario, case.host))))
+
+
+def _connected(case: Case, lab: Lab) -> Trial:
+    scenario, hosts = lab.scenario, (case.host, case.peer or "")
+    terms = PairOptions(
+        low_ports=scenario.options.get("low_ports"),
+        families=tuple(scenario.options.get("families", (4, 6))),
+        scenario=scenario.name,
+    )
+    reports = lab.run(lambda: connect_pair(lab, *hosts, terms))
+    wanted = expect.pairs(scenario.expect, list(scenario.host)).get(hosts, {})
+    return Trial(case, reports[0], tuple(expect.check_pair(dict(zip(hosts, reports, strict=True)), wanted)))
+
+
+class ScenarioMatrix:
+    """All cases of some scenarios (None: all that come with nattools) on some backends, each `repeat` times.
+
+    A repeated trial has the next seed: chance differs between repetitions and not between runs.
+    """
+
+    def __init__(
+        self, scenarios: list[str] | None, backends: list[Backend], repeat: int, seed: int | None
+    ) -> None:
+        self.backends = backends
+        self.cases = [
+            case
+            for name in scenarios or available()
+            for backend in backends
+            for number in range(repeat)
+            for case in cases_of(
+                name, backend, (seed or 0) + number if repeat > 1 or seed is not None else None
+            )
+        ]
+
+    def run(self, jobs: int, told: Told) -> list[Trial]:
+        """Try all, `jobs` at a time; `told` hears how many are done of how many."""
+        trials = []
+        for trial in self._trials(jobs):
+            trials.append(trial)
+            told(len(trials), len(self.cases))
+        return trials
+
+    def _trials(self, jobs: int) -> Iterator[Trial]:
+        if jobs == 1:
+            yield from map(run_trial, self.cases)
+            return
+        from multiprocessing import Pool
+
+        # leaving the block for whatever reason ends the workers, and with them their labs
+        with Pool(jobs, initializer=start_worker) as pool:
+            yield from pool.imap(run_trial, self.cases)
+
+    def table(self, trials: list[Trial]) -> str:
+        """A row for each host of each scenario, a column for each backend, and what differs below."""
+        results: dict[tuple[str, str], dict[Backend, list[Trial]]] = defaultdict(lambda: defaultdict(list))
+        for trial in trials:
+            results[trial.case.scenario, trial.case.subject][trial.case.backend].append(trial)
+        width = max((len(f"{name}:{host}") for name, host in results), default=0)
+        lines = [f"{'SCENARIO:HOST':{width}}  " + "  ".join(f"{each:12}" for each in self.backends).rstrip()]
+        for (name, host), found in results.items():
+            cells = "  ".join(f"{_cell(found[each]):12}" for each in self.backends)
+            lines.append(f"{safe(f'{name}:{host}'):{width}}  {cells}".rstrip())
+        lines += _differences(trials)
+        met = sum(trial.met for trial in trials)
+        lines.append(f"{met} of {len(trials)} as expected")
+        return "".join(f"{line}\n" for line in lines)
+
+
+def _cell(trials: list[Trial]) -> str:
+    met = sum(trial.met for trial in trials)
+    if met == len(trials):
+        return "as expected" if met == 1 else f"{met} of {met}"
+    if any(trial.problem for trial in trials):
+        return "cannot run"
+    return "DIFFERS" if len(trials) == 1 else f"{met} of {len(trials)}"
+
+
+def _differences(trials: list[Trial]) -> list[str]:
+    """Each difference once, with how often it was seen."""
+    seen: dict[str, int] = defaultdict(int)
+    for trial in trials:
+        for sentence in trial.wrong or ([trial.problem] if trial.problem else []):
+            seen[f"{trial.case.scenario}:{trial.case.subject} on {trial.case.backend}: {sentence}"] += 1
+    return [safe(text) + (f" ({count} times)" if count > 1 else "") for text, count in seen.items()]
