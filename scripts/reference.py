@@ -59,7 +59,7 @@ def commands() -> list[str]:
 
 def _listed(text: str) -> list[str]:
     """The lines of a help text that name subcommands."""
-    lines = text.partition("\nCommands:\n")[2].splitlines()
+    lines = text.partition("\nCommands:\n")[2].partition("\n\n")[0].splitlines()
     return [line for line in lines if re.match(r"  \S", line)]
 
 

@@ -11,18 +11,20 @@ import msgspec
 from nattools.errors import UsageError
 from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
 from nattools.net.base import Network, StreamHandler, TcpListener, UdpSocket
+from nattools.protocols.stun import constants as c
 from nattools.server.connections import Answer, BackgroundTasks, Other, converse
 from nattools.server.dialback import Cookies, DialBackLimits, DialBackServer
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import Occupancy, RateLimit
 from nattools.server.service import Service
-from nattools.server.stun import DIAL_BACK_PORTS, DIAL_BACK_TCP, DIAL_BACK_UDP, MAILBOX, BindingServer
+from nattools.server.stun import BindingServer
 
 if TYPE_CHECKING:
     import ssl
 
     from nattools.server.mailbox import MailboxLimits
     from nattools.server.mailboxserver import MailboxServer
+_DIAL_BACK = c.SERVICE_DIAL_BACK_UDP | c.SERVICE_DIAL_BACK_TCP | c.SERVICE_DIAL_BACK_PORTS
 
 
 class ServeConfig(msgspec.Struct, frozen=True):
@@ -178,8 +180,8 @@ class Running:
 
     def _service(self, site: ServerEndpoints, sockets: dict[Role, UdpSocket]) -> Service:
         dial_back = self._config.dial_back
-        flags = DIAL_BACK_UDP | DIAL_BACK_TCP | DIAL_BACK_PORTS if dial_back else 0
-        flags |= MAILBOX if self._has_mailbox else 0
+        flags = _DIAL_BACK if dial_back else 0
+        flags |= c.SERVICE_MAILBOX if self._has_mailbox else 0
         return Service(
             self._network,
             site,

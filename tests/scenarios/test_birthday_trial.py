@@ -99,7 +99,7 @@ def test_only_a_diagnosis_tries() -> None:
 
 
 def test_a_server_that_does_not_announce_it_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "DIAL_BACK_PORTS", 0)
+    monkeypatch.setattr(serve, "_DIAL_BACK", 3)
     report = measured(NAT.format(RANDOM))
     assert not trials(report)
     assert "Reckoned, not tried" in verdict(report).summary
