@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from nattools.model.endpoint import Family, Transport
+from nattools.model.statement import Statement
 
 Strategy = Literal[
     "host", "reflexive", "mapped", "low-ttl", "prediction", "birthday", "simultaneous-open", "relay"
@@ -18,9 +19,10 @@ PunchStage = Literal[
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the timeline. `at_s` since the command began on this machine, on its clock; `side`: whose
+    """An event of the timeline. `at_s` since the command began on this machine, on its clock; `side`: whose
     doing or finding it is. `ok` None: under way, or neither good nor bad. Of an attempt: `strategy`, and the
-    packets (over TCP, the attempts to connect) that this side sent and the peer's that arrived."""
+    packets (over TCP, the attempts to connect) that this side sent and the peer's that arrived. `text` is
+    made from `statements`; these are empty if the peer's version tells only the text."""
 
     at_s: float
     side: Literal["here", "there"]
@@ -30,6 +32,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     strategy: Strategy | None = None
     sent: int | None = None
     seen: int | None = None
+    statements: tuple[Statement, ...] = ()
 
 
 class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +80,8 @@ class Punch(msgspec.Struct, frozen=True, kw_only=True):
     """`elapsed_s`: from both sides' candidates known to the first authenticated answer. `probes_sent` by this
     side, of all attempts. `local` and `remote` are the ends of the path as this side sees them, `spares` the
     other paths that work. `plan` is what was announced before; `stages` the timeline of both sides.
-    `why`: in one sentence why it worked or did not; `advice`: what would help, or is empty."""
+    `why`: why it worked or did not, made from `reasons`; `advice`: what would help, made from `remedies`, or
+    empty."""
 
     connected: bool
     path: Literal["direct", "relayed"] | None = None
@@ -98,3 +102,5 @@ class Punch(msgspec.Struct, frozen=True, kw_only=True):
     secured_by: Literal["quic", "tls"] | None = None
     echoes: Echoes | None = None
     throughput: Throughput | None = None
+    reasons: tuple[Statement, ...] = ()
+    remedies: tuple[Statement, ...] = ()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from nattools.model.endpoint import Endpoint
+from nattools.model.statement import Statement, statement
 from nattools.net import websocket
 from nattools.net.base import Network, TcpFailure, TcpStream
 from nattools.net.websocket import WebSocket
@@ -24,6 +26,8 @@ from nattools.traversal.codes import Code
 if TYPE_CHECKING:
     import ssl
 
+logger = logging.getLogger(__name__)
+
 _CONNECT_S: Final = 5.0
 _PING_S: Final = 20.0
 _PONG_S: Final = 10.0
@@ -31,7 +35,6 @@ _DOUBT_S: Final = 3.0
 _BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 _LONGEST_BACK_OFF_S: Final = 30.0
 _MAX_UNREAD: Final = 256
-_MAX_MOMENTS: Final = 200
 
 RendezvousStage = Literal["connecting", "open", "met", "confirmed", "interrupted", "ended", "failed"]
 
@@ -50,18 +53,10 @@ class MailboxAddress:
 
 
 class Failure(NamedTuple):
-    """Why there is no conversation (any more). `detail` is a sentence for the user."""
+    """Why there is no conversation (any more)."""
 
     reason: mailbox.Reason | Literal["unreachable"]
-    detail: str
-
-
-class RendezvousEvent(NamedTuple):
-    """Something for a timeline: when (the loop's time), what, and in words."""
-
-    at: float
-    stage: RendezvousStage
-    text: str
+    statement: Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +72,7 @@ class RendezvousPatience:
 class Rendezvous:
     """A conversation with the peer that has the same code. Use `rendezvous(...)` to make one.
 
-    Only one coroutine should wait in `receive`. `timeline` has what happened; of a long one the midst is
-    left out.
+    Only one coroutine should wait in `receive`.
     """
 
     def __init__(
@@ -88,7 +82,6 @@ class Rendezvous:
         code: Code,
         patience: RendezvousPatience | None = None,
     ) -> None:
-        self.timeline: list[RendezvousEvent] = []
         self.failure: Failure | None = None
         self._network = network
         self._address = address
@@ -111,7 +104,7 @@ class Rendezvous:
 
     async def opened(self) -> Code | Failure:
         """Wait for the room: the code, with the nameplate that the mailbox chose if the code had none."""
-        await self._until(lambda: self.timeline_has("open"))
+        await self._until(lambda: self.has_reached("open"))
         if self.failure is not None or self._client.nameplate is None:
             return self._why()
         return Code(self._client.nameplate, self._code.words)
@@ -152,17 +145,20 @@ class Rendezvous:
         return None if self._client.together else self._why()
 
     @property
-    def apart(self) -> str:
-        """Why they are not together, in a sentence."""
+    def apart(self) -> Statement:
+        """Why they are not together."""
         if self._socket is None and self._problem:
-            return f"The mailbox at {self._address} cannot be reached: {self._problem}."
-        return "The other side is not in the mailbox."
+            return self._unreachable(self._problem)
+        return statement("mailbox-peer-absent")
+
+    def _unreachable(self, problem: str) -> Statement:
+        return statement("mailbox-unreachable", mailbox=str(self._address), problem=problem)
 
     def export(self, label: str, size: int = 32) -> bytes:
         """Key material that only the confirmed peer has too: binds a connection to this code."""
         return self._client.export(label, size)
 
-    def timeline_has(self, stage: RendezvousStage) -> bool:
+    def has_reached(self, stage: RendezvousStage) -> bool:
         """Was this stage reached?"""
         return stage in self._reached
 
@@ -192,21 +188,21 @@ class Rendezvous:
         attempt = 0
         while not self._over:
             if attempt == 0:
-                self._note("connecting", f"connecting to the mailbox at {self._address}")
+                self._note("connecting")
             socket = await self._connect(lost_at + patience_s - self._loop.time())
             self._problem = socket if isinstance(socket, str) else ""
             if isinstance(socket, WebSocket):
                 if await self._stay(socket):
                     attempt, lost_at = 0, self._loop.time()
                     patience_s = self._patience.kept_s if self._client.confirmed else self._patience.return_s
-            elif attempt + 1 >= len(_BACK_OFF_S) and not self.timeline_has("open"):
-                return self._give_up(socket)
+            elif attempt + 1 >= len(_BACK_OFF_S) and not self.has_reached("open"):
+                return self._give_up(self._problem)
             if self._client.over:
                 return
             away_s = self._loop.time() - lost_at
             wait_s = _back_off_s(attempt, away_s)
             if away_s + wait_s >= patience_s:
-                return self._give_up(socket if isinstance(socket, str) else "it ends every connection")
+                return self._give_up(self._problem or "it ends every connection")
             attempt += 1
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
@@ -266,7 +262,7 @@ class Rendezvous:
             self._client.disconnected()
             socket.close()
             if not (self._client.over or moves):
-                self._note("interrupted", "the connection to the mailbox is lost")
+                self._note("interrupted")
         return self._opened
 
     async def _listen(self, socket: WebSocket) -> None:
@@ -318,50 +314,46 @@ class Rendezvous:
 
     def _take(self, event: mailbox.Event) -> None:
         match event:
-            case mailbox.RoomOpened(nameplate, kept):
+            case mailbox.RoomOpened():
                 self._opened = True
-                self._note(
-                    "open", "a room of these two alone is open" if kept else f"room {nameplate} is open"
-                )
+                self._note("open")
             case mailbox.PeerHere():
-                self._note("met", "somebody is in the room")
+                self._note("met")
             case mailbox.PeerLost():
-                self._note("interrupted", "the other side's connection to the mailbox is lost")
+                self._note("interrupted")
             case mailbox.Confirmed():
-                self._note("confirmed", "the other side has the same code")
+                self._note("confirmed")
             case mailbox.Received(payload):
                 self._keep(payload)
             case mailbox.PeerDone():
                 self._ended = True
-                self._note("ended", "the other side is done")
-            case mailbox.MailboxFailure(reason, detail):
-                self._fail(Failure(reason, detail))
+                self._note("ended")
+            case mailbox.MailboxFailure(reason, why):
+                self._fail(Failure(reason, why))
 
     def _keep(self, payload: bytes) -> None:
         if len(self._unread) >= _MAX_UNREAD:
             self._client.end()
-            self._fail(Failure("flood", "the other side sends more than is read"))
+            self._fail(Failure("flood", statement("mailbox-flood")))
             return
         self._unread.append(payload)
         self._changed.set()
 
-    def _give_up(self, problem: WebSocket | str) -> None:
+    def _give_up(self, problem: str) -> None:
         self._client.end()
-        self._fail(Failure("unreachable", f"the mailbox at {self._address} cannot be reached: {problem}"))
+        self._fail(Failure("unreachable", self._unreachable(problem)))
 
     def _fail(self, failure: Failure) -> None:
         self.failure = failure
-        self._note("failed", failure.detail)
+        self._note("failed")
 
-    def _note(self, stage: RendezvousStage, text: str) -> None:
-        if len(self.timeline) >= _MAX_MOMENTS:
-            del self.timeline[_MAX_MOMENTS // 2]
-        self.timeline.append(RendezvousEvent(self._loop.time(), stage, text))
+    def _note(self, stage: RendezvousStage) -> None:
+        logger.debug("mailbox at %s: %s", self._address, stage)
         self._reached.add(stage)
         self._changed.set()
 
     def _why(self) -> Failure:
-        return self.failure or Failure("left", "the conversation is over")
+        return self.failure or Failure("left", statement("mailbox-over"))
 
 
 def _back_off_s(attempt: int, away_s: float) -> float:

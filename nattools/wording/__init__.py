@@ -5,6 +5,6 @@ Each area has a file with a table `SENTENCES` from code to template; `sentence` 
 
 from __future__ import annotations
 
-from nattools.wording.sentences import sentence
+from nattools.wording.sentences import is_known, sentence, text_of
 
-__all__ = ["sentence"]
+__all__ = ["is_known", "sentence", "text_of"]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import groupby
 
 from nattools.engine.punch.candidates import AttemptContext, Base, EarlyDatagrams, begin_checks, gather
-from nattools.engine.punch.local_side import LocalSide, behaviour_text
+from nattools.engine.punch.local_side import LocalSide, behaviour
 from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.planning import as_told, planned
@@ -22,8 +21,9 @@ from nattools.engine.punch.signaling import (
     without_evidence,
 )
 from nattools.engine.punch.steprunner import StepRunner
-from nattools.engine.punch.timeline import Timeline
+from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.punch import Strategy
+from nattools.model.statement import statement
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath, SelectedPath, strategy_of
@@ -35,14 +35,6 @@ MAPPING_WAIT_S = 4.0
 """The same where a router is still being asked for a port."""
 ONLY_CHECKS_S = 10.0
 """Where there is no plan, so long the checks go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Why there is no way, in one sentence, and what would help."""
-
-    why: str
-    advice: str = ""
 
 
 class Attempt:
@@ -79,7 +71,7 @@ class Attempt:
 
     # --- the attempt
 
-    async def go(self, introduction: Introduction, bases: list[Base]) -> SelectedPath | Failed | Superseded:
+    async def go(self, introduction: Introduction, bases: list[Base]) -> SelectedPath | NoPath | Superseded:
         """Find a way. Closes the bases' sockets unless the way uses them."""
         early = EarlyDatagrams(bases)
         try:
@@ -89,7 +81,7 @@ class Attempt:
             raise
         if isinstance(peer, SignalingEnded):
             close_all(bases)
-            return Failed(peer.why)
+            return NoPath(peer.reasons)
         if isinstance(peer, Superseded):
             close_all(bases)
             return peer
@@ -98,11 +90,11 @@ class Attempt:
         self.resumes = introduction.resumes and peer.resumes
         self._peer_asks = peer.asks_router
         self.made = planned(introduction, peer, leads=self.leads)
-        self.timeline.note("behaviour", behaviour_text(peer.nat), side="there")
+        self.timeline.note("behaviour", behaviour(peer.nat), side="there")
         self._tell_plan(peer)
         if introduction.nonce == peer.nonce:
             close_all(bases)
-            return Failed("The other side is a mirror of this one: its words are ours.")
+            return NoPath((statement("peer-mirrors"),))
         context = AttemptContext(
             self.own, self.partner, self.number, self.timeline, self.made, self.leads, self.known_at
         )
@@ -119,7 +111,7 @@ class Attempt:
             self.driver.close()
         return way
 
-    async def _race(self, driver: IceDriver, runner: StepRunner, bases: list[Base]) -> SelectedPath | Failed:
+    async def _race(self, driver: IceDriver, runner: StepRunner, bases: list[Base]) -> SelectedPath | NoPath:
         """The checks that run all the time, and the steps one after the other: whichever finds a way."""
         async with asyncio.TaskGroup() as group:
             mapping = group.create_task(self._mapped(driver, bases))
@@ -157,7 +149,7 @@ class Attempt:
             await asyncio.Event().wait()  # the steps may still find something
             return None
         found = None if self.runner is None else self.runner.found(pair)
-        self.timeline.note("nomination", f"{_ends(pair)} is used", ok=True)
+        self.timeline.note("nomination", statement("path-nominated", **_ends(pair)), ok=True)
         answered = self._answered_at if self._answered_at is not None else self._loop.time()
         return IcePath(driver, pair, found or self._name_of(pair), answered - (self.known_at or answered))
 
@@ -173,7 +165,8 @@ class Attempt:
         if isinstance(event, ice.PairChanged) and event.after == "succeeded" and self._answered_at is None:
             self._answered_at = self._loop.time()
         if isinstance(event, ice.Selected) and event.before is not None and event.pair is not None:
-            self.timeline.note("nomination", f"{_ends(event.pair)} is used now: {event.reason}", ok=True)
+            changed = statement("path-changed", reason=event.reason, **_ends(event.pair))
+            self.timeline.note("nomination", changed, ok=True)
 
     # --- words
 
@@ -185,30 +178,29 @@ class Attempt:
         odds = made.odds if direct else None
         self._announce(AnnouncedPlan(steps, odds, made.privilege))
         if not direct:
-            text = made.unknown or (steps[0].why if steps else "nothing in common to try")
-            self.timeline.note("plan", f"no direct way is known: {text}")
+            why = made.unknown or (steps[0].why if steps else "")
+            reason = statement("text", text=why) if why else statement("nothing-in-common")
+            self.timeline.note("plan", statement("plan-none"), reason)
         else:
-            names = ", then ".join(
-                _named(f"{step.strategy} over {step.transport.upper()}" for step in direct)
-            )
-            self.timeline.note("plan", f"{names}; odds {100 * made.odds:.0f}%")
+            names = _named(f"{step.strategy} over {step.transport.upper()}" for step in direct)
+            self.timeline.note("plan", statement("plan-made", steps=names, odds=made.odds))
 
-    def _why_not(self, runner: StepRunner) -> Failed:
+    def _why_not(self, runner: StepRunner) -> NoPath:
         made = self.made
         assert made is not None
+        gain = (statement("text", text=made.privilege),) if made.privilege else ()
         if made.path == "unknown" and not runner.tried:
-            return Failed(f"No plan could be made: {made.unknown}", made.privilege)
+            return NoPath((statement("plan-none"), statement("text", text=made.unknown)), gain)
         if not runner.tried:
-            why = made.steps[0].why if made.steps else "There is nothing that both sides are willing to use."
-            return Failed(why, made.privilege or "A relay that both sides reach would connect them.")
-        tried = " and ".join(_named(runner.tried))
-        return Failed(f"Tried without success: {tried}. {runner.last}".strip(), made.privilege)
+            why = statement("text", text=made.steps[0].why) if made.steps else statement("nothing-in-common")
+            return NoPath((why,), gain or (statement("relay-would-help"),))
+        return NoPath((statement("steps-failed", steps=_named(runner.tried)), *runner.last), gain)
 
 
-def _named(steps: Iterable[str]) -> list[str]:
+def _named(steps: Iterable[str]) -> tuple[str, ...]:
     """Steps by their names, and how often each, if several times in a row."""
     often = [(name, len(list(same))) for name, same in groupby(steps)]
-    return [name if times == 1 else f"{name} ({times} times)" for name, times in often]
+    return tuple(name if times == 1 else f"{name} ({times} times)" for name, times in often)
 
 
 def close_all(bases: list[Base]) -> None:
@@ -248,6 +240,5 @@ async def prepare(
     return introduction, bases
 
 
-def _ends(pair: ice.Pair) -> str:
-    """A pair for people."""
-    return f"the path from {pair.local.sends_from} to {pair.remote_endpoint}"
+def _ends(pair: ice.Pair) -> dict[str, str]:
+    return {"local": str(pair.local.sends_from), "remote": str(pair.remote_endpoint)}

@@ -17,6 +17,7 @@ from nattools.engine.servers import MeasurementRun
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
 from nattools.model.nat import NatByTransport
+from nattools.model.statement import Statement, statement
 from nattools.net.base import Network, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
@@ -110,7 +111,7 @@ async def _seen(run: MeasurementRun, socket: UdpSocket) -> Endpoint | None:
     return None if server is None else await where_seen(socket, server)
 
 
-def why_not_a_destination(network: Network, place: Endpoint, own: Endpoint | None) -> str | None:
+def why_not_a_destination(network: Network, place: Endpoint, own: Endpoint | None) -> Statement | None:
     """Why no packets of a step may go to where the peer says that a server sees it; None if they may. `own`:
     where a server sees us: if that is on the internet, a peer's place within somebody's network is none."""
     reason = ice.why_not_a_target(place)
@@ -118,7 +119,9 @@ def why_not_a_destination(network: Network, place: Endpoint, own: Endpoint | Non
         reason = "a loopback address"
     if reason is None and own is not None and network.is_public(own.host):
         reason = None if network.is_public(place.host) else "an address within a private network"
-    return None if reason is None else f"The peer says that it is at {place}: {reason}."
+    if reason is None:
+        return None
+    return statement("peer-address-refused", endpoint=str(place), reason=reason)
 
 
 class LanScope:
@@ -236,7 +239,8 @@ def begin_checks(
     try:
         driver.set_peer(peer.ufrag, peer.password)
     except ProtocolError as error:
-        context.timeline.note("attempt", f"the peer's ICE credentials cannot be any: {error}", ok=False)
+        invalid = statement("peer-credentials-invalid", problem=str(error))
+        context.timeline.note("attempt", invalid, ok=False)
     return driver
 
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.run import CompletedRun, new_run, observe
 from nattools.engine.servers import MeasurementRun
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Family
+from nattools.model.endpoint import Family, Transport
 from nattools.model.nat import NatByTransport
+from nattools.model.statement import Statement, statement
 from nattools.net.base import Network
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSide:
-    """What an attempt begins with: the measurement, what came of it, and what this side is willing to do."""
+    """What an attempt begins with: the measurement, its findings, and what this side is willing to do."""
 
     run: MeasurementRun
     nat: NatByTransport
     low_ports: bool
     options: PunchOptions
+
+    def without(self, transport: Transport | None) -> LocalSide:
+        """The same, not willing to use that transport."""
+        udp, tcp = self.options.udp and transport != "udp", self.options.tcp and transport != "tcp"
+        return replace(self, options=replace(self.options, udp=udp, tcp=tcp))
 
 
 async def local_side(looked: CompletedRun, options: PunchOptions, timeline: Timeline) -> LocalSide:
@@ -30,7 +36,7 @@ async def local_side(looked: CompletedRun, options: PunchOptions, timeline: Time
     low = options.low_ports
     if low is None:
         low = await may_bind_low_ports(looked.run.network)
-    timeline.note("behaviour", behaviour_text(nat))
+    timeline.note("behaviour", behaviour(nat))
     return LocalSide(looked.run, nat, low, options)
 
 
@@ -40,16 +46,16 @@ async def measure_again(own: LocalSide, timeline: Timeline) -> LocalSide:
     return await local_side(looked, own.options, timeline)
 
 
-def behaviour_text(nat: NatByTransport) -> str:
-    """What was measured here, in one line."""
+def behaviour(nat: NatByTransport) -> Statement:
+    """What was measured of a side's network."""
     best = nat.udp4 or nat.udp6
     if best is None:
-        return "the network was not measured: no server answered"
+        return statement("network-not-measured")
     if best.reachable is False:
-        return "the network lets no UDP out"
+        return statement("network-blocks-udp")
     if best.classic != "unknown":
-        return f"the network is: {best.classic}"
-    return f"the network: mapping {best.mapping}, filtering {best.filtering}"
+        return statement("network-classic", classic=best.classic)
+    return statement("network-behaviour", mapping=best.mapping, filtering=best.filtering)
 
 
 async def may_bind_low_ports(network: Network, family: Family = 4) -> bool:

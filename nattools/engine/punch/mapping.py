@@ -1,4 +1,4 @@
-"""A port mapping asked for beside a punch, and taken away when the connection is over."""
+"""A port mapping made beside a punch, and removed when the connection is over."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from nattools.engine.portmap.session import PortmapSession
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.servers import MeasurementRun
 from nattools.model.endpoint import Endpoint
+from nattools.model.statement import statement
 from nattools.probes.portmap import Granted, MappingRequest, new_nonce
 
 LIFETIME_S = 7200
-"""A path that is in use stays open by its traffic; this is for when everything else fails."""
+"""A path in use stays open by its traffic; this is the limit if removing it fails."""
 DESCRIPTION = "nattools punch"
 
 
@@ -42,7 +43,7 @@ class RouterMapping:
         found = sorted({each.offer.protocol for each in self._session.discovery.mappers})
         self._settled = not found
         if found:
-            self._timeline.note("mappings", f"the router makes port mappings: {', '.join(found)}")
+            self._timeline.note("mappings", statement("router-protocols", protocols=tuple(found)))
 
     async def ask_all(self, sockets: list[Endpoint], take: Callable[[Endpoint, Endpoint], None]) -> None:
         """Ask for each socket once it is known whom to ask; `take(internal, outside)` is told what comes of
@@ -69,8 +70,9 @@ class RouterMapping:
         if held is None or held.granted is None:
             return None
         outside = held.granted.external
-        text = f"{held.mapper.offer.protocol} opened {outside} for {internal}"
-        self._timeline.note("mappings", text, ok=True)
+        protocol = held.mapper.offer.protocol
+        mapped = statement("router-mapped", protocol=protocol, internal=str(internal), external=str(outside))
+        self._timeline.note("mappings", mapped, ok=True)
         return outside
 
     def _is_public(self, granted: Granted) -> bool:

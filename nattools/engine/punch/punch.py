@@ -6,16 +6,16 @@ import asyncio
 import hashlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal
-from nattools.engine.punch.attempt import Failed, close_all, prepare
+from nattools.engine.punch.attempt import close_all, prepare
 from nattools.engine.punch.candidates import Base, server_of
 from nattools.engine.punch.connection import Connector
 from nattools.engine.punch.local_side import local_side
@@ -23,7 +23,7 @@ from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.options import PunchOptions, Use, Watcher, echoing
 from nattools.engine.punch.signaling import Introduction, MailboxSignaling
 from nattools.engine.punch.state import PunchState, connect_and_use
-from nattools.engine.punch.timeline import Timeline
+from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.punch.token_signaling import (
     StepSockets,
     TokenSignaling,
@@ -36,14 +36,16 @@ from nattools.engine.servers import MeasurementRun, primary_error
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
+from nattools.model.statement import statement
 from nattools.net.base import Network, UdpSocket
 from nattools.protocols import ice, stun
+from nattools.protocols.stun.constants import SERVICE_MAILBOX
 from nattools.traversal.codes import new_code
 from nattools.traversal.rendezvous import Failure, MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
 from nattools.traversal.sample import where_seen, where_seen_over_tcp
 from nattools.traversal.tokens import Token, decode_token, encode_token
+from nattools.wording import sentence
 
-MAILBOX_BIT = 0x04
 PATIENCE = RendezvousPatience(return_s=120.0, kept_s=math.inf)
 """Once the peer is there, the connection decides how long to wait for a mailbox that is gone."""
 NO_MAILBOX = (
@@ -65,25 +67,35 @@ async def punch(
     where to write down what is asked of routers; None: they are left alone.
 
     CannotRun: no mailbox can be reached, or this machine has no network."""
-    standing = PunchState(Timeline(watcher.stage))
+    state = PunchState(Timeline(watcher.stage))
     run = new_run(network, options.measuring, watcher.emit)
     asking = options.ask_router and options.udp
-    router = RouterMapping(run, journal, standing.timeline) if asking and journal is not None else None
+    router = RouterMapping(run, journal, state.timeline) if asking and journal is not None else None
+    work = _by_mailbox(state, run, options, watcher, router, use or echoing(options.echoes))
     try:
-        async with asyncio.timeout(options.measuring.timeout_s):
-            await _punch(standing, run, options, watcher, router, use or echoing(options.echoes))
-    except TimeoutError:
-        standing.timeline.note("end", "the time given is over")
-    except BaseExceptionGroup as errors:
-        raise primary_error(errors) from None
+        return await _report_of(state, work, options.measuring.timeout_s)
     finally:
         if router is not None:
             await router.release()
-    return standing.report()
 
 
-async def _punch(
-    standing: PunchState,
+async def _report_of(state: PunchState, work: Coroutine[Any, Any, None], timeout_s: float | None) -> Report:
+    """Do the work, and report what came of it within the time given."""
+    limit = asyncio.timeout(timeout_s)
+    try:
+        async with limit:
+            await work
+    except TimeoutError:
+        if not limit.expired():  # it came from inside: a socket's ETIMEDOUT is one, too
+            raise
+        state.timeline.note("end", statement("time-over"))
+    except BaseExceptionGroup as errors:
+        raise primary_error(errors) from None
+    return state.report()
+
+
+async def _by_mailbox(
+    state: PunchState,
     run: MeasurementRun,
     options: PunchOptions,
     watcher: Watcher,
@@ -94,18 +106,18 @@ async def _punch(
         looking = group.create_task(observe(run))
         asking = group.create_task(_ask(router))
         address = options.mailbox or await choose_mailbox(looking, options)
-        async with join_mailbox(run.network, address, options, watcher, standing.timeline) as meeting:
-            standing.looked = await looking
-            if isinstance(meeting, Failed):
-                standing.result = meeting
+        async with join_mailbox(run.network, address, options, watcher, state.timeline) as meeting:
+            state.looked = await looking
+            if isinstance(meeting, NoPath):
+                state.result = meeting
             else:
                 partner = MailboxSignaling(meeting)
                 hearing = group.create_task(partner.run())
-                if options.tcp and _missed_tcp(standing.looked, address):
-                    standing.looked = await observe(new_run(run.network, options.measuring, watcher.emit))
-                own = await local_side(standing.looked, options, standing.timeline)
-                connector = Connector(own, partner, standing.timeline, watcher.plan, router)
-                await connect_and_use(standing, connector, use)
+                if options.tcp and _missed_tcp(state.looked, address):
+                    state.looked = await observe(new_run(run.network, options.measuring, watcher.emit))
+                own = await local_side(state.looked, options, state.timeline)
+                connector = Connector(own, partner, state.timeline, watcher.plan, router)
+                await connect_and_use(state, connector, use)
                 hearing.cancel()
         asking.cancel()
 
@@ -131,7 +143,7 @@ async def choose_mailbox(looking: asyncio.Task[CompletedRun], options: PunchOpti
         return MailboxAddress(servers[0].host, servers[0].port_or_default)
     looked = await looking
     for target in looked.run.reached:
-        if target.nattools and target.services & MAILBOX_BIT:
+        if target.services & SERVICE_MAILBOX:
             return MailboxAddress(target.endpoint.host, target.endpoint.port)
     raise CannotRun("none of the servers has a mailbox in which the two sides could meet", NO_MAILBOX)
 
@@ -139,7 +151,7 @@ async def choose_mailbox(looking: asyncio.Task[CompletedRun], options: PunchOpti
 @asynccontextmanager
 async def join_mailbox(
     network: Network, address: MailboxAddress, options: PunchOptions, watcher: Watcher, timeline: Timeline
-) -> AsyncIterator[Rendezvous | Failed]:
+) -> AsyncIterator[Rendezvous | NoPath]:
     """The conversation with the peer, once it is there; or why there is none.
 
     CannotRun: the mailbox cannot be reached."""
@@ -149,33 +161,35 @@ async def join_mailbox(
         if isinstance(opened, Failure):
             yield _not_met(opened)
             return
-        timeline.note("mailbox", f"room {opened.nameplate} is open at {address}", ok=True)
+        timeline.note(
+            "mailbox", statement("mailbox-room-open", room=opened.nameplate, mailbox=str(address)), ok=True
+        )
         if code.nameplate is None:
             watcher.code(str(opened))
         watcher.emit(Event("started", "peer", "the other machine, with the same code"))
         problem = await _confirmed(meeting, options.wait_s)
         watcher.emit(Event("finished", "peer"))
         if problem is not None:
-            timeline.note("mailbox", problem.why, ok=False)
+            timeline.note("mailbox", *problem.reasons, ok=False)
             yield problem
             return
-        timeline.note("mailbox", "the other side is there and has the same code", ok=True)
+        timeline.note("mailbox", statement("mailbox-peer-confirmed"), ok=True)
         yield meeting
 
 
-async def _confirmed(meeting: Rendezvous, wait_s: float) -> Failed | None:
+async def _confirmed(meeting: Rendezvous, wait_s: float) -> NoPath | None:
     try:
         async with asyncio.timeout(wait_s):
             failure = await meeting.confirmed()
     except TimeoutError:
-        return Failed(f"Nobody came with the code in {wait_s:.0f} s.")
+        return NoPath((statement("mailbox-nobody-came", wait_s=wait_s),))
     return None if failure is None else _not_met(failure)
 
 
-def _not_met(failure: Failure) -> Failed:
+def _not_met(failure: Failure) -> NoPath:
     if failure.reason == "unreachable":
-        raise CannotRun(failure.detail, NO_MAILBOX)
-    return Failed(failure.detail)
+        raise CannotRun(sentence(failure.statement).removesuffix("."), NO_MAILBOX)
+    return NoPath((failure.statement,))
 
 
 async def punch_by_tokens(
@@ -192,29 +206,23 @@ async def punch_by_tokens(
     UsageError: what was pasted is no token, or our own. CannotRun: no socket can be had."""
     if watcher.ask_token is None:
         raise UsageError("a token of the other side is needed")
-    standing = PunchState(Timeline(watcher.stage))
-    try:
-        async with asyncio.timeout(options.measuring.timeout_s):
-            run = new_run(network, options.measuring, watcher.emit)
-            await _by_tokens(standing, run, options, watcher, use or echoing(options.echoes), wall)
-    except TimeoutError:
-        standing.timeline.note("end", "the time given is over")
-    except BaseExceptionGroup as errors:
-        raise primary_error(errors) from None
-    return standing.report()
+    state = PunchState(Timeline(watcher.stage))
+    run = new_run(network, options.measuring, watcher.emit)
+    work = _by_tokens(state, run, options, watcher, use or echoing(options.echoes), wall)
+    return await _report_of(state, work, options.measuring.timeout_s)
 
 
 async def _by_tokens(
-    standing: PunchState,
+    state: PunchState,
     run: MeasurementRun,
     options: PunchOptions,
     watcher: Watcher,
     use: Use,
     wall: Callable[[], float],
 ) -> None:
-    timeline = standing.timeline
-    standing.looked = await _look(run)
-    own = await local_side(standing.looked, options, timeline)
+    timeline = state.timeline
+    state.looked = await _look(run)
+    own = await local_side(state.looked, options, timeline)
     keys = _Keys()
     agent = ice.Agent("controlling")  # for its choice of credentials
     introduction, bases = await prepare(own, 0, agent.credentials)
@@ -222,18 +230,18 @@ async def _by_tokens(
     try:
         ours = _token(introduction, keys.public, told)
         watcher.code(encode_token(ours))
-        timeline.note("token", "this side's token is made; the other side's is waited for")
+        timeline.note("token", statement("token-made"))
         peer = await _asked(watcher, options, [base.socket for base in bases], told, run)
         if peer is None:
-            standing.result = Failed(f"No token came in {options.wait_s:.0f} s.")
+            state.result = NoPath((statement("token-missing", wait_s=options.wait_s),))
             return
         if peer.public_key == ours.public_key:
             raise UsageError("that is this side's own token; the other side's is needed")
-        timeline.note("token", "the other side's token is here", ok=True)
+        timeline.note("token", statement("token-received"), ok=True)
         partner = TokenSignaling(peer, keys.secret(peer.public_key), told, wall)
         prepared = (as_read_by_peer(introduction, ours), bases)
         connector = Connector(own, partner, timeline, watcher.plan, prepared=prepared)
-        await connect_and_use(standing, connector, use)
+        await connect_and_use(state, connector, use)
     finally:
         close_all(bases)
         told.close()

@@ -7,6 +7,7 @@ The peer is known to have the code, no more: what it sends is bounded and checke
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final, Protocol
@@ -18,6 +19,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport, parse_endpoint
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import Stage
+from nattools.model.statement import Statement, statement
 from nattools.protocols.mailbox import MAX_PAYLOAD
 from nattools.traversal.rendezvous import Failure, Rendezvous
 
@@ -31,11 +33,11 @@ Number = Annotated[int, Meta(ge=0, le=MAX_ATTEMPTS)]
 
 
 class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"):
-    """All that the peer plans with. `attempt` counts from 0 as connections are lost and made anew. The larger
-    `nonce` leads. `candidates` as text (RFC 8839 5.1); `mapped`: how many of them a router promised;
-    `asks_router`: it may still promise one. `resumes`: the secure connection of the attempt before is there
-    and only lacks a path. `udp` and `tcp`: what this side is willing to use. `second`: it knew the other's
-    introduction already, and begins with its first packets now."""
+    """All that the peer plans with. `attempt` counts from 0 as connections are lost and made again. The side
+    with the larger `nonce` leads. `candidates` as text (RFC 8839 5.1); `mapped`: how many of them a router
+    has mapped; `asks_router`: it may still map one. `resumes`: the secure connection of the attempt before is
+    there and only lacks a path. `udp` and `tcp`: what this side is willing to use. `second`: it knew the
+    other introduction already, and sends its first packets now."""
 
     version: int = VERSION
     program: Short = ""
@@ -62,8 +64,8 @@ class LateCandidate(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"):
 
 
 class StepReady(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """The side has what it needs for a step of the plan. `told`: where a server sees the socket for it, None
-    if none answered. The step begins when both have said and heard this."""
+    """This side has what it needs for a step of the plan, which begins when both have sent and received this.
+    `told`: where a server sees the socket for it, None if no server answered."""
 
     attempt: Number
     step: Annotated[int, Meta(ge=0, le=99)]
@@ -84,11 +86,11 @@ class RemoteTimeline(msgspec.Struct, frozen=True, kw_only=True, tag="story"):
 
 
 def remote_timeline(attempt: int, stages: tuple[Stage, ...]) -> RemoteTimeline:
-    """As much of what happened as one message holds."""
+    """As much of what happened as fits into one message."""
     kept = stages[:MAX_STAGES]
-    while len(encode(story := RemoteTimeline(attempt=attempt, stages=kept))) > MAX_PAYLOAD:
+    while len(encode(message := RemoteTimeline(attempt=attempt, stages=kept))) > MAX_PAYLOAD:
         kept = kept[: len(kept) * 3 // 4]
-    return story
+    return message
 
 
 Message = Introduction | LateCandidate | StepReady | AttemptBegun | RemoteTimeline
@@ -103,17 +105,15 @@ def encode(message: Message) -> bytes:
 
 
 def decode(data: bytes) -> Message:
-    """What the peer said. ProtocolError: that is nothing that a nattools of this version says."""
+    """What the peer sent. ProtocolError: this version knows no such message."""
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ProtocolError(
-            f"the other side says something that this version does not know: {error}"
-        ) from None
+        raise ProtocolError(str(error)) from None
 
 
 def endpoint_of(text: str | None) -> Endpoint | None:
-    """An address and a port as the peer wrote it; None for anything else."""
+    """An address and a port as the peer wrote them; None for anything else."""
     if text is None:
         return None
     try:
@@ -145,14 +145,14 @@ INTRODUCTION_PATIENCE_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class SignalingEnded:
-    """The conversation is over, for this reason."""
+    """The conversation is over, for these reasons."""
 
-    why: str
+    reasons: tuple[Statement, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """The other side has begun a later attempt."""
+    """The peer has begun a later attempt."""
 
     attempt: int
 
@@ -167,9 +167,9 @@ class StepPosition:
 
 
 class Signaling(Protocol):
-    """`secret` is known to both sides and to nobody else. `live`: what is said arrives within a round trip,
-    so that the sides can begin at the same moment. `attempt` is the one under way, `heard_of` the latest that
-    the other side has begun."""
+    """The conversation with the peer. `secret` is known to both sides and to nobody else. `live`: messages
+    arrive within a round trip, so the sides can begin at the same moment. `attempt` is the one under way,
+    `heard_of` the latest that the peer has begun."""
 
     secret: bytes
     live: bool
@@ -183,37 +183,37 @@ class Signaling(Protocol):
         """Something is wrong with the network; the conversation may be broken, too."""
 
     def settle(self) -> None:
-        """All is well; the conversation may be needed again much later."""
+        """The connection is quiet; the conversation may be needed again much later."""
 
     async def within_reach(self) -> SignalingEnded | None:
-        """Wait until the other side hears at once what is said; or the conversation is over."""
+        """Wait until the peer gets at once what is sent; or the conversation is over."""
 
     @property
-    def apart(self) -> str:
-        """Why it is not within reach, in a sentence."""
+    def apart(self) -> Statement:
+        """Why the peer is not within reach."""
         ...
 
     async def introduce(self, own: Introduction) -> Introduction | SignalingEnded | Superseded:
-        """Say who we are in this attempt, and hear the same."""
+        """Exchange the introductions of an attempt."""
 
     async def ready(
-        self, attempt: int, turn: StepPosition, told: Endpoint | None
+        self, attempt: int, position: StepPosition, told: Endpoint | None
     ) -> Endpoint | SignalingEnded | None:
         """Wait for the moment at which a step begins: where the peer's socket for it is seen, None if the
-        peer does not know."""
+        peer does not know. `told`: where ours is."""
 
     def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:
-        """Candidates of the peer that come later are given to `take`."""
+        """`take` gets candidates of the peer that come later."""
 
     def tell_candidate(self, attempt: int, candidate: str) -> None:
         """One more of ours."""
 
     async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
-        """Each side tells how the attempt went; None: the other one does not."""
+        """Exchange how the attempt went; None: the peer does not tell."""
 
 
 class MailboxSignaling:
-    """By a mailbox. Let `run` run; it ends when the conversation does."""
+    """In a mailbox. Let `run` run; it ends when the conversation does."""
 
     live = True
 
@@ -222,32 +222,31 @@ class MailboxSignaling:
         self.secret = meeting.export(SECRET_LABEL)
         self.attempt = 0
         self.heard_of = 0
-        self._gone: SignalingEnded | None = None
+        self._ended: SignalingEnded | None = None
         self._changed = asyncio.Event()
         self._introduction: Introduction | None = None
         self._ready: dict[tuple[int, int], StepReady] = {}
-        self._stories: dict[int, RemoteTimeline] = {}
+        self._timelines: dict[int, RemoteTimeline] = {}
         self._late: list[LateCandidate] = []
         self._take: Callable[[str], None] | None = None
 
     # --- hearing
 
     async def run(self) -> None:
-        """Hear what the other side says until it has no more to say."""
+        """Take the peer's messages until the conversation is over."""
         while True:
             data = await self._meeting.receive()
             if not isinstance(data, bytes):
-                self._gone = SignalingEnded(
-                    data.detail if isinstance(data, Failure) else "the other side has left"
-                )
-                self._changed.set()
-                return
+                left = statement("mailbox-peer-left")
+                return self._end(data.statement if isinstance(data, Failure) else left)
             try:
                 self._hear(decode(data))
             except ProtocolError as error:
-                self._gone = SignalingEnded(str(error))
-                self._changed.set()
-                return
+                return self._end(statement("peer-unknown-message", problem=str(error)))
+
+    def _end(self, reason: Statement) -> None:
+        self._ended = SignalingEnded((reason,))
+        self._changed.set()
 
     def _hear(self, message: Message) -> None:
         if message.attempt < self.attempt:
@@ -260,7 +259,7 @@ class MailboxSignaling:
                 if len(self._ready) < 200:
                     self._ready[message.attempt, message.step] = message
             case RemoteTimeline():
-                self._stories = {message.attempt: message}
+                self._timelines = {message.attempt: message}
             case LateCandidate():
                 self._found(message)
             case AttemptBegun():
@@ -278,7 +277,7 @@ class MailboxSignaling:
         await self._changed.wait()
 
     def doubt(self) -> None:
-        """Something is wrong with the network; the conversation may be broken, too."""
+        """See `Signaling`."""
         self._meeting.doubt()
 
     def settle(self) -> None:
@@ -288,12 +287,12 @@ class MailboxSignaling:
     async def within_reach(self) -> SignalingEnded | None:
         """See `Signaling`."""
         failure = await self._meeting.together()
-        if self._gone is None and failure is not None:
-            return SignalingEnded(failure.detail)
-        return self._gone
+        if self._ended is None and failure is not None:
+            return SignalingEnded((failure.statement,))
+        return self._ended
 
     @property
-    def apart(self) -> str:
+    def apart(self) -> Statement:
         """See `Signaling`."""
         return self._meeting.apart
 
@@ -312,16 +311,16 @@ class MailboxSignaling:
         """See `Signaling`."""
         known = self._introduction is not None and self._introduction.attempt == own.attempt
         self._meeting.send(encode(msgspec.structs.replace(own, second=known)))
-        try:
+        answer: Introduction | SignalingEnded | Superseded | None = None
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(INTRODUCTION_PATIENCE_S):
-                return await self._introduced(own.attempt)
-        except TimeoutError:
-            return SignalingEnded("The other side did not say who it is.")
+                answer = await self._introduced(own.attempt)
+        return answer or SignalingEnded((statement("mailbox-peer-silent"),))
 
     async def _introduced(self, attempt: int) -> Introduction | SignalingEnded | Superseded:
         while True:
-            if self._gone is not None:
-                return self._gone
+            if self._ended is not None:
+                return self._ended
             if self.heard_of > attempt:
                 return Superseded(self.heard_of)
             heard = self._introduction
@@ -330,21 +329,20 @@ class MailboxSignaling:
             await self._change()
 
     async def ready(
-        self, attempt: int, turn: StepPosition, told: Endpoint | None
+        self, attempt: int, position: StepPosition, told: Endpoint | None
     ) -> Endpoint | SignalingEnded | None:
         """See `Signaling`."""
         self._meeting.send(
-            encode(StepReady(attempt=attempt, step=turn.step, told=None if told is None else str(told)))
+            encode(StepReady(attempt=attempt, step=position.step, told=None if told is None else str(told)))
         )
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STEP_PATIENCE_S):
-                while (attempt, turn.step) not in self._ready and self._gone is None:
+                while (attempt, position.step) not in self._ready and self._ended is None:
                     await self._change()
-        except TimeoutError:
-            return SignalingEnded("the other side did not come to this step")
-        if (attempt, turn.step) not in self._ready:
-            return self._gone
-        return endpoint_of(self._ready[attempt, turn.step].told)
+        ready = self._ready.get((attempt, position.step))
+        if ready is None:
+            return self._ended or SignalingEnded((statement("peer-not-at-step"),))
+        return endpoint_of(ready.told)
 
     def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:
         """See `Signaling`."""
@@ -360,6 +358,6 @@ class MailboxSignaling:
     async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
         """See `Signaling`."""
         self._meeting.send(encode(own))
-        while own.attempt not in self._stories and self._gone is None:
+        while own.attempt not in self._timelines and self._ended is None:
             await self._change()
-        return self._stories.get(own.attempt)
+        return self._timelines.get(own.attempt)

@@ -1,51 +1,46 @@
-"""What became of a punch: its state at any moment, its report, and its end."""
+"""The state of a punch, from the signaling with the peer to the end of the connection, and its report."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
-from nattools.engine.punch.attempt import Attempt, Failed
+from nattools.engine.punch.attempt import Attempt
 from nattools.engine.punch.connection import Connection, Connector
 from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.engine.punch.planning import as_told
 from nattools.engine.punch.signaling import remote_timeline
-from nattools.engine.punch.timeline import Timeline
+from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.run import CompletedRun
 from nattools.errors import CannotRun
-from nattools.model.punch import Punch, Strategy
+from nattools.model.punch import Punch
 from nattools.model.report import Report
+from nattools.model.statement import Statement, statement
 from nattools.traversal.path import SelectedPath
+from nattools.wording import text_of
 
-_WHY: dict[Strategy, str] = {
-    "host": "One side can be written to at its own address.",
-    "reflexive": "Both sides wrote to where a server had seen the other, and each opened its own side.",
-    "mapped": "A router made a port mapping, and packets came through it.",
-    "low-ttl": "One side opened its own NAT with packets that went no further, then the other called.",
-    "prediction": "The next outside port of a NAT that counts was foretold.",
-    "birthday": "Of many ports opened on one side, a try of the other found one.",
-    "simultaneous-open": "Both sides opened a TCP connection at the same moment.",
-    "relay": "A relay passes everything on.",
-}
+TIMELINE_S: Final = 2.0
 
 
 @dataclass(slots=True)
 class PunchState:
-    """How things stand: at any moment there is a report to make of it. `result` None: nothing is decided."""
+    """How far a punch has come: at any moment there is a report to make of it. `result` None: undecided."""
 
     timeline: Timeline
     looked: CompletedRun | None = None
     connector: Connector | None = None
-    result: SelectedPath | Failed | None = None
+    result: SelectedPath | NoPath | None = None
     used: UseResult = field(default_factory=UseResult)
+    ended: tuple[Statement, ...] = ()
 
     def report(self) -> Report:
-        """Everything there is to tell now. CannotRun: not even this machine's network has been looked at."""
+        """The report so far. CannotRun: this machine's network has not been measured yet."""
         if self.looked is None:
-            raise CannotRun("the time given was over before the network had been looked at", "Give it more.")
+            raise CannotRun("the time given was over before the network was measured", "Give it more time.")
         return msgspec.structs.replace(self.looked.report(), command="punch", punch=self._punch())
 
     def _punch(self) -> Punch:
@@ -55,14 +50,20 @@ class PunchState:
             probes_sent=0 if self.connector is None else self.connector.sent,
             echoes=self.used.echoes,
             throughput=self.used.throughput,
-            advice=self.used.problem,
         )
         if self.connector is not None and self.connector.last is not None:
             found = _with_plan(found, self.connector.last)
         if isinstance(self.result, SelectedPath):
-            return _with_path(found, self.result)
-        failed = self.result or Failed("It was stopped before it was decided.")
-        return msgspec.structs.replace(found, why=failed.why, advice=failed.advice)
+            reason = statement(f"by-{self.result.strategy}")
+            return _explained(_with_path(found, self.result), (reason,), self.ended)
+        failed = self.result or NoPath((statement("stopped"),))
+        return _explained(found, failed.reasons, failed.remedies)
+
+
+def _explained(found: Punch, reasons: tuple[Statement, ...], remedies: tuple[Statement, ...]) -> Punch:
+    return msgspec.structs.replace(
+        found, reasons=reasons, why=text_of(reasons), remedies=remedies, advice=text_of(remedies)
+    )
 
 
 def _with_plan(found: Punch, attempt: Attempt) -> Punch:
@@ -80,7 +81,7 @@ def _with_plan(found: Punch, attempt: Attempt) -> Punch:
 def _with_path(found: Punch, path: SelectedPath) -> Punch:
     return msgspec.structs.replace(
         found,
-        path="direct",
+        path="relayed" if path.relayed else "direct",
         transport=path.transport,
         family=path.family,
         strategy=path.strategy,
@@ -88,50 +89,41 @@ def _with_path(found: Punch, path: SelectedPath) -> Punch:
         remote=str(path.remote),
         elapsed_s=path.elapsed_s,
         rtt_ms=path.rtt_ms,
-        why=_WHY[path.strategy],
         secured_by="quic" if path.datagrams is not None else "tls",
         spares=path.spares,
     )
 
 
-STORY_S = 2.0
-
-
-async def connect_and_use(standing: PunchState, connector: Connector, use: Use) -> None:
-    """Find a way, secure it, use it; `standing` says how far it has come."""
-    standing.connector = connector
-    way = standing.result = await connector.connect()
-    attempt = connector.last
-    if isinstance(way, Failed) or attempt is None:
-        await _exchange_timelines(connector)
-        return
-    connection = Connection(connector, leads=attempt.leads, uses=use.names)
+async def connect_and_use(state: PunchState, connector: Connector, use: Use) -> None:
+    """Make a connection and use it; `state` says how far it has come."""
+    state.connector = connector
+    connection = Connection(connector, uses=use.names, prepare=use.prepare)
     try:
-        use.prepare(connection.tunnel)
-        problem = await connection.secure(way)
-        if problem is not None:
-            standing.result = Failed(f"A path was found, but: {problem}")
+        state.result = await connection.establish()
+        if state.result is None:
+            await _use(state, connection, use)
+        else:
             await _exchange_timelines(connector)
-            return
-        await _use(standing, connection, use)
     finally:
-        standing.result = standing.result if connection.path is None else connection.path
+        state.result = connection.path or state.result
         connection.close()
 
 
-async def _use(standing: PunchState, connection: Connection, use: Use) -> None:
+async def _use(state: PunchState, connection: Connection, use: Use) -> None:
     def so_far() -> Report:
-        standing.result = connection.path
-        return standing.report()
+        state.result = connection.path
+        return state.report()
 
     async with asyncio.TaskGroup() as group:
         running = group.create_task(connection.tunnel.run())
         holding = group.create_task(connection.hold())
-        stories = group.create_task(_exchange_timelines(connection.connector))
-        standing.used = await _until_ended(connection, use, Connected(connection.tunnel, so_far))
+        exchange = group.create_task(_exchange_timelines(connection.connector))
+        state.used = await _until_ended(connection, use, Connected(connection.tunnel, so_far))
         await connection.tunnel.finish()
-        await asyncio.wait((stories,))
-        standing.timeline.note("end", standing.used.problem or "both sides are done")
+        await asyncio.wait((exchange,))
+        if state.used.problem:
+            state.ended = connection.ended or (statement("text", text=state.used.problem),)
+        state.timeline.note("end", *(state.ended or (statement("both-done"),)))
         so_far()
         for task in (running, holding):
             task.cancel()
@@ -165,9 +157,9 @@ async def _exchange_timelines(connector: Connector) -> None:
     attempt, timeline = connector.last, connector.timeline
     if attempt is None or attempt.known_at is None:
         return
-    story = remote_timeline(attempt.number, timeline.since(attempt.known_at))
+    own = remote_timeline(attempt.number, timeline.since(attempt.known_at))
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(STORY_S):
-            told = await connector.partner.exchange_timelines(story)
-            if told is not None:
-                timeline.merge(told.stages, attempt.known_at)
+        async with asyncio.timeout(TIMELINE_S):
+            remote = await connector.signaling.exchange_timelines(own)
+            if remote is not None:
+                timeline.merge(remote.stages, attempt.known_at)

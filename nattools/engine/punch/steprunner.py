@@ -12,6 +12,7 @@ from nattools.engine.punch.token_signaling import TokenSignaling
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Strategy
+from nattools.model.statement import Statement, statement
 from nattools.net.base import TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
@@ -30,12 +31,12 @@ COSTLY: Final = 100
 
 
 class StepRunner:
-    """`tried`: the steps so far, in words; `last`: how the last one ended. Over UDP they send ICE's
+    """`tried`: the names of the steps so far; `last`: how the last one ended. Over UDP they send ICE's
     checks through the `driver`, whose own checks run meanwhile."""
 
     def __init__(self, context: AttemptContext, driver: IceDriver, bases: list[Base]) -> None:
         self.tried: list[str] = []
-        self.last = ""
+        self.last: tuple[Statement, ...] = ()
         self._counts: list[ProbeCounts] = []
         self._step: Step | None = None
         self._waited = False
@@ -56,11 +57,11 @@ class StepRunner:
             return await self._in_rounds([step for step in steps if not _is_checked(step)])
         for index, step in enumerate(steps):
             self.tried.append(f"{step.strategy} over {step.transport.upper()}")
-            self._note(step, step.why)
+            self._note(step, statement("text", text=step.why))
             way = await self._try(StepPosition(index, len(steps), step.transport), step)
             if way is not None or self._driver.agent.selected is not None:
                 return way
-            self._note(step, self.last, ok=False)
+            self._note(step, *self.last, ok=False)
         return None
 
     async def _in_rounds(self, steps: list[Step]) -> SelectedPath | None:
@@ -72,11 +73,11 @@ class StepRunner:
                     continue
                 if rounds == 0:
                     self.tried.append(f"{step.strategy} over {step.transport.upper()}")
-                self._note(step, step.why)
+                self._note(step, statement("text", text=step.why))
                 way = await self._try(StepPosition(index, len(steps), step.transport), step)
                 if way is not None or self._driver.agent.selected is not None:
                     return way
-                self._note(step, self.last, ok=False)
+                self._note(step, *self.last, ok=False)
         await asyncio.Event().wait()  # the checks go on
         return None
 
@@ -86,7 +87,7 @@ class StepRunner:
             if not self._waited:
                 self._waited = True
                 await asyncio.sleep((step.seconds or 0.0) + CHECKS_S)
-            self.last = "No check was answered."
+            self.last = (statement("no-check-answered"),)
             return None
         if step.schedules is None:
             return None
@@ -96,11 +97,15 @@ class StepRunner:
         return None
 
     def _note(
-        self, step: Step, text: str, *, ok: bool | None = None, counts: ProbeCounts | None = None
+        self,
+        step: Step,
+        *statements: Statement,
+        ok: bool | None = None,
+        counts: ProbeCounts | None = None,
     ) -> None:
         self._context.timeline.note(
             "attempt",
-            text,
+            *statements,
             ok=ok,
             strategy=step.strategy,
             sent=None if counts is None else counts.sent,
@@ -114,14 +119,15 @@ class StepRunner:
         peer = await context.partner.ready(context.number, turn, told)
         transport = step.transport.upper()
         if isinstance(peer, SignalingEnded):
-            self.last = peer.why
+            self.last = peer.reasons
         elif peer is None or peer.family != step.family:
-            self.last = f"The peer's outside {transport} port is not known."
+            self.last = (statement("peer-port-unknown", transport=transport),)
         elif told is None:
-            self.last = f"No server tells where this machine's {transport} port is seen."
+            self.last = (statement("own-port-unknown", transport=transport),)
         else:
-            self.last = why_not_a_destination(context.own.run.network, peer, told) or ""
-            return peer if not self.last else None
+            refused = why_not_a_destination(context.own.run.network, peer, told)
+            self.last = () if refused is None else (refused,)
+            return peer if refused is None else None
         return None
 
     # --- over UDP
@@ -149,7 +155,7 @@ class StepRunner:
         try:
             socket, told = await self._socket_for(step)
         except CannotRun as error:
-            self.last = str(error)
+            self.last = (statement("cannot-run", problem=str(error)),)
             return
         counts = ProbeCounts()
         self._counts.append(counts)
@@ -161,7 +167,7 @@ class StepRunner:
                 return
             network = context.own.run.network
             outcome = await send_step(network, driver, socket, peer, step, first=context.leads, counts=counts)
-            self.last = outcome.reason
+            self.last = (statement("text", text=outcome.reason),) if outcome.reason else ()
         finally:
             # what a token told of is needed again
             driver.release(socket, close=context.partner.live)
@@ -173,7 +179,7 @@ class StepRunner:
             return None
         counts, pairs = self._counts[-1], self._driver.agent.pairs
         counts.seen = sum(each.checks_heard + each.valid for each in pairs if each.path[1] not in bases)
-        self._note(step, f"a path to {pair.remote_endpoint} works", ok=True, counts=counts)
+        self._note(step, statement("path-works", remote=str(pair.remote_endpoint)), ok=True, counts=counts)
         return step.strategy
 
     # --- over TCP
@@ -197,7 +203,7 @@ class StepRunner:
                 return None
             credentials = self._driver.agent.remote_credentials
             if credentials is None:
-                self.last = "The peer's ICE credentials are not known."
+                self.last = (statement("peer-credentials-unknown"),)
                 return None
             meeting = StreamMeeting(
                 leads=context.leads,
@@ -214,10 +220,11 @@ class StepRunner:
         finally:
             if sample is not None and context.partner.live:
                 sample[0].close()
-        self.last = outcome.reason
+        self.last = (statement("text", text=outcome.reason),) if outcome.reason else ()
         if outcome.stream is None:
             return None
-        self._note(step, f"a connection to {outcome.stream.remote}", ok=True, counts=counts)
+        works = statement("stream-works", remote=str(outcome.stream.remote))
+        self._note(step, works, ok=True, counts=counts)
         elapsed = self._loop.time() - context.known_at
         stream = outcome.stream
         return StreamPath(stream, step.strategy, elapsed)

@@ -1,22 +1,33 @@
-"""What happened, in order, for the person who looks on and for the report."""
+"""What happened, in order, as typed events: for the person who looks on, for the report and for the peer."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 from nattools.model.punch import PunchStage, Stage, Strategy
+from nattools.model.statement import Statement
+from nattools.wording import is_known, text_of
 
 MAX_STAGES = 400
-"""Of more, as in weeks of a connection that is kept, the midst is left out."""
+"""Of more, as in weeks of a connection that is kept, the middle is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoPath:
+    """Why there is no path, and what would help."""
+
+    reasons: tuple[Statement, ...]
+    remedies: tuple[Statement, ...] = ()
 
 
 class Timeline:
-    """Grows while a punch goes on; `tell` hears each stage as it comes. What the peer tells of its side is
-    put where it belongs in our time."""
+    """Grows while a punch goes on; `tell` gets each stage as it comes. The peer's stages are put where they
+    belong on our clock."""
 
     def __init__(self, tell: Callable[[Stage], None]) -> None:
         self._tell = tell
@@ -27,34 +38,27 @@ class Timeline:
     def note(
         self,
         stage: PunchStage,
-        text: str,
-        *,
+        *statements: Statement,
         ok: bool | None = None,
         strategy: Strategy | None = None,
         sent: int | None = None,
         seen: int | None = None,
-        at: float | None = None,
         side: Literal["here", "there"] = "here",
     ) -> None:
-        """Something that this side did or found, or found out of the other, now or at the loop's time
-        `at`."""
-        moment = self._loop.time() if at is None else at
-        self._add(
-            Stage(
-                at_s=round(moment - self.began, 3),
-                side=side,
-                stage=stage,
-                text=text,
-                ok=ok,
-                strategy=strategy,
-                sent=sent,
-                seen=seen,
-            )
+        """Something that this side did or found just now, on its own side or on the peer's."""
+        noted = Stage(
+            at_s=round(self._loop.time() - self.began, 3),
+            side=side,
+            stage=stage,
+            text="",
+            ok=ok,
+            strategy=strategy,
+            sent=sent,
+            seen=seen,
+            statements=statements,
         )
-
-    def _add(self, stage: Stage) -> None:
-        self._put(stage)
-        self._tell(stage)
+        self._put(noted)
+        self._tell(with_text(noted))
 
     def _put(self, stage: Stage) -> None:
         if len(self._stages) >= MAX_STAGES:
@@ -65,17 +69,17 @@ class Timeline:
         """This side's stages since a moment of the loop's time, with their times counted from it."""
         offset = at - self.began
         return tuple(
-            msgspec.structs.replace(stage, at_s=round(stage.at_s - offset, 3))
+            with_text(msgspec.structs.replace(stage, at_s=round(stage.at_s - offset, 3)))
             for stage in self._stages
-            if stage.side == "here" and stage.at_s >= offset and not _is_said_twice(stage)
+            if stage.side == "here" and stage.at_s >= offset and not _is_known_to_both(stage)
         )
 
     def merge(self, stages: tuple[Stage, ...], at: float) -> None:
-        """The peer's, whose times count from what was `at` on our loop. It is not told: it is the past. What
-        was known of it already is left out."""
+        """Take the peer's stages, whose times count from what was `at` on our loop, without those that are
+        here already. `tell` does not get them: they are in the past."""
         offset = at - self.began
-        known = {(stage.stage, stage.text) for stage in self._stages if stage.side == "there"}
-        for stage in stages:
+        known = {(each.stage, with_text(each).text) for each in self._stages if each.side == "there"}
+        for stage in map(with_text, stages):
             if (stage.stage, stage.text) not in known:
                 moved = round(stage.at_s + offset, 3)
                 self._put(msgspec.structs.replace(stage, at_s=moved, side="there"))
@@ -83,9 +87,17 @@ class Timeline:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Of both sides, in the order of time."""
-        return tuple(sorted(self._stages, key=lambda stage: stage.at_s))
+        return tuple(sorted(map(with_text, self._stages), key=lambda stage: stage.at_s))
 
 
-def _is_said_twice(stage: Stage) -> bool:
-    """What both sides say alike, in words that are right for one of them."""
+def with_text(stage: Stage) -> Stage:
+    """The same with its text made from its statements. What the peer's version says and this one has no
+    sentence for keeps the peer's text."""
+    if stage.text and not (stage.statements and all(map(is_known, stage.statements))):
+        return msgspec.structs.replace(stage, statements=()) if stage.statements else stage
+    return msgspec.structs.replace(stage, text=text_of(stage.statements))
+
+
+def _is_known_to_both(stage: Stage) -> bool:
+    """Do both sides note it, each in the words that are right for it?"""
     return stage.stage == "plan" or (stage.stage == "attempt" and stage.ok is None)

@@ -22,6 +22,7 @@ from nattools.engine.punch.signaling import (
 )
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.nat import Nat, NatByTransport
+from nattools.model.statement import Statement, statement
 from nattools.net.base import TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.tokens import CandidateKind, Token, TokenBehaviour, TokenCandidate
@@ -72,9 +73,9 @@ class TokenSignaling:
         return None
 
     @property
-    def apart(self) -> str:
-        """See `Partner`."""
-        return "Tokens are exchanged once."
+    def apart(self) -> Statement:
+        """See `Signaling`."""
+        return statement("tokens-once")
 
     async def introduce(self, own: Introduction) -> Introduction | SignalingEnded | Superseded:
         """What the token says."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from nattools.errors import ProtocolError
+from nattools.model.statement import Statement, statement
 from nattools.protocols.mailbox import messages as m
 from nattools.protocols.mailbox.keys import Agreement, Channel
 
@@ -80,29 +81,16 @@ class PeerDone:
 
 @dataclass(frozen=True, slots=True)
 class MailboxFailure:
-    """The conversation is over. `detail` is a sentence for the user."""
+    """The conversation is over; `statement` says why."""
 
     reason: Reason
-    detail: str
+    statement: Statement
 
 
 Event = RoomOpened | PeerHere | PeerLost | Confirmed | Received | PeerDone | MailboxFailure
 
-_CLOSINGS: Final[dict[m.Closing, MailboxFailure]] = {
-    "left": MailboxFailure("left", "the other side left the mailbox without a goodbye that can be verified"),
-    "wrong-code": MailboxFailure(
-        "wrong-code", "the other side has another code; this one is used up, take a new one"
-    ),
-    "failed": MailboxFailure("left", "the other side gave up"),
-    "taken": MailboxFailure("refused", "two others use this code already"),
-    "used-up": MailboxFailure("refused", "this code was used before; take a new one"),
-    "full": MailboxFailure("refused", "the mailbox has no room left"),
-    "rate": MailboxFailure("refused", "the mailbox gets too much from this address; wait a minute"),
-    "expired": MailboxFailure("refused", "the time in which this code is good is over; take a new one"),
-    "replaced": MailboxFailure("refused", "another connection took this one's place"),
-    "version": MailboxFailure("refused", "the mailbox speaks another version of the protocol"),
-    "protocol": MailboxFailure("refused", "the mailbox says that we broke its protocol"),
-}
+_CLOSINGS: Final[dict[m.Closing, Reason]] = {"left": "left", "wrong-code": "wrong-code", "failed": "left"}
+"""What a closed room means; with any other reason the mailbox refuses."""
 
 
 @dataclass(slots=True)
@@ -183,18 +171,18 @@ class MailboxClient:
         self._heard = max(0.0, self._heard - since_s) + 1
         self._heard_at = now
         if self._heard > _MAX_HEARD:
-            return self._fail("flood", "the mailbox or the other side sends too many messages")
+            return self._fail("flood")
         try:
             message = m.decode_from_mailbox(text)
         except ProtocolError as error:
-            return self._fail("mailbox", f"the mailbox sent {error}")
+            return self._invalid(str(error))
         match message:
             case m.Joined():
                 self._on_joined(message, now)
             case m.Closed():
                 self._on_closed(message.reason, now)
             case _ if not self._joined:
-                self._fail("mailbox", "the mailbox spoke of a room before it was open")
+                self._invalid("a message of a room that is not open yet")
             case m.Peer():
                 self._on_peer(message.present, now)
             case m.Relay():
@@ -251,8 +239,7 @@ class MailboxClient:
     def handle_timeout(self, now: float) -> None:
         """A peer that starts an exchange and then proves nothing may have tried a guess."""
         if self._deadline is not None and now >= self._deadline and not self.over:
-            detail = f"the other side did not prove within {CONFIRM_WITHIN_S:.0f} s that it has the code"
-            self._fail("unconfirmed", f"{detail}; this one is used up, take a new one")
+            self._fail("unconfirmed", statement("mailbox-unconfirmed", limit_s=CONFIRM_WITHIN_S))
         self._move_if_wanted(now)
 
     def export(self, label: str, size: int = 32) -> bytes:
@@ -288,9 +275,9 @@ class MailboxClient:
 
     def _on_joined(self, message: m.Joined, now: float) -> None:
         if self._joined or self._room not in (None, message.nameplate):
-            return self._fail("mailbox", "the mailbox put us into another room than the code's")
+            return self._invalid("another room than the code's")
         if self._room is None and message.nameplate > m.MAX_NAMEPLATE:
-            return self._fail("mailbox", "the mailbox gave a number that no code can have")
+            return self._invalid("a room number that no code can have")
         self._joined = True
         if self.nameplate is None:
             self.nameplate = message.nameplate
@@ -324,8 +311,9 @@ class MailboxClient:
         elif self.confirmed and reason in _PASSING:
             self.away = True
         else:
-            failure = _CLOSINGS["left" if self.confirmed and spent else reason]
-            self._fail(failure.reason, failure.detail, leave=False)
+            why: m.Closing = "left" if self.confirmed and spent else reason
+            code = "mailbox-gave-up" if why == "failed" else f"mailbox-{why}"
+            self._fail(_CLOSINGS.get(why, "refused"), statement(code), leave=False)
 
     # What the other side says through it.
 
@@ -333,7 +321,7 @@ class MailboxClient:
         try:
             envelope = m.decode_envelope(body)
         except ProtocolError:
-            return self._fail("garbage", "the other side, or the mailbox, sent what no peer sends")
+            return self._fail("garbage")
         if isinstance(envelope, m.Pake):
             self._on_pake(envelope.element, now)
         elif not self._in.in_step:
@@ -345,13 +333,13 @@ class MailboxClient:
 
     def _on_pake(self, element: bytes, now: float) -> None:
         if self._agreement is None:
-            return self._fail("mailbox", "the mailbox passed on a message before there was another side")
+            return self._invalid("a peer's message before there was a peer")
         if element == self._agreement.element:
-            return self._fail("reflected", "the mailbox sent our own message back to us")
+            return self._fail("reflected")
         if self._peer_element is None:
             self._agree(self._agreement, element, now)
         elif element != self._peer_element:
-            return self._fail("another-peer", "somebody else came in place of the other side")
+            return self._fail("another-peer")
         self._in.in_step = self._in.repeats = True
 
     def _agree(self, agreement: Agreement, element: bytes, now: float) -> None:
@@ -359,18 +347,14 @@ class MailboxClient:
         try:
             self._channel = agreement.finish(element)
         except ProtocolError:
-            return self._fail("garbage", "the other side, or the mailbox, sent what is no message of SPAKE2")
+            return self._fail("garbage")
         self._deadline = now + CONFIRM_WITHIN_S
         self._pass_on(m.Proof(self._channel.proof))
 
     def _on_proof(self, proof: bytes, now: float) -> None:
         assert self._channel is not None
         if not self._channel.proves(proof):
-            if self.confirmed:
-                return self._fail("altered", "a message was altered on its way")
-            return self._fail(
-                "wrong-code", "the other side has another code; this one is used up, take a new one"
-            )
+            return self._fail("altered" if self.confirmed else "wrong-code")
         if self.confirmed:
             return
         self.confirmed = True
@@ -383,19 +367,19 @@ class MailboxClient:
 
     def _on_sealed(self, sealed: m.Sealed) -> None:
         if self._channel is None or not self.confirmed:
-            return self._fail("reordered", "a sealed message came before the proof of the key")
+            return self._fail("reordered")
         try:
             plaintext = self._channel.open(sealed)
         except ProtocolError:
             if self._channel.is_own(sealed):
-                return self._fail("reflected", "the mailbox sent our own message back to us")
-            return self._fail("altered", "a message was altered on its way")
+                return self._fail("reflected")
+            return self._fail("altered")
         if sealed.sequence < self._in.expected:
             if not self._in.repeats:
-                self._fail("replayed", "a message was sent to us a second time")
+                self._fail("replayed")
             return
         if sealed.sequence > self._in.expected:
-            return self._fail("reordered", "messages came out of order, or one was withheld")
+            return self._fail("reordered")
         self._in.repeats = False
         self._in.expected += 1
         self._heard = 0.0
@@ -405,9 +389,9 @@ class MailboxClient:
         try:
             inside = m.decode_inside(plaintext)
         except ProtocolError:
-            return self._fail("garbage", "the other side seals what no peer sends")
+            return self._fail("garbage")
         if inside.received > self._sent:
-            return self._fail("garbage", "the other side acknowledges what was never sent")
+            return self._fail("garbage")
         while self._unacknowledged and self._unacknowledged[0].sequence < inside.received:
             self._unacknowledged.popleft()
         if inside.kind == "end":
@@ -442,8 +426,12 @@ class MailboxClient:
         self.over = True
         self._deadline = None
 
-    def _fail(self, reason: Reason, detail: str, *, leave: bool = True) -> None:
-        self.failure = MailboxFailure(reason, detail)
+    def _invalid(self, problem: str) -> None:
+        self._fail("mailbox", statement("mailbox-invalid", problem=problem))
+
+    def _fail(self, reason: Reason, why: Statement | None = None, *, leave: bool = True) -> None:
+        """`why` None: the sentence of the reason."""
+        self.failure = MailboxFailure(reason, why or statement(f"mailbox-{reason}"))
         self._events.append(self.failure)
         self._texts.clear()
         if leave:

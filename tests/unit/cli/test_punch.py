@@ -54,7 +54,7 @@ def test_a_page_with_the_answer_first(capsys: Capture) -> None:
     assert text.startswith("Measured in the scenario two-homes:alice (simulated)")
     assert "Connected directly to 11.2.0.2:" in text
     assert "over UDP by hole punching" in text
-    assert "the other side is there and has the same code" in text
+    assert "The peer is there and has the same code" in text
     assert "UDP over IPv4 one NAT, no second one behind it" in text
     assert captured.err == ""
 

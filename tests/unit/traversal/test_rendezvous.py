@@ -21,10 +21,18 @@ from nattools.net.host import HostNetwork
 from nattools.protocols import stun
 from nattools.protocols.mailbox import MAX_PAYLOAD, PATH
 from nattools.protocols.mailbox import messages as m
-from nattools.server.mailbox import Mailbox, MailboxLimits, Outgoing
+from nattools.server.mailbox import Mailbox, MailboxLimits, OutgoingText
 from nattools.server.serve import Running, ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
-from nattools.traversal.rendezvous import Failure, MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
+from nattools.traversal.rendezvous import (
+    Failure,
+    MailboxAddress,
+    Rendezvous,
+    RendezvousPatience,
+    RendezvousStage,
+    rendezvous,
+)
+from nattools.wording import sentence
 
 HOST = "11.201.0.2"
 SERVER = Endpoint(HOST, 3478)
@@ -62,13 +70,8 @@ def test_two_peers_meet_by_their_code_alone() -> None:
             assert alice.export("quic") == bob.export("quic")
             bob.close()
             assert await alice.receive() is None
-        assert [moment.stage for moment in alice.timeline] == [
-            "connecting",
-            "open",
-            "met",
-            "confirmed",
-            "ended",
-        ]
+        stages: list[RendezvousStage] = ["connecting", "open", "met", "confirmed", "ended"]
+        assert all(alice.has_reached(stage) for stage in stages)
         await running.close()
 
     run(behind_nat(), main)
@@ -98,7 +101,7 @@ def test_a_wrong_code_is_named_on_both_sides() -> None:
             for each in (await alice.confirmed(), await bob.confirmed()):
                 assert each is not None
                 assert each.reason == "wrong-code"
-                assert "take a new one" in each.detail
+                assert "take a new one" in sentence(each.statement)
             assert not alice.send(b"x")
             assert await alice.receive() == alice.failure
         await running.close()
@@ -121,7 +124,7 @@ def test_a_restarted_server_is_come_back_to(away_s: float) -> None:
             assert await bob.receive() == b"meanwhile"
             bob.send(b"after")
             assert await alice.receive() == b"after"
-            assert alice.timeline_has("interrupted")
+            assert alice.has_reached("interrupted")
         await running.close()
 
     run(behind_nat(), main)
@@ -152,7 +155,7 @@ def test_no_mailbox_there_is_named(host: str, said: str) -> None:
             failure = await alice.opened()
             assert isinstance(failure, Failure)
             assert failure.reason == "unreachable"
-            assert said in failure.detail
+            assert said in sentence(failure.statement)
 
     run(behind_nat(), main)
 
@@ -163,7 +166,7 @@ def test_a_server_without_a_mailbox_is_named() -> None:
         async with rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code()) as alice:
             failure = await alice.opened()
             assert isinstance(failure, Failure)
-            assert "does not answer as a WebSocket server does" in failure.detail
+            assert "does not answer as a WebSocket server does" in sentence(failure.statement)
         await running.close()
 
     run(behind_nat(), main)
@@ -193,7 +196,7 @@ def test_a_conversation_outlasts_long_silence() -> None:
             await pass_time(3500)
             alice.send(b"still here?")
             assert await bob.receive() == b"still here?"
-            assert not alice.timeline_has("interrupted")
+            assert not alice.has_reached("interrupted")
         await running.close()
 
     run(behind_nat(), main)
@@ -268,7 +271,7 @@ def test_a_certificate_of_somebody_else_is_named(tmp_path: Path) -> None:
         async with rendezvous(lab.network("alice"), address, new_code()) as alice:
             failure = await alice.opened()
             assert isinstance(failure, Failure)
-            assert "certificate is not valid: self-signed certificate" in failure.detail
+            assert "certificate is not valid: self-signed certificate" in sentence(failure.statement)
         await running.close()
 
     run(behind_nat(), main)
@@ -349,17 +352,17 @@ class Liar(Mailbox):
 
     lie: ClassVar[Callable[[m.Sealed], list[m.Envelope]]]
 
-    def receive(self, number: int, text: bytes, now: float) -> list[Outgoing]:
+    def receive(self, number: int, text: bytes, now: float) -> list[OutgoingText]:
         return [each for out in super().receive(number, text, now) for each in self._instead(out)]
 
-    def _instead(self, out: Outgoing) -> Iterator[Outgoing]:
+    def _instead(self, out: OutgoingText) -> Iterator[OutgoingText]:
         message = m.decode_from_mailbox(out.text) if out.text else None
         envelope = m.decode_envelope(message.body) if isinstance(message, m.Relay) else None
         if not isinstance(envelope, m.Sealed):
             yield out
             return
         for each in type(self).lie(envelope):
-            yield Outgoing(out.connection, m.encode(m.Relay(m.pack(each))))
+            yield OutgoingText(out.connection, m.encode(m.Relay(m.pack(each))))
 
 
 @pytest.mark.parametrize(

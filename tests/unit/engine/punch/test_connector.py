@@ -34,6 +34,14 @@ class Silent:
         await asyncio.Event().wait()
 
 
+class Willing:
+    """A side that uses whatever there is."""
+
+    def without(self, transport: str | None) -> Willing:
+        assert transport is None
+        return self
+
+
 class Closing:
     """A socket that knows whether it was closed."""
 
@@ -51,10 +59,10 @@ def test_broken_off_it_leaves_no_socket_and_its_number_is_spent(monkeypatch: pyt
     async def twice() -> tuple[list[int], list[bool]]:
         partner, sockets = Silent(), []
         connector = Connector(
-            cast("LocalSide", None), cast("Signaling", partner), Timeline(lambda _: None), lambda _: None
+            cast("LocalSide", Willing()), cast("Signaling", partner), Timeline(lambda _: None), lambda _: None
         )
 
-        async def prepared(number: int, resumes: bool) -> tuple[Any, list[Base]]:
+        async def prepared(own: LocalSide, number: int, resumes: bool) -> tuple[Any, list[Base]]:
             socket = Closing(await lab.network("alice").open_udp(family=4))
             sockets.append(socket)
             return told, [Base(cast("Any", socket), None, 1)]

@@ -30,6 +30,7 @@ from nattools.lab.sim.lab import SimLab
 from nattools.model.punch import Stage
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
+from nattools.model.statement import statement
 from nattools.protocols.mailbox.messages import MAX_NAMEPLATE
 from nattools.server import mailboxserver
 from nattools.server.mailbox import Mailbox, MailboxLimits
@@ -148,8 +149,8 @@ def test_days_with_a_new_address_each_day(kinds: tuple[str, str], mailboxes: lis
     for side in (alice, bob):
         assert len(side.told("lost")) == 3
         assert len(side.told("secured")) == 4
-        assert all("at most 7 days" in text for text in side.told("lost"))
-        assert side.told("end") == ["both sides are done"]
+        assert all("up to 7 days" in text for text in side.told("lost"))
+        assert side.told("end") == ["Both sides are done."]
     assert {rooms for _, rooms, _ in sizes} == {1}
     assert sizes[2][0] <= sizes[0][0]
     assert sizes[2][2] - sizes[1][2] < 500
@@ -184,7 +185,7 @@ def test_a_server_that_is_away_for_two_hours_while_the_path_breaks(kinds: tuple[
         assert len(side.told("lost")) == 1
         assert len(side.told("again")) < 10, "it waits, and does not try what cannot work"
         assert any("cannot be reached" in text for text in side.told("again"))
-        assert side.told("end") == ["both sides are done"]
+        assert side.told("end") == ["Both sides are done."]
 
 
 def test_a_server_that_cannot_be_reached_closes_the_room_meanwhile() -> None:
@@ -203,7 +204,7 @@ def test_a_server_that_cannot_be_reached_closes_the_room_meanwhile() -> None:
 
     for side in keep(SEQUENTIAL, trouble):
         assert len(side.told("lost")) == 2
-        assert side.told("end") == ["both sides are done"]
+        assert side.told("end") == ["Both sides are done."]
 
 
 def test_a_mailbox_that_is_away_while_all_is_well_does_not_matter() -> None:
@@ -216,7 +217,7 @@ def test_a_mailbox_that_is_away_while_all_is_well_does_not_matter() -> None:
 
     for side in keep(SEQUENTIAL, trouble, uses=()):
         assert len(side.told("lost")) == 1
-        assert side.told("end") == ["both sides are done"]
+        assert side.told("end") == ["Both sides are done."]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ def test_one_side_gone_for_good_ends_with_a_clear_sentence(
 
     alice, bob = keep(SEQUENTIAL, trouble, uses=uses)
     for side, why in (
-        (alice, "The other side is not in the mailbox."),
+        (alice, "The peer is not in the mailbox."),
         (bob, "The mailbox at stun:3478 cannot be reached: "),
     ):
         assert f"no other was found in {limit}. {why}" in side.told("end")[0]
@@ -252,7 +253,7 @@ def test_somebody_takes_all_short_numbers_as_soon_as_the_server_has_restarted() 
             lab.network("mallory"), address, Code(number, ("crossover", "clockwork"))
         ) as room:
             await asyncio.sleep(300.0)
-            met.append(room.timeline_has("met"))
+            met.append(room.has_reached("met"))
 
     async def trouble(lab: SimLab, tunnel: Tunnel) -> None:
         await asyncio.sleep(120.0)
@@ -271,7 +272,7 @@ def test_somebody_takes_all_short_numbers_as_soon_as_the_server_has_restarted() 
 
     for side in keep(SEQUENTIAL, trouble):
         assert len(side.told("lost")) == 1
-        assert side.told("end") == ["both sides are done"]
+        assert side.told("end") == ["Both sides are done."]
     assert met == [False] * 9
 
 
@@ -310,18 +311,18 @@ def test_who_has_left_the_mailbox_is_not_waited_for_as_long(monkeypatch: pytest.
         await asyncio.Event().wait()
 
     alice, _ = keep(SEQUENTIAL, trouble)
-    assert "at most 7 days" in alice.told("lost")[0]
-    assert alice.told("end")[0].endswith("was found in 2 minutes. The other side has left.")
+    assert "up to 7 days" in alice.told("lost")[0]
+    assert alice.told("end")[0].endswith("was found in 2 minutes. The peer has left.")
     assert alice.ended_at < 250.0
 
 
-def test_of_a_long_time_the_midst_is_left_out_but_all_is_told() -> None:
+def test_of_a_long_time_the_middle_is_left_out_but_all_is_told() -> None:
     told: list[Stage] = []
 
     async def weeks() -> tuple[Stage, ...]:
         timeline = Timeline(told.append)
         for number in range(10 * MAX_STAGES):
-            timeline.note("lost", str(number))
+            timeline.note("lost", statement("text", text=str(number)))
         return timeline.stages
 
     stages = asyncio.run(weeks())

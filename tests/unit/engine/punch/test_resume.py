@@ -65,7 +65,7 @@ def whole(sides: tuple[Side, Side], *, within_s: float = MINUTE_S) -> None:
         assert side.report is not None
         assert side.report.punch is not None
         assert side.report.punch.connected
-        assert side.told("end") == ["both sides are done"]
+        assert side.told("end") == ["Both sides are done."]
         assert side.ended_at <= within_s
 
 
@@ -83,7 +83,7 @@ def test_thirty_seconds_without_any_packet(kinds: tuple[str, str]) -> None:
     whole(sides, within_s=75.0)
     for side in sides:
         assert len(side.told("lost")) == 1
-        assert side.told("secured")[1:] or "the old path works again" in side.told("again")
+        assert side.told("secured")[1:] or "The old path works again." in side.told("again")
 
 
 @pytest.mark.parametrize("kinds", [UDP, TCP, RANDOM], ids=" x ".join)
@@ -207,5 +207,5 @@ def test_a_network_that_is_gone_for_a_while(kinds: tuple[str, str], forgets: boo
 
     sides = pipe_through(kinds, pull, before=before)
     whole(sides, within_s=75.0)
-    assert "this machine's address has changed" in " ".join(sides[0].told("lost"))
+    assert "This machine's address has changed" in " ".join(sides[0].told("lost"))
     assert any("has no IPv4 route" in text for text in sides[0].told("again"))

@@ -12,6 +12,7 @@ from nattools.protocols.mailbox import MAX_PAYLOAD, Confirmed, MailboxClient, Pe
 from nattools.protocols.mailbox import messages as m
 from nattools.protocols.mailbox.client import CONFIRM_WITHIN_S, MAX_UNACKNOWLEDGED
 from nattools.protocols.mailbox.keys import Agreement
+from nattools.wording import sentence
 
 
 def test_the_same_code_leads_to_a_conversation() -> None:
@@ -93,7 +94,7 @@ def test_a_wrong_code_has_one_try_and_the_room_is_closed() -> None:
     meeting.connect("bob")
     assert meeting.reason("bob") == "refused"
     assert mallory.failure is not None
-    assert "used before" in mallory.failure.detail
+    assert "used before" in sentence(mallory.failure.statement)
 
 
 def test_a_mailbox_that_keeps_quiet_about_a_wrong_code_gives_no_second_try() -> None:
@@ -458,7 +459,7 @@ def test_a_code_that_is_over_is_still_over() -> None:
     alice.receive(m.encode(m.Closed("expired")), 3600)
     assert alice.over
     assert alice.failure is not None
-    assert "take a new one" in alice.failure.detail
+    assert "take a new one" in sentence(alice.failure.statement)
 
 
 def test_a_room_that_the_other_has_left_for_good_is_named() -> None:
