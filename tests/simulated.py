@@ -85,3 +85,25 @@ async def pass_time(seconds: float) -> None:
     done = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_later(seconds, done.set_result, None)
     await done
+
+
+class Bothered:
+    """A network on which somebody else's datagrams arrive at every UDP socket all the time."""
+
+    def __init__(self, network: Network, every_s: float) -> None:
+        self._network = network
+        self._every_s = every_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+    async def open_udp(self, **options: Any) -> UdpSocket:
+        """A socket that strangers write to."""
+        socket = await self._network.open_udp(**options)
+        self._bother(socket)
+        return socket
+
+    def _bother(self, socket: UdpSocket) -> None:
+        if socket.on_datagram is not None:
+            socket.on_datagram(b"hello", Endpoint("11.66.0.1", 5000))
+        asyncio.get_running_loop().call_later(self._every_s, self._bother, socket)

@@ -10,15 +10,17 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import typer
-from typer.core import TyperGroup
 
+from nattools.cli.debuglog import start_from_environment
+from nattools.cli.help import HelpfulCommand, HelpfulGroup, general
 from nattools.errors import CannotRun, NattoolsError, UsageError
 from nattools.report.safetext import safe
 
 INTERRUPTED = 130
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 SHELLS = ("bash", "zsh", "fish", "powershell")
 COMPLETE_VARIABLE = "_NATTOOLS_COMPLETE"
 # The base of all usage errors that typer raises; it has no public name in every supported version.
@@ -44,7 +46,7 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(HelpfulGroup):
     """Commands that are imported when they are called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -85,10 +87,18 @@ def _single(function: Callable[..., Any]) -> typer.Typer:
     return application
 
 
-def new_app(**settings: Any) -> typer.Typer:
-    """A typer application with the settings that all commands share."""
-    return typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **settings
+class Application(typer.Typer):
+    """A typer application whose commands have grouped help and `--debug`."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Decorated], Decorated]:
+        """As typer's."""
+        return super().command(name, cls=HelpfulCommand, **settings)
+
+
+def new_app(*, cls: type[HelpfulGroup] = HelpfulGroup, **settings: Any) -> Application:
+    """An application with the settings that all commands share."""
+    return Application(
+        cls=cls, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **settings
     )
 
 
@@ -97,10 +107,10 @@ def _application() -> typer.Typer:
 
     @application.callback()
     def root(
-        version: Annotated[bool, typer.Option("--version", is_eager=True, help="Say the version.")] = False,
+        version: Annotated[bool, general("--version", is_eager=True, help="Say the version.")] = False,
         completion: Annotated[
             str | None,
-            typer.Option(
+            general(
                 "--completion",
                 metavar="SHELL",
                 is_eager=True,
@@ -166,8 +176,11 @@ def run(arguments: Sequence[str]) -> int:
 def _called(arguments: list[str]) -> int:
     if instruction := os.environ.get(COMPLETE_VARIABLE):
         return _completed(instruction)
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     group: Any = typer.main.get_command(_application())
     try:
+        start_from_environment()
         with group.make_context("nattools", arguments) as context:
             result = group.invoke(context)
         return result if isinstance(result, int) else 0

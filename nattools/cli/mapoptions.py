@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from nattools.cli.help import measure, router
 from nattools.engine.portmap.options import DESCRIPTION, LIFETIME_S, MapOptions
 from nattools.errors import UsageError
 from nattools.model.endpoint import Transport, parse_address
@@ -32,22 +33,17 @@ SomePorts = Annotated[
     typer.Argument(metavar="[[ADDRESS:]PORT...]", help="Ports of this machine that mappings lead to."),
 ]
 Protocol = Annotated[
-    str | None,
-    typer.Option("--protocol", metavar="upnp|nat-pmp|pcp", help="Only by this one (any that works)."),
+    str | None, router("--protocol", metavar="upnp|nat-pmp|pcp", help="Only by this one (any that works).")
 ]
-TransportOption = Annotated[
-    str, typer.Option("--transport", metavar="udp|tcp|both", help="For which transport.")
-]
+TransportOption = Annotated[str, router("--transport", metavar="udp|tcp|both", help="For which transport.")]
 ExternalPort = Annotated[
-    int | None,
-    typer.Option("--external-port", metavar="N", help="This port outside, or none at all (any)."),
+    int | None, router("--external-port", metavar="N", help="This port outside, or none at all (any).")
 ]
 Lifetime = Annotated[
-    int,
-    typer.Option("--lifetime", metavar="S", help="Seconds until it ends by itself; 0: never (UPnP only)."),
+    int, router("--lifetime", metavar="S", help="Seconds until it ends by itself; 0: never (UPnP only).")
 ]
 Description = Annotated[
-    str, typer.Option("--description", metavar="TEXT", help="What the router's list calls it (UPnP).")
+    str, router("--description", metavar="TEXT", help="What the router's list calls it (UPnP).")
 ]
 Exec = Annotated[
     str | None,
@@ -55,7 +51,7 @@ Exec = Annotated[
         "--exec", metavar="COMMAND", help="Run by the shell at each change; NATTOOLS_* say what changed."
     ),
 ]
-CrossCheck = Annotated[bool, typer.Option("--cross-check", help="Ask miniupnpc too, and compare.")]
+CrossCheck = Annotated[bool, measure("--cross-check", help="Ask miniupnpc too, and compare.")]
 Mine = Annotated[bool, typer.Option("--mine", help="All that nattools has made and not removed.")]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-import typer
 
+from nattools.cli.help import connect, lab, measure, output
 from nattools.cli.outputs import check_writable, checked_outputs
 from nattools.cli.servers import parse_all
 from nattools.errors import UsageError
@@ -24,46 +24,45 @@ Backend = Literal["sim", "netns"]
 MeasuringName = Literal["diagnose", "nat", "map", "punch"]
 DEFAULT_MAX_LIFETIME_S = 300.0
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Json = Annotated[bool, output("--json", help="One JSON document on standard output.")]
 Output = Annotated[
     list[Path] | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Also write .json, .md, .html or .txt. Repeatable."),
+    output("-o", "--output", metavar="FILE", help="Also write .json, .md, .html or .txt. Repeatable."),
 ]
 Server = Annotated[
     list[str] | None,
-    typer.Option("--server", metavar="HOST[:PORT]|URI", help="A server to measure with. Repeatable."),
+    measure("--server", metavar="HOST[:PORT]|URI", help="A server to measure with. Repeatable."),
 ]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", metavar="S", help="Bounds the whole command, in seconds.")
+    float | None, measure("--timeout", metavar="S", help="Bounds the whole command, in seconds.")
 ]
-Only4 = Annotated[bool, typer.Option("-4", help="IPv4 only.")]
-Only6 = Annotated[bool, typer.Option("-6", help="IPv6 only.")]
+Only4 = Annotated[bool, measure("-4", help="IPv4 only.")]
+Only6 = Annotated[bool, measure("-6", help="IPv6 only.")]
 Interface = Annotated[
-    str | None, typer.Option("--interface", metavar="NAME", help="Measure through this interface.")
+    str | None, measure("--interface", metavar="NAME", help="Measure through this interface.")
 ]
 Lab = Annotated[
-    str | None,
-    typer.Option("--lab", metavar="SCENARIO[:HOST]", help="Run inside a scenario, not on this network."),
+    str | None, lab("--lab", metavar="SCENARIO[:HOST]", help="Run inside a scenario, not on this network.")
 ]
 BackendOption = Annotated[
-    str | None, typer.Option("--backend", metavar="sim|netns", help="How to build the scenario (sim).")
+    str | None, lab("--backend", metavar="sim|netns", help="How to build the scenario (sim).")
 ]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Chance in the scenario starts here.")]
-Lifetime = Annotated[bool, typer.Option("--lifetime", help="Measure how long an idle mapping lives.")]
+Seed = Annotated[int | None, lab("--seed", metavar="N", help="Chance in the scenario starts here.")]
+Lifetime = Annotated[bool, measure("--lifetime", help="Measure how long an idle mapping lives.")]
 MaxLifetime = Annotated[
     float | None,
-    typer.Option("--max-lifetime", metavar="S", help="Longest idle time to try (300). Implies --lifetime."),
+    measure("--max-lifetime", metavar="S", help="Longest idle time to try (300). Implies --lifetime."),
 ]
-CrossCheck = Annotated[bool, typer.Option("--cross-check", help="Ask pystun3 too, and compare.")]
+CrossCheck = Annotated[bool, measure("--cross-check", help="Ask pystun3 too, and compare.")]
 NoLowPorts = Annotated[
-    bool, typer.Option("--no-low-ports", help="Use no ports below 1024, even where that is permitted.")
+    bool, connect("--no-low-ports", help="Use no ports below 1024, even where that is permitted.")
 ]
 Pcap = Annotated[
-    Path | None, typer.Option("--pcap", metavar="FILE", help="Write what is sent and received as pcapng.")
+    Path | None, output("--pcap", metavar="FILE", help="Write what is sent and received as pcapng.")
 ]
 Verbose = Annotated[
     int,
-    typer.Option(
+    output(
         "-v", "--verbose", count=True, show_default=False, help="-v: figures and RFC rows; -vv: observations."
     ),
 ]

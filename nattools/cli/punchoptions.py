@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import msgspec
 import typer
 
+from nattools.cli.help import connect, lab, meet, use
 from nattools.cli.options import Backend
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.options import PunchOptions
@@ -41,26 +42,24 @@ CodeArgument = Annotated[
         autocompletion=_completed,
     ),
 ]
-Manual = Annotated[bool, typer.Option("--manual", help="Swap copied tokens, without a server to meet at.")]
-Words = Annotated[int, typer.Option("--words", metavar="N", help="Words of a new code: 2 to 8.")]
-Wait = Annotated[float, typer.Option("--wait", metavar="S", help="How long to wait for the other machine.")]
+Manual = Annotated[bool, meet("--manual", help="Swap copied tokens, without a server to meet at.")]
+Words = Annotated[int, meet("--words", metavar="N", help="Words of a new code: 2 to 8.")]
+Wait = Annotated[float, meet("--wait", metavar="S", help="How long to wait for the other machine.")]
 Mailbox = Annotated[
     str | None,
-    typer.Option(
+    meet(
         "--mailbox",
         metavar="HOST[:PORT]|wss://HOST",
         help="Meet here (wss: within TLS, port 443), not at the first --server that can.",
     ),
 ]
-NoMap = Annotated[bool, typer.Option("--no-map", help="Ask the router for no port mapping.")]
-UdpOnly = Annotated[bool, typer.Option("--udp-only", help="Connect over UDP or not at all.")]
-TcpOnly = Annotated[bool, typer.Option("--tcp-only", help="Connect over TCP or not at all.")]
-Pipe = Annotated[
-    bool, typer.Option("--pipe", help="Standard input to the other's standard output, and back.")
-]
+NoMap = Annotated[bool, connect("--no-map", help="Ask the router for no port mapping.")]
+UdpOnly = Annotated[bool, connect("--udp-only", help="Connect over UDP or not at all.")]
+TcpOnly = Annotated[bool, connect("--tcp-only", help="Connect over TCP or not at all.")]
+Pipe = Annotated[bool, use("--pipe", help="Standard input to the other's standard output, and back.")]
 ForwardOption = Annotated[
     list[str] | None,
-    typer.Option(
+    use(
         "--forward",
         metavar="[ADDRESS:]PORT:HOST:PORT[/udp]",
         help="Listen on this PORT; the other machine connects to HOST:PORT. Repeatable.",
@@ -68,7 +67,7 @@ ForwardOption = Annotated[
 ]
 ReverseOption = Annotated[
     list[str] | None,
-    typer.Option(
+    use(
         "--reverse",
         metavar="[ADDRESS:]PORT:HOST:PORT[/udp]",
         help="The other machine listens on its PORT; this one connects to HOST:PORT. Repeatable.",
@@ -76,28 +75,23 @@ ReverseOption = Annotated[
 ]
 AllowOption = Annotated[
     list[str] | None,
-    typer.Option(
+    use(
         "--allow",
         metavar="HOST:PORT[/udp]|listen:PORT[/udp]",
         help="Let the other machine's --forward reach this, or its --reverse listen here. Repeatable.",
     ),
 ]
-Bench = Annotated[bool, typer.Option("--bench", help="Measure throughput, loss, and latency under load.")]
+Bench = Annotated[bool, use("--bench", help="Measure throughput, loss, and latency under load.")]
 Keep = Annotated[
-    bool,
-    typer.Option("--keep", help="Hold the connection; if it is lost, look for another way for up to 7 days."),
+    bool, use("--keep", help="Hold the connection; if it is lost, look for another way for up to 7 days.")
 ]
 Exec = Annotated[
     str | None,
-    typer.Option(
-        "--exec", metavar="COMMAND", help="Run by the shell when connected; NATTOOLS_* say to where."
-    ),
+    use("--exec", metavar="COMMAND", help="Run by the shell when connected; NATTOOLS_* say to where."),
 ]
 Lab = Annotated[
     str | None,
-    typer.Option(
-        "--lab", metavar="SCENARIO[:HOST,HOST]", help="Connect two machines of a scenario, not this one."
-    ),
+    lab("--lab", metavar="SCENARIO[:HOST,HOST]", help="Connect two machines of a scenario, not this one."),
 ]
 
 

@@ -26,6 +26,7 @@ from nattools.model.endpoint import Family
 from nattools.model.observation import Binding
 from nattools.model.report import MapAction, Measurement, Report
 from nattools.net.base import Network
+from nattools.net.eventloop import TimeLimit
 from nattools.probes.probe import LaneProbe, MachineProbe, Recorder
 from nattools.probes.target import Lane
 
@@ -97,15 +98,11 @@ async def within_time_limit(run: MeasurementRun, work: Awaitable[None]) -> bool:
     """Do the work; True: it was broken off because the time given was over. Of several errors at once it
     raises the `primary_error`."""
     try:
-        async with asyncio.timeout(run.options.timeout_s) as limit:
+        async with TimeLimit(run.options.timeout_s) as limit:
             await work
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        return True
     except BaseExceptionGroup as group:
         raise primary_error(group) from None
-    return False
+    return limit.expired()
 
 
 def _refuse_tls_only(options: MeasureOptions) -> None:

@@ -15,6 +15,8 @@ from nattools.model.endpoint import Endpoint, Family, Transport, family_of
 from nattools.model.host import Host
 from nattools.model.nat import Nat
 from nattools.model.report import Server
+from nattools.model.statement import statement
+from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import Network
 from nattools.probes.estimate import PathEstimate, RttHint
 from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
@@ -24,8 +26,6 @@ from nattools.probes.target import Lane, Target
 ENOUGH_PUBLIC_SERVERS = 3
 SUSPICION_S = 0.25
 """After so long without any answer over UDP, other ports are tried beside the one that is silent."""
-ANYWHERE: dict[Family, str] = {4: "11.0.0.1", 6: "2a10::1"}
-"""An address to ask the routing table about; nothing is sent there."""
 
 
 class ServerAddress(msgspec.Struct, frozen=True):
@@ -105,7 +105,7 @@ class MeasurementRun(msgspec.Struct):
             return None
         if family not in self.sources:
             towards = (
-                self.addresses[family][0].endpoint.host if self.addresses.get(family) else ANYWHERE[family]
+                self.addresses[family][0].endpoint.host if self.addresses.get(family) else FAR_AWAY[family]
             )
             route = self.network.route(towards)
             self.sources[family] = route[1] if route else None
@@ -141,7 +141,7 @@ def routed_families(network: Network, options: MeasureOptions) -> tuple[Family, 
     found = tuple(
         family
         for family in options.families
-        if any(network.route(to) for to in (ANYWHERE[family], *named) if family_of(to) == family)
+        if any(network.route(to) for to in (FAR_AWAY[family], *named) if family_of(to) == family)
     )
     if options.interface is not None and not found:
         found = options.families
@@ -239,7 +239,7 @@ def describe_host(
     network: Network, options: MeasureOptions, families: tuple[Family, ...], reached: list[Target]
 ) -> Host:
     """This machine, and the interface that the measurement went through."""
-    towards = reached[0].endpoint.host if reached else ANYWHERE[families[0]]
+    towards = reached[0].endpoint.host if reached else FAR_AWAY[families[0]]
     route = network.route(towards)
     return Host(
         os=f"{platform.system()} {platform.release()}",
@@ -261,7 +261,7 @@ def describe_servers(run: MeasurementRun) -> tuple[Server, ...]:
             if address.uri == server.text
         ]
         if not addresses:
-            servers.append(Server(uri=server.text, problem="its name does not resolve"))
+            servers.append(Server(uri=server.text, problems=(statement("server-unresolved"),)))
         servers += [_server(run, address) for address in addresses]
     return tuple(servers)
 
@@ -269,8 +269,8 @@ def describe_servers(run: MeasurementRun) -> tuple[Server, ...]:
 def _server(run: MeasurementRun, address: ServerAddress) -> Server:
     targets = [target for target in run.reached if target.endpoint == address.endpoint]
     if not targets:
-        problem = "TLS is not supported yet" if address.secure else "no answer"
-        return Server(uri=address.uri, address=str(address.endpoint), problem=problem)
+        problem = statement("server-tls" if address.secure else "server-silent")
+        return Server(uri=address.uri, address=str(address.endpoint), problems=(problem,))
     return Server(
         uri=address.uri,
         address=str(address.endpoint),

@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Literal
 
-from nattools.model.endpoint import parse_address
+from nattools.model.endpoint import Family, parse_address
 
 AddressKind = Literal[
     "public",
@@ -24,6 +24,9 @@ AddressKind = Literal[
     "translated",  # NAT64, 6to4, Teredo: stands for an IPv4 address
     "reserved",
 ]
+
+FAR_AWAY: dict[Family, str] = {4: "198.41.0.4", 6: "2001:503:ba3e::2:30"}
+"""An address to ask the routing table about where any on the internet will do; nothing is sent there."""
 
 # The first row that holds an address decides
 _RANGES: tuple[tuple[str, AddressKind], ...] = (

@@ -10,6 +10,7 @@ from typing import Any
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, parse_address
+from nattools.net.addresses import FAR_AWAY
 from nattools.net.namespace import entered
 from nattools.net.oserrors import describe
 
@@ -18,7 +19,6 @@ _IPV6_BOUND_IF = 125
 _SO_BINDTODEVICE = 25
 
 # Where the default route is asked for. Nothing is sent there: connecting a UDP socket only picks a route.
-_FAR_AWAY: dict[Family, str] = {4: "198.41.0.4", 6: "2001:503:ba3e::2:30"}
 ANY: dict[Family, str] = {4: "0.0.0.0", 6: "::"}
 
 ADDRESS_FAMILIES: dict[Family, socket.AddressFamily] = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -179,7 +179,7 @@ def source_address(zones: Zones, destination: Endpoint, interface: str | None = 
 def default_source(zones: Zones, family: Family, interface: str | None) -> str:
     """The address that the default route would use, without one the likeliest of the machine's own, and
     the wildcard if it has no address but loopback. Call it inside the namespace."""
-    source = source_address(zones, Endpoint(_FAR_AWAY[family], 9), interface)
+    source = source_address(zones, Endpoint(FAR_AWAY[family], 9), interface)
     if source is not None:
         return source
     address = interface_address(family, interface)

@@ -13,8 +13,8 @@ from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.dialbacks import DialBacks, Outcome
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import Question, open_stun_client
-from nattools.probes.target import Lane, Target
-from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, TcpQuestion, ask_over_tcp
+from nattools.probes.target import BindingQuestion, Lane, Target
+from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, ask_over_tcp
 from nattools.protocols import dialback, stun
 
 ORDERS = 3
@@ -104,7 +104,7 @@ class FilterPort(_Udp):
 class _Tcp(LaneProbe):
     """Has the server connect from another port, and from its other address if `change_address`. STUN over TCP
     cannot ask that (an answer comes on the connection of its question), so a nattools server dials back: to
-    the external address of a port that listens here and whose connection to the server made the mapping."""
+    the outside address of a port that listens here and whose connection to the server made the mapping."""
 
     transport = "tcp"
     change_address: ClassVar[bool]
@@ -132,7 +132,7 @@ class FilterPortTcp(_Tcp):
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
         """The best one that dials back."""
-        return [target for target in ranked if target.dial_back_tcp][:1]
+        return [target for target in ranked if target.dials_back("tcp")][:1]
 
     def gap(self, lane: Lane, targets: Sequence[Target]) -> Gap | None:
         """No server dials back."""
@@ -151,12 +151,12 @@ class FilterAddressTcp(_Tcp):
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
         """The best one that dials back from another address."""
-        return [target for target in ranked if target.dial_back_tcp and target.two_addresses][:1]
+        return [target for target in ranked if target.dials_back("tcp") and target.two_addresses][:1]
 
 
 async def _try(context: ProbeContext, target: Target, change_address: bool) -> tuple[Outcome, int]:
     """What came of an order, and how many attempts it was for. "error": the order itself failed."""
-    question = TcpQuestion(target.endpoint, "control")
+    question = BindingQuestion(target.endpoint, "control")
     stream = await ask_over_tcp(context, question, timeout_s=KNOWN_PATIENCE_S)
     if isinstance(stream, TcpFailure):
         return "error", 0

@@ -78,7 +78,7 @@ class Hairpinning(LaneProbe):
     """`ROUNDS` pairs of fresh ports, side by side."""
 
     name = "hairpin"
-    text = "can machines behind this NAT reach each other by their external addresses?"
+    text = "can machines behind this NAT reach each other by their outside addresses?"
     transport = "udp"
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
@@ -86,7 +86,7 @@ class Hairpinning(LaneProbe):
         return [each for each in ranked[:1] if each.mapped and each.mapped.host != each.local_host]
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
-        """Learn the external addresses, then send across."""
+        """Learn the outside addresses, then send across."""
         clients = [await open_stun_client(context) for _ in range(2 * ROUNDS)]
         try:
             asked = [(client, client.prepare(targets[0].endpoint, "control")) for client in clients]

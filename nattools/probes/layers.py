@@ -59,7 +59,7 @@ async def _try_openers(context: ProbeContext, target: Target, hops: list[Hop]) -
 
 
 def _mapping_varies(context: ProbeContext, target: Target) -> bool:
-    """Did one local port show several external ports to this server so far? (What other servers say does not
+    """Did one local port show several outside ports to this server so far? (What other servers say does not
     count: one of them may lie.)"""
     own = {str(corner) for corner in target.corners()}
     mapped = {

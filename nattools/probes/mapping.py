@@ -9,8 +9,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
-from nattools.probes.target import Target
-from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, PATIENCE_S, TcpQuestion, ask_over_tcp
+from nattools.probes.target import BindingQuestion, Target
+from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, PATIENCE_S, ask_over_tcp
 
 MOST_DESTINATIONS = 9
 CLAIMANTS = 2
@@ -29,7 +29,7 @@ class MappingUdp(LaneProbe):
     """One local port, all destinations at once."""
 
     name = "mapping"
-    text = "does the NAT use one external port for all destinations?"
+    text = "does the NAT use one outside port for all destinations?"
     transport = "udp"
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
@@ -65,7 +65,7 @@ class MappingTcp(LaneProbe):
     """One local port, connections to all destinations."""
 
     name = "mapping-tcp"
-    text = "one external port for all TCP connections?"
+    text = "one outside port for all TCP connections?"
     transport = "tcp"
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
@@ -77,7 +77,7 @@ class MappingTcp(LaneProbe):
         streams: list[TcpStream] = []
         try:
             endpoints = destinations(targets)
-            first = TcpQuestion(endpoints[0], "mapping")
+            first = BindingQuestion(endpoints[0], "mapping")
             stream = await ask_over_tcp(context, first, timeout_s=KNOWN_PATIENCE_S)
             if isinstance(stream, TcpFailure):
                 return
@@ -85,7 +85,7 @@ class MappingTcp(LaneProbe):
             local = stream.local
 
             async def also(endpoint: Endpoint) -> None:
-                question = TcpQuestion(endpoint, "mapping")
+                question = BindingQuestion(endpoint, "mapping")
                 more = await ask_over_tcp(
                     context, question, host=local.host, port=local.port, timeout_s=PATIENCE_S
                 )
@@ -108,7 +108,7 @@ class Allocation(LaneProbe):
     of other hosts' allocations as possible fall in between."""
 
     name = "allocation"
-    text = "which external ports does the NAT allocate?"
+    text = "which outside ports does the NAT allocate?"
     transport = "udp"
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:

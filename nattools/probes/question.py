@@ -13,12 +13,12 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.model.observation import Binding, Outcome, Purpose
+from nattools.model.observation import Outcome, Purpose
 from nattools.net.base import DatagramHandler, IcmpError, UdpSocket
 from nattools.net.exchange import Exchanges
 from nattools.net.wait import AllEvents, TimedEvent
 from nattools.probes.probe import ProbeContext
-from nattools.probes.target import read_answer, text_of
+from nattools.probes.target import BindingQuestion, text_of
 from nattools.protocols import stun
 
 PADDED_TO = 108
@@ -38,12 +38,9 @@ def _request(change_address: bool, change_port: bool, response_port: int | None)
     return data[:8], data[20:]
 
 
-class Question(msgspec.Struct, eq=False):
-    """One question in any number of copies, and what came of it. `mapped` is what the answer said of us, None
-    without answer or if it did not say."""
+class Question(BindingQuestion, eq=False):
+    """One question over UDP in any number of copies."""
 
-    asked: Endpoint
-    purpose: Purpose
     change_address: bool = False
     change_port: bool = False
     base: bytes = b""
@@ -51,23 +48,11 @@ class Question(msgspec.Struct, eq=False):
     tail: bytes = b""
     sent_at: list[float] = msgspec.field(default_factory=list)
     received: int = 0
-    answer: stun.Message | None = None
-    mapped: Endpoint | None = None
     source: Endpoint | None = None
-    rtt_s: float | None = None
-    failure: Outcome | None = None
-    detail: str = ""
     ttl: int | None = None
     done: TimedEvent = msgspec.field(default_factory=TimedEvent)
     answered_copies: set[int] = msgspec.field(default_factory=set)
     expected: bool = False
-
-    @property
-    def outcome(self) -> Outcome:
-        """In one word."""
-        if self.answer is not None:
-            return "error" if self.answer.kind == "error" else "answered"
-        return self.failure or "timeout"
 
     def answered_by(self, data: bytes) -> bool:
         """Is this a success response to one of its copies, wherever it arrived?"""
@@ -114,7 +99,15 @@ class StunClient:
         """A question ready to be sent with `put`."""
         base = stun.new_transaction_id()[:11]
         head, tail = _request(change_address, change_port, response_port)
-        question = Question(asked, purpose, change_address, change_port, base, head, tail)
+        question = Question(
+            asked,
+            purpose,
+            change_address=change_address,
+            change_port=change_port,
+            base=base,
+            head=head,
+            tail=tail,
+        )
         self._questions[question.base] = question
         return question
 
@@ -227,34 +220,16 @@ class StunClient:
 
     def record(self, question: Question) -> None:
         """Put the question with all that came of it on record."""
-        recorder = self.context.recorder
         first = question.sent_at[0] if question.sent_at else self._loop.time()
-        said = read_answer(question.answer)
-        recorder.add(
-            Binding(
-                probe=question.purpose,
-                purpose=question.purpose,
-                transport="udp",
-                family=question.asked.family,
-                local=str(self.local),
-                asked=str(question.asked),
-                change_address=question.change_address,
-                change_port=question.change_port,
-                outcome=question.outcome,
-                sent=len(question.sent_at),
-                received=question.received,
-                waited_s=round(self._loop.time() - first, 6),
-                rtt_s=None if question.rtt_s is None else round(question.rtt_s, 6),
-                source=text_of(question.source),
-                mapped=text_of(question.mapped),
-                other_address=said.other_address_text,
-                response_origin=said.response_origin_text,
-                nattools_server=said.hello is not None,
-                error_code=said.error_code,
-                detail=question.detail,
-            ),
-            at=first,
+        observed = msgspec.structs.replace(
+            question.observed("udp", self.local, self._loop.time() - first),
+            change_address=question.change_address,
+            change_port=question.change_port,
+            sent=len(question.sent_at),
+            received=question.received,
+            source=text_of(question.source),
         )
+        self.context.recorder.add(observed, at=first)
 
 
 async def expect_all(asked: list[tuple[StunClient, Question]], *, copies: int = 8) -> None:

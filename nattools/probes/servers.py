@@ -10,12 +10,14 @@ from nattools.net.base import Network, TcpFailure
 from nattools.probes.estimate import RttHint
 from nattools.probes.probe import ProbeContext, Recorder
 from nattools.probes.question import Question, StunClient, open_stun_client
-from nattools.probes.target import Target, credible_other, second_port, services
-from nattools.probes.tcpquestion import PATIENCE_S, TcpQuestion, ask_over_tcp
+from nattools.probes.target import BindingQuestion, Target, target_of
+from nattools.probes.tcpquestion import PATIENCE_S, ask_over_tcp
 
 COPIES = 10
 GAPS_S = (0.1, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.5)
-SERVICE_DIAL_BACK_TCP = 0x02
+OTHER_PORTS = (3478, 443, 53)
+OTHER_PORT_COPIES = 8
+OTHER_PORT_TCP_S = 1.5
 
 
 async def reach_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> Target | None:
@@ -26,7 +28,7 @@ async def reach_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hin
         await _insist(client, question, rtt_hint)
         client.learn(question)
         client.record(question)
-        return target_of(context, uri, question, client)
+        return target_of(uri, question, "udp", client.local.host)
     finally:
         client.close()
 
@@ -52,45 +54,14 @@ async def _insist(client: StunClient, question: Question, rtt_hint: RttHint) -> 
         await asyncio.sleep(wait)
 
 
-def target_of(context: ProbeContext, uri: str, question: Question, client: StunClient) -> Target | None:
-    """The server as a target of further questions, if it answered."""
-    if question.outcome != "answered" or question.rtt_s is None:
-        return None
-    return Target(
-        uri=uri,
-        endpoint=question.asked,
-        transport="udp",
-        mapped=question.mapped,
-        rtt_s=question.rtt_s,
-        other=credible_other(question.answer, question.asked) or second_port(question.answer, question.asked),
-        nattools=services(question.answer) is not None,
-        services=services(question.answer) or 0,
-        local_host=client.local.host,
-    )
-
-
 async def reach_tcp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> Target | None:
     """Ask one server over TCP; None if it did not answer with our address."""
-    question = TcpQuestion(endpoint, "reach")
+    question = BindingQuestion(endpoint, "reach")
     stream = await ask_over_tcp(context, question, timeout_s=PATIENCE_S, rtt_hint=rtt_hint)
     if isinstance(stream, TcpFailure):
         return None
     stream.close()
-    if question.outcome != "answered" or question.rtt_s is None:
-        return None
-    flags = services(question.answer)
-    return Target(
-        uri=uri,
-        endpoint=endpoint,
-        transport="tcp",
-        mapped=question.mapped,
-        rtt_s=question.rtt_s,
-        other=credible_other(question.answer, question.asked) or second_port(question.answer, question.asked),
-        nattools=flags is not None,
-        dial_back_tcp=bool(flags is not None and flags & SERVICE_DIAL_BACK_TCP),
-        services=flags or 0,
-        local_host=stream.local.host,
-    )
+    return target_of(uri, question, "tcp", stream.local.host)
 
 
 async def first_of(tasks: list[asyncio.Task[Target | None]], *, enough: int, grace_s: float) -> list[Target]:
@@ -114,11 +85,6 @@ async def first_of(tasks: list[asyncio.Task[Target | None]], *, enough: int, gra
     return [target for target in found if target is not None]
 
 
-PORTS = (3478, 443, 53)
-COPIES = 8
-TCP_PATIENCE_S = 1.5
-
-
 async def ports_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> list[Target]:
     """The other usual ports of one server, side by side; those that answer as targets."""
     async with asyncio.TaskGroup() as group:
@@ -127,21 +93,21 @@ async def ports_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hin
 
 
 def _others(endpoint: Endpoint) -> list[Endpoint]:
-    return [Endpoint(endpoint.host, port) for port in PORTS if port != endpoint.port]
+    return [Endpoint(endpoint.host, port) for port in OTHER_PORTS if port != endpoint.port]
 
 
 async def _one_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> Target | None:
     client = await open_stun_client(context)
     try:
         question = client.prepare(endpoint, "ports")
-        for _ in range(COPIES):
+        for _ in range(OTHER_PORT_COPIES):
             client.put(question)
             if await question.done.wait(rtt_hint.gap_s(0.15)):
                 break
         if not question.done.is_set:
             await question.done.wait(rtt_hint.last_wait_s())
         client.record(question)
-        return target_of(context, uri, question, client)
+        return target_of(uri, question, "udp", client.local.host)
     finally:
         client.close()
 
@@ -150,7 +116,7 @@ async def ports_tcp(context: ProbeContext, uri: str, endpoint: Endpoint) -> None
     """The other usual ports of one server over TCP."""
 
     async def one(at: Endpoint) -> None:
-        stream = await ask_over_tcp(context, TcpQuestion(at, "ports"), timeout_s=TCP_PATIENCE_S)
+        stream = await ask_over_tcp(context, BindingQuestion(at, "ports"), timeout_s=OTHER_PORT_TCP_S)
         if not isinstance(stream, TcpFailure):
             stream.close()
 

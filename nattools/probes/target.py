@@ -9,6 +9,7 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.observation import Binding, Outcome, Purpose
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
@@ -65,30 +66,65 @@ def text_of(endpoint: Endpoint | None) -> str | None:
     return None if endpoint is None else str(endpoint)
 
 
-def credible_other(answer: stun.Message | None, asked: Endpoint) -> Endpoint | None:
+class BindingQuestion(msgspec.Struct, eq=False):
+    """One Binding question, over UDP or TCP, and what came of it. `mapped` is what the answer said of us,
+    None without answer or if it did not say."""
+
+    asked: Endpoint
+    purpose: Purpose
+    answer: stun.Message | None = None
+    mapped: Endpoint | None = None
+    rtt_s: float | None = None
+    failure: Outcome | None = None
+    detail: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """In one word."""
+        if self.answer is not None:
+            return "error" if self.answer.kind == "error" else "answered"
+        return self.failure or "timeout"
+
+    def observed(self, transport: Transport, local: Endpoint | None, waited_s: float) -> Binding:
+        """As the record has it, without what only one transport knows."""
+        said = read_answer(self.answer)
+        return Binding(
+            probe=self.purpose,
+            purpose=self.purpose,
+            transport=transport,
+            family=self.asked.family,
+            local=text_of(local),
+            asked=str(self.asked),
+            outcome=self.outcome,
+            received=1 if self.answer is not None else 0,
+            waited_s=round(waited_s, 6),
+            rtt_s=None if self.rtt_s is None else round(self.rtt_s, 6),
+            source=None if self.answer is None else str(self.asked),
+            mapped=text_of(self.mapped),
+            other_address=said.other_address_text,
+            response_origin=said.response_origin_text,
+            nattools_server=said.hello is not None,
+            error_code=said.error_code,
+            detail=self.detail,
+        )
+
+
+def _other(answer: stun.Message, asked: Endpoint) -> Endpoint | None:
     """OTHER-ADDRESS, unless it is the server's own address or of another family: some servers advertise
-    such, and a careless client then takes every NAT for the most permissive."""
-    other = read_answer(answer).other_address
-    if other is None or other.family != asked.family or other == asked:
-        return None
-    if other.port == 0 or other.host in ("0.0.0.0", "::"):
-        return None
-    return other
+    such, and a careless client then takes every NAT for the most permissive. Else the other port of a
+    nattools server that has a single address, as its NATTOOLS-HELLO tells."""
+    other, hello = read_answer(answer).other_address, answer.hello or b""
+    usable = other is not None and other.port != 0 and other.host not in ("0.0.0.0", "::")
+    if other is not None and usable and other.family == asked.family and other != asked:
+        return other
+    port = int.from_bytes(hello[2:4], "big") if _services(answer) is not None and len(hello) >= 4 else 0
+    return None if port in (0, asked.port) else Endpoint(asked.host, port)
 
 
-def services(answer: stun.Message | None) -> int | None:
+def _services(answer: stun.Message) -> int | None:
     """The service flags of a `nattools serve`; None for every other server."""
-    value = answer.get(stun.NATTOOLS_HELLO) if answer is not None else None
-    return value[1] if value is not None and len(value) >= 2 and value[0] >= 1 else None
-
-
-def second_port(answer: stun.Message | None, asked: Endpoint) -> Endpoint | None:
-    """The other port of a nattools server that has a single address, as its NATTOOLS-HELLO tells."""
-    value = answer.get(stun.NATTOOLS_HELLO) if answer is not None else None
-    port = int.from_bytes(value[2:4], "big") if value is not None and len(value) >= 4 else 0
-    if services(answer) is None or port in (0, asked.port):
-        return None
-    return Endpoint(asked.host, port)
+    hello = answer.hello or b""
+    return hello[1] if len(hello) >= 2 and hello[0] >= 1 else None
 
 
 class Lane(msgspec.Struct, frozen=True):
@@ -110,9 +146,8 @@ class Lane(msgspec.Struct, frozen=True):
 
 class Target(msgspec.Struct):
     """A server address that answered. `other` is its OTHER-ADDRESS if that truly is another address or port;
-    `rtt_s` the first round trip; `local_host` the own address that the question left from. `services`: what a
-    nattools server says that it does (bit 0: dial-back over UDP, bit 1: over TCP, bit 2: mailbox, bit 3:
-    dial-back over UDP to lists of ports)."""
+    `rtt_s` the first round trip; `local_host` the own address that the question left from; `services` what a
+    nattools server says that it does (`stun.constants.SERVICE_*`)."""
 
     uri: str
     endpoint: Endpoint
@@ -121,7 +156,6 @@ class Target(msgspec.Struct):
     rtt_s: float
     other: Endpoint | None = None
     nattools: bool = False
-    dial_back_tcp: bool = False
     services: int = 0
     local_host: str | None = None
 
@@ -132,12 +166,14 @@ class Target(msgspec.Struct):
 
     def dials_back(self, transport: Transport) -> bool:
         """Does it send or connect back on request?"""
-        return bool(self.services & (1 if transport == "udp" else 2))
+        return bool(
+            self.services & (c.SERVICE_DIAL_BACK_UDP if transport == "udp" else c.SERVICE_DIAL_BACK_TCP)
+        )
 
     @property
     def meets_ports(self) -> bool:
         """Does it write to many ports from its second address, on request?"""
-        return self.two_addresses and bool(self.services & 8)
+        return self.two_addresses and bool(self.services & c.SERVICE_DIAL_BACK_PORTS)
 
     @property
     def two_addresses(self) -> bool:
@@ -155,3 +191,21 @@ class Target(msgspec.Struct):
             Endpoint(self.endpoint.host, self.other.port),
         ]
         return list(dict.fromkeys(both))
+
+
+def target_of(uri: str, question: BindingQuestion, transport: Transport, local_host: str) -> Target | None:
+    """The server as a target of further questions; None if it did not answer with our address."""
+    if question.answer is None or question.outcome != "answered" or question.rtt_s is None:
+        return None
+    services = _services(question.answer)
+    return Target(
+        uri=uri,
+        endpoint=question.asked,
+        transport=transport,
+        mapped=question.mapped,
+        rtt_s=question.rtt_s,
+        other=_other(question.answer, question.asked),
+        nattools=services is not None,
+        services=services or 0,
+        local_host=local_host,
+    )

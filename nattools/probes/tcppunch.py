@@ -17,13 +17,12 @@ import msgspec
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
-from nattools.model.observation import PunchTrial
-from nattools.net.base import Opener, TcpFailure, TcpStream
+from nattools.net.base import LowTtlSyn, TcpFailure, TcpStream
 from nattools.probes.dialbacks import DialBacks
 from nattools.probes.probe import ProbeContext
-from nattools.probes.target import Target, text_of
-from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, TcpQuestion, ask_over_tcp
-from nattools.probes.udppunch import PunchPlan, PunchProbe, record_untried
+from nattools.probes.target import BindingQuestion, Target, text_of
+from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, ask_over_tcp
+from nattools.probes.udppunch import PunchPlan, PunchProbe, record_trial
 from nattools.protocols import dialback, stun
 
 GUESSES = (2, 3, 4)
@@ -33,7 +32,7 @@ ROUNDS = (1, 4, 9)
 IN_TURN = 3
 LOSSY_IN_TURN = 4
 SPREAD = 4
-"""How many ports are foretold once one was not enough. A server attempts each for 3 s, and 16 at a time."""
+"""How many ports are predicted once one was not enough. A server attempts each for 3 s, and 16 at a time."""
 OPENER_S = 0.03
 """As long as a SYN with a low TTL may still be alive."""
 BEFORE_ORDER_S = 0.05
@@ -55,7 +54,7 @@ class _Attempt(msgspec.Struct, eq=False):
     ttl: int
     sure: bool
     local: Endpoint | None = None
-    told: Endpoint | None = None
+    mapped: Endpoint | None = None
     aimed: tuple[int, ...] = ()
     sent: int = 0
     outcome: Outcome = "error"
@@ -78,7 +77,7 @@ class TcpPunch(PunchProbe):
         towards = Endpoint(target.other.host, target.endpoint.port)
         if 3 * (context.estimate.lowest_s or 0.0) + BEFORE_ORDER_S > WINDOW_S:
             why = "the round trip is too long: both SYNs must cross before the first one is repeated"
-            record_untried(context, target, towards, "tcp", why)
+            record_trial(context, target, towards, "not tried", why)
             return
         ttls = plan.ttls or GUESSES
         rounds: tuple[int, ...] = ROUNDS if len(plan.ttls) == 1 else (1, 1)
@@ -113,13 +112,13 @@ async def _all(context: ProbeContext, plan: PunchPlan, attempts: list[_Attempt],
 
 
 async def _try(context: ProbeContext, attempt: _Attempt, plan: PunchPlan, *, spread: bool) -> None:
-    question = TcpQuestion(attempt.target.endpoint, "control")
+    question = BindingQuestion(attempt.target.endpoint, "control")
     stream = await ask_over_tcp(context, question, timeout_s=KNOWN_PATIENCE_S)
     if isinstance(stream, TcpFailure):
         attempt.detail = f"the server's first address could not be reached: {stream.outcome}"
     else:
         try:
-            attempt.local, attempt.told = stream.local, question.mapped
+            attempt.local, attempt.mapped = stream.local, question.mapped
             if question.mapped is None:
                 attempt.detail = "the server did not tell the outside port"
             else:
@@ -160,7 +159,7 @@ async def _connect(context: ProbeContext, attempt: _Attempt) -> TcpStream | TcpF
             port=attempt.local.port,
             interface=context.interface,
             timeout_s=WINDOW_S,
-            opener=Opener(attempt.ttl, OPENER_S),
+            opener=LowTtlSyn(attempt.ttl, OPENER_S),
         )
     except CannotRun as error:
         return TcpFailure("error", str(error))
@@ -207,24 +206,18 @@ def _judge(attempt: _Attempt, made: TcpStream | TcpFailure, backs: DialBacks) ->
 
 
 def _record(context: ProbeContext, attempt: _Attempt) -> None:
-    loop = asyncio.get_running_loop()
-    context.recorder.add(
-        PunchTrial(
-            probe="punch",
-            transport="tcp",
-            family=context.family,
-            local=text_of(attempt.local),
-            asked=str(attempt.target.endpoint),
-            mapped=text_of(attempt.told),
-            towards=str(attempt.towards),
-            ttl=attempt.ttl,
-            sure=attempt.sure,
-            openers=1 if attempt.aimed else 0,
-            aimed=attempt.aimed,
-            sent=attempt.sent,
-            outcome=attempt.outcome,
-            took_s=round(loop.time() - attempt.began, 6),
-            detail=attempt.detail,
-        ),
-        at=attempt.began,
+    record_trial(
+        context,
+        attempt.target,
+        attempt.towards,
+        attempt.outcome,
+        attempt.detail,
+        began=attempt.began,
+        local=text_of(attempt.local),
+        mapped=text_of(attempt.mapped),
+        ttl=attempt.ttl,
+        sure=attempt.sure,
+        openers=1 if attempt.aimed else 0,
+        aimed=attempt.aimed,
+        sent=attempt.sent,
     )

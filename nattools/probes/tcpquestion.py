@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
-
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.model.observation import Binding, Connection, Outcome, Purpose
+from nattools.model.observation import Connection
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.estimate import RttHint
 from nattools.probes.probe import ProbeContext
 from nattools.probes.question import PADDED_TO
-from nattools.probes.target import read_answer, readable, text_of
+from nattools.probes.target import BindingQuestion, readable
 from nattools.protocols import stun
 
 PATIENCE_S = 3.8
@@ -22,29 +20,9 @@ KNOWN_PATIENCE_S = 7.5
 """For a port that has answered before: SYNs, or segments, at 0, 1, 3 and 7 s."""
 
 
-class TcpQuestion(msgspec.Struct, eq=False):
-    """One Binding question on a TCP connection, and what came of it; `mapped` as in `Question`."""
-
-    asked: Endpoint
-    purpose: Purpose
-    local: Endpoint | None = None
-    answer: stun.Message | None = None
-    mapped: Endpoint | None = None
-    rtt_s: float | None = None
-    failure: Outcome | None = None
-    detail: str = ""
-
-    @property
-    def outcome(self) -> Outcome:
-        """In one word."""
-        if self.answer is not None:
-            return "error" if self.answer.kind == "error" else "answered"
-        return self.failure or "timeout"
-
-
 async def ask_over_tcp(
     context: ProbeContext,
-    question: TcpQuestion,
+    question: BindingQuestion,
     *,
     host: str | None = None,
     port: int = 0,
@@ -74,10 +52,12 @@ async def ask_over_tcp(
     return stream
 
 
-async def _ask_on(context: ProbeContext, stream: TcpStream, question: TcpQuestion, patience_s: float) -> None:
+async def _ask_on(
+    context: ProbeContext, stream: TcpStream, question: BindingQuestion, patience_s: float
+) -> None:
     """Ask on a connection; the question and what came of it go on record."""
     loop = asyncio.get_running_loop()
-    question.local, question.failure = stream.local, None
+    question.failure = None
     asked_at = loop.time()
     limit = loop.call_later(patience_s, stream.abort)
     try:
@@ -92,10 +72,10 @@ async def _ask_on(context: ProbeContext, stream: TcpStream, question: TcpQuestio
     if question.answer is not None:
         question.rtt_s = loop.time() - asked_at
         context.estimate.add_rtt(question.rtt_s)
-    record_binding(context, question, asked_at)
+    context.recorder.add(question.observed("tcp", stream.local, loop.time() - asked_at), at=asked_at)
 
 
-async def _converse(stream: TcpStream, question: TcpQuestion) -> None:
+async def _converse(stream: TcpStream, question: BindingQuestion) -> None:
     """Send the request, and read until its answer comes or the stream makes no sense."""
     transaction = stun.new_transaction_id()
     stream.write(stun.binding_request(transaction, padded_to=PADDED_TO))
@@ -136,32 +116,4 @@ def record_connection(
             detail=failure.detail if failure else "",
         ),
         at=began,
-    )
-
-
-def record_binding(context: ProbeContext, question: TcpQuestion, asked_at: float) -> None:
-    """Put a Binding question over TCP on record."""
-    loop = asyncio.get_running_loop()
-    answer, said = question.answer, read_answer(question.answer)
-    context.recorder.add(
-        Binding(
-            probe=question.purpose,
-            purpose=question.purpose,
-            transport="tcp",
-            family=question.asked.family,
-            local=text_of(question.local),
-            asked=str(question.asked),
-            outcome=question.outcome,
-            received=1 if answer is not None else 0,
-            waited_s=round(loop.time() - asked_at, 6),
-            rtt_s=None if question.rtt_s is None else round(question.rtt_s, 6),
-            source=str(question.asked) if answer is not None else None,
-            mapped=text_of(question.mapped),
-            other_address=said.other_address_text,
-            response_origin=said.response_origin_text,
-            nattools_server=said.hello is not None,
-            error_code=said.error_code,
-            detail=question.detail,
-        ),
-        at=asked_at,
     )

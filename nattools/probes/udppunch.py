@@ -11,11 +11,12 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from typing import Any, Literal
 
 import msgspec
 
 from nattools.errors import ProtocolError
-from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.model.observation import AnyObservation, PunchTrial
 from nattools.probes.hairpin import indication
@@ -27,16 +28,16 @@ from nattools.protocols import dialback, stun
 ATTEMPTS = 3
 LOSSY_ATTEMPTS = 6
 SPREAD = 8
-"""How many ports are foretold once one was not enough: as many as others may have taken meanwhile, and one.
-A server takes no more orders than these at a time."""
+"""How many ports are predicted once one was not enough: as many as others may have taken meanwhile, and one.
+A server accepts no more orders at a time."""
 FIRST_COPIES = 4
 SPREAD_COPIES = 2
 
 
 class PunchPlan(msgspec.Struct, frozen=True):
     """`ttls`: what may bring a packet through the own outermost NAT and not to the other side, the likeliest
-    first; none: that is not known, or need not be. `sure`: the first is known to pass. `step`: a new
-    destination's outside port is so far behind the last one that was given out (0: all have the same)."""
+    first; none: that is not known, or need not be. `sure`: the first is known to pass. `step`: how far the
+    outside port of a new destination is from the one allocated last (0: all have the same)."""
 
     ttls: tuple[int, ...] = ()
     sure: bool = False
@@ -47,13 +48,13 @@ class PunchPlan(msgspec.Struct, frozen=True):
         """Is the port a guess, which others may spoil by taking it?"""
         return self.step != 0
 
-    def ports(self, told: int, count: int = 1) -> tuple[int, ...]:
-        """The outside ports to write to, where `told` is the last that was given out: up to `count` if they
-        are foretold."""
+    def ports(self, last: int, count: int = 1) -> tuple[int, ...]:
+        """The outside ports to write to, where `last` is the one allocated last: up to `count` if they are
+        predicted."""
         if not self.predicts:
-            return (told,)
-        ahead = (told + self.step * (1 + more) for more in range(count))
-        return tuple(port for port in ahead if 0 < port < 65536) or (told,)
+            return (last,)
+        ahead = (last + self.step * (1 + more) for more in range(count))
+        return tuple(port for port in ahead if 0 < port < 65536) or (last,)
 
 
 class _Attempt(msgspec.Struct, eq=False):
@@ -63,7 +64,7 @@ class _Attempt(msgspec.Struct, eq=False):
     target: Target
     towards: Endpoint
     began: float
-    told: Endpoint | None = None
+    mapped: Endpoint | None = None
     ttl: int | None = None
     openers: int = 0
     aimed: tuple[int, ...] = ()
@@ -143,20 +144,31 @@ def _why(orders: list[dialback.DialBackRequest]) -> str:
 PunchPlanner = Callable[[Nat | None, Target, Sequence[AnyObservation]], PunchPlan | str]
 
 
-def record_untried(
-    context: ProbeContext, target: Target, towards: Endpoint, transport: Transport, why: str
+def record_trial(
+    context: ProbeContext,
+    target: Target,
+    towards: Endpoint,
+    outcome: Literal["punched", "silent", "refused", "reached", "denied", "error", "not tried"],
+    detail: str = "",
+    *,
+    began: float | None = None,
+    **seen: Any,
 ) -> None:
-    """Put on record that no hole was punched, and why."""
+    """Put on record what became of a hole towards an endpoint; `seen`: other fields of the observation."""
+    now = asyncio.get_running_loop().time()
     context.recorder.add(
         PunchTrial(
             probe="punch",
-            transport=transport,
+            transport=target.transport,
             family=context.family,
             asked=str(target.endpoint),
             towards=str(towards),
-            outcome="not tried",
-            detail=why,
-        )
+            outcome=outcome,
+            detail=detail,
+            took_s=0.0 if began is None else round(now - began, 6),
+            **seen,
+        ),
+        at=began,
     )
 
 
@@ -192,7 +204,7 @@ class PunchProbe(LaneProbe):
         await context.loss_known.wait()
         for target in targets:
             assert target.other is not None
-            record_untried(context, target, target.other, target.transport, reason)
+            record_trial(context, target, target.other, "not tried", reason)
 
     @abstractmethod
     async def punch(self, context: ProbeContext, target: Target, plan: PunchPlan) -> None:
@@ -225,7 +237,7 @@ async def _try(context: ProbeContext, target: Target, plan: PunchPlan, *, spread
     client.on_other = attempt.take
     try:
         control = await client.expect(client.prepare(target.endpoint, "control"))
-        attempt.told = control.mapped
+        attempt.mapped = control.mapped
         if control.mapped is None:
             attempt.failure = "the server did not tell the outside port"
         else:
@@ -255,26 +267,19 @@ async def _insist(attempt: _Attempt, ports: tuple[int, ...]) -> None:
 
 
 def _record(context: ProbeContext, attempt: _Attempt) -> None:
-    loop = asyncio.get_running_loop()
-    punched = attempt.hit is not None
-    context.recorder.add(
-        PunchTrial(
-            probe="punch",
-            transport="udp",
-            family=context.family,
-            local=str(attempt.client.local),
-            asked=str(attempt.target.endpoint),
-            mapped=text_of(attempt.told),
-            towards=str(attempt.towards),
-            ttl=attempt.ttl,
-            openers=attempt.openers,
-            aimed=attempt.aimed,
-            sent=attempt.sent,
-            outcome="punched" if punched else "error" if attempt.failure else "silent",
-            answered=True if attempt.seen is not None else None,
-            seen=text_of(attempt.seen),
-            took_s=round(loop.time() - attempt.began, 6),
-            detail=attempt.failure,
-        ),
-        at=attempt.began,
+    record_trial(
+        context,
+        attempt.target,
+        attempt.towards,
+        "punched" if attempt.hit is not None else "error" if attempt.failure else "silent",
+        attempt.failure,
+        began=attempt.began,
+        local=str(attempt.client.local),
+        mapped=text_of(attempt.mapped),
+        ttl=attempt.ttl,
+        openers=attempt.openers,
+        aimed=attempt.aimed,
+        sent=attempt.sent,
+        answered=True if attempt.seen is not None else None,
+        seen=text_of(attempt.seen),
     )

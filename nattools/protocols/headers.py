@@ -48,7 +48,7 @@ def split_head(data: bytes | bytearray) -> int | None:
 
 
 def parse_head(data: bytes | bytearray) -> tuple[str, Headers]:
-    """The first line, and the header lines. ProtocolError: too many of them, or one that is none."""
+    """The first line, and the header lines; lines that are none are skipped. ProtocolError: too many."""
     text = bytes(data).decode("utf-8", "replace").replace("\r\n", "\n")
     first, _, rest = text.strip("\n").partition("\n")
     lines: list[tuple[str, str]] = []
@@ -59,17 +59,20 @@ def parse_head(data: bytes | bytearray) -> tuple[str, Headers]:
             name, value = lines[-1]
             lines[-1] = name, f"{value} {_clean(line)}"
             continue
-        lines.append(_header(line))
+        header = _header(line)
+        if header is not None:
+            lines.append(header)
         if len(lines) > MAX_HEADERS:
             raise ProtocolError(f"more than {MAX_HEADERS} header lines")
     return _clean(first), Headers(lines)
 
 
-def _header(line: str) -> tuple[str, str]:
+def _header(line: str) -> tuple[str, str] | None:
+    """None: it is no header line. Some devices write such, and what matters is on the others."""
     name, colon, value = line.partition(":")
     name = name.rstrip(" \t").lower()  # some routers put a blank before the colon
     if not colon or not name or not set(name) <= _TOKEN:
-        raise ProtocolError("a header line without a name")
+        return None
     return name, _clean(value)
 
 

@@ -6,6 +6,7 @@ everything has a bound.
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -17,6 +18,9 @@ MAX_BODY = 262_144
 _MAX_INTERIM = 4
 _MAX_CHUNK_LINE = 1024
 _NO_BODY = (204, 304)
+_MAX_NAME = 256
+_MAX_PROLOG = 4096
+_ROOT = re.compile(rb"(?:[\s\0]|\xef\xbb\xbf|<\?[^>]*>|<!--.*?-->)*<([A-Za-z_][\w.:-]{0,200})", re.DOTALL)
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
@@ -53,8 +57,9 @@ class ResponseReader:
     """Collects one response out of what is read from a connection.
 
     Feed it what was read, in order; `close()` when the other side has closed. `response` is not None as soon
-    as it is complete; what follows is ignored. Both raise ProtocolError when the response makes no sense, is
-    cut short or exceeds a bound; the reader is of no use then.
+    as it is complete, by its framing or because its XML document ends; what follows is ignored. Both raise
+    ProtocolError when the response makes no sense, is cut short or exceeds a bound; the reader is of no use
+    then.
     """
 
     def __init__(self, *, max_body: int = MAX_BODY) -> None:
@@ -77,6 +82,8 @@ class ResponseReader:
             if not self._read_head():
                 return
         self._read_body(closed=False)
+        if self.response is None and self._ends_with_its_document():
+            self._finish(bytes(self._buffer if self._chunks is None else self._chunks.body))
 
     def close(self) -> None:
         """The connection is at its end."""
@@ -132,6 +139,16 @@ class ResponseReader:
         elif closed:
             self._finish(bytes(buffer))
 
+    def _ends_with_its_document(self) -> bool:
+        """Is an XML document in the body complete? Some routers name a length that is too large, leave the
+        last chunk out, or neither name a length nor close the connection."""
+        body = self._buffer if self._chunks is None else self._chunks.body
+        tail = bytes(body[-_MAX_NAME:]).rstrip(b" \t\r\n\0")
+        if not tail.endswith(b">"):
+            return False
+        root = _ROOT.match(body[:_MAX_PROLOG])
+        return root is not None and tail.endswith(b"</" + root[1] + b">")
+
     def _finish(self, body: bytes) -> None:
         self.response = HttpResponse(self._status, self._reason, self._headers or Headers([]), body)
         self._buffer.clear()
@@ -183,7 +200,7 @@ class _Chunks:
     def _begin(self, line: bytes) -> None:
         digits = line.partition(b";")[0].strip().lower()
         if not digits or len(digits) > 8 or not all(each in b"0123456789abcdef" for each in digits):
-            raise ProtocolError("a chunk without a size")
+            raise ProtocolError("a chunk without a valid size")
         size = int(digits, 16)
         if len(self.body) + size > self._max_body:
             raise ProtocolError(f"a body of more than {self._max_body} bytes")
@@ -218,5 +235,5 @@ def _content_length(headers: Headers) -> int | None:
         return None
     value = values.pop()
     if values or not value.isascii() or not value.isdigit() or len(value) > 12:
-        raise ProtocolError("a Content-Length that is no length")
+        raise ProtocolError("an invalid Content-Length")
     return int(value)

@@ -8,6 +8,7 @@ import msgspec
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
+from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import Network
 
 Role = tuple[int, int]
@@ -46,7 +47,6 @@ class ServerEndpoints(msgspec.Struct, frozen=True):
 
 
 # Where the default route is asked for; nothing is sent there.
-_FAR_AWAY: dict[Family, str] = {4: "198.41.0.4", 6: "2001:503:ba3e::2:30"}
 
 
 def default_addresses(network: Network) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def default_addresses(network: Network) -> tuple[str, ...]:
 
 
 def _of_family(network: Network, family: Family) -> tuple[str, ...]:
-    route = network.route(_FAR_AWAY[family])
+    route = network.route(FAR_AWAY[family])
     if route is None or parse_address(route[1]).is_loopback:
         return ()
     name, first = route

@@ -31,10 +31,6 @@ from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import RateLimit
 
 HELLO_VERSION: Final = 1
-DIAL_BACK_UDP: Final = 1
-DIAL_BACK_TCP: Final = 2
-MAILBOX: Final = 4
-DIAL_BACK_PORTS: Final = 8
 MAX_PADDING: Final = 1500
 
 PLAIN_REQUEST: Final = bytes.fromhex("0001 0000 2112a442")

@@ -1,6 +1,8 @@
 """A lost packet never turns into a wrong verdict: 10% loss each way, every kind of NAT, many runs.
 
-`make loss` runs a thousand of each kind; the ordinary tests run some.
+`make loss` runs a thousand of each kind; the ordinary tests run some. The claim: at most one finding in a
+thousand is unknown: of a thousand runs one may be, of fewer none. The seeds are fixed, so nothing is left to
+chance from one run of the tests to the next.
 """
 
 from __future__ import annotations
@@ -116,5 +118,5 @@ def test_under_loss_findings_are_right_or_unknown(kind: str) -> None:
         over_tcp = {field: truth[field] for field in ("mapping", "filtering")}
         tell(counts, nats.tcp4, over_tcp, "TCP")
     assert not [line for line in counts if "WRONG" in line], counts
-    allowed = max(1, RUNS * UNKNOWN_IN_A_THOUSAND // 1000)
+    allowed = RUNS * UNKNOWN_IN_A_THOUSAND // 1000
     assert not {line: n for line, n in counts.items() if "unknown" in line and n > allowed}, counts

@@ -39,13 +39,13 @@ from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.net.base import Network, UdpSocket
 from nattools.protocols import ice, stun
+from nattools.protocols.stun.constants import SERVICE_MAILBOX
 from nattools.traversal.codes import new_code
 from nattools.traversal.rendezvous import Failure, MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
 from nattools.traversal.sample import where_seen, where_seen_over_tcp
 from nattools.traversal.tokens import Token, decode_token, encode_token
 from nattools.wording import sentence
 
-MAILBOX_BIT = 0x04
 PATIENCE = RendezvousPatience(return_s=120.0, kept_s=math.inf)
 """Once the peer is there, the connection decides how long to wait for a mailbox that is gone."""
 NO_MAILBOX = (
@@ -130,7 +130,7 @@ async def choose_mailbox(looking: asyncio.Task[CompletedRun], options: PunchOpti
         return MailboxAddress(servers[0].host, servers[0].port_or_default)
     looked = await looking
     for target in looked.run.reached:
-        if target.nattools and target.services & MAILBOX_BIT:
+        if target.services & SERVICE_MAILBOX:
             return MailboxAddress(target.endpoint.host, target.endpoint.port)
     raise CannotRun("none of the servers has a mailbox in which the two sides could meet", NO_MAILBOX)
 

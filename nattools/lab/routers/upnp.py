@@ -118,7 +118,7 @@ class UpnpServer:
             return HttpReply(404, b"", reason="Not Found")
         text = self._description(behaviour.control or "/ctl", 2)
         if behaviour.xml == "slow":
-            return HttpReply(200, text.encode(), pause_s=0.5)
+            return HttpReply(200, text.encode(), pause_s=0.7)
         if behaviour.xml == "endless":
             return HttpReply(200, b"<root>" + b"<device>" * 1000, endless=True)
         other = {"entities": _ENTITIES, "not xml": "<html><body>It works!"}.get(behaviour.xml)

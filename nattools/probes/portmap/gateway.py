@@ -1,4 +1,4 @@
-"""Where port mappings are asked for: an own address and the router behind which it is."""
+"""Where port mappings are asked for: a local address and its router."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.host import Gateway
-from nattools.net.addresses import kind_of
+from nattools.net.addresses import FAR_AWAY, kind_of
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
 from nattools.protocols.lan import LanScope
-
-# Nothing is sent there: it only picks the address that the system would use towards the internet
-_FAR_AWAY6 = "2001:503:ba3e::2:30"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ def _addresses(network: Network, interface: str) -> tuple[str, ...]:
 def _own_address(network: Network, gateway: Gateway) -> str | None:
     """The address that others would use for this machine: over IPv6 never the link-local one, which packets
     to the router itself would have."""
-    towards = _FAR_AWAY6 if gateway.family == 6 else gateway.address
+    towards = FAR_AWAY[6] if gateway.family == 6 else gateway.address
     route = network.route(towards) if towards is not None else None
     if route is not None and route[0] == gateway.interface:
         return route[1]

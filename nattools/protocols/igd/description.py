@@ -19,10 +19,12 @@ ServiceKind = Literal[
 
 _MAX_SERVICES = 64
 _SERVICE_TYPE = re.compile(
-    r"urn:(schemas-upnp-org|dslforum-org):service:"
+    r"(?i:urn):(schemas-upnp-org|dslforum-org):service:"
     r"(WANIPConnection|WANPPPConnection|WANIPv6FirewallControl|WANCommonInterfaceConfig):(\d{1,3})"
 )
-_GATEWAY_TYPE = re.compile(r"urn:(?:schemas-upnp-org|dslforum-org):device:InternetGatewayDevice:(\d{1,3})")
+_GATEWAY_TYPE = re.compile(
+    r"(?i:urn):(?:schemas-upnp-org|dslforum-org):device:InternetGatewayDevice:(\d{1,3})"
+)
 
 
 class Service(msgspec.Struct, frozen=True):

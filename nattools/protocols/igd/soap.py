@@ -21,7 +21,7 @@ _ENVELOPE = (
     '<s:Body><u:{action} xmlns:u="{service}">{arguments}</u:{action}></s:Body></s:Envelope>\r\n'
 )
 _MAX_VALUES = 64
-_CODE = re.compile(r"\s*(\d{1,5})\s*", re.ASCII)
+_CODE = re.compile(r"\s*(-?\d{1,5})\s*", re.ASCII)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -69,7 +69,7 @@ def parse_answer(response: http.HttpResponse, action: str) -> Answer | Fault:
         name = xml.local_name(element)
         if name == "Fault":
             return _fault(element, response)
-        if name == f"{action}Response":
+        if name in (f"{action}Response", action):  # some routers repeat the name of the call
             return Answer({key.lower(): value for key, value in _values(element)})
     if response.status != 200:
         return Fault(response.status, response.reason, from_http=True)
@@ -88,11 +88,10 @@ def _values(element: Element) -> list[tuple[str, str]]:
 
 
 def _fault(element: Element, response: http.HttpResponse) -> Fault:
-    for inner in element.iter():
-        if xml.local_name(inner) == "UPnPError":
-            code = _CODE.fullmatch(xml.child_text(inner, "errorCode"))
-            if code:
-                return Fault(int(code[1]), xml.child_text(inner, "errorDescription")[:200])
+    for inner in element.iter():  # a UPnPError, or what stands in its place
+        code = _CODE.fullmatch(xml.child_text(inner, "errorCode"))
+        if code:
+            return Fault(int(code[1]), xml.child_text(inner, "errorDescription")[:200])
     text = xml.child_text(element, "faultstring")[:200]
     if response.status == 200:
         raise ProtocolError(f"a SOAP fault without a code: {text}")

@@ -73,3 +73,10 @@ UNDERSTOOD: Final = frozenset(
 # Password algorithms (RFC 8489 18.5).
 MD5: Final = 1
 SHA256: Final = 2
+
+# What a nattools server says in NATTOOLS-HELLO that it does.
+SERVICE_DIAL_BACK_UDP: Final = 1
+SERVICE_DIAL_BACK_TCP: Final = 2
+SERVICE_MAILBOX: Final = 4
+SERVICE_DIAL_BACK_PORTS: Final = 8
+"""Dial-backs over UDP to lists of ports."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nattools.model.observation import Gap, MapOffer
-from nattools.model.portmapping import NOT_REACHED, MappingProtocol, PortMapping
-from nattools.model.report import TIME_WAS_OVER, Report
+from nattools.model.portmapping import MappingProtocol, PortMapping
+from nattools.model.report import Report
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
@@ -14,13 +14,13 @@ from nattools.wording import terms
 
 _NOBODY = "No router here can be asked to open ports: none speaks UPnP, NAT-PMP or PCP."
 _NEEDLESS = "This machine has a public IPv4 address of its own: it needs no mapping."
-_NO_LIST = "nattools has made no mapping here. What others have made is not known: only UPnP tells a list."
+_NO_LIST = "nattools has made no mapping here. What others have made is unknown: only UPnP lists mappings."
 _ONE_ADDRESS = (
     "If both routers are yours, set one to bridge mode or forward the port on the outer one as well; else "
     "ask your provider for a public IPv4 address, or use IPv6."
 )
-_UNFINISHED = "The time given was over before the router had told its mappings."
-_BLINDLY = "If there was such a mapping, it is removed: the router does not tell which ones it had."
+_UNFINISHED = "Time ran out before the router had listed its mappings."
+_BLINDLY = "Any such mapping has been removed. The router does not say whether there was one."
 _PROVEN: dict[bool | None, tuple[str, Mood]] = {
     True: ("open, proven", "good"),
     False: ("closed", "bad"),
@@ -51,7 +51,7 @@ def headline(report: Report) -> str:
 def _listed(report: Report) -> str:
     if report.mappings:
         return f"{_count(len(report.mappings), 'mapping')} known here."
-    if TIME_WAS_OVER in report.warnings:
+    if report.timed_out:
         return _UNFINISHED
     if not _spoken(report):
         return _NOBODY
@@ -82,7 +82,7 @@ def _is_public_itself(report: Report) -> bool:
 def _deleted(report: Report) -> str:
     mappings = report.mappings
     if not mappings:
-        if TIME_WAS_OVER in report.warnings:
+        if report.timed_out:
             return _UNFINISHED
         return "There was no mapping to remove." if _spoken(report) else _NOBODY
     known = [each for each in mappings if each.created]
@@ -98,9 +98,9 @@ def _probed(report: Report, made: list[PortMapping]) -> str:
     if any(each.verified_inbound for each in made):
         return "Your router opens ports for this machine: proven from outside."
     if any(each.verified_inbound is False for each in made):
-        return "The router says that it opens ports, but nothing arrives through them from outside."
+        return "The router says that it opens ports, but nothing arrives through them."
     if made:
-        return "The router says that it opens ports; nobody was there to try them from outside."
+        return "The router says that it opens ports; no server here could try them from outside."
     return "The router can be asked to open ports, but opens none." if _spoken(report) else _nobody(report)
 
 
@@ -123,14 +123,14 @@ def _made(report: Report, made: list[PortMapping]) -> str:
 def _why_none(report: Report) -> str:
     """What is known of the routers here explains more than the code that one of them gave."""
     if _is_beyond(report):
-        return "There is a second NAT beyond your router: a mapping on it would reach nobody."
+        return "There is a second NAT beyond your router: a mapping on your router alone is no use."
     error = next((each.error for each in report.mappings if each.error is not None), None)
     return safe(error.meaning) if error else "" if _spoken(report) else _nobody(report)
 
 
 def _is_beyond(report: Report) -> bool:
     """Is there a NAT beyond the router?"""
-    return any(each.endswith(NOT_REACHED) for each in report.warnings)
+    return report.noted("mappings-not-reached")
 
 
 def _count(number: int, noun: str) -> str:
@@ -145,7 +145,7 @@ def to_do(report: Report) -> Iterator[str]:
         return
     if not _spoken(report):
         if _nobody(report) == _NEEDLESS:
-            yield "If it cannot be reached all the same, open the port in this machine's firewall."
+            yield "If it cannot be reached, open the port in this machine's firewall."
             return
         page = next((g.address for g in report.host.gateways if g.family == 4 and g.address), None)
         where = f" (http://{page})" if page else ""
@@ -176,7 +176,7 @@ def mappings_made(report: Report, view: View) -> list[Section]:
 
 
 def _row(mapping: PortMapping, own: set[str]) -> tuple[Cell, ...]:
-    life = terms.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "ever"
+    life = terms.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "permanent"
     proof, mood = _PROVEN[mapping.verified_inbound]
     if mapping.error is not None:
         code = "" if mapping.error.code is None else f"{mapping.error.code} "

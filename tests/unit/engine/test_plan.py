@@ -13,6 +13,7 @@ from nattools.engine.registry import LANE_PROBES
 from nattools.model.endpoint import Endpoint
 from nattools.probes.probe import LaneProbe
 from nattools.probes.target import Lane, Target
+from nattools.protocols.stun.constants import SERVICE_DIAL_BACK_TCP
 
 Command = Literal["diagnose", "nat"]
 
@@ -30,7 +31,7 @@ def server(
         rtt_s=0.01,
         other=other,
         nattools=nattools,
-        dial_back_tcp=dial_back,
+        services=SERVICE_DIAL_BACK_TCP if dial_back else 0,
     )
 
 

@@ -38,6 +38,11 @@ def test_an_answer() -> None:
     assert found.is_gateway
 
 
+@pytest.mark.parametrize("tail", [b"\0", b"no colon\r\n\r\n", b": no name\r\n\r\n\0\0"])
+def test_lines_that_are_none_are_skipped(tail: bytes) -> None:
+    assert ssdp.decode(answer().removesuffix(b"\r\n") + tail).location == LOCATION
+
+
 def test_notifications() -> None:
     head = "NOTIFY * HTTP/1.1\r\nHost:239.255.255.250:1900\r\nNT:upnp:rootdevice\r\n"
     alive = ssdp.decode(f"{head}NTS:ssdp:alive\r\nLocation:{LOCATION}\r\n\r\n".encode())
