@@ -21,7 +21,7 @@ from nattools.model.endpoint import Endpoint, Family
 from nattools.model.observation import BirthdayTrial
 from nattools.net.base import DatagramHandler
 from nattools.probes.hairpin import indication
-from nattools.probes.probe import Findings, LaneProbe, ProbeContext
+from nattools.probes.probe import LaneProbe, NatFindings, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target, text_of
 from nattools.protocols import dialback, stun
@@ -250,7 +250,7 @@ class _Trial:
         return "denied" if self.denied else "error"
 
 
-BirthdayPlanner = Callable[[Findings, Family], BirthdayPlan | None]
+BirthdayPlanner = Callable[[NatFindings, Family], BirthdayPlan | None]
 
 
 class Birthday(LaneProbe):

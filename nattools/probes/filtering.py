@@ -44,8 +44,7 @@ class _Udp(LaneProbe):
 
     async def _ask(self, context: ProbeContext, target: Target) -> Question | None:
         """None if the server answered no plain question before it."""
-        client = await open_stun_client(context)
-        try:
+        with await open_stun_client(context) as client:
             control = await client.expect(client.prepare(target.endpoint, "control"))
             client.record(control)
             if control.answer is None:
@@ -62,8 +61,6 @@ class _Udp(LaneProbe):
                 await client.try_out(question)
             client.record(question)
             return question
-        finally:
-            client.close()
 
 
 class FilterAddress(_Udp):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import takewhile
 
 import msgspec
@@ -34,10 +35,6 @@ class Layers(LaneProbe):
     capability = "icmp-errors"
     question = "Which routers are on the path, and is one of them a second NAT?"
     settle = "the same diagnosis on a Linux machine of this network"
-
-    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
-        """The best one."""
-        return ranked[:1]
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Hops first, then openers."""
@@ -92,8 +89,8 @@ class _Step(msgspec.Struct, eq=False):
 async def _walk(context: ProbeContext, target: Target) -> list[Hop]:
     """Who answers at each distance before the server itself does."""
     now = asyncio.get_running_loop().time()
-    clients = [await open_stun_client(context) for _ in range(FARTHEST)]
-    try:
+    with ExitStack() as opened:
+        clients = [opened.enter_context(await open_stun_client(context)) for _ in range(FARTHEST)]
         steps = [_Step(client, client.prepare(target.endpoint, "control"), now) for client in clients]
         for ttl, step in enumerate(steps, 1):
             step.question.ttl = ttl
@@ -105,9 +102,6 @@ async def _walk(context: ProbeContext, target: Target) -> list[Hop]:
             if await AllEvents([step.question.done for step in waiting]).wait(context.estimate.retry_s):
                 break
             waiting = [step for step in waiting if not step.question.done.is_set]
-    finally:
-        for client in clients:
-            client.close()
     return [_hop(step, target) for step in takewhile(lambda step: step.question.answer is None, steps)]
 
 
@@ -136,8 +130,7 @@ async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
     """Send towards the server's other address with a small TTL, then have it send from there: does that
     get in? If so, the packet passed every NAT and firewall that filters before it died."""
     assert target.other is not None
-    client = await open_stun_client(context)
-    try:
+    with await open_stun_client(context) as client:
         control = await client.expect(client.prepare(target.endpoint, "control"))
         client.record(control)
         if control.answer is None:
@@ -156,8 +149,6 @@ async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
                 opened=_opened(question.source, target.other, question.outcome),
             )
         )
-    finally:
-        client.close()
 
 
 def _opened(source: Endpoint | None, towards: Endpoint, outcome: str) -> bool | None:

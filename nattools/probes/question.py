@@ -83,6 +83,12 @@ class StunClient:
         """The socket's own address, as packets to the servers have it."""
         return Endpoint(self.context.source_host or self.socket.local.host, self.socket.local.port)
 
+    def __enter__(self) -> StunClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Idempotent."""
         self.socket.close()

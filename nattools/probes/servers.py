@@ -22,15 +22,12 @@ OTHER_PORT_TCP_S = 1.5
 
 async def reach_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> Target | None:
     """Ask one server over UDP; None if it did not answer with our address."""
-    client = await open_stun_client(context)
-    try:
+    with await open_stun_client(context) as client:
         question = client.prepare(endpoint, "reach")
         await _insist(client, question, rtt_hint)
         client.learn(question)
         client.record(question)
         return target_of(uri, question, "udp", client.local.host)
-    finally:
-        client.close()
 
 
 async def _insist(client: StunClient, question: Question, rtt_hint: RttHint) -> None:
@@ -97,8 +94,7 @@ def _others(endpoint: Endpoint) -> list[Endpoint]:
 
 
 async def _one_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> Target | None:
-    client = await open_stun_client(context)
-    try:
+    with await open_stun_client(context) as client:
         question = client.prepare(endpoint, "ports")
         for _ in range(OTHER_PORT_COPIES):
             client.put(question)
@@ -108,8 +104,6 @@ async def _one_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint
             await question.done.wait(rtt_hint.last_wait_s())
         client.record(question)
         return target_of(uri, question, "udp", client.local.host)
-    finally:
-        client.close()
 
 
 async def ports_tcp(context: ProbeContext, uri: str, endpoint: Endpoint) -> None:
