@@ -96,7 +96,7 @@ class _Trial:
         question = self._control.prepare(self.target.endpoint, "control")
         mapped = (await self._control.expect(question)).mapped
         if mapped is None:
-            self.failure = "the server did not tell the outside address"
+            self.failure = "the server did not report the outside address"
             return False
         self.host = mapped.host
         await self._open_ports()
@@ -228,10 +228,10 @@ class _Trial:
         asked = [(client, client.prepare(self.towards, "control")) for client in some]
         self.checked = len(asked)
         await expect_all(asked, copies=4)
-        told = {q.mapped.port for _, q in asked if q.mapped is not None and q.mapped.host == self.host}
-        if told:
-            self.open = len(told)
-            await self.have_written(sorted(told), checks=True)
+        known = {q.mapped.port for _, q in asked if q.mapped is not None and q.mapped.host == self.host}
+        if known:
+            self.open = len(known)
+            await self.have_written(sorted(known), checks=True)
             if not any(order.checks and order.sent for order in self.orders.values()):
                 self.open = 0
 

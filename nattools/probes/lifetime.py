@@ -143,7 +143,7 @@ async def _knock(context: ProbeContext, target: Target, helper: StunClient, slee
     sleeper.question, sleeper.arrived = question, False
     estimate = context.estimate
     while len(question.sent_at) < estimate.copies() and not sleeper.arrived:
-        helper.put(question)
+        helper.send(question)
         sleeper.sent += 1
         await asyncio.sleep(estimate.retry_s)
     if not sleeper.arrived:
@@ -177,7 +177,7 @@ async def _keep_by_inbound(context: ProbeContext, target: Target, kept: _Sleeper
     helper = await open_stun_client(context)
     try:
         while watch.dead_s is None or loop.time() - kept.slept_from < watch.dead_s * 1.05:
-            helper.put(helper.prepare(target.endpoint, "control", response_port=kept.mapped.port))
+            helper.send(helper.prepare(target.endpoint, "control", response_port=kept.mapped.port))
             await asyncio.sleep(INBOUND_EVERY_S)
         kept.alive = await _knock(context, target, helper, kept)
         _record(context, kept, "inbound", loop.time() - kept.slept_from)

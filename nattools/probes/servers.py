@@ -36,7 +36,7 @@ async def _insist(client: StunClient, question: Question, rtt_hint: RttHint) -> 
     refusals = 0
     for copy in range(COPIES):
         # Every fourth copy is as RFC 3489 wrote it: some old servers know nothing later.
-        (client.put_legacy if copy % 4 == 3 else client.put)(question)
+        (client.send_legacy if copy % 4 == 3 else client.send)(question)
         wait = rtt_hint.gap_s(GAPS_S[copy]) if copy < len(GAPS_S) else rtt_hint.last_wait_s()
         if not await question.done.wait(wait):
             continue
@@ -97,7 +97,7 @@ async def _one_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint
     with await open_stun_client(context) as client:
         question = client.prepare(endpoint, "ports")
         for _ in range(OTHER_PORT_COPIES):
-            client.put(question)
+            client.send(question)
             if await question.done.wait(rtt_hint.gap_s(0.15)):
                 break
         if not question.done.is_set:

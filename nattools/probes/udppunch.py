@@ -238,7 +238,7 @@ async def _try(context: ProbeContext, target: Target, plan: PunchPlan, *, spread
         control = await client.expect(client.prepare(target.endpoint, "control"))
         attempt.mapped = control.mapped
         if control.mapped is None:
-            attempt.failure = "the server did not tell the outside port"
+            attempt.failure = "the server did not report the outside port"
         else:
             attempt.ttl = plan.ttls[0] if plan.ttls else None
             await _insist(attempt, plan.ports(control.mapped.port, SPREAD if spread else 1))
