@@ -17,7 +17,7 @@ import msgspec
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import Opener, TcpFailure, TcpStream
+from nattools.net.base import LowTtlSyn, TcpFailure, TcpStream
 from nattools.probes.dialbacks import DialBacks
 from nattools.probes.probe import ProbeContext
 from nattools.probes.target import BindingQuestion, Target, text_of
@@ -161,7 +161,7 @@ async def _connect(context: ProbeContext, attempt: _Attempt) -> TcpStream | TcpF
             port=attempt.local.port,
             interface=context.interface,
             timeout_s=WINDOW_S,
-            opener=Opener(attempt.ttl, OPENER_S),
+            opener=LowTtlSyn(attempt.ttl, OPENER_S),
         )
     except CannotRun as error:
         return TcpFailure("error", str(error))

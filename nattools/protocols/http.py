@@ -200,7 +200,7 @@ class _Chunks:
     def _begin(self, line: bytes) -> None:
         digits = line.partition(b";")[0].strip().lower()
         if not digits or len(digits) > 8 or not all(each in b"0123456789abcdef" for each in digits):
-            raise ProtocolError("a chunk without a size")
+            raise ProtocolError("a chunk without a valid size")
         size = int(digits, 16)
         if len(self.body) + size > self._max_body:
             raise ProtocolError(f"a body of more than {self._max_body} bytes")
@@ -235,5 +235,5 @@ def _content_length(headers: Headers) -> int | None:
         return None
     value = values.pop()
     if values or not value.isascii() or not value.isdigit() or len(value) > 12:
-        raise ProtocolError("a Content-Length that is no length")
+        raise ProtocolError("an invalid Content-Length")
     return int(value)

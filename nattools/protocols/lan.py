@@ -1,7 +1,7 @@
 """Which addresses may a router send us to? Its own network's alone. Pure.
 
 What comes from a router (LOCATION, URLBase, control URLs, redirects) is hostile: followed blindly it makes
-this machine ask anybody anything (as CallStranger, CVE-2020-12695, did from the other side). So an URL is
+this machine ask anybody anything (as CallStranger, CVE-2020-12695, did from the other side). So a URL is
 http, names an address rather than a host, and that address is on the LAN.
 """
 
@@ -101,17 +101,17 @@ def parse_url(text: str, lan: LanScope) -> LanUrl:
     """An absolute URL. ProtocolError says why it is not followed."""
     parts = _split(text)
     if parts.scheme.lower() != "http":
-        raise ProtocolError(f"an URL that is not http: {shown(text)}")
+        raise ProtocolError(f"a URL that is not http: {shown(text)}")
     if parts.username is not None or parts.password is not None:
-        raise ProtocolError(f"an URL with a user name: {shown(text)}")
+        raise ProtocolError(f"a URL with a user name: {shown(text)}")
     try:
         host, port = _address(parts.hostname or ""), parts.port
     except ValueError:
-        raise ProtocolError(f"an URL without an address and port: {shown(text)}") from None
+        raise ProtocolError(f"a URL without an address and port: {shown(text)}") from None
     if not lan.allows(host):
-        raise ProtocolError(f"an URL that leads out of the local network: {shown(text)}")
+        raise ProtocolError(f"a URL that leads out of the local network: {shown(text)}")
     if port == 0:
-        raise ProtocolError(f"an URL with port 0: {shown(text)}")
+        raise ProtocolError(f"a URL with port 0: {shown(text)}")
     if lan.zone and "%" not in host and host.lower().startswith("fe80:"):
         host = f"{host}%{lan.zone}"
     return LanUrl(host, 80 if port is None else port, _target(parts))
@@ -125,7 +125,7 @@ def resolve_url(base: LanUrl, reference: str, lan: LanScope) -> LanUrl:
     try:
         joined = urljoin(str(base), reference)
     except ValueError:
-        raise ProtocolError(f"not an URL: {shown(reference)}") from None
+        raise ProtocolError(f"not a URL: {shown(reference)}") from None
     url = parse_url(joined, lan)
     same = url.host.partition("%")[0] == base.host.partition("%")[0]
     return LanUrl(base.host, url.port, url.target) if same else url
@@ -138,11 +138,11 @@ def shown(text: str) -> str:
 
 def _split(text: str) -> SplitResult:
     if len(text) > MAX_URL or not text.isprintable() or " " in text:
-        raise ProtocolError(f"not an URL: {shown(text)}")
+        raise ProtocolError(f"not a URL: {shown(text)}")
     try:
         return urlsplit(text)
     except ValueError:
-        raise ProtocolError(f"not an URL: {shown(text)}") from None
+        raise ProtocolError(f"not a URL: {shown(text)}") from None
 
 
 def _address(host: str) -> str:

@@ -272,7 +272,7 @@ class Finder:
 
 
 def _host_of(location: str) -> str:
-    """The address in an URL; "" if there is none."""
+    """The address in a URL; "" if there is none."""
     try:
         return str(ip_address(urlsplit(location).hostname or ""))
     except ValueError:

@@ -28,7 +28,7 @@ from nattools.probes.target import Lane
 async def probe(
     network: Network, options: MeasureOptions, emit: Emit, journal: Journal, map_options: MapOptions
 ) -> Report:
-    """What the network offers, each way tried for a moment and verified from outside."""
+    """What the network offers, each protocol tried for a moment and verified from outside."""
 
     async def do(session: PortmapSession) -> None:
         if map_options.protocol is not None:
@@ -46,7 +46,7 @@ async def probe(
 async def add(
     network: Network, options: MeasureOptions, emit: Emit, journal: Journal, map_options: MapOptions
 ) -> Report:
-    """Make mappings that stay until their lifetime ends, and try each from outside."""
+    """Make mappings that stay until their lifetime ends, and test each from outside."""
 
     async def do(session: PortmapSession) -> None:
         async with asyncio.TaskGroup() as group:
@@ -61,7 +61,7 @@ async def add(
 async def list_mappings(
     network: Network, options: MeasureOptions, emit: Emit, journal: Journal, map_options: MapOptions
 ) -> Report:
-    """What the routers have in their tables; PCP and NAT-PMP have no list, so of those what is noted."""
+    """What is in the routers' tables; for PCP and NAT-PMP, which have no list, what the journal has."""
 
     async def do(session: PortmapSession) -> None:
         complete = False
@@ -119,8 +119,8 @@ def _names(map_options: MapOptions, note: JournalEntry) -> bool:
 
 
 async def _delete_of_others(session: PortmapSession, map_options: MapOptions) -> None:
-    """What other programs have made for this machine: UPnP lists it; without, NAT-PMP removes by the inside
-    port, whether or not there is anything."""
+    """What other programs have made for this machine: UPnP lists it; without UPnP, NAT-PMP removes whatever
+    there may be by its internal port."""
     listed = any(each.offer.protocol == "upnp-igd" for each in session.mappers(4, map_options.protocol))
     for mapper in session.mappers(4, map_options.protocol):
         if mapper.offer.protocol == "upnp-igd":
@@ -157,7 +157,7 @@ def _as_granted(mapper: Mapper, entry: TableEntry) -> Granted:
 
 @dataclass(frozen=True, slots=True)
 class CheckedMapping:
-    """A mapping and whether it is open from outside (None: nobody tried)."""
+    """A mapping, and whether it is open from outside (None: not tested)."""
 
     held: HeldMapping
     granted: Granted
@@ -183,7 +183,7 @@ async def make_checked(
 
 
 async def verified(session: PortmapSession, granted: Granted) -> bool | None:
-    """Tried from outside, if the port is free here for as long as that takes."""
+    """Test it from outside, if the port is free here meanwhile."""
     gateway = session.gateway(granted.internal.family)
     if gateway is None:
         return None
@@ -221,7 +221,7 @@ def _wanted(
 
 
 def check_host(network: Network, map_options: MapOptions) -> None:
-    """UsageError: the address is another machine's. Routers make mappings only for who asks."""
+    """UsageError: the address is another machine's. Routers make mappings only for the machine that asks."""
     if map_options.host is None:
         return
     own = [address.partition("%")[0] for each in network.interfaces() for address in each.addresses]
@@ -246,8 +246,8 @@ async def run_map_command(
     from_outside: bool = True,
     host: str | None = None,
 ) -> Report:
-    """Do it, and report. `from_outside`: servers are needed that look from there. `host`: the own address
-    that mappings are to lead to.
+    """Do it, and report. `from_outside`: servers are needed that test from there. `host`: the local address
+    that mappings lead to.
 
     CannotRun: there is no route, or no router to ask."""
     started = datetime.now(UTC)
@@ -280,7 +280,7 @@ async def _run(session: PortmapSession, do: Do, families: tuple[Family, ...]) ->
 
 
 async def find_helpers(run: MeasurementRun, families: tuple[Family, ...]) -> None:
-    """Servers that tell our outside address and dial back. None that answers is no error here."""
+    """Servers that tell our external address and dial back. It is no error if none answers."""
     if not families:
         run.resolved.set()
         return
@@ -297,7 +297,7 @@ async def _find_helpers(run: MeasurementRun, family: Family) -> None:
 
 
 async def _outside_known(run: MeasurementRun, families: tuple[Family, ...]) -> None:
-    """Wait until it is known who we are outside: a router's word is held against that."""
+    """Wait until our external address is known: what the router claims is compared with it."""
     await run.resolved.wait()
     if 4 in families and run.addresses.get(4):
         await run.reach_finished(Lane("udp", 4)).wait()

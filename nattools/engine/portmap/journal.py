@@ -1,4 +1,4 @@
-"""What nattools has asked routers for and has not removed yet.
+"""The mappings that nattools has asked routers for and has not removed yet.
 
 A mapping is written down before it is asked for, so that one whose answer was never seen can be removed too.
 The journal is a file of JSON lines in the user's state folder; each line is one write at its end, under a

@@ -37,9 +37,9 @@ POLL_S = 3.0
 """How often a router is asked whether it has restarted: one small datagram, or one request by UPnP."""
 SILENT_POLL_S = 1.0
 PERMANENT_S = 7200
-"""A mapping without an end is made sure of as often as one of so many seconds."""
+"""A permanent mapping is checked as often as one of this lifetime would be renewed."""
 AGAIN_S = 4.0
-"""How often a mapping that is lost is asked for again."""
+"""How often a lost mapping is asked for again."""
 SETTLED_S = 300.0
 """A router repeats its announcement for minutes (RFC 6886 3.2.1); after so long it is a new one."""
 

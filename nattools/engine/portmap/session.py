@@ -1,5 +1,5 @@
-"""One run's dealings with routers: each question written down before it is put, on record when it was, and
-what is not meant to stay removed at the end, however the end comes."""
+"""The router requests of one run. Each is noted in the journal before it is sent and recorded with its
+answer; what is not meant to stay is removed at the end, whatever happens."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 RELEASE_S = 3.0
 """How long removing everything may take at the end, when somebody waits for that."""
-SHARED = "another nattools holds it too"
+SHARED = "another nattools process uses it too"
 
 
 @dataclass(slots=True)
@@ -273,7 +273,7 @@ class PortmapSession:
         if mapper is None:
             self.record_gap(
                 f"Is the {note.protocol} mapping of {note.wanted.transport} {note.wanted.internal} gone?",
-                f"its router, {note.gateway} on {note.interface}, cannot be asked from here",
+                f"its router, {note.gateway} on {note.interface}, cannot be reached from here",
                 "nattools map delete --mine in that network, or the end of its lifetime",
             )
             return Refused(protocol=note.protocol, failure="not asked", detail="its router is not here")

@@ -1,4 +1,4 @@
-"""Every way to a mapping tried for a moment: made, read back, verified from outside, removed."""
+"""Every protocol tried for a moment: a mapping made, read back, verified from outside and removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nattools.probes.target import Lane
 from nattools.probes.verify import verify
 
 LIFETIME_S = 120
-"""Long enough for a trial, short enough to be forgotten by the router if all else fails."""
+"""Long enough for a trial, short enough to expire soon if removing it fails."""
 DESCRIPTION = "nattools trial"
 _SETTLE = "`nattools serve` on a machine outside, named with --server"
 
@@ -70,7 +70,7 @@ async def try_all(session: PortmapSession, transports: tuple[Transport, ...] = (
 
 
 async def _prepare(session: PortmapSession, mapper: Mapper, transport: Transport) -> MappingTrial | None:
-    """A port of its own for each; None if there is none to be had."""
+    """Each trial has its own port; None: no port could be opened."""
     gateway = session.gateway(mapper.offer.family)
     if gateway is None:
         return None

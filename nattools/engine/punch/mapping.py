@@ -1,4 +1,4 @@
-"""A port mapping asked for beside a punch, and taken away when the connection is over."""
+"""A port mapping made beside a punch, and removed when the connection is over."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nattools.model.statement import statement
 from nattools.probes.portmap import Granted, MappingRequest, new_nonce
 
 LIFETIME_S = 7200
-"""A path that is in use stays open by its traffic; this is for when everything else fails."""
+"""A path in use stays open by its traffic; this is the limit if removing it fails."""
 DESCRIPTION = "nattools punch"
 
 

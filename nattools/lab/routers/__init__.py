@@ -1,6 +1,6 @@
-"""Routers that make port mappings, rightly or with the faults that real ones have.
+"""Routers that make port mappings, correctly or with the faults that real ones have.
 
-They run over any `net.base.Network`, so that the simulator can have them; a client must not fall for them.
+They run over any `net.base.Network`, the simulator's included.
 """
 
 from nattools.lab.routers.behaviour import RouterBehaviour

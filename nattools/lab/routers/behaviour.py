@@ -1,4 +1,4 @@
-"""What a fake router does, and which faults it has."""
+"""How a fake router behaves, and which faults it has."""
 
 from __future__ import annotations
 

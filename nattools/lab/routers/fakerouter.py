@@ -1,4 +1,4 @@
-"""A fake router at work: its sockets on the LAN."""
+"""A fake router: its sockets on the LAN."""
 
 from __future__ import annotations
 

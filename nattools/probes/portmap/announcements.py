@@ -1,4 +1,4 @@
-"""Hearing a router say that it has restarted, or that its address has changed, before anybody asks it."""
+"""Announcements of routers: that they have restarted, or that their address has changed."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def _hear_notify(gateway: GatewayContext, on_hint: Callable[[], None]) -> 
 
 
 def _gateway_alive(data: bytes) -> ssdp.Announcement | None:
-    """A gateway's word that it is there. Many repeat it every few minutes: what tells a restart is another
+    """A gateway announces itself. Many repeat it every few minutes: what tells a restart is another
     BOOTID (UPnP Device Architecture 1.1, section 1.2.1)."""
     try:
         told = ssdp.decode(data)

@@ -10,7 +10,7 @@ import msgspec
 
 from nattools.probes.portmap import natpmpmapper, pcpmapper
 from nattools.probes.portmap.gateway import GatewayContext
-from nattools.probes.portmap.igdsearch import GatewaySearch, Hints
+from nattools.probes.portmap.igdsearch import GatewaySearch, KnownDescriptions
 from nattools.probes.portmap.mapper import Mapper, Offer
 from nattools.probes.portmap.natpmpmapper import NatPmpMapper
 from nattools.probes.portmap.pcpmapper import PcpMapper
@@ -19,10 +19,10 @@ from nattools.protocols import pcp
 from nattools.protocols.lan import LanUrl
 
 AWAKE_S = 1.0
-"""A router that has answered one protocol is given so long for the others: requests at 0, 0.25 and 0.75 s."""
+"""How long to wait for the others once the router has answered one protocol: requests at 0, 0.25, 0.75 s."""
 FAMILY_GAP_S = 0.25
-"""Over IPv6 a router is asked once it has told all over IPv4, since some break when asked over both at once;
-but so much later if it says nothing at all, and at AWAKE_S in any case."""
+"""Some routers break when asked over IPv4 and IPv6 at once, so IPv6 waits until IPv4 is done: at most this
+long if nothing answers, else at most AWAKE_S."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Discovery:
         )
 
 
-class _Local:
+class _GatewayProbe:
     """The probing of one gateway."""
 
     def __init__(self, gateway: GatewayContext) -> None:
@@ -56,7 +56,7 @@ class _Local:
         self._datagrams = asyncio.Event()
         self._began = 0.0
 
-    async def run(self, hints: Hints | None = None) -> None:
+    async def run(self, hints: KnownDescriptions | None = None) -> None:
         self._began = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -71,15 +71,15 @@ class _Local:
         await self.searched.wait()
         return tuple(each.url for each in self.search.found)
 
-    async def told_all(self, seconds: float) -> None:
-        """Wait until every protocol has answered well or is given up, but no longer than this."""
+    async def settled(self, seconds: float) -> None:
+        """Wait until every protocol has answered or is given up, but no longer than this."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._datagrams.wait()
                 await self.search.satisfied.wait()
 
-    def _awake(self) -> None:
-        """Something answered: do not wait for the rest as if nothing had."""
+    def _hurry(self) -> None:
+        """Something answered: wait less for the rest."""
         self.answered.set()
         until = max(self._began + AWAKE_S, asyncio.get_running_loop().time() + 0.1)
         self.search.hurry()
@@ -98,7 +98,7 @@ class _Local:
         offer = await pcpmapper.offer(self.pcp)
         self.offers.append(offer)
         if offer.outcome in ("answered", "refused"):
-            self._awake()
+            self._hurry()
         if offer.outcome == "answered":
             self.mappers.append(PcpMapper(self.gateway, offer))
 
@@ -106,11 +106,11 @@ class _Local:
         offer = await natpmpmapper.offer(request)
         self.offers.append(offer)
         if offer.outcome in ("answered", "refused"):
-            self._awake()
+            self._hurry()
         if offer.outcome == "answered":
             self.mappers.append(NatPmpMapper(self.gateway, offer))
 
-    async def _upnp(self, hints: Hints | None) -> None:
+    async def _upnp(self, hints: KnownDescriptions | None) -> None:
         await self.search.run(hints)
         self.searched.set()
         ranked = self.search.ranked
@@ -121,7 +121,7 @@ class _Local:
             self.offers.append(each.mapper.offer)
             self.mappers.append(each.mapper)
         if ranked:
-            self._awake()
+            self._hurry()
         elif self.search.failed:
             self.offers += self.search.failed
         else:
@@ -132,13 +132,13 @@ async def discover(gateway_contexts: tuple[GatewayContext, ...]) -> Discovery:
     """Ask every gateway; takes at most about 2.5 s where nothing answers, and much less where all do."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    locals_ = [_Local(gateway) for gateway in gateway_contexts]
+    probes = [_GatewayProbe(gateway) for gateway in gateway_contexts]
     async with asyncio.TaskGroup() as tasks:
-        for each in locals_:
-            first = next((o for o in locals_ if _before(o.gateway, each.gateway)), None)
+        for each in probes:
+            first = next((o for o in probes if _before(o.gateway, each.gateway)), None)
             tasks.create_task(_in_turn(each, first))
     discovery = Discovery(duration_s=loop.time() - began)
-    for each in locals_:
+    for each in probes:
         discovery.offers += each.offers
         discovery.mappers += each.mappers
     discovery.mappers.sort(key=preference)
@@ -149,13 +149,13 @@ def _before(one: GatewayContext, other: GatewayContext) -> bool:
     return one.interface == other.interface and (one.family, other.family) == (4, 6)
 
 
-async def _in_turn(each: _Local, first: _Local | None) -> None:
+async def _in_turn(each: _GatewayProbe, first: _GatewayProbe | None) -> None:
     if first is None:
         await each.run()
         return
-    await first.told_all(FAMILY_GAP_S)
+    await first.settled(FAMILY_GAP_S)
     if first.answered.is_set():
-        await first.told_all(AWAKE_S - FAMILY_GAP_S)
+        await first.settled(AWAKE_S - FAMILY_GAP_S)
 
     async def elsewhere() -> tuple[LanUrl, ...]:
         """The same descriptions at the router's address of this family."""

@@ -1,4 +1,4 @@
-"""Where port mappings are asked for: an own address and the router behind which it is."""
+"""Where port mappings are asked for: a local address and its router."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking a router over HTTP: one request per connection, in bounded time."""
+"""HTTP requests to a router: one per connection, in bounded time."""
 
 from __future__ import annotations
 

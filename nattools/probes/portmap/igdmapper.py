@@ -230,8 +230,8 @@ class _Attempt:
             return self._lease(0, "the router makes permanent mappings only")
         if refused.code == ErrorCode.INVALID_ARGS:
             if self.lease_s:
-                return self._lease(0, "the router refused a mapping with an end (402)")
-            return self._lease(_SHORT_LEASE_S, "the router refused a mapping without an end (402)")
+                return self._lease(0, "the router refused a mapping with a lifetime (402)")
+            return self._lease(_SHORT_LEASE_S, "the router refused a permanent mapping (402)")
         if refused.code == ErrorCode.SAME_PORTS_REQUIRED and not self._wanted.exact:
             return self._same_port()
         if refused.code == ErrorCode.NO_PORT_MAPS and not self.plain:

@@ -41,7 +41,7 @@ _SEARCHES = (
     (0.85, ssdp.ALL, False),
 )
 
-Hints = Callable[[], Awaitable[tuple[LanUrl, ...]]]
+KnownDescriptions = Callable[[], Awaitable[tuple[LanUrl, ...]]]
 
 
 class GatewaySearch:
@@ -78,7 +78,7 @@ class GatewaySearch:
         self._patience_s = SPREAD_S
         self._changed.set()
 
-    async def run(self, hints: Hints | None = None) -> None:
+    async def run(self, hints: KnownDescriptions | None = None) -> None:
         """Search until there is a gateway that will do, or time is up. `hints` gives descriptions to look at
         in any case, as those that the router has for the other family."""
         self._began = asyncio.get_running_loop().time()
@@ -119,7 +119,7 @@ class GatewaySearch:
             return ssdp.GROUPS[4]
         return tuple(f"{group}%{self.gateway.interface}" for group in ssdp.GROUPS[6])
 
-    async def _follow(self, tasks: asyncio.TaskGroup, hints: Hints) -> None:
+    async def _follow(self, tasks: asyncio.TaskGroup, hints: KnownDescriptions) -> None:
         for url in await hints():
             self._look(tasks, (url,), ())
 
@@ -143,7 +143,7 @@ class GatewaySearch:
 
     def _on_icmp(self, error: IcmpError) -> None:
         if error.kind == "port-unreachable" and not self.problem:
-            self.problem = f"the router has UDP port {ssdp.PORT} closed"
+            self.problem = f"UDP port {ssdp.PORT} of the router is closed"
 
     def _look(self, tasks: asyncio.TaskGroup, urls: tuple[LanUrl, ...], quirks: tuple[str, ...]) -> None:
         fresh = tuple(url for url in urls if url not in self._looked)
@@ -240,7 +240,7 @@ class DescriptionSite:
 
 
 async def examine(site: DescriptionSite) -> FoundGateway | Offer:
-    """Read the description there and ask the gateway how it is; an Offer that is not "answered": why not."""
+    """Read the description there and ask for the status; an Offer that is not "answered" says why not."""
     response = await httpclient.get(site.gateway, site.url)
     if isinstance(response, httpclient.HttpFailure):
         return site.nothing(response.failure, response.detail)

@@ -1,4 +1,4 @@
-"""What is asked of a router, and what comes of it: for all three protocols alike."""
+"""Requests to a router and their results, the same for all three protocols."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.probes.portmap.gateway import GatewayContext
 
 FailureKind = Literal["refused", "timeout", "unreachable", "malformed", "not asked"]
-"""The router said no, said nothing, could not be asked, said what makes no sense, or was left in peace."""
+"""The router refused, did not answer, could not be reached, sent an invalid answer, or was not asked."""
 RouterState = Literal["same", "restarted", "silent"]
 DESCRIPTION = "nattools"
 RESTARTED = "the router has restarted since the last answer"
@@ -22,11 +22,11 @@ RESTARTED = "the router has restarted since the last answer"
 
 
 class MappingRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping to ask for. It holds all that is needed to remove the mapping again, even if the answer was
-    never seen: keep it before asking.
+    """A mapping to ask for. It holds all that is needed to remove the mapping again, even if the answer
+    never came: store it before asking.
 
     `internal` is this machine's own address and port. `external_port` None leaves the choice to the router;
-    with `exact` another port than that counts as a refusal. A `lifetime_s` of 0 means for ever (UPnP only).
+    with `exact` any other port counts as a refusal. A `lifetime_s` of 0 means permanent (UPnP only).
     `nonce` is PCP's proof that a later request comes from the same client (RFC 6887 11.2): 12 random bytes.
     """
 
@@ -53,10 +53,10 @@ class MappingRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Granted(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping that the router says it has made; whether it is true must be tried from outside.
+    """A mapping that the router says it has made; only a test from outside proves it.
 
     `external_host` is None where the router does not know its address. `lifetime_s` None: until it is
-    deleted. `unique_id` is a UPnP pinhole's. `quirks` are what is odd about the answer, for people.
+    deleted. `unique_id` is a UPnP pinhole's. `quirks` say what is odd about the answer, for people.
     """
 
     protocol: MappingProtocol
@@ -165,7 +165,7 @@ def new_offer(
 
 
 class Mapper(Protocol):
-    """A router that can be asked for mappings by one protocol. No method raises for a network failure."""
+    """A router that makes mappings by one protocol. No method raises for a network failure."""
 
     offer: Offer
     gateway: GatewayContext
@@ -174,13 +174,13 @@ class Mapper(Protocol):
         """Make the mapping; or renew it, if it is there already."""
 
     async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
-        """Remove what was made, or what may have been made if the answer was never seen; None: it is gone."""
+        """Remove what was made, or may have been made if no answer came; None: it is gone."""
 
     async def entries(self) -> list[TableEntry] | Refused | None:
         """The router's table; None: the protocol has no way to read it."""
 
     async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
-        """What the router has now under that mapping. PCP and NAT-PMP can only be asked to renew it; None:
+        """What the router has now under that mapping. By PCP and NAT-PMP it can only be renewed; None:
         that would do harm."""
 
     async def check(self) -> RouterState:
@@ -188,7 +188,7 @@ class Mapper(Protocol):
 
 
 def asking_from(mapper: Mapper, host: str) -> Mapper:
-    """The same, asking from another address of this machine: routers map to the address that asks."""
+    """The same mapper, asking from another address of this machine: routers map to the address that asks."""
     if mapper.gateway.local == host:
         return mapper
     other = copy.copy(mapper)

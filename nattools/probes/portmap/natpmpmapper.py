@@ -17,7 +17,7 @@ _DIALECT = Dialect(
     "nat-pmp",
     natpmp_refusal,
     (natpmp.UNSUPPORTED_VERSION, natpmp.UNSUPPORTED_OPCODE),
-    "it speaks PCP alone",
+    "it speaks only PCP",
 )
 
 
@@ -80,7 +80,7 @@ class NatPmpMapper(UdpMapper[natpmp.Response]):
         if wanted.external_port not in (None, answer.external_port):
             if wanted.exact:
                 await self.delete(wanted)
-                detail = f"it would have been port {answer.external_port}"
+                detail = f"the router offered port {answer.external_port}"
                 return Refused(protocol="nat-pmp", failure="refused", detail=detail)
             quirks = (*quirks, f"asked for port {wanted.external_port}, got {answer.external_port}")
         return Granted(

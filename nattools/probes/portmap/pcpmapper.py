@@ -69,7 +69,7 @@ class PcpMapper(UdpMapper[pcp.Response]):
                 protocol="pcp",
                 failure="refused",
                 refusal=pcp_refusal(ResultCode.CANNOT_PROVIDE_EXTERNAL),
-                detail=f"it would have been port {granted.external_port}",
+                detail=f"the router offered port {granted.external_port}",
             )
         return granted
 
@@ -116,7 +116,7 @@ class PcpMapper(UdpMapper[pcp.Response]):
         port = body.external.port
         if wanted.family == 6 and host == wanted.internal.host and port != wanted.internal.port:
             # miniupnpd 2.3.1 repeats the suggested port; where the address stays, the port does
-            quirks = (*quirks, f"the router says port {port} for a pinhole, which has the inside one")
+            quirks = (*quirks, f"the router says port {port} for a pinhole, whose port is the internal one")
             port = wanted.internal.port
         if wanted.external_port not in (None, port):
             quirks = (*quirks, f"asked for port {wanted.external_port}, got {port}")

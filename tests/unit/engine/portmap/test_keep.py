@@ -222,7 +222,7 @@ def test_two_that_keep_the_same_do_not_take_it_from_each_other(tmp_path: Path) -
 
                 assert await other.run(first)
                 assert other.report is not None
-                assert any("another nattools holds it too" in line for line in other.report.warnings)
+                assert any("another nattools process uses it too" in line for line in other.report.warnings)
                 return await still.is_open()
 
             return [await one.run(both), await one.is_open()]

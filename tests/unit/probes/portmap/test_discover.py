@@ -99,7 +99,7 @@ def test_pcp_downgraded_to_natpmp() -> None:
 def test_a_server_of_pcp_alone() -> None:
     found = find(RouterBehaviour(protocols=("pcp",), pcp_alone=True))
     natpmp = offer(found, "nat-pmp")
-    assert (natpmp.outcome, natpmp.detail) == ("refused", "it speaks PCP alone")
+    assert (natpmp.outcome, natpmp.detail) == ("refused", "it speaks only PCP")
     assert found.mapper("pcp") is not None
 
 
@@ -176,7 +176,7 @@ def test_a_redirect_anywhere_else_is_never_followed(url: str) -> None:
     assert asked == []
     upnp = offer(found, "upnp-igd")
     assert upnp.outcome == "malformed"
-    assert upnp.detail.startswith("a redirect to an URL that leads out of the local network")
+    assert upnp.detail.startswith("a redirect to a URL that leads out of the local network")
 
 
 def test_a_redirect_in_a_circle_ends() -> None:

@@ -140,7 +140,7 @@ def test_another_port_is_given_back_if_it_must_be_that_one(protocol: MappingProt
         result = refused(
             await (await mapper(home, protocol, faulty)).make(wanted(external_port=5000, exact=True))
         )
-        assert result.detail == "it would have been port 5001"
+        assert result.detail == "the router offered port 5001"
         assert home.routers[0].table.rows(0.0) == []
 
     at_home(main)
@@ -216,8 +216,8 @@ def test_no_external_address(protocol: MappingProtocol) -> None:
     ("behaviour", "lifetime_s", "granted_s", "quirk"),
     [
         (RouterBehaviour(permanent_only=True), 600, None, "the router makes permanent mappings only"),
-        (RouterBehaviour(lease_fault=True), 600, None, "the router refused a mapping with an end (402)"),
-        (RouterBehaviour(permanent_fault=True), 0, 3600, "the router refused a mapping without an end (402)"),
+        (RouterBehaviour(lease_fault=True), 600, None, "the router refused a mapping with a lifetime (402)"),
+        (RouterBehaviour(permanent_fault=True), 0, 3600, "the router refused a permanent mapping (402)"),
     ],
 )
 def test_lifetimes_that_a_router_does_not_do(
