@@ -6,6 +6,7 @@ A document marks them:
 
     <!-- generated help lab exec -->      what `nattools lab exec --help` prints
     <!-- generated fields Nat -->         a table of the fields of a type
+    <!-- generated sentences advice -->   a table of codes and the sentences that are made of them
     <!-- end -->
 
 In a table the fields, their values and their defaults follow from the type; what a field means is written
@@ -34,6 +35,7 @@ from nattools.cli.app import COMMANDS, run  # noqa: E402 -- of this clone, whate
 from nattools.lab import loader, scenario  # noqa: E402
 from nattools.model.observation import Observation  # noqa: E402
 from nattools.model.report import Report  # noqa: E402
+from nattools.wording.sentences import TABLES  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
 _PART = re.compile(
@@ -189,6 +191,10 @@ def _line(cells: tuple[str, ...]) -> str:
 def _generated(kind: str, name: str, old: str) -> str:
     if kind == "help":
         return f"\n```text\n$ nattools {f'{name} ' if name else ''}--help\n{help_text(name)}```\n\n"
+    if kind == "sentences":
+        rows = [("Code", "Sentence"), ("---", "---")]
+        rows += [(f"`{code}`", sentence) for code, sentence in TABLES[name].items()]
+        return "\n" + "".join(map(_line, rows)) + "\n"
     return f"\n{table(name, dict(_ROW.findall(old)))}\n"
 
 
@@ -202,6 +208,7 @@ def renewed(text: str) -> str:
 PARTS = {
     "commands.md": lambda: [f"help {command}".strip() for command in commands()],
     "report.md": lambda: [f"fields {name}" for name in ("Observation", *report_types())],
+    "findings.md": lambda: [f"sentences {name}" for name in TABLES],
     "scenario-files.md": lambda: [f"fields {name}" for name in (*scenario_types(), OPTIONS)],
 }
 """What must be in each document."""

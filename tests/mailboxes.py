@@ -8,7 +8,7 @@ from random import Random
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.mailbox import Event, MailboxClient, MailboxFailure, Received
 from nattools.protocols.mailbox import messages as m
-from nattools.server.mailbox import Mailbox, MailboxLimits, Outgoing
+from nattools.server.mailbox import Mailbox, MailboxLimits, OutgoingText
 
 SOURCE = Endpoint("11.1.0.2", 40000)
 SECRET = b"crossover-clockwork"
@@ -122,7 +122,7 @@ class Meeting:
         self.seen[name] += self.peer(name).events()
         return bool(texts)
 
-    def _deliver(self, outgoing: list[Outgoing]) -> None:
+    def _deliver(self, outgoing: list[OutgoingText]) -> None:
         for out in outgoing:
             name = next((each for each, number in self._numbers.items() if number == out.connection), None)
             if name is not None and out.last:

@@ -21,7 +21,7 @@ from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.options import DESCRIPTION, LIFETIME_S, MapOptions
 from nattools.errors import UsageError
 from nattools.model.observation import MapOffer
-from nattools.model.report import TIME_WAS_OVER, Report
+from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.report.safetext import safe
 from nattools.wording.terms import TECHNIQUES
@@ -118,7 +118,7 @@ def list_mappings(
     from nattools.engine.portmap import commands
 
     report = _run(request, commands.list_mappings, mapoptions.map_options(None, protocol=protocol))
-    unfinished = TIME_WAS_OVER in report.warnings and not report.mappings
+    unfinished = report.timed_out and not report.mappings
     return 0 if report.mappings or (_answered(report) and not unfinished) else 1
 
 

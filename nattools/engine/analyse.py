@@ -5,38 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from nattools import __version__
-from nattools.engine.analysis.advice import advice, circumstances
+from nattools.engine.analysis.advice import advice, measurement_notices
 from nattools.engine.analysis.cross_checks import cross_checks
 from nattools.engine.analysis.evidence import PathEvidence, gather
-from nattools.engine.analysis.findings import Findings, PathFindings, behaviour
+from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
 from nattools.engine.analysis.peer_kinds import peer_kinds
-from nattools.engine.analysis.portmap_verdicts import true_mappings
-from nattools.engine.analysis.portmap_verdicts import warnings as mapping_warnings
+from nattools.engine.analysis.portmap_verdicts import mapping_notices, true_mappings
 from nattools.engine.analysis.portmappings import mappings
 from nattools.engine.analysis.requirements import requirements
-from nattools.engine.analysis.servers import Conduct, conduct, describe, warnings
+from nattools.engine.analysis.servers import Conduct, conduct, describe, server_notices
 from nattools.engine.analysis.techniques import techniques
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Interface
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.observation import AnyObservation
 from nattools.model.report import Measurement, Report, Tool
+from nattools.model.statement import unique
+from nattools.wording.texts import with_texts
 
 
 def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Report:
-    """Findings, verdicts and advice, each with the observations that it rests on.
+    """Findings, verdicts and advice, each with the observations that it rests on: statements first, and the
+    texts made from them last.
 
     `is_public` says whether everybody on the internet can route to an address. Never raises for
     observations of the right types, whatever they hold.
     """
     paths = gather(measurement.host.interfaces, measurement.observations, is_public)
     conducts = conduct(list(paths.values()))
-    behaviours = _behaviours(paths, conducts)
-    findings = Findings(measurement, behaviours, is_public)
+    by_path = _all_paths(paths, conducts)
+    findings = Findings(measurement, by_path, is_public)
     verdicts = techniques(findings)
     table = () if measurement.command == "map" else _peers(findings)
-    outsides = [found.outside for found in behaviours.values()]
-    return Report(
+    outsides = [found.outside for found in by_path.values()]
+    report = Report(
         tool=Tool(name="nattools", version=__version__),
         command=measurement.command,
         action=measurement.action,
@@ -55,13 +57,16 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         cross_checks=cross_checks(
             measurement, findings.nat("udp", 4), any(each.distrusted for each in conducts.values())
         ),
-        warnings=(
-            *circumstances(measurement),
-            *mapping_warnings(findings),
-            *warnings(conducts, outsides),
+        notices=unique(
+            (
+                *measurement_notices(measurement),
+                *mapping_notices(findings),
+                *server_notices(conducts, outsides),
+            )
         ),
         observations=measurement.observations,
     )
+    return with_texts(report)
 
 
 def so_far(
@@ -72,19 +77,19 @@ def so_far(
 ) -> dict[tuple[Transport, Family], Nat]:
     """The findings alone, for those who go on measuring."""
     paths = gather(interfaces, observations, is_public)
-    return {key: found.nat for key, found in _behaviours(paths, conduct(list(paths.values()))).items()}
+    return {key: found.nat for key, found in _all_paths(paths, conduct(list(paths.values()))).items()}
 
 
-def _behaviours(
+def _all_paths(
     paths: dict[tuple[Transport, Family], PathEvidence], conducts: dict[str, Conduct]
 ) -> dict[tuple[Transport, Family], PathFindings]:
-    behaviours: dict[tuple[Transport, Family], PathFindings] = {}
+    by_path: dict[tuple[Transport, Family], PathFindings] = {}
     for (transport, family), path in paths.items():
         twin = paths["tcp" if transport == "udp" else "udp", family]
-        found = behaviour(path, twin, conducts, behaviours.get((twin.transport, family)))
+        found = path_findings(path, twin, conducts, by_path.get((twin.transport, family)))
         if found is not None:
-            behaviours[transport, family] = found
-    return behaviours
+            by_path[transport, family] = found
+    return by_path
 
 
 def _peers(findings: Findings) -> tuple[PeerKind, ...]:

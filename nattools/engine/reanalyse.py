@@ -12,7 +12,7 @@ import msgspec
 from nattools.engine.analyse import analyse
 from nattools.model.endpoint import Family
 from nattools.model.observation import Idle
-from nattools.model.report import TIME_WAS_OVER, Measurement, Report, Server
+from nattools.model.report import Measurement, Report, Server
 
 
 def reanalyse(report: Report, *, is_public: Callable[[str], bool]) -> Report:
@@ -28,7 +28,7 @@ def reanalyse(report: Report, *, is_public: Callable[[str], bool]) -> Report:
         servers=tuple(_as_noted(server) for server in report.servers),
         families=_families(report),
         lifetime_asked=any(isinstance(one, Idle) for one in report.observations),
-        timed_out=TIME_WAS_OVER in report.warnings,
+        timed_out=report.timed_out,
         observations=report.observations,
     )
     again = analyse(measurement, is_public=is_public)
@@ -39,7 +39,7 @@ def reanalyse(report: Report, *, is_public: Callable[[str], bool]) -> Report:
 def _as_noted(server: Server) -> Server:
     """A server as it was before the analysis: what is wrong with the answers of one that answered is a
     conclusion, and will be drawn again."""
-    return msgspec.structs.replace(server, problem="") if server.answered else server
+    return msgspec.structs.replace(server, problem="", problems=()) if server.answered else server
 
 
 def _families(report: Report) -> tuple[Family, ...]:

@@ -15,6 +15,7 @@ from nattools.model.endpoint import Endpoint, Family, Transport, family_of
 from nattools.model.host import Host
 from nattools.model.nat import Nat
 from nattools.model.report import Server
+from nattools.model.statement import statement
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import Network
 from nattools.probes.estimate import PathEstimate, RttHint
@@ -94,7 +95,7 @@ class MeasurementRun(msgspec.Struct):
         return self.addresses[family][0].endpoint if self.addresses.get(family) else None
 
     def loss_known(self, family: Family) -> asyncio.Event:
-        """Set once UDP's probes have told what a path loses."""
+        """Set once UDP's probes have shown what a path loses."""
         return self.loss_events.setdefault(family, asyncio.Event())
 
     def source(self, family: Family) -> str | None:
@@ -260,7 +261,7 @@ def describe_servers(run: MeasurementRun) -> tuple[Server, ...]:
             if address.uri == server.text
         ]
         if not addresses:
-            servers.append(Server(uri=server.text, problem="its name does not resolve"))
+            servers.append(Server(uri=server.text, problems=(statement("server-unresolved"),)))
         servers += [_server(run, address) for address in addresses]
     return tuple(servers)
 
@@ -268,8 +269,8 @@ def describe_servers(run: MeasurementRun) -> tuple[Server, ...]:
 def _server(run: MeasurementRun, address: ServerAddress) -> Server:
     targets = [target for target in run.reached if target.endpoint == address.endpoint]
     if not targets:
-        problem = "TLS is not supported yet" if address.secure else "no answer"
-        return Server(uri=address.uri, address=str(address.endpoint), problem=problem)
+        problem = statement("server-tls" if address.secure else "server-silent")
+        return Server(uri=address.uri, address=str(address.endpoint), problems=(problem,))
     return Server(
         uri=address.uri,
         address=str(address.endpoint),

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from nattools.model.statement import Reason
+
 MappingBehaviour = Literal[
     "none", "endpoint-independent", "address-dependent", "address-and-port-dependent", "unknown"
 ]
@@ -42,7 +44,8 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     the longest idle time that a mapping survived and the shortest that it did not (None: not tested that
     far). `distance_hops`: how many hops away the outermost NAT stands (1: the router next to us).
     `reachable`: False when nothing came back at all. `hairpinning_confidence` is the share of repeated tests
-    that agree. `evidence` are observation ids.
+    that agree. `unknowns` says why a field is not known, in the text of `unknown_reasons`. `evidence` are
+    observation ids.
     """
 
     reachable: bool | None = None
@@ -70,6 +73,7 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     loss: float | None = None
     rtt_ms: float | None = None
     unknowns: dict[str, str] = {}
+    unknown_reasons: dict[str, Reason] = {}
     evidence: dict[str, tuple[int, ...]] = {}
 
 
@@ -83,20 +87,22 @@ class NatByTransport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):
-    """One requirement of RFC 4787 (UDP), RFC 5382 (TCP) or RFC 5508 (ICMP), held against what was seen."""
+    """One requirement of RFC 4787 (UDP), RFC 5382 (TCP) or RFC 5508 (ICMP), held against what was seen.
+    `why` is the text of `reason`."""
 
     rfc: Literal[4787, 5382, 5508]
     number: str
     title: str
     status: Literal["met", "not met", "untested"]
-    why: str
+    why: str = ""
     evidence: tuple[int, ...] = ()
+    reason: Reason = ()
 
 
 class PeerKind(msgspec.Struct, frozen=True, kw_only=True):
     """How this machine connects to a peer behind a NAT of this kind.
 
-    `odds` in 0..1 and `seconds` are for the strategy named; `why` is one sentence.
+    `odds` in 0..1 and `seconds` are for the strategy named; `why` is the text of `reason`.
     """
 
     kind: str
@@ -105,3 +111,4 @@ class PeerKind(msgspec.Struct, frozen=True, kw_only=True):
     odds: float | None = None
     seconds: float | None = None
     why: str = ""
+    reason: Reason = ()

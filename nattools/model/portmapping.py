@@ -11,9 +11,6 @@ from nattools.model.endpoint import Family, Transport
 MappingProtocol = Literal["upnp-igd", "nat-pmp", "pcp"]
 MAPPING_PROTOCOLS: tuple[MappingProtocol, ...] = get_args(MappingProtocol)
 
-NOT_REACHED = "Mappings on this router alone do not reach you from the internet."
-"""How a warning ends that tells of a NAT beyond the router."""
-
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """A router's error code in plain words.

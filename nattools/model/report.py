@@ -16,12 +16,13 @@ from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import PortMapping
 from nattools.model.punch import Punch
+from nattools.model.statement import Reason, Statement
 
 SCHEMA = "nattools.report/1"
 Substrate = Literal["host", "sim", "netns"]
 Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "lab"]
-TIME_WAS_OVER = "The time given was over before all questions were answered; what is missing is unknown."
-"""The warning of a report whose --timeout was too short."""
+TIME_OVER = "time-over"
+"""The code of the warning in a report whose --timeout was too short."""
 
 MapAction = Literal["probe", "add", "list", "delete", "keep"]
 TechniqueId = Literal[
@@ -52,7 +53,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """A server that was asked, and what it turned out to be able to do."""
+    """A server that was asked, and what it turned out to be able to do. `problem` is the text of
+    `problems`."""
 
     uri: str
     address: str | None = None
@@ -60,36 +62,43 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     rfc5780: bool | None = None
     nattools: bool | None = None
     problem: str = ""
+    problems: Reason = ()
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """The first lines of a diagnosis: can this machine be reached, which way is best, what to do."""
+    """The first lines of a diagnosis: can this machine be reached, which way is best, what to do. The texts
+    are those of `answer`, `best_way` and `actions`."""
 
     reachable: Literal["directly", "by punching", "over tcp only", "by relay only", "unknown", "offline"]
-    headline: str
-    best: str
+    headline: str = ""
+    best: str = ""
     to_do: tuple[str, ...] = ()
+    answer: Statement | None = None
+    best_way: Statement | None = None
+    actions: tuple[Statement, ...] = ()
 
 
 class Technique(msgspec.Struct, frozen=True, kw_only=True):
     """A verdict and what it rests on. `confidence` in 0..1; `evidence` are observation ids.
 
-    `summary` gives the reason in one sentence (for "unknown" and "skipped": what would settle it);
-    `advice` says what the user can do, or is empty.
+    `summary` gives the reason (for "unknown" and "skipped": what would settle it), and `advice` says what the
+    user can do, or is empty: the texts of `reason` and `remedy`.
     """
 
     id: TechniqueId
     verdict: Verdict
     confidence: float
-    summary: str
+    summary: str = ""
     advice: str = ""
     evidence: tuple[int, ...] = ()
+    reason: Reason = ()
+    remedy: Reason = ()
 
 
 class CrossCheck(msgspec.Struct, frozen=True, kw_only=True):
     """What another tool says of the same network (`--cross-check`) beside our own finding: of a NAT in RFC
-    3489's names, of a router's UPnP in a few words. `agrees` None: one of the two has no verdict. `why`
-    explains a disagreement."""
+    3489's names, of a router's UPnP in a few words. `agrees` None: one of the two has no verdict. `why`,
+    the text of `reason`, explains a disagreement."""
 
     tool: str
     says: str
@@ -97,6 +106,7 @@ class CrossCheck(msgspec.Struct, frozen=True, kw_only=True):
     agrees: bool | None
     why: str = ""
     evidence: tuple[int, ...] = ()
+    reason: Reason = ()
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +128,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of one command. Unknown fields of later versions are ignored on reading."""
+    """One run of one command. Unknown fields of later versions are ignored on reading. `warnings` are the
+    texts of `notices`, which reports of earlier versions lack."""
 
     schema: Literal["nattools.report/1"] = "nattools.report/1"
     tool: Tool
@@ -144,4 +155,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     requirements: tuple[Requirement, ...] = ()
     cross_checks: tuple[CrossCheck, ...] = ()
     warnings: tuple[str, ...] = ()
+    notices: tuple[Statement, ...] = ()
     observations: tuple[AnyObservation, ...] = ()
+
+    def noted(self, *codes: str) -> bool:
+        """Does a warning of one of these codes stand in the report?"""
+        return any(notice.code in codes for notice in self.notices)
+
+    @property
+    def timed_out(self) -> bool:
+        """Was the time given over too soon? Reports of earlier versions say so in words alone."""
+        return self.noted(TIME_OVER) or any(each.startswith("The time given was") for each in self.warnings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 Value = str | int | float | bool | None | tuple[str, ...]
@@ -17,6 +19,19 @@ class Statement(msgspec.Struct, frozen=True):
     values: dict[str, Value] = {}
 
 
-def statement(code: str, **values: Value) -> Statement:
-    """The same, written shorter."""
+Reason = tuple[Statement, ...]
+"""Sentences in their order; empty where there is nothing to say."""
+
+
+def statement(code: str, /, **values: Value) -> Statement:
+    """`Statement(code, values)` as it is written where conclusions are drawn."""
     return Statement(code, values)
+
+
+def unique(statements: Iterable[Statement]) -> tuple[Statement, ...]:
+    """Each once, in the order in which they first came."""
+    found: list[Statement] = []
+    for each in statements:
+        if each not in found:
+            found.append(each)
+    return tuple(found)

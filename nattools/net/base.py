@@ -99,7 +99,7 @@ class TcpFailure(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class Opener(msgspec.Struct, frozen=True):
+class LowTtlSyn(msgspec.Struct, frozen=True):
     """How a connection attempt begins that is to open the own NAT alone: for `seconds` SYNs leave with the
     TTL `ttl`, afterwards with the ordinary one. ICMP errors about them do not end the attempt, and segments
     that arrive with a TTL below 8 are dropped while they would (IP_MINTTL, ip(7); RFC 5082)."""
@@ -199,7 +199,7 @@ class Network(Protocol):
         port: int = 0,
         interface: str | None = None,
         timeout_s: float,
-        opener: Opener | None = None,
+        opener: LowTtlSyn | None = None,
     ) -> TcpStream | TcpFailure:
         """Connect; never takes longer than `timeout_s` seconds. CannotRun: the local end cannot be had, or
         the system cannot do what `opener` asks for (see `missing("ttl")`)."""

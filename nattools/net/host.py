@@ -15,7 +15,7 @@ from nattools.net import interfaces as system
 from nattools.net.base import (
     Capability,
     IcmpSocket,
-    Opener,
+    LowTtlSyn,
     SendFailure,
     StreamHandler,
     TcpFailure,
@@ -111,7 +111,7 @@ class HostNetwork:
         port: int = 0,
         interface: str | None = None,
         timeout_s: float,
-        opener: Opener | None = None,
+        opener: LowTtlSyn | None = None,
     ) -> TcpStream | TcpFailure:
         """Connect; never takes longer than `timeout_s` seconds. CannotRun: the local end cannot be had."""
         why = None if opener is None else self.missing("ttl")

@@ -11,7 +11,7 @@ from typing import cast
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net import linux
-from nattools.net.base import IcmpError, Opener, StreamHandler, TcpFailure
+from nattools.net.base import IcmpError, LowTtlSyn, StreamHandler, TcpFailure
 from nattools.net.oserrors import describe, icmp_failure, tcp_failure
 from nattools.net.sockets import Zones
 
@@ -127,7 +127,7 @@ def send_promptly(sock: socket.socket) -> None:
 
 
 async def connect(
-    sock: socket.socket, zones: Zones, remote: Endpoint, timeout_s: float, opener: Opener | None = None
+    sock: socket.socket, zones: Zones, remote: Endpoint, timeout_s: float, opener: LowTtlSyn | None = None
 ) -> HostStream | TcpFailure:
     """Connect a bound socket, which is closed if it fails. `opener` is for Linux alone."""
     loop = asyncio.get_running_loop()

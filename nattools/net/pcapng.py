@@ -20,7 +20,7 @@ from nattools import __version__
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import IcmpError
-from nattools.net.trace import Event, Trace
+from nattools.net.trace import Trace, TraceEvent
 from nattools.protocols.icmp import ECHO_REPLY, ECHO_REQUEST
 from nattools.protocols.ip import build
 from nattools.protocols.packet import ACK, FIN, PSH, RST, SYN, Packet
@@ -67,7 +67,7 @@ def packets(trace: Trace, started: datetime) -> Iterator[bytes]:
             yield _packet_block(event.data, at_ns, True, "")
 
 
-def _rebuild(event: Event, connections: dict[int, _Connection]) -> Iterator[tuple[bool, Packet]]:
+def _rebuild(event: TraceEvent, connections: dict[int, _Connection]) -> Iterator[tuple[bool, Packet]]:
     if event.kind in ("datagram", "echo"):
         if not event.note:  # with a note it never left
             yield event.outgoing, _datagram(event) if event.kind == "datagram" else _echo(event)
@@ -82,13 +82,13 @@ def _plain(endpoint: Endpoint) -> tuple[str, int]:
     return endpoint.host.partition("%")[0], endpoint.port
 
 
-def _datagram(event: Event) -> Packet:
+def _datagram(event: TraceEvent) -> Packet:
     ends = (event.local, event.remote) if event.outgoing else (event.remote, event.local)
     ttl = 64 if event.ttl is None else event.ttl
     return Packet("udp", *_plain(ends[0]), *_plain(ends[1]), payload=event.data, ttl=ttl)
 
 
-def _echo(event: Event) -> Packet:
+def _echo(event: TraceEvent) -> Packet:
     (own, identifier), (remote, _) = _plain(event.local), _plain(event.remote)
     ends = (own, identifier, remote, identifier) if event.outgoing else (remote, identifier, own, identifier)
     family: Family = 6 if ":" in own else 4
@@ -102,7 +102,7 @@ def _echo(event: Event) -> Packet:
     )
 
 
-def _icmp(event: Event) -> Packet:
+def _icmp(event: TraceEvent) -> Packet:
     error = event.error
     assert error is not None
     local = _plain(event.local)
@@ -120,7 +120,7 @@ def _icmp(event: Event) -> Packet:
     )
 
 
-def _quoted(event: Event, error: IcmpError) -> Packet:
+def _quoted(event: TraceEvent, error: IcmpError) -> Packet:
     if error.sequence is not None:
         return _echo(replace(event, outgoing=True, data=error.quoted, ttl=1, sequence=error.sequence))
     return Packet("udp", *_plain(event.local), *_plain(event.remote), payload=error.quoted, ttl=1)
@@ -135,7 +135,7 @@ class _Connection(msgspec.Struct):
     sent: int
     received: int
 
-    def packets(self, event: Event) -> Iterator[tuple[bool, Packet]]:
+    def packets(self, event: TraceEvent) -> Iterator[tuple[bool, Packet]]:
         match event.kind:
             case "connect":
                 yield self._segment(True, SYN)

@@ -19,8 +19,8 @@ from nattools.net.base import (
     IcmpError,
     IcmpHandler,
     IcmpSocket,
+    LowTtlSyn,
     Network,
-    Opener,
     SendFailure,
     StreamHandler,
     TcpFailure,
@@ -45,7 +45,7 @@ LIMIT_BYTES = 32 << 20
 _EVENT_BYTES = 200  # roughly what an event takes beside its data
 
 
-class Event(msgspec.Struct, frozen=True):
+class TraceEvent(msgspec.Struct, frozen=True):
     """Something sent (`outgoing`) or received. `at_s` is the event loop's time.
 
     `connection` numbers TCP connections and attempts from 1; it is 0 for UDP. `ttl` is None where the
@@ -81,13 +81,13 @@ class Trace:
 
     def __init__(self, began_s: float, limit_bytes: int = LIMIT_BYTES) -> None:
         self.began_s = began_s
-        self.events: list[Event] = []
+        self.events: list[TraceEvent] = []
         self.names: dict[str, tuple[str, ...]] = {}
         self.dropped = 0
         self._room = limit_bytes
         self._connections = 0
 
-    def add(self, event: Event) -> None:
+    def add(self, event: TraceEvent) -> None:
         """Keep an event if there is room."""
         size = _EVENT_BYTES + len(event.data)
         if size > self._room:
@@ -120,19 +120,19 @@ class TracedUdpSocket:
         inner.on_icmp = self._icmp
 
     def _datagram(self, data: bytes, source: Endpoint) -> None:
-        self._trace.add(Event(_now(), "datagram", False, self.local, source, data))
+        self._trace.add(TraceEvent(_now(), "datagram", False, self.local, source, data))
         if self.on_datagram is not None:
             self.on_datagram(data, source)
 
     def _icmp(self, error: IcmpError) -> None:
-        self._trace.add(Event(_now(), "icmp", False, self.local, error.destination, error=error))
+        self._trace.add(TraceEvent(_now(), "icmp", False, self.local, error.destination, error=error))
         if self.on_icmp is not None:
             self.on_icmp(error)
 
     def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
         """See `UdpSocket.send`."""
         failure = self._inner.send(data, to, ttl=ttl)
-        event = Event(_now(), "datagram", True, self.local, to, bytes(data), ttl, note=failure or "")
+        event = TraceEvent(_now(), "datagram", True, self.local, to, bytes(data), ttl, note=failure or "")
         self._trace.add(event)
         return failure
 
@@ -158,13 +158,15 @@ class TracedIcmpSocket:
     def _reply(self, reply: EchoReply) -> None:
         remote = Endpoint(reply.source, 0)
         self._trace.add(
-            Event(_now(), "echo", False, self._own, remote, reply.payload, reply.ttl, sequence=reply.sequence)
+            TraceEvent(
+                _now(), "echo", False, self._own, remote, reply.payload, reply.ttl, sequence=reply.sequence
+            )
         )
         if self.on_reply is not None:
             self.on_reply(reply)
 
     def _icmp(self, error: IcmpError) -> None:
-        self._trace.add(Event(_now(), "icmp", False, self._own, error.destination, error=error))
+        self._trace.add(TraceEvent(_now(), "icmp", False, self._own, error.destination, error=error))
         if self.on_icmp is not None:
             self.on_icmp(error)
 
@@ -175,7 +177,7 @@ class TracedIcmpSocket:
         failure = self._inner.send_echo(to, sequence, payload, ttl=ttl)
         remote = Endpoint(to, 0)
         self._trace.add(
-            Event(
+            TraceEvent(
                 _now(), "echo", True, self._own, remote, payload, ttl, note=failure or "", sequence=sequence
             )
         )
@@ -200,7 +202,7 @@ class TracedStream:
         self._received_end = False
 
     def _record(self, kind: EventKind, outgoing: bool, data: bytes = b"") -> None:
-        event = Event(_now(), kind, outgoing, self.local, self.remote, data, connection=self._connection)
+        event = TraceEvent(_now(), kind, outgoing, self.local, self.remote, data, connection=self._connection)
         self._trace.add(event)
 
     async def read(self, limit: int = 65536) -> bytes:
@@ -302,7 +304,7 @@ class TracedNetwork:
         port: int = 0,
         interface: str | None = None,
         timeout_s: float,
-        opener: Opener | None = None,
+        opener: LowTtlSyn | None = None,
     ) -> TcpStream | TcpFailure:
         """See `Network.connect_tcp`."""
         connection, began = self.trace.new_connection(), _now()
@@ -312,12 +314,14 @@ class TracedNetwork:
         if isinstance(result, TcpFailure):
             local = Endpoint(host or self._source(remote), port)
             note = f"{result.outcome}: {result.detail}" if result.detail else result.outcome
-            self.trace.add(Event(began, "connect", True, local, remote, connection=connection, note=note))
+            self.trace.add(
+                TraceEvent(began, "connect", True, local, remote, connection=connection, note=note)
+            )
             if result.outcome in ("refused", "reset"):
-                self.trace.add(Event(_now(), "abort", False, local, remote, connection=connection))
+                self.trace.add(TraceEvent(_now(), "abort", False, local, remote, connection=connection))
             return result
-        self.trace.add(Event(began, "connect", True, result.local, remote, connection=connection))
-        self.trace.add(Event(_now(), "established", True, result.local, remote, connection=connection))
+        self.trace.add(TraceEvent(began, "connect", True, result.local, remote, connection=connection))
+        self.trace.add(TraceEvent(_now(), "established", True, result.local, remote, connection=connection))
         return TracedStream(result, self.trace, connection)
 
     def _source(self, remote: Endpoint) -> str:
@@ -341,7 +345,7 @@ class TracedNetwork:
     def _accepting(self, on_stream: StreamHandler) -> Callable[[TcpStream], None]:
         def accepted(stream: TcpStream) -> None:
             number = self.trace.new_connection()
-            event = Event(_now(), "established", False, stream.local, stream.remote, connection=number)
+            event = TraceEvent(_now(), "established", False, stream.local, stream.remote, connection=number)
             self.trace.add(event)
             on_stream(TracedStream(stream, self.trace, number))
 
@@ -355,7 +359,7 @@ class TracedNetwork:
         """See `Network.send_packet`."""
         failure = self._inner.send_packet(packet)
         nowhere = Endpoint("0.0.0.0", 0)
-        self.trace.add(Event(_now(), "packet", True, nowhere, nowhere, packet, note=failure or ""))
+        self.trace.add(TraceEvent(_now(), "packet", True, nowhere, nowhere, packet, note=failure or ""))
         return failure
 
     def is_public(self, address: str) -> bool:

@@ -38,7 +38,7 @@ class MailboxLimits:
     used_up_s: float = 600.0
 
 
-class Outgoing(NamedTuple):
+class OutgoingText(NamedTuple):
     """Send this text on that connection; `last`: then close it."""
 
     connection: int
@@ -128,7 +128,7 @@ class Mailbox:
         self._connections[self._numbers] = _Connection(source, bucket)
         return self._numbers
 
-    def receive(self, number: int, text: bytes, now: float) -> list[Outgoing]:
+    def receive(self, number: int, text: bytes, now: float) -> list[OutgoingText]:
         """What to send because of this text; an empty one only counts."""
         connection = self._connections.get(number)
         if connection is None:
@@ -150,7 +150,7 @@ class Mailbox:
             return [] if other is None else _to(other, message)
         return self._leave(connection.room, connection.member, message.reason, now)
 
-    def disconnect(self, number: int, now: float) -> list[Outgoing]:
+    def disconnect(self, number: int, now: float) -> list[OutgoingText]:
         """This connection is gone."""
         connection = self._connections.pop(number, None)
         if connection is None or connection.room is None or connection.member is None:
@@ -162,14 +162,14 @@ class Mailbox:
         other = room.other(member)
         return [] if other is None else _to(other, m.Peer(False))
 
-    def sweep(self, now: float) -> list[Outgoing]:
+    def sweep(self, now: float) -> list[OutgoingText]:
         """Close what has outlived its time."""
         over = [room for room in self._rooms.values() if room.expires_at(self._limits) <= now]
         for nameplate in [key for key, until in self._used_up.items() if until <= now]:
             del self._used_up[nameplate]
         return [each for room in over for each in self._close(room, "expired", now)]
 
-    def _join(self, number: int, connection: _Connection, message: m.Join, now: float) -> list[Outgoing]:
+    def _join(self, number: int, connection: _Connection, message: m.Join, now: float) -> list[OutgoingText]:
         if connection.room is not None:
             return self._dismiss(number, "protocol", now)
         if message.version != m.VERSION:
@@ -187,7 +187,7 @@ class Mailbox:
         room.vacant_at = None
         other = room.other(connection.member)
         present = other is not None and other.connection is not None
-        greeting = Outgoing(number, m.encode(m.Joined(room.nameplate, present)))
+        greeting = OutgoingText(number, m.encode(m.Joined(room.nameplate, present)))
         return [*replaced, greeting, *(_to(other, m.Peer(True)) if other is not None else ())]
 
     def _find(self, nameplate: int | None, now: float) -> _Room | m.Closing:
@@ -203,7 +203,7 @@ class Mailbox:
         self._rooms[room.nameplate] = room
         return room
 
-    def _seat(self, room: _Room, secret: bytes, number: int) -> list[Outgoing] | None:
+    def _seat(self, room: _Room, secret: bytes, number: int) -> list[OutgoingText] | None:
         """Give a member its place, its old connection losing it; None: there is none free. The place of one
         who waited alone and is gone is free: it never met anybody."""
         for member in room.members:
@@ -218,26 +218,26 @@ class Mailbox:
         room.members.append(_Member(secret, number))
         return []
 
-    def _replace(self, member: _Member) -> list[Outgoing]:
+    def _replace(self, member: _Member) -> list[OutgoingText]:
         number = member.connection
         if number is None:
             return []
         self._connections.pop(number, None)
-        return [Outgoing(number, m.encode(m.Closed("replaced")), last=True)]
+        return [OutgoingText(number, m.encode(m.Closed("replaced")), last=True)]
 
-    def _leave(self, room: _Room, member: _Member, reason: m.Parting, now: float) -> list[Outgoing]:
+    def _leave(self, room: _Room, member: _Member, reason: m.Parting, now: float) -> list[OutgoingText]:
         number = member.connection
         if number is not None:
             self._connections.pop(number, None)
         member.connection = None
-        goodbye = [] if number is None else [Outgoing(number, b"", last=True)]
+        goodbye = [] if number is None else [OutgoingText(number, b"", last=True)]
         return goodbye + self._close(room, "left" if reason == "done" else reason, now)
 
-    def _dismiss(self, number: int, reason: m.Closing, now: float) -> list[Outgoing]:
+    def _dismiss(self, number: int, reason: m.Closing, now: float) -> list[OutgoingText]:
         """End one connection, not its room."""
-        return [Outgoing(number, m.encode(m.Closed(reason)), last=True), *self.disconnect(number, now)]
+        return [OutgoingText(number, m.encode(m.Closed(reason)), last=True), *self.disconnect(number, now)]
 
-    def _close(self, room: _Room, reason: m.Closing, now: float) -> list[Outgoing]:
+    def _close(self, room: _Room, reason: m.Closing, now: float) -> list[OutgoingText]:
         """End a room. A code that two have met under had its try. A number that is no code's may be used
         again when its time is over: to come back to it takes no guess."""
         self._rooms.pop(room.nameplate, None)
@@ -246,7 +246,7 @@ class Mailbox:
         out = []
         for number in [each.connection for each in room.members if each.connection is not None]:
             self._connections.pop(number, None)
-            out.append(Outgoing(number, m.encode(m.Closed(reason)), last=True))
+            out.append(OutgoingText(number, m.encode(m.Closed(reason)), last=True))
         return out
 
     def _use_up(self, nameplate: int, now: float) -> None:
@@ -272,5 +272,5 @@ def _ranges() -> Iterator[tuple[int, int]]:
         low *= 10
 
 
-def _to(member: _Member, message: m.FromMailbox) -> list[Outgoing]:
-    return [] if member.connection is None else [Outgoing(member.connection, m.encode(message))]
+def _to(member: _Member, message: m.FromMailbox) -> list[OutgoingText]:
+    return [] if member.connection is None else [OutgoingText(member.connection, m.encode(message))]

@@ -16,7 +16,7 @@ from nattools.net.websocket import WebSocket
 from nattools.protocols import mailbox as protocol
 from nattools.server.connections import Answer, converse
 from nattools.server.limits import Occupancy
-from nattools.server.mailbox import Mailbox, MailboxLimits, Outgoing
+from nattools.server.mailbox import Mailbox, MailboxLimits, OutgoingText
 
 _HANDSHAKE_S: Final = 10.0
 _JOIN_S: Final = 10.0
@@ -30,7 +30,7 @@ class Patience:
     unread_s: float = 10.0
 
 
-class MailboxServer:
+class MailboxConnections:
     """Serves the mailbox's connections; `places` bounds how many there are."""
 
     def __init__(
@@ -112,7 +112,7 @@ class MailboxServer:
             await self._deliver(self._mailbox.receive(number, text, self._time()))
             patience_s = self._patience.silent_s
 
-    async def _deliver(self, outgoing: Iterable[Outgoing]) -> None:
+    async def _deliver(self, outgoing: Iterable[OutgoingText]) -> None:
         for out in outgoing:
             socket = self._send(out)
             if socket is None:
@@ -122,7 +122,7 @@ class MailboxServer:
             if limit.expired():
                 socket.stream.abort()
 
-    def _send(self, out: Outgoing) -> WebSocket | None:
+    def _send(self, out: OutgoingText) -> WebSocket | None:
         socket = self._sockets.get(out.connection)
         if socket is None:
             return None

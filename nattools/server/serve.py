@@ -16,14 +16,14 @@ from nattools.server.connections import Answer, BackgroundTasks, Other, converse
 from nattools.server.dialback import Cookies, DialBackLimits, DialBackServer
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import Occupancy, RateLimit
-from nattools.server.service import Service
+from nattools.server.service import StunService
 from nattools.server.stun import BindingServer
 
 if TYPE_CHECKING:
     import ssl
 
     from nattools.server.mailbox import MailboxLimits
-    from nattools.server.mailboxserver import MailboxServer
+    from nattools.server.mailboxserver import MailboxConnections
 _DIAL_BACK = c.SERVICE_DIAL_BACK_UDP | c.SERVICE_DIAL_BACK_TCP | c.SERVICE_DIAL_BACK_PORTS
 
 
@@ -89,7 +89,7 @@ class Running:
         self._dial_limits = DialBackLimits()
         self._places = Occupancy(per_source=config.streams_per_source, total=config.streams)
         self._has_mailbox = config.tcp and config.mailbox
-        self._exchange: MailboxServer | None = None
+        self._exchange: MailboxConnections | None = None
         self._tls = None if config.tls_files is None else _tls(config.tls_files)
 
     async def start(self) -> None:
@@ -146,7 +146,7 @@ class Running:
             await self._listen(family, site, service)
         return site
 
-    async def _listen(self, family: Family, site: ServerEndpoints, service: Service) -> None:
+    async def _listen(self, family: Family, site: ServerEndpoints, service: StunService) -> None:
         for role, endpoint in site:
             listener = await self._network.listen_tcp(
                 family=family,
@@ -168,21 +168,21 @@ class Running:
             return None
         return lambda stream, first: self._make_exchange().serve(stream, first, answer, self._places)
 
-    def _make_exchange(self) -> MailboxServer:
+    def _make_exchange(self) -> MailboxConnections:
         """Made and imported with the first who comes for it: most clients want STUN."""
         if self._exchange is None:
-            from nattools.server.mailboxserver import MailboxServer
+            from nattools.server.mailboxserver import MailboxConnections
 
             places = Occupancy(per_source=self._config.peers_per_source, total=self._config.peers)
-            self._exchange = MailboxServer(self._config.mailbox_limits, places, tls=self._tls)
+            self._exchange = MailboxConnections(self._config.mailbox_limits, places, tls=self._tls)
             self._tasks.spawn(self._exchange.sweep_forever())
         return self._exchange
 
-    def _service(self, site: ServerEndpoints, sockets: dict[Role, UdpSocket]) -> Service:
+    def _service(self, site: ServerEndpoints, sockets: dict[Role, UdpSocket]) -> StunService:
         dial_back = self._config.dial_back
         flags = _DIAL_BACK if dial_back else 0
         flags |= c.SERVICE_MAILBOX if self._has_mailbox else 0
-        return Service(
+        return StunService(
             self._network,
             site,
             sockets,

@@ -39,7 +39,7 @@ class _Connected(Exception):  # noqa: N818 -- it is no error
     """An attempt to connect succeeded, which ends the others."""
 
 
-class Service:
+class StunService:
     """One address family's sockets and the servers behind them."""
 
     def __init__(

@@ -21,7 +21,7 @@ from typing import Any
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import Network, Opener, TcpFailure, TcpListener, TcpStream
+from nattools.net.base import LowTtlSyn, Network, TcpFailure, TcpListener, TcpStream
 from nattools.protocols import ice, stun
 from nattools.protocols.ice.candidate import priority
 from nattools.protocols.ice.checkmessages import (
@@ -194,7 +194,7 @@ class _Opening:
                 await asyncio.sleep(1 / schedule.rate_per_s)
 
     async def _attempt(self, local: int, to: Endpoint) -> None:
-        opener = None if self.schedule.ttl is None else Opener(self.schedule.ttl, OPENER_S)
+        opener = None if self.schedule.ttl is None else LowTtlSyn(self.schedule.ttl, OPENER_S)
         for _ in range(self.schedule.passes):
             left_s = self.ends - self.loop.time()
             if left_s <= 0:

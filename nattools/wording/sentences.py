@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from string import Formatter
 from typing import Any
 
 from nattools.model.statement import Statement
-from nattools.wording import punch
+from nattools.wording import advice, behaviour, punch, verdicts
+from nattools.wording.terms import TECHNIQUES
 
-TABLES: tuple[Mapping[str, str], ...] = (punch.SENTENCES,)
-"""The tables of all areas; a code stands in one of them."""
+TABLES: dict[str, Mapping[str, str]] = {
+    "verdicts": verdicts.SENTENCES,
+    "advice": advice.SENTENCES,
+    "behaviour": behaviour.SENTENCES,
+    "punch": punch.SENTENCES,
+}
+"""The tables of all areas by name; a code stands in one of them. docs/reference/findings.md lists them."""
+_TEMPLATES = {code: template for table in TABLES.values() for code, template in table.items()}
 
 
-class _Words(Formatter):
-    """`{share:percent}`, `{wait_s:seconds}`, `{hosts:list}` beside Python's own format specifications."""
+def _odds(share: float) -> str:
+    return "100%" if share >= 1.0 else f"{100 * share:.2f}%" if share > 0.99 else f"{100 * share:.2g}%"
 
-    def format_field(self, value: Any, format_spec: str) -> str:
-        if format_spec == "percent":
-            return f"{100 * value:.0f}%"
-        if format_spec == "seconds":
-            return f"{value:.3g} s"
-        if format_spec == "list":
-            return ", ".join(map(str, value))
-        if format_spec == "and":
-            return " and ".join(map(str, value))
-        if format_spec == "then":
-            return ", then ".join(map(str, value))
-        if format_spec == "span":
-            return _span(value)
-        return str(format(value, format_spec))
+
+def _joined(names: Iterable[object], last: str) -> str:
+    *before, final = map(str, names)
+    return f"{', '.join(before)} {last} {final}" if before else final
 
 
 def _span(seconds: float) -> str:
@@ -41,9 +38,35 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+_SPECS: dict[str, Callable[[Any], str]] = {
+    "percent": lambda share: f"{100 * share:.0f}%",
+    "odds": _odds,
+    "seconds": lambda value: f"{value:g} s",
+    "span": _span,
+    "list": lambda names: ", ".join(map(str, names)),
+    "and": lambda names: _joined(names, "and"),
+    "then": lambda names: ", then ".join(map(str, names)),
+    "upper": lambda name: str(name).upper(),
+    "protocol": lambda name: TECHNIQUES.get(name, name),
+    "protocols": lambda names: _joined([TECHNIQUES.get(name, name) for name in names], "or"),
+}
+
+
+class _Words(Formatter):
+    """`{share:percent}`, `{wait_s:seconds}`, `{hosts:list}` and the like beside Python's own format
+    specifications."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        spec = _SPECS.get(format_spec)
+        return str(format(value, format_spec)) if spec is None else spec(value)
+
+
+_WORDS = _Words()
+
+
 def is_known(statement: Statement) -> bool:
     """Has this version a sentence for it?"""
-    return any(statement.code in table for table in TABLES)
+    return statement.code in _TEMPLATES
 
 
 def text_of(statements: Iterable[Statement]) -> str:
@@ -53,12 +76,11 @@ def text_of(statements: Iterable[Statement]) -> str:
 
 def sentence(statement: Statement) -> str:
     """The statement in words. A code that this version does not know is shown as it is, with its values."""
-    for table in TABLES:
-        template = table.get(statement.code)
-        if template is not None:
-            try:
-                return _Words().format(template, **statement.values)
-            except (ArithmeticError, LookupError, TypeError, ValueError):
-                break
+    template = _TEMPLATES.get(statement.code)
+    if template is not None:
+        try:
+            return _WORDS.vformat(template, (), statement.values) if "{" in template else template
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            pass
     values = ", ".join(f"{name} {value}" for name, value in statement.values.items())
     return f"{statement.code}: {values}" if values else statement.code

@@ -23,7 +23,7 @@ from nattools.probes.question import StunClient
 from nattools.protocols import dialback, stun
 from nattools.server import serve
 from nattools.server.dialback import Order
-from nattools.server.service import Service
+from nattools.server.service import StunService
 from nattools.traversal.udp_strategies import PROBES_PER_S
 
 NAT = '[nat.n]\n{}\n[host.a]\nbehind = "n"\n'
@@ -102,7 +102,7 @@ def test_a_server_that_does_not_announce_it_is_not_asked(monkeypatch: pytest.Mon
     monkeypatch.setattr(serve, "_DIAL_BACK", 3)
     report = measured(NAT.format(RANDOM))
     assert not trials(report)
-    assert "Reckoned, not tried" in verdict(report).summary
+    assert "Predicted, not tested" in verdict(report).summary
 
 
 def test_it_comes_last_and_says_nothing_about_the_nat() -> None:
@@ -117,15 +117,15 @@ def test_it_comes_last_and_says_nothing_about_the_nat() -> None:
 def lists_dropped(monkeypatch: pytest.MonkeyPatch, *, but_sorted: bool) -> None:
     """As if what the server sends to lists of ports never got in; but to sorted lists, if that is asked. Only
     ports that were told are in order."""
-    send = Service._send_copies
+    send = StunService._send_copies
 
-    async def lossy(self: Service, order: Order) -> dialback.Outcome:
+    async def lossy(self: StunService, order: Order) -> dialback.Outcome:
         ports = list(order.ask.ports)
         if ports and not (but_sorted and ports == sorted(ports)):
             return "sent"
         return await send(self, order)
 
-    monkeypatch.setattr(Service, "_send_copies", lossy)
+    monkeypatch.setattr(StunService, "_send_copies", lossy)
 
 
 @pytest.mark.parametrize(

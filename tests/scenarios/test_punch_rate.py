@@ -17,7 +17,7 @@ from nattools.lab.natkinds import scenario_of_kinds
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import PlannedStep, Punch
 from nattools.model.serveruri import parse_server
-from nattools.net.trace import Event, Trace, TracedNetwork
+from nattools.net.trace import Trace, TracedNetwork, TraceEvent
 from nattools.protocols import stun
 from nattools.protocols.ice import Agent
 from nattools.protocols.stun.constants import MESSAGE_INTEGRITY
@@ -35,11 +35,11 @@ class Seen:
     """A side: what was announced, what passed, what came of it."""
 
     announced: list[PlannedStep] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    events: list[TraceEvent] = field(default_factory=list)
     punch: Punch | None = None
 
     @property
-    def probes(self) -> list[Event]:
+    def probes(self) -> list[TraceEvent]:
         """What the strategy sent, in order."""
         return [one for one in self.events if one.outgoing and is_probe(one)]
 
@@ -68,11 +68,11 @@ def _noting_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Agent, "probe", probe)
 
 
-def is_probe(one: Event) -> bool:
+def is_probe(one: TraceEvent) -> bool:
     return one.kind == "datagram" and one.data in PROBES
 
 
-def is_authentic(one: Event) -> bool:
+def is_authentic(one: TraceEvent) -> bool:
     """With a message integrity: between the two sides, not from a server."""
     try:
         return one.kind == "datagram" and stun.decode(one.data).get(MESSAGE_INTEGRITY) is not None
@@ -130,7 +130,7 @@ def test_no_faster_and_no_more_than_announced(pair: tuple[str, str], backend: Ba
         assert side.probes[-1].at_s <= min(side.first_from().values()) + LATE_S[backend]
 
 
-def busiest(probes: list[Event]) -> int:
+def busiest(probes: list[TraceEvent]) -> int:
     """The most probes within a window."""
     times = [one.at_s for one in probes]
     return max(sum(start <= time < start + WINDOW_S for time in times) for start in times)

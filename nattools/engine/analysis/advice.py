@@ -1,67 +1,64 @@
-"""The first lines of a diagnosis, for somebody who does not know what a NAT is."""
+"""The first lines of a diagnosis, for somebody who does not know what a NAT is, and its warnings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
-from nattools.engine.analysis.findings import Findings, varies
-from nattools.engine.analysis.portmap_verdicts import NAMES, advice_beyond, beyond, router_page, true_mappings
+from nattools.engine.analysis.findings import Findings
+from nattools.engine.analysis.portmap_verdicts import (
+    advice_beyond,
+    nat_beyond,
+    router_address,
+    true_mappings,
+)
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.portmapping import MappingProtocol
-from nattools.model.report import TIME_WAS_OVER, Advice, Measurement, Technique
-
-
-def circumstances(measurement: Measurement) -> tuple[str, ...]:
-    """Warnings about time, interfaces and routes."""
-    return tuple(_found(measurement))
-
-
-def _found(measurement: Measurement) -> Iterator[str]:
-    if measurement.timed_out:
-        yield TIME_WAS_OVER
-    host = measurement.host
-    measured = next((i for i in host.interfaces if i.name == host.measured_interface), None)
-    if measured is not None and measured.kind == "vpn":
-        yield (
-            f"The measurement went through {measured.name}, which is a VPN: all that is said here is "
-            "about the VPN. Choose another interface with --interface."
-        )
-    routed = list(dict.fromkeys(gateway.interface for gateway in host.gateways))
-    if len(routed) > 1:
-        chosen = measured.name if measured is not None else "one of them"
-        yield (
-            f"There are several default routes ({', '.join(routed)}); {chosen} was measured. "
-            "Choose another with --interface."
-        )
-
+from nattools.model.report import TIME_OVER, Advice, Measurement, Technique
+from nattools.model.statement import Reason, Statement, statement, unique
+from nattools.traversal.side import moving
 
 Reachable = Literal["directly", "by punching", "over tcp only", "by relay only", "unknown", "offline"]
 _MAPPED: tuple[MappingProtocol, ...] = ("upnp-igd", "pcp", "nat-pmp")
-_HEADLINES: dict[Reachable, str] = {
-    "directly": "This machine can be reached directly.",
-    "by punching": "This machine can be reached directly, by hole punching.",
-    "over tcp only": "UDP does not get out of this network; over TCP some peers can be reached directly.",
-    "by relay only": "This machine can be reached only through a relay.",
-    "unknown": "Whether this machine can be reached could not be measured.",
-    "offline": "No server answered: this machine seems to be offline, or everything is blocked.",
+_ANSWERS: dict[Reachable, Statement] = {
+    "directly": statement("reachable-directly"),
+    "by punching": statement("reachable-by-punching"),
+    "over tcp only": statement("reachable-over-tcp"),
+    "by relay only": statement("reachable-by-relay"),
+    "unknown": statement("reachable-unknown"),
+    "offline": statement("offline"),
 }
+_REFUSED = {"no-mapping", "no-mapping-error", "mapping-without-effect", "mapping-false", "mapping-unverified"}
+"""Codes of a router that was asked for a mapping and did not make one that is known to be true."""
+
+
+def measurement_notices(measurement: Measurement) -> list[Statement]:
+    """Warnings about time, interfaces and routes."""
+    found = [statement(TIME_OVER)] if measurement.timed_out else []
+    host = measurement.host
+    measured = next((i for i in host.interfaces if i.name == host.measured_interface), None)
+    if measured is not None and measured.kind == "vpn":
+        found.append(statement("vpn-measured", interface=measured.name))
+    routed = tuple(dict.fromkeys(gateway.interface for gateway in host.gateways))
+    if len(routed) > 1:
+        chosen = measured.name if measured is not None else "one of them"
+        found.append(statement("several-default-routes", interfaces=routed, measured=chosen))
+    return found
 
 
 def advice(findings: Findings, techniques: tuple[Technique, ...], peers: tuple[PeerKind, ...]) -> Advice:
     """Can this machine be reached, which way is best, and what the user can do."""
     verdicts: dict[str, Technique] = {technique.id: technique for technique in techniques}
     reachable = _reachable(findings, verdicts, peers)
-    headline = _HEADLINES[reachable]
+    answer = _ANSWERS[reachable]
     if reachable == "directly" and not _works(verdicts, "direct-ipv4", "direct-ipv6"):
-        headline = "This machine can be reached directly, through a port that your router opens."
+        answer = statement("reachable-by-mapping")
     if not findings.asked:
-        headline = "Nothing was measured: no server was asked."
+        answer = statement("nothing-asked")
     return Advice(
         reachable=reachable,
-        headline=headline,
-        best=_best(findings, reachable, verdicts, peers),
-        to_do=tuple(dict.fromkeys(_to_do(findings, reachable, verdicts))),
+        answer=answer,
+        best_way=_best(findings, reachable, verdicts, peers),
+        actions=unique(_actions(findings, reachable, verdicts)),
     )
 
 
@@ -83,80 +80,76 @@ def _reachable(findings: Findings, verdicts: dict[str, Technique], peers: tuple[
 
 def _best(
     findings: Findings, reachable: Reachable, verdicts: dict[str, Technique], peers: tuple[PeerKind, ...]
-) -> str:
-    direct = [n for n in (4, 6) if _works(verdicts, f"direct-ipv{n}")]
-    if reachable == "directly" and not direct:
-        by = [NAMES[name] for name in _MAPPED if _works(verdicts, name)]
-        if not true_mappings(findings):
-            return f"An IPv6 pinhole by {' or '.join(by)}: every peer with IPv6 can connect"
-        ways = " or ".join([", ".join(by[:-1]), by[-1]] if len(by) > 1 else by)
-        return f"A port mapping by {ways}: every peer can connect"
-    if reachable == "directly":
-        return " and ".join(f"Direct IPv{family}" for family in direct) + ": peers connect to your address"
-    if reachable == "by punching" and _works(verdicts, "udp-punch"):
-        reached = sum(peer.path == "direct" for peer in peers)
-        return f"UDP hole punching: possible with {reached} of {len(peers)} kinds of peers"
-    if reachable == "by punching":
-        return "TCP: peers connect to your outside port once you opened it"
-    if reachable == "over tcp only":
-        reached = sum(peer.path == "direct" for peer in peers)
-        return f"TCP: possible with {reached} of {len(peers)} kinds of peers; a relay for the others"
-    if reachable == "by relay only":
-        return "A relay over TCP or TLS"
-    return "None known: " + ("check the connection" if reachable == "offline" else "see what would settle it")
+) -> Statement:
+    direct = tuple(f"IPv{n}" for n in (4, 6) if _works(verdicts, f"direct-ipv{n}"))
+    reached, kinds = sum(peer.path == "direct" for peer in peers), len(peers)
+    if direct:
+        return statement("best-direct", families=direct)
+    match reachable:
+        case "directly":
+            protocols = tuple(name for name in _MAPPED if _works(verdicts, name))
+            code = "best-mapping" if true_mappings(findings) else "best-pinhole"
+            return statement(code, protocols=protocols)
+        case "by punching" if _works(verdicts, "udp-punch"):
+            return statement("best-udp-punch", reached=reached, kinds=kinds)
+        case "by punching":
+            return statement("best-tcp-punch")
+        case "over tcp only":
+            return statement("best-tcp", reached=reached, kinds=kinds)
+        case "by relay only":
+            return statement("best-relay")
+        case _:
+            return statement("best-offline" if reachable == "offline" else "best-unknown")
 
 
-def _to_do(findings: Findings, reachable: Reachable, verdicts: dict[str, Technique]) -> list[str]:
+def _actions(findings: Findings, reachable: Reachable, verdicts: dict[str, Technique]) -> list[Statement]:
+    """What the user can do, the most useful first."""
     if reachable == "offline":
         return _offline(findings)
-    found = []
+    found: list[Statement] = []
     nat = findings.nat("udp", findings.main)
     if reachable != "directly":
         found += _forwarding(findings, verdicts)
     elif not _works(verdicts, "direct-ipv4", "direct-ipv6"):
-        found.append("To keep a port open for a program: nattools map keep PORT.")
+        found.append(statement("keep-port"))
     if nat is not None and reachable != "directly":
         found += _about_nat(nat)
     if nat is not None and nat.reachable is False:
-        found.append("Ask whoever runs this network to let UDP out.")
+        found.append(statement("let-udp-out"))
     if nat is None or (nat.reachable is not False and "unknown" in (nat.mapping, nat.filtering)):
-        found.append(
-            "For a full diagnosis run nattools serve on a machine outside, and name it with --server."
-        )
+        found.append(statement("name-server"))
     return found
 
 
-def _forwarding(findings: Findings, verdicts: dict[str, Technique]) -> list[str]:
+def _forwarding(findings: Findings, verdicts: dict[str, Technique]) -> Reason:
     """What would make a machine behind a NAT reachable for everybody."""
-    general = verdicts["direct-ipv4"].advice if "direct-ipv4" in verdicts else ""
+    general = verdicts["direct-ipv4"].remedy if "direct-ipv4" in verdicts else ()
     tried = [verdicts[name] for name in _MAPPED if name in verdicts and verdicts[name].evidence]
-    if not tried or not general or "router" not in general:
-        return [general] if general else []
-    if beyond(findings) is not None:
-        return [advice_beyond(findings)]
+    if not tried or all(each.code not in ("forward-port", "open-firewall") for each in general):
+        return general
+    if nat_beyond(findings) is not None:
+        return advice_beyond(findings)
     if any(each.verdict == "unknown" for each in tried):
-        return ["Your router makes port mappings; nattools serve outside would prove them: --server HOST."]
-    told = [each.advice for each in tried if "No mapping" in each.summary or "said yes" in each.summary]
-    if told:
-        return told[:1]
-    page = router_page(findings)
-    return [f"Switch on UPnP, NAT-PMP or PCP in your router's settings{page}, or forward a port there."]
+        return (statement("prove-mappings"),)
+    for each in tried:
+        if any(why.code in _REFUSED for why in each.reason):
+            return each.remedy
+    router = router_address(findings)
+    return (
+        statement("enable-mappings") if router is None else statement("enable-mappings-at", router=router),
+    )
 
 
-def _about_nat(nat: Nat) -> list[str]:
+def _about_nat(nat: Nat) -> list[Statement]:
     found = []
     if nat.double_nat and not nat.cgnat:
-        found.append("There are two routers that translate: set one of them to bridge mode.")
-    if varies(nat) and not nat.cgnat:
-        found.append("Your router gives each peer another port: a port mapping or IPv6 helps most.")
+        found.append(statement("bridge-one-router"))
+    if moving(nat) and not nat.cgnat:
+        found.append(statement("port-per-peer"))
     return found
 
 
-def _offline(findings: Findings) -> list[str]:
+def _offline(findings: Findings) -> list[Statement]:
     host = findings.measurement.host
-    found = []
-    if host.interfaces and not host.gateways:
-        found.append("There is no default route: connect to a network first.")
-    found.append("Check the cable or the wireless network, and whether a web page opens.")
-    found.append("If it does, name a server that is known to work: nattools diagnose --server HOST.")
-    return found
+    found = [statement("no-default-route")] if host.interfaces and not host.gateways else []
+    return [*found, statement("check-cable"), statement("try-other-server")]

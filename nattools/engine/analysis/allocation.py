@@ -16,6 +16,7 @@ from nattools.engine.analysis.servers import ExternalAddresses
 from nattools.model.confidence import CERTAIN_ERROR
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import PortAllocation
+from nattools.model.statement import statement
 
 PORTS = 64512
 """1024 to 65535: what NATs draw from for unprivileged source ports."""
@@ -52,9 +53,8 @@ def allocation(
         return AllocationFinding("preserving", ids)
     ordinary = [s for s in samples if s.local is None or (s.local.port >= 1024 and s not in kept)]
     if len({s.mapped.port for s in ordinary}) < FEWEST:
-        why = f"{len(ordinary)} outside ports were seen; it takes {FEWEST} or more to tell."
-        why = why if samples else "Nothing was answered."
-        return AllocationFinding("unknown", ids, why)
+        few = statement("allocation-few-ports", seen=len(ordinary), needed=FEWEST)
+        return AllocationFinding("unknown", ids, (few if samples else statement("nothing-answered"),))
     return _sequential(ordinary, ids) or _random(ordinary, ids)
 
 
@@ -190,8 +190,7 @@ def _random(samples: list[BindingAnswer], ids: tuple[int, ...]) -> AllocationFin
     rising = sorted(set(ports))
     in_order = ports in (rising, rising[::-1])
     if _dense(rising) or (in_order and len(ports) < 8):
-        why = "The ports lie close together: in sequence, or from a small block. More ports would tell."
-        return AllocationFinding("unknown", ids, why, port_range=block)
+        return AllocationFinding("unknown", ids, (statement("allocation-ports-close"),), port_range=block)
     return AllocationFinding("random", ids, port_range=block, block=True)
 
 

@@ -7,11 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint
+from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint, gap_reason
 from nattools.engine.analysis.servers import ExternalAddresses
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.nat import FilteringBehaviour, Layer
 from nattools.model.observation import Binding, Hop
+from nattools.model.statement import Reason, statement
 
 _CAME = ("answered", "error", "malformed")
 _STOPPED = ("prohibited", "timeout", "unreachable")
@@ -33,13 +34,13 @@ def _silent(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
     tried = [b for b in path.bindings if (at := endpoint(b.asked)) is not None and at.host in up]
     ids = tuple(binding.id for binding in tried)
     if not up:
-        return Finding(None, tuple(b.id for b in path.bindings), "No server answered over any transport.")
+        return Finding(None, tuple(b.id for b in path.bindings), (statement("reachable-no-server"),))
     copies = sum(max(0, b.sent) for b in tried if b.outcome in _STOPPED)
     if chance_of_silence(min(copies, 1000), WORST_LOSS) < CERTAIN_ERROR:
         return Finding(False, ids)
     if tried and all(binding.outcome == "prohibited" for binding in tried):
         return Finding(False, ids)
-    return Finding(None, ids, f"Nothing came back to {copies} copies; more would tell it from loss.")
+    return Finding(None, ids, (statement("reachable-maybe-loss", copies=copies),))
 
 
 def _silent_tcp(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
@@ -50,10 +51,7 @@ def _silent_tcp(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
     ids = tuple(attempt.id for attempt in path.connections)
     if len(hosts) > 1 and len(stopped) == len(path.connections):
         return Finding(False, ids)
-    why = (
-        "No server answered over TCP; one that is known to speak it, as nattools serve does, would settle it."
-    )
-    return Finding(None, ids, why)
+    return Finding(None, ids, (statement("reachable-no-tcp-server"),))
 
 
 def ports(path: PathEvidence) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -101,17 +99,17 @@ def _silent_for_good(path: PathEvidence, binding: Binding) -> bool:
 
 
 Role = Literal["router", "nat", "carrier-nat", "internet", "unknown"]
-_OPENERS = "Packets with a small TTL, and a server that answers from another address, would settle it."
+_SETTLE = statement("layers-settle")
 
 
 class LayersFinding(msgspec.Struct, frozen=True):
-    """See `model.nat.Nat` for the fields. `why` is for those that are None."""
+    """See `model.nat.Nat` for the fields. `reason` is for those that are None."""
 
     layers: tuple[Layer, ...] = ()
     distance_hops: int | None = None
     cgnat: bool | None = None
     double_nat: bool | None = None
-    why: str = ""
+    reason: Reason = ()
     evidence: tuple[int, ...] = ()
 
 
@@ -125,7 +123,7 @@ def layers(
         flat = tuple(Layer(hops=h.ttl, address=h.address, role=_plain_role(path, h, nat)) for h in hops)
         settled = False if nat is False else None
         return LayersFinding(
-            flat, None, settled, settled, "" if nat is False else "Nothing was answered.", ids
+            flat, None, settled, settled, () if nat is False else (statement("nothing-answered"),), ids
         )
     reach = _within(path, filtering)
     inferred = _before_public(hops, path)
@@ -133,8 +131,8 @@ def layers(
     cgnat = _cgnat(path, outside, hops, reach)
     double = _double(path, hops, reach, inferred, cgnat)
     drawn = tuple(_layer(path, hop, distance, cgnat=cgnat, double=double) for hop in hops)
-    why = "" if None not in (cgnat, double, distance) else _why(path, hops)
-    return LayersFinding(drawn, distance, cgnat, double, why, ids)
+    reason = () if None not in (cgnat, double, distance) else _why(path, hops)
+    return LayersFinding(drawn, distance, cgnat, double, reason, ids)
 
 
 def _nearest(hops: list[Hop]) -> list[Hop]:
@@ -231,10 +229,9 @@ def _role(
     return "nat" if double and hop.ttl == 1 else "router"
 
 
-def _why(path: PathEvidence, hops: list[Hop]) -> str:
-    asked = [gap for gap in path.gaps if gap.probe == "layers"]
+def _why(path: PathEvidence, hops: list[Hop]) -> Reason:
+    asked = [gap_reason(gap) for gap in path.gaps if gap.probe == "layers"]
     if asked:
-        return f"{asked[0].reason.rstrip('.')}. It would take {asked[0].settle.rstrip('.')}."
-    if not any(hop.address for hop in hops):
-        return f"No router on the way answered. {_OPENERS}"
-    return f"The routers seen do not tell how many of them translate. {_OPENERS}"
+        return (asked[0],)
+    silent = not any(hop.address for hop in hops)
+    return statement("layers-no-router" if silent else "layers-ambiguous"), _SETTLE

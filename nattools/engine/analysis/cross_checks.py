@@ -13,6 +13,7 @@ from nattools.engine.analysis.portmappings import offers
 from nattools.model.nat import Classic, Nat
 from nattools.model.observation import SecondOpinion
 from nattools.model.report import CrossCheck, Measurement
+from nattools.model.statement import Reason, Statement, statement
 
 PYSTUN3: dict[str, Classic] = {
     "Blocked": "udp blocked",
@@ -23,15 +24,6 @@ PYSTUN3: dict[str, Classic] = {
     "Restric Port NAT": "port-restricted cone",
     "Symmetric NAT": "symmetric",
 }
-_NO_ADDRESS = (
-    "it does not know this machine's own address (it binds to 0.0.0.0), so that it takes a machine without "
-    "NAT for one behind a NAT"
-)
-_ANY_ANSWER = (
-    "it counts any answer as one from the server's other address, and this server answered from the address "
-    "that was asked, or was not to be trusted"
-)
-_ONE_LOSS = "it decides on few packets, and one that is lost turns into another verdict"
 
 
 def cross_checks(measurement: Measurement, nat: Nat | None, distrusted: bool) -> tuple[CrossCheck, ...]:
@@ -55,21 +47,18 @@ def _judge_gateway(opinion: SecondOpinion, measurement: Measurement) -> CrossChe
     answered = [o for o in offers(measurement, "upnp-igd") if o.outcome == "answered" and o.family == 4]
     ours = _with_address(answered[0].external) if answered else _NO_GATEWAY
     agrees = None if theirs == "unknown" else theirs == ours
-    why = ""
+    reason: Reason = ()
     if agrees is None:
-        why = f"It gave no verdict: {opinion.detail or opinion.says or 'it said nothing'}."
-    elif not agrees and theirs == _NO_GATEWAY:
-        why = (
-            "A known limit: it asks by multicast alone and waits a fixed time; we ask the router itself too."
-        )
+        reason = (_missing(opinion),)
     elif not agrees:
-        why = "Why is not known; the observations are in the report."
+        known = theirs == _NO_GATEWAY
+        reason = (statement("opinion-multicast-only" if known else "opinion-unexplained"),)
     return CrossCheck(
         tool=f"{opinion.tool} {opinion.version}",
         says=theirs,
         ours=ours,
         agrees=agrees,
-        why=why,
+        reason=reason,
         evidence=(opinion.id,),
     )
 
@@ -98,7 +87,7 @@ def _judge(opinion: SecondOpinion, nat: Nat | None, distrusted: bool) -> CrossCh
         says=theirs,
         ours=ours,
         agrees=agrees,
-        why="" if agrees else " ".join(_reasons(opinion, nat, ours, theirs, distrusted)),
+        reason=() if agrees else tuple(_reasons(opinion, nat, ours, theirs, distrusted)),
         evidence=(opinion.id,),
     )
 
@@ -114,17 +103,21 @@ def _named(says: str) -> Classic:
 
 def _reasons(
     opinion: SecondOpinion, nat: Nat | None, ours: Classic, theirs: Classic, distrusted: bool
-) -> Iterator[str]:
+) -> Iterator[Statement]:
     if theirs == "unknown":
-        yield f"It gave no verdict: {opinion.detail or opinion.says or 'it said nothing'}."
+        yield _missing(opinion)
         return
     if ours == "unknown":
-        yield "nattools could not measure enough to have a verdict of its own."
+        yield statement("opinion-own-unknown")
     if distrusted and theirs == "full cone":
-        yield f"A known fault: {_ANY_ANSWER}."
+        yield statement("opinion-any-answer")
     elif ours in ("open internet", "symmetric firewall") and theirs not in ("open internet", "udp blocked"):
-        yield f"A known fault: {_NO_ADDRESS}."
+        yield statement("opinion-own-address")
     elif nat is not None and nat.loss:
-        yield f"This path loses packets ({nat.loss:.0%}): {_ONE_LOSS}."
+        yield statement("opinion-one-loss", loss=nat.loss)
     elif ours != "unknown":
-        yield "Why is not known; both rest on the same server, and the observations are in the report."
+        yield statement("opinion-unexplained-server")
+
+
+def _missing(opinion: SecondOpinion) -> Statement:
+    return statement("opinion-missing", detail=opinion.detail or opinion.says or "it said nothing")

@@ -24,6 +24,7 @@ from nattools.model.observation import (
     Opener,
     PunchTrial,
 )
+from nattools.model.statement import Reason, Statement, statement
 
 
 class ServerGroups:
@@ -62,12 +63,12 @@ T = TypeVar("T", covariant=True)
 
 
 class Finding(msgspec.Struct, Generic[T], frozen=True):
-    """`why` is for a value that is unknown (None or "unknown"): what was seen, and what would settle it.
+    """`reason` is for a value that is unknown (None or "unknown"): what was seen, and what would settle it.
     `evidence` are observation ids."""
 
     value: T
     evidence: tuple[int, ...] = ()
-    why: str = ""
+    reason: Reason = ()
 
 
 IsPublic = Callable[[str], bool]
@@ -240,3 +241,8 @@ def _sort_in(paths: dict[tuple[Transport, Family], PathEvidence], seen: AnyObser
         case Gap():
             for path in paths.values():
                 path.gaps.append(seen)
+
+
+def gap_reason(gap: Gap) -> Statement:
+    """Why a question could not be asked here, as the probe noted it."""
+    return statement("gap", reason=gap.reason.rstrip("."), settle=gap.settle.rstrip("."))

@@ -13,21 +13,17 @@ from nattools.engine.analysis.servers import Conduct
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import FilteringBehaviour
 from nattools.model.observation import Binding, DialBack, Hairpin
+from nattools.model.statement import Reason, statement
 
-Kind = Literal["address", "port"]
-_NO_SERVER = {
-    "udp": "No server here can answer from another address (RFC 5780): nattools serve on a machine with two "
-    "addresses, or --server with one that can.",
-    "tcp": "It takes a server that connects back: nattools serve.",
-}
+Changed = Literal["address", "port"]
 
 
-class Trial(msgspec.Struct, frozen=True):
+class FilterTrial(msgspec.Struct, frozen=True):
     """Something was sent to us from a place that the port had not written to: from another address, or from
     another port of the same address. `definite`: a refusal, which needs no copies to be believed."""
 
     id: int
-    kind: Kind
+    kind: Changed
     passed: bool
     copies: int
     definite: bool = False
@@ -54,32 +50,31 @@ def filtering(path: PathEvidence, conducts: dict[str, Conduct]) -> FilteringFind
         ids = port_stopped + address_stopped
         return FilteringFinding("address-and-port-dependent", ids, open_to_all=False)
     if port_passed:
-        why = f"Other ports of a known address get in; other addresses were not tried. {_how(path)}"
-        return FilteringFinding("unknown", port_passed, why)
+        return FilteringFinding("unknown", port_passed, (statement("filtering-ports-open"), *_settle(path)))
     if address_stopped:
-        why = f"Other addresses are kept out; other ports of a known one were not tried. {_how(path)}"
-        return FilteringFinding("unknown", address_stopped, why, open_to_all=False)
+        reason = (statement("filtering-addresses-closed"), *_settle(path))
+        return FilteringFinding("unknown", address_stopped, reason, open_to_all=False)
     return FilteringFinding("unknown", tuple(trial.id for trial in trials), _why_nothing(path, trials))
 
 
-def _how(path: PathEvidence) -> str:
-    return "More copies, or a nattools serve with two addresses, would settle it." if path.answers else ""
+def _settle(path: PathEvidence) -> Reason:
+    return (statement("filtering-settle"),) if path.answers else ()
 
 
-def _why_nothing(path: PathEvidence, trials: list[Trial]) -> str:
+def _why_nothing(path: PathEvidence, trials: list[FilterTrial]) -> Reason:
     if not path.answers:
-        return "Nothing was answered."
+        return (statement("nothing-answered"),)
     if trials:
-        copies = sum(trial.copies for trial in trials)
-        return f"Silence after {copies} copies may be loss on this path: more copies would settle it."
-    return _NO_SERVER[path.transport]
+        return (statement("filtering-maybe-loss", copies=sum(trial.copies for trial in trials)),)
+    udp = path.transport == "udp"
+    return (statement("filtering-no-udp-server") if udp else statement("filtering-no-tcp-server"),)
 
 
-def _ids(trials: list[Trial], kind: Kind, *, passed: bool) -> tuple[int, ...]:
+def _ids(trials: list[FilterTrial], kind: Changed, *, passed: bool) -> tuple[int, ...]:
     return tuple(trial.id for trial in trials if trial.kind == kind and trial.passed is passed)
 
 
-def _stopped(path: PathEvidence, trials: list[Trial], kind: Kind) -> tuple[int, ...]:
+def _stopped(path: PathEvidence, trials: list[FilterTrial], kind: Changed) -> tuple[int, ...]:
     """Evidence that this kind is kept out; empty if chance could explain the silence."""
     silent = [trial for trial in trials if trial.kind == kind and not trial.passed]
     copies = sum(trial.copies for trial in silent)
@@ -88,7 +83,7 @@ def _stopped(path: PathEvidence, trials: list[Trial], kind: Kind) -> tuple[int, 
     return ()
 
 
-def _stun_trials(path: PathEvidence, conducts: dict[str, Conduct]) -> Iterator[Trial]:
+def _stun_trials(path: PathEvidence, conducts: dict[str, Conduct]) -> Iterator[FilterTrial]:
     written = _written_to(path)
     for binding in path.bindings:
         asked = endpoint(binding.asked)
@@ -114,8 +109,8 @@ def _written_to(path: PathEvidence) -> dict[Endpoint | None, set[Endpoint]]:
 
 def _stun_trial(
     path: PathEvidence, binding: Binding, asked: Endpoint, written: set[Endpoint]
-) -> Trial | None:
-    kind: Kind | None = "address" if binding.change_address else "port" if binding.change_port else None
+) -> FilterTrial | None:
+    kind: Changed | None = "address" if binding.change_address else "port" if binding.change_port else None
     if kind is None:
         return None
     if binding.outcome == "answered":
@@ -123,18 +118,20 @@ def _stun_trial(
         return _arrival(binding.id, source, asked, written)
     if binding.outcome != "timeout" or not _alive(path, asked, kind):
         return None
-    return Trial(binding.id, kind, False, binding.sent)
+    return FilterTrial(binding.id, kind, False, binding.sent)
 
 
-def _arrival(number: int, source: Endpoint | None, asked: Endpoint, written: set[Endpoint]) -> Trial | None:
+def _arrival(
+    number: int, source: Endpoint | None, asked: Endpoint, written: set[Endpoint]
+) -> FilterTrial | None:
     """What an answer proves depends on where it truly came from, not on what was asked for."""
     if source is None or source == asked or source in written:
         return None
     known = {at.host for at in written} | {asked.host}
-    return Trial(number, "port" if source.host in known else "address", True, 1)
+    return FilterTrial(number, "port" if source.host in known else "address", True, 1)
 
 
-def _alive(path: PathEvidence, asked: Endpoint, kind: Kind) -> bool:
+def _alive(path: PathEvidence, asked: Endpoint, kind: Changed) -> bool:
     """Is the place that should have answered known to answer when it is asked directly?"""
     others = {other for other in path.groups.others(asked.host) if other != asked}
     if kind == "address":
@@ -145,21 +142,21 @@ def _alive(path: PathEvidence, asked: Endpoint, kind: Kind) -> bool:
     return any(at.port in ports and at.host in family for at in path.answered_endpoints)
 
 
-def _dial_back_trials(path: PathEvidence) -> Iterator[Trial]:
+def _dial_back_trials(path: PathEvidence) -> Iterator[FilterTrial]:
     for back in path.dial_backs:
         trial = _dial_back_trial(back)
         if trial is not None:
             yield trial
 
 
-def _dial_back_trial(back: DialBack) -> Trial | None:
+def _dial_back_trial(back: DialBack) -> FilterTrial | None:
     if not back.fresh:
         return None
-    kind: Kind | None = "address" if back.change_address else "port" if back.change_port else None
+    kind: Changed | None = "address" if back.change_address else "port" if back.change_port else None
     if kind is None or back.outcome in ("error", "denied"):
         return None
     passed = back.outcome == "arrived"
-    return Trial(back.id, kind, passed, back.sent, definite=back.outcome in ("refused", "unreachable"))
+    return FilterTrial(back.id, kind, passed, back.sent, definite=back.outcome in ("refused", "unreachable"))
 
 
 class HairpinFinding(Finding["bool | None"], frozen=True):
@@ -176,22 +173,20 @@ def hairpinning(
     """One packet that came back proves it. Silence disproves it only if no filter could have caused it, since
     both ports wrote to each other, and loss could not either."""
     if nat is False:
-        return HairpinFinding(None, (), "There is no NAT to turn packets back.")
+        return HairpinFinding(None, (), (statement("hairpinning-no-nat"),))
     tests = [test for test in path.hairpins if test.sent > 0]
     ids = tuple(test.id for test in tests)
     if not tests:
-        return HairpinFinding(None, (), "It was not tried." if path.answers else "Nothing was answered.")
+        code = "hairpinning-not-tested" if path.answers else "nothing-answered"
+        return HairpinFinding(None, (), (statement(code),))
     came = [test for test in tests if test.received > 0]
     if came:
-        return HairpinFinding(True, ids, "", len(came) / len(tests), _source_outside(path, came))
+        return HairpinFinding(True, ids, (), len(came) / len(tests), _source_outside(path, came))
     if not path.loss.conclusive(sum(test.sent for test in tests)):
-        return HairpinFinding(None, ids, "Nothing came back; more copies would tell it from loss.")
+        return HairpinFinding(None, ids, (statement("hairpinning-maybe-loss"),))
     if filtering != "endpoint-independent" and (varies is not False or not _mutual(path, tests)):
-        why = (
-            "Nothing came back, but this NAT's filter may have stopped it: two hosts inside would settle it."
-        )
-        return HairpinFinding(None, ids, why)
-    return HairpinFinding(False, ids, "", 1.0)
+        return HairpinFinding(None, ids, (statement("hairpinning-maybe-filtered"),))
+    return HairpinFinding(False, ids, (), 1.0)
 
 
 def _mutual(path: PathEvidence, tests: list[Hairpin]) -> bool:

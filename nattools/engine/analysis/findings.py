@@ -14,7 +14,7 @@ from nattools.model.endpoint import Family, Transport
 from nattools.model.nat import Classic, Nat, NatByTransport
 from nattools.model.observation import Binding, Connection, DialBack, Resolution
 from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
-from nattools.traversal.side import moving
+from nattools.model.statement import Reason, Statement
 
 
 class PathFindings(msgspec.Struct, frozen=True, dict=True):
@@ -33,7 +33,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
 class _Notes(msgspec.Struct):
     """Reasons of what is unknown and observations behind what is known, by field."""
 
-    unknowns: dict[str, str] = msgspec.field(default_factory=dict)
+    unknowns: dict[str, Reason] = msgspec.field(default_factory=dict)
     evidence: dict[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
 
     def add(self, name: str, finding: Finding[object]) -> None:
@@ -41,10 +41,10 @@ class _Notes(msgspec.Struct):
         if finding.evidence:
             self.evidence[name] = finding.evidence
         if finding.value is None or finding.value == "unknown":
-            self.unknowns[name] = finding.why
+            self.unknowns[name] = finding.reason
 
 
-def behaviour(
+def path_findings(
     path: PathEvidence, twin: PathEvidence, conducts: dict[str, Conduct], beside: PathFindings | None = None
 ) -> PathFindings | None:
     """Analyse one path; None if nothing was asked over it. `twin` is the same family's other transport,
@@ -93,10 +93,10 @@ class _Parts(msgspec.Struct, frozen=True):
         notes.add("hairpinning", self.hairpin)
         notes.add("binding_lifetime_s", self.lifetime)
         way = self.layers
-        notes.add("cgnat", Finding(way.cgnat, way.evidence, way.why))
-        notes.add("double_nat", Finding(way.double_nat, way.evidence, way.why))
+        notes.add("cgnat", Finding(way.cgnat, way.evidence, way.reason))
+        notes.add("double_nat", Finding(way.double_nat, way.evidence, way.reason))
         if self.present.value is not False:
-            notes.add("distance_hops", Finding(way.distance_hops, way.evidence, way.why))
+            notes.add("distance_hops", Finding(way.distance_hops, way.evidence, way.reason))
         return notes
 
 
@@ -130,7 +130,7 @@ def _nat(path: PathEvidence, outside: ExternalAddresses, found: _Parts) -> Nat:
         open_ports=opened,
         loss=None if share is None else round(share, 4),
         rtt_ms=round(1000 * round_trips[len(round_trips) // 2], 3) if round_trips else None,
-        unknowns=notes.unknowns,
+        unknown_reasons=notes.unknowns,
         evidence=notes.evidence,
     )
 
@@ -161,10 +161,6 @@ _CONES: dict[str, Classic] = {
     "address-dependent": "restricted cone",
     "address-and-port-dependent": "port-restricted cone",
 }
-
-
-varies = moving
-"""The rules of punching and the analysis mean the same by it."""
 
 
 class Findings(msgspec.Struct, frozen=True, dict=True):
@@ -236,12 +232,12 @@ def _usable(address: str) -> bool:
     return lowered not in ("0.0.0.0", "::", "::1") and not lowered.startswith(("127.", "169.254.", "fe80:"))
 
 
-def judged(
+def technique(
     name: TechniqueId,
     verdict: Verdict,
     confidence: float,
-    summary: str,
-    advice: str = "",
+    *reason: Statement,
+    remedy: Reason = (),
     evidence: tuple[int, ...] = (),
 ) -> Technique:
     """As in `Technique`; `evidence` may name an observation several times."""
@@ -249,7 +245,7 @@ def judged(
         id=name,
         verdict=verdict,
         confidence=confidence,
-        summary=summary,
-        advice=advice,
+        reason=reason,
+        remedy=remedy,
         evidence=tuple(dict.fromkeys(evidence)),
     )

@@ -7,13 +7,14 @@ from itertools import combinations
 
 import msgspec
 
-from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence
+from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence, gap_reason
 from nattools.engine.analysis.servers import ExternalAddresses
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import MappingBehaviour
 from nattools.model.observation import Idle
+from nattools.model.statement import Reason, statement
 
-_MORE = "Answers from two addresses of one server, each on two ports, would settle it: nattools serve."
+_SETTLE = statement("mapping-settle")
 
 
 def translated(path: PathEvidence, answer: BindingAnswer) -> bool | None:
@@ -40,12 +41,8 @@ def present(path: PathEvidence, outside: ExternalAddresses) -> Finding[bool | No
             ids[verdict].append(answer.id)
     yes, no = len(votes[True]), len(votes[False])
     if yes == no:
-        why = (
-            "The servers disagree about our address: a third one would settle it."
-            if yes
-            else "Nothing was answered."
-        )
-        return Finding(None, tuple(ids[True] + ids[False]), why)
+        reason = statement("address-disputed" if yes else "nothing-answered")
+        return Finding(None, tuple(ids[True] + ids[False]), (reason,))
     return Finding(yes > no, tuple(ids[yes > no]))
 
 
@@ -142,8 +139,7 @@ def _conclude(tally: _Tally, moved: tuple[BindingAnswer, ...], outside: External
             "endpoint-independent", _unique(tally.stable), varies=False, by_port=False, moved=moved
         )
     if tally.stable_groups:
-        why = "Some ports were given to all destinations, others were not. Measuring again would settle it."
-        return MappingFinding("unknown", _unique(tally.stable), why)
+        return MappingFinding("unknown", _unique(tally.stable), (statement("mapping-inconsistent"),))
     if tally.by_port:
         ids = _unique(tally.by_port + tally.by_address)
         return MappingFinding("address-and-port-dependent", ids, varies=True, by_port=True)
@@ -151,28 +147,28 @@ def _conclude(tally: _Tally, moved: tuple[BindingAnswer, ...], outside: External
         ids = _unique(tally.by_address + tally.same_for_ports)
         return MappingFinding("address-dependent", ids, varies=True, by_port=False)
     if tally.by_address:
-        why = f"It differs between addresses; whether also between ports of one address was not seen. {_MORE}"
-        return MappingFinding("unknown", _unique(tally.by_address), why, varies=True)
+        settle = (statement("mapping-differs-by-address"), _SETTLE)
+        return MappingFinding("unknown", _unique(tally.by_address), settle, varies=True)
     by_port = False if tally.same_for_ports else None
-    why = _why_nothing(tally, outside)
-    return MappingFinding("unknown", _unique(tally.same_for_ports), why, by_port=by_port)
+    reason = _why_nothing(tally, outside)
+    return MappingFinding("unknown", _unique(tally.same_for_ports), reason, by_port=by_port)
 
 
-def _why_nothing(tally: _Tally, outside: ExternalAddresses) -> str:
+def _why_nothing(tally: _Tally, outside: ExternalAddresses) -> Reason:
     if not outside.hosts:
-        return "Nothing was answered."
+        return (statement("nothing-answered"),)
     if len(outside.hosts) > 1 and len(outside.agreed) < len(outside.hosts):
-        return f"The servers do not agree about our outside address ({', '.join(outside.hosts)}). {_MORE}"
+        return statement("mapping-addresses-disputed", addresses=outside.hosts), _SETTLE
     if tally.same_for_ports:
-        return f"It is the same for two ports of one address; no second address answered. {_MORE}"
-    return f"Fewer than two destinations answered to one local port. {_MORE}"
+        return statement("mapping-one-address"), _SETTLE
+    return statement("mapping-one-destination"), _SETTLE
 
 
 def _unique(ids: list[int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(ids))
 
 
-_ASK = "nattools nat --lifetime measures it; that takes as long as the mapping lives."
+_ASK = statement("lifetime-ask")
 
 
 class LifetimeFinding(Finding["float | None"], frozen=True):
@@ -189,11 +185,10 @@ def lifetime(path: PathEvidence) -> LifetimeFinding:
     all that should have answered by then."""
     quiet = [idle for idle in path.idles if idle.refreshed_by == "nothing"]
     if not quiet and not path.answers:
-        return LifetimeFinding(None, (), "Nothing was answered.")
+        return LifetimeFinding(None, (), (statement("nothing-answered"),))
     if not quiet:
-        gaps = [gap for gap in path.gaps if gap.probe == "lifetime"]
-        why = f"{gaps[0].reason.rstrip('.')}. It takes {gaps[0].settle}." if gaps else _ASK
-        return LifetimeFinding(None, (), why)
+        gaps = [gap_reason(gap) for gap in path.gaps if gap.probe == "lifetime"]
+        return LifetimeFinding(None, (), (gaps[0] if gaps else _ASK,))
     ids = tuple(idle.id for idle in quiet)
     alive = max((idle.idle_s for idle in quiet if idle.alive), default=None)
     dead = _dead(path, quiet, alive)
@@ -201,14 +196,14 @@ def lifetime(path: PathEvidence) -> LifetimeFinding:
     inbound = _refreshed(path, "inbound", alive, dead)
     outbound = _refreshed(path, "outbound", alive, dead)
     if alive is None and dead is None:
-        return LifetimeFinding(None, ids, f"No test was conclusive on this path. {_ASK}")
+        return LifetimeFinding(None, ids, (statement("lifetime-inconclusive"), _ASK))
     if alive is None:
-        return LifetimeFinding(None, ids, f"Shorter than {dead:g} s; no shorter time was tried.", bounds)
+        return LifetimeFinding(None, ids, (statement("lifetime-shorter", expired_s=dead),), bounds)
     if dead is None:
-        why = f"At least {alive:g} s; longer was not tried."
-        return LifetimeFinding(None, ids, why, bounds, inbound, outbound)
+        reason = (statement("lifetime-at-least", alive_s=alive),)
+        return LifetimeFinding(None, ids, reason, bounds, inbound, outbound)
     middle = round((alive + dead) / 2, 1)
-    return LifetimeFinding(middle, ids, "", bounds, inbound, outbound)
+    return LifetimeFinding(middle, ids, (), bounds, inbound, outbound)
 
 
 def _dead(path: PathEvidence, quiet: list[Idle], alive: float | None) -> float | None:

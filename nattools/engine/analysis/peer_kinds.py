@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from nattools.model.endpoint import Transport
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.portmapping import PortMapping
+from nattools.model.statement import Statement, statement
 from nattools.traversal.side import KINDS, Side, side_of
 from nattools.traversal.steps import Step
 from nattools.traversal.tcp_strategies import restricted, tcp_steps
@@ -33,47 +34,44 @@ def _through(row: PeerKind, peer: Side, mapped: Mapping[Transport, PortMapping])
     if row.strategy == "host" or not mapped:
         return row
     if "udp" in mapped and peer.reachable:
-        return _mapped(row.kind, "It writes to the port that your router opens for everybody.")
+        return _mapped(row.kind, statement("peer-mapped-udp"))
     if "tcp" in mapped:
-        why = "Over TCP: it connects to the port that your router opens for everybody."
-        return _mapped(row.kind, why)
+        return _mapped(row.kind, statement("peer-mapped-tcp"))
     return row
 
 
-def _mapped(kind: str, why: str) -> PeerKind:
-    return PeerKind(kind=kind, path="direct", strategy="mapped", why=why)
+def _mapped(kind: str, why: Statement) -> PeerKind:
+    return PeerKind(kind=kind, path="direct", strategy="mapped", reason=(why,))
 
 
 def _row(kind: str, own: Side | None, peer: Side, tcp: Nat | None) -> PeerKind:
     if own is None:
-        return _unknown(kind, "Not known, since this network's own mapping behaviour is not.")
+        return _unknown(kind, statement("peer-own-mapping-unknown"))
     if not own.reachable or not peer.reachable:
         return _over_tcp(kind, own, peer, tcp)
     steps = udp_steps(own, peer, _WHOSE)
     if steps:
         return _direct(kind, steps[0])
     if "somehow" in (own.moves, peer.moves):
-        return _unknown(kind, "How our NAT chooses ports is not known; more fresh ports would settle it.")
-    return _relay(
-        kind, "Both outside ports change, one of them among all: it would take minutes and many packets."
-    )
+        return _unknown(kind, statement("peer-own-allocation-unknown"))
+    return _relay(kind, statement("peer-both-random"))
 
 
 def _over_tcp(kind: str, own: Side, peer: Side, tcp: Nat | None) -> PeerKind:
     """UDP is blocked on one side or both."""
     if tcp is None or tcp.reachable is not True:
         if own.reachable:
-            return _unknown(kind, "UDP does not pass on one side, and our TCP was not measured.")
-        return _relay(kind, "Neither UDP nor TCP gets out.")
+            return _unknown(kind, statement("peer-tcp-not-measured"))
+        return _relay(kind, statement("peer-nothing-passes"))
     ports = restricted(tcp)
     if ports is not None:
-        return _relay(kind, f"TCP leaves this network only to certain ports ({ports}); a relay there works.")
+        return _relay(kind, statement("peer-tcp-ports", ports=ports))
     side = side_of(tcp) or Side(moves="somehow")
     # what blocks UDP says nothing of TCP: taken for an ordinary router there
     steps = tcp_steps(side, peer if peer.reachable else Side(), _WHOSE)
     if steps:
         return _direct(kind, steps[0])
-    return _relay(kind, "UDP does not pass on one side; a relay over TCP or TLS does.")
+    return _relay(kind, statement("peer-udp-blocked"))
 
 
 def _direct(kind: str, step: Step) -> PeerKind:
@@ -89,9 +87,9 @@ def _direct(kind: str, step: Step) -> PeerKind:
     )
 
 
-def _relay(kind: str, why: str) -> PeerKind:
-    return PeerKind(kind=kind, path="relay", strategy="relay", why=why)
+def _relay(kind: str, why: Statement) -> PeerKind:
+    return PeerKind(kind=kind, path="relay", strategy="relay", reason=(why,))
 
 
-def _unknown(kind: str, why: str) -> PeerKind:
-    return PeerKind(kind=kind, path="unknown", strategy="", why=why)
+def _unknown(kind: str, why: Statement) -> PeerKind:
+    return PeerKind(kind=kind, path="unknown", strategy="", reason=(why,))

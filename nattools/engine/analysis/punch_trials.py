@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import ceil
 from typing import Literal
 
@@ -11,6 +10,7 @@ import msgspec
 from nattools.engine.analysis.evidence import PathEvidence, endpoint
 from nattools.model.confidence import CERTAIN_ERROR
 from nattools.model.observation import BirthdayTrial, PunchTrial
+from nattools.model.statement import Reason, Statement, statement
 from nattools.traversal.odds import RANDOM_POOL, odds, pool_size, shown
 
 PunchState = Literal["punched", "kept out", "missed", "undecided", "not tried"]
@@ -22,12 +22,12 @@ _PROMPT_S = 0.3
 
 
 class PunchOutcome(msgspec.Struct, frozen=True):
-    """`missed`: the outside port was another than the one foretold. `why`: a sentence for what is not
-    "punched"."""
+    """`missed`: the outside port was another than the one foretold. `reason` is for what
+    is not "punched"."""
 
     state: PunchState
     evidence: tuple[int, ...]
-    why: str = ""
+    reason: Reason = ()
 
 
 def punch_outcome(path: PathEvidence) -> PunchOutcome | None:
@@ -40,7 +40,7 @@ def punch_outcome(path: PathEvidence) -> PunchOutcome | None:
         return PunchOutcome("punched", punched)
     untried = [trial for trial in path.punches if trial.outcome == "not tried"]
     if untried:
-        return PunchOutcome("not tried", ids, f"It was not tried: {untried[-1].detail}.")
+        return PunchOutcome("not tried", ids, (statement("punch-not-tried", detail=untried[-1].detail),))
     return (_over_udp if path.transport == "udp" else _over_tcp)(path, ids)
 
 
@@ -49,28 +49,28 @@ def _over_udp(path: PathEvidence, ids: tuple[int, ...]) -> PunchOutcome:
     for trial, at in alive:
         # Openers that came too late help no dial-back, so that half of both must have been lost.
         if at.port in trial.aimed and path.loss.conclusive(min(trial.openers, trial.sent) // 2):
-            sent = f"{trial.sent} packets"
-            return PunchOutcome("kept out", ids, f"{_peer(trial)} sent {sent} here, and none of them got in.")
+            kept_out = statement("punch-kept-out", peer=_peer(trial), packets=trial.sent)
+            return PunchOutcome("kept out", ids, (kept_out,))
     missed = [trial for trial, at in alive if at.port not in trial.aimed]
     if missed and len(missed) == len(_silent(path)):
         last = missed[-1]
-        ports = " to ".join(str(port) for port in dict.fromkeys((last.aimed[0], last.aimed[-1])))
+        first, final = last.aimed[0], last.aimed[-1]
         seen = (last.seen or "").rpartition(":")[2]
-        return PunchOutcome("missed", ids, f"Port {ports} was foretold, and it was {seen}.")
+        one = statement("punch-port-missed", port=first, seen=seen)
+        several = statement("punch-ports-missed", first=first, last=final, seen=seen)
+        return PunchOutcome("missed", ids, (one if first == final else several,))
     return _undecided(path, ids)
 
 
 def _over_tcp(path: PathEvidence, ids: tuple[int, ...]) -> PunchOutcome:
     silent = [trial for trial in _silent(path) if trial.sure and len(trial.aimed) == 1]
     lossy = 1 - (1 - path.loss.bound) ** _ROUND_TRIPS
-    told = [trial for trial in silent if _same_port(trial)]
-    alive = all(endpoint(trial.towards) in path.answered_endpoints for trial in told)
+    same = [trial for trial in silent if _same_port(trial)]
+    alive = all(endpoint(trial.towards) in path.answered_endpoints for trial in same)
     prompt = all(binding.rtt_s is None or binding.rtt_s <= _PROMPT_S for binding in path.bindings)
-    if told and alive and prompt and lossy ** len(told) < CERTAIN_ERROR:
-        tries = f"{len(told)} times"
-        return PunchOutcome(
-            "kept out", ids, f"{_peer(told[0])} connected {tries} while we did, and never got in."
-        )
+    if same and alive and prompt and lossy ** len(same) < CERTAIN_ERROR:
+        kept_out = statement("tcp-kept-out", peer=_peer(same[0]), tries=len(same))
+        return PunchOutcome("kept out", ids, (kept_out,))
     return _undecided(path, ids)
 
 
@@ -83,32 +83,32 @@ def _silent(path: PathEvidence) -> list[PunchTrial]:
     return [trial for trial in path.punches if trial.outcome in ("silent", "refused")]
 
 
-def _peer(trial: PunchTrial) -> str:
+def _peer(trial: PunchTrial | BirthdayTrial) -> str:
+    """The address of the server that was to get in."""
     at = endpoint(trial.towards)
-    return f"The server's second address ({at.host if at is not None else trial.towards})"
+    return at.host if at is not None else trial.towards
 
 
 def _undecided(path: PathEvidence, ids: tuple[int, ...]) -> PunchOutcome:
-    for outcome, why in _UNDECIDED.items():
+    """The outcome that says most, of those that settle nothing."""
+    for outcome in ("silent", "refused", "reached", "denied", "error"):
         some = [trial for trial in path.punches if trial.outcome == outcome]
         if some:
-            return PunchOutcome("undecided", ids, why(some))
+            return PunchOutcome("undecided", ids, (_inconclusive(some),))
     return PunchOutcome("undecided", ids)
 
 
-def _failed(trials: list[PunchTrial]) -> str:
-    return f"Trying it failed: {trials[-1].detail or trials[-1].outcome}."
-
-
-_UNDECIDED: dict[str, Callable[[list[PunchTrial]], str]] = {
-    "silent": lambda some: f"It was tried ({len(some)} times) and did not come about; that may be bad luck.",
-    "refused": lambda some: f"It was tried ({len(some)} times) and refused; that may be bad luck.",
-    "reached": lambda _: (
-        "It was tried, but the own SYN reached the server's listening port, which proves nothing."
-    ),
-    "denied": _failed,
-    "error": _failed,
-}
+def _inconclusive(trials: list[PunchTrial]) -> Statement:
+    last = trials[-1]
+    match last.outcome:
+        case "silent":
+            return statement("punch-silent", tries=len(trials))
+        case "refused":
+            return statement("punch-refused", tries=len(trials))
+        case "reached":
+            return statement("tcp-reached")
+        case _:
+            return statement("punch-failed", detail=last.detail or last.outcome)
 
 
 BirthdayState = Literal["punched", "kept out", "missed", "unforeseen", "undecided"]
@@ -116,11 +116,11 @@ BirthdayState = Literal["punched", "kept out", "missed", "unforeseen", "undecide
 
 class BirthdayOutcome(msgspec.Struct, frozen=True):
     """`missed`: bad luck, or a router that holds few mappings, explains that nothing got in. `unforeseen`:
-    they do not, nor does a filter. `words`: a sentence or two that say what came of it."""
+    they do not, nor does a filter. `reason` says what came of it."""
 
     state: BirthdayState
     evidence: tuple[int, ...]
-    words: str
+    reason: Reason
 
 
 def birthday_outcome(path: PathEvidence) -> BirthdayOutcome | None:
@@ -128,37 +128,35 @@ def birthday_outcome(path: PathEvidence) -> BirthdayOutcome | None:
     if not path.birthdays:
         return None
     trial = next((each for each in path.birthdays if each.outcome == "punched"), path.birthdays[-1])
-    state, words = _judged(path, trial)
+    state, *reason = _birthday(path, trial)
     if trial.sockets < trial.wanted and trial.detail:
-        words = f"{words} Only {trial.detail}."
+        reason.append(statement("birthday-fewer-sockets", detail=trial.detail))
     elif state == "missed" and trial.detail:
-        words = f"{words} It ended early: {trial.detail}."
-    return BirthdayOutcome(state, tuple(each.id for each in path.birthdays), words)
+        reason.append(statement("birthday-ended-early", detail=trial.detail))
+    return BirthdayOutcome(state, tuple(each.id for each in path.birthdays), tuple(reason))
 
 
-def _judged(path: PathEvidence, trial: BirthdayTrial) -> tuple[BirthdayState, str]:
+def _birthday(path: PathEvidence, trial: BirthdayTrial) -> tuple[BirthdayState, Statement]:
     if trial.outcome == "punched":
-        expected = _percent(shown(_odds(trial, trial.planned)))
-        return "punched", (
-            f"Tried with the server's second address: of up to {trial.planned:,} packets to ports picked at "
-            f"random, number {trial.sent:,} got in ({expected} expected)."
+        expected = _rounded_up(shown(_odds(trial, trial.planned)))
+        return "punched", statement(
+            "birthday-worked", planned=trial.planned, sent=trial.sent, expected=expected
         )
     if trial.outcome != "silent" or trial.sent <= 0:
-        return "undecided", f"Reckoned: trying it failed: {trial.detail or trial.outcome}."
-    at = endpoint(trial.towards)
+        return "undecided", statement("birthday-failed", detail=trial.detail or trial.outcome)
     if trial.checked > 0 >= trial.open:
-        return "undecided", "Reckoned: it was tried, but afterwards none of our ports was known to be open."
-    peer = f"The server's second address ({at.host if at is not None else trial.towards})"
+        return "undecided", statement("birthday-no-open-port")
+    peer = _peer(trial)
     if not trial.entered and path.loss.conclusive(max(0, trial.open)):
-        return "kept out", f"{peer} wrote to {trial.open} ports that were open to it, and none let it in."
-    nothing = f"Tried: {peer[0].lower()}{peer[1:]} sent {trial.sent:,} packets to ports picked at random"
+        return "kept out", statement("birthday-kept-out", peer=peer, ports=trial.open)
     if trial.open < trial.checked // 2:
-        few = f"{trial.open} of {trial.checked} ports"
-        return "missed", f"{nothing}, and none got in; only {few} proved open, as if the router held few."
+        return "missed", statement(
+            "birthday-few-open", peer=peer, packets=trial.sent, open=trial.open, checked=trial.checked
+        )
     chance = 1.0 - _odds(trial, trial.sent, path.loss.bound)
     if chance < CERTAIN_ERROR:
-        return "unforeseen", f"{nothing}, and none got in, which is not bad luck: ports are drawn otherwise."
-    return "missed", f"{nothing}; that none got in has a chance of up to {_percent(chance)}."
+        return "unforeseen", statement("birthday-unexplained", peer=peer, packets=trial.sent)
+    return "missed", statement("birthday-bad-luck", peer=peer, packets=trial.sent, chance=_rounded_up(chance))
 
 
 def _odds(trial: BirthdayTrial, sent: int, loss: float = 0.0) -> float:
@@ -169,7 +167,6 @@ def _odds(trial: BirthdayTrial, sent: int, loss: float = 0.0) -> float:
     return odds(sockets, packets, ports)
 
 
-def _percent(share: float) -> str:
-    if share >= 1.0:
-        return "100%"
-    return f"{100 * share:.2f}%" if share > 0.99 else f"{ceil(10_000 * share) / 100:.2g}%"
+def _rounded_up(share: float) -> float:
+    """To a hundredth of a per cent: a chance of bad luck is never shown smaller than it is."""
+    return share if share > 0.99 else ceil(10_000 * share) / 10_000

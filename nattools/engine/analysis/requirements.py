@@ -8,9 +8,11 @@ from typing import Literal
 
 import msgspec
 
-from nattools.engine.analysis.findings import Findings, PathFindings, varies
+from nattools.engine.analysis.findings import Findings, PathFindings
 from nattools.engine.analysis.punch_trials import punch_outcome
 from nattools.model.nat import Requirement
+from nattools.model.statement import Reason, statement
+from nattools.traversal.side import moving
 
 Rfc = Literal[4787, 5382, 5508]
 UDP_TIMER_S = 120.0
@@ -23,7 +25,7 @@ PARITY_SAMPLES = 17
 
 class _Outcome(msgspec.Struct, frozen=True):
     met: bool | None
-    why: str
+    reason: Reason
     evidence: tuple[int, ...] = ()
 
 
@@ -58,15 +60,15 @@ _TITLES: dict[Rfc, tuple[str, ...]] = {
     ),
 }
 _NEEDS: dict[tuple[Rfc, int], str] = {
-    (4787, 3): "It takes two hosts inside.",
-    (4787, 7): "It takes a second network with the same addresses.",
-    (4787, 10): "It takes traffic of the protocols that gateways look into.",
-    (4787, 12): "It takes an ICMP error sent on purpose; there is no probe for it yet.",
-    (4787, 13): "There is no probe for it yet.",
-    (4787, 14): "There is no probe for it yet.",
-    (5382, 6): "It takes traffic of the protocols that gateways look into.",
-    (5382, 9): "There is no probe for it yet.",
-    (5382, 10): "There is no probe for it yet.",
+    (4787, 3): "needs-two-hosts",
+    (4787, 7): "needs-overlapping-network",
+    (4787, 10): "needs-gateway-traffic",
+    (4787, 12): "needs-icmp-error",
+    (4787, 13): "no-probe",
+    (4787, 14): "no-probe",
+    (5382, 6): "needs-gateway-traffic",
+    (5382, 9): "no-probe",
+    (5382, 10): "no-probe",
 }
 
 
@@ -81,10 +83,9 @@ def requirements(findings: Findings) -> tuple[Requirement, ...]:
 
 def _row(rfc: Rfc, number: int, found: PathFindings | None) -> Requirement:
     if found is None:
-        return _untested(rfc, number, "Not measured.")
+        return _untested(rfc, number, "not-measured")
     if found.nat.present is not True:
-        why = "There is no NAT." if found.nat.present is False else "Whether there is a NAT is not known."
-        return _untested(rfc, number, why)
+        return _untested(rfc, number, "no-nat" if found.nat.present is False else "nat-unknown")
     judge = _JUDGES.get((rfc, number))
     if judge is None:
         return _untested(rfc, number, _NEEDS[rfc, number])
@@ -92,8 +93,8 @@ def _row(rfc: Rfc, number: int, found: PathFindings | None) -> Requirement:
 
 
 @lru_cache(maxsize=256)
-def _untested(rfc: Rfc, number: int, why: str) -> Requirement:
-    return _requirement(rfc, number, _TITLES[rfc][number - 1], _Outcome(None, why))
+def _untested(rfc: Rfc, number: int, code: str) -> Requirement:
+    return _requirement(rfc, number, _TITLES[rfc][number - 1], _Outcome(None, (statement(code),)))
 
 
 def _requirement(rfc: Rfc, number: int, title: str, outcome: _Outcome) -> Requirement:
@@ -102,18 +103,20 @@ def _requirement(rfc: Rfc, number: int, title: str, outcome: _Outcome) -> Requir
         number=f"REQ-{number}",
         title=title,
         status="untested" if outcome.met is None else "met" if outcome.met else "not met",
-        why=outcome.why,
+        reason=outcome.reason,
         evidence=outcome.evidence,
     )
 
 
 def _mapping(found: PathFindings) -> _Outcome:
-    moving, ids = varies(found.nat), found.nat.evidence.get("mapping", ())
-    if moving is None:
-        return _Outcome(None, found.nat.unknowns.get("mapping", "Not known."), ids)
-    if moving:
-        return _Outcome(False, "The outside port depends on the destination.", ids)
-    return _Outcome(True, "All destinations see the same outside port.", ids)
+    moves, ids = moving(found.nat), found.nat.evidence.get("mapping", ())
+    if moves is None:
+        return _Outcome(
+            None, found.nat.unknown_reasons.get("mapping", (statement("mapping-not-known"),)), ids
+        )
+    if moves:
+        return _Outcome(False, (statement("mapping-varies"),), ids)
+    return _Outcome(True, (statement("mapping-stable"),), ids)
 
 
 def _pooling(found: PathFindings) -> _Outcome:
@@ -121,14 +124,13 @@ def _pooling(found: PathFindings) -> _Outcome:
     ids = tuple(answer.id for answer in answers)
     if len(found.outside.hosts) > 1:
         settled = len(found.outside.agreed) > 1
-        hosts = ", ".join(found.outside.hosts)
-        return _Outcome(False if settled else None, f"Several outside addresses were seen: {hosts}.", ids)
+        several = statement("addresses-several", addresses=found.outside.hosts)
+        return _Outcome(False if settled else None, (several,), ids)
     ports = {answer.local for answer in answers}
     if len(ports) < 3:
-        return _Outcome(None, "Too few inside ports were seen.", ids)
-    return _Outcome(
-        True, f"{len(ports)} inside ports all had the outside address {found.outside.hosts[0]}.", ids
-    )
+        return _Outcome(None, (statement("ports-too-few"),), ids)
+    paired = statement("addresses-paired", ports=len(ports), address=found.outside.hosts[0])
+    return _Outcome(True, (paired,), ids)
 
 
 def _overloading(found: PathFindings) -> _Outcome:
@@ -139,83 +141,83 @@ def _overloading(found: PathFindings) -> _Outcome:
             users.setdefault(answer.mapped, {})[answer.local] = answer.id
     for mapped, inside in users.items():
         if len(inside) > 1:
-            return _Outcome(
-                False, f"{mapped} was given to {len(inside)} inside ports.", tuple(inside.values())
-            )
-    return _Outcome(None, _NEEDS[4787, 3])
+            overloaded = statement("port-overloaded", external=str(mapped), ports=len(inside))
+            return _Outcome(False, (overloaded,), tuple(inside.values()))
+    return _Outcome(None, (statement(_NEEDS[4787, 3]),))
 
 
 def _parity(found: PathFindings) -> _Outcome:
     pairs = [a for a in found.outside.believed(found.path) if a.local is not None]
     changed = [a for a in pairs if a.local is not None and (a.local.port ^ a.mapped.port) & 1]
     if changed:
-        return _Outcome(False, "Even ports became odd ones or the reverse.", tuple(a.id for a in changed))
+        return _Outcome(False, (statement("parity-changed"),), tuple(a.id for a in changed))
     ids = tuple(a.id for a in pairs)
     if len({a.local for a in pairs}) >= PARITY_SAMPLES or found.nat.port_allocation == "preserving":
-        return _Outcome(True, "All ports kept their parity.", ids)
-    return _Outcome(None, "Too few ports were seen to tell it from chance.", ids)
+        return _Outcome(True, (statement("parity-kept"),), ids)
+    return _Outcome(None, (statement("parity-few-ports"),), ids)
 
 
 def _timer(found: PathFindings, least_s: float) -> _Outcome:
     alive, dead = found.lifetime.bounds or (None, None)
     ids = found.lifetime.evidence
     if alive is not None and alive >= least_s:
-        return _Outcome(True, f"A mapping survived {alive:g} s of silence.", ids)
+        return _Outcome(True, (statement("mapping-survived", idle_s=alive),), ids)
     if dead is not None and dead <= least_s:
-        return _Outcome(False, f"No mapping survived {dead:g} s of silence.", ids)
-    return _Outcome(None, found.lifetime.why or f"Between {alive or 0:g} and {dead or 0:g} s.", ids)
+        return _Outcome(False, (statement("mapping-expired", idle_s=dead),), ids)
+    between = statement("lifetime-between", alive_s=alive or 0, expired_s=dead or 0)
+    return _Outcome(None, found.lifetime.reason or (between,), ids)
 
 
 def _refresh(found: PathFindings) -> _Outcome:
     kept = found.lifetime.refreshed_by_outbound
     if kept is None:
-        return _Outcome(None, "It takes a measured lifetime, and a mapping kept busy beyond it.")
-    return _Outcome(kept, "Outbound packets kept it." if kept else "Outbound packets did not keep it.")
+        return _Outcome(None, (statement("refresh-untested"),))
+    return _Outcome(kept, (statement("refresh-outbound" if kept else "refresh-not-outbound"),))
 
 
 def _filtering(found: PathFindings) -> _Outcome:
     ids = found.filtering.evidence
     if found.filtering.value == "unknown":
-        return _Outcome(None, found.filtering.why, ids)
+        return _Outcome(None, found.filtering.reason, ids)
     met = found.filtering.value != "address-and-port-dependent"
-    return _Outcome(met, f"Filtering is {found.filtering.value}.", ids)
+    return _Outcome(met, (statement("filtering-is", filtering=found.filtering.value),), ids)
 
 
 def _hairpinning(found: PathFindings) -> _Outcome:
     turned, ids = found.hairpin.value, found.hairpin.evidence
     if turned is None:
-        return _Outcome(None, found.hairpin.why, ids)
+        return _Outcome(None, found.hairpin.reason, ids)
     if not turned:
-        return _Outcome(False, "Packets to an own outside address do not come back.", ids)
+        return _Outcome(False, (statement("hairpinning-none"),), ids)
     if found.hairpin.source_outside is None:
-        return _Outcome(None, "Packets come back; their source was not seen.", ids)
-    seen = "outside" if found.hairpin.source_outside else "inside"
-    return _Outcome(found.hairpin.source_outside, f"Packets come back with the sender's {seen} address.", ids)
+        return _Outcome(None, (statement("hairpinning-source-unseen"),), ids)
+    external = found.hairpin.source_outside
+    code = "hairpinning-external-source" if external else "hairpinning-internal-source"
+    return _Outcome(external, (statement(code),), ids)
 
 
 def _determinism(found: PathFindings) -> _Outcome:
     if found.mapping.moved:
         ids = tuple(answer.id for answer in found.mapping.moved)
-        return _Outcome(False, "A port moved though others stayed: two flows met, or a server errs.", ids)
-    return _Outcome(None, "Nothing changed while it was measured; that is no proof.")
+        return _Outcome(False, (statement("port-moved"),), ids)
+    return _Outcome(None, (statement("nothing-changed"),))
 
 
 def _at_once(found: PathFindings) -> _Outcome:
     trial = punch_outcome(found.path)
     if trial is None:
-        return _Outcome(None, "It takes a peer with two addresses: nattools serve.")
+        return _Outcome(None, (statement("simultaneous-open-no-peer"),))
     if trial.state == "punched":
-        return _Outcome(True, "The server's second address and we connected at once.", trial.evidence)
-    return _Outcome(False if trial.state == "kept out" else None, trial.why, trial.evidence)
+        return _Outcome(True, (statement("simultaneous-open-passed"),), trial.evidence)
+    return _Outcome(False if trial.state == "kept out" else None, trial.reason, trial.evidence)
 
 
 def _silence(found: PathFindings) -> _Outcome:
     refused = tuple(back.id for back in found.path.dial_backs if back.outcome == "refused" and back.fresh)
     if refused:
-        return _Outcome(False, "An unasked SYN was refused at once.", refused)
+        return _Outcome(False, (statement("syn-refused"),), refused)
     silent = tuple(back.id for back in found.path.dial_backs if back.outcome == "timeout" and back.fresh)
-    why = "An unasked SYN met silence; for how long was not timed." if silent else "No server connected back."
-    return _Outcome(None, why, silent)
+    return _Outcome(None, (statement("syn-dropped" if silent else "no-dial-back"),), silent)
 
 
 def _icmp(udp: PathFindings | None) -> list[Requirement]:
@@ -226,7 +228,7 @@ def _icmp(udp: PathFindings | None) -> list[Requirement]:
     beyond = [h.id for h in udp.path.hops if h.address is not None and h.ttl > udp.nat.distance_hops]
     if not beyond:
         return []
-    outcome = _Outcome(True, "Time Exceeded from beyond the NAT reached us.", tuple(beyond))
+    outcome = _Outcome(True, (statement("icmp-translated"),), tuple(beyond))
     return [_requirement(5508, 4, "ICMP errors from outside are translated", outcome)]
 
 

@@ -10,10 +10,11 @@ from nattools.engine.analysis.evidence import BindingAnswer, PathEvidence, endpo
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding
 from nattools.model.report import Server
+from nattools.model.statement import Statement, statement
 
 
 class Conduct(msgspec.Struct):
-    """How one server host behaved. `problems` in plain words; `distrusted`: its filtering evidence does not
+    """How one server host behaved. `problems` are its faults; `distrusted`: its filtering evidence does not
     count. `other`: the other address that it names."""
 
     answered: bool = False
@@ -22,9 +23,9 @@ class Conduct(msgspec.Struct):
     changed: bool = False
     distrusted: bool = False
     other: Endpoint | None = None
-    problems: list[str] = msgspec.field(default_factory=list)
+    problems: list[Statement] = msgspec.field(default_factory=list)
 
-    def blame(self, problem: str, *, distrust: bool = True) -> None:
+    def blame(self, problem: Statement, *, distrust: bool = True) -> None:
         """Note a fault once."""
         self.distrusted = self.distrusted or distrust
         if problem not in self.problems:
@@ -65,7 +66,7 @@ def _blame_silence(path: PathEvidence, found: dict[str, Conduct]) -> None:
             continue
         one_port = len(outside[endpoint(binding.local)]) == 1
         if binding.outcome == "timeout" and one_port and path.loss.conclusive(binding.sent):
-            found[asked.host].blame(f"{asked} names another address but answers no CHANGE-REQUEST from there")
+            found[asked.host].blame(statement("server-no-change", server=str(asked)))
 
 
 def _blame_own_names(path: PathEvidence, found: dict[str, Conduct]) -> None:
@@ -79,13 +80,14 @@ def _blame_own_names(path: PathEvidence, found: dict[str, Conduct]) -> None:
     for host, made in claims.items():
         asked = made[0][0]
         if all(at == other for at, other in made) and path.groups.namers(asked) <= {asked}:
-            found[host].blame(f"{asked} names its own address as its other address")
+            found[host].blame(statement("server-names-itself", server=str(asked)))
 
 
 def _note(server: Conduct, asked: Endpoint, binding: Binding) -> None:
     changing = binding.change_address or binding.change_port
     if binding.outcome == "malformed" and not changing:
-        server.blame(f"{asked} answers what is no STUN: {binding.detail or 'malformed'}", distrust=False)
+        detail = binding.detail or "malformed"
+        server.blame(statement("server-not-stun", server=str(asked), detail=detail), distrust=False)
     if binding.error_code is not None and changing:
         server.refuses_change = True
     if binding.outcome != "answered":
@@ -97,7 +99,9 @@ def _note(server: Conduct, asked: Endpoint, binding: Binding) -> None:
         server.other = other
     origin = source if binding.source == binding.response_origin else endpoint(binding.response_origin)
     if origin is not None and source is not None and origin != source and binding.transport == "udp":
-        server.blame(f"{asked} says that it answers from {origin}, but its answer came from {source}")
+        server.blame(
+            statement("server-origin-differs", server=str(asked), origin=str(origin), source=str(source))
+        )
     if changing and source is not None:
         _note_change(server, asked, source, binding)
 
@@ -105,13 +109,13 @@ def _note(server: Conduct, asked: Endpoint, binding: Binding) -> None:
 def _note_change(server: Conduct, asked: Endpoint, source: Endpoint, binding: Binding) -> None:
     """RFC 5780 7.2: with the flags set, the answer must come from elsewhere."""
     if binding.change_address:
-        obeyed, wanted = source.host != asked.host, "address"
+        obeyed, code = source.host != asked.host, "server-same-address"
     else:
-        obeyed, wanted = source.host == asked.host and source.port != asked.port, "port"
+        obeyed, code = source.host == asked.host and source.port != asked.port, "server-same-port"
     if obeyed:
         server.changed = True
     else:
-        server.blame(f"{asked} was asked to answer from its other {wanted} and answered from {source}")
+        server.blame(statement(code, server=str(asked), source=str(source)))
 
 
 def describe(
@@ -126,16 +130,16 @@ def _described(server: Server, paths: list[PathEvidence], conducts: dict[str, Co
     if host is None or host not in conducts:
         return server
     known = conducts[host]
-    problems = [server.problem, *known.problems] if server.problem else known.problems
+    problems = (*server.problems, *known.problems)
     if not known.answered and not problems:
-        problems = ["no answer"]
+        problems = (statement("server-silent"),)
     return Server(
         uri=server.uri,
         address=server.address,
         answered=server.answered or known.answered,
         rfc5780=known.rfc5780 if known.answered else server.rfc5780,
         nattools=known.nattools if known.answered else server.nattools,
-        problem="; ".join(dict.fromkeys(problems)),
+        problems=problems,
     )
 
 
@@ -147,24 +151,25 @@ def _host_of(server: Server) -> str | None:
     return whole.host if whole is not None else server.address.strip("[]").partition("%")[0]
 
 
-def warnings(conducts: dict[str, Conduct], externals: list[ExternalAddresses]) -> tuple[str, ...]:
+def server_notices(conducts: dict[str, Conduct], externals: list[ExternalAddresses]) -> list[Statement]:
     """All that a reader should know about the servers before trusting the rest."""
-    found = [line for outside in externals for line in outside.warnings]
-    for known in conducts.values():
-        ending = " Its word on filtering was not used." if known.distrusted else ""
-        found += [f"The server {problem}.{ending}" for problem in known.problems]
-    return tuple(dict.fromkeys(found))
+    found = [notice for outside in externals for notice in outside.notices]
+    for host, known in conducts.items():
+        found += known.problems
+        if known.problems and known.distrusted:
+            found.append(statement("server-filtering-unused", server=host))
+    return found
 
 
 class ExternalAddresses(msgspec.Struct, frozen=True):
     """`hosts`: the believed outside addresses, the one with most witnesses first. `agreed`: those that two
     independent servers confirm, or the only one that was ever named. `outvoted`: answers that are not
-    believed. `warnings`: who disagrees with whom."""
+    believed. `notices`: who disagrees with whom."""
 
     hosts: tuple[str, ...] = ()
     agreed: frozenset[str] = frozenset()
     outvoted: tuple[BindingAnswer, ...] = ()
-    warnings: tuple[str, ...] = ()
+    notices: tuple[Statement, ...] = ()
 
     def believed(self, path: PathEvidence) -> list[BindingAnswer]:
         """The path's answers without those that were outvoted."""
@@ -206,7 +211,7 @@ def external(path: PathEvidence) -> ExternalAddresses:
     kept = [host for host in ranked if _stays(votes[host], best, alone=len(servers) == 1)]
     outvoted = tuple(answer for answer in path.answers if answer.mapped.host not in kept)
     agreed = frozenset(host for host in kept if len(kept) == 1 or len(votes[host].servers) > 1)
-    return ExternalAddresses(tuple(kept), agreed, outvoted, tuple(_warnings(path, ranked[0], outvoted, kept)))
+    return ExternalAddresses(tuple(kept), agreed, outvoted, tuple(_disputes(path, ranked[0], outvoted, kept)))
 
 
 def _stays(vote: _Votes, best: _Votes, *, alone: bool) -> bool:
@@ -217,18 +222,15 @@ def _stays(vote: _Votes, best: _Votes, *, alone: bool) -> bool:
     return (len(vote.servers), len(vote.destinations)) >= (len(best.servers), len(best.destinations))
 
 
-def _warnings(
+def _disputes(
     path: PathEvidence, best: str, outvoted: tuple[BindingAnswer, ...], kept: list[str]
-) -> list[str]:
-    liars: dict[Endpoint, str] = {answer.asked: answer.mapped.host for answer in outvoted}
+) -> list[Statement]:
+    outliers: dict[Endpoint, str] = {answer.asked: answer.mapped.host for answer in outvoted}
     found = [
-        f"The server {asked} says that our outside address is {host}; the others say {best}. "
-        "It was not believed."
-        for asked, host in liars.items()
+        statement("external-address-outvoted", server=str(asked), address=host, majority=best)
+        for asked, host in outliers.items()
     ]
     if len(kept) > 1:
-        found.append(
-            f"Several outside addresses were seen over {path.transport.upper()}: {', '.join(kept)}. "
-            "Either the NAT has more than one, or a server errs."
-        )
+        several = statement("external-addresses-several", transport=path.transport, addresses=tuple(kept))
+        found.append(several)
     return found

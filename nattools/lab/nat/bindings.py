@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import inf
 
 from nattools.model.endpoint import Endpoint
-from nattools.protocols.packet import ACK, FIN, RST, SYN
+from nattools.protocols.packet import ACK, FIN, RST, SYN, Packet
 
 FlowKey = tuple[str, str, int, str, int]
 """Protocol, inside address and port, remote address and port (0 for ICMP queries)."""
@@ -24,7 +24,7 @@ ICMP_QUERY_S = 60.0
 """RFC 5508 REQ-2."""
 
 
-class Binding:
+class NatBinding:
     """`key` is what it is found by from inside: as much of the flow as the mapping behaviour says."""
 
     __slots__ = (
@@ -52,11 +52,11 @@ class FilterEntry:
 
     __slots__ = ("binding", "expires", "flows", "key")
 
-    def __init__(self, key: Key, binding: Binding) -> None:
+    def __init__(self, key: Key, binding: NatBinding) -> None:
         self.key = key
         self.binding = binding
         self.expires = 0.0
-        self.flows: dict[FlowKey, Flow] = {}
+        self.flows: dict[FlowKey, NatFlow] = {}
 
     def prolong(self, expires: float) -> None:
         """Keep entry and binding at least until then."""
@@ -78,7 +78,7 @@ _BOTH_FIN = _FIN_OUT | _FIN_IN
 _ENDING = FIN | RST
 
 
-class Flow:
+class NatFlow:
     """`seen` holds what of a TCP connection has passed; RFC 5382 REQ-2 demands that the two SYNs of a
     simultaneous open may come in any order."""
 
@@ -137,6 +137,83 @@ class Flow:
             entry.settle(now)
         elif expires > entry.expires:
             entry.prolong(expires)
+
+
+class EarlyConntrack:
+    """Flows that packets from outside began at the router's own INPUT. Linux keeps an entry for each, and a
+    later flow from inside to the same remote gets another port."""
+
+    def __init__(self) -> None:
+        self._expires: dict[Key, float] = {}
+
+    def note(self, packet: Packet, expires: float) -> None:
+        """The router itself took a packet from outside."""
+        key = (packet.protocol, packet.destination_port, packet.source, packet.source_port)
+        self._expires[key] = expires
+
+    def holds(self, key: FlowKey, port: int, now: float) -> bool:
+        """Is the outside port taken towards this flow's remote?"""
+        return bool(self._expires) and self._expires.get((key[0], port, key[3], key[4]), now) > now
+
+    def sweep(self, now: float) -> None:
+        """Drop what has expired."""
+        self._expires = {key: expires for key, expires in self._expires.items() if expires > now}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._expires.clear()
+
+
+class NatTables:
+    """All that a NAT remembers: bindings by what they are found by from inside, by outside port, filter
+    entries, and flows."""
+
+    def __init__(self) -> None:
+        self.bindings: dict[Key, NatBinding] = {}
+        self.ports: dict[Key, NatBinding] = {}
+        self.entries: dict[Key, FilterEntry] = {}
+        self.flows: dict[FlowKey, NatFlow] = {}
+
+    def live(self, key: Key, now: float) -> NatBinding | None:
+        """The binding with this key; one that has expired is removed."""
+        binding = self.bindings.get(key)
+        if binding is None or binding.expires > now:
+            return binding
+        self.remove(binding)
+        return None
+
+    def sweep(self, now: float) -> None:
+        """Remove what has expired."""
+        for binding in [each for each in self.bindings.values() if each.expires <= now]:
+            self.remove(binding)
+        for entry in [each for each in self.entries.values() if each.expires <= now]:
+            self._close(entry)
+
+    def remove(self, binding: NatBinding) -> None:
+        """Remove a binding with its filter entries and flows."""
+        for entry in list(binding.entries.values()):
+            self._close(entry)
+        _forget(self.bindings, binding.key, binding)
+        _forget(self.ports, (binding.protocol, binding.outside, binding.outside_port), binding)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for table in (self.bindings, self.ports, self.entries, self.flows):
+            table.clear()
+
+    def _close(self, entry: FilterEntry) -> None:
+        for flow in entry.flows.values():
+            if self.flows.get(flow.key) is flow:
+                del self.flows[flow.key]
+        entry.flows.clear()
+        entry.binding.entries.pop(entry.key, None)
+        if self.entries.get(entry.key) is entry:
+            del self.entries[entry.key]
+
+
+def _forget(table: dict[Key, NatBinding], key: Key, binding: NatBinding) -> None:
+    if table.get(key) is binding:
+        del table[key]
 
 
 ForwardKey = tuple[str, str, int]

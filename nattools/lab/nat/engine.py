@@ -15,7 +15,17 @@ from typing import Literal
 from msgspec.structs import replace
 
 from nattools.lab.nat.allocation import PortAllocator, allocation_of
-from nattools.lab.nat.bindings import ICMP_QUERY_S, Binding, FilterEntry, Flow, FlowKey, Forwards, Key
+from nattools.lab.nat.bindings import (
+    ICMP_QUERY_S,
+    EarlyConntrack,
+    FilterEntry,
+    FlowKey,
+    Forwards,
+    Key,
+    NatBinding,
+    NatFlow,
+    NatTables,
+)
 from nattools.lab.scenario import FirewallSpec, NatSpec
 from nattools.protocols.packet import ACK, ECHO_REPLIES, ECHO_REQUESTS, RST, SYN, Packet, answer, readdressed
 
@@ -69,11 +79,10 @@ class NatEngine:
         self._udp_blocked = spec.udp == "blocked"
         self._allowed = None if spec.open_ports is None else frozenset(map(_destination, spec.open_ports))
         self._restricted = self._udp_blocked or self._allowed is not None
-        self._bindings: dict[Key, Binding] = {}
-        self._ports: dict[Key, Binding] = {}
-        self._entries: dict[Key, FilterEntry] = {}
-        self._flows: dict[FlowKey, Flow] = {}
-        self._early_conntrack: dict[Key, float] = {}
+        tables = self._tables = NatTables()
+        self._bindings, self._ports = tables.bindings, tables.ports
+        self._entries, self._flows = tables.entries, tables.flows
+        self._early = EarlyConntrack()
         self._created = 0
 
     def from_inside(self, packet: Packet, now: float) -> Emitted:
@@ -90,11 +99,11 @@ class NatEngine:
             return [("inside", entering)]
         return self.unsolicited(packet, now)
 
-    def bindings(self, now: float) -> list[Binding]:
+    def bindings(self, now: float) -> list[NatBinding]:
         """The live bindings."""
         return [binding for binding in self._bindings.values() if binding.expires > now]
 
-    def sessions(self, now: float) -> list[Flow]:
+    def sessions(self, now: float) -> list[NatFlow]:
         """The flows that would still pass."""
         return [flow for flow in self._flows.values() if flow.entry.expires > now]
 
@@ -104,8 +113,8 @@ class NatEngine:
 
     def forget(self) -> None:
         """Lose all bindings and flows, as a router does that restarts."""
-        for known in (self._bindings, self._ports, self._entries, self._flows, self._early_conntrack):
-            known.clear()
+        self._tables.clear()
+        self._early.clear()
 
     # --- out
 
@@ -134,7 +143,7 @@ class NatEngine:
             packet, binding.outside, binding.outside_port, packet.destination, packet.destination_port
         )
 
-    def _open(self, key: FlowKey, now: float) -> Flow | None:
+    def _open(self, key: FlowKey, now: float) -> NatFlow | None:
         """A new flow from inside: through the binding it already has, or a new one. None: not let out."""
         if self._restricted and not self._lets_out(key):
             return None
@@ -145,7 +154,7 @@ class NatEngine:
         entry = self._entries.get(entry_key)
         if entry is None or entry.binding is not binding:
             entry = self._entries[entry_key] = binding.entries[entry_key] = FilterEntry(entry_key, binding)
-        flow = self._flows[key] = Flow(key, entry)
+        flow = self._flows[key] = NatFlow(key, entry)
         return flow
 
     def _lets_out(self, key: FlowKey) -> bool:
@@ -153,35 +162,28 @@ class NatEngine:
             return False
         return self._allowed is None or key[0] == "icmp" or (key[0], key[4]) in self._allowed
 
-    def _binding_for(self, key: FlowKey, now: float) -> Binding | None:
+    def _binding_for(self, key: FlowKey, now: float) -> NatBinding | None:
         """The binding that this flow uses, made if need be; None when the NAT has no room for it."""
         if self._kernel:
-            moved = self._live(key, now)
+            moved = self._tables.live(key, now)
             if moved is not None:
                 return moved
         mapping_key = key[: 3 + self._mapping_depth]
-        binding = self._live(mapping_key, now)
+        binding = self._tables.live(mapping_key, now)
         if binding is not None:
             taken = self._kernel and not self._passable(binding, key, now)
             return self._bind(key, key, now) if taken else binding
         if not self._kernel or self._allocator is None or not self._allocator.keeps(key[2]):
             return self._bind(mapping_key, key, now)
         if not self._overloads:
-            return self._bind(key if self._conntrack_holds(key, key[2], now) else mapping_key, key, now)
+            return self._bind(key if self._early.holds(key, key[2], now) else mapping_key, key, now)
         # Linux gives another port to this flow alone if its own port is taken towards this remote
         free = self._free(key, key[2], now)
         return self._bind(mapping_key, key, now, key[2]) if free else self._bind(key, key, now)
 
-    def _live(self, key: Key, now: float) -> Binding | None:
-        binding = self._bindings.get(key)
-        if binding is None or binding.expires > now:
-            return binding
-        self._remove(binding)
-        return None
-
-    def _passable(self, binding: Binding, key: FlowKey, now: float) -> bool:
+    def _passable(self, binding: NatBinding, key: FlowKey, now: float) -> bool:
         """Towards this remote, is the binding's port its own?"""
-        if self._conntrack_holds(key, binding.outside_port, now):
+        if self._early.holds(key, binding.outside_port, now):
             return False
         if not self._overloads:
             return True
@@ -190,7 +192,9 @@ class NatEngine:
         )
         return entry is None or entry.binding is binding or entry.expires <= now
 
-    def _bind(self, binding_key: Key, flow: FlowKey, now: float, chosen: int | None = None) -> Binding | None:
+    def _bind(
+        self, binding_key: Key, flow: FlowKey, now: float, chosen: int | None = None
+    ) -> NatBinding | None:
         """A new binding, with the outside port `chosen` if that is known to be free."""
         if not self._room(now):
             return None
@@ -204,17 +208,17 @@ class NatEngine:
                 chosen = self._allocator.choose(protocol, inside, port, lambda p: self._free(flow, p, now))
             if chosen is None:
                 return None
-        binding = self._bindings[binding_key] = Binding(binding_key, flow, outside, chosen)
+        binding = self._bindings[binding_key] = NatBinding(binding_key, flow, outside, chosen)
         if not self._overloads:
             previous = self._ports.get((protocol, outside, chosen))
             if previous is not None:
-                self._remove(previous)
+                self._tables.remove(previous)
             self._ports[(protocol, outside, chosen)] = binding
         return binding
 
     def _free(self, key: FlowKey, port: int, now: float) -> bool:
         """May a new binding for this flow have the outside port?"""
-        if self._early_conntrack and self._conntrack_holds(key, port, now):
+        if self._early.holds(key, port, now):
             return False
         if self._overloads:
             entry = self._entries.get(self._entry_key(key[0], self.outside_address, port, key[3], key[4]))
@@ -227,32 +231,9 @@ class NatEngine:
         self._created += 1
         full = self._limit is not None and len(self._bindings) >= self._limit
         if full or self._created % _SWEEP_EVERY == 0:
-            self._sweep(now)
+            self._tables.sweep(now)
+            self._early.sweep(now)
         return self._limit is None or len(self._bindings) < self._limit
-
-    def _sweep(self, now: float) -> None:
-        for binding in [b for b in self._bindings.values() if b.expires <= now]:
-            self._remove(binding)
-        for entry in [d for d in self._entries.values() if d.expires <= now]:
-            self._close(entry)
-        self._early_conntrack = {
-            key: expires for key, expires in self._early_conntrack.items() if expires > now
-        }
-
-    def _remove(self, binding: Binding) -> None:
-        for entry in list(binding.entries.values()):
-            self._close(entry)
-        _forget(self._bindings, binding.key, binding)
-        _forget(self._ports, (binding.protocol, binding.outside, binding.outside_port), binding)
-
-    def _close(self, entry: FilterEntry) -> None:
-        for flow in entry.flows.values():
-            if self._flows.get(flow.key) is flow:
-                del self._flows[flow.key]
-        entry.flows.clear()
-        entry.binding.entries.pop(entry.key, None)
-        if self._entries.get(entry.key) is entry:
-            del self._entries[entry.key]
 
     # --- in
 
@@ -290,10 +271,10 @@ class NatEngine:
         flow = self._flows.get(key)
         if flow is not None and flow.entry.expires > now:
             return
-        binding = self._bindings[key] = Binding(key, key, outside, port)
+        binding = self._bindings[key] = NatBinding(key, key, outside, port)
         entry_key = self._entry_key(protocol, outside, port, packet.source, packet.source_port)
         entry = self._entries[entry_key] = binding.entries[entry_key] = FilterEntry(entry_key, binding)
-        self._flows[key] = Flow(key, entry)
+        self._flows[key] = NatFlow(key, entry)
         entry.prolong(now + self._udp_s)
 
     def _entry_key(self, protocol: str, outside: str, port: int, remote: str, remote_port: int) -> Key:
@@ -311,7 +292,7 @@ class NatEngine:
         if flow is None or (opening and flow.closed):
             if not opening or self._filter_depth == 2:
                 return False
-            flow = flow or Flow(key, entry)
+            flow = flow or NatFlow(key, entry)
             self._flows[key] = flow
         flow.track(packet.flags, False, now, self._tcp_s)
         return True
@@ -323,12 +304,8 @@ class NatEngine:
         if not self._input_open or packet.destination != self.outside_address:
             return []
         if packet.protocol == "udp" and self._kernel:
-            key = (packet.protocol, packet.destination_port, packet.source, packet.source_port)
-            self._early_conntrack[key] = now + self._udp_s
+            self._early.note(packet, now + self._udp_s)
         return _on("outside", answer(packet))
-
-    def _conntrack_holds(self, key: FlowKey, port: int, now: float) -> bool:
-        return self._early_conntrack.get((key[0], port, key[3], key[4]), now) > now
 
     def _hairpin(self, packet: Packet, now: float) -> Emitted:
         """RFC 4787, section 6: out and in again, with the external source address (REQ-9). The filter treats
@@ -376,7 +353,7 @@ class NatEngine:
         remote_port = 0 if about.protocol == "icmp" else about.source_port
         key = (about.protocol, about.destination, about.destination_port, about.source, remote_port)
         flow = self._flows.get(key)
-        binding = flow.entry.binding if flow else self._live(key[: 3 + self._mapping_depth], now)
+        binding = flow.entry.binding if flow else self._tables.live(key[: 3 + self._mapping_depth], now)
         if binding is None or binding.expires <= now:
             return None
         if not self.translates:
@@ -396,7 +373,7 @@ class NatEngine:
             return None
         binding = entry.binding
         if self._icmp_ends_mapping:
-            self._remove(binding)
+            self._tables.remove(binding)
         if not self.translates:
             return packet
         port = binding.inside_port if about.protocol == "icmp" else about.destination_port
@@ -419,8 +396,3 @@ def _destination(text: str) -> tuple[str, int]:
 
 def _on(side: Side, packet: Packet | None) -> Emitted:
     return [] if packet is None else [(side, packet)]
-
-
-def _forget(table: dict[Key, Binding], key: Key, binding: Binding) -> None:
-    if table.get(key) is binding:
-        del table[key]

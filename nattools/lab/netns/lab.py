@@ -182,7 +182,7 @@ class NetnsLab:
         return namespaces.FORWARD6 if node in self.engines else namespaces.FORWARD4 | namespaces.FORWARD6
 
     def _plug_in(self, nodes: list[str]) -> None:
-        batch = wiring.Batch()
+        batch = wiring.NetlinkBatch()
         try:
             wiring.plug_in(batch, self._wiring, self._namespaces, self._namespaces[INTERNET])
             for node in nodes:

@@ -32,7 +32,7 @@ WIRES = "(wires)"
 DEFAULT_MTU = 1500
 
 
-class Device(msgspec.Struct, frozen=True):
+class NetworkDevice(msgspec.Struct, frozen=True):
     """A network interface of a node. `bridge` names the bridge of the same node that it is plugged into."""
 
     node: str
@@ -45,15 +45,15 @@ class Device(msgspec.Struct, frozen=True):
 class Cable(msgspec.Struct, frozen=True):
     """A veth pair."""
 
-    left: Device
-    right: Device
+    left: NetworkDevice
+    right: NetworkDevice
 
 
 class ImpairedCable(msgspec.Struct, frozen=True):
     """Two devices of the namespace `WIRES` between which a process carries frames."""
 
-    left: Device
-    right: Device
+    left: NetworkDevice
+    right: NetworkDevice
     impairment: Impairment
 
 
@@ -70,11 +70,11 @@ class Wiring(msgspec.Struct):
     """Everything to plug together. `devices` has each node's devices, bridges first."""
 
     cables: list[Cable] = msgspec.field(default_factory=list)
-    bridges: list[Device] = msgspec.field(default_factory=list)
+    bridges: list[NetworkDevice] = msgspec.field(default_factory=list)
     wires: list[ImpairedCable] = msgspec.field(default_factory=list)
     neighbours: list[Neighbour] = msgspec.field(default_factory=list)
 
-    def devices(self, node: str) -> list[Device]:
+    def devices(self, node: str) -> list[NetworkDevice]:
         """A node's devices, bridges first."""
         ends = [device for cable in self.cables for device in (cable.left, cable.right)]
         return [device for device in self.bridges + ends if device.node == node]
@@ -114,7 +114,7 @@ class _Draft:
                 self._connect(end, plug, segment)
         self._introduce(segment, ends)
 
-    def _connect(self, one: Device, other: Device, segment: Segment) -> None:
+    def _connect(self, one: NetworkDevice, other: NetworkDevice, segment: Segment) -> None:
         impairment = segment.impairments.get(one.node) or segment.impairments.get(other.node)
         if impairment is None or not is_impaired(impairment):
             self.wiring.cables.append(Cable(one, other))
@@ -133,12 +133,12 @@ class _Draft:
         *,
         bridge: str | None = None,
         mtu: int | None = None,
-    ) -> Device:
+    ) -> NetworkDevice:
         self._count += 1
         mac = f"02:00:00:00:{self._count >> 8:02x}:{self._count & 255:02x}"
-        return Device(node, name, mac, mtu or _mtu(segment, port), bridge)
+        return NetworkDevice(node, name, mac, mtu or _mtu(segment, port), bridge)
 
-    def _introduce(self, segment: Segment, ends: list[Device]) -> None:
+    def _introduce(self, segment: Segment, ends: list[NetworkDevice]) -> None:
         for mine in ends:
             for port, other in zip(segment.ports, ends, strict=True):
                 if other is not mine:
@@ -166,7 +166,7 @@ _FIRST_METRIC = 100
 _NOT_ROUTED = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
-class Batch:
+class NetlinkBatch:
     """Netlink requests that go out together."""
 
     def __init__(self) -> None:
@@ -227,13 +227,15 @@ def _results(data: bytes) -> list[int]:
     return results
 
 
-def plug_in(batch: Batch, wiring: Wiring, namespaces: Mapping[str, Namespace], through: Namespace) -> None:
+def plug_in(
+    batch: NetlinkBatch, wiring: Wiring, namespaces: Mapping[str, Namespace], through: Namespace
+) -> None:
     """Make all bridges and cables, each end at once in the namespace where it belongs.
 
     `through`: any of the lab's own namespaces, for the requests to be made from.
     """
 
-    def end(device: Device) -> dict[str, Any]:
+    def end(device: NetworkDevice) -> dict[str, Any]:
         holder = namespaces[device.node].descriptor
         return {"ifname": device.name, "address": device.mac, "net_ns_fd": holder, "mtu": device.mtu}
 
@@ -248,7 +250,7 @@ def plug_in(batch: Batch, wiring: Wiring, namespaces: Mapping[str, Namespace], t
 
 
 def set_up(
-    batch: Batch,
+    batch: NetlinkBatch,
     node: str,
     layout: Layout,
     wiring: Wiring,
@@ -289,14 +291,14 @@ def _family(address: str) -> int:
     return 6 if ":" in address else 4
 
 
-def _bring_up(batch: Batch, device: Device, index: Mapping[str, int]) -> None:
+def _bring_up(batch: NetlinkBatch, device: NetworkDevice, index: Mapping[str, int]) -> None:
     wanted: dict[str, Any] = {"index": index[device.name], "state": "up"}
     if device.bridge is not None:
         wanted["master"] = index[device.bridge]
     batch.append(f"bring up {device.name} of {device.node}", "link", "set", **wanted)
 
 
-def _assign(batch: Batch, port: Port, index: int, without: frozenset[tuple[str, int]]) -> None:
+def _assign(batch: NetlinkBatch, port: Port, index: int, without: frozenset[tuple[str, int]]) -> None:
     for address in port.addresses:
         if (port.interface, _family(address.ip)) in without:
             continue
@@ -306,7 +308,7 @@ def _assign(batch: Batch, port: Port, index: int, without: frozenset[tuple[str, 
         batch.append(f"give {port.node} the address {address.ip}", "addr", **wanted)
 
 
-def _introduce(batch: Batch, neighbour: Neighbour, index: Mapping[str, int]) -> None:
+def _introduce(batch: NetlinkBatch, neighbour: Neighbour, index: Mapping[str, int]) -> None:
     batch.append(
         f"tell {neighbour.node} of its neighbour {neighbour.ip}",
         "neigh",
@@ -318,7 +320,7 @@ def _introduce(batch: Batch, neighbour: Neighbour, index: Mapping[str, int]) -> 
 
 
 def _default_routes(
-    batch: Batch, port: Port, index: int, position: int, without: frozenset[tuple[str, int]]
+    batch: NetlinkBatch, port: Port, index: int, position: int, without: frozenset[tuple[str, int]]
 ) -> None:
     """The first uplink is the preferred one; the others serve sockets that are bound to their interface."""
     for gateway in port.gateways:
@@ -326,7 +328,7 @@ def _default_routes(
             _route(batch, "default", gateway, oif=index, priority=_FIRST_METRIC + position)
 
 
-def _own_table(batch: Batch, port: Port, index: int, position: int) -> None:
+def _own_table(batch: NetlinkBatch, port: Port, index: int, position: int) -> None:
     """What has the source address of this interface leaves by it (RFC 1122 3.3.4.2, the strong model)."""
     table = _FIRST_TABLE + position
     for gateway in port.gateways:
@@ -344,7 +346,7 @@ def _own_table(batch: Batch, port: Port, index: int, position: int) -> None:
         )
 
 
-def _swallow_the_rest(batch: Batch) -> None:
+def _swallow_the_rest(batch: NetlinkBatch) -> None:
     """As in the simulator, the internet is silent about public addresses that nobody has, and says of private
     ones that it has no route ("throw": as if the table had none)."""
     for network in ("0.0.0.0/0", "::/0"):
@@ -353,7 +355,7 @@ def _swallow_the_rest(batch: Batch) -> None:
         batch.append(f"have no route to {network}", "route", dst=network, type="throw")
 
 
-def _route(batch: Batch, network: str, via: str | None, **more: Any) -> None:
+def _route(batch: NetlinkBatch, network: str, via: str | None, **more: Any) -> None:
     wanted: dict[str, Any] = {"dst": network, **more}
     if network == "default":
         wanted["dst"] = "::/0" if via and ":" in via else "0.0.0.0/0"

@@ -20,8 +20,8 @@ from nattools.lab.nat.bindings import Forwards
 from nattools.lab.scenario import Scenario, server_uris
 from nattools.lab.sim.loop import Deadlock, SimLoop
 from nattools.lab.sim.nodes import NatRouter, Node, SimNet
-from nattools.lab.sim.sockets import SimIcmpSocket, SimUdpSocket
-from nattools.lab.sim.tcp import SimListener, SimStream
+from nattools.lab.sim.sockets import SimIcmpSocket, SimListener, SimUdpSocket
+from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import topology_of
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface
@@ -29,8 +29,8 @@ from nattools.model.report import Substrate
 from nattools.net import addresses, resolve
 from nattools.net.base import (
     Capability,
+    LowTtlSyn,
     Network,
-    Opener,
     SendFailure,
     StreamHandler,
     TcpFailure,
@@ -227,7 +227,7 @@ class SimNetwork:
         port: int = 0,
         interface: str | None = None,
         timeout_s: float,
-        opener: Opener | None = None,
+        opener: LowTtlSyn | None = None,
     ) -> TcpStream | TcpFailure:
         """Connect; never takes longer than `timeout_s` seconds. CannotRun: the local end cannot be had."""
         loop = self._stack.loop

@@ -259,3 +259,26 @@ class SimLoop(asyncio.BaseEventLoop):
 def _due(handle: _Timer) -> None:
     assert handle.loop is not None
     handle.loop.timer_due(handle)
+
+
+class Waiters:
+    """Coroutines that wait for the same thing."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def wait(self) -> None:
+        """Until the next `wake`."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        await waiter
+
+    def wake(self) -> None:
+        """Let all of them go on."""
+        if self._waiting:
+            for waiter in self._waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._waiting.clear()

@@ -18,7 +18,7 @@ from nattools.lab.nat.ipv6 import PassEngine, ipv6_engine
 from nattools.lab.scenario import NatSpec, routers
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.stack import Stack
-from nattools.lab.sim.topology import Hop, Link, NodePlan, Topology
+from nattools.lab.sim.topology import NextHop, NodePlan, Topology, Wire
 from nattools.model.endpoint import Family
 from nattools.protocols.packet import Packet
 
@@ -67,7 +67,7 @@ class SimNet:
         node = self.node(name)
         self.entries[node.plan.index] = [node.entry(port) for port in range(len(node.plan.ports))]
 
-    def depart(self, hop: Hop, packet: Packet) -> None:
+    def depart(self, hop: NextHop, packet: Packet) -> None:
         """Send a packet on its way from a node whose hop has a wire, past a mere router if one is next."""
         wire = hop.express
         if wire is not None and packet.ttl > 1 and (len(packet.payload) <= wire.room or fits(packet, wire)):
@@ -85,7 +85,7 @@ class SimNet:
         else:
             self.entries[wire.to][wire.port](packet)
 
-    def _depart_badly(self, wire: Link, packet: Packet) -> None:
+    def _depart_badly(self, wire: Wire, packet: Packet) -> None:
         """Down a wire that loses, delays or reorders. Jitter is uniform around the delay and keeps the order;
         `reorder` is the probability that a packet is held back so that later ones pass it."""
         draw = self.rng.random
@@ -102,9 +102,9 @@ class SimNet:
             when = self._last[wire.number] = max(when, self._last.get(wire.number, 0.0))
         self.loop.post(when, self.entries[wire.to][wire.port], packet)
 
-    def flood(self, sender: Node, port: int, packet: Packet) -> None:
+    def flood(self, plan: NodePlan, port: int, packet: Packet) -> None:
         """Send a multicast packet to everybody on the segment of a node's interface, and no further."""
-        for wire in self.topology.neighbours(sender.plan, port):
+        for wire in self.topology.neighbours(plan, port):
             draw = self.rng.random
             if not (wire.loss and draw() < wire.loss):
                 delay = wire.delay_s + wire.jitter_s * (2 * draw() - 1) if wire.jitter_s else wire.delay_s
@@ -141,7 +141,7 @@ class Node:
     def stack(self) -> Stack:
         """The node's own sockets."""
         if self._stack is None:
-            self._stack = Stack(self)
+            self._stack = Stack(self.plan, self.net)
             self.input = self._stack.input
         return self._stack
 
@@ -166,7 +166,7 @@ class Node:
         elif hop.fate == "local":
             self.net.loop.soon(self.input, packet)
 
-    def hop(self, destination: str) -> Hop:
+    def hop(self, destination: str) -> NextHop:
         """The way to a destination."""
         return self.table.get(destination) or self.plan.hop(destination)
 
@@ -186,12 +186,12 @@ class Node:
         self.send(error)
 
 
-def fits(packet: Packet, wire: Link) -> bool:
+def fits(packet: Packet, wire: Wire) -> bool:
     """Is the packet, headers included, within the wire's MTU?"""
     return len(packet.payload) <= wire.room or packet.size <= wire.mtu
 
 
-def too_big(packet: Packet, wire: Link) -> bool:
+def too_big(packet: Packet, wire: Wire) -> bool:
     """Must a router refuse to send this packet down the wire? (Elsewhere it fragments: not modelled, the
     packet passes whole.)"""
     if fits(packet, wire):
@@ -297,7 +297,7 @@ class NatRouter(Node):
         if out is not None:
             self.net.depart(hop, out)
 
-    def _from_inside_unusually(self, packet: Packet, hop: Hop) -> None:
+    def _from_inside_unusually(self, packet: Packet, hop: NextHop) -> None:
         """IPv6, what is for the router itself or for another inside host, what is too big or expires here."""
         destination, wire = packet.destination, hop.wire
         engine = self._engine6 if ":" in destination else self._engine4

@@ -1,12 +1,11 @@
-"""UDP and ICMP sockets of simulated hosts."""
+"""Sockets of simulated hosts: UDP, ICMP, and listening TCP ones."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msgspec.structs import replace
 
-from nattools.lab.sim.topology import BoundAddress
+from nattools.lab.sim.tcp import SimStream
+from nattools.lab.sim.topology import BoundAddress, SocketOwner
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.net.base import (
     DatagramHandler,
@@ -15,12 +14,11 @@ from nattools.net.base import (
     IcmpError,
     IcmpHandler,
     SendFailure,
+    StreamHandler,
+    TcpFailure,
 )
 from nattools.protocols.icmp import ECHO_REQUEST, error_kind
 from nattools.protocols.packet import Packet
-
-if TYPE_CHECKING:
-    from nattools.lab.sim.stack import Stack
 
 LARGEST_DATAGRAM = 65507  # RFC 768 and RFC 791: 65535 - 20 - 8
 QUOTED_BYTES = 520  # of the payload, at most: RFC 1812 4.3.2.3 lets an error grow to 576 bytes
@@ -43,7 +41,7 @@ class SimUdpSocket:
         "on_icmp",
     )
 
-    def __init__(self, stack: Stack, local: Endpoint, place: BoundAddress, dont_fragment: bool) -> None:
+    def __init__(self, stack: SocketOwner, local: Endpoint, place: BoundAddress, dont_fragment: bool) -> None:
         self._stack = stack
         self.local = local
         self.key = (place.host, local.port)
@@ -80,14 +78,14 @@ class SimUdpSocket:
             len(data) > LARGEST_DATAGRAM or (self._dont_fragment and packet.size > wire.mtu)
         ):
             return "too-big"
-        self._stack.net.depart(hop, packet)
+        self._stack.depart(hop, packet)
         return None
 
     def close(self) -> None:
         """Idempotent."""
         if not self.closed:
             self.closed = True
-            self._stack.forget_udp(self)
+            self._stack.forget(self)
 
     def icmp(self, error: Packet, about: Packet) -> None:
         """An ICMP error about a datagram of this socket."""
@@ -98,7 +96,7 @@ class SimUdpSocket:
 class SimIcmpSocket:
     """Echo requests and what comes of them: `nattools.net.base.IcmpSocket`."""
 
-    def __init__(self, stack: Stack, place: BoundAddress, family: Family, identifier: int) -> None:
+    def __init__(self, stack: SocketOwner, place: BoundAddress, family: Family, identifier: int) -> None:
         self.local = place.shown
         self.family = family
         self.identifier = identifier
@@ -125,7 +123,7 @@ class SimIcmpSocket:
         """Idempotent."""
         if not self._closed:
             self._closed = True
-            self._stack.forget_icmp(self)
+            self._stack.forget(self)
 
     def reply(self, packet: Packet) -> None:
         """An echo reply with this socket's identifier."""
@@ -152,3 +150,33 @@ def _told(error: Packet, about: Packet, destination: Endpoint) -> IcmpError:
         quoted=about.payload[:QUOTED_BYTES],
         mtu=error.icmp_rest if kind == "too-big" and error.icmp_rest else None,
     )
+
+
+class SimListener:
+    """A listening TCP socket: `nattools.net.base.TcpListener`."""
+
+    __slots__ = ("_on_stream", "_stack", "closed", "key", "local")
+
+    def __init__(
+        self, stack: SocketOwner, local: Endpoint, key: tuple[str, int], on_stream: StreamHandler
+    ) -> None:
+        self._stack = stack
+        self.local = local
+        self.key = key
+        self.closed = False
+        self._on_stream = on_stream
+
+    def close(self) -> None:
+        """Idempotent; accepted streams live on."""
+        if not self.closed:
+            self.closed = True
+            self._stack.forget(self)
+
+    def settled(self, stream: SimStream, failure: TcpFailure | None) -> None:
+        """A connection that came to this listener is established, or is not."""
+        if failure is not None:
+            return
+        if self.closed:
+            stream.abort()
+        else:
+            self._on_stream(stream)

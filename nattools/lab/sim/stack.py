@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Container
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from nattools.errors import CannotRun
 from nattools.lab.sim.loop import SimLoop
-from nattools.lab.sim.sockets import SimIcmpSocket, SimUdpSocket
-from nattools.lab.sim.tcp import Key, SimListener, SimStream
-from nattools.lab.sim.topology import BoundAddress, Hop, Routes
+from nattools.lab.sim.sockets import SimIcmpSocket, SimListener, SimUdpSocket
+from nattools.lab.sim.tcp import Key, SimStream
+from nattools.lab.sim.topology import BoundAddress, NextHop, NodePlan, Routes
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.net.base import Opener, SendFailure, StreamHandler, TcpFailure
+from nattools.net.base import LowTtlSyn, SendFailure, StreamHandler, TcpFailure
 from nattools.protocols.packet import ACK, ECHO_REPLIES, RST, SYN, Packet, answer
-
-if TYPE_CHECKING:
-    from nattools.lab.sim.nodes import Node, SimNet
 
 EPHEMERAL = (32768, 60999)
 # so many ports are kept from being chosen again before those of closed sockets are forgotten
@@ -28,16 +25,30 @@ SocketKey = tuple[str, int]
 _new_endpoint = tuple.__new__
 
 
+class PacketNet(Protocol):
+    """What a stack needs of the simulated internet."""
+
+    loop: SimLoop
+    rng: random.Random
+
+    def depart(self, hop: NextHop, packet: Packet) -> None:
+        """Send a packet on its way down the hop's wire."""
+
+    def flood(self, plan: NodePlan, port: int, packet: Packet) -> None:
+        """Send a multicast packet to everybody on the segment of a node's interface."""
+
+
 class Stack:
     """The sockets of one node. All CannotRun are those of `nattools.net.base.Network`."""
 
-    __slots__ = ("_chosen", "_icmp", "_listeners", "_streams", "_udp", "loop", "net", "node", "rng")
+    __slots__ = ("_chosen", "_icmp", "_listeners", "_streams", "_udp", "depart", "loop", "net", "plan", "rng")
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.net: SimNet = node.net
-        self.loop: SimLoop = node.net.loop
-        self.rng: random.Random = node.net.rng
+    def __init__(self, plan: NodePlan, net: PacketNet) -> None:
+        self.plan = plan
+        self.net = net
+        self.loop: SimLoop = net.loop
+        self.rng: random.Random = net.rng
+        self.depart = net.depart
         self._udp: dict[SocketKey, SimUdpSocket] = {}
         self._listeners: dict[SocketKey, SimListener] = {}
         self._streams: dict[Key, SimStream] = {}
@@ -85,7 +96,7 @@ class Stack:
         place: BoundAddress,
         port: int,
         settled: Callable[[SimStream, TcpFailure | None], None],
-        opener: Opener | None = None,
+        opener: LowTtlSyn | None = None,
     ) -> SimStream | TcpFailure:
         """A stream that has sent its first SYN."""
         hop = place.routes.find(remote.host)
@@ -103,13 +114,13 @@ class Stack:
     def place(self, family: Family, host: str | None, interface: str | None) -> BoundAddress:
         """Where a socket with these wishes is bound: RFC 1122 3.3.4.2, with routes by source address."""
         wishes = (family, host, interface)
-        places = self.node.plan.places
+        places = self.plan.places
         if wishes not in places:
             places[wishes] = self._place(family, host, interface)
         return places[wishes]
 
     def _place(self, family: Family, host: str | None, interface: str | None) -> BoundAddress:
-        plan = self.node.plan
+        plan = self.plan
         if interface is not None:
             found = next((i for i, p in enumerate(plan.ports) if p.layout.interface == interface), None)
             if found is None:
@@ -124,23 +135,23 @@ class Stack:
 
     def default_source(self, family: Family) -> str:
         """The address that the default route would use, else the first own one, else the wildcard."""
-        ports = self.node.plan.ports
+        ports = self.plan.ports
         preferred = [p for p in ports if p.layout.uplink and p.gateway(family)]
         return next((a for p in (*preferred, *ports) if (a := p.address(family))), ANY[family])
 
     def routes_from(self, host: str) -> Routes:
         """The routes of a socket with this source address: out of the interface that has it."""
-        plan = self.node.plan
+        plan = self.plan
         if len(plan.ports) > 1 and plan.kind in ("host", "server") and host in plan.owns:
             return self._routes_by(plan.owns[host])
         return Routes(plan.table, plan.hop)
 
     def _routes_by(self, port: int) -> Routes:
-        plan = self.node.plan
+        plan = self.plan
         return Routes(plan.table_by(port), lambda destination: plan.hop_by(port, destination))
 
     def _own(self, host: str, family: Family) -> str:
-        if family_of(host) != family or not (host in self.node.owns or host in LOOPBACK.values()):
+        if family_of(host) != family or not (host in self.plan.owns or host in LOOPBACK.values()):
             raise CannotRun(f"this machine has no address {host}")
         return host
 
@@ -162,38 +173,31 @@ class Stack:
             return True
         if key[0] != ANY[family]:
             return False
-        return any((host, key[1]) in sockets for host in (*self.node.owns, *LOOPBACK.values()))
+        return any((host, key[1]) in sockets for host in (*self.plan.owns, *LOOPBACK.values()))
 
     # --- closing
 
-    def forget_udp(self, sock: SimUdpSocket) -> None:
-        """The socket is closed."""
-        if self._udp.get(sock.key) is sock:
-            del self._udp[sock.key]
-
-    def forget_icmp(self, sock: SimIcmpSocket) -> None:
-        """The socket is closed."""
-        self._icmp.pop((sock.family, sock.identifier), None)
-
-    def forget_listener(self, listener: SimListener) -> None:
-        """The listener is closed."""
-        if self._listeners.get(listener.key) is listener:
-            del self._listeners[listener.key]
-
-    def forget_stream(self, stream: SimStream) -> None:
-        """The connection is over."""
-        if self._streams.get(stream.key) is stream:
-            del self._streams[stream.key]
+    def forget(self, socket: object) -> None:
+        """The socket is closed, or the connection over."""
+        match socket:
+            case SimUdpSocket() if self._udp.get(socket.key) is socket:
+                del self._udp[socket.key]
+            case SimListener() if self._listeners.get(socket.key) is socket:
+                del self._listeners[socket.key]
+            case SimStream() if self._streams.get(socket.key) is socket:
+                del self._streams[socket.key]
+            case SimIcmpSocket():
+                self._icmp.pop((socket.family, socket.identifier), None)
 
     # --- packets
 
-    def send_without_wire(self, packet: Packet, hop: Hop) -> SendFailure | None:
+    def send_without_wire(self, packet: Packet, hop: NextHop) -> SendFailure | None:
         """A packet for the node itself, or for nobody: the latter is lost, as when nobody answers ARP."""
         if hop.fate == "local":
             self.loop.soon(self.input, packet)
         elif hop.fate == "multicast":
             packet.destination = packet.destination.partition("%")[0]
-            self.net.flood(self.node, hop.port, packet)
+            self.net.flood(self.plan, hop.port, packet)
         return "unreachable" if hop.fate == "no-route" else None
 
     def send_by(self, routes: Routes, packet: Packet) -> SendFailure | None:
@@ -201,7 +205,7 @@ class Stack:
         hop = routes.table.get(packet.destination) or routes.find(packet.destination)
         if hop.wire is None:
             return self.send_without_wire(packet, hop)
-        self.net.depart(hop, packet)
+        self.depart(hop, packet)
         return None
 
     def input(self, packet: Packet) -> None:
@@ -252,7 +256,7 @@ class Stack:
         stream.answer(packet)
 
     def _icmp_error(self, error: Packet, about: Packet) -> None:
-        if about.source not in self.node.owns:
+        if about.source not in self.plan.owns:
             return
         if about.protocol == "udp":
             sock = self._udp_socket(about.source, about.source_port)

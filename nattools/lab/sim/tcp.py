@@ -5,25 +5,19 @@ It sends at most a fixed window and knows no congestion: the simulated links hav
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from nattools.lab.sim.tcpqueues import MASK, ReceiveQueue, SendQueue, near
-from nattools.lab.sim.topology import ETHERNET_MTU, Routes
+from nattools.lab.sim.loop import Waiters
+from nattools.lab.sim.tcpqueues import INITIAL_RTO_S, MASK, ReceiveQueue, RoundTrip, SendQueue, near
+from nattools.lab.sim.topology import ETHERNET_MTU, Routes, SocketOwner
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import Opener, StreamHandler, TcpFailure
+from nattools.net.base import LowTtlSyn, TcpFailure
 from nattools.protocols.icmp import error_kind
 from nattools.protocols.packet import ACK, FIN, PSH, RST, SYN, Packet
 
-if TYPE_CHECKING:
-    from nattools.lab.sim.stack import Stack
-
 WINDOW = 64 * 1460
 SHORT_QUEUE = 65536
-INITIAL_RTO_S = 1.0  # RFC 6298 2.1
-SHORTEST_RTO_S = 0.2
-LONGEST_RTO_S = 60.0
 SYN_ACK_TRIES = 6
 DATA_TRIES = 12
 TIME_WAIT_S = 60.0
@@ -57,14 +51,11 @@ class SimStream:
         "_readers",
         "_recover",
         "_routes",
-        "_rto_s",
         "_send",
-        "_sent_at",
-        "_sent_to",
-        "_srtt_s",
         "_stack",
         "_state",
         "_tries",
+        "_trip",
         "_ttl",
         "_writers",
         "iss",
@@ -77,7 +68,7 @@ class SimStream:
 
     def __init__(
         self,
-        stack: Stack,
+        stack: SocketOwner,
         local: Endpoint,
         remote: Endpoint,
         routes: Routes,
@@ -95,12 +86,10 @@ class SimStream:
         self._routes = routes
         wire = (routes.table.get(remote[0]) or routes.find(remote[0])).wire
         self._mss = (wire.mtu if wire else ETHERNET_MTU) - _HEADERS[":" in remote[0]]
-        self._readers: list[asyncio.Future[None]] = []
-        self._writers: list[asyncio.Future[None]] = []
+        self._readers, self._writers = Waiters(), Waiters()
         self._closing = self._lasting = self._armed = self._ack_due = self._opened = False
-        self._duplicates = self._recover = self._tries = self._sent_to = 0
-        self._rto_s, self._sent_at, self._ttl = INITIAL_RTO_S, 0.0, ORDINARY_TTL
-        self._srtt_s: float | None = None
+        self._duplicates = self._recover = self._tries = 0
+        self._trip, self._ttl = RoundTrip(), ORDINARY_TTL
         self._deadline: float | None = None
 
     # --- the stream
@@ -108,7 +97,7 @@ class SimStream:
     async def read(self, limit: int = 65536) -> bytes:
         """Some bytes; b"" at the end of the stream, also after a reset."""
         while not self.received.ready and not self.received.ended and self._state == "connected":
-            await self._wait(self._readers)
+            await self._readers.wait()
         data = bytes(self.received.ready[:limit])
         del self.received.ready[:limit]
         return data
@@ -122,7 +111,7 @@ class SimStream:
     async def drain(self) -> None:
         """Wait until the queue is short again."""
         while len(self._send.data) > SHORT_QUEUE and self._state == "connected":
-            await self._wait(self._writers)
+            await self._writers.wait()
 
     @property
     def over(self) -> bool:
@@ -150,9 +139,9 @@ class SimStream:
 
     # --- the handshake
 
-    def connect(self, opener: Opener | None = None) -> None:
+    def connect(self, opener: LowTtlSyn | None = None) -> None:
         """Send the first SYN (RFC 9293 3.5)."""
-        self._sent_at = self._stack.loop.now
+        self._trip.sent_at = self._stack.loop.now
         if opener is not None:
             self._ttl, self._opened = opener.ttl, True
             self._stack.loop.post(self._stack.loop.now + opener.seconds, self._raise_ttl, None)
@@ -233,7 +222,7 @@ class SimStream:
     def _established(self) -> None:
         self._state = "connected"
         if not self._tries:
-            self._sample(self._stack.loop.now - self._sent_at)
+            self._trip.sample(self._stack.loop.now - self._trip.sent_at)
         self._tries = 0
         self._deadline = None
         self.settled(self, None)
@@ -266,18 +255,19 @@ class SimStream:
         queue = self._send
         number = near(queue.una, packet.ack)
         if queue.acknowledge(number):
-            self._measure(number)
+            self._trip.acknowledged(number, self._stack.loop.now)
             self._tries = self._duplicates = 0
             if number < self._recover:
                 self._emit_data(queue.first(self._mss))  # RFC 6582 3.2, a partial acknowledgment
             self._deadline = None
             self._push()
-            if self._writers and len(queue.data) <= SHORT_QUEUE:
-                _wake(self._writers)
+            if len(queue.data) <= SHORT_QUEUE:
+                self._writers.wake()
         elif number == queue.una and queue.in_flight and not packet.payload and not packet.flags & FIN:
             self._duplicates += 1
             if self._duplicates == DUPLICATES and queue.una >= self._recover:
-                self._recover, self._sent_to = queue.highest, 0
+                self._recover = queue.highest
+                self._trip.discard()
                 self._emit_data(queue.first(self._mss))
 
     def _take(self, number: int, payload: bytes, fin: bool) -> None:
@@ -285,8 +275,7 @@ class SimStream:
             self.abort()  # nobody will ever read it: RFC 9293 3.6.1
             return
         if self.received.accept(number, payload, fin):
-            if self._readers:
-                _wake(self._readers)
+            self._readers.wake()
             # late enough for an answer to carry it: RFC 9293 3.8.6.3
             if not self._ack_due:
                 self._ack_due = True
@@ -298,21 +287,11 @@ class SimStream:
         """Send what the window lets."""
         queue, before = self._send, self._send.highest
         while (segment := queue.segment(self._mss, WINDOW)) is not None:
-            if self._sent_to <= queue.una and segment[0] >= before:
-                self._sent_to, self._sent_at = queue.following, self._stack.loop.now
+            if segment[0] >= before:
+                self._trip.sent(queue, self._stack.loop.now)
             self._emit_data(segment)
         if queue.in_flight and self._deadline is None:
-            self._arm(self._rto_s)
-
-    def _measure(self, acknowledged: int) -> None:
-        """Round trip time: RFC 6298 section 2, with Karn's rule: only what was sent once is timed."""
-        if not self._sent_to or acknowledged < self._sent_to:
-            return
-        self._sample(self._stack.loop.now - self._sent_at)
-
-    def _sample(self, sample: float) -> None:
-        self._srtt_s = sample if self._srtt_s is None else 0.875 * self._srtt_s + 0.125 * sample
-        self._rto_s = max(SHORTEST_RTO_S, 2 * self._srtt_s)
+            self._arm(self._trip.rto_s)
 
     # --- the timer
 
@@ -344,8 +323,8 @@ class SimStream:
         if self._tries >= DATA_TRIES:
             self._end()
             return
-        self._rto_s = min(LONGEST_RTO_S, self._rto_s * 2)
-        self._sent_to = self._recover = 0
+        self._trip.back_off()
+        self._recover = 0
         self._deadline = None
         self._send.rewind()
         self._push()
@@ -375,22 +354,7 @@ class SimStream:
         if flags & ACK:
             ack = self.received.expected & MASK
             self._ack_due = False
-        host, port, remote, remote_port = self.key
-        packet = Packet(
-            "tcp",
-            host,
-            port,
-            remote,
-            remote_port,
-            payload,
-            self._ttl,
-            True,
-            flags,
-            number & MASK,
-            ack,
-            65535,
-            options,
-        )
+        packet = Packet("tcp", *self.key, payload, self._ttl, True, flags, number & MASK, ack, 65535, options)
         self._stack.send_by(self._routes, packet)
 
     # --- the end
@@ -404,8 +368,8 @@ class SimStream:
         # the side that closed first answers a late FIN for a while: RFC 9293 3.3.2
         self._state = "time-wait"
         self._stack.loop.post(self._stack.loop.now + TIME_WAIT_S, self._forget, None)
-        _wake(self._readers)
-        _wake(self._writers)
+        self._readers.wake()
+        self._writers.wake()
 
     def _fail(self, failure: TcpFailure) -> None:
         if self._state in ("syn-sent", "syn-received"):
@@ -416,50 +380,8 @@ class SimStream:
         self._state = "closed"
         self._deadline = None
         self._forget(None)
-        if self._readers:
-            _wake(self._readers)
-        if self._writers:
-            _wake(self._writers)
+        self._readers.wake()
+        self._writers.wake()
 
     def _forget(self, _: None) -> None:
-        self._stack.forget_stream(self)
-
-    async def _wait(self, waiting: list[asyncio.Future[None]]) -> None:
-        waiter: asyncio.Future[None] = self._stack.loop.create_future()
-        waiting.append(waiter)
-        await waiter
-
-
-def _wake(waiting: list[asyncio.Future[None]]) -> None:
-    for waiter in waiting:
-        if not waiter.done():
-            waiter.set_result(None)
-    waiting.clear()
-
-
-class SimListener:
-    """A listening TCP socket: `nattools.net.base.TcpListener`."""
-
-    __slots__ = ("_on_stream", "_stack", "closed", "key", "local")
-
-    def __init__(self, stack: Stack, local: Endpoint, key: tuple[str, int], on_stream: StreamHandler) -> None:
-        self._stack = stack
-        self.local = local
-        self.key = key
-        self.closed = False
-        self._on_stream = on_stream
-
-    def close(self) -> None:
-        """Idempotent; accepted streams live on."""
-        if not self.closed:
-            self.closed = True
-            self._stack.forget_listener(self)
-
-    def settled(self, stream: SimStream, failure: TcpFailure | None) -> None:
-        """A connection that came to this listener is established, or is not."""
-        if failure is not None:
-            return
-        if self.closed:
-            stream.abort()
-        else:
-            self._on_stream(stream)
+        self._stack.forget(self)

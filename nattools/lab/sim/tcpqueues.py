@@ -1,4 +1,4 @@
-"""The two ends of a TCP byte stream: what is to be sent and acknowledged, and what arrives in any order.
+"""Parts of a TCP connection: what is to be sent and acknowledged, what arrives in any order, the round trip.
 
 Pure. Sequence numbers here are plain integers that only grow; `near` turns the 32 bits of a header into one.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 MASK = 0xFFFFFFFF
 _HALF = 1 << 31
+INITIAL_RTO_S = 1.0  # RFC 6298 2.1
+SHORTEST_RTO_S = 0.2
+LONGEST_RTO_S = 60.0
 
 
 def near(reference: int, number: int) -> int:
@@ -111,3 +114,40 @@ class ReceiveQueue:
         fresh = payload[self.expected - number :]
         self.ready += fresh
         self.expected += len(fresh)
+
+
+class RoundTrip:
+    """How long an answer takes, and so how long to wait for one (RFC 6298 section 2). One segment is
+    timed, and only if it was sent once (Karn's rule). Times in seconds."""
+
+    __slots__ = ("_sent_to", "_srtt_s", "rto_s", "sent_at")
+
+    def __init__(self) -> None:
+        self.rto_s = INITIAL_RTO_S
+        self.sent_at = 0.0
+        self._sent_to = 0
+        self._srtt_s: float | None = None
+
+    def sent(self, queue: SendQueue, now: float) -> None:
+        """A segment left for the first time: time it if none is being timed."""
+        if self._sent_to <= queue.una:
+            self._sent_to, self.sent_at = queue.following, now
+
+    def acknowledged(self, number: int, now: float) -> None:
+        """Everything before this number has arrived."""
+        if self._sent_to and number >= self._sent_to:
+            self.sample(now - self.sent_at)
+
+    def discard(self) -> None:
+        """What is being timed is sent again."""
+        self._sent_to = 0
+
+    def back_off(self) -> None:
+        """Nothing was acknowledged in time (RFC 6298 5.5)."""
+        self.rto_s = min(LONGEST_RTO_S, self.rto_s * 2)
+        self._sent_to = 0
+
+    def sample(self, seconds: float) -> None:
+        """A measured round trip."""
+        self._srtt_s = seconds if self._srtt_s is None else 0.875 * self._srtt_s + 0.125 * seconds
+        self.rto_s = max(SHORTEST_RTO_S, 2 * self._srtt_s)

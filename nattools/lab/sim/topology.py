@@ -5,20 +5,24 @@ Pure: it knows who is joined to whom and which way a packet leaves a node, and n
 
 from __future__ import annotations
 
+import random
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from string import ascii_letters
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
 from nattools.lab.layout import Layout, NodeKind, Port, Segment, plan
 from nattools.lab.scenario import Impairment, Scenario
+from nattools.lab.sim.loop import SimLoop
 from nattools.model.endpoint import Family, family_of
 from nattools.model.host import Gateway, Interface
 from nattools.net.addresses import is_public
+from nattools.net.base import SendFailure
+from nattools.protocols.packet import Packet
 
 ETHERNET_MTU = 1500
 # the largest IP and transport headers that this simulator sends: IPv6 and TCP with 20 bytes of options
@@ -30,7 +34,7 @@ Fate = Literal["wire", "local", "nobody", "no-route", "multicast"]
 Network = IPv4Network | IPv6Network
 
 
-class Link(msgspec.Struct, frozen=True):
+class Wire(msgspec.Struct, frozen=True):
     """One direction between two interfaces: to interface `port` of node `to` (indices).
 
     `plain`: delay alone. A transport payload of up to `room` bytes fits whatever its headers are.
@@ -48,7 +52,7 @@ class Link(msgspec.Struct, frozen=True):
     plain: bool
 
 
-class Hop(msgspec.Struct, frozen=True):
+class NextHop(msgspec.Struct, frozen=True):
     """What a node does with a destination: send on `wire` out of its interface `port`, with `source` as the
     address of packets of its own.
 
@@ -60,17 +64,17 @@ class Hop(msgspec.Struct, frozen=True):
     """
 
     fate: Fate
-    wire: Link | None = None
+    wire: Wire | None = None
     port: int = -1
     source: str = ""
-    express: Link | None = None
+    express: Wire | None = None
 
 
 class Routes(NamedTuple):
     """The routes of a socket: a cache by destination, and what to ask when it misses."""
 
-    table: dict[str, Hop]
-    find: Callable[[str], Hop]
+    table: dict[str, NextHop]
+    find: Callable[[str], NextHop]
 
 
 class BoundAddress(NamedTuple):
@@ -81,8 +85,27 @@ class BoundAddress(NamedTuple):
     routes: Routes
 
 
-NO_ROUTE = Hop("no-route")
-NOBODY = Hop("nobody")
+class SocketOwner(Protocol):
+    """What a socket needs of its node's stack."""
+
+    loop: SimLoop
+    rng: random.Random
+
+    def depart(self, hop: NextHop, packet: Packet, /) -> None:
+        """Send a packet on its way down the hop's wire."""
+
+    def send_by(self, routes: Routes, packet: Packet) -> SendFailure | None:
+        """Send a packet of the node's own by these routes."""
+
+    def send_without_wire(self, packet: Packet, hop: NextHop) -> SendFailure | None:
+        """A packet for the node itself, or for nobody."""
+
+    def forget(self, socket: object) -> None:
+        """The socket is closed, or the connection over."""
+
+
+NO_ROUTE = NextHop("no-route")
+NOBODY = NextHop("nobody")
 
 
 class PortPlan:
@@ -126,9 +149,9 @@ class NodePlan:
         self.kind = kind
         self.ports: list[PortPlan] = []
         self.owns: dict[str, int] = {}
-        self.table: dict[str, Hop] = {}
+        self.table: dict[str, NextHop] = {}
         self.places: dict[tuple[Family, str | None, str | None], BoundAddress] = {}
-        self.port_tables: dict[int, dict[str, Hop]] = {}
+        self.port_tables: dict[int, dict[str, NextHop]] = {}
 
     @cached_property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -147,19 +170,19 @@ class NodePlan:
             if port.layout.uplink and (gateway := port.gateway(family)) is not None
         )
 
-    def hop(self, destination: str) -> Hop:
+    def hop(self, destination: str) -> NextHop:
         """The way to a destination by the main table."""
         return self._cached(self.table, destination, range(len(self.ports)))
 
-    def hop_by(self, port: int, destination: str) -> Hop:
+    def hop_by(self, port: int, destination: str) -> NextHop:
         """The way to a destination out of one interface alone."""
         return self._cached(self.table_by(port), destination, (port,))
 
-    def table_by(self, port: int) -> dict[str, Hop]:
+    def table_by(self, port: int) -> dict[str, NextHop]:
         """The cache behind `hop_by`, for callers in a hurry: a miss there is to be asked here."""
         return self.port_tables.setdefault(port, {})
 
-    def _cached(self, table: dict[str, Hop], destination: str, ports: range | tuple[int, ...]) -> Hop:
+    def _cached(self, table: dict[str, NextHop], destination: str, ports: range | tuple[int, ...]) -> NextHop:
         found = table.get(destination)
         if found is None:
             if len(table) >= CACHED_DESTINATIONS:
@@ -167,15 +190,15 @@ class NodePlan:
             found = table[destination] = self._find(destination, ports)
         return found
 
-    def _find(self, destination: str, ports: range | tuple[int, ...]) -> Hop:
+    def _find(self, destination: str, ports: range | tuple[int, ...]) -> NextHop:
         if destination in self.owns:
-            return Hop("local", port=self.owns[destination], source=destination)
+            return NextHop("local", port=self.owns[destination], source=destination)
         try:
             address = ip_address(destination)
         except ValueError:
             return NO_ROUTE
         if address.is_loopback:
-            return Hop("local", source=destination)
+            return NextHop("local", source=destination)
         if address.is_multicast:
             return self._multicast(family_of(destination), ports)
         if address.is_link_local:
@@ -186,16 +209,16 @@ class NodePlan:
         hop = self._by_static_route(destination, ports) or self._by_default(destination, ports)
         return msgspec.structs.replace(hop, express=self.topology.express(hop.wire, destination))
 
-    def _multicast(self, family: Family, ports: range | tuple[int, ...]) -> Hop:
+    def _multicast(self, family: Family, ports: range | tuple[int, ...]) -> NextHop:
         """Out of the preferred interface alone, a router's inside one, and no further than its segment."""
         router = self.kind in ("nat", "firewall")
         for port in sorted(ports, key=lambda port: router and self.ports[port].layout.uplink):
             source = self.ports[port].address(family)
             if source is not None:
-                return Hop("multicast", port=port, source=source)
+                return NextHop("multicast", port=port, source=source)
         return NO_ROUTE
 
-    def _by_static_route(self, destination: str, ports: range | tuple[int, ...]) -> Hop | None:
+    def _by_static_route(self, destination: str, ports: range | tuple[int, ...]) -> NextHop | None:
         address = ip_address(destination)
         fitting = [(n, via) for n, via in self.topology.static_routes(self.name) if address in n]
         for _, via in sorted(fitting, key=lambda found: -found[0].prefixlen):
@@ -204,7 +227,7 @@ class NodePlan:
                     return self._towards(port, via)
         return None
 
-    def _by_default(self, destination: str, ports: range | tuple[int, ...]) -> Hop:
+    def _by_default(self, destination: str, ports: range | tuple[int, ...]) -> NextHop:
         family = family_of(destination)
         for port in ports:
             gateway = self.ports[port].gateway(family) if self.ports[port].layout.uplink else None
@@ -214,12 +237,12 @@ class NodePlan:
             return NOBODY
         return NO_ROUTE
 
-    def _towards(self, port: int, neighbour: str) -> Hop:
+    def _towards(self, port: int, neighbour: str) -> NextHop:
         wire = self.topology.wire(self, port, neighbour)
         source = self.ports[port].address(family_of(neighbour))
         if source is None:
             return NO_ROUTE
-        return Hop("nobody" if wire is None else "wire", wire, port, source)
+        return NextHop("nobody" if wire is None else "wire", wire, port, source)
 
 
 class Topology:
@@ -233,7 +256,7 @@ class Topology:
         ]
         self.by_name = {node.name: node for node in self.nodes}
         self._owners: dict[tuple[str, str], tuple[NodePlan, int]] = {}
-        self._wires: dict[tuple[int, int, int, int], Link] = {}
+        self._wires: dict[tuple[int, int, int, int], Wire] = {}
         ports = [(port, segment) for segment in self.layout.segments for port in segment.ports]
         # a host's first interface is preferred, whatever the order of the routers it is behind
         for port, segment in sorted(ports, key=lambda found: self._preference(found[0])):
@@ -253,7 +276,7 @@ class Topology:
         """(network, via) of a node."""
         return self._static_routes.get(node, [])
 
-    def wire(self, node: NodePlan, port: int, neighbour: str) -> Link | None:
+    def wire(self, node: NodePlan, port: int, neighbour: str) -> Wire | None:
         """From a node's interface to the neighbour with that address on its segment; None: nobody has it."""
         segment = node.ports[port].segment
         owner = self._owners.get((segment.name, neighbour))
@@ -265,13 +288,13 @@ class Topology:
             self._wires[key] = self._lay(len(self._wires), segment, (node.name, other.name), owner)
         return self._wires[key]
 
-    def neighbours(self, node: NodePlan, port: int) -> list[Link]:
+    def neighbours(self, node: NodePlan, port: int) -> list[Wire]:
         """To everybody else on the segment of a node's interface."""
         segment = node.ports[port].segment
         others = [each.addresses[0].ip for each in segment.ports if each.node != node.name and each.addresses]
         return [wire for address in others if (wire := self.wire(node, port, address)) is not None]
 
-    def express(self, wire: Link | None, destination: str) -> Link | None:
+    def express(self, wire: Wire | None, destination: str) -> Wire | None:
         """This wire and the next one in one, if the internet's router is all that lies between."""
         if wire is None or self.nodes[wire.to].kind != "internet":
             return None
@@ -302,7 +325,7 @@ class Topology:
             node.owns[address.ip] = index
             self._owners[segment.name, address.ip] = (node, index)
 
-    def _lay(self, number: int, segment: Segment, ends: tuple[str, str], to: tuple[NodePlan, int]) -> Link:
+    def _lay(self, number: int, segment: Segment, ends: tuple[str, str], to: tuple[NodePlan, int]) -> Wire:
         """A wire suffers what the uplinks at both its ends do."""
         spoilt: list[Impairment] = [segment.impairments[end] for end in ends if end in segment.impairments]
         arriving = 1.0
@@ -311,7 +334,7 @@ class Topology:
         loss, jitter = 1 - arriving, sum(impairment.jitter_ms for impairment in spoilt) / 1000
         reorder = max((impairment.reorder for impairment in spoilt), default=0.0)
         mtu = min((impairment.mtu or ETHERNET_MTU for impairment in spoilt), default=ETHERNET_MTU)
-        return Link(
+        return Wire(
             number=number,
             to=to[0].index,
             port=to[1],

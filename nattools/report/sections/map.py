@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nattools.model.observation import Gap, MapOffer
-from nattools.model.portmapping import NOT_REACHED, MappingProtocol, PortMapping
-from nattools.model.report import TIME_WAS_OVER, Report
+from nattools.model.portmapping import MappingProtocol, PortMapping
+from nattools.model.report import Report
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
@@ -51,7 +51,7 @@ def headline(report: Report) -> str:
 def _listed(report: Report) -> str:
     if report.mappings:
         return f"{_count(len(report.mappings), 'mapping')} known here."
-    if TIME_WAS_OVER in report.warnings:
+    if report.timed_out:
         return _UNFINISHED
     if not _spoken(report):
         return _NOBODY
@@ -82,7 +82,7 @@ def _is_public_itself(report: Report) -> bool:
 def _deleted(report: Report) -> str:
     mappings = report.mappings
     if not mappings:
-        if TIME_WAS_OVER in report.warnings:
+        if report.timed_out:
             return _UNFINISHED
         return "There was no mapping to remove." if _spoken(report) else _NOBODY
     known = [each for each in mappings if each.created]
@@ -130,7 +130,7 @@ def _why_none(report: Report) -> str:
 
 def _is_beyond(report: Report) -> bool:
     """Is there a NAT beyond the router?"""
-    return any(each.endswith(NOT_REACHED) for each in report.warnings)
+    return report.noted("mappings-not-reached")
 
 
 def _count(number: int, noun: str) -> str:

@@ -16,7 +16,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError
 from nattools.net.pcapng import write_pcapng
-from nattools.net.trace import Event, Trace
+from nattools.net.trace import Trace, TraceEvent
 from nattools.protocols.ip import parse
 from nattools.protocols.packet import ACK, FIN, PSH, RST, SYN
 
@@ -32,22 +32,22 @@ def sample() -> Trace:
     exceeded = IcmpError("time-exceeded", 11, 0, "10.0.0.1", THEM4, b"ping")
     too_big = IcmpError("too-big", 2, 0, "2a10::9", THEM6, bytes(1400), 1280)
     for event in (
-        Event(100.5, "datagram", True, US4, THEM4, b"ping", ttl=3),
-        Event(100.625, "icmp", False, US4, THEM4, error=exceeded),
-        Event(100.75, "datagram", False, US4, THEM4, b"pong!"),
-        Event(100.8, "datagram", True, US4, THEM4, b"never left", note="unreachable"),
-        Event(101.0, "datagram", True, US6, THEM6, bytes(1400)),
-        Event(101.1, "icmp", False, US6, THEM6, error=too_big),
-        Event(102.25, "established", True, US4, THEM4, connection=1),
-        Event(102.0, "connect", True, US4, THEM4, connection=1),
-        Event(102.5, "data", True, US4, THEM4, bytes(3000), connection=1),
-        Event(102.75, "data", False, US4, THEM4, b"answer", connection=1),
-        Event(103.0, "end", True, US4, THEM4, connection=1),
-        Event(103.25, "end", False, US4, THEM4, connection=1),
-        Event(104.0, "connect", True, US6, THEM6, connection=2, note="refused"),
-        Event(104.5, "abort", False, US6, THEM6, connection=2),
-        Event(105.0, "established", False, US4, THEM4, connection=3),
-        Event(105.5, "abort", True, US4, THEM4, connection=3),
+        TraceEvent(100.5, "datagram", True, US4, THEM4, b"ping", ttl=3),
+        TraceEvent(100.625, "icmp", False, US4, THEM4, error=exceeded),
+        TraceEvent(100.75, "datagram", False, US4, THEM4, b"pong!"),
+        TraceEvent(100.8, "datagram", True, US4, THEM4, b"never left", note="unreachable"),
+        TraceEvent(101.0, "datagram", True, US6, THEM6, bytes(1400)),
+        TraceEvent(101.1, "icmp", False, US6, THEM6, error=too_big),
+        TraceEvent(102.25, "established", True, US4, THEM4, connection=1),
+        TraceEvent(102.0, "connect", True, US4, THEM4, connection=1),
+        TraceEvent(102.5, "data", True, US4, THEM4, bytes(3000), connection=1),
+        TraceEvent(102.75, "data", False, US4, THEM4, b"answer", connection=1),
+        TraceEvent(103.0, "end", True, US4, THEM4, connection=1),
+        TraceEvent(103.25, "end", False, US4, THEM4, connection=1),
+        TraceEvent(104.0, "connect", True, US6, THEM6, connection=2, note="refused"),
+        TraceEvent(104.5, "abort", False, US6, THEM6, connection=2),
+        TraceEvent(105.0, "established", False, US4, THEM4, connection=3),
+        TraceEvent(105.5, "abort", True, US4, THEM4, connection=3),
     ):
         trace.add(event)
     return trace

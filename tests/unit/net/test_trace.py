@@ -11,7 +11,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net import linux
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.net.host import HostNetwork
-from nattools.net.trace import Event, Trace, TracedNetwork
+from nattools.net.trace import Trace, TracedNetwork, TraceEvent
 
 A, B = Endpoint("127.0.0.1", 1000), Endpoint("127.0.0.1", 2000)
 
@@ -53,7 +53,7 @@ def test_datagrams_both_ways() -> None:
 
 @pytest.mark.skipif(not linux.AVAILABLE, reason="the error queue is Linux's")
 def test_icmp_errors_without_a_handler() -> None:
-    async def main() -> list[Event]:
+    async def main() -> list[TraceEvent]:
         network = traced()
         gone = await network.open_udp(family=4, host="127.0.0.1")
         gone.close()
@@ -110,7 +110,7 @@ def test_tcp_from_both_sides() -> None:
 
 
 def test_a_refused_connection() -> None:
-    async def main() -> list[Event]:
+    async def main() -> list[TraceEvent]:
         network = traced()
         listener = await network.listen_tcp(family=4, host="127.0.0.1", on_stream=lambda stream: None)
         listener.close()
@@ -145,7 +145,7 @@ def test_names_and_the_rest_pass_through() -> None:
 def test_memory_is_bounded() -> None:
     trace = Trace(0.0, limit_bytes=1150)
     for number in range(10):
-        trace.add(Event(float(number), "datagram", True, A, B, bytes(100)))
-    trace.add(Event(10.0, "datagram", True, A, B))
+        trace.add(TraceEvent(float(number), "datagram", True, A, B, bytes(100)))
+    trace.add(TraceEvent(10.0, "datagram", True, A, B))
     assert [event.at_s for event in trace.events] == [0.0, 1.0, 2.0]
     assert trace.dropped == 8

@@ -22,7 +22,7 @@ from scapy.utils import PcapNgReader
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.pcapng import write_pcapng
-from nattools.net.trace import Event, Trace
+from nattools.net.trace import Trace, TraceEvent
 from nattools.protocols import http, ssdp, stun
 from nattools.protocols.ip import build, parse
 from nattools.protocols.packet import ACK, PSH, SYN, Packet
@@ -189,12 +189,12 @@ def test_a_capture_as_scapy_reads_it(tmp_path: Path) -> None:
     us6, them6 = Endpoint("2a10::2", 40000), Endpoint("2a10::1", 3478)
     trace = Trace(100.0)
     for event in (
-        Event(100.5, "datagram", True, us, them, b"ping", ttl=3),
-        Event(100.75, "datagram", False, us, them, b"pong"),
-        Event(101.0, "datagram", True, us6, them6, b"six"),
-        Event(102.0, "connect", True, us, them, connection=1),
-        Event(102.25, "established", True, us, them, connection=1),
-        Event(102.5, "data", True, us, them, bytes(3000), connection=1),
+        TraceEvent(100.5, "datagram", True, us, them, b"ping", ttl=3),
+        TraceEvent(100.75, "datagram", False, us, them, b"pong"),
+        TraceEvent(101.0, "datagram", True, us6, them6, b"six"),
+        TraceEvent(102.0, "connect", True, us, them, connection=1),
+        TraceEvent(102.25, "established", True, us, them, connection=1),
+        TraceEvent(102.5, "data", True, us, them, bytes(3000), connection=1),
     ):
         trace.add(event)
     path = tmp_path / "trace.pcapng"

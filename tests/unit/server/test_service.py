@@ -15,7 +15,7 @@ from nattools.server.connections import BackgroundTasks
 from nattools.server.dialback import Cookies, DialBackLimits, DialBackServer
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import RateLimit
-from nattools.server.service import Service
+from nattools.server.service import StunService
 from nattools.server.stun import BindingServer
 
 SITE = ServerEndpoints(
@@ -48,7 +48,7 @@ def answers_to(data: bytes, source: Endpoint = SOURCE) -> list[tuple[bytes, Endp
         sent: list[tuple[bytes, Endpoint]] = []
         sockets: dict[Role, UdpSocket] = {role: Socket(endpoint, sent) for role, endpoint in SITE}
         nothing = RateLimit(rate=0, burst=0, total_rate=0, total_burst=0)
-        service = Service(
+        service = StunService(
             cast(Network, None),
             SITE,
             sockets,

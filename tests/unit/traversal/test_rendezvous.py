@@ -21,7 +21,7 @@ from nattools.net.host import HostNetwork
 from nattools.protocols import stun
 from nattools.protocols.mailbox import MAX_PAYLOAD, PATH
 from nattools.protocols.mailbox import messages as m
-from nattools.server.mailbox import Mailbox, MailboxLimits, Outgoing
+from nattools.server.mailbox import Mailbox, MailboxLimits, OutgoingText
 from nattools.server.serve import Running, ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
 from nattools.traversal.rendezvous import (
@@ -352,17 +352,17 @@ class Liar(Mailbox):
 
     lie: ClassVar[Callable[[m.Sealed], list[m.Envelope]]]
 
-    def receive(self, number: int, text: bytes, now: float) -> list[Outgoing]:
+    def receive(self, number: int, text: bytes, now: float) -> list[OutgoingText]:
         return [each for out in super().receive(number, text, now) for each in self._instead(out)]
 
-    def _instead(self, out: Outgoing) -> Iterator[Outgoing]:
+    def _instead(self, out: OutgoingText) -> Iterator[OutgoingText]:
         message = m.decode_from_mailbox(out.text) if out.text else None
         envelope = m.decode_envelope(message.body) if isinstance(message, m.Relay) else None
         if not isinstance(envelope, m.Sealed):
             yield out
             return
         for each in type(self).lie(envelope):
-            yield Outgoing(out.connection, m.encode(m.Relay(m.pack(each))))
+            yield OutgoingText(out.connection, m.encode(m.Relay(m.pack(each))))
 
 
 @pytest.mark.parametrize(

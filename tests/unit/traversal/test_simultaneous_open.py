@@ -12,7 +12,7 @@ from simulated import pass_time, run
 from nattools.lab.scenario import NatSpec
 from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import Opener, TcpFailure, TcpStream
+from nattools.net.base import LowTtlSyn, TcpFailure, TcpStream
 from nattools.protocols import ice, stun
 from nattools.protocols.ice.checkmessages import Check, build_check
 from nattools.traversal.simultaneous_open import CALLERS, StreamMeeting, StreamOutcome, simultaneous_open
@@ -124,7 +124,7 @@ def test_the_opener_stays_on_its_side(ttl: int, refused: bool) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         result = await lab.network("alice").connect_tcp(
-            Endpoint("11.2.0.2", 4000), timeout_s=0.9, opener=Opener(ttl, 0.03)
+            Endpoint("11.2.0.2", 4000), timeout_s=0.9, opener=LowTtlSyn(ttl, 0.03)
         )
         return result, loop.time() - began
 

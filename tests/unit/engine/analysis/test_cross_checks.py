@@ -9,6 +9,7 @@ from nattools.model.host import Host
 from nattools.model.nat import Classic, Nat
 from nattools.model.observation import SecondOpinion
 from nattools.model.report import CrossCheck, Measurement
+from nattools.wording import text_of
 
 
 def judged(says: str, classic: Classic, *, distrusted: bool = False, loss: float = 0.0) -> CrossCheck:
@@ -28,7 +29,7 @@ def judged(says: str, classic: Classic, *, distrusted: bool = False, loss: float
 def test_the_same_name_agrees_and_needs_no_reason() -> None:
     check = judged('["Restric Port NAT", null, null]', "port-restricted cone")
     assert check.agrees is True
-    assert check.why == ""
+    assert check.reason == ()
 
 
 @pytest.mark.parametrize(
@@ -41,27 +42,27 @@ def test_the_same_name_agrees_and_needs_no_reason() -> None:
 def test_no_nat_taken_for_a_nat_is_a_known_fault(says: str, classic: Classic) -> None:
     check = judged(says, classic)
     assert check.agrees is False
-    assert "own address" in check.why
+    assert "own address" in text_of(check.reason)
 
 
 def test_a_server_that_ignores_change_request_makes_it_say_full_cone() -> None:
     check = judged('["Full Cone", "11.1.0.2", 40000]', "port-restricted cone", distrusted=True)
     assert check.agrees is False
-    assert "any answer" in check.why
+    assert "any answer" in text_of(check.reason)
 
 
 def test_loss_is_named_where_there_is_loss() -> None:
-    assert "loses packets" in judged('["Blocked", null, null]', "full cone", loss=0.2).why
+    assert "loses packets" in text_of(judged('["Blocked", null, null]', "full cone", loss=0.2).reason)
 
 
 @pytest.mark.parametrize("says", ["", "no json", "[]", "{}", "[1]", '["Meet an error", null, null]', "null"])
 def test_what_it_says_may_be_anything(says: str) -> None:
     check = judged(says, "full cone")
     assert check.agrees is None
-    assert "no verdict" in check.why
+    assert "no verdict" in text_of(check.reason)
 
 
 def test_an_unexplained_difference_says_so() -> None:
     check = judged('["Symmetric NAT", "11.1.0.2", 4]', "full cone")
     assert check.agrees is False
-    assert "not known" in check.why
+    assert "not known" in text_of(check.reason)

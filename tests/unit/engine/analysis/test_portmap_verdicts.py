@@ -88,7 +88,7 @@ def verdict(*seen: AnyObservation, protocol: MappingProtocol = "upnp-igd", **mor
 def test_proven_from_outside() -> None:
     found = verdict(offer(), attempt(), check(), deleted())
     assert (found.verdict, found.advice) == ("works", "")
-    assert "proven from outside" in found.summary
+    assert "verified from outside" in found.summary
     assert found.evidence == (1, 2, 3, 4)
 
 
@@ -102,7 +102,7 @@ def test_proven_over_one_transport_only() -> None:
 def test_the_router_said_yes_and_nobody_looked() -> None:
     found = verdict(offer(), attempt(), deleted())
     assert (found.verdict, found.confidence) == ("unknown", 0.0)
-    assert "nobody tried it" in found.summary
+    assert "nobody tested it" in found.summary
     assert "--server" in found.summary
 
 
@@ -131,7 +131,7 @@ def test_a_carriers_nat_beyond_the_router() -> None:
 def test_another_address_outside_than_the_router_claims() -> None:
     found = verdict(offer(external="11.9.9.9"), attempt(external="11.9.9.9:5000"), stun())
     assert found.verdict == "fails"
-    assert "the router calls 11.9.9.9 its outside address, but outside you are 11.1.0.2" in found.summary
+    assert "router's external address is 11.9.9.9, but from outside you are 11.1.0.2" in found.summary
 
 
 @pytest.mark.parametrize(("protocol", "code"), [("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8)])
@@ -139,7 +139,7 @@ def test_a_router_without_a_public_address(protocol: MappingProtocol, code: int)
     failed = attempt(protocol, outcome="refused", external=None, lifetime_s=None, refusal=refusal(code))
     found = verdict(offer(protocol), failed, protocol=protocol)
     assert found.verdict == "fails"
-    assert f"no public address itself: there is a second NAT beyond it ({code} NAME)" in found.summary
+    assert f"({code} NAME). The router itself has no public address: there is a second NAT" in found.summary
     assert "bridge mode" in found.advice
 
 
@@ -170,7 +170,7 @@ def test_no_answer_has_a_name_too(outcome: str) -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "words"),
-    [("timeout", "Nothing answered"), ("unreachable", "closed"), ("malformed", "not as UPnP would")],
+    [("timeout", "Nothing answered"), ("unreachable", "rejects"), ("malformed", "not as UPnP does")],
 )
 def test_nothing_that_speaks_it(outcome: str, words: str) -> None:
     found = verdict(offer(outcome=outcome))
@@ -204,7 +204,7 @@ def test_the_last_word_of_a_mapping_counts() -> None:
 def test_what_could_not_be_removed_is_a_warning() -> None:
     found = report(offer(), attempt(), deleted(outcome="timeout"))
     assert not found.mappings[0].removed
-    assert any("could not be removed; it ends by itself within 120 s" in line for line in found.warnings)
+    assert any("could not be removed; it expires within 120 s" in line for line in found.warnings)
 
 
 def test_a_port_without_an_address_is_completed() -> None:

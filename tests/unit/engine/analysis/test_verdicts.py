@@ -16,6 +16,7 @@ from nattools.model.report import TECHNIQUE_IDS, Report, Technique
 from nattools.net.addresses import is_public
 from nattools.traversal.odds import odds
 from nattools.traversal.side import KINDS
+from nattools.wording import text_of
 
 EIM, ADM, APDM = "endpoint-independent", "address-dependent", "address-and-port-dependent"
 
@@ -39,12 +40,12 @@ def test_every_technique_has_a_verdict_with_a_reason() -> None:
 @pytest.mark.parametrize(
     ("setting", "backs", "expected", "words"),
     [
-        ({"nat": False, "filtering": EIM}, ["arrived"], "works", "unasked packets arrive"),
-        ({"nat": False, "filtering": EIM}, [], "works", "TCP was not tried"),
-        ({"nat": False, "filtering": EIM}, ["refused"], "works", "TCP is kept out"),
-        ({"nat": False}, ["refused"], "fails", "firewall keeps out unasked UDP and TCP"),
-        ({"nat": False}, [], "fails", "firewall keeps out unasked UDP"),
-        ({}, [], "fails", "10.0.1.2 is a private address; outside you are 11.1.0.2"),
+        ({"nat": False, "filtering": EIM}, ["arrived"], "works", "unsolicited packets arrive"),
+        ({"nat": False, "filtering": EIM}, [], "works", "TCP was not tested"),
+        ({"nat": False, "filtering": EIM}, ["refused"], "works", "TCP is filtered"),
+        ({"nat": False}, ["refused"], "fails", "firewall drops unsolicited UDP and TCP"),
+        ({"nat": False}, [], "fails", "firewall drops unsolicited UDP"),
+        ({}, [], "fails", "10.0.1.2 is a private address; from outside you are 11.1.0.2"),
     ],
 )
 def test_direct_ipv4(setting: dict[str, Any], backs: list[str], expected: str, words: str) -> None:
@@ -72,9 +73,13 @@ def test_direct_without_any_proof_is_unknown_or_fails() -> None:
 @pytest.mark.parametrize(
     ("setting", "expected", "words"),
     [
-        ({}, "works", "one port to everybody"),
+        ({}, "works", "one port for all peers"),
         ({"nat": False}, "works", "no NAT"),
-        ({"mapping": APDM, "allocation": "random"}, "works", "at random: only with"),
+        (
+            {"mapping": APDM, "allocation": "random"},
+            "works",
+            "random port for each peer: only",
+        ),
         ({"mapping": APDM, "allocation": "sequential", "step": 2}, "works", "steps of 2"),
         ({"mapping": APDM, "allocation": "block"}, "works", "block of 512"),
     ],
@@ -155,7 +160,7 @@ def test_peers(own: str) -> None:
     table = {row.kind: row for row in peer_kinds(nat, None)}
     assert list(table) == list(KINDS)
     assert {kind: table[kind].strategy for kind in expected} == expected
-    assert all(row.why for row in table.values())
+    assert all(row.why or row.reason for row in table.values())
     assert all((row.path == "relay") == (row.strategy == "relay") for row in table.values())
     assert all((row.path == "unknown") == (row.strategy == "") for row in table.values())
 
@@ -228,4 +233,4 @@ def test_tcp_that_leaves_only_to_some_ports_connects_to_no_peer() -> None:
     tcp = Nat(reachable=True, present=True, mapping=EIM, open_ports=(443,), blocked_ports=(3478,))
     rows = peer_kinds(Nat(reachable=False), tcp)
     assert {row.path for row in rows} == {"relay"}
-    assert "443" in rows[0].why
+    assert "443" in text_of(rows[0].reason)

@@ -1,0 +1,119 @@
+"""The first lines of a diagnosis, warnings, faults of servers, and second opinions."""
+
+from __future__ import annotations
+
+SENTENCES = {
+    # can this machine be reached?
+    "reachable-directly": "This machine can be reached directly.",
+    "reachable-by-mapping": "This machine can be reached directly, through a port that your router opens.",
+    "reachable-by-punching": "This machine can be reached directly, by hole punching.",
+    "reachable-over-tcp": (
+        "UDP does not get out of this network; over TCP some peers can be reached directly."
+    ),
+    "reachable-by-relay": "This machine can be reached only through a relay.",
+    "reachable-unknown": "Whether this machine can be reached could not be measured.",
+    "offline": "No server answered: this machine seems to be offline, or everything is blocked.",
+    "nothing-asked": "Nothing was measured: no server was asked.",
+    # the best way
+    "best-pinhole": "An IPv6 pinhole by {protocols:protocols}: every peer with IPv6 can connect",
+    "best-mapping": "A port mapping by {protocols:protocols}: every peer can connect",
+    "best-direct": "Direct {families:and}: peers connect to your address",
+    "best-udp-punch": "UDP hole punching: possible with {reached} of {kinds} kinds of peers",
+    "best-tcp-punch": "TCP: peers connect to your external port once you opened it",
+    "best-tcp": "TCP: possible with {reached} of {kinds} kinds of peers; a relay for the others",
+    "best-relay": "A relay over TCP or TLS",
+    "best-offline": "None known: check the connection",
+    "best-unknown": "None known: see what would settle it",
+    # what to do
+    "keep-port": "To keep a port open for a program: nattools map keep PORT.",
+    "let-udp-out": "Ask whoever runs this network to let UDP out.",
+    "name-server": "For a full diagnosis run nattools serve on a machine outside, and name it with --server.",
+    "prove-mappings": (
+        "Your router makes port mappings; nattools serve outside would verify them: --server HOST."
+    ),
+    "enable-mappings": ("Enable UPnP, NAT-PMP or PCP in your router's settings, or forward a port there."),
+    "enable-mappings-at": (
+        "Enable UPnP, NAT-PMP or PCP in your router's settings (http://{router}), or forward a port there."
+    ),
+    "bridge-one-router": "Two routers translate, one behind the other: set one of them to bridge mode.",
+    "port-per-peer": "Your router uses a different port for each peer: a port mapping or IPv6 helps most.",
+    "no-default-route": "There is no default route: connect to a network first.",
+    "check-cable": "Check the cable or the wireless network, and whether a web page opens.",
+    "try-other-server": ("If it does, name a server that is known to work: nattools diagnose --server HOST."),
+    # warnings
+    "time-over": "The time given was over before all questions were answered; what is missing is unknown.",
+    "vpn-measured": (
+        "The measurement went through {interface}, which is a VPN: everything said here is about the VPN. "
+        "Choose another interface with --interface."
+    ),
+    "several-default-routes": (
+        "There are several default routes ({interfaces:list}); {measured} was measured. Choose another with "
+        "--interface."
+    ),
+    "mappings-not-reached": "Mappings on this router alone do not reach you from the internet.",
+    "mapping-left": (
+        "The {protocol:protocol} mapping of {transport} {internal} could not be removed. nattools map delete "
+        "--mine tries again."
+    ),
+    "mapping-left-until": (
+        "The {protocol:protocol} mapping of {transport} {internal} could not be removed; it expires within "
+        "{lifetime_s:seconds}. nattools map delete --mine tries again."
+    ),
+    "mapping-left-not-asked": (
+        "The {protocol:protocol} mapping of {transport} {internal} was left on the router: {detail}."
+    ),
+    "mapping-may-exist": (
+        "The {protocol:protocol} mapping of {transport} {internal} may still exist: removing it failed. "
+        "nattools map delete --mine tries again."
+    ),
+    "external-address-outvoted": (
+        "The server {server} says that the external address is {address}; the others say {majority}. It was "
+        "not believed."
+    ),
+    "external-addresses-several": (
+        "Several external addresses were seen over {transport:upper}: {addresses:list}. Either the NAT has "
+        "more than one, or a server is wrong."
+    ),
+    # faults of servers
+    "server-silent": "no answer",
+    "server-unresolved": "its name does not resolve",
+    "server-tls": "TLS is not supported yet",
+    "server-origin-differs": (
+        "The server {server} says that it answers from {origin}, but its answer came from {source}."
+    ),
+    "server-same-address": (
+        "The server {server} was asked to answer from its other address and answered from {source}."
+    ),
+    "server-same-port": (
+        "The server {server} was asked to answer from its other port and answered from {source}."
+    ),
+    "server-no-change": (
+        "The server {server} names another address but answers no CHANGE-REQUEST from there."
+    ),
+    "server-names-itself": "The server {server} names its own address as its other address.",
+    "server-not-stun": "The server {server} sent an invalid STUN answer: {detail}.",
+    "server-filtering-unused": "The filtering tests of {server} were not used.",
+    # second opinions
+    "opinion-missing": "It gave no verdict: {detail}.",
+    "opinion-multicast-only": (
+        "A known limit: it asks by multicast alone and waits a fixed time; nattools asks the router itself "
+        "too."
+    ),
+    "opinion-unexplained": "The reason is not known; the observations are in the report.",
+    "opinion-unexplained-server": (
+        "The reason is not known; both rest on the same server, and the observations are in the report."
+    ),
+    "opinion-own-unknown": "nattools could not measure enough to have a verdict of its own.",
+    "opinion-any-answer": (
+        "A known fault: it counts any answer as one from the server's other address, and this server "
+        "answered from the address that was asked, or was not to be trusted."
+    ),
+    "opinion-own-address": (
+        "A known fault: it does not know this machine's own address (it binds to 0.0.0.0), so it takes a "
+        "machine without NAT for one behind a NAT."
+    ),
+    "opinion-one-loss": (
+        "This path loses packets ({loss:percent}): it decides on few packets, and a lost one changes its "
+        "verdict."
+    ),
+}

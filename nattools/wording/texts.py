@@ -1,0 +1,54 @@
+"""The texts of a report, made from its statements once everything is concluded."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from nattools.model.nat import Nat, NatByTransport
+from nattools.model.report import Advice, Report
+from nattools.wording.sentences import sentence, text_of
+
+
+def with_texts(report: Report) -> Report:
+    """The report with every text that has statements made from them anew. A text without statements, as in
+    reports of earlier versions, stays as it is."""
+    return replace(
+        report,
+        servers=tuple(
+            replace(one, problem=text_of(one.problems)) if one.problems else one for one in report.servers
+        ),
+        nat=NatByTransport(
+            udp4=_nat(report.nat.udp4),
+            udp6=_nat(report.nat.udp6),
+            tcp4=_nat(report.nat.tcp4),
+            tcp6=_nat(report.nat.tcp6),
+        ),
+        advice=report.advice and _advice(report.advice),
+        techniques=tuple(
+            replace(one, summary=text_of(one.reason), advice=text_of(one.remedy)) if one.reason else one
+            for one in report.techniques
+        ),
+        peers=tuple(replace(one, why=text_of(one.reason)) if one.reason else one for one in report.peers),
+        requirements=tuple(
+            replace(one, why=text_of(one.reason)) if one.reason else one for one in report.requirements
+        ),
+        cross_checks=tuple(
+            replace(one, why=text_of(one.reason)) if one.reason else one for one in report.cross_checks
+        ),
+        warnings=tuple(map(sentence, report.notices)) if report.notices else report.warnings,
+    )
+
+
+def _nat(nat: Nat | None) -> Nat | None:
+    if nat is None or not nat.unknown_reasons:
+        return nat
+    return replace(nat, unknowns={name: text_of(why) for name, why in nat.unknown_reasons.items()})
+
+
+def _advice(advice: Advice) -> Advice:
+    return replace(
+        advice,
+        headline=advice.headline if advice.answer is None else sentence(advice.answer),
+        best=advice.best if advice.best_way is None else sentence(advice.best_way),
+        to_do=tuple(map(sentence, advice.actions)) if advice.actions else advice.to_do,
+    )

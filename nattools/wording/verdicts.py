@@ -1,0 +1,238 @@
+"""Why a technique works or fails here, what came of trying it, and what the user can do."""
+
+from __future__ import annotations
+
+_EASY = "peers without a NAT, and those whose NAT does not filter by port (full cone, address-restricted)"
+
+SENTENCES = {
+    # direct-ipv4, direct-ipv6
+    "addresses-unknown": "This machine's addresses are not known.",
+    "no-address": "This machine has no IPv{family} address.",
+    "enable-ipv6": "Your provider may offer IPv6: enable it in the router.",
+    "address-private": "{address} is a private address: nobody outside can send to it.",
+    "address-translated": "From outside, {address} is seen as {external}: something translates.",
+    "address-private-translated": "{address} is a private address; from outside you are {external}.",
+    "address-shared-translated": (
+        "{address} is an address of your provider's own network; from outside you are {external}."
+    ),
+    "forward-port": (
+        "Ask your router for a port mapping (UPnP, NAT-PMP or PCP), or forward a port in its settings."
+    ),
+    "ask-for-own-address": (
+        "Your provider shares one address among customers: ask for a public one, or use IPv6."
+    ),
+    "direct-not-measured": "Nothing is known of IPv{family} from outside.",
+    "direct-open": "The address is public, and unsolicited packets arrive.",
+    "direct-half-filtered": (
+        "The address is public, and unsolicited {open} packets arrive; {filtered} is filtered."
+    ),
+    "direct-half-tested": (
+        "The address is public, and unsolicited {open} packets arrive; {untested} was not tested from "
+        "outside."
+    ),
+    "direct-filtered": "The address is public, but a firewall drops unsolicited {filtered:and}.",
+    "direct-filtered-half-tested": (
+        "The address is public, but a firewall drops unsolicited {filtered:and}; {untested} was not tested."
+    ),
+    "direct-untested": "The address is public, but nobody tested it from outside.",
+    "open-firewall": "Open the port in the firewall: on this machine, on the router, or with your provider.",
+    "settle-with-serve": "A nattools serve outside would settle it: nattools diagnose --server HOST.",
+    # upnp-igd, nat-pmp, pcp
+    "no-router": "There is no router with an address on this network to ask.",
+    "router-not-asked": "The router was not asked: nattools map probe asks it.",
+    "router-silent": "Nothing answered.",
+    "router-closed": "The router rejects the protocol's packets.",
+    "router-refuses": "{name}: {meaning}",
+    "router-answers-oddly": "Something answered, but not as {protocol:protocol} does: {detail}.",
+    "router-advice": "{advice}",
+    "enable-protocol": "Enable {protocol:protocol} in your router's settings, if it has that.",
+    "enable-protocol-at": (
+        "Enable {protocol:protocol} in your router's settings (http://{router}), if it has that."
+    ),
+    "mapping-not-tried": "The router supports it; no mapping was tried: nattools map probe tries one.",
+    "no-mapping-tried": "No mapping was tried.",
+    "router-forbids-port": (
+        "The router forbids the port over UPnP; asking for it by this protocol too could freeze the router."
+    ),
+    "allow-port": "Allow it in the router's settings.",
+    "mapping-cannot-help": "It is enabled, but cannot help here.",
+    "mapping-cannot-help-error": "It is enabled, but cannot help here ({error} {name}).",
+    "no-mapping": "No mapping: {meaning}",
+    "no-mapping-error": "No mapping ({error} {name}): {meaning}",
+    "mapping-proven": "The router opened a port for everybody over {transports:and}; verified from outside.",
+    "pinhole-proven": "The router opened an IPv6 pinhole over {transports:and}; verified from outside.",
+    "mapping-not-over": "Not over {transports:and}.",
+    "pinhole-not-over": "No pinhole over {transports:and}.",
+    "mapping-untested-over": "Not tested over {transports:and}.",
+    "pinhole-untested-over": "The pinhole over {transports:and} was not tested.",
+    "mapping-without-effect": "The router confirmed the mapping, but nothing arrives from outside.",
+    "mapping-false": "The router confirmed {external}, but nothing arrives there from outside.",
+    "check-firewall": (
+        "Look for a firewall on this machine and in the router's settings; if there is none, the router's "
+        "answer is wrong: restart it, or forward the port by hand."
+    ),
+    "mapping-not-enough": "The router makes mappings, but they do not reach the internet.",
+    "mapping-unverified": "The router confirmed {external}; nobody tested it from outside.",
+    "mapping-check-failed": "The router confirmed {external}; the server that was to test it failed.",
+    "settle-mapping-with-serve": "A nattools serve outside would settle it: --server HOST.",
+    "second-nat-of-provider": (
+        "The router's own external address, {address}, is not public: your provider runs a second NAT beyond "
+        "it."
+    ),
+    "second-nat": (
+        "The router's own external address, {address}, is not public: there is a second NAT beyond it."
+    ),
+    "router-address-differs": (
+        "The router's external address is {address}, but from outside you are {external}."
+    ),
+    "nat-before-pcp-router": "A NAT stands between this machine and the router that speaks PCP.",
+    "router-without-public-address": (
+        "The router itself has no public address: there is a second NAT beyond it."
+    ),
+    "ask-for-public-address": "Ask your provider for a public IPv4 address, or use IPv6.",
+    "bridge-or-forward-twice": (
+        "If both routers are yours, set one to bridge mode or forward the port on the outer one as well; "
+        "otherwise ask your provider for a public IPv4 address, or use IPv6."
+    ),
+    # udp-punch
+    "udp-not-measured": "UDP was not measured.",
+    "udp-blocked": "UDP does not get out of this network.",
+    "use-tcp-relay": "Use a relay over TCP or TLS, or another network.",
+    "settle-two-addresses": (
+        "Two addresses to ask would settle it: nattools serve, or --server with one that supports RFC 5780."
+    ),
+    "udp-mapping-unknown": "How the NAT maps ports is not known.",
+    "port-untranslated": "There is no NAT: your port is the same for everybody.",
+    "port-stable": "Your NAT uses one port for all peers.",
+    "contacted-peers-get-in": "Any peer that you have sent to gets in.",
+    "random-peer-needs-birthday": "A peer whose port changes at random takes many tries (see udp-birthday).",
+    "port-kept": (
+        "Your NAT uses a different port for each peer, but keeps the internal port, so the next one can be "
+        "predicted."
+    ),
+    "port-counted": (
+        "Your NAT uses a different port for each peer, but counts in steps of {step}, so the next one can be "
+        "predicted."
+    ),
+    "prediction-may-miss": "It fails when others take that port first.",
+    "port-from-block": (
+        "Your NAT uses a different port for each peer, from a block of {size}: without guessing only to "
+        "peers without a NAT, and those whose NAT does not filter by port (full cone, address-restricted)."
+    ),
+    "port-random": f"Your NAT uses a different random port for each peer: only with {_EASY}.",
+    "port-unpredictable": (
+        f"Your NAT uses a different port for each peer, how is not known: at least with {_EASY}."
+    ),
+    "see-birthday": "For the others see udp-birthday.",
+    "forward-or-ipv6": "A port mapping on your router (UPnP, NAT-PMP, PCP) or IPv6 would reach all.",
+    "next-port-missed": f"Your NAT's next port was not the predicted one: only with {_EASY}.",
+    "next-port-missed-stable": "Your NAT changed the port while it was tested.",
+    "nothing-gets-in": "Something here lets nothing in, not even from peers that you have sent to.",
+    # what came of trying it
+    "punch-worked": "Tested with the server's second address: it got in.",
+    "punch-not-tried": "It was not tried: {detail}.",
+    "punch-kept-out": (
+        "The server's second address ({peer}) sent {packets} packets here, and none of them got in."
+    ),
+    "punch-port-missed": "Port {port} was predicted, and it was {seen}.",
+    "punch-ports-missed": "Port {first} to {last} was predicted, and it was {seen}.",
+    "punch-silent": "It was tried {tries} times without success; that may be bad luck.",
+    "punch-refused": "It was tried {tries} times and refused; that may be bad luck.",
+    "punch-failed": "Testing it failed: {detail}.",
+    # udp-birthday
+    "birthday-allocation-unknown": (
+        "Your port changes with each peer; how is not known. More fresh ports would settle it."
+    ),
+    "birthday-random": (
+        "With peers whose port stays the same: {odds:percent} in {duration_s:.1f} s. Not practical with "
+        "peers whose port is random too."
+    ),
+    "birthday-block": "With peers whose port stays the same: {odds:percent} in {duration_s:.1f} s.",
+    "birthday-towards-random": (
+        "With peers whose port changes at random: {odds:percent} in {duration_s:.1f} s."
+    ),
+    "birthday-needless-predictable": (
+        "Not needed where your next port is predicted; not practical with peers whose port is random."
+    ),
+    "birthday-needless-open": "Not needed here: your side lets in any peer that you have sent to.",
+    "birthday-sessions": (
+        "It takes hundreds of sessions of the router's table for some minutes: use it when nothing else "
+        "works."
+    ),
+    "birthday-predicted-sessions": (
+        "Predicted, not tested: it would take hundreds of the router's sessions."
+    ),
+    "birthday-predicted-no-server": (
+        "Predicted, not tested: that takes a nattools serve with two addresses."
+    ),
+    "birthday-again": "Another run would show more of your NAT's ports, and may settle it.",
+    "birthday-worked": (
+        "Tested with the server's second address: of up to {planned:,} packets to ports picked at random, "
+        "number {sent:,} got in ({expected:odds} expected)."
+    ),
+    "birthday-failed": "Predicted; testing it failed: {detail}.",
+    "birthday-no-open-port": (
+        "Predicted; it was tested, but afterwards none of our ports was known to be open."
+    ),
+    "birthday-kept-out": (
+        "The server's second address ({peer}) sent to {ports} ports that were open to it, and nothing got in."
+    ),
+    "birthday-few-open": (
+        "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random, "
+        "and none got in; only {open} of {checked} ports proved open, as if the router held few."
+    ),
+    "birthday-unexplained": (
+        "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random, "
+        "and none got in, which is not bad luck: ports are allocated in another way."
+    ),
+    "birthday-bad-luck": (
+        "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random; "
+        "that none got in has a chance of up to {chance:odds}."
+    ),
+    "birthday-fewer-sockets": "Only {detail}.",
+    "birthday-ended-early": "It ended early: {detail}.",
+    # tcp-punch
+    "tcp-not-measured": (
+        "TCP was not measured. A server that speaks STUN over TCP would tell: nattools serve."
+    ),
+    "tcp-blocked": "TCP to other ports does not get out of this network.",
+    "tcp-ports-restricted": "TCP leaves this network only to certain ports, and peers use any port.",
+    "use-relay-443": "Use a relay on port 443.",
+    "tcp-open": "Anybody can connect to your external TCP port once it is open.",
+    "tcp-port-stable": "Your external TCP port is the same for everybody.",
+    "tcp-port-predicted": (
+        "Your NAT uses a different TCP port for each peer, but the next one can be predicted."
+    ),
+    "tcp-port-varies": "Your NAT uses a different TCP port for each peer; it would have to be predicted.",
+    "tcp-mapping-unknown": "How the NAT maps TCP ports is not known.",
+    "tcp-worked": "Tested with the server's second address: it got in, both connecting at once.",
+    "tcp-kept-out": (
+        "The server's second address ({peer}) connected {tries} times while we did, and never got in."
+    ),
+    "tcp-simultaneous-dropped": "Your router or firewall does not let two sides connect at the same time.",
+    "tcp-reached": ("It was tried, but our SYN reached the server's listening port, which proves nothing."),
+    "tcp-not-tried": "Simultaneous open was not tried.",
+    "settle-with-second-address": "A peer that has two addresses would settle it: nattools serve.",
+    # techniques without a probe
+    "technique-not-probed": "This version has no probe for it yet.",
+    "try-pwnat": "The pwnat program tries it; both ends need it.",
+    "try-turnutils": "turnutils_uclient (coturn) tries a TURN server.",
+    "try-tailscale-netcheck": "tailscale netcheck shows the latency to its DERP relays.",
+    "try-ping": "ping tells whether a machine on your own network answers.",
+    "try-autonat": "A libp2p node's own AutoNAT tells whether others reach it.",
+    "try-tailscale-ping": "tailscale netcheck and tailscale ping tell.",
+    # kinds of peers
+    "peer-mapped-udp": "It sends to the port that your router opens for everybody.",
+    "peer-mapped-tcp": "Over TCP: it connects to the port that your router opens for everybody.",
+    "peer-own-mapping-unknown": "Not known, because this network's own mapping behaviour is not.",
+    "peer-own-allocation-unknown": (
+        "How our NAT allocates ports is not known; more fresh ports would settle it."
+    ),
+    "peer-both-random": (
+        "Both external ports change, one of them among all ports: it would take minutes and many packets."
+    ),
+    "peer-tcp-not-measured": "UDP does not pass on one side, and our TCP was not measured.",
+    "peer-nothing-passes": "Neither UDP nor TCP gets out.",
+    "peer-tcp-ports": "TCP leaves this network only to certain ports ({ports}); a relay there works.",
+    "peer-udp-blocked": "UDP does not pass on one side; a relay over TCP or TLS does.",
+}
