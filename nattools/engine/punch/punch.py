@@ -88,7 +88,7 @@ async def _report_of(state: PunchState, work: Coroutine[Any, Any, None], timeout
     except TimeoutError:
         if not limit.expired():  # it came from inside: a socket's ETIMEDOUT is one, too
             raise
-        state.timeline.note("end", statement("time-over"))
+        state.timeline.note("end", statement("punch-time-over"))
     except BaseExceptionGroup as errors:
         raise primary_error(errors) from None
     return state.report()
