@@ -34,10 +34,9 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
     steps = tuple(
         step
         for step in made.steps
-        if step.strategy == "relay"
-        or ((udp if step.transport == "udp" else tcp) and not (shared and step.family == 4))
+        if step.relayed or ((udp if step.transport == "udp" else tcp) and not (shared and step.family == 4))
     )
-    if shared and made.path == "direct" and not any(step.strategy != "relay" for step in steps):
+    if shared and made.path == "direct" and all(step.relayed for step in steps):
         return Plan(path="unknown", family=4, unknown=NO_HAIRPIN.format(shared))
     return msgspec.structs.replace(made, steps=steps)
 
