@@ -72,7 +72,7 @@ def _blocked(nat: Nat | None) -> Nat | None:
 def _presumed(nat: NatByTransport) -> NatByTransport:
     """For a plan, where a measurement leaves it open: a NAT that gives one port to two ports of a server, or
     that keeps the inside port, is taken for one that gives it to everybody; if it counts, for one that looks
-    at the address, since then the next port is foretold rightly in both cases."""
+    at the address, since the next port is then predicted rightly in both cases."""
     return NatByTransport(
         udp4=_presumed_one(nat.udp4),
         udp6=_presumed_one(nat.udp6),
