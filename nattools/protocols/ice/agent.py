@@ -57,8 +57,8 @@ class Agent:
     How to drive it, with one `now` in seconds from any clock that does not run backwards:
 
     1. After each of the calls below send what `datagrams_to_send(now)` returns.
-    2. Pass what arrives on its sockets to `receive_datagram`; over TCP, each frame of RFC 4571. False means
-       that it is not for ICE: hand it to other protocols, and take it for data if `is_authorised`.
+    2. Pass what arrives on its sockets to `receive_datagram`. False means that it is not for ICE: hand it to
+       other protocols, and take it for data if `is_authorised`.
     3. Call `handle_timeout(now)` when `next_timeout()` is reached; ask for it anew after each call.
     4. Read `events()`; `selected` is the pair to send data over.
 
@@ -239,22 +239,6 @@ class Agent:
         self._selection.held = False
         self._update(now)
 
-    def connected(self, path: PairKey, now: float) -> None:
-        """The connection that ConnectWanted asked for is there."""
-        self._session.now = now
-        pair = self._session.check_list.find(path)
-        if pair is not None and not pair.connected:
-            pair.connected = True
-            self._session.check_list.trigger(pair, "connected")
-
-    def path_failed(self, path: PairKey, reason: str, now: float) -> None:
-        """A TCP path cannot be connected, or its connection is gone."""
-        self._session.now = now
-        pair = self._session.check_list.find(path)
-        if pair is not None:
-            self._session.check_list.change(pair, "failure", reason)
-            self.lost(pair)
-
     def path_hint(self, path: PairKey, hint: str) -> None:
         """Something that may explain a failure later, as an ICMP error or a refusal to send. It does not
         fail the pair: the peer's NAT may send errors until its own side has opened it."""
@@ -390,7 +374,7 @@ class Agent:
             return
         self._retry_at = None
         for pair in self.pairs:
-            if pair.state == "failed" and pair.connected:
+            if pair.state == "failed":
                 self._session.check_list.change(pair, "trigger", "tried again")
 
     def _happen(self, event: AgentEvent, reason: str) -> None:
