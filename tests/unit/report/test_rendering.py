@@ -72,7 +72,8 @@ def test_nat_says_what_the_nat_does_and_the_rest_on_request() -> None:
     assert "CONNECTING" not in text
     assert joined(text).startswith(
         "Measured in the scenario home-router:alice (simulated), not on this machine's network. "
-        "Your NAT gives one external port for all peers, and lets in only addresses and ports that you sent to."
+        "Your NAT gives one external port for all peers, and lets in only addresses and ports that you sent "
+        "to."
     )
     assert "TECHNIQUE" in render_text(report, detail=1)
 
