@@ -52,7 +52,7 @@ class StepRunner:
 
     async def go(self) -> SelectedPath | None:
         """Until a step has connected over TCP; None if none has, or ICE has selected a pair."""
-        steps = [step for step in self._context.plan.steps if step.strategy != "relay"]
+        steps = self._context.plan.direct_steps
         if not self._context.partner.live:
             return await self._in_rounds([step for step in steps if not _is_checked(step)])
         for index, step in enumerate(steps):
