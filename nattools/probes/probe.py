@@ -8,6 +8,7 @@ probes run with which servers, and `engine.run` runs them side by side.
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar, Protocol, TypeVar
@@ -21,6 +22,7 @@ from nattools.net.base import Capability, Network
 from nattools.probes.estimate import PathEstimate
 from nattools.probes.target import Lane, Target
 
+logger = logging.getLogger(__name__)
 SomeObservation = TypeVar("SomeObservation", bound=AnyObservation)
 
 
@@ -39,6 +41,7 @@ class Recorder:
             observation, id=len(self.observations) + 1, at_s=round(moment - self.started, 6)
         )
         self.observations.append(kept)
+        logger.debug("%s", kept)
         return kept
 
 

@@ -74,7 +74,7 @@ async def punch(
     work = _by_mailbox(state, run, options, watcher, router, use or echoing(options.echoes))
     try:
         if await within_time_limit(run, work):
-            state.timeline.note("end", statement("time-over"))
+            state.timeline.note("end", statement("punch-time-over"))
     finally:
         if router is not None:
             await router.release()
@@ -192,12 +192,12 @@ async def punch_by_tokens(
 
     UsageError: what was pasted is no token, or our own. CannotRun: no socket can be had."""
     if watcher.ask_token is None:
-        raise UsageError("a token of the other side is needed")
+        raise UsageError("the peer's token is needed")
     state = PunchState(Timeline(watcher.stage))
     run = new_run(network, options.measuring, watcher.emit)
     work = _by_tokens(state, run, options, watcher, use or echoing(options.echoes), wall)
     if await within_time_limit(run, work):
-        state.timeline.note("end", statement("time-over"))
+        state.timeline.note("end", statement("punch-time-over"))
     return state.report()
 
 
@@ -225,7 +225,7 @@ async def _by_tokens(
             state.result = NoPath((statement("token-missing", wait_s=options.wait_s),))
             return
         if peer.public_key == ours.public_key:
-            raise UsageError("that is this side's own token; the other side's is needed")
+            raise UsageError("that is this side's own token; the peer's is needed")
         timeline.note("token", statement("token-received"), ok=True)
         partner = TokenSignaling(peer, keys.secret(peer.public_key), told, wall)
         prepared = (as_read_by_peer(introduction, ours), bases)
@@ -252,7 +252,7 @@ class _Keys:
         try:
             shared = self._private.exchange(X25519PublicKey.from_public_bytes(peer))
         except ValueError:
-            raise UsageError("the key in that token is none; ask the other side for a new token") from None
+            raise UsageError("the key in that token is invalid; ask for a new token") from None
         return hashlib.sha256(b"nattools token" + shared + b"".join(sorted((self.public, peer)))).digest()
 
 
