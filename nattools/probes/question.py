@@ -83,6 +83,12 @@ class StunClient:
         """The socket's own address, as packets to the servers have it."""
         return Endpoint(self.context.source_host or self.socket.local.host, self.socket.local.port)
 
+    def __enter__(self) -> StunClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Idempotent."""
         self.socket.close()
@@ -96,7 +102,7 @@ class StunClient:
         change_port: bool = False,
         response_port: int | None = None,
     ) -> Question:
-        """A question ready to be sent with `put`."""
+        """A question ready to be sent with `send`."""
         base = stun.new_transaction_id()[:11]
         head, tail = _request(change_address, change_port, response_port)
         question = Question(
@@ -111,7 +117,7 @@ class StunClient:
         self._questions[question.base] = question
         return question
 
-    def put(self, question: Question) -> None:
+    def send(self, question: Question) -> None:
         """Send one more copy now."""
         copy = len(question.sent_at)
         question.sent_at.append(self._loop.time())
@@ -120,7 +126,7 @@ class StunClient:
         if failure is not None:
             self._fail(question, "error" if failure == "too-big" else failure)
 
-    def put_legacy(self, question: Question) -> None:
+    def send_legacy(self, question: Question) -> None:
         """Send a copy as RFC 3489 wrote it: no magic cookie, no attributes. Some servers know only that."""
         copy = len(question.sent_at)
         question.sent_at.append(self._loop.time())
@@ -201,7 +207,7 @@ class StunClient:
         estimate = self.context.estimate
         while len(question.sent_at) < estimate.copies():
             while len(question.sent_at) < estimate.copies():
-                self.put(question)
+                self.send(question)
                 if await question.done.wait(estimate.gap_s):
                     return question
             if await question.done.wait(estimate.last_wait_s):
@@ -238,7 +244,7 @@ async def expect_all(asked: list[tuple[StunClient, Question]], *, copies: int = 
     for copy in range(copies):
         for client, question in waiting:
             question.expected = True
-            client.put(question)
+            client.send(question)
         wait = estimate.retry_s * min(1.5**copy, 4.0) if copy < copies - 1 else estimate.last_wait_s
         if await AllEvents([question.done for _, question in waiting]).wait(wait):
             return

@@ -1,142 +1,475 @@
-"""QUIC (RFC 9000) over a path that may change: bytes on one stream each way, and DATAGRAM frames (RFC 9221).
+"""A link over QUIC (RFC 9000): bytes in order, and DATAGRAM frames (RFC 9221). It uses several QUIC
+connections of one path where one alone would carry less.
 
-Import cost: aioquic is imported with the first link that is made.
+Each side sends over connections that it has opened as their client, since in qh3 only a client finds out how
+large datagrams may be; the first one, which proves both sides, serves until then. Any connection can be
+replaced at any time: what is not acknowledged is kept, and sent again over another. Within the streams there
+are frames with a header of 13 bytes: kind, length, offset.
+
+Import cost: qh3 is imported with the first link that is made.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
+import logging
+import math
+from collections import deque
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from nattools.traversal.link import Changes, DatagramPath, LinkEnd
+from nattools.traversal.stripes import StripeCount
 
 if TYPE_CHECKING:
-    from nattools.traversal.quicdriver import QuicDriver
+    from nattools.traversal.quic import PeerConnection, PeerConnections
 
+logger = logging.getLogger(__name__)
+
+WINDOW: Final = 4 << 20
+"""So many bytes may wait for a reader: enough for 160 Mbit/s at a round trip of 200 ms."""
+PIECE: Final = 16_384
 MAX_WAITING_DATAGRAMS: Final = 64
 CLOSE_S: Final = 60.0
-"""`close` waits for the peer's confirmation as long as confirmations come at all, and so long after the
-last."""
-_LEADERS_STREAM: Final = 2
-_FOLLOWERS_STREAM: Final = 3
-"""The first unidirectional stream of each side (RFC 9000 2.1): either side may be the first to write."""
+"""`close` waits for the peer's acknowledgments as long as any come, and so long after the last."""
+PROBE_S: Final = 1.0
+"""A path that is silent is tried this often, however long it has been silent: it may be back at any time."""
+STALLED_PINGS: Final = 3
+"""So many pings answered while no data is acknowledged: larger packets are lost (RFC 8899 4.3)."""
+KEEP_ALIVE_S: Final = 15.0
+ACKNOWLEDGE_EVERY: Final = 262_144
+ACKNOWLEDGE_S: Final = 0.03
+ROUND_S: Final = 0.05
+UNUSED_S: Final = 0.002
+IDLE_S: Final = 300.0
+_DATA, _ACK, _END, _BROKEN_OFF = range(4)
+_HEAD: Final = Struct("!BIQ")
+_FIRST: Final = b"pre-shared key"
+GONE: Final = "the peer sent more than it was granted"
 
 
 async def quic_link(path: DatagramPath, secret: bytes, *, leads: bool, timeout_s: float) -> QuicLink | str:
     """Connect to the peer at the other end of the path, who knows the same 32 bytes. Exactly one side leads.
 
-    A text says why it failed; then the path is as it was. A link owns its path."""
-    from nattools.traversal.quichandshake import Handshake
+    The leader gives up when its connection fails. The follower goes on waiting for somebody who knows the
+    secret: anybody can send a first packet (RFC 9001 5.2). A text says why it failed; then the path is as it
+    was. Only the leader is ever the first one's client, so that nobody's own messages can be turned back at
+    him (RFC 9257 4.1)."""
+    from nattools.traversal.quic import Keys, PeerConnections
 
-    links: list[QuicLink] = []
-
-    def completed(driver: QuicDriver) -> None:
-        links.append(QuicLink(driver, path, leads=leads))
-
-    handshake = Handshake(path, secret, leads=leads, completed=completed)
+    link = QuicLink(path, leads=leads)
+    connections = link.connections = PeerConnections(Keys(secret), path.send, link)
+    path.attach(connections.receive, link.path_changed)
+    if leads:
+        link.open(_FIRST)
+    else:
+        connections.accepts = _FIRST
     try:
-        problem = await handshake.run(timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await link.established.wait()
+    except TimeoutError:
+        link.problem = link.problem or f"no answer over QUIC in {timeout_s:g} s"
     except BaseException:
-        for link in links:
-            link.abort()
+        link.abort()
         raise
-    finally:
-        if not links:
-            path.detach()
-    return links[0] if links else problem or "the handshake failed"
+    if link.first is not None:
+        return link
+    link.abort()
+    return link.problem or "the handshake failed"
 
 
 class QuicLink(LinkEnd):
     """`nattools.traversal.link.Link` over QUIC, once the peer is proven."""
 
-    def __init__(self, driver: QuicDriver, path: DatagramPath, *, leads: bool) -> None:
-        from nattools.traversal.quicconnection import MAX_DATAGRAM
+    connections: PeerConnections
+
+    def __init__(self, path: DatagramPath, *, leads: bool) -> None:
+        from nattools.traversal.quic import MAX_DATAGRAM
 
         super().__init__("quic", MAX_DATAGRAM, path)
-        self._driver = driver
-        self._quic = driver.quic
+        self.established = asyncio.Event()
+        self.first: PeerConnection | None = None
+        self.problem: str | None = None
         self._path = path
-        self._own_stream = _LEADERS_STREAM if leads else _FOLLOWERS_STREAM
+        self._leads = leads
+        self._loop = asyncio.get_running_loop()
         self._changes = Changes()
-        driver.on_bytes, driver.on_datagram = self._bytes, self._datagram
-        driver.on_end, driver.on_progress = self._over, self._changes.tell
-        path.attach(driver.arrived, driver.path_changed)
-        driver.keep_alive()
+        self._own_use = b""
+        self._sending: list[PeerConnection] = []
+        self._live: list[PeerConnection] = []
+        self._opening: PeerConnection | None = None
+        self._probes = True
+        # what is sent: `_held` waits for room, `_kept` for its acknowledgment
+        self._held: deque[memoryview] = deque()
+        self._kept: deque[tuple[int, bytes]] = deque()
+        self._written = self._next = self._acknowledged = 0
+        self._limit = WINDOW
+        self._final: int | None = None
+        self._pings_before = 0
+        # what has come
+        self._expected = self._consumed = self._reported = 0
+        self._granted = WINDOW
+        self._early: list[tuple[int, bytes]] = []
+        self._end: int | None = None
+        self._report_due: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        # how many connections
+        self._count = StripeCount()
+        self._round_at, self._round_next, self._round_rtt_s = self._loop.time(), 0, math.inf
+        self._busy = True
+        self._idle_at: float | None = None
+        self._datagrams = 0
+
+    # --- as a Link
 
     def write(self, data: bytes) -> None:
         """Queue bytes; after the end they are lost."""
         if data and self._reason is None and not self._said_all:
-            self._quic.send_stream_data(self._own_stream, data)
-            self._driver.wake()
+            self._held.append(memoryview(data))
+            self._written += len(data)
+            self._pump()
 
     async def drain(self) -> None:
-        """Wait until what is written next leaves soon, or the link has ended."""
-        while self._reason is None and self._quic.unsent(self._own_stream) > self._quic.room:
+        """Wait until all that is written has been passed to a connection and leaves soon, or the link has
+        ended."""
+        while self._reason is None and self._held:
             await self._changes.next()
 
     def send_datagram(self, data: bytes) -> bool:
         """Of at most `max_datagram` bytes; False if it was dropped here."""
-        if self._reason is not None or len(data) > self.max_datagram:
+        if self._reason is not None or len(data) > self.max_datagram or not self._sending:
             return False
-        if self._quic.datagrams_waiting >= MAX_WAITING_DATAGRAMS:
+        if self._datagrams >= MAX_WAITING_DATAGRAMS:
             return False
-        self._quic.send_datagram_frame(data)
-        self._driver.wake()
+        self._datagrams += 1
+        self._sending[0].send_datagram(data)
         return True
-
-    async def close(self) -> None:
-        """Deliver what is queued, as long as the peer takes it, then say goodbye. Idempotent."""
-        from nattools.traversal.quicdriver import GOODBYE
-
-        if self._reason is None and not self._said_all:
-            self._said_all = True
-            self._quic.send_stream_data(self._own_stream, b"", end_stream=True)
-            self._driver.wake()
-        with contextlib.suppress(TimeoutError):
-            while not self._delivered():
-                async with asyncio.timeout(CLOSE_S):
-                    await self._some_delivered()
-        self._driver.close(GOODBYE, "closed on this side")
-
-    def abort(self) -> None:
-        """End at once; what waits to be read is dropped. Idempotent."""
-        from nattools.traversal.quicdriver import BROKEN_OFF
-
-        self._driver.close(BROKEN_OFF, "broken off on this side")
-        self._inbox.end(drop=True)
 
     def move(self, path: DatagramPath) -> bool:
         """Go on over another path."""
         if self._reason is not None:
             return False
         self._path = self._carrier = path
-        self._driver.send = lambda data: path.send([data])
-        path.attach(self._driver.arrived, self._driver.path_changed)
+        self.connections.send = path.send
+        path.attach(self.connections.receive, self.path_changed)
+        self.path_changed()
         return True
 
-    # --- what happens
+    async def close(self) -> None:
+        """Deliver what is queued, as long as the peer takes it, then say goodbye. Idempotent."""
+        from nattools.traversal.quic import GOODBYE
 
-    def _unconfirmed(self) -> int:
-        return 0 if self._reason is not None else self._quic.unacknowledged(self._own_stream)
+        if self._reason is None and not self._said_all:
+            self._said_all = True
+            self._final = self._written
+            self._pump()
+        with contextlib.suppress(TimeoutError):
+            while not self._delivered():
+                async with asyncio.timeout(CLOSE_S):
+                    await self._some_delivered()
+        self._over(GOODBYE, "closed on this side")
+
+    def abort(self) -> None:
+        """End at once; what waits to be read is dropped. Idempotent."""
+        if self._reason is None and self._live:
+            (self._sending or self._live)[0].write(_HEAD.pack(_BROKEN_OFF, 0, 0))  # heard sooner than a close
+            (self._sending or self._live)[0].flush()
+        self._break_off("broken off on this side")
+        self._inbox.end(drop=True)
+
+    # --- sending
+
+    def _pump(self) -> None:
+        """Pass on what is written, a piece at a time, to whichever connection sends it first."""
+        if not self._waiting:
+            self._pings_before = self._pings_answered()
+        while self._held and self._next < self._limit:
+            free = [each for each in self._sending[: self._count.wanted] if each.has_room]
+            if not free:
+                return
+            connection = min(free, key=lambda each: each.unsent)
+            first = self._held[0]
+            size = min(PIECE, self._limit - self._next, len(first))
+            piece = bytes(first[:size])
+            if size == len(first):
+                self._held.popleft()
+            else:
+                self._held[0] = first[size:]
+            self._kept.append((self._next, piece))
+            connection.write(_HEAD.pack(_DATA, size, self._next) + piece)
+            self._next += size
+        if self._next == self._final and self._sending and not self._held:
+            self._next += 1  # the end counts as one byte more (as TCP counts FIN, RFC 9293 3.4)
+            self._sending[0].write(_HEAD.pack(_END, 0, self._final))
+        self._look_after()
+
+    def _send_again(self) -> None:
+        """All that was not acknowledged, over the connections that there are now."""
+        again, self._kept = self._kept, deque()
+        self._held.extendleft(memoryview(piece) for _, piece in reversed(again))
+        self._next = again[0][0] if again else min(self._next, self._written)
+        self._pump()
+
+    def _acknowledge(self, received: int, limit: int) -> None:
+        if received > self._next:
+            self._break_off("the peer acknowledged what was not sent")
+            return
+        self._limit = max(self._limit, limit)
+        if received > self._acknowledged:
+            self._acknowledged = received
+            self._pings_before = self._pings_answered()
+            while self._kept and self._kept[0][0] + len(self._kept[0][1]) <= received:
+                self._kept.popleft()
+        self._pump()
+        self._changes.tell()
 
     def _delivered(self) -> bool:
-        return self._reason is not None or self._quic.delivered(self._own_stream)
+        return self._reason is not None or (self._final is not None and self._acknowledged > self._final)
 
     async def _some_delivered(self) -> None:
-        before = self._unconfirmed()
-        while not self._delivered() and self._unconfirmed() == before:
+        before = self._acknowledged
+        while not self._delivered() and self._acknowledged == before:
             await self._changes.next()
 
-    def _taken(self, size: int) -> None:
-        self._quic.consumed += size
-        if self._quic.credit_due:
-            self._driver.wake()
+    # --- what comes
 
-    def _bytes(self, data: bytes, last: bool) -> None:
-        self._inbox.put(data)
-        if last:
+    def stream_data(self, connection: PeerConnection, data: bytes) -> None:
+        """Frames; the last one may be incomplete, and what there is of a piece is taken at once."""
+        buffer = connection.unparsed
+        if buffer:
+            buffer += data
+            data = bytes(buffer)
+            buffer.clear()
+        at, end = 0, len(data)
+        while at < end and self._reason is None:
+            if end - at < _HEAD.size:
+                break
+            kind, length, offset = _HEAD.unpack_from(data, at)
+            start = at + _HEAD.size
+            if kind != _DATA:
+                at = start
+                self._take_control(kind, length, offset)
+                continue
+            piece = data[start : start + length]
+            at = start + len(piece)
+            self._take(offset, piece)
+            if len(piece) < length:  # go on where it was broken off
+                buffer += _HEAD.pack(_DATA, length - len(piece), offset + len(piece))
+                break
+        buffer += data[at:]
+        self._report_if_due()
+
+    def _take_control(self, kind: int, length: int, offset: int) -> None:
+        if kind == _ACK:
+            self._acknowledge(offset, offset + length)
+        elif kind == _BROKEN_OFF:
+            self._break_off("the peer broke it off")
+        elif kind == _END:
+            self._end = offset
+            self._finish_if_all()
+
+    def _take(self, offset: int, data: bytes) -> None:
+        if offset + len(data) > self._granted:
+            self._break_off(GONE)
+            return
+        if offset > self._expected:
+            heapq.heappush(self._early, (offset, data))
+            return
+        self._deliver(offset, data)
+        while self._early and self._early[0][0] <= self._expected:
+            self._deliver(*heapq.heappop(self._early))
+        self._finish_if_all()
+
+    def _deliver(self, offset: int, data: bytes) -> None:
+        known = self._expected - offset
+        if known < len(data):
+            self._inbox.put(data[known:] if known else data)
+            self._expected = offset + len(data)
+
+    def _finish_if_all(self) -> None:
+        if self._end is not None and self._expected == self._end:
+            self._expected += 1
+            self._report()
             self._finish("the peer closed the connection")
+
+    def _taken(self, size: int) -> None:
+        self._consumed += size
+        self._report_if_due()
+
+    def _report_if_due(self) -> None:
+        """Tell the peer how far it has come, and how far it may go."""
+        if self._reason is not None:
+            return
+        news = self._expected - self._reported
+        if news >= ACKNOWLEDGE_EVERY or self._consumed + WINDOW - self._granted >= WINDOW // 4:
+            self._report()
+        elif news and self._report_due is None:
+            self._report_due = self._loop.call_later(ACKNOWLEDGE_S, self._report)
+
+    def _report(self) -> None:
+        if self._report_due is not None:
+            self._report_due.cancel()
+            self._report_due = None
+        usable = self._sending or self._live
+        if usable:
+            self._granted = max(self._granted, self._consumed + WINDOW)
+            self._reported = self._expected
+            usable[0].write(_HEAD.pack(_ACK, max(0, self._granted - self._expected), self._expected))
+
+    # --- the connections
+
+    def open(self, use: bytes) -> None:
+        """Another connection, if none is being opened already."""
+        if self._opening is None and self._reason is None:
+            self._opening = self.connections.open(use, probes=self._probes)
+
+    def completed(self, connection: PeerConnection) -> None:
+        """The first one proves the peer; others are for what one of the two sends."""
+        self.connections.proven(connection)
+        self._live.append(connection)
+        if connection is self._opening:
+            self._opening = None
+            if self._sending == [self.first] and not self._leads:
+                self._sending = []  # its datagrams cannot become larger
+            self._sending.append(connection)
+        if self.first is None:
+            self._begin(connection)
+        self._pump()
+
+    def _begin(self, connection: PeerConnection) -> None:
+        self.first, self._sending = connection, [connection]
+        uses = [
+            role + connection.quic.original_destination_connection_id for role in (b"leader", b"follower")
+        ]
+        self._own_use, self.connections.accepts = uses if self._leads else reversed(uses)
+        self.connections.drop_unproven()
+        self.problem = None
+        self.established.set()
+
+    def connection_ended(self, connection: PeerConnection, code: int, reason: str) -> None:
+        """Its data goes another way if it was replaced; else that is the end."""
+        from nattools.traversal.quic import REPLACED
+
+        self.connections.let_go_of(connection)
+        if self.first is None:
+            self.problem = self.problem if self._reason else reason
+            if self._leads:
+                self.established.set()
+            return
+        if connection is self._opening:
+            self._opening = None
+            if not self._live:
+                self._over(code, reason)
+            return
+        if connection not in self._live:
+            return
+        self._live.remove(connection)
+        if code != REPLACED:
+            self._over(code, reason)
+        elif connection in self._sending:
+            self._sending.remove(connection)
+            self._send_again()
+            self.open(self._own_use)
+
+    def _replace(self) -> None:
+        """Small packets arrive and large ones do not: begin anew with small ones."""
+        from nattools.traversal.quic import REPLACED
+
+        logger.debug("pings are answered, data is not: smaller packets from now on")
+        old, self._sending, self._probes = self._sending, [], False
+        if self._opening is not None:
+            self._opening.close(REPLACED, "")
+        for connection in old:
+            if connection in self._live:
+                self._live.remove(connection)
+            connection.close(REPLACED, "")
+        self._send_again()
+        self.open(self._own_use)
+
+    def path_changed(self) -> None:
+        """Try the new path at once, and measure it anew."""
+        self._count.new_path()
+        for connection in self._live:
+            connection.ping()
+
+    def flushed(self) -> None:
+        """Something was taken, or may have left."""
+        self._datagrams = 0
+        if any(each.unsent for each in self._sending):
+            self._note_busy()
+            self._round()
+        elif self._idle_at is None:
+            self._idle_at = self._loop.time()
+        self._pump()
+        self._changes.tell()
+
+    def _note_busy(self) -> None:
+        """Was there nothing to send, and for longer than it takes to write more?"""
+        if self._idle_at is not None and self._loop.time() - self._idle_at > UNUSED_S:
+            self._busy = False
+        self._idle_at = None
+
+    def round_trip(self, connection: PeerConnection, seconds: float) -> None:
+        """Of a ping."""
+        self._round_rtt_s = min(self._round_rtt_s, seconds)
+
+    def datagram(self, data: bytes) -> None:
+        """One has come."""
+        self._datagram(data)
+
+    def _round(self) -> None:
+        """While there is something to send: would another connection help?"""
+        now = self._loop.time()
+        pinged = self._sending[0] if self._sending else None
+        if pinged is not None and not pinged.pinging:
+            pinged.ping()
+        elapsed_s = now - self._round_at
+        if self._round_rtt_s == math.inf or elapsed_s < max(ROUND_S, self._round_rtt_s):
+            return
+        if elapsed_s < 4 * max(ROUND_S, self._round_rtt_s):
+            rate = (self._next - self._round_next) / elapsed_s
+            self._count.round_over(rate, self._round_rtt_s, busy=self._busy)
+            if self._count.wanted > len(self._sending) or (not self._leads and self._sending == [self.first]):
+                self.open(self._own_use)
+        self._round_at, self._round_next, self._round_rtt_s = now, self._next, math.inf
+        self._busy = True
+
+    # --- looking after it
+
+    def _pings_answered(self) -> int:
+        return sum(each.pings_answered for each in self._live)
+
+    @property
+    def _waiting(self) -> bool:
+        """Was something sent that the peer has not acknowledged?"""
+        return self._next > self._acknowledged
+
+    def _look_after(self) -> None:
+        if self._reason is not None or self.first is None:
+            return
+        after_s = PROBE_S if self._waiting else KEEP_ALIVE_S
+        if self._watch is None or self._watch.when() > self._loop.time() + after_s:
+            if self._watch is not None:
+                self._watch.cancel()
+            self._watch = self._loop.call_later(after_s, self._look)
+
+    def _look(self) -> None:
+        self._watch = None
+        now = self._loop.time()
+        if now - max((each.heard_at for each in self._live), default=now) >= IDLE_S:
+            self._break_off(f"nothing came from the peer for {IDLE_S:.0f} s")
+            return
+        if self._waiting and self._pings_answered() - self._pings_before >= STALLED_PINGS:
+            self._pings_before = self._pings_answered()
+            self._replace()
+        for connection in self._live:
+            if self._waiting or now - connection.heard_at >= KEEP_ALIVE_S:
+                connection.ping()
+        self._look_after()
+
+    # --- the end
 
     def _finish(self, reason: str) -> None:
         """Nothing more can be read or written; what has arrived can still be read."""
@@ -145,6 +478,17 @@ class QuicLink(LinkEnd):
         self._inbox.end()
         self._changes.tell()
 
-    def _over(self, reason: str) -> None:
+    def _break_off(self, reason: str) -> None:
+        from nattools.traversal.quic import BROKEN_OFF
+
+        self._over(BROKEN_OFF, reason)
+
+    def _over(self, code: int, reason: str) -> None:
         self._finish(reason)
+        for timer in (self._watch, self._report_due):
+            if timer is not None:
+                timer.cancel()
         self._path.detach()
+        for connection in [*self._live, *([self._opening] if self._opening else [])]:
+            connection.close(max(0, code), reason)
+        self.connections.drop_unproven()

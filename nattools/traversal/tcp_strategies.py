@@ -1,7 +1,7 @@
 """Which strategies lead from one side to the other over TCP, where UDP does not pass.
 
 A simultaneous open (RFC 9293 3.5; RFC 5382 REQ-2) needs what UDP punching needs: the outside port that each
-side is going to have, known, foretold or found by trying.
+side is going to have, known, predicted or found by trying.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     if "somehow" in (first.moves, second.moves):
         return []
     if {first.moves, second.moves} <= {"not", "predictably"}:
-        why = f"Over TCP, both opening at once: the next of {name} outside ports can be foretold."
-        return [_tcp("simultaneous-open", why, _foretold(first, second))]
+        why = f"Over TCP, both opening at once: the next of {name} outside ports can be predicted."
+        return [_tcp("simultaneous-open", why, _predicted(first, second))]
     if still.moves != "not":
         return []
     if still.accepts == "address":
@@ -67,7 +67,7 @@ def _both(first: Side, second: Side) -> tuple[SendSchedule, SendSchedule]:
     return opener, SendSchedule(hold_s=hold_s(first, second), passes=TRIES)
 
 
-def _foretold(first: Side, second: Side) -> tuple[SendSchedule, SendSchedule]:
+def _predicted(first: Side, second: Side) -> tuple[SendSchedule, SendSchedule]:
     """Each side tries the next ports of the other, if those move."""
     schedules = [
         SendSchedule(

@@ -21,6 +21,12 @@ SPREAD_SOCKETS, SPREAD_AHEAD, SPREAD_PORTS = 24, 14, 32
 """Between the look at both NATs' counters and the punch others take ports, too. Some sockets aim at the port
 14 ahead, one socket at the next 32: with 16 they meet if others took up to 13 ports, on both sides together;
 with 24 also if several of the first packets are lost, so that the later ones get their ports."""
+WIDER = 2
+"""So much further a prediction reaches the second time, from where the counters are then: others took more
+ports than expected, and may do so again."""
+AGAIN = (
+    "Once more from where the counters are then, and further, in case others take more ports than expected."
+)
 USUAL_TTL = 2
 FILL_TARGETS = 3
 FILL_TRIES = 3
@@ -121,7 +127,8 @@ def _one_moves(still: Side, moves: Side, whose: Whose, turned: bool) -> list[Ste
         )
         return [_step(_name_of(still), own, peer, 1.0, why, turned=turned)]
     if moves.moves == "predictably":
-        return [_foretold(still, moves, whose, turned)]
+        first = _predicted(still, moves, whose, turned)
+        return [first] if moves.keeps else [first, _predicted(still, moves, whose, turned, WIDER)]
     if moves.moves == "somehow":
         return []
     if moves.moves == "in a block":
@@ -133,15 +140,24 @@ def _one_moves(still: Side, moves: Side, whose: Whose, turned: bool) -> list[Ste
     return [low, wide]
 
 
-def _foretold(still: Side, moves: Side, whose: Whose, turned: bool) -> Step:
-    count = 1 if moves.keeps else SPREAD_PORTS
+def _predicted(still: Side, moves: Side, whose: Whose, turned: bool, wider: int = 1) -> Step:
+    count = 1 if moves.keeps else SPREAD_PORTS * wider
     own = SendSchedule(
         ports="next", count=count, step=0 if moves.keeps else moves.step, ttl=opening_ttl(still)
     )
     own = _with_hold(own, hold_s(still, moves))
     peer = SendSchedule(fresh=not moves.keeps, ttl=moves.ttl, hold_s=own.hold_s)
-    why = f"The next of {whose[1]} outside ports can be foretold, unless others take the next {count} first."
-    return _step("prediction", own, peer, 1.0, why, turned=turned)
+    why = f"The next of {whose[1]} outside ports can be predicted, unless others take the next {count} first."
+    return _prediction(own, peer, why, turned, wider)
+
+
+def _prediction(
+    own: SendSchedule, peer: SendSchedule, why: str, turned: bool, wider: int = 1, chance: float = 1.0
+) -> Step:
+    """The first try, or with a wider reach the second one, whose odds nobody knows."""
+    if wider > 1:
+        return _step("prediction", own, peer, None, AGAIN, turned=turned)
+    return _step("prediction", own, peer, chance, why, turned=turned)
 
 
 def _with_hold(schedule: SendSchedule, hold: float) -> SendSchedule:
@@ -191,15 +207,16 @@ def _both_move(first: Side, second: Side, whose: Whose) -> list[Step]:
         return []
     for own, peer, turned in ((first, second, False), (second, first, True)):
         name = (whose[1], whose[0]) if turned else whose
-        if _foretold_and_lenient(own, peer):
-            return [_called(own, peer, name, turned)]
+        if _predicted_and_lenient(own, peer):
+            first_try = _called(own, peer, name, turned)
+            return [first_try] if own.keeps else [first_try, _called(own, peer, name, turned, WIDER)]
     if first.moves == second.moves == "predictably":
-        return _both_foretold(first, second)
+        return _both_predicted(first, second)
     return _filled(first, second, whose)
 
 
-def _foretold_and_lenient(own: Side, peer: Side) -> bool:
-    """Its next port can be foretold, and it lets in whoever calls there from the peer's address. With a port
+def _predicted_and_lenient(own: Side, peer: Side) -> bool:
+    """Its next port can be predicted, and it lets in whoever calls there from the peer's address. With a port
     for each of the peer's ports the answer leaves from another one, which the peer must let in."""
     return (
         own.moves == "predictably"
@@ -208,10 +225,10 @@ def _foretold_and_lenient(own: Side, peer: Side) -> bool:
     )
 
 
-def _called(own: Side, peer: Side, whose: Whose, turned: bool) -> Step:
-    """The peer calls the foretold port; whatever port its call comes from is let in."""
+def _called(own: Side, peer: Side, whose: Whose, turned: bool, wider: int = 1) -> Step:
+    """The peer calls the predicted port; whatever port its call comes from is let in."""
     opener = SendSchedule(fresh=not own.keeps, ttl=own.ttl, hold_s=hold_s(own, peer))
-    count = 1 if own.keeps else SPREAD_PORTS
+    count = 1 if own.keeps else SPREAD_PORTS * wider
     caller = SendSchedule(
         ports="next",
         count=count,
@@ -220,51 +237,56 @@ def _called(own: Side, peer: Side, whose: Whose, turned: bool) -> Step:
         hold_s=hold_s(own, peer),
     )
     why = (
-        f"The next of {whose[0]} outside ports can be foretold, and a call to it is let in from any of "
+        f"The next of {whose[0]} outside ports can be predicted, and a call to it is let in from any of "
         f"{whose[1]} ports."
     )
-    return _step("prediction", opener, caller, 1.0, why, turned=turned)
+    return _prediction(opener, caller, why, turned, wider)
 
 
-def _both_foretold(first: Side, second: Side) -> list[Step]:
+def _both_predicted(first: Side, second: Side) -> list[Step]:
     """`keeps` on a side makes its port certain: then the other's next ports are all there is to guess."""
-    hold = hold_s(first, second) + SPREAD_PORTS / PROBES_PER_S
+    if first.keeps and second.keeps:
+        return [_one_keeps(first, second)]
     if first.keeps or second.keeps:
-        schedules = [
-            SendSchedule(
-                ports="next",
-                count=1 if peer.keeps else SPREAD_PORTS,
-                step=0 if peer.keeps else peer.step,
-                fresh=not own.keeps,
-                ttl=own.ttl,
-                hold_s=round(hold, 3),
-            )
-            for own, peer in ((first, second), (second, first))
-        ]
-        sure = 1.0 if first.keeps and second.keeps else 0.5
-        why = "Both sides' next ports can be foretold, unless others take them first."
-        return [_step("prediction", schedules[0], schedules[1], sure, why)]
-    why = "Both sides' next ports can be foretold, even if others take up to 13 of them first."
-    again = "Once more from where the counters are then, with other roles."
+        return [_one_keeps(first, second), _one_keeps(first, second, WIDER)]
+    why = "Both sides' next ports can be predicted, even if others take up to 13 of them first."
     return [
-        _spread(first, second, 1.0, why, turned=False),
-        _spread(second, first, None, again, turned=True),
+        _prediction(*_spread(first, second), why, turned=False),
+        _prediction(*_spread(second, first, WIDER), why, turned=True, wider=WIDER),
     ]
 
 
-def _spread(wide: Side, long: Side, chance: float | None, why: str, *, turned: bool) -> Step:
-    hold = hold_s(wide, long) + SPREAD_SOCKETS / PROBES_PER_S
+def _one_keeps(first: Side, second: Side, wider: int = 1) -> Step:
+    hold = hold_s(first, second) + SPREAD_PORTS * wider / PROBES_PER_S
+    own, other = (
+        SendSchedule(
+            ports="next",
+            count=1 if peer.keeps else SPREAD_PORTS * wider,
+            step=0 if peer.keeps else peer.step,
+            fresh=not own.keeps,
+            ttl=own.ttl,
+            hold_s=round(hold, 3),
+        )
+        for own, peer in ((first, second), (second, first))
+    )
+    sure = 1.0 if first.keeps and second.keeps else 0.5
+    why = "Both sides' next ports can be predicted, unless others take them first."
+    return _prediction(own, other, why, turned=False, wider=wider, chance=sure)
+
+
+def _spread(wide: Side, long: Side, wider: int = 1) -> tuple[SendSchedule, SendSchedule]:
+    hold = round(hold_s(wide, long) + SPREAD_SOCKETS * wider / PROBES_PER_S, 3)
     many = SendSchedule(
-        sockets=SPREAD_SOCKETS,
+        sockets=SPREAD_SOCKETS * wider,
         ports="next",
-        ahead=SPREAD_AHEAD,
+        ahead=SPREAD_AHEAD * wider,
         step=long.step,
         fresh=True,
         ttl=wide.ttl,
-        hold_s=round(hold, 3),
+        hold_s=hold,
     )
-    one = SendSchedule(ports="next", count=SPREAD_PORTS, step=wide.step, fresh=True, hold_s=round(hold, 3))
-    return _step("prediction", many, one, chance, why, turned=turned)
+    count = SPREAD_PORTS * wider
+    return many, SendSchedule(ports="next", count=count, step=wide.step, fresh=True, hold_s=hold)
 
 
 Pool = tuple[tuple[int, int], tuple[int, int] | None]
@@ -294,7 +316,8 @@ def _filled(first: Side, second: Side, whose: Whose) -> list[Step]:
             continue
         name = (whose[1], whose[0]) if turned else whose
         if caller.moves == "predictably":
-            return [_fill_foretold(filler, caller, name, turned, pool)]
+            first_try = _fill_predicted(filler, caller, name, turned, pool)
+            return [first_try, _fill_predicted(filler, caller, name, turned, pool, WIDER)]
         into = _small(caller)
         if into is not None:
             return [_fill(filler, caller, name, turned, pool, into)]
@@ -306,13 +329,15 @@ def _had(side: Side) -> float:
     return 1.0 - BLOCK_USED if side.moves == "in a block" else 1.0
 
 
-def _fill_foretold(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool) -> Step:
+def _fill_predicted(
+    filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool, wider: int = 1
+) -> Step:
     size, sockets = pool_size(pool[0]), _fillers(pool)
     hold = round(hold_s(filler, caller) + sockets / PROBES_PER_S, 3)
     opener = SendSchedule(
         sockets=sockets,
         ports="next",
-        ahead=1 if caller.keeps else SPREAD_AHEAD,
+        ahead=1 if caller.keeps else SPREAD_AHEAD * wider,
         step=0 if caller.keeps else caller.step,
         fresh=True,
         sources=pool[1],
@@ -323,7 +348,7 @@ def _fill_foretold(filler: Side, caller: Side, whose: Whose, turned: bool, pool:
     )
     call = SendSchedule(
         ports="pool",
-        count=1 if caller.keeps else SPREAD_PORTS,
+        count=1 if caller.keeps else SPREAD_PORTS * wider,
         pool=pool[0],
         fresh=not caller.keeps,
         hold_s=hold,
@@ -331,8 +356,10 @@ def _fill_foretold(filler: Side, caller: Side, whose: Whose, turned: bool, pool:
     )
     why = (
         f"All {size} ports that {whose[0]} mappings can get are opened towards the next of {whose[1]} ports, "
-        "which can be foretold."
+        "which can be predicted."
     )
+    if wider > 1:
+        return _step("birthday", opener, call, None, AGAIN, turned=turned)
     return _step("birthday", opener, call, _had(filler), why, turned=turned)
 
 

@@ -72,7 +72,7 @@ SENTENCES = {
     "stream-works": "A TCP connection to {remote} works.",
     "path-did-not-last": "The path that was found did not last.",
     "path-unconfirmed": "A path works, but the peer did not confirm that it uses it.",
-    "peer-heard-only": "Packets of the peer arrived, but it did not answer ours.",
+    "peer-heard-only": "Packets from the peer arrived, but it did not answer ours.",
     "others-heard-only": "Packets arrived, but none from the peer.",
     "nothing-sent": "No packet could be sent.",
     "nothing-heard": "Nothing from the peer arrived.",

@@ -17,7 +17,7 @@ from nattools.traversal.steps import Plan
 SEEDS = range(int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "2")))
 PAIRS = list(combinations_with_replacement(MATRIX_KINDS, 2))
 HARD = {("symmetric-random", "symmetric-random"), ("symmetric-random", "symmetric-sequential")}
-FORETOLD = [
+PREDICTED = [
     ("symmetric-sequential", "symmetric-sequential", False),
     ("port-restricted", "symmetric-sequential", False),
     ("symmetric-random", "address-dependent", False),
@@ -72,9 +72,22 @@ def test_what_the_privilege_would_change_is_said(pair: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("between", [0, 3, 6])
-@pytest.mark.parametrize(("first", "second", "low_ports"), FORETOLD)
+@pytest.mark.parametrize(("first", "second", "low_ports"), PREDICTED)
 def test_ports_that_others_take_in_between(first: str, second: str, low_ports: bool, between: int) -> None:
     assert meet(first, second, low_ports=low_ports, seed=1, between=between).connected
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("taken", "predicted"), list(zip((12, 40, 40, 20), PREDICTED, strict=True)))
+def test_where_others_take_more_than_expected_the_second_try_connects(
+    taken: int, predicted: tuple[str, str, bool], seed: int
+) -> None:
+    """The first one fails by construction: its window ends before the port. (Both sides' count together.)"""
+    first, second, low_ports = predicted
+    result = meet(first, second, low_ports=low_ports, seed=seed, between=taken)
+    assert result.connected
+    assert result.step == [step for step in result.plan.steps if step.strategy != "relay"][1]
+    assert within_announced(result)
 
 
 @pytest.mark.parametrize(("first", "second"), [pair for pair in PAIRS if pair not in HARD])

@@ -26,7 +26,7 @@ class PunchOptions:
 
     `code` None: make a new one, unless `manual`: then tokens are exchanged by the people; one without a
     nameplate is new too. `mailbox` None: the first of the servers that is a nattools one. `wait_s`: how long
-    to wait for the other side. `ask_router`: try port mappings beside the punch. `udp` and `tcp`: what may be
+    to wait for the peer. `ask_router`: try port mappings beside the punch. `udp` and `tcp`: what may be
     used. `low_ports`: may this process bind ports below 1024 (None: find out)? `echoes`: how many are sent
     when connected.
     """
@@ -59,7 +59,7 @@ def _nothing(_: object) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watcher:
     """Who is told while it goes on. `code`: what to tell the other person (a code or a token); `ask_token`:
-    returns the other side's token; `stage` and `plan` as they come about; `emit`: the measurement's progress.
+    returns the peer's token; `stage` and `plan` as they come about; `emit`: the measurement's progress.
     """
 
     emit: Emit = _nothing

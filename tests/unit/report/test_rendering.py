@@ -145,6 +145,15 @@ def test_no_line_is_wider_than_the_terminal(columns: int, detail: int) -> None:
     assert not re.search(r"[ \t]+$", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize("columns", [50, 120])
+def test_a_dumb_terminal_has_its_own_width_too(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = render_text(home_router(), columns=columns)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "80")
+    assert render_text(home_router(), columns=columns) == expected
+    assert max(map(len, expected.splitlines())) <= columns
+
+
 def test_terms_are_whole_at_80_columns() -> None:
     nat = replace(port_restricted(), mapping="address-and-port-dependent")
     text = render_text(replace(home_router(), nat=NatByTransport(udp4=nat)))

@@ -1,0 +1,67 @@
+"""How many QUIC connections a link sends over. Pure.
+
+Congestion control takes each lost packet for a full queue, though on radio many losses say nothing about the
+load. A full queue makes the round trip longer, which can be measured: where there is always something to
+send, the rate no longer grows, and the round trip shows no queue, one more connection is used; where it shows
+one most of the time, one less.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Final
+
+MOST: Final = 8
+LEAST_ROUND_TRIP_S: Final = 0.005
+"""Below, one connection recovers so fast that others are of no use."""
+QUEUE_S: Final = 0.003
+QUEUE_SHARE: Final = 0.1
+"""A queue stands where the round trip is longer than the shortest by so much and this share of it."""
+GROWTH: Final = 1.2
+"""A rate that grows by this factor a round is still on its way up."""
+SHARE_OF_ROUND: Final = 0.2
+"""A round's share in how often a queue has stood lately."""
+RARELY: Final = 0.15
+OFTEN: Final = 0.5
+"""One more connection where a queue stands less often than this, one less where it stands more often."""
+SETTLING: Final = 2
+"""Rounds in which a change shows."""
+
+
+class StripeCount:
+    """Driving contract: `round_over` about once a round trip, while something is sent; `wanted` is the number
+    of connections to use from then on. `new_path` when what was measured is of no use any more."""
+
+    def __init__(self) -> None:
+        self.wanted = 1
+        self.new_path()
+
+    def new_path(self) -> None:
+        """Begin to measure anew; as many connections are used as before."""
+        self._shortest_s = math.inf
+        self._rates: deque[float] = deque(maxlen=3)
+        self._queued = 0.0
+        self._settling = 0
+
+    def round_over(self, bytes_per_s: float, rtt_s: float, *, busy: bool) -> None:
+        """What has left, the shortest round trip that was seen, and whether there was more to send all the
+        time."""
+        self._shortest_s = min(self._shortest_s, rtt_s)
+        queue = rtt_s - self._shortest_s > max(QUEUE_S, self._shortest_s * QUEUE_SHARE)
+        settled = len(self._rates) == self._rates.maxlen
+        grows = settled and bytes_per_s > GROWTH * max(self._rates)
+        self._rates.append(bytes_per_s)
+        self._queued += (queue - self._queued) * SHARE_OF_ROUND
+        self._settling = max(0, self._settling - 1)
+        if self._settling or self._shortest_s < LEAST_ROUND_TRIP_S:
+            return
+        if self._queued > OFTEN:
+            self._use(self.wanted - 1)
+        elif busy and settled and not grows and self._queued < RARELY:
+            self._use(self.wanted + 1)
+
+    def _use(self, count: int) -> None:
+        if 1 <= count <= MOST:
+            self.wanted = count
+            self._settling = SETTLING
