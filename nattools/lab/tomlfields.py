@@ -17,7 +17,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 KeyPath = tuple[str, ...]
 
 
-class InvalidValue(UsageError):
+class InvalidValue(UsageError):  # noqa: N818 -- it says what the value is
     """A value, at `path` in the file, that makes no sense, and why. The loader adds the file and the line."""
 
     def __init__(self, path: KeyPath, reason: str) -> None:
