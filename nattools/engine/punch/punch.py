@@ -75,7 +75,7 @@ async def punch(
     work = _by_mailbox(state, run, options, watcher, router, use or echoing(options.echoes))
     try:
         if await within_time_limit(run, work):
-            state.timeline.note("end", statement("time-over"))
+            state.timeline.note("end", statement("punch-time-over"))
     finally:
         if router is not None:
             await router.release()
@@ -197,7 +197,7 @@ async def punch_by_tokens(
     run = new_run(network, options.measuring, watcher.emit)
     work = _by_tokens(state, run, options, watcher, use or echoing(options.echoes), wall)
     if await within_time_limit(run, work):
-        state.timeline.note("end", statement("time-over"))
+        state.timeline.note("end", statement("punch-time-over"))
     return state.report()
 
 
