@@ -33,7 +33,8 @@ _BATCH = range(64)  # datagrams a wakeup: enough to be fast, few enough not to s
 DONT_FRAGMENT_OPTIONS = {"darwin": (28, 62), "win32": (14, 14)}
 _MOST_FAILURES = 64  # errors in a row that no datagram and no ICMP error explains
 _PAUSE_S = 1.0
-_BATCHES = 4
+_MOST_READ = 48
+_LARGE = 16_384
 _QUEUE = 64  # datagrams that wait when the kernel's send buffer is full
 _RECEIVE_BUFFER = 1 << 20  # asked for, since a fast sender overruns the default; the system gives what it may
 
@@ -287,20 +288,35 @@ class HostUdpSocket:
                 self.on_datagram(bytes(buffer[:size]), endpoint(address))
 
     def _read_batches(self) -> None:
-        for number in range(_BATCHES):
+        """What the kernel has not put together is put together here: each call further up costs much more."""
+        batch: list[bytes] = []
+        segment, source = 0, None
+        for number in range(_MOST_READ):
             try:
                 size, ancillary, _, address = self._sock.recvmsg_into([self._buffer], 64)
             except BlockingIOError as error:
                 if number == 0:
                     self._receive_failed(error)
-                return
+                break
             except OSError as error:
                 self._receive_failed(error)
-                return
+                break
             self._failures = 0
-            segment = linux.segment_size(ancillary) or size
-            if self._on_batch is not None:
-                self._on_batch(bytes(self._buffer[:size]), segment, self._endpoint(address))
+            each = linux.segment_size(ancillary) or size
+            if batch and (address != source or each > segment or len(batch[-1]) % segment):
+                self._pass_on(batch, segment, source)
+                batch = []
+            if not batch:
+                segment, source = each, address
+            batch.append(bytes(self._buffer[:size]))
+            if size > _LARGE:
+                break
+        if batch:
+            self._pass_on(batch, segment, source)
+
+    def _pass_on(self, batch: list[bytes], segment: int, source: Any) -> None:
+        if self._on_batch is not None:
+            self._on_batch(batch[0] if len(batch) == 1 else b"".join(batch), segment, self._endpoint(source))
 
     def _receive_failed(self, error: OSError) -> None:
         """Deliver ICMP errors; pause where an error stays, since it would wake the loop again at once."""
