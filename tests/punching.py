@@ -21,6 +21,7 @@ from nattools.net.base import Network, TcpFailure, UdpSocket
 from nattools.protocols import ice, stun
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.punchplan import End, plan
+from nattools.traversal.sample import where_seen
 from nattools.traversal.sending import ProbeOutcome, send_step
 from nattools.traversal.simultaneous_open import StreamMeeting, StreamOutcome, simultaneous_open
 from nattools.traversal.steps import Plan, Step
@@ -110,6 +111,15 @@ def acquainted() -> tuple[IceDriver, IceDriver]:
     first.set_peer(*second.agent.credentials)
     second.set_peer(*first.agent.credentials)
     return first, second
+
+
+async def offer(driver: IceDriver, network: Network, server: Endpoint = STUN) -> None:
+    """A socket of the driver's, and where the server sees it, as candidates."""
+    socket = await network.open_udp(family=server.family)
+    seen = await where_seen(socket, server)
+    driver.add_socket(socket)
+    if seen not in (None, socket.local):
+        driver.offer(ice.local_candidate("srflx", seen, base=socket.local))
 
 
 async def _try(lab: SimLab, step: Step, seed: int, between: int) -> tuple[ProbeOutcome, ProbeOutcome]:

@@ -118,7 +118,7 @@ class Progress:
         # one column stays free: some terminals begin a new line once the last one is written to
         columns = terminal_columns(self._stream) - 1
         loop = asyncio.get_running_loop()
-        console = Console(file=self._stream, width=columns, force_terminal=True, get_time=loop.time)
+        console = Console(file=self._stream, width=columns, height=1, force_terminal=True, get_time=loop.time)
         self._live = Live(
             shown,
             console=console,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +33,9 @@ from nattools.probes.target import Lane
 
 if TYPE_CHECKING:
     from nattools.engine.portmap.journal import Journal
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,10 @@ async def within_time_limit(run: MeasurementRun, work: Awaitable[None]) -> bool:
         async with TimeLimit(run.options.timeout_s) as limit:
             await work
     except BaseExceptionGroup as group:
+        logger.debug("the measurement failed", exc_info=True)
         raise primary_error(group) from None
+    if limit.expired():
+        logger.debug("the %s s given are over", run.options.timeout_s)
     return limit.expired()
 
 
@@ -172,6 +179,7 @@ async def _step(
         await asyncio.wait(before)
     probe, targets = step.probe, step.targets
     name = f"{probe.name} {lane.name}"
+    logger.debug("%s: asking %s", name, ", ".join(str(target.endpoint) for target in targets))
     run.emit(Event("started", name, probe.text))
     context = run.context(lane, name)
     reason = None if probe.capability is None else run.network.missing(probe.capability)

@@ -95,7 +95,7 @@ class MeasurementRun(msgspec.Struct):
         return self.addresses[family][0].endpoint if self.addresses.get(family) else None
 
     def loss_known(self, family: Family) -> asyncio.Event:
-        """Set once UDP's probes have told what a path loses."""
+        """Set once UDP's probes have shown what a path loses."""
         return self.loss_events.setdefault(family, asyncio.Event())
 
     def source(self, family: Family) -> str | None:

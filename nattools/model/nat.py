@@ -39,7 +39,7 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     """What stands between this machine and the internet, for one transport and address family.
 
     `mapping_depends_on_port`: does the destination's port make a difference? One address of a server tells,
-    which does not tell all of `mapping`. `port_range` is the lowest and highest outside port that is known or
+    not all of `mapping`. `port_range` is the lowest and highest external port that is known or
     inferred, `port_block` True when the NAT draws from a block of that range. `binding_lifetime_bounds_s`:
     the longest idle time that a mapping survived and the shortest that it did not (None: not tested that
     far). `distance_hops`: how many hops away the outermost NAT stands (1: the router next to us).

@@ -138,7 +138,7 @@ class TcpStream(Protocol):
         """Send what is queued, then FIN, and go on reading (RFC 9293 3.6). Idempotent."""
 
     def close(self) -> None:
-        """Send what is queued, then FIN; what comes is not wanted any more. Idempotent."""
+        """Send what is queued, then FIN; what arrives is discarded. Idempotent."""
 
     def abort(self) -> None:
         """Reset the connection. Idempotent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError, UdpSocket
 from nattools.net.wait import TimedEvent
 
+logger = logging.getLogger(__name__)
 OnDone = Callable[[], None]
 _HARMLESS = ("time-exceeded", "too-big")
 
@@ -99,7 +101,7 @@ class Exchanges:
             return
         for entry in self._entries:
             if error.destination in entry.destinations:
-                entry.transaction.abandon(f"ICMP {error.kind} from {error.offender or 'an unknown host'}")
+                _abandon(entry, f"ICMP {error.kind} from {error.offender or 'an unknown host'}")
         self._settle()
         self._changed.set()
 
@@ -116,7 +118,7 @@ class Exchanges:
                 entry.destinations.add(destination)
                 failure = entry.socket.send(data, destination)
                 if failure is not None:
-                    entry.transaction.abandon(f"sending failed: {failure}")
+                    _abandon(entry, f"sending failed: {failure}")
         self._settle()
 
     async def step(self, until: float | None = None) -> None:
@@ -141,6 +143,11 @@ class Exchanges:
             for entry in over:
                 if entry.on_done is not None:
                     entry.on_done()
+
+
+def _abandon(entry: _Entry, problem: str) -> None:
+    logger.debug("%s abandoned: %s", type(entry.transaction).__name__, problem)
+    entry.transaction.abandon(problem)
 
 
 async def run(transaction: Transaction, socket: UdpSocket) -> None:

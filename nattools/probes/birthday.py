@@ -21,7 +21,7 @@ from nattools.model.endpoint import Endpoint, Family
 from nattools.model.observation import BirthdayTrial
 from nattools.net.base import DatagramHandler
 from nattools.probes.hairpin import indication
-from nattools.probes.probe import Findings, LaneProbe, ProbeContext
+from nattools.probes.probe import LaneProbe, NatFindings, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target, text_of
 from nattools.protocols import dialback, stun
@@ -96,7 +96,7 @@ class _Trial:
         question = self._control.prepare(self.target.endpoint, "control")
         mapped = (await self._control.expect(question)).mapped
         if mapped is None:
-            self.failure = "the server did not tell the outside address"
+            self.failure = "the server did not report the outside address"
             return False
         self.host = mapped.host
         await self._open_ports()
@@ -228,10 +228,10 @@ class _Trial:
         asked = [(client, client.prepare(self.towards, "control")) for client in some]
         self.checked = len(asked)
         await expect_all(asked, copies=4)
-        told = {q.mapped.port for _, q in asked if q.mapped is not None and q.mapped.host == self.host}
-        if told:
-            self.open = len(told)
-            await self.have_written(sorted(told), checks=True)
+        known = {q.mapped.port for _, q in asked if q.mapped is not None and q.mapped.host == self.host}
+        if known:
+            self.open = len(known)
+            await self.have_written(sorted(known), checks=True)
             if not any(order.checks and order.sent for order in self.orders.values()):
                 self.open = 0
 
@@ -250,7 +250,7 @@ class _Trial:
         return "denied" if self.denied else "error"
 
 
-BirthdayPlanner = Callable[[Findings, Family], BirthdayPlan | None]
+BirthdayPlanner = Callable[[NatFindings, Family], BirthdayPlan | None]
 
 
 class Birthday(LaneProbe):

@@ -9,7 +9,7 @@ from importlib import metadata
 
 from nattools.model.observation import Gap, SecondOpinion
 from nattools.net.base import Network
-from nattools.probes.probe import MachineContext, MachineProbe, Options, Recorder
+from nattools.probes.probe import MachineContext, MachineProbe, ProbeOptions, Recorder
 
 PATIENCE_S = 75.0
 _PYSTUN3 = (
@@ -40,7 +40,7 @@ class Pystun3(MachineProbe):
     name = "cross-check"
     text = f"asking pystun3 for a second opinion (up to {PATIENCE_S:.0f} s)"
 
-    def wanted(self, options: Options) -> bool:
+    def wanted(self, options: ProbeOptions) -> bool:
         """On demand."""
         return options.cross_check and super().wanted(options)
 
@@ -109,11 +109,5 @@ async def _ask(arguments: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _gap(recorder: Recorder, tool: str, reason: str, settle: str) -> None:
-    recorder.add(
-        Gap(
-            probe="cross-check",
-            question=f"Does {tool} see the same?",
-            reason=reason,
-            settle=settle,
-        )
-    )
+    question = f"Does {tool} see the same?"
+    recorder.add(Gap(probe="cross-check", question=question, reason=reason, settle=settle))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,7 +14,6 @@ from nattools.net import exchange
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
 from nattools.net.wait import TimedEvent
 from nattools.probes.portmap.gateway import GatewayContext
-from nattools.probes.probe import ProbeContext
 from nattools.probes.target import Target
 from nattools.protocols import dialback, stun
 
@@ -163,9 +162,8 @@ async def _read(request: dialback.DialBackRequest, stream: TcpStream) -> None:
 
 
 class DialBacks(msgspec.Struct):
-    """The dial-backs asked for on one connection: who of them arrived, and what the server says of them."""
+    """The dial-backs ordered on one connection: has one arrived, and what does the server say of them?"""
 
-    context: ProbeContext
     nonces: set[bytes] = msgspec.field(default_factory=set)
     arrived: bool = False
     results: list[dialback.Result] = msgspec.field(default_factory=list)
@@ -173,9 +171,18 @@ class DialBacks(msgspec.Struct):
     receipt: TimedEvent = msgspec.field(default_factory=TimedEvent)
     receipt_id: bytes = b""
 
-    def accept(self, group: asyncio.TaskGroup, stream: TcpStream) -> None:
-        """A connection came in: is it one of ours?"""
-        group.create_task(self.greet(stream))
+    def order(self, stream: TcpStream, port: int, **options: Any) -> None:
+        """Have the server of this connection connect to a port of ours; `options` are `dialback.Ask`'s."""
+        nonce = dialback.new_nonce()
+        self.nonces.add(nonce)
+        ask = dialback.Ask("tcp", port, nonce, **options)
+        stream.write(dialback.encode_request(stun.new_transaction_id(), ask))
+
+    def ask_for_receipt(self, stream: TcpStream) -> None:
+        """Send a Binding request behind the orders: its answer says that they were read."""
+        self.receipt.clear()
+        self.receipt_id = stun.new_transaction_id()
+        stream.write(stun.binding_request(self.receipt_id))
 
     async def greet(self, stream: TcpStream) -> None:
         """Read what this connection brings, until it is a nonce of ours; close it."""
@@ -184,8 +191,7 @@ class DialBacks(msgspec.Struct):
             self.news.set()
 
     async def listen_to(self, stream: TcpStream) -> None:
-        """Take the server's results, and the receipt: the answer to a Binding request sent behind the order,
-        so that it is known to have been read."""
+        """Take the server's results, and the receipt."""
         framer = stun.Framer()
         try:
             while data := await stream.read():

@@ -29,7 +29,7 @@ class PathEstimate:
         self.add_rtt(rtt_s)
 
     def add_rtt(self, rtt_s: float) -> None:
-        """A round trip over TCP, which hides what it loses: it tells the time and nothing of the loss."""
+        """A round trip over TCP, which hides losses: it says nothing about the path's loss."""
         self.lowest_s = rtt_s if self.lowest_s is None else min(self.lowest_s, rtt_s)
         self.highest_s = max(self.highest_s, rtt_s)
 
@@ -40,7 +40,7 @@ class PathEstimate:
 
     @property
     def rtt_s(self) -> float:
-        """A round trip to reckon with: the longest seen, or a guess before the first."""
+        """The round trip to allow for: the longest seen, or a guess before the first."""
         return self.highest_s if self.lowest_s is not None else UNKNOWN_RTT_S
 
     @property
@@ -71,8 +71,8 @@ LAST_WAIT_S = 0.5
 
 
 class RttHint:
-    """What the same server's TCP port told of the round trip, so that its silence over UDP need not be
-    waited for longer than the path asks."""
+    """The round trip to the same server over TCP, if known: its silence over UDP need not be waited for
+    longer than that asks."""
 
     def __init__(self) -> None:
         self.rtt_s: float | None = None

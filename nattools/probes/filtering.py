@@ -15,7 +15,7 @@ from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import Question, open_stun_client
 from nattools.probes.target import BindingQuestion, Lane, Target
 from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, ask_over_tcp
-from nattools.protocols import dialback, stun
+from nattools.protocols import dialback
 
 ORDERS = 3
 MOST_UDP_SERVERS = 2
@@ -44,8 +44,7 @@ class _Udp(LaneProbe):
 
     async def _ask(self, context: ProbeContext, target: Target) -> Question | None:
         """None if the server answered no plain question before it."""
-        client = await open_stun_client(context)
-        try:
+        with await open_stun_client(context) as client:
             control = await client.expect(client.prepare(target.endpoint, "control"))
             client.record(control)
             if control.answer is None:
@@ -62,8 +61,6 @@ class _Udp(LaneProbe):
                 await client.try_out(question)
             client.record(question)
             return question
-        finally:
-            client.close()
 
 
 class FilterAddress(_Udp):
@@ -171,7 +168,7 @@ async def _try(context: ProbeContext, target: Target, change_address: bool) -> t
 async def _dialled(
     context: ProbeContext, target: Target, stream: TcpStream, mapped: Endpoint, change_address: bool
 ) -> tuple[Outcome, int]:
-    backs = DialBacks(context)
+    backs = DialBacks()
     try:
         async with asyncio.TaskGroup() as group:
             listener = await context.network.listen_tcp(
@@ -179,7 +176,7 @@ async def _dialled(
                 host=stream.local.host,
                 port=stream.local.port,
                 interface=context.interface,
-                on_stream=lambda incoming: backs.accept(group, incoming),
+                on_stream=lambda incoming: _greet(group, backs, incoming),
             )
             reader = group.create_task(backs.listen_to(stream))
             try:
@@ -196,6 +193,10 @@ async def _dialled(
     return backs.outcome(), asked
 
 
+def _greet(group: asyncio.TaskGroup, backs: DialBacks, stream: TcpStream) -> None:
+    group.create_task(backs.greet(stream))
+
+
 async def _ask(
     context: ProbeContext, stream: TcpStream, port: int, backs: DialBacks, change_address: bool
 ) -> int:
@@ -204,14 +205,10 @@ async def _ask(
     while asked < context.estimate.copies() and not backs.news.is_set:
         copies = min(dialback.MAX_COPIES, context.estimate.copies() - asked)
         spacing_ms = max(1, round(context.estimate.gap_s * 1000))
-        nonce = dialback.new_nonce()
-        backs.nonces.add(nonce)
-        ask = dialback.Ask("tcp", port, nonce, change_address, True, copies, spacing_ms)
-        stream.write(dialback.encode_request(stun.new_transaction_id(), ask))
-        backs.receipt_id = stun.new_transaction_id()
-        stream.write(stun.binding_request(backs.receipt_id))
+        change = {"change_address": change_address, "change_port": True}
+        backs.order(stream, port, copies=copies, spacing_ms=spacing_ms, **change)
+        backs.ask_for_receipt(stream)
         asked += copies
-        backs.receipt.clear()
         await backs.receipt.wait(KNOWN_PATIENCE_S)
         await backs.news.wait(copies * spacing_ms / 1000 + context.estimate.last_wait_s)
     return asked

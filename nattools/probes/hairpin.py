@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 
 import msgspec
@@ -87,8 +88,8 @@ class Hairpinning(LaneProbe):
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Learn the outside addresses, then send across."""
-        clients = [await open_stun_client(context) for _ in range(2 * ROUNDS)]
-        try:
+        with ExitStack() as opened:
+            clients = [opened.enter_context(await open_stun_client(context)) for _ in range(2 * ROUNDS)]
             asked = [(client, client.prepare(targets[0].endpoint, "control")) for client in clients]
             await expect_all(asked)
             for client, question in asked:
@@ -105,9 +106,6 @@ class Hairpinning(LaneProbe):
             for pair in pairs:
                 pair.record(context, 0, 1)
                 pair.record(context, 1, 0)
-        finally:
-            for client in clients:
-                client.close()
 
 
 async def _send_across(pairs: list[_Pair], copies: int) -> None:

@@ -1,9 +1,10 @@
-"""What stands on the way out: who answers Time Exceeded at each hop, and how far the filtering reaches."""
+"""Which routers are on the path: who answers Time Exceeded at each hop, and how far does filtering reach?"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import takewhile
 
 import msgspec
@@ -34,10 +35,6 @@ class Layers(LaneProbe):
     capability = "icmp-errors"
     question = "Which routers are on the path, and is one of them a second NAT?"
     settle = "the same diagnosis on a Linux machine of this network"
-
-    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
-        """The best one."""
-        return ranked[:1]
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Hops first, then openers."""
@@ -71,20 +68,20 @@ def _mapping_varies(context: ProbeContext, target: Target) -> bool:
     return len(mapped) > 1
 
 
-class _Step(msgspec.Struct, eq=False):
-    """A question that is to die after `question.ttl` hops, and who told of it, after how long."""
+class _HopQuestion(msgspec.Struct, eq=False):
+    """A question that expires after `question.ttl` hops, and who reported that, after how long."""
 
     client: StunClient
     question: Question
     began: float
-    told: bool = False
+    expired: bool = False
     offender: str | None = None
     rtt_s: float | None = None
 
     def exceeded(self, error: IcmpError) -> None:
         """An ICMP error came."""
-        if error.kind == "time-exceeded" and not self.told:
-            self.told, self.offender = True, error.offender
+        if error.kind == "time-exceeded" and not self.expired:
+            self.expired, self.offender = True, error.offender
             self.rtt_s = round(asyncio.get_running_loop().time() - self.began, 6)
             self.question.done.set()
 
@@ -92,26 +89,23 @@ class _Step(msgspec.Struct, eq=False):
 async def _walk(context: ProbeContext, target: Target) -> list[Hop]:
     """Who answers at each distance before the server itself does."""
     now = asyncio.get_running_loop().time()
-    clients = [await open_stun_client(context) for _ in range(FARTHEST)]
-    try:
-        steps = [_Step(client, client.prepare(target.endpoint, "control"), now) for client in clients]
+    with ExitStack() as opened:
+        clients = [opened.enter_context(await open_stun_client(context)) for _ in range(FARTHEST)]
+        steps = [_HopQuestion(client, client.prepare(target.endpoint, "control"), now) for client in clients]
         for ttl, step in enumerate(steps, 1):
             step.question.ttl = ttl
             step.client.socket.on_icmp = step.exceeded
         waiting = steps
         for _ in range(LOSSY_COPIES if context.estimate.lost else COPIES):
             for step in waiting:
-                step.client.put(step.question)
+                step.client.send(step.question)
             if await AllEvents([step.question.done for step in waiting]).wait(context.estimate.retry_s):
                 break
             waiting = [step for step in waiting if not step.question.done.is_set]
-    finally:
-        for client in clients:
-            client.close()
     return [_hop(step, target) for step in takewhile(lambda step: step.question.answer is None, steps)]
 
 
-def _hop(step: _Step, target: Target) -> Hop:
+def _hop(step: _HopQuestion, target: Target) -> Hop:
     return Hop(
         probe="layers",
         family=target.family,
@@ -136,8 +130,7 @@ async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
     """Send towards the server's other address with a small TTL, then have it send from there: does that
     get in? If so, the packet passed every NAT and firewall that filters before it died."""
     assert target.other is not None
-    client = await open_stun_client(context)
-    try:
+    with await open_stun_client(context) as client:
         control = await client.expect(client.prepare(target.endpoint, "control"))
         client.record(control)
         if control.answer is None:
@@ -156,8 +149,6 @@ async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
                 opened=_opened(question.source, target.other, question.outcome),
             )
         )
-    finally:
-        client.close()
 
 
 def _opened(source: Endpoint | None, towards: Endpoint, outcome: str) -> bool | None:

@@ -15,7 +15,7 @@ import msgspec
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Idle
-from nattools.probes.probe import LaneProbe, Options, ProbeContext
+from nattools.probes.probe import LaneProbe, ProbeContext, ProbeOptions
 from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import Target
 
@@ -74,13 +74,9 @@ class Lifetime(LaneProbe):
     transport = "udp"
     tells_loss = False
 
-    def wanted(self, options: Options) -> bool:
+    def wanted(self, options: ProbeOptions) -> bool:
         """Only on demand: it takes minutes."""
         return options.lifetime and super().wanted(options)
-
-    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
-        """The best one."""
-        return ranked[:1]
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Let many ports fall silent, and try each after another idle time."""
@@ -147,7 +143,7 @@ async def _knock(context: ProbeContext, target: Target, helper: StunClient, slee
     sleeper.question, sleeper.arrived = question, False
     estimate = context.estimate
     while len(question.sent_at) < estimate.copies() and not sleeper.arrived:
-        helper.put(question)
+        helper.send(question)
         sleeper.sent += 1
         await asyncio.sleep(estimate.retry_s)
     if not sleeper.arrived:
@@ -166,11 +162,8 @@ async def _try(context: ProbeContext, target: Target, sleeper: _Sleeper, watch: 
         return
     await asyncio.sleep(max(0.0, wake_at - loop.time()))
     context.progress(f"waiting whether a mapping survives {sleeper.idle_s:.0f} s of silence", None)
-    helper = await open_stun_client(context)
-    try:
+    with await open_stun_client(context) as helper:
         sleeper.alive = await _knock(context, target, helper, sleeper)
-    finally:
-        helper.close()
     if not sleeper.alive and (watch.dead_s is None or sleeper.idle_s < watch.dead_s):
         watch.dead_s = sleeper.idle_s
         watch.death.set()
@@ -184,7 +177,7 @@ async def _keep_by_inbound(context: ProbeContext, target: Target, kept: _Sleeper
     helper = await open_stun_client(context)
     try:
         while watch.dead_s is None or loop.time() - kept.slept_from < watch.dead_s * 1.05:
-            helper.put(helper.prepare(target.endpoint, "control", response_port=kept.mapped.port))
+            helper.send(helper.prepare(target.endpoint, "control", response_port=kept.mapped.port))
             await asyncio.sleep(INBOUND_EVERY_S)
         kept.alive = await _knock(context, target, helper, kept)
         _record(context, kept, "inbound", loop.time() - kept.slept_from)

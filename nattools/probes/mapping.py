@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
@@ -38,16 +39,13 @@ class MappingUdp(LaneProbe):
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Ask all, and whether the best can answer from its other address."""
-        client = await open_stun_client(context)
-        try:
+        with await open_stun_client(context) as client:
             questions = [client.prepare(endpoint, "mapping") for endpoint in destinations(targets)]
             await expect_all([(client, question) for question in questions])
             for question in questions:
                 client.record(question)
             if len({question.mapped for question in questions}) == 1:
                 await _control(client, targets[0])
-        finally:
-            client.close()
 
 
 async def _control(client: StunClient, target: Target) -> None:
@@ -111,18 +109,11 @@ class Allocation(LaneProbe):
     text = "which outside ports does the NAT allocate?"
     transport = "udp"
 
-    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
-        """The best one."""
-        return ranked[:1]
-
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Ask from each port."""
-        clients = [await open_stun_client(context) for _ in range(PORTS)]
-        try:
+        with ExitStack() as opened:
+            clients = [opened.enter_context(await open_stun_client(context)) for _ in range(PORTS)]
             asked = [(client, client.prepare(targets[0].endpoint, "allocation")) for client in clients]
             await expect_all(asked)
             for client, question in asked:
                 client.record(question)
-        finally:
-            for client in clients:
-                client.close()

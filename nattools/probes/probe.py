@@ -8,6 +8,7 @@ probes run with which servers, and `engine.run` runs them side by side.
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar, Protocol, TypeVar
@@ -21,6 +22,7 @@ from nattools.net.base import Capability, Network
 from nattools.probes.estimate import PathEstimate
 from nattools.probes.target import Lane, Target
 
+logger = logging.getLogger(__name__)
 SomeObservation = TypeVar("SomeObservation", bound=AnyObservation)
 
 
@@ -39,10 +41,11 @@ class Recorder:
             observation, id=len(self.observations) + 1, at_s=round(moment - self.started, 6)
         )
         self.observations.append(kept)
+        logger.debug("%s", kept)
         return kept
 
 
-class Options(Protocol):
+class ProbeOptions(Protocol):
     """What a probe may look at of the measurement's options (`engine.options.MeasureOptions`)."""
 
     @property
@@ -63,7 +66,7 @@ class Options(Protocol):
 
 
 Progress = Callable[[str, float | None], None]
-Findings = Mapping[tuple[Transport, Family], Nat]
+NatFindings = Mapping[tuple[Transport, Family], Nat]
 
 
 def _quiet(_text: str, _fraction: float | None) -> None:
@@ -82,12 +85,12 @@ class ProbeContext(msgspec.Struct):
     recorder: Recorder
     estimate: PathEstimate
     family: Family
-    options: Options
+    options: ProbeOptions
     interface: str | None = None
     source_host: str | None = None
     loss_known: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     prediction_lock: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
-    findings: Callable[[], Findings] = dict
+    findings: Callable[[], NatFindings] = dict
     progress: Progress = _quiet
 
 
@@ -98,7 +101,7 @@ class MachineContext(msgspec.Struct):
     network: Network
     recorder: Recorder
     families: tuple[Family, ...]
-    options: Options
+    options: ProbeOptions
     server_address: Callable[[Family], Awaitable[Endpoint | None]]
     progress: Progress = _quiet
 
@@ -117,7 +120,7 @@ class Probe(ABC):
     question: ClassVar[str] = ""
     settle: ClassVar[str] = ""
 
-    def wanted(self, options: Options) -> bool:
+    def wanted(self, options: ProbeOptions) -> bool:
         """Is it to run, as far as the options go? Pure."""
         return options.command in self.commands
 
@@ -147,9 +150,9 @@ class LaneProbe(Probe):
     tells_loss: ClassVar[bool] = True
     last: ClassVar[bool] = False
 
-    @abstractmethod
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
-        """Which of these it is put to, the most able first; none: it cannot be asked. Pure."""
+        """Which of these it is put to, most able first; none: it cannot be asked. Pure."""
+        return ranked[:1]
 
     def gap(self, lane: Lane, targets: Sequence[Target]) -> Gap | None:
         """What is to be noted where these servers cannot answer it. Pure."""

@@ -71,7 +71,7 @@ class StunClient:
     def __init__(self, context: ProbeContext, socket: UdpSocket) -> None:
         self.context = context
         self.socket = socket
-        self.exchanges = Exchanges()
+        self._exchanges: Exchanges | None = None
         self.on_other: DatagramHandler | None = None
         self._questions: dict[bytes, Question] = {}
         self._loop = asyncio.get_running_loop()
@@ -82,6 +82,19 @@ class StunClient:
     def local(self) -> Endpoint:
         """The socket's own address, as packets to the servers have it."""
         return Endpoint(self.context.source_host or self.socket.local.host, self.socket.local.port)
+
+    @property
+    def exchanges(self) -> Exchanges:
+        """Made when first needed: most clients have none, and there are many."""
+        if self._exchanges is None:
+            self._exchanges = Exchanges()
+        return self._exchanges
+
+    def __enter__(self) -> StunClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Idempotent."""
@@ -96,7 +109,7 @@ class StunClient:
         change_port: bool = False,
         response_port: int | None = None,
     ) -> Question:
-        """A question ready to be sent with `put`."""
+        """A question ready to be sent with `send`."""
         base = stun.new_transaction_id()[:11]
         head, tail = _request(change_address, change_port, response_port)
         question = Question(
@@ -111,7 +124,7 @@ class StunClient:
         self._questions[question.base] = question
         return question
 
-    def put(self, question: Question) -> None:
+    def send(self, question: Question) -> None:
         """Send one more copy now."""
         copy = len(question.sent_at)
         question.sent_at.append(self._loop.time())
@@ -120,7 +133,7 @@ class StunClient:
         if failure is not None:
             self._fail(question, "error" if failure == "too-big" else failure)
 
-    def put_legacy(self, question: Question) -> None:
+    def send_legacy(self, question: Question) -> None:
         """Send a copy as RFC 3489 wrote it: no magic cookie, no attributes. Some servers know only that."""
         copy = len(question.sent_at)
         question.sent_at.append(self._loop.time())
@@ -142,7 +155,8 @@ class StunClient:
         identity = message.transaction_id[-12:]
         question = self._questions.get(identity[:11])
         if question is None or message.kind not in ("success", "error"):
-            if not self.exchanges.receive_datagram(data, source, now) and self.on_other is not None:
+            taken = self._exchanges is not None and self._exchanges.receive_datagram(data, source, now)
+            if not taken and self.on_other is not None:
                 self.on_other(data, source)
             return
         copy = identity[11]
@@ -179,7 +193,8 @@ class StunClient:
     def _icmp(self, error: IcmpError) -> None:
         if error.kind in ("time-exceeded", "too-big"):
             return
-        self.exchanges.handle_icmp(error)
+        if self._exchanges is not None:
+            self._exchanges.handle_icmp(error)
         outcome: Outcome = "refused" if error.kind == "port-unreachable" else "unreachable"
         if error.kind == "prohibited":
             outcome = "prohibited"
@@ -201,7 +216,7 @@ class StunClient:
         estimate = self.context.estimate
         while len(question.sent_at) < estimate.copies():
             while len(question.sent_at) < estimate.copies():
-                self.put(question)
+                self.send(question)
                 if await question.done.wait(estimate.gap_s):
                     return question
             if await question.done.wait(estimate.last_wait_s):
@@ -221,8 +236,10 @@ class StunClient:
     def record(self, question: Question) -> None:
         """Put the question with all that came of it on record."""
         first = question.sent_at[0] if question.sent_at else self._loop.time()
-        observed = msgspec.structs.replace(
-            question.observed("udp", self.local, self._loop.time() - first),
+        observed = question.observed(
+            "udp",
+            self.local,
+            self._loop.time() - first,
             change_address=question.change_address,
             change_port=question.change_port,
             sent=len(question.sent_at),
@@ -238,7 +255,7 @@ async def expect_all(asked: list[tuple[StunClient, Question]], *, copies: int = 
     for copy in range(copies):
         for client, question in waiting:
             question.expected = True
-            client.put(question)
+            client.send(question)
         wait = estimate.retry_s * min(1.5**copy, 4.0) if copy < copies - 1 else estimate.last_wait_s
         if await AllEvents([question.done for _, question in waiting]).wait(wait):
             return

@@ -22,15 +22,12 @@ OTHER_PORT_TCP_S = 1.5
 
 async def reach_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> Target | None:
     """Ask one server over UDP; None if it did not answer with our address."""
-    client = await open_stun_client(context)
-    try:
+    with await open_stun_client(context) as client:
         question = client.prepare(endpoint, "reach")
         await _insist(client, question, rtt_hint)
         client.learn(question)
         client.record(question)
         return target_of(uri, question, "udp", client.local.host)
-    finally:
-        client.close()
 
 
 async def _insist(client: StunClient, question: Question, rtt_hint: RttHint) -> None:
@@ -39,7 +36,7 @@ async def _insist(client: StunClient, question: Question, rtt_hint: RttHint) -> 
     refusals = 0
     for copy in range(COPIES):
         # Every fourth copy is as RFC 3489 wrote it: some old servers know nothing later.
-        (client.put_legacy if copy % 4 == 3 else client.put)(question)
+        (client.send_legacy if copy % 4 == 3 else client.send)(question)
         wait = rtt_hint.gap_s(GAPS_S[copy]) if copy < len(GAPS_S) else rtt_hint.last_wait_s()
         if not await question.done.wait(wait):
             continue
@@ -97,19 +94,16 @@ def _others(endpoint: Endpoint) -> list[Endpoint]:
 
 
 async def _one_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> Target | None:
-    client = await open_stun_client(context)
-    try:
+    with await open_stun_client(context) as client:
         question = client.prepare(endpoint, "ports")
         for _ in range(OTHER_PORT_COPIES):
-            client.put(question)
+            client.send(question)
             if await question.done.wait(rtt_hint.gap_s(0.15)):
                 break
         if not question.done.is_set:
             await question.done.wait(rtt_hint.last_wait_s())
         client.record(question)
         return target_of(uri, question, "udp", client.local.host)
-    finally:
-        client.close()
 
 
 async def ports_tcp(context: ProbeContext, uri: str, endpoint: Endpoint) -> None:

@@ -23,7 +23,6 @@ from nattools.probes.probe import ProbeContext
 from nattools.probes.target import BindingQuestion, Target, text_of
 from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, ask_over_tcp
 from nattools.probes.udppunch import PunchPlan, PunchProbe, record_trial
-from nattools.protocols import dialback, stun
 
 GUESSES = (2, 3, 4)
 """TTLs to try at once where nothing tells how far the own NAT is."""
@@ -95,7 +94,7 @@ class TcpPunch(PunchProbe):
 
 
 async def _all(context: ProbeContext, plan: PunchPlan, attempts: list[_Attempt], *, spread: bool) -> None:
-    """Side by side, or one after the other where the next port is foretold; the first that gets through ends
+    """Side by side, or one after the other where the next port is predicted; the first that gets through ends
     the others."""
     if plan.predicts:
         for attempt in attempts:
@@ -120,7 +119,7 @@ async def _try(context: ProbeContext, attempt: _Attempt, plan: PunchPlan, *, spr
         try:
             attempt.local, attempt.mapped = stream.local, question.mapped
             if question.mapped is None:
-                attempt.detail = "the server did not tell the outside port"
+                attempt.detail = "the server did not report the outside port"
             else:
                 attempt.aimed = plan.ports(question.mapped.port, SPREAD if spread else 1)
                 await _open(context, attempt, stream)
@@ -131,7 +130,7 @@ async def _try(context: ProbeContext, attempt: _Attempt, plan: PunchPlan, *, spr
 
 async def _open(context: ProbeContext, attempt: _Attempt, stream: TcpStream) -> None:
     """Send the opener, have the other side connect, and see what comes of it."""
-    backs = DialBacks(context)
+    backs = DialBacks()
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with asyncio.TaskGroup() as group:
@@ -139,7 +138,10 @@ async def _open(context: ProbeContext, attempt: _Attempt, stream: TcpStream) -> 
         opening = group.create_task(_connect(context, attempt))
         await asyncio.wait({opening}, timeout=BEFORE_ORDER_S)
         if not opening.done():
-            _order(attempt, stream, backs)
+            for port in attempt.aimed:
+                backs.order(stream, port, change_address=True)
+            backs.ask_for_receipt(stream)
+            attempt.sent = 1
         made = await opening
         in_time = loop.time() - began < REPEATED_S  # a busy machine may have been late to end the attempt
         if not isinstance(made, TcpFailure) and attempt.sent and in_time:
@@ -163,17 +165,6 @@ async def _connect(context: ProbeContext, attempt: _Attempt) -> TcpStream | TcpF
         )
     except CannotRun as error:
         return TcpFailure("error", str(error))
-
-
-def _order(attempt: _Attempt, stream: TcpStream, backs: DialBacks) -> None:
-    for port in attempt.aimed:
-        nonce = dialback.new_nonce()
-        backs.nonces.add(nonce)
-        ask = dialback.Ask("tcp", port, nonce, change_address=True)
-        stream.write(dialback.encode_request(stun.new_transaction_id(), ask))
-    backs.receipt_id = stun.new_transaction_id()
-    stream.write(stun.binding_request(backs.receipt_id))
-    attempt.sent = 1
 
 
 async def _prove(stream: TcpStream, backs: DialBacks) -> None:

@@ -232,21 +232,18 @@ class UdpPunch(PunchProbe):
 
 async def _try(context: ProbeContext, target: Target, plan: PunchPlan, *, spread: bool) -> _Attempt:
     assert target.other is not None
-    client = await open_stun_client(context)
-    attempt = _Attempt(client, target, target.other, asyncio.get_running_loop().time())
-    client.on_other = attempt.take
-    try:
+    with await open_stun_client(context) as client:
+        attempt = _Attempt(client, target, target.other, asyncio.get_running_loop().time())
+        client.on_other = attempt.take
         control = await client.expect(client.prepare(target.endpoint, "control"))
         attempt.mapped = control.mapped
         if control.mapped is None:
-            attempt.failure = "the server did not tell the outside port"
+            attempt.failure = "the server did not report the outside port"
         else:
             attempt.ttl = plan.ttls[0] if plan.ttls else None
             await _insist(attempt, plan.ports(control.mapped.port, SPREAD if spread else 1))
         _record(context, attempt)
         return attempt
-    finally:
-        client.close()
 
 
 async def _insist(attempt: _Attempt, ports: tuple[int, ...]) -> None:

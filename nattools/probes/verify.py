@@ -24,15 +24,6 @@ from nattools.protocols import dialback
 
 Outcome = Literal["arrived", "silent", "refused", "unreachable", "denied", "error"]
 SPACING_MS = 15
-_WORDS: dict[str, Outcome] = {
-    "sent": "silent",
-    "connected": "silent",
-    "timeout": "silent",
-    "refused": "refused",
-    "unreachable": "unreachable",
-    "denied": "denied",
-    "error": "error",
-}
 _LONGEST_S = 60.0
 _CONNECTED_S = 3.5
 """How long what was written on a connection may take that is there: a segment may be lost twice."""
@@ -95,7 +86,7 @@ class _Trial:
             return
         self.seen = result.seen.host if result.seen is not None else self.seen
         self.origin = result.origin or self.origin
-        self.outcome, self.detail = _WORDS[result.outcome], result.reason
+        self.outcome, self.detail = _outcome(result), result.reason
         if result.outcome in ("sent", "connected"):
             wait_s = self.context.estimate.last_wait_s if result.outcome == "sent" else _CONNECTED_S
             await self.listener.reached.wait(wait_s)
@@ -113,6 +104,12 @@ class _Trial:
             ordered.cancel()
             reached.cancel()
         return dialback.Result("sent") if ordered.cancelled() else ordered.result()
+
+
+def _outcome(result: dialback.Result) -> Outcome:
+    """As far as the server can say."""
+    said = result.outcome
+    return "silent" if said == "sent" or said == "connected" or said == "timeout" else said
 
 
 async def verify(

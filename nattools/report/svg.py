@@ -11,6 +11,7 @@ from nattools.report.safetext import untied, width
 
 LETTER = 7.3
 """Width of a letter at the size that the style sheet sets, on the average, in pixels."""
+_STRONG = 1.17
 _ROW = 26
 _LABEL_MOST = 320
 _WIDE = 760
@@ -81,8 +82,8 @@ def _escape(text: str) -> str:
     return escaped(untied(text))
 
 
-def _pixels(text: str) -> float:
-    return width(text) * LETTER
+def _pixels(text: str, strong: bool = False) -> float:
+    return width(text) * LETTER * (_STRONG if strong else 1.0)
 
 
 def _bars(chart: BarChart) -> str:
@@ -142,7 +143,7 @@ def _steps() -> Iterator[float]:
 def _grid(chart: GridChart) -> str:
     words = [f"{name}: {', '.join(cell.text for cell in cells if cell.text)}" for name, cells in chart.rows]
     drawing = Drawing(chart.caption, words)
-    left = min(max((_pixels(name) for name, _ in chart.rows), default=0), _LABEL_MOST) + 12
+    left = min(max((_pixels(name, strong=True) for name, _ in chart.rows), default=0), _LABEL_MOST) + 12
     wide = max((_WIDE - left) / max(len(chart.columns), 1), 44.0)
     for number, title in enumerate(chart.columns):
         drawing.text(left + (number + 0.5) * wide, 14, title, "middle quiet")
@@ -168,7 +169,7 @@ def _path(chart: PathChart) -> str:
     drawing = Drawing(chart.caption, [f"{node.name} {node.detail}" for node in chart.nodes])
     x = 1.0
     for number, node in enumerate(chart.nodes):
-        wide = max(_pixels(node.name), _pixels(node.detail), 70.0) + 20
+        wide = max(_pixels(node.name, strong=True), _pixels(node.detail), 70.0) + 20
         if number:
             drawing.line(x, 28, x + 36, 28)
             x += 36

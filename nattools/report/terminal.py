@@ -40,6 +40,8 @@ STYLES: dict[Mood, str] = {
     "quiet": "dim",
     "strong": "bold",
 }
+_HEIGHT = 25
+"""Of no consequence, but without it rich takes a dumb terminal to be 80 columns wide."""
 _TIED = "\ue000"
 """A space to the reader and a letter to rich, which breaks lines at TIE; no safe text contains it."""
 
@@ -73,7 +75,7 @@ def write_lines(lines: Iterable[Line], stream: TextIO) -> None:
     if not wants_colour(stream):
         stream.writelines(f"{plain(line)}\n" for line in lines)
         return
-    console = Console(file=stream, width=MAX_COLUMNS)
+    console = Console(file=stream, width=MAX_COLUMNS, height=_HEIGHT)
     for line in lines:
         console.print(Segments([*line, Segment.line()]), soft_wrap=True, end="")
 
@@ -89,7 +91,9 @@ def lay_out(document: Document, columns: int) -> Iterator[Line]:
 
 def lines_of(renderables: Iterable[RenderableType], columns: int) -> Iterator[Line]:
     """What rich makes of them, behind the margin, without spaces at the ends of lines."""
-    console = Console(width=columns, color_system="truecolor", legacy_windows=False, force_terminal=True)
+    console = Console(
+        width=columns, height=_HEIGHT, color_system="truecolor", legacy_windows=False, force_terminal=True
+    )
     for renderable in renderables:
         for line in console.render_lines(renderable, pad=False):
             yield _trimmed(line)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError, SendFailure, UdpSocket
-from nattools.protocols import ice, stun
+from nattools.protocols import ice
 from nattools.protocols.demultiplex import SharedProtocol, protocol_of
 
 DataHandler = Callable[[bytes, SharedProtocol, Endpoint, Endpoint], None]
@@ -32,7 +32,6 @@ class IceDriver:
         self.on_data: DataHandler | None = None
         self.on_batch: Callable[[bytes, int], None] | None = None
         self.on_selected: Callable[[], None] | None = None
-        self.reflexive = Reflexive(self._found)
         self.heard_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Endpoint, UdpSocket] = {}
@@ -76,13 +75,6 @@ class IceDriver:
         self.agent.forget_local(socket.local, self._loop.time())
         if close:
             socket.close()
-        self.pump()
-
-    def ask(self, server: Endpoint) -> None:
-        """Ask a STUN server about all sockets of its family; what it says becomes candidates."""
-        for socket in self._sockets.values():
-            if socket.local.family == server.family:
-                self.reflexive.ask(socket, server)
         self.pump()
 
     def add_mapping(self, base: Endpoint, outside: Endpoint) -> None:
@@ -175,7 +167,6 @@ class IceDriver:
 
     def _send_due(self) -> None:
         now = self._loop.time()
-        self.reflexive.run(now)
         for item in self.agent.datagrams_to_send(now):
             path = (item.transport, item.local, item.destination)
             failure = self._send(item.data, path, item.ttl)
@@ -197,8 +188,7 @@ class IceDriver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        times = (self.agent.next_timeout(), self.reflexive.next_timeout())
-        when = min((time for time in times if time is not None), default=None)
+        when = self.agent.next_timeout()
         if when is not None and not self._closed:
             self._timer = self._loop.call_at(when, self.pump)
 
@@ -212,11 +202,9 @@ class IceDriver:
         """A datagram."""
         transport, local, source = path
         now, protocol = self._loop.time(), protocol_of(data)
-        if protocol == "stun":
-            taken = self.agent.receive_datagram(data, local, source, now, transport)
-            if taken or (transport == "udp" and self.reflexive.receive(data, local, source, now)):
-                self.pump()
-                return
+        if protocol == "stun" and self.agent.receive_datagram(data, local, source, now, transport):
+            self.pump()
+            return
         if not self.agent.is_authorised(local, source, transport):
             self.agent.reject_data(source)
             return
@@ -238,68 +226,3 @@ class IceDriver:
     def _icmp(self, socket: UdpSocket, error: IcmpError) -> None:
         by = "" if error.offender is None else f" from {error.offender}"
         self.agent.path_hint(("udp", socket.local, error.destination), f"ICMP {error.kind}{by}")
-
-
-Found = Callable[[ice.Candidate], None]
-
-
-class Reflexive:
-    """The questions under way, on any number of sockets. Nobody waits for them: a candidate is `found` when
-    its answer comes, and a server that does not answer delays nothing.
-
-    Driven like the agent, by the driver that has the sockets. `rtt_s` is the shortest round trip measured.
-    """
-
-    def __init__(self, found: Found) -> None:
-        self._found = found
-        self._under_way: list[tuple[UdpSocket, stun.Transaction]] = []
-        self.rtt_s: float | None = None
-        self.silent: list[Endpoint] = []
-
-    def ask(self, socket: UdpSocket, server: Endpoint, *, rto_s: float = 0.25) -> None:
-        """Ask a STUN server what it sees of a socket."""
-        request = stun.binding_request(stun.new_transaction_id(), hello=False)
-        self._under_way.append((socket, stun.Transaction(request, server, rto_s=rto_s, rc=5)))
-
-    @property
-    def idle(self) -> bool:
-        """Has every question been answered or given up?"""
-        return not self._under_way
-
-    def next_timeout(self) -> float | None:
-        """When to call `run`."""
-        times = [transaction.next_timeout() for _, transaction in self._under_way]
-        return min((time for time in times if time is not None), default=None)
-
-    def run(self, now: float) -> None:
-        """Send what is due, and give up what has waited enough."""
-        for socket, transaction in list(self._under_way):
-            transaction.handle_timeout(now)
-            for data, server in transaction.datagrams_to_send(now):
-                socket.send(data, server)
-            if transaction.state != "running":
-                self.silent.append(transaction.destination)
-                self._under_way.remove((socket, transaction))
-
-    def receive(self, data: bytes, local: Endpoint, source: Endpoint, now: float) -> bool:
-        """Take what arrived; False if it answers no question."""
-        for entry in self._under_way:
-            socket, transaction = entry
-            if socket.local == local and transaction.receive_datagram(data, source, now):
-                if transaction.state != "running":
-                    self._under_way.remove(entry)
-                    self._conclude(socket, transaction)
-                return True
-        return False
-
-    def _conclude(self, socket: UdpSocket, transaction: stun.Transaction) -> None:
-        if transaction.rtt_s is not None:
-            self.rtt_s = min(transaction.rtt_s, self.rtt_s or transaction.rtt_s)
-        try:
-            mapped = transaction.response.mapped if transaction.response is not None else None
-        except ProtocolError:
-            mapped = None
-        if mapped is None or mapped == socket.local:
-            return
-        server = transaction.destination.host
-        self._found(ice.local_candidate("srflx", mapped, base=socket.local, server=server))

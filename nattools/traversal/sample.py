@@ -7,6 +7,7 @@ import contextlib
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
+from nattools.net import exchange
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
 from nattools.protocols import stun
 
@@ -17,34 +18,12 @@ TCP_PATIENCE_S = 9.0
 
 async def where_seen(socket: UdpSocket, server: Endpoint, *, rto_s: float = 0.15) -> Endpoint | None:
     """Ask until it is answered, for a few seconds at most. It leaves the socket without a handler."""
-    loop = asyncio.get_running_loop()
     request = stun.binding_request(stun.new_transaction_id(), hello=False)
     transaction = stun.Transaction(request, server, rto_s=rto_s, rc=5)
-    changed = asyncio.Event()
-
-    def arrived(data: bytes, source: Endpoint) -> None:
-        if transaction.receive_datagram(data, source, loop.time()):
-            changed.set()
-
-    socket.on_datagram = arrived
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE_S):
-            await _driven(transaction, socket, changed)
-    socket.on_datagram = None
+            await exchange.run(transaction, socket)
     return _mapped(transaction.response)
-
-
-async def _driven(transaction: stun.Transaction, socket: UdpSocket, changed: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    while transaction.state == "running":
-        transaction.handle_timeout(loop.time())
-        for data, server in transaction.datagrams_to_send(loop.time()):
-            socket.send(data, server)
-        due = transaction.next_timeout()
-        changed.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(due):
-                await changed.wait()
 
 
 def _mapped(response: stun.Message | None) -> Endpoint | None:

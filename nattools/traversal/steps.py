@@ -83,6 +83,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     packets: tuple[int, int] | None = None
     seconds: float | None = None
 
+    @property
+    def relayed(self) -> bool:
+        """Does somebody else pass everything on?"""
+        return self.strategy == "relay"
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`steps` in the order in which to try them; the last is the relay unless the first is certain.
@@ -97,10 +102,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     privilege: str = ""
 
     @property
+    def direct_steps(self) -> tuple[Step, ...]:
+        """Without the relay."""
+        return tuple(step for step in self.steps if not step.relayed)
+
+    @property
     def odds(self) -> float:
         """That one of the direct steps connects."""
         missed = 1.0
-        for step in self.steps:
-            if step.strategy != "relay" and step.odds is not None:
+        for step in self.direct_steps:
+            if step.odds is not None:
                 missed *= 1.0 - step.odds
         return 1.0 - missed

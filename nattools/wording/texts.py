@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from nattools.model.nat import Nat, NatByTransport
+from nattools.model.punch import Punch, Stage
 from nattools.model.report import Advice, Report
-from nattools.wording.sentences import sentence, text_of
+from nattools.wording.sentences import is_known, sentence, text_of
 
 
 def with_texts(report: Report) -> Report:
@@ -36,6 +37,24 @@ def with_texts(report: Report) -> Report:
             replace(one, why=text_of(one.reason)) if one.reason else one for one in report.cross_checks
         ),
         warnings=tuple(map(sentence, report.notices)) if report.notices else report.warnings,
+        punch=report.punch and _punch(report.punch),
+    )
+
+
+def stage_with_text(stage: Stage) -> Stage:
+    """The same with its text made from its statements. Where this version has no sentence for one of them,
+    as a newer peer may send, the text that came with them is all that is kept."""
+    if stage.statements and all(map(is_known, stage.statements)):
+        return replace(stage, text=text_of(stage.statements))
+    return replace(stage, text=stage.text or text_of(stage.statements), statements=())
+
+
+def _punch(punch: Punch) -> Punch:
+    return replace(
+        punch,
+        stages=tuple(map(stage_with_text, punch.stages)),
+        why=text_of(punch.reasons) if punch.reasons else punch.why,
+        advice=text_of(punch.remedies) if punch.remedies else punch.advice,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import simulated
+from punching import offer
 
 from nattools.lab.netns.lab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
@@ -68,13 +69,8 @@ class Aioice:
 async def gathered(lab: NetnsLab, role: ice.Role) -> IceDriver:
     """Our side with its host and server-reflexive candidates."""
     driver = IceDriver(ice.Agent(role, renomination=False))
-    driver.add_socket(await lab.network("alice").open_udp(family=4))
-    found: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    driver.on_candidate = lambda candidate: None if found.done() else found.set_result(None)
-    driver.ask(simulated.STUN)
-    if lab.scenario.nat:
-        async with asyncio.timeout(_LIMIT_S):
-            await found
+    await offer(driver, lab.network("alice"))
+    assert len(driver.agent.local_candidates) == (2 if lab.scenario.nat else 1)
     return driver
 
 

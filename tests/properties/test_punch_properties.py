@@ -22,10 +22,14 @@ from nattools.model.nat import (
     NatByTransport,
     PortAllocation,
 )
+from nattools.model.punch import Stage
+from nattools.model.statement import Statement, Value
 from nattools.protocols import ice
 from nattools.traversal import tokens
 from nattools.traversal.steps import Plan
 from nattools.traversal.udp_strategies import PROBES_PER_S
+from nattools.wording.punch import SENTENCES
+from nattools.wording.texts import stage_with_text
 
 MOST_PACKETS = 4096
 """Of one side in one step."""
@@ -69,6 +73,7 @@ INTRODUCTIONS = st.builds(
     password=st.text(max_size=8),
     candidates=st.lists(st.text(max_size=40), max_size=4).map(tuple),
 )
+ENDPOINTS = st.lists(st.text(max_size=5), max_size=3).map(tuple)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -101,6 +106,25 @@ def test_any_json_is_a_message_or_a_protocol_error(said: dict[str, object], kind
     with contextlib.suppress(ProtocolError):
         message = m.decode(msgspec.json.encode({"type": kind, **said}))
         assert m.decode(m.encode(message)) == message
+
+
+@given(
+    st.sampled_from(sorted(SENTENCES)) | st.text(max_size=8),
+    st.dictionaries(
+        st.sampled_from(["limit_s", "silent_s", "endpoints", "steps", "odds", "problem", "count", "reason"])
+        | st.text(max_size=4),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | ENDPOINTS,
+    ),
+    st.text(max_size=9),
+)
+def test_what_a_peer_states_is_always_a_text(code: str, values: dict[str, Value], text: str) -> None:
+    """A code that this version does not know, or values that its sentence does not fit, do no harm."""
+    said = Stage(at_s=0.0, side="here", stage="plan", text=text, statements=(Statement(code, values),))
+    shown = stage_with_text(said)
+    assert isinstance(shown.text, str)
+    assert stage_with_text(shown) == shown
+    if code not in SENTENCES and text:
+        assert (shown.text, shown.statements) == (text, ())
 
 
 @given(st.text())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -28,6 +27,7 @@ from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import Report
 from nattools.net.base import Network
+from nattools.net.wait import TimedEvent
 from nattools.probes.portmap import Granted, Mapper, policy
 from nattools.probes.portmap.announcements import listen_for_restarts
 from nattools.probes.portmap.mapper import RESTARTED, suggesting
@@ -72,7 +72,7 @@ class KeptMapping:
     verified: bool | None
     at: float
     there: bool = True
-    touched: asyncio.Event = field(default_factory=asyncio.Event)
+    touched: TimedEvent = field(default_factory=TimedEvent)
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -123,7 +123,7 @@ class _Keeper:
         self._session = session
         self._map_options = map_options
         self._tell = tell
-        self._hint = asyncio.Event()
+        self._hint = TimedEvent()
         self._now = asyncio.get_running_loop().time
         self._restored_at = float("-inf")
 
@@ -167,7 +167,7 @@ class _Keeper:
             if not kept.there:
                 until = self._now() + AGAIN_S
             kept.touched.clear()
-            if await _within(kept.touched, until - self._now()):
+            if await kept.touched.wait(max(0.0, until - self._now())):
                 attempt = 0
             elif kept.there and delay_s is None:
                 await self._lost(kept)
@@ -232,7 +232,7 @@ class _Keeper:
     async def _watch(self) -> None:
         silent = False
         while True:
-            hinted = await _within(self._hint, SILENT_POLL_S if silent else POLL_S)
+            hinted = await self._hint.wait(SILENT_POLL_S if silent else POLL_S)
             self._hint.clear()
             # a router tells several times that it is there: the first time counts, then its clock does
             hinted = hinted and self._now() - self._restored_at > SETTLED_S
@@ -262,11 +262,3 @@ class _Keeper:
             tasks = [group.create_task(self._again(kept, gone=True)) for kept in self.kept]
         self._restored_at = self._now()
         return all(task.result() for task in tasks)
-
-
-async def _within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, at most so long; did it come?"""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    return event.is_set()

@@ -16,6 +16,7 @@ from nattools.model.endpoint import Family, family_of
 from nattools.model.observation import Gap, MapEntry
 from nattools.model.portmapping import MappingProtocol
 from nattools.net.base import Network
+from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap import (
     Discovery,
     GatewayContext,
@@ -245,12 +246,9 @@ class PortmapSession:
     async def release(self) -> None:
         """Remove what is not meant to stay. To be awaited at the end in every case; takes a few seconds at
         the most. What cannot be removed stays in the journal, for the next start."""
-        try:
-            async with asyncio.timeout(RELEASE_S), asyncio.TaskGroup() as group:
-                for held in [each for each in self.held if not each.note.stays]:
-                    group.create_task(self._release(held))
-        except TimeoutError:
-            return
+        async with TimeLimit(RELEASE_S), asyncio.TaskGroup() as group:
+            for held in [each for each in self.held if not each.note.stays]:
+                group.create_task(self._release(held))
 
     async def _release(self, held: HeldMapping) -> None:
         """Remove it, unless another nattools holds the same: routers have it once."""

@@ -174,7 +174,7 @@ class Attempt:
         assert self.made is not None
         made = self.made
         steps = tuple(as_told(step, leads=self.leads) for step in made.steps)
-        direct = [step for step in steps if step.strategy != "relay"]
+        direct = made.direct_steps
         odds = made.odds if direct else None
         self._announce(AnnouncedPlan(steps, odds, made.privilege))
         if not direct:

@@ -34,10 +34,9 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
     steps = tuple(
         step
         for step in made.steps
-        if step.strategy == "relay"
-        or ((udp if step.transport == "udp" else tcp) and not (shared and step.family == 4))
+        if step.relayed or ((udp if step.transport == "udp" else tcp) and not (shared and step.family == 4))
     )
-    if shared and made.path == "direct" and not any(step.strategy != "relay" for step in steps):
+    if shared and made.path == "direct" and all(step.relayed for step in steps):
         return Plan(path="unknown", family=4, unknown=NO_HAIRPIN.format(shared))
     return msgspec.structs.replace(made, steps=steps)
 
@@ -73,7 +72,7 @@ def _blocked(nat: Nat | None) -> Nat | None:
 def _presumed(nat: NatByTransport) -> NatByTransport:
     """For a plan, where a measurement leaves it open: a NAT that gives one port to two ports of a server, or
     that keeps the inside port, is taken for one that gives it to everybody; if it counts, for one that looks
-    at the address, since then the next port is foretold rightly in both cases."""
+    at the address, since the next port is then predicted rightly in both cases."""
     return NatByTransport(
         udp4=_presumed_one(nat.udp4),
         udp6=_presumed_one(nat.udp6),

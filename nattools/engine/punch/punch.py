@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -31,13 +31,14 @@ from nattools.engine.punch.token_signaling import (
     nonce_from_key,
     token_from_introduction,
 )
-from nattools.engine.run import CompletedRun, new_run, observe
-from nattools.engine.servers import MeasurementRun, primary_error
+from nattools.engine.run import CompletedRun, new_run, observe, within_time_limit
+from nattools.engine.servers import MeasurementRun
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.net.base import Network, UdpSocket
+from nattools.net.eventloop import TimeLimit
 from nattools.protocols import ice, stun
 from nattools.protocols.stun.constants import SERVICE_MAILBOX
 from nattools.traversal.codes import new_code
@@ -73,24 +74,11 @@ async def punch(
     router = RouterMapping(run, journal, state.timeline) if asking and journal is not None else None
     work = _by_mailbox(state, run, options, watcher, router, use or echoing(options.echoes))
     try:
-        return await _report_of(state, work, options.measuring.timeout_s)
+        if await within_time_limit(run, work):
+            state.timeline.note("end", statement("punch-time-over"))
     finally:
         if router is not None:
             await router.release()
-
-
-async def _report_of(state: PunchState, work: Coroutine[Any, Any, None], timeout_s: float | None) -> Report:
-    """Do the work, and report what came of it within the time given."""
-    limit = asyncio.timeout(timeout_s)
-    try:
-        async with limit:
-            await work
-    except TimeoutError:
-        if not limit.expired():  # it came from inside: a socket's ETIMEDOUT is one, too
-            raise
-        state.timeline.note("end", statement("time-over"))
-    except BaseExceptionGroup as errors:
-        raise primary_error(errors) from None
     return state.report()
 
 
@@ -178,10 +166,9 @@ async def join_mailbox(
 
 
 async def _confirmed(meeting: Rendezvous, wait_s: float) -> NoPath | None:
-    try:
-        async with asyncio.timeout(wait_s):
-            failure = await meeting.confirmed()
-    except TimeoutError:
+    async with TimeLimit(wait_s) as limit:
+        failure = await meeting.confirmed()
+    if limit.expired():
         return NoPath((statement("mailbox-nobody-came", wait_s=wait_s),))
     return None if failure is None else _not_met(failure)
 
@@ -205,11 +192,13 @@ async def punch_by_tokens(
 
     UsageError: what was pasted is no token, or our own. CannotRun: no socket can be had."""
     if watcher.ask_token is None:
-        raise UsageError("a token of the other side is needed")
+        raise UsageError("the peer's token is needed")
     state = PunchState(Timeline(watcher.stage))
     run = new_run(network, options.measuring, watcher.emit)
     work = _by_tokens(state, run, options, watcher, use or echoing(options.echoes), wall)
-    return await _report_of(state, work, options.measuring.timeout_s)
+    if await within_time_limit(run, work):
+        state.timeline.note("end", statement("punch-time-over"))
+    return state.report()
 
 
 async def _by_tokens(
@@ -236,7 +225,7 @@ async def _by_tokens(
             state.result = NoPath((statement("token-missing", wait_s=options.wait_s),))
             return
         if peer.public_key == ours.public_key:
-            raise UsageError("that is this side's own token; the other side's is needed")
+            raise UsageError("that is this side's own token; the peer's is needed")
         timeline.note("token", statement("token-received"), ok=True)
         partner = TokenSignaling(peer, keys.secret(peer.public_key), told, wall)
         prepared = (as_read_by_peer(introduction, ours), bases)
@@ -263,7 +252,7 @@ class _Keys:
         try:
             shared = self._private.exchange(X25519PublicKey.from_public_bytes(peer))
         except ValueError:
-            raise UsageError("the key in that token is none; ask the other side for a new token") from None
+            raise UsageError("the key in that token is invalid; ask for a new token") from None
         return hashlib.sha256(b"nattools token" + shared + b"".join(sorted((self.public, peer)))).digest()
 
 
@@ -308,12 +297,11 @@ async def _asked(
     async with asyncio.TaskGroup() as group:
         keeping = group.create_task(_keep_open(all_sockets, run))
         try:
-            async with asyncio.timeout(options.wait_s):
+            async with TimeLimit(options.wait_s):
                 return decode_token(await watcher.ask_token())
-        except TimeoutError:
-            return None
         finally:
             keeping.cancel()
+    return None
 
 
 async def _keep_open(sockets: list[UdpSocket], run: MeasurementRun) -> None:

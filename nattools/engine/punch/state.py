@@ -70,11 +70,10 @@ def _with_plan(found: Punch, attempt: Attempt) -> Punch:
     made = attempt.made
     if made is None:
         return found
-    direct = [step for step in made.steps if step.strategy != "relay"]
     return msgspec.structs.replace(
         found,
         plan=tuple(as_told(step, leads=attempt.leads) for step in made.steps),
-        odds=round(made.odds, 4) if direct else None,
+        odds=round(made.odds, 4) if made.direct_steps else None,
     )
 
 

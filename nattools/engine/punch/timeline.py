@@ -11,7 +11,7 @@ import msgspec
 
 from nattools.model.punch import PunchStage, Stage, Strategy
 from nattools.model.statement import Statement
-from nattools.wording import is_known, text_of
+from nattools.wording.texts import stage_with_text
 
 MAX_STAGES = 400
 """Of more, as in weeks of a connection that is kept, the middle is left out."""
@@ -58,7 +58,7 @@ class Timeline:
             statements=statements,
         )
         self._put(noted)
-        self._tell(with_text(noted))
+        self._tell(stage_with_text(noted))
 
     def _put(self, stage: Stage) -> None:
         if len(self._stages) >= MAX_STAGES:
@@ -69,7 +69,7 @@ class Timeline:
         """This side's stages since a moment of the loop's time, with their times counted from it."""
         offset = at - self.began
         return tuple(
-            with_text(msgspec.structs.replace(stage, at_s=round(stage.at_s - offset, 3)))
+            stage_with_text(msgspec.structs.replace(stage, at_s=round(stage.at_s - offset, 3)))
             for stage in self._stages
             if stage.side == "here" and stage.at_s >= offset and not _is_known_to_both(stage)
         )
@@ -78,8 +78,8 @@ class Timeline:
         """Take the peer's stages, whose times count from what was `at` on our loop, without those that are
         here already. `tell` does not get them: they are in the past."""
         offset = at - self.began
-        known = {(each.stage, with_text(each).text) for each in self._stages if each.side == "there"}
-        for stage in map(with_text, stages):
+        known = {(each.stage, stage_with_text(each).text) for each in self._stages if each.side == "there"}
+        for stage in map(stage_with_text, stages):
             if (stage.stage, stage.text) not in known:
                 moved = round(stage.at_s + offset, 3)
                 self._put(msgspec.structs.replace(stage, at_s=moved, side="there"))
@@ -87,15 +87,7 @@ class Timeline:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Of both sides, in the order of time."""
-        return tuple(sorted(map(with_text, self._stages), key=lambda stage: stage.at_s))
-
-
-def with_text(stage: Stage) -> Stage:
-    """The same with its text made from its statements. What the peer's version says and this one has no
-    sentence for keeps the peer's text."""
-    if stage.text and not (stage.statements and all(map(is_known, stage.statements))):
-        return msgspec.structs.replace(stage, statements=()) if stage.statements else stage
-    return msgspec.structs.replace(stage, text=text_of(stage.statements))
+        return tuple(sorted(map(stage_with_text, self._stages), key=lambda stage: stage.at_s))
 
 
 def _is_known_to_both(stage: Stage) -> bool:

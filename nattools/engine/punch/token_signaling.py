@@ -106,7 +106,7 @@ class TokenSignaling:
 APART_MS: Final = 1000.0
 """Taken for the round trip of either side, so that the plan's pauses cover what two clocks may differ by."""
 APART_TCP_MS: Final = 500.0
-"""Over TCP the second SYN leaves a second after the first; the other side has to call before."""
+"""Over TCP the second SYN leaves a second after the first; the peer has to connect before."""
 _KINDS: Final[dict[ice.CandidateType, CandidateKind]] = {
     "host": "host",
     "srflx": "server-reflexive",

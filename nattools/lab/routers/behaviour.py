@@ -7,7 +7,9 @@ from typing import Literal
 import msgspec
 
 Protocols = Literal["pcp", "nat-pmp", "upnp"]
-Xml = Literal["good", "slow", "endless", "entities", "not xml"]
+Xml = Literal["good", "slow", "endless", "entities", "not xml", "not well-formed"]
+Rows = Literal["good", "gaps", "foreign", "blank", "hidden"]
+Framing = Literal["close", "left open", "too long"]
 
 
 class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +22,11 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     `external`: claims this address instead of its own ("0.0.0.0", "" or a private one).
     `permanent_only`: UPnP error 725 for every lease but 0. `lease_fault`: error 402 for every lease but 0;
     `permanent_fault`: error 402 for lease 0. `same_ports`: error 724 unless both ports are equal.
+    `lease_error`: this code for every lease but 0. `any_port_error`: AddAnyPortMapping fails with this code,
+    or the connection is reset (0). `repeats_call`: results are named as the call. `framing`: the end of an
+    HTTP response is marked by closing, by nothing, or by a length that is too large.
+    `rows`: the table has a row with an unknown protocol first ("foreign"), numbers with gaps, blank rows
+    instead of errors, or rows that GetSpecificPortMappingEntry never shows ("hidden").
     `upnp_error`: AddPortMapping fails with this code. `upnp_status`: it answers with this HTTP status and no
     XML. `pcp_result`, `natpmp_result`: mappings fail with this result; `pcp_downgrade`: PCP is answered with
     NAT-PMP's version 0. `pcp_alone`: NAT-PMP is answered with PCP's version.
@@ -46,6 +53,11 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     lease_fault: bool = False
     permanent_fault: bool = False
     same_ports: bool = False
+    lease_error: int | None = None
+    any_port_error: int | None = None
+    repeats_call: bool = False
+    framing: Framing = "close"
+    rows: Rows = "good"
     upnp_error: int | None = None
     upnp_status: int | None = None
     pcp_result: int = 0

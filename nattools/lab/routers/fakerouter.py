@@ -6,7 +6,7 @@ import asyncio
 
 from nattools.errors import ProtocolError
 from nattools.lab.nat.bindings import Forwards
-from nattools.lab.routers.behaviour import RouterBehaviour
+from nattools.lab.routers.behaviour import Framing, RouterBehaviour
 from nattools.lab.routers.portcontrol import ANNOUNCE_GROUPS, EpochCounter, PortControlServer
 from nattools.lab.routers.table import MappingTable
 from nattools.lab.routers.upnp import PORT, HttpReply, UpnpServer
@@ -18,6 +18,7 @@ from nattools.server.connections import BackgroundTasks
 
 _MOST_PARTS = 400
 _PART = 200
+_LEFT_OPEN_S = 20
 
 
 class FakeRouter:
@@ -124,7 +125,13 @@ class FakeRouter:
                 if request is not None:
                     self.requests.append(request[0].split(b"\r\n")[0].decode())
                     now = asyncio.get_running_loop().time()
-                    await _send(stream, self._upnp.respond(*request, stream.remote, now))
+                    reply = self._upnp.respond(*request, stream.remote, now)
+                    if not reply.status:
+                        stream.abort()
+                        return
+                    await _send(stream, reply, self.behaviour.framing)
+                    if self.behaviour.framing != "close":
+                        await asyncio.sleep(_LEFT_OPEN_S)
         except (TimeoutError, ProtocolError):
             pass
         finally:
@@ -149,11 +156,12 @@ async def _request(stream: TcpStream) -> tuple[bytes, bytes] | None:
     return data[:end], data[end : end + length]
 
 
-async def _send(stream: TcpStream, reply: HttpReply) -> None:
+async def _send(stream: TcpStream, reply: HttpReply, framing: Framing) -> None:
     """The whole of it, or as slowly and as much as the reply says (within a bound)."""
     elsewhere = f"Location: {reply.location}\r\n" if reply.location else ""
     head = f"HTTP/1.1 {reply.status} {reply.reason}\r\n{elsewhere}Content-Type: text/xml\r\n"
-    stream.write(f"{head}Connection: close\r\n\r\n".encode())
+    length = f"Content-Length: {len(reply.body) + 2}\r\n" if framing == "too long" else ""
+    stream.write(f"{head}{length}Connection: close\r\n\r\n".encode())
     if reply.endless:
         for _ in range(_MOST_PARTS):
             stream.write(reply.body)

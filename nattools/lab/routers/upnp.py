@@ -37,6 +37,15 @@ class HttpReply:
     location: str = ""
 
 
+_BLANK = {
+    "NewInternalPort": "0",
+    "NewInternalClient": "0.0.0.0",
+    "NewEnabled": "0",
+    "NewPortMappingDescription": "",
+    "NewLeaseDuration": "0",
+}
+
+
 class _Fault(Exception):  # noqa: N818 -- a UPnP fault is the answer, not an error of this program
     def __init__(self, code: int) -> None:
         self.code = code
@@ -122,6 +131,9 @@ class UpnpServer:
         if behaviour.xml == "endless":
             return HttpReply(200, b"<root>" + b"<device>" * 1000, endless=True)
         other = {"entities": _ENTITIES, "not xml": "<html><body>It works!"}.get(behaviour.xml)
+        if behaviour.xml == "not well-formed":
+            odd = "</manufacturer><modelNumber>\xf0_\xf0</modelNumber><x>a & b <info></x>"
+            return HttpReply(200, text.replace("</manufacturer>", odd).encode("latin-1"))
         return HttpReply(200, (other or text).encode())
 
     def _description(self, control: str, number: int) -> str:
@@ -144,6 +156,9 @@ class UpnpServer:
     def _call(self, action: str, body: bytes, source: Endpoint, *, down: bool, now: float) -> HttpReply:
         if self._behaviour.upnp_status and action.startswith("Add"):
             return HttpReply(self._behaviour.upnp_status, b"<html>no</html>", reason="Refused")
+        if action == "AddAnyPortMapping" and self._behaviour.any_port_error is not None:
+            code = self._behaviour.any_port_error
+            return _fault(code) if code else HttpReply(0, b"")
         try:
             values = self._do(action, _arguments(body, action), source, down=down, now=now)
         except (ProtocolError, ValueError, KeyError):
@@ -151,7 +166,8 @@ class UpnpServer:
         except _Fault as fault:
             return _fault(fault.code)
         inside = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
-        return _envelope(200, f'<u:{action}Response xmlns:u="x">{inside}</u:{action}Response>')
+        name = action if self._behaviour.repeats_call else f"{action}Response"
+        return _envelope(200, f'<u:{name} xmlns:u="x">{inside}</u:{name}>')
 
     def _do(
         self, action: str, values: dict[str, str], source: Endpoint, *, down: bool, now: float
@@ -171,7 +187,7 @@ class UpnpServer:
                 self._table.remove(self._specific(values, now))
                 return {}
             case "GetSpecificPortMappingEntry":
-                return _row(self._specific(values, now), now)
+                return self._shown(values, now)
             case "GetGenericPortMappingEntry":
                 return self._generic(int(values["NewPortMappingIndex"]), now)
             case _:
@@ -219,6 +235,8 @@ class UpnpServer:
             raise _Fault(behaviour.upnp_error)
         if lease_s and behaviour.permanent_only:
             raise _Fault(725)
+        if lease_s and behaviour.lease_error is not None:
+            raise _Fault(behaviour.lease_error)
         if (behaviour.lease_fault and lease_s) or (behaviour.permanent_fault and not lease_s):
             raise _Fault(402)
         return lease_s
@@ -230,9 +248,36 @@ class UpnpServer:
             raise _Fault(714)
         return row
 
+    def _shown(self, values: dict[str, str], now: float) -> dict[str, str]:
+        """What GetSpecificPortMappingEntry says."""
+        if self._behaviour.rows == "hidden":
+            raise _Fault(714)
+        try:
+            return _row(self._specific(values, now), now)
+        except _Fault:
+            if self._behaviour.rows == "blank":
+                return _BLANK
+            raise
+
     def _generic(self, index: int, now: float) -> dict[str, str]:
         rows = [row for row in self._table.rows(now) if ":" not in row.inside.host]
+        style = self._behaviour.rows
+        if style == "foreign":
+            if index == 0:
+                return {
+                    **_BLANK,
+                    "NewInternalClient": "10.0.1.9",
+                    "NewExternalPort": "9",
+                    "NewProtocol": "BOTH",
+                }
+            index -= 1
+        elif style == "gaps":
+            if index % 2 and index // 2 < len(rows):
+                raise _Fault(714)
+            index //= 2
         if not 0 <= index < len(rows):
+            if style == "blank":
+                return {**_BLANK, "NewExternalPort": "0", "NewProtocol": "TCP"}
             raise _Fault(713)
         row = rows[index]
         which = {"NewExternalPort": str(row.outside.port), "NewProtocol": row.transport.upper()}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
 
+from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap import natpmpmapper, pcpmapper
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdsearch import GatewaySearch, KnownDescriptions
@@ -73,10 +73,9 @@ class _GatewayProbe:
 
     async def settled(self, seconds: float) -> None:
         """Wait until every protocol has answered or is given up, but no longer than this."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._datagrams.wait()
-                await self.search.satisfied.wait()
+        async with TimeLimit(seconds):
+            await self._datagrams.wait()
+            await self.search.satisfied.wait()
 
     def _hurry(self) -> None:
         """Something answered: wait less for the rest."""

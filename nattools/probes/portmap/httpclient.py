@@ -10,6 +10,7 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
+from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.protocols import http
 from nattools.protocols.lan import LanUrl, resolve_url
@@ -34,11 +35,9 @@ async def ask(
     gateway: GatewayContext, url: LanUrl, request: bytes, *, timeout_s: float = REQUEST_S
 ) -> http.HttpResponse | HttpFailure:
     """Send a request and read its response; connecting, writing and reading take at most `timeout_s`."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await _ask(gateway, url, request, timeout_s)
-    except TimeoutError:
-        return HttpFailure("timeout", f"{url} did not answer in full within {timeout_s:g} s")
+    async with TimeLimit(timeout_s):
+        return await _ask(gateway, url, request, timeout_s)
+    return HttpFailure("timeout", f"{url} did not answer in full within {timeout_s:g} s")
 
 
 async def get(

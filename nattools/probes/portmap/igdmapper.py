@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -26,6 +27,8 @@ from nattools.protocols import igd
 from nattools.protocols.epoch import EpochClock
 from nattools.protocols.igd import ErrorCode
 from nattools.wording.refusals import upnp_refusal
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -118,16 +121,29 @@ class IgdMapper:
         return None
 
     async def entries(self) -> list[TableEntry] | Refused:
-        """The router's table, at most 512 rows and 10 s of it."""
+        """The router's table, at most 512 rows and 10 s of it. A row that cannot be read is skipped, and so
+        is one that is missing if the next one is not: some routers number their rows with gaps."""
         loop = asyncio.get_running_loop()
         until = loop.time() + _LIST_S
         found: list[TableEntry] = []
-        while len(found) < _MAX_ENTRIES and loop.time() < until:
-            answer = await call(self.gateway, self.service, igd.get_generic_entry(len(found)))
+        missing = 0
+        for index in range(_MAX_ENTRIES):
+            if loop.time() >= until:
+                break
+            answer = await call(self.gateway, self.service, igd.get_generic_entry(index))
+            if isinstance(answer, Refused):
+                missing += 1
+                if answer.code == ErrorCode.NO_SUCH_ENTRY and missing == 1:
+                    continue
+                return found if found or answer.code in _END_OF_LIST else answer
+            missing = 0
             row = read(answer, igd.read_entry)
             if isinstance(row, Refused):
-                return found if row.code in _END_OF_LIST or found else row
-            found.append(_entry(row))
+                logger.debug("row %d of the router's table: %s", index, row.detail)
+            elif row.is_blank:
+                break
+            else:
+                found.append(_entry(row))
         return found
 
     async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused:
@@ -148,7 +164,12 @@ class IgdMapper:
         action = igd.get_specific_entry(wanted.transport, external_port)
         answer = await call(self.gateway, self.service, action)
         row = read(answer, lambda values: igd.read_entry(values, wanted.transport, external_port))
-        return row if isinstance(row, Refused) else _entry(row)
+        if isinstance(row, Refused):
+            return row
+        if row.is_blank:  # what some routers say of a mapping that is not there
+            refusal = upnp_refusal(ErrorCode.NO_SUCH_ENTRY)
+            return Refused(protocol="upnp-igd", failure="refused", refusal=refusal)
+        return _entry(row)
 
     async def _occupant(self, wanted: MappingRequest, external_port: int) -> TableEntry | None:
         """Who has the port already? Routers overwrite a mapping of the same machine without a word, whichever
@@ -157,6 +178,7 @@ class IgdMapper:
         return None if isinstance(row, Refused) or _same(row, wanted) else row
 
     async def _add(self, wanted: MappingRequest, attempt: _Attempt) -> igd.Answer | Refused:
+        any_port = self.service.version >= 2 and not wanted.exact and not attempt.plain
         action = igd.add_port_mapping(
             transport=wanted.transport,
             external_port=attempt.port,
@@ -164,10 +186,10 @@ class IgdMapper:
             internal_port=wanted.internal.port,
             description=wanted.description,
             lease_s=attempt.lease_s,
-            any_port=self.service.version >= 2 and not wanted.exact and not attempt.plain,
+            any_port=any_port,
         )
         answer = await call(self.gateway, self.service, action)
-        if isinstance(answer, Refused) and answer.code == ErrorCode.INVALID_ACTION and not attempt.plain:
+        if any_port and isinstance(answer, Refused) and _is_broken(answer):
             attempt.plain = True
             return await self._add(wanted, attempt)
         return answer
@@ -202,9 +224,8 @@ class IgdMapper:
         return self._external
 
     async def _delete_port(self, wanted: MappingRequest, external_port: int) -> Refused | None:
+        # asked for in any case where the router shows none: some never show any
         row = await self._row(wanted, external_port)
-        if isinstance(row, Refused) and row.code in _GONE:
-            return None
         if isinstance(row, TableEntry) and row.internal != wanted.internal:
             return None
         action = igd.delete_port_mapping(wanted.transport, external_port)
@@ -232,6 +253,9 @@ class _Attempt:
             if self.lease_s:
                 return self._lease(0, "the router refused a mapping with a lifetime (402)")
             return self._lease(_SHORT_LEASE_S, "the router refused a permanent mapping (402)")
+        if refused.code is not None and refused.code < 0 and self.lease_s:
+            # no standard has such codes; those that use them cannot do leases
+            return self._lease(0, f"the router refused a mapping with a lifetime ({refused.code})")
         if refused.code == ErrorCode.SAME_PORTS_REQUIRED and not self._wanted.exact:
             return self._same_port()
         if refused.code == ErrorCode.NO_PORT_MAPS and not self.plain:
@@ -277,6 +301,13 @@ def _entry(row: igd.PortMappingEntry) -> TableEntry:
         description=row.description,
         enabled=row.enabled,
     )
+
+
+def _is_broken(refused: Refused) -> bool:
+    """Does AddAnyPortMapping fail in a way that says nothing about AddPortMapping?"""
+    if refused.failure in ("unreachable", "malformed"):
+        return True
+    return refused.code in (ErrorCode.INVALID_ACTION, ErrorCode.ACTION_FAILED)
 
 
 def _same(entry: TableEntry, wanted: MappingRequest) -> bool:

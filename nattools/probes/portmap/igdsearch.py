@@ -11,6 +11,7 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.portmapping import Refusal
 from nattools.net.base import IcmpError, UdpSocket
+from nattools.net.wait import TimedEvent
 from nattools.probes.portmap import httpclient
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdmapper import IgdMapper, PinholeMapper, call, read
@@ -58,7 +59,7 @@ class GatewaySearch:
         self._finder = ssdp.Finder(gateway.lan)
         self._looked: set[LanUrl] = set()
         self._running: set[asyncio.Task[None]] = set()
-        self._changed = asyncio.Event()
+        self._changed = TimedEvent()
         self._began: float | None = None
         self._patience_s = SILENCE_S
         self._satisfied_at: float | None = None
@@ -176,11 +177,7 @@ class GatewaySearch:
         loop = asyncio.get_running_loop()
         while loop.time() < self._until():
             self._changed.clear()
-            try:
-                async with asyncio.timeout_at(self._until()):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+            await self._changed.wait(max(0.0, self._until() - loop.time()))
 
     def _until(self) -> float:
         """When to stop: soon after a gateway that will do; not before a description that is being read."""

@@ -17,7 +17,6 @@ from nattools.protocols.ice.checkmessages import Credentials, Role
 from nattools.protocols.ice.icesession import (
     AgentState,
     CandidateFound,
-    ConnectWanted,
     IceEvent,
     PairChanged,
     Rejected,
@@ -34,7 +33,6 @@ __all__ = [
     "Candidate",
     "CandidateFound",
     "CandidateType",
-    "ConnectWanted",
     "Credentials",
     "IceEvent",
     "OpeningChecks",

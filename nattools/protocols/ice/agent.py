@@ -57,8 +57,8 @@ class Agent:
     How to drive it, with one `now` in seconds from any clock that does not run backwards:
 
     1. After each of the calls below send what `datagrams_to_send(now)` returns.
-    2. Pass what arrives on its sockets to `receive_datagram`; over TCP, each frame of RFC 4571. False means
-       that it is not for ICE: hand it to other protocols, and take it for data if `is_authorised`.
+    2. Pass what arrives on its sockets to `receive_datagram`. False means that it is not for ICE: hand it to
+       other protocols, and take it for data if `is_authorised`.
     3. Call `handle_timeout(now)` when `next_timeout()` is reached; ask for it anew after each call.
     4. Read `events()`; `selected` is the pair to send data over.
 
@@ -89,7 +89,6 @@ class Agent:
         self._patience_s = patience_s
         self._give_up_at: float | None = None
         self._retry_at: float | None = None
-        self._ends: set[Literal["local", "remote"]] = set()
         self.state: AgentState = "new"
 
     # --- what there is to see
@@ -146,11 +145,6 @@ class Agent:
         """How many messages were not believed, by reason."""
         return dict(self._session.rejected)
 
-    @property
-    def candidates_complete(self) -> bool:
-        """Have both sides said that no more candidates will come (RFC 8838 13)?"""
-        return len(self._ends) == 2
-
     def is_authorised(self, local: Endpoint, source: Endpoint, transport: Transport = "udp") -> bool:
         """May data that came on this path be the peer's? Only where it has proved that it knows the
         credentials; count what is not with `reject_data`."""
@@ -199,10 +193,6 @@ class Agent:
         self._begin(now)
         return added
 
-    def end_of_candidates(self, side: Literal["local", "remote"]) -> None:
-        """No more candidates of this side will come (RFC 8838 13)."""
-        self._ends.add(side)
-
     def set_opener(self, opener: OpeningChecks | None, remote: Endpoint | None = None) -> None:
         """Begin ordinary checks with low-TTL packets: all, or those to one destination."""
         if remote is None:
@@ -238,22 +228,6 @@ class Agent:
         self._session.now = now
         self._selection.held = False
         self._update(now)
-
-    def connected(self, path: PairKey, now: float) -> None:
-        """The connection that ConnectWanted asked for is there."""
-        self._session.now = now
-        pair = self._session.check_list.find(path)
-        if pair is not None and not pair.connected:
-            pair.connected = True
-            self._session.check_list.trigger(pair, "connected")
-
-    def path_failed(self, path: PairKey, reason: str, now: float) -> None:
-        """A TCP path cannot be connected, or its connection is gone."""
-        self._session.now = now
-        pair = self._session.check_list.find(path)
-        if pair is not None:
-            self._session.check_list.change(pair, "failure", reason)
-            self.lost(pair)
 
     def path_hint(self, path: PairKey, hint: str) -> None:
         """Something that may explain a failure later, as an ICMP error or a refusal to send. It does not
@@ -390,7 +364,7 @@ class Agent:
             return
         self._retry_at = None
         for pair in self.pairs:
-            if pair.state == "failed" and pair.connected:
+            if pair.state == "failed":
                 self._session.check_list.change(pair, "trigger", "tried again")
 
     def _happen(self, event: AgentEvent, reason: str) -> None:

@@ -17,14 +17,13 @@ Purpose = Literal["ordinary", "triggered", "nomination", "consent"]
 
 TRANSMISSIONS: Final = 7
 """Rc of RFC 8489; with the growth of the pauses bounded, a check ends within about 8 seconds."""
-RELIABLE_PATIENCE_S: Final = 10.0
 CONSENT_PATIENCE_S: Final = 30.0
 
 
 class Transaction:
     """Pure: the agent asks `due` and sends `data`.
 
-    A check for consent is sent once (RFC 7675 5.1), and so are checks over TCP."""
+    A check for consent is sent once (RFC 7675 5.1)."""
 
     __slots__ = (
         "abandoned",
@@ -59,7 +58,7 @@ class Transaction:
         self.data = data
         self.role = role
         self.rto_s = rto_s
-        self.opener = opener if purpose == "ordinary" and pair.local.transport == "udp" else None
+        self.opener = opener if purpose == "ordinary" else None
         self.nomination = nomination
         self.sent = 0
         self.first_sent_at = 0.0
@@ -69,7 +68,7 @@ class Transaction:
     @property
     def once(self) -> bool:
         """Is it sent a single time?"""
-        return self.purpose == "consent" or self.pair.local.transport == "tcp"
+        return self.purpose == "consent"
 
     def transmit(self, now: float) -> int | None:
         """Count a transmission; returns its TTL, None for the ordinary one."""
@@ -82,7 +81,7 @@ class Transaction:
 
     def _pause(self) -> float:
         if self.once:
-            return CONSENT_PATIENCE_S if self.purpose == "consent" else RELIABLE_PATIENCE_S
+            return CONSENT_PATIENCE_S
         openers = 0 if self.opener is None else self.opener.count
         if self.opener is not None and self.sent <= openers:
             return self.opener.gap_s

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
 from nattools.model.endpoint import Endpoint, Transport
-from nattools.protocols.ice.candidate import Candidate, TcpType, bare, scope
+from nattools.protocols.ice.candidate import Candidate, bare, scope
 from nattools.protocols.ice.pacing import RoundTrip
 
 PairState = Literal["frozen", "waiting", "in-progress", "succeeded", "failed"]
@@ -48,7 +48,6 @@ class Pair:
         "answered_at",
         "checks_heard",
         "checks_sent",
-        "connected",
         "hint",
         "local",
         "local_seen",
@@ -77,7 +76,6 @@ class Pair:
         self.unanswered = 0
         self.checks_sent = 0
         self.checks_heard = 0
-        self.connected = local.transport == "udp"
         self.reason = ""
         self.hint = ""
 
@@ -133,9 +131,6 @@ def with_zone(remote: Endpoint, local: Endpoint) -> Endpoint:
 
 MAX_PAIRS: Final = 100
 """RFC 8445 6.1.2.5."""
-
-_TCP_PARTNER: Final[dict[TcpType, TcpType]] = {"active": "passive", "so": "so"}
-"""Who connects to whom (RFC 6544 6.2); passive local candidates wait to be found."""
 
 Watcher = Callable[[Pair, PairState], None]
 
@@ -266,7 +261,7 @@ class CheckList:
                 self.change(other, "unfreeze", f"{pair.name} works")
 
     def _first(self, state: PairState) -> Pair | None:
-        return next((pair for pair in self._ordered if pair.state == state and pair.connected), None)
+        return next((pair for pair in self._ordered if pair.state == state), None)
 
     def _thawable(self, unanswered: Callable[[Pair], bool]) -> Pair | None:
         """The best frozen pair whose like is not being checked (6.1.4.2).
@@ -285,7 +280,7 @@ class CheckList:
         pair = self._thawable(unanswered)
         if pair is not None:
             self.change(pair, "unfreeze", "nothing else to check")
-        return pair if pair is not None and pair.connected else None
+        return pair
 
     def _foundation_is_busy(self, pair: Pair) -> bool:
         return any(
@@ -296,13 +291,10 @@ class CheckList:
 
 
 def goes_with(local: Candidate, remote: Candidate) -> bool:
-    """May these two be paired (RFC 8445 6.1.2.2, RFC 6544 6.2)?"""
-    if local.transport != remote.transport:
+    """May these two be paired (RFC 8445 6.1.2.2)? Over UDP alone: TCP candidates (RFC 6544) are read, since
+    peers send them, but a punch over TCP makes its connections itself."""
+    if "tcp" in (local.transport, remote.transport):
         return False
-    if local.transport == "tcp":
-        partner = None if local.tcp_type is None else _TCP_PARTNER.get(local.tcp_type)
-        if partner is None or partner != remote.tcp_type:
-            return False
     if local.kind == "relay" and local.family == remote.family:
         return scope(remote.endpoint.host).startswith("global")
     return scope(local.sends_from.host) == scope(remote.endpoint.host)

@@ -97,9 +97,7 @@ class IceSession:
         return True
 
     def _form(self, local: Candidate, remote: Candidate) -> None:
-        pair = self.check_list.form(local, remote)
-        if pair is not None and not pair.connected:
-            self.tell(ConnectWanted(time_s=self.now, pair=pair))
+        self.check_list.form(local, remote)
 
     def pair_for_check(self, path: PairKey, remote_priority: int) -> Pair | None:
         """The pair on which the peer's check came, made if need be (RFC 8445 7.3.1.3 and 7.3.1.4)."""
@@ -111,7 +109,6 @@ class IceSession:
         if remote is None:
             return None
         pair = Pair(self._local_at(transport, base), remote, self.role == "controlling")
-        pair.connected = True
         return pair if self.check_list.insert(pair, wanted=True) else None
 
     def _remote_at(self, transport: Transport, source: Endpoint) -> Candidate | None:
@@ -131,7 +128,6 @@ class IceSession:
             priority=said,
             foundation=f"p{self.rng.getrandbits(64):x}",  # unlike all others (7.3.1.3)
             transport=transport,
-            tcp_type="active" if transport == "tcp" else None,
         )
         self.remote_candidates.append(candidate)
         self.tell(CandidateFound(time_s=self.now, candidate=candidate, side="remote"))
@@ -150,7 +146,6 @@ class IceSession:
             priority=priority("host", local_preference=0),
             foundation=foundation("host", base.host, transport),
             transport=transport,
-            tcp_type="passive" if transport == "tcp" else None,
         )
 
     def local_seen_as(self, pair: Pair, mapped: Endpoint) -> Candidate:
@@ -167,7 +162,6 @@ class IceSession:
             priority=prflx_priority(pair.local),
             foundation=foundation("prflx", base.host, transport),
             transport=transport,
-            tcp_type=pair.local.tcp_type,
             base=base,
             related=base,
         )
@@ -183,7 +177,7 @@ class IceSession:
 
 def prflx_priority(local: Candidate) -> int:
     """What a check says in PRIORITY: that of a peer-reflexive candidate found by it (RFC 8445 7.1.1)."""
-    kind = priority("prflx", local_preference=0, tcp_type=local.tcp_type) >> 24
+    kind = priority("prflx", local_preference=0) >> 24
     return kind << 24 | local.priority & 0xFFFFFF
 
 
@@ -232,12 +226,6 @@ class Selected(IceEvent, frozen=True, kw_only=True):
     pair: Pair | None
     before: Pair | None
     reason: str
-
-
-class ConnectWanted(IceEvent, frozen=True, kw_only=True):
-    """A TCP pair needs a connection: call `Agent.connected` or `Agent.path_failed` with its path."""
-
-    pair: Pair
 
 
 class Rejected(IceEvent, frozen=True, kw_only=True):

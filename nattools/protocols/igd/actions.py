@@ -72,6 +72,11 @@ class PortMappingEntry(msgspec.Struct, frozen=True):
     lease_s: int
     remote_host: str = ""
 
+    @property
+    def is_blank(self) -> bool:
+        """Does the row lead nowhere? Some routers give such a row instead of an error."""
+        return self.internal_port == 0 and self.internal_host in ("", "0.0.0.0")
+
 
 class Status(msgspec.Struct, frozen=True):
     """`uptime_s` is the connection's: when it goes back, the router was restarted."""

@@ -5,10 +5,14 @@ passes from one peer to the other is opaque to it: an exchange of SPAKE2 (RFC 93
 `spake2` has it), a proof of the key, then messages sealed under it. It sees neither code nor content.
 """
 
-from nattools.protocols.mailbox.client import (
+from nattools.protocols.mailbox.client import MailboxClient
+from nattools.protocols.mailbox.messages import (
+    MAX_PAYLOAD,
+    MAX_TEXT,
+    PATH,
+    VERSION,
     Confirmed,
     Event,
-    MailboxClient,
     MailboxFailure,
     PeerDone,
     PeerHere,
@@ -17,7 +21,6 @@ from nattools.protocols.mailbox.client import (
     Received,
     RoomOpened,
 )
-from nattools.protocols.mailbox.messages import MAX_PAYLOAD, MAX_TEXT, PATH, VERSION
 
 __all__ = [
     "MAX_PAYLOAD",

@@ -19,6 +19,17 @@ from nattools.errors import ProtocolError
 from nattools.model.statement import Statement, statement
 from nattools.protocols.mailbox import messages as m
 from nattools.protocols.mailbox.keys import Agreement, Channel
+from nattools.protocols.mailbox.messages import (
+    Confirmed,
+    Event,
+    MailboxFailure,
+    PeerDone,
+    PeerHere,
+    PeerLost,
+    Reason,
+    Received,
+    RoomOpened,
+)
 
 CONFIRM_WITHIN_S: Final = 30.0
 MAX_UNACKNOWLEDGED: Final = 64
@@ -27,67 +38,6 @@ _MAX_HEARD: Final = 1024
 """Messages from the mailbox without a new and authentic one among them; and one more each second."""
 _PASSING: Final = frozenset(("expired", "full", "rate", "taken"))
 """Why a mailbox may close a connection to a peer who can go on all the same, now or later."""
-
-Reason = Literal[
-    "wrong-code",
-    "unconfirmed",
-    "another-peer",
-    "altered",
-    "replayed",
-    "reordered",
-    "reflected",
-    "garbage",
-    "flood",
-    "mailbox",
-    "left",
-    "refused",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class RoomOpened:
-    """The room is open (again). `kept`: it is the one that follows from the key."""
-
-    nameplate: int
-    kept: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PeerHere:
-    """Somebody else is in the room: whether with the right code is not known yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class PeerLost:
-    """The other's connection to the mailbox is gone; it may come back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """The other has the same code: from here on messages can be exchanged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message of the other side: authentic, once, in order."""
-
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class PeerDone:
-    """The other side has said, authentically, that it is done."""
-
-
-@dataclass(frozen=True, slots=True)
-class MailboxFailure:
-    """The conversation is over; `statement` says why."""
-
-    reason: Reason
-    statement: Statement
-
-
-Event = RoomOpened | PeerHere | PeerLost | Confirmed | Received | PeerDone | MailboxFailure
 
 _CLOSINGS: Final[dict[m.Closing, Reason]] = {"left": "left", "wrong-code": "wrong-code", "failed": "left"}
 """What a closed room means; with any other reason the mailbox refuses."""

@@ -5,12 +5,14 @@ Every field is bounded, so that a decoder's result is never larger than what it 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from nattools.errors import ProtocolError
+from nattools.model.statement import Statement
 
 T = TypeVar("T", covariant=True)
 
@@ -123,6 +125,70 @@ class Inside(msgspec.Struct, frozen=True, array_like=True):
     kind: Literal["data", "end", "ack"]
     received: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
     payload: Annotated[bytes, Meta(max_length=MAX_PAYLOAD)] = b""
+
+
+# What a client tells whoever drives it.
+
+Reason = Literal[
+    "wrong-code",
+    "unconfirmed",
+    "another-peer",
+    "altered",
+    "replayed",
+    "reordered",
+    "reflected",
+    "garbage",
+    "flood",
+    "mailbox",
+    "left",
+    "refused",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RoomOpened:
+    """The room is open (again). `kept`: it is the one that follows from the key."""
+
+    nameplate: int
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PeerHere:
+    """Somebody else is in the room: whether with the right code is not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLost:
+    """The other's connection to the mailbox is gone; it may come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The other has the same code: from here on messages can be exchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message of the other side: authentic, once, in order."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDone:
+    """The other side has said, authentically, that it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxFailure:
+    """The conversation is over; `statement` says why."""
+
+    reason: Reason
+    statement: Statement
+
+
+Event = RoomOpened | PeerHere | PeerLost | Confirmed | Received | PeerDone | MailboxFailure
 
 
 _to_mailbox: Final[msgspec.json.Decoder[ToMailbox]] = msgspec.json.Decoder(ToMailbox)

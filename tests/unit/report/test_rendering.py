@@ -72,7 +72,8 @@ def test_nat_says_what_the_nat_does_and_the_rest_on_request() -> None:
     assert "CONNECTING" not in text
     assert joined(text).startswith(
         "Measured in the scenario home-router:alice (simulated), not on this machine's network. "
-        "Your NAT gives one outside port for all peers, and lets in only addresses and ports you wrote to."
+        "Your NAT gives one external port for all peers, and lets in only addresses and ports that you sent "
+        "to."
     )
     assert "TECHNIQUE" in render_text(report, detail=1)
 
@@ -87,13 +88,13 @@ def test_nat_says_what_the_nat_does_and_the_rest_on_request() -> None:
         (Nat(present=False), "There is no NAT; whether a firewall filters is not known."),
         (
             Nat(present=False, filtering="address-dependent"),
-            "There is no NAT; a firewall lets in only addresses you wrote to.",
+            "There is no NAT; a firewall lets in only addresses that you sent to.",
         ),
         (Nat(), "Whether there is a NAT is not known."),
         (Nat(present=True), "There is a NAT; what it does is not known."),
         (
             Nat(present=True, mapping="address-dependent"),
-            "gives another outside port for each peer's address.",
+            "gives a different external port for each peer address.",
         ),
         (Nat(reachable=False), "Nothing came back: it is blocked, or no server answered."),
     ],
@@ -145,6 +146,15 @@ def test_no_line_is_wider_than_the_terminal(columns: int, detail: int) -> None:
     assert not re.search(r"[ \t]+$", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize("columns", [50, 120])
+def test_a_dumb_terminal_has_its_own_width_too(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = render_text(home_router(), columns=columns)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "80")
+    assert render_text(home_router(), columns=columns) == expected
+    assert max(map(len, expected.splitlines())) <= columns
+
+
 def test_terms_are_whole_at_80_columns() -> None:
     nat = replace(port_restricted(), mapping="address-and-port-dependent")
     text = render_text(replace(home_router(), nat=NatByTransport(udp4=nat)))
@@ -154,7 +164,7 @@ def test_terms_are_whole_at_80_columns() -> None:
 def test_nat_in_plain_words_and_in_terms() -> None:
     text = joined(render_text(home_router()))
     assert "UDP OVER IPV4 one NAT, no second one behind it" in text
-    assert "Mapping one outside port for all peers endpoint-independent" in text
+    assert "Mapping one external port for all peers endpoint-independent" in text
     assert "port-restricted cone RFC 3489" in text
     assert "lives 29 s unused, is gone after 31 s of" in joined(render_text(home_router(), columns=120))
     assert "Blocked to ports 53" in text

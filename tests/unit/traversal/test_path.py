@@ -6,7 +6,8 @@ import asyncio
 from random import Random
 
 from linked import both, quic_links, read_exactly
-from simulated import STUN, behind_nat, pass_time
+from punching import offer
+from simulated import behind_nat, pass_time
 
 from nattools.lab.scenario import NatSpec
 from nattools.lab.sim.lab import SimLab
@@ -20,8 +21,7 @@ DATA = Random(2).randbytes(100_000)
 
 async def driver_of(network: Network, role: ice.Role) -> IceDriver:
     driver = IceDriver(ice.Agent(role))
-    driver.add_socket(await network.open_udp(family=4))
-    driver.ask(STUN)
+    await offer(driver, network)
     return driver
 
 

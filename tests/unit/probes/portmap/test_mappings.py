@@ -10,6 +10,7 @@ from portmapped import ALICE, ALICE6, OUTSIDE, Home, at_home, granted, refused, 
 from simulated import pass_time
 
 from nattools.lab.routers import RouterBehaviour
+from nattools.lab.routers.behaviour import Rows
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import (
@@ -273,6 +274,28 @@ def test_another_program_of_this_machine_keeps_its_mapping() -> None:
         assert ours.external_port != 5000
         await asked.delete(wanted(external_port=5000), msgspec.structs.replace(ours, external_port=5000))
         assert home.routers[0].table.find("udp", 5000, 0.0) is not None
+
+    at_home(main)
+
+
+@pytest.mark.parametrize("rows", ["good", "gaps", "foreign", "blank", "hidden"])
+def test_tables_that_are_not_as_they_should_be(rows: Rows) -> None:
+    """The whole table is read, and a mapping is removed whatever the router shows of it."""
+
+    async def main(home: Home) -> None:
+        asked = await mapper(home, "upnp-igd", RouterBehaviour(rows=rows))
+        made = [(wanted(4000 + n, external_port=5000 + n), 5000 + n) for n in range(3)]
+        for each, _ in made:
+            granted(await asked.make(each))
+        entries = await asked.entries()
+        assert isinstance(entries, list)
+        assert [each.external_port for each in entries] == [5000, 5001, 5002]
+        for each, port in made:
+            there = granted(await asked.make(each))
+            assert there.external_port == port
+            assert await asked.delete(each, there) is None
+            assert await asked.delete(each, there) is None, "it is gone"
+        assert home.routers[0].table.rows(0.0) == []
 
     at_home(main)
 
