@@ -1,4 +1,4 @@
-"""Common kinds of networks as pieces of a scenario, and drawings with many pairs of them."""
+"""Common kinds of networks as parts of a scenario, and scenarios with many pairs of them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def pairs_of(kinds: Sequence[str]) -> list[Pair]:
     """Every kind with itself and every other one. UsageError: there is no such kind."""
     for kind in kinds:
         if kind not in ALL:
-            raise UsageError(f"no kind of network is called {shown(kind)}; {meant(kind, list(ALL))}")
+            raise UsageError(f"unknown kind of network {shown(kind)}; {meant(kind, list(ALL))}")
     return list(combinations_with_replacement(dict.fromkeys(kinds), 2))
 
 
