@@ -95,7 +95,8 @@ SENTENCES = {
     "waiting-for-peer": "Waiting for the peer.",
     "path-recovered": "The old path works again.",
     "path-not-replaced": "The path was lost, and no other was found in {limit_s:span}.",
-    "time-over": "The time given is over.",
+    "punch-time-over": "The time given is over.",
+    "link-failed": "The connection could not be secured: {problem}.",
     "stopped": "It was stopped before it was decided.",
     "both-done": "Both sides are done.",
     # why it worked
