@@ -16,7 +16,7 @@ PROBE_ERROR = 1e-6
 LOSSY_ERROR = 1e-9
 """The same on a path that has lost something: there the estimate moves more."""
 WORST_LOSS = 0.3
-"""The loss to reckon with where no question over UDP was answered, but TCP works: TCP is hardly usable on a
+"""The loss to assume where no question over UDP was answered, but TCP works: TCP is hardly usable on a
 path that loses more."""
 _Z = 1.96
 

@@ -39,7 +39,7 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     """What stands between this machine and the internet, for one transport and address family.
 
     `mapping_depends_on_port`: does the destination's port make a difference? One address of a server tells,
-    which does not tell all of `mapping`. `port_range` is the lowest and highest outside port that is known or
+    not all of `mapping`. `port_range` is the lowest and highest external port that is known or
     inferred, `port_block` True when the NAT draws from a block of that range. `binding_lifetime_bounds_s`:
     the longest idle time that a mapping survived and the shortest that it did not (None: not tested that
     far). `distance_hops`: how many hops away the outermost NAT stands (1: the router next to us).
@@ -75,6 +75,37 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     unknowns: dict[str, str] = {}
     unknown_reasons: dict[str, Reason] = {}
     evidence: dict[str, tuple[int, ...]] = {}
+
+
+def _kind(
+    mapping: MappingBehaviour = "endpoint-independent",
+    filtering: FilteringBehaviour = "address-and-port-dependent",
+    allocation: PortAllocation = "unknown",
+    block: tuple[int, int] | None = None,
+) -> Nat:
+    return Nat(
+        reachable=True,
+        present=mapping != "none",
+        mapping=mapping,
+        filtering=filtering,
+        port_allocation=allocation,
+        port_range=block,
+        port_block=None if block is None else True,
+    )
+
+
+NAT_KINDS: dict[str, Nat] = {
+    "open internet": _kind("none", "endpoint-independent"),
+    "firewall": _kind("none"),
+    "full cone": _kind(filtering="endpoint-independent"),
+    "address-restricted": _kind(filtering="address-dependent"),
+    "port-restricted": _kind(),
+    "symmetric sequential": _kind("address-and-port-dependent", allocation="sequential"),
+    "symmetric random": _kind("address-and-port-dependent", allocation="random"),
+    "symmetric block": _kind("address-and-port-dependent", allocation="random", block=(2048, 2559)),
+    "udp blocked": Nat(reachable=False),
+}
+"""Common kinds of networks as they show over UDP: what peers are assumed to be behind, and labs draw."""
 
 
 class NatByTransport(msgspec.Struct, frozen=True, kw_only=True):

@@ -64,7 +64,7 @@ class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
 
 
 class Hairpin(Observation, frozen=True, kw_only=True, tag="hairpin"):
-    """Packets from one own port to the outside address of another own port: `received` of `sent` came.
+    """Packets from one own port to the external address of another own port: `received` of `sent` came.
 
     `source` is the source address that the receiver saw (RFC 4787 REQ-9 wants the external one).
     """
@@ -122,7 +122,7 @@ class Opener(Observation, frozen=True, kw_only=True, tag="opener"):
 
 
 class DialBack(Observation, frozen=True, kw_only=True, tag="dial-back"):
-    """A server sent to (UDP) or connected to (TCP) our outside address `target` from `origin`.
+    """A server sent to (UDP) or connected to (TCP) our external address `target` from `origin`.
 
     `fresh`: the port had sent nothing to `origin` before, so that a filter would have stopped it.
     """
@@ -142,14 +142,14 @@ class DialBack(Observation, frozen=True, kw_only=True, tag="dial-back"):
 
 class PunchTrial(Observation, frozen=True, kw_only=True, tag="punch-trial"):
     """A hole punched, or not, to `towards`, a server's second address that the own port `local` had not
-    written to. The server's first address `asked` told that port's outside endpoint, `mapped`.
+    written to. The server's first address `asked` told that port's external endpoint, `mapped`.
 
     The port sent `openers` packets (SYNs over TCP) towards it with the TTL `ttl` (None: the ordinary one),
     which is `sure` to pass whatever filters here if other packets with it are known to; meanwhile `towards`
-    sent (UDP) or connected (TCP) `sent` times to each of the outside ports `aimed`. `outcome` "punched": it
+    sent (UDP) or connected (TCP) `sent` times to each of the external ports `aimed`. `outcome` "punched": it
     got in; over TCP both ends had sent a SYN, and no other connection counts. "reached": our SYN found the
     server's listening port instead, which proves nothing. "not tried": `detail` says why. `answered`: an
-    ordinary packet to `towards` was answered afterwards, as from the outside endpoint `seen` (None: no
+    ordinary packet to `towards` was answered afterwards, as from the external endpoint `seen` (None: no
     answer, or not asked).
     """
 
@@ -173,12 +173,12 @@ class PunchTrial(Observation, frozen=True, kw_only=True, tag="punch-trial"):
 
 class BirthdayTrial(Observation, frozen=True, kw_only=True, tag="birthday-trial"):
     """Many own ports wrote to `towards`, a server's second address, which then wrote to ports of `host`, the
-    own outside address, picked at random from `pool` (lowest and highest), none twice: did one get in?
+    own external address, picked at random from `pool` (lowest and highest), none twice: did one get in?
 
     `sockets` own ports, of `wanted`, sent `openers` packets in all, the first with the TTL `ttl` (None: the
     ordinary one). `sent` counts the packets that the server sent, of `planned`: up to the one that got in, or
     as many as it says that it sent. `outcome` "punched": a nonce that only the asker knew came to the own
-    port `local` by the outside port `hit`. "silent": packets were sent, and none got in. "denied", "error":
+    port `local` by the external port `hit`. "silent": packets were sent, and none got in. "denied", "error":
     none was sent; `detail` says why.
 
     Afterwards, if none got in, ordinary packets from `checked` of the ports asked `towards` for their outside

@@ -14,10 +14,10 @@ from nattools.traversal.steps import Plan, Step
 from nattools.wording import terms
 
 _NAMES = {
-    "host": "straight to its address",
-    "reflexive": "to the outside address",
+    "host": "directly to its address",
+    "reflexive": "to the external address",
     "mapped": "to a mapped port",
-    "low-ttl": "again, other roles",
+    "low-ttl": "again, roles swapped",
     "prediction": "port prediction",
     "birthday": "birthday probing",
     "simultaneous-open": "simultaneous open",

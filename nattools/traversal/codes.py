@@ -98,7 +98,7 @@ def _list(place: int) -> tuple[str, ...]:
 
 def _nameplate(text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise UsageError(f"a code begins with its number, like {_EXAMPLE}; {_shown(text)} is none")
+        raise UsageError(f"a code begins with a number, like {_EXAMPLE}; {_shown(text)} is not a number")
     if len(text) > 9 or not 1 <= int(text) <= MAX_NAMEPLATE:
         raise UsageError(f"the number of a code is between 1 and {MAX_NAMEPLATE}")
     return int(text)
@@ -110,11 +110,11 @@ def _word(place: int, word: str) -> str:
         return word
     if word in _list(place + 1):
         raise UsageError(
-            f"{_shown(word)} is a word of codes, but not in place {place + 1}: is the order right?"
+            f"{_shown(word)} is a code word, but not at position {place + 1}: is the order right?"
         )
     near = get_close_matches(word[:24], known, n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    raise UsageError(f"{_shown(word)} is not a word of codes{hint}")
+    raise UsageError(f"{_shown(word)} is not a code word{hint}")
 
 
 def _shown(text: str) -> str:

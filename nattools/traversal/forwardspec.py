@@ -50,7 +50,7 @@ def parse_forward(text: str) -> Forward:
     parts = _split(rest, text)
     if len(parts) not in (3, 4):
         raise UsageError(
-            f"a forward is written like {_EXAMPLE}, with an address before it if need be: {text}"
+            f"a forward is written like {_EXAMPLE}, optionally with an address before it: {text}"
         )
     bind = _bind(parts[0], text) if len(parts) == 4 else ""
     port, host, host_port = parts[-3:]
@@ -74,7 +74,7 @@ def _transport(text: str) -> tuple[str, Transport]:
         return rest, "tcp"
     if name == "udp":
         return rest, "udp"
-    raise UsageError(f"after the slash stands tcp or udp, not {name!r}: {text}")
+    raise UsageError(f"the slash must be followed by tcp or udp, not {name!r}: {text}")
 
 
 _PART: Final = re.compile(r"\[([^\[\]]*)\]|([^:\[\]\s\x00-\x1f\x7f]*)")
@@ -86,7 +86,7 @@ def _split(rest: str, text: str) -> list[str]:
     while True:
         match = _PART.match(rest, position)
         if match is None:
-            raise UsageError(f"not understood from {rest[position:]!r} on: {text}")
+            raise UsageError(f"cannot be read from {rest[position:]!r} on: {text}")
         parts.append(_bracketed(match[1], text) if match[1] is not None else match[2])
         position = match.end()
         if len(parts[-1]) > _LONGEST:
@@ -105,7 +105,7 @@ def _bracketed(inside: str, text: str) -> str:
     try:
         return str(IPv6Address(inside))
     except ValueError:
-        raise UsageError(f"in brackets stands an IPv6 address, not {inside!r}: {text}") from None
+        raise UsageError(f"brackets must hold an IPv6 address, not {inside!r}: {text}") from None
 
 
 def _port(digits: str, text: str, *, least: int = 1) -> int:
@@ -152,7 +152,7 @@ def parse_rule(text: str) -> Rule:
         if "[" not in rest:
             raise UsageError(f"write IPv6 addresses in brackets, like [2001:db8::1]:80: {text}")
         raise UsageError(
-            f"what is allowed is written like localhost:22, 192.168.1.5:80-90 or *:53/udp: {text}"
+            f"an allowed target is written like localhost:22, 192.168.1.5:80-90 or *:53/udp: {text}"
         )
     host = parts[0] if len(parts) == 2 else ""
     low, high = _ports(parts[-1], text)
@@ -166,7 +166,7 @@ def _ports(written_ports: str, text: str) -> tuple[int, int]:
     low = _port(first, text)
     high = _port(last, text) if dash else low
     if high < low:
-        raise UsageError(f"the ports {written_ports} go backwards: {text}")
+        raise UsageError(f"the port range {written_ports} is reversed: {text}")
     return low, high
 
 

@@ -1,7 +1,7 @@
 """Two peers meet in a mailbox: the async side of `protocols.mailbox`, over any network.
 
-The connection to the mailbox may break, the mailbox may be restarted, and a room's time may be over: the
-peers come back, and repeat what the other has not acknowledged.
+The connection to the mailbox may break, the mailbox may restart, and a room may expire: the peers come back,
+and repeat what the other has not acknowledged.
 """
 
 from __future__ import annotations

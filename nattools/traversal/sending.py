@@ -14,6 +14,7 @@ from typing import Final
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
+from nattools.model.statement import Statement, statement
 from nattools.net.base import Network, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
@@ -42,7 +43,7 @@ class ProbeOutcome:
     `elapsed_s` since the start."""
 
     pair: ice.Pair | None
-    reason: str
+    reason: Statement | None
     elapsed_s: float
     counts: ProbeCounts = field(default_factory=ProbeCounts)
 
@@ -92,11 +93,11 @@ async def send_schedule(
     ports (None: nobody can guess it)."""
     sending = _Sending(driver, peer, schedule, [socket], counts or ProbeCounts())
     if driver.agent.remote_credentials is None:
-        return sending.outcome("The peer's ICE credentials are not known.")
+        return sending.outcome(statement("peer-credentials-unknown"))
     try:
         sockets = await sending.open(network) if schedule.fresh else [socket]
     except CannotRun as error:
-        return sending.outcome(f"{error}. {error.remedy}".strip())
+        return sending.outcome(statement("cannot-run", problem=f"{error}. {error.remedy}".strip(" .")))
     try:
         draw = random.SystemRandom() if seed is None else random.Random(seed)
         ports = schedule.target_ports(peer, draw)
@@ -192,22 +193,20 @@ class _Sending:
         """Has anything of the peer arrived at the sockets of this step?"""
         return any(pair.valid or pair.checks_heard for pair in self._pairs())
 
-    def outcome(self, reason: str = "") -> ProbeOutcome:
+    def outcome(self, reason: Statement | None = None) -> ProbeOutcome:
         """What came of it so far; `reason` if nothing did."""
         counts, pairs = self.counts, self._pairs()
         counts.seen = sum(pair.checks_heard + pair.valid for pair in pairs)
         counts.refused = sum(self.driver.agent.rejected.values()) - self.refused_before
         selected = self.driver.agent.selected
-        why = "" if selected is not None else reason or self._why(any(pair.valid for pair in pairs))
+        why = None if selected is not None else reason or self._why(any(pair.valid for pair in pairs))
         return ProbeOutcome(selected, why, self.loop.time() - self.started, counts)
 
-    def _why(self, works: bool) -> str:
+    def _why(self, works: bool) -> Statement:
         if works:
-            return "A path works, but the peer did not confirm that it uses it."
+            return statement("path-unconfirmed")
         if self.counts.seen:
-            return "Packets from the peer arrived, but it did not answer ours."
+            return statement("peer-heard-only")
         if self.counts.refused:
-            return "Packets arrived, but none came from the peer."
-        if self.counts.unsent and not self.counts.sent:
-            return "No packet could be sent."
-        return "Nothing from the peer arrived."
+            return statement("others-heard-only")
+        return statement("nothing-sent" if self.counts.unsent and not self.counts.sent else "nothing-heard")

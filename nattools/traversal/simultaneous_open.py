@@ -21,6 +21,7 @@ from typing import Any
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
+from nattools.model.statement import Statement, statement
 from nattools.net.base import LowTtlSyn, Network, TcpFailure, TcpListener, TcpStream
 from nattools.protocols import ice, stun
 from nattools.protocols.ice.candidate import priority
@@ -70,7 +71,7 @@ class StreamOutcome:
     connect."""
 
     stream: TcpStream | None
-    reason: str
+    reason: Statement | None
     elapsed_s: float
     counts: ProbeCounts = field(default_factory=ProbeCounts)
 
@@ -139,15 +140,15 @@ class _Opening:
             while not self.callers.empty():
                 self.callers.get_nowait().abort()
         elapsed = self.loop.time() - self.started
-        return StreamOutcome(self.chosen, "" if self.chosen else self._why(), elapsed, self.counts)
+        return StreamOutcome(self.chosen, None if self.chosen else self._why(), elapsed, self.counts)
 
-    def _why(self) -> str:
+    def _why(self) -> Statement:
         if self.counts.seen:
-            return "A connection came about, but the peer did not confirm that it uses it."
+            return statement("stream-unconfirmed")
         if self.counts.refused:
-            return "A connection came about, but not with the peer."
-        outcomes = sorted({failure.outcome for failure in self.failures})
-        return f"No attempt to connect came through ({', '.join(outcomes) or 'no answer'})."
+            return statement("stream-to-another")
+        outcomes = tuple(sorted({failure.outcome for failure in self.failures}))
+        return statement("no-stream", outcomes=outcomes or ("no answer",))
 
     async def _listen(self) -> TcpListener | None:
         """Some systems do not let a port listen and connect at once; then it only connects."""

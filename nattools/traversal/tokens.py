@@ -128,13 +128,13 @@ def _to_base32(data: bytes) -> str:
 def _digits(text: str) -> str:
     """What follows the mark, in capitals and without blanks."""
     if len(text) > 2 * MAX_TEXT:
-        raise UsageError(f"that is no token: it has {len(text)} characters; a token has at most {MAX_TEXT}")
+        raise UsageError(f"that is not a token: {len(text)} characters, and a token has at most {MAX_TEXT}")
     plain = re.sub(r"[\s\u200b\u200c\u200d\u2060\ufeff-]+", "", text).strip("\"'`*_<>.,").upper()
     if not plain:
         raise UsageError("there is no token")
     mark = re.match(r"NT([0-9A-Z])", plain)
     if mark is None:
-        raise UsageError("that is no token of nattools: a token begins with NT1. Was its beginning lost?")
+        raise UsageError("that is not a nattools token: a token begins with NT1. Is its beginning missing?")
     if mark.group(1) not in (str(VERSION), "I", "L"):
         raise UsageError(
             f"that is a token of version {mark.group(1)}; this nattools reads version {VERSION}: "
@@ -149,7 +149,7 @@ def _to_bytes(digits: str) -> bytes:
         value = _VALUES.get(digit)
         if value is None:
             raise UsageError(
-                f"the token is damaged: its character {place + 4} is {digit!r}, which no token has"
+                f"the token is damaged: character {place + 4} is {digit!r}, which is not used in tokens"
             )
         bits = bits << 5 | value
     count = len(digits) * 5 // 8
@@ -159,20 +159,20 @@ def _to_bytes(digits: str) -> bytes:
 def _checked(body: bytes) -> bytes:
     """The content, whole and undamaged."""
     if len(body) < 2:
-        raise UsageError("the token is cut off after its beginning; copy all of it")
+        raise UsageError("the token is cut off near its beginning; copy all of it")
     size = int.from_bytes(body[:2], "big")
     if size > _MAX_CONTENT:
         raise UsageError("the token is damaged near its beginning; copy it again")
     wanted, have = (_length(each) for each in (size + 6, len(body)))
     if len(body) < size + 6:
-        raise UsageError(f"the token is cut off: it has about {have} characters of {wanted}; copy all of it")
+        raise UsageError(f"the token is cut off: it has about {have} of {wanted} characters; copy all of it")
     if len(body) > size + 6:
         raise UsageError(
-            f"the token is too long: {wanted} characters belong to it; was something pasted behind it, "
-            "or a character doubled?"
+            f"the token is too long: it should have {wanted} characters; was something pasted after it, "
+            "or a character repeated?"
         )
     if zlib.crc32(body[:-4]) != int.from_bytes(body[-4:], "big"):
-        raise UsageError("the token is damaged: a character of it was changed; copy it again")
+        raise UsageError("the token is damaged: one of its characters was changed; copy it again")
     return body[2:-4]
 
 
@@ -259,7 +259,7 @@ class _Reader:
     def count(self, most: int) -> int:
         found = self.number(1)
         if found > most:
-            raise _wrong(f"{found} of a kind where {most} are allowed")
+            raise _wrong(f"{found} entries where at most {most} are allowed")
         return found
 
     def ice_text(self) -> str:
@@ -269,7 +269,7 @@ class _Reader:
 
     def end(self) -> None:
         if self._position != len(self._content):
-            raise _wrong("something stands behind its content")
+            raise _wrong("there is data after its content")
 
 
 def _candidate(reader: _Reader) -> TokenCandidate:

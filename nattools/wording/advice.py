@@ -109,7 +109,7 @@ SENTENCES = {
         "answered from the address that was asked, or was not to be trusted."
     ),
     "opinion-own-address": (
-        "A known fault: it does not know this machine's own address (it binds to 0.0.0.0), so it takes a "
+        "A known fault: it does not know this machine's own address (it binds to any), so it takes a "
         "machine without NAT for one behind a NAT."
     ),
     "opinion-one-loss": (

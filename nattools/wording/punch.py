@@ -72,7 +72,7 @@ SENTENCES = {
     "stream-works": "A TCP connection to {remote} works.",
     "path-did-not-last": "The path that was found did not last.",
     "path-unconfirmed": "A path works, but the peer did not confirm that it uses it.",
-    "peer-heard-only": "Packets of the peer arrived, but it did not answer ours.",
+    "peer-heard-only": "Packets from the peer arrived, but it did not answer ours.",
     "others-heard-only": "Packets arrived, but none from the peer.",
     "nothing-sent": "No packet could be sent.",
     "nothing-heard": "Nothing from the peer arrived.",
@@ -95,7 +95,8 @@ SENTENCES = {
     "waiting-for-peer": "Waiting for the peer.",
     "path-recovered": "The old path works again.",
     "path-not-replaced": "The path was lost, and no other was found in {limit_s:span}.",
-    "time-over": "The time given is over.",
+    "punch-time-over": "The time given is over.",
+    "link-failed": "The connection could not be secured: {problem}.",
     "stopped": "It was stopped before it was decided.",
     "both-done": "Both sides are done.",
     # why it worked

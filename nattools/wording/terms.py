@@ -26,20 +26,20 @@ TECHNIQUES: dict[TechniqueId, str] = {
 VERDICTS: dict[Verdict, str] = {"works": "yes", "fails": "no", "unknown": "unknown", "skipped": "skipped"}
 MAPPINGS: dict[MappingBehaviour, str] = {
     "none": "no translation: others see your own address",
-    "endpoint-independent": "one outside port for all peers",
-    "address-dependent": "another outside port for each peer's address",
-    "address-and-port-dependent": "another outside port for each peer and port",
+    "endpoint-independent": "one external port for all peers",
+    "address-dependent": "a different external port for each peer address",
+    "address-and-port-dependent": "a different external port for each peer address and port",
     "unknown": "not known",
 }
 FILTERINGS: dict[FilteringBehaviour, str] = {
     "endpoint-independent": "lets anybody in, once a port is in use",
-    "address-dependent": "lets in only addresses you wrote to",
-    "address-and-port-dependent": "lets in only addresses and ports you wrote to",
+    "address-dependent": "lets in only addresses that you sent to",
+    "address-and-port-dependent": "lets in only addresses and ports that you sent to",
     "unknown": "not known",
 }
 ALLOCATIONS: dict[PortAllocation, str] = {
-    "preserving": "keeps your own port number where it is free",
-    "sequential": "takes one port after the other",
+    "preserving": "keeps the internal port where it is free",
+    "sequential": "takes one port after another",
     "random": "takes ports at random",
     "unknown": "not known",
 }
@@ -54,7 +54,7 @@ CLASSICS: dict[Classic, str] = {
     "unknown": "unknown",
 }
 STRATEGIES: dict[str, str] = {
-    "host": "to its own address",
+    "host": "directly to its address",
     "reflexive": "hole punching",
     "mapped": "through a port mapping",
     "low-ttl": "hole punching with a low TTL",

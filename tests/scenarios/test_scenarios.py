@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from statements import check_statements
 
 from nattools.lab.backend import Backend
 from nattools.lab.loader import available, load
@@ -31,6 +32,8 @@ def tried(name: str, host: str, backend: Backend, seed: int | None = None, peer:
     trial = run_trial(Case(name, host, backend, seed, peer))
     assert trial.problem == ""
     assert trial.wrong == ()
+    if trial.report is not None:
+        check_statements(trial.report)
     return trial
 
 

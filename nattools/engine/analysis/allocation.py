@@ -1,4 +1,4 @@
-"""How does the NAT choose outside ports (RFC 4787 4.2, and what NATs do in the field)?
+"""How does the NAT choose external ports (RFC 4787 4.2, and what NATs do in the field)?
 
 Every conclusion is held against chance: a pattern counts only if ports drawn at random would show it less
 often than CERTAIN_ERROR.
@@ -25,9 +25,9 @@ BLOCKS = (64, 128, 256, 512, 1024, 2048, 4096)
 RANGES = ((49152, 65535), (32768, 60999), (32768, 65535), (10000, 65535), (1024, 65535))
 """Ranges that systems draw from: IANA's dynamic ports, Linux' local ports, and what NATs are often set to."""
 FEWEST = 5
-"""Fewer outside ports than this are no pattern."""
+"""Fewer external ports than this are no pattern."""
 KEPT_SHARE = 0.75
-"""A NAT that keeps the inside port in so many cases preserves; the rest are collisions."""
+"""A NAT that keeps the internal port in so many cases preserves; the rest are collisions."""
 
 
 class AllocationFinding(Finding[PortAllocation], frozen=True):
@@ -42,7 +42,7 @@ class AllocationFinding(Finding[PortAllocation], frozen=True):
 def allocation(
     path: PathEvidence, outside: ExternalAddresses, *, nat: bool | None, varies: bool | None
 ) -> AllocationFinding:
-    """The allocation behaviour, from all fresh outside ports in the order in which they were taken."""
+    """The allocation behaviour, from all fresh external ports in the order in which they were taken."""
     samples = _samples(outside.believed(path), varies=varies)
     ids = tuple(sample.id for sample in samples)
     if nat is False:
@@ -59,7 +59,7 @@ def allocation(
 
 
 def _samples(answers: list[BindingAnswer], *, varies: bool | None) -> list[BindingAnswer]:
-    """The first answer for each mapping that the NAT had to make, of the commonest outside address, in time
+    """The first answer for each mapping that the NAT had to make, of the commonest external address, in time
     order. With a mapping that varies, each destination has one of its own."""
     seen: set[object] = set()
     found = []
@@ -75,7 +75,7 @@ def _samples(answers: list[BindingAnswer], *, varies: bool | None) -> list[Bindi
 
 
 def _later(samples: list[BindingAnswer]) -> list[BindingAnswer]:
-    """Without each local port's first outside port, which many a symmetric NAT keeps, unlike the later ones;
+    """Without each local port's first external port, which many a symmetric NAT keeps, unlike the later ones;
     all if there are no later ones."""
     firsts: set[Endpoint | None] = set()
     later = []
@@ -94,8 +94,8 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
     own_test.sort(key=lambda one: one.id)
     parity = all(s.local is None or not (s.local.port ^ s.mapped.port) & 1 for s in samples)
     for chosen in (samples, own_test):
-        for told in (chosen, [s for s in chosen if s.prompt]):
-            step = ordered_step([s.mapped.port for s in told], keeps_parity=parity)
+        for ports in (chosen, [s for s in chosen if s.prompt]):
+            step = ordered_step([s.mapped.port for s in ports], keeps_parity=parity)
             if step is not None:
                 return AllocationFinding("sequential", ids, step=step)
     step = dense_step([s.mapped.port for s in samples], keeps_parity=parity)

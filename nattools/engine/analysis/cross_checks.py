@@ -65,17 +65,17 @@ def _judge_gateway(opinion: SecondOpinion, measurement: Measurement) -> CrossChe
 
 def _gateway(says: str) -> str:
     try:
-        told = json.loads(says)
-        if "gateway" in told:
-            return _with_address(told.get("external"))
-        return _NO_GATEWAY if "error" in told else "unknown"
+        answer = json.loads(says)
+        if "gateway" in answer:
+            return _with_address(answer.get("external"))
+        return _NO_GATEWAY if "error" in answer else "unknown"
     except (ValueError, TypeError, AttributeError):
         return "unknown"
 
 
 def _with_address(external: object) -> str:
     usable = isinstance(external, str) and external not in ("", "0.0.0.0", "127.0.0.1")
-    return f"a gateway with {external}" if usable else "a gateway without an outside address"
+    return f"a gateway with {external}" if usable else "a gateway without an external address"
 
 
 def _judge(opinion: SecondOpinion, nat: Nat | None, distrusted: bool) -> CrossCheck:

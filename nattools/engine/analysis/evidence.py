@@ -95,7 +95,7 @@ def endpoint(text: str | None) -> Endpoint | None:
 
 class BindingAnswer(msgspec.Struct, frozen=True):
     """A plain Binding question that was answered: what `asked` said of `local`. `prompt`: every copy sent
-    was answered, so that the outside port was taken when `at_s` says."""
+    was answered, so that the external port was taken when `at_s` says."""
 
     id: int
     at_s: float
@@ -161,7 +161,7 @@ class Loss(msgspec.Struct, frozen=True):
 
     @property
     def bound(self) -> float:
-        """The loss to reckon with: the upper confidence bound, or WORST_LOSS if nothing is known."""
+        """The loss to assume: the upper confidence bound, or WORST_LOSS if nothing is known."""
         return loss_upper_bound(self.sent, self.lost) if self.sent else WORST_LOSS
 
     def conclusive(self, copies: int) -> bool:

@@ -161,7 +161,7 @@ def _dial_back_trial(back: DialBack) -> FilterTrial | None:
 
 class HairpinFinding(Finding["bool | None"], frozen=True):
     """`confidence`: the share of tests that agree with the value. `source_outside`: whether the receiver saw
-    the sender's outside address (RFC 4787 REQ-9)."""
+    the sender's external address (RFC 4787 REQ-9)."""
 
     confidence: float | None = None
     source_outside: bool | None = None
@@ -190,7 +190,7 @@ def hairpinning(
 
 
 def _mutual(path: PathEvidence, tests: list[Hairpin]) -> bool:
-    """Did every receiver itself write to the sender's outside address, so that its filter was open?"""
+    """Did every receiver itself write to the sender's external address, so that its filter was open?"""
     outside = {answer.local: answer.mapped for answer in path.answers if answer.local is not None}
     wrote = {(outside.get(local), endpoint(test.target)) for test in tests if (local := endpoint(test.local))}
     return all((target, sender) in wrote for sender, target in wrote)

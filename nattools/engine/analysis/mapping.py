@@ -60,7 +60,7 @@ class _Tally(msgspec.Struct):
 class MappingFinding(Finding[MappingBehaviour], frozen=True):
     """`varies`: False for endpoint-independent mapping, True for the others, also where it is not known which
     of them. `by_port`: does the destination's port matter? `moved`: answers that differ from the majority's
-    (a collision on the NAT, or a server errs)."""
+    (a collision on the NAT, or a server is wrong)."""
 
     varies: bool | None = None
     by_port: bool | None = None
@@ -70,7 +70,7 @@ class MappingFinding(Finding[MappingBehaviour], frozen=True):
 def mapping(path: PathEvidence, outside: ExternalAddresses, nat: bool | None) -> MappingFinding:
     """The mapping behaviour as far as it is proven.
 
-    Equal outside ports prove something only from different addresses; different ones prove a dependence on
+    Equal external ports prove something only from different addresses; different ones prove a dependence on
     what differed between the destinations. A single deviating answer is outvoted where a majority of
     destinations, of two addresses, agrees: kernel NATs move a port when two flows collide, and servers err.
     """
@@ -126,7 +126,7 @@ def _compare(one: BindingAnswer, other: BindingAnswer, outside: ExternalAddresse
             tally.same_for_ports += ids
         return
     if one.mapped.host != other.mapped.host and not {one.mapped.host, other.mapped.host} <= outside.agreed:
-        return  # a server that errs looks the same
+        return  # a server that is wrong looks the same
     if one.asked.host == other.asked.host:
         tally.by_port += ids
     else:

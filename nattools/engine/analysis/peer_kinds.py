@@ -75,14 +75,14 @@ def _over_tcp(kind: str, own: Side, peer: Side, tcp: Nat | None) -> PeerKind:
 
 
 def _direct(kind: str, step: Step) -> PeerKind:
-    """Odds and time are told where chance has a part in it."""
-    told = step.odds is not None and step.odds < 1.0
+    """Odds and time are given where chance plays a part."""
+    by_chance = step.odds is not None and step.odds < 1.0
     return PeerKind(
         kind=kind,
         path="direct",
         strategy=step.strategy,
-        odds=step.odds if told or step.strategy == "birthday" else None,
-        seconds=step.seconds if told or step.strategy == "birthday" else None,
+        odds=step.odds if by_chance or step.strategy == "birthday" else None,
+        seconds=step.seconds if by_chance or step.strategy == "birthday" else None,
         why=step.why,
     )
 

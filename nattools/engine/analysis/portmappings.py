@@ -26,7 +26,7 @@ _SILENCES: dict[str, tuple[str, str, str]] = {
     ),
     "malformed": (
         "malformed answer",
-        "The router's answer makes no sense.",
+        "The router sent an invalid answer.",
         "Look for newer firmware of the router, or try another protocol.",
     ),
     "not asked": ("not asked", "It was not asked.", ""),
@@ -34,8 +34,8 @@ _SILENCES: dict[str, tuple[str, str, str]] = {
 
 
 @dataclass(slots=True)
-class _Story:
-    """All that concerns one inside endpoint by one protocol."""
+class _Requests:
+    """All that concerns one internal endpoint by one protocol."""
 
     attempts: list[MapAttempt] = field(default_factory=list)
     checks: list[MapCheck] = field(default_factory=list)
@@ -50,40 +50,40 @@ def offers(measurement: Measurement, protocol: MappingProtocol) -> list[MapOffer
 def mappings(measurement: Measurement) -> tuple[PortMapping, ...]:
     """A row for each mapping that was asked for, in the order in which they came up, and then for each that
     was found, in the order of ports: routers' tables have none."""
-    stories: dict[_Key, _Story] = {}
+    requests: dict[_Key, _Requests] = {}
     rows: list[MapEntry] = []
     for seen in measurement.observations:
         if isinstance(seen, MapAttempt):
-            stories.setdefault(_key_of(seen, stories), _Story()).attempts.append(seen)
+            requests.setdefault(_key_of(seen, requests), _Requests()).attempts.append(seen)
         elif isinstance(seen, MapCheck):
-            stories.setdefault(_key(seen), _Story()).checks.append(seen)
+            requests.setdefault(_key(seen), _Requests()).checks.append(seen)
         elif isinstance(seen, MapEntry):
             rows.append(seen)
-    told = [_told(story, measurement) for story in stories.values() if story.attempts]
+    made = [_made(asked_for, measurement) for asked_for in requests.values() if asked_for.attempts]
     rows.sort(key=lambda row: (row.family, row.external_port, row.transport, row.protocol))
-    return (*told, *(_found(row, measurement) for row in rows))
+    return (*made, *(_found(row, measurement) for row in rows))
 
 
 def _key(seen: MapAttempt | MapCheck) -> _Key:
     return seen.protocol, seen.transport, seen.internal
 
 
-def _key_of(seen: MapAttempt, stories: dict[_Key, _Story]) -> _Key:
-    """One inside endpoint may have several mappings, by the outside port; when they are made nobody knows
+def _key_of(seen: MapAttempt, requests: dict[_Key, _Requests]) -> _Key:
+    """One internal endpoint may have several mappings, by the external port; when they are made nobody knows
     that yet."""
     key = _key(seen)
-    if seen.action != "delete" or seen.external is None or key not in stories:
+    if seen.action != "delete" or seen.external is None or key not in requests:
         return key
-    known = any(each.external == seen.external for each in stories[key].attempts)
+    known = any(each.external == seen.external for each in requests[key].attempts)
     return key if known else (*key, seen.external)
 
 
-def _told(story: _Story, measurement: Measurement) -> PortMapping:
+def _made(asked_for: _Requests, measurement: Measurement) -> PortMapping:
     """One mapping from what was asked about it: the last word counts."""
-    first = story.attempts[0]
-    asked = [each for each in story.attempts if each.action in ("make", "renew")]
+    first = asked_for.attempts[0]
+    asked = [each for each in asked_for.attempts if each.action in ("make", "renew")]
     granted = [each for each in asked if each.outcome == "granted"]
-    deletions = [each for each in story.attempts if each.action == "delete"]
+    deletions = [each for each in asked_for.attempts if each.action == "delete"]
     last = granted[-1] if granted else None
     known = last or next((each for each in deletions if each.external), None)
     failed = asked[-1] if asked and not granted else None
@@ -95,18 +95,18 @@ def _told(story: _Story, measurement: Measurement) -> PortMapping:
         family=first.family,
         internal=first.internal,
         external=external_of(known.external, known.protocol, measurement, known.family) if known else None,
-        lifetime_s=(last.lifetime_s or _read_back_s(story)) if last else None,
+        lifetime_s=(last.lifetime_s or _read_back_s(asked_for)) if last else None,
         created=known is not None,
-        verified_inbound=verified(story.checks),
+        verified_inbound=verified(asked_for.checks),
         error=None if failed is None else error(failed),
         removed=bool(deletions) and deletions[-1].outcome == "deleted",
-        evidence=tuple(sorted(each.id for each in (*story.attempts, *story.checks))),
+        evidence=tuple(sorted(each.id for each in (*asked_for.attempts, *asked_for.checks))),
     )
 
 
-def _read_back_s(story: _Story) -> int | None:
+def _read_back_s(asked_for: _Requests) -> int | None:
     """What the router's table says of a mapping without an end: IGD:2 makes a week of it."""
-    found = [each for each in story.attempts if each.action == "read back" and each.outcome == "found"]
+    found = [each for each in asked_for.attempts if each.action == "read back" and each.outcome == "found"]
     return found[-1].lifetime_s if found else None
 
 
@@ -161,7 +161,7 @@ def error(attempt: MapAttempt) -> PortMappingError:
         return PortMappingError(
             code=refusal.code, name=refusal.name, meaning=refusal.meaning, advice=refusal.advice
         )
-    name, meaning, advice = _SILENCES.get(attempt.outcome, ("refused", "The router said no.", ""))
+    name, meaning, advice = _SILENCES.get(attempt.outcome, ("refused", "The router refused.", ""))
     if attempt.detail:
         meaning = f"{meaning} ({attempt.detail})"
     return PortMappingError(code=None, name=name, meaning=meaning, advice=advice)

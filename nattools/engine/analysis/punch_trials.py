@@ -22,7 +22,7 @@ _PROMPT_S = 0.3
 
 
 class PunchOutcome(msgspec.Struct, frozen=True):
-    """`missed`: the outside port was another than the one foretold. `reason` is for what
+    """`missed`: the external port was another than the one predicted. `reason` is for what
     is not "punched"."""
 
     state: PunchState

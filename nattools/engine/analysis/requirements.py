@@ -50,7 +50,7 @@ _TITLES: dict[Rfc, tuple[str, ...]] = {
         "Endpoint-independent mapping",
         "Simultaneous open passes",
         "Endpoint-independent or address-dependent filtering",
-        "Silence of 6 s to an unasked SYN",
+        "Silence of 6 s to an unsolicited SYN",
         "An established connection lives at least 2 h 4 min",
         "Application-level gateways off",
         "No port overloading",
@@ -134,7 +134,7 @@ def _pooling(found: PathFindings) -> _Outcome:
 
 
 def _overloading(found: PathFindings) -> _Outcome:
-    """One outside port for two inside ports can show even from a single host."""
+    """One external port for two internal ports can show even from a single host."""
     users: dict[object, dict[object, int]] = {}
     for answer in found.outside.believed(found.path):
         if answer.local is not None:

@@ -162,7 +162,7 @@ def server_notices(conducts: dict[str, Conduct], externals: list[ExternalAddress
 
 
 class ExternalAddresses(msgspec.Struct, frozen=True):
-    """`hosts`: the believed outside addresses, the one with most witnesses first. `agreed`: those that two
+    """`hosts`: the believed external addresses, the one with most witnesses first. `agreed`: those that two
     independent servers confirm, or the only one that was ever named. `outvoted`: answers that are not
     believed. `notices`: who disagrees with whom."""
 
@@ -179,7 +179,7 @@ class ExternalAddresses(msgspec.Struct, frozen=True):
 
 
 class _Votes(msgspec.Struct):
-    """Who named an outside address: distinct destinations, and independent servers."""
+    """Who named an external address: distinct destinations, and independent servers."""
 
     destinations: set[Endpoint]
     servers: set[str]
@@ -194,7 +194,7 @@ class _Votes(msgspec.Struct):
 def external(path: PathEvidence) -> ExternalAddresses:
     """The majority of distinct destinations decides; a dissenting server is named.
 
-    A NAT may have several outside addresses (RFC 4787 4.1, "pooling"): an address that independent servers
+    A NAT may have several external addresses (RFC 4787 4.1, "pooling"): an address that independent servers
     name, or that a lone server names from several of its endpoints, stays even in the minority.
     """
     votes: dict[str, _Votes] = defaultdict(lambda: _Votes(set(), set()))

@@ -10,12 +10,10 @@ from nattools.engine.options import Emit, MeasureOptions
 from nattools.model.punch import Echoes, PlannedStep, Stage, Throughput
 from nattools.model.report import Report
 from nattools.traversal.codes import Code
-from nattools.traversal.tunnel import Tunnel
-from nattools.traversal.tunnel.echo import echoes
 
 if TYPE_CHECKING:
     from nattools.traversal.rendezvous import MailboxAddress
-
+    from nattools.traversal.tunnel import Tunnel
 
 WAIT_S = 600.0
 
@@ -58,9 +56,8 @@ def _nothing(_: object) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watcher:
-    """Who is told while it goes on. `code`: what to tell the other person (a code or a token); `ask_token`:
-    returns the peer's token; `stage` and `plan` as they come about; `emit`: the measurement's progress.
-    """
+    """Callbacks while it goes on. `code`: what to tell the other person (a code or a token); `ask_token`:
+    returns the peer's token; `stage` and `plan` as they come about; `emit`: the measurement's progress."""
 
     emit: Emit = _nothing
     code: Callable[[str], None] = _nothing
@@ -71,7 +68,7 @@ class Watcher:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A connection to use: `report` is what there is to tell so far."""
+    """A connection to use; `report` gives the report so far."""
 
     tunnel: Tunnel
     report: Callable[[], Report]
@@ -79,7 +76,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class UseResult:
-    """What its use came to; `problem` says what went wrong, in words, or is empty."""
+    """What came of using a connection; `problem` says what went wrong, in words, or is empty."""
 
     echoes: Echoes | None = None
     throughput: Throughput | None = None
@@ -98,6 +95,7 @@ class Use:
 
 def echoing(count: int) -> Use:
     """Some echoes, and no more."""
+    from nattools.traversal.tunnel.echo import echoes
 
     async def run(connected: Connected) -> UseResult:
         return UseResult(echoes=await echoes(connected.tunnel, count))

@@ -38,6 +38,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.net.base import Network, UdpSocket
+from nattools.net.eventloop import TimeLimit
 from nattools.protocols import ice, stun
 from nattools.protocols.stun.constants import SERVICE_MAILBOX
 from nattools.traversal.codes import new_code
@@ -74,7 +75,7 @@ async def punch(
     work = _by_mailbox(state, run, options, watcher, router, use or echoing(options.echoes))
     try:
         if await within_time_limit(run, work):
-            state.timeline.note("end", statement("time-over"))
+            state.timeline.note("end", statement("punch-time-over"))
     finally:
         if router is not None:
             await router.release()
@@ -165,10 +166,9 @@ async def join_mailbox(
 
 
 async def _confirmed(meeting: Rendezvous, wait_s: float) -> NoPath | None:
-    try:
-        async with asyncio.timeout(wait_s):
-            failure = await meeting.confirmed()
-    except TimeoutError:
+    async with TimeLimit(wait_s) as limit:
+        failure = await meeting.confirmed()
+    if limit.expired():
         return NoPath((statement("mailbox-nobody-came", wait_s=wait_s),))
     return None if failure is None else _not_met(failure)
 
@@ -197,7 +197,7 @@ async def punch_by_tokens(
     run = new_run(network, options.measuring, watcher.emit)
     work = _by_tokens(state, run, options, watcher, use or echoing(options.echoes), wall)
     if await within_time_limit(run, work):
-        state.timeline.note("end", statement("time-over"))
+        state.timeline.note("end", statement("punch-time-over"))
     return state.report()
 
 
@@ -297,12 +297,11 @@ async def _asked(
     async with asyncio.TaskGroup() as group:
         keeping = group.create_task(_keep_open(all_sockets, run))
         try:
-            async with asyncio.timeout(options.wait_s):
+            async with TimeLimit(options.wait_s):
                 return decode_token(await watcher.ask_token())
-        except TimeoutError:
-            return None
         finally:
             keeping.cancel()
+    return None
 
 
 async def _keep_open(sockets: list[UdpSocket], run: MeasurementRun) -> None:

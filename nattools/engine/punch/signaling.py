@@ -133,7 +133,14 @@ def _bare(nat: Nat | None) -> Nat | None:
     if nat is None:
         return None
     return msgspec.structs.replace(
-        nat, external=(), layers=(), unknowns={}, evidence={}, cgnat=None, double_nat=None
+        nat,
+        external=(),
+        layers=(),
+        unknowns={},
+        unknown_reasons={},
+        evidence={},
+        cgnat=None,
+        double_nat=None,
     )
 
 

@@ -167,7 +167,7 @@ class StepRunner:
                 return
             network = context.own.run.network
             outcome = await send_step(network, driver, socket, peer, step, first=context.leads, counts=counts)
-            self.last = (statement("text", text=outcome.reason),) if outcome.reason else ()
+            self.last = () if outcome.reason is None else (outcome.reason,)
         finally:
             # what a token told of is needed again
             driver.release(socket, close=context.partner.live)
@@ -220,7 +220,7 @@ class StepRunner:
         finally:
             if sample is not None and context.partner.live:
                 sample[0].close()
-        self.last = (statement("text", text=outcome.reason),) if outcome.reason else ()
+        self.last = () if outcome.reason is None else (outcome.reason,)
         if outcome.stream is None:
             return None
         works = statement("stream-works", remote=str(outcome.stream.remote))

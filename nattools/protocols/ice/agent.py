@@ -89,7 +89,6 @@ class Agent:
         self._patience_s = patience_s
         self._give_up_at: float | None = None
         self._retry_at: float | None = None
-        self._ends: set[Literal["local", "remote"]] = set()
         self.state: AgentState = "new"
 
     # --- what there is to see
@@ -146,11 +145,6 @@ class Agent:
         """How many messages were not believed, by reason."""
         return dict(self._session.rejected)
 
-    @property
-    def candidates_complete(self) -> bool:
-        """Have both sides said that no more candidates will come (RFC 8838 13)?"""
-        return len(self._ends) == 2
-
     def is_authorised(self, local: Endpoint, source: Endpoint, transport: Transport = "udp") -> bool:
         """May data that came on this path be the peer's? Only where it has proved that it knows the
         credentials; count what is not with `reject_data`."""
@@ -198,10 +192,6 @@ class Agent:
         added = self._session.add_remote(candidate)
         self._begin(now)
         return added
-
-    def end_of_candidates(self, side: Literal["local", "remote"]) -> None:
-        """No more candidates of this side will come (RFC 8838 13)."""
-        self._ends.add(side)
 
     def set_opener(self, opener: OpeningChecks | None, remote: Endpoint | None = None) -> None:
         """Begin ordinary checks with low-TTL packets: all, or those to one destination."""

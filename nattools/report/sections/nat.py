@@ -240,8 +240,8 @@ def _ports(nat: Nat) -> Row:
 
 def _hairpin(nat: Nat) -> Row:
     words = {
-        True: "machines behind it reach each other by the outside address",
-        False: "machines behind it cannot use each other's outside address",
+        True: "machines behind it reach each other by the external address",
+        False: "machines behind it cannot use each other's external address",
         None: "not known",
     }[nat.hairpinning]
     return _row("Hairpinning", words, terms.yes_no(nat.hairpinning))

@@ -133,11 +133,11 @@ def _gap(o: seen.Gap) -> str:
 
 
 _OFFERS: dict[str, str] = {
-    "answered": "spoken",
+    "answered": "supported",
     "refused": "refused",
     "timeout": "no answer",
-    "unreachable": "not to be asked",
-    "malformed": "an answer that makes no sense",
+    "unreachable": "unreachable",
+    "malformed": "an invalid answer",
     "not asked": "not asked",
 }
 
@@ -146,7 +146,7 @@ def _offer(o: seen.MapOffer) -> str:
     version = f" {o.version}" if o.version else ""
     text = f"router: {o.protocol}{version} at {o.server}, from {o.local}: {_OFFERS[o.outcome]}"
     if o.external:
-        text += f", calls {o.external} its outside address"
+        text += f", calls {o.external} its external address"
     if o.connected is False:
         text += ", says that it is offline"
     if o.rtt_s is not None:

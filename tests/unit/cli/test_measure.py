@@ -29,7 +29,7 @@ def test_diagnose_says_the_answer_first(capsys: Capture) -> None:
     assert text.startswith("Measured in the scenario home-router:alice (simulated), not on this machine's")
     assert "This machine can be reached directly, by hole punching." in text
     assert "UDP hole punching yes" in text
-    assert "Mapping one outside port for all peers endpoint-independent" in text
+    assert "Mapping one external port for all peers endpoint-independent" in text
     assert max(len(line) for line in captured.out.splitlines()) <= 80
     assert captured.err == ""
 

@@ -70,7 +70,7 @@ def test_a_damaged_token_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("", "is no token"), ("hello\n", "no token of nattools"), (TOKEN[:-9], "cut off")],
+    [("", "is no token"), ("hello\n", "not a nattools token"), (TOKEN[:-9], "cut off")],
 )
 def test_input_that_ends_without_a_token(text: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=says):

@@ -111,7 +111,7 @@ def test_any_two_machines_of_a_scenario(random_pair: str, capsys: Capture) -> No
         (["--lab", "two-homes", "--wait", "0"], 2, "--wait 0"),
         (["--lab", "two-homes", "--words", "1"], 2, "2 to 8 words"),
         (["7-crosover-clockwork"], 2, "did you mean crossover"),
-        (["crossover-clockwork"], 2, "a code begins with its number"),
+        (["crossover-clockwork"], 2, "a code begins with a number"),
         (["--mailbox", "https://a"], 2, "--mailbox"),
         (["--lab", "two-homes", "--server", "nowhere.example"], 3, "nowhere.example"),
     ],

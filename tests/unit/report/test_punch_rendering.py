@@ -99,9 +99,9 @@ def test_a_long_timeline_is_cut_and_says_so() -> None:
 
 def test_the_network_is_a_line_each_and_all_of_it_on_request() -> None:
     text = joined(render_text(punched()))
-    assert "UDP over IPv4 one NAT, no second one behind it; one outside port for all peers;" in text
+    assert "UDP over IPv4 one NAT, no second one behind it; one external port for all peers;" in text
     assert "Mapping" not in text
-    assert "Mapping one outside port for all peers" in joined(render_text(punched(), detail=1))
+    assert "Mapping one external port for all peers" in joined(render_text(punched(), detail=1))
     assert "NETWORK" not in render_text(replace(punched(), nat=NatByTransport()))
 
 

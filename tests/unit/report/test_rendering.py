@@ -72,7 +72,8 @@ def test_nat_says_what_the_nat_does_and_the_rest_on_request() -> None:
     assert "CONNECTING" not in text
     assert joined(text).startswith(
         "Measured in the scenario home-router:alice (simulated), not on this machine's network. "
-        "Your NAT gives one outside port for all peers, and lets in only addresses and ports you wrote to."
+        "Your NAT gives one external port for all peers, and lets in only addresses and ports that you sent "
+        "to."
     )
     assert "TECHNIQUE" in render_text(report, detail=1)
 
@@ -87,13 +88,13 @@ def test_nat_says_what_the_nat_does_and_the_rest_on_request() -> None:
         (Nat(present=False), "There is no NAT; whether a firewall filters is not known."),
         (
             Nat(present=False, filtering="address-dependent"),
-            "There is no NAT; a firewall lets in only addresses you wrote to.",
+            "There is no NAT; a firewall lets in only addresses that you sent to.",
         ),
         (Nat(), "Whether there is a NAT is not known."),
         (Nat(present=True), "There is a NAT; what it does is not known."),
         (
             Nat(present=True, mapping="address-dependent"),
-            "gives another outside port for each peer's address.",
+            "gives a different external port for each peer address.",
         ),
         (Nat(reachable=False), "Nothing came back: it is blocked, or no server answered."),
     ],
@@ -163,7 +164,7 @@ def test_terms_are_whole_at_80_columns() -> None:
 def test_nat_in_plain_words_and_in_terms() -> None:
     text = joined(render_text(home_router()))
     assert "UDP OVER IPV4 one NAT, no second one behind it" in text
-    assert "Mapping one outside port for all peers endpoint-independent" in text
+    assert "Mapping one external port for all peers endpoint-independent" in text
     assert "port-restricted cone RFC 3489" in text
     assert "lives 29 s unused, is gone after 31 s of" in joined(render_text(home_router(), columns=120))
     assert "Blocked to ports 53" in text

@@ -59,10 +59,10 @@ def test_what_is_no_forward_is_said(text: str, named: str) -> None:
         ("", "'' is not a port"),
         ("localhost", "'localhost' is not a port"),
         ("localhost:", "'' is not a port"),
-        ("localhost:90-80", "backwards"),
+        ("localhost:90-80", "reversed"),
         ("localhost:1-", "'' is not a port"),
         ("2001:db8::1:80", "in brackets"),
-        ("[::1]:80:90", "what is allowed is written"),
+        ("[::1]:80:90", "an allowed target is written"),
         ("localhost:22/icmp", "tcp or udp"),
     ],
 )

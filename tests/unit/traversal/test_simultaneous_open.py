@@ -12,6 +12,7 @@ from simulated import pass_time, run
 from nattools.lab.scenario import NatSpec
 from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint
+from nattools.model.statement import statement
 from nattools.net.base import LowTtlSyn, TcpFailure, TcpStream
 from nattools.protocols import ice, stun
 from nattools.protocols.ice.checkmessages import Check, build_check
@@ -83,7 +84,7 @@ def test_another_secret_and_silence(leads: bool) -> None:
     outcome = called_by(caller, leads=leads)
     assert not outcome.connected
     assert outcome.counts.refused == 1
-    assert outcome.reason == "A connection came about, but not with the peer."
+    assert outcome.reason == statement("stream-to-another")
 
 
 def test_nobody_there() -> None:
@@ -92,7 +93,7 @@ def test_nobody_there() -> None:
 
     outcome = run(pair(None, None), main)
     assert (outcome.reason, outcome.counts.sent) == (
-        "No attempt to connect came through (refused).",
+        statement("no-stream", outcomes=("refused",)),
         3,
     )
 

@@ -59,9 +59,6 @@ def test_trickled_candidates_connect() -> None:
     assert pipe.a.state == "checking"
     pipe.add(pipe.a, A2)
     pipe.add(pipe.b, B2)
-    pipe.a.end_of_candidates("local")
-    pipe.a.end_of_candidates("remote")
-    assert pipe.a.candidates_complete
     pipe.run(4.0, pipe.connected)
     assert pipe.connected()
 
