@@ -1,1 +1,1 @@
-"""Networks drawn as scenarios, and run as a simulation or as network namespaces."""
+"""Networks described as scenario files, run in the simulator or as network namespaces."""

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Lab(Protocol):
-    """A scenario brought up. Enter it, run coroutines in it, leave it; leaving removes all that it made."""
+    """A running scenario. Enter it, run coroutines in it, leave it; leaving removes all that it made."""
 
     scenario: Scenario
     layout: Layout
@@ -36,7 +36,7 @@ class Lab(Protocol):
         """The scenario's servers, as `--server` takes them, in the order of the file."""
 
     async def stop_router(self, router: str) -> None:
-        """Switch off what makes port mappings on a router: it forgets them all."""
+        """Switch off a router's port mapping service: it forgets all mappings."""
 
     async def start_router(self, router: str) -> None:
         """Switch it on again."""
@@ -55,7 +55,7 @@ def find_host(scenario: Scenario, name: str | None) -> str:
 
 
 def open_lab(scenario: Scenario, backend: Backend, seed: int | None = None) -> Lab:
-    """A lab to be entered. `seed`: where chance starts; None: the backend's own fixed choice."""
+    """A lab to be entered. `seed` of the random choices; None: the backend's own fixed one."""
     if backend == "sim":
         from nattools.lab.sim.lab import SimLab
 

@@ -148,7 +148,7 @@ def validate(expected: Mapping[str, Any], hosts: Sequence[str]) -> None:
     for host, table in expected.items():
         path = ("expect", host)
         if not isinstance(table, dict):
-            raise InvalidValue(path, f"a table is wanted here, not {shown(table)}")
+            raise InvalidValue(path, f"expected a table, not {shown(table)}")
         if host == PAIR and PAIR not in hosts:
             _validate_pairs(table, hosts)
         elif host not in hosts:
@@ -163,7 +163,7 @@ def _validate_pairs(pairs: Mapping[str, Any], hosts: Sequence[str]) -> None:
     for pair, table in pairs.items():
         path = ("expect", PAIR, pair)
         if not isinstance(table, dict):
-            raise InvalidValue(path, f"a table is wanted here, not {shown(table)}")
+            raise InvalidValue(path, f"expected a table, not {shown(table)}")
         check_keys(table, _PUNCH_KEYS, path)
         for key, wanted in table.items():
             _validate_value(wanted, hints[key], (*path, key))
@@ -177,14 +177,14 @@ def _validate_host(table: Mapping[str, Any], path: Path) -> None:
             _validate_techniques(wanted, (*path, key))
         elif key == WARNINGS:
             if not isinstance(wanted, list) or not all(isinstance(text, str) for text in wanted):
-                raise InvalidValue((*path, key), "a list of texts is wanted here")
+                raise InvalidValue((*path, key), "expected a list of texts")
         else:
             _validate_value(wanted, hints[key], (*path, key))
 
 
 def _validate_techniques(table: object, path: Path) -> None:
     if not isinstance(table, dict):
-        raise InvalidValue(path, f"a table is wanted here, not {shown(table)}")
+        raise InvalidValue(path, f"expected a table, not {shown(table)}")
     check_keys(table, TECHNIQUE_IDS, path)
     for key, wanted in table.items():
         _validate_value(wanted, Verdict, (*path, key))
@@ -195,10 +195,10 @@ def _validate_value(wanted: object, kind: Any, path: Path) -> None:
         _validate_table(wanted, kind, path)
     elif wanted == "null":
         if not _may_be_null(kind):
-            raise InvalidValue(path, "this is never null")
+            raise InvalidValue(path, "this field is never null")
     elif isinstance(wanted, str) and _BOUND.fullmatch(wanted):
         if not _has_numbers(kind):
-            raise InvalidValue(path, "this is no number, so it has no bounds")
+            raise InvalidValue(path, "this field is not a number, so it takes no bounds")
     elif isinstance(wanted, list) and any(isinstance(each, dict) for each in wanted):
         _validate_elements(wanted, kind, path)
     else:
@@ -224,11 +224,11 @@ def _validate_matcher(wanted: Mapping[str, Any], kind: Any, path: Path) -> None:
     for key, each in wanted.items():
         if key == "any_of":
             if not isinstance(each, list) or not each:
-                raise InvalidValue((*path, key), "a list of values is wanted here")
+                raise InvalidValue((*path, key), "expected a list of values")
             for value in each:
                 _validate_value(value, kind, path)
         elif isinstance(each, bool) or not isinstance(each, (int, float)) or not _has_numbers(kind):
-            raise InvalidValue((*path, key), "this compares numbers")
+            raise InvalidValue((*path, key), "this compares numbers only")
 
 
 def _validate_elements(wanted: list[Any], kind: Any, path: Path) -> None:
@@ -249,7 +249,7 @@ def _validate_plain(wanted: object, kind: Any, path: Path) -> None:
         msgspec.convert(wanted, kind)
     except msgspec.ValidationError as error:
         raise InvalidValue(
-            path, f"{shown(wanted)} can never be what the report says: {plain(error)}"
+            path, f"{shown(wanted)} is not a value that the report can have: {plain(error)}"
         ) from None
 
 

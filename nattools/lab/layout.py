@@ -13,10 +13,9 @@ from typing import Literal
 
 import msgspec
 
-from nattools.errors import UsageError
-from nattools.lab.scenario import Impairment, NatSpec, Scenario, routers
+from nattools.lab.scenario import INTERNET, Impairment, NatSpec, Scenario, host_behind, routers
+from nattools.lab.validation import check_wiring
 
-INTERNET = "internet"
 NodeKind = Literal["internet", "nat", "firewall", "host", "server"]
 
 
@@ -110,13 +109,10 @@ def has_ipv6(scenario: Scenario, router: str) -> bool:
 
 def plan(scenario: Scenario) -> Layout:
     """Give every node its interfaces, addresses and routes. UsageError if the drawing cannot be built."""
+    check_wiring(scenario)
     nodes: dict[str, NodeKind] = {INTERNET: "internet"}
     for kind, names in _declared(scenario):
-        for name in names:
-            if name in nodes:
-                raise UsageError(f"two nodes are called {name!r}")
-            nodes[name] = kind
-    _check_wiring(scenario)
+        nodes.update(dict.fromkeys(names, kind))
     draft = _Draft(scenario, nodes)
     for name in routers(scenario):
         _inside(draft, name)
@@ -134,34 +130,6 @@ def _declared(scenario: Scenario) -> list[tuple[NodeKind, list[str]]]:
         ("host", list(scenario.host)),
         ("server", list(scenario.server)),
     ]
-
-
-def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:
-    """The routers a host is behind; empty: it is on the internet."""
-    behind = scenario.host[host].behind
-    if behind is None:
-        return ()
-    return (behind,) if isinstance(behind, str) else behind
-
-
-def _check_wiring(scenario: Scenario) -> None:
-    known = routers(scenario)
-    if not scenario.host:
-        raise UsageError("the scenario has no host")
-    for host in scenario.host:
-        for router in host_behind(scenario, host):
-            if router not in known:
-                raise UsageError(f"host {host!r} is behind {router!r}, which is no nat and no firewall here")
-    for name, spec in known.items():
-        seen = {name}
-        outer = spec.behind
-        while outer is not None:
-            if outer not in known:
-                raise UsageError(f"{name!r} is behind {outer!r}, which is no nat and no firewall here")
-            if outer in seen:
-                raise UsageError(f"{name!r} is behind itself")
-            seen.add(outer)
-            outer = known[outer].behind
 
 
 def _inside(draft: _Draft, name: str) -> None:

@@ -83,14 +83,14 @@ def parse(text: str, name: str) -> Scenario:
     """A scenario from its text. `name` is the file's name for messages; without folder and suffix it
     becomes the scenario's `name`."""
     if len(text) > SIZE_LIMIT:
-        raise UsageError(f"{name} is longer than {SIZE_LIMIT // 1024} KiB: no scenario is")
+        raise UsageError(f"{name} is longer than {SIZE_LIMIT // 1024} KiB, the limit for a scenario")
     try:
         return _scenario(_table_of(text), Path(name).stem)
     except InvalidValue as bad:
         where = f"{name}, line {line_of(text, bad.path)}"
         raise UsageError(f"{where}: {_dotted(bad.path)}{bad.reason}") from None
     except RecursionError:
-        raise UsageError(f"{name}: nested too deeply: no scenario is") from None
+        raise UsageError(f"{name}: nested too deeply for a scenario") from None
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
 
@@ -130,23 +130,23 @@ def _text(table: Mapping[str, Any], key: str, default: str | None = None) -> str
     if value is None:
         raise InvalidValue((), f"{key!r} is missing")
     if not isinstance(value, str):
-        raise InvalidValue((key,), f"text is wanted here, not {shown(value)}")
+        raise InvalidValue((key,), f"expected text, not {shown(value)}")
     return value
 
 
 def _table(value: object, path: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InvalidValue(path, f"a table is wanted here, not {shown(value)}")
+        raise InvalidValue(path, f"expected a table, not {shown(value)}")
     return value
 
 
 def _nodes(value: object, kind: str) -> dict[str, Any]:
     nodes = _table(value, (kind,))
     if len(nodes) > MOST_OF_A_KIND:
-        raise InvalidValue((kind,), f"{len(nodes)} are too many: at most {MOST_OF_A_KIND}")
+        raise InvalidValue((kind,), f"{len(nodes)} is too many: at most {MOST_OF_A_KIND}")
     for name in nodes:
         if not _NAME.fullmatch(name):
-            raise InvalidValue((kind, name), "a name is 1 to 12 letters, digits, - and _")
+            raise InvalidValue((kind, name), "a name has 1 to 12 letters, digits, - or _")
     return {name: convert(spec, _KINDS[kind], (kind, name)) for name, spec in nodes.items()}
 
 

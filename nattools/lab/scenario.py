@@ -156,6 +156,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 RouterSpec = NatSpec | FirewallSpec
+INTERNET = "internet"
+"""The name of the node that joins everything public."""
 
 
 def routers(scenario: Scenario) -> dict[str, RouterSpec]:
@@ -167,3 +169,11 @@ def server_uris(scenario: Scenario) -> tuple[str, ...]:
     """The servers as `--server` takes them, in the order of the file: by name, since one may have addresses
     of both families."""
     return tuple(f"stun:{name}:{spec.port}" for name, spec in scenario.server.items())
+
+
+def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:
+    """The routers a host is behind; empty: it is on the internet."""
+    behind = scenario.host[host].behind
+    if behind is None:
+        return ()
+    return (behind,) if isinstance(behind, str) else behind

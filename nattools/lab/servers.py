@@ -29,7 +29,7 @@ _FIRST: Role = (0, 0)
 
 
 class RunningServer(Protocol):
-    """A server at work."""
+    """A running server."""
 
     async def close(self) -> None:
         """Idempotent."""
@@ -235,7 +235,7 @@ class _Plain:
 
 
 class _Silent:
-    """There, and mute."""
+    """Listens, and never answers."""
 
     def __init__(self, site: ServerEndpoints) -> None:
         pass

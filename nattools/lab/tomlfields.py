@@ -1,4 +1,4 @@
-"""The fields of a scenario file, one value at a time: its type, its bounds, and a reason that helps."""
+"""The fields of a scenario file: the type and the bounds of each value, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from nattools.errors import UsageError
+
 S = TypeVar("S", bound=msgspec.Struct)
 KeyPath = tuple[str, ...]
 
 
-class InvalidValue(Exception):  # noqa: N818 -- it says what the value is
-    """A value, at `path` in the file, that makes no sense, and why. The loader makes a UsageError of it."""
+class InvalidValue(UsageError):  # noqa: N818 -- it says what the value is
+    """A value, at `path` in the file, that makes no sense, and why. The loader adds the file and the line."""
 
     def __init__(self, path: KeyPath, reason: str) -> None:
         super().__init__(reason)
@@ -27,7 +29,7 @@ class InvalidValue(Exception):  # noqa: N818 -- it says what the value is
 def convert(value: object, kind: type[S], path: KeyPath) -> S:
     """A table of the file as a struct; `InvalidValue` names the first field that is wrong."""
     if not isinstance(value, dict):
-        raise InvalidValue(path, f"a table is wanted here, not {shown(value)}")
+        raise InvalidValue(path, f"expected a table, not {shown(value)}")
     hints = get_type_hints(kind)
     check_keys(value, hints, path)
     for required in msgspec.structs.fields(kind):
@@ -41,11 +43,11 @@ def check_keys(table: Mapping[str, object], known: Iterable[str], path: KeyPath)
     names = list(known)
     for key in table:
         if key not in names:
-            raise InvalidValue((*path, key), f"no such key; {meant(key, names)}")
+            raise InvalidValue((*path, key), f"unknown key; {meant(key, names)}")
 
 
 def meant(word: str, known: Iterable[str]) -> str:
-    """What may have been meant: the nearest known word, or all of them."""
+    """A suggestion: the nearest known word, or all of them."""
     names = list(known)
     near = get_close_matches(word, names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names) or 'none'}"
@@ -64,7 +66,7 @@ def field(value: object, kind: Any, path: KeyPath) -> Any:
     try:
         converted = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise InvalidValue(path, f"{shown(value)} is of the wrong kind: {plain(error)}") from None
+        raise InvalidValue(path, f"{shown(value)} has the wrong type: {plain(error)}") from None
     check = _CHECKS.get(path[-1])
     reason = check(converted) if check and converted is not None else None
     if reason:
@@ -108,7 +110,7 @@ _PLAIN = {
 
 
 def plain(error: msgspec.ValidationError) -> str:
-    """msgspec's reason in the words of a TOML file."""
+    """msgspec's reason in TOML's terms."""
     text = str(error).partition(" - at ")[0]
     words = re.sub(r"`([^`]*)`", lambda found: _plain_types(found[1]), text)
     return words[:1].lower() + words[1:]
@@ -135,7 +137,7 @@ def _above_zero(high: float) -> Callable[[Any], str | None]:
 
 def _port_range(value: tuple[int, int]) -> str | None:
     low, high = value
-    return None if 1 <= low <= high <= 65535 else "no range of ports [low, high] within 1 to 65535"
+    return None if 1 <= low <= high <= 65535 else "not a range of ports [low, high] within 1 to 65535"
 
 
 def _inside_network(value: str) -> str | None:
@@ -143,12 +145,12 @@ def _inside_network(value: str) -> str | None:
     try:
         network = IPv4Network(value)
     except ValueError:
-        return 'no IPv4 network such as "10.0.0.0/24"'
+        return 'not an IPv4 network such as "10.0.0.0/24"'
     if not 8 <= network.prefixlen <= 24:
-        return "no network with a prefix of /8 to /24"
+        return "not a network with a prefix of /8 to /24"
     special = network.is_multicast or network.is_loopback or network.is_reserved
     if special or network.overlaps(IPv4Network("0.0.0.0/8")) or network.overlaps(IPv4Network("11.0.0.0/8")):
-        return "no usable inside network (11.0.0.0/8 is the lab's internet)"
+        return "not usable as an inside network (11.0.0.0/8 is the lab's internet)"
     return None
 
 
@@ -156,7 +158,7 @@ def _open_ports(value: tuple[str, ...]) -> str | None:
     for text in value:
         found = re.fullmatch(r"(tcp|udp)/(\d{1,5})", text, re.ASCII)
         if not found or not 1 <= int(found[2]) <= 65535:
-            return f'no list of ports such as "udp/53" and "tcp/443": {shown(text)}'
+            return f'not a list of ports such as "udp/53" and "tcp/443": {shown(text)}'
     return None
 
 

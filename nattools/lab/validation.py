@@ -1,12 +1,20 @@
-"""Does a scenario make sense as a whole? Each complaint names the key that should change."""
+"""Does a scenario make sense as a whole? Each error names the key to change."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 
-from nattools.lab.layout import INTERNET, host_behind
-from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, RouterSpec, Scenario, routers
+from nattools.lab.scenario import (
+    INTERNET,
+    HostSpec,
+    MapperSpec,
+    NatSpec,
+    RouterSpec,
+    Scenario,
+    host_behind,
+    routers,
+)
 from nattools.lab.tomlfields import InvalidValue, convert, meant, shown
 
 _PRIVILEGED = 1024
@@ -14,11 +22,7 @@ _PRIVILEGED = 1024
 
 def validate(scenario: Scenario) -> None:
     """Raises `InvalidValue`."""
-    if not scenario.host:
-        raise InvalidValue(("host",), "a scenario needs a host")
-    _unique_names(scenario)
-    for name, router in routers(scenario).items():
-        _check_behind(scenario, name, router)
+    check_wiring(scenario)
     for name, nat in scenario.nat.items():
         _check_allocation(("nat", name), nat)
         _check_network(scenario, name, nat)
@@ -26,6 +30,21 @@ def validate(scenario: Scenario) -> None:
             _check_mapper(("nat", name, "mapper"), nat.mapper)
     for name, host in scenario.host.items():
         _check_host(scenario, name, host)
+
+
+def check_wiring(scenario: Scenario) -> None:
+    """Can the nodes be joined at all? Raises `InvalidValue`."""
+    if not scenario.host:
+        raise InvalidValue(("host",), "a scenario needs a host")
+    _unique_names(scenario)
+    known = routers(scenario)
+    for name, router_spec in known.items():
+        _check_behind(scenario, name, router_spec)
+    for name in scenario.host:
+        for router in host_behind(scenario, name):
+            if router not in known:
+                reason = f"{shown(router)} is neither a nat nor a firewall here; {meant(router, known)}"
+                raise InvalidValue(("host", name, "behind"), reason)
 
 
 def _unique_names(scenario: Scenario) -> None:
@@ -55,7 +74,9 @@ def _check_behind(scenario: Scenario, name: str, spec: RouterSpec) -> None:
     outer = spec.behind
     while outer is not None:
         if outer not in known:
-            raise InvalidValue(path, f"{shown(outer)} is no nat and no firewall here; {meant(outer, known)}")
+            raise InvalidValue(
+                path, f"{shown(outer)} is neither a nat nor a firewall here; {meant(outer, known)}"
+            )
         if outer in seen:
             raise InvalidValue(path, f"{name!r} is behind itself")
         seen.add(outer)
@@ -86,11 +107,11 @@ def _check_block(path: tuple[str, ...], spec: NatSpec) -> None:
 
 def _check_mapper(path: tuple[str, ...], spec: MapperSpec) -> None:
     if not spec.protocols or len(set(spec.protocols)) != len(spec.protocols):
-        raise InvalidValue((*path, "protocols"), "at least one protocol is wanted here, and each once")
+        raise InvalidValue((*path, "protocols"), "name at least one protocol, and each only once")
     if spec.shortest_s > spec.longest_s:
         raise InvalidValue((*path, "shortest_s"), f"it is longer than longest_s ({spec.longest_s})")
     if spec.faults:
-        from nattools.lab.routers.behaviour import RouterBehaviour
+        from nattools.lab.routers.routerbehaviour import RouterBehaviour
 
         convert(spec.faults, RouterBehaviour, (*path, "faults"))
 
@@ -120,18 +141,13 @@ def _network(scenario: Scenario, router: str, names: list[str]) -> IPv4Network:
 def _check_host(scenario: Scenario, name: str, spec: HostSpec) -> None:
     path = ("host", name)
     behind = host_behind(scenario, name)
-    known = routers(scenario)
-    for router in behind:
-        if router not in known:
-            reason = f"{shown(router)} is no nat and no firewall here; {meant(router, known)}"
-            raise InvalidValue((*path, "behind"), reason)
     if len(set(behind)) != len(behind) or len(behind) > 8:
-        raise InvalidValue((*path, "behind"), "up to 8 different routers are wanted here")
+        raise InvalidValue((*path, "behind"), "expected up to 8 different routers")
     for router in spec.vpn:
         if router not in behind:
             raise InvalidValue((*path, "vpn"), f"{name!r} is not behind {shown(router)}")
     if behind and (spec.ipv6 or not spec.ipv4):
         key = "ipv6" if spec.ipv6 else "ipv4"
-        raise InvalidValue((*path, key), "behind a router, the router decides")
+        raise InvalidValue((*path, key), "not allowed behind a router: the router decides")
     if not (spec.ipv4 or spec.ipv6):
         raise InvalidValue((*path, "ipv4"), "without IPv4 it needs ipv6 = true")

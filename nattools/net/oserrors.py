@@ -1,4 +1,4 @@
-"""What the operating system's error numbers mean as network failures."""
+"""The network failures that the operating system's error numbers stand for."""
 
 from __future__ import annotations
 

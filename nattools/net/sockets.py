@@ -123,7 +123,7 @@ def bind_to_interface(sock: socket.socket, family: Family, interface: str) -> No
             sock.setsockopt(socket.IPPROTO_IP, _IP_BOUND_IF, number)
     except PermissionError as error:
         message = f"may not bind to the interface {interface}: {describe(error)}"
-        raise CannotRun(message, "Linux before 5.7 wants root for it.") from error
+        raise CannotRun(message, "Linux before 5.7 requires root for this.") from error
     except OSError as error:
         raise CannotRun(f"no interface {interface}: {describe(error)}") from error
 

@@ -66,18 +66,20 @@ class TlsStream:
         return self._closed or self._stream.over
 
     def end(self) -> None:
-        """Say that this was all (RFC 8446 6.1) and go on reading. Idempotent."""
-        with contextlib.suppress(ssl.SSLError, ValueError):  # the other's goodbye is not waited for
+        """Send close_notify (RFC 8446 6.1) and go on reading. Idempotent."""
+        with contextlib.suppress(ssl.SSLError, ValueError):  # the other side's close_notify is not awaited
             self._tls.unwrap()
         self._flush()
         self._stream.end()
 
     def close(self) -> None:
-        """Say goodbye, send what is queued, then FIN. Idempotent."""
+        """Send close_notify and what is queued, then FIN. Idempotent."""
         self._closed = True
         if not self._ended:
             self._ended = True
-            with contextlib.suppress(ssl.SSLError, ValueError):  # the other's goodbye is not waited for
+            with contextlib.suppress(
+                ssl.SSLError, ValueError
+            ):  # the other side's close_notify is not awaited
                 self._tls.unwrap()
             self._flush()
         self._stream.close()

@@ -48,20 +48,20 @@ class WebSocket:
             self._flush()
 
     def ping(self) -> None:
-        """Ask for a sign of life."""
+        """Send a ping."""
         if not self._closed:
             self._protocol.send_ping(b"")
             self._flush()
 
     def close(self) -> None:
-        """Say goodbye, and send what is queued. Idempotent."""
+        """Send a close frame and what is queued. Idempotent."""
         if not self._closed:
             self._protocol.send_close(1000)
             self._flush()
         self.stream.close()
 
     async def wait_closed(self, within_s: float) -> None:
-        """After `close`: until what was queued has left, or reset the connection of who does not take it."""
+        """After `close`: wait until what was queued has left; reset the connection when time is up."""
         async with TimeLimit(within_s) as limit:
             while await self.stream.read():
                 pass

@@ -71,7 +71,7 @@ class StunClient:
     def __init__(self, context: ProbeContext, socket: UdpSocket) -> None:
         self.context = context
         self.socket = socket
-        self.exchanges = Exchanges()
+        self._exchanges: Exchanges | None = None
         self.on_other: DatagramHandler | None = None
         self._questions: dict[bytes, Question] = {}
         self._loop = asyncio.get_running_loop()
@@ -82,6 +82,13 @@ class StunClient:
     def local(self) -> Endpoint:
         """The socket's own address, as packets to the servers have it."""
         return Endpoint(self.context.source_host or self.socket.local.host, self.socket.local.port)
+
+    @property
+    def exchanges(self) -> Exchanges:
+        """Made when first needed: most clients have none, and there are many."""
+        if self._exchanges is None:
+            self._exchanges = Exchanges()
+        return self._exchanges
 
     def __enter__(self) -> StunClient:
         return self
@@ -148,7 +155,8 @@ class StunClient:
         identity = message.transaction_id[-12:]
         question = self._questions.get(identity[:11])
         if question is None or message.kind not in ("success", "error"):
-            if not self.exchanges.receive_datagram(data, source, now) and self.on_other is not None:
+            taken = self._exchanges is not None and self._exchanges.receive_datagram(data, source, now)
+            if not taken and self.on_other is not None:
                 self.on_other(data, source)
             return
         copy = identity[11]
@@ -185,7 +193,8 @@ class StunClient:
     def _icmp(self, error: IcmpError) -> None:
         if error.kind in ("time-exceeded", "too-big"):
             return
-        self.exchanges.handle_icmp(error)
+        if self._exchanges is not None:
+            self._exchanges.handle_icmp(error)
         outcome: Outcome = "refused" if error.kind == "port-unreachable" else "unreachable"
         if error.kind == "prohibited":
             outcome = "prohibited"
@@ -227,8 +236,10 @@ class StunClient:
     def record(self, question: Question) -> None:
         """Put the question with all that came of it on record."""
         first = question.sent_at[0] if question.sent_at else self._loop.time()
-        observed = msgspec.structs.replace(
-            question.observed("udp", self.local, self._loop.time() - first),
+        observed = question.observed(
+            "udp",
+            self.local,
+            self._loop.time() - first,
             change_address=question.change_address,
             change_port=question.change_port,
             sent=len(question.sent_at),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -85,8 +86,8 @@ class BindingQuestion(msgspec.Struct, eq=False):
             return "error" if self.answer.kind == "error" else "answered"
         return self.failure or "timeout"
 
-    def observed(self, transport: Transport, local: Endpoint | None, waited_s: float) -> Binding:
-        """As the record has it, without what only one transport knows."""
+    def observed(self, transport: Transport, local: Endpoint | None, waited_s: float, **more: Any) -> Binding:
+        """As the record has it; `more`: what only one transport knows."""
         said = read_answer(self.answer)
         return Binding(
             probe=self.purpose,
@@ -96,16 +97,15 @@ class BindingQuestion(msgspec.Struct, eq=False):
             local=text_of(local),
             asked=str(self.asked),
             outcome=self.outcome,
-            received=1 if self.answer is not None else 0,
             waited_s=round(waited_s, 6),
             rtt_s=None if self.rtt_s is None else round(self.rtt_s, 6),
-            source=None if self.answer is None else str(self.asked),
             mapped=text_of(self.mapped),
             other_address=said.other_address_text,
             response_origin=said.response_origin_text,
             nattools_server=said.hello is not None,
             error_code=said.error_code,
             detail=self.detail,
+            **more,
         )
 
 

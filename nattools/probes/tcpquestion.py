@@ -72,7 +72,15 @@ async def _ask_on(
     if question.answer is not None:
         question.rtt_s = loop.time() - asked_at
         context.estimate.add_rtt(question.rtt_s)
-    context.recorder.add(question.observed("tcp", stream.local, loop.time() - asked_at), at=asked_at)
+    answered = question.answer is not None
+    observed = question.observed(
+        "tcp",
+        stream.local,
+        loop.time() - asked_at,
+        received=int(answered),
+        source=str(question.asked) if answered else None,
+    )
+    context.recorder.add(observed, at=asked_at)
 
 
 async def _converse(stream: TcpStream, question: BindingQuestion) -> None:

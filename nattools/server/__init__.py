@@ -1,1 +1,1 @@
-"""The parts of `nattools serve`."""
+"""`nattools serve`: STUN, dial-back and the mailbox."""

@@ -1,4 +1,4 @@
-"""Conversations over TCP: several requests a connection, a time limit for silence, a cap on connections."""
+"""STUN over TCP: several requests a connection, a time limit for silence, a cap on connections."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ class BackgroundTasks:
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Before anything else."""
+        """Call this first."""
         started = asyncio.Event()
         self._keeper = asyncio.get_running_loop().create_task(self._keep(started))
         await started.wait()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it on the side; after `close` not at all."""
+        """Run it in the background; after `close` not at all."""
         if self._group is None:
             work.close()
         else:

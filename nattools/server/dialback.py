@@ -61,13 +61,13 @@ class DialBackLimits(msgspec.Struct, frozen=True):
     listing: Occupancy = msgspec.field(default_factory=lambda: Occupancy(per_source=4, total=64))
 
     def rate(self, ask: Ask) -> RateLimit:
-        """What this counts against."""
+        """The rate limit that this request counts against."""
         if ask.ports:
             return self.listed
         return self.datagrams if ask.transport == "udp" else self.attempts
 
     def places(self, ask: Ask) -> Occupancy:
-        """Where this takes a place while it goes on."""
+        """The limit on concurrent work that this request counts against."""
         if ask.ports:
             return self.listing
         return self.sending if ask.transport == "udp" else self.connecting

@@ -56,7 +56,7 @@ def default_addresses(network: Network) -> tuple[str, ...]:
     found = tuple(address for family in families for address in _of_family(network, family))
     if not found:
         raise CannotRun(
-            "this machine has no default route, so there is no telling which address to serve on",
+            "this machine has no default route, so nattools cannot choose an address to serve on",
             "Name one or two of its addresses: --listen ADDRESS.",
         )
     return found

@@ -1,4 +1,4 @@
-"""Token buckets: how often a source, and all sources together, may have what costs the server or others.
+"""Token buckets: how often a source, and all sources together, may cause work or traffic.
 
 Pure: the time is given. Memory is bounded: a table of sources forgets the one that was heard longest ago.
 """
@@ -14,7 +14,7 @@ SourceKey = str | bytes
 
 
 def source_key(source: Endpoint) -> SourceKey:
-    """What one customer holds: an IPv4 address, or an IPv6 /64 (a subnet is what a site gets at least)."""
+    """Whom to limit: an IPv4 address, or an IPv6 /64 (the least that a site gets)."""
     host = source.host
     if ":" not in host:
         return host
@@ -95,7 +95,7 @@ class RateLimit:
 
 
 class Occupancy:
-    """How many of a thing each source holds at a time, and all sources together."""
+    """How many of something each source may have at a time, and all sources together."""
 
     def __init__(self, *, per_source: int, total: int) -> None:
         self._per_source = per_source

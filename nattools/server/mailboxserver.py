@@ -1,4 +1,4 @@
-"""The mailbox at work: WebSocket connections, on the port that STUN over TCP has, plain or within TLS."""
+"""The mailbox's WebSocket connections, on the port of STUN over TCP, plain or within TLS."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class MailboxConnections:
         await socket.wait_closed(self._patience.unread_s)
 
     async def _converse(self, number: int, socket: WebSocket) -> None:
-        """Until the connection ends. Who sends waits until the other has taken what came before."""
+        """Serve a connection until it ends. A sender waits until the other side has read what came before."""
         patience_s = _JOIN_S
         while number in self._sockets:
             text: bytes | None = None

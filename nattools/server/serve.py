@@ -67,7 +67,7 @@ class ServeConfig(msgspec.Struct, frozen=True):
 
 
 class Running:
-    """A server at work. `endpoints` are what it listens on, over UDP and, if `tcp`, over TCP as well.
+    """A running server. `endpoints` are what it listens on, over UDP and, if `tcp`, over TCP as well.
 
     `services` says in a few lines what it offers and, where that is less than it could be, why.
     """
@@ -163,13 +163,13 @@ class Running:
         )
 
     def _other(self, answer: Answer) -> Other | None:
-        """Who serves what does not begin as STUN does."""
+        """What serves connections that do not begin with STUN."""
         if not self._has_mailbox:
             return None
         return lambda stream, first: self._make_exchange().serve(stream, first, answer, self._places)
 
     def _make_exchange(self) -> MailboxConnections:
-        """Made and imported with the first who comes for it: most clients want STUN."""
+        """Created and imported with its first client: most clients want STUN."""
         if self._exchange is None:
             from nattools.server.mailboxserver import MailboxConnections
 
@@ -207,7 +207,7 @@ async def serve(network: Network, config: ServeConfig) -> Running:
 
 
 def _check(config: ServeConfig) -> None:
-    """UsageError for what no machine could serve."""
+    """UsageError: no machine could serve this."""
     if not config.addresses:
         raise UsageError("no address to listen on")
     for text in config.addresses:
@@ -221,7 +221,7 @@ def _check(config: ServeConfig) -> None:
         if port is not None and not 0 <= port <= 65535:
             raise UsageError(f"not a port: {port}")
     if config.port and config.port == config.alternate_port:
-        raise UsageError(f"the alternate port must be another than {config.port}")
+        raise UsageError(f"the alternate port must differ from {config.port}")
 
 
 def _check_address(text: str) -> None:
@@ -231,8 +231,8 @@ def _check_address(text: str) -> None:
         raise UsageError(f"not an IP address to listen on: {text!r}") from None
     if address.is_unspecified or address.is_multicast:
         raise UsageError(
-            f"{text} is not one address of this machine; answers must say where they come from, so name "
-            "one or two"
+            f"{text} is not a single address: answers must say where they come from, so name one or two of "
+            "this machine's own"
         )
 
 

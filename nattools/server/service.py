@@ -1,4 +1,4 @@
-"""What arrives on a site's sockets, handed to the logic that answers it, and the answers sent."""
+"""Hands what arrives on a server's sockets to the logic that answers it, and sends the answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _TELLING: Final[tuple[Outcome, ...]] = ("connected", "refused", "unreachable", "
 
 
 class _Connected(Exception):  # noqa: N818 -- it is no error
-    """An attempt to connect succeeded, which ends the others."""
+    """One connection attempt succeeded, which ends the others."""
 
 
 class StunService:
@@ -157,7 +157,7 @@ class StunService:
         return "sent" if failure is None or None in failures else _NOT_SENT[failure]
 
     async def _connect(self, order: Order) -> tuple[Outcome, Endpoint]:
-        """Until one attempt connects; else the outcome that says most."""
+        """Attempt to connect until one attempt succeeds; else the most telling outcome."""
         found: list[tuple[Outcome, Endpoint]] = []
         try:
             async with asyncio.TaskGroup() as group:

@@ -104,7 +104,7 @@ class BindingServer:
         return attribute
 
     def repeats(self, role: Role, *, stream: bool = False) -> Repeats:
-        """Ask this first for an answer to what comes to `role`, over TCP if `stream`."""
+        """The cache to look in first for requests that come to `role`, over TCP if `stream`."""
         found = self._repeats.get((role, stream))
         if found is None:
             found = self._repeats[role, stream] = Repeats(self._ready)
@@ -226,7 +226,7 @@ class BindingServer:
 
 
 def _fingerprint_is_right(request: stun.Message) -> bool:
-    """RFC 8489 6.3: a message with a wrong FINGERPRINT is dropped without a word."""
+    """RFC 8489 6.3: a message with a wrong FINGERPRINT is silently dropped."""
     return request.get(c.FINGERPRINT) is None or stun.verify_fingerprint(request)
 
 
@@ -327,7 +327,7 @@ class PreparedAnswers:
 
 class Repeats:
     """Requests of IPv4 clients to one endpoint that differ from an earlier one in the transaction id alone.
-    Most do, and their answers need no second thought. What it is told must not depend on the client."""
+    Most do, and are answered from here. Nothing stored may depend on the client."""
 
     def __init__(self, ready: PreparedAnswers) -> None:
         self._ready = ready

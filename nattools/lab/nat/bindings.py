@@ -59,14 +59,14 @@ class FilterEntry:
         self.flows: dict[FlowKey, NatFlow] = {}
 
     def prolong(self, expires: float) -> None:
-        """Keep entry and binding at least until then."""
+        """Keep the entry and its binding at least until then."""
         if expires > self.expires:
             self.expires = expires
             if expires > self.binding.expires:
                 self.binding.expires = expires
 
     def settle(self, now: float) -> None:
-        """A flow's time was cut short: last only as long as the longest flow needs."""
+        """A flow ends sooner than before: keep the entry only as long as its longest flow needs."""
         self.expires = max((flow.expires for flow in self.flows.values()), default=now)
         needed = max(entry.expires for entry in self.binding.entries.values())
         self.binding.expires = max(needed, now + TCP_RESET_S)
@@ -102,7 +102,7 @@ class NatFlow:
         return bool(self.seen & _CLOSED) or self.seen & _BOTH_FIN == _BOTH_FIN
 
     def track(self, flags: int, outbound: bool, now: float, established_s: float) -> None:
-        """Take note of a TCP segment that passes, and set how long the flow lasts from now."""
+        """Track a TCP segment that passes, and set how long the flow lasts from now."""
         seen = self.seen
         if flags & SYN:
             if seen and not flags & ACK and self.closed:

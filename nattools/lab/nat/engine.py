@@ -1,4 +1,4 @@
-"""The one NAT engine: packets in, packets out, `now` given. The simulator routes through it, and so does the
+"""The NAT engine: packets in, packets out, `now` given. The simulator routes through it, and so does the
 lab's TUN router wherever the kernel's own NAT lacks a behaviour.
 
 RFC 4787 (UDP), RFC 5382 (TCP) and RFC 5508 (ICMP) name the axes. Where `allocation` is left out the engine
@@ -144,7 +144,7 @@ class NatEngine:
         )
 
     def _open(self, key: FlowKey, now: float) -> NatFlow | None:
-        """A new flow from inside: through the binding it already has, or a new one. None: not let out."""
+        """A new flow from inside, by the binding it already has or a new one. None: it is blocked."""
         if self._restricted and not self._lets_out(key):
             return None
         binding = self._binding_for(key, now)
@@ -227,7 +227,7 @@ class NatEngine:
         return binding is None or binding.expires <= now
 
     def _room(self, now: float) -> bool:
-        """Is there room for one more binding? Clears out expired ones now and then."""
+        """Is there room for one more binding? Removes expired ones now and then."""
         self._created += 1
         full = self._limit is not None and len(self._bindings) >= self._limit
         if full or self._created % _SWEEP_EVERY == 0:
@@ -238,7 +238,7 @@ class NatEngine:
     # --- in
 
     def enter(self, packet: Packet, now: float) -> Packet | None:
-        """The packet as it goes on inside, or None when no entry is open to it."""
+        """The packet as it goes on inside, or None when no filter entry lets it in."""
         protocol = packet.protocol
         if protocol == "icmp":
             return self._icmp_enter(packet, now)
@@ -349,7 +349,7 @@ class NatEngine:
         return readdressed(packet, packet.source, port, entry.binding.inside, port)
 
     def _error_leaves(self, packet: Packet, about: Packet, now: float) -> Packet | None:
-        """An inside node complains of a packet that was let in: RFC 5508 REQ-5 and REQ-6."""
+        """An inside node sends an error about a packet that was let in: RFC 5508 REQ-5 and REQ-6."""
         remote_port = 0 if about.protocol == "icmp" else about.source_port
         key = (about.protocol, about.destination, about.destination_port, about.source, remote_port)
         flow = self._flows.get(key)

@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.backend import Backend
-from nattools.lab.layout import INTERNET, plan
+from nattools.lab.layout import plan
 from nattools.lab.nat.engine import NatEngine, Side
 from nattools.lab.netns import namespaces, nft, processes, wiring
 from nattools.lab.netns.userspace import (
@@ -36,7 +36,7 @@ from nattools.lab.netns.userspace import (
 )
 from nattools.lab.netns.wiring import WIRES, wire_up
 from nattools.lab.routers.daemons import RouterDaemons, miniupnpd_gap
-from nattools.lab.scenario import MapperSpec, NatSpec, Scenario, routers, server_uris
+from nattools.lab.scenario import INTERNET, MapperSpec, NatSpec, Scenario, routers, server_uris
 from nattools.net.base import Network
 from nattools.net.eventloop import run_interruptibly
 from nattools.net.host import HostNetwork
@@ -131,7 +131,7 @@ class NetnsLab:
         return pid
 
     async def stop_router(self, router: str) -> None:
-        """Switch off what makes port mappings on a router: it forgets them all."""
+        """Switch off a router's port mapping service: it forgets all mappings."""
         self.mappers.stop(router)
 
     async def start_router(self, router: str) -> None:
@@ -300,7 +300,7 @@ class NetnsLab:
 
 
 def userspace_routers(scenario: Scenario) -> dict[str, str]:
-    """The routers that the kernel cannot be, each with the reason. UsageError where one says `engine =
+    """The routers that the kernel's NAT cannot act as, with the reasons. UsageError where one says `engine =
     "kernel"` all the same."""
     found = {}
     for name, spec in routers(scenario).items():
@@ -309,7 +309,7 @@ def userspace_routers(scenario: Scenario) -> dict[str, str]:
         if isinstance(spec, NatSpec) and spec.mapper is not None:
             engine, reason = "kernel", miniupnpd_gap(spec.mapper) or reason
         if engine == "kernel" and reason:
-            raise UsageError(f"the kernel's NAT cannot be {name!r}: {reason}")
+            raise UsageError(f"the kernel's NAT cannot act as {name!r}: {reason}")
         if engine == "tun" or reason:
             found[name] = reason or "the scenario asks for it"
     return found

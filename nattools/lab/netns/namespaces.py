@@ -74,7 +74,7 @@ def gain_privilege() -> None:
     own there, for good: its sockets see the machine's network no more. CannotRun if the system forbids it.
     """
     if sys.platform != "linux":
-        raise CannotRun("network namespaces exist on Linux only", _ELSEWHERE)
+        raise CannotRun("network namespaces need Linux", _ELSEWHERE)
     own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         unshare_network()
@@ -96,7 +96,7 @@ def _become_root_of_own() -> None:
         _write("/proc/self/gid_map", f"0 {group} 1")
     except OSError as error:
         raise CannotRun(
-            f"this system lets user {user} make no network namespaces: {error.strerror}",
+            f"user {user} may not create network namespaces on this system: {error.strerror}",
             "Run it as root, or allow unprivileged user namespaces (sysctl"
             " kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)."
             f" {_ELSEWHERE}",

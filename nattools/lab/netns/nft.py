@@ -78,7 +78,7 @@ def _filtering_gap(spec: NatSpec, inside_nodes: int) -> str | None:
 
 def _lifetime_gap(lifetime_s: float) -> str | None:
     if lifetime_s != int(lifetime_s) or lifetime_s < 1:
-        return f"its lifetime of {lifetime_s} s is no whole number of seconds"
+        return f"its lifetime of {lifetime_s} s is not a whole number of seconds"
     return None
 
 
@@ -88,7 +88,7 @@ def _habit_gap(spec: NatSpec) -> str | None:
         "only outbound packets refresh its mappings": spec.refreshed_by == "outbound",
         "it holds a limited number of mappings": spec.session_limit is not None,
         "an ICMP error ends its mappings": spec.icmp_ends_mapping,
-        "other hosts take ports of it meanwhile": spec.foreign_sessions > 0,
+        "other hosts use its ports in between": spec.foreign_sessions > 0,
     }
     return next((why for why, found in habits.items() if found), None)
 

@@ -209,7 +209,7 @@ def finish_nft(router: str, process: subprocess.Popen[str]) -> None:
     _, complaint = process.communicate()
     if process.returncode != 0:
         first = complaint.strip().splitlines()[:1]
-        raise CannotRun(f"nft refused the rules of {router!r}: {''.join(first) or 'no reason given'}")
+        raise CannotRun(f"nft rejected the rules of {router!r}: {''.join(first) or 'no reason given'}")
 
 
 def server_main(

@@ -21,11 +21,11 @@ from typing import Protocol
 import msgspec
 
 from nattools.errors import ProtocolError
-from nattools.lab.layout import Address, Layout, Port, host_behind
+from nattools.lab.layout import Address, Layout, Port
 from nattools.lab.nat.engine import Side
 from nattools.lab.netns.nft import LAN, WAN
 from nattools.lab.netns.wiring import Wiring
-from nattools.lab.scenario import Impairment, NatSpec, RouterSpec, Scenario, routers
+from nattools.lab.scenario import Impairment, NatSpec, RouterSpec, Scenario, host_behind, routers
 from nattools.protocols import ip
 from nattools.protocols.packet import Packet
 

@@ -22,9 +22,9 @@ from typing import Any
 import msgspec
 
 from nattools.errors import CannotRun
-from nattools.lab.layout import INTERNET, Layout, Port, Segment
+from nattools.lab.layout import Layout, Port, Segment
 from nattools.lab.netns.namespaces import Namespace
-from nattools.lab.scenario import Impairment
+from nattools.lab.scenario import INTERNET, Impairment
 from nattools.net.namespace import entered
 
 WIRES = "(wires)"
@@ -175,7 +175,7 @@ class NetlinkBatch:
 
     def append(self, what: str, method: str, command: str = "add", /, **wanted: Any) -> None:
         """Append the request that pyroute2's `IPRoute` method of that name makes of these arguments;
-        `what` says in an error message what the kernel refused to do."""
+        `what` says in an error message what the kernel would not do."""
         getattr(self._compiler, method)(command, **wanted)
         self._what.append(what)
 
@@ -198,7 +198,7 @@ class NetlinkBatch:
         for result, request in zip(results, what, strict=True):
             if result:
                 name = errno.errorcode.get(result, str(result))
-                raise CannotRun(f"the kernel refused to {request}: {os.strerror(result)} ({name})")
+                raise CannotRun(f"the kernel would not {request}: {os.strerror(result)} ({name})")
 
     def close(self) -> None:
         """Let go of pyroute2's resources."""

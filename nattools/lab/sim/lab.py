@@ -108,7 +108,7 @@ class SimLab:
         await self._start_server(server)
 
     async def stop_router(self, router: str) -> None:
-        """Switch off what makes port mappings on a router: it forgets them all. Only while `run` runs."""
+        """Switch off a router's port mapping service: it forgets all mappings. Only while `run` runs."""
         if self._mappers is not None:
             await self._mappers.stop(router)
 

@@ -164,7 +164,7 @@ def decode(data: bytes) -> Message:
 def _decode_bare(data: bytes) -> Message:
     """A message too short for attributes."""
     if len(data) != 20:
-        raise ProtocolError(f"{len(data)} bytes are no STUN message")
+        raise ProtocolError(f"{len(data)} bytes are not a STUN message")
     number, length, cookie = unpack_header(data)
     if length or number > 0x3FFF or cookie != c.MAGIC_COOKIE:
         return _decode_unusual(data)
@@ -185,7 +185,7 @@ def _decode_unusual(data: bytes) -> Message:
 
 def _decode_legacy(data: bytes, number: int) -> Message:
     if number not in _LEGACY_TYPES:
-        raise ProtocolError("no magic cookie, and no message of RFC 3489")
+        raise ProtocolError("no magic cookie, and not a message of RFC 3489")
     try:
         attributes = _read_attributes(data, 3)
     except ProtocolError:

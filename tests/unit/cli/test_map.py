@@ -68,7 +68,11 @@ def test_json_is_one_document(capsys: Capture) -> None:
         (("list", "--lab", "mapping-all"), 0, "There is no mapping here."),
         (("list", "--lab", "mapping-off"), 1, "none speaks UPnP, NAT-PMP or PCP"),
         (("list", "--lab", "mapping-pcp"), 0, "only UPnP lists mappings"),
-        (("list", "--timeout", "0.1", "--lab", "mapping-off"), 1, "The time given was over"),
+        (
+            ("list", "--timeout", "0.1", "--lab", "mapping-off"),
+            1,
+            "Time ran out before the router had listed",
+        ),
         (("delete", "5000", "--lab", "mapping-off"), 1, "none speaks UPnP, NAT-PMP or PCP"),
         (("delete", "5000", "--lab", "mapping-pcp"), 0, "Any such mapping has been removed"),
         (("add", "5000", "--lab", "mapping-double-nat"), 1, "There is a second NAT beyond your router"),

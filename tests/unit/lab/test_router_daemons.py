@@ -47,17 +47,17 @@ def test_all_that_can_be_said() -> None:
 @pytest.mark.parametrize(
     ("mapper", "words"),
     [
-        ("3", "a table is wanted here"),
-        ("{ protocols = [] }", "at least one protocol"),
-        ('{ protocols = ["pcp", "pcp"] }', "each once"),
+        ("3", "expected a table"),
+        ("{ protocols = [] }", "name at least one protocol"),
+        ('{ protocols = ["pcp", "pcp"] }', "each only once"),
         ('{ protocols = ["upnp"] }', "upnp"),
         ("{ igd = 3 }", "igd"),
-        ("{ ports = [3000, 2000] }", "no range of ports"),
+        ("{ ports = [3000, 2000] }", "not a range of ports"),
         ("{ shortest_s = 600, longest_s = 60 }", "longer than longest_s"),
-        ("{ lifetime = 3 }", "no such key"),
-        ("{ faults = { lazy = true } }", "no such key"),
+        ("{ lifetime = 3 }", "unknown key"),
+        ("{ faults = { lazy = true } }", "unknown key"),
         ('{ faults = { xml = "good enough" } }', "not one of"),
-        ('{ faults = { taken = "all" } }', "wrong kind"),
+        ('{ faults = { taken = "all" } }', "wrong type"),
     ],
 )
 def test_what_makes_no_sense_is_named_with_its_line(mapper: str, words: str) -> None:
