@@ -50,19 +50,26 @@ class EchoReply(msgspec.Struct, frozen=True):
 
 SendFailure = Literal["unreachable", "prohibited", "too-big", "refused", "error"]
 DatagramHandler = Callable[[bytes, Endpoint], None]
+BatchHandler = Callable[[bytes, int, Endpoint], None]
+"""(data, size, source): datagrams one behind the other, each of `size` bytes, the last perhaps shorter."""
 IcmpHandler = Callable[[IcmpError], None]
 
 
 class UdpSocket(Protocol):
     """A bound UDP socket. Set the handlers right after opening; they are called from the event loop,
-    one call a datagram, and must not raise. Without a handler what arrives is dropped."""
+    one call a datagram, and must not raise. Without a handler what arrives is dropped. With `on_batch` set a
+    socket may pass it, in place of `on_datagram`, many datagrams of one source at once."""
 
     local: Endpoint
     on_datagram: DatagramHandler | None
+    on_batch: BatchHandler | None
     on_icmp: IcmpHandler | None
 
     def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
         """Send now; None when the datagram left. `ttl` is for this datagram alone."""
+
+    def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
+        """Send them in order; the last failure, if any."""
 
     def close(self) -> None:
         """Idempotent."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,7 +21,7 @@ from weakref import WeakKeyDictionary
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net import linux, sockets
-from nattools.net.base import DatagramHandler, IcmpError, IcmpHandler, SendFailure
+from nattools.net.base import BatchHandler, DatagramHandler, IcmpError, IcmpHandler, SendFailure
 from nattools.net.oserrors import send_failure
 from nattools.net.sockets import Zones, bound_socket, default_source
 
@@ -32,6 +33,8 @@ _BATCH = range(64)  # datagrams a wakeup: enough to be fast, few enough not to s
 DONT_FRAGMENT_OPTIONS = {"darwin": (28, 62), "win32": (14, 14)}
 _MOST_FAILURES = 64  # errors in a row that no datagram and no ICMP error explains
 _PAUSE_S = 1.0
+_MOST_READ = 48
+_LARGE = 16_384
 _QUEUE = 64  # datagrams that wait when the kernel's send buffer is full
 _RECEIVE_BUFFER = 1 << 20  # asked for, since a fast sender overruns the default; the system gives what it may
 
@@ -111,9 +114,11 @@ class HostUdpSocket:
         "_failures",
         "_ipv6",
         "_loop",
+        "_on_batch",
         "_on_icmp",
         "_reader",
         "_receive",
+        "_segments",
         "_sendto",
         "_sock",
         "_waiting",
@@ -125,6 +130,8 @@ class HostUdpSocket:
     def __init__(self, sock: socket.socket, local: Endpoint, zones: Zones) -> None:
         self.local = local
         self.on_datagram: DatagramHandler | None = None
+        self._on_batch: BatchHandler | None = None
+        self._segments = linux.AVAILABLE  # as far as is known
         self._on_icmp: IcmpHandler | None = None
         self._loop = asyncio.get_running_loop()
         self._buffer = _buffers.setdefault(self._loop, memoryview(bytearray(65536)))
@@ -169,6 +176,38 @@ class HostUdpSocket:
             except OSError:
                 pass
         return self._send_slowly(data, to, ttl)
+
+    @property
+    def on_batch(self) -> BatchHandler | None:
+        """Called in place of `on_datagram`; setting it makes the kernel collect datagrams."""
+        return self._on_batch
+
+    @on_batch.setter
+    def on_batch(self, handler: BatchHandler | None) -> None:
+        can = handler is not None and linux.AVAILABLE and not self._closed
+        self._on_batch = handler if can and linux.collect_segments(self._sock) else None
+
+    def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
+        """Send them in order, many with one call where the kernel can."""
+        failure: SendFailure | None = None
+        for run in _runs(datagrams):
+            if len(run) == 1 or not self._send_segmented(run, to):
+                for data in run:
+                    failure = self.send(data, to) or failure
+        return failure
+
+    def _send_segmented(self, run: list[bytes], to: Endpoint) -> bool:
+        if not self._segments or not self._direct or "%" in to[0]:
+            return False
+        try:
+            self._sock.sendmsg(run, linux.segmented(len(run[0])), 0, to)
+        except BlockingIOError:
+            return False
+        except OSError as error:  # an ICMP error about an earlier one, or a device or size that it cannot do
+            if error.errno in (errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOPROTOOPT):
+                self._segments = False
+            return False
+        return True
 
     def _send_slowly(self, data: bytes, to: Endpoint, ttl: int | None) -> SendFailure | None:
         if self._closed:
@@ -230,6 +269,9 @@ class HostUdpSocket:
         self._loop.remove_writer(self._sock.fileno())
 
     def _readable(self) -> None:
+        if self._on_batch is not None:
+            self._read_batches()
+            return
         receive, buffer, endpoint = self._receive, self._buffer, self._endpoint
         for number in _BATCH:
             try:
@@ -244,6 +286,37 @@ class HostUdpSocket:
             self._failures = 0
             if self.on_datagram is not None:
                 self.on_datagram(bytes(buffer[:size]), endpoint(address))
+
+    def _read_batches(self) -> None:
+        """What the kernel has not put together is put together here: each call further up costs much more."""
+        batch: list[bytes] = []
+        segment, source = 0, None
+        for number in range(_MOST_READ):
+            try:
+                size, ancillary, _, address = self._sock.recvmsg_into([self._buffer], 64)
+            except BlockingIOError as error:
+                if number == 0:
+                    self._receive_failed(error)
+                break
+            except OSError as error:
+                self._receive_failed(error)
+                break
+            self._failures = 0
+            each = linux.segment_size(ancillary) or size
+            if batch and (address != source or each > segment or len(batch[-1]) % segment):
+                self._pass_on(batch, segment, source)
+                batch = []
+            if not batch:
+                segment, source = each, address
+            batch.append(bytes(self._buffer[:size]))
+            if size > _LARGE:
+                break
+        if batch:
+            self._pass_on(batch, segment, source)
+
+    def _pass_on(self, batch: list[bytes], segment: int, source: Any) -> None:
+        if self._on_batch is not None:
+            self._on_batch(batch[0] if len(batch) == 1 else b"".join(batch), segment, self._endpoint(source))
 
     def _receive_failed(self, error: OSError) -> None:
         """Deliver ICMP errors; pause where an error stays, since it would wake the loop again at once."""
@@ -310,3 +383,18 @@ class HostUdpSocket:
                 self._loop.remove_writer(self._sock.fileno())
         self._waiting.clear()
         self._sock.close()
+
+
+def _runs(datagrams: list[bytes]) -> Iterator[list[bytes]]:
+    """Those that can leave at once: all of one size, but the last one, which may be shorter."""
+    start = 0
+    while start < len(datagrams):
+        size = len(datagrams[start])
+        most = start + max(1, min(linux.MOST_SEGMENTS, linux.MOST_SEGMENTED // max(1, size)))
+        end = start + 1
+        while end < min(most, len(datagrams)) and len(datagrams[end]) == size:
+            end += 1
+        if end < min(most, len(datagrams)) and len(datagrams[end]) < size:
+            end += 1
+        yield datagrams[start:end]
+        start = end

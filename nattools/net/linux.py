@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -31,6 +32,11 @@ _IPV6_DONTFRAG = 62
 _PMTUDISC_DONT = 0
 _PMTUDISC_PROBE = 3
 
+_SOL_UDP = 17
+_UDP_SEGMENT = 103
+_UDP_GRO = 104
+MOST_SEGMENTS = 64
+MOST_SEGMENTED = 65_000
 _FROM_ICMP = (2, 3)  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err
 
@@ -133,4 +139,26 @@ def _offender(address: bytes) -> str | None:
         return socket.inet_ntop(socket.AF_INET, address[4:8])
     if family == socket.AF_INET6 and len(address) >= 24:
         return socket.inet_ntop(socket.AF_INET6, address[8:24])
+    return None
+
+
+def segmented(size: int) -> list[tuple[int, int, bytes]]:
+    """Ancillary data for `sendmsg`: what is sent is datagrams of `size` bytes (udp(7), UDP_SEGMENT)."""
+    return [(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", size))]
+
+
+def collect_segments(sock: socket.socket) -> bool:
+    """Let datagrams of one source arrive many at once (udp(7), UDP_GRO). False: the kernel does not do it."""
+    try:
+        sock.setsockopt(_SOL_UDP, _UDP_GRO, 1)
+    except OSError:
+        return False
+    return True
+
+
+def segment_size(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    """Of what has arrived at once; None: it is one datagram."""
+    for level, kind, data in ancillary:
+        if level == _SOL_UDP and kind == _UDP_GRO:
+            return int.from_bytes(data[:2], sys.byteorder)
     return None

@@ -12,6 +12,7 @@ from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface
 from nattools.model.report import Substrate
 from nattools.net.base import (
+    BatchHandler,
     Capability,
     DatagramHandler,
     EchoHandler,
@@ -113,6 +114,7 @@ class TracedUdpSocket:
     def __init__(self, inner: UdpSocket, trace: Trace) -> None:
         self.local = inner.local
         self.on_datagram: DatagramHandler | None = None
+        self.on_batch: BatchHandler | None = None  # each is recorded by itself
         self.on_icmp: IcmpHandler | None = None
         self._inner = inner
         self._trace = trace
@@ -135,6 +137,11 @@ class TracedUdpSocket:
         event = TraceEvent(_now(), "datagram", True, self.local, to, bytes(data), ttl, note=failure or "")
         self._trace.add(event)
         return failure
+
+    def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
+        """One after the other."""
+        failures = [self.send(data, to) for data in datagrams]
+        return next((each for each in reversed(failures) if each is not None), None)
 
     def close(self) -> None:
         """Idempotent."""

@@ -21,7 +21,8 @@ class IceDriver:
 
     `on_candidate` is told of each own candidate, to be passed to the peer (trickle); `on_event` of what the
     agent has to say, and `on_selected` when the selected pair has changed; `on_data` gets what comes from the
-    authenticated peer and is not ICE's. Data from others is dropped and counted.
+    authenticated peer and is not ICE's, and `on_batch`, if set, QUIC's datagrams that came at once.
+    Data from others is dropped and counted.
     """
 
     def __init__(self, agent: ice.Agent) -> None:
@@ -29,6 +30,7 @@ class IceDriver:
         self.on_candidate: Callable[[ice.Candidate], None] | None = None
         self.on_event: Callable[[ice.IceEvent], None] | None = None
         self.on_data: DataHandler | None = None
+        self.on_batch: Callable[[bytes, int], None] | None = None
         self.on_selected: Callable[[], None] | None = None
         self.heard_at = 0.0
         self._loop = asyncio.get_running_loop()
@@ -54,10 +56,13 @@ class IceDriver:
         def arrived(data: bytes, source: Endpoint) -> None:
             self.arrived(("udp", socket.local, source), data)
 
+        def many(data: bytes, size: int, source: Endpoint) -> None:
+            self.arrived_many(("udp", socket.local, source), data, size)
+
         def failed(error: IcmpError) -> None:
             self._icmp(socket, error)
 
-        socket.on_datagram, socket.on_icmp = arrived, failed
+        socket.on_datagram, socket.on_icmp, socket.on_batch = arrived, failed, many
 
     def release(self, socket: UdpSocket, *, close: bool = True) -> None:
         """Use a socket no more, unless a pair on it works: then it stays, as the path or a spare."""
@@ -107,6 +112,13 @@ class IceDriver:
         """Send data to the peer over the best pair; "unreachable" when there is none."""
         pair = self.agent.usable
         return "unreachable" if pair is None else self._send(data, pair.path)
+
+    def send_many(self, datagrams: list[bytes]) -> None:
+        """Send data to the peer over the best pair, or nowhere."""
+        pair = self.agent.usable
+        socket = None if pair is None else self._sockets.get(pair.path[1])
+        if pair is not None and socket is not None:
+            socket.send_many(datagrams, pair.path[2])
 
     def probe(
         self, socket: UdpSocket, destination: Endpoint, *, ttl: int | None = None
@@ -199,6 +211,17 @@ class IceDriver:
         self.heard_at = now
         if self.on_data is not None:
             self.on_data(data, protocol, local, source)
+
+    def arrived_many(self, path: ice.PairKey, data: bytes, size: int) -> None:
+        """Datagrams of `size` bytes, one behind the other; QUIC's from the peer are passed on as they are."""
+        starts = range(0, len(data), size)
+        alike = all(protocol_of(data[at : at + 1]) == "quic" for at in starts)
+        if alike and self.on_batch is not None and self.agent.is_authorised(path[1], path[2], "udp"):
+            self.heard_at = self._loop.time()
+            self.on_batch(data, size)
+            return
+        for at in starts:
+            self.arrived(path, data[at : at + size])
 
     def _icmp(self, socket: UdpSocket, error: IcmpError) -> None:
         by = "" if error.offender is None else f" from {error.offender}"

@@ -144,17 +144,17 @@ class IcePath(SelectedPath):
         """Take over what the driver gets that is not ICE's."""
         self._receive = receive
         self.driver.on_data, self.driver.on_selected = self._arrived, changed
+        self.driver.on_batch = receive
         changed()
 
     def detach(self) -> None:
         """Give the driver back. Idempotent."""
         if self._receive is not None:
-            self._receive = self.driver.on_data = self.driver.on_selected = None
+            self._receive = self.driver.on_data = self.driver.on_batch = self.driver.on_selected = None
 
     def send(self, datagrams: list[bytes]) -> None:
         """Over the best pair, or nowhere."""
-        for data in datagrams:
-            self.driver.send(data)
+        self.driver.send_many(datagrams)
 
     def close(self) -> None:
         """And all the driver's sockets. Idempotent."""
@@ -218,16 +218,19 @@ class SocketPath:
             if source == self._remote and protocol_of(data) == "quic":
                 receive(data, len(data))
 
-        self._socket.on_datagram = arrived
+        def many(data: bytes, size: int, source: Endpoint) -> None:
+            if source == self._remote:
+                receive(data, size)
+
+        self._socket.on_datagram, self._socket.on_batch = arrived, many
 
     def detach(self) -> None:
         """Idempotent."""
-        self._socket.on_datagram = None
+        self._socket.on_datagram = self._socket.on_batch = None
 
     def send(self, datagrams: list[bytes]) -> None:
         """Send now."""
-        for data in datagrams:
-            self._socket.send(data, self._remote)
+        self._socket.send_many(datagrams, self._remote)
 
     def close(self) -> None:
         """Close the socket. Idempotent."""

@@ -8,6 +8,7 @@ from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import BoundAddress, SocketOwner
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.net.base import (
+    BatchHandler,
     DatagramHandler,
     EchoHandler,
     EchoReply,
@@ -37,6 +38,7 @@ class SimUdpSocket:
         "closed",
         "key",
         "local",
+        "on_batch",
         "on_datagram",
         "on_icmp",
     )
@@ -47,6 +49,7 @@ class SimUdpSocket:
         self.key = (place.host, local.port)
         self.closed = False
         self.on_datagram: DatagramHandler | None = None
+        self.on_batch: BatchHandler | None = None  # nothing is saved by it here
         self.on_icmp: IcmpHandler | None = None
         self._routes = place.routes
         self._table = place.routes.table
@@ -80,6 +83,11 @@ class SimUdpSocket:
             return "too-big"
         self._stack.depart(hop, packet)
         return None
+
+    def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
+        """One after the other."""
+        failures = [self.send(data, to) for data in datagrams]
+        return next((each for each in reversed(failures) if each is not None), None)
 
     def close(self) -> None:
         """Idempotent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from nattools.errors import ProtocolError
@@ -20,18 +21,36 @@ class Outgoing:
     """Bytes to the peer: those from the offset `base` on are kept until they are acknowledged; `following` is
     the offset of what is sent next, `limit` what the peer allows."""
 
-    __slots__ = ("_told_end", "base", "delivered", "ended", "following", "kept", "limit")
+    __slots__ = (
+        "_sent",
+        "_told_end",
+        "_waiting",
+        "base",
+        "delivered",
+        "ended",
+        "final",
+        "following",
+        "limit",
+    )
 
     def __init__(self) -> None:
         self.base = self.following = 0
         self.limit = INITIAL_LIMIT
-        self.kept = bytearray()
+        self.final = 0  # the offset behind the last byte that was written
+        self._sent: deque[memoryview] = deque()
+        self._waiting: deque[memoryview] = deque()
         self.ended = self.delivered = self._told_end = False
 
     @property
-    def final(self) -> int:
-        """The offset behind the last byte that was written."""
-        return self.base + len(self.kept)
+    def kept(self) -> int:
+        """Bytes that are not acknowledged."""
+        return self.final - self.base
+
+    def write(self, data: bytes) -> None:
+        """More bytes."""
+        if data:
+            self._waiting.append(memoryview(data))
+            self.final += len(data)
 
     @property
     def sendable(self) -> bool:
@@ -49,9 +68,28 @@ class Outgoing:
         size = min(PIECE, self._up_to() - self.following)
         if size <= 0:
             return None
-        start = self.following - self.base
         offset, self.following = self.following, self.following + size
-        return offset, bytes(memoryview(self.kept)[start : start + size])
+        return offset, self._next(size)
+
+    def _next(self, size: int) -> bytes:
+        pieces: list[memoryview] = []
+        while size:
+            piece = self._waiting.popleft()
+            if len(piece) > size:
+                self._waiting.appendleft(piece[size:])
+                piece = piece[:size]
+            pieces.append(piece)
+            size -= len(piece)
+        self._sent.extend(pieces)
+        return b"".join(pieces)
+
+    def _forget(self, size: int) -> None:
+        while size:
+            piece = self._sent.popleft()
+            if len(piece) > size:
+                self._sent.appendleft(piece[size:])
+                return
+            size -= len(piece)
 
     def take_end(self) -> bool:
         """Is the end to be told now? It then counts as told."""
@@ -68,7 +106,7 @@ class Outgoing:
         self.limit = limit
         self.delivered = self.delivered or received > self.final
         forward = min(received, self.final) - self.base
-        del self.kept[:forward]
+        self._forget(forward)
         self.base += forward
         return forward > 0 or self.delivered
 
@@ -76,6 +114,8 @@ class Outgoing:
         """On a new connection: go on from where the peer is. ProtocolError: it cannot be there."""
         self.acknowledge(received, limit)
         self.following, self._told_end = self.base, self.delivered
+        self._waiting.extendleft(reversed(self._sent))
+        self._sent.clear()
 
     def restart(self) -> None:
         """On a new connection, where the peer has not heard of the stream. ProtocolError: it had."""

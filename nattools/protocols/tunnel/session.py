@@ -140,13 +140,13 @@ class TunnelSession:
         """Send bytes. They are kept until the peer has them: look at `kept` and be patient."""
         found = self._alive(stream)
         if found is not None and not found.outgoing.ended:
-            found.outgoing.kept += data
+            found.outgoing.write(data)
             self._look_at(found)
 
     def kept(self, stream: int) -> int:
         """Bytes that the peer does not have yet, as far as is known."""
         found = self._alive(stream)
-        return 0 if found is None else len(found.outgoing.kept)
+        return 0 if found is None else found.outgoing.kept
 
     def end(self, stream: int) -> None:
         """There is no more to say. Idempotent."""
