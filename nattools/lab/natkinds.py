@@ -6,29 +6,48 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations_with_replacement
 from typing import Final
 
+import msgspec
+
 from nattools.errors import UsageError
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, RouterSpec, Scenario
 from nattools.lab.tomlfields import meant, shown
+from nattools.model.nat import NAT_KINDS
 
-_APDM: Final = "address-and-port-dependent"
 Pair = tuple[str, str]
 
+
+def _router(kind: str) -> RouterSpec | None:
+    """What stands before a network of a kind that the model knows; None: it is directly on the internet."""
+    nat = NAT_KINDS[kind]
+    if nat.reachable is False:
+        return NatSpec(udp="blocked")
+    if nat.mapping == "none" or nat.mapping == "unknown" or nat.filtering == "unknown":
+        return None if nat.filtering == "endpoint-independent" else FirewallSpec()
+    spec = NatSpec(mapping=nat.mapping, filtering=nat.filtering)
+    if nat.port_range is not None:
+        size = nat.port_range[1] - nat.port_range[0] + 1
+        return msgspec.structs.replace(spec, allocation="block", block=size)
+    if nat.port_allocation in ("sequential", "random"):
+        return msgspec.structs.replace(spec, allocation=nat.port_allocation)
+    return spec
+
+
 MATRIX_KINDS: Final[dict[str, RouterSpec | None]] = {
-    "open": None,
-    "firewall": FirewallSpec(),
-    "full-cone": NatSpec(filtering="endpoint-independent"),
-    "address-restricted": NatSpec(filtering="address-dependent"),
-    "port-restricted": NatSpec(),
-    "symmetric-random": NatSpec(mapping=_APDM, allocation="random"),
-    "symmetric-sequential": NatSpec(mapping=_APDM, allocation="sequential"),
+    "open": _router("open internet"),
+    "firewall": _router("firewall"),
+    "full-cone": _router("full cone"),
+    "address-restricted": _router("address-restricted"),
+    "port-restricted": _router("port-restricted"),
+    "symmetric-random": _router("symmetric random"),
+    "symmetric-sequential": _router("symmetric sequential"),
     "address-dependent": NatSpec(
         mapping="address-dependent", filtering="address-dependent", allocation="sequential"
     ),
-    "udp-blocked": NatSpec(udp="blocked"),
+    "udp-blocked": _router("udp blocked"),
 }
 """The nine kinds whose 45 pairs are the usual matrix; None: directly on the internet."""
 MORE: Final[dict[str, RouterSpec | None]] = {
-    "symmetric-block": NatSpec(mapping=_APDM, allocation="block", block=512),
+    "symmetric-block": _router("symmetric block"),
     "open-input": NatSpec(input="open"),
 }
 """Further ones that can be named."""

@@ -77,6 +77,37 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     evidence: dict[str, tuple[int, ...]] = {}
 
 
+def _kind(
+    mapping: MappingBehaviour = "endpoint-independent",
+    filtering: FilteringBehaviour = "address-and-port-dependent",
+    allocation: PortAllocation = "unknown",
+    block: tuple[int, int] | None = None,
+) -> Nat:
+    return Nat(
+        reachable=True,
+        present=mapping != "none",
+        mapping=mapping,
+        filtering=filtering,
+        port_allocation=allocation,
+        port_range=block,
+        port_block=None if block is None else True,
+    )
+
+
+NAT_KINDS: dict[str, Nat] = {
+    "open internet": _kind("none", "endpoint-independent"),
+    "firewall": _kind("none"),
+    "full cone": _kind(filtering="endpoint-independent"),
+    "address-restricted": _kind(filtering="address-dependent"),
+    "port-restricted": _kind(),
+    "symmetric sequential": _kind("address-and-port-dependent", allocation="sequential"),
+    "symmetric random": _kind("address-and-port-dependent", allocation="random"),
+    "symmetric block": _kind("address-and-port-dependent", allocation="random", block=(2048, 2559)),
+    "udp blocked": Nat(reachable=False),
+}
+"""Common kinds of networks as they show over UDP: what peers are assumed to be behind, and labs draw."""
+
+
 class NatByTransport(msgspec.Struct, frozen=True, kw_only=True):
     """None: not measured at all (no address of that family, or not asked for)."""
 

@@ -6,18 +6,17 @@ from typing import Literal
 
 import msgspec
 
-from nattools.model.nat import Nat
+from nattools.model.nat import NAT_KINDS, Nat
 from nattools.traversal.odds import RANDOM_POOL, pool_size
 
 Moves = Literal["not", "predictably", "in a block", "at random", "somehow"]
 Accepts = Literal["all", "address", "port"]
-USUAL_BLOCK = (2048, 2559)
 LARGEST_BLOCK = 4096
 """A block larger than this is as good as random."""
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """`moves`: how the outside port changes between destinations; `accepts`: who may send in, of those that
+    """`moves`: how the external port changes between destinations; `accepts`: who may send in, of those that
     were written to; `reachable` False: this transport does not get out; `translated` False: there is no NAT.
 
     `by_address`: the port changes with the peer's address, not with its port. `keeps`: a new mapping has
@@ -51,22 +50,10 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ACCEPTS: dict[str, Accepts] = {"endpoint-independent": "all", "address-dependent": "address"}
-KINDS: dict[str, Side] = {
-    "open internet": Side(accepts="all", translated=False),
-    "firewall": Side(translated=False),
-    "full cone": Side(accepts="all"),
-    "address-restricted": Side(accepts="address"),
-    "port-restricted": Side(),
-    "symmetric sequential": Side(moves="predictably"),
-    "symmetric random": Side(moves="at random"),
-    "symmetric block": Side(moves="in a block", pool=USUAL_BLOCK),
-    "udp blocked": Side(reachable=False),
-}
-"""Common kinds of networks. Whether a given one is of that kind is for its own diagnosis to say."""
 
 
 def moving(nat: Nat) -> bool | None:
-    """Does the outside port depend on the destination? Known also where it is not known on what of it."""
+    """Does the external port depend on the destination? Known also where it is not known on what of it."""
     if nat.mapping in ("none", "endpoint-independent"):
         return False
     if nat.mapping != "unknown" or nat.classic == "symmetric":
@@ -107,3 +94,7 @@ def _moves(nat: Nat) -> Moves:
         return "somehow"
     known = nat.port_block and nat.port_range is not None and 0 < pool_size(nat.port_range) <= LARGEST_BLOCK
     return "in a block" if known else "at random"
+
+
+KINDS: dict[str, Side] = {name: side_of(nat) or Side() for name, nat in NAT_KINDS.items()}
+"""Common kinds of networks. Whether a given one is of that kind is for its own diagnosis to say."""

@@ -15,6 +15,7 @@ from report_samples import home_router
 
 from nattools.engine.reanalyse import reanalyse
 from nattools.errors import UsageError
+from nattools.model.report import TIME_OVER
 from nattools.net.addresses import is_public
 from nattools.report import loader
 from nattools.report.html import render_html
@@ -23,6 +24,7 @@ from nattools.report.loader import load, load_file, problems
 from nattools.report.markdown import render_markdown
 from nattools.report.schema import schema_text
 from nattools.report.terminal import render_text
+from nattools.wording.texts import with_texts
 
 GOOD = render_json(home_router()).encode()
 
@@ -128,6 +130,20 @@ def test_mutated_values(data: bytes) -> None:
 @given(st.integers(0, len(GOOD) - 1), st.binary(max_size=6), st.integers(0, 6))
 def test_mutated_bytes(at: int, inserted: bytes, removed: int) -> None:
     draws(GOOD[:at] + inserted + GOOD[at + removed :])
+
+
+def test_a_report_of_an_earlier_version_has_texts_alone() -> None:
+    old = json.loads(GOOD)
+    for technique in old["techniques"]:
+        technique.pop("reason", None)
+        technique.pop("remedy", None)
+    old["techniques"][0]["summary"] = "As it was worded once."
+    old["warnings"] = ["The time given was over before all questions were answered; more is not known."]
+    old.pop("notices", None)
+    report = load(json.dumps(old).encode())
+    assert report.timed_out
+    assert with_texts(report).techniques[0].summary == "As it was worded once."
+    assert reanalyse(report, is_public=is_public).noted(TIME_OVER)
 
 
 def test_the_published_schema_is_that_of_the_types() -> None:
