@@ -18,7 +18,7 @@ PROBES_PER_S = 400.0
 """Slow enough for home routers' session tables."""
 BLOCK_SOCKETS = 128
 SPREAD_SOCKETS, SPREAD_AHEAD, SPREAD_PORTS = 24, 14, 32
-"""Between the look at both NATs' counters and the punch others take ports, too. Some sockets aim at the port
+"""Between the look at both NATs' counters and the punch others take ports, too. Some sockets send to the port
 14 ahead, one socket at the next 32: with 16 they meet if others took up to 13 ports, on both sides together;
 with 24 also if several of the first packets are lost, so that the later ones get their ports."""
 WIDER = 2
@@ -35,7 +35,7 @@ START_S = 0.05
 
 BLOCK_USED = 0.125
 """The share of a block that earlier mappings hold, of the measurement itself for instance. While they live
-these ports cannot be had, and a port that the other side aims at may be among them."""
+these ports cannot be had, and a port that the other side tries may be among them."""
 
 Whose = tuple[str, str]
 """The two sides' names in the possessive: ("our", "its")."""

@@ -20,7 +20,7 @@ TRANSMISSIONS: Final = 7
 CONSENT_PATIENCE_S: Final = 30.0
 
 
-class Transaction:
+class CheckTransaction:
     """Pure: the agent asks `due` and sends `data`.
 
     A check for consent is sent once (RFC 7675 5.1)."""
@@ -118,8 +118,8 @@ class Checker:
     def __init__(self, session: IceSession, outcome: Outcome) -> None:
         self._session = session
         self._outcome = outcome
-        self._under_way: dict[bytes, Transaction] = {}
-        self._current: dict[Pair, Transaction] = {}
+        self._under_way: dict[bytes, CheckTransaction] = {}
+        self._current: dict[Pair, CheckTransaction] = {}
         self._earliest: float | None = None
         self.sent = 0
         self._probe_id = session.rng.randbytes(12)
@@ -161,7 +161,7 @@ class Checker:
         use = purpose == "nomination"
         said = Check(session.role, session.tie_breaker, prflx_priority(pair.local), use, nomination, "")
         data = build_check(transaction_id, said, session.local.ufrag, session.remote)
-        check = Transaction(
+        check = CheckTransaction(
             pair,
             purpose,
             transaction_id,
@@ -209,7 +209,7 @@ class Checker:
         self._under_way.clear()
         self._current.clear()
 
-    def _transmit(self, check: Transaction, now: float) -> None:
+    def _transmit(self, check: CheckTransaction, now: float) -> None:
         transport, base, remote = check.pair.path
         ttl = check.transmit(now)
         check.pair.checks_sent += 1
@@ -218,10 +218,10 @@ class Checker:
             self._earliest = check.deadline
         self._session.outbox.append(Transmit(check.data, base, remote, ttl, transport))
 
-    def _still_matters(self, check: Transaction) -> bool:
+    def _still_matters(self, check: CheckTransaction) -> bool:
         return check.purpose == "nomination" or check.pair.state == "in-progress"
 
-    def _give_up(self, check: Transaction, now: float) -> None:
+    def _give_up(self, check: CheckTransaction, now: float) -> None:
         self._end(check)
         if check.abandoned or check.purpose == "consent" or not self._still_matters(check):
             return
@@ -239,7 +239,7 @@ class Checker:
         check = self._current.get(pair)
         return check is not None and check.unanswered
 
-    def _end(self, check: Transaction) -> None:
+    def _end(self, check: CheckTransaction) -> None:
         del self._under_way[check.transaction_id]
         if self._current.get(check.pair) is check:
             del self._current[check.pair]
@@ -284,7 +284,9 @@ class Checker:
         elif pair.state != "in-progress":
             self._session.check_list.trigger(pair, "the peer answered a probe")
 
-    def _note_refusal(self, check: Transaction, message: stun.Message, doubt: str, source: Endpoint) -> None:
+    def _note_refusal(
+        self, check: CheckTransaction, message: stun.Message, doubt: str, source: Endpoint
+    ) -> None:
         """An unsigned 400 or 401 may be anybody's, but it is worth a word if nothing better comes."""
         self._session.reject(source, doubt)
         try:
@@ -294,7 +296,7 @@ class Checker:
         if error is not None and error[0] in (400, 401):
             check.pair.hint = f"somebody at {source} refused it with error {error[0]}"
 
-    def _take_error(self, check: Transaction, message: stun.Message) -> None:
+    def _take_error(self, check: CheckTransaction, message: stun.Message) -> None:
         try:
             error = message.error
         except ProtocolError:
@@ -306,7 +308,7 @@ class Checker:
         else:
             self._fail_if_current(check, f"the peer refused the check with error {error[0]}")
 
-    def _take_conflict(self, check: Transaction) -> None:
+    def _take_conflict(self, check: CheckTransaction) -> None:
         """487: take the other role and check again (7.2.5.1), unless that happened meanwhile."""
         if check.role == self._session.role:
             self._session.switch_role()
@@ -314,7 +316,7 @@ class Checker:
             self._session.check_list.trigger(check.pair, "again in the other role")
         self._outcome.lost(check.pair)
 
-    def _take_success(self, check: Transaction, message: stun.Message) -> None:
+    def _take_success(self, check: CheckTransaction, message: stun.Message) -> None:
         if self._session.check_list.find(check.pair.path) is not check.pair:
             return  # it was left out of a full list meanwhile
         if _mapped(message) is None:
@@ -338,7 +340,7 @@ class Checker:
         session.check_list.succeeded(pair)
         self._outcome.answered(pair, purpose)
 
-    def _fail_if_current(self, check: Transaction, reason: str) -> None:
+    def _fail_if_current(self, check: CheckTransaction, reason: str) -> None:
         """A check that was overtaken does not speak for its pair any more."""
         if not check.abandoned and check.purpose != "consent":
             self._fail(check.pair, reason)
