@@ -36,7 +36,7 @@ P = TypeVar("P", bound=Plannable)
 
 
 @dataclass(frozen=True, slots=True)
-class Step(Generic[P]):
+class PlannedProbe(Generic[P]):
     """One probe with the servers it is put to, the most able one first."""
 
     probe: P
@@ -59,13 +59,13 @@ def ranked(targets: Sequence[Target]) -> list[Target]:
     return sorted(targets, key=ability)
 
 
-def steps(probes: Iterable[P], lane: Lane, targets: Sequence[Target]) -> list[Step[P]]:
+def steps(probes: Iterable[P], lane: Lane, targets: Sequence[Target]) -> list[PlannedProbe[P]]:
     """The probes of a lane that these servers can serve. All of them may run side by side: those that need
     what others find wait for it."""
     return _steps((probe for probe in probes if not probe.last), lane, targets)
 
 
-def last_steps(probes: Iterable[P], reached: Sequence[Target]) -> list[tuple[Lane, Step[P]]]:
+def last_steps(probes: Iterable[P], reached: Sequence[Target]) -> list[tuple[Lane, PlannedProbe[P]]]:
     """What comes one by one when all else is over."""
     last = [probe for probe in probes if probe.last]
     found = []
@@ -75,10 +75,10 @@ def last_steps(probes: Iterable[P], reached: Sequence[Target]) -> list[tuple[Lan
     return found
 
 
-def _steps(probes: Iterable[P], lane: Lane, targets: Sequence[Target]) -> list[Step[P]]:
+def _steps(probes: Iterable[P], lane: Lane, targets: Sequence[Target]) -> list[PlannedProbe[P]]:
     best = ranked(targets)
     asked = [(probe, tuple(probe.servers(best))) for probe in probes if probe.transport == lane.transport]
-    return [Step(probe, servers) for probe, servers in asked if servers]
+    return [PlannedProbe(probe, servers) for probe, servers in asked if servers]
 
 
 def gaps(probes: Iterable[P], lane: Lane, targets: Sequence[Target]) -> list[Gap]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nattools.engine import plan
 from nattools.engine.analyse import analyse
 from nattools.engine.options import Emit, Event, MeasureOptions
-from nattools.engine.plan import Step
+from nattools.engine.plan import PlannedProbe
 from nattools.engine.servers import (
     MeasurementRun,
     describe_host,
@@ -173,7 +173,7 @@ async def _run_lane(run: MeasurementRun, lane: Lane, probes: list[LaneProbe]) ->
 
 
 async def _step(
-    run: MeasurementRun, lane: Lane, step: Step[LaneProbe], before: list[asyncio.Task[None]]
+    run: MeasurementRun, lane: Lane, step: PlannedProbe[LaneProbe], before: list[asyncio.Task[None]]
 ) -> None:
     if before:
         await asyncio.wait(before)

@@ -16,7 +16,7 @@ OnDone = Callable[[], None]
 _HARMLESS = ("time-exceeded", "too-big")
 
 
-class Transaction(Protocol):
+class AnyTransaction(Protocol):
     """A request and its answer, as a pure state machine; `now` is the loop's time in seconds.
 
     `datagrams_to_send` has what is due: at first, and after each other call. `next_timeout` is None before
@@ -46,7 +46,7 @@ class Transaction(Protocol):
 class _Entry:
     __slots__ = ("destinations", "on_done", "socket", "transaction")
 
-    def __init__(self, transaction: Transaction, socket: UdpSocket, on_done: OnDone | None) -> None:
+    def __init__(self, transaction: AnyTransaction, socket: UdpSocket, on_done: OnDone | None) -> None:
         self.transaction = transaction
         self.socket = socket
         self.on_done = on_done
@@ -75,7 +75,7 @@ class Exchanges:
         """Is every transaction over?"""
         return not self._entries
 
-    def start(self, transaction: Transaction, socket: UdpSocket, on_done: OnDone | None = None) -> None:
+    def start(self, transaction: AnyTransaction, socket: UdpSocket, on_done: OnDone | None = None) -> None:
         """Add one; it sends with the next `send_due`. `on_done` is called once when it is over."""
         self._entries.append(_Entry(transaction, socket, on_done))
         self._changed.set()
@@ -150,7 +150,7 @@ def _abandon(entry: _Entry, problem: str) -> None:
     entry.transaction.abandon(problem)
 
 
-async def run(transaction: Transaction, socket: UdpSocket) -> None:
+async def run(transaction: AnyTransaction, socket: UdpSocket) -> None:
     """Drive one transaction to its end on a socket whose handlers are free; they are free again afterwards.
     A network failure ends it and is never raised."""
     exchanges = Exchanges()

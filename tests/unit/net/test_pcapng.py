@@ -11,14 +11,15 @@ from struct import unpack_from
 from typing import Any
 
 import pytest
+from scapy.layers.inet import ICMP, IP
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError
 from nattools.net.pcapng import write_pcapng
 from nattools.net.trace import Trace, TraceEvent
-from nattools.protocols.ip import parse
-from nattools.protocols.packet import ACK, FIN, PSH, RST, SYN
+from nattools.protocols.ip import build, parse
+from nattools.protocols.packet import ACK, FIN, PSH, RST, SYN, Packet
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, 250_000, tzinfo=UTC)
 US4, THEM4 = Endpoint("10.0.0.2", 40000), Endpoint("11.0.0.1", 3478)
@@ -182,3 +183,28 @@ def test_tshark_reads_it(capture: Path) -> None:
     assert "_ws.malformed" not in text
     assert "tcp.analysis.retransmission" not in text
     assert "tcp.analysis.lost_segment" not in text
+
+
+def test_echo_requests_as_scapy_reads_them(tmp_path: Path) -> None:
+    """A request, its reply, an error about another request, and a crafted packet as it was."""
+    crafted = build(Packet("udp", "11.0.0.9", 1, "11.0.0.1", 2, b"crafted"))
+    own, remote = Endpoint("10.0.0.2", 77), Endpoint("11.0.0.1", 0)
+    exceeded = IcmpError("time-exceeded", 11, 0, "10.0.0.1", remote, b"far", sequence=6)
+    trace = Trace(0.0)
+    for event in (
+        TraceEvent(0.1, "echo", True, own, remote, b"ping", sequence=5),
+        TraceEvent(0.2, "echo", False, own, remote, b"ping", ttl=60, sequence=5),
+        TraceEvent(0.3, "icmp", False, own, remote, error=exceeded),
+        TraceEvent(0.4, "packet", True, own, remote, crafted),
+    ):
+        trace.add(event)
+    path = tmp_path / "echo.pcapng"
+    assert write_pcapng(path, trace, STARTED) == 4
+    request, reply, error, raw = (IP(packet) for _, packet, _ in records(path))
+    assert (request.src, request.dst, request[ICMP].type) == ("10.0.0.2", "11.0.0.1", 8)
+    assert (request[ICMP].id, request[ICMP].seq, bytes(request[ICMP].payload)) == (77, 5, b"ping")
+    assert (reply.src, reply.ttl, reply[ICMP].type, reply[ICMP].id) == ("11.0.0.1", 60, 0, 77)
+    quoted = IP(bytes(error[ICMP].payload))
+    assert (error.src, error[ICMP].type, quoted.dst) == ("10.0.0.1", 11, "11.0.0.1")
+    assert (quoted[ICMP].id, quoted[ICMP].seq) == (77, 6)
+    assert bytes(raw) == crafted
