@@ -18,7 +18,7 @@ from nattools.cli.outputs import show, write_files
 from nattools.cli.running import Invocation, Work
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.engine.portmap.journal import Journal
-from nattools.engine.portmap.options import DESCRIPTION, LIFETIME_S, MapOptions
+from nattools.engine.portmap.mapoptions import DESCRIPTION, LIFETIME_S, MapOptions
 from nattools.errors import UsageError
 from nattools.model.observation import MapOffer
 from nattools.model.report import Report

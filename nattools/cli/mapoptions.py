@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nattools.cli.help import measure, router
-from nattools.engine.portmap.options import DESCRIPTION, LIFETIME_S, MapOptions
+from nattools.engine.portmap.mapoptions import DESCRIPTION, LIFETIME_S, MapOptions
 from nattools.errors import UsageError
 from nattools.model.endpoint import Transport, parse_address
 from nattools.model.portmapping import MappingProtocol

@@ -111,7 +111,7 @@ def _check_mapper(path: tuple[str, ...], spec: MapperSpec) -> None:
     if spec.shortest_s > spec.longest_s:
         raise InvalidValue((*path, "shortest_s"), f"it is longer than longest_s ({spec.longest_s})")
     if spec.faults:
-        from nattools.lab.routers.behaviour import RouterBehaviour
+        from nattools.lab.routers.routerbehaviour import RouterBehaviour
 
         convert(spec.faults, RouterBehaviour, (*path, "faults"))
 

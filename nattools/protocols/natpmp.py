@@ -49,7 +49,7 @@ class MapRequest(msgspec.Struct, frozen=True):
     lifetime_s: int
 
 
-class Response(msgspec.Struct, frozen=True):
+class NatPmpResponse(msgspec.Struct, frozen=True):
     """`opcode` is that of the request. Only what a response of its kind holds is not None; an error response
     may hold nothing more than its result."""
 
@@ -88,7 +88,7 @@ def decode_request(data: bytes) -> Request:
     return MapRequest(transport, internal_port, external_port, lifetime_s)
 
 
-def encode_response(response: Response) -> bytes:
+def encode_response(response: NatPmpResponse) -> bytes:
     """The gateway's side: 12 bytes for an address, 16 for a mapping, 8 if it holds neither."""
     head = _HEADER.pack(VERSION, response.opcode | _RESPONSE_BIT, response.result, response.epoch_s)
     if response.external_address is not None:
@@ -100,7 +100,7 @@ def encode_response(response: Response) -> bytes:
     )
 
 
-def decode_response(data: bytes) -> Response:
+def decode_response(data: bytes) -> NatPmpResponse:
     """A response of version 0. ProtocolError for everything else, PCP's answers included."""
     if not _HEADER.size <= len(data) <= _MAX_SIZE:
         raise ProtocolError(f"a NAT-PMP response of {len(data)} bytes")
@@ -110,16 +110,16 @@ def decode_response(data: bytes) -> Response:
     opcode &= ~_RESPONSE_BIT
     rest = data[_HEADER.size :]
     if opcode == EXTERNAL_ADDRESS:
-        return Response(opcode, result, epoch_s, _read_address(result, rest))
+        return NatPmpResponse(opcode, result, epoch_s, _read_address(result, rest))
     if opcode not in _TRANSPORTS:
         if result == SUCCESS:
             raise ProtocolError(f"a NAT-PMP response to opcode {opcode}")
-        return Response(opcode, result, epoch_s)
+        return NatPmpResponse(opcode, result, epoch_s)
     if len(rest) >= _MAP_RESULT.size:
-        return Response(opcode, result, epoch_s, None, *_MAP_RESULT.unpack_from(rest))
+        return NatPmpResponse(opcode, result, epoch_s, None, *_MAP_RESULT.unpack_from(rest))
     if result == SUCCESS:
         raise ProtocolError("a NAT-PMP mapping response cut short")
-    return Response(opcode, result, epoch_s)
+    return NatPmpResponse(opcode, result, epoch_s)
 
 
 def _read_address(result: int, rest: bytes) -> str | None:
@@ -135,7 +135,7 @@ def is_pcp_answer(data: bytes) -> bool:
     return len(data) >= 4 and data[0] >= 1 and bool(data[1] & _RESPONSE_BIT) and data[3] == 1
 
 
-class Transaction(RetransmittedRequest[Response]):
+class NatPmpTransaction(RetransmittedRequest[NatPmpResponse]):
     """RFC 6886 3.1; `RetransmittedRequest` has how to drive it.
 
     "upgrade": the server knows PCP alone, so ask it that way. RFC 6886 3.1 asks a client to check the source
@@ -155,14 +155,14 @@ class Transaction(RetransmittedRequest[Response]):
         super().__init__(encode_request(request), server, backoff)
         self.request = request
 
-    def _read(self, data: bytes, source: Endpoint) -> Response | Literal["upgrade"]:
+    def _read(self, data: bytes, source: Endpoint) -> NatPmpResponse | Literal["upgrade"]:
         if is_pcp_answer(data):
             return "upgrade"
         response = decode_response(data)
         self._check(response)
         return response
 
-    def _check(self, response: Response) -> None:
+    def _check(self, response: NatPmpResponse) -> None:
         """Raise ProtocolError with the reason to ignore a response."""
         request = self.request
         asked = EXTERNAL_ADDRESS if isinstance(request, AddressRequest) else _OPCODES[request.transport]

@@ -11,7 +11,7 @@ from nattools.report.document import Cell, Document, Mood, Prose, Section, Table
 from nattools.report.safetext import safe
 from nattools.report.terminal import plain_text
 from nattools.traversal.steps import Plan, Step
-from nattools.wording import terms
+from nattools.wording import sentence, terms
 
 _NAMES = {
     "host": "directly to its address",
@@ -42,7 +42,7 @@ def prediction_json(plan: Plan, files: tuple[str, str]) -> str:
         "transport": plan.steps[0].transport if plan.steps else None,
         "family": plan.family,
         "odds": round(plan.odds, 4) if plan.path == "direct" else None,
-        "why": plan.steps[0].why if plan.steps else plan.unknown,
+        "why": plan.steps[0].why if plan.steps else _unknown(plan),
         "privilege": plan.privilege,
         "steps": msgspec.to_builtins(plan.steps),
     }
@@ -69,7 +69,7 @@ def _sections(plan: Plan, files: tuple[str, str], reports: tuple[Report, Report]
 
 def _headline(plan: Plan) -> Prose:
     if plan.path == "unknown":
-        return Prose(f"Whether these two can connect directly is not known. {plan.unknown}", "", "unsure")
+        return Prose(f"Whether these two can connect directly is not known. {_unknown(plan)}", "", "unsure")
     if plan.path == "relay":
         return Prose("These two need a relay: no direct way is practical.", "", "bad")
     first = plan.steps[0]
@@ -93,3 +93,7 @@ def _kind(report: Report) -> str:
     nat = report.nat.udp4 or report.nat.udp6
     name = terms.CLASSICS[nat.classic] if nat is not None else "UDP was not measured"
     return f"{name}, measured {safe(report.started, 40)}"
+
+
+def _unknown(plan: Plan) -> str:
+    return "" if plan.unknown is None else sentence(plan.unknown)

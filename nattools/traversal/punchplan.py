@@ -9,6 +9,7 @@ import msgspec
 
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat, NatByTransport
+from nattools.model.statement import statement
 from nattools.traversal.side import Side, side_of
 from nattools.traversal.steps import Plan, Step
 from nattools.traversal.tcp_strategies import restricted, tcp_steps
@@ -40,7 +41,7 @@ def plan(first: End, second: End, whose: Whose = ("our", "its")) -> Plan:
         if (each := _family(first, second, whose, family)) is not None
     ]
     if not found:
-        return Plan(path="unknown", unknown="The two have no measured address family in common.")
+        return Plan(path="unknown", unknown=statement("plan-no-common-family"))
     direct = [each for each in found if each.path == "direct"]
     if not direct:
         return next((each for each in found if each.path == "unknown"), found[-1])
@@ -98,13 +99,13 @@ def _over_udp(sides: tuple[Side | None, Side | None], whose: Whose, family: Fami
         return None
     if first is None or second is None:
         name = whose[0] if first is None else whose[1]
-        return Plan(path="unknown", family=family, unknown=f"How {name} network maps ports was not measured.")
+        return Plan(path="unknown", family=family, unknown=statement("plan-mapping-unmeasured", whose=name))
     steps = udp_steps(first, second, whose)
     if steps:
         return Plan(path="direct", steps=tuple(steps), family=family)
     if "somehow" in (first.moves, second.moves):
         name = whose[0] if first.moves == "somehow" else whose[1]
-        settle = f"How {name} NAT chooses ports is not known; more fresh ports would settle it."
+        settle = statement("plan-allocation-unknown", whose=name)
         return Plan(path="unknown", family=family, unknown=settle)
     why = "Both outside ports change, one of them among all: it would take minutes and many packets."
     return Plan(path="relay", steps=(msgspec.structs.replace(RELAY, why=why),), family=family)
@@ -116,8 +117,7 @@ def _over_tcp(
     ends: list[Side] = []
     for nat, beside, name in zip(tcp, udp, whose, strict=True):
         if nat is None:
-            text = f"UDP does not pass on one side, and {name} TCP was not measured."
-            return Plan(path="unknown", family=family, unknown=text)
+            return Plan(path="unknown", family=family, unknown=statement("plan-tcp-unmeasured", whose=name))
         if nat.reachable is False:
             return _relayed(
                 f"UDP does not pass on one side, and {name} TCP reaches certain ports at most.", family
@@ -128,14 +128,15 @@ def _over_tcp(
             return _relayed(why, family)
         side = side_of(_completed(nat, beside))
         if side is None:
-            return Plan(path="unknown", family=family, unknown=f"How {name} NAT maps TCP ports is not known.")
+            return Plan(
+                path="unknown", family=family, unknown=statement("plan-tcp-mapping-unknown", whose=name)
+            )
         ends.append(side)
     steps = tcp_steps(ends[0], ends[1], whose)
     if steps:
         return Plan(path="direct", steps=tuple(steps), family=family)
     if any(end.moves == "somehow" for end in ends):
-        text = "How a NAT chooses TCP ports is not known; more fresh ports would settle it."
-        return Plan(path="unknown", family=family, unknown=text)
+        return Plan(path="unknown", family=family, unknown=statement("plan-tcp-allocation-unknown"))
     return _relayed("UDP does not pass on one side; a relay over TCP or TLS does.", family)
 
 

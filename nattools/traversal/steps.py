@@ -9,6 +9,7 @@ import msgspec
 
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.punch import Strategy
+from nattools.model.statement import Statement
 
 PortChoice = Literal["seen", "next", "pool"]
 LOWEST_PORT: Final = 1024
@@ -98,7 +99,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     path: Literal["direct", "relay", "unknown"]
     steps: tuple[Step, ...] = ()
     family: Family | None = None
-    unknown: str = ""
+    unknown: Statement | None = None
     privilege: str = ""
 
     @property

@@ -55,6 +55,20 @@ SENTENCES = {
     # the plan
     "plan-made": "{steps:then}; odds {odds:percent}.",
     "plan-none": "No direct path is known.",
+    "plan-no-common-family": "The two have no measured address family in common.",
+    "plan-mapping-unmeasured": "How {whose} network maps ports was not measured.",
+    "plan-allocation-unknown": (
+        "How {whose} NAT chooses ports is not known; a measurement with more fresh ports would tell."
+    ),
+    "plan-tcp-unmeasured": "UDP does not pass on one side, and {whose} TCP was not measured.",
+    "plan-tcp-mapping-unknown": "How {whose} NAT maps TCP ports is not known.",
+    "plan-tcp-allocation-unknown": (
+        "How a NAT chooses TCP ports is not known; a measurement with more fresh ports would tell."
+    ),
+    "plan-no-hairpinning": (
+        "Both are behind {external}, whose NAT does not support hairpinning: they connect only if they can "
+        "reach each other's own addresses."
+    ),
     "nothing-in-common": "There is nothing that both sides are willing to use.",
     "relay-would-help": "A relay that both sides reach would connect them.",
     # attempts

@@ -14,7 +14,7 @@ from nattools.protocols import http, igd, natpmp, pcp, ssdp
 from nattools.protocols.epoch import EpochClock
 from nattools.protocols.headers import Headers
 from nattools.protocols.lan import LanScope, LanUrl, parse_url, resolve_url
-from nattools.protocols.pcp.message import Option
+from nattools.protocols.pcp.codec import Option
 from nattools.wording.refusals import upnp_refusal
 
 SERVER = Endpoint("10.0.1.1", 5351)
@@ -32,26 +32,35 @@ peer_bodies = st.builds(pcp.PeerBody, nonces, st.integers(0, 255), ports, endpoi
 
 
 @st.composite
-def pcp_requests(draw: st.DrawFn) -> pcp.Request:
+def pcp_requests(draw: st.DrawFn) -> pcp.RequestMessage:
     opcode = draw(st.sampled_from([pcp.ANNOUNCE, pcp.MAP, pcp.PEER]))
     body = draw({pcp.MAP: map_bodies, pcp.PEER: peer_bodies}.get(opcode, st.none()))
-    return pcp.Request(opcode, draw(seconds), draw(hosts), body, draw(options))
+    return pcp.RequestMessage(opcode, draw(seconds), draw(hosts), body, draw(options))
 
 
 @st.composite
-def pcp_responses(draw: st.DrawFn) -> pcp.Response:
+def pcp_responses(draw: st.DrawFn) -> pcp.ResponseMessage:
     asked = draw(pcp_requests())
     result = draw(st.integers(0, 20))
-    return pcp.Response(2, asked.opcode, result, draw(seconds), draw(seconds), asked.body, asked.options)
+    return pcp.ResponseMessage(
+        2, asked.opcode, result, draw(seconds), draw(seconds), asked.body, asked.options
+    )
 
 
 map_requests = st.builds(natpmp.MapRequest, st.sampled_from(["udp", "tcp"]), ports, ports, seconds)
 natpmp_requests = st.one_of(st.just(natpmp.AddressRequest()), map_requests)
 address_answers = st.builds(
-    natpmp.Response, st.just(0), st.integers(0, 9), seconds, st.ip_addresses(v=4).map(str)
+    natpmp.NatPmpResponse, st.just(0), st.integers(0, 9), seconds, st.ip_addresses(v=4).map(str)
 )
 map_answers = st.builds(
-    natpmp.Response, st.sampled_from([1, 2]), st.integers(0, 9), seconds, st.none(), ports, ports, seconds
+    natpmp.NatPmpResponse,
+    st.sampled_from([1, 2]),
+    st.integers(0, 9),
+    seconds,
+    st.none(),
+    ports,
+    ports,
+    seconds,
 )
 natpmp_responses = st.one_of(address_answers, map_answers)
 
@@ -102,23 +111,19 @@ def texts(*originals: bytes) -> st.SearchStrategy[bytes]:
 
 
 @given(pcp_requests())
-def test_pcp_requests_round_trip(request: pcp.Request) -> None:
+def test_pcp_requests_round_trip(request: pcp.RequestMessage) -> None:
     assert pcp.decode_request(pcp.encode_request(request)) == request
 
 
 @given(pcp_responses())
-def test_pcp_responses_round_trip(response: pcp.Response) -> None:
+def test_pcp_responses_round_trip(response: pcp.ResponseMessage) -> None:
     assert pcp.decode_response(pcp.encode_response(response)) == response
 
 
 @given(st.one_of(st.binary(max_size=1200), changed(pcp_responses().map(pcp.encode_response))))
 def test_pcp_responses_of_any_bytes(data: bytes) -> None:
     with contextlib.suppress(ProtocolError):
-        response = pcp.decode_response(data)
-        for option in response.options:
-            for read in (pcp.read_third_party, pcp.read_filter):
-                with contextlib.suppress(ProtocolError):
-                    read(option)
+        pcp.decode_response(data)
 
 
 @given(st.one_of(st.binary(max_size=1200), changed(pcp_requests().map(pcp.encode_request))))
@@ -132,9 +137,11 @@ def test_pcp_requests_of_any_bytes(data: bytes) -> None:
     st.lists(st.one_of(st.binary(max_size=90), pcp_responses().map(pcp.encode_response)), max_size=5),
 )
 @settings(max_examples=50)
-def test_a_pcp_transaction_survives_whatever_arrives(request: pcp.Request, arriving: list[bytes]) -> None:
+def test_a_pcp_transaction_survives_whatever_arrives(
+    request: pcp.RequestMessage, arriving: list[bytes]
+) -> None:
     """It ends in time, and only an answer with the nonce or the server's own version ends it before."""
-    asking = pcp.Transaction(request, SERVER)
+    asking = pcp.PcpTransaction(request, SERVER)
     asking.datagrams_to_send(0.0)
     for data in arriving:
         if asking.receive_datagram(data, SERVER, 0.1) and asking.response is not None:
@@ -173,7 +180,7 @@ def test_natpmp_requests_round_trip(request: natpmp.Request) -> None:
 
 
 @given(natpmp_responses)
-def test_natpmp_responses_round_trip(response: natpmp.Response) -> None:
+def test_natpmp_responses_round_trip(response: natpmp.NatPmpResponse) -> None:
     assert natpmp.decode_response(natpmp.encode_response(response)) == response
 
 
@@ -182,7 +189,7 @@ def test_natpmp_of_any_bytes(data: bytes) -> None:
     for decode in (natpmp.decode_request, natpmp.decode_response):
         with contextlib.suppress(ProtocolError):
             decode(data)
-    asking = natpmp.Transaction(natpmp.AddressRequest(), SERVER)
+    asking = natpmp.NatPmpTransaction(natpmp.AddressRequest(), SERVER)
     asking.datagrams_to_send(0.0)
     asking.receive_datagram(data, SERVER, 0.1)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import Journal, JournalEntry
-from nattools.engine.portmap.options import MapOptions
+from nattools.engine.portmap.mapoptions import MapOptions
 from nattools.engine.portmap.session import HeldMapping, PortmapSession
 from nattools.engine.portmap.trial import check_one, try_all
 from nattools.engine.run import CompletedRun, new_run, within_time_limit

@@ -21,7 +21,7 @@ from nattools.engine.portmap.commands import (
     verified,
 )
 from nattools.engine.portmap.journal import Journal
-from nattools.engine.portmap.options import MapOptions
+from nattools.engine.portmap.mapoptions import MapOptions
 from nattools.engine.portmap.session import HeldMapping, PortmapSession
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol

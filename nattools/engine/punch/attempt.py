@@ -9,9 +9,9 @@ from itertools import groupby
 
 from nattools.engine.punch.candidates import AttemptContext, Base, EarlyDatagrams, begin_checks, gather
 from nattools.engine.punch.local_side import LocalSide, behaviour
-from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.planning import as_told, planned
+from nattools.engine.punch.routermapping import RouterMapping
 from nattools.engine.punch.signaling import (
     MAX_CANDIDATES,
     Introduction,
@@ -23,7 +23,7 @@ from nattools.engine.punch.signaling import (
 from nattools.engine.punch.steprunner import StepRunner
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.punch import Strategy
-from nattools.model.statement import statement
+from nattools.model.statement import Statement, statement
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath, SelectedPath, strategy_of
@@ -178,9 +178,7 @@ class Attempt:
         odds = made.odds if direct else None
         self._announce(AnnouncedPlan(steps, odds, made.privilege))
         if not direct:
-            why = made.unknown or (steps[0].why if steps else "")
-            reason = statement("text", text=why) if why else statement("nothing-in-common")
-            self.timeline.note("plan", statement("plan-none"), reason)
+            self.timeline.note("plan", statement("plan-none"), *_obstacle(made))
         else:
             names = _named(f"{step.strategy} over {step.transport.upper()}" for step in direct)
             self.timeline.note("plan", statement("plan-made", steps=names, odds=made.odds))
@@ -190,11 +188,17 @@ class Attempt:
         assert made is not None
         gain = (statement("text", text=made.privilege),) if made.privilege else ()
         if made.path == "unknown" and not runner.tried:
-            return NoPath((statement("plan-none"), statement("text", text=made.unknown)), gain)
+            return NoPath((statement("plan-none"), *_obstacle(made)), gain)
         if not runner.tried:
-            why = statement("text", text=made.steps[0].why) if made.steps else statement("nothing-in-common")
-            return NoPath((why,), gain or (statement("relay-would-help"),))
+            return NoPath(_obstacle(made), gain or (statement("relay-would-help"),))
         return NoPath((statement("steps-failed", steps=_named(runner.tried)), *runner.last), gain)
+
+
+def _obstacle(made: Plan) -> tuple[Statement, ...]:
+    """Why no direct step is planned."""
+    if made.unknown is not None:
+        return (made.unknown,)
+    return (statement("text", text=made.steps[0].why) if made.steps else statement("nothing-in-common"),)
 
 
 def _named(steps: Iterable[str]) -> tuple[str, ...]:

@@ -8,14 +8,11 @@ from nattools.engine.punch.signaling import Introduction
 from nattools.errors import ProtocolError
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import PlannedStep
+from nattools.model.statement import statement
 from nattools.protocols import ice
 from nattools.traversal.punchplan import End, plan
 from nattools.traversal.steps import Plan, Step
 
-NO_HAIRPIN = (
-    "Both are behind {}, whose NAT does not send packets back in: they connect only if they can reach each "
-    "other's own addresses."
-)
 AT_ONCE = ("host", "reflexive", "mapped")
 """Strategies that ICE's own checks are."""
 
@@ -37,7 +34,7 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
         if step.relayed or ((udp if step.transport == "udp" else tcp) and not (shared and step.family == 4))
     )
     if shared and made.path == "direct" and all(step.relayed for step in steps):
-        return Plan(path="unknown", family=4, unknown=NO_HAIRPIN.format(shared))
+        return Plan(path="unknown", family=4, unknown=statement("plan-no-hairpinning", external=shared))
     return msgspec.structs.replace(made, steps=steps)
 
 

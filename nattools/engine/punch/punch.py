@@ -19,8 +19,8 @@ from nattools.engine.punch.attempt import close_all, prepare
 from nattools.engine.punch.candidates import Base, server_of
 from nattools.engine.punch.connection import Connector
 from nattools.engine.punch.local_side import local_side
-from nattools.engine.punch.mapping import RouterMapping
 from nattools.engine.punch.options import PunchOptions, Use, Watcher, echoing
+from nattools.engine.punch.routermapping import RouterMapping
 from nattools.engine.punch.signaling import Introduction, MailboxSignaling
 from nattools.engine.punch.state import PunchState, connect_and_use
 from nattools.engine.punch.timeline import NoPath, Timeline

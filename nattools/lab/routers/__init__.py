@@ -3,7 +3,7 @@
 They run over any `net.base.Network`, the simulator's included.
 """
 
-from nattools.lab.routers.behaviour import RouterBehaviour
 from nattools.lab.routers.fakerouter import FakeRouter, start_router
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 
 __all__ = ["FakeRouter", "RouterBehaviour", "start_router"]

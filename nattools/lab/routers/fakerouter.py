@@ -6,8 +6,8 @@ import asyncio
 
 from nattools.errors import ProtocolError
 from nattools.lab.nat.bindings import Forwards
-from nattools.lab.routers.behaviour import Framing, RouterBehaviour
 from nattools.lab.routers.portcontrol import ANNOUNCE_GROUPS, EpochCounter, PortControlServer
+from nattools.lab.routers.routerbehaviour import Framing, RouterBehaviour
 from nattools.lab.routers.table import MappingTable
 from nattools.lab.routers.upnp import PORT, HttpReply, UpnpServer
 from nattools.model.endpoint import Endpoint, family_of

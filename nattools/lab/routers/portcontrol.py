@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nattools.errors import ProtocolError
-from nattools.lab.routers.behaviour import RouterBehaviour
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.lab.routers.table import MappingTable
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import natpmp, pcp
@@ -50,7 +50,7 @@ class PortControlServer:
             if data[:1] == b"\x00" and "pcp" in speaks and self._behaviour.pcp_alone:
                 return [self._unsupported(now)]
             if data[:1] != b"\x00" and self._behaviour.pcp_downgrade:
-                answer = natpmp.Response(0, natpmp.UNSUPPORTED_VERSION, self._clock.epoch_s(now))
+                answer = natpmp.NatPmpResponse(0, natpmp.UNSUPPORTED_VERSION, self._clock.epoch_s(now))
                 return [natpmp.encode_response(answer)]
             if data[:1] == b"\x02" and "pcp" in speaks:
                 return self._pcp(pcp.decode_request(data), source, now)
@@ -63,10 +63,10 @@ class PortControlServer:
         told = []
         epoch_s = self._clock.epoch_s(now)
         if "nat-pmp" in self._behaviour.protocols and ":" not in self._table.external:
-            address = natpmp.Response(natpmp.EXTERNAL_ADDRESS, 0, epoch_s, self._table.external)
+            address = natpmp.NatPmpResponse(natpmp.EXTERNAL_ADDRESS, 0, epoch_s, self._table.external)
             told.append(natpmp.encode_response(address))
         if "pcp" in self._behaviour.protocols:
-            told.append(pcp.encode_response(pcp.Response(2, pcp.ANNOUNCE, 0, 0, epoch_s)))
+            told.append(pcp.encode_response(pcp.ResponseMessage(2, pcp.ANNOUNCE, 0, 0, epoch_s)))
         return told
 
     # --- NAT-PMP
@@ -77,13 +77,15 @@ class PortControlServer:
         address = self._table.external if claimed is None else claimed or "0.0.0.0"
         result = self._behaviour.natpmp_result
         if isinstance(request, natpmp.AddressRequest):
-            response = natpmp.Response(natpmp.EXTERNAL_ADDRESS, result, epoch_s, address)
+            response = natpmp.NatPmpResponse(natpmp.EXTERNAL_ADDRESS, result, epoch_s, address)
         else:
             if request.lifetime_s and not self._behaviour.maps(request.internal_port):
                 result = natpmp.NOT_AUTHORIZED
             port, lifetime_s = (0, 0) if result else self._map(request, source, now)
             opcode = natpmp.MAP_UDP if request.transport == "udp" else natpmp.MAP_TCP
-            response = natpmp.Response(opcode, result, epoch_s, None, request.internal_port, port, lifetime_s)
+            response = natpmp.NatPmpResponse(
+                opcode, result, epoch_s, None, request.internal_port, port, lifetime_s
+            )
         return natpmp.encode_response(response)
 
     def _map(self, request: natpmp.MapRequest, source: Endpoint, now: float) -> tuple[int, int]:
@@ -108,12 +110,12 @@ class PortControlServer:
 
     # --- PCP
 
-    def _pcp(self, request: pcp.Request, source: Endpoint, now: float) -> list[bytes]:
+    def _pcp(self, request: pcp.RequestMessage, source: Endpoint, now: float) -> list[bytes]:
         epoch_s = self._clock.epoch_s(now)
         if source.host != request.client:
             return [self._failure(request, ResultCode.ADDRESS_MISMATCH, epoch_s)]
         if request.opcode == pcp.ANNOUNCE:
-            return [pcp.encode_response(pcp.Response(2, pcp.ANNOUNCE, 0, 0, epoch_s))]
+            return [pcp.encode_response(pcp.ResponseMessage(2, pcp.ANNOUNCE, 0, 0, epoch_s))]
         if self._behaviour.pcp_result:
             return [self._failure(request, self._behaviour.pcp_result, epoch_s)]
         body = request.body
@@ -124,7 +126,7 @@ class PortControlServer:
         return self._pcp_map(request, body, transport, epoch_s, now)
 
     def _pcp_map(
-        self, request: pcp.Request, body: pcp.MapBody, transport: Transport, epoch_s: int, now: float
+        self, request: pcp.RequestMessage, body: pcp.MapBody, transport: Transport, epoch_s: int, now: float
     ) -> list[bytes]:
         inside = Endpoint(request.client, body.internal_port)
         known = self._table.of(transport, inside, body.nonce, now)
@@ -147,7 +149,12 @@ class PortControlServer:
         return self._success(request, body, Endpoint(host, row.outside.port), lifetime_s, epoch_s)
 
     def _success(
-        self, request: pcp.Request, body: pcp.MapBody, external: Endpoint, lifetime_s: int, epoch_s: int
+        self,
+        request: pcp.RequestMessage,
+        body: pcp.MapBody,
+        external: Endpoint,
+        lifetime_s: int,
+        epoch_s: int,
     ) -> list[bytes]:
         right = pcp.MapBody(body.nonce, body.protocol, body.internal_port, external)
         wrong = pcp.MapBody(bytes(12), body.protocol, body.internal_port, external)
@@ -155,13 +162,15 @@ class PortControlServer:
         if self._behaviour.wrong_nonce:
             bodies = [wrong, right] if self._behaviour.then_right else [wrong]
         return [
-            pcp.encode_response(pcp.Response(2, request.opcode, 0, lifetime_s, epoch_s, each))
+            pcp.encode_response(pcp.ResponseMessage(2, request.opcode, 0, lifetime_s, epoch_s, each))
             for each in bodies
         ]
 
-    def _failure(self, request: pcp.Request, code: int, epoch_s: int) -> bytes:
-        response = pcp.Response(2, request.opcode, code, 30, epoch_s, request.body)
+    def _failure(self, request: pcp.RequestMessage, code: int, epoch_s: int) -> bytes:
+        response = pcp.ResponseMessage(2, request.opcode, code, 30, epoch_s, request.body)
         return pcp.encode_response(response)
 
     def _unsupported(self, now: float) -> bytes:
-        return pcp.encode_response(pcp.Response(2, 0, ResultCode.UNSUPP_VERSION, 0, self._clock.epoch_s(now)))
+        return pcp.encode_response(
+            pcp.ResponseMessage(2, 0, ResultCode.UNSUPP_VERSION, 0, self._clock.epoch_s(now))
+        )

@@ -9,8 +9,8 @@ import msgspec
 from nattools.errors import UsageError
 from nattools.lab.layout import Layout
 from nattools.lab.nat.bindings import Forwards
-from nattools.lab.routers.behaviour import Protocols, RouterBehaviour
 from nattools.lab.routers.fakerouter import FakeRouter, start_router
+from nattools.lab.routers.routerbehaviour import Protocols, RouterBehaviour
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario
 from nattools.model.endpoint import Family, family_of
 from nattools.model.portmapping import MappingProtocol

@@ -7,7 +7,7 @@ from math import inf
 import msgspec
 
 from nattools.lab.nat.bindings import Forwards
-from nattools.lab.routers.behaviour import RouterBehaviour
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.model.endpoint import Endpoint, Transport
 
 OTHER_MACHINE = "10.0.1.77"

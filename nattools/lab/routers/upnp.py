@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from nattools.errors import ProtocolError
-from nattools.lab.routers.behaviour import RouterBehaviour
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.lab.routers.table import MappingTable, TableMapping
 from nattools.model.endpoint import Endpoint, Transport, family_of
 from nattools.protocols import ssdp

@@ -21,12 +21,12 @@ _DIALECT = Dialect(
 )
 
 
-class NatPmpRequest(RouterRequest[natpmp.Response]):
+class NatPmpRequest(RouterRequest[natpmp.NatPmpResponse]):
     """One NAT-PMP request to a router."""
 
     def __init__(self, gateway: GatewayContext, request: natpmp.Request, patience_s: float) -> None:
         server = Endpoint(gateway.address, natpmp.PORT)
-        super().__init__(gateway, _DIALECT, natpmp.Transaction(request, server, patience_s=patience_s))
+        super().__init__(gateway, _DIALECT, natpmp.NatPmpTransaction(request, server, patience_s=patience_s))
 
     @property
     def quirks(self) -> tuple[str, ...]:
@@ -55,12 +55,12 @@ async def offer(request: NatPmpRequest) -> Offer:
     return msgspec.structs.replace(offer, version="0", external=external, quirks=quirks)
 
 
-def _address(response: natpmp.Response | None) -> str | None:
+def _address(response: natpmp.NatPmpResponse | None) -> str | None:
     address = None if response is None else response.external_address
     return None if address in _NO_ADDRESS else address
 
 
-class NatPmpMapper(UdpMapper[natpmp.Response]):
+class NatPmpMapper(UdpMapper[natpmp.NatPmpResponse]):
     """`mapper.Mapper` by NAT-PMP."""
 
     def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
@@ -102,12 +102,12 @@ class NatPmpMapper(UdpMapper[natpmp.Response]):
     def _harmless(self) -> NatPmpRequest:
         return address_request(self.gateway)
 
-    def _take(self, response: natpmp.Response) -> None:
+    def _take(self, response: natpmp.NatPmpResponse) -> None:
         self._external = _address(response) or self._external
 
     async def _map(
         self, wanted: MappingRequest, external_port: int, lifetime_s: int
-    ) -> tuple[NatPmpRequest, natpmp.Response | Refused]:
+    ) -> tuple[NatPmpRequest, natpmp.NatPmpResponse | Refused]:
         request = natpmp.MapRequest(wanted.transport, wanted.internal.port, external_port, lifetime_s)
         question = NatPmpRequest(self.gateway, request, PATIENCE_S)
         return question, await question.ask()

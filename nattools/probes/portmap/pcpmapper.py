@@ -24,17 +24,17 @@ _NUMBERS: dict[Transport, int] = {"udp": 17, "tcp": 6}
 _DIALECT = Dialect("pcp", pcp_refusal, (ResultCode.UNSUPP_VERSION,), "it speaks NAT-PMP")
 
 
-class PcpRequest(RouterRequest[pcp.Response]):
+class PcpRequest(RouterRequest[pcp.ResponseMessage]):
     """One PCP request to a router."""
 
-    def __init__(self, gateway: GatewayContext, request: pcp.Request, patience_s: float) -> None:
+    def __init__(self, gateway: GatewayContext, request: pcp.RequestMessage, patience_s: float) -> None:
         server = Endpoint(gateway.address, pcp.PORT)
-        super().__init__(gateway, _DIALECT, pcp.Transaction(request, server, patience_s=patience_s))
+        super().__init__(gateway, _DIALECT, pcp.PcpTransaction(request, server, patience_s=patience_s))
 
 
 def announcement(gateway: GatewayContext) -> PcpRequest:
     """The question that changes nothing: is a PCP server there (RFC 6887 14.1)?"""
-    return PcpRequest(gateway, pcp.Request(pcp.ANNOUNCE, 0, gateway.local), SILENCE_S)
+    return PcpRequest(gateway, pcp.RequestMessage(pcp.ANNOUNCE, 0, gateway.local), SILENCE_S)
 
 
 async def offer(request: PcpRequest) -> Offer:
@@ -47,7 +47,7 @@ async def offer(request: PcpRequest) -> Offer:
     return msgspec.structs.replace(offer, version=str(response.version), refusal=refusal)
 
 
-class PcpMapper(UdpMapper[pcp.Response]):
+class PcpMapper(UdpMapper[pcp.ResponseMessage]):
     """`mapper.Mapper` by PCP."""
 
     def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
@@ -88,7 +88,7 @@ class PcpMapper(UdpMapper[pcp.Response]):
 
     async def _map(
         self, wanted: MappingRequest, lifetime_s: int, options: tuple[pcp.Option, ...]
-    ) -> tuple[PcpRequest, pcp.Response | Refused]:
+    ) -> tuple[PcpRequest, pcp.ResponseMessage | Refused]:
         suggested = wanted.suggested_port if lifetime_s else 0
         body = pcp.MapBody(
             wanted.nonce,
@@ -98,12 +98,12 @@ class PcpMapper(UdpMapper[pcp.Response]):
         )
         if wanted.internal.host != self.gateway.local:
             options = (pcp.third_party(wanted.internal.host), *options)
-        request = pcp.Request(pcp.MAP, lifetime_s, self.gateway.local, body, options)
+        request = pcp.RequestMessage(pcp.MAP, lifetime_s, self.gateway.local, body, options)
         question = PcpRequest(self.gateway, request, PATIENCE_S)
         return question, await question.ask()
 
     def _granted(
-        self, wanted: MappingRequest, response: pcp.Response, quirks: tuple[str, ...]
+        self, wanted: MappingRequest, response: pcp.ResponseMessage, quirks: tuple[str, ...]
     ) -> Granted | Refused:
         body = response.body
         if not isinstance(body, pcp.MapBody) or not body.external.port:

@@ -28,7 +28,6 @@ from nattools.protocols.igd.actions import (
     read_reserved_port,
     read_status,
     read_unique_id,
-    update_pinhole,
 )
 from nattools.protocols.igd.description import Description, Service, ServiceKind, parse_description
 from nattools.protocols.igd.soap import Answer, Fault, encode_call, parse_answer
@@ -64,5 +63,4 @@ __all__ = [
     "read_reserved_port",
     "read_status",
     "read_unique_id",
-    "update_pinhole",
 ]

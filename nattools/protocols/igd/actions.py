@@ -194,12 +194,6 @@ def add_pinhole(
     )
 
 
-def update_pinhole(unique_id: int, lease_s: int) -> Call:
-    """UpdatePinhole."""
-    lease = str(max(1, min(lease_s, MAX_PINHOLE_LEASE_S)))
-    return Call("UpdatePinhole", (("UniqueID", str(unique_id)), ("NewLeaseTime", lease)))
-
-
 def delete_pinhole(unique_id: int) -> Call:
     """DeletePinhole."""
     return Call("DeletePinhole", (("UniqueID", str(unique_id)),))

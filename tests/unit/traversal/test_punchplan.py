@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nattools.model.nat import Nat, NatByTransport
+from nattools.model.statement import statement
 from nattools.traversal.punchplan import End, plan
 
 EIM, ADM, APDM = "endpoint-independent", "address-dependent", "address-and-port-dependent"
@@ -87,8 +88,12 @@ def test_ipv6_goes_first_and_mapped_ports_before_punching() -> None:
 
 def test_what_is_not_known_is_said() -> None:
     assert plan(end(), end(HOME)).path == "unknown"
-    assert "its network" in plan(end(HOME), end(Nat(reachable=True))).unknown
-    assert "our NAT" in plan(end(nat(APDM, allocation="unknown")), end(HOME)).unknown
+    assert plan(end(HOME), end(Nat(reachable=True))).unknown == statement(
+        "plan-mapping-unmeasured", whose="its"
+    )
+    assert plan(end(nat(APDM, allocation="unknown")), end(HOME)).unknown == statement(
+        "plan-allocation-unknown", whose="our"
+    )
 
 
 @pytest.mark.parametrize(("first", "second"), list(product(("home", "random", "sequential"), repeat=2)))

@@ -12,7 +12,7 @@ from simulated import pass_time
 
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal, MemoryJournal
-from nattools.engine.portmap.options import MapOptions
+from nattools.engine.portmap.mapoptions import MapOptions
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.lab import SimLab

@@ -15,7 +15,7 @@ from simulated import pass_time
 from nattools.engine.portmap.commands import add
 from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.portmap.keep import MappingChange, keep
-from nattools.engine.portmap.options import MapOptions
+from nattools.engine.portmap.mapoptions import MapOptions
 from nattools.lab.scenario import MapperSpec, Scenario
 from nattools.lab.sim.lab import SimLab
 from nattools.model.endpoint import Endpoint

@@ -10,7 +10,7 @@ from portmapped import ALICE, ALICE6, OUTSIDE, Home, at_home, granted, refused, 
 from simulated import pass_time
 
 from nattools.lab.routers import RouterBehaviour
-from nattools.lab.routers.behaviour import Rows
+from nattools.lab.routers.routerbehaviour import Rows
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import (

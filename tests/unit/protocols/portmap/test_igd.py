@@ -237,7 +237,6 @@ def test_other_calls() -> None:
         ("Protocol", "6"),
         ("LeaseTime", "86400"),
     )
-    assert igd.update_pinhole(7, 0).arguments == (("UniqueID", "7"), ("NewLeaseTime", "1"))
     assert igd.delete_pinhole(7) == igd.Call("DeletePinhole", (("UniqueID", "7"),))
     assert igd.check_pinhole_working(7).action == "CheckPinholeWorking"
     assert igd.delete_port_mapping("tcp", 80).arguments[2] == ("NewProtocol", "TCP")

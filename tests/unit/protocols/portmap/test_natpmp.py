@@ -8,7 +8,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import natpmp
 from nattools.protocols.epoch import EpochClock
-from nattools.protocols.natpmp import AddressRequest, MapRequest, Response
+from nattools.protocols.natpmp import AddressRequest, MapRequest, NatPmpResponse
 from nattools.wording.refusals import natpmp_refusal
 
 SERVER = Endpoint("10.0.1.1", 5351)
@@ -20,10 +20,10 @@ REQUESTS = [
     (MapRequest("udp", 4000, 0, 0), "00 01 0000 0fa0 0000 00000000"),  # 3.4: remove
 ]
 RESPONSES = [
-    (Response(0, 0, 100, "11.1.0.2"), "00 80 0000 00000064 0b010002"),
-    (Response(2, 0, 100, None, 4000, 5001, 3600), "00 82 0000 00000064 0fa0 1389 00000e10"),
-    (Response(1, 2, 100), "00 81 0002 00000064"),
-    (Response(77, 5, 100), "00 cd 0005 00000064"),
+    (NatPmpResponse(0, 0, 100, "11.1.0.2"), "00 80 0000 00000064 0b010002"),
+    (NatPmpResponse(2, 0, 100, None, 4000, 5001, 3600), "00 82 0000 00000064 0fa0 1389 00000e10"),
+    (NatPmpResponse(1, 2, 100), "00 81 0002 00000064"),
+    (NatPmpResponse(77, 5, 100), "00 cd 0005 00000064"),
 ]
 
 
@@ -34,7 +34,7 @@ def test_requests(request_: natpmp.Request, data: str) -> None:
 
 
 @pytest.mark.parametrize(("response", "data"), RESPONSES)
-def test_responses(response: Response, data: str) -> None:
+def test_responses(response: NatPmpResponse, data: str) -> None:
     assert natpmp.decode_response(bytes.fromhex(data)) == response
     assert natpmp.encode_response(response) == bytes.fromhex(data)
 
@@ -51,18 +51,18 @@ def test_broken_responses(data: str) -> None:
 
 def test_an_unsupported_version_may_come_without_the_response_bit() -> None:
     """RFC 6886 3.5 shows opcode 0 there."""
-    assert natpmp.decode_response(bytes.fromhex("0000000100000064")) == Response(0, 1, 100)
+    assert natpmp.decode_response(bytes.fromhex("0000000100000064")) == NatPmpResponse(0, 1, 100)
 
 
-def started(request: natpmp.Request = MAP) -> natpmp.Transaction:
-    asking = natpmp.Transaction(request, SERVER)
+def started(request: natpmp.Request = MAP) -> natpmp.NatPmpTransaction:
+    asking = natpmp.NatPmpTransaction(request, SERVER)
     assert asking.datagrams_to_send(0.0) == [(natpmp.encode_request(request), SERVER)]
     return asking
 
 
 def test_pauses_double_from_250_ms_to_64_s() -> None:
     """RFC 6886 3.1: nine attempts, the last followed by a wait of 64 s."""
-    asking = natpmp.Transaction(AddressRequest(), SERVER, patience_s=127.75)
+    asking = natpmp.NatPmpTransaction(AddressRequest(), SERVER, patience_s=127.75)
     now, times = 0.0, []
     while asking.state == "running":
         times += [now for _ in asking.datagrams_to_send(now)]

@@ -69,7 +69,7 @@ class PeerBody(msgspec.Struct, frozen=True):
     remote: Endpoint
 
 
-class Request(msgspec.Struct, frozen=True):
+class RequestMessage(msgspec.Struct, frozen=True):
     """`body` is None for ANNOUNCE. `client` is the address that the client thinks it sends from."""
 
     opcode: int
@@ -79,7 +79,7 @@ class Request(msgspec.Struct, frozen=True):
     options: tuple[Option, ...] = ()
 
 
-class Response(msgspec.Struct, frozen=True):
+class ResponseMessage(msgspec.Struct, frozen=True):
     """`body` is None for ANNOUNCE and wherever an error response holds too little.
 
     `result` 0 is success; `lifetime_s` is then the mapping's, else how long the error is expected to last.
@@ -99,13 +99,13 @@ def new_nonce() -> bytes:
     return os.urandom(NONCE_SIZE)
 
 
-def encode_request(request: Request) -> bytes:
+def encode_request(request: RequestMessage) -> bytes:
     """ValueError: an address that is none, or more than 1100 bytes."""
     head = _REQUEST.pack(VERSION, request.opcode, request.lifetime_s, pack_address(request.client))
     return _checked(head + _encode_body(request.body) + encode_options(request.options))
 
 
-def encode_response(response: Response) -> bytes:
+def encode_response(response: ResponseMessage) -> bytes:
     """The server's side. ValueError as for requests."""
     head = _RESPONSE.pack(
         response.version,
@@ -117,17 +117,17 @@ def encode_response(response: Response) -> bytes:
     return _checked(head + _encode_body(response.body) + encode_options(response.options))
 
 
-def decode_request(data: bytes) -> Request:
+def decode_request(data: bytes) -> RequestMessage:
     """A request of version 2. ProtocolError."""
     _check_size(data)
     version, opcode, lifetime_s, client = _REQUEST.unpack_from(data)
     if version != VERSION or opcode & _RESPONSE_BIT:
         raise ProtocolError("not a PCP request of version 2")
     body, options = _decode_rest(opcode, data[_REQUEST.size :])
-    return Request(opcode, lifetime_s, unpack_address(client), body, options)
+    return RequestMessage(opcode, lifetime_s, unpack_address(client), body, options)
 
 
-def decode_response(data: bytes) -> Response:
+def decode_response(data: bytes) -> ResponseMessage:
     """A response of version 2, or one of another version that says UNSUPP_VERSION and which it has.
 
     ProtocolError for everything else, NAT-PMP's 8-byte answer included: see `is_natpmp_answer`.
@@ -142,11 +142,13 @@ def decode_response(data: bytes) -> Response:
     if version != VERSION:
         if result != ResultCode.UNSUPP_VERSION:
             raise ProtocolError(f"a PCP response of version {version}")
-        return Response(version, opcode, result, lifetime_s, epoch_s)
+        return ResponseMessage(version, opcode, result, lifetime_s, epoch_s)
     rest = data[_RESPONSE.size :]
     if result:
-        return Response(version, opcode, result, lifetime_s, epoch_s, *_decode_error_rest(opcode, rest))
-    return Response(version, opcode, result, lifetime_s, epoch_s, *_decode_rest(opcode, rest))
+        return ResponseMessage(
+            version, opcode, result, lifetime_s, epoch_s, *_decode_error_rest(opcode, rest)
+        )
+    return ResponseMessage(version, opcode, result, lifetime_s, epoch_s, *_decode_rest(opcode, rest))
 
 
 def is_natpmp_answer(data: bytes) -> bool:
@@ -227,12 +229,10 @@ def unpack_address(data: bytes) -> str:
 
 THIRD_PARTY = 1
 PREFER_FAILURE = 2
-FILTER = 3
 MANDATORY_BELOW = 128
 """Options with a smaller code must be understood by a server that gets them (RFC 6887 7.3)."""
 
 _HEADER = struct.Struct("!BxH")
-_FILTER = struct.Struct("!xBH16s")
 _MAX_OPTIONS = 64
 
 
@@ -243,15 +243,6 @@ class Option(msgspec.Struct, frozen=True):
     data: bytes = b""
 
 
-class Filter(msgspec.Struct, frozen=True):
-    """Only these remote peers may use the mapping; port 0 means all ports, prefix length 0 removes all
-    filters. `prefix_length` counts the bits of a 128-bit address: 96 more than IPv4's own."""
-
-    prefix_length: int
-    port: int
-    host: str
-
-
 def third_party(host: str) -> Option:
     """The mapping is for another host than the asker (RFC 6887 13.1)."""
     return Option(THIRD_PARTY, pack_address(host))
@@ -260,28 +251,6 @@ def third_party(host: str) -> Option:
 def prefer_failure() -> Option:
     """Refuse rather than assign another port than the suggested one (RFC 6887 13.2)."""
     return Option(PREFER_FAILURE)
-
-
-def filter_option(value: Filter) -> Option:
-    """RFC 6887 13.3."""
-    return Option(FILTER, _FILTER.pack(value.prefix_length, value.port, pack_address(value.host)))
-
-
-def read_third_party(option: Option) -> str:
-    """The host that a THIRD_PARTY option names. ProtocolError."""
-    if option.code != THIRD_PARTY or len(option.data) != ADDRESS_SIZE:
-        raise ProtocolError("a THIRD_PARTY option is 16 bytes long")
-    return unpack_address(option.data)
-
-
-def read_filter(option: Option) -> Filter:
-    """What a FILTER option says. ProtocolError."""
-    if option.code != FILTER or len(option.data) != _FILTER.size:
-        raise ProtocolError("a FILTER option is 20 bytes long")
-    prefix_length, port, host = _FILTER.unpack(option.data)
-    if prefix_length > 128:
-        raise ProtocolError(f"a FILTER with a prefix of {prefix_length} bits")
-    return Filter(prefix_length, port, unpack_address(host))
 
 
 def encode_options(options: tuple[Option, ...]) -> bytes:

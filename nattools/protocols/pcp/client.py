@@ -9,11 +9,11 @@ from typing import Final, Literal
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.backoff import Backoff, random_jitter
-from nattools.protocols.pcp.message import (
+from nattools.protocols.pcp.codec import (
     VERSION,
     PeerBody,
-    Request,
-    Response,
+    RequestMessage,
+    ResponseMessage,
     decode_response,
     encode_request,
     is_natpmp_answer,
@@ -24,7 +24,7 @@ DAY_S: Final = 86400
 _MIN_RENEWAL_PAUSE_S: Final = 4.0
 
 
-class Transaction(RetransmittedRequest[Response]):
+class PcpTransaction(RetransmittedRequest[ResponseMessage]):
     """`RetransmittedRequest` has how to drive it.
 
     "downgrade": the server knows NAT-PMP alone (RFC 6887 9), so ask it that way. RFC 6887 has a first pause
@@ -36,7 +36,7 @@ class Transaction(RetransmittedRequest[Response]):
 
     def __init__(
         self,
-        request: Request,
+        request: RequestMessage,
         server: Endpoint,
         *,
         initial_s: float = 0.25,
@@ -48,7 +48,7 @@ class Transaction(RetransmittedRequest[Response]):
         super().__init__(encode_request(request), server, backoff)
         self.request = request
 
-    def _read(self, data: bytes, source: Endpoint) -> Response | Literal["downgrade"]:
+    def _read(self, data: bytes, source: Endpoint) -> ResponseMessage | Literal["downgrade"]:
         if is_natpmp_answer(data):
             self._only_from_server(source)
             return "downgrade"
@@ -56,7 +56,7 @@ class Transaction(RetransmittedRequest[Response]):
         self._check(response, source)
         return response
 
-    def _check(self, response: Response, source: Endpoint) -> None:
+    def _check(self, response: ResponseMessage, source: Endpoint) -> None:
         """Raise ProtocolError with the reason to ignore a response."""
         if response.version != VERSION:
             self._only_from_server(source)
