@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from nattools.engine.measurement import primary_error
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.options import PunchOptions, Use, Watcher
 from nattools.engine.punch.punch import punch
-from nattools.engine.servers import primary_error
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.traversal.codes import parse_code

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from nattools.engine.measurement import MeasurementRun
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.run import CompletedRun, new_run, observe
-from nattools.engine.servers import MeasurementRun
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family, Transport
 from nattools.model.nat import NatByTransport

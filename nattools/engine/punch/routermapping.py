@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from nattools.engine.measurement import MeasurementRun
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.session import PortmapSession
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.servers import MeasurementRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import statement
 from nattools.probes.portmap import Granted, MappingRequest, new_nonce

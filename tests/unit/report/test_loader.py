@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from report_mutations import VALUES, mutated
 from report_samples import home_router
 
-from nattools.engine.reanalyse import reanalyse
+from nattools.engine.analyse import reanalyse
 from nattools.errors import UsageError
 from nattools.model.report import TIME_OVER
 from nattools.net.addresses import is_public
