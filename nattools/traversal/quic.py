@@ -11,10 +11,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from datetime import datetime
 from typing import Final, Protocol
 
-from qh3 import CipherSuite, QuicConfiguration, QuicConnection, QuicConnectionError, SessionTicket
+from qh3 import QuicConnection, QuicConnectionError
 from qh3.quic.events import (
     ConnectionIdIssued,
     ConnectionTerminated,
@@ -28,20 +27,15 @@ from qh3.quic.events import (
 )
 from qh3.quic.packet import QuicErrorCode
 
-from nattools.traversal.identity import NAME, derive, identity
+from nattools.traversal.quickeys import DATAGRAM_SIZE, ID_SIZE, IDLE_S, Keys
 
 logger = logging.getLogger(__name__)
 
 PEER: Final = ("::1", 1)
 """The only address that qh3 ever sees: which path is used is none of its business."""
-ID_SIZE: Final = 8
-"""Bytes of a connection ID."""
-DATAGRAM_SIZE: Final = 1200
-"""What every path carries (RFC 9000 14)."""
 MAX_DATAGRAM: Final = DATAGRAM_SIZE - 1 - 8 - 2 - 16 - 3
 """Of a DATAGRAM frame: what a packet leaves besides its first byte, connection ID, number and tag, and the
 frame's type and length (RFC 9221 4)."""
-IDLE_S: Final = 300.0
 ATTEMPTS: Final = 4
 """So many unproven clients are heard at once; the oldest one makes room."""
 KEY_PACKETS: Final = 1 << 22
@@ -58,8 +52,6 @@ ROOM_S: Final = 0.01
 SAMPLE_S: Final = 0.05
 _OFTEN: Final = 2
 """Nobody confirms a CONNECTION_CLOSE: so many are sent."""
-_ED25519: Final = 0x0807
-_EARLY_WINDOW: Final = 16 << 20
 
 
 class ConnectionOwner(Protocol):
@@ -82,65 +74,6 @@ class ConnectionOwner(Protocol):
 
     def connection_ended(self, connection: PeerConnection, code: int, reason: str) -> None:
         """Once; then the connection does nothing more."""
-
-
-class Keys:
-    """What the connections of one link are made from: the secret, and the certificate that a server has to
-    have though it is never used."""
-
-    def __init__(self, secret: bytes) -> None:
-        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-        own = identity(secret, leads=False)
-        self._secret = secret
-        self._certificate = own.pem
-        self._key = own.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-    def pre_shared(self, use: bytes) -> SessionTicket:
-        """The key for one use. Without a size for early data, nothing is sent before the peer is proven."""
-        return SessionTicket(
-            age_add=0,
-            cipher_suite=CipherSuite.AES_128_GCM_SHA256,
-            not_valid_before=datetime.min,
-            not_valid_after=datetime.max,
-            resumption_secret=derive(self._secret, use),
-            server_name=NAME,
-            ticket=NAME.encode(),
-        )
-
-    def client(self, use: bytes, *, probes: bool) -> QuicConnection:
-        """With `probes` it finds out what larger datagrams the path carries (RFC 8899)."""
-        configuration = self._configuration(is_client=True, probes=probes)
-        configuration.server_name = NAME
-        configuration.session_ticket = self.pre_shared(use)
-        configuration.signature_algorithms = [_ED25519]
-        configuration.cadata = self._certificate
-        return QuicConnection(configuration=configuration)
-
-    def server(self, use: bytes, original: bytes) -> QuicConnection:
-        """`original`: the connection ID that the client's first packet goes to."""
-        configuration = self._configuration(is_client=False, probes=False)
-        configuration.load_cert_chain(self._certificate, self._key)
-        ticket = self.pre_shared(use)
-        return QuicConnection(
-            configuration=configuration,
-            original_destination_connection_id=original,
-            session_ticket_fetcher=lambda name: ticket if name == ticket.ticket else None,
-        )
-
-    def _configuration(self, *, is_client: bool, probes: bool) -> QuicConfiguration:
-        return QuicConfiguration(
-            is_client=is_client,
-            alpn_protocols=[NAME],
-            cipher_suites=[CipherSuite.AES_128_GCM_SHA256],
-            connection_id_length=ID_SIZE,
-            idle_timeout=IDLE_S,
-            max_datagram_size=DATAGRAM_SIZE,
-            max_datagram_frame_size=DATAGRAM_SIZE,
-            probe_datagram_size=probes,
-            max_data=2 * _EARLY_WINDOW,
-            max_stream_data=_EARLY_WINDOW,
-        )
 
 
 class PeerConnection:

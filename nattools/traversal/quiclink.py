@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import logging
 import math
 from collections import deque
-from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from nattools.traversal.link import Changes, DatagramPath, LinkEnd
+from nattools.traversal.link import Changes, DatagramPath
+from nattools.traversal.quicreceive import BROKEN_OFF_FRAME, DATA, END, HEAD, WINDOW, ReceivingEnd
 from nattools.traversal.stripes import StripeCount
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WINDOW: Final = 4 << 20
-"""So many bytes may wait for a reader: enough for 160 Mbit/s at a round trip of 200 ms."""
 PIECE: Final = 16_384
 MAX_WAITING_DATAGRAMS: Final = 64
 CLOSE_S: Final = 60.0
@@ -39,15 +36,10 @@ PROBE_S: Final = 1.0
 STALLED_PINGS: Final = 3
 """So many pings answered while no data is acknowledged: larger packets are lost (RFC 8899 4.3)."""
 KEEP_ALIVE_S: Final = 15.0
-ACKNOWLEDGE_EVERY: Final = 262_144
-ACKNOWLEDGE_S: Final = 0.03
 ROUND_S: Final = 0.05
 UNUSED_S: Final = 0.002
 IDLE_S: Final = 300.0
-_DATA, _ACK, _END, _BROKEN_OFF = range(4)
-_HEAD: Final = Struct("!BIQ")
 _FIRST: Final = b"pre-shared key"
-GONE: Final = "the peer sent more than it was granted"
 
 
 async def quic_link(path: DatagramPath, secret: bytes, *, leads: bool, timeout_s: float) -> QuicLink | str:
@@ -57,7 +49,8 @@ async def quic_link(path: DatagramPath, secret: bytes, *, leads: bool, timeout_s
     secret: anybody can send a first packet (RFC 9001 5.2). A text says why it failed; then the path is as it
     was. Only the leader is ever the first one's client, so that nobody's own messages can be turned back at
     him (RFC 9257 4.1)."""
-    from nattools.traversal.quic import Keys, PeerConnections
+    from nattools.traversal.quic import PeerConnections
+    from nattools.traversal.quickeys import Keys
 
     link = QuicLink(path, leads=leads)
     connections = link.connections = PeerConnections(Keys(secret), path.send, link)
@@ -80,7 +73,7 @@ async def quic_link(path: DatagramPath, secret: bytes, *, leads: bool, timeout_s
     return link.problem or "the handshake failed"
 
 
-class QuicLink(LinkEnd):
+class QuicLink(ReceivingEnd):
     """`nattools.traversal.link.Link` over QUIC, once the peer is proven."""
 
     connections: PeerConnections
@@ -88,7 +81,7 @@ class QuicLink(LinkEnd):
     def __init__(self, path: DatagramPath, *, leads: bool) -> None:
         from nattools.traversal.quic import MAX_DATAGRAM
 
-        super().__init__("quic", MAX_DATAGRAM, path)
+        super().__init__(MAX_DATAGRAM, path)
         self.established = asyncio.Event()
         self.first: PeerConnection | None = None
         self.problem: str | None = None
@@ -108,12 +101,6 @@ class QuicLink(LinkEnd):
         self._limit = WINDOW
         self._final: int | None = None
         self._pings_before = 0
-        # what has come
-        self._expected = self._consumed = self._reported = 0
-        self._granted = WINDOW
-        self._early: list[tuple[int, bytes]] = []
-        self._end: int | None = None
-        self._report_due: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
         # how many connections
         self._count = StripeCount()
@@ -174,7 +161,9 @@ class QuicLink(LinkEnd):
     def abort(self) -> None:
         """End at once; what waits to be read is dropped. Idempotent."""
         if self._reason is None and self._live:
-            (self._sending or self._live)[0].write(_HEAD.pack(_BROKEN_OFF, 0, 0))  # heard sooner than a close
+            (self._sending or self._live)[0].write(
+                HEAD.pack(BROKEN_OFF_FRAME, 0, 0)
+            )  # heard sooner than a close
             (self._sending or self._live)[0].flush()
         self._break_off("broken off on this side")
         self._inbox.end(drop=True)
@@ -198,11 +187,11 @@ class QuicLink(LinkEnd):
             else:
                 self._held[0] = first[size:]
             self._kept.append((self._next, piece))
-            connection.write(_HEAD.pack(_DATA, size, self._next) + piece)
+            connection.write(HEAD.pack(DATA, size, self._next) + piece)
             self._next += size
         if self._next == self._final and self._sending and not self._held:
             self._next += 1  # the end counts as one byte more (as TCP counts FIN, RFC 9293 3.4)
-            self._sending[0].write(_HEAD.pack(_END, 0, self._final))
+            self._sending[0].write(HEAD.pack(END, 0, self._final))
         self._look_after()
 
     def _send_again(self) -> None:
@@ -233,90 +222,8 @@ class QuicLink(LinkEnd):
         while not self._delivered() and self._acknowledged == before:
             await self._changes.next()
 
-    # --- what comes
-
-    def stream_data(self, connection: PeerConnection, data: bytes) -> None:
-        """Frames; the last one may be incomplete, and what there is of a piece is taken at once."""
-        buffer = connection.unparsed
-        if buffer:
-            buffer += data
-            data = bytes(buffer)
-            buffer.clear()
-        at, end = 0, len(data)
-        while at < end and self._reason is None:
-            if end - at < _HEAD.size:
-                break
-            kind, length, offset = _HEAD.unpack_from(data, at)
-            start = at + _HEAD.size
-            if kind != _DATA:
-                at = start
-                self._take_control(kind, length, offset)
-                continue
-            piece = data[start : start + length]
-            at = start + len(piece)
-            self._take(offset, piece)
-            if len(piece) < length:  # go on where it was broken off
-                buffer += _HEAD.pack(_DATA, length - len(piece), offset + len(piece))
-                break
-        buffer += data[at:]
-        self._report_if_due()
-
-    def _take_control(self, kind: int, length: int, offset: int) -> None:
-        if kind == _ACK:
-            self._acknowledge(offset, offset + length)
-        elif kind == _BROKEN_OFF:
-            self._break_off("the peer broke it off")
-        elif kind == _END:
-            self._end = offset
-            self._finish_if_all()
-
-    def _take(self, offset: int, data: bytes) -> None:
-        if offset + len(data) > self._granted:
-            self._break_off(GONE)
-            return
-        if offset > self._expected:
-            heapq.heappush(self._early, (offset, data))
-            return
-        self._deliver(offset, data)
-        while self._early and self._early[0][0] <= self._expected:
-            self._deliver(*heapq.heappop(self._early))
-        self._finish_if_all()
-
-    def _deliver(self, offset: int, data: bytes) -> None:
-        known = self._expected - offset
-        if known < len(data):
-            self._inbox.put(data[known:] if known else data)
-            self._expected = offset + len(data)
-
-    def _finish_if_all(self) -> None:
-        if self._end is not None and self._expected == self._end:
-            self._expected += 1
-            self._report()
-            self._finish("the peer closed the connection")
-
-    def _taken(self, size: int) -> None:
-        self._consumed += size
-        self._report_if_due()
-
-    def _report_if_due(self) -> None:
-        """Tell the peer how far it has come, and how far it may go."""
-        if self._reason is not None:
-            return
-        news = self._expected - self._reported
-        if news >= ACKNOWLEDGE_EVERY or self._consumed + WINDOW - self._granted >= WINDOW // 4:
-            self._report()
-        elif news and self._report_due is None:
-            self._report_due = self._loop.call_later(ACKNOWLEDGE_S, self._report)
-
-    def _report(self) -> None:
-        if self._report_due is not None:
-            self._report_due.cancel()
-            self._report_due = None
-        usable = self._sending or self._live
-        if usable:
-            self._granted = max(self._granted, self._consumed + WINDOW)
-            self._reported = self._expected
-            usable[0].write(_HEAD.pack(_ACK, max(0, self._granted - self._expected), self._expected))
+    def _control(self) -> PeerConnection | None:
+        return next(iter(self._sending or self._live), None)
 
     # --- the connections
 

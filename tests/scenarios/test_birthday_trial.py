@@ -133,8 +133,8 @@ def lists_dropped(monkeypatch: pytest.MonkeyPatch, *, but_sorted: bool) -> None:
     [
         (RANDOM, True, "works", "a chance of up to 0."),
         (BLOCK, True, "unknown", "not bad luck"),
-        (RANDOM, False, "fails", "lets nobody in"),
-        (BLOCK, False, "fails", "lets nobody in"),
+        (RANDOM, False, "fails", "lets nothing in"),
+        (BLOCK, False, "fails", "lets nothing in"),
     ],
 )
 def test_where_none_is_met(

@@ -31,8 +31,10 @@ from nattools.net.hostnetwork import HostNetwork
 from nattools.traversal.identity import NAME, identity
 from nattools.traversal.link import Link
 from nattools.traversal.path import SocketPath
-from nattools.traversal.quic import ATTEMPTS, PEER, Keys
-from nattools.traversal.quiclink import WINDOW, QuicLink, quic_link
+from nattools.traversal.quic import ATTEMPTS, PEER
+from nattools.traversal.quickeys import Keys
+from nattools.traversal.quiclink import QuicLink, quic_link
+from nattools.traversal.quicreceive import WINDOW
 
 DATA = Random(7).randbytes(200_000)
 UNPROVEN = "the peer did not prove that it knows the secret"
