@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from nattools.cli.app import COMMANDS, run  # noqa: E402 -- of this clone, whatever is installed
-from nattools.lab import scenario, scenariofiles
+from nattools.lab import scenario, scenariofiles  # noqa: E402
 from nattools.model.observation import Observation  # noqa: E402
 from nattools.model.report import Report  # noqa: E402
 from nattools.wording.sentences import TABLES  # noqa: E402
