@@ -1,5 +1,5 @@
-"""Running an event loop that any number of Ctrl-C interrupts once, a time limit that is only its own, and
-events that are cheap to wait for.
+"""Running an event loop that any number of Ctrl-C interrupts once, and waiting on it: a time limit, and
+events with a deadline.
 
 `asyncio.run` cancels at the first Ctrl-C and raises KeyboardInterrupt at the second, wherever the loop is: a
 task that was about to run may then never run again, and the loop's own clean-up waits for it for ever. Here
