@@ -27,10 +27,10 @@ PAIRS = [("port-restricted", "symmetric-random"), ("firewall", "symmetric-block"
 BACKENDS = ["sim", pytest.param("netns", marks=pytest.mark.netns)]
 WINDOW_S = 0.25
 LATE = {"sim": 4, "netns": 60}
-"""Probes sent between the peer's first packet and the agreement on a path: there is next to no delay. They are
-counted rather than timed, since a busy machine that holds this process up stops the probes as well."""
+"""Probes sent between the peer's first packet and the agreement on a path: there is next to no delay. They
+are counted rather than timed, since a busy machine that holds this process up stops the probes as well."""
 RUNS = {"sim": 1, "netns": 3}
-"""In namespaces a router process that gets no processor time delays the agreement: one run has to be in time."""
+"""In namespaces a router process that gets no processor time delays the agreement: one run has to be good."""
 
 
 @dataclass
