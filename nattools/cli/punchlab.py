@@ -21,8 +21,8 @@ from nattools.engine.punch.both import Side
 from nattools.engine.punch.options import Use, Watcher
 from nattools.errors import UsageError
 from nattools.lab.backend import Lab, find_host, open_lab
-from nattools.lab.loader import load
 from nattools.lab.scenario import Scenario
+from nattools.lab.scenariofiles import load
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.traversal.codes import Code

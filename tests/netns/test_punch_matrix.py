@@ -24,7 +24,7 @@ from nattools.lab.natkinds import (
     scenario_of_kinds,
     scenario_of_pairs,
 )
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec, Scenario
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
@@ -39,6 +39,8 @@ AT_ONCE = 4
 PAIRS = pairs_of(list(MATRIX_KINDS))
 RANDOM = [pair for pair in PAIRS if "symmetric-random" in pair]
 HARD = {("symmetric-random", "symmetric-random"), ("symmetric-random", "symmetric-sequential")}
+LONGEST_S = 60.0
+"""Alone none takes 10 s. With eight other jobs on two cores, probing at 400 packets a second took 33 s."""
 APDM = "address-and-port-dependent"
 OPEN_INPUT = NatSpec(input="open")
 RANDOM_OPEN_INPUT = NatSpec(mapping=APDM, allocation="random", input="open")
@@ -111,7 +113,7 @@ def assert_connected(reports: Reports, ways: set[tuple[str, str]]) -> None:
         assert punch.path == "direct"
         assert (punch.strategy, punch.transport) in ways
         assert punch.elapsed_s is not None
-        assert punch.elapsed_s < 20.0
+        assert punch.elapsed_s < LONGEST_S
 
 
 @pytest.mark.parametrize("run", RUNS)

@@ -10,7 +10,7 @@ from punching import offer
 from simulated import behind_nat, pass_time
 
 from nattools.lab.scenario import NatSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.net.base import Network
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver

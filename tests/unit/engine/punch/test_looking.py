@@ -10,7 +10,7 @@ from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.run import CompletedRun
 from nattools.engine.servers import MeasurementRun
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.report import Report
 
 
