@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nattools.engine.plan import plan_birthday, plan_punch
+from nattools.engine.punchplans import plan_birthday, plan_punch
 from nattools.probes.birthday import Birthday
 from nattools.probes.crosscheck import Pystun3
 from nattools.probes.filtering import FilterAddress, FilterAddressTcp, FilterPort, FilterPortTcp
