@@ -9,6 +9,7 @@ from nattools.engine.analysis.connectivity import LayersFinding, layers, ports, 
 from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence, endpoint
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
+from nattools.engine.analysis.portmappings import RouterEvidence
 from nattools.engine.analysis.servers import Conduct, ExternalAddresses, external
 from nattools.model.endpoint import Family, Transport
 from nattools.model.nat import Classic, Nat, NatByTransport
@@ -169,6 +170,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
     measurement: Measurement
     by_path: dict[tuple[Transport, Family], PathFindings]
     is_public: IsPublic
+    routers: RouterEvidence
 
     def nat(self, transport: Transport, family: Family) -> Nat | None:
         """The finding, or None if that was not measured."""
