@@ -103,7 +103,6 @@ class _Parts(msgspec.Struct, frozen=True):
 
 def _nat(path: PathEvidence, outside: ExternalAddresses, found: _Parts) -> Nat:
     opened, blocked = ports(path)
-    round_trips = sorted(b.rtt_s for b in path.bindings if b.outcome == "answered" and b.rtt_s is not None)
     share = path.loss.share if path.transport == "udp" else None
     notes = found.notes()
     return Nat(
@@ -130,10 +129,21 @@ def _nat(path: PathEvidence, outside: ExternalAddresses, found: _Parts) -> Nat:
         blocked_ports=blocked,
         open_ports=opened,
         loss=None if share is None else round(share, 4),
-        rtt_ms=round(1000 * round_trips[len(round_trips) // 2], 3) if round_trips else None,
+        rtt_ms=_round_trip_ms(path),
         unknown_reasons=notes.unknowns,
         evidence=notes.evidence,
     )
+
+
+def _round_trip_ms(path: PathEvidence) -> float | None:
+    """The median over the servers' addresses of the shortest to each: what is longer waited in queues, this
+    machine's own among them."""
+    shortest: dict[str, float] = {}
+    for binding in path.bindings:
+        if binding.outcome == "answered" and binding.rtt_s is not None:
+            shortest[binding.asked] = min(binding.rtt_s, shortest.get(binding.asked, binding.rtt_s))
+    ordered = sorted(shortest.values())
+    return round(1000 * ordered[len(ordered) // 2], 3) if ordered else None
 
 
 def _classic(

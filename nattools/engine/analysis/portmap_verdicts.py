@@ -9,7 +9,7 @@ from nattools.engine.analysis.findings import Findings, technique
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observation import MapAttempt, MapOffer
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError
-from nattools.model.report import Technique
+from nattools.model.report import NOT_REACHED, Technique
 from nattools.model.statement import Reason, Statement, statement
 
 _SETTLE = statement("settle-mapping-with-serve")
@@ -72,7 +72,7 @@ def nat_beyond(findings: Findings) -> Statement | None:
 def mapping_notices(findings: Findings) -> list[Statement]:
     """What a reader should know about the routers, and what could not be removed."""
     beyond = nat_beyond(findings)
-    found = [] if beyond is None else [beyond, statement("mappings-not-reached")]
+    found = [] if beyond is None else [beyond, statement(NOT_REACHED)]
     for each in findings.routers.mappings:
         removal = _removal(findings, each)
         if removal is not None and not each.removed:
