@@ -13,7 +13,7 @@ from nattools.engine.options import MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.natkinds import MATRIX_KINDS
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, RouterSpec, Scenario, ServerSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import NatByTransport
 from nattools.model.serveruri import parse_server

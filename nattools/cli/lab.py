@@ -48,7 +48,7 @@ lab_app = new_app(no_args_is_help=True, help="Networks to try things in, simulat
 @lab_app.command("list")
 def list_scenarios(as_json: options.Json = False) -> int:
     """The scenarios that come with nattools."""
-    from nattools.lab.loader import available, load
+    from nattools.lab.scenariofiles import available, load
 
     scenarios = [load(name) for name in available()]
     if as_json:
@@ -70,7 +70,7 @@ def run_scenario(
 ) -> int:
     """Diagnose inside a scenario and compare with what it expects: exit code 1 if anything differs."""
     from nattools.lab.backend import find_host
-    from nattools.lab.loader import load
+    from nattools.lab.scenariofiles import load
     from nattools.trials.scenarios import Case, cases_of
 
     drawn = load(scenario)

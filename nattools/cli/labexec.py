@@ -13,8 +13,8 @@ from typing import Any
 
 from nattools.cli.servers import VARIABLE
 from nattools.lab.backend import find_host
-from nattools.lab.loader import load
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
+from nattools.lab.scenariofiles import load
 
 _PATIENCE_S = 3.0
 

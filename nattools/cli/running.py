@@ -47,7 +47,7 @@ def run(invocation: Invocation) -> Report:
 
 def _on_host(invocation: Invocation) -> Report:
     from nattools.net.eventloop import run_interruptibly
-    from nattools.net.host import HostNetwork
+    from nattools.net.hostnetwork import HostNetwork
 
     network = HostNetwork()
     servers = chosen_servers(invocation.request.servers)
@@ -77,7 +77,7 @@ def _journal(invocation: Invocation) -> Iterator[Journal | None]:
 def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
     from nattools.engine.portmap.journal import MemoryJournal
     from nattools.lab.backend import find_host, open_lab
-    from nattools.lab.loader import load
+    from nattools.lab.scenariofiles import load
 
     request = invocation.request
     scenario = load(choice.scenario)

@@ -12,7 +12,7 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.net import exchange
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
-from nattools.net.wait import TimedEvent
+from nattools.net.eventloop import TimedEvent
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.target import Target
 from nattools.protocols import dialback, stun

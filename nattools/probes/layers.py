@@ -12,7 +12,7 @@ import msgspec
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding, Hop, Opener
 from nattools.net.base import IcmpError, UdpSocket
-from nattools.net.wait import AllEvents
+from nattools.net.eventloop import AllEvents
 from nattools.probes.hairpin import indication
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import Question, StunClient, open_stun_client

@@ -15,8 +15,8 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Outcome, Purpose
 from nattools.net.base import DatagramHandler, IcmpError, UdpSocket
+from nattools.net.eventloop import AllEvents, TimedEvent
 from nattools.net.exchange import Exchanges
-from nattools.net.wait import AllEvents, TimedEvent
 from nattools.probes.probe import ProbeContext
 from nattools.probes.target import BindingQuestion, text_of
 from nattools.protocols import stun

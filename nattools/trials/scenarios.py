@@ -15,8 +15,8 @@ from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab import expect
 from nattools.lab.backend import Backend, Lab, open_lab
-from nattools.lab.loader import available, load
 from nattools.lab.scenario import Scenario
+from nattools.lab.scenariofiles import available, load
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.report.safetext import safe

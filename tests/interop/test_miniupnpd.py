@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from portmapped import granted
 
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import MappingProtocol

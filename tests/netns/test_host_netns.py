@@ -17,7 +17,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.host import Gateway
 from nattools.net.base import EchoReply, IcmpError, TcpFailure, TcpStream
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 
 pytestmark = [
     pytest.mark.netns,
@@ -355,7 +355,7 @@ def test_echo_requests(
 WITHOUT_PRIVILEGE = """
 import asyncio, os, socket, sys
 from nattools.errors import CannotRun
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.net.namespace import enter
 enter(sys.argv[1])
 os.setgroups([])

@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from simulated import behind_nat, pass_time, run
 
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.protocols.mailbox import PATH
-from nattools.server.serve import ServeConfig, serve
+from nattools.server.serving import ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
 from nattools.traversal.rendezvous import Failure, MailboxAddress, RendezvousPatience, rendezvous
 

@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 
 from nattools.lab.natkinds import MATRIX_KINDS, Pair, pairs_of, scenario_of_kinds
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Punch
 from nattools.traversal.punchplan import End, plan
 from nattools.traversal.steps import Plan

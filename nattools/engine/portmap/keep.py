@@ -27,7 +27,7 @@ from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import Report
 from nattools.net.base import Network
-from nattools.net.wait import TimedEvent
+from nattools.net.eventloop import TimedEvent
 from nattools.probes.portmap import Granted, Mapper, policy
 from nattools.probes.portmap.announcements import listen_for_restarts
 from nattools.probes.portmap.mapper import RESTARTED, suggesting

@@ -17,8 +17,8 @@ import asyncio
 import subprocess
 from math import inf
 
-from nattools.lab.nat.allocation import allocation_of
 from nattools.lab.nat.bindings import ICMP_QUERY_S, Forwards
+from nattools.lab.nat.portallocation import allocation_of
 from nattools.lab.netns import nft
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec
 from nattools.model.endpoint import Endpoint

@@ -19,7 +19,7 @@ _PCP_PORT = 5351
 _SSDP_PORT = 1900
 
 
-class Lab(Protocol):
+class RouterLab(Protocol):
     """What of a lab they need."""
 
     scenario: Scenario
@@ -35,7 +35,7 @@ class Lab(Protocol):
 class RouterDaemons:
     """The routers' daemons, by router. They end with the lab."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: RouterLab) -> None:
         self._lab = lab
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._fakes: dict[str, int] = {}

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from nattools.errors import CannotRun
 from nattools.lab.sim.loop import SimLoop
-from nattools.lab.sim.sockets import SimIcmpSocket, SimListener, SimUdpSocket
+from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import Key, SimStream
 from nattools.lab.sim.topology import BoundAddress, NextHop, NodePlan, Routes
 from nattools.model.endpoint import Endpoint, Family, family_of

@@ -11,7 +11,7 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.portmapping import Refusal
 from nattools.net.base import IcmpError, UdpSocket
-from nattools.net.wait import TimedEvent
+from nattools.net.eventloop import TimedEvent
 from nattools.probes.portmap import httpclient
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdmapper import IgdMapper, PinholeMapper, call, read

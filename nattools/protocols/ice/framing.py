@@ -14,7 +14,7 @@ def frame(data: bytes) -> bytes:
     return len(data).to_bytes(2, "big") + data
 
 
-class Deframer:
+class DatagramDeframer:
     """Cuts a stream into datagrams. It never holds more than one frame and what was fed last."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from nattools.protocols.ice.framing import Deframer, frame
+from nattools.protocols.ice.framing import DatagramDeframer, frame
 from nattools.traversal.tunnel.stream import TunnelStream
 from nattools.traversal.tunnel.tunnel import Tunnel
 
@@ -50,7 +50,7 @@ class Flow:
 
     async def run(self) -> str | None:
         """See the class."""
-        deframer = Deframer()
+        deframer = DatagramDeframer()
         while (left_s := self._used_at + self._idle_s - self._loop.time()) > 0:
             try:
                 async with asyncio.timeout(left_s):

@@ -9,8 +9,8 @@ import pytest
 
 from nattools.cli.app import run
 from nattools.errors import CannotRun
-from nattools.lab.loader import available, load
 from nattools.lab.scenario import HostSpec, Scenario
+from nattools.lab.scenariofiles import available, load
 from nattools.trials import scenarios
 from nattools.trials.scenarios import Case, ScenarioMatrix, hosts_to_try, measure_options, run_trial
 

@@ -8,7 +8,7 @@ import pytest
 
 from nattools.errors import UsageError
 from nattools.lab.expect import check
-from nattools.lab.loader import parse
+from nattools.lab.scenariofiles import parse
 from nattools.model.host import Host, Interface
 from nattools.model.nat import Layer, Nat, NatByTransport
 from nattools.model.report import Advice, Report, Technique, Tool

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from nattools.errors import UsageError
-from nattools.lab.loader import parse
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.netns import nft
-from nattools.lab.netns.lab import userspace_routers
+from nattools.lab.netns.netnslab import userspace_routers
 from nattools.lab.netns.nft import alive, rules
 from nattools.lab.routers import daemons
-from nattools.lab.routers.simulated import behaviour, families
+from nattools.lab.routers.fakerouter import behaviour, families
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario
+from nattools.lab.scenariofiles import parse
 from nattools.model.endpoint import Endpoint
 
 HEAD = 'title = "x"\n[host.alice]\nbehind = "home"\n'

@@ -14,7 +14,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net import hostudp, linux
 from nattools.net.base import IcmpError
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.net.sockets import Zones
 
 LOOPBACK = [(4, "127.0.0.1"), (6, "::1")]

@@ -9,7 +9,7 @@ from pathlib import Path
 from certificates import HOST, certificate
 from simulated import open_internet, run
 
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net import tls
 from nattools.net.base import TcpFailure, TcpStream

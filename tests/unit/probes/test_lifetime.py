@@ -10,7 +10,7 @@ from simulated import STUN, Bothered, behind_nat
 from nattools.engine.options import MeasureOptions
 from nattools.engine.run import measure, new_run
 from nattools.lab.scenario import NatSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from punching import acquainted, pair
 from simulated import run
 
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import ice
 from nattools.protocols.packet import Packet

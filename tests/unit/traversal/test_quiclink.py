@@ -26,8 +26,8 @@ from linked import (
 from qh3 import QuicConfiguration, QuicConnection
 from simulated import open_internet, pass_time, run
 
-from nattools.lab.sim.lab import SimLab
-from nattools.net.host import HostNetwork
+from nattools.lab.sim.simlab import SimLab
+from nattools.net.hostnetwork import HostNetwork
 from nattools.traversal.identity import NAME, identity
 from nattools.traversal.link import Link
 from nattools.traversal.path import SocketPath

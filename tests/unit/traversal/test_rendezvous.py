@@ -13,16 +13,16 @@ import pytest
 from certificates import certificate
 from simulated import behind_nat, pass_time, run
 
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net import tls, websocket
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.protocols import stun
 from nattools.protocols.mailbox import MAX_PAYLOAD, PATH
 from nattools.protocols.mailbox import messages as m
 from nattools.server.mailbox import Mailbox, MailboxLimits, OutgoingText
-from nattools.server.serve import Running, ServeConfig, serve
+from nattools.server.serving import Running, ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
 from nattools.traversal.rendezvous import (
     Failure,

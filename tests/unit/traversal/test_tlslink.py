@@ -12,9 +12,9 @@ import pytest
 from linked import OTHER_SECRET, SECRET, both, read_all, streams, tls_links
 from simulated import open_internet, pass_time, run
 
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.net.base import TcpStream
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.net.tls import TlsStream, start_tls
 from nattools.traversal.identity import NAME, identity
 from nattools.traversal.tlslink import LONGEST, WINDOW, RecordReader, TlsLink, record, records_of, tls_link

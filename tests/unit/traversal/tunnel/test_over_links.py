@@ -11,7 +11,7 @@ from linked import narrow_paths, paths, quic_links, streams, tls_links
 from links import Pair
 from simulated import open_internet, pass_time, run
 
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Echoes
 from nattools.protocols.tunnel import Pipe
 from nattools.traversal.link import Link

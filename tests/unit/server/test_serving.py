@@ -11,11 +11,11 @@ import pytest
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream, UdpSocket
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Ask, DialBackRequest
 from nattools.protocols.stun import constants as c
-from nattools.server.serve import Running, ServeConfig, serve
+from nattools.server.serving import Running, ServeConfig, serve
 
 TWO = ("127.0.0.1", "127.0.0.2")
 NONCE = b"12345678"

@@ -11,8 +11,8 @@ from simulated import STUN, behind_nat, open_internet, pass_time, run, udp
 from nattools.errors import UsageError
 from nattools.lab.backend import Lab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.sim.lab import SimLab
 from nattools.lab.sim.loop import Deadlock
+from nattools.lab.sim.simlab import SimLab
 from nattools.net.base import Network
 
 

@@ -39,7 +39,7 @@ from nattools.lab.routers.daemons import RouterDaemons, miniupnpd_gap
 from nattools.lab.scenario import INTERNET, MapperSpec, NatSpec, Scenario, routers, server_uris
 from nattools.net.base import Network
 from nattools.net.eventloop import run_interruptibly
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.net.namespace import entered
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from nattools.lab.nat.bindings import Forwards
 from nattools.lab.scenario import Scenario, server_uris
 from nattools.lab.sim.loop import Deadlock, SimLoop
 from nattools.lab.sim.nodes import NatRouter, Node, SimNet
-from nattools.lab.sim.sockets import SimIcmpSocket, SimListener, SimUdpSocket
+from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import topology_of
 from nattools.model.endpoint import Endpoint, Family
@@ -39,8 +39,8 @@ from nattools.net.base import (
 from nattools.protocols import ip
 
 if TYPE_CHECKING:
-    from nattools.lab.routers.simulated import SimulatedRouters
-    from nattools.lab.servers import RunningServer
+    from nattools.lab.routers.fakerouter import SimulatedRouters
+    from nattools.lab.scenarioservers import RunningServer
 
 
 T = TypeVar("T")
@@ -157,14 +157,14 @@ class SimLab:
         while self._to_start:
             await self._start_server(self._to_start.pop(0))
         if self._mappers_wanted and self._mappers is None:
-            from nattools.lab.routers.simulated import SimulatedRouters
+            from nattools.lab.routers.fakerouter import SimulatedRouters
 
             self._mappers = SimulatedRouters(self.scenario, self.layout, self.network, self.forwards)
             await self._mappers.start_all()
         return await main()
 
     async def _start_server(self, name: str) -> None:
-        from nattools.lab.servers import start
+        from nattools.lab.scenarioservers import start
 
         addresses = self.net.topology.addresses[name]
         handle = await start(self.network(name), self.scenario.server[name], addresses)

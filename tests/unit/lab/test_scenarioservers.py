@@ -1,4 +1,4 @@
-"""Each kind of a scenario's servers, on the loopback interface: does it do what its name says?"""
+"""Each kind of a scenario's scenarioservers, on the loopback interface: does it do what its name says?"""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from nattools.errors import CannotRun, ProtocolError
-from nattools.lab import servers
+from nattools.lab import scenarioservers
 from nattools.lab.scenario import ServerSpec
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 
@@ -72,7 +72,7 @@ def scene(test: Callable[[Asker], Awaitable[None]], host: str = "127.0.0.1", **s
         fence = await network.open_udp(family=6 if ":" in host else 4, host=host)
         fence.on_datagram = lambda data, source: fence.send(data, source) and None
         port = await free_port()
-        handle = await servers.start(network, ServerSpec(port=port, **spec), ADDRESSES)
+        handle = await scenarioservers.start(network, ServerSpec(port=port, **spec), ADDRESSES)
         asker = Asker(Endpoint(host, port), fence.local)
         try:
             await asker.open()

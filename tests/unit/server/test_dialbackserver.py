@@ -13,7 +13,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Ask, Result
 from nattools.protocols.stun import constants as c
-from nattools.server.dialback import Cookies, DialBackLimits, DialBackServer, Order
+from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer, Order
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import Occupancy, RateLimit
 

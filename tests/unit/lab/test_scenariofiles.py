@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from nattools.errors import UsageError
-from nattools.lab import expect, loader
-from nattools.lab.loader import load, parse
+from nattools.lab import expect, scenariofiles
+from nattools.lab.scenariofiles import load, parse
 from nattools.lab.tomlfields import line_of
 
 GOOD = """\
@@ -149,7 +149,7 @@ def test_not_toml_and_too_much_of_it() -> None:
     assert "not TOML" in complaint('title = "x')
     assert "line 2" in complaint('title = "x"\n[[[')
     assert "nested too deeply" in complaint("title = " + "[" * 5000)
-    assert "longer than" in complaint("#" * (loader.SIZE_LIMIT + 1))
+    assert "longer than" in complaint("#" * (scenariofiles.SIZE_LIMIT + 1))
     many = "".join(f"[host.h{number}]\n" for number in range(41))
     assert "too many" in complaint(f'title = "x"\n{many}')
 
@@ -172,8 +172,8 @@ def test_a_file_by_its_path(tmp_path: Path) -> None:
 
 def test_an_unknown_name_is_answered_with_a_near_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "home-router.toml").write_text(GOOD)
-    monkeypatch.setattr(loader, "folder", lambda: tmp_path)
-    assert loader.available() == ["home-router"]
+    monkeypatch.setattr(scenariofiles, "folder", lambda: tmp_path)
+    assert scenariofiles.available() == ["home-router"]
     assert load("home-router").title == "Two homes"
     with pytest.raises(UsageError, match="did you mean 'home-router'"):
         load("home-ruter")
@@ -189,7 +189,7 @@ def test_lines_of_keys() -> None:
     assert line_of(text, ("unknown",)) == 1
 
 
-@pytest.mark.parametrize("name", loader.available())
+@pytest.mark.parametrize("name", scenariofiles.available())
 def test_every_scenario_that_comes_with_nattools_is_sound(name: str) -> None:
     scenario = load(name)
     assert scenario.name == name
@@ -201,7 +201,7 @@ def test_every_scenario_that_comes_with_nattools_is_sound(name: str) -> None:
 
 
 def test_there_are_scenarios_for_all_behaviours() -> None:
-    specs = [nat for name in loader.available() for nat in load(name).nat.values()]
+    specs = [nat for name in scenariofiles.available() for nat in load(name).nat.values()]
     assert len(specs) >= 24
     assert {nat.mapping for nat in specs} == {nat.filtering for nat in specs}
     assert {nat.allocation for nat in specs} == {None, "sequential", "random", "block"}

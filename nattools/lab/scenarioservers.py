@@ -19,7 +19,7 @@ from nattools.protocols.stun.message import Attribute
 from nattools.server.connections import BackgroundTasks, converse
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import Occupancy, RateLimit
-from nattools.server.serve import ServeConfig, serve
+from nattools.server.serving import ServeConfig, serve
 from nattools.server.stun import BindingServer, Reply
 
 _IDLE_S = 30.0

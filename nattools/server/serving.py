@@ -13,7 +13,7 @@ from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
 from nattools.net.base import Network, StreamHandler, TcpListener, UdpSocket
 from nattools.protocols.stun import constants as c
 from nattools.server.connections import Answer, BackgroundTasks, Other, converse
-from nattools.server.dialback import Cookies, DialBackLimits, DialBackServer
+from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import Occupancy, RateLimit
 from nattools.server.service import StunService

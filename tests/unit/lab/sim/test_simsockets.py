@@ -9,7 +9,7 @@ from simulated import STUN, STUN_OTHER, behind_nat, open_internet, pass_time, ru
 
 from nattools.errors import CannotRun
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError
 
