@@ -13,7 +13,7 @@ from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
 from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.engine.analysis.portmap_verdicts import mapping_notices, true_mappings
-from nattools.engine.analysis.portmappings import mappings
+from nattools.engine.analysis.portmappings import router_evidence
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import Conduct, conduct, describe, server_notices
 from nattools.engine.analysis.techniques import techniques
@@ -36,7 +36,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     paths = gather(measurement.host.interfaces, measurement.observations, is_public)
     conducts = conduct(list(paths.values()))
     by_path = _all_paths(paths, conducts)
-    findings = Findings(measurement, by_path, is_public)
+    findings = Findings(measurement, by_path, is_public, router_evidence(measurement.observations))
     verdicts = techniques(findings)
     table = () if measurement.command == "map" else _peers(findings)
     outsides = [found.outside for found in by_path.values()]
@@ -51,13 +51,16 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         host=measurement.host,
         servers=describe(measurement.servers, list(paths.values()), conducts),
         nat=findings.by_transport,
-        mappings=mappings(measurement),
+        mappings=findings.routers.mappings,
         advice=None if measurement.command == "map" else advice(findings, verdicts, table),
         techniques=verdicts,
         peers=table,
         requirements=requirements(findings),
         cross_checks=cross_checks(
-            measurement, findings.nat("udp", 4), any(each.distrusted for each in conducts.values())
+            measurement.observations,
+            findings.nat("udp", 4),
+            findings.routers,
+            any(each.distrusted for each in conducts.values()),
         ),
         notices=unique(
             (
