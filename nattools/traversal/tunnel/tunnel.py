@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.protocols import tunnel as p
-from nattools.protocols.tunnel.halves import PIECE
+from nattools.protocols.tunnel.streams import PIECE
 from nattools.traversal.link import Changes, Link
 from nattools.traversal.tunnel.stream import TunnelStream
 
@@ -280,16 +280,16 @@ class Tunnel:
             match event:
                 case p.Greeted():
                     self._greeted()
-                case p.Opened(number, purpose):
+                case p.Open(number, purpose):
                     self._opened(self._add(number, purpose))
-                case p.Answered(number):
+                case p.EchoAnswer(number):
                     self._answer(number, True)
                 case p.Goodbye(reason):
                     self._goodbye(reason)
                 case _:
                     self._on_stream_event(event)
 
-    def _on_stream_event(self, event: p.Data | p.Ended | p.Progress | p.Done | p.Reset) -> None:
+    def _on_stream_event(self, event: p.Data | p.Ended | p.Acknowledged | p.Done | p.Reset) -> None:
         stream = self._streams.get(event.stream)
         if stream is None:
             return
@@ -298,7 +298,7 @@ class Tunnel:
                 stream.note_data(data)
             case p.Ended():
                 stream.note_end()
-            case p.Progress():
+            case p.Acknowledged():
                 stream.note_progress()
             case p.Done(number):
                 del self._streams[number]
