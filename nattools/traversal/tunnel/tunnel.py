@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from nattools.errors import CannotRun, ProtocolError
+from nattools.net.eventloop import TimeLimit
 from nattools.protocols import tunnel as p
 from nattools.protocols.tunnel.streams import PIECE
 from nattools.traversal.link import Changes, Link
@@ -121,11 +121,10 @@ class Tunnel:
         nothing goes on; after `timeout_s` neither."""
         self._session.say_goodbye(reason)
         self._flush()
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self.ended is None:
-                    await self._changes.next()
-        except TimeoutError:
+        async with TimeLimit(timeout_s) as limit:
+            while self.ended is None:
+                await self._changes.next()
+        if limit.expired():
             self.stop(reason)
 
     async def changed(self) -> None:
@@ -160,9 +159,8 @@ class Tunnel:
         self._echoes[number], began = answer, loop.time()
         self._flush()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with TimeLimit(timeout_s):
                 return loop.time() - began if await answer else None
-        except TimeoutError:
             return None
         finally:
             del self._echoes[number]
@@ -251,11 +249,10 @@ class Tunnel:
 
     async def _refuse(self, link: Link, reason: str) -> None:
         self._settle(reason)
-        self._session.say_goodbye(f"this side was told nonsense: {reason}")
+        self._session.say_goodbye(f"this side received invalid data: {reason}")
         link.write(self._session.bytes_to_send())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS_S):
-                await link.close()
+        async with TimeLimit(_LAST_WORDS_S):
+            await link.close()
 
     async def _write(self, link: Link) -> None:
         while True:
