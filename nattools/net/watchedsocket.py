@@ -1,5 +1,5 @@
-"""What UDP and ICMP sockets of the system share: the loop watches them, and Linux queues the ICMP errors about
-what they sent."""
+"""What UDP and ICMP sockets of the system share: the loop watches them, and Linux queues the ICMP errors
+about what they sent."""
 
 from __future__ import annotations
 
