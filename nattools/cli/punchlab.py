@@ -17,8 +17,8 @@ from nattools.cli.punchsession import PunchOutcome, PunchSession
 from nattools.cli.running import measure_options
 from nattools.cli.servers import Servers
 from nattools.engine.portmap.journal import Journal, MemoryJournal
-from nattools.engine.punch.both import Side
 from nattools.engine.punch.options import Use, Watcher
+from nattools.engine.punch.punch import PunchSide
 from nattools.errors import UsageError
 from nattools.lab.backend import Lab, find_host, open_lab
 from nattools.lab.scenario import Scenario
@@ -75,21 +75,21 @@ async def _punched(request: Request, wanted: PunchRequest, lab: Lab, hosts: tupl
     return PunchOutcome(report, display is not None and display.told, use.problem, use.interrupted)
 
 
-async def _by_code(first: Side, second: Side, uses: tuple[Use, Use]) -> Report:
-    from nattools.engine.punch.both import punch_both
+async def _by_code(first: PunchSide, second: PunchSide, uses: tuple[Use, Use]) -> Report:
+    from nattools.engine.punch.punch import punch_both
 
     report, _ = await punch_both(first, second, _journals(first), uses)
     return report
 
 
-async def _by_tokens(first: Side, second: Side, uses: tuple[Use, Use]) -> Report:
+async def _by_tokens(first: PunchSide, second: PunchSide, uses: tuple[Use, Use]) -> Report:
     """Each is given the other's token as soon as there is one."""
     from nattools.engine.punch.punch import punch_by_tokens
 
     loop = asyncio.get_running_loop()
     tokens: list[asyncio.Future[str]] = [loop.create_future(), loop.create_future()]
 
-    async def one(side: Side, number: int) -> Report:
+    async def one(side: PunchSide, number: int) -> Report:
         network, chosen, watching = side
         swapping = replace(
             watching, code=tokens[number].set_result, ask_token=lambda: _told(tokens[1 - number])
@@ -105,7 +105,7 @@ async def _told(token: asyncio.Future[str]) -> str:
     return await token
 
 
-def _journals(side: Side) -> tuple[Journal | None, Journal | None]:
+def _journals(side: PunchSide) -> tuple[Journal | None, Journal | None]:
     """The routers end with this process, and their mappings with them."""
     return (MemoryJournal(), MemoryJournal()) if side[1].ask_router else (None, None)
 

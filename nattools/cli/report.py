@@ -53,7 +53,7 @@ def show_report(
 
 
 def _anew(report: Report) -> Report:
-    from nattools.engine.reanalyse import reanalyse
+    from nattools.engine.analyse import reanalyse
     from nattools.net.addresses import is_public
 
     return reanalyse(report, is_public=is_public)

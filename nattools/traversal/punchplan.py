@@ -25,12 +25,10 @@ RELAY: Final = Step(
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
-    """What one side brings: its measured behaviour; whether its process may bind ports below 1024; how many
-    of its ports are mapped on its router (by UPnP, NAT-PMP or PCP) and proven to be reachable."""
+    """What one side brings: its measured behaviour; whether its process may bind ports below 1024."""
 
     nat: NatByTransport
     low_ports: bool = False
-    mapped: int = 0
 
 
 def plan(first: End, second: End, whose: Whose = ("our", "its")) -> Plan:
@@ -70,26 +68,15 @@ def _family(first: End, second: End, whose: Whose, family: Family) -> Plan | Non
         return None
     (udp1, tcp1), (udp2, tcp2) = nats
     sides = (side_of(udp1, low_ports=first.low_ports), side_of(udp2, low_ports=second.low_ports))
-    mapped = _mapped(first, second, whose)
     over_udp = _over_udp(sides, whose, family)
     if over_udp is not None and over_udp.path == "direct":
         extra = _gain(udp1, udp2, over_udp, first, second, whose)
-        return msgspec.structs.replace(over_udp, steps=(*mapped, *over_udp.steps), privilege=extra)
-    if mapped:
-        return Plan(path="direct", steps=tuple(mapped), family=family)
+        return msgspec.structs.replace(over_udp, privilege=extra)
     over_tcp = _over_tcp((tcp1, tcp2), (udp1, udp2), whose, family)
     if over_udp is None or over_tcp.path == "direct":
         return over_tcp
     gain = _gain(udp1, udp2, over_udp, first, second, whose)
     return msgspec.structs.replace(over_udp, privilege=gain)
-
-
-def _mapped(first: End, second: End, whose: Whose) -> list[Step]:
-    for end, name in ((first, whose[0]), (second, whose[1])):
-        if end.mapped:
-            why = f"A port is mapped on {name} router, and packets to it were seen to arrive."
-            return [Step(strategy="mapped", transport="udp", why=why, odds=1.0, packets=(2, 2), seconds=1.0)]
-    return []
 
 
 def _over_udp(sides: tuple[Side | None, Side | None], whose: Whose, family: Family) -> Plan | None:

@@ -13,8 +13,8 @@ from time import perf_counter
 
 from nattools import __version__
 from nattools.engine.options import MeasureOptions
-from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.punch import punch_both
 from nattools.errors import CannotRun
 from nattools.lab.backend import Backend, Lab, open_lab
 from nattools.lab.natkinds import MOST_PAIRS, Pair, pairs_of, scenario_of_kinds

@@ -9,6 +9,7 @@ from nattools.engine.analysis.connectivity import LayersFinding, layers, ports, 
 from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence, endpoint
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
+from nattools.engine.analysis.portmappings import RouterEvidence
 from nattools.engine.analysis.servers import Conduct, ExternalAddresses, external
 from nattools.model.endpoint import Family, Transport
 from nattools.model.nat import Classic, Nat, NatByTransport
@@ -102,7 +103,6 @@ class _Parts(msgspec.Struct, frozen=True):
 
 def _nat(path: PathEvidence, outside: ExternalAddresses, found: _Parts) -> Nat:
     opened, blocked = ports(path)
-    round_trips = sorted(b.rtt_s for b in path.bindings if b.outcome == "answered" and b.rtt_s is not None)
     share = path.loss.share if path.transport == "udp" else None
     notes = found.notes()
     return Nat(
@@ -129,10 +129,21 @@ def _nat(path: PathEvidence, outside: ExternalAddresses, found: _Parts) -> Nat:
         blocked_ports=blocked,
         open_ports=opened,
         loss=None if share is None else round(share, 4),
-        rtt_ms=round(1000 * round_trips[len(round_trips) // 2], 3) if round_trips else None,
+        rtt_ms=_round_trip_ms(path),
         unknown_reasons=notes.unknowns,
         evidence=notes.evidence,
     )
+
+
+def _round_trip_ms(path: PathEvidence) -> float | None:
+    """The median over the servers' addresses of the shortest to each: what is longer waited in queues, this
+    machine's own among them."""
+    shortest: dict[str, float] = {}
+    for binding in path.bindings:
+        if binding.outcome == "answered" and binding.rtt_s is not None:
+            shortest[binding.asked] = min(binding.rtt_s, shortest.get(binding.asked, binding.rtt_s))
+    ordered = sorted(shortest.values())
+    return round(1000 * ordered[len(ordered) // 2], 3) if ordered else None
 
 
 def _classic(
@@ -169,6 +180,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
     measurement: Measurement
     by_path: dict[tuple[Transport, Family], PathFindings]
     is_public: IsPublic
+    routers: RouterEvidence
 
     def nat(self, transport: Transport, family: Family) -> Nat | None:
         """The finding, or None if that was not measured."""

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from nattools.engine.punch.candidates import AttemptContext, Base, EarlyDatagrams, begin_checks, gather
-from nattools.engine.punch.local_side import LocalSide, behaviour
+from nattools.engine.punch.local_side import LocalSide, RouterMapping, behaviour
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.planning import as_told, planned
-from nattools.engine.punch.routermapping import RouterMapping
 from nattools.engine.punch.signaling import (
     MAX_CANDIDATES,
     Introduction,

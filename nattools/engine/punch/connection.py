@@ -12,9 +12,8 @@ from typing import Final
 
 from nattools.engine.punch.attempt import Attempt, prepare
 from nattools.engine.punch.candidates import Base
-from nattools.engine.punch.local_side import LocalSide, measure_again
+from nattools.engine.punch.local_side import LocalSide, RouterMapping, measure_again
 from nattools.engine.punch.options import AnnouncedPlan
-from nattools.engine.punch.routermapping import RouterMapping
 from nattools.engine.punch.signaling import Introduction, Signaling, SignalingEnded, Superseded
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.errors import CannotRun

@@ -21,7 +21,7 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
     """What to try. The leading side is the first of every pair of parts."""
     udp, tcp = own.udp and peer.udp, own.tcp and peer.tcp
     ends = [
-        End(nat=_presumed(each.nat), low_ports=each.low_ports, mapped=each.mapped)
+        End(nat=_presumed(each.nat), low_ports=each.low_ports)
         if udp
         else End(nat=_without_udp(_presumed(each.nat)))
         for each in ((own, peer) if leads else (peer, own))

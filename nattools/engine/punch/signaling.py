@@ -34,8 +34,8 @@ Number = Annotated[int, Meta(ge=0, le=MAX_ATTEMPTS)]
 
 class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"):
     """All that the peer plans with. `attempt` counts from 0 as connections are lost and made again. The side
-    with the larger `nonce` leads. `candidates` as text (RFC 8839 5.1); `mapped`: how many of them a router
-    has mapped; `asks_router`: it may still map one. `resumes`: the secure connection of the attempt before is
+    with the larger `nonce` leads. `candidates` as text (RFC 8839 5.1); `asks_router`: a router may still
+    map one more. `resumes`: the secure connection of the attempt before is
     there and only lacks a path. `udp` and `tcp`: what this side is willing to use. `second`: it knew the
     other introduction already, and sends its first packets now."""
 
@@ -47,7 +47,6 @@ class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"
     low_ports: bool = False
     udp: bool = True
     tcp: bool = True
-    mapped: Annotated[int, Meta(ge=0, le=8)] = 0
     asks_router: bool = False
     resumes: bool = False
     ufrag: Short

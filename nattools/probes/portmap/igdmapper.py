@@ -24,8 +24,8 @@ from nattools.probes.portmap.mapper import (
     as_entry,
 )
 from nattools.protocols import igd
-from nattools.protocols.epoch import EpochClock
 from nattools.protocols.igd import ErrorCode
+from nattools.protocols.retransmission import EpochClock
 from nattools.wording.refusals import upnp_refusal
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import RESTARTED, Granted, MappingRequest, Offer, Refused
 from nattools.probes.portmap.udpmapper import PATIENCE_S, SILENCE_S, Dialect, RouterRequest, UdpMapper
 from nattools.protocols import natpmp
-from nattools.protocols.epoch import EpochClock
+from nattools.protocols.retransmission import EpochClock
 from nattools.wording.refusals import natpmp_refusal
 
 _NO_ADDRESS = ("0.0.0.0", "127.0.0.1")

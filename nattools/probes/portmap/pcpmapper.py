@@ -16,8 +16,8 @@ from nattools.probes.portmap.mapper import (
 )
 from nattools.probes.portmap.udpmapper import PATIENCE_S, SILENCE_S, Dialect, RouterRequest, UdpMapper
 from nattools.protocols import pcp
-from nattools.protocols.epoch import EpochClock
 from nattools.protocols.pcp import ResultCode
+from nattools.protocols.retransmission import EpochClock
 from nattools.wording.refusals import pcp_refusal
 
 _NUMBERS: dict[Transport, int] = {"udp": 17, "tcp": 6}

@@ -23,8 +23,7 @@ from nattools.probes.portmap.mapper import (
     new_offer,
     suggesting,
 )
-from nattools.protocols.epoch import EpochClock
-from nattools.protocols.retransmission import RetransmittedRequest, RouterResponse
+from nattools.protocols.retransmission import EpochClock, RetransmittedRequest, RouterResponse
 
 R = TypeVar("R", bound=RouterResponse)
 

@@ -5,7 +5,19 @@ put in its place: both sides begin with a hello, which says how far each stream 
 The peer was proven before, by the mailbox's key or that of a pasted token; it is bounded here all the same.
 """
 
-from nattools.protocols.tunnel.events import (
+from nattools.protocols.tunnel.frames import (
+    MAX_DATA,
+    MAX_STREAMS,
+    VERSION,
+    Accepted,
+    Bench,
+    Listen,
+    Pipe,
+    Purpose,
+    TcpTo,
+    UdpTo,
+)
+from nattools.protocols.tunnel.halves import (
     Answered,
     Data,
     Done,
@@ -16,16 +28,6 @@ from nattools.protocols.tunnel.events import (
     Opened,
     Progress,
     Reset,
-)
-from nattools.protocols.tunnel.frames import MAX_DATA, MAX_STREAMS, VERSION
-from nattools.protocols.tunnel.purpose import (
-    Accepted,
-    Bench,
-    Listen,
-    Pipe,
-    Purpose,
-    TcpTo,
-    UdpTo,
 )
 from nattools.protocols.tunnel.session import TunnelSession
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from nattools.errors import ProtocolError
 from nattools.protocols.tunnel import frames as f
-from nattools.protocols.tunnel.events import (
+from nattools.protocols.tunnel.frames import Purpose
+from nattools.protocols.tunnel.halves import (
     Answered,
     Data,
     Done,
@@ -14,12 +15,12 @@ from nattools.protocols.tunnel.events import (
     Event,
     Goodbye,
     Greeted,
+    Incoming,
     Opened,
+    Outgoing,
     Progress,
     Reset,
 )
-from nattools.protocols.tunnel.halves import Incoming, Outgoing
-from nattools.protocols.tunnel.purpose import Purpose
 
 MOST_BUFFERED: Final = 64 << 20
 """What the applications of one side may leave unread, of a few streams together."""

@@ -140,7 +140,7 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nattools.engine.punch.both.punch_both", interrupted)
+    monkeypatch.setattr("nattools.engine.punch.punch.punch_both", interrupted)
     assert run(["punch", "--lab", "two-homes"]) == 130
     assert capsys.readouterr().err == "nattools: interrupted\n"
 

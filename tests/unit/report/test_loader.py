@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from report_mutations import VALUES, mutated
 from report_samples import home_router
 
-from nattools.engine.reanalyse import reanalyse
+from nattools.engine.analyse import reanalyse
 from nattools.errors import UsageError
 from nattools.model.report import TIME_OVER
 from nattools.net.addresses import is_public
@@ -144,6 +144,17 @@ def test_a_report_of_an_earlier_version_has_texts_alone() -> None:
     assert report.timed_out
     assert with_texts(report).techniques[0].summary == "As it was worded once."
     assert reanalyse(report, is_public=is_public).noted(TIME_OVER)
+
+
+def test_a_map_report_of_an_earlier_version_keeps_its_headline() -> None:
+    warning = (
+        "The router's own external address, 100.64.0.2, is not public: your provider runs a second NAT "
+        "beyond it. Mappings on this router alone do not reach you from the internet."
+    )
+    old = json.dumps({**json.loads(GOOD), "command": "map", "action": "add", "warnings": [warning]})
+    report = load(old.encode())
+    assert report.notices == ()
+    assert "There is a second NAT beyond your router" in render_text(report)
 
 
 def test_the_published_schema_is_that_of_the_types() -> None:

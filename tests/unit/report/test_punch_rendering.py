@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from report_mutations import mutated
 from report_samples import PLAN, STAGES, connected, not_connected, punched
 
-from nattools.engine.reanalyse import reanalyse
+from nattools.engine.analyse import reanalyse
 from nattools.errors import UsageError
 from nattools.model.nat import NatByTransport
 from nattools.model.punch import Echoes, Punch, Stage

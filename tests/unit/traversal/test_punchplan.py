@@ -21,8 +21,8 @@ def nat(mapping: Any = EIM, filtering: Any = APDM, allocation: Any = "preserving
     return Nat(mapping=mapping, filtering=filtering, port_allocation=allocation, **given)
 
 
-def end(udp4: Nat | None = None, *, low_ports: bool = False, mapped: int = 0, **more: Nat) -> End:
-    return End(nat=NatByTransport(udp4=udp4, **more), low_ports=low_ports, mapped=mapped)
+def end(udp4: Nat | None = None, *, low_ports: bool = False, **more: Nat) -> End:
+    return End(nat=NatByTransport(udp4=udp4, **more), low_ports=low_ports)
 
 
 HOME, RANDOM = nat(), nat(APDM, allocation="random")
@@ -79,11 +79,10 @@ def test_tcp_where_udp_is_blocked() -> None:
     assert [(step.strategy, step.odds) for step in sure] == [("simultaneous-open", 1.0)]
 
 
-def test_ipv6_goes_first_and_mapped_ports_before_punching() -> None:
+def test_ipv6_goes_first() -> None:
     six = Nat(reachable=True, present=False, mapping="none", filtering=APDM, port_allocation="preserving")
     both = plan(end(RANDOM, udp6=six), end(RANDOM, udp6=six))
     assert (both.path, both.family) == ("direct", 6)
-    assert plan(end(RANDOM, mapped=1), end(RANDOM)).steps[0].strategy == "mapped"
 
 
 def test_what_is_not_known_is_said() -> None:
@@ -122,7 +121,6 @@ ENDS = st.builds(
     End,
     nat=st.builds(NatByTransport, udp4=st.one_of(st.none(), NATS), tcp4=st.one_of(st.none(), NATS)),
     low_ports=st.booleans(),
-    mapped=st.integers(0, 1),
 )
 
 

@@ -12,8 +12,8 @@ from piped import pipe_through
 from punching import MATRIX_KINDS, pair, punching
 
 from nattools.engine.punch import punch as punch_module
-from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.punch import punch_both
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Punch, Stage
 from nattools.model.report import Report

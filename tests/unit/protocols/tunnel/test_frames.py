@@ -6,7 +6,7 @@ import pytest
 
 from nattools.errors import ProtocolError
 from nattools.protocols.tunnel import frames as f
-from nattools.protocols.tunnel.purpose import Accepted, Bench, Listen, Pipe, Purpose, TcpTo, UdpTo
+from nattools.protocols.tunnel.frames import Accepted, Bench, Listen, Pipe, Purpose, TcpTo, UdpTo
 
 PURPOSES: list[Purpose] = [
     Pipe(),

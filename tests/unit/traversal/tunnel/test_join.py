@@ -4,19 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nattools.protocols.ice.framing import Deframer, frame
+from nattools.traversal.tunnel.join import DatagramDeframer, frame
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.integers(1, 9))
 def test_any_datagrams_in_any_pieces(datagrams: list[bytes], size: int) -> None:
     stream = b"".join(frame(datagram) for datagram in datagrams)
-    deframer, found = Deframer(), []
+    deframer, found = DatagramDeframer(), []
     for start in range(0, len(stream), size):
         found += deframer.feed(stream[start : start + size])
     assert found == datagrams
 
 
 def test_limits() -> None:
-    assert Deframer().feed(b"\0\0\0\0") == []
+    assert DatagramDeframer().feed(b"\0\0\0\0") == []
     with pytest.raises(ValueError, match="65536"):
         frame(bytes(65536))

@@ -7,7 +7,7 @@ from typing import Any
 from mapped import at_home, home, options
 
 from nattools.engine.portmap.journal import MemoryJournal
-from nattools.engine.punch.routermapping import RouterMapping
+from nattools.engine.punch.local_side import RouterMapping
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.run import new_run
 from nattools.lab.scenario import MapperSpec

@@ -1,4 +1,6 @@
-"""`--bench`: how much the connection carries, each way by itself, and what that does to its round trip."""
+"""Echoes, which are the default use of a connection, and `--bench`: how much the
+connection carries, each way by itself, and what that does to its round trip.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,9 @@ from typing import Final, Literal
 import msgspec
 
 from nattools.errors import CannotRun
-from nattools.model.punch import Throughput
+from nattools.model.punch import Echoes, Throughput
 from nattools.protocols.tunnel import Bench
-from nattools.protocols.tunnel.purpose import MAX_BENCH_S
+from nattools.protocols.tunnel.frames import MAX_BENCH_S
 from nattools.traversal.tunnel.stream import TunnelStream
 from nattools.traversal.tunnel.tunnel import Tunnel
 
@@ -240,3 +242,33 @@ def _mbps(count: Count | str) -> float:
 def _median_ms(values_s: list[float | None]) -> float | None:
     known = [value for value in values_s if value is not None]
     return round(median(known) * 1000, 3) if known else None
+
+
+ECHOES: Final = 10
+WAIT_S: Final = 2.0
+
+
+async def echoes(tunnel: Tunnel, count: int = ECHOES, *, wait_s: float = WAIT_S) -> Echoes:
+    """One after the other; each is waited for `wait_s` at most, and so is a link if there is none."""
+    sent, rtts_ms = 0, []
+    while sent < count and tunnel.ended is None:
+        sent += 1
+        rtt_s = await _one(tunnel, wait_s)
+        if rtt_s is not None:
+            rtts_ms.append(rtt_s * 1000)
+    return Echoes(sent=sent, received=len(rtts_ms), rtt_ms=_three(rtts_ms))
+
+
+async def _one(tunnel: Tunnel, wait_s: float) -> float | None:
+    try:
+        async with asyncio.timeout(wait_s):
+            await tunnel.present.wait()
+    except TimeoutError:
+        return None
+    return await tunnel.echo(wait_s)
+
+
+def _three(values_ms: list[float]) -> tuple[float, float, float] | None:
+    if not values_ms:
+        return None
+    return round(min(values_ms), 3), round(median(values_ms), 3), round(max(values_ms), 3)
