@@ -67,9 +67,9 @@ def bound_socket(
     zones: Zones,
     *,
     family: Family,
-    host: str | None,
-    port: int,
-    interface: str | None,
+    host: str | None = None,
+    port: int = 0,
+    interface: str | None = None,
     shared: bool = False,
 ) -> socket.socket:
     """A non-blocking socket, bound. Call it inside the namespace that it is to belong to.
