@@ -147,7 +147,7 @@ class PunchSession:
             self._note(refused)
 
     async def _run_command(self, command: str, report: Report) -> None:
-        from nattools.report.json import render_json
+        from nattools.report.savedreport import render_json
 
         assert report.punch is not None
         json = render_json(report).encode()

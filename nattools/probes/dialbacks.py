@@ -22,7 +22,7 @@ from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.observation import MapCheck
 from nattools.net import exchange
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
-from nattools.net.eventloop import TimedEvent
+from nattools.net.eventloop import TimedEvent, TimeLimit
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import Granted
 from nattools.probes.probe import ProbeContext
@@ -155,10 +155,11 @@ async def _over_tcp(gateway: GatewayContext, target: Target, ask: dialback.Ask) 
     try:
         for message, _ in request.datagrams_to_send(loop.time()):
             stream.write(message)
-        async with asyncio.timeout_at(request.next_timeout()):
+        async with TimeLimit((request.next_timeout() or 0.0) - loop.time()):
             await _read(request, stream)
-    except (TimeoutError, ProtocolError) as error:
-        request.abandon(str(error) or "no answer")
+        request.abandon("no answer")
+    except ProtocolError as error:
+        request.abandon(str(error))
     finally:
         stream.abort()
     return request.result or f"the server {target.endpoint} did not confirm the dial-back: {request.failure}"
