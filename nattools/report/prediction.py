@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from nattools.model.report import Report
@@ -35,8 +33,9 @@ def render_prediction(
 
 def prediction_json(plan: Plan, files: tuple[str, str]) -> str:
     """One document: the plan's fields, its odds as a whole, and the strategy that comes first."""
-    answer: dict[str, Any] = {"a": files[0], "b": files[1]}
-    answer |= {
+    answer = {
+        "a": files[0],
+        "b": files[1],
         "path": plan.path,
         "strategy": plan.steps[0].strategy if plan.steps else None,
         "transport": plan.steps[0].transport if plan.steps else None,
