@@ -18,13 +18,12 @@ from nattools.cli.app import new_app
 from nattools.cli.help import measure, router
 from nattools.cli.options import OptionGroup, Request, check_choice
 from nattools.cli.running import Invocation
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.engine.options import MAPPING_LIFETIME_S, Emit, MapOptions, MeasureOptions
 from nattools.engine.portmap.journal import Journal
-from nattools.engine.portmap.mapoptions import DESCRIPTION, LIFETIME_S, MapOptions
 from nattools.errors import UsageError
 from nattools.model.endpoint import Transport, parse_address
 from nattools.model.observation import MapOffer
-from nattools.model.portmapping import MappingProtocol
+from nattools.model.portmapping import MAPPING_NAME, MappingProtocol
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.report.safetext import safe
@@ -92,8 +91,8 @@ def map_options(
     *,
     mine: Mine = False,
     external_port: ExternalPort = None,
-    lifetime: Lifetime = LIFETIME_S,
-    description: Description = DESCRIPTION,
+    lifetime: Lifetime = MAPPING_LIFETIME_S,
+    description: Description = MAPPING_NAME,
     protocol: Protocol = None,
     transport: TransportOption = "both",
 ) -> MapOptions:

@@ -10,6 +10,7 @@ from typing import Final
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.net.base import Network, TcpFailure, TcpStream
+from nattools.net.eventloop import TimeLimit
 from nattools.traversal.forwardspec import written
 from nattools.traversal.tunnel.stream import TunnelStream
 from nattools.traversal.tunnel.tunnel import Tunnel
@@ -154,10 +155,9 @@ class Flow:
         """See the class."""
         deframer = DatagramDeframer()
         while (left_s := self._used_at + self._idle_s - self._loop.time()) > 0:
-            try:
-                async with asyncio.timeout(left_s):
-                    data = await self.stream.read()
-            except TimeoutError:
+            async with TimeLimit(left_s) as limit:
+                data = await self.stream.read()
+            if limit.expired():
                 continue
             if not data:
                 break

@@ -13,6 +13,7 @@ import msgspec
 
 from nattools.errors import CannotRun
 from nattools.model.punch import Echoes, Throughput
+from nattools.net.eventloop import TimeLimit
 from nattools.protocols.tunnel import Bench
 from nattools.protocols.tunnel.frames import MAX_BENCH_S
 from nattools.traversal.tunnel.stream import TunnelStream
@@ -141,17 +142,16 @@ class BenchUse:
 
     async def _serve(self, stream: TunnelStream) -> None:
         assert isinstance(stream.purpose, Bench)
-        try:
-            async with asyncio.timeout(_SETTLE_S):  # the one before may just be ending
-                await self._busy.acquire()
-        except TimeoutError:
+        async with TimeLimit(_SETTLE_S) as limit:  # the one before may just be ending
+            await self._busy.acquire()
+        if limit.expired():
             stream.reset("a measurement is going on already")
             return
         try:
-            async with asyncio.timeout(2 * stream.purpose.seconds + _GRACE_S):
+            async with TimeLimit(2 * stream.purpose.seconds + _GRACE_S) as limit:
                 await _serve(stream, stream.purpose.what, stream.purpose.seconds)
-        except TimeoutError:
-            stream.reset("the measurement took too long")
+            if limit.expired():
+                stream.reset("the measurement took too long")
         finally:
             self._busy.release()
             self._served_at = asyncio.get_running_loop().time()
@@ -184,13 +184,10 @@ async def _arrivals(stream: TunnelStream, seconds: float) -> Count:
     await stream.read()
     began = last = loop.time()
     arrived = 0
-    try:
-        async with asyncio.timeout_at(began + seconds):
-            while data := await stream.read():
-                arrived += len(data)
-                last = loop.time()
-    except TimeoutError:
-        pass
+    async with TimeLimit(seconds):
+        while data := await stream.read():
+            arrived += len(data)
+            last = loop.time()
     return Count(arrived, last - began)
 
 
@@ -260,12 +257,9 @@ async def echoes(tunnel: Tunnel, count: int = ECHOES, *, wait_s: float = WAIT_S)
 
 
 async def _one(tunnel: Tunnel, wait_s: float) -> float | None:
-    try:
-        async with asyncio.timeout(wait_s):
-            await tunnel.present.wait()
-    except TimeoutError:
-        return None
-    return await tunnel.echo(wait_s)
+    async with TimeLimit(wait_s) as limit:
+        await tunnel.present.wait()
+    return None if limit.expired() else await tunnel.echo(wait_s)
 
 
 def _three(values_ms: list[float]) -> tuple[float, float, float] | None:

@@ -1,4 +1,5 @@
-"""The two halves of a stream: what goes out, kept until it is acknowledged, and what comes in."""
+"""A stream's two halves (what goes out, kept until it is acknowledged, and what comes in), and what a session
+tells of streams."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Final
 import msgspec
 
 from nattools.errors import ProtocolError
-from nattools.protocols.tunnel.frames import Purpose
+from nattools.protocols.tunnel.frames import EchoAnswer, Goodbye, Open, Purpose, Reset
 
 INITIAL_LIMIT: Final = 65_536
 """What may be sent on a new stream before the first credit."""
@@ -176,17 +177,21 @@ class Incoming:
         self.limit = self.limit if limit is None else limit
 
 
+class Stream:
+    """One stream of a session. `gone`: reset by this side, which waits for the peer to know, and why."""
+
+    __slots__ = ("gone", "id", "incoming", "outgoing", "purpose")
+
+    def __init__(self, number: int, purpose: Purpose) -> None:
+        self.id = number
+        self.purpose = purpose
+        self.incoming = Incoming()
+        self.outgoing = Outgoing()
+        self.gone: str | None = None
+
+
 class Greeted(msgspec.Struct, frozen=True):
-    """The peer is here (again). `uses`: what it was started for."""
-
-    uses: tuple[str, ...]
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """The peer has opened a stream: use it, or reset it."""
-
-    stream: int
-    purpose: Purpose
+    """The peer is here (again)."""
 
 
 class Data(msgspec.Struct, frozen=True):
@@ -202,14 +207,7 @@ class Ended(msgspec.Struct, frozen=True):
     stream: int
 
 
-class Reset(msgspec.Struct, frozen=True):
-    """The peer has reset this stream; it is forgotten."""
-
-    stream: int
-    reason: str
-
-
-class Progress(msgspec.Struct, frozen=True):
+class Acknowledged(msgspec.Struct, frozen=True):
     """The peer has received more of a stream: `kept` has become less."""
 
     stream: int
@@ -221,16 +219,6 @@ class Done(msgspec.Struct, frozen=True):
     stream: int
 
 
-class Answered(msgspec.Struct, frozen=True):
-    """An echo has come back."""
-
-    number: int
-
-
-class Goodbye(msgspec.Struct, frozen=True):
-    """The peer is done; an empty `reason` means that all is well."""
-
-    reason: str
-
-
-Event = Greeted | Opened | Data | Ended | Reset | Progress | Done | Answered | Goodbye
+Event = Greeted | Open | Data | Ended | Reset | Acknowledged | Done | EchoAnswer | Goodbye
+"""What a session tells whoever drives it. The peer's own frames are among it: use the stream of an Open, or
+reset it; that of a Reset is forgotten."""
