@@ -185,10 +185,10 @@ def _backends(given: list[str] | None) -> list[Backend]:
 
 
 def _tried(case: Case) -> Trial:
-    from nattools.cli.progress import Progress
+    from nattools.cli.progress import ProgressLine
     from nattools.trials.scenarios import run_trial
 
-    progress = Progress(sys.stderr, waiting=case.backend != "sim")
+    progress = ProgressLine(sys.stderr, waiting=case.backend != "sim")
     try:
         return run_trial(case, progress)
     finally:

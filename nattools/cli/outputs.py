@@ -51,7 +51,7 @@ def write_files(report: Report, paths: tuple[Path, ...], detail: Detail) -> None
 def renderer(form: str, detail: Detail = 0) -> Callable[[Report], str]:
     """How to draw a report as "json", "md", "html" or "txt"."""
     if form == "json":
-        from nattools.report.json import render_json
+        from nattools.report.savedreport import render_json
 
         return render_json
     if form == "md":

@@ -15,7 +15,7 @@ import msgspec
 from nattools.cli import options, punchoptions, running
 from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
-from nattools.cli.progress import Progress
+from nattools.cli.progress import ProgressLine
 from nattools.cli.prompts import TokenReader, ask_code
 from nattools.cli.punchdisplay import PunchDisplay
 from nattools.cli.punchoptions import PunchRequest, engine_options
@@ -110,7 +110,7 @@ def run_on_host(request: Request, wanted: PunchRequest) -> PunchOutcome:
     sides: list[tuple[PunchDisplay, PunchSession]] = []
 
     async def work(
-        network: Network, measuring: MeasureOptions, progress: Progress, journal: Journal | None
+        network: Network, measuring: MeasureOptions, progress: ProgressLine, journal: Journal | None
     ) -> Report:
         _end_on_sigterm()
         display = PunchDisplay(sys.stderr, progress, others_options(wanted, measuring))
@@ -137,7 +137,7 @@ def _end_on_sigterm() -> None:
         loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
 
 
-def watcher(wanted: PunchRequest, display: PunchDisplay, progress: Progress) -> Watcher:
+def watcher(wanted: PunchRequest, display: PunchDisplay, progress: ProgressLine) -> Watcher:
     """Who tells the person, and asks."""
     asking = TokenReader(from_terminal=wanted.pipe, say=display.line)
     return Watcher(

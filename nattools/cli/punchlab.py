@@ -10,7 +10,7 @@ import msgspec
 
 from nattools.cli import running
 from nattools.cli.options import LabChoice, Request
-from nattools.cli.progress import Progress
+from nattools.cli.progress import ProgressLine
 from nattools.cli.punchdisplay import PunchDisplay
 from nattools.cli.punchoptions import PunchRequest, engine_options
 from nattools.cli.punchsession import PunchOutcome, PunchSession
@@ -110,7 +110,7 @@ def _journals(side: PunchSide) -> tuple[Journal | None, Journal | None]:
     return (MemoryJournal(), MemoryJournal()) if side[1].ask_router else (None, None)
 
 
-def _watcher(display: PunchDisplay | None, progress: Progress) -> Watcher:
+def _watcher(display: PunchDisplay | None, progress: ProgressLine) -> Watcher:
     """Nobody has to type a code."""
     if display is None:
         return Watcher(emit=progress)

@@ -14,8 +14,8 @@ from nattools.cli.outputs import renderer, show, write_out
 from nattools.errors import UsageError
 from nattools.model.report import Report
 from nattools.report.document import Detail
-from nattools.report.loader import load_file, problems
-from nattools.report.screen import terminal_columns
+from nattools.report.savedreport import load_file, problems
+from nattools.report.terminal import terminal_columns
 
 FORMATS = ("terminal", "json", "md", "html", "txt")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
@@ -53,7 +53,7 @@ def show_report(
 
 
 def _anew(report: Report) -> Report:
-    from nattools.engine.reanalyse import reanalyse
+    from nattools.engine.analyse import reanalyse
     from nattools.net.addresses import is_public
 
     return reanalyse(report, is_public=is_public)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nattools.cli.options import LabChoice, Request
-from nattools.cli.progress import Progress
+from nattools.cli.progress import ProgressLine
 from nattools.cli.servers import Servers, chosen_servers
 from nattools.engine.options import MeasureOptions
 from nattools.errors import CannotRun, UsageError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nattools.engine.portmap.journal import Journal
 
 
-Work = Callable[[Network, MeasureOptions, Progress, "Journal | None"], Awaitable[Report]]
+Work = Callable[[Network, MeasureOptions, ProgressLine, "Journal | None"], Awaitable[Report]]
 """What a command does, on any network. Without a journal, routers are not to be asked for mappings."""
 
 
@@ -125,9 +125,9 @@ async def _worked(
 
 
 @contextlib.contextmanager
-def progress_of(network: Network) -> Iterator[Progress]:
+def progress_of(network: Network) -> Iterator[ProgressLine]:
     """What is waited for, on standard error."""
-    progress = Progress(sys.stderr, waiting=network.substrate != "sim")
+    progress = ProgressLine(sys.stderr, waiting=network.substrate != "sim")
     try:
         yield progress
     finally:

@@ -19,7 +19,7 @@ import nattools
 from nattools.errors import UsageError
 from nattools.lab import expect, layout, validation
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.tomlfields import InvalidValue, check_keys, convert, field, line_of, meant, shown
+from nattools.lab.tomlfields import InvalidValue, check_keys, convert, field, line_of, meant, shown, table_of
 
 SIZE_LIMIT = 256 * 1024
 MOST_OF_A_KIND = 40
@@ -115,7 +115,7 @@ def _scenario(table: dict[str, Any], name: str) -> Scenario:
         title=_text(table, "title"),
         description=_text(table, "description", ""),
         options=_options(table.get("options", {})),
-        expect=_table(table.get("expect", {}), ("expect",)),
+        expect=table_of(table.get("expect", {}), ("expect",)),
         name=name,
         **parts,
     )
@@ -134,14 +134,8 @@ def _text(table: Mapping[str, Any], key: str, default: str | None = None) -> str
     return value
 
 
-def _table(value: object, path: tuple[str, ...]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InvalidValue(path, f"expected a table, not {shown(value)}")
-    return value
-
-
 def _nodes(value: object, kind: str) -> dict[str, Any]:
-    nodes = _table(value, (kind,))
+    nodes = table_of(value, (kind,))
     if len(nodes) > MOST_OF_A_KIND:
         raise InvalidValue((kind,), f"{len(nodes)} is too many: at most {MOST_OF_A_KIND}")
     for name in nodes:
@@ -151,6 +145,6 @@ def _nodes(value: object, kind: str) -> dict[str, Any]:
 
 
 def _options(value: object) -> dict[str, Any]:
-    options = _table(value, ("options",))
+    options = table_of(value, ("options",))
     check_keys(options, _OPTIONS, ("options",))
     return {key: field(each, _OPTIONS[key], ("options", key)) for key, each in options.items()}

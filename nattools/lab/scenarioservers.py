@@ -52,14 +52,20 @@ async def start(network: Network, spec: ServerSpec, addresses: tuple[str, ...]) 
     return server
 
 
-class Manner(Protocol):
-    """How a kind of server answers what arrives at one of its roles."""
+class Manner:
+    """How a kind of server answers what arrives at one of its roles. This one listens, and never answers."""
+
+    def __init__(self, site: ServerEndpoints) -> None:
+        pass
 
     def datagram(self, data: bytes, source: Endpoint, role: Role) -> Reply | None:
         """Over UDP."""
+        answer = self.message(data, source, role)
+        return None if answer is None else Reply(answer, role, source)
 
     def message(self, data: bytes, source: Endpoint, role: Role) -> bytes | None:
-        """Over TCP."""
+        """Over TCP, and over UDP where nothing else is said."""
+        return None
 
 
 class _Server:
@@ -136,7 +142,7 @@ def _request(data: bytes) -> stun.Message | None:
     return message if message.kind == "request" and message.method == stun.BINDING else None
 
 
-class _Full:
+class _Full(Manner):
     """RFC 5780 with all that the addresses allow, as coturn does it. `only_legacy`: an old server, to which
     a request with the magic cookie is no request."""
 
@@ -166,7 +172,7 @@ class _DropsChange(_Full):
         return super().datagram(data, source, role)
 
 
-class _Plain:
+class _Plain(Manner):
     """Binding and nothing else: what most public servers do. `change`: what becomes of CHANGE-REQUEST,
     which such a server does not know."""
 
@@ -185,10 +191,6 @@ class _Plain:
         self._wrong = wrong
         self._fake = fake
         self._answers = 0
-
-    def datagram(self, data: bytes, source: Endpoint, role: Role) -> Reply | None:
-        answer = self.message(data, source, role)
-        return None if answer is None else Reply(answer, role, source)
 
     def message(self, data: bytes, source: Endpoint, role: Role) -> bytes | None:
         request = _request(data)
@@ -234,33 +236,14 @@ class _Plain:
         ]
 
 
-class _Silent:
-    """Listens, and never answers."""
-
-    def __init__(self, site: ServerEndpoints) -> None:
-        pass
-
-    def datagram(self, data: bytes, source: Endpoint, role: Role) -> Reply | None:
-        return None
-
-    def message(self, data: bytes, source: Endpoint, role: Role) -> bytes | None:
-        return None
-
-
-class _Garbage:
+class _Garbage(Manner):
     """Answers noise of several kinds in turn, from random bytes to answers that are nearly right."""
 
     def __init__(self, site: ServerEndpoints) -> None:
         self._random = random.Random(3489)
         self._answers = 0
 
-    def datagram(self, data: bytes, source: Endpoint, role: Role) -> Reply | None:
-        return Reply(self._noise(data, source), role, source)
-
     def message(self, data: bytes, source: Endpoint, role: Role) -> bytes | None:
-        return self._noise(data, source)
-
-    def _noise(self, data: bytes, source: Endpoint) -> bytes:
         self._answers += 1
         request = _request(data)
         if request is None:
@@ -286,6 +269,6 @@ _MANNERS: dict[str, Callable[[ServerEndpoints], Manner]] = {
     "fake-other": lambda site: _Plain(site, change="ignored", fake=True),
     "ignores-change": lambda site: _Plain(site, change="ignored"),
     "drops-change": _DropsChange,
-    "silent": _Silent,
+    "silent": Manner,
     "garbage": _Garbage,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Mapping
+from typing import Unpack
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
@@ -15,12 +16,14 @@ from nattools.net import interfaces as system
 from nattools.net.base import (
     Capability,
     IcmpSocket,
+    LocalEnd,
     LowTtlSyn,
     SendFailure,
     StreamHandler,
     TcpFailure,
     TcpListener,
     TcpStream,
+    UdpOptions,
     UdpSocket,
 )
 from nattools.net.namespace import entered
@@ -45,17 +48,14 @@ class HostNetwork:
         self._routes = RouteCache(netns)
 
     def interfaces(self) -> tuple[Interface, ...]:
-        """All interfaces with their addresses, loopback included."""
         with entered(self._netns):
             return system.interfaces()
 
     def gateways(self) -> tuple[Gateway, ...]:
-        """Default routes, IPv4 before IPv6, the preferred one of each first."""
         with entered(self._netns):
             return system.gateways()
 
     def route(self, destination: str) -> tuple[str | None, str] | None:
-        """(interface name or None if not known, source address) that the system would use; None: no route."""
         return self._routes.route(destination, self._ask_route)
 
     def _ask_route(self, destination: str) -> Route | None:
@@ -77,79 +77,39 @@ class HostNetwork:
             return f"there is no host {name} in this lab"
         return await resolve.look_up(name, family)
 
-    async def open_udp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        port: int = 0,
-        interface: str | None = None,
-        dont_fragment: bool = False,
-        group: str | None = None,
-    ) -> UdpSocket:
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
         """A bound UDP socket; see `Network.open_udp`.
 
         Without `host` it is bound to the wildcard address. `local.host` is then the wildcard too if the
         machine has no address of the family but loopback."""
         with entered(self._netns):
-            sock, local = hostudp.open_socket(
-                self._zones,
-                family=family,
-                host=host,
-                port=port,
-                interface=interface,
-                dont_fragment=dont_fragment,
-                group=group,
-            )
+            sock, local = hostudp.open_socket(self._zones, **options)
         return hostudp.HostUdpSocket(sock, local, self._zones)
 
     async def connect_tcp(
-        self,
-        remote: Endpoint,
-        *,
-        host: str | None = None,
-        port: int = 0,
-        interface: str | None = None,
-        timeout_s: float,
-        opener: LowTtlSyn | None = None,
+        self, remote: Endpoint, *, timeout_s: float, opener: LowTtlSyn | None = None, **end: Unpack[LocalEnd]
     ) -> TcpStream | TcpFailure:
-        """Connect; never takes longer than `timeout_s` seconds. CannotRun: the local end cannot be had."""
+        """See `Network.connect_tcp`."""
         why = None if opener is None else self.missing("ttl")
         if why is not None:
             raise CannotRun(why)
-        sock = self._tcp_socket(remote.family, host, port, interface)
+        sock = self._tcp_socket(remote.family, end)
         return await hosttcp.connect(sock, self._zones, remote, timeout_s, opener)
 
     async def listen_tcp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        port: int = 0,
-        interface: str | None = None,
-        on_stream: StreamHandler,
+        self, *, family: Family, on_stream: StreamHandler, **end: Unpack[LocalEnd]
     ) -> TcpListener:
-        """Listen; `on_stream` is called from the event loop for each accepted connection."""
-        sock = self._tcp_socket(family, host, port, interface)
+        """See `Network.listen_tcp`."""
+        sock = self._tcp_socket(family, end)
         local = self._zones.endpoint(sock.getsockname())
-        if host is None:
+        if end.get("host") is None:
             with entered(self._netns):
-                local = Endpoint(default_source(self._zones, family, interface), local.port)
+                local = Endpoint(default_source(self._zones, family, end.get("interface")), local.port)
         return await hosttcp.listen(sock, self._zones, local, on_stream)
 
-    def _tcp_socket(
-        self, family: Family, host: str | None, port: int, interface: str | None
-    ) -> socket.socket:
+    def _tcp_socket(self, family: Family, end: LocalEnd) -> socket.socket:
         with entered(self._netns):
-            return bound_socket(
-                socket.SOCK_STREAM,
-                self._zones,
-                family=family,
-                host=host,
-                port=port,
-                interface=interface,
-                shared=True,
-            )
+            return bound_socket(socket.SOCK_STREAM, self._zones, family=family, shared=True, **end)
 
     async def open_icmp(self, *, family: Family, host: str | None = None) -> IcmpSocket:
         """A ping socket if this system gives one to this process, else a raw one; see `Network.open_icmp`."""
@@ -158,12 +118,10 @@ class HostNetwork:
         return hosticmp.HostIcmpSocket(sock, local, self._zones)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
-        """Send one whole IP packet as it is. CannotRun: no privilege."""
         with entered(self._netns):
             return hosticmp.send_packet(packet)
 
     def is_public(self, address: str) -> bool:
-        """Can everybody on the internet route to this address?"""
         return addresses.is_public(address)
 
     def missing(self, capability: Capability) -> str | None:

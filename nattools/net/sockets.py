@@ -67,9 +67,9 @@ def bound_socket(
     zones: Zones,
     *,
     family: Family,
-    host: str | None,
-    port: int,
-    interface: str | None,
+    host: str | None = None,
+    port: int = 0,
+    interface: str | None = None,
     shared: bool = False,
 ) -> socket.socket:
     """A non-blocking socket, bound. Call it inside the namespace that it is to belong to.
@@ -179,11 +179,12 @@ def source_address(zones: Zones, destination: Endpoint, interface: str | None = 
 def default_source(zones: Zones, family: Family, interface: str | None) -> str:
     """The address that the default route would use, without one the likeliest of the machine's own, and
     the wildcard if it has no address but loopback. Call it inside the namespace."""
-    source = source_address(zones, Endpoint(FAR_AWAY[family], 9), interface)
+    bound_by_address = interface is not None and not _binds_to_devices()
+    source = None if bound_by_address else source_address(zones, Endpoint(FAR_AWAY[family], 9), interface)
     if source is not None:
         return source
     address = interface_address(family, interface)
-    if address is None or parse_address(address).is_loopback:
+    if address is None or (parse_address(address).is_loopback and not bound_by_address):
         return ANY[family]
     return address
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 import msgspec
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Idle
+from nattools.net.eventloop import TimeLimit
 from nattools.probes.probe import LaneProbe, ProbeContext, ProbeOptions
 from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import Target
@@ -155,9 +155,8 @@ async def _try(context: ProbeContext, target: Target, sleeper: _Sleeper, watch: 
     """Sleep, then knock, unless a shorter sleep was deadly already."""
     loop = asyncio.get_running_loop()
     wake_at = sleeper.slept_from + sleeper.idle_s
-    with suppress(TimeoutError):
-        async with asyncio.timeout_at(wake_at):
-            await watch.death.wait()
+    async with TimeLimit(wake_at - loop.time()):
+        await watch.death.wait()
     if watch.dead_s is not None and watch.dead_s < sleeper.idle_s:
         return
     await asyncio.sleep(max(0.0, wake_at - loop.time()))

@@ -32,7 +32,8 @@ class RetransmittedRequest(ABC, Generic[R]):
 
     Pauses are those of RFC 6887 8.1.1: RT = (1 + RAND) * IRT, then (1 + RAND) * min(2 * RT, MRT), with
     `initial_s`, `maximum_s` and `jitter` for IRT, MRT and RAND. RFC 6886 3.1 doubles likewise, without RAND
-    and MRT. `patience_s` bounds the whole, counted from the first request.
+    and MRT. `patience_s` bounds the whole, counted from the first request; what a busy machine is late with a
+    repetition is added to it, so that the answer to that has its time too.
 
     How to drive it, with one `now` in seconds from any clock that does not run backwards:
 
@@ -81,6 +82,7 @@ class RetransmittedRequest(ABC, Generic[R]):
         if self.done or (self.sent and now < self._next) or self._is_over(now):
             return []
         if self.sent:
+            self._patience_s += now - self._next
             self._pause_s = min(2 * self._pause_s, self._maximum_s)
         else:
             self._began = now
@@ -141,7 +143,7 @@ class RetransmittedRequest(ABC, Generic[R]):
         return self._began + self._patience_s
 
     def _is_over(self, now: float) -> bool:
-        return bool(self.sent) and now >= self._end
+        return bool(self.sent) and now >= self._end and self._next >= self._end
 
 
 class EpochClock:

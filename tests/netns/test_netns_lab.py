@@ -423,7 +423,7 @@ def test_what_belongs_to_a_living_lab_is_not_swept() -> None:
 UNPRIVILEGED = """
 import ctypes, os, sys
 from nattools.lab.netns.netnslab import NetnsLab
-from nattools.lab import servers
+from nattools.lab import scenarioservers
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 import asyncio, nattools.net.hostnetwork, pyroute2.iproute.linux
 from nattools.model.endpoint import Endpoint

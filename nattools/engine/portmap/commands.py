@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from nattools.engine.measurement import MeasurementRun, reach_servers, resolve_servers, routed_families
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import Journal, JournalEntry
 from nattools.engine.portmap.mapoptions import MapOptions
 from nattools.engine.portmap.session import HeldMapping, PortmapSession
 from nattools.engine.portmap.trial import check_one, try_all
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
-from nattools.engine.servers import MeasurementRun, reach_servers, resolve_servers, routed_families
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.report import MapAction, Report

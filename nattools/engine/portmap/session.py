@@ -9,9 +9,9 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from nattools.engine.measurement import MeasurementRun
 from nattools.engine.portmap.journal import Journal, JournalEntry
 from nattools.engine.portmap.recording import Action, record_attempt, record_entry, record_offer
-from nattools.engine.servers import MeasurementRun
 from nattools.model.endpoint import Family, family_of
 from nattools.model.observation import Gap, MapEntry
 from nattools.model.portmapping import MappingProtocol

@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from nattools.engine.measurement import MeasurementRun
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.session import PortmapSession
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.run import CompletedRun, new_run, observe
-from nattools.engine.servers import MeasurementRun
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.nat import NatByTransport

@@ -96,7 +96,7 @@ class Use:
 
 def echoing(count: int) -> Use:
     """Some echoes, and no more."""
-    from nattools.traversal.tunnel.echo import echoes
+    from nattools.traversal.tunnel.measure import echoes
 
     async def run(connected: Connected) -> UseResult:
         return UseResult(echoes=await echoes(connected.tunnel, count))

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from nattools.engine.measurement import MeasurementRun, primary_error
 from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.attempt import close_all, prepare
@@ -32,7 +33,6 @@ from nattools.engine.punch.token_signaling import (
     token_from_introduction,
 )
 from nattools.engine.run import CompletedRun, new_run, observe, within_time_limit
-from nattools.engine.servers import MeasurementRun, primary_error
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report

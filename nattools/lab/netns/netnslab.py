@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -227,16 +228,12 @@ class NetnsLab:
         senders: dict[Side, Send] = {"inside": sender(sock, nft.LAN), "outside": sender(sock, nft.WAN)}
         forwarder = Forwarder(router, engine, senders)
 
-        def from_lan(frame: bytes, kind: int) -> None:
+        def arrived(side: Side, frame: bytes, kind: int) -> None:
             if kind == PACKET_HOST:
-                forwarder.receive("inside", frame, time.monotonic())
+                forwarder.receive(side, frame, time.monotonic())
 
-        def from_wan(frame: bytes, kind: int) -> None:
-            if kind == PACKET_HOST:
-                forwarder.receive("outside", frame, time.monotonic())
-
-        carrier.listen(sock, nft.LAN, from_lan)
-        carrier.listen(sock, nft.WAN, from_wan)
+        carrier.listen(sock, nft.LAN, partial(arrived, "inside"))
+        carrier.listen(sock, nft.WAN, partial(arrived, "outside"))
 
     def _add_wires(self, carrier: FrameLoop) -> None:
         if not self._wiring.wires:

@@ -19,7 +19,6 @@ from math import inf
 
 from nattools.lab.nat.bindings import ICMP_QUERY_S, Forwards
 from nattools.lab.nat.portallocation import allocation_of
-from nattools.lab.netns import nft
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec
 from nattools.model.endpoint import Endpoint
 
@@ -315,14 +314,13 @@ def alive(forwards: Forwards, now: float) -> list[Row]:
 
 def rules(rows: list[Row]) -> list[str]:
     """What `nft -f` reads to put these forwardings, and no others, in force."""
-    chains = nft.MAPPER_CHAINS
-    lines = [f"flush chain inet {nft.TABLE} {chain}" for chain in chains.values()]
+    lines = [f"flush chain inet {TABLE} {chain}" for chain in MAPPER_CHAINS.values()]
     for protocol, outside, inside in rows:
-        inward = f'iifname "{nft.WAN}"'
+        inward = f'iifname "{WAN}"'
         six = ":" in inside.host
         if not six:
             dnat = f"{protocol} dport {outside.port} dnat ip to {inside.host}:{inside.port}"
-            lines.append(f"add rule inet {nft.TABLE} {chains['prerouting']} {inward} {dnat}")
+            lines.append(f"add rule inet {TABLE} {MAPPER_CHAINS['prerouting']} {inward} {dnat}")
         to = f"ip{'6' if six else ''} daddr {inside.host} {protocol} dport {inside.port}"
-        lines.append(f"add rule inet {nft.TABLE} {chains['forward']} {inward} {to} accept")
+        lines.append(f"add rule inet {TABLE} {MAPPER_CHAINS['forward']} {inward} {to} accept")
     return lines

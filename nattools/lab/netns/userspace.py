@@ -16,13 +16,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
-from typing import Protocol
 
 import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.lab.layout import Address, Layout, Port
-from nattools.lab.nat.engine import Side
+from nattools.lab.nat.engine import NatEngine, Side
 from nattools.lab.netns.nft import LAN, WAN
 from nattools.lab.netns.wiring import Wiring
 from nattools.lab.scenario import Impairment, NatSpec, RouterSpec, Scenario, host_behind, routers
@@ -37,16 +36,6 @@ _UNREACHABLE = 3
 _FRAGMENTATION_NEEDED = 4
 _HOST_UNREACHABLE = 1
 _LIMITED_BROADCAST = "255.255.255.255"
-
-
-class Translator(Protocol):
-    """What of `lab.nat.NatEngine` a router needs."""
-
-    def from_inside(self, packet: Packet, now: float) -> list[tuple[Side, Packet]]:
-        """See `NatEngine.from_inside`."""
-
-    def from_outside(self, packet: Packet, now: float) -> list[tuple[Side, Packet]]:
-        """See `NatEngine.from_outside`."""
 
 
 class RouterRoute(msgspec.Struct, frozen=True):
@@ -85,7 +74,7 @@ class Forwarder:
     Pure but for those calls: `now` is given.
     """
 
-    def __init__(self, router: UserspaceRouter, engine: Translator, send: dict[Side, Send]) -> None:
+    def __init__(self, router: UserspaceRouter, engine: NatEngine, send: dict[Side, Send]) -> None:
         self._router = router
         self._engine = engine
         self._send = send

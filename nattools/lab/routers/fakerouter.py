@@ -114,12 +114,15 @@ class FakeRouter:
     def _on_pmp(self, socket: UdpSocket, data: bytes, source: Endpoint) -> None:
         self.requests.append("pcp" if data[:1] == b"\x02" else "nat-pmp")
         for answer in self._pmp.answer(data, source, asyncio.get_running_loop().time()):
-            socket.send(answer, source)
+            self._send_late(socket, answer, source)
 
     def _on_search(self, socket: UdpSocket, data: bytes, source: Endpoint) -> None:
         self.requests.append("m-search")
         for answer in self._upnp.search(data, self._address):
-            socket.send(answer, source)
+            self._send_late(socket, answer, source)
+
+    def _send_late(self, socket: UdpSocket, data: bytes, remote: Endpoint) -> None:
+        asyncio.get_running_loop().call_later(self.behaviour.delay_s, socket.send, data, remote)
 
     def _on_stream(self, stream: TcpStream) -> None:
         self._tasks.spawn(self._serve(stream))
@@ -129,6 +132,7 @@ class FakeRouter:
             async with asyncio.timeout(30):
                 request = await _request(stream)
                 if request is not None:
+                    await asyncio.sleep(self.behaviour.delay_s)
                     self.requests.append(request[0].split(b"\r\n")[0].decode())
                     now = asyncio.get_running_loop().time()
                     reply = self._upnp.respond(*request, stream.remote, now)

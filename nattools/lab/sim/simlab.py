@@ -11,7 +11,7 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from nattools.errors import ProtocolError
 from nattools.lab.backend import Backend
@@ -29,12 +29,14 @@ from nattools.model.report import Substrate
 from nattools.net import addresses, resolve
 from nattools.net.base import (
     Capability,
+    ListenOptions,
+    LocalEnd,
     LowTtlSyn,
     Network,
     SendFailure,
-    StreamHandler,
     TcpFailure,
     TcpStream,
+    UdpOptions,
 )
 from nattools.protocols import ip
 
@@ -181,15 +183,12 @@ class SimNetwork:
         self._stack = node.stack
 
     def interfaces(self) -> tuple[Interface, ...]:
-        """All interfaces with their addresses, loopback first."""
         return self._node.plan.interfaces
 
     def gateways(self) -> tuple[Gateway, ...]:
-        """Default routes, IPv4 before IPv6, the preferred one of each first."""
         return self._node.plan.gateways
 
     def route(self, destination: str) -> tuple[str | None, str] | None:
-        """(interface name, source address) for a destination; None: no route."""
         hop = self._node.hop(destination)
         if hop.fate == "no-route" or not hop.source:
             return None
@@ -204,32 +203,12 @@ class SimNetwork:
         answer = resolve.from_table(name, self._node.net.topology.names, family)
         return f"{name} does not resolve" if answer is None else answer
 
-    async def open_udp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        port: int = 0,
-        interface: str | None = None,
-        dont_fragment: bool = False,
-        group: str | None = None,
-    ) -> SimUdpSocket:
-        """A bound UDP socket; see `Network.open_udp`."""
-        # every socket without an address of its own hears all groups
-        host = host if group is None else None
-        return self._stack.open_udp(family, host, port, interface, dont_fragment)
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> SimUdpSocket:
+        return self._stack.open_udp(**options)
 
     async def connect_tcp(
-        self,
-        remote: Endpoint,
-        *,
-        host: str | None = None,
-        port: int = 0,
-        interface: str | None = None,
-        timeout_s: float,
-        opener: LowTtlSyn | None = None,
+        self, remote: Endpoint, *, timeout_s: float, opener: LowTtlSyn | None = None, **end: Unpack[LocalEnd]
     ) -> TcpStream | TcpFailure:
-        """Connect; never takes longer than `timeout_s` seconds. CannotRun: the local end cannot be had."""
         loop = self._stack.loop
         done: asyncio.Future[TcpFailure | None] = loop.create_future()
 
@@ -237,8 +216,7 @@ class SimNetwork:
             if not done.done():
                 done.set_result(failure)
 
-        place = self._stack.place(remote.family, host, interface)
-        stream = self._stack.connect(remote, place, port, settled, opener)
+        stream = self._stack.connect(remote, settled, opener, **end)
         if isinstance(stream, TcpFailure):
             return stream
         timeout = TcpFailure("timeout", f"no answer in {timeout_s:g} s")
@@ -255,20 +233,10 @@ class SimNetwork:
         stream.give_up()
         return failure
 
-    async def listen_tcp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        port: int = 0,
-        interface: str | None = None,
-        on_stream: StreamHandler,
-    ) -> SimListener:
-        """Listen; `on_stream` is called from the event loop for each accepted connection."""
-        return self._stack.listen(family, host, port, interface, on_stream)
+    async def listen_tcp(self, **options: Unpack[ListenOptions]) -> SimListener:
+        return self._stack.listen(**options)
 
     async def open_icmp(self, *, family: Family, host: str | None = None) -> SimIcmpSocket:
-        """A socket for echo requests; see `Network.open_icmp`."""
         return self._stack.open_icmp(family, host)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
@@ -282,7 +250,6 @@ class SimNetwork:
         return None
 
     def is_public(self, address: str) -> bool:
-        """Can everybody on the internet route to this address?"""
         return addresses.is_public(address)
 
     def missing(self, capability: Capability) -> str | None:

@@ -78,10 +78,13 @@ class _GatewayProbe:
             await self.search.satisfied.wait()
 
     def _hurry(self) -> None:
-        """Something answered: wait less for the rest."""
+        """Something answered: wait less for the rest, but as long again as this took. A router that is slow,
+        or seems so because this machine is busy, is given its time."""
         self.answered.set()
-        until = max(self._began + AWAKE_S, asyncio.get_running_loop().time() + 0.1)
-        self.search.hurry()
+        now = asyncio.get_running_loop().time()
+        took_s = now - self._began
+        until = max(self._began + AWAKE_S, now + max(0.1, took_s))
+        self.search.hurry(took_s)
         self.pcp.hurry(until)
         if self.natpmp is not None:
             self.natpmp.hurry(until)

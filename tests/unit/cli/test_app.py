@@ -17,7 +17,7 @@ from nattools import __version__
 from nattools.cli import app
 from nattools.cli.app import COMMANDS, Command, run
 from nattools.errors import CannotRun, ProtocolError, UsageError
-from nattools.report.json import render_json
+from nattools.report.savedreport import render_json
 
 Capture = pytest.CaptureFixture[str]
 

@@ -13,7 +13,7 @@ from nattools.cli.app import run
 from nattools.cli.map import environment_of, tell_change
 from nattools.engine.portmap.keep import MappingChange
 from nattools.model.endpoint import Endpoint
-from nattools.report.loader import load, load_file
+from nattools.report.savedreport import load, load_file
 
 Capture = pytest.CaptureFixture[str]
 INSIDE, OUTSIDE = Endpoint("10.0.1.2", 5000), Endpoint("11.1.0.2", 5001)

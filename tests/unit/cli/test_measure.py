@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nattools.cli.app import run
-from nattools.report.loader import load, load_file
+from nattools.report.savedreport import load, load_file
 
 Capture = pytest.CaptureFixture[str]
 

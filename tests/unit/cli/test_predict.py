@@ -12,7 +12,7 @@ from report_samples import home_router
 
 from nattools.cli.app import run
 from nattools.model.nat import Nat, NatByTransport
-from nattools.report.json import render_json
+from nattools.report.savedreport import render_json
 
 APDM = "address-and-port-dependent"
 HOME = Nat(

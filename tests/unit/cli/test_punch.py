@@ -17,7 +17,7 @@ from nattools.cli.options import Request
 from nattools.cli.punchoptions import MailboxServer, PunchRequest, checked_allowed
 from nattools.engine.options import MeasureOptions
 from nattools.model.serveruri import parse_server
-from nattools.report.loader import load, load_file
+from nattools.report.savedreport import load, load_file
 from nattools.traversal.codes import new_code
 from nattools.traversal.forwardspec import parse_forward
 

@@ -10,9 +10,8 @@ from nattools.model.host import Host
 from nattools.model.matrix import Matrix, PairResult
 from nattools.model.report import Report, Tool
 from nattools.report.html import render_html
-from nattools.report.json import render_json
-from nattools.report.loader import problems
 from nattools.report.markdown import render_markdown
+from nattools.report.savedreport import problems, render_json
 from nattools.report.terminal import render_text
 
 ATTACK = "\x1b[2J<script>x</script>|`"

@@ -37,7 +37,7 @@ from nattools.server.mailbox import Mailbox, MailboxLimits
 from nattools.traversal.codes import Code
 from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, rendezvous
 from nattools.traversal.tunnel import Tunnel
-from nattools.traversal.tunnel.echo import echoes
+from nattools.traversal.tunnel.measure import echoes
 
 SEQUENTIAL = ("symmetric-sequential", "symmetric-sequential")
 TCP = ("udp-blocked", "port-restricted")

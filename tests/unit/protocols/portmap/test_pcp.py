@@ -221,6 +221,18 @@ def test_patience_can_be_cut_short() -> None:
     assert asking.state == "timed out"
 
 
+def test_what_is_sent_late_may_be_answered_late() -> None:
+    """A busy machine comes to its last repetition 0.55 s late: the answer to that has its time."""
+    asking = transaction(patience_s=1.9)
+    for now in (100.0, 100.25, 100.75):
+        assert asking.datagrams_to_send(now)
+    asking.handle_timeout(102.3)
+    assert asking.datagrams_to_send(102.3)
+    assert asking.next_timeout() == pytest.approx(102.45)
+    asking.handle_timeout(102.4)
+    assert asking.receive_datagram(RESPONSE_BYTES, SERVER, 102.4)
+
+
 # --- the epoch
 
 

@@ -16,7 +16,7 @@ from nattools.model.punch import Echoes
 from nattools.protocols.tunnel import Pipe
 from nattools.traversal.link import Link
 from nattools.traversal.tunnel import TunnelStream
-from nattools.traversal.tunnel.echo import echoes
+from nattools.traversal.tunnel.measure import echoes
 
 DATA = Random(6).randbytes(1_200_000)
 

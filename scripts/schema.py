@@ -1,6 +1,6 @@
 """The JSON schema of a report, generated from its types.
 
-`python -m nattools.report.schema FILE` writes it; without a file it goes to standard output.
+`scripts/schema.py FILE` writes it; without a file it goes to standard output.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
         path = Path(arguments[1])
         if path.is_file() and path.read_text(encoding="utf-8") == schema_text():
             return 0
-        sys.stderr.write(f"{path} is not what the types give: python -m nattools.report.schema {path}\n")
+        sys.stderr.write(f"{path} is not what the types give: scripts/schema.py {path}\n")
         return 1
     if len(arguments) == 1 and not arguments[0].startswith("-"):
         path = Path(arguments[0])
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
         path.write_text(schema_text(), encoding="utf-8")
         return 0
     if arguments:
-        sys.stderr.write("usage: python -m nattools.report.schema [[--check] FILE]\n")
+        sys.stderr.write("usage: scripts/schema.py [[--check] FILE]\n")
         return 2
     sys.stdout.write(schema_text())
     return 0

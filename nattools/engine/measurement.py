@@ -20,7 +20,7 @@ from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import Network
 from nattools.probes.estimate import PathEstimate, RttHint
 from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
-from nattools.probes.servers import first_of, ports_tcp, ports_udp, reach_tcp, reach_udp, resolve
+from nattools.probes.reach import first_of, ports_tcp, ports_udp, reach_tcp, reach_udp, resolve
 from nattools.probes.target import Lane, Target
 
 ENOUGH_PUBLIC_SERVERS = 3

@@ -1,4 +1,6 @@
-"""`--bench`: how much the connection carries, each way by itself, and what that does to its round trip."""
+"""Echoes, which are the default use of a connection, and `--bench`: how much the
+connection carries, each way by itself, and what that does to its round trip.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,10 @@ from typing import Final, Literal
 import msgspec
 
 from nattools.errors import CannotRun
-from nattools.model.punch import Throughput
+from nattools.model.punch import Echoes, Throughput
+from nattools.net.eventloop import TimeLimit
 from nattools.protocols.tunnel import Bench
-from nattools.protocols.tunnel.purpose import MAX_BENCH_S
+from nattools.protocols.tunnel.frames import MAX_BENCH_S
 from nattools.traversal.tunnel.stream import TunnelStream
 from nattools.traversal.tunnel.tunnel import Tunnel
 
@@ -139,17 +142,16 @@ class BenchUse:
 
     async def _serve(self, stream: TunnelStream) -> None:
         assert isinstance(stream.purpose, Bench)
-        try:
-            async with asyncio.timeout(_SETTLE_S):  # the one before may just be ending
-                await self._busy.acquire()
-        except TimeoutError:
+        async with TimeLimit(_SETTLE_S) as limit:  # the one before may just be ending
+            await self._busy.acquire()
+        if limit.expired():
             stream.reset("a measurement is going on already")
             return
         try:
-            async with asyncio.timeout(2 * stream.purpose.seconds + _GRACE_S):
+            async with TimeLimit(2 * stream.purpose.seconds + _GRACE_S) as limit:
                 await _serve(stream, stream.purpose.what, stream.purpose.seconds)
-        except TimeoutError:
-            stream.reset("the measurement took too long")
+            if limit.expired():
+                stream.reset("the measurement took too long")
         finally:
             self._busy.release()
             self._served_at = asyncio.get_running_loop().time()
@@ -182,13 +184,10 @@ async def _arrivals(stream: TunnelStream, seconds: float) -> Count:
     await stream.read()
     began = last = loop.time()
     arrived = 0
-    try:
-        async with asyncio.timeout_at(began + seconds):
-            while data := await stream.read():
-                arrived += len(data)
-                last = loop.time()
-    except TimeoutError:
-        pass
+    async with TimeLimit(seconds):
+        while data := await stream.read():
+            arrived += len(data)
+            last = loop.time()
     return Count(arrived, last - began)
 
 
@@ -240,3 +239,30 @@ def _mbps(count: Count | str) -> float:
 def _median_ms(values_s: list[float | None]) -> float | None:
     known = [value for value in values_s if value is not None]
     return round(median(known) * 1000, 3) if known else None
+
+
+ECHOES: Final = 10
+WAIT_S: Final = 2.0
+
+
+async def echoes(tunnel: Tunnel, count: int = ECHOES, *, wait_s: float = WAIT_S) -> Echoes:
+    """One after the other; each is waited for `wait_s` at most, and so is a link if there is none."""
+    sent, rtts_ms = 0, []
+    while sent < count and tunnel.ended is None:
+        sent += 1
+        rtt_s = await _one(tunnel, wait_s)
+        if rtt_s is not None:
+            rtts_ms.append(rtt_s * 1000)
+    return Echoes(sent=sent, received=len(rtts_ms), rtt_ms=_three(rtts_ms))
+
+
+async def _one(tunnel: Tunnel, wait_s: float) -> float | None:
+    async with TimeLimit(wait_s) as limit:
+        await tunnel.present.wait()
+    return None if limit.expired() else await tunnel.echo(wait_s)
+
+
+def _three(values_ms: list[float]) -> tuple[float, float, float] | None:
+    if not values_ms:
+        return None
+    return round(min(values_ms), 3), round(median(values_ms), 3), round(max(values_ms), 3)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nattools.protocols.ice.framing import DatagramDeframer, frame
+from nattools.traversal.tunnel.join import DatagramDeframer, frame
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.integers(1, 9))

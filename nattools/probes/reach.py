@@ -9,9 +9,8 @@ from nattools.model.observation import Resolution
 from nattools.net.base import Network, TcpFailure
 from nattools.probes.estimate import RttHint
 from nattools.probes.probe import ProbeContext, Recorder
-from nattools.probes.question import Question, StunClient, open_stun_client
+from nattools.probes.question import PATIENCE_S, Question, StunClient, ask_over_tcp, open_stun_client
 from nattools.probes.target import BindingQuestion, Target, target_of
-from nattools.probes.tcpquestion import PATIENCE_S, ask_over_tcp
 
 COPIES = 10
 GAPS_S = (0.1, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.5)

@@ -9,8 +9,7 @@ from links import Pair, run_pair
 from nattools.errors import CannotRun
 from nattools.model.punch import Echoes, Throughput
 from nattools.protocols.tunnel import Bench
-from nattools.traversal.tunnel.echo import echoes
-from nattools.traversal.tunnel.throughput import DATAGRAMS, USE, BenchUse
+from nattools.traversal.tunnel.measure import DATAGRAMS, USE, BenchUse, echoes
 
 
 def test_ten_echoes() -> None:

@@ -1,11 +1,15 @@
-"""The two halves of a stream: what goes out, kept until it is acknowledged, and what comes in."""
+"""A stream's two halves (what goes out, kept until it is acknowledged, and what comes in), and what a session
+tells of streams."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Final
 
+import msgspec
+
 from nattools.errors import ProtocolError
+from nattools.protocols.tunnel.frames import EchoAnswer, Goodbye, Open, Purpose, Reset
 
 INITIAL_LIMIT: Final = 65_536
 """What may be sent on a new stream before the first credit."""
@@ -171,3 +175,50 @@ class Incoming:
         """The peer learns where it stands."""
         self._told = self.acknowledged
         self.limit = self.limit if limit is None else limit
+
+
+class Stream:
+    """One stream of a session. `gone`: reset by this side, which waits for the peer to know, and why."""
+
+    __slots__ = ("gone", "id", "incoming", "outgoing", "purpose")
+
+    def __init__(self, number: int, purpose: Purpose) -> None:
+        self.id = number
+        self.purpose = purpose
+        self.incoming = Incoming()
+        self.outgoing = Outgoing()
+        self.gone: str | None = None
+
+
+class Greeted(msgspec.Struct, frozen=True):
+    """The peer is here (again)."""
+
+
+class Data(msgspec.Struct, frozen=True):
+    """Bytes of a stream, in order and once. Call `consume` when they have been used."""
+
+    stream: int
+    data: bytes
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The peer has no more to say on this stream."""
+
+    stream: int
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """The peer has received more of a stream: `kept` has become less."""
+
+    stream: int
+
+
+class Done(msgspec.Struct, frozen=True):
+    """A stream is over: each side has all of the other's bytes."""
+
+    stream: int
+
+
+Event = Greeted | Open | Data | Ended | Reset | Acknowledged | Done | EchoAnswer | Goodbye
+"""What a session tells whoever drives it. The peer's own frames are among it: use the stream of an Open, or
+reset it; that of a Reset is forgotten."""
