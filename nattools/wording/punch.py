@@ -138,7 +138,9 @@ SENTENCES = {
     "step-tcp-both-open": (
         "Over TCP, both opening at once, if both routers let that pass as they should (RFC 5382 REQ-2)."
     ),
-    "step-tcp-next-port": "Over TCP, both opening at once: the next of {whose} external ports can be predicted.",
+    "step-tcp-next-port": (
+        "Over TCP, both opening at once: the next of {whose} external ports can be predicted."
+    ),
     "step-tcp-any-port": (
         "Over TCP: {whose} side connects from any port, since the other one filters by address alone."
     ),
