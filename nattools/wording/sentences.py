@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, partial
+from functools import cache
 from string import Formatter
 from typing import Any, NamedTuple
 
@@ -54,8 +54,8 @@ _SPECS: dict[str, Callable[[Any], str]] = {
 
 
 class _Blank(NamedTuple):
-    """A place of a template, after some of its text: `{share:percent}`, `{wait_s:seconds}` and the like, or
-    one of Python's own format specifications."""
+    """A place of a template, after some of its text: `{share:percent}`, `{wait_s:seconds}` and the like, one
+    of Python's own format specifications, or `{external:or a port}` for a value that may be missing."""
 
     before: str
     name: str | None
@@ -65,13 +65,14 @@ class _Blank(NamedTuple):
 @cache
 def _blanks(template: str) -> tuple[_Blank, ...]:
     return tuple(
-        _Blank(before, name, _SPECS.get(spec or "") or partial(_formatted, spec or ""))
-        for before, name, spec, _ in Formatter().parse(template)
+        _Blank(before, name, _fill(spec or "")) for before, name, spec, _ in Formatter().parse(template)
     )
 
 
-def _formatted(spec: str, value: object) -> str:
-    return format(value, spec)
+def _fill(spec: str) -> Callable[[Any], str]:
+    if spec.startswith("or "):
+        return lambda value: str(value or spec.removeprefix("or "))
+    return _SPECS.get(spec) or (lambda value: format(value, spec))
 
 
 def is_known(statement: Statement) -> bool:

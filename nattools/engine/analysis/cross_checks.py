@@ -121,4 +121,4 @@ def _reasons(
 
 
 def _missing(opinion: SecondOpinion) -> Statement:
-    return statement("opinion-missing", detail=opinion.detail or opinion.says or "it said nothing")
+    return statement("opinion-missing", detail=opinion.detail or opinion.says)

@@ -89,7 +89,7 @@ def _removal(findings: Findings, mapping: PortMapping) -> MapAttempt | None:
 def _left(mapping: PortMapping, removal: MapAttempt) -> Statement:
     which = {"protocol": mapping.protocol, "transport": mapping.transport, "internal": mapping.internal}
     if removal.outcome == "not asked":
-        return statement("mapping-left-not-asked", **which, detail=removal.detail or "it could not be asked")
+        return statement("mapping-left-not-asked", **which, detail=removal.detail)
     if not mapping.created:
         return statement("mapping-may-exist", **which)
     if mapping.lifetime_s:
@@ -212,7 +212,7 @@ def _false(findings: Findings, protocol: MappingProtocol, false: list[PortMappin
     if beyond is not None:
         why, remedy = statement("mapping-without-effect"), advice_beyond(findings)
         return technique(protocol, "fails", 0.97, why, beyond, remedy=remedy, evidence=ids)
-    why = statement("mapping-false", external=false[0].external or "the port")
+    why = statement("mapping-false", external=false[0].external)
     remedy = (statement("check-firewall"),)
     return technique(protocol, "fails", 0.95, why, remedy=remedy, evidence=ids)
 
@@ -236,5 +236,5 @@ def _unverified(
     checked = {check.id for check in findings.routers.checks}
     failed = any(i in checked for each in granted for i in each.evidence)
     code = "mapping-check-failed" if failed else "mapping-unverified"
-    why = statement(code, external=granted[0].external or "a port")
+    why = statement(code, external=granted[0].external)
     return technique(protocol, "unknown", 0.0, why, _SETTLE, evidence=ids)
