@@ -91,13 +91,13 @@ def predict(
     if low_ports not in (None, "a", "b", "both"):
         raise UsageError(f"--low-ports {low_ports!r}: there are a, b and both")
     from nattools.report.prediction import prediction_json, render_prediction
-    from nattools.traversal.punchplan import End, plan
+    from nattools.traversal.punchplan import MeasuredEnd, plan
 
     reports = (load_file(a), load_file(b))
     granted = (low_ports in ("a", "both"), low_ports in ("b", "both"))
     made = plan(
-        End(nat=reports[0].nat, low_ports=granted[0]),
-        End(nat=reports[1].nat, low_ports=granted[1]),
+        MeasuredEnd(nat=reports[0].nat, low_ports=granted[0]),
+        MeasuredEnd(nat=reports[1].nat, low_ports=granted[1]),
         ("A's", "B's"),
     )
     files = (str(a), str(b))

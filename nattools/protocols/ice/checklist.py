@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols.ice.candidate import Candidate, bare, scope
-from nattools.protocols.ice.pacing import RoundTrip
+from nattools.protocols.ice.pacing import RoundTripEstimate
 
 PairState = Literal["frozen", "waiting", "in-progress", "succeeded", "failed"]
 PairEvent = Literal["unfreeze", "trigger", "start", "success", "failure"]
@@ -42,7 +42,8 @@ class Pair:
     """A local and a remote candidate, and all that is known of the path between them.
 
     `local_seen` is the local candidate that the peer's answers showed, once `state` is "succeeded"
-    (RFC 8445 7.2.5.3.1); mostly `local` itself. `reason` says why the state is what it is. Times are in seconds of the agent's `now`.
+    (RFC 8445 7.2.5.3.1); mostly `local` itself. `reason` says why the state is what it is. Times are in
+    seconds of the agent's `now`.
     """
 
     local: Candidate
@@ -51,7 +52,7 @@ class Pair:
     state: PairState = "frozen"
     nominated: bool = False
     nominated_by_peer: int | None = None
-    round_trip: RoundTrip = field(default_factory=RoundTrip)
+    round_trip: RoundTripEstimate = field(default_factory=RoundTripEstimate)
     answered_at: float | None = None
     unanswered: int = 0
     checks_sent: int = 0
