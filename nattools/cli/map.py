@@ -16,11 +16,11 @@ from nattools.cli.app import new_app
 from nattools.cli.options import Request
 from nattools.cli.outputs import show, write_files
 from nattools.cli.running import Invocation, Work
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.engine.options import MAPPING_LIFETIME_S, Emit, MapOptions, MeasureOptions
 from nattools.engine.portmap.journal import Journal
-from nattools.engine.portmap.mapoptions import DESCRIPTION, LIFETIME_S, MapOptions
 from nattools.errors import UsageError
 from nattools.model.observation import MapOffer
+from nattools.model.portmapping import MAPPING_NAME
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.report.safetext import safe
@@ -81,8 +81,8 @@ def probe(
 def add(
     ports: mapoptions.Ports,
     external_port: mapoptions.ExternalPort = None,
-    lifetime: mapoptions.Lifetime = LIFETIME_S,
-    description: mapoptions.Description = DESCRIPTION,
+    lifetime: mapoptions.Lifetime = MAPPING_LIFETIME_S,
+    description: mapoptions.Description = MAPPING_NAME,
     protocol: mapoptions.Protocol = None,
     transport: mapoptions.TransportOption = "both",
     *,
@@ -153,8 +153,8 @@ def delete(
 def keep(
     ports: mapoptions.Ports,
     external_port: mapoptions.ExternalPort = None,
-    lifetime: mapoptions.Lifetime = LIFETIME_S,
-    description: mapoptions.Description = DESCRIPTION,
+    lifetime: mapoptions.Lifetime = MAPPING_LIFETIME_S,
+    description: mapoptions.Description = MAPPING_NAME,
     protocol: mapoptions.Protocol = None,
     transport: mapoptions.TransportOption = "both",
     hook: mapoptions.Exec = None,

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from nattools.cli.help import measure, router
-from nattools.engine.portmap.mapoptions import DESCRIPTION, LIFETIME_S, MapOptions
+from nattools.engine.options import MAPPING_LIFETIME_S, MapOptions
 from nattools.errors import UsageError
 from nattools.model.endpoint import Transport, parse_address
-from nattools.model.portmapping import MappingProtocol
+from nattools.model.portmapping import MAPPING_NAME, MappingProtocol
 
 LONGEST_S = 604_800
 SHORTEST_KEPT_S = 30
@@ -61,8 +61,8 @@ def map_options(
     protocol: str | None = None,
     transport: str = "both",
     external_port: int | None = None,
-    lifetime: int = LIFETIME_S,
-    description: str = DESCRIPTION,
+    lifetime: int = MAPPING_LIFETIME_S,
+    description: str = MAPPING_NAME,
     mine: bool = False,
 ) -> MapOptions:
     """What is wanted. UsageError says what makes no sense, and what would."""

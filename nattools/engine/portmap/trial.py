@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal
-from nattools.engine.portmap.session import PortmapSession, families_of
+from nattools.engine.portmap.routersession import PortmapSession, families_of
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Transport
 from nattools.probes.dialbacks import InboundListener, open_inbound_listener, verify

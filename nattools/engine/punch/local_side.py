@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.portmap.journal import Journal
-from nattools.engine.portmap.session import PortmapSession
+from nattools.engine.portmap.routersession import PortmapSession
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.run import CompletedRun, new_run, observe

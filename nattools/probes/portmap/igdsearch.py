@@ -14,7 +14,7 @@ from nattools.net.base import IcmpError, UdpSocket
 from nattools.net.eventloop import TimedEvent
 from nattools.probes.portmap import httpclient
 from nattools.probes.portmap.gateway import GatewayContext
-from nattools.probes.portmap.igdmapper import IgdMapper, PinholeMapper, call, read
+from nattools.probes.portmap.igdmapper import IgdMapper, PinholeMapper, call
 from nattools.probes.portmap.mapper import Mapper, Offer, Refused, new_offer
 from nattools.protocols import igd, ssdp
 from nattools.protocols.igd import ErrorCode
@@ -273,10 +273,9 @@ async def _connection(
 ) -> FoundGateway:
     gateway = site.gateway
     async with asyncio.TaskGroup() as tasks:
-        status_task = tasks.create_task(call(gateway, service, igd.get_status()))
-        address_task = tasks.create_task(call(gateway, service, igd.get_external_address()))
-    status = read(status_task.result(), igd.read_status)
-    address = read(address_task.result(), igd.read_external_address)
+        status_task = tasks.create_task(call(gateway, service, igd.GET_STATUS))
+        address_task = tasks.create_task(call(gateway, service, igd.GET_EXTERNAL_ADDRESS))
+    status, address = status_task.result(), address_task.result()
     refused = next((each for each in (address, status) if isinstance(each, Refused)), None)
     connected = None if isinstance(status, Refused) else status.connected
     external = None if isinstance(address, Refused) else address
@@ -299,8 +298,7 @@ async def _firewall(site: DescriptionSite, description: igd.Description) -> Foun
     service = description.firewall
     if service is None:
         return site.nothing("malformed", "it offers no IPv6 pinholes")
-    answer = await call(site.gateway, service, igd.get_firewall_status())
-    status = read(answer, igd.read_firewall_status)
+    status = await call(site.gateway, service, igd.GET_FIREWALL_STATUS)
     if isinstance(status, Refused):
         offer = site.offer(description, service, **_why(status))
     else:

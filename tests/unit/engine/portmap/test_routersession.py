@@ -8,7 +8,7 @@ import pytest
 from mapped import at_home, home, options
 
 from nattools.engine.portmap.journal import MemoryJournal
-from nattools.engine.portmap.session import PortmapSession
+from nattools.engine.portmap.routersession import PortmapSession
 from nattools.engine.run import new_run
 from nattools.lab.scenario import MapperSpec
 from nattools.model.endpoint import Endpoint
