@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from nattools.model.report import Report
@@ -35,16 +33,17 @@ def render_prediction(
 
 def prediction_json(plan: Plan, files: tuple[str, str]) -> str:
     """One document: the plan's fields, its odds as a whole, and the strategy that comes first."""
-    answer: dict[str, Any] = {"a": files[0], "b": files[1]}
-    answer |= {
+    answer = {
+        "a": files[0],
+        "b": files[1],
         "path": plan.path,
         "strategy": plan.steps[0].strategy if plan.steps else None,
         "transport": plan.steps[0].transport if plan.steps else None,
         "family": plan.family,
         "odds": round(plan.odds, 4) if plan.path == "direct" else None,
-        "why": plan.steps[0].why if plan.steps else _unknown(plan),
-        "privilege": plan.privilege,
-        "steps": msgspec.to_builtins(plan.steps),
+        "why": sentence(plan.steps[0].reason) if plan.steps else _unknown(plan),
+        "privilege": _privilege(plan),
+        "steps": [msgspec.to_builtins(step) | {"why": sentence(step.reason)} for step in plan.steps],
     }
     return msgspec.json.encode(answer).decode() + "\n"
 
@@ -60,10 +59,15 @@ def _sections(plan: Plan, files: tuple[str, str], reports: tuple[Report, Report]
         rows = tuple(_row(step, plan) for step in plan.steps)
         sections.append(Section("", (Table(titles, rows, (0, 0, 0, 0, 0)),)))
         sections.append(
-            Section("", tuple(Prose(step.why, _NAMES[step.strategy].capitalize()) for step in plan.steps))
+            Section(
+                "",
+                tuple(
+                    Prose(sentence(step.reason), _NAMES[step.strategy].capitalize()) for step in plan.steps
+                ),
+            )
         )
-    if plan.privilege:
-        sections.append(Section("", (Prose(plan.privilege, "Privilege"),)))
+    if plan.privilege is not None:
+        sections.append(Section("", (Prose(_privilege(plan), "Privilege"),)))
     return sections
 
 
@@ -93,6 +97,10 @@ def _kind(report: Report) -> str:
     nat = report.nat.udp4 or report.nat.udp6
     name = terms.CLASSICS[nat.classic] if nat is not None else "UDP was not measured"
     return f"{name}, measured {safe(report.started, 40)}"
+
+
+def _privilege(plan: Plan) -> str:
+    return "" if plan.privilege is None else sentence(plan.privilege)
 
 
 def _unknown(plan: Plan) -> str:

@@ -215,9 +215,9 @@ class Connection:
         except BaseException:
             path.close()
             raise
-        if isinstance(link, str):
+        if isinstance(link, Statement):
             path.close()
-            return (statement("link-failed", problem=link),)
+            return (link,)
         if self._tunnel is None:
             self._tunnel = Tunnel(_session(secret), leads=leads, uses=self._uses)
             self._prepare(self._tunnel)

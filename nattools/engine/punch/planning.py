@@ -12,6 +12,7 @@ from nattools.model.statement import statement
 from nattools.protocols import ice
 from nattools.traversal.punchplan import End, plan
 from nattools.traversal.steps import Plan, Step
+from nattools.wording import sentence
 
 AT_ONCE = ("host", "reflexive", "mapped")
 """Strategies that ICE's own checks are."""
@@ -94,7 +95,8 @@ def as_told(step: Step, *, leads: bool) -> PlannedStep:
     return PlannedStep(
         strategy=step.strategy,
         transport=step.transport,
-        why=step.why,
+        why=sentence(step.reason),
+        reason=(step.reason,),
         odds=step.odds,
         packets=packets if packets is None or leads else (packets[1], packets[0]),
         seconds=step.seconds,

@@ -181,6 +181,7 @@ def prflx_priority(local: Candidate) -> int:
     return kind << 24 | local.priority & 0xFFFFFF
 
 
+SelectionReason = Literal["first", "lost", "nearer", "nominated"]
 AgentState = Literal["new", "checking", "connected", "disconnected", "failed", "closed"]
 
 
@@ -221,11 +222,13 @@ class RoleSwitched(IceEvent, frozen=True, kw_only=True):
 
 
 class Selected(IceEvent, frozen=True, kw_only=True):
-    """The pair that data is sent over from now on; `before` was the one until now. None: there is none."""
+    """The pair that data is sent over from now on; `before` was the one until now. None: there is none.
+    `reason`: it is the first that works; the one before was lost; it is shorter than the one before; the peer
+    nominated it."""
 
     pair: Pair | None
     before: Pair | None
-    reason: str
+    reason: SelectionReason
 
 
 class Rejected(IceEvent, frozen=True, kw_only=True):
