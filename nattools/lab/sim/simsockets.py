@@ -98,7 +98,7 @@ class SimUdpSocket:
     def icmp(self, error: Packet, about: Packet) -> None:
         """An ICMP error about a datagram of this socket."""
         if self.on_icmp is not None:
-            self.on_icmp(_told(error, about, Endpoint(about.destination, about.destination_port)))
+            self.on_icmp(_icmp_error(error, about, Endpoint(about.destination, about.destination_port)))
 
 
 class SimIcmpSocket:
@@ -143,11 +143,13 @@ class SimIcmpSocket:
         """An ICMP error about a request of this socket."""
         if self.on_icmp is not None:
             sequence = about.icmp_rest & 0xFFFF
-            self.on_icmp(replace(_told(error, about, Endpoint(about.destination, 0)), sequence=sequence))
+            self.on_icmp(
+                replace(_icmp_error(error, about, Endpoint(about.destination, 0)), sequence=sequence)
+            )
 
 
-def _told(error: Packet, about: Packet, destination: Endpoint) -> IcmpError:
-    """An ICMP error as a socket tells of it."""
+def _icmp_error(error: Packet, about: Packet, destination: Endpoint) -> IcmpError:
+    """An ICMP error as a socket reports it."""
     kind = error_kind(destination.family, error.icmp_type, error.icmp_code)
     return IcmpError(
         kind=kind,

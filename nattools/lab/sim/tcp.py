@@ -158,7 +158,7 @@ class SimStream:
         self.connect()
 
     def give_up(self) -> None:
-        """Forget the connection without a word to the other side."""
+        """Forget the connection without telling the other side."""
         self._end()
 
     def segment(self, packet: Packet) -> None:
