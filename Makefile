@@ -38,7 +38,7 @@ check: setup
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
-	@$(PYTHON) -m nattools.report.schema --check docs/schema/report.json
+	@$(PYTHON) scripts/schema.py --check docs/schema/report.json
 	@$(PYTHON) scripts/reference.py --check
 	@$(PYTHON) scripts/house.py
 

@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from nattools.cli.app import COMMANDS, run  # noqa: E402 -- of this clone, whatever is installed
-from nattools.lab import loader, scenario  # noqa: E402
+from nattools.lab import scenario, scenariofiles  # noqa: E402
 from nattools.model.observation import Observation  # noqa: E402
 from nattools.model.report import Report  # noqa: E402
 from nattools.wording.sentences import TABLES  # noqa: E402
@@ -112,7 +112,7 @@ Field = tuple[str, ...]
 def fields_of(name: str) -> list[Field]:
     """The rows of a table: (name, values) in a report, (name, values, default) in a scenario."""
     if name == OPTIONS:
-        return [(key, values(kind), "") for key, kind in loader._OPTIONS.items()]
+        return [(key, values(kind), "") for key, kind in scenariofiles._OPTIONS.items()]
     if name == "Observation":
         return [("kind", "text"), *((key, values(hint)) for key, hint in get_type_hints(Observation).items())]
     if name in scenario_types():

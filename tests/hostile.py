@@ -15,7 +15,7 @@ from nattools.engine.punch.options import PunchOptions, Use, Watcher
 from nattools.engine.punch.punch import punch
 from nattools.errors import ProtocolError
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.net.trace import Trace, TracedNetwork

@@ -7,11 +7,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import MapOptions, MeasureOptions
 from nattools.engine.portmap.journal import Journal, MemoryJournal
-from nattools.engine.portmap.mapoptions import MapOptions
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import PortMapping
 from nattools.model.report import Report

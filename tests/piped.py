@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from punching import MATRIX_KINDS, pair, punching
 
-from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
-from nattools.lab.sim.lab import SimLab
+from nattools.engine.punch.punch import punch_both
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Stage
 from nattools.model.report import Report
 from nattools.traversal.tunnel import Tunnel

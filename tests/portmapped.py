@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.probes.portmap import Discovery, Granted, MappingRequest, Refused, discover, gateway_contexts
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 
 LIMIT_S = 40.0

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from report_samples import home_router, punched
 
-from nattools.report.json import render_json
+from nattools.report.savedreport import render_json
 
 SAMPLES = tuple(render_json(report()).encode() for report in (home_router, punched))
 VALUES: st.SearchStrategy[Any] = st.recursive(

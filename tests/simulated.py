@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import IcmpError, Network, SendFailure, UdpSocket
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from nattools.cli.app import no_space
 from nattools.errors import UsageError
 from nattools.model.report import Report
@@ -51,7 +53,7 @@ def write_files(report: Report, paths: tuple[Path, ...], detail: Detail) -> None
 def renderer(form: str, detail: Detail = 0) -> Callable[[Report], str]:
     """How to draw a report as "json", "md", "html" or "txt"."""
     if form == "json":
-        from nattools.report.json import render_json
+        from nattools.report.savedreport import render_json
 
         return render_json
     if form == "md":
@@ -76,6 +78,11 @@ def write_out(text: str) -> None:
         raise
     except OSError as error:
         raise no_space(error, "to standard output") from None
+
+
+def write_json(answer: object) -> None:
+    """Write one JSON document to standard output, on one line; errors as for `write_out`."""
+    write_out(msgspec.json.encode(answer).decode() + "\n")
 
 
 def show(report: Report, *, as_json: bool, detail: Detail) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from nattools.engine.options import Event
 from nattools.report.safetext import safe
-from nattools.report.screen import is_live, terminal_columns
+from nattools.report.terminal import is_live, terminal_columns
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -22,7 +22,7 @@ TICK_S = 0.25
 SPINNER = "line"
 
 
-class Progress:
+class ProgressLine:
     """Call it with events from within the event loop; close it when the measurement is over.
 
     `waiting`: time passes for the person at the keyboard too. In the simulator it does not: then nothing is
@@ -141,7 +141,7 @@ class Progress:
         return f", {asyncio.get_running_loop().time() - self._began:.0f} s"
 
     def _try(self, write: Callable[[], object]) -> None:
-        """Progress is a courtesy: a standard error that cannot be written to stops nothing."""
+        """ProgressLine is a courtesy: a standard error that cannot be written to stops nothing."""
         try:
             write()
             self._stream.flush()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from nattools.cli.progress import Progress
+from nattools.cli.progress import ProgressLine
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.model.punch import Punch, Stage
 from nattools.report.document import Cell, Document, Prose, Section
 from nattools.report.safetext import safe, wrap
-from nattools.report.screen import MAX_COLUMNS, is_live, terminal_columns
 from nattools.report.sections.punch import any_direct, headline, plan_section, timeline_event
-from nattools.report.terminal import Line, lay_out, line_of, write_lines
+from nattools.report.terminal import MAX_COLUMNS, Line, is_live, lay_out, terminal_columns, write_lines
+from nattools.wording import text_of
 
 _INDENT = Cell("  ")
 _SIZES = (8, 5, 9, 2)
@@ -25,7 +25,7 @@ class PunchDisplay:
     `options`: what the other machine's command line needs beside the code.
     """
 
-    def __init__(self, stream: TextIO, progress: Progress, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, stream: TextIO, progress: ProgressLine, options: tuple[str, ...] = ()) -> None:
         self.told = False
         self._planned = False
         self._stream = stream
@@ -56,12 +56,12 @@ class PunchDisplay:
 
     def line(self, text: str) -> None:
         """Something that a person should know."""
-        self._say(lambda columns: (line_of(_INDENT, Cell(each)) for each in wrap(safe(text), columns - 4)))
+        self._say(lambda columns: ([_INDENT, Cell(each)] for each in wrap(safe(text), columns - 4)))
 
     def connected(self, punch: Punch, *, lasts: bool) -> None:
         """There is a connection, which may last until it is told to end."""
         text = f"{headline(punch)} Ctrl-C ends it." if lasts else headline(punch)
-        self._say(lambda columns: (line_of(_INDENT, Cell(each, "good")) for each in wrap(text, columns - 4)))
+        self._say(lambda columns: ([_INDENT, Cell(each, "good")] for each in wrap(text, columns - 4)))
 
     def _say(self, lines: Callable[[int], Iterator[Line]]) -> None:
         self._progress.aside(lambda: write_lines(lines(terminal_columns(self._stream)), self._stream))
@@ -77,17 +77,17 @@ def stage_lines(stage: Stage, columns: int) -> Iterator[Line]:
     for number, text in enumerate(wrap(event.text.text, room)):
         shown = heads if number == 0 else (Cell(""),) * len(heads)
         padded = (Cell(f"{each.text:<{size}}  ", each.mood) for each, size in zip(shown, _SIZES, strict=True))
-        yield line_of(*padded, Cell(text, event.text.mood))
+        yield [*padded, Cell(text, event.text.mood)]
 
 
 def code_lines(code: str, options: tuple[str, ...], columns: int) -> Iterator[Line]:
     """The code by itself, and what to type on the other machine."""
     yield []
-    yield line_of(_INDENT, Cell("The code:  "), Cell(safe(code), "strong"))
+    yield [_INDENT, Cell("The code:  "), Cell(safe(code), "strong")]
     yield []
-    yield line_of(_INDENT, Cell("On the other machine:"))
+    yield [_INDENT, Cell("On the other machine:")]
     for line in _command(("nattools", "punch", safe(code), *options), columns - 6):
-        yield line_of(Cell("    "), Cell(line, "strong"))
+        yield [Cell("    "), Cell(line, "strong")]
     yield []
 
 
@@ -109,16 +109,16 @@ def token_lines(token: str, options: tuple[str, ...], columns: int | None) -> It
     yield []
     command = " ".join(("nattools punch --manual", *options))
     for line in wrap(f"Your token. The other machine, with {safe(command)}, asks for it:", width - 4):
-        yield line_of(_INDENT, Cell(line))
+        yield [_INDENT, Cell(line)]
     yield []
     size = len(token) if columns is None else columns - 1
     for start in range(0, len(token), size):
-        yield line_of(Cell(token[start : start + size], "strong"))
+        yield [Cell(token[start : start + size], "strong")]
     yield []
 
 
 def _plan_lines(announced: AnnouncedPlan, columns: int) -> Iterator[Line]:
     sections = plan_section(announced.steps, announced.odds, columns)
-    if announced.advice:
-        sections.append(Section("", (Prose(safe(announced.advice), "Would help"),)))
+    if announced.remedies:
+        sections.append(Section("", (Prose(safe(text_of(announced.remedies)), "Would help"),)))
     return lay_out(Document("", tuple(sections)), columns) if sections else iter(())

@@ -18,12 +18,10 @@ from nattools.model.punch import Echoes, Throughput
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.traversal.tunnel import Tunnel
-from nattools.traversal.tunnel.echo import echoes
 from nattools.traversal.tunnel.forward import Forwarding
 from nattools.traversal.tunnel.hook import run_hook
-from nattools.traversal.tunnel.pipe import PipeUse
-from nattools.traversal.tunnel.standard import ByteSink, ByteSource, standard_input, standard_output
-from nattools.traversal.tunnel.throughput import BenchUse
+from nattools.traversal.tunnel.measure import BenchUse, echoes
+from nattools.traversal.tunnel.pipe import ByteSink, ByteSource, PipeUse, standard_input, standard_output
 
 ECHOES = 10
 GOODBYE_S = 2.0
@@ -31,7 +29,7 @@ FOREVER_S = 10 * 365 * 86400.0
 _INTERRUPTED = "the other side was interrupted"
 
 
-class PunchOutcome(NamedTuple):
+class CommandResult(NamedTuple):
     """What came of it. `told`: was it told of while it went on? `problem`: what went wrong with the use of
     the connection."""
 
@@ -149,7 +147,7 @@ class PunchSession:
             self._note(refused)
 
     async def _run_command(self, command: str, report: Report) -> None:
-        from nattools.report.json import render_json
+        from nattools.report.savedreport import render_json
 
         assert report.punch is not None
         json = render_json(report).encode()

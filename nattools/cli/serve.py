@@ -12,9 +12,9 @@ import typer
 
 from nattools.errors import UsageError
 from nattools.net.eventloop import run_interruptibly
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.server.endpoints import default_addresses
-from nattools.server.serve import ServeConfig, serve
+from nattools.server.serving import ServeConfig, serve
 
 _FILES = 8192
 

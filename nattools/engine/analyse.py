@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from nattools import __version__
 from nattools.engine.analysis.advice import advice, measurement_notices
 from nattools.engine.analysis.cross_checks import cross_checks
@@ -11,15 +13,15 @@ from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
 from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.engine.analysis.portmap_verdicts import mapping_notices, true_mappings
-from nattools.engine.analysis.portmappings import mappings
+from nattools.engine.analysis.portmappings import router_evidence
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import Conduct, conduct, describe, server_notices
 from nattools.engine.analysis.techniques import techniques
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Interface
 from nattools.model.nat import Nat, PeerKind
-from nattools.model.observation import AnyObservation
-from nattools.model.report import Measurement, Report, Tool
+from nattools.model.observation import AnyObservation, Idle
+from nattools.model.report import Measurement, Report, Server, Tool
 from nattools.model.statement import unique
 from nattools.wording.texts import with_texts
 
@@ -34,7 +36,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     paths = gather(measurement.host.interfaces, measurement.observations, is_public)
     conducts = conduct(list(paths.values()))
     by_path = _all_paths(paths, conducts)
-    findings = Findings(measurement, by_path, is_public)
+    findings = Findings(measurement, by_path, is_public, router_evidence(measurement.observations))
     verdicts = techniques(findings)
     table = () if measurement.command == "map" else _peers(findings)
     outsides = [found.outside for found in by_path.values()]
@@ -49,13 +51,16 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         host=measurement.host,
         servers=describe(measurement.servers, list(paths.values()), conducts),
         nat=findings.by_transport,
-        mappings=mappings(measurement),
+        mappings=findings.routers.mappings,
         advice=None if measurement.command == "map" else advice(findings, verdicts, table),
         techniques=verdicts,
         peers=table,
         requirements=requirements(findings),
         cross_checks=cross_checks(
-            measurement, findings.nat("udp", 4), any(each.distrusted for each in conducts.values())
+            measurement.observations,
+            findings.nat("udp", 4),
+            findings.routers,
+            any(each.distrusted for each in conducts.values()),
         ),
         notices=unique(
             (
@@ -95,3 +100,37 @@ def _all_paths(
 def _peers(findings: Findings) -> tuple[PeerKind, ...]:
     main = findings.main
     return peer_kinds(findings.nat("udp", main), findings.nat("tcp", main), true_mappings(findings))
+
+
+def reanalyse(report: Report, *, is_public: Callable[[str], bool]) -> Report:
+    """The report that this version makes of an old one's observations. Pure."""
+    measurement = Measurement(
+        command=report.command,
+        action=report.action,
+        started=report.started,
+        duration_s=report.duration_s,
+        substrate=report.substrate,
+        scenario=report.scenario,
+        host=report.host,
+        servers=tuple(_as_noted(server) for server in report.servers),
+        families=_families(report),
+        lifetime_asked=any(isinstance(one, Idle) for one in report.observations),
+        timed_out=report.timed_out,
+        observations=report.observations,
+    )
+    again = analyse(measurement, is_public=is_public)
+    # what became of a punch happened, and is no conclusion
+    return again if report.punch is None else msgspec.structs.replace(again, punch=report.punch)
+
+
+def _as_noted(server: Server) -> Server:
+    """A server as it was before the analysis: what is wrong with the answers of one that answered is a
+    conclusion, and will be drawn again."""
+    return msgspec.structs.replace(server, problem="", problems=()) if server.answered else server
+
+
+def _families(report: Report) -> tuple[Family, ...]:
+    """The families that were measured: those that something was observed of."""
+    seen = {getattr(one, "family", None) for one in report.observations}
+    families: tuple[Family, ...] = (4, 6)
+    return tuple(family for family in families if family in seen)

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from nattools.model.endpoint import Family
+from nattools.model.endpoint import Family, Transport
+from nattools.model.portmapping import MAPPING_NAME, MappingProtocol
 from nattools.model.serveruri import ServerUri
 
 
@@ -31,6 +32,27 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     cross_check: bool = False
     scenario: str | None = None
     default_servers: bool = False
+
+
+MAPPING_LIFETIME_S = 7200
+
+
+class MapOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of `nattools map`, checked.
+
+    `ports` are inside ports of this machine, or of its own address `host` (None: the one that the router
+    sees). `external_port` None: the router's choice, the same number if it can. `protocol` None: any.
+    `mine`: all that nattools has made and noted.
+    """
+
+    ports: tuple[int, ...] = ()
+    host: str | None = None
+    external_port: int | None = None
+    lifetime_s: int = MAPPING_LIFETIME_S
+    description: str = MAPPING_NAME
+    protocol: MappingProtocol | None = None
+    transports: tuple[Transport, ...] = ("udp", "tcp")
+    mine: bool = False
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -17,8 +17,8 @@ from nattools.probes.tcppunch import TcpPunch
 from nattools.probes.udppunch import UdpPunch
 
 if TYPE_CHECKING:
+    from nattools.engine.measurement import MeasurementRun
     from nattools.engine.portmap.journal import Journal
-    from nattools.engine.servers import MeasurementRun
 
 LANE_PROBES: tuple[LaneProbe, ...] = (
     MappingUdp(),

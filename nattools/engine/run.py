@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 
 from nattools.engine import plan
 from nattools.engine.analyse import analyse
-from nattools.engine.options import Emit, Event, MeasureOptions
-from nattools.engine.plan import PlannedProbe
-from nattools.engine.servers import (
+from nattools.engine.measurement import (
     MeasurementRun,
     describe_host,
     describe_servers,
@@ -22,6 +20,8 @@ from nattools.engine.servers import (
     resolve_servers,
     routed_families,
 )
+from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.plan import PlannedProbe
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.model.observation import Binding

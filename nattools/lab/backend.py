@@ -57,9 +57,9 @@ def find_host(scenario: Scenario, name: str | None) -> str:
 def open_lab(scenario: Scenario, backend: Backend, seed: int | None = None) -> Lab:
     """A lab to be entered. `seed` of the random choices; None: the backend's own fixed one."""
     if backend == "sim":
-        from nattools.lab.sim.lab import SimLab
+        from nattools.lab.sim.simlab import SimLab
 
         return SimLab(scenario) if seed is None else SimLab(scenario, seed=seed)
-    from nattools.lab.netns.lab import NetnsLab
+    from nattools.lab.netns.netnslab import NetnsLab
 
     return NetnsLab(scenario) if seed is None else NetnsLab(scenario, seed=seed)

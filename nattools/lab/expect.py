@@ -30,7 +30,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from nattools.lab.tomlfields import InvalidValue, check_keys, choices_of, meant, plain, shown
+from nattools.lab.tomlfields import InvalidValue, check_keys, choices_of, plain, shown, suggestion, table_of
 from nattools.model.punch import Punch
 from nattools.model.report import TECHNIQUE_IDS, Report, Verdict
 
@@ -147,12 +147,11 @@ def validate(expected: Mapping[str, Any], hosts: Sequence[str]) -> None:
     """Raises `InvalidValue` for a host, a field or a value that no report can have."""
     for host, table in expected.items():
         path = ("expect", host)
-        if not isinstance(table, dict):
-            raise InvalidValue(path, f"expected a table, not {shown(table)}")
+        table_of(table, path)
         if host == PAIR and PAIR not in hosts:
             _validate_pairs(table, hosts)
         elif host not in hosts:
-            raise InvalidValue(path, f"no host is called {shown(host)}; {meant(host, [*hosts, PAIR])}")
+            raise InvalidValue(path, f"no host is called {shown(host)}; {suggestion(host, [*hosts, PAIR])}")
         else:
             _validate_host(table, path)
 
@@ -162,9 +161,7 @@ def _validate_pairs(pairs: Mapping[str, Any], hosts: Sequence[str]) -> None:
     check_keys(pairs, list(_named(hosts)), ("expect", PAIR))
     for pair, table in pairs.items():
         path = ("expect", PAIR, pair)
-        if not isinstance(table, dict):
-            raise InvalidValue(path, f"expected a table, not {shown(table)}")
-        check_keys(table, _PUNCH_KEYS, path)
+        check_keys(table_of(table, path), _PUNCH_KEYS, path)
         for key, wanted in table.items():
             _validate_value(wanted, hints[key], (*path, key))
 
@@ -183,10 +180,9 @@ def _validate_host(table: Mapping[str, Any], path: Path) -> None:
 
 
 def _validate_techniques(table: object, path: Path) -> None:
-    if not isinstance(table, dict):
-        raise InvalidValue(path, f"expected a table, not {shown(table)}")
-    check_keys(table, TECHNIQUE_IDS, path)
-    for key, wanted in table.items():
+    techniques = table_of(table, path)
+    check_keys(techniques, TECHNIQUE_IDS, path)
+    for key, wanted in techniques.items():
         _validate_value(wanted, Verdict, (*path, key))
 
 
@@ -228,7 +224,7 @@ def _validate_matcher(wanted: Mapping[str, Any], kind: Any, path: Path) -> None:
             for value in each:
                 _validate_value(value, kind, path)
         elif isinstance(each, bool) or not isinstance(each, (int, float)) or not _has_numbers(kind):
-            raise InvalidValue((*path, key), "this compares numbers only")
+            raise InvalidValue((*path, key), "only numbers can be compared")
 
 
 def _validate_elements(wanted: list[Any], kind: Any, path: Path) -> None:

@@ -8,8 +8,9 @@ says otherwise (itself .1) and 2a10:k:0:1::/64. Hosts on the internet get 11.(10
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_network
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -111,8 +112,14 @@ def plan(scenario: Scenario) -> Layout:
     """Give every node its interfaces, addresses and routes. UsageError if the drawing cannot be built."""
     check_wiring(scenario)
     nodes: dict[str, NodeKind] = {INTERNET: "internet"}
-    for kind, names in _declared(scenario):
-        nodes.update(dict.fromkeys(names, kind))
+    kinds: dict[NodeKind, Mapping[str, Any]] = {
+        "nat": scenario.nat,
+        "firewall": scenario.firewall,
+        "host": scenario.host,
+        "server": scenario.server,
+    }
+    for kind, named in kinds.items():
+        nodes.update(dict.fromkeys(named, kind))
     draft = _Draft(scenario, nodes)
     for name in routers(scenario):
         _inside(draft, name)
@@ -121,15 +128,6 @@ def plan(scenario: Scenario) -> Layout:
     _hosts_on_the_internet(draft)
     _servers(draft)
     return Layout(nodes, tuple(draft.segments), tuple(draft.routes))
-
-
-def _declared(scenario: Scenario) -> list[tuple[NodeKind, list[str]]]:
-    return [
-        ("nat", list(scenario.nat)),
-        ("firewall", list(scenario.firewall)),
-        ("host", list(scenario.host)),
-        ("server", list(scenario.server)),
-    ]
 
 
 def _inside(draft: _Draft, name: str) -> None:

@@ -1,6 +1,6 @@
 """A network as its author draws it: the types of a scenario file. Everything left out has the ordinary value.
 
-Reading a file, and errors with line and reason: `lab.loader`. Addresses and wiring: `lab.layout`.
+Reading a file, and errors with line and reason: `lab.scenariofiles`. Addresses and wiring: `lab.layout`.
 """
 
 from __future__ import annotations

@@ -28,14 +28,20 @@ class InvalidValue(UsageError):  # noqa: N818 -- it says what the value is
 
 def convert(value: object, kind: type[S], path: KeyPath) -> S:
     """A table of the file as a struct; `InvalidValue` names the first field that is wrong."""
+    table = table_of(value, path)
+    hints = get_type_hints(kind)
+    check_keys(table, hints, path)
+    for required in msgspec.structs.fields(kind):
+        if required.required and required.name not in table:
+            raise InvalidValue(path, f"{required.name!r} is missing")
+    return kind(**{key: field(each, hints[key], (*path, key)) for key, each in table.items()})
+
+
+def table_of(value: object, path: KeyPath) -> dict[str, Any]:
+    """The value, which must be a table."""
     if not isinstance(value, dict):
         raise InvalidValue(path, f"expected a table, not {shown(value)}")
-    hints = get_type_hints(kind)
-    check_keys(value, hints, path)
-    for required in msgspec.structs.fields(kind):
-        if required.required and required.name not in value:
-            raise InvalidValue(path, f"{required.name!r} is missing")
-    return kind(**{key: field(each, hints[key], (*path, key)) for key, each in value.items()})
+    return value
 
 
 def check_keys(table: Mapping[str, object], known: Iterable[str], path: KeyPath) -> None:
@@ -43,10 +49,10 @@ def check_keys(table: Mapping[str, object], known: Iterable[str], path: KeyPath)
     names = list(known)
     for key in table:
         if key not in names:
-            raise InvalidValue((*path, key), f"unknown key; {meant(key, names)}")
+            raise InvalidValue((*path, key), f"unknown key; {suggestion(key, names)}")
 
 
-def meant(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, known: Iterable[str]) -> str:
     """A suggestion: the nearest known word, or all of them."""
     names = list(known)
     near = get_close_matches(word, names, n=1)

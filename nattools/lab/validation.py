@@ -15,7 +15,7 @@ from nattools.lab.scenario import (
     host_behind,
     routers,
 )
-from nattools.lab.tomlfields import InvalidValue, convert, meant, shown
+from nattools.lab.tomlfields import InvalidValue, convert, shown, suggestion
 
 _PRIVILEGED = 1024
 
@@ -43,7 +43,7 @@ def check_wiring(scenario: Scenario) -> None:
     for name in scenario.host:
         for router in host_behind(scenario, name):
             if router not in known:
-                reason = f"{shown(router)} is neither a nat nor a firewall here; {meant(router, known)}"
+                reason = f"{shown(router)} is neither a nat nor a firewall here; {suggestion(router, known)}"
                 raise InvalidValue(("host", name, "behind"), reason)
 
 
@@ -75,7 +75,7 @@ def _check_behind(scenario: Scenario, name: str, spec: RouterSpec) -> None:
     while outer is not None:
         if outer not in known:
             raise InvalidValue(
-                path, f"{shown(outer)} is neither a nat nor a firewall here; {meant(outer, known)}"
+                path, f"{shown(outer)} is neither a nat nor a firewall here; {suggestion(outer, known)}"
             )
         if outer in seen:
             raise InvalidValue(path, f"{name!r} is behind itself")

@@ -10,6 +10,8 @@ from nattools.model.endpoint import Family, Transport
 
 MappingProtocol = Literal["upnp-igd", "nat-pmp", "pcp"]
 MAPPING_PROTOCOLS: tuple[MappingProtocol, ...] = get_args(MappingProtocol)
+MAPPING_NAME = "nattools"
+"""What our mappings are called in routers' tables."""
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,12 @@ Substrate = Literal["host", "sim", "netns"]
 Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "lab"]
 TIME_OVER = "time-over"
 """The code of the warning in a report whose --timeout was too short."""
+NOT_REACHED = "mappings-not-reached"
+"""The code of the warning that tells of a NAT beyond the router."""
+_EARLIER_WORDS = {
+    TIME_OVER: "The time given was over",
+    NOT_REACHED: "Mappings on this router alone do not reach you",
+}
 
 MapAction = Literal["probe", "add", "list", "delete", "keep"]
 TechniqueId = Literal[
@@ -158,11 +164,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     notices: tuple[Statement, ...] = ()
     observations: tuple[AnyObservation, ...] = ()
 
-    def noted(self, *codes: str) -> bool:
-        """Does a warning of one of these codes stand in the report?"""
-        return any(notice.code in codes for notice in self.notices)
+    def noted(self, code: str) -> bool:
+        """Does a warning of this code stand in the report? Reports of earlier versions say so in words
+        alone."""
+        words = _EARLIER_WORDS.get(code)
+        return any(notice.code == code for notice in self.notices) or (
+            words is not None and any(words in warning for warning in self.warnings)
+        )
 
     @property
     def timed_out(self) -> bool:
-        """Was the time given over too soon? Reports of earlier versions say so in words alone."""
-        return self.noted(TIME_OVER) or any(each.startswith("The time given was") for each in self.warnings)
+        """Was the time given over too soon?"""
+        return self.noted(TIME_OVER)

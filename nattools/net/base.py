@@ -8,7 +8,7 @@ could not be put (no such interface, no privilege).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Required, TypedDict, Unpack
 
 import msgspec
 
@@ -153,16 +153,43 @@ class TcpListener(Protocol):
         """Idempotent; accepted streams live on."""
 
 
-StreamHandler = Callable[[TcpStream], None]
+StreamHandler = Callable[[TcpStream], object]
+
+
+class LocalEnd(TypedDict, total=False):
+    """Where a socket is bound: to the address `host` (None, as if left out: any), to `port` (0: one that the
+    system chooses), and to one `interface` by name. TCP sockets with a chosen port share it (SO_REUSEADDR and
+    SO_REUSEPORT), so that one port can listen and connect at once."""
+
+    host: str | None
+    port: int
+    interface: str | None
+
+
+class UdpOptions(LocalEnd, total=False):
+    """`group`: a multicast group to join, see `Network.open_udp`."""
+
+    family: Required[Family]
+    dont_fragment: bool
+    group: str | None
+
+
+class ConnectOptions(LocalEnd, total=False):
+    """How long an attempt to connect may take, and how it begins."""
+
+    timeout_s: Required[float]
+    opener: LowTtlSyn | None
+
+
+class ListenOptions(LocalEnd, total=False):
+    """`on_stream` is called from the event loop for each accepted connection."""
+
+    family: Required[Family]
+    on_stream: Required[StreamHandler]
 
 
 class Network(Protocol):
-    """A machine's view of its network.
-
-    An address of None in `local` means any; a port of 0 means one that the system chooses. `interface`
-    binds to one interface by name. TCP sockets with a chosen local port share it (SO_REUSEADDR and
-    SO_REUSEPORT), so that one port can listen and connect at once.
-    """
+    """A machine's view of its network."""
 
     substrate: Substrate
 
@@ -180,16 +207,7 @@ class Network(Protocol):
 
         An address in text form resolves to itself."""
 
-    async def open_udp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        port: int = 0,
-        interface: str | None = None,
-        dont_fragment: bool = False,
-        group: str | None = None,
-    ) -> UdpSocket:
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
         """A bound UDP socket; `local.host` is the address that the default route would use if `host` is None.
 
         What it sends to a multicast group leaves by the interface that has `host`. With `group` it joins
@@ -199,28 +217,13 @@ class Network(Protocol):
         CannotRun: no such address or interface, the port is taken, or no privilege for it."""
 
     async def connect_tcp(
-        self,
-        remote: Endpoint,
-        *,
-        host: str | None = None,
-        port: int = 0,
-        interface: str | None = None,
-        timeout_s: float,
-        opener: LowTtlSyn | None = None,
+        self, remote: Endpoint, **options: Unpack[ConnectOptions]
     ) -> TcpStream | TcpFailure:
         """Connect; never takes longer than `timeout_s` seconds. CannotRun: the local end cannot be had, or
         the system cannot do what `opener` asks for (see `missing("ttl")`)."""
 
-    async def listen_tcp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        port: int = 0,
-        interface: str | None = None,
-        on_stream: StreamHandler,
-    ) -> TcpListener:
-        """Listen; `on_stream` is called from the event loop for each accepted connection."""
+    async def listen_tcp(self, **options: Unpack[ListenOptions]) -> TcpListener:
+        """Listen. CannotRun as in `open_udp`, or because another socket listens there."""
 
     async def open_icmp(self, *, family: Family, host: str | None = None) -> IcmpSocket:
         """A socket for echo requests, without privileges where the system has that (ping sockets).

@@ -1,4 +1,5 @@
-"""Running an event loop that any number of Ctrl-C interrupts once, and a time limit that is only its own.
+"""Running an event loop that any number of Ctrl-C interrupts once, and waiting on it: a time limit, and
+events with a deadline.
 
 `asyncio.run` cancels at the first Ctrl-C and raises KeyboardInterrupt at the second, wherever the loop is: a
 task that was about to run may then never run again, and the loop's own clean-up waits for it for ever. Here
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import TypeVar
 
@@ -68,3 +69,66 @@ class TimeLimit:
         except TimeoutError:
             return True
         return False
+
+
+class TimedEvent:
+    """An event whose `wait` has a deadline; one waiter at a time. (An asyncio.Event with a timeout scope
+    costs several times as much, and simulated measurements wait thousands of times a second.)"""
+
+    __slots__ = ("_waiter", "among", "is_set")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self.among: AllEvents | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        """It has happened."""
+        if self.among is not None and not self.is_set:
+            self.among.one_set()
+        self.is_set = True
+        _release(self._waiter)
+
+    def clear(self) -> None:
+        """Wait for the next one."""
+        self.is_set = False
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait at most so many seconds; has it happened?"""
+        if self.is_set:
+            return True
+        loop = asyncio.get_running_loop()
+        waiter = self._waiter = loop.create_future()
+        timer = loop.call_later(timeout_s, _release, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+        return self.is_set
+
+
+class AllEvents(TimedEvent):
+    """Set with the last of several events. An event belongs to the latest of these that it was given to."""
+
+    __slots__ = ("_missing",)
+
+    def __init__(self, events: Iterable[TimedEvent]) -> None:
+        super().__init__()
+        self._missing = 0
+        for event in events:
+            if not event.is_set:
+                event.among = self
+                self._missing += 1
+        self.is_set = not self._missing
+
+    def one_set(self) -> None:
+        """For the events to call."""
+        self._missing -= 1
+        if not self._missing:
+            self.set()
+
+
+def _release(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError, UdpSocket
-from nattools.net.wait import TimedEvent
+from nattools.net.eventloop import TimedEvent
 
 logger = logging.getLogger(__name__)
 OnDone = Callable[[], None]

@@ -7,7 +7,6 @@ machine, of which the own is picked out here.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import os
@@ -21,9 +20,10 @@ from msgspec.structs import replace
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net import linux
-from nattools.net.base import EchoHandler, EchoReply, IcmpError, IcmpHandler, SendFailure
+from nattools.net.base import EchoHandler, EchoReply, IcmpError, SendFailure
 from nattools.net.oserrors import describe, send_failure
 from nattools.net.sockets import ADDRESS_FAMILIES, ANY, Zones, default_source
+from nattools.net.watchedsocket import BATCH, WatchedSocket
 from nattools.protocols import icmp
 
 logger = logging.getLogger(__name__)
@@ -31,9 +31,6 @@ logger = logging.getLogger(__name__)
 _PROTOCOLS: Final[dict[Family, int]] = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
 _IP_RECVTTL, _IP_TTL = 12, 2
 _IPV6_RECVHOPLIMIT, _IPV6_HOPLIMIT = 51, 52
-_BATCH = range(64)
-_MOST_FAILURES = 64
-_PAUSE_S = 1.0
 ADVICE: Final = (
     "Run as root (or with CAP_NET_RAW), or allow ping sockets:"
     ' sysctl -w net.ipv4.ping_group_range="0 2147483647".'
@@ -49,8 +46,6 @@ def open_socket(zones: Zones, family: Family, host: str | None) -> tuple[socket.
     try:
         sock.setblocking(False)
         sock.bind(zones.address(Endpoint(host or ANY[family], 0)))
-        if sock.type == socket.SOCK_DGRAM:
-            linux.collect_icmp_errors(sock)
         level, option = (
             (socket.IPPROTO_IP, _IP_RECVTTL) if family == 4 else (socket.IPPROTO_IPV6, _IPV6_RECVHOPLIMIT)
         )
@@ -74,7 +69,7 @@ def missing(family: Family = 4) -> str | None:
 
 def _first_allowed(family: Family) -> socket.socket:
     if not linux.AVAILABLE:
-        raise CannotRun(f"nattools has no ICMP on {sys.platform}: it needs Linux")
+        raise CannotRun(f"nattools cannot use ICMP on {sys.platform}: it needs Linux")
     refusal: OSError | None = None
     for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
         try:
@@ -83,7 +78,7 @@ def _first_allowed(family: Family) -> socket.socket:
             refusal = error
             logger.debug("no %s socket for ICMP: %s", kind.name, error)
     assert refusal is not None
-    raise CannotRun(f"no privilege for ICMP sockets: {describe(refusal)}", ADVICE) from refusal
+    raise CannotRun(f"not permitted to open ICMP sockets: {describe(refusal)}", ADVICE) from refusal
 
 
 def send_packet(packet: bytes) -> SendFailure | None:
@@ -112,30 +107,26 @@ def raw_missing() -> str | None:
 
 def _raw_socket(family: Family) -> socket.socket:
     if not linux.AVAILABLE:
-        raise CannotRun(f"nattools sends no crafted packets on {sys.platform}: it needs Linux")
+        raise CannotRun(f"nattools cannot send crafted packets on {sys.platform}: it needs Linux")
     try:
         return socket.socket(ADDRESS_FAMILIES[family], socket.SOCK_RAW, socket.IPPROTO_RAW)
     except OSError as error:
-        raise CannotRun(f"no privilege for crafted packets: {describe(error)}", RAW_ADVICE) from error
+        raise CannotRun(f"not permitted to send crafted packets: {describe(error)}", RAW_ADVICE) from error
 
 
-class HostIcmpSocket:
+class HostIcmpSocket(WatchedSocket):
     """`nattools.net.base.IcmpSocket` over a ping socket or a raw one."""
 
     def __init__(self, sock: socket.socket, local: str, zones: Zones) -> None:
+        super().__init__(sock)
         self.local = local
         self.on_reply: EchoHandler | None = None
-        self.on_icmp: IcmpHandler | None = None
-        self._sock = sock
         self._zones = zones
         self._family: Family = 6 if sock.family == socket.AF_INET6 else 4
         self._raw = sock.type == socket.SOCK_RAW
         # a ping socket's "port" is its identifier; a raw one draws its own
         self.identifier: int = int.from_bytes(os.urandom(2), "big") if self._raw else sock.getsockname()[1]
-        self._closed = False
-        self._failures = 0
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(sock.fileno(), self._readable)
+        self._watch()
 
     def send_echo(
         self, to: str, sequence: int, payload: bytes = b"", *, ttl: int | None = None
@@ -154,15 +145,8 @@ class HostIcmpSocket:
             return send_failure(error)
         return None
 
-    def close(self) -> None:
-        """Idempotent."""
-        if not self._closed:
-            self._closed = True
-            self._loop.remove_reader(self._sock.fileno())
-            self._sock.close()
-
     def _readable(self) -> None:
-        for number in _BATCH:
+        for number in BATCH:
             try:
                 data, ancillary, _, address = self._sock.recvmsg(65536, 512)
             except OSError as error:
@@ -192,44 +176,22 @@ class HostIcmpSocket:
     def _error(self, error: icmp.Error, offender: str) -> None:
         """An error that a raw socket sees: it may be about anything that this machine sent."""
         request = icmp.quoted_echo(error.about)
-        if request is None or request.identifier != self.identifier or self.on_icmp is None:
+        if request is None or request.identifier != self.identifier:
             return
-        self.on_icmp(
-            IcmpError(
-                kind=error.kind,
-                icmp_type=error.icmp_type,
-                icmp_code=error.icmp_code,
-                offender=offender,
-                destination=Endpoint(error.about.destination, 0),
-                quoted=request.payload,
-                mtu=error.mtu,
-                sequence=request.sequence,
-            )
+        told = IcmpError(
+            kind=error.kind,
+            icmp_type=error.icmp_type,
+            icmp_code=error.icmp_code,
+            offender=offender,
+            destination=Endpoint(error.about.destination, 0),
+            quoted=request.payload,
+            mtu=error.mtu,
+            sequence=request.sequence,
         )
+        super()._deliver([told])
 
-    def _receive_failed(self, error: OSError) -> None:
-        """An error that stays would wake the loop again at once, for ever: pause then."""
-        self._failures = 0 if self._deliver_errors() else self._failures + 1
-        if self._failures >= _MOST_FAILURES and not self._closed:
-            logger.debug("%s: receiving ICMP pauses after %d errors: %s", self.local, self._failures, error)
-            self._loop.remove_reader(self._sock.fileno())
-            self._loop.call_later(_PAUSE_S, self._resume)
-
-    def _resume(self) -> None:
-        if not self._closed:
-            self._loop.add_reader(self._sock.fileno(), self._readable)
-
-    def _deliver_errors(self) -> bool:
-        """Take what is in a ping socket's error queue; was there anything?"""
-        found = False
-        while not self._closed and not self._raw:
-            error = linux.read_error(self._sock)
-            if error is None:
-                break
-            found = True
-            if isinstance(error, IcmpError) and self.on_icmp is not None:
-                self.on_icmp(_about_request(error))
-        return found
+    def _deliver(self, errors: list[IcmpError]) -> None:
+        super()._deliver([_about_request(error) for error in errors])
 
 
 def _about_request(error: IcmpError) -> IcmpError:

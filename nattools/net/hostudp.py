@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import logging
 import socket
 import sys
 from collections import deque
@@ -20,19 +19,14 @@ from weakref import WeakKeyDictionary
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
-from nattools.net import linux, sockets
-from nattools.net.base import BatchHandler, DatagramHandler, IcmpError, IcmpHandler, SendFailure
+from nattools.net import linux, sockets, watchedsocket
+from nattools.net.base import BatchHandler, DatagramHandler, IcmpError, SendFailure
 from nattools.net.oserrors import send_failure
 from nattools.net.sockets import Zones, bound_socket, default_source
-
-logger = logging.getLogger(__name__)
-
-_BATCH = range(64)  # datagrams a wakeup: enough to be fast, few enough not to starve the loop's other work
+from nattools.net.watchedsocket import BATCH, WatchedSocket
 
 # Options for IPv4 and IPv6 that Python's socket module leaves out: netinet/in.h, ws2ipdef.h
 DONT_FRAGMENT_OPTIONS = {"darwin": (28, 62), "win32": (14, 14)}
-_MOST_FAILURES = 64  # errors in a row that no datagram and no ICMP error explains
-_PAUSE_S = 1.0
 _MOST_READ = 48
 _LARGE = 16_384
 _QUEUE = 64  # datagrams that wait when the kernel's send buffer is full
@@ -46,10 +40,10 @@ def open_socket(
     zones: Zones,
     *,
     family: Family,
-    host: str | None,
-    port: int,
-    interface: str | None,
-    dont_fragment: bool,
+    host: str | None = None,
+    port: int = 0,
+    interface: str | None = None,
+    dont_fragment: bool = False,
     group: str | None = None,
 ) -> tuple[socket.socket, Endpoint]:
     """A bound UDP socket and its address as `Network.open_udp` promises it. Call it inside the namespace."""
@@ -98,7 +92,7 @@ def set_fragmentation(sock: socket.socket, dont_fragment: bool) -> None:
 _endpoint4: Callable[[Any], Endpoint] = partial(tuple.__new__, Endpoint)
 
 
-class HostUdpSocket:
+class HostUdpSocket(WatchedSocket):
     """`nattools.net.base.UdpSocket` over a socket of the system.
 
     A datagram that finds the kernel's send buffer full waits, with up to 63 others and in order; beyond that
@@ -108,19 +102,14 @@ class HostUdpSocket:
 
     __slots__ = (
         "_buffer",
-        "_closed",
         "_direct",
         "_endpoint",
-        "_failures",
         "_ipv6",
-        "_loop",
         "_on_batch",
-        "_on_icmp",
         "_reader",
         "_receive",
         "_segments",
         "_sendto",
-        "_sock",
         "_waiting",
         "_zones",
         "local",
@@ -128,42 +117,27 @@ class HostUdpSocket:
     )
 
     def __init__(self, sock: socket.socket, local: Endpoint, zones: Zones) -> None:
+        super().__init__(sock)
         self.local = local
         self.on_datagram: DatagramHandler | None = None
         self._on_batch: BatchHandler | None = None
         self._segments = linux.AVAILABLE  # as far as is known
-        self._on_icmp: IcmpHandler | None = None
-        self._loop = asyncio.get_running_loop()
         self._buffer = _buffers.setdefault(self._loop, memoryview(bytearray(65536)))
-        self._sock = sock
         self._sendto = sock.sendto
         self._receive = sock.recvfrom_into
         self._zones = zones
         self._ipv6 = sock.family == socket.AF_INET6
         self._endpoint = zones.endpoint if self._ipv6 else _endpoint4
-        self._closed = False
-        self._failures = 0
         self._direct = True  # nothing waits
         self._waiting: deque[tuple[bytes, Endpoint, int | None]] = deque()
         self._reader: asyncio.Task[None] | None = None
-        self._start()
+        self._watch()
 
-    def _start(self) -> None:
+    def _watch(self) -> None:
         try:
-            self._loop.add_reader(self._sock.fileno(), self._readable)
+            super()._watch()
         except NotImplementedError:  # Windows: its default loop has completions instead of readiness
             self._reader = self._loop.create_task(self._read_completions())
-
-    @property
-    def on_icmp(self) -> IcmpHandler | None:
-        """Called with each ICMP error; setting it makes the kernel collect them."""
-        return self._on_icmp
-
-    @on_icmp.setter
-    def on_icmp(self, handler: IcmpHandler | None) -> None:
-        if handler is not None and linux.AVAILABLE and not self._closed:
-            linux.collect_icmp_errors(self._sock)
-        self._on_icmp = handler
 
     def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
         """Send now; None when the datagram left (or waits for the send buffer, see the class)."""
@@ -273,7 +247,7 @@ class HostUdpSocket:
             self._read_batches()
             return
         receive, buffer, endpoint = self._receive, self._buffer, self._endpoint
-        for number in _BATCH:
+        for number in BATCH:
             try:
                 size, address = receive(buffer)
             except BlockingIOError as error:
@@ -319,71 +293,36 @@ class HostUdpSocket:
         if self._on_batch is not None:
             self._on_batch(batch[0] if len(batch) == 1 else b"".join(batch), segment, self._endpoint(source))
 
-    def _receive_failed(self, error: OSError) -> None:
-        """Deliver ICMP errors; pause where an error stays, since it would wake the loop again at once."""
-        errors = self._pending_errors()
-        self._deliver(errors)
-        self._failures = 0 if errors else self._failures + 1
-        if self._failures >= _MOST_FAILURES and not self._closed:
-            logger.debug("%s: receiving pauses after %d errors: %s", self.local, self._failures, error)
-            self._loop.remove_reader(self._sock.fileno())
-            self._loop.call_later(_PAUSE_S, self._resume)
-
-    def _resume(self) -> None:
-        if not self._closed:
-            self._loop.add_reader(self._sock.fileno(), self._readable)
-
     async def _read_completions(self) -> None:
         while not self._closed:
             try:
                 data, address = await self._loop.sock_recvfrom(self._sock, 65536)
             except OSError as error:  # Windows reports an ICMP error about an earlier datagram here
                 self._failures += 1
-                if self._failures >= _MOST_FAILURES:
-                    logger.debug(
-                        "%s: receiving pauses after %d errors: %s", self.local, self._failures, error
-                    )
-                    await asyncio.sleep(_PAUSE_S)
+                if self._must_pause(error):
+                    await asyncio.sleep(watchedsocket.PAUSE_S)
                 continue
             self._failures = 0
             if self.on_datagram is not None:
                 self.on_datagram(data, self._zones.endpoint(address))
-
-    def _pending_errors(self) -> list[IcmpError]:
-        errors: list[IcmpError] = []
-        if not linux.AVAILABLE:
-            return errors
-        for _ in _BATCH:
-            error = linux.read_error(self._sock)
-            if error is None:
-                break
-            if isinstance(error, IcmpError):
-                errors.append(error)
-        return errors
 
     def _deliver_later(self, errors: list[IcmpError]) -> None:
         # the caller of send() does not expect its own handler to run before send() returns
         if errors:
             self._loop.call_soon(self._deliver, errors)
 
-    def _deliver(self, errors: list[IcmpError]) -> None:
-        for error in errors:
-            if self._on_icmp is not None and not self._closed:
-                self._on_icmp(error)
-
-    def close(self) -> None:
-        """Idempotent."""
-        if self._closed:
-            return
-        self._closed = True
+    def _unwatch(self) -> None:
         if self._reader is not None:
             self._reader.cancel()
         else:
-            self._loop.remove_reader(self._sock.fileno())
-            if self._waiting:
-                self._loop.remove_writer(self._sock.fileno())
-        self._waiting.clear()
-        self._sock.close()
+            super()._unwatch()
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self._waiting:
+            self._loop.remove_writer(self._sock.fileno())
+            self._waiting.clear()
+        super().close()
 
 
 def _runs(datagrams: list[bytes]) -> Iterator[list[bytes]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,7 +45,7 @@ def enter(path: str) -> None:
         set_namespace(namespace)
     except OSError as error:
         raise CannotRun(
-            f"may not enter the network namespace {path}: {error.strerror}",
+            f"not permitted to enter the network namespace {path}: {error.strerror}",
             "Run as root, or inside `unshare --user --map-root-user --net --mount`.",
         ) from error
     finally:
@@ -55,36 +54,27 @@ def enter(path: str) -> None:
 
 def set_namespace(descriptor: int) -> None:
     """`setns(descriptor, CLONE_NEWNET)`; OSError when the kernel refuses."""
-    if sys.version_info >= (3, 12):
-        os.setns(descriptor, CLONE_NEWNET)
-        return
-    _libc_call("setns", descriptor, CLONE_NEWNET)
+    # os.setns and os.unshare came with Python 3.12
+    libc_call("setns", descriptor, CLONE_NEWNET)
 
 
 def unshare_network() -> None:
     """Move the calling thread into a new, empty network namespace; OSError when the kernel refuses."""
-    _unshare(CLONE_NEWNET)
+    libc_call("unshare", CLONE_NEWNET)
 
 
 def unshare_user() -> None:
     """Move this process into a new user namespace; OSError when the kernel refuses or there are threads."""
-    _unshare(CLONE_NEWUSER)
+    libc_call("unshare", CLONE_NEWUSER)
 
 
 def unshare_mounts() -> None:
     """Move this process into a copy of its mount namespace; OSError when the kernel refuses."""
-    _unshare(CLONE_NEWNS)
+    libc_call("unshare", CLONE_NEWNS)
 
 
-def _unshare(what: int) -> None:
-    if sys.version_info >= (3, 12):
-        os.unshare(what)
-        return
-    _libc_call("unshare", what)
-
-
-def _libc_call(name: str, *arguments: int) -> None:
-    # os.setns and os.unshare came with Python 3.12
+def libc_call(name: str, *arguments: object) -> None:
+    """Call a function of the C library; OSError when it fails."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)

@@ -67,9 +67,9 @@ def bound_socket(
     zones: Zones,
     *,
     family: Family,
-    host: str | None,
-    port: int,
-    interface: str | None,
+    host: str | None = None,
+    port: int = 0,
+    interface: str | None = None,
     shared: bool = False,
 ) -> socket.socket:
     """A non-blocking socket, bound. Call it inside the namespace that it is to belong to.
@@ -122,7 +122,7 @@ def bind_to_interface(sock: socket.socket, family: Family, interface: str) -> No
         else:
             sock.setsockopt(socket.IPPROTO_IP, _IP_BOUND_IF, number)
     except PermissionError as error:
-        message = f"may not bind to the interface {interface}: {describe(error)}"
+        message = f"not permitted to bind to the interface {interface}: {describe(error)}"
         raise CannotRun(message, "Linux before 5.7 requires root for this.") from error
     except OSError as error:
         raise CannotRun(f"no interface {interface}: {describe(error)}") from error
@@ -130,9 +130,9 @@ def bind_to_interface(sock: socket.socket, family: Family, interface: str) -> No
 
 def _refusal(error: OSError, host: str | None, port: int) -> CannotRun:
     if error.errno in (errno.EADDRINUSE, 10048):
-        return CannotRun(f"port {port} is in use by another program", "Stop it, or take another port.")
+        return CannotRun(f"port {port} is in use by another program", "Stop it, or choose another port.")
     if error.errno in (errno.EACCES, 10013):
-        return CannotRun(f"no privilege for port {port}", "Run as root, or take a port above 1023.")
+        return CannotRun(f"not permitted to use port {port}", "Run as root, or choose a port above 1023.")
     if error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV, 10049) or isinstance(error, socket.gaierror):
         return CannotRun(f"this machine has no address {host}")
     return CannotRun(f"cannot bind to {host or 'any address'}, port {port}: {describe(error)}")
@@ -179,11 +179,12 @@ def source_address(zones: Zones, destination: Endpoint, interface: str | None = 
 def default_source(zones: Zones, family: Family, interface: str | None) -> str:
     """The address that the default route would use, without one the likeliest of the machine's own, and
     the wildcard if it has no address but loopback. Call it inside the namespace."""
-    source = source_address(zones, Endpoint(FAR_AWAY[family], 9), interface)
+    bound_by_address = interface is not None and not _binds_to_devices()
+    source = None if bound_by_address else source_address(zones, Endpoint(FAR_AWAY[family], 9), interface)
     if source is not None:
         return source
     address = interface_address(family, interface)
-    if address is None or parse_address(address).is_loopback:
+    if address is None or (parse_address(address).is_loopback and not bound_by_address):
         return ANY[family]
     return address
 
@@ -208,7 +209,7 @@ def join(sock: socket.socket, zones: Zones, group: str, host: str, interface: st
             request = socket.inet_pton(socket.AF_INET6, plain) + struct.pack("@I", zones.number(name))
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
     except OSError as error:
-        raise CannotRun(f"cannot join the group {group}: {describe(error)}") from error
+        raise CannotRun(f"cannot join the multicast group {group}: {describe(error)}") from error
 
 
 def _holder(host: str) -> str:

@@ -45,7 +45,7 @@ class TlsStream:
             except ssl.SSLError:
                 self._ended = True
         while self._closed and await self._stream.read():
-            pass  # what comes after our goodbye
+            pass  # what arrives after our close_notify
         return b""
 
     def write(self, data: bytes) -> None:
@@ -67,9 +67,7 @@ class TlsStream:
 
     def end(self) -> None:
         """Send close_notify (RFC 8446 6.1) and go on reading. Idempotent."""
-        with contextlib.suppress(ssl.SSLError, ValueError):  # the other side's close_notify is not awaited
-            self._tls.unwrap()
-        self._flush()
+        self._send_close_notify()
         self._stream.end()
 
     def close(self) -> None:
@@ -77,12 +75,13 @@ class TlsStream:
         self._closed = True
         if not self._ended:
             self._ended = True
-            with contextlib.suppress(
-                ssl.SSLError, ValueError
-            ):  # the other side's close_notify is not awaited
-                self._tls.unwrap()
-            self._flush()
+            self._send_close_notify()
         self._stream.close()
+
+    def _send_close_notify(self) -> None:
+        with contextlib.suppress(ssl.SSLError, ValueError):  # the other side's close_notify is not awaited
+            self._tls.unwrap()
+        self._flush()
 
     def abort(self) -> None:
         """Reset the connection. Idempotent."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Unpack
 
 import msgspec
 
@@ -14,19 +13,21 @@ from nattools.model.report import Substrate
 from nattools.net.base import (
     BatchHandler,
     Capability,
+    ConnectOptions,
     DatagramHandler,
     EchoHandler,
     EchoReply,
     IcmpError,
     IcmpHandler,
     IcmpSocket,
-    LowTtlSyn,
+    LocalEnd,
     Network,
     SendFailure,
     StreamHandler,
     TcpFailure,
     TcpListener,
     TcpStream,
+    UdpOptions,
     UdpSocket,
 )
 
@@ -132,14 +133,12 @@ class TracedUdpSocket:
             self.on_icmp(error)
 
     def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
-        """See `UdpSocket.send`."""
         failure = self._inner.send(data, to, ttl=ttl)
         event = TraceEvent(_now(), "datagram", True, self.local, to, bytes(data), ttl, note=failure or "")
         self._trace.add(event)
         return failure
 
     def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
-        """One after the other."""
         failures = [self.send(data, to) for data in datagrams]
         return next((each for each in reversed(failures) if each is not None), None)
 
@@ -180,7 +179,6 @@ class TracedIcmpSocket:
     def send_echo(
         self, to: str, sequence: int, payload: bytes = b"", *, ttl: int | None = None
     ) -> SendFailure | None:
-        """See `IcmpSocket.send_echo`."""
         failure = self._inner.send_echo(to, sequence, payload, ttl=ttl)
         remote = Endpoint(to, 0)
         self._trace.add(
@@ -213,7 +211,6 @@ class TracedStream:
         self._trace.add(event)
 
     async def read(self, limit: int = 65536) -> bytes:
-        """See `TcpStream.read`."""
         data = await self._inner.read(limit)
         if data:
             self._record("data", False, data)
@@ -224,32 +221,26 @@ class TracedStream:
         return data
 
     def write(self, data: bytes) -> None:
-        """See `TcpStream.write`."""
         if data and not self._sent_end:
             self._record("data", True, bytes(data))
         self._inner.write(data)
 
     async def drain(self) -> None:
-        """See `TcpStream.drain`."""
         await self._inner.drain()
 
     @property
     def over(self) -> bool:
-        """See `TcpStream.over`."""
         return self._inner.over
 
     def end(self) -> None:
-        """See `TcpStream.end`."""
         self._end("end")
         self._inner.end()
 
     def close(self) -> None:
-        """See `TcpStream.close`."""
         self._end("end")
         self._inner.close()
 
     def abort(self) -> None:
-        """See `TcpStream.abort`."""
         self._end("abort")
         self._inner.abort()
 
@@ -268,58 +259,31 @@ class TracedNetwork:
         self._inner = inner
 
     def interfaces(self) -> tuple[Interface, ...]:
-        """See `Network.interfaces`."""
         return self._inner.interfaces()
 
     def gateways(self) -> tuple[Gateway, ...]:
-        """See `Network.gateways`."""
         return self._inner.gateways()
 
     def route(self, destination: str) -> tuple[str | None, str] | None:
-        """See `Network.route`."""
         return self._inner.route(destination)
 
     async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...] | str:
-        """See `Network.resolve`."""
         answer = await self._inner.resolve(name, family)
         if not isinstance(answer, str) and answer != (name,):
             known = self.trace.names.get(name, ())
             self.trace.names[name] = tuple(dict.fromkeys(known + answer))
         return answer
 
-    async def open_udp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        port: int = 0,
-        interface: str | None = None,
-        dont_fragment: bool = False,
-        group: str | None = None,
-    ) -> UdpSocket:
-        """See `Network.open_udp`."""
-        inner = await self._inner.open_udp(
-            family=family, host=host, port=port, interface=interface, dont_fragment=dont_fragment, group=group
-        )
-        return TracedUdpSocket(inner, self.trace)
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
+        return TracedUdpSocket(await self._inner.open_udp(**options), self.trace)
 
     async def connect_tcp(
-        self,
-        remote: Endpoint,
-        *,
-        host: str | None = None,
-        port: int = 0,
-        interface: str | None = None,
-        timeout_s: float,
-        opener: LowTtlSyn | None = None,
+        self, remote: Endpoint, **options: Unpack[ConnectOptions]
     ) -> TcpStream | TcpFailure:
-        """See `Network.connect_tcp`."""
         connection, began = self.trace.new_connection(), _now()
-        result = await self._inner.connect_tcp(
-            remote, host=host, port=port, interface=interface, timeout_s=timeout_s, opener=opener
-        )
+        result = await self._inner.connect_tcp(remote, **options)
         if isinstance(result, TcpFailure):
-            local = Endpoint(host or self._source(remote), port)
+            local = Endpoint(options.get("host") or self._source(remote), options.get("port", 0))
             note = f"{result.outcome}: {result.detail}" if result.detail else result.outcome
             self.trace.add(
                 TraceEvent(began, "connect", True, local, remote, connection=connection, note=note)
@@ -336,43 +300,27 @@ class TracedNetwork:
         return ("::" if remote.family == 6 else "0.0.0.0") if found is None else found[1]
 
     async def listen_tcp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        port: int = 0,
-        interface: str | None = None,
-        on_stream: StreamHandler,
+        self, *, family: Family, on_stream: StreamHandler, **end: Unpack[LocalEnd]
     ) -> TcpListener:
-        """See `Network.listen_tcp`."""
-        return await self._inner.listen_tcp(
-            family=family, host=host, port=port, interface=interface, on_stream=self._accepting(on_stream)
-        )
-
-    def _accepting(self, on_stream: StreamHandler) -> Callable[[TcpStream], None]:
         def accepted(stream: TcpStream) -> None:
             number = self.trace.new_connection()
             event = TraceEvent(_now(), "established", False, stream.local, stream.remote, connection=number)
             self.trace.add(event)
             on_stream(TracedStream(stream, self.trace, number))
 
-        return accepted
+        return await self._inner.listen_tcp(family=family, on_stream=accepted, **end)
 
     async def open_icmp(self, *, family: Family, host: str | None = None) -> IcmpSocket:
-        """See `Network.open_icmp`."""
         return TracedIcmpSocket(await self._inner.open_icmp(family=family, host=host), self.trace)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
-        """See `Network.send_packet`."""
         failure = self._inner.send_packet(packet)
         nowhere = Endpoint("0.0.0.0", 0)
         self.trace.add(TraceEvent(_now(), "packet", True, nowhere, nowhere, packet, note=failure or ""))
         return failure
 
     def is_public(self, address: str) -> bool:
-        """See `Network.is_public`."""
         return self._inner.is_public(address)
 
     def missing(self, capability: Capability) -> str | None:
-        """See `Network.missing`."""
         return self._inner.missing(capability)

@@ -9,6 +9,7 @@ from importlib import metadata
 
 from nattools.model.observation import Gap, SecondOpinion
 from nattools.net.base import Network
+from nattools.net.eventloop import TimeLimit
 from nattools.probes.probe import MachineContext, MachineProbe, ProbeOptions, Recorder
 
 PATIENCE_S = 75.0
@@ -94,10 +95,10 @@ async def _ask(arguments: tuple[str, ...]) -> tuple[str, str]:
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with TimeLimit(PATIENCE_S) as limit:
             out, err = await process.communicate()
-    except TimeoutError:
-        return "", f"no answer within {PATIENCE_S:.0f} s"
+        if limit.expired():
+            return "", f"no answer within {PATIENCE_S:.0f} s"
     finally:
         if process.returncode is None:
             process.kill()

@@ -1,26 +1,39 @@
-"""The client's side of dial-backs: a port that listens for them, and ordering one from a nattools server."""
+"""The client's side of dial-backs: a port that listens for them, ordering one from a nattools server, and
+proving by one that a port mapping is true.
+
+A router's "success" is no proof: it may have mapped the wrong address, stand behind a second NAT, or forget
+to open its own firewall. The port behind the mapping sends nothing, so nothing but the mapping can have let
+the dial-back in; it comes from another address of the server than the one that was asked, where the server
+has one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Container
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
 from nattools.errors import CannotRun, ProtocolError
+from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, copies_needed
 from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.observation import MapCheck
 from nattools.net import exchange
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
-from nattools.net.wait import TimedEvent
+from nattools.net.eventloop import TimedEvent, TimeLimit
 from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.mapper import Granted
+from nattools.probes.probe import ProbeContext
+from nattools.probes.question import StunClient
 from nattools.probes.target import Target
 from nattools.protocols import dialback, stun
 
 CONNECT_S = 3.0
 NONCE_S = 5.0
 """How long a connection may take to bring its nonce."""
-Outcome = Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
+DialBackOutcome = Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
 
 
 class InboundListener:
@@ -48,7 +61,8 @@ class InboundListener:
 
     def on_datagram(self, data: bytes, source: Endpoint) -> None:
         """Is it a dial-back of ours?"""
-        if nonce_of(data) in self.nonces:
+        arrival = arrival_in(data)
+        if arrival is not None and arrival.nonce in self.nonces:
             self._arrived(source)
 
     def on_stream(self, stream: TcpStream) -> None:
@@ -70,13 +84,12 @@ class InboundListener:
         self.reached.set()
 
 
-def nonce_of(data: bytes) -> bytes | None:
-    """The nonce of a dial-back; None: it is none."""
+def arrival_in(data: bytes) -> dialback.Arrival | None:
+    """The dial-back that a datagram or a frame is; None: it is none."""
     try:
-        arrival = dialback.decode_indication(stun.decode(data))
+        return dialback.decode_indication(stun.decode(data))
     except ProtocolError:
         return None
-    return None if arrival is None else arrival.nonce
 
 
 async def brings_nonce(stream: TcpStream, nonces: Container[bytes]) -> bool:
@@ -84,7 +97,8 @@ async def brings_nonce(stream: TcpStream, nonces: Container[bytes]) -> bool:
     framer = stun.Framer()
     try:
         while data := await stream.read():
-            if any(nonce_of(frame) in nonces for frame in framer.feed(data)):
+            arrivals = [arrival_in(frame) for frame in framer.feed(data)]
+            if any(each is not None and each.nonce in nonces for each in arrivals):
                 return True
     except ProtocolError:
         return False
@@ -111,6 +125,33 @@ async def open_inbound_listener(
 
 
 # --- ordering one
+
+
+def start_order(
+    client: StunClient,
+    target: Target,
+    ask: dialback.Ask,
+    rto_s: float,
+    *,
+    cookie: bytes = dialback.NO_COOKIE,
+    on_done: exchange.OnDone | None = None,
+) -> dialback.DialBackRequest:
+    """Order a dial-back over UDP beside the client's questions: it goes with its `exchanges`' next step.
+    `cookie`: what the server gave to an earlier order."""
+    now = asyncio.get_running_loop().time()
+    request = dialback.DialBackRequest(
+        ask, target.endpoint, now, rto_s=rto_s, patience_s=8 * rto_s, cookie=cookie
+    )
+    client.exchanges.start(request, client.socket, on_done)
+    return request
+
+
+def why_not_sent(order: dialback.DialBackRequest) -> str:
+    """Why the server did not send what was ordered; "" if it did."""
+    if order.result is None:
+        return f"the server did not confirm the dial-back: {order.failure or 'no answer'}"
+    sent = order.result.outcome == "sent"
+    return "" if sent else order.result.reason or f"the server could not send: {order.result.outcome}"
 
 
 async def order_dial_back(
@@ -143,10 +184,11 @@ async def _over_tcp(gateway: GatewayContext, target: Target, ask: dialback.Ask) 
     try:
         for message, _ in request.datagrams_to_send(loop.time()):
             stream.write(message)
-        async with asyncio.timeout_at(request.next_timeout()):
+        async with TimeLimit((request.next_timeout() or 0.0) - loop.time()):
             await _read(request, stream)
-    except (TimeoutError, ProtocolError) as error:
-        request.abandon(str(error) or "no answer")
+        request.abandon("no answer")
+    except ProtocolError as error:
+        request.abandon(str(error))
     finally:
         stream.abort()
     return request.result or f"the server {target.endpoint} did not confirm the dial-back: {request.failure}"
@@ -206,7 +248,7 @@ class DialBacks(msgspec.Struct):
         except ProtocolError:
             return
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> DialBackOutcome:
         """In one word. "timeout" only if the server is known to have tried."""
         if self.arrived:
             return "arrived"
@@ -215,3 +257,119 @@ class DialBacks(msgspec.Struct):
             if word in said:
                 return word
         return "timeout" if self.receipt.is_set else "error"
+
+
+CheckOutcome = Literal["arrived", "silent", "refused", "unreachable", "denied", "error"]
+SPACING_MS = 15
+_LONGEST_S = 60.0
+_CONNECTED_S = 3.5
+"""How long what was written on a connection may take that is there: a segment may be lost twice."""
+_MAY_PASS = ("silent", "refused")
+"""Outcomes after which another try may end otherwise: a copy was lost, or the rule was not in force yet."""
+
+
+@dataclass(slots=True)
+class _Trial:
+    """One mapping being tried."""
+
+    context: ProbeContext
+    gateway: GatewayContext
+    target: Target
+    granted: Granted
+    listener: InboundListener
+    sent: int = 0
+    outcome: CheckOutcome = "error"
+    detail: str = ""
+    seen: str | None = None
+    origin: Endpoint | None = None
+
+    async def run(self) -> None:
+        """Until a dial-back arrives, or silence counts. Over UDP the first order is for one datagram, so that
+        none is under way when the port is given back to its user; each attempt over TCP repeats its SYN by
+        itself."""
+        needed = copies_needed(WORST_LOSS, CERTAIN_ERROR)
+        estimate = self.context.estimate
+        copies = 1 if self.granted.transport == "udp" else dialback.MAX_COPIES
+        while self.sent < (max(needed, estimate.copies()) if estimate.lost else needed):
+            await self._round(copies)
+            if self.listener.reached.is_set:
+                self.outcome, self.detail = "arrived", ""
+            if self.outcome not in _MAY_PASS or (self.granted.transport == "tcp" and not estimate.lost):
+                return
+            copies = min(2 * copies, dialback.MAX_COPIES)
+
+    async def _round(self, copies: int) -> None:
+        nonce = dialback.new_nonce()
+        self.listener.nonces.add(nonce)
+        ask = dialback.Ask(
+            self.granted.transport,
+            self.granted.external_port,
+            nonce,
+            self.target.two_addresses,
+            self.target.other is not None or self.granted.transport == "tcp",
+            copies,
+            SPACING_MS,
+        )
+        self.sent += copies
+        result = await self._ordered(ask)
+        if isinstance(result, str):
+            self.outcome, self.detail = "error", result
+            return
+        self.seen = result.seen.host if result.seen is not None else self.seen
+        self.origin = result.origin or self.origin
+        self.outcome, self.detail = _outcome(result), result.reason
+        if result.outcome in ("sent", "connected"):
+            wait_s = self.context.estimate.last_wait_s if result.outcome == "sent" else _CONNECTED_S
+            await self.listener.reached.wait(wait_s)
+        if result.outcome == "connected" and not self.listener.reached.is_set:
+            self.detail = "something else accepted the connection"
+
+    async def _ordered(self, ask: dialback.Ask) -> dialback.Result | str:
+        """The server's word; once the dial-back is here, that is not waited for longer than it may take."""
+        async with asyncio.TaskGroup() as group:
+            ordered = group.create_task(order_dial_back(self.gateway, self.target, ask))
+            reached = group.create_task(self.listener.reached.wait(_LONGEST_S))
+            await asyncio.wait({ordered, reached}, return_when=asyncio.FIRST_COMPLETED)
+            if not ordered.done():
+                await asyncio.wait({ordered}, timeout=self.context.estimate.last_wait_s)
+            ordered.cancel()
+            reached.cancel()
+        return dialback.Result("sent") if ordered.cancelled() else ordered.result()
+
+
+def _outcome(result: dialback.Result) -> CheckOutcome:
+    """As far as the server can say."""
+    said = result.outcome
+    return "silent" if said == "sent" or said == "connected" or said == "timeout" else said
+
+
+async def verify(
+    context: ProbeContext,
+    gateway: GatewayContext,
+    target: Target,
+    granted: Granted,
+    listener: InboundListener,
+) -> MapCheck:
+    """Have `target`, a nattools server of the mapping's family, dial back to a mapping whose inside is
+    `listener`; what came of it is put on record and returned."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    trial = _Trial(context, gateway, target, granted, listener)
+    await trial.run()
+    origin = trial.listener.origin or trial.origin
+    host = trial.seen or (target.mapped.host if target.mapped else granted.external_host) or gateway.local
+    check = MapCheck(
+        probe="verify",
+        protocol=granted.protocol,
+        transport=granted.transport,
+        family=granted.internal.family,
+        internal=str(granted.internal),
+        external=None if granted.external is None else str(granted.external),
+        target=str(Endpoint(host, granted.external_port)),
+        origin=None if origin is None else str(origin),
+        outcome=trial.outcome,
+        sent=trial.sent,
+        waited_s=round(loop.time() - began, 6),
+        detail=trial.detail,
+    )
+    return context.recorder.add(check, at=began)

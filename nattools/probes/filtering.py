@@ -10,11 +10,10 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import DialBack, Gap
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.probes.dialbacks import DialBacks, Outcome
+from nattools.probes.dialbacks import DialBackOutcome, DialBacks
 from nattools.probes.probe import LaneProbe, ProbeContext
-from nattools.probes.question import Question, open_stun_client
+from nattools.probes.question import KNOWN_PATIENCE_S, Question, ask_over_tcp, open_stun_client
 from nattools.probes.target import BindingQuestion, Lane, Target
-from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, ask_over_tcp
 from nattools.protocols import dialback
 
 ORDERS = 3
@@ -151,7 +150,7 @@ class FilterAddressTcp(_Tcp):
         return [target for target in ranked if target.dials_back("tcp") and target.two_addresses][:1]
 
 
-async def _try(context: ProbeContext, target: Target, change_address: bool) -> tuple[Outcome, int]:
+async def _try(context: ProbeContext, target: Target, change_address: bool) -> tuple[DialBackOutcome, int]:
     """What came of an order, and how many attempts it was for. "error": the order itself failed."""
     question = BindingQuestion(target.endpoint, "control")
     stream = await ask_over_tcp(context, question, timeout_s=KNOWN_PATIENCE_S)
@@ -167,7 +166,7 @@ async def _try(context: ProbeContext, target: Target, change_address: bool) -> t
 
 async def _dialled(
     context: ProbeContext, target: Target, stream: TcpStream, mapped: Endpoint, change_address: bool
-) -> tuple[Outcome, int]:
+) -> tuple[DialBackOutcome, int]:
     backs = DialBacks()
     try:
         async with asyncio.TaskGroup() as group:
@@ -176,7 +175,7 @@ async def _dialled(
                 host=stream.local.host,
                 port=stream.local.port,
                 interface=context.interface,
-                on_stream=lambda incoming: _greet(group, backs, incoming),
+                on_stream=lambda incoming: group.create_task(backs.greet(incoming)),
             )
             reader = group.create_task(backs.listen_to(stream))
             try:
@@ -191,10 +190,6 @@ async def _dialled(
         return "denied", 0  # the port cannot be listened on here: then there is nothing to observe
     _record(context, target, stream.local, mapped, backs, asked, change_address)
     return backs.outcome(), asked
-
-
-def _greet(group: asyncio.TaskGroup, backs: DialBacks, stream: TcpStream) -> None:
-    group.create_task(backs.greet(stream))
 
 
 async def _ask(

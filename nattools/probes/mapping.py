@@ -9,9 +9,15 @@ from contextlib import ExitStack
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.probe import LaneProbe, ProbeContext
-from nattools.probes.question import StunClient, expect_all, open_stun_client
+from nattools.probes.question import (
+    KNOWN_PATIENCE_S,
+    PATIENCE_S,
+    StunClient,
+    ask_over_tcp,
+    expect_all,
+    open_stun_client,
+)
 from nattools.probes.target import BindingQuestion, Target
-from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, PATIENCE_S, ask_over_tcp
 
 MOST_DESTINATIONS = 9
 CLAIMANTS = 2
@@ -84,9 +90,7 @@ class MappingTcp(LaneProbe):
 
             async def also(endpoint: Endpoint) -> None:
                 question = BindingQuestion(endpoint, "mapping")
-                more = await ask_over_tcp(
-                    context, question, host=local.host, port=local.port, timeout_s=PATIENCE_S
-                )
+                more = await ask_over_tcp(context, question, timeout_s=PATIENCE_S, local=local)
                 if not isinstance(more, TcpFailure):
                     streams.append(more)
 

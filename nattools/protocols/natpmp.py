@@ -6,7 +6,6 @@ Pure: bytes in, values out, and back. Decoders raise ProtocolError and nothing e
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Literal
 
@@ -14,7 +13,6 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
-from nattools.protocols.backoff import Backoff
 from nattools.protocols.retransmission import RetransmittedRequest
 
 PORT = 5351
@@ -136,23 +134,14 @@ def is_pcp_answer(data: bytes) -> bool:
 
 
 class NatPmpTransaction(RetransmittedRequest[NatPmpResponse]):
-    """RFC 6886 3.1; `RetransmittedRequest` has how to drive it.
+    """RFC 6886 3.1; `RetransmittedRequest` has how to drive it, and `timing`.
 
     "upgrade": the server knows PCP alone, so ask it that way. RFC 6886 3.1 asks a client to check the source
     address, not the port: some gateways answer from another one.
     """
 
-    def __init__(
-        self,
-        request: Request,
-        server: Endpoint,
-        *,
-        initial_s: float = 0.25,
-        patience_s: float = 2.2,
-        jitter: Callable[[], float] = lambda: 0.0,
-    ) -> None:
-        backoff = Backoff(initial_s=initial_s, patience_s=patience_s, jitter=jitter)
-        super().__init__(encode_request(request), server, backoff)
+    def __init__(self, request: Request, server: Endpoint, **timing: float) -> None:
+        super().__init__(encode_request(request), server, jitter=lambda: 0.0, **timing)
         self.request = request
 
     def _read(self, data: bytes, source: Endpoint) -> NatPmpResponse | Literal["upgrade"]:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape as escaped
 
 from nattools.model.report import Report
 from nattools.report.document import Block, Cell, EventChart, Prose, Section, Table
-from nattools.report.figures import as_table
-from nattools.report.safetext import untied
+from nattools.report.figures import SVG_STYLE, as_table, escape, render_svg
 from nattools.report.sections.contents import contents
-from nattools.report.svg import STYLE as SVG_STYLE
-from nattools.report.svg import render_svg
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --line: #d0d7de; --quiet: #59636e;
@@ -47,11 +43,6 @@ def render_html(report: Report) -> str:
         f"<title>{title}</title>\n<style>\n{STYLE}\n{SVG_STYLE}\n</style>\n</head>\n"
         f"<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
     )
-
-
-def escape(text: str) -> str:
-    """Text that HTML shows as it is, also within an attribute."""
-    return escaped(untied(text))
 
 
 def _section(section: Section) -> Iterator[str]:

@@ -1,55 +1,56 @@
 """A document on a terminal and as plain text: the same lines, with colour where the terminal wants it.
 
-rich lays them out. No line is wider than the terminal, none ends in spaces, and what is tied (`safetext.TIE`)
-is not broken.
+No line is wider than the terminal, none ends in spaces, and what is tied (`wording.terms.TIE`) is not broken.
+Why rich does not lay them out: docs/design/0003.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import TextIO
 
-from rich.console import Console, RenderableType
-from rich.constrain import Constrain
-from rich.segment import Segment, Segments
-from rich.style import Style
-from rich.table import Table as Grid
-from rich.text import Text
-
 from nattools.model.report import Report
-from nattools.report.document import Block, Cell, Detail, Document, Mood, Prose, Section, Table
+from nattools.report.document import Cell, Detail, Document, Mood, Prose, Section, Table
 from nattools.report.figures import without_figures
-from nattools.report.safetext import width
-from nattools.report.screen import MAX_COLUMNS, terminal_columns, wants_colour
-from nattools.report.sections.contents import contents
-from nattools.wording.terms import TIE
+from nattools.report.safetext import width, wrap
 
+MAX_COLUMNS = 240
 MARGIN = 2
 GAP = 2
 MIN_COLUMNS = 40
 WIDE = 120
 MIN_LABEL = 11
 BULLET = "- "
-STYLES: dict[Mood, str] = {
-    "plain": "",
-    "good": "green",
-    "bad": "red",
-    "unsure": "yellow",
-    "quiet": "dim",
-    "strong": "bold",
-}
-_HEIGHT = 25
-"""Of no consequence, but without it rich takes a dumb terminal to be 80 columns wide."""
-_TIED = "\ue000"
-"""A space to the reader and a letter to rich, which breaks lines at TIE; no safe text contains it."""
+SGR: dict[Mood, str] = {"plain": "", "good": "32", "bad": "31", "unsure": "33", "quiet": "2", "strong": "1"}
+"""Parameters of the escape sequence "select graphic rendition" (ECMA-48)."""
 
-Line = list[Segment]
+Line = list[Cell]
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """A terminal that is not dumb, and NO_COLOR is not set (https://no-color.org)."""
+    return is_live(stream) and not os.environ.get("NO_COLOR")
+
+
+def is_live(stream: TextIO) -> bool:
+    """A terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+
+
+def terminal_columns(stream: TextIO) -> int:
+    """Columns to use: COLUMNS if set, else the terminal's width; 80 where there is no terminal."""
+    if not stream.isatty() and "COLUMNS" not in os.environ:
+        return 80
+    return min(shutil.get_terminal_size((80, 24)).columns, MAX_COLUMNS)
 
 
 def print_report(report: Report, stream: TextIO | None = None, *, detail: Detail = 0) -> None:
     """Write a report for a person: in colour on a capable terminal, else as plain text."""
+    from nattools.report.sections.contents import contents
+
     out = stream or sys.stdout
     columns = terminal_columns(out)
     write_lines(lay_out(contents(report, detail=detail, columns=columns), columns), out)
@@ -57,6 +58,8 @@ def print_report(report: Report, stream: TextIO | None = None, *, detail: Detail
 
 def render_text(report: Report, *, columns: int = 80, detail: Detail = 0) -> str:
     """A report as lines of at most `columns` columns (at least 40), ending in a newline."""
+    from nattools.report.sections.contents import contents
+
     return plain_text(contents(report, detail=detail, columns=columns), columns)
 
 
@@ -67,78 +70,48 @@ def plain_text(document: Document, columns: int) -> str:
 
 def plain(line: Line) -> str:
     """A line without its colours."""
-    return "".join(segment.text for segment in line)
+    return "".join(cell.text for cell in line)
 
 
 def write_lines(lines: Iterable[Line], stream: TextIO) -> None:
     """Write lines that are laid out: in colour on a capable terminal, else as plain text."""
     if not wants_colour(stream):
         stream.writelines(f"{plain(line)}\n" for line in lines)
-        return
-    console = Console(file=stream, width=MAX_COLUMNS, height=_HEIGHT)
-    for line in lines:
-        console.print(Segments([*line, Segment.line()]), soft_wrap=True, end="")
+    elif os.name == "nt":  # where not every console understands escape sequences
+        from rich.console import Console
+        from rich.text import Text
+
+        text = "".join(f"{_coloured(line)}\n" for line in lines)
+        Console(file=stream, width=MAX_COLUMNS).print(Text.from_ansi(text), soft_wrap=True)
+    else:
+        stream.writelines(f"{_coloured(line)}\n" for line in lines)
+
+
+def _coloured(line: Line) -> str:
+    return "".join(f"\x1b[{SGR[mood]}m{text}\x1b[0m" if SGR[mood] else text for text, mood in line)
 
 
 def lay_out(document: Document, columns: int) -> Iterator[Line]:
     """The lines of a document, none wider than `columns` (taken as at least 40)."""
-    inside = max(columns, MIN_COLUMNS) - MARGIN
     yield []
     for section in document.sections:
-        yield from lines_of(_section(section, inside), inside)
+        for line in _section(section, max(columns, MIN_COLUMNS) - MARGIN):
+            yield [Cell(" " * MARGIN), *line] if line else []
         yield []
 
 
-def lines_of(renderables: Iterable[RenderableType], columns: int) -> Iterator[Line]:
-    """What rich makes of them, behind the margin, without spaces at the ends of lines."""
-    console = Console(
-        width=columns, height=_HEIGHT, color_system="truecolor", legacy_windows=False, force_terminal=True
-    )
-    for renderable in renderables:
-        for line in console.render_lines(renderable, pad=False):
-            yield _trimmed(line)
-
-
-def line_of(*cells: Cell) -> Line:
-    """One line, made of pieces that each have their mood."""
-    return [Segment(cell.text, Style.parse(STYLES[cell.mood])) for cell in cells]
-
-
-def _trimmed(line: Line) -> Line:
-    kept = [each._replace(text=each.text.replace(_TIED, " ")) for each in line]
-    while kept and not kept[-1].text.rstrip():
-        kept.pop()
-    if not kept:
-        return []
-    kept[-1] = kept[-1]._replace(text=kept[-1].text.rstrip())
-    return [Segment(" " * MARGIN), *kept]
-
-
-def text_of(text: str, mood: Mood = "plain") -> Text:
-    """Words in a mood, with their ties kept."""
-    return Text(text.replace(TIE, _TIED), STYLES[mood], overflow="fold")
-
-
-def _section(section: Section, columns: int) -> Iterator[RenderableType]:
+def _section(section: Section, columns: int) -> Iterator[Line]:
     """A titled table needs no heading of its own: its column titles say what it is."""
     blocks = [without_figures(block, columns) for block in section.blocks]
     titled = bool(blocks) and isinstance(blocks[0], Table) and any(blocks[0].titles)
     if section.title and (section.note or not titled):
-        yield _rows([(text_of(section.title.upper(), "strong"), text_of(section.note))])
+        yield from _rows([(Cell(section.title.upper(), "strong"), Cell(section.note))], columns)
     label = _label_width(blocks)
-    for labelled, group in groupby(blocks, key=lambda block: isinstance(block, Prose) and bool(block.label)):
-        if labelled:
-            proses = [
-                (text_of(each.label, "strong"), text_of(each.text, each.mood)) for each in _proses(group)
-            ]
-            yield Constrain(_rows(proses, label), min(columns, WIDE))
-            continue
-        for block in group:
-            yield _table(block, columns, label) if isinstance(block, Table) else _prose(block, columns)
-
-
-def _proses(blocks: Iterable[Block]) -> Iterator[Prose]:
-    return (block for block in blocks if isinstance(block, Prose))
+    for block in blocks:
+        if isinstance(block, Table):
+            yield from _table(block, columns, label)
+        else:
+            yield from _prose(block, min(columns, WIDE), label)
 
 
 def _label_width(blocks: Sequence[Table | Prose]) -> int:
@@ -150,44 +123,69 @@ def _label_width(blocks: Sequence[Table | Prose]) -> int:
     return max([MIN_LABEL, *labels])
 
 
-def _prose(prose: Prose, columns: int) -> RenderableType:
-    room = min(columns, WIDE)
-    if not prose.text.startswith(BULLET):
-        return Constrain(text_of(prose.text, prose.mood), room)
-    row = (text_of("-", prose.mood), text_of(prose.text.removeprefix(BULLET), prose.mood))
-    return Constrain(_rows([row], gap=1), room)
+def _prose(prose: Prose, columns: int, label: int) -> Iterator[Line]:
+    if prose.label:
+        row = (Cell(prose.label, "strong"), Cell(prose.text, prose.mood))
+        return _rows([row], columns, label=label)
+    if prose.text.startswith(BULLET):
+        row = (Cell("-", prose.mood), Cell(prose.text.removeprefix(BULLET), prose.mood))
+        return _rows([row], columns, gap=1)
+    return _rows([(Cell(prose.text, prose.mood),)], columns, unbroken=())
 
 
-def _rows(rows: Iterable[tuple[Text, Text]], label: int = 0, gap: int = GAP) -> Grid:
-    grid = Grid.grid(padding=(0, gap, 0, 0), pad_edge=False)
-    grid.add_column(min_width=label, no_wrap=True)
-    grid.add_column(overflow="fold")
-    for row in rows:
-        grid.add_row(*row)
-    return grid
-
-
-def _table(table: Table, columns: int, label: int) -> Grid:
+def _table(table: Table, columns: int, label: int) -> Iterator[Line]:
     titled = any(table.titles)
-    grid = Grid(box=None, show_header=titled, header_style="bold", pad_edge=False, padding=(0, GAP, 0, 0))
-    kept = _kept_whole(table, columns)
-    for number, title in enumerate(table.titles):
-        least = label if number == 0 and not titled and len(table.titles) > 1 else None
-        grid.add_column(text_of(title.upper()), min_width=least, no_wrap=number in kept, overflow="fold")
-    for row in table.rows:
-        grid.add_row(*(text_of(*cell) for cell in row))
-    return grid
+    titles = [tuple(Cell(title.upper(), "strong") for title in table.titles)] if titled else []
+    least = 0 if titled or len(table.titles) == 1 else label
+    return _rows([*titles, *table.rows], columns, label=least, unbroken=_unbroken(table, columns))
 
 
-def _kept_whole(table: Table, columns: int) -> frozenset[int]:
+def _unbroken(table: Table, columns: int) -> tuple[int, ...]:
     """The columns that do not wrap: those without a share, unless they leave too little to the others."""
     whole = [number for number, share in enumerate(table.shares) if not share]
-    needed = sum(_natural(table, number) for number in whole)
+    needed = sum(
+        max([width(table.titles[number]), *(width(row[number].text) for row in table.rows)])
+        for number in whole
+    )
     room = columns - GAP * (len(table.titles) - 1)
-    fits = needed <= (room if len(whole) == len(table.shares) else room * 2 // 3)
-    return frozenset(whole) if fits else frozenset()
+    return tuple(whole) if needed <= (room if len(whole) == len(table.shares) else room * 2 // 3) else ()
 
 
-def _natural(table: Table, number: int) -> int:
-    cells: list[Cell] = [row[number] for row in table.rows]
-    return max([width(table.titles[number]), *(width(cell.text) for cell in cells)])
+def _rows(
+    rows: Sequence[tuple[Cell, ...]],
+    columns: int,
+    *,
+    label: int = 0,
+    gap: int = GAP,
+    unbroken: Sequence[int] = (0,),
+) -> Iterator[Line]:
+    """Rows under one another. The first column takes at least `label`; where the rows are too wide, the
+    widest of the columns that are not `unbroken` gives way."""
+    sizes = [max(width(cell.text) for cell in column) + gap for column in zip(*rows, strict=True)]
+    sizes[0] = max(sizes[0], label + gap)
+    sizes[-1] -= gap
+    breakable = [number for number in range(len(sizes)) if number not in unbroken]
+    while (excess := sum(sizes) - columns) > 0 and breakable:
+        widest, *others = sorted(breakable, key=sizes.__getitem__, reverse=True)
+        above = sizes[widest] - max((sizes[number] for number in others), default=0)
+        sizes[widest] -= min(excess, max(above, 1))
+    for row in rows:
+        yield from _row(row, sizes, gap)
+
+
+def _row(row: tuple[Cell, ...], sizes: Sequence[int], gap: int) -> Iterator[Line]:
+    last = len(row) - 1
+    texts = [
+        wrap(cell.text, max(size - (gap if number < last else 0), 2))
+        for number, (cell, size) in enumerate(zip(row, sizes, strict=True))
+    ]
+    for number in range(max(map(len, texts))):
+        line: Line = []
+        blank = 0
+        for cell, lines, size in zip(row, texts, sizes, strict=True):
+            text = lines[number] if number < len(lines) else ""
+            if text:
+                line += [Cell(" " * blank), Cell(text, cell.mood)] if blank else [Cell(text, cell.mood)]
+                blank = 0
+            blank += size - width(text)
+        yield line

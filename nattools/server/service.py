@@ -12,7 +12,7 @@ from nattools.net.base import DatagramHandler, Network, SendFailure, TcpFailure,
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Outcome
 from nattools.server.connections import Answer, BackgroundTasks
-from nattools.server.dialback import DialBackServer, Order
+from nattools.server.dialbackserver import DialBackServer, Order
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
 

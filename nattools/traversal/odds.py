@@ -43,15 +43,6 @@ def fill_odds(opened: int, targets: int, own_pool: int, tries: int, peer_pool: i
     return 1.0 - (1.0 - hit) ** (own_pool * tries)
 
 
-def probes_for(wanted: float, sockets: int, ports: int) -> int:
-    """The fewest distinct probes that find one of `sockets` ports with the probability `wanted`."""
-    missed, count = 1.0, 0
-    while 1.0 - missed < wanted and count < ports - sockets:
-        missed *= (ports - sockets - count) / (ports - count)
-        count += 1
-    return count if 1.0 - missed >= wanted else min(ports, count + 1)
-
-
 def shown(chance: float) -> float:
     """To four places, and never certain unless it is."""
     return floor(round(chance, 9) * 10_000) / 10_000

@@ -18,6 +18,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from nattools.model.statement import Statement, statement
 from nattools.traversal.link import Changes, DatagramPath
 from nattools.traversal.quicreceive import BROKEN_OFF_FRAME, DATA, END, HEAD, WINDOW, ReceivingEnd
 from nattools.traversal.stripes import StripeCount
@@ -44,13 +45,15 @@ IDLE_S: Final = 300.0
 _FIRST: Final = b"pre-shared key"
 
 
-async def quic_link(path: DatagramPath, secret: bytes, *, leads: bool, timeout_s: float) -> QuicLink | str:
+async def quic_link(
+    path: DatagramPath, secret: bytes, *, leads: bool, timeout_s: float
+) -> QuicLink | Statement:
     """Connect to the peer at the other end of the path, who knows the same 32 bytes. Exactly one side leads.
 
     The leader gives up when its connection fails. The follower goes on waiting for somebody who knows the
-    secret: anybody can send a first packet (RFC 9001 5.2). A text says why it failed; then the path is as it
-    was. Only the leader is ever the first one's client, so that nobody's own messages can be turned back at
-    him (RFC 9257 4.1)."""
+    secret: anybody can send a first packet (RFC 9001 5.2). A statement says why it failed; then the path is
+    as it was. Only the leader is ever the first one's client, so that nobody's own messages can be turned
+    back at him (RFC 9257 4.1)."""
     from nattools.traversal.quic import PeerConnections
     from nattools.traversal.quickeys import Keys
 
@@ -62,17 +65,17 @@ async def quic_link(path: DatagramPath, secret: bytes, *, leads: bool, timeout_s
     else:
         connections.accepts = _FIRST
     try:
-        async with asyncio.timeout(timeout_s):
-            await link.established.wait()
-    except TimeoutError:
-        link.problem = link.problem or f"no answer over QUIC in {timeout_s:g} s"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await link.established.wait()
     except BaseException:
         link.abort()
         raise
     if link.first is not None:
         return link
     link.abort()
-    return link.problem or "the handshake failed"
+    silent = statement("link-silent", protocol="QUIC", limit_s=timeout_s)
+    return silent if link.problem is None else statement("link-failed", problem=link.problem)
 
 
 class QuicLink(ReceivingEnd):

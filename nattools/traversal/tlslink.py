@@ -6,14 +6,15 @@ follows in the lower 14. A full one fits into one TLS record (RFC 8446 5.1)."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import ssl
 import tempfile
 from pathlib import Path
 from typing import Final, Literal
 
+from nattools.model.statement import Statement, statement
 from nattools.net.base import TcpStream
+from nattools.net.eventloop import TimeLimit
 from nattools.net.tls import TlsStream, start_tls
 from nattools.traversal.identity import NAME, Identity, identity
 from nattools.traversal.link import LinkEnd
@@ -37,27 +38,26 @@ _LENGTH_BITS: Final = 14
 UNPROVEN: Final = "the peer did not prove that it knows the secret"
 
 
-async def tls_link(stream: TcpStream, secret: bytes, *, leads: bool, timeout_s: float) -> TlsLink | str:
+async def tls_link(stream: TcpStream, secret: bytes, *, leads: bool, timeout_s: float) -> TlsLink | Statement:
     """Connect to the peer at the stream's other end, who knows the same 32 bytes. Exactly one side leads.
 
-    A text says why it failed, and the stream is closed. A link owns its stream."""
+    A statement says why it failed, and the stream is closed. A link owns its stream."""
     peer = identity(secret, leads=not leads)
     context = _context(identity(secret, leads=leads), peer, leads=leads)
     try:
-        async with asyncio.timeout(timeout_s):
+        async with TimeLimit(timeout_s):
             tls = await start_tls(stream, context, timeout_s=timeout_s, server_name=NAME if leads else None)
             if isinstance(tls, str):
-                return f"{UNPROVEN}: {tls}"
+                return statement("link-failed", problem=f"{UNPROVEN}: {tls}")
             if tls.peer_certificate != peer.der or not await _heard(tls):
                 tls.abort()
-                return UNPROVEN
-    except TimeoutError:
-        stream.abort()
-        return f"no answer over TLS in {timeout_s:g} s"
+                return statement("link-failed", problem=UNPROVEN)
+            return TlsLink(tls)
     except BaseException:
         stream.abort()
         raise
-    return TlsLink(tls)
+    stream.abort()
+    return statement("link-silent", protocol="TLS", limit_s=timeout_s)
 
 
 async def _heard(tls: TlsStream) -> bool:
@@ -141,9 +141,8 @@ class TlsLink(LinkEnd):
             self._tls.write(record("goodbye"))
             self._inbox.end()
             self._room.set()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_S):
-                await self._over.wait()
+        async with TimeLimit(CLOSE_S):
+            await self._over.wait()
         self._end("closed on this side")
 
     def abort(self) -> None:

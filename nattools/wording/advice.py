@@ -47,8 +47,8 @@ SENTENCES = {
         "Choose another interface with --interface."
     ),
     "several-default-routes": (
-        "There are several default routes ({interfaces:list}); {measured} was measured. Choose another with "
-        "--interface."
+        "There are several default routes ({interfaces:list}); {measured:or one of them} was measured. Choose"
+        " another with --interface."
     ),
     "mappings-not-reached": "Mappings on this router alone do not reach you from the internet.",
     "mapping-left": (
@@ -60,7 +60,8 @@ SENTENCES = {
         "{lifetime_s:seconds}. nattools map delete --mine tries again."
     ),
     "mapping-left-not-asked": (
-        "The {protocol:protocol} mapping of {transport} {internal} was left on the router: {detail}."
+        "The {protocol:protocol} mapping of {transport} {internal} was left on the router: {detail:or it "
+        "could not be asked}."
     ),
     "mapping-may-exist": (
         "The {protocol:protocol} mapping of {transport} {internal} may still exist: removing it failed. "
@@ -91,10 +92,10 @@ SENTENCES = {
         "The server {server} names another address but answers no CHANGE-REQUEST from there."
     ),
     "server-names-itself": "The server {server} names its own address as its other address.",
-    "server-not-stun": "The server {server} sent an invalid STUN answer: {detail}.",
+    "server-not-stun": "The server {server} sent an invalid STUN answer: {detail:or malformed}.",
     "server-filtering-unused": "The filtering tests of {server} were not used.",
     # second opinions
-    "opinion-missing": "It gave no verdict: {detail}.",
+    "opinion-missing": "It gave no verdict: {detail:or it said nothing}.",
     "opinion-multicast-only": (
         "A known limit: it asks by multicast alone and waits a fixed time; nattools asks the router itself "
         "too."

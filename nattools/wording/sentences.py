@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from string import Formatter
-from typing import Any
+from typing import Any, NamedTuple
 
 from nattools.model.statement import Statement
 from nattools.wording import advice, behaviour, punch, verdicts
@@ -46,22 +47,33 @@ _SPECS: dict[str, Callable[[Any], str]] = {
     "list": lambda names: ", ".join(map(str, names)),
     "and": lambda names: _joined(names, "and"),
     "then": lambda names: ", then ".join(map(str, names)),
+    "capital": lambda text: text[:1].upper() + text[1:],
     "upper": lambda name: str(name).upper(),
     "protocol": lambda name: TECHNIQUES.get(name, name),
     "protocols": lambda names: _joined([TECHNIQUES.get(name, name) for name in names], "or"),
 }
 
 
-class _Words(Formatter):
-    """`{share:percent}`, `{wait_s:seconds}`, `{hosts:list}` and the like beside Python's own format
-    specifications."""
+class _Blank(NamedTuple):
+    """A place of a template, after some of its text: `{share:percent}`, `{wait_s:seconds}` and the like, one
+    of Python's own format specifications, or `{external:or a port}` for a value that may be missing."""
 
-    def format_field(self, value: Any, format_spec: str) -> str:
-        spec = _SPECS.get(format_spec)
-        return str(format(value, format_spec)) if spec is None else spec(value)
+    before: str
+    name: str | None
+    fill: Callable[[Any], str]
 
 
-_WORDS = _Words()
+@cache
+def _blanks(template: str) -> tuple[_Blank, ...]:
+    return tuple(
+        _Blank(before, name, _fill(spec or "")) for before, name, spec, _ in Formatter().parse(template)
+    )
+
+
+def _fill(spec: str) -> Callable[[Any], str]:
+    if spec.startswith("or "):
+        return lambda value: str(value or spec.removeprefix("or "))
+    return _SPECS.get(spec) or (lambda value: format(value, spec))
 
 
 def is_known(statement: Statement) -> bool:
@@ -76,11 +88,16 @@ def text_of(statements: Iterable[Statement]) -> str:
 
 def sentence(statement: Statement) -> str:
     """The statement in words. A code that this version does not know is shown as it is, with its values."""
-    template = _TEMPLATES.get(statement.code)
+    template, values = _TEMPLATES.get(statement.code), statement.values
     if template is not None:
         try:
-            return _WORDS.vformat(template, (), statement.values) if "{" in template else template
+            return "".join(
+                [
+                    before if name is None else before + fill(values[name])
+                    for before, name, fill in _blanks(template)
+                ]
+            )
         except (ArithmeticError, LookupError, TypeError, ValueError):
             pass
-    values = ", ".join(f"{name} {value}" for name, value in statement.values.items())
-    return f"{statement.code}: {values}" if values else statement.code
+    known = ", ".join(f"{name} {value}" for name, value in values.items())
+    return f"{statement.code}: {known}" if known else statement.code

@@ -10,10 +10,15 @@ SENTENCES = {
     "no-address": "This machine has no IPv{family} address.",
     "enable-ipv6": "Your provider may offer IPv6: enable it in the router.",
     "address-private": "{address} is a private address: nobody outside can send to it.",
-    "address-translated": "From outside, {address} is seen as {external}: something translates.",
-    "address-private-translated": "{address} is a private address; from outside you are {external}.",
+    "address-translated": (
+        "From outside, {address} is seen as {external:or another address}: something translates."
+    ),
+    "address-private-translated": (
+        "{address} is a private address; from outside you are {external:or another address}."
+    ),
     "address-shared-translated": (
-        "{address} is an address of your provider's own network; from outside you are {external}."
+        "{address} is an address of your provider's own network; from outside you are "
+        "{external:or another address}."
     ),
     "forward-port": (
         "Ask your router for a port mapping (UPnP, NAT-PMP or PCP), or forward a port in its settings."
@@ -66,14 +71,16 @@ SENTENCES = {
     "mapping-untested-over": "Not tested over {transports:and}.",
     "pinhole-untested-over": "The pinhole over {transports:and} was not tested.",
     "mapping-without-effect": "The router confirmed the mapping, but nothing arrives from outside.",
-    "mapping-false": "The router confirmed {external}, but nothing arrives there from outside.",
+    "mapping-false": "The router confirmed {external:or the port}, but nothing arrives there from outside.",
     "check-firewall": (
         "Look for a firewall on this machine and in the router's settings; if there is none, the router's "
         "answer is wrong: restart it, or forward the port by hand."
     ),
     "mapping-not-enough": "The router makes mappings, but they do not reach the internet.",
-    "mapping-unverified": "The router confirmed {external}; nobody tested it from outside.",
-    "mapping-check-failed": "The router confirmed {external}; the server that was to test it failed.",
+    "mapping-unverified": "The router confirmed {external:or a port}; nobody tested it from outside.",
+    "mapping-check-failed": (
+        "The router confirmed {external:or a port}; the server that was to test it failed."
+    ),
     "settle-mapping-with-serve": "A nattools serve outside would settle it: --server HOST.",
     "second-nat-of-provider": (
         "The router's own external address, {address}, is not public: your provider runs a second NAT beyond "

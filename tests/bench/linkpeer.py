@@ -13,7 +13,7 @@ from typing import Protocol
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.traversal.path import SocketPath
 from nattools.traversal.quiclink import quic_link
 from nattools.traversal.tlslink import tls_link

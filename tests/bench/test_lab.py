@@ -6,7 +6,7 @@ import pytest
 from bench.claims import claim
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 
 pytestmark = pytest.mark.netns

@@ -22,7 +22,7 @@ from bench.transfer import Run
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.traversal.link import Link
 from nattools.traversal.path import SocketPath
 from nattools.traversal.quiclink import quic_link

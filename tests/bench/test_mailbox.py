@@ -18,15 +18,15 @@ import pytest
 from bench.claims import claim
 from simulated import behind_nat, run
 
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net import websocket
 from nattools.net.base import TcpFailure
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.net.websocket import WebSocket
 from nattools.protocols.mailbox import MAX_TEXT, PATH, VERSION
 from nattools.protocols.mailbox import messages as m
-from nattools.server.serve import ServeConfig, serve
+from nattools.server.serving import ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
 from nattools.traversal.rendezvous import MailboxAddress, rendezvous
 

@@ -18,9 +18,9 @@ import msgspec
 import pytest
 from bench.claims import claim
 
-from nattools.lab.loader import load
 from nattools.lab.netns import processes
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
+from nattools.lab.scenariofiles import load
 from nattools.model.observation import MapAttempt
 from nattools.model.report import Report
 

@@ -16,8 +16,8 @@ from bench.claims import claim
 from stunclients import KINDS, NATDISCOVERY, SERVER, VOVIDA, Client
 
 from nattools.lab import expect
-from nattools.lab.loader import load
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
+from nattools.lab.scenariofiles import load
 from nattools.model.report import Report
 from nattools.trials.scenarios import expectations
 

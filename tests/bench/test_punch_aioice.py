@@ -24,10 +24,10 @@ import simulated
 from bench.claims import claim
 
 from nattools.engine.options import MeasureOptions
-from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import AnnouncedPlan, Connected, PunchOptions, Use, UseResult, Watcher
+from nattools.engine.punch.punch import punch_both
 from nattools.lab.natkinds import MATRIX_KINDS, Pair, pairs_of, scenario_of_kinds
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 

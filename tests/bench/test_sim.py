@@ -13,8 +13,8 @@ from simulated import STUN, behind_nat, udp
 
 from nattools.engine.run import measure
 from nattools.lab import expect
-from nattools.lab.loader import load
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.scenariofiles import load
+from nattools.lab.sim.simlab import SimLab
 from nattools.trials.scenarios import expectations, measure_options, no_progress
 
 ROUND_TRIPS = 1000

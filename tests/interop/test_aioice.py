@@ -13,7 +13,7 @@ import pytest
 import simulated
 from punching import offer
 
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver

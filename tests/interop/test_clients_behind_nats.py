@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import pytest
 from stunclients import CLIENTS, KINDS, SERVER, Client
 
-from nattools.lab.loader import load
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
+from nattools.lab.scenariofiles import load
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop("stun", "turnutils_natdiscovery")]
 _LIMIT_S = 60.0

@@ -9,9 +9,9 @@ from stunclients import KINDS
 
 from nattools.engine.run import measure
 from nattools.lab import expect
-from nattools.lab.loader import load
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import Scenario, ServerSpec
+from nattools.lab.scenariofiles import load
 from nattools.model.report import Report
 from nattools.trials.scenarios import expectations, measure_options, no_progress
 

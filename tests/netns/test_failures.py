@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from nattools.lab.loader import load
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
+from nattools.lab.scenariofiles import load
 
 pytestmark = pytest.mark.netns
 

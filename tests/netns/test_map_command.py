@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from mapped import ALICE, OUTSIDE, gets_in, home, within
 
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint, Family, Transport
 

@@ -8,7 +8,7 @@ import pytest
 from mapped import home, within
 
 from nattools.lab.backend import Lab, open_lab
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import MapperSpec
 from nattools.model.endpoint import Endpoint, Family
 from nattools.probes.portmap import gateway_contexts

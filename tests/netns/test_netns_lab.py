@@ -18,7 +18,7 @@ import pytest
 
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.netns import nft, processes
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError, UdpSocket
@@ -357,7 +357,7 @@ def test_an_exception_leaves_nothing_behind() -> None:
 
 OWNER = """
 import subprocess, sys
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 scenario = Scenario(title="t", nat={"home": NatSpec(delay_ms=1)}, host={"alice": HostSpec(behind="home")})
 with NetnsLab(scenario) as lab:
@@ -422,10 +422,10 @@ def test_what_belongs_to_a_living_lab_is_not_swept() -> None:
 
 UNPRIVILEGED = """
 import ctypes, os, sys
-from nattools.lab.netns.lab import NetnsLab
-from nattools.lab import servers
+from nattools.lab.netns.netnslab import NetnsLab
+from nattools.lab import scenarioservers
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
-import asyncio, nattools.net.host, pyroute2.iproute.linux
+import asyncio, nattools.net.hostnetwork, pyroute2.iproute.linux
 from nattools.model.endpoint import Endpoint
 
 if os.geteuid() == 0:

@@ -24,7 +24,7 @@ from nattools.lab.natkinds import (
     scenario_of_kinds,
     scenario_of_pairs,
 )
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec, Scenario
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report

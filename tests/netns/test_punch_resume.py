@@ -21,7 +21,7 @@ import pytest
 from conftest import tool
 from punchpair import Pair, Side, homes
 
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import NatSpec
 from nattools.net.namespace import entered
 

@@ -9,8 +9,8 @@ from typing import Any, get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nattools.lab.nat.allocation import allocation_of
 from nattools.lab.nat.engine import NatEngine
+from nattools.lab.nat.portallocation import allocation_of
 from nattools.lab.scenario import Behaviour, NatSpec
 from nattools.protocols.packet import Packet
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import http, igd, natpmp, pcp, ssdp
-from nattools.protocols.epoch import EpochClock
 from nattools.protocols.headers import Headers
 from nattools.protocols.lan import LanScope, LanUrl, parse_url, resolve_url
-from nattools.protocols.pcp.codec import Option
+from nattools.protocols.pcp import Option
+from nattools.protocols.retransmission import EpochClock
 from nattools.wording.refusals import upnp_refusal
 
 SERVER = Endpoint("10.0.1.1", 5351)
@@ -28,13 +28,12 @@ seconds = st.integers(0, 0xFFFFFFFF)
 nonces = st.binary(min_size=12, max_size=12)
 options = st.lists(st.builds(Option, st.integers(0, 255), st.binary(max_size=30)), max_size=4).map(tuple)
 map_bodies = st.builds(pcp.MapBody, nonces, st.integers(0, 255), ports, endpoints)
-peer_bodies = st.builds(pcp.PeerBody, nonces, st.integers(0, 255), ports, endpoints, endpoints)
 
 
 @st.composite
 def pcp_requests(draw: st.DrawFn) -> pcp.RequestMessage:
-    opcode = draw(st.sampled_from([pcp.ANNOUNCE, pcp.MAP, pcp.PEER]))
-    body = draw({pcp.MAP: map_bodies, pcp.PEER: peer_bodies}.get(opcode, st.none()))
+    opcode = draw(st.sampled_from([pcp.ANNOUNCE, pcp.MAP]))
+    body = draw(map_bodies if opcode == pcp.MAP else st.none())
     return pcp.RequestMessage(opcode, draw(seconds), draw(hosts), body, draw(options))
 
 

@@ -34,7 +34,8 @@ from nattools.wording.texts import stage_with_text
 MOST_PACKETS = 4096
 """Of one side in one step."""
 LONGEST_S = 40.0
-MOST_STEPS = 4
+MOST_STEPS = 5
+"""Two for each address family, and the relay."""
 
 ANY_INT = st.integers(-3, 70_000) | st.integers()
 ANY_FLOAT = st.floats(allow_nan=False, allow_infinity=False)
@@ -68,7 +69,6 @@ INTRODUCTIONS = st.builds(
     low_ports=st.booleans(),
     udp=st.booleans(),
     tcp=st.booleans(),
-    mapped=st.integers(0, 8),
     ufrag=st.text(max_size=8),
     password=st.text(max_size=8),
     candidates=st.lists(st.text(max_size=40), max_size=4).map(tuple),

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nattools.errors import UsageError
-from nattools.lab.loader import available, folder, parse
 from nattools.lab.scenario import Scenario
+from nattools.lab.scenariofiles import available, folder, parse
 
 FILES = [(folder() / f"{name}.toml").read_text() for name in available()]
 WORDS = [

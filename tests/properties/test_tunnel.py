@@ -25,12 +25,12 @@ FRAMES: st.SearchStrategy[f.Frame] = st.one_of(
     st.builds(f.Open, NUMBERS, st.sampled_from([p.Pipe(), p.TcpTo("localhost", 1)])),
     st.builds(f.DataFrame, NUMBERS, OFFSETS, st.binary(min_size=1, max_size=20)),
     st.builds(f.Credit, NUMBERS, OFFSETS, OFFSETS),
-    st.builds(f.End, NUMBERS, OFFSETS),
-    st.builds(f.ResetFrame, NUMBERS, st.text(max_size=5)),
+    st.builds(f.EndFrame, NUMBERS, OFFSETS),
+    st.builds(f.Reset, NUMBERS, st.text(max_size=5)),
     st.builds(f.Gone, NUMBERS),
     st.builds(f.EchoRequest, NUMBERS),
     st.builds(f.EchoAnswer, NUMBERS),
-    st.builds(f.GoodbyeFrame, st.text(max_size=5)),
+    st.builds(f.Goodbye, st.text(max_size=5)),
 )
 
 

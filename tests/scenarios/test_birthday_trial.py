@@ -10,8 +10,8 @@ import pytest
 from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
-from nattools.lab.loader import parse
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.scenariofiles import parse
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import BirthdayTrial
 from nattools.model.report import Command, Report, Technique
@@ -21,8 +21,8 @@ from nattools.probes import birthday
 from nattools.probes.probe import ProbeContext
 from nattools.probes.question import StunClient
 from nattools.protocols import dialback, stun
-from nattools.server import serve
-from nattools.server.dialback import Order
+from nattools.server import serving
+from nattools.server.dialbackserver import Order
 from nattools.server.service import StunService
 from nattools.traversal.udp_strategies import PROBES_PER_S
 
@@ -99,7 +99,7 @@ def test_only_a_diagnosis_tries() -> None:
 
 
 def test_a_server_that_does_not_announce_it_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "_DIAL_BACK", 3)
+    monkeypatch.setattr(serving, "_DIAL_BACK", 3)
     report = measured(NAT.format(RANDOM))
     assert not trials(report)
     assert "Predicted, not tested" in verdict(report).summary

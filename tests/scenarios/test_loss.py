@@ -15,8 +15,8 @@ import pytest
 
 from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.run import measure
-from nattools.lab.loader import parse
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.scenariofiles import parse
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.nat import Nat
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server

@@ -11,9 +11,9 @@ import pytest
 from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
-from nattools.lab.loader import parse
 from nattools.lab.nat.engine import NatEngine
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.scenariofiles import parse
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.observation import PunchTrial
 from nattools.model.report import Command, Report
 from nattools.model.serveruri import parse_server

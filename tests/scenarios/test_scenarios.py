@@ -10,7 +10,7 @@ import pytest
 from statements import check_statements
 
 from nattools.lab.backend import Backend
-from nattools.lab.loader import available, load
+from nattools.lab.scenariofiles import available, load
 from nattools.model.nat import Nat
 from nattools.model.report import Report
 from nattools.trials.scenarios import Case, Trial, hosts_to_try, pairs_to_try, run_trial

@@ -17,7 +17,7 @@ from reference import ROOT, commands
 from samples import alike, blocks, documents, refreshed, settled
 
 from nattools.cli import app
-from nattools.lab.loader import available
+from nattools.lab.scenariofiles import available
 
 DOCUMENTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in documents()}
 SAMPLED = [name for name, text in DOCUMENTS.items() if blocks(text)]

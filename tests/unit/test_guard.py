@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from guard import Guard, Refused
 
-from nattools.lab.netns.lab import NetnsLab
+from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, Scenario
 from nattools.model.endpoint import Endpoint
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 
 OUTSIDE = ("192.0.2.1", 9)
 HERE = ("127.0.0.1", 0)

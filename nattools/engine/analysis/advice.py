@@ -40,7 +40,7 @@ def measurement_notices(measurement: Measurement) -> list[Statement]:
         found.append(statement("vpn-measured", interface=measured.name))
     routed = tuple(dict.fromkeys(gateway.interface for gateway in host.gateways))
     if len(routed) > 1:
-        chosen = measured.name if measured is not None else "one of them"
+        chosen = None if measured is None else measured.name
         found.append(statement("several-default-routes", interfaces=routed, measured=chosen))
     return found
 

@@ -7,12 +7,12 @@ against known NATs; everything else that differs is shown with both sides and le
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from nattools.engine.analysis.portmappings import offers
+from nattools.engine.analysis.portmappings import RouterEvidence
 from nattools.model.nat import Classic, Nat
-from nattools.model.observation import SecondOpinion
-from nattools.model.report import CrossCheck, Measurement
+from nattools.model.observation import AnyObservation, SecondOpinion
+from nattools.model.report import CrossCheck
 from nattools.model.statement import Reason, Statement, statement
 
 PYSTUN3: dict[str, Classic] = {
@@ -26,14 +26,14 @@ PYSTUN3: dict[str, Classic] = {
 }
 
 
-def cross_checks(measurement: Measurement, nat: Nat | None, distrusted: bool) -> tuple[CrossCheck, ...]:
+def cross_checks(
+    observations: Iterable[AnyObservation], nat: Nat | None, routers: RouterEvidence, distrusted: bool
+) -> tuple[CrossCheck, ...]:
     """Each second opinion with what is to be thought of it. `distrusted`: the server's filtering answers
     were not used."""
-    opinions = [seen for seen in measurement.observations if isinstance(seen, SecondOpinion)]
+    opinions = [seen for seen in observations if isinstance(seen, SecondOpinion)]
     return tuple(
-        _judge_gateway(opinion, measurement)
-        if opinion.tool == "miniupnpc"
-        else _judge(opinion, nat, distrusted)
+        _judge_gateway(opinion, routers) if opinion.tool == "miniupnpc" else _judge(opinion, nat, distrusted)
         for opinion in opinions
     )
 
@@ -41,10 +41,11 @@ def cross_checks(measurement: Measurement, nat: Nat | None, distrusted: bool) ->
 _NO_GATEWAY = "no gateway"
 
 
-def _judge_gateway(opinion: SecondOpinion, measurement: Measurement) -> CrossCheck:
+def _judge_gateway(opinion: SecondOpinion, routers: RouterEvidence) -> CrossCheck:
     """miniupnpc's word on the router's UPnP beside what we were told."""
     theirs = _gateway(opinion.says)
-    answered = [o for o in offers(measurement, "upnp-igd") if o.outcome == "answered" and o.family == 4]
+    offers = routers.offers_of("upnp-igd")
+    answered = [offer for offer in offers if offer.outcome == "answered" and offer.family == 4]
     ours = _with_address(answered[0].external) if answered else _NO_GATEWAY
     agrees = None if theirs == "unknown" else theirs == ours
     reason: Reason = ()
@@ -120,4 +121,4 @@ def _reasons(
 
 
 def _missing(opinion: SecondOpinion) -> Statement:
-    return statement("opinion-missing", detail=opinion.detail or opinion.says or "it said nothing")
+    return statement("opinion-missing", detail=opinion.detail or opinion.says)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import msgspec
 
 from nattools.engine.analysis.allocation import AllocationFinding, allocation
@@ -9,6 +11,7 @@ from nattools.engine.analysis.connectivity import LayersFinding, layers, ports, 
 from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence, endpoint
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
+from nattools.engine.analysis.portmappings import RouterEvidence
 from nattools.engine.analysis.servers import Conduct, ExternalAddresses, external
 from nattools.model.endpoint import Family, Transport
 from nattools.model.nat import Classic, Nat, NatByTransport
@@ -18,30 +21,88 @@ from nattools.model.statement import Reason, Statement
 
 
 class PathFindings(msgspec.Struct, frozen=True, dict=True):
-    """The findings as the report has them (`nat`), and what they rest on."""
+    """What was found over one transport and address family, and what it rests on."""
 
-    nat: Nat
     path: PathEvidence
     outside: ExternalAddresses
+    reachable: Finding[bool | None]
+    present: Finding[bool | None]
     mapping: MappingFinding
     filtering: FilteringFinding
+    allocation: AllocationFinding
     hairpin: HairpinFinding
     lifetime: LifetimeFinding
     layers: LayersFinding
 
+    @cached_property
+    def nat(self) -> Nat:
+        """The findings as the report has them."""
+        opened, blocked = ports(self.path)
+        share = self.path.loss.share if self.path.transport == "udp" else None
+        named = self._by_field()
+        return Nat(
+            reachable=self.reachable.value,
+            present=self.present.value,
+            mapping=self.mapping.value,
+            mapping_depends_on_port=self.mapping.by_port,
+            filtering=self.filtering.value,
+            port_allocation=self.allocation.value,
+            port_step=self.allocation.step,
+            port_range=self.allocation.port_range,
+            port_block=self.allocation.block,
+            hairpinning=self.hairpin.value,
+            hairpinning_confidence=self.hairpin.confidence,
+            binding_lifetime_s=self.lifetime.value,
+            binding_lifetime_bounds_s=self.lifetime.bounds,
+            refreshed_by_inbound=self.lifetime.refreshed_by_inbound,
+            external=self.outside.hosts,
+            cgnat=self.layers.cgnat,
+            double_nat=self.layers.double_nat,
+            distance_hops=self.layers.distance_hops,
+            layers=self.layers.layers,
+            classic=self._classic(),
+            blocked_ports=blocked,
+            open_ports=opened,
+            loss=None if share is None else round(share, 4),
+            rtt_ms=_round_trip_ms(self.path),
+            unknown_reasons={
+                name: found.reason for name, found in named.items() if found.value in (None, "unknown")
+            },
+            evidence={name: found.evidence for name, found in named.items() if found.evidence},
+        )
 
-class _Notes(msgspec.Struct):
-    """Reasons of what is unknown and observations behind what is known, by field."""
+    def _by_field(self) -> dict[str, Finding[object]]:
+        way = self.layers
+        named: dict[str, Finding[object]] = {
+            "reachable": self.reachable,
+            "present": self.present,
+            "mapping": self.mapping,
+            "filtering": self.filtering,
+            "port_allocation": self.allocation,
+            "hairpinning": self.hairpin,
+            "binding_lifetime_s": self.lifetime,
+            "cgnat": Finding(way.cgnat, way.evidence, way.reason),
+            "double_nat": Finding(way.double_nat, way.evidence, way.reason),
+        }
+        if self.present.value is not False:
+            named["distance_hops"] = Finding(way.distance_hops, way.evidence, way.reason)
+        return named
 
-    unknowns: dict[str, Reason] = msgspec.field(default_factory=dict)
-    evidence: dict[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
-
-    def add(self, name: str, finding: Finding[object]) -> None:
-        """Note a finding under its field's name."""
-        if finding.evidence:
-            self.evidence[name] = finding.evidence
-        if finding.value is None or finding.value == "unknown":
-            self.unknowns[name] = finding.reason
+    def _classic(self) -> Classic:
+        """RFC 3489 section 5's name. It knows no filtering behind a symmetric NAT and one kind of
+        firewall."""
+        open_to_all = self.filtering.open_to_all
+        if self.reachable.value is False:
+            return "udp blocked" if self.path.transport == "udp" else "unknown"
+        if self.present.value is False and open_to_all is not None:
+            return "open internet" if open_to_all else "symmetric firewall"
+        if self.present.value is not True:
+            return "unknown"
+        if self.mapping.varies:
+            return "symmetric"
+        if self.mapping.value != "endpoint-independent":
+            return "unknown"
+        return _CONES.get(self.filtering.value, "unknown")
 
 
 def path_findings(
@@ -55,8 +116,10 @@ def path_findings(
     nat = present(path, outside)
     maps = mapping(path, outside, nat.value)
     filters = filtering(path, conducts)
-    way = beside.layers if beside is not None and beside.nat.present == nat.value else None
-    findings = _Parts(
+    way = beside.layers if beside is not None and beside.present.value == nat.value else None
+    return PathFindings(
+        path=path,
+        outside=outside,
         reachable=reachable(path, twin),
         present=nat,
         mapping=maps,
@@ -66,94 +129,17 @@ def path_findings(
         lifetime=lifetime(path),
         layers=way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value),
     )
-    found = _nat(path, outside, findings)
-    return PathFindings(
-        found, path, outside, maps, filters, findings.hairpin, findings.lifetime, findings.layers
-    )
 
 
-class _Parts(msgspec.Struct, frozen=True):
-    reachable: Finding[bool | None]
-    present: Finding[bool | None]
-    mapping: MappingFinding
-    filtering: FilteringFinding
-    allocation: AllocationFinding
-    hairpin: HairpinFinding
-    lifetime: LifetimeFinding
-    layers: LayersFinding
-
-    def notes(self) -> _Notes:
-        """Reasons and evidence of all of them."""
-        notes = _Notes()
-        notes.add("reachable", self.reachable)
-        notes.add("present", self.present)
-        notes.add("mapping", self.mapping)
-        notes.add("filtering", self.filtering)
-        notes.add("port_allocation", self.allocation)
-        notes.add("hairpinning", self.hairpin)
-        notes.add("binding_lifetime_s", self.lifetime)
-        way = self.layers
-        notes.add("cgnat", Finding(way.cgnat, way.evidence, way.reason))
-        notes.add("double_nat", Finding(way.double_nat, way.evidence, way.reason))
-        if self.present.value is not False:
-            notes.add("distance_hops", Finding(way.distance_hops, way.evidence, way.reason))
-        return notes
-
-
-def _nat(path: PathEvidence, outside: ExternalAddresses, found: _Parts) -> Nat:
-    opened, blocked = ports(path)
-    round_trips = sorted(b.rtt_s for b in path.bindings if b.outcome == "answered" and b.rtt_s is not None)
-    share = path.loss.share if path.transport == "udp" else None
-    notes = found.notes()
-    return Nat(
-        reachable=found.reachable.value,
-        present=found.present.value,
-        mapping=found.mapping.value,
-        mapping_depends_on_port=found.mapping.by_port,
-        filtering=found.filtering.value,
-        port_allocation=found.allocation.value,
-        port_step=found.allocation.step,
-        port_range=found.allocation.port_range,
-        port_block=found.allocation.block,
-        hairpinning=found.hairpin.value,
-        hairpinning_confidence=found.hairpin.confidence,
-        binding_lifetime_s=found.lifetime.value,
-        binding_lifetime_bounds_s=found.lifetime.bounds,
-        refreshed_by_inbound=found.lifetime.refreshed_by_inbound,
-        external=outside.hosts,
-        cgnat=found.layers.cgnat,
-        double_nat=found.layers.double_nat,
-        distance_hops=found.layers.distance_hops,
-        layers=found.layers.layers,
-        classic=_classic(path, found.reachable.value, found.present.value, found.mapping, found.filtering),
-        blocked_ports=blocked,
-        open_ports=opened,
-        loss=None if share is None else round(share, 4),
-        rtt_ms=round(1000 * round_trips[len(round_trips) // 2], 3) if round_trips else None,
-        unknown_reasons=notes.unknowns,
-        evidence=notes.evidence,
-    )
-
-
-def _classic(
-    path: PathEvidence,
-    answers: bool | None,
-    nat: bool | None,
-    maps: MappingFinding,
-    filters: FilteringFinding,
-) -> Classic:
-    """RFC 3489 section 5's name. It knows no filtering behind a symmetric NAT and one kind of firewall."""
-    if answers is False:
-        return "udp blocked" if path.transport == "udp" else "unknown"
-    if nat is False and filters.open_to_all is not None:
-        return "open internet" if filters.open_to_all else "symmetric firewall"
-    if nat is not True:
-        return "unknown"
-    if maps.varies:
-        return "symmetric"
-    if maps.value != "endpoint-independent":
-        return "unknown"
-    return _CONES.get(filters.value, "unknown")
+def _round_trip_ms(path: PathEvidence) -> float | None:
+    """The median over the servers' addresses of the shortest to each: what is longer waited in queues, this
+    machine's own among them."""
+    shortest: dict[str, float] = {}
+    for binding in path.bindings:
+        if binding.outcome == "answered" and binding.rtt_s is not None:
+            shortest[binding.asked] = min(binding.rtt_s, shortest.get(binding.asked, binding.rtt_s))
+    ordered = sorted(shortest.values())
+    return round(1000 * ordered[len(ordered) // 2], 3) if ordered else None
 
 
 _CONES: dict[str, Classic] = {
@@ -169,6 +155,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
     measurement: Measurement
     by_path: dict[tuple[Transport, Family], PathFindings]
     is_public: IsPublic
+    routers: RouterEvidence
 
     def nat(self, transport: Transport, family: Family) -> Nat | None:
         """The finding, or None if that was not measured."""

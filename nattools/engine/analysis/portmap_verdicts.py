@@ -6,11 +6,10 @@ from collections.abc import Iterable
 
 from nattools.engine.analysis.connectivity import is_shared
 from nattools.engine.analysis.findings import Findings, technique
-from nattools.engine.analysis.portmappings import claimed_addresses, mappings, offers
 from nattools.model.endpoint import Family, Transport
-from nattools.model.observation import MapAttempt, MapCheck, MapOffer
+from nattools.model.observation import MapAttempt, MapOffer
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError
-from nattools.model.report import Technique
+from nattools.model.report import NOT_REACHED, Technique
 from nattools.model.statement import Reason, Statement, statement
 
 _SETTLE = statement("settle-mapping-with-serve")
@@ -24,8 +23,8 @@ Ids = tuple[int, ...]
 
 def port_mapping(findings: Findings, protocol: MappingProtocol) -> Technique:
     """What the router offers by one protocol, what it did, and what was seen from outside."""
-    seen = offers(findings.measurement, protocol)
-    made = [each for each in mappings(findings.measurement) if each.protocol == protocol]
+    seen = findings.routers.offers_of(protocol)
+    made = [each for each in findings.routers.mappings if each.protocol == protocol]
     if not seen and not made:
         return _not_asked(findings, protocol)
     if made:
@@ -39,7 +38,7 @@ def port_mapping(findings: Findings, protocol: MappingProtocol) -> Technique:
 def true_mappings(findings: Findings, family: Family = 4) -> dict[Transport, PortMapping]:
     """A mapping for each transport that packets from outside came through."""
     found: dict[Transport, PortMapping] = {}
-    for each in mappings(findings.measurement):
+    for each in findings.routers.mappings:
         if each.verified_inbound and each.family == family:
             found.setdefault(each.transport, each)
     return found
@@ -56,16 +55,16 @@ def nat_beyond(findings: Findings) -> Statement | None:
     one."""
     nat = findings.nat("udp", 4)
     outside = nat.external if nat is not None else ()
-    for claimed in claimed_addresses(findings.measurement):
+    for claimed in findings.routers.claimed_addresses:
         if not findings.is_public(claimed):
             code = "second-nat-of-provider" if is_shared(claimed) else "second-nat"
             return statement(code, address=claimed)
         if outside and claimed not in outside:
             return statement("router-address-differs", address=claimed, external=outside[0])
-    said = _refusals(findings)
+    said = findings.routers.refusals
     if ("pcp", _ADDRESS_MISMATCH) in said:
         return statement("nat-before-pcp-router")
-    if not claimed_addresses(findings.measurement) and not _NO_ADDRESS.isdisjoint(said):
+    if not findings.routers.claimed_addresses and not _NO_ADDRESS.isdisjoint(said):
         return statement("router-without-public-address")
     return None
 
@@ -73,8 +72,8 @@ def nat_beyond(findings: Findings) -> Statement | None:
 def mapping_notices(findings: Findings) -> list[Statement]:
     """What a reader should know about the routers, and what could not be removed."""
     beyond = nat_beyond(findings)
-    found = [] if beyond is None else [beyond, statement("mappings-not-reached")]
-    for each in mappings(findings.measurement):
+    found = [] if beyond is None else [beyond, statement(NOT_REACHED)]
+    for each in findings.routers.mappings:
         removal = _removal(findings, each)
         if removal is not None and not each.removed:
             found.append(_left(each, removal))
@@ -83,29 +82,19 @@ def mapping_notices(findings: Findings) -> list[Statement]:
 
 def _removal(findings: Findings, mapping: PortMapping) -> MapAttempt | None:
     """The last attempt at removing it."""
-    ids = set(mapping.evidence)
-    seen = (each for each in findings.measurement.observations if isinstance(each, MapAttempt))
-    return next((o for o in reversed(tuple(seen)) if o.id in ids and o.action == "delete"), None)
+    about = (each for each in reversed(findings.routers.attempts) if each.id in mapping.evidence)
+    return next((each for each in about if each.action == "delete"), None)
 
 
 def _left(mapping: PortMapping, removal: MapAttempt) -> Statement:
     which = {"protocol": mapping.protocol, "transport": mapping.transport, "internal": mapping.internal}
     if removal.outcome == "not asked":
-        return statement("mapping-left-not-asked", **which, detail=removal.detail or "it could not be asked")
+        return statement("mapping-left-not-asked", **which, detail=removal.detail)
     if not mapping.created:
         return statement("mapping-may-exist", **which)
     if mapping.lifetime_s:
         return statement("mapping-left-until", **which, lifetime_s=mapping.lifetime_s)
     return statement("mapping-left", **which)
-
-
-def _refusals(findings: Findings) -> list[tuple[MappingProtocol, int]]:
-    """Every code that a router gave, by protocol."""
-    return [
-        (seen.protocol, seen.refusal.code)
-        for seen in findings.measurement.observations
-        if isinstance(seen, MapOffer | MapAttempt) and seen.refusal is not None
-    ]
 
 
 def _not_asked(findings: Findings, protocol: MappingProtocol) -> Technique:
@@ -223,7 +212,7 @@ def _false(findings: Findings, protocol: MappingProtocol, false: list[PortMappin
     if beyond is not None:
         why, remedy = statement("mapping-without-effect"), advice_beyond(findings)
         return technique(protocol, "fails", 0.97, why, beyond, remedy=remedy, evidence=ids)
-    why = statement("mapping-false", external=false[0].external or "the port")
+    why = statement("mapping-false", external=false[0].external)
     remedy = (statement("check-firewall"),)
     return technique(protocol, "fails", 0.95, why, remedy=remedy, evidence=ids)
 
@@ -231,7 +220,7 @@ def _false(findings: Findings, protocol: MappingProtocol, false: list[PortMappin
 def advice_beyond(findings: Findings) -> Reason:
     """What to do about a NAT beyond the router."""
     nat = findings.nat("udp", 4)
-    shared = any(is_shared(each) for each in claimed_addresses(findings.measurement))
+    shared = any(is_shared(each) for each in findings.routers.claimed_addresses)
     if shared or (nat is not None and nat.cgnat):
         return (statement("ask-for-public-address"),)
     return (statement("bridge-or-forward-twice"),)
@@ -244,8 +233,8 @@ def _unverified(
     if beyond is not None:
         why, remedy = statement("mapping-not-enough"), advice_beyond(findings)
         return technique(protocol, "fails", 0.8, why, beyond, remedy=remedy, evidence=ids)
-    checked = {check.id for check in findings.measurement.observations if isinstance(check, MapCheck)}
+    checked = {check.id for check in findings.routers.checks}
     failed = any(i in checked for each in granted for i in each.evidence)
     code = "mapping-check-failed" if failed else "mapping-unverified"
-    why = statement(code, external=granted[0].external or "a port")
+    why = statement(code, external=granted[0].external)
     return technique(protocol, "unknown", 0.0, why, _SETTLE, evidence=ids)

@@ -86,8 +86,7 @@ def _blame_own_names(path: PathEvidence, found: dict[str, Conduct]) -> None:
 def _note(server: Conduct, asked: Endpoint, binding: Binding) -> None:
     changing = binding.change_address or binding.change_port
     if binding.outcome == "malformed" and not changing:
-        detail = binding.detail or "malformed"
-        server.blame(statement("server-not-stun", server=str(asked), detail=detail), distrust=False)
+        server.blame(statement("server-not-stun", server=str(asked), detail=binding.detail), distrust=False)
     if binding.error_code is not None and changing:
         server.refuses_change = True
     if binding.outcome != "answered":

@@ -56,7 +56,7 @@ def _translated(findings: Findings, family: Family, own: tuple[str, ...], measur
         code = "address-translated"
     elif is_shared(own[0]):
         code = "address-shared-translated"
-    why = statement(code, address=own[0], external=nat.external[0] if nat.external else "another address")
+    why = statement(code, address=own[0], external=nat.external[0] if nat.external else None)
     remedy = _FORWARD if family == 4 else ()
     if nat.cgnat:
         remedy = (statement("ask-for-own-address"),)

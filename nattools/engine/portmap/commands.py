@@ -8,20 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.measurement import MeasurementRun, reach_servers, resolve_servers, routed_families
+from nattools.engine.options import Emit, Event, MapOptions, MeasureOptions
 from nattools.engine.portmap.journal import Journal, JournalEntry
-from nattools.engine.portmap.mapoptions import MapOptions
-from nattools.engine.portmap.session import HeldMapping, PortmapSession
+from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
 from nattools.engine.portmap.trial import check_one, try_all
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
-from nattools.engine.servers import MeasurementRun, reach_servers, resolve_servers, routed_families
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.portmapping import MAPPING_NAME
 from nattools.model.report import MapAction, Report
 from nattools.net.base import Network
 from nattools.probes.dialbacks import InboundListener, open_inbound_listener
 from nattools.probes.portmap import Granted, Mapper, MappingRequest, TableEntry, new_nonce
-from nattools.probes.portmap.mapper import DESCRIPTION
 from nattools.probes.target import Lane
 
 
@@ -216,7 +215,7 @@ def _wanted(
         external_port=map_options.external_port,
         exact=map_options.external_port is not None,
         lifetime_s=map_options.lifetime_s,
-        description=map_options.description or DESCRIPTION,
+        description=map_options.description or MAPPING_NAME,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.engine.options import Emit, MapOptions, MeasureOptions
 from nattools.engine.portmap.commands import (
     CheckedMapping,
     check_host,
@@ -21,13 +21,12 @@ from nattools.engine.portmap.commands import (
     verified,
 )
 from nattools.engine.portmap.journal import Journal
-from nattools.engine.portmap.mapoptions import MapOptions
-from nattools.engine.portmap.session import HeldMapping, PortmapSession
+from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import Report
 from nattools.net.base import Network
-from nattools.net.wait import TimedEvent
+from nattools.net.eventloop import TimedEvent
 from nattools.probes.portmap import Granted, Mapper, policy
 from nattools.probes.portmap.announcements import listen_for_restarts
 from nattools.probes.portmap.mapper import RESTARTED, suggesting

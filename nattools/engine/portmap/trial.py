@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from nattools.engine.measurement import MeasurementRun
 from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal
-from nattools.engine.portmap.session import PortmapSession, families_of
-from nattools.engine.servers import MeasurementRun
+from nattools.engine.portmap.routersession import PortmapSession, families_of
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Transport
-from nattools.probes.dialbacks import InboundListener, open_inbound_listener
+from nattools.probes.dialbacks import InboundListener, open_inbound_listener, verify
 from nattools.probes.portmap import Granted, Mapper, MappingRequest, Refused, new_nonce, policy
 from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.target import Lane
-from nattools.probes.verify import verify
 
 LIFETIME_S = 120
 """Long enough for a trial, short enough to expire soon if removing it fails."""

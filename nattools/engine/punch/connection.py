@@ -12,9 +12,8 @@ from typing import Final
 
 from nattools.engine.punch.attempt import Attempt, prepare
 from nattools.engine.punch.candidates import Base
-from nattools.engine.punch.local_side import LocalSide, measure_again
+from nattools.engine.punch.local_side import LocalSide, RouterMapping, measure_again
 from nattools.engine.punch.options import AnnouncedPlan
-from nattools.engine.punch.routermapping import RouterMapping
 from nattools.engine.punch.signaling import Introduction, Signaling, SignalingEnded, Superseded
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.errors import CannotRun
@@ -139,7 +138,7 @@ def _addresses(candidates: tuple[str, ...]) -> Iterator[Statement]:
         yield statement("no-addresses")
 
 
-class Connection:
+class PunchConnection:
     """`establish` it; then run `tunnel.run()` and `hold()` side by side. `close` at the end. `ended`: why no
     path was found any more, once that is so."""
 
@@ -216,9 +215,9 @@ class Connection:
         except BaseException:
             path.close()
             raise
-        if isinstance(link, str):
+        if isinstance(link, Statement):
             path.close()
-            return (statement("link-failed", problem=link),)
+            return (link,)
         if self._tunnel is None:
             self._tunnel = Tunnel(_session(secret), leads=leads, uses=self._uses)
             self._prepare(self._tunnel)

@@ -8,19 +8,20 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
+from nattools.engine.measurement import MeasurementRun, primary_error
 from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.attempt import close_all, prepare
 from nattools.engine.punch.candidates import Base, server_of
 from nattools.engine.punch.connection import Connector
-from nattools.engine.punch.local_side import local_side
+from nattools.engine.punch.local_side import RouterMapping, local_side
 from nattools.engine.punch.options import PunchOptions, Use, Watcher, echoing
-from nattools.engine.punch.routermapping import RouterMapping
 from nattools.engine.punch.signaling import Introduction, MailboxSignaling
 from nattools.engine.punch.state import PunchState, connect_and_use
 from nattools.engine.punch.timeline import NoPath, Timeline
@@ -32,7 +33,6 @@ from nattools.engine.punch.token_signaling import (
     token_from_introduction,
 )
 from nattools.engine.run import CompletedRun, new_run, observe, within_time_limit
-from nattools.engine.servers import MeasurementRun
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
@@ -40,9 +40,10 @@ from nattools.model.statement import statement
 from nattools.net.base import Network, UdpSocket
 from nattools.net.eventloop import TimeLimit
 from nattools.protocols import ice, stun
+from nattools.protocols.mailbox import MailboxFailure
 from nattools.protocols.stun.constants import SERVICE_MAILBOX
-from nattools.traversal.codes import new_code
-from nattools.traversal.rendezvous import Failure, MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
+from nattools.traversal.codes import new_code, parse_code
+from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
 from nattools.traversal.sample import where_seen, where_seen_over_tcp
 from nattools.traversal.tokens import Token, decode_token, encode_token
 from nattools.wording import sentence
@@ -146,7 +147,7 @@ async def join_mailbox(
     code = options.code or new_code()
     async with rendezvous(network, address, code, PATIENCE) as meeting:
         opened = await meeting.opened()
-        if isinstance(opened, Failure):
+        if isinstance(opened, MailboxFailure):
             yield _not_met(opened)
             return
         timeline.note(
@@ -173,7 +174,7 @@ async def _confirmed(meeting: Rendezvous, wait_s: float) -> NoPath | None:
     return None if failure is None else _not_met(failure)
 
 
-def _not_met(failure: Failure) -> NoPath:
+def _not_met(failure: MailboxFailure) -> NoPath:
     if failure.reason == "unreachable":
         raise CannotRun(sentence(failure.statement).removesuffix("."), NO_MAILBOX)
     return NoPath((failure.statement,))
@@ -311,3 +312,44 @@ async def _keep_open(sockets: list[UdpSocket], run: MeasurementRun) -> None:
             server = server_of(run, "udp", socket.local.family)
             if server is not None:
                 socket.send(stun.binding_request(stun.new_transaction_id(), hello=False), server)
+
+
+# --- both sides in one process, as in a lab
+
+
+PunchSide = tuple[Network, PunchOptions, Watcher]
+
+
+async def punch_both(
+    first: PunchSide,
+    second: PunchSide,
+    journals: tuple[Journal | None, Journal | None] = (None, None),
+    uses: tuple[Use | None, Use | None] = (None, None),
+) -> tuple[Report, Report]:
+    """The first side makes a code, the second one joins by it. Errors are those of `punch`."""
+    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    network, options, watcher = first
+
+    def tell(code: str) -> None:
+        watcher.code(code)
+        if not told.done():
+            told.set_result(code)
+
+    async def join() -> Report:
+        code = parse_code(await told)
+        return await punch(second[0], replace(second[1], code=code), second[2], journals[1], uses[1])
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            opening = group.create_task(
+                punch(network, options, replace(watcher, code=tell), journals[0], uses[0])
+            )
+            joining = group.create_task(join())
+            await asyncio.wait((opening, told), return_when=asyncio.FIRST_COMPLETED)
+            if not told.done():
+                joining.cancel()  # it came to nothing before there was a code
+    except BaseExceptionGroup as errors:
+        raise primary_error(errors) from None
+    if joining.cancelled():
+        return opening.result(), opening.result()
+    return opening.result(), joining.result()

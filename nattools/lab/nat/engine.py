@@ -14,7 +14,6 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from nattools.lab.nat.allocation import PortAllocator, allocation_of
 from nattools.lab.nat.bindings import (
     ICMP_QUERY_S,
     EarlyConntrack,
@@ -26,6 +25,7 @@ from nattools.lab.nat.bindings import (
     NatFlow,
     NatTables,
 )
+from nattools.lab.nat.portallocation import PortAllocator, allocation_of
 from nattools.lab.scenario import FirewallSpec, NatSpec
 from nattools.protocols.packet import ACK, ECHO_REPLIES, ECHO_REQUESTS, RST, SYN, Packet, answer, readdressed
 

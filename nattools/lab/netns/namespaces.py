@@ -16,7 +16,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from nattools.errors import CannotRun
-from nattools.net.namespace import entered, set_namespace, unshare_mounts, unshare_network, unshare_user
+from nattools.net.namespace import (
+    entered,
+    libc_call,
+    set_namespace,
+    unshare_mounts,
+    unshare_network,
+    unshare_user,
+)
 
 _SIOCETHTOOL = 0x8946
 _ETHTOOL_STXCSUM = 0x00000017
@@ -140,18 +147,13 @@ def _write(path: str, text: str) -> None:
 def compute_checksums(namespace: Namespace, devices: Iterable[str]) -> None:
     """Switch off checksum offload: a veth would hand on packets whose checksum nobody ever computed, and
     with it large ones that no real path carries in one piece."""
-    with entered(namespace.path), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        for device in devices:
-            _ethtool(sock, device, _ETHTOOL_STXCSUM, 0)
-
-
-def _ethtool(sock: socket.socket, device: str, command: int, value: int) -> None:
-    import ctypes
     import fcntl
 
-    argument = ctypes.create_string_buffer(struct.pack("=II", command, value))
-    request = struct.pack("16sP", device.encode(), ctypes.addressof(argument))
-    fcntl.ioctl(sock, _SIOCETHTOOL, request.ljust(40, b"\0"))
+    with entered(namespace.path), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for device in devices:
+            argument = ctypes.create_string_buffer(struct.pack("=II", _ETHTOOL_STXCSUM, 0))
+            request = struct.pack("16sP", device.encode(), ctypes.addressof(argument))
+            fcntl.ioctl(sock, _SIOCETHTOOL, request.ljust(40, b"\0"))
 
 
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
@@ -193,11 +195,11 @@ def _replace(files: dict[str, str]) -> None:
                 # a link (as /etc/resolv.conf often is) leads to what must be replaced
                 _mount(copy, os.path.realpath(place), None, _MS_BIND)
     finally:
-        _call("umount2", _SCRATCH.encode(), _MNT_DETACH)
+        libc_call("umount2", _SCRATCH.encode(), _MNT_DETACH)
 
 
 def _mount(source: str | None, place: str, kind: str | None, flags: int = 0) -> None:
-    _call(
+    libc_call(
         "mount",
         source.encode() if source else None,
         place.encode(),
@@ -205,10 +207,3 @@ def _mount(source: str | None, place: str, kind: str | None, flags: int = 0) -> 
         ctypes.c_ulong(flags),
         None,
     )
-
-
-def _call(name: str, *arguments: object) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if getattr(libc, name)(*arguments) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

@@ -17,9 +17,8 @@ import asyncio
 import subprocess
 from math import inf
 
-from nattools.lab.nat.allocation import allocation_of
 from nattools.lab.nat.bindings import ICMP_QUERY_S, Forwards
-from nattools.lab.netns import nft
+from nattools.lab.nat.portallocation import allocation_of
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec
 from nattools.model.endpoint import Endpoint
 
@@ -48,7 +47,7 @@ def gap(spec: RouterSpec, *, inside_nodes: int) -> str | None:
         or _filtering_gap(spec, inside_nodes)
         or _lifetime_gap(spec.lifetime_s)
         or _lifetime_gap(spec.tcp_lifetime_s)
-        or _habit_gap(spec)
+        or _behaviour_gap(spec)
     )
 
 
@@ -82,15 +81,15 @@ def _lifetime_gap(lifetime_s: float) -> str | None:
     return None
 
 
-def _habit_gap(spec: NatSpec) -> str | None:
-    habits = {
+def _behaviour_gap(spec: NatSpec) -> str | None:
+    behaviours = {
         "it hairpins": spec.hairpinning,
         "only outbound packets refresh its mappings": spec.refreshed_by == "outbound",
         "it holds a limited number of mappings": spec.session_limit is not None,
         "an ICMP error ends its mappings": spec.icmp_ends_mapping,
         "other hosts use its ports in between": spec.foreign_sessions > 0,
     }
-    return next((why for why, found in habits.items() if found), None)
+    return next((why for why, found in behaviours.items() if found), None)
 
 
 def timeouts(spec: RouterSpec) -> dict[str, int]:
@@ -182,7 +181,7 @@ def _forward_rules(spec: RouterSpec) -> list[str]:
     outward = f'iifname "{LAN}" oifname "{WAN}"'
     inward = f'iifname "{WAN}"'
     rules = [f'iifname "{LAN}" oifname "{LAN}" accept', "ct state invalid drop"]
-    rules += [f"{outward} ct state new {rule}" for rule in _not_let_out(spec)]
+    rules += [f"{outward} ct state new {rule}" for rule in _blocked_outbound(spec)]
     rules += [f"{outward} {rule}" for rule in _note(spec, inbound=False)]
     rules += [f"{outward} accept"]
     rules += [f"{inward} ct state established {rule}" for rule in _note(spec, inbound=True)]
@@ -195,7 +194,7 @@ def _forward_rules(spec: RouterSpec) -> list[str]:
     return [*rules, f"{inward} drop"]
 
 
-def _not_let_out(spec: RouterSpec) -> list[str]:
+def _blocked_outbound(spec: RouterSpec) -> list[str]:
     rules = ["meta l4proto udp drop"] if spec.udp == "blocked" else []
     if spec.open_ports is not None:
         ports = ", ".join(port.replace("/", " . ") for port in spec.open_ports)
@@ -315,14 +314,13 @@ def alive(forwards: Forwards, now: float) -> list[Row]:
 
 def rules(rows: list[Row]) -> list[str]:
     """What `nft -f` reads to put these forwardings, and no others, in force."""
-    chains = nft.MAPPER_CHAINS
-    lines = [f"flush chain inet {nft.TABLE} {chain}" for chain in chains.values()]
+    lines = [f"flush chain inet {TABLE} {chain}" for chain in MAPPER_CHAINS.values()]
     for protocol, outside, inside in rows:
-        inward = f'iifname "{nft.WAN}"'
+        inward = f'iifname "{WAN}"'
         six = ":" in inside.host
         if not six:
             dnat = f"{protocol} dport {outside.port} dnat ip to {inside.host}:{inside.port}"
-            lines.append(f"add rule inet {nft.TABLE} {chains['prerouting']} {inward} {dnat}")
+            lines.append(f"add rule inet {TABLE} {MAPPER_CHAINS['prerouting']} {inward} {dnat}")
         to = f"ip{'6' if six else ''} daddr {inside.host} {protocol} dport {inside.port}"
-        lines.append(f"add rule inet {nft.TABLE} {chains['forward']} {inward} {to} accept")
+        lines.append(f"add rule inet {TABLE} {MAPPER_CHAINS['forward']} {inward} {to} accept")
     return lines

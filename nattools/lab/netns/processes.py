@@ -218,10 +218,10 @@ def server_main(
     """What a server's process runs: it serves for ever, and writes a byte to `ready` once it does."""
     import asyncio
 
-    from nattools.lab import servers
+    from nattools.lab import scenarioservers
 
     async def serve() -> None:
-        running = await servers.start(network, spec, addresses)
+        running = await scenarioservers.start(network, spec, addresses)
         os.write(ready, b"1")
         os.close(ready)
         await asyncio.Event().wait()
@@ -243,7 +243,7 @@ def router_main(
     import asyncio
 
     from nattools.lab.netns.nft import Runner
-    from nattools.lab.routers.simulated import families, start_fake
+    from nattools.lab.routers.fakerouter import families, start_fake
 
     async def serve() -> None:
         kernel = Runner(find("nft", "nftables"))

@@ -16,13 +16,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
-from typing import Protocol
 
 import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.lab.layout import Address, Layout, Port
-from nattools.lab.nat.engine import Side
+from nattools.lab.nat.engine import NatEngine, Side
 from nattools.lab.netns.nft import LAN, WAN
 from nattools.lab.netns.wiring import Wiring
 from nattools.lab.scenario import Impairment, NatSpec, RouterSpec, Scenario, host_behind, routers
@@ -37,16 +36,6 @@ _UNREACHABLE = 3
 _FRAGMENTATION_NEEDED = 4
 _HOST_UNREACHABLE = 1
 _LIMITED_BROADCAST = "255.255.255.255"
-
-
-class Translator(Protocol):
-    """What of `lab.nat.NatEngine` a router needs."""
-
-    def from_inside(self, packet: Packet, now: float) -> list[tuple[Side, Packet]]:
-        """See `NatEngine.from_inside`."""
-
-    def from_outside(self, packet: Packet, now: float) -> list[tuple[Side, Packet]]:
-        """See `NatEngine.from_outside`."""
 
 
 class RouterRoute(msgspec.Struct, frozen=True):
@@ -85,7 +74,7 @@ class Forwarder:
     Pure but for those calls: `now` is given.
     """
 
-    def __init__(self, router: UserspaceRouter, engine: Translator, send: dict[Side, Send]) -> None:
+    def __init__(self, router: UserspaceRouter, engine: NatEngine, send: dict[Side, Send]) -> None:
         self._router = router
         self._engine = engine
         self._send = send
@@ -328,8 +317,8 @@ class ImpairedDirection:
     but that with the probability `reorder` a frame is held back and those behind it overtake it.
     """
 
-    def __init__(self, carrier: FrameLoop, out: Send, impairment: Impairment, rng: random.Random) -> None:
-        self._carrier = carrier
+    def __init__(self, frames: FrameLoop, out: Send, impairment: Impairment, rng: random.Random) -> None:
+        self._frames = frames
         self._out = out
         self._delay_s = impairment.delay_ms / 1000
         self._jitter_s = impairment.jitter_ms / 1000
@@ -350,12 +339,12 @@ class ImpairedDirection:
             at_s += max(self._jitter_s, _HELD_BACK_S)
         else:
             at_s = self._latest_s = max(at_s, self._latest_s)
-        self._carrier.later(at_s, self._out, frame)
+        self._frames.later(at_s, self._out, frame)
 
 
 def join(
-    carrier: FrameLoop, sock: socket.socket, left: str, right: str, impairment: Impairment, rng: random.Random
+    frames: FrameLoop, sock: socket.socket, left: str, right: str, impairment: Impairment, rng: random.Random
 ) -> None:
     """Carry frames between two interfaces of the packet socket's namespace, both ways."""
-    carrier.listen(sock, left, ImpairedDirection(carrier, sender(sock, right), impairment, rng).carry)
-    carrier.listen(sock, right, ImpairedDirection(carrier, sender(sock, left), impairment, rng).carry)
+    frames.listen(sock, left, ImpairedDirection(frames, sender(sock, right), impairment, rng).carry)
+    frames.listen(sock, right, ImpairedDirection(frames, sender(sock, left), impairment, rng).carry)

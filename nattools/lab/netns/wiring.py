@@ -112,7 +112,7 @@ class _Draft:
             for end in ends[1:]:
                 plug = self._device(ends[0].node, f"port{self._count}", segment, bridge=ends[0].name)
                 self._connect(end, plug, segment)
-        self._introduce(segment, ends)
+        self._add_neighbours(segment, ends)
 
     def _connect(self, one: NetworkDevice, other: NetworkDevice, segment: Segment) -> None:
         impairment = segment.impairments.get(one.node) or segment.impairments.get(other.node)
@@ -138,7 +138,7 @@ class _Draft:
         mac = f"02:00:00:00:{self._count >> 8:02x}:{self._count & 255:02x}"
         return NetworkDevice(node, name, mac, mtu or _mtu(segment, port), bridge)
 
-    def _introduce(self, segment: Segment, ends: list[NetworkDevice]) -> None:
+    def _add_neighbours(self, segment: Segment, ends: list[NetworkDevice]) -> None:
         for mine in ends:
             for port, other in zip(segment.ports, ends, strict=True):
                 if other is not mine:
@@ -273,7 +273,7 @@ def set_up(
         _assign(batch, port, index[port.interface], without)
     for neighbour in wiring.neighbours:
         if neighbour.node == node:
-            _introduce(batch, neighbour, index)
+            _add_neighbour(batch, neighbour, index)
     for position, port in enumerate(port for port in ports if port.uplink):
         _default_routes(batch, port, index[port.interface], position, without)
     if sum(port.uplink for port in ports) > 1:
@@ -283,7 +283,7 @@ def set_up(
         if route.node == node and not any(family == _family(route.via) for _, family in without):
             _route(batch, route.network, route.via)
     if node == INTERNET:
-        _swallow_the_rest(batch)
+        _add_catch_all_routes(batch)
     batch.send(namespace)
 
 
@@ -308,9 +308,9 @@ def _assign(batch: NetlinkBatch, port: Port, index: int, without: frozenset[tupl
         batch.append(f"give {port.node} the address {address.ip}", "addr", **wanted)
 
 
-def _introduce(batch: NetlinkBatch, neighbour: Neighbour, index: Mapping[str, int]) -> None:
+def _add_neighbour(batch: NetlinkBatch, neighbour: Neighbour, index: Mapping[str, int]) -> None:
     batch.append(
-        f"tell {neighbour.node} of its neighbour {neighbour.ip}",
+        f"add the neighbour {neighbour.ip} on {neighbour.node}",
         "neigh",
         dst=neighbour.ip,
         lladdr=neighbour.mac,
@@ -346,7 +346,7 @@ def _own_table(batch: NetlinkBatch, port: Port, index: int, position: int) -> No
         )
 
 
-def _swallow_the_rest(batch: NetlinkBatch) -> None:
+def _add_catch_all_routes(batch: NetlinkBatch) -> None:
     """As in the simulator, the internet is silent about public addresses that nobody has, and says of private
     ones that it has no route ("throw": as if the table had none)."""
     for network in ("0.0.0.0/0", "::/0"):

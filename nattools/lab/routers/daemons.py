@@ -19,7 +19,7 @@ _PCP_PORT = 5351
 _SSDP_PORT = 1900
 
 
-class Lab(Protocol):
+class RouterLab(Protocol):
     """What of a lab they need."""
 
     scenario: Scenario
@@ -35,7 +35,7 @@ class Lab(Protocol):
 class RouterDaemons:
     """The routers' daemons, by router. They end with the lab."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: RouterLab) -> None:
         self._lab = lab
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._fakes: dict[str, int] = {}
@@ -87,21 +87,13 @@ class RouterDaemons:
     def _spec(self, router: str) -> tuple[NatSpec, MapperSpec]:
         nat = self._lab.scenario.nat.get(router)
         if nat is None or nat.mapper is None:
-            raise UsageError(f"the router {router!r} is to offer no mappings")
+            raise UsageError(f"the router {router!r} has no port mapping service in this scenario")
         return nat, nat.mapper
 
     def _configuration(self, router: str, nat: NatSpec, mapper: MapperSpec) -> str:
         ports = {port.interface: port for port in self._lab.layout.ports_of(router)}
         inside = next(each.network for each in ports[nft.LAN].addresses if ":" not in each.ip)
-        return configuration(
-            nat,
-            mapper,
-            inside=inside,
-            lan=nft.LAN,
-            wan=nft.WAN,
-            table=nft.TABLE,
-            chains=nft.MAPPER_CHAINS,
-        )
+        return configuration(nat, mapper, inside)
 
 
 HTTP_PORT = 5000
@@ -117,15 +109,14 @@ def miniupnpd_gap(spec: MapperSpec) -> str | None:
     return None
 
 
-def configuration(
-    nat: NatSpec, mapper: MapperSpec, *, inside: str, lan: str, wan: str, table: str, chains: dict[str, str]
-) -> str:
-    """The text of its configuration file, for the interfaces `lan` and `wan` and the inside network, with the
-    nft table and the chains (`forward`, `prerouting`, `postrouting`) that it writes its rules into."""
+def configuration(nat: NatSpec, mapper: MapperSpec, inside: str) -> str:
+    """The text of its configuration file, with the inside network and with the nft table and chains that it
+    writes its rules into."""
     low, high = mapper.ports
+    chains = nft.MAPPER_CHAINS
     lines = (
-        f"ext_ifname={wan}",
-        f"listening_ip={lan}",  # the name: an address would be of IPv4 alone
+        f"ext_ifname={nft.WAN}",
+        f"listening_ip={nft.LAN}",  # the name: an address would be of IPv4 alone
         f"http_port={HTTP_PORT}",
         f"enable_natpmp={_yes('pcp' in mapper.protocols)}",
         f"enable_upnp={_yes('upnp-igd' in mapper.protocols)}",
@@ -135,8 +126,8 @@ def configuration(
         f"min_lifetime={mapper.shortest_s}",
         f"max_lifetime={mapper.longest_s}",
         f"uuid={_UUID}",
-        f"upnp_table_name={table}",
-        f"upnp_nat_table_name={table}",
+        f"upnp_table_name={nft.TABLE}",
+        f"upnp_nat_table_name={nft.TABLE}",
         f"upnp_forward_chain={chains['forward']}",
         f"upnp_nat_chain={chains['prerouting']}",
         f"upnp_nat_postrouting_chain={chains['postrouting']}",

@@ -1,16 +1,22 @@
-"""A fake router: its sockets on the LAN."""
+"""A fake router: its sockets on the LAN, and those of a simulation as the scenario wants them."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
-from nattools.errors import ProtocolError
+import msgspec
+
+from nattools.errors import ProtocolError, UsageError
+from nattools.lab.layout import Layout
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.routers.portcontrol import ANNOUNCE_GROUPS, EpochCounter, PortControlServer
-from nattools.lab.routers.routerbehaviour import Framing, RouterBehaviour
+from nattools.lab.routers.routerbehaviour import Framing, Protocols, RouterBehaviour
 from nattools.lab.routers.table import MappingTable
 from nattools.lab.routers.upnp import PORT, HttpReply, UpnpServer
-from nattools.model.endpoint import Endpoint, family_of
+from nattools.lab.scenario import MapperSpec, NatSpec, Scenario
+from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.model.portmapping import MappingProtocol
 from nattools.net.base import Network, TcpListener, TcpStream, UdpSocket
 from nattools.protocols import natpmp, ssdp
 from nattools.protocols.headers import parse_head, split_head
@@ -108,12 +114,15 @@ class FakeRouter:
     def _on_pmp(self, socket: UdpSocket, data: bytes, source: Endpoint) -> None:
         self.requests.append("pcp" if data[:1] == b"\x02" else "nat-pmp")
         for answer in self._pmp.answer(data, source, asyncio.get_running_loop().time()):
-            socket.send(answer, source)
+            self._send_late(socket, answer, source)
 
     def _on_search(self, socket: UdpSocket, data: bytes, source: Endpoint) -> None:
         self.requests.append("m-search")
         for answer in self._upnp.search(data, self._address):
-            socket.send(answer, source)
+            self._send_late(socket, answer, source)
+
+    def _send_late(self, socket: UdpSocket, data: bytes, remote: Endpoint) -> None:
+        asyncio.get_running_loop().call_later(self.behaviour.delay_s, socket.send, data, remote)
 
     def _on_stream(self, stream: TcpStream) -> None:
         self._tasks.spawn(self._serve(stream))
@@ -123,6 +132,7 @@ class FakeRouter:
             async with asyncio.timeout(30):
                 request = await _request(stream)
                 if request is not None:
+                    await asyncio.sleep(self.behaviour.delay_s)
                     self.requests.append(request[0].split(b"\r\n")[0].decode())
                     now = asyncio.get_running_loop().time()
                     reply = self._upnp.respond(*request, stream.remote, now)
@@ -191,3 +201,101 @@ async def start_router(
         await router.close()
         raise
     return router
+
+
+class SimulatedRouters:
+    """The fake routers of a simulation, by the node that they are on: one for each address family."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        layout: Layout,
+        network: Callable[[str], Network],
+        forwards: Callable[[str, Family], Forwards | None],
+    ) -> None:
+        self._scenario = scenario
+        self._layout = layout
+        self._network = network
+        self._forwards = forwards
+        self.running: dict[str, list[FakeRouter]] = {}
+
+    async def start_all(self) -> None:
+        """Start those that the scenario has."""
+        for router, nat in self._scenario.nat.items():
+            if nat.mapper is not None:
+                await self.start(router)
+
+    async def start(self, router: str) -> None:
+        """Start a router's, or switch it on again. UsageError: the scenario gives it none."""
+        if router in self.running:
+            for each in self.running[router]:
+                await each.start()
+                each.restart()
+            return
+        nat = self._scenario.nat.get(router)
+        if nat is None or nat.mapper is None:
+            raise UsageError(f"the router {router!r} has no port mapping service in this scenario")
+        self.running[router] = []
+        for family in families(nat):
+            self.running[router].append(await self._start(router, nat, nat.mapper, family))
+
+    async def stop(self, router: str) -> None:
+        """Switch a router off: it forgets its mappings."""
+        for each in self.running.get(router, ()):
+            each.table.clear()
+            await each.close()
+
+    async def _start(self, router: str, nat: NatSpec, mapper: MapperSpec, family: Family) -> FakeRouter:
+        forwards = self._forwards(router, family)
+        return await start_fake(self._network(router), self._layout, router, (nat, mapper), family, forwards)
+
+
+_PROTOCOLS: dict[MappingProtocol, Protocols] = {"upnp-igd": "upnp", "nat-pmp": "nat-pmp", "pcp": "pcp"}
+_FIREWALL = "WANIPv6FirewallControl:1"
+
+
+def behaviour(nat: NatSpec, mapper: MapperSpec, *, public: bool) -> RouterBehaviour:
+    """What a router does whose outside address is public, or is not: then it refuses as miniupnpd does."""
+    services = [f"WANIPConnection:{mapper.igd}"]
+    if mapper.igd == 2 and nat.ipv6 is not None:
+        services.append(_FIREWALL)
+    usual = RouterBehaviour(
+        protocols=tuple(_PROTOCOLS[each] for each in mapper.protocols),
+        igd_version=mapper.igd,
+        services=tuple(services),
+        ports=mapper.ports,
+        min_lifetime_s=mapper.shortest_s,
+        max_lifetime_s=mapper.longest_s,
+    )
+    if not public:
+        usual = msgspec.structs.replace(usual, external="", upnp_error=501, natpmp_result=3, pcp_result=8)
+    return msgspec.convert({**msgspec.to_builtins(usual), **mapper.faults}, RouterBehaviour)
+
+
+async def start_fake(
+    network: Network,
+    layout: Layout,
+    router: str,
+    spec: tuple[NatSpec, MapperSpec],
+    family: Family,
+    forwards: Forwards | None,
+) -> FakeRouter:
+    """A fake router of one family on its node's inside address."""
+    ports = layout.ports_of(router)
+    inside = next(port for port in ports if not port.uplink)
+    outside = next(port for port in ports if port.uplink)
+    own, external = (
+        next(address.ip for address in port.addresses if family_of(address.ip) == family)
+        for port in (inside, outside)
+    )
+    how = behaviour(*spec, public=network.is_public(external))
+    if family == 6:
+        external = own
+        pinholes = tuple(each for each in how.services if each == _FIREWALL)
+        how = msgspec.structs.replace(how, services=pinholes)
+    return await start_router(network, own, external, how, forwards)
+
+
+def families(nat: NatSpec) -> tuple[Family, ...]:
+    """Those that a router has inside."""
+    return (4,) if nat.ipv6 is None else (4, 6)

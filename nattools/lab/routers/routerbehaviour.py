@@ -41,7 +41,7 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     `redirect`: whoever asks for the description is sent there. `control`: the control URL that the
     description names. `xml`: what its description is like.
     `ports`: others than these are refused, inside and outside. `announces`: it tells its clients when it has
-    (re)started.
+    (re)started. `delay_s`: how late it answers everything.
     """
 
     protocols: tuple[Protocols, ...] = ("pcp", "nat-pmp", "upnp")
@@ -84,6 +84,7 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     pinholes_allowed: bool = True
     ports: tuple[int, int] = (0, 65535)
     announces: bool = True
+    delay_s: float = 0.0
     min_lifetime_s: int = 0
     max_lifetime_s: int = 86400
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from nattools.errors import CannotRun
 from nattools.lab.sim.loop import SimLoop
-from nattools.lab.sim.sockets import SimIcmpSocket, SimListener, SimUdpSocket
+from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import Key, SimStream
 from nattools.lab.sim.topology import BoundAddress, NextHop, NodePlan, Routes
 from nattools.model.endpoint import Endpoint, Family, family_of
@@ -58,13 +58,19 @@ class Stack:
     # --- opening
 
     def open_udp(
-        self, family: Family, host: str | None, port: int, interface: str | None, dont_fragment: bool
+        self,
+        family: Family,
+        host: str | None = None,
+        port: int = 0,
+        interface: str | None = None,
+        dont_fragment: bool = False,
+        group: str | None = None,
     ) -> SimUdpSocket:
-        """A bound UDP socket."""
-        place = self.place(family, host, interface)
+        """A bound UDP socket. One without an address of its own hears all groups."""
+        place = self.place(family, host if group is None else None, interface)
         key = (place.host, port or self._free_port())
         if port and self._taken(key, family, self._udp):
-            raise CannotRun(f"port {port} is in use by another program", "Stop it, or take another port.")
+            raise CannotRun(f"port {port} is in use by another program", "Stop it, or choose another port.")
         local = Endpoint(place.shown, key[1])
         sock = self._udp[key] = SimUdpSocket(self, local, place, dont_fragment)
         return sock
@@ -79,7 +85,12 @@ class Stack:
         return sock
 
     def listen(
-        self, family: Family, host: str | None, port: int, interface: str | None, on_stream: StreamHandler
+        self,
+        family: Family,
+        on_stream: StreamHandler,
+        host: str | None = None,
+        port: int = 0,
+        interface: str | None = None,
     ) -> SimListener:
         """A listening socket; it may share its port with connections."""
         place = self.place(family, host, interface)
@@ -93,31 +104,35 @@ class Stack:
     def connect(
         self,
         remote: Endpoint,
-        place: BoundAddress,
-        port: int,
         settled: Callable[[SimStream, TcpFailure | None], None],
         opener: LowTtlSyn | None = None,
+        host: str | None = None,
+        port: int = 0,
+        interface: str | None = None,
     ) -> SimStream | TcpFailure:
         """A stream that has sent its first SYN."""
+        place = self.place(remote.family, host, interface)
         hop = place.routes.find(remote.host)
         if hop.fate == "no-route":
             return TcpFailure("unreachable", f"no route to {remote.host}")
-        host = hop.source if place.host == ANY[remote.family] else place.host
-        local = Endpoint(host, port or self._free_port())
+        source = hop.source if place.host == ANY[remote.family] else place.host
+        local = Endpoint(source, port or self._free_port())
         if (*local, *remote) in self._streams:
-            return TcpFailure("error", "this local port has, or had a moment ago, a connection to there")
+            return TcpFailure(
+                "error", "this local port has a connection to that address and port, or had one a moment ago"
+            )
         stream = SimStream(self, local, remote, place.routes, settled)
         self._streams[stream.key] = stream
         stream.connect(opener)
         return stream
 
     def place(self, family: Family, host: str | None, interface: str | None) -> BoundAddress:
-        """Where a socket with these wishes is bound: RFC 1122 3.3.4.2, with routes by source address."""
-        wishes = (family, host, interface)
+        """Where a socket with this host and interface is bound (RFC 1122 3.3.4.2), with its routes."""
+        wanted = (family, host, interface)
         places = self.plan.places
-        if wishes not in places:
-            places[wishes] = self._place(family, host, interface)
-        return places[wishes]
+        if wanted not in places:
+            places[wanted] = self._place(family, host, interface)
+        return places[wanted]
 
     def _place(self, family: Family, host: str | None, interface: str | None) -> BoundAddress:
         plan = self.plan

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from nattools.lab.sim.loop import Waiters
-from nattools.lab.sim.tcpqueues import INITIAL_RTO_S, MASK, ReceiveQueue, RoundTrip, SendQueue, near
+from nattools.lab.sim.tcpqueues import INITIAL_RTO_S, MASK, ReceiveQueue, RtoEstimator, SendQueue, near
 from nattools.lab.sim.topology import ETHERNET_MTU, Routes, SocketOwner
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import LowTtlSyn, TcpFailure
@@ -89,7 +89,7 @@ class SimStream:
         self._readers, self._writers = Waiters(), Waiters()
         self._closing = self._lasting = self._armed = self._ack_due = self._opened = False
         self._duplicates = self._recover = self._tries = 0
-        self._trip, self._ttl = RoundTrip(), ORDINARY_TTL
+        self._trip, self._ttl = RtoEstimator(), ORDINARY_TTL
         self._deadline: float | None = None
 
     # --- the stream
@@ -158,7 +158,7 @@ class SimStream:
         self.connect()
 
     def give_up(self) -> None:
-        """Forget the connection without a word to the other side."""
+        """Forget the connection without telling the other side."""
         self._end()
 
     def segment(self, packet: Packet) -> None:

@@ -116,7 +116,7 @@ class ReceiveQueue:
         self.expected += len(fresh)
 
 
-class RoundTrip:
+class RtoEstimator:
     """How long an answer takes, and so how long to wait for one (RFC 6298 section 2). One segment is
     timed, and only if it was sent once (Karn's rule). Times in seconds."""
 

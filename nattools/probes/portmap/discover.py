@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
 from nattools.net.eventloop import TimeLimit
-from nattools.probes.portmap import natpmpmapper, pcpmapper
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdsearch import GatewaySearch, KnownDescriptions
 from nattools.probes.portmap.mapper import Mapper, Offer
-from nattools.probes.portmap.natpmpmapper import NatPmpMapper
-from nattools.probes.portmap.pcpmapper import PcpMapper
 from nattools.probes.portmap.policy import preference
+from nattools.probes.portmap.udpmapper import (
+    NatPmpMapper,
+    NatPmpRequest,
+    PcpMapper,
+    PcpRequest,
+    RouterRequest,
+)
 from nattools.protocols import pcp
 from nattools.protocols.lan import LanUrl
 
@@ -47,8 +52,11 @@ class _GatewayProbe:
     def __init__(self, gateway: GatewayContext) -> None:
         self.gateway = gateway
         self.search = GatewaySearch(gateway)
-        self.pcp = pcpmapper.announcement(gateway)
-        self.natpmp = natpmpmapper.address_request(gateway) if gateway.family == 4 else None
+        self.requests: list[tuple[RouterRequest[Any], type[PcpMapper | NatPmpMapper]]] = [
+            (PcpRequest(gateway), PcpMapper)
+        ]
+        if gateway.family == 4:
+            self.requests.append((NatPmpRequest(gateway), NatPmpMapper))
         self.offers: list[Offer] = []
         self.mappers: list[Mapper] = []
         self.answered = asyncio.Event()
@@ -78,36 +86,29 @@ class _GatewayProbe:
             await self.search.satisfied.wait()
 
     def _hurry(self) -> None:
-        """Something answered: wait less for the rest."""
+        """Something answered: wait less for the rest, but as long again as this took. A router that is slow,
+        or seems so because this machine is busy, is given its time."""
         self.answered.set()
-        until = max(self._began + AWAKE_S, asyncio.get_running_loop().time() + 0.1)
-        self.search.hurry()
-        self.pcp.hurry(until)
-        if self.natpmp is not None:
-            self.natpmp.hurry(until)
+        now = asyncio.get_running_loop().time()
+        took_s = now - self._began
+        until = max(self._began + AWAKE_S, now + max(0.1, took_s))
+        self.search.hurry(took_s)
+        for request, _ in self.requests:
+            request.hurry(until)
 
     async def _port_5351(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._pcp())
-            if self.natpmp is not None:
-                tasks.create_task(self._natpmp(self.natpmp))
+            for request, mapper in self.requests:
+                tasks.create_task(self._ask(request, mapper))
         self._datagrams.set()
 
-    async def _pcp(self) -> None:
-        offer = await pcpmapper.offer(self.pcp)
+    async def _ask(self, request: RouterRequest[Any], mapper: type[PcpMapper | NatPmpMapper]) -> None:
+        offer = await request.offer()
         self.offers.append(offer)
         if offer.outcome in ("answered", "refused"):
             self._hurry()
         if offer.outcome == "answered":
-            self.mappers.append(PcpMapper(self.gateway, offer))
-
-    async def _natpmp(self, request: natpmpmapper.NatPmpRequest) -> None:
-        offer = await natpmpmapper.offer(request)
-        self.offers.append(offer)
-        if offer.outcome in ("answered", "refused"):
-            self._hurry()
-        if offer.outcome == "answered":
-            self.mappers.append(NatPmpMapper(self.gateway, offer))
+            self.mappers.append(mapper(self.gateway, offer))
 
     async def _upnp(self, hints: KnownDescriptions | None) -> None:
         await self.search.run(hints)

@@ -15,8 +15,10 @@ from nattools.probes.portmap.gateway import GatewayContext
 from nattools.protocols import http
 from nattools.protocols.lan import LanUrl, resolve_url
 
-CONNECT_S = 1.0
-REQUEST_S = 2.5
+CONNECT_S = 2.0
+"""Long enough for a second SYN, which comes after 1 s."""
+REQUEST_S = 4.0
+"""Slow routers take seconds for a description."""
 _MAX_REDIRECTS = 2
 _REDIRECTS = (301, 302, 303, 307, 308)
 

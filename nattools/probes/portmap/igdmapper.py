@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TypeVar
 
 import msgspec
@@ -24,11 +23,9 @@ from nattools.probes.portmap.mapper import (
     as_entry,
 )
 from nattools.protocols import igd
-from nattools.protocols.epoch import EpochClock
 from nattools.protocols.igd import ErrorCode
+from nattools.protocols.retransmission import EpochClock
 from nattools.wording.refusals import upnp_refusal
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -44,17 +41,17 @@ _END_OF_LIST = (ErrorCode.ARRAY_INDEX_INVALID, ErrorCode.NO_SUCH_ENTRY, ErrorCod
 _GONE = (ErrorCode.NO_SUCH_ENTRY, ErrorCode.MAPPING_NOT_FOUND)
 
 
-async def call(gateway: GatewayContext, service: igd.Service, action: igd.Call) -> igd.Answer | Refused:
-    """Call an action; a fault becomes a refusal in plain words."""
+async def call(gateway: GatewayContext, service: igd.Service, action: igd.Call[T]) -> T | Refused:
+    """Call an action and read its result; a fault becomes a refusal in plain words."""
     response = await httpclient.ask(gateway, service.control, igd.encode_call(service, action))
     if isinstance(response, httpclient.HttpFailure):
         return Refused(protocol="upnp-igd", failure=response.failure, detail=response.detail)
     try:
         answer = igd.parse_answer(response, action.action)
+        if isinstance(answer, igd.Answer):
+            return action.read(answer)
     except ProtocolError as error:
         return Refused(protocol="upnp-igd", failure="malformed", detail=str(error))
-    if isinstance(answer, igd.Answer):
-        return answer
     told = upnp_refusal(
         answer.code,
         pinhole=service.kind == "WANIPv6FirewallControl",
@@ -62,16 +59,6 @@ async def call(gateway: GatewayContext, service: igd.Service, action: igd.Call) 
         from_http=answer.from_http,
     )
     return Refused(protocol="upnp-igd", failure="refused", refusal=told, detail=answer.description)
-
-
-def read(answer: igd.Answer | Refused, reader: Callable[[igd.Answer], T]) -> T | Refused:
-    """The value in an answer."""
-    if isinstance(answer, Refused):
-        return answer
-    try:
-        return reader(answer)
-    except ProtocolError as error:
-        return Refused(protocol="upnp-igd", failure="malformed", detail=str(error))
 
 
 class IgdMapper:
@@ -97,7 +84,7 @@ class IgdMapper:
             if owner is None:
                 answer = await self._add(wanted, attempt)
                 if not isinstance(answer, Refused):
-                    return await self._granted(wanted, attempt, answer)
+                    return await self._granted(wanted, attempt, answer or attempt.port)
                 refused = answer
             else:
                 refused = _conflict(owner)
@@ -130,19 +117,16 @@ class IgdMapper:
         for index in range(_MAX_ENTRIES):
             if loop.time() >= until:
                 break
-            answer = await call(self.gateway, self.service, igd.get_generic_entry(index))
-            if isinstance(answer, Refused):
-                missing += 1
-                if answer.code == ErrorCode.NO_SUCH_ENTRY and missing == 1:
-                    continue
-                return found if found or answer.code in _END_OF_LIST else answer
-            missing = 0
-            row = read(answer, igd.read_entry)
+            row = await self._call(igd.get_generic_entry(index))
             if isinstance(row, Refused):
-                logger.debug("row %d of the router's table: %s", index, row.detail)
-            elif row.is_blank:
-                break
-            else:
+                missing += 1
+                if row.code == ErrorCode.NO_SUCH_ENTRY and missing == 1:
+                    continue
+                return found if found or row.code in _END_OF_LIST else row
+            missing = 0
+            if row is not None:
+                if row.is_blank:
+                    break
                 found.append(_entry(row))
         return found
 
@@ -152,7 +136,7 @@ class IgdMapper:
 
     async def check(self) -> RouterState:
         """The connection's uptime goes back when the router restarts (GetStatusInfo)."""
-        status = read(await call(self.gateway, self.service, igd.get_status()), igd.read_status)
+        status = await self._call(igd.GET_STATUS)
         if isinstance(status, Refused):
             return "silent"
         return "same" if self._learn(status.uptime_s) else "restarted"
@@ -161,9 +145,7 @@ class IgdMapper:
         return uptime_s is None or self._uptime.update(uptime_s, asyncio.get_running_loop().time())
 
     async def _row(self, wanted: MappingRequest, external_port: int) -> TableEntry | Refused:
-        action = igd.get_specific_entry(wanted.transport, external_port)
-        answer = await call(self.gateway, self.service, action)
-        row = read(answer, lambda values: igd.read_entry(values, wanted.transport, external_port))
+        row = await self._call(igd.get_specific_entry(wanted.transport, external_port))
         if isinstance(row, Refused):
             return row
         if row.is_blank:  # what some routers say of a mapping that is not there
@@ -177,7 +159,7 @@ class IgdMapper:
         row = await self._row(wanted, external_port)
         return None if isinstance(row, Refused) or _same(row, wanted) else row
 
-    async def _add(self, wanted: MappingRequest, attempt: _Attempt) -> igd.Answer | Refused:
+    async def _add(self, wanted: MappingRequest, attempt: _Attempt) -> int | Refused | None:
         any_port = self.service.version >= 2 and not wanted.exact and not attempt.plain
         action = igd.add_port_mapping(
             transport=wanted.transport,
@@ -188,21 +170,13 @@ class IgdMapper:
             lease_s=attempt.lease_s,
             any_port=any_port,
         )
-        answer = await call(self.gateway, self.service, action)
+        answer = await self._call(action)
         if any_port and isinstance(answer, Refused) and _is_broken(answer):
             attempt.plain = True
             return await self._add(wanted, attempt)
         return answer
 
-    async def _granted(
-        self, wanted: MappingRequest, attempt: _Attempt, answer: igd.Answer
-    ) -> Granted | Refused:
-        port = attempt.port
-        if answer.get("NewReservedPort") is not None:
-            reserved = read(answer, igd.read_reserved_port)
-            if isinstance(reserved, Refused):
-                return reserved
-            port = reserved
+    async def _granted(self, wanted: MappingRequest, attempt: _Attempt, port: int) -> Granted:
         quirks = tuple(attempt.quirks)
         if wanted.external_port not in (None, port):
             quirks = (*quirks, f"asked for port {wanted.external_port}, got {port}")
@@ -218,8 +192,7 @@ class IgdMapper:
 
     async def _address(self) -> str | None:
         if self._external is None:
-            answer = await call(self.gateway, self.service, igd.get_external_address())
-            address = read(answer, igd.read_external_address)
+            address = await self._call(igd.GET_EXTERNAL_ADDRESS)
             self._external = None if isinstance(address, Refused) else address
         return self._external
 
@@ -228,9 +201,11 @@ class IgdMapper:
         row = await self._row(wanted, external_port)
         if isinstance(row, TableEntry) and row.internal != wanted.internal:
             return None
-        action = igd.delete_port_mapping(wanted.transport, external_port)
-        answer = await call(self.gateway, self.service, action)
-        return answer if isinstance(answer, Refused) and answer.code not in _GONE else None
+        refused = await self._call(igd.delete_port_mapping(wanted.transport, external_port))
+        return refused if refused is not None and refused.code not in _GONE else None
+
+    async def _call(self, action: igd.Call[T]) -> T | Refused:
+        return await call(self.gateway, self.service, action)
 
 
 class _Attempt:
@@ -344,7 +319,7 @@ class PinholeMapper:
             internal_port=wanted.internal.port,
             lease_s=wanted.lifetime_s or igd.actions.MAX_PINHOLE_LEASE_S,
         )
-        number = read(await call(self.gateway, self.service, action), igd.read_unique_id)
+        number = await call(self.gateway, self.service, action)
         if isinstance(number, Refused):
             return number
         return Granted(
@@ -366,7 +341,7 @@ class PinholeMapper:
             granted = again
         action = igd.delete_pinhole(granted.unique_id or 0)
         answer = await call(self.gateway, self.service, action)
-        if not isinstance(answer, Refused) or answer.code == ErrorCode.NO_SUCH_PINHOLE:
+        if answer is None or answer.code == ErrorCode.NO_SUCH_PINHOLE:
             return None
         # miniupnpd 2.3.1 says 402 of a number that it does not know any more
         there = await self.read_back(wanted, granted)
@@ -383,12 +358,12 @@ class PinholeMapper:
     async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused:
         """CheckPinholeWorking: it exists if the router knows it, whether or not a packet has passed (709)."""
         action = igd.check_pinhole_working(granted.unique_id or 0)
-        working = read(await call(self.gateway, self.service, action), igd.read_is_working)
+        working = await call(self.gateway, self.service, action)
         if isinstance(working, Refused) and working.code != ErrorCode.NO_TRAFFIC:
             return working
         return as_entry(granted)
 
     async def check(self) -> RouterState:
         """The service has no epoch: it answers or it does not."""
-        status = await call(self.gateway, self.service, igd.get_firewall_status())
+        status = await call(self.gateway, self.service, igd.GET_FIREWALL_STATUS)
         return "silent" if isinstance(status, Refused) else "same"

@@ -11,10 +11,10 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.portmapping import Refusal
 from nattools.net.base import IcmpError, UdpSocket
-from nattools.net.wait import TimedEvent
+from nattools.net.eventloop import TimedEvent
 from nattools.probes.portmap import httpclient
 from nattools.probes.portmap.gateway import GatewayContext
-from nattools.probes.portmap.igdmapper import IgdMapper, PinholeMapper, call, read
+from nattools.probes.portmap.igdmapper import IgdMapper, PinholeMapper, call
 from nattools.probes.portmap.mapper import Mapper, Offer, Refused, new_offer
 from nattools.protocols import igd, ssdp
 from nattools.protocols.igd import ErrorCode
@@ -64,6 +64,7 @@ class GatewaySearch:
         self._patience_s = SILENCE_S
         self._satisfied_at: float | None = None
         self._grace_s = GRACE_S
+        self._late_s = 0.0
         self.satisfied = asyncio.Event()
 
     @property
@@ -74,9 +75,9 @@ class GatewaySearch:
             best.setdefault(each.udn or str(each.url), each)
         return list(best.values())
 
-    def hurry(self) -> None:
-        """The router has answered something else: silence counts sooner."""
-        self._patience_s = SPREAD_S
+    def hurry(self, took_s: float) -> None:
+        """The router has answered something else, which took so long: silence counts sooner."""
+        self._patience_s = SPREAD_S + took_s
         self._changed.set()
 
     async def run(self, hints: KnownDescriptions | None = None) -> None:
@@ -107,7 +108,10 @@ class GatewaySearch:
     async def _send(self, socket: UdpSocket) -> None:
         loop = asyncio.get_running_loop()
         for delay_s, target, unicast in _SEARCHES:
-            await asyncio.sleep(max(0.0, (self._began or 0.0) + delay_s - loop.time()))
+            at = (self._began or 0.0) + delay_s
+            await asyncio.sleep(max(0.0, at - loop.time()))
+            # on a busy machine a search goes out late, and its answers come as much later
+            self._late_s = max(self._late_s, loop.time() - at)
             if target == ssdp.ALL and self._running:
                 continue
             data = ssdp.search(target, group=ssdp.GROUPS[self.gateway.family][0])
@@ -180,11 +184,12 @@ class GatewaySearch:
             await self._changed.wait(max(0.0, self._until() - loop.time()))
 
     def _until(self) -> float:
-        """When to stop: soon after a gateway that will do; not before a description that is being read."""
+        """When to stop: soon after a gateway that will do; not before what is being read, a description and
+        then the status, has had its time."""
         if self._satisfied_at is not None:
             return self._satisfied_at + self._grace_s
-        patience_s = self._patience_s + (httpclient.REQUEST_S if self._running else 0.0)
-        return (self._began or 0.0) + patience_s
+        reading_s = 2 * httpclient.REQUEST_S if self._running else 0.0
+        return (self._began or 0.0) + self._patience_s + self._late_s + reading_s
 
 
 def _quirks(device: ssdp.Device) -> tuple[str, ...]:
@@ -268,10 +273,9 @@ async def _connection(
 ) -> FoundGateway:
     gateway = site.gateway
     async with asyncio.TaskGroup() as tasks:
-        status_task = tasks.create_task(call(gateway, service, igd.get_status()))
-        address_task = tasks.create_task(call(gateway, service, igd.get_external_address()))
-    status = read(status_task.result(), igd.read_status)
-    address = read(address_task.result(), igd.read_external_address)
+        status_task = tasks.create_task(call(gateway, service, igd.GET_STATUS))
+        address_task = tasks.create_task(call(gateway, service, igd.GET_EXTERNAL_ADDRESS))
+    status, address = status_task.result(), address_task.result()
     refused = next((each for each in (address, status) if isinstance(each, Refused)), None)
     connected = None if isinstance(status, Refused) else status.connected
     external = None if isinstance(address, Refused) else address
@@ -294,8 +298,7 @@ async def _firewall(site: DescriptionSite, description: igd.Description) -> Foun
     service = description.firewall
     if service is None:
         return site.nothing("malformed", "it offers no IPv6 pinholes")
-    answer = await call(site.gateway, service, igd.get_firewall_status())
-    status = read(answer, igd.read_firewall_status)
+    status = await call(site.gateway, service, igd.GET_FIREWALL_STATUS)
     if isinstance(status, Refused):
         offer = site.offer(description, service, **_why(status))
     else:

@@ -10,13 +10,12 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family, Transport
-from nattools.model.portmapping import MappingProtocol, Refusal
+from nattools.model.portmapping import MAPPING_NAME, MappingProtocol, Refusal
 from nattools.probes.portmap.gateway import GatewayContext
 
 FailureKind = Literal["refused", "timeout", "unreachable", "malformed", "not asked"]
 """The router refused, did not answer, could not be reached, sent an invalid answer, or was not asked."""
 RouterState = Literal["same", "restarted", "silent"]
-DESCRIPTION = "nattools"
 RESTARTED = "the router has restarted since the last answer"
 """A quirk of an answer after which the client's other mappings are gone."""
 
@@ -36,7 +35,7 @@ class MappingRequest(msgspec.Struct, frozen=True, kw_only=True):
     external_port: int | None = None
     exact: bool = False
     lifetime_s: int = 7200
-    description: str = DESCRIPTION
+    description: str = MAPPING_NAME
 
     @property
     def suggested_port(self) -> int:

@@ -1,18 +1,23 @@
-"""What mapping by NAT-PMP and by PCP has in common: one datagram each way, an epoch, no list, and no way to
-read a mapping back but to renew it."""
+"""Mappings by NAT-PMP (RFC 6886) and by PCP (RFC 6887).
+
+Both have one datagram each way, an epoch, no list, and no way to read a mapping back but to renew it."""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
+
+import msgspec
 
 from nattools.errors import CannotRun
+from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.net.exchange import Exchanges, attach
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import (
+    RESTARTED,
     Granted,
     MappingRequest,
     Offer,
@@ -23,8 +28,10 @@ from nattools.probes.portmap.mapper import (
     new_offer,
     suggesting,
 )
-from nattools.protocols.epoch import EpochClock
-from nattools.protocols.retransmission import RetransmittedRequest, RouterResponse
+from nattools.protocols import natpmp, pcp
+from nattools.protocols.pcp import ResultCode
+from nattools.protocols.retransmission import EpochClock, RetransmittedRequest, RouterResponse
+from nattools.wording.refusals import natpmp_refusal, pcp_refusal
 
 R = TypeVar("R", bound=RouterResponse)
 
@@ -32,27 +39,22 @@ SILENCE_S = 1.9
 """How long to ask a router that says nothing at all: requests at 0, 0.25, 0.75 and 1.75 s."""
 PATIENCE_S = 4.0
 """How long to ask for a mapping where the protocol is spoken."""
+_NO_ADDRESS = ("0.0.0.0", "127.0.0.1")
+_NUMBERS: dict[Transport, int] = {"udp": 17, "tcp": 6}
 
 
-class Dialect(NamedTuple):
-    """What sets the two protocols apart here. `refusal` tells what a result code means, `unspoken` are those
-    of a router that does not speak the protocol, and `speaks` what it speaks instead."""
+class RouterRequest(ABC, Generic[R]):
+    """One request to a router, on a socket of its own. `explain` tells what a result code means, `unspoken`
+    are those of a router that does not speak the protocol, and `instead` says what it speaks then."""
 
-    protocol: MappingProtocol
-    refusal: Callable[[int], Refusal]
-    unspoken: tuple[int, ...]
-    speaks: str
+    protocol: ClassVar[MappingProtocol]
+    explain: ClassVar[Callable[[int], Refusal]]
+    unspoken: ClassVar[tuple[int, ...]]
+    instead: ClassVar[str]
 
-
-class RouterRequest(Generic[R]):
-    """One request to a router, on a socket of its own."""
-
-    def __init__(
-        self, gateway: GatewayContext, dialect: Dialect, transaction: RetransmittedRequest[R]
-    ) -> None:
+    def __init__(self, gateway: GatewayContext, transaction: RetransmittedRequest[R]) -> None:
         self.gateway = gateway
         self.transaction = transaction
-        self._dialect = dialect
         self._exchanges = Exchanges()
 
     @property
@@ -84,24 +86,24 @@ class RouterRequest(Generic[R]):
     async def ask(self) -> R | Refused:
         """The response if it is a success."""
         response = await self.response()
-        state, protocol = self.transaction.state, self._dialect.protocol
+        state = self.transaction.state
         if response is not None:
             return response if state == "succeeded" else self._refused(response.result)
         if state in ("upgrade", "downgrade"):
-            return self._refused(self._dialect.unspoken[0], self._dialect.speaks)
+            return self._refused(self.unspoken[0], self.instead)
         if state == "abandoned":
-            return Refused(protocol=protocol, failure="unreachable", detail=self.transaction.problem)
-        return Refused(protocol=protocol, failure="timeout", detail=self.transaction.ignored)
+            return Refused(protocol=self.protocol, failure="unreachable", detail=self.transaction.problem)
+        return Refused(protocol=self.protocol, failure="timeout", detail=self.transaction.ignored)
 
     async def offer(self) -> Offer:
         """Ask, and say whether the protocol is spoken."""
         answer = await self.ask()
         response = self.transaction.response
         refused = answer if isinstance(answer, Refused) else None
-        spoken = response is not None and response.result not in self._dialect.unspoken
-        return new_offer(
+        spoken = response is not None and response.result not in self.unspoken
+        offer = new_offer(
             self.gateway,
-            self._dialect.protocol,
+            self.protocol,
             str(self.transaction.server),
             "answered" if spoken or refused is None else refused.failure,
             epoch_s=None if response is None else response.epoch_s,
@@ -111,14 +113,31 @@ class RouterRequest(Generic[R]):
             quirks=self.quirks,
             detail="" if refused is None else refused.detail,
         )
+        return offer if response is None else self._detailed(offer, response)
+
+    @abstractmethod
+    def _detailed(self, offer: Offer, response: R) -> Offer:
+        """The offer with what else the response says."""
 
     def _refused(self, result: int, detail: str = "") -> Refused:
-        refusal = self._dialect.refusal(result)
-        return Refused(protocol=self._dialect.protocol, failure="refused", refusal=refusal, detail=detail)
+        refusal = type(self).explain(result)
+        return Refused(protocol=self.protocol, failure="refused", refusal=refusal, detail=detail)
+
+
+class _Assigned(NamedTuple):
+    """What a response assigns; `port` 0 or None: nothing."""
+
+    host: str | None
+    port: int | None
+    lifetime_s: int | None
+    quirks: tuple[str, ...] = ()
 
 
 class UdpMapper(ABC, Generic[R]):
     """The shared part of a `mapper.Mapper`. `now` of its epoch clock is the loop's."""
+
+    not_exact: ClassVar[Refusal | None] = None
+    """What it counts as if the router assigns another port than the only one wanted."""
 
     def __init__(self, gateway: GatewayContext, offer: Offer, clock: EpochClock) -> None:
         self.offer = offer
@@ -127,13 +146,42 @@ class UdpMapper(ABC, Generic[R]):
         if offer.epoch_s is not None:
             self._learn(offer.epoch_s)
 
-    @abstractmethod
     async def make(self, wanted: MappingRequest) -> Granted | Refused:
-        """As `mapper.Mapper.make`."""
+        """The router may assign another port than the one suggested: what was not wanted is given back."""
+        request, answer = await self._ask(wanted, wanted.lifetime_s)
+        if isinstance(answer, Refused):
+            return answer
+        assigned = await self._assigned(wanted, answer)
+        if not assigned.port:
+            detail = "success without an external port"
+            return Refused(protocol=self.offer.protocol, failure="malformed", detail=detail)
+        quirks = request.quirks
+        if not self._learn(answer.epoch_s):
+            quirks = (*quirks, RESTARTED)
+        quirks += assigned.quirks
+        if wanted.external_port not in (None, assigned.port):
+            if wanted.exact:
+                await self.delete(wanted)
+                detail = f"the router offered port {assigned.port}"
+                return Refused(
+                    protocol=self.offer.protocol, failure="refused", refusal=self.not_exact, detail=detail
+                )
+            quirks = (*quirks, f"asked for port {wanted.external_port}, got {assigned.port}")
+        return Granted(
+            protocol=self.offer.protocol,
+            transport=wanted.transport,
+            internal=wanted.internal,
+            external_host=assigned.host,
+            external_port=assigned.port,
+            lifetime_s=assigned.lifetime_s,
+            epoch_s=answer.epoch_s,
+            quirks=quirks,
+        )
 
-    @abstractmethod
-    def _harmless(self) -> RouterRequest[R]:
-        """A request that changes nothing."""
+    async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
+        """A lifetime of 0, and no external port suggested (RFC 6886 3.4, RFC 6887 15.1)."""
+        _, answer = await self._ask(wanted, 0)
+        return answer if isinstance(answer, Refused) else None
 
     async def entries(self) -> list[TableEntry] | Refused | None:
         """These protocols have no list."""
@@ -152,8 +200,166 @@ class UdpMapper(ABC, Generic[R]):
         self._take(response)
         return "same" if self._learn(response.epoch_s) else "restarted"
 
+    @abstractmethod
+    async def _ask(self, wanted: MappingRequest, lifetime_s: int) -> tuple[RouterRequest[R], R | Refused]:
+        """Ask for a mapping, or with a lifetime of 0 for its end."""
+
+    @abstractmethod
+    async def _assigned(self, wanted: MappingRequest, response: R) -> _Assigned:
+        """What a response assigns."""
+
+    @abstractmethod
+    def _harmless(self) -> RouterRequest[R]:
+        """A request that changes nothing."""
+
     def _take(self, response: R) -> None:
         """Note what else the response to a harmless request says."""
 
     def _learn(self, epoch_s: int) -> bool:
         return self._clock.update(epoch_s, asyncio.get_running_loop().time())
+
+
+# --- NAT-PMP
+
+
+class NatPmpRequest(RouterRequest[natpmp.NatPmpResponse]):
+    """One NAT-PMP request; without `request` the one that changes nothing: what is the external address
+    (RFC 6886 3.2)?"""
+
+    protocol = "nat-pmp"
+    explain = natpmp_refusal
+    unspoken = (natpmp.UNSUPPORTED_VERSION, natpmp.UNSUPPORTED_OPCODE)
+    instead = "it speaks only PCP"
+
+    def __init__(self, gateway: GatewayContext, request: natpmp.MapRequest | None = None) -> None:
+        patience_s = SILENCE_S if request is None else PATIENCE_S
+        server = Endpoint(gateway.address, natpmp.PORT)
+        asked = request or natpmp.AddressRequest()
+        super().__init__(gateway, natpmp.NatPmpTransaction(asked, server, patience_s=patience_s))
+
+    @property
+    def quirks(self) -> tuple[str, ...]:
+        """What was odd."""
+        source = self.transaction.source
+        if source is None or source.port == natpmp.PORT:
+            return super().quirks
+        return (*super().quirks, f"the answer came from port {source.port}")
+
+    def _detailed(self, offer: Offer, response: natpmp.NatPmpResponse) -> Offer:
+        external, quirks = None, offer.quirks
+        if response.result == natpmp.SUCCESS:
+            external = _address(response)
+            if external is None:
+                quirks = (*quirks, f"the router gives {response.external_address} as its external address")
+        return msgspec.structs.replace(offer, version="0", external=external, quirks=quirks)
+
+
+def _address(response: natpmp.NatPmpResponse) -> str | None:
+    return None if response.external_address in _NO_ADDRESS else response.external_address
+
+
+class NatPmpMapper(UdpMapper[natpmp.NatPmpResponse]):
+    """`mapper.Mapper` by NAT-PMP."""
+
+    def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
+        super().__init__(gateway, offer, EpochClock())
+        self._external = offer.external
+
+    def _harmless(self) -> NatPmpRequest:
+        return NatPmpRequest(self.gateway)
+
+    def _take(self, response: natpmp.NatPmpResponse) -> None:
+        self._external = _address(response) or self._external
+
+    async def _ask(
+        self, wanted: MappingRequest, lifetime_s: int
+    ) -> tuple[NatPmpRequest, natpmp.NatPmpResponse | Refused]:
+        suggested = wanted.suggested_port if lifetime_s else 0
+        asked = natpmp.MapRequest(wanted.transport, wanted.internal.port, suggested, lifetime_s)
+        request = NatPmpRequest(self.gateway, asked)
+        return request, await request.ask()
+
+    async def _assigned(self, wanted: MappingRequest, response: natpmp.NatPmpResponse) -> _Assigned:
+        if self._external is None:
+            answer = await self._harmless().ask()
+            self._external = None if isinstance(answer, Refused) else _address(answer)
+        return _Assigned(self._external, response.external_port, response.lifetime_s)
+
+
+# --- PCP
+
+
+class PcpRequest(RouterRequest[pcp.ResponseMessage]):
+    """One PCP request; without `request` the one that changes nothing: is a PCP server there
+    (RFC 6887 14.1)?"""
+
+    protocol = "pcp"
+    explain = pcp_refusal
+    unspoken = (ResultCode.UNSUPP_VERSION,)
+    instead = "it speaks NAT-PMP"
+
+    def __init__(self, gateway: GatewayContext, request: pcp.RequestMessage | None = None) -> None:
+        patience_s = SILENCE_S if request is None else PATIENCE_S
+        server = Endpoint(gateway.address, pcp.PORT)
+        asked = request or pcp.RequestMessage(pcp.ANNOUNCE, 0, gateway.local)
+        super().__init__(gateway, pcp.PcpTransaction(asked, server, patience_s=patience_s))
+
+    def _detailed(self, offer: Offer, response: pcp.ResponseMessage) -> Offer:
+        """Who does not know ANNOUNCE may make mappings all the same."""
+        refusal = None if response.result == ResultCode.UNSUPP_OPCODE else offer.refusal
+        return msgspec.structs.replace(offer, version=str(response.version), refusal=refusal)
+
+
+class PcpMapper(UdpMapper[pcp.ResponseMessage]):
+    """`mapper.Mapper` by PCP."""
+
+    not_exact = pcp_refusal(ResultCode.CANNOT_PROVIDE_EXTERNAL)
+
+    def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
+        super().__init__(gateway, offer, EpochClock(drift=1 / 16, both_ways=True))
+
+    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
+        """Not over IPv6: miniupnpd 2.3.1 forgets whose pinhole it was when that is renewed, and lets nobody
+        remove it by PCP any more."""
+        return None if wanted.family == 6 else await super().read_back(wanted, granted)
+
+    def _harmless(self) -> PcpRequest:
+        return PcpRequest(self.gateway)
+
+    async def _ask(
+        self, wanted: MappingRequest, lifetime_s: int
+    ) -> tuple[PcpRequest, pcp.ResponseMessage | Refused]:
+        """RFC 6887 11.2. Some servers ignore PREFER_FAILURE, and some do not know it: the port that is
+        assigned is looked at in any case."""
+        options = (pcp.prefer_failure(),) if wanted.exact and lifetime_s else ()
+        request, answer = await self._map(wanted, lifetime_s, options)
+        if options and isinstance(answer, Refused) and answer.code == ResultCode.UNSUPP_OPTION:
+            return await self._map(wanted, lifetime_s, ())
+        return request, answer
+
+    async def _map(
+        self, wanted: MappingRequest, lifetime_s: int, options: tuple[pcp.Option, ...]
+    ) -> tuple[PcpRequest, pcp.ResponseMessage | Refused]:
+        suggested = Endpoint(
+            "::" if wanted.family == 6 else "0.0.0.0", wanted.suggested_port if lifetime_s else 0
+        )
+        body = pcp.MapBody(wanted.nonce, _NUMBERS[wanted.transport], wanted.internal.port, suggested)
+        if wanted.internal.host != self.gateway.local:
+            options = (pcp.third_party(wanted.internal.host), *options)
+        asked = pcp.RequestMessage(pcp.MAP, lifetime_s, self.gateway.local, body, options)
+        request = PcpRequest(self.gateway, asked)
+        return request, await request.ask()
+
+    async def _assigned(self, wanted: MappingRequest, response: pcp.ResponseMessage) -> _Assigned:
+        if response.body is None:
+            return _Assigned(None, None, None)
+        host, port = response.body.external.host, response.body.external.port
+        lifetime_s = pcp.believable_lifetime_s(response.lifetime_s)
+        if host in ("0.0.0.0", "::"):
+            quirk = f"the router gives {host} as its external address"
+            return _Assigned(None, port, lifetime_s, (quirk,))
+        if port and wanted.family == 6 and host == wanted.internal.host and port != wanted.internal.port:
+            # miniupnpd 2.3.1 repeats the suggested port; where the address stays, the port does
+            quirk = f"the router says port {port} for a pinhole, whose port is the internal one"
+            return _Assigned(host, wanted.internal.port, lifetime_s, (quirk,))
+        return _Assigned(host, port, lifetime_s)

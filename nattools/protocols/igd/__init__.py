@@ -6,8 +6,13 @@ else, for any bytes.
 """
 
 from nattools.protocols.igd.actions import (
+    GET_EXTERNAL_ADDRESS,
+    GET_FIREWALL_STATUS,
+    GET_STATUS,
+    Answer,
     Call,
     ErrorCode,
+    Fault,
     FirewallStatus,
     PortMappingEntry,
     Status,
@@ -16,11 +21,10 @@ from nattools.protocols.igd.actions import (
     check_pinhole_working,
     delete_pinhole,
     delete_port_mapping,
-    get_external_address,
-    get_firewall_status,
+    encode_call,
     get_generic_entry,
     get_specific_entry,
-    get_status,
+    parse_answer,
     read_entry,
     read_external_address,
     read_firewall_status,
@@ -30,9 +34,11 @@ from nattools.protocols.igd.actions import (
     read_unique_id,
 )
 from nattools.protocols.igd.description import Description, Service, ServiceKind, parse_description
-from nattools.protocols.igd.soap import Answer, Fault, encode_call, parse_answer
 
 __all__ = [
+    "GET_EXTERNAL_ADDRESS",
+    "GET_FIREWALL_STATUS",
+    "GET_STATUS",
     "Answer",
     "Call",
     "Description",
@@ -49,11 +55,8 @@ __all__ = [
     "delete_pinhole",
     "delete_port_mapping",
     "encode_call",
-    "get_external_address",
-    "get_firewall_status",
     "get_generic_entry",
     "get_specific_entry",
-    "get_status",
     "parse_answer",
     "parse_description",
     "read_entry",

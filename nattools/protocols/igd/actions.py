@@ -1,4 +1,4 @@
-"""The actions of an internet gateway: what to ask, and how to read what comes back.
+"""The actions of an internet gateway, called by SOAP 1.1 over HTTP (UPnP Device Architecture 2, section 3.1).
 
 WANIPConnection:1 and :2 (WANPPPConnection:1 has the same ones) and WANIPv6FirewallControl:1. Arguments are in
 the order of the service descriptions, as some routers insist on it; the protocol is in upper case.
@@ -6,14 +6,27 @@ the order of the service descriptions, as some routers insist on it; the protoco
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address
-from typing import Protocol
+from typing import Generic, TypeVar
+from xml.etree.ElementTree import Element
 
 import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Transport
+from nattools.protocols import http
+from nattools.protocols.igd import xml
+from nattools.protocols.igd.description import Service
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class ErrorCode(IntEnum):
@@ -44,24 +57,48 @@ MAX_PINHOLE_LEASE_S = 86_400
 _PROTOCOLS: dict[Transport, str] = {"udp": "UDP", "tcp": "TCP"}
 _PROTOCOL_NUMBERS: dict[Transport, str] = {"udp": "17", "tcp": "6"}
 _MAX_DESCRIPTION = 80
+_ENVELOPE = (
+    '<?xml version="1.0"?>\r\n'
+    '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" '
+    's:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/">'
+    '<s:Body><u:{action} xmlns:u="{service}">{arguments}</u:{action}></s:Body></s:Envelope>\r\n'
+)
+_MAX_VALUES = 64
+_CODE = re.compile(r"\s*(-?\d{1,5})\s*", re.ASCII)
+_BOOLEANS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
-class Values(Protocol):
-    """An action's result."""
+class Answer(msgspec.Struct, frozen=True):
+    """What an action returned: names and values as the router wrote them. Names are matched by `get` without
+    regard to case."""
+
+    values: dict[str, str]
 
     def get(self, name: str) -> str | None:
         """The value of an output argument, None if the router left it out."""
+        return self.values.get(name.lower())
 
 
-class Call(msgspec.Struct, frozen=True):
-    """An action and its arguments in order."""
+class Fault(msgspec.Struct, frozen=True):
+    """What the router refused with: a UPnP error code, or the HTTP status where it gave none
+    (`from_http`)."""
+
+    code: int
+    description: str = ""
+    from_http: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T_co]):
+    """An action, its arguments in order, and how its result is read (ProtocolError)."""
 
     action: str
+    read: Callable[[Answer], T_co]
     arguments: tuple[tuple[str, str], ...] = ()
 
 
 class PortMappingEntry(msgspec.Struct, frozen=True):
-    """A row of the router's table. `lease_s` is what is left, 0: for ever; `remote_host` "": all."""
+    """A row of the router's table. `lease_s` is what is left, 0: for ever."""
 
     transport: Transport
     external_port: int
@@ -70,7 +107,6 @@ class PortMappingEntry(msgspec.Struct, frozen=True):
     enabled: bool
     description: str
     lease_s: int
-    remote_host: str = ""
 
     @property
     def is_blank(self) -> bool:
@@ -82,7 +118,6 @@ class Status(msgspec.Struct, frozen=True):
     """`uptime_s` is the connection's: when it goes back, the router was restarted."""
 
     connection: str
-    last_error: str
     uptime_s: int | None
 
     @property
@@ -98,7 +133,7 @@ class FirewallStatus(msgspec.Struct, frozen=True):
     pinholes_allowed: bool
 
 
-# --- port mappings
+# --- what to ask
 
 
 def add_port_mapping(
@@ -109,105 +144,148 @@ def add_port_mapping(
     internal_port: int,
     description: str,
     lease_s: int,
-    remote_host: str = "",
     any_port: bool = False,
-) -> Call:
+) -> Call[int | None]:
     """AddPortMapping; it also renews a mapping of the same machine. A lease of 0 means for ever.
 
     With `any_port` it is AddAnyPortMapping (WANIPConnection:2), which takes another external port if that one
-    belongs to somebody else."""
+    belongs to somebody else, and says which."""
     arguments = (
-        ("NewRemoteHost", remote_host),
-        ("NewExternalPort", str(external_port)),
-        ("NewProtocol", _PROTOCOLS[transport]),
+        *_which(transport, external_port),
         ("NewInternalPort", str(internal_port)),
         ("NewInternalClient", internal_host),
         ("NewEnabled", "1"),
         ("NewPortMappingDescription", description[:_MAX_DESCRIPTION]),
         ("NewLeaseDuration", str(lease_s)),
     )
-    return Call("AddAnyPortMapping" if any_port else "AddPortMapping", arguments)
+    return Call("AddAnyPortMapping" if any_port else "AddPortMapping", read_reserved_port, arguments)
 
 
-def delete_port_mapping(transport: Transport, external_port: int, remote_host: str = "") -> Call:
+def delete_port_mapping(transport: Transport, external_port: int) -> Call[None]:
     """DeletePortMapping."""
-    return Call("DeletePortMapping", _which(transport, external_port, remote_host))
+    return Call("DeletePortMapping", _nothing, _which(transport, external_port))
 
 
-def get_specific_entry(transport: Transport, external_port: int, remote_host: str = "") -> Call:
+def get_specific_entry(transport: Transport, external_port: int) -> Call[PortMappingEntry]:
     """GetSpecificPortMappingEntry."""
-    return Call("GetSpecificPortMappingEntry", _which(transport, external_port, remote_host))
+    return Call(
+        "GetSpecificPortMappingEntry",
+        lambda answer: read_entry(answer, transport, external_port),
+        _which(transport, external_port),
+    )
 
 
-def _which(transport: Transport, external_port: int, remote_host: str) -> tuple[tuple[str, str], ...]:
+def get_generic_entry(index: int) -> Call[PortMappingEntry | None]:
+    """GetGenericPortMappingEntry: the row number `index` of the table, from 0; error 713 behind the last.
+    None: the row cannot be read."""
+    return Call("GetGenericPortMappingEntry", _read_row, (("NewPortMappingIndex", str(index)),))
+
+
+def add_pinhole(*, transport: Transport, internal_host: str, internal_port: int, lease_s: int) -> Call[int]:
+    """AddPinhole, for all remote hosts; its result is the pinhole's number. Asked again for the same, it
+    renews."""
+    arguments = (
+        ("RemoteHost", ""),
+        ("RemotePort", "0"),
+        ("InternalClient", internal_host),
+        ("InternalPort", str(internal_port)),
+        ("Protocol", _PROTOCOL_NUMBERS[transport]),
+        ("LeaseTime", str(max(1, min(lease_s, MAX_PINHOLE_LEASE_S)))),
+    )
+    return Call("AddPinhole", read_unique_id, arguments)
+
+
+def delete_pinhole(unique_id: int) -> Call[None]:
+    """DeletePinhole."""
+    return Call("DeletePinhole", _nothing, (("UniqueID", str(unique_id)),))
+
+
+def check_pinhole_working(unique_id: int) -> Call[bool]:
+    """CheckPinholeWorking; error 709 until a packet has passed."""
+    return Call("CheckPinholeWorking", read_is_working, (("UniqueID", str(unique_id)),))
+
+
+def _which(transport: Transport, external_port: int) -> tuple[tuple[str, str], ...]:
     return (
-        ("NewRemoteHost", remote_host),
+        ("NewRemoteHost", ""),
         ("NewExternalPort", str(external_port)),
         ("NewProtocol", _PROTOCOLS[transport]),
     )
 
 
-def get_generic_entry(index: int) -> Call:
-    """GetGenericPortMappingEntry: the row number `index` of the table, from 0; error 713 behind the last."""
-    return Call("GetGenericPortMappingEntry", (("NewPortMappingIndex", str(index)),))
+# --- SOAP
 
 
-def get_external_address() -> Call:
-    """GetExternalIPAddress."""
-    return Call("GetExternalIPAddress")
-
-
-def get_status() -> Call:
-    """GetStatusInfo."""
-    return Call("GetStatusInfo")
-
-
-# --- IPv6 pinholes
-
-
-def get_firewall_status() -> Call:
-    """GetFirewallStatus."""
-    return Call("GetFirewallStatus")
-
-
-def add_pinhole(
-    *,
-    transport: Transport,
-    internal_host: str,
-    internal_port: int,
-    lease_s: int,
-    remote_host: str = "",
-    remote_port: int = 0,
-) -> Call:
-    """AddPinhole. An empty `remote_host` and a `remote_port` of 0 mean all. Asked again for the same, it
-    renews."""
-    return Call(
-        "AddPinhole",
-        (
-            ("RemoteHost", remote_host),
-            ("RemotePort", str(remote_port)),
-            ("InternalClient", internal_host),
-            ("InternalPort", str(internal_port)),
-            ("Protocol", _PROTOCOL_NUMBERS[transport]),
-            ("LeaseTime", str(max(1, min(lease_s, MAX_PINHOLE_LEASE_S)))),
-        ),
+def encode_call(service: Service, call: Call[T]) -> bytes:
+    """The HTTP request that calls an action of a service."""
+    arguments = "".join(f"<{name}>{_escape(value)}</{name}>" for name, value in call.arguments)
+    body = _ENVELOPE.format(action=call.action, service=_escape(service.type), arguments=arguments)
+    headers = (
+        ("Content-Type", 'text/xml; charset="utf-8"'),
+        ("SOAPAction", f'"{service.type}#{call.action}"'),
     )
+    url = service.control
+    return http.encode_request("POST", url.target, url.authority, headers, body.encode())
 
 
-def delete_pinhole(unique_id: int) -> Call:
-    """DeletePinhole."""
-    return Call("DeletePinhole", (("UniqueID", str(unique_id)),))
+def parse_answer(response: http.HttpResponse, action: str) -> Answer | Fault:
+    """What the router says to a call of `action`. ProtocolError: neither a result nor a fault.
+
+    Some routers say 200 to a fault, and some say 4xx or 5xx without any XML."""
+    try:
+        body = _body(xml.parse(response.body))
+    except ProtocolError:
+        if response.status != 200:
+            return Fault(response.status, response.reason, from_http=True)
+        raise
+    for element in body:
+        name = xml.local_name(element)
+        if name == "Fault":
+            return _fault(element, response)
+        if name in (f"{action}Response", action):  # some routers repeat the name of the call
+            return Answer({key.lower(): value for key, value in _values(element)})
+    if response.status != 200:
+        return Fault(response.status, response.reason, from_http=True)
+    raise ProtocolError(f"neither a result of {action} nor a fault")
 
 
-def check_pinhole_working(unique_id: int) -> Call:
-    """CheckPinholeWorking; error 709 until a packet has passed."""
-    return Call("CheckPinholeWorking", (("UniqueID", str(unique_id)),))
+def _body(root: Element) -> Element:
+    body = xml.child(root, "Body")
+    if xml.local_name(root) != "Envelope" or body is None:
+        raise ProtocolError("not a SOAP envelope")
+    return body
+
+
+def _values(element: Element) -> list[tuple[str, str]]:
+    return [(xml.local_name(each), xml.text_of(each)) for each in element][:_MAX_VALUES]
+
+
+def _fault(element: Element, response: http.HttpResponse) -> Fault:
+    for inner in element.iter():  # a UPnPError, or what stands in its place
+        code = _CODE.fullmatch(xml.child_text(inner, "errorCode"))
+        if code:
+            return Fault(int(code[1]), xml.child_text(inner, "errorDescription")[:200])
+    text = xml.child_text(element, "faultstring")[:200]
+    if response.status == 200:
+        raise ProtocolError(f"a SOAP fault without a code: {text}")
+    return Fault(response.status, text, from_http=True)
+
+
+def _escape(text: str) -> str:
+    printable = "".join(each if each.isprintable() else " " for each in text)
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&apos;")):
+        printable = printable.replace(character, entity)
+    return printable
 
 
 # --- results
 
 
-def read_external_address(values: Values) -> str | None:
+def _nothing(values: Answer) -> None:
+    """Success says all."""
+
+
+def read_external_address(values: Answer) -> str | None:
     """The router's external IPv4 address; None where it has none: empty, 0.0.0.0, loopback or no address."""
     try:
         address = IPv4Address((values.get("NewExternalIPAddress") or "").strip())
@@ -217,13 +295,15 @@ def read_external_address(values: Values) -> str | None:
     return str(address) if usable and int(address) >> 24 else None
 
 
-def read_reserved_port(values: Values) -> int:
-    """The external port that AddAnyPortMapping assigned. ProtocolError."""
+def read_reserved_port(values: Answer) -> int | None:
+    """The external port that AddAnyPortMapping assigned; None: the one asked for. ProtocolError."""
+    if values.get("NewReservedPort") is None:
+        return None
     return _number(values, "NewReservedPort", 1, 65535)
 
 
 def read_entry(
-    values: Values, transport: Transport | None = None, external_port: int = 0
+    values: Answer, transport: Transport | None = None, external_port: int = 0
 ) -> PortMappingEntry:
     """A row of the table; `transport` and `external_port` are what was asked for, since
     GetSpecificPortMappingEntry does not repeat them. ProtocolError."""
@@ -235,35 +315,38 @@ def read_entry(
         _boolean(values, "NewEnabled", default=True),
         (values.get("NewPortMappingDescription") or "")[:200],
         _optional(values, "NewLeaseDuration", 0xFFFFFFFF) or 0,
-        (values.get("NewRemoteHost") or "")[:100],
     )
 
 
-def read_status(values: Values) -> Status:
+def _read_row(values: Answer) -> PortMappingEntry | None:
+    try:
+        return read_entry(values)
+    except ProtocolError as error:
+        logger.debug("a row of the router's table that cannot be read: %s", error)
+        return None
+
+
+def read_status(values: Answer) -> Status:
     """GetStatusInfo's result; a router that leaves something out has "" or None there."""
-    return Status(
-        (values.get("NewConnectionStatus") or "")[:100],
-        (values.get("NewLastConnectionError") or "")[:100],
-        _optional(values, "NewUptime", 0xFFFFFFFF),
-    )
+    return Status(values.get("NewConnectionStatus") or "", _optional(values, "NewUptime", 0xFFFFFFFF))
 
 
-def read_firewall_status(values: Values) -> FirewallStatus:
+def read_firewall_status(values: Answer) -> FirewallStatus:
     """GetFirewallStatus's result. ProtocolError."""
     return FirewallStatus(_boolean(values, "FirewallEnabled"), _boolean(values, "InboundPinholeAllowed"))
 
 
-def read_unique_id(values: Values) -> int:
+def read_unique_id(values: Answer) -> int:
     """The number of a pinhole. ProtocolError."""
     return _number(values, "UniqueID", 0, 65535)
 
 
-def read_is_working(values: Values) -> bool:
+def read_is_working(values: Answer) -> bool:
     """CheckPinholeWorking's result. ProtocolError."""
     return _boolean(values, "IsWorking")
 
 
-def _transport(values: Values) -> Transport:
+def _transport(values: Answer) -> Transport:
     name = (values.get("NewProtocol") or "").strip().upper()
     found = next((each for each, known in _PROTOCOLS.items() if known == name), None)
     if found is None:
@@ -271,25 +354,27 @@ def _transport(values: Values) -> Transport:
     return found
 
 
-def _number(values: Values, name: str, lowest: int, highest: int) -> int:
+def _number(values: Answer, name: str, lowest: int, highest: int) -> int:
     found = _optional(values, name, highest)
     if found is None or found < lowest:
         raise ProtocolError(f"{name} is no number from {lowest} to {highest}")
     return found
 
 
-def _optional(values: Values, name: str, highest: int) -> int | None:
+def _optional(values: Answer, name: str, highest: int) -> int | None:
     text = (values.get(name) or "").strip()
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
         return None
     return int(text) if int(text) <= highest else None
 
 
-_BOOLEANS: dict[str, bool] = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-
-
-def _boolean(values: Values, name: str, *, default: bool | None = None) -> bool:
+def _boolean(values: Answer, name: str, *, default: bool | None = None) -> bool:
     found = _BOOLEANS.get((values.get(name) or "").strip().lower(), default)
     if found is None:
         raise ProtocolError(f"{name} is neither true nor false")
     return found
+
+
+GET_STATUS = Call("GetStatusInfo", read_status)
+GET_EXTERNAL_ADDRESS = Call("GetExternalIPAddress", read_external_address)
+GET_FIREWALL_STATUS = Call("GetFirewallStatus", read_firewall_status)

@@ -57,13 +57,11 @@ class Description(msgspec.Struct, frozen=True):
     `services` are those that could be used, `problems` say why others could not.
     """
 
-    device_type: str
     friendly_name: str
     manufacturer: str
     model: str
     udn: str
     igd_version: int | None
-    presentation: str = ""
     services: tuple[Service, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -92,16 +90,13 @@ def parse_description(data: bytes, location: LanUrl, lan: LanScope) -> Descripti
     services: list[Service] = []
     for element in _services(device):
         _collect(element, base, lan, services, problems)
-    device_type = xml.child_text(device, "deviceType")
-    gateway = _GATEWAY_TYPE.match(device_type)
+    gateway = _GATEWAY_TYPE.match(xml.child_text(device, "deviceType"))
     return Description(
-        device_type,
         xml.child_text(device, "friendlyName")[:200],
         xml.child_text(device, "manufacturer")[:200],
         xml.child_text(device, "modelName")[:200],
         xml.child_text(device, "UDN")[:200],
         int(gateway[1]) if gateway else None,
-        _presentation(device, base, lan),
         tuple(services),
         tuple(problems[:_MAX_SERVICES]),
     )
@@ -147,14 +142,3 @@ def _collect(
     service = Service(service_type, kind, int(found[3]), found[1] == "dslforum-org", control)
     if service not in services:
         services.append(service)
-
-
-def _presentation(device: Element, base: LanUrl, lan: LanScope) -> str:
-    """The router's own pages, for the user to open; "" if it names none on the LAN."""
-    text = xml.child_text(device, "presentationURL")
-    if not text:
-        return ""
-    try:
-        return str(resolve_url(base, text, lan))
-    except ProtocolError:
-        return ""

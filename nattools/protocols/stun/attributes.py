@@ -21,7 +21,6 @@ USERNAME_LIMIT: Final = 508
 TEXT_LIMIT: Final = 763
 
 _UINT32: Final = Struct(">I")
-_UINT64: Final = Struct(">Q")
 _ALGORITHM_HEAD: Final = Struct(">HH")
 _CHANGE_ADDRESS: Final = 0x04
 _CHANGE_PORT: Final = 0x02
@@ -34,7 +33,7 @@ def pack_change_request(change_address: bool, change_port: bool) -> bytes:
 
 def unpack_change_request(value: bytes) -> tuple[bool, bool]:
     """(change address, change port)."""
-    flags = unpack_uint32(value, "CHANGE-REQUEST")
+    flags = unpack_number(value, "CHANGE-REQUEST", 4)
     return bool(flags & _CHANGE_ADDRESS), bool(flags & _CHANGE_PORT)
 
 
@@ -79,36 +78,15 @@ def unpack_types(value: bytes) -> tuple[int, ...]:
     return tuple(value[i] << 8 | value[i + 1] for i in range(0, len(value), 2))
 
 
-def pack_uint32(number: int) -> bytes:
-    """PRIORITY."""
-    return number.to_bytes(4, "big")
-
-
-def unpack_uint32(value: bytes, name: str) -> int:
-    """PRIORITY and other 32-bit numbers; `name` is for the error."""
-    if len(value) != 4:
-        raise ProtocolError(f"{name} has {len(value)} bytes instead of 4")
-    return int.from_bytes(value, "big")
-
-
-def pack_uint64(number: int) -> bytes:
-    """ICE-CONTROLLED and ICE-CONTROLLING: the tie-breaker."""
-    return _UINT64.pack(number)
-
-
-def unpack_uint64(value: bytes, name: str) -> int:
-    """ICE-CONTROLLED and ICE-CONTROLLING."""
-    if len(value) != 8:
-        raise ProtocolError(f"{name} has {len(value)} bytes instead of 8")
-    return int.from_bytes(value, "big")
+def unpack_number(value: bytes, name: str, size: int) -> int:
+    """PRIORITY, ICE-CONTROLLED and other numbers of `size` bytes; `name` is for the error."""
+    return int.from_bytes(unpack_fixed(value, name, size), "big")
 
 
 def unpack_text(value: bytes, name: str, limit: int = TEXT_LIMIT) -> str:
     """USERNAME, REALM and their like: UTF-8 of at most `limit` bytes."""
-    if len(value) > limit:
-        raise ProtocolError(f"{name} has {len(value)} bytes, more than {limit}")
     try:
-        return value.decode()
+        return unpack_opaque(value, name, limit).decode()
     except UnicodeDecodeError as error:
         raise ProtocolError(f"{name} is not UTF-8") from error
 
@@ -148,6 +126,14 @@ def unpack_algorithms(value: bytes, name: str) -> tuple[tuple[int, bytes], ...]:
         found.append((number, value[position + 4 : end]))
         position = end + -length % 4
     return tuple(found)
+
+
+def unpack_algorithm(value: bytes, name: str) -> tuple[int, bytes]:
+    """(number, parameters) of the only one."""
+    found = unpack_algorithms(value, name)
+    if len(found) != 1:
+        raise ProtocolError(f"{name} names {len(found)} algorithms")
+    return found[0]
 
 
 _HEADER: Final = Struct(">HHI")

@@ -3,31 +3,44 @@ for what a hostile or careless peer may send."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
+from typing import Generic, TypeVar
 
 import msgspec
 
-from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.attributes import (
     USERNAME_LIMIT,
     unpack_address,
+    unpack_algorithm,
     unpack_algorithms,
     unpack_change_request,
     unpack_error_code,
     unpack_fixed,
+    unpack_number,
     unpack_opaque,
     unpack_response_port,
     unpack_text,
     unpack_types,
-    unpack_uint32,
-    unpack_uint64,
     unpack_xor_address,
 )
 
 Attribute = tuple[int, bytes]
-Algorithm = tuple[int, bytes]
+T = TypeVar("T")
+
+
+class _Reader(Generic[T]):
+    """Reads one attribute of a message with `unpack`, whose arguments are its value and these."""
+
+    def __init__(self, number: int, unpack: Callable[..., T], *arguments: object) -> None:
+        self._number = number
+        self._unpack = unpack
+        self._arguments = arguments
+
+    def __get__(self, message: Message, owner: type[Message]) -> T | None:
+        value = message.get(self._number)
+        return None if value is None else self._unpack(value, *self._arguments)
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -37,7 +50,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     `attributes` are (type, raw value) in order, without what follows MESSAGE-INTEGRITY and must be ignored
     (RFC 8489 14.5, 14.6). `raw` is the message as received, b"" for one that was built.
 
-    The properties read one attribute each: None when it is absent, ProtocolError when it is malformed. Of
+    Its properties read one attribute each: None when it is absent, ProtocolError when it is malformed. Of
     an attribute that comes twice the first counts (RFC 8489 14).
     """
 
@@ -46,6 +59,39 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     transaction_id: bytes
     attributes: tuple[Attribute, ...] = ()
     raw: bytes = b""
+
+    alternate_server = _Reader(c.ALTERNATE_SERVER, unpack_address)
+    """ALTERNATE-SERVER (RFC 8489 14.15)."""
+    change_request = _Reader(c.CHANGE_REQUEST, unpack_change_request)
+    """CHANGE-REQUEST (RFC 5780 7.2): (change address, change port)."""
+    response_port = _Reader(c.RESPONSE_PORT, unpack_response_port)
+    """RESPONSE-PORT (RFC 5780 7.5), of 2 bytes or, as coturn writes it, 4."""
+    error = _Reader(c.ERROR_CODE, unpack_error_code)
+    """ERROR-CODE: (code, reason phrase)."""
+    unknown_attributes = _Reader(c.UNKNOWN_ATTRIBUTES, unpack_types)
+    """UNKNOWN-ATTRIBUTES: what the server did not understand (with error 420)."""
+    username = _Reader(c.USERNAME, unpack_text, "USERNAME", USERNAME_LIMIT)
+    """USERNAME."""
+    realm = _Reader(c.REALM, unpack_text, "REALM")
+    """REALM."""
+    software = _Reader(c.SOFTWARE, unpack_text, "SOFTWARE")
+    """SOFTWARE."""
+    alternate_domain = _Reader(c.ALTERNATE_DOMAIN, unpack_text, "ALTERNATE-DOMAIN")
+    """ALTERNATE-DOMAIN (RFC 8489 14.16)."""
+    nonce = _Reader(c.NONCE, unpack_opaque, "NONCE")
+    """NONCE."""
+    userhash = _Reader(c.USERHASH, unpack_fixed, "USERHASH", 32)
+    """USERHASH (RFC 8489 14.4): 32 bytes."""
+    password_algorithms = _Reader(c.PASSWORD_ALGORITHMS, unpack_algorithms, "PASSWORD-ALGORITHMS")
+    """PASSWORD-ALGORITHMS: (number, parameters), the server's favourite first."""
+    password_algorithm = _Reader(c.PASSWORD_ALGORITHM, unpack_algorithm, "PASSWORD-ALGORITHM")
+    """PASSWORD-ALGORITHM: the (number, parameters) that the client chose."""
+    priority = _Reader(c.PRIORITY, unpack_number, "PRIORITY", 4)
+    """PRIORITY (RFC 8445 7.1.1)."""
+    ice_controlled = _Reader(c.ICE_CONTROLLED, unpack_number, "ICE-CONTROLLED", 8)
+    """ICE-CONTROLLED's tie-breaker (RFC 8445 7.1.3)."""
+    ice_controlling = _Reader(c.ICE_CONTROLLING, unpack_number, "ICE-CONTROLLING", 8)
+    """ICE-CONTROLLING's tie-breaker (RFC 8445 7.1.3)."""
 
     def get(self, attribute_type: int) -> bytes | None:
         """The raw value of the first attribute of this type."""
@@ -89,106 +135,10 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         return self._address(c.RESPONSE_ORIGIN) or self._address(c.SOURCE_ADDRESS)
 
     @property
-    def alternate_server(self) -> Endpoint | None:
-        """ALTERNATE-SERVER (RFC 8489 14.15)."""
-        return self._address(c.ALTERNATE_SERVER)
-
-    @property
-    def change_request(self) -> tuple[bool, bool] | None:
-        """CHANGE-REQUEST (RFC 5780 7.2): (change address, change port)."""
-        value = self.get(c.CHANGE_REQUEST)
-        return None if value is None else unpack_change_request(value)
-
-    @property
-    def response_port(self) -> int | None:
-        """RESPONSE-PORT (RFC 5780 7.5), of 2 bytes or, as coturn writes it, 4."""
-        value = self.get(c.RESPONSE_PORT)
-        return None if value is None else unpack_response_port(value)
-
-    @property
-    def error(self) -> tuple[int, str] | None:
-        """ERROR-CODE: (code, reason phrase)."""
-        value = self.get(c.ERROR_CODE)
-        return None if value is None else unpack_error_code(value)
-
-    @property
-    def unknown_attributes(self) -> tuple[int, ...] | None:
-        """UNKNOWN-ATTRIBUTES: what the server did not understand (with error 420)."""
-        value = self.get(c.UNKNOWN_ATTRIBUTES)
-        return None if value is None else unpack_types(value)
-
-    @property
-    def username(self) -> str | None:
-        """USERNAME."""
-        return self._text(c.USERNAME, "USERNAME", USERNAME_LIMIT)
-
-    @property
-    def realm(self) -> str | None:
-        """REALM."""
-        return self._text(c.REALM, "REALM")
-
-    @property
-    def software(self) -> str | None:
-        """SOFTWARE."""
-        return self._text(c.SOFTWARE, "SOFTWARE")
-
-    @property
-    def alternate_domain(self) -> str | None:
-        """ALTERNATE-DOMAIN (RFC 8489 14.16)."""
-        return self._text(c.ALTERNATE_DOMAIN, "ALTERNATE-DOMAIN")
-
-    @property
-    def nonce(self) -> bytes | None:
-        """NONCE."""
-        value = self.get(c.NONCE)
-        return None if value is None else unpack_opaque(value, "NONCE")
-
-    @property
-    def userhash(self) -> bytes | None:
-        """USERHASH (RFC 8489 14.4): 32 bytes."""
-        value = self.get(c.USERHASH)
-        return None if value is None else unpack_fixed(value, "USERHASH", 32)
-
-    @property
-    def password_algorithms(self) -> tuple[Algorithm, ...] | None:
-        """PASSWORD-ALGORITHMS: (number, parameters), the server's favourite first."""
-        value = self.get(c.PASSWORD_ALGORITHMS)
-        return None if value is None else unpack_algorithms(value, "PASSWORD-ALGORITHMS")
-
-    @property
-    def password_algorithm(self) -> Algorithm | None:
-        """PASSWORD-ALGORITHM: the (number, parameters) that the client chose."""
-        value = self.get(c.PASSWORD_ALGORITHM)
-        if value is None:
-            return None
-        found = unpack_algorithms(value, "PASSWORD-ALGORITHM")
-        if len(found) != 1:
-            raise ProtocolError(f"PASSWORD-ALGORITHM names {len(found)} algorithms")
-        return found[0]
-
-    @property
-    def priority(self) -> int | None:
-        """PRIORITY (RFC 8445 7.1.1)."""
-        value = self.get(c.PRIORITY)
-        return None if value is None else unpack_uint32(value, "PRIORITY")
-
-    @property
     def use_candidate(self) -> bool:
         """USE-CANDIDATE (RFC 8445 7.1.2), which has no value."""
         value = self.get(c.USE_CANDIDATE)
         return value is not None and unpack_fixed(value, "USE-CANDIDATE", 0) == b""
-
-    @property
-    def ice_controlled(self) -> int | None:
-        """ICE-CONTROLLED's tie-breaker (RFC 8445 7.1.3)."""
-        value = self.get(c.ICE_CONTROLLED)
-        return None if value is None else unpack_uint64(value, "ICE-CONTROLLED")
-
-    @property
-    def ice_controlling(self) -> int | None:
-        """ICE-CONTROLLING's tie-breaker (RFC 8445 7.1.3)."""
-        value = self.get(c.ICE_CONTROLLING)
-        return None if value is None else unpack_uint64(value, "ICE-CONTROLLING")
 
     @property
     def hello(self) -> bytes | None:
@@ -198,7 +148,3 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     def _address(self, attribute_type: int) -> Endpoint | None:
         value = self.get(attribute_type)
         return None if value is None else unpack_address(value)
-
-    def _text(self, attribute_type: int, name: str, limit: int = 763) -> str | None:
-        value = self.get(attribute_type)
-        return None if value is None else unpack_text(value, name, limit)

@@ -5,47 +5,42 @@ put in its place: both sides begin with a hello, which says how far each stream 
 The peer was proven before, by the mailbox's key or that of a pasted token; it is bounded here all the same.
 """
 
-from nattools.protocols.tunnel.events import (
-    Answered,
-    Data,
-    Done,
-    Ended,
-    Event,
-    Goodbye,
-    Greeted,
-    Opened,
-    Progress,
-    Reset,
-)
-from nattools.protocols.tunnel.frames import MAX_DATA, MAX_STREAMS, VERSION
-from nattools.protocols.tunnel.purpose import (
+from nattools.protocols.tunnel.frames import (
+    MAX_DATA,
+    MAX_STREAMS,
+    VERSION,
     Accepted,
     Bench,
+    EchoAnswer,
+    Goodbye,
     Listen,
+    Open,
     Pipe,
     Purpose,
+    Reset,
     TcpTo,
     UdpTo,
 )
 from nattools.protocols.tunnel.session import TunnelSession
+from nattools.protocols.tunnel.streams import Acknowledged, Data, Done, Ended, Event, Greeted
 
 __all__ = [
     "MAX_DATA",
     "MAX_STREAMS",
     "VERSION",
     "Accepted",
-    "Answered",
+    "Acknowledged",
     "Bench",
     "Data",
     "Done",
+    "EchoAnswer",
     "Ended",
     "Event",
     "Goodbye",
     "Greeted",
     "Listen",
-    "Opened",
+    "Open",
     "Pipe",
-    "Progress",
     "Purpose",
     "Reset",
     "TcpTo",

@@ -11,14 +11,15 @@ stream of 10 bytes is acknowledged to its end with 11 (as TCP counts FIN, RFC 92
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct as Layout
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from nattools.errors import ProtocolError
-from nattools.protocols.tunnel.purpose import MAX_PURPOSE, Purpose, pack_purpose, unpack_purpose
+from nattools.model.endpoint import Transport
 
 VERSION: Final = 1
 SESSION_SIZE: Final = 16
@@ -31,6 +32,11 @@ MAX_REASON: Final = 300
 """Bytes of the text of a reset or goodbye."""
 MAX_OFFSET: Final = 1 << 62
 _MAX_USES: Final = 16
+MAX_PURPOSE: Final = 1024
+"""Bytes of the msgpack form."""
+MAX_BENCH_S: Final = 60.0
+
+_VISIBLE: Final = r"^[^\x00-\x20\x7f]*\Z"  # names may be in any language, but no system call gets a NUL
 
 StreamId = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
 Offset = Annotated[int, Meta(ge=0, le=MAX_OFFSET)]
@@ -56,6 +62,55 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     uses: Annotated[tuple[Annotated[str, Meta(max_length=32)], ...], Meta(max_length=_MAX_USES)] = ()
 
 
+Host = Annotated[str, Meta(min_length=1, max_length=255, pattern=_VISIBLE)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class Pipe(msgspec.Struct, frozen=True, array_like=True, tag="pipe"):
+    """One side's standard input to the other's standard output, both ways."""
+
+
+class TcpTo(msgspec.Struct, frozen=True, array_like=True, tag="tcp"):
+    """The bytes of a TCP connection that the other side is to make."""
+
+    host: Host
+    port: Port
+
+
+class UdpTo(msgspec.Struct, frozen=True, array_like=True, tag="udp"):
+    """The datagrams between one socket here and a place that the other side is to send them to."""
+
+    host: Host
+    port: Port
+
+
+class Listen(msgspec.Struct, frozen=True, array_like=True, tag="listen"):
+    """The other side is to listen for as long as this stream lasts. An empty `host` means its loopback;
+    a `port` of 0 one that it chooses. Once it listens, it writes where, as text, and a line feed."""
+
+    transport: Transport
+    host: Annotated[str, Meta(max_length=255, pattern=_VISIBLE)]
+    port: Annotated[int, Meta(ge=0, le=65535)]
+
+
+class Accepted(msgspec.Struct, frozen=True, array_like=True, tag="accepted"):
+    """What a client of the listener said; `listener` is the stream that asked for it, `source` the client."""
+
+    listener: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+    source: Annotated[str, Meta(max_length=80, pattern=_VISIBLE)]
+
+
+class Bench(msgspec.Struct, frozen=True, array_like=True, tag="bench"):
+    """Bytes to be counted. Of "up" and "datagrams" the other side counts what arrives and answers with the
+    counts; of "down" it sends for so many seconds."""
+
+    what: Literal["up", "down", "datagrams"]
+    seconds: Annotated[float, Meta(gt=0, le=MAX_BENCH_S)]
+
+
+Purpose = Pipe | TcpTo | UdpTo | Listen | Accepted | Bench
+
+
 class Open(msgspec.Struct, frozen=True):
     """A new stream; each side numbers its own, one after the other."""
 
@@ -79,14 +134,14 @@ class Credit(msgspec.Struct, frozen=True):
     limit: int
 
 
-class End(msgspec.Struct, frozen=True):
+class EndFrame(msgspec.Struct, frozen=True):
     """The stream's sender has no more to say; it said `final` bytes."""
 
     stream: int
     final: int
 
 
-class ResetFrame(msgspec.Struct, frozen=True):
+class Reset(msgspec.Struct, frozen=True):
     """Both directions are over, and what was on its way is of no interest any more."""
 
     stream: int
@@ -111,22 +166,77 @@ class EchoAnswer(msgspec.Struct, frozen=True):
     number: int
 
 
-class GoodbyeFrame(msgspec.Struct, frozen=True):
+class Goodbye(msgspec.Struct, frozen=True):
     """Its sender has nothing more to do here; an empty `reason` means that all is well."""
 
     reason: str
 
 
-Frame = Hello | Open | DataFrame | Credit | End | ResetFrame | Gone | EchoRequest | EchoAnswer | GoodbyeFrame
+Frame = Hello | Open | DataFrame | Credit | EndFrame | Reset | Gone | EchoRequest | EchoAnswer | Goodbye
 
 _HEAD: Final = Layout("!IB")
-_ID: Final = Layout("!I")
-_NUMBER: Final = Layout("!Q")
-_ID_OFFSET: Final = Layout("!IQ")
-_CREDIT: Final = Layout("!IQQ")
 _DATA_HEAD: Final = Layout("!IBIQ")
-_HELLO, _OPEN, _DATA, _CREDITS, _END, _RESET, _GONE, _ASK, _ANSWER, _GOODBYE = range(10)
 _hello: Final = msgspec.msgpack.Decoder(Hello)
+_purpose: Final[msgspec.msgpack.Decoder[Purpose]] = msgspec.msgpack.Decoder(Purpose)
+
+
+def _read_purpose(data: bytes) -> Purpose:
+    if len(data) > MAX_PURPOSE:
+        raise ProtocolError(f"a stream's purpose of {len(data)} bytes; {MAX_PURPOSE} are allowed")
+    try:
+        return _purpose.decode(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise ProtocolError(f"not a stream's purpose: {error}") from None
+
+
+def _read_data(data: bytes) -> bytes:
+    if not data:
+        raise ProtocolError("a data frame without data")
+    return data
+
+
+def _reason(text: str) -> bytes:
+    """Cut to what is allowed, between two characters."""
+    return text.encode(errors="replace")[:MAX_REASON].decode(errors="ignore").encode()
+
+
+def _read_reason(data: bytes) -> str:
+    if len(data) > MAX_REASON:
+        raise ProtocolError(f"a reason of {len(data)} bytes; {MAX_REASON} are allowed")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise ProtocolError("a reason that is no text") from None
+
+
+class _Type(NamedTuple):
+    """A type of frame: numbers of fixed size, then perhaps one more field. A number behind the first is an
+    offset."""
+
+    frame: Callable[..., Frame]
+    name: str
+    numbers: Layout
+    write: Callable[[Any], bytes] | None = None
+    read: Callable[[bytes], Any] | None = None
+
+
+_TYPES: Final = (
+    _Type(Hello, "hello", Layout("")),  # msgpack, all of it
+    _Type(Open, "open", Layout("!I"), msgspec.msgpack.encode, _read_purpose),
+    _Type(DataFrame, "data", Layout("!IQ"), bytes, _read_data),
+    _Type(Credit, "credit", Layout("!IQQ")),
+    _Type(EndFrame, "end", Layout("!IQ")),
+    _Type(Reset, "reset", Layout("!I"), _reason, _read_reason),
+    _Type(Gone, "gone", Layout("!I")),
+    _Type(EchoRequest, "echo request", Layout("!Q")),
+    _Type(EchoAnswer, "echo answer", Layout("!Q")),
+    _Type(Goodbye, "goodbye", Layout(""), _reason, _read_reason),
+)
+"""By the number on the wire."""
+_NUMBER_OF: Final[dict[Callable[..., Frame], int]] = {
+    each.frame: number for number, each in enumerate(_TYPES)
+}
+_DATA: Final = _NUMBER_OF[DataFrame]
 
 
 def data_frame(stream: int, offset: int, data: bytes) -> bytes:
@@ -136,45 +246,32 @@ def data_frame(stream: int, offset: int, data: bytes) -> bytes:
 
 def encode(frame: Frame) -> bytes:
     """The frame's bytes."""
-    kind, body = _body(frame)
-    return _HEAD.pack(len(body), kind) + body
+    number = _NUMBER_OF[type(frame)]
+    kind, fields = _TYPES[number], msgspec.structs.astuple(frame)
+    if isinstance(frame, Hello):
+        body = msgspec.msgpack.encode(frame)
+    elif kind.write is None:
+        body = kind.numbers.pack(*fields)
+    else:
+        body = kind.numbers.pack(*fields[:-1]) + kind.write(fields[-1])
+    return _HEAD.pack(len(body), number) + body
 
 
-def _body(frame: Frame) -> tuple[int, bytes]:
-    match frame:
-        case Hello():
-            return _HELLO, msgspec.msgpack.encode(frame)
-        case Open(stream, purpose):
-            return _OPEN, _ID.pack(stream) + pack_purpose(purpose)
-        case DataFrame(stream, offset, data):
-            return _DATA, _ID_OFFSET.pack(stream, offset) + data
-        case Credit(stream, received, limit):
-            return _CREDITS, _CREDIT.pack(stream, received, limit)
-        case End(stream, final):
-            return _END, _ID_OFFSET.pack(stream, final)
-        case ResetFrame(stream, reason):
-            return _RESET, _ID.pack(stream) + _text(reason)
-        case Gone(stream):
-            return _GONE, _ID.pack(stream)
-        case EchoRequest(number):
-            return _ASK, _NUMBER.pack(number)
-        case EchoAnswer(number):
-            return _ANSWER, _NUMBER.pack(number)
-        case GoodbyeFrame(reason):
-            return _GOODBYE, _text(reason)
-
-
-def _text(reason: str) -> bytes:
-    """Cut to what is allowed, between two characters."""
-    return reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore").encode()
-
-
-def decode(kind: int, body: bytes) -> Frame:
+def decode(number: int, body: bytes) -> Frame:
     """Read a frame's body. ProtocolError: it is none."""
-    decoder = _DECODERS[kind] if kind < len(_DECODERS) else None
-    if decoder is None:
-        raise ProtocolError(f"a frame of the unknown type {kind}")
-    return decoder(body)
+    if number >= len(_TYPES):
+        raise ProtocolError(f"a frame of the unknown type {number}")
+    kind = _TYPES[number]
+    if kind.frame is Hello:
+        return _read_hello(body)
+    size = kind.numbers.size
+    if len(body) < size or (len(body) > size and kind.read is None):
+        raise ProtocolError(f"{kind.name}: a frame of {len(body)} bytes instead of {size}")
+    fields: tuple[Any, ...] = kind.numbers.unpack_from(body)
+    for offset in fields[1:]:
+        if offset > MAX_OFFSET:
+            raise ProtocolError(f"an absurd offset: {offset}")
+    return kind.frame(*fields) if kind.read is None else kind.frame(*fields, kind.read(body[size:]))
 
 
 def _read_hello(body: bytes) -> Hello:
@@ -182,84 +279,6 @@ def _read_hello(body: bytes) -> Hello:
         return _hello.decode(body)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise ProtocolError(f"not a hello: {error}") from None
-
-
-def _read_open(body: bytes) -> Open:
-    (stream,) = _fixed(_ID, body[:4], "open")
-    return Open(stream, unpack_purpose(body[4 : 5 + MAX_PURPOSE]))
-
-
-def _read_data(body: bytes) -> DataFrame:
-    stream, offset = _fixed(_ID_OFFSET, body[:12], "data")
-    if len(body) == 12:
-        raise ProtocolError("a data frame without data")
-    return DataFrame(stream, _offset(offset), body[12:])
-
-
-def _read_credit(body: bytes) -> Credit:
-    stream, received, limit = _fixed(_CREDIT, body, "credit")
-    return Credit(stream, _offset(received), _offset(limit))
-
-
-def _read_end(body: bytes) -> End:
-    stream, final = _fixed(_ID_OFFSET, body, "end")
-    return End(stream, _offset(final))
-
-
-def _read_reset(body: bytes) -> ResetFrame:
-    (stream,) = _fixed(_ID, body[:4], "reset")
-    return ResetFrame(stream, _reason(body[4:]))
-
-
-def _read_gone(body: bytes) -> Gone:
-    return Gone(*_fixed(_ID, body, "gone"))
-
-
-def _read_request(body: bytes) -> EchoRequest:
-    return EchoRequest(*_fixed(_NUMBER, body, "echo request"))
-
-
-def _read_answer(body: bytes) -> EchoAnswer:
-    return EchoAnswer(*_fixed(_NUMBER, body, "echo answer"))
-
-
-def _read_goodbye(body: bytes) -> GoodbyeFrame:
-    return GoodbyeFrame(_reason(body))
-
-
-_DECODERS: Final = (
-    _read_hello,
-    _read_open,
-    _read_data,
-    _read_credit,
-    _read_end,
-    _read_reset,
-    _read_gone,
-    _read_request,
-    _read_answer,
-    _read_goodbye,
-)
-
-
-def _fixed(layout: Layout, body: bytes, name: str) -> tuple[int, ...]:
-    if len(body) != layout.size:
-        raise ProtocolError(f"{name}: a frame of {len(body)} bytes instead of {layout.size}")
-    return layout.unpack(body)
-
-
-def _offset(value: int) -> int:
-    if value > MAX_OFFSET:
-        raise ProtocolError(f"an absurd offset: {value}")
-    return value
-
-
-def _reason(data: bytes) -> str:
-    if len(data) > MAX_REASON:
-        raise ProtocolError(f"a reason of {len(data)} bytes; {MAX_REASON} are allowed")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise ProtocolError("a reason that is no text") from None
 
 
 class Deframer:

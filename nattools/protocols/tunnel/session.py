@@ -6,39 +6,22 @@ from typing import Final
 
 from nattools.errors import ProtocolError
 from nattools.protocols.tunnel import frames as f
-from nattools.protocols.tunnel.events import (
-    Answered,
+from nattools.protocols.tunnel.streams import (
+    Acknowledged,
     Data,
     Done,
     Ended,
     Event,
-    Goodbye,
     Greeted,
-    Opened,
-    Progress,
-    Reset,
+    Outgoing,
+    Stream,
 )
-from nattools.protocols.tunnel.halves import Incoming, Outgoing
-from nattools.protocols.tunnel.purpose import Purpose
 
 MOST_BUFFERED: Final = 64 << 20
 """What the applications of one side may leave unread, of a few streams together."""
 WINDOW: Final = 4 << 20
 SMALLEST_WINDOW: Final = 65_536
 _MOST_PENDING: Final = 1 << 20  # bytes of answers that the peer does not take
-
-
-class _Stream:
-    """`gone`: reset by this side, which waits for the peer to know."""
-
-    __slots__ = ("gone", "id", "incoming", "outgoing", "purpose")
-
-    def __init__(self, number: int, purpose: Purpose) -> None:
-        self.id = number
-        self.purpose = purpose
-        self.incoming = Incoming()
-        self.outgoing = Outgoing()
-        self.gone: str | None = None
 
 
 class TunnelSession:
@@ -57,7 +40,7 @@ class TunnelSession:
         self._session = session
         self._own = 0 if leads else 1
         self._uses = uses
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, Stream] = {}
         self._ready: dict[int, None] = {}
         self._opened = [0, 0]  # ever, by the leading side and by the other
         self._count = [0, 0]  # now
@@ -127,7 +110,7 @@ class TunnelSession:
 
     # What the application does.
 
-    def open(self, purpose: Purpose) -> int | None:
+    def open(self, purpose: f.Purpose) -> int | None:
         """Open a stream; None: as many as may be are open."""
         if self._count[self._own] >= f.MAX_STREAMS:
             return None
@@ -163,7 +146,7 @@ class TunnelSession:
         found.gone = reason
         found.outgoing = Outgoing()
         self._ready.pop(stream, None)
-        self._say(f.ResetFrame(stream, reason))
+        self._say(f.Reset(stream, reason))
 
     def consume(self, stream: int, size: int) -> None:
         """The application has used so many of the bytes it was given: as many more may come."""
@@ -173,7 +156,7 @@ class TunnelSession:
             self._give_credit(found)
 
     def echo(self) -> int | None:
-        """Ask for an echo; `Answered` will have this number. None: there is no connection now."""
+        """Ask for an echo; `EchoAnswer` will have this number. None: there is no connection now."""
         if not self._greeted:
             return None
         self._echoes += 1
@@ -184,7 +167,7 @@ class TunnelSession:
         """Tell the peer that all is done here. Idempotent."""
         if self.said_goodbye is None:
             self.said_goodbye = reason
-            self._say(f.GoodbyeFrame(reason))
+            self._say(f.Goodbye(reason))
 
     # What the peer says.
 
@@ -194,19 +177,19 @@ class TunnelSession:
                 self._on_data(self._known(number), offset, data)
             case f.Credit(number, received, limit):
                 self._on_credit(self._known(number), received, limit)
-            case f.End(number, final):
+            case f.EndFrame(number, final):
                 self._on_end(self._known(number), final)
             case f.Open(number, purpose):
                 self._on_open(number, purpose)
-            case f.ResetFrame(number, reason):
+            case f.Reset(number, reason):
                 self._on_reset(number, reason)
             case f.Gone(number):
                 self._on_gone(self._known(number))
             case f.EchoRequest(number):
                 self._say(f.EchoAnswer(number))
-            case f.EchoAnswer(number):
-                self._events.append(Answered(number))
-            case f.GoodbyeFrame(reason):
+            case f.EchoAnswer():
+                self._events.append(frame)
+            case f.Goodbye(reason):
                 self._on_goodbye(reason)
 
     def _on_hello(self, hello: f.Hello) -> None:
@@ -220,10 +203,10 @@ class TunnelSession:
             raise ProtocolError("a hello that knows of streams which never were")
         self._greeted = True
         self.peer_uses = hello.uses
-        self._events.append(Greeted(hello.uses))
+        self._events.append(Greeted())
         self._resume(hello)
         if self.said_goodbye is not None:
-            self._say(f.GoodbyeFrame(self.said_goodbye))
+            self._say(f.Goodbye(self.said_goodbye))
 
     def _resume(self, hello: f.Hello) -> None:
         states = {state.stream: state for state in hello.streams}
@@ -243,27 +226,27 @@ class TunnelSession:
             else:
                 self._forgotten(stream)
 
-    def _open_again(self, stream: _Stream) -> None:
+    def _open_again(self, stream: Stream) -> None:
         """The peer has not heard of it."""
         stream.outgoing.restart()
         self._say(f.Open(stream.id, stream.purpose))
         if stream.gone is not None:
-            self._say(f.ResetFrame(stream.id, stream.gone))
+            self._say(f.Reset(stream.id, stream.gone))
             return
         self._give_credit(stream, anew=True)
         self._look_at(stream)
 
-    def _go_on(self, stream: _Stream, state: f.State) -> None:
+    def _go_on(self, stream: Stream, state: f.State) -> None:
         if stream.gone is not None:
-            self._say(f.ResetFrame(stream.id, stream.gone))
+            self._say(f.Reset(stream.id, stream.gone))
             return
         stream.outgoing.resume(state.received, state.limit)
-        self._events.append(Progress(stream.id))
+        self._events.append(Acknowledged(stream.id))
         self._give_credit(stream)
         self._look_at(stream)
         self._forget_if_done(stream)
 
-    def _forgotten(self, stream: _Stream) -> None:
+    def _forgotten(self, stream: Stream) -> None:
         """The peer has forgotten it: it got everything and its end came here, or it knows of the reset."""
         if stream.gone is None:
             if not (stream.outgoing.ended and stream.incoming.ended):
@@ -271,24 +254,24 @@ class TunnelSession:
             self._events.append(Done(stream.id))
         self._forget(stream)
 
-    def _on_open(self, number: int, purpose: Purpose) -> None:
+    def _on_open(self, number: int, purpose: f.Purpose) -> None:
         theirs = 1 - self._own
         if number != 2 * self._opened[theirs] + theirs:
             raise ProtocolError(f"a stream {number} where {2 * self._opened[theirs] + theirs} comes next")
         if self._count[theirs] >= f.MAX_STREAMS:
             raise ProtocolError(f"more than {f.MAX_STREAMS} streams at once")
         stream = self._add(number, purpose)
-        self._events.append(Opened(number, purpose))
+        self._events.append(f.Open(number, purpose))
         self._give_credit(stream)
 
-    def _on_data(self, stream: _Stream | None, offset: int, data: bytes) -> None:
+    def _on_data(self, stream: Stream | None, offset: int, data: bytes) -> None:
         if stream is None or stream.gone is not None:
             return
         stream.incoming.take(offset, len(data))
         self._events.append(Data(stream.id, data))
         self._give_credit(stream)
 
-    def _on_end(self, stream: _Stream | None, final: int) -> None:
+    def _on_end(self, stream: Stream | None, final: int) -> None:
         if stream is None or stream.gone is not None:
             return
         stream.incoming.end(final)
@@ -296,11 +279,11 @@ class TunnelSession:
         self._give_credit(stream)
         self._forget_if_done(stream)
 
-    def _on_credit(self, stream: _Stream | None, received: int, limit: int) -> None:
+    def _on_credit(self, stream: Stream | None, received: int, limit: int) -> None:
         if stream is None or stream.gone is not None:
             return
         if stream.outgoing.acknowledge(received, limit):
-            self._events.append(Progress(stream.id))
+            self._events.append(Acknowledged(stream.id))
         self._look_at(stream)
         self._forget_if_done(stream)
 
@@ -309,9 +292,9 @@ class TunnelSession:
         self._say(f.Gone(number))
         if stream is not None and stream.gone is None:
             self._forget(stream)
-            self._events.append(Reset(number, reason))
+            self._events.append(f.Reset(number, reason))
 
-    def _on_gone(self, stream: _Stream | None) -> None:
+    def _on_gone(self, stream: Stream | None) -> None:
         if stream is None:
             return
         if stream.gone is None:
@@ -321,32 +304,32 @@ class TunnelSession:
     def _on_goodbye(self, reason: str) -> None:
         if self.heard_goodbye is None:
             self.heard_goodbye = reason
-            self._events.append(Goodbye(reason))
+            self._events.append(f.Goodbye(reason))
 
     # The streams.
 
-    def _add(self, number: int, purpose: Purpose) -> _Stream:
+    def _add(self, number: int, purpose: f.Purpose) -> Stream:
         self._opened[number % 2] += 1
         self._count[number % 2] += 1
-        stream = self._streams[number] = _Stream(number, purpose)
+        stream = self._streams[number] = Stream(number, purpose)
         return stream
 
-    def _alive(self, number: int) -> _Stream | None:
+    def _alive(self, number: int) -> Stream | None:
         stream = self._streams.get(number)
         return None if stream is None or stream.gone is not None else stream
 
-    def _known(self, number: int) -> _Stream | None:
+    def _known(self, number: int) -> Stream | None:
         """The stream, or None if it is over. ProtocolError: there never was such a stream."""
         if number // 2 >= self._opened[number % 2]:
             raise ProtocolError(f"a frame of the stream {number}, which never was opened")
         return self._streams.get(number)
 
-    def _forget_if_done(self, stream: _Stream) -> None:
+    def _forget_if_done(self, stream: Stream) -> None:
         if stream.outgoing.delivered and stream.incoming.ended:
             self._forget(stream)
             self._events.append(Done(stream.id))
 
-    def _forget(self, stream: _Stream) -> None:
+    def _forget(self, stream: Stream) -> None:
         if self._streams.pop(stream.id, None) is not None:
             self._count[stream.id % 2] -= 1
             self._ready.pop(stream.id, None)
@@ -358,20 +341,20 @@ class TunnelSession:
         if self._greeted:
             self._pending += f.encode(frame)
 
-    def _look_at(self, stream: _Stream) -> None:
+    def _look_at(self, stream: Stream) -> None:
         if self._greeted and stream.outgoing.sendable:
             self._ready[stream.id] = None
 
-    def _send_of(self, stream: _Stream, out: bytearray) -> None:
+    def _send_of(self, stream: Stream, out: bytearray) -> None:
         """One frame; then it is the next stream's turn."""
         piece = stream.outgoing.take()
         if piece is not None:
             out += f.data_frame(stream.id, *piece)
         if stream.outgoing.take_end():
-            out += f.encode(f.End(stream.id, stream.outgoing.final))
+            out += f.encode(f.EndFrame(stream.id, stream.outgoing.final))
         self._look_at(stream)
 
-    def _give_credit(self, stream: _Stream, *, anew: bool = False) -> None:
+    def _give_credit(self, stream: Stream, *, anew: bool = False) -> None:
         """`anew`: the peer has no hello of ours that it could understand about this stream."""
         if not self._greeted:
             return

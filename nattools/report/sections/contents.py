@@ -13,7 +13,7 @@ from typing import NamedTuple
 from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
 from nattools.report.sections import map as mapped
-from nattools.report.sections import matrix, nat, observations, punch, servers, summary, techniques
+from nattools.report.sections import matrix, nat, observations, punch, summary, techniques
 
 Make = Callable[[Report, View], Sequence[Section]]
 
@@ -25,12 +25,12 @@ class Entry(NamedTuple):
     least: Detail = 0
 
 
-_END = (Entry(servers.host, 1), Entry(observations.observations, 2), Entry(summary.footer))
+_END = (Entry(summary.host, 1), Entry(observations.observations, 2), Entry(summary.footer))
 _MEASURED = (
     Entry(techniques.cross_checks),
     Entry(summary.warnings),
-    Entry(servers.servers),
-    Entry(servers.round_trips, 1),
+    Entry(summary.servers),
+    Entry(summary.round_trips, 1),
     Entry(mapped.mappings, 1),
     Entry(nat.requirements, 1),
     *_END,
@@ -60,7 +60,7 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(techniques.cross_checks),
         Entry(summary.warnings),
         Entry(mapped.open_questions),
-        Entry(servers.servers, 1),
+        Entry(summary.servers, 1),
         *_END,
     ),
     "punch": (
@@ -71,7 +71,7 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(nat.behaviour, 1),
         Entry(mapped.mappings_made),
         Entry(summary.warnings),
-        Entry(servers.servers),
+        Entry(summary.servers),
         *_END,
     ),
     "lab": (

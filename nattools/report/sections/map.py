@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nattools.model.observation import Gap, MapOffer
 from nattools.model.portmapping import MappingProtocol, PortMapping
-from nattools.model.report import Report
+from nattools.model.report import NOT_REACHED, Report
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
@@ -68,15 +68,13 @@ def _spoken(report: Report, *protocols: MappingProtocol) -> bool:
 
 def _nobody(report: Report) -> str:
     """Why there is nobody to ask."""
-    needless = any(each.id == "direct-ipv4" and each.verdict == "works" for each in report.techniques)
-    return _NEEDLESS if needless or _is_public_itself(report) else _NOBODY
-
-
-def _is_public_itself(report: Report) -> bool:
-    """Is an address of this machine the one that others see?"""
+    if any(each.id == "direct-ipv4" and each.verdict == "works" for each in report.techniques):
+        return _NEEDLESS
     own = {address for each in report.host.interfaces for address in each.addresses}
     nat = report.nat.udp4
-    return nat is not None and nat.present is False and not own.isdisjoint(nat.external)
+    # an address of this machine is the one that others see
+    public = nat is not None and nat.present is False and not own.isdisjoint(nat.external)
+    return _NEEDLESS if public else _NOBODY
 
 
 def _deleted(report: Report) -> str:
@@ -122,15 +120,10 @@ def _made(report: Report, made: list[PortMapping]) -> str:
 
 def _why_none(report: Report) -> str:
     """What is known of the routers here explains more than the code that one of them gave."""
-    if _is_beyond(report):
+    if report.noted(NOT_REACHED):
         return "There is a second NAT beyond your router: a mapping on your router alone is no use."
     error = next((each.error for each in report.mappings if each.error is not None), None)
     return safe(error.meaning) if error else "" if _spoken(report) else _nobody(report)
-
-
-def _is_beyond(report: Report) -> bool:
-    """Is there a NAT beyond the router?"""
-    return report.noted("mappings-not-reached")
 
 
 def _count(number: int, noun: str) -> str:
@@ -152,7 +145,7 @@ def to_do(report: Report) -> Iterator[str]:
         yield f"Switch on UPnP, NAT-PMP or PCP in your router's settings{where}, or forward a port there."
         return
     told = [each.advice for each in report.techniques if each.verdict == "fails"]
-    if not told and _is_beyond(report):
+    if not told and report.noted(NOT_REACHED):
         told = [_ONE_ADDRESS]
     told = told or [each.error.advice for each in report.mappings if each.error is not None]
     yield from tuple(dict.fromkeys(each for each in told if each))[:2]

@@ -298,7 +298,7 @@ def _list(ports: tuple[int, ...]) -> str:
 def _figures(nat: Nat) -> list[Row]:
     rows = []
     if nat.rtt_ms is not None:
-        rows.append(_row("Round trip", terms.milliseconds(nat.rtt_ms), "to the nearest server"))
+        rows.append(_row("Round trip", terms.milliseconds(nat.rtt_ms), "to the servers"))
     if nat.loss is not None:
         rows.append(_row("Loss", terms.percent(nat.loss), "of packets, both ways"))
     if nat.distance_hops is not None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
 
-from nattools.model.endpoint import Endpoint, Transport
-from nattools.net.base import Network
-from nattools.protocols.tunnel import Accepted, Listen, TcpTo, UdpTo
-from nattools.traversal.forwardspec import Allowed, Forward, written
-from nattools.traversal.tunnel.clients import Clients, Say
-from nattools.traversal.tunnel.listening import Listening
-from nattools.traversal.tunnel.outgoing import join
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
+from nattools.net.base import Network, StreamHandler, TcpListener, TcpStream, UdpSocket
+from nattools.protocols.tunnel import Accepted, Listen, Purpose, TcpTo, UdpTo
+from nattools.traversal.forwardspec import ANY, Allowed, Forward, written
+from nattools.traversal.tunnel.join import Flow, join, splice
 from nattools.traversal.tunnel.stream import TunnelStream
 from nattools.traversal.tunnel.tunnel import Tunnel
 
@@ -145,3 +146,146 @@ async def _line(stream: TunnelStream) -> str:
             return ""
         text += data
     return text.partition(b"\n")[0].decode(errors="replace")
+
+
+MAX_FLOWS: Final = 128
+Say = Callable[[str], None]
+
+
+class Clients:
+    """Of one listening end. `purpose` says what a client's stream is for, given where the client is; `name`
+    is what `say` calls this end when it tells of a failure."""
+
+    def __init__(self, tunnel: Tunnel, purpose: Callable[[Endpoint], Purpose], name: str, say: Say) -> None:
+        self._tunnel = tunnel
+        self._purpose = purpose
+        self._name = name
+        self._say = say
+        self._flows: dict[tuple[Endpoint, Endpoint], Flow] = {}
+        self._told_full = False
+
+    async def listen(self, network: Network, transport: Transport, bind: str, port: int) -> Listening:
+        """See `listening.listen`."""
+        return await listen(
+            network, transport, bind, port, on_stream=self._connected, on_datagram=self._datagram
+        )
+
+    def _open(self, source: Endpoint) -> TunnelStream | None:
+        try:
+            return self._tunnel.open(self._purpose(source))
+        except CannotRun as error:
+            self._failed(source, str(error))
+            return None
+
+    def _connected(self, tcp: TcpStream) -> None:
+        stream = self._open(tcp.remote)
+        if stream is None:
+            tcp.abort()
+        else:
+            self._tunnel.spawn(self._splice(stream, tcp))
+
+    async def _splice(self, stream: TunnelStream, tcp: TcpStream) -> None:
+        failed = await splice(stream, tcp)
+        if failed is not None:
+            self._failed(tcp.remote, failed)
+
+    def _datagram(self, socket: UdpSocket, data: bytes, source: Endpoint) -> None:
+        flow = self._flows.get((socket.local, source)) or self._new_flow(socket, source)
+        if flow is not None:
+            flow.send(data)
+
+    def _new_flow(self, socket: UdpSocket, source: Endpoint) -> Flow | None:
+        if len(self._flows) >= MAX_FLOWS:
+            if not self._told_full:
+                self._told_full = True
+                self._failed(source, f"{MAX_FLOWS} others send datagrams there already")
+            return None
+        stream = self._open(source)
+        if stream is None:
+            return None
+        flow = Flow(self._tunnel, stream, lambda data: socket.send(data, source))
+        self._flows[socket.local, source] = flow
+        self._tunnel.spawn(self._run(flow, socket.local, source))
+        return flow
+
+    async def _run(self, flow: Flow, local: Endpoint, source: Endpoint) -> None:
+        try:
+            failed = await flow.run()
+        finally:
+            del self._flows[local, source]
+        if failed is not None:
+            self._failed(source, failed)
+
+    def _failed(self, source: Endpoint, reason: str) -> None:
+        self._say(f"{self._name}, from {source}: {reason}")
+
+
+_LOOPBACK: Final[tuple[tuple[Family, str], ...]] = ((4, "127.0.0.1"), (6, "::1"))
+SocketHandler = Callable[[UdpSocket, bytes, Endpoint], None]
+
+
+@dataclass(slots=True)
+class Listening:
+    """What listens for one forward; `port` is the same on all addresses."""
+
+    port: int
+    ends: list[TcpListener | UdpSocket] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Idempotent."""
+        for end in self.ends:
+            end.close()
+
+    def __str__(self) -> str:
+        return " and ".join(str(end.local) for end in self.ends)
+
+
+async def listen(
+    network: Network,
+    transport: Transport,
+    bind: str,
+    port: int,
+    *,
+    on_stream: StreamHandler,
+    on_datagram: SocketHandler,
+) -> Listening:
+    """Listen on an address, on both loopback ones ("") or on all ("*"); of two, one is enough.
+
+    CannotRun: none can be listened on."""
+    listening, problem = Listening(port), CannotRun("there is no address to listen on")
+    for family, host in _places(bind):
+        try:
+            if transport == "tcp":
+                end: TcpListener | UdpSocket = await network.listen_tcp(
+                    family=family, host=host, port=listening.port, on_stream=on_stream
+                )
+            else:
+                end = await _udp(network, family, host, listening.port, on_datagram)
+        except CannotRun as error:
+            problem = error if not listening.ends else problem
+            continue
+        listening.ends.append(end)
+        listening.port = end.local.port
+    if not listening.ends:
+        raise problem
+    return listening
+
+
+def _places(bind: str) -> tuple[tuple[Family, str | None], ...]:
+    if not bind:
+        return _LOOPBACK
+    if bind == ANY:
+        return ((4, None), (6, None))
+    try:
+        parse_address(bind)
+    except ValueError:
+        raise CannotRun(f"{bind!r} is not an address to listen on") from None
+    return ((family_of(bind), bind),)
+
+
+async def _udp(
+    network: Network, family: Family, host: str | None, port: int, on_datagram: SocketHandler
+) -> UdpSocket:
+    socket = await network.open_udp(family=family, host=host, port=port)
+    socket.on_datagram = lambda data, source: on_datagram(socket, data, source)
+    return socket

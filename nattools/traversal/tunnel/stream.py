@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from nattools.protocols.tunnel import Purpose, TunnelSession
-from nattools.protocols.tunnel.halves import KEEP
+from nattools.protocols.tunnel.streams import KEEP
 from nattools.traversal.link import Changes
 
 

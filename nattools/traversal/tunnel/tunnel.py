@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from nattools.errors import CannotRun, ProtocolError
+from nattools.net.eventloop import TimeLimit
 from nattools.protocols import tunnel as p
-from nattools.protocols.tunnel.halves import PIECE
+from nattools.protocols.tunnel.streams import PIECE
 from nattools.traversal.link import Changes, Link
 from nattools.traversal.tunnel.stream import TunnelStream
 
@@ -121,11 +121,10 @@ class Tunnel:
         nothing goes on; after `timeout_s` neither."""
         self._session.say_goodbye(reason)
         self._flush()
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self.ended is None:
-                    await self._changes.next()
-        except TimeoutError:
+        async with TimeLimit(timeout_s) as limit:
+            while self.ended is None:
+                await self._changes.next()
+        if limit.expired():
             self.stop(reason)
 
     async def changed(self) -> None:
@@ -160,9 +159,8 @@ class Tunnel:
         self._echoes[number], began = answer, loop.time()
         self._flush()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with TimeLimit(timeout_s):
                 return loop.time() - began if await answer else None
-        except TimeoutError:
             return None
         finally:
             del self._echoes[number]
@@ -251,11 +249,10 @@ class Tunnel:
 
     async def _refuse(self, link: Link, reason: str) -> None:
         self._settle(reason)
-        self._session.say_goodbye(f"this side was told nonsense: {reason}")
+        self._session.say_goodbye(f"this side received invalid data: {reason}")
         link.write(self._session.bytes_to_send())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS_S):
-                await link.close()
+        async with TimeLimit(_LAST_WORDS_S):
+            await link.close()
 
     async def _write(self, link: Link) -> None:
         while True:
@@ -280,16 +277,16 @@ class Tunnel:
             match event:
                 case p.Greeted():
                     self._greeted()
-                case p.Opened(number, purpose):
+                case p.Open(number, purpose):
                     self._opened(self._add(number, purpose))
-                case p.Answered(number):
+                case p.EchoAnswer(number):
                     self._answer(number, True)
                 case p.Goodbye(reason):
                     self._goodbye(reason)
                 case _:
                     self._on_stream_event(event)
 
-    def _on_stream_event(self, event: p.Data | p.Ended | p.Progress | p.Done | p.Reset) -> None:
+    def _on_stream_event(self, event: p.Data | p.Ended | p.Acknowledged | p.Done | p.Reset) -> None:
         stream = self._streams.get(event.stream)
         if stream is None:
             return
@@ -298,7 +295,7 @@ class Tunnel:
                 stream.note_data(data)
             case p.Ended():
                 stream.note_end()
-            case p.Progress():
+            case p.Acknowledged():
                 stream.note_progress()
             case p.Done(number):
                 del self._streams[number]

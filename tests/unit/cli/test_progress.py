@@ -1,4 +1,4 @@
-"""Progress: quiet for what is quick, one line for what is slow, a live line on a terminal."""
+"""ProgressLine: quiet for what is quick, one line for what is slow, a live line on a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nattools.cli import progress as module
-from nattools.cli.progress import Progress
+from nattools.cli.progress import ProgressLine
 from nattools.engine.options import Event
 
 
@@ -60,7 +60,7 @@ class Terminal(io.StringIO):
 
 def test_a_log_is_silent_about_what_is_quick(clock: Clock) -> None:
     log = io.StringIO()
-    progress = Progress(log, waiting=True)
+    progress = ProgressLine(log, waiting=True)
     progress(Event("started", "mapping", "asking for the mapping"))
     clock.advance(0.9)
     progress(Event("finished", "mapping"))
@@ -71,7 +71,7 @@ def test_a_log_is_silent_about_what_is_quick(clock: Clock) -> None:
 
 def test_a_log_has_one_line_for_what_is_slow(clock: Clock) -> None:
     log = io.StringIO()
-    progress = Progress(log, waiting=True)
+    progress = ProgressLine(log, waiting=True)
     progress(Event("started", "lifetime", "leaving a mapping alone"))
     progress(Event("progress", "lifetime", "leaving a mapping\x1b alone", 0.25))
     clock.advance(30)
@@ -82,7 +82,7 @@ def test_a_log_has_one_line_for_what_is_slow(clock: Clock) -> None:
 
 def test_the_simulator_is_never_waited_for(clock: Clock) -> None:
     log = io.StringIO()
-    progress = Progress(log, waiting=False)
+    progress = ProgressLine(log, waiting=False)
     progress(Event("started", "lifetime", "leaving a mapping alone"))
     clock.advance(600)
     progress.close()
@@ -95,7 +95,7 @@ def test_a_terminal_has_one_line_that_is_gone_at_the_end(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "50")
     terminal = Terminal()
-    progress = Progress(terminal, waiting=True)
+    progress = ProgressLine(terminal, waiting=True)
     progress(Event("started", "mapping", "asking 11.201.0.2 and 11.202.0.2 for the mapping of one port"))
     clock.advance(2.1)
     progress(Event("started", "filtering", "filtering"))
@@ -133,7 +133,7 @@ def on_screen(drawn: str) -> list[str]:
 
 def test_a_stream_that_breaks_stops_nothing(clock: Clock) -> None:
     log = io.StringIO()
-    progress = Progress(log, waiting=True)
+    progress = ProgressLine(log, waiting=True)
     progress(Event("started", "mapping", "asking"))
     log.close()
     clock.advance(5)

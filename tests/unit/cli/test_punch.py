@@ -17,7 +17,7 @@ from nattools.cli.options import Request
 from nattools.cli.punchoptions import MailboxServer, PunchRequest, checked_allowed
 from nattools.engine.options import MeasureOptions
 from nattools.model.serveruri import parse_server
-from nattools.report.loader import load, load_file
+from nattools.report.savedreport import load, load_file
 from nattools.traversal.codes import new_code
 from nattools.traversal.forwardspec import parse_forward
 
@@ -140,7 +140,7 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nattools.engine.punch.both.punch_both", interrupted)
+    monkeypatch.setattr("nattools.engine.punch.punch.punch_both", interrupted)
     assert run(["punch", "--lab", "two-homes"]) == 130
     assert capsys.readouterr().err == "nattools: interrupted\n"
 

@@ -7,9 +7,10 @@ import io
 import pytest
 from report_samples import PLAN, STAGES
 
-from nattools.cli.progress import Progress
+from nattools.cli.progress import ProgressLine
 from nattools.cli.punchdisplay import PunchDisplay, code_lines, token_lines
 from nattools.engine.punch.options import AnnouncedPlan
+from nattools.model.statement import statement
 from nattools.report.terminal import plain
 from nattools.traversal.codes import parse_code
 
@@ -17,7 +18,7 @@ from nattools.traversal.codes import parse_code
 def said(columns: int, monkeypatch: pytest.MonkeyPatch) -> tuple[PunchDisplay, io.StringIO]:
     monkeypatch.setenv("COLUMNS", str(columns))
     stream = io.StringIO()
-    return PunchDisplay(stream, Progress(stream, waiting=False), ("--server example.org",)), stream
+    return PunchDisplay(stream, ProgressLine(stream, waiting=False), ("--server example.org",)), stream
 
 
 def test_the_code_stands_alone_and_the_command_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +47,7 @@ def test_a_long_command_is_continued_as_a_shell_takes_it() -> None:
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_lines_fit_and_tell_of_both_sides(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     talk, stream = said(columns, monkeypatch)
-    talk.plan(AnnouncedPlan(PLAN, 0.9835, "Bind ports below 1024."))
+    talk.plan(AnnouncedPlan(PLAN, 0.9835, (statement("text", text="Bind ports below 1024."),)))
     for stage in STAGES:
         talk.stage(stage)
     assert talk.told
@@ -70,7 +71,7 @@ def test_a_token_can_be_copied_whole_or_in_lines() -> None:
 
 def test_a_stream_that_is_gone_stops_nothing() -> None:
     stream = io.StringIO()
-    talk = PunchDisplay(stream, Progress(stream, waiting=False))
+    talk = PunchDisplay(stream, ProgressLine(stream, waiting=False))
     stream.close()
     talk.stage(STAGES[0])
     assert talk.told

@@ -41,9 +41,9 @@ def refused(*options: str) -> tuple[int, str]:
     ("options", "code", "says"),
     [
         (("--listen", "nowhere"), 2, "not an IP address"),
-        (("--listen", "0.0.0.0"), 2, "not one address"),
+        (("--listen", "0.0.0.0"), 2, "not a single address"),
         (("--listen", "127.0.0.1", "--port", "70000"), 2, "not a port"),
-        (("--listen", "127.0.0.1", "--port", "3478", "--alternate-port", "3478"), 2, "another than 3478"),
+        (("--listen", "127.0.0.1", "--port", "3478", "--alternate-port", "3478"), 2, "must differ from 3478"),
         (("--listen", "127.0.0.1", "--tls-cert", "cert.pem"), 2, "--tls-cert and --tls-key go together"),
         (
             ("--listen", "127.0.0.1", "--tls-cert", "none", "--tls-key", "none"),

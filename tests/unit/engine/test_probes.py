@@ -11,7 +11,7 @@ from simulated import STUN, behind_nat
 from nattools.engine import registry
 from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.run import measure, new_run, within_time_limit
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.observation import Gap, Resolution
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from nattools.errors import UsageError
-from nattools.lab.loader import parse
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.netns import nft
-from nattools.lab.netns.lab import userspace_routers
+from nattools.lab.netns.netnslab import userspace_routers
 from nattools.lab.netns.nft import alive, rules
 from nattools.lab.routers import daemons
-from nattools.lab.routers.simulated import behaviour, families
+from nattools.lab.routers.fakerouter import behaviour, families
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario
+from nattools.lab.scenariofiles import parse
 from nattools.model.endpoint import Endpoint
 
 HEAD = 'title = "x"\n[host.alice]\nbehind = "home"\n'
@@ -96,9 +96,7 @@ def test_what_the_kernels_router_cannot_be(nat: dict[str, Any], words: str) -> N
 def test_the_daemon_is_told_what_the_scenario_says() -> None:
     nat = NatSpec(ipv6="firewall")
     mapper = MapperSpec(protocols=("upnp-igd",), igd=1, ports=(2000, 3000), shortest_s=60, longest_s=600)
-    text = daemons.configuration(
-        nat, mapper, inside="10.0.1.0/24", lan="lan0", wan="wan0", table="t", chains=nft.MAPPER_CHAINS
-    )
+    text = daemons.configuration(nat, mapper, "10.0.1.0/24")
     lines = text.splitlines()
     assert {"enable_upnp=yes", "enable_natpmp=no", "force_igd_desc_v1=yes", "ipv6_disable=no"} < set(lines)
     assert {"min_lifetime=60", "max_lifetime=600", "listening_ip=lan0", "ext_ifname=wan0"} < set(lines)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from nattools.model.endpoint import Endpoint
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.net.hostudp import HostUdpSocket, _runs
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 from simulated import STUN, behind_nat, open_internet, run, udp
 
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net import exchange
 from nattools.net.base import UdpSocket

@@ -14,7 +14,7 @@ import pytest
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpListener, TcpStream
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.net.hosttcp import HostStream
 from nattools.net.oserrors import tcp_failure
 

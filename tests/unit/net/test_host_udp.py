@@ -12,9 +12,9 @@ from guard import Guard
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
-from nattools.net import hostudp, linux
+from nattools.net import hostudp, linux, watchedsocket
 from nattools.net.base import IcmpError
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.net.sockets import Zones
 
 LOOPBACK = [(4, "127.0.0.1"), (6, "::1")]
@@ -185,9 +185,9 @@ def test_without_readiness_it_reads_by_completions(monkeypatch: pytest.MonkeyPat
     """Windows' way, with the same loop underneath."""
 
     def refuse(self: Any) -> None:
-        self._reader = self._loop.create_task(self._read_completions())
+        raise NotImplementedError
 
-    monkeypatch.setattr(hostudp.HostUdpSocket, "_start", refuse)
+    monkeypatch.setattr(watchedsocket.WatchedSocket, "_watch", refuse)
     test_echo(4, "127.0.0.1")
     test_echo(6, "::1")
 
@@ -319,7 +319,7 @@ def test_dont_fragment_refuses_what_does_not_fit(family: Any, host: str) -> None
 def wakeups_with(receive: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[bytes]]:
     """How often a socket that cannot receive is asked within 1000 turns of the loop, and what arrives after
     it could again."""
-    monkeypatch.setattr(hostudp, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(watchedsocket, "PAUSE_S", 0.01)
     calls, arrived = 0, []
 
     async def main() -> None:

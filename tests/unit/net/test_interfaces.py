@@ -8,7 +8,7 @@ import pytest
 
 from nattools.model.host import Gateway, InterfaceKind
 from nattools.net import interfaces
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's tables")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nattools.net import resolve
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 
 
 def ask(network: HostNetwork, name: str, family: Any = None) -> tuple[str, ...] | str:

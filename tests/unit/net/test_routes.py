@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from nattools.net import host, routes
-from nattools.net.host import HostNetwork
+from nattools.net import hostnetwork, routes
+from nattools.net.hostnetwork import HostNetwork
 from nattools.net.routes import RouteCache
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The questions that the host network puts to the system."""
+    """The questions that the hostnetwork network puts to the system."""
     asked: list[str] = []
-    ask = host.source_address
+    ask = hostnetwork.source_address
 
     def source_address(zones: Any, destination: Any, interface: str | None = None) -> str | None:
         asked.append(destination.host)
         return ask(zones, destination, interface)
 
-    monkeypatch.setattr(host, "source_address", source_address)
+    monkeypatch.setattr(hostnetwork, "source_address", source_address)
     return asked
 
 

@@ -10,7 +10,7 @@ import pytest
 from nattools.model.endpoint import Endpoint
 from nattools.net import linux
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.net.host import HostNetwork
+from nattools.net.hostnetwork import HostNetwork
 from nattools.net.trace import Trace, TracedNetwork, TraceEvent
 
 A, B = Endpoint("127.0.0.1", 1000), Endpoint("127.0.0.1", 2000)

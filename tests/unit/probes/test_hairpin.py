@@ -9,7 +9,7 @@ from simulated import Bothered, behind_nat
 from nattools.engine.options import MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.scenario import NatSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.observation import Hairpin
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network

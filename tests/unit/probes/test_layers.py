@@ -7,7 +7,7 @@ import pytest
 from nattools.engine.options import MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 

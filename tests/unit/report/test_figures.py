@@ -24,9 +24,9 @@ from nattools.report.document import (
     Section,
     TimelineEvent,
 )
+from nattools.report.figures import render_svg
 from nattools.report.html import render_html
 from nattools.report.markdown import render_markdown
-from nattools.report.svg import render_svg
 from nattools.report.terminal import plain_text, render_text
 
 BARS = BarChart(

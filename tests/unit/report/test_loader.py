@@ -12,17 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report_mutations import VALUES, mutated
 from report_samples import home_router
+from schema import schema_text
 
-from nattools.engine.reanalyse import reanalyse
+from nattools.engine.analyse import reanalyse
 from nattools.errors import UsageError
 from nattools.model.report import TIME_OVER
 from nattools.net.addresses import is_public
-from nattools.report import loader
+from nattools.report import savedreport
 from nattools.report.html import render_html
-from nattools.report.json import render_json
-from nattools.report.loader import load, load_file, problems
 from nattools.report.markdown import render_markdown
-from nattools.report.schema import schema_text
+from nattools.report.savedreport import load, load_file, problems, render_json
 from nattools.report.terminal import render_text
 from nattools.wording.texts import with_texts
 
@@ -57,7 +56,7 @@ def test_refuses_with_the_cause(data: bytes, says: str) -> None:
 
 
 def test_size_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader, "SIZE_LIMIT", len(GOOD) - 1)
+    monkeypatch.setattr(savedreport, "SIZE_LIMIT", len(GOOD) - 1)
     with pytest.raises(UsageError, match="no report of nattools is"):
         load(GOOD)
 
@@ -146,8 +145,19 @@ def test_a_report_of_an_earlier_version_has_texts_alone() -> None:
     assert reanalyse(report, is_public=is_public).noted(TIME_OVER)
 
 
+def test_a_map_report_of_an_earlier_version_keeps_its_headline() -> None:
+    warning = (
+        "The router's own external address, 100.64.0.2, is not public: your provider runs a second NAT "
+        "beyond it. Mappings on this router alone do not reach you from the internet."
+    )
+    old = json.dumps({**json.loads(GOOD), "command": "map", "action": "add", "warnings": [warning]})
+    report = load(old.encode())
+    assert report.notices == ()
+    assert "There is a second NAT beyond your router" in render_text(report)
+
+
 def test_the_published_schema_is_that_of_the_types() -> None:
     path = Path(__file__).parents[3] / "docs" / "schema" / "report.json"
     assert path.read_text(encoding="utf-8") == schema_text(), (
-        f"the types changed: python -m nattools.report.schema {path.relative_to(Path.cwd())}"
+        f"the types changed: scripts/schema.py {path.relative_to(Path.cwd())}"
     )

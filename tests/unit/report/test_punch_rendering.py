@@ -10,16 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from report_mutations import mutated
 from report_samples import PLAN, STAGES, connected, not_connected, punched
 
-from nattools.engine.reanalyse import reanalyse
+from nattools.engine.analyse import reanalyse
 from nattools.errors import UsageError
 from nattools.model.nat import NatByTransport
 from nattools.model.punch import Echoes, Punch, Stage
 from nattools.net.addresses import is_public
 from nattools.report.document import View
 from nattools.report.html import render_html
-from nattools.report.json import render_json
-from nattools.report.loader import load, problems
 from nattools.report.markdown import render_markdown
+from nattools.report.savedreport import load, problems, render_json
 from nattools.report.sections.punch import MOST_STAGES, headline, plan_section, timeline
 from nattools.report.terminal import render_text
 

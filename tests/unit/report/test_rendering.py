@@ -14,9 +14,8 @@ from report_samples import TECHNIQUES, home_router, port_restricted
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.report import Report, Server
 from nattools.report.html import render_html
-from nattools.report.json import render_json
-from nattools.report.loader import load
 from nattools.report.markdown import render_markdown
+from nattools.report.savedreport import load, render_json
 from nattools.report.terminal import print_report, render_text
 
 replace = msgspec.structs.replace

@@ -9,7 +9,7 @@ import pytest
 from simulated import pass_time
 
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
 from nattools.protocols import dialback, stun

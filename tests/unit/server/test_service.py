@@ -12,7 +12,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import DatagramHandler, IcmpHandler, Network, SendFailure, UdpSocket
 from nattools.protocols import dialback, stun
 from nattools.server.connections import BackgroundTasks
-from nattools.server.dialback import Cookies, DialBackLimits, DialBackServer
+from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import RateLimit
 from nattools.server.service import StunService

@@ -13,7 +13,7 @@ from simulated import pass_time
 
 from nattools.errors import CannotRun
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.protocols import ice
 from nattools.protocols.demultiplex import SharedProtocol, protocol_of
 from nattools.traversal.icedriver import IceDriver

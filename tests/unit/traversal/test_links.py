@@ -10,7 +10,7 @@ import pytest
 from linked import both, paths, quic_links, read_all, read_exactly, streams, tls_links
 from simulated import open_internet, pass_time, run
 
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.traversal.link import Link
 
 DATA = Random(4).randbytes(300_000)

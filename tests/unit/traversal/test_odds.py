@@ -7,7 +7,7 @@ from math import comb
 
 import pytest
 
-from nattools.traversal.odds import fill_odds, odds, probes_for
+from nattools.traversal.odds import fill_odds, odds
 
 PORTS = 64512
 
@@ -29,12 +29,6 @@ def test_against_binomial_coefficients(sockets: int, probes: int, ports: int) ->
 def test_more_ports_than_there_are() -> None:
     assert odds(512, 1, 512) == 1.0
     assert odds(1, 512, 512) == pytest.approx(1.0)
-
-
-def test_the_fewest_probes() -> None:
-    wanted = probes_for(0.98, 256, PORTS)
-    assert odds(256, wanted, PORTS) >= 0.98 > odds(256, wanted - 1, PORTS)
-    assert probes_for(0.5, 500, 512) == 1
 
 
 def test_two_pools_against_trying_it() -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from random import Random
 
-from linked import both, quic_links, read_exactly
+from linked import SECRET, both, quic_links, read_exactly
+from links import Pair
 from punching import offer
 from simulated import behind_nat, pass_time
 
 from nattools.lab.scenario import NatSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
+from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
-from nattools.traversal.path import IcePath
+from nattools.traversal.link import DatagramPath, Link, Receive
+from nattools.traversal.path import SECURE_S, IcePath, SelectedPath
+from nattools.traversal.quiclink import quic_link
+from nattools.traversal.tunnel.measure import echoes
 
 DATA = Random(2).randbytes(100_000)
 
@@ -90,6 +96,71 @@ def test_changes_and_quic_s_datagrams_are_told_of() -> None:
         path.close()
         path.detach()
         assert one.on_data is None
+
+    with SimLab(behind_nat(NatSpec())) as lab:
+        lab.run(lambda: main(lab))
+
+
+class RelayedPath(SelectedPath):
+    """A kind of path that nattools does not have: what one end sends, somebody passes on to the other."""
+
+    def __init__(self, own: Endpoint) -> None:
+        super().__init__("relay", "udp", 0.2)
+        self._own = own
+        self.other: RelayedPath | None = None
+        self.receive: Receive | None = None
+
+    @property
+    def local(self) -> Endpoint:
+        return self._own
+
+    @property
+    def remote(self) -> Endpoint:
+        assert self.other is not None
+        return self.other.local
+
+    @property
+    def datagrams(self) -> DatagramPath:
+        return self
+
+    async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | str:
+        return await quic_link(self, secret, leads=leads, timeout_s=timeout_s)
+
+    def attach(self, receive: Receive, changed: Callable[[], None]) -> None:
+        self.receive = receive
+        changed()
+
+    def detach(self) -> None:
+        self.receive = None
+
+    def send(self, datagrams: list[bytes]) -> None:
+        for data in datagrams:
+            asyncio.get_running_loop().call_later(0.01, self.pass_on, data)
+
+    def pass_on(self, data: bytes) -> None:
+        if self.other is not None and self.other.receive is not None:
+            self.other.receive(data, len(data))
+
+    def close(self) -> None:
+        self.detach()
+
+
+def test_another_kind_of_path_carries_a_tunnel() -> None:
+    async def main(lab: SimLab) -> None:
+        one, other = RelayedPath(Endpoint("11.9.0.1", 1)), RelayedPath(Endpoint("11.9.0.1", 2))
+        one.other, other.other = other, one
+        links = await both(one.secure(SECRET, leads=True), other.secure(SECRET, leads=False))
+        pair = Pair()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each.run()) for each in (pair.one, pair.other)]
+            for tunnel, link in zip((pair.one, pair.other), links, strict=True):
+                assert not isinstance(link, str), link
+                tunnel.attach(link)
+            got = await echoes(pair.one, 3)
+            for task in tasks:
+                task.cancel()
+        assert (got.sent, got.received) == (3, 3)
+        assert (one.relayed, one.spares, one.silent_s(), one.rtt_ms) == (True, (), None, None)
 
     with SimLab(behind_nat(NatSpec())) as lab:
         lab.run(lambda: main(lab))

@@ -12,7 +12,7 @@ from punching import acquainted, pair
 from simulated import run
 
 from nattools.lab.scenario import NatSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import statement
 from nattools.net.base import DatagramHandler, IcmpHandler, SendFailure, UdpSocket

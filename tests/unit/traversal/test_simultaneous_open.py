@@ -10,7 +10,7 @@ from punching import pair
 from simulated import pass_time, run
 
 from nattools.lab.scenario import NatSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import statement
 from nattools.net.base import LowTtlSyn, TcpFailure, TcpStream
@@ -38,7 +38,7 @@ def step(schedule: SendSchedule, seconds: float = 6.0) -> Step:
     return Step(
         strategy="simultaneous-open",
         transport="tcp",
-        why="",
+        reason=statement("step-tcp-both-open"),
         odds=1.0,
         schedules=(schedule, schedule),
         seconds=seconds,

@@ -9,7 +9,7 @@ import pytest
 from linked import both, narrow_paths, quic_links, read_exactly
 from simulated import open_internet, run
 
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.traversal.stripes import MOST, StripeCount
 
 RTT_S = 0.04

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from synthetic_nats import A1P1, CORNERS, HOST, World, hop, idle, measurement, opener
 
@@ -187,3 +188,12 @@ def test_the_round_trip_and_the_loss_are_reported() -> None:
         world.ask("control", world.fresh(), A1P1)
     _, nat = with_more(world=world)
     assert (nat.rtt_ms, nat.loss) == (20.0, 0.0)
+
+
+def test_a_busy_machine_does_not_lengthen_the_round_trip() -> None:
+    waited = iter([0.3, 0.25, 0.02, 0.4, 0.35])
+    world = World(mangle=lambda binding: msgspec.structs.replace(binding, rtt_s=next(waited)))
+    for _ in range(5):
+        world.ask("control", world.fresh(), A1P1)
+    _, nat = with_more(world=world)
+    assert nat.rtt_ms == 20.0

@@ -5,24 +5,16 @@ from __future__ import annotations
 import pytest
 
 from nattools.engine.analysis.cross_checks import cross_checks
-from nattools.model.host import Host
+from nattools.engine.analysis.portmappings import RouterEvidence
 from nattools.model.nat import Classic, Nat
 from nattools.model.observation import SecondOpinion
-from nattools.model.report import CrossCheck, Measurement
+from nattools.model.report import CrossCheck
 from nattools.wording import text_of
 
 
 def judged(says: str, classic: Classic, *, distrusted: bool = False, loss: float = 0.0) -> CrossCheck:
     opinion = SecondOpinion(id=1, tool="pystun3", version="2.0.0", says=says, duration_s=1.0)
-    measurement = Measurement(
-        command="nat",
-        started="2026-01-01T00:00:00Z",
-        duration_s=1.0,
-        substrate="host",
-        host=Host(os="Linux"),
-        observations=(opinion,),
-    )
-    [check] = cross_checks(measurement, Nat(classic=classic, loss=loss), distrusted)
+    [check] = cross_checks([opinion], Nat(classic=classic, loss=loss), RouterEvidence(), distrusted)
     return check
 
 

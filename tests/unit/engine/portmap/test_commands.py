@@ -10,12 +10,12 @@ import pytest
 from mapped import ALICE, OUTSIDE, at_home, call, gets_in, home, made
 from simulated import pass_time
 
+from nattools.engine.options import MapOptions
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal, MemoryJournal
-from nattools.engine.portmap.mapoptions import MapOptions
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.observation import MapAttempt, MapCheck
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol, PortMapping

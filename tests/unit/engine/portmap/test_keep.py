@@ -12,12 +12,12 @@ import pytest
 from mapped import ALICE, OUTSIDE, at_home, call, gets_in, home, options
 from simulated import pass_time
 
+from nattools.engine.options import MapOptions
 from nattools.engine.portmap.commands import add
 from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.portmap.keep import MappingChange, keep
-from nattools.engine.portmap.mapoptions import MapOptions
 from nattools.lab.scenario import MapperSpec, Scenario
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import MapAttempt
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol

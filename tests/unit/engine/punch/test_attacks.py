@@ -13,10 +13,9 @@ import pytest
 from piped import Side, pipe_through
 from punching import MATRIX_KINDS, pair, punching
 
-from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher, echoing
-from nattools.engine.punch.punch import punch
-from nattools.lab.sim.lab import SimLab
+from nattools.engine.punch.punch import punch, punch_both
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.report import Report
 from nattools.protocols import tunnel as p
 from nattools.protocols.packet import Packet

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from nattools.lab.natkinds import MATRIX_KINDS, scenario_of_pairs
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.trials.pairs import PairOptions, connect_pair
 
 RTT_S = 0.08

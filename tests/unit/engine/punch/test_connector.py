@@ -14,7 +14,7 @@ from nattools.engine.punch.connection import Connector
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.signaling import Signaling
 from nattools.engine.punch.timeline import Timeline
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 
 
 class Silent:

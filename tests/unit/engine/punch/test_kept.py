@@ -22,11 +22,11 @@ from nattools.cli.punchoptions import PunchRequest
 from nattools.cli.punchsession import PunchSession
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch import connection
-from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
+from nattools.engine.punch.punch import punch_both
 from nattools.engine.punch.timeline import MAX_STAGES, Timeline
 from nattools.lab.scenario import HostSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Stage
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
@@ -37,7 +37,7 @@ from nattools.server.mailbox import Mailbox, MailboxLimits
 from nattools.traversal.codes import Code
 from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, rendezvous
 from nattools.traversal.tunnel import Tunnel
-from nattools.traversal.tunnel.echo import echoes
+from nattools.traversal.tunnel.measure import echoes
 
 SEQUENTIAL = ("symmetric-sequential", "symmetric-sequential")
 TCP = ("udp-blocked", "port-restricted")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from punching import MATRIX_KINDS, pair, punching
 
+from nattools.engine.measurement import MeasurementRun
 from nattools.engine.punch import punch
-from nattools.engine.punch.both import punch_both
 from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.punch import punch_both
 from nattools.engine.run import CompletedRun
-from nattools.engine.servers import MeasurementRun
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.report import Report
 
 

@@ -10,7 +10,7 @@ import pytest
 from piped import Side, Trouble, pipe_through
 
 from nattools.errors import CannotRun
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
 

@@ -10,7 +10,7 @@ from simulated import behind_nat, pass_time, run, udp
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.nat.engine import NatEngine
 from nattools.lab.scenario import FirewallSpec, NatSpec
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.packet import ACK, SYN, Packet
 

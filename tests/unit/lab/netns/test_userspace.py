@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import random
+import socket
+import time
+from typing import Any
 
 import pytest
 
 from nattools.lab.layout import plan
 from nattools.lab.nat.engine import NatEngine
-from nattools.lab.netns.userspace import Forwarder, fragments, inside_nodes, userspace_router
+from nattools.lab.netns.userspace import (
+    Forwarder,
+    FrameLoop,
+    fragments,
+    inside_nodes,
+    join,
+    sender,
+    userspace_router,
+)
 from nattools.lab.netns.wiring import WIRES, wire_up
-from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
+from nattools.lab.scenario import HostSpec, Impairment, NatSpec, Scenario, ServerSpec
 from nattools.protocols import ip
 from nattools.protocols.packet import Packet
 
@@ -168,3 +179,73 @@ def test_every_neighbour_is_known_beforehand() -> None:
     known = {(n.node, n.ip): n.mac for n in wiring.neighbours}
     assert known["alice", "10.0.1.1"] == wiring.mac("home", "lan0")
     assert known["internet", "11.1.0.2"] == wiring.mac("home", "wan0")
+
+
+# --- the loop over packet sockets, with a fake socket
+
+
+class Stopped(Exception):  # noqa: N818 -- it is no error
+    """Ends a loop that runs for ever."""
+
+
+class PacketSocket:
+    """Gives the frames that it is told of, and notes what is sent; the frame "stop" ends the loop."""
+
+    def __init__(self, *arriving: tuple[bytes, str]) -> None:
+        self.ours, self._wakes = socket.socketpair()
+        self._wakes.send(b"1")
+        self.arriving = list(arriving)
+        self.sent: list[tuple[bytes, str]] = []
+
+    def fileno(self) -> int:
+        return self.ours.fileno()
+
+    def recvfrom(self, size: int) -> tuple[bytes, tuple[Any, ...]]:
+        if not self.arriving:
+            raise BlockingIOError
+        frame, device = self.arriving.pop(0)
+        return frame, (device, 0x0800, 0)
+
+    def sendto(self, frame: bytes, address: tuple[str, int]) -> None:
+        if address[0] == "down":
+            raise OSError
+        self.sent.append((frame, address[0]))
+        if frame == b"stop":
+            raise Stopped
+
+    def close(self) -> None:
+        self.ours.close()
+        self._wakes.close()
+
+
+def carried(impairment: Impairment, *frames: bytes) -> tuple[list[bytes], float]:
+    """What comes out at the other end of an impaired wire, and in how many seconds. The way back is whole."""
+    sock: Any = PacketSocket(*((frame, "left") for frame in frames), (b"elsewhere", "nowhere"))
+    loop = FrameLoop()
+    join(loop, sock, "left", "right", impairment, random.Random(3))
+    began = time.monotonic()
+    loop.later(began + 0.08, sender(sock, "down"), b"lost as on a link that is down")
+    loop.later(began + 0.1, sender(sock, "right"), b"stop")
+    with pytest.raises(Stopped):
+        loop.run()
+    loop.close()
+    assert {device for _, device in sock.sent} == {"right"}
+    return [frame for frame, _ in sock.sent[:-1]], time.monotonic() - began
+
+
+FRAMES = [bytes([number]) for number in range(40)]
+
+
+def test_a_wire_delays_and_keeps_the_order() -> None:
+    out, seconds = carried(Impairment(delay_ms=10, jitter_ms=20), *FRAMES)
+    assert out == FRAMES
+    assert seconds >= 0.1
+
+
+def test_a_wire_loses_and_reorders() -> None:
+    lossy, _ = carried(Impairment(loss=0.5), *FRAMES)
+    assert 5 < len(lossy) < 35
+    assert lossy == sorted(lossy)
+    mixed, _ = carried(Impairment(reorder=0.5), *FRAMES)
+    assert sorted(mixed) == FRAMES
+    assert mixed != FRAMES

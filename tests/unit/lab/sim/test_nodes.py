@@ -6,7 +6,7 @@ import pytest
 from simulated import STUN, STUN_OTHER, behind_nat, pass_time, run, udp
 
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.packet import Packet
 

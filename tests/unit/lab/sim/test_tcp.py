@@ -10,7 +10,7 @@ from simulated import STUN, behind_nat, open_internet, pass_time, run
 
 from nattools.errors import CannotRun
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure, TcpListener, TcpStream
 

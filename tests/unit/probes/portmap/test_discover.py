@@ -226,6 +226,14 @@ def test_a_gateway_of_another_host_answers_multicast_alone() -> None:
     assert (upnp.server, upnp.connected) == ("http://10.0.1.3:5000/rootDesc.xml", False)
 
 
+def test_a_slow_router_is_found() -> None:
+    """Each answer takes 1.6 s, the description and the status one after the other: all that is under way is
+    waited for."""
+    found = find(RouterBehaviour(delay_s=1.6))
+    assert [each.offer.protocol for each in found.mappers] == ["upnp-igd", "pcp", "nat-pmp"]
+    assert offer(found, "upnp-igd").external == OUTSIDE
+
+
 @pytest.mark.parametrize("address", ["0.0.0.0", ""])
 def test_no_external_address(address: str) -> None:
     found = find(RouterBehaviour(external=address))
@@ -253,7 +261,8 @@ def test_switched_off_by_the_router() -> None:
     ],
 )
 def test_descriptions_that_are_none(xml: str, outcome: str, says: str) -> None:
-    found = find(RouterBehaviour(xml=xml))  # type: ignore[arg-type]
+    many = ("WANIPConnection:2",) * 8  # the slow one takes longer than anybody waits
+    found = find(RouterBehaviour(xml=xml, services=many))  # type: ignore[arg-type]
     upnp = offer(found, "upnp-igd")
     assert upnp.outcome == outcome
     assert says in upnp.detail

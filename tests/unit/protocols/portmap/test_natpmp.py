@@ -7,8 +7,8 @@ import pytest
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import natpmp
-from nattools.protocols.epoch import EpochClock
 from nattools.protocols.natpmp import AddressRequest, MapRequest, NatPmpResponse
+from nattools.protocols.retransmission import EpochClock
 from nattools.wording.refusals import natpmp_refusal
 
 SERVER = Endpoint("10.0.1.1", 5351)

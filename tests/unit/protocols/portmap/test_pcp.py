@@ -7,8 +7,8 @@ import pytest
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import pcp
-from nattools.protocols.epoch import EpochClock
-from nattools.protocols.pcp.codec import Option
+from nattools.protocols.pcp import Option
+from nattools.protocols.retransmission import EpochClock
 from nattools.wording.refusals import pcp_refusal
 
 NONCE = bytes(range(12))
@@ -55,15 +55,6 @@ def test_announce_is_the_header_alone() -> None:
     assert data == bytes.fromhex("02000000000000002a100001000000010000000000000002")
     answer = bytes.fromhex("028000000000000000000007" + "00" * 12)
     assert pcp.decode_response(answer) == pcp.ResponseMessage(2, pcp.ANNOUNCE, 0, 0, 7)
-
-
-def test_peer_has_the_remote_peer_behind_the_mapping() -> None:
-    remote = Endpoint("11.102.0.2", 53)
-    body = pcp.PeerBody(NONCE, 6, 4000, Endpoint("::", 0), remote)
-    data = pcp.encode_request(pcp.RequestMessage(pcp.PEER, 60, "2a10:1:0:1::2", body))
-    assert len(data) == 24 + 56
-    assert data[-20:] == bytes.fromhex("0035 000000000000000000000000ffff0b660002")
-    assert pcp.decode_request(data).body == body
 
 
 def test_options_are_padded_and_read_back() -> None:
@@ -228,6 +219,18 @@ def test_patience_can_be_cut_short() -> None:
     assert asking.next_timeout() == pytest.approx(100.2)
     asking.handle_timeout(100.21)
     assert asking.state == "timed out"
+
+
+def test_what_is_sent_late_may_be_answered_late() -> None:
+    """A busy machine comes to its last repetition 0.55 s late: the answer to that has its time."""
+    asking = transaction(patience_s=1.9)
+    for now in (100.0, 100.25, 100.75):
+        assert asking.datagrams_to_send(now)
+    asking.handle_timeout(102.3)
+    assert asking.datagrams_to_send(102.3)
+    assert asking.next_timeout() == pytest.approx(102.45)
+    asking.handle_timeout(102.4)
+    assert asking.receive_datagram(RESPONSE_BYTES, SERVER, 102.4)
 
 
 # --- the epoch

@@ -6,7 +6,7 @@ import pytest
 
 from nattools.errors import ProtocolError
 from nattools.protocols.tunnel import frames as f
-from nattools.protocols.tunnel.purpose import Accepted, Bench, Listen, Pipe, Purpose, TcpTo, UdpTo
+from nattools.protocols.tunnel.frames import Accepted, Bench, Listen, Pipe, Purpose, TcpTo, UdpTo
 
 PURPOSES: list[Purpose] = [
     Pipe(),
@@ -21,12 +21,12 @@ FRAMES: list[f.Frame] = [
     *(f.Open(4, purpose) for purpose in PURPOSES),
     f.DataFrame(4, 1 << 40, b"some bytes"),
     f.Credit(4, 10, 20),
-    f.End(4, 10),
-    f.ResetFrame(4, "no such place: ü"),
+    f.EndFrame(4, 10),
+    f.Reset(4, "no such place: ü"),
     f.Gone(4),
     f.EchoRequest(7),
     f.EchoAnswer(7),
-    f.GoodbyeFrame(""),
+    f.Goodbye(""),
 ]
 
 
@@ -51,8 +51,8 @@ def test_a_frame_cut_short_or_with_more_behind_it_is_none_or_says_less(frame: f.
 
 
 def test_a_long_reason_is_cut_between_two_characters() -> None:
-    (frame,) = f.Deframer().feed(f.encode(f.ResetFrame(0, "ü" * 200)))
-    assert frame == f.ResetFrame(0, "ü" * 150)
+    (frame,) = f.Deframer().feed(f.encode(f.Reset(0, "ü" * 200)))
+    assert frame == f.Reset(0, "ü" * 150)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_long_reason_is_cut_between_two_characters() -> None:
         (bytes([0, 0, 0, 0, 99]), "unknown type 99"),
         (bytes([0, 0, 0, 12, 2]) + bytes(12), "without data"),
         (f.encode(f.Credit(0, 1 << 63, 0)), "absurd offset"),
-        (f.encode(f.End(0, (1 << 62) + 1)), "absurd offset"),
+        (f.encode(f.EndFrame(0, (1 << 62) + 1)), "absurd offset"),
         (bytes([0, 0, 0, 5, 5]) + bytes(4) + b"\xff", "no text"),
         ((4 + 301).to_bytes(4, "big") + b"\x05" + bytes(305), "301 bytes"),
         (bytes([0, 0, 0, 3, 6]) + bytes(3), "gone: a frame of 3 bytes"),

@@ -6,7 +6,7 @@ from tunnelpipe import SESSION, Ends, connected
 from nattools.errors import ProtocolError
 from nattools.protocols import tunnel as p
 from nattools.protocols.tunnel import frames as f
-from nattools.protocols.tunnel.halves import KEEP
+from nattools.protocols.tunnel.streams import KEEP
 
 
 def opened(ends: Ends) -> int:
@@ -36,7 +36,7 @@ def test_what_was_written_before_the_first_connection_arrives() -> None:
     ends.sessions[0].end(number)
     ends.connect()
     ends.settle()
-    assert ends.told(1, p.Opened) == [p.Opened(number, p.Pipe())]
+    assert ends.told(1, p.Open) == [p.Open(number, p.Pipe())]
     assert ends.got[1][number] == b"early"
     assert ends.told(1, p.Ended) == [p.Ended(number)]
 
@@ -89,7 +89,7 @@ def test_a_reset_is_not_lost_wherever_the_connection_breaks(size: int) -> None:
         ends.connect()
     ends.settle()
     assert ends.told(1, p.Reset) in ([p.Reset(number, "no more")], [])
-    assert bool(ends.told(1, p.Opened)) == bool(ends.told(1, p.Reset))
+    assert bool(ends.told(1, p.Open)) == bool(ends.told(1, p.Reset))
     assert not ends.sessions[0]._streams
     assert not ends.sessions[1]._streams
 
@@ -169,9 +169,9 @@ PIPE = f.Open(1, p.Pipe())
         ([f.Credit(0, 0, 0)], "never was opened"),
         ([PIPE, f.DataFrame(1, 5, b"x")], "from the offset 5"),
         ([PIPE, f.DataFrame(1, f.MAX_OFFSET, b"x")], "from the offset"),
-        ([PIPE, f.End(1, 7)], "ended at 7"),
-        ([PIPE, f.End(1, 0), f.DataFrame(1, 0, b"x")], "after the end"),
-        ([PIPE, f.End(1, 0), f.End(1, 0)], "ended twice"),
+        ([PIPE, f.EndFrame(1, 7)], "ended at 7"),
+        ([PIPE, f.EndFrame(1, 0), f.DataFrame(1, 0, b"x")], "after the end"),
+        ([PIPE, f.EndFrame(1, 0), f.EndFrame(1, 0)], "ended twice"),
         ([PIPE, f.Credit(1, 1, 65_536)], "of which 0 were sent"),
         ([PIPE, f.Credit(1, 0, 100)], "takes back"),
         ([PIPE, f.Gone(1)], "never was"),

@@ -11,7 +11,7 @@ from links import Pair
 from simulated import open_internet, pass_time, run, udp
 
 from nattools.errors import CannotRun
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure, TcpStream
 from nattools.protocols.tunnel import Accepted

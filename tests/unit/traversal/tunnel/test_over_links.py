@@ -11,12 +11,12 @@ from linked import narrow_paths, paths, quic_links, streams, tls_links
 from links import Pair
 from simulated import open_internet, pass_time, run
 
-from nattools.lab.sim.lab import SimLab
+from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Echoes
 from nattools.protocols.tunnel import Pipe
 from nattools.traversal.link import Link
 from nattools.traversal.tunnel import TunnelStream
-from nattools.traversal.tunnel.echo import echoes
+from nattools.traversal.tunnel.measure import echoes
 
 DATA = Random(6).randbytes(1_200_000)
 

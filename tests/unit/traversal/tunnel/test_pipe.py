@@ -12,8 +12,7 @@ from links import Pair, run_pair
 from simulated import pass_time
 
 from nattools.protocols.tunnel import Pipe
-from nattools.traversal.tunnel.pipe import USE, PipeOutcome, PipeUse
-from nattools.traversal.tunnel.standard import DescriptorSink, DescriptorSource
+from nattools.traversal.tunnel.pipe import USE, DescriptorSink, DescriptorSource, PipeOutcome, PipeUse
 
 DATA = bytes(range(256)) * 3000
 

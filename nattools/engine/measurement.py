@@ -1,0 +1,289 @@
+"""Who is asked, and who answers: the beginning of every measurement."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import sys
+
+import msgspec
+
+from nattools.engine.analyse import so_far
+from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Endpoint, Family, Transport, family_of
+from nattools.model.host import Host
+from nattools.model.nat import Nat
+from nattools.model.report import Server
+from nattools.model.statement import statement
+from nattools.net.addresses import FAR_AWAY
+from nattools.net.base import Network
+from nattools.probes.estimate import PathEstimate, RttHint
+from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
+from nattools.probes.reach import first_of, ports_tcp, ports_udp, reach_tcp, reach_udp, resolve
+from nattools.probes.target import Lane, Target
+
+ENOUGH_PUBLIC_SERVERS = 3
+SUSPICION_S = 0.25
+"""After so long without any answer over UDP, other ports are tried beside the one that is silent."""
+
+
+class ServerAddress(msgspec.Struct, frozen=True):
+    """A server's address of one family."""
+
+    uri: str
+    endpoint: Endpoint
+    secure: bool = False
+    over: str | None = None
+
+    def serves(self, lane: Lane) -> bool:
+        """May it be asked over this lane's transport, as its URI says?"""
+        return not self.secure and self.over in (None, lane.transport)
+
+
+class MeasurementRun(msgspec.Struct):
+    """A measurement under way: what is known of the servers, and of the paths to them."""
+
+    network: Network
+    options: MeasureOptions
+    emit: Emit
+    recorder: Recorder
+    addresses: dict[Family, list[ServerAddress]] = msgspec.field(default_factory=dict)
+    rtt_hints: dict[tuple[str, Family], RttHint] = msgspec.field(default_factory=dict)
+    reached: list[Target] = msgspec.field(default_factory=list)
+    estimates: dict[Family, PathEstimate] = msgspec.field(default_factory=dict)
+    sources: dict[Family, str | None] = msgspec.field(default_factory=dict)
+    resolved: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    asked: dict[Lane, asyncio.Event] = msgspec.field(default_factory=dict)
+    loss_events: dict[Family, asyncio.Event] = msgspec.field(default_factory=dict)
+    prediction_locks: dict[Family, asyncio.Lock] = msgspec.field(default_factory=dict)
+
+    def context(self, lane: Lane, probe: str) -> ProbeContext:
+        """For a probe of this lane."""
+        family = lane.family
+        return ProbeContext(
+            self.network,
+            self.recorder,
+            self.estimates.setdefault(family, PathEstimate()),
+            family,
+            self.options,
+            self.options.interface,
+            self.source(family),
+            self.loss_known(family),
+            self.prediction_locks.setdefault(family, asyncio.Lock()),
+            self.findings,
+            self._progress_of(probe),
+        )
+
+    def machine_context(self, probe: str, families: tuple[Family, ...]) -> MachineContext:
+        """For a probe without a lane."""
+        return MachineContext(
+            self.network, self.recorder, families, self.options, self.server_address, self._progress_of(probe)
+        )
+
+    def _progress_of(self, probe: str) -> Progress:
+        return lambda text, fraction: self.emit(Event("progress", probe, text, fraction))
+
+    def findings(self) -> dict[tuple[Transport, Family], Nat]:
+        """What the observations mean so far."""
+        seen = tuple(self.recorder.observations)
+        return so_far(self.network.interfaces(), seen, is_public=self.network.is_public)
+
+    async def server_address(self, family: Family) -> Endpoint | None:
+        """The first server of that family, once the names are resolved."""
+        await self.resolved.wait()
+        return self.addresses[family][0].endpoint if self.addresses.get(family) else None
+
+    def loss_known(self, family: Family) -> asyncio.Event:
+        """Set once UDP's probes have shown what a path loses."""
+        return self.loss_events.setdefault(family, asyncio.Event())
+
+    def source(self, family: Family) -> str | None:
+        """The own address that packets to the servers leave from; with an interface named, its sockets
+        know better."""
+        if self.options.interface is not None:
+            return None
+        if family not in self.sources:
+            towards = (
+                self.addresses[family][0].endpoint.host if self.addresses.get(family) else FAR_AWAY[family]
+            )
+            route = self.network.route(towards)
+            self.sources[family] = route[1] if route else None
+        return self.sources[family]
+
+    def reach_finished(self, lane: Lane) -> asyncio.Event:
+        """Set when it is known who answers over this lane."""
+        return self.asked.setdefault(lane, asyncio.Event())
+
+    async def dial_back_server(self, family: Family, transport: Transport) -> Target | None:
+        """A server of that family that dials back over that transport, once it is known; None: there is
+        none."""
+        await self.resolved.wait()
+        for lane in (Lane("udp", family), Lane("tcp", family)):
+            if any(address.serves(lane) for address in self.addresses.get(family, ())):
+                await self.reach_finished(lane).wait()
+            over = [target for target in self.reached if (target.transport, target.family) == lane.key]
+            if over:
+                return next((target for target in over if target.dials_back(transport)), None)
+        return None
+
+    def rtt_hint(self, address: ServerAddress) -> RttHint:
+        """What is known of the round trip to a server."""
+        return self.rtt_hints.setdefault((address.uri, address.endpoint.family), RttHint())
+
+
+def routed_families(network: Network, options: MeasureOptions) -> tuple[Family, ...]:
+    """The asked-for families that this machine has a route for: to the internet, or to a server that is
+    named by its address."""
+    named = tuple(
+        server.host for server in options.servers if server.host[-1:].isdigit() or ":" in server.host
+    )
+    found = tuple(
+        family
+        for family in options.families
+        if any(network.route(to) for to in (FAR_AWAY[family], *named) if family_of(to) == family)
+    )
+    if options.interface is not None and not found:
+        found = options.families
+    if found:
+        return found
+    wanted = " or ".join(f"IPv{family}" for family in options.families)
+    raise CannotRun(
+        f"this machine has no {wanted} route to the internet",
+        "Connect it to a network (is the cable in, is Wi-Fi on?), or look at its routes with `ip route`.",
+    )
+
+
+async def resolve_servers(run: MeasurementRun, families: tuple[Family, ...]) -> None:
+    """Fill `run.addresses`. CannotRun: no name resolves."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                (server, group.create_task(resolve(run.network, run.recorder, server.host, families)))
+                for server in run.options.servers
+            ]
+        for server, task in tasks:
+            for family, host in task.result().items():
+                endpoint = Endpoint(host, server.port_or_default)
+                address = ServerAddress(server.text, endpoint, server.secure, server.transport)
+                run.addresses.setdefault(family, []).append(address)
+    finally:
+        run.resolved.set()
+    if not run.addresses:
+        names = ", ".join(server.host for server in run.options.servers)
+        raise CannotRun(
+            f"no server's name resolves to an address that can be reached from here: {names}",
+            "Check the spelling and that DNS works here, or name a server by its address: --server 192.0.2.1",
+        )
+
+
+async def reach_servers(run: MeasurementRun, lane: Lane) -> list[Target]:
+    """The servers that answer over this lane; `run.reached` has them too."""
+    try:
+        return await _reach(run, lane)
+    finally:
+        run.reach_finished(lane).set()
+
+
+async def _reach(run: MeasurementRun, lane: Lane) -> list[Target]:
+    addresses = [address for address in run.addresses.get(lane.family, ()) if address.serves(lane)]
+    if not addresses:
+        return []
+    run.emit(Event("started", f"reach {lane.name}", f"asking {len(addresses)} server(s) over {lane.name}"))
+    targets = await (
+        _reach_udp(run, lane, addresses) if lane.transport == "udp" else _reach_tcp(run, lane, addresses)
+    )
+    run.emit(Event("finished", f"reach {lane.name}", f"{len(targets)} answered"))
+    run.reached += targets
+    return targets
+
+
+def _patience(run: MeasurementRun) -> tuple[int, float]:
+    """How many servers are enough, and how long the others then have."""
+    return (ENOUGH_PUBLIC_SERVERS, 0.1) if run.options.default_servers else (1, 0.35)
+
+
+async def _reach_udp(run: MeasurementRun, lane: Lane, addresses: list[ServerAddress]) -> list[Target]:
+    """Ask all servers; while none answers, suspect that the port is blocked and try others too."""
+    context = run.context(lane, f"reach {lane.name}")
+    enough, grace_s = _patience(run)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(reach_udp(context, s.uri, s.endpoint, run.rtt_hint(s))) for s in addresses]
+        first = group.create_task(first_of(tasks, enough=enough, grace_s=grace_s))
+        await asyncio.wait([first], timeout=SUSPICION_S)
+        others: list[asyncio.Task[list[Target]]] = []
+        if not any(task.done() and task.result() for task in tasks):
+            others = [
+                group.create_task(ports_udp(context, s.uri, s.endpoint, run.rtt_hint(s)))
+                for s in addresses[:2]
+            ]
+        found = await first
+        if found:
+            for task in others:
+                task.cancel()
+    return found or [target for task in others for target in task.result()]
+
+
+async def _reach_tcp(run: MeasurementRun, lane: Lane, addresses: list[ServerAddress]) -> list[Target]:
+    context = run.context(lane, f"reach {lane.name}")
+    enough, grace_s = (1, 0.1) if run.options.default_servers else _patience(run)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(reach_tcp(context, s.uri, s.endpoint, run.rtt_hint(s))) for s in addresses]
+        found = await first_of(tasks, enough=enough, grace_s=grace_s)
+        if not found and not run.options.default_servers:
+            await ports_tcp(context, addresses[0].uri, addresses[0].endpoint)
+    return found
+
+
+def describe_host(
+    network: Network, options: MeasureOptions, families: tuple[Family, ...], reached: list[Target]
+) -> Host:
+    """This machine, and the interface that the measurement went through."""
+    towards = reached[0].endpoint.host if reached else FAR_AWAY[families[0]]
+    route = network.route(towards)
+    return Host(
+        os=f"{platform.system()} {platform.release()}",
+        python=sys.version.split()[0],
+        interfaces=network.interfaces(),
+        gateways=network.gateways(),
+        measured_interface=options.interface or (route[0] if route else None),
+    )
+
+
+def describe_servers(run: MeasurementRun) -> tuple[Server, ...]:
+    """Each server by each of its addresses, with what it can do as far as it answered."""
+    servers = []
+    for server in run.options.servers:
+        addresses = [
+            address
+            for family in run.addresses
+            for address in run.addresses[family]
+            if address.uri == server.text
+        ]
+        if not addresses:
+            servers.append(Server(uri=server.text, problems=(statement("server-unresolved"),)))
+        servers += [_server(run, address) for address in addresses]
+    return tuple(servers)
+
+
+def _server(run: MeasurementRun, address: ServerAddress) -> Server:
+    targets = [target for target in run.reached if target.endpoint == address.endpoint]
+    if not targets:
+        problem = statement("server-tls" if address.secure else "server-silent")
+        return Server(uri=address.uri, address=str(address.endpoint), problems=(problem,))
+    return Server(
+        uri=address.uri,
+        address=str(address.endpoint),
+        answered=True,
+        rfc5780=any(target.two_addresses for target in targets),
+        nattools=any(target.nattools for target in targets),
+    )
+
+
+def primary_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error to tell of: side by side, several probes may have failed for the same reason."""
+    cannot = group.subgroup(CannotRun)
+    first: BaseException = cannot if cannot is not None else group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

@@ -1,0 +1,324 @@
+"""The router requests of one run. Each is noted in the journal before it is sent and recorded with its
+answer; what is not meant to stay is removed at the end, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from nattools.engine.measurement import MeasurementRun
+from nattools.engine.portmap.journal import Journal, JournalEntry
+from nattools.engine.portmap.recording import Action, record_attempt, record_entry, record_offer
+from nattools.model.endpoint import Family, family_of
+from nattools.model.observation import Gap, MapEntry
+from nattools.model.portmapping import MappingProtocol
+from nattools.net.base import Network
+from nattools.net.eventloop import TimeLimit
+from nattools.probes.portmap import (
+    Discovery,
+    GatewayContext,
+    Granted,
+    Mapper,
+    MappingRequest,
+    Refused,
+    TableEntry,
+    asking_from,
+    discover,
+    gateway_contexts,
+    policy,
+    remove_mapping,
+)
+
+logger = logging.getLogger(__name__)
+
+RELEASE_S = 3.0
+"""How long removing everything may take at the end, when somebody waits for that."""
+SHARED = "another nattools process uses it too"
+
+
+@dataclass(slots=True)
+class HeldMapping:
+    """A mapping that this session has made and not removed."""
+
+    note: JournalEntry
+    mapper: Mapper
+    wanted: MappingRequest
+    granted: Granted | None = None
+
+
+@dataclass(slots=True)
+class PortmapSession:
+    """`gateways` are the routers of the interface that is measured; `discovery` is what they offer, after
+    `discover`. `host`: the own address that mappings are to lead to."""
+
+    run: MeasurementRun
+    journal: Journal
+    host: str | None = None
+    gateways: tuple[GatewayContext, ...] = ()
+    discovery: Discovery = field(default_factory=Discovery)
+    held: list[HeldMapping] = field(default_factory=list)
+
+    async def discover(self) -> None:
+        """Ask the routers what they offer."""
+        run = self.run
+        began = asyncio.get_running_loop().time()
+        self.gateways = self.gateways or self._chosen_gateways()
+        self.discovery = await discover(self.gateways)
+        for offer in self.discovery.offers:
+            record_offer(run.recorder, offer, began)
+
+    def _chosen_gateways(self) -> tuple[GatewayContext, ...]:
+        """Those of the interface asked for, or else of the one that the preferred route leads to."""
+        run = self.run
+        named = run.options.interface
+        all_gateways = gateway_contexts(run.network, families=run.options.families, interface=named)
+        if self.host is not None:
+            return _of_host(run.network, all_gateways, self.host)
+        chosen: list[GatewayContext] = []
+        for family in run.options.families:
+            chosen += [each for each in all_gateways if each.family == family][:1]
+        return tuple(chosen)
+
+    def gateway(self, family: Family) -> GatewayContext | None:
+        """Where mappings of a family are asked for."""
+        return next((each for each in self.gateways if each.family == family), None)
+
+    def mappers(self, family: Family, protocol: MappingProtocol | None = None) -> list[Mapper]:
+        """Those that can be asked, the preferred one first."""
+        return [
+            each
+            for each in self.discovery.mappers
+            if each.offer.family == family and protocol in (None, each.offer.protocol)
+        ]
+
+    # --- asking
+
+    async def make(self, mapper: Mapper, wanted: MappingRequest, *, stays: bool = False) -> Granted | Refused:
+        """Ask for a mapping."""
+        held = self._hold(mapper, wanted, stays=stays)
+        result = await self._ask(held, wanted, "make")
+        if isinstance(result, Refused) and result.failure in ("refused", "not asked", "unreachable"):
+            self._forget(held)
+        return result
+
+    async def make_by_any(
+        self,
+        mappers: Iterable[Mapper],
+        wanted: MappingRequest,
+        *,
+        stays: bool = False,
+        usable: Callable[[Granted], bool] = lambda granted: True,
+    ) -> HeldMapping | None:
+        """Ask one mapper after the other, as far as `policy.may_ask` allows, until one makes a mapping that
+        is `usable`. None: none does."""
+        refusals: list[Refused] = []
+        for mapper in mappers:
+            protocol = mapper.offer.protocol
+            if not policy.may_ask(protocol, refusals):
+                logger.debug("not asking by %s: UPnP has called %s forbidden", protocol, wanted.internal)
+                continue
+            result = await self.make(mapper, wanted, stays=stays)
+            if isinstance(result, Refused):
+                refusals.append(result)
+            elif usable(result):
+                return next(each for each in self.held if each.granted is result)
+        return None
+
+    async def renew(self, held: HeldMapping, wanted: MappingRequest) -> Granted | Refused:
+        """Ask for a mapping again that is there already, or was."""
+        return await self._ask(held, wanted, "renew")
+
+    async def _ask(self, held: HeldMapping, wanted: MappingRequest, action: Action) -> Granted | Refused:
+        began = asyncio.get_running_loop().time()
+        result = await held.mapper.make(wanted)
+        record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
+        if isinstance(result, Granted):
+            held.granted = result
+            self.journal.granted(held.note, result)
+            self._succeed(held.note, result)
+        return result
+
+    async def read_back(
+        self, mapper: Mapper, wanted: MappingRequest, granted: Granted
+    ) -> TableEntry | Refused | None:
+        """What the router has in its table now; None: it has no table to read."""
+        if mapper.offer.protocol != "upnp-igd":
+            return None
+        began = asyncio.get_running_loop().time()
+        result = await mapper.read_back(wanted, granted)
+        if result is not None:
+            record_attempt(self.run.recorder, "read back", mapper.offer.protocol, wanted, result, began)
+        return result
+
+    async def remove(self, held: HeldMapping) -> Refused | None:
+        """Take a mapping away; None: it is gone."""
+        began = asyncio.get_running_loop().time()
+        protocol = held.mapper.offer.protocol
+        mappers = [held.mapper, *(each for each in self.discovery.mappers if each is not held.mapper)]
+        result = await remove_mapping(mappers, held.wanted, protocol, held.granted)
+        known = held.granted
+        record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
+        if result is None:
+            self._forget(held)
+        return result
+
+    async def list_table(self, mapper: Mapper) -> list[TableEntry] | Refused | None:
+        """A router's table; its rows go on record."""
+        entries = await mapper.entries()
+        if isinstance(entries, list):
+            notes = self.journal.notes()
+            for entry in entries:
+                ours = any(is_of(note, entry) for note in notes)
+                record_entry(self.run.recorder, mapper.offer.protocol, entry, ours=ours)
+        return entries
+
+    def saw(self, note: JournalEntry) -> bool:
+        """Is a mapping of the journal in a router's table that was listed, or told already?"""
+        rows = [each for each in self.run.recorder.observations if isinstance(each, MapEntry)]
+        same = [
+            row
+            for row in rows
+            if (row.transport, row.internal) == (note.wanted.transport, str(note.wanted.internal))
+        ]
+        # a router's table of IPv4 mappings has those of all protocols; of pinholes there is none
+        return any(row.protocol == note.protocol or row.family == 4 for row in same)
+
+    def is_gone(self, note: JournalEntry) -> bool:
+        """Would a mapping of the journal be in the table that was listed, if it were still there?"""
+        answered = note.granted is not None and note.granted.unique_id is None
+        return answered and note.protocol == "upnp-igd" and self._mapper_for(note) is not None
+
+    def record_noted(self, note: JournalEntry) -> None:
+        """Put a mapping of the journal on record as it is noted there."""
+        granted = note.granted
+        entry = TableEntry(
+            transport=note.wanted.transport,
+            internal=note.wanted.internal,
+            external_port=granted.external_port if granted else note.wanted.external_port or 0,
+            external_host=granted.external_host if granted else None,
+            lifetime_s=granted.lifetime_s if granted else note.wanted.lifetime_s,
+            description=note.wanted.description,
+        )
+        record_entry(self.run.recorder, note.protocol, entry, ours=True)
+
+    def record_gap(self, question: str, reason: str, settle: str) -> None:
+        """Note a question that could not be put."""
+        self.run.recorder.add(Gap(probe="map", question=question, reason=reason, settle=settle))
+
+    def replace(self, held: HeldMapping, successor: HeldMapping) -> None:
+        """Another protocol has made the mapping again, as `successor`: `held` stands for that from now on."""
+        self._forget(held)
+        held.note, held.mapper, held.granted = successor.note, successor.mapper, successor.granted
+        self.held.remove(successor)
+        self.held.append(held)
+
+    def _hold(self, mapper: Mapper, wanted: MappingRequest, *, stays: bool) -> HeldMapping:
+        offer = mapper.offer
+        gateway = self.gateway(wanted.family)
+        note = self.journal.note(
+            wanted,
+            offer.protocol,
+            interface=offer.interface or "",
+            gateway=gateway.address if gateway is not None else "",
+            stays=stays,
+        )
+        held = HeldMapping(note, mapper, wanted)
+        self.held.append(held)
+        return held
+
+    def _succeed(self, note: JournalEntry, granted: Granted) -> None:
+        """It is the same mapping as one that was made before to stay: one note is enough."""
+        if note.stays:
+            for other in self.journal.others(note, granted):
+                if other.stays:
+                    self.journal.gone(other)
+
+    def _forget(self, held: HeldMapping) -> None:
+        self.journal.gone(held.note)
+        if held in self.held:
+            self.held.remove(held)
+
+    # --- cleaning up
+
+    async def release(self) -> None:
+        """Remove what is not meant to stay. To be awaited at the end in every case; takes a few seconds at
+        the most. What cannot be removed stays in the journal, for the next start."""
+        async with TimeLimit(RELEASE_S), asyncio.TaskGroup() as group:
+            for held in [each for each in self.held if not each.note.stays]:
+                group.create_task(self._release(held))
+
+    async def _release(self, held: HeldMapping) -> None:
+        """Remove it, unless another nattools holds the same: routers have it once."""
+        if not self.journal.others(held.note, held.granted):
+            await self.remove(held)
+            return
+        now = asyncio.get_running_loop().time()
+        left = Refused(protocol=held.note.protocol, failure="not asked", detail=SHARED)
+        record_attempt(self.run.recorder, "delete", left.protocol, held.wanted, left, now, known=held.granted)
+        self._forget(held)
+
+    async def remove_stale(self) -> None:
+        """Remove what a process has left behind that was killed, from the routers that are here."""
+        for note in self.journal.left_behind():
+            await self.remove_noted(note)
+
+    async def remove_noted(self, note: JournalEntry) -> Refused | None:
+        """Remove a mapping by the journal alone; "not asked" if its router is not here."""
+        mapper = self._mapper_for(note)
+        if mapper is None:
+            self.record_gap(
+                f"Is the {note.protocol} mapping of {note.wanted.transport} {note.wanted.internal} gone?",
+                f"its router, {note.gateway} on {note.interface}, cannot be reached from here",
+                "nattools map delete --mine in that network, or the end of its lifetime",
+            )
+            return Refused(protocol=note.protocol, failure="not asked", detail="its router is not here")
+        return await self.remove(HeldMapping(note, mapper, note.wanted, note.granted))
+
+    async def remove_unnoted(
+        self, mapper: Mapper, wanted: MappingRequest, granted: Granted | None = None
+    ) -> Refused | None:
+        """Remove a mapping of this machine that another program may have made."""
+        began = asyncio.get_running_loop().time()
+        result = await mapper.delete(wanted, granted)
+        protocol = mapper.offer.protocol
+        record_attempt(self.run.recorder, "delete", protocol, wanted, result, began, known=granted)
+        return result
+
+    def _mapper_for(self, note: JournalEntry) -> Mapper | None:
+        gateway = self.gateway(note.wanted.family)
+        if gateway is None or gateway.address != note.gateway:
+            return None
+        found = next(iter(self.mappers(note.wanted.family, note.protocol)), None)
+        host = note.wanted.internal.host
+        if found is None or _owns(self.run.network, gateway.interface, host):
+            return found and asking_from(found, host)
+        # an address that this machine had: by UPnP alone can its mappings be named
+        return found if note.protocol == "upnp-igd" else None
+
+
+def _of_host(
+    network: Network, all_gateways: tuple[GatewayContext, ...], host: str
+) -> tuple[GatewayContext, ...]:
+    """The router of the interface that has this own address, to be asked from it."""
+    family = family_of(host)
+    found = [each for each in all_gateways if each.family == family and _owns(network, each.interface, host)]
+    return tuple(dataclasses.replace(each, local=host) for each in found[:1])
+
+
+def _owns(network: Network, interface: str, host: str) -> bool:
+    """Has an interface of this machine that address?"""
+    own = (each.addresses for each in network.interfaces() if each.name == interface)
+    return any(address.partition("%")[0] == host for addresses in own for address in addresses)
+
+
+def is_of(note: JournalEntry, entry: TableEntry) -> bool:
+    """Is a row of the router's table the mapping that a note is about?"""
+    return note.wanted.transport == entry.transport and note.wanted.internal == entry.internal
+
+
+def families_of(mappers: Iterable[Mapper]) -> list[Family]:
+    """The address families that they serve, IPv4 first: some routers break when asked over both at once."""
+    return sorted({mapper.offer.family for mapper in mappers})

@@ -1,0 +1,159 @@
+"""Reading scenario files. Whatever the file holds, the result is a Scenario or a UsageError with the file,
+the line and the reason.
+
+`docs/reference/` has the format; `lab.scenario` its types. The scenarios that come with nattools stand in
+`scenarios/` of the repository and, once installed, inside the package.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import nattools
+from nattools.errors import UsageError
+from nattools.lab import expect, layout, validation
+from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
+from nattools.lab.tomlfields import (
+    InvalidValue,
+    check_keys,
+    convert,
+    field,
+    line_of,
+    shown,
+    suggestion,
+    table_of,
+)
+
+SIZE_LIMIT = 256 * 1024
+MOST_OF_A_KIND = 40
+"""Nodes of one kind: as many as `lab.layout` has addresses for."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,11}", re.ASCII)
+_KINDS: dict[str, type[msgspec.Struct]] = {
+    "nat": NatSpec,
+    "firewall": FirewallSpec,
+    "host": HostSpec,
+    "server": ServerSpec,
+}
+_OPTIONS: dict[str, Any] = {
+    "lifetime": bool,
+    "max_lifetime_s": float,
+    "timeout_s": float,
+    "interface": str,
+    "families": list[int],
+    "cross_check": bool,
+    "low_ports": bool,
+}
+
+
+def folder() -> Path:
+    """Where the scenarios that come with nattools are: in the package, or beside it in a clone."""
+    package = Path(nattools.__file__).parent
+    installed = package / "scenarios"
+    return installed if installed.is_dir() else package.parent / "scenarios"
+
+
+def available() -> list[str]:
+    """The names of the scenarios that come with nattools."""
+    return sorted(path.stem for path in folder().glob("*.toml"))
+
+
+def load(path_or_name: str) -> Scenario:
+    """A scenario by its name, or from a file (a path that ends in `.toml` or has a folder in it)."""
+    is_path = path_or_name.endswith(".toml") or "/" in path_or_name or "\\" in path_or_name
+    if is_path:
+        return parse(_read(Path(path_or_name), path_or_name), path_or_name)
+    names = available()
+    if path_or_name not in names:
+        raise UsageError(f"no scenario is called {shown(path_or_name)}; {suggestion(path_or_name, names)}")
+    file = f"scenarios/{path_or_name}.toml"
+    return parse(_read(folder() / f"{path_or_name}.toml", file), file)
+
+
+def _read(path: Path, shown_as: str) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(SIZE_LIMIT + 1)
+        return data.decode()
+    except OSError as error:
+        raise UsageError(f"cannot read {shown_as}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{shown_as} is not text in UTF-8") from None
+    except ValueError as error:
+        raise UsageError(f"cannot read {shown(shown_as)}: {error}") from None
+
+
+def parse(text: str, name: str) -> Scenario:
+    """A scenario from its text. `name` is the file's name for messages; without folder and suffix it
+    becomes the scenario's `name`."""
+    if len(text) > SIZE_LIMIT:
+        raise UsageError(f"{name} is longer than {SIZE_LIMIT // 1024} KiB, the limit for a scenario")
+    try:
+        return _scenario(_table_of(text), Path(name).stem)
+    except InvalidValue as bad:
+        where = f"{name}, line {line_of(text, bad.path)}"
+        raise UsageError(f"{where}: {_dotted(bad.path)}{bad.reason}") from None
+    except RecursionError:
+        raise UsageError(f"{name}: nested too deeply for a scenario") from None
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+def _table_of(text: str) -> dict[str, Any]:
+    """tomllib's errors name the line themselves."""
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        raise UsageError(f"not TOML: {error}") from None
+
+
+def _dotted(path: tuple[str, ...]) -> str:
+    return "".join((".".join(shown(part).strip("'") for part in path), ": ")) if path else ""
+
+
+def _scenario(table: dict[str, Any], name: str) -> Scenario:
+    known = [each.name for each in msgspec.structs.fields(Scenario) if each.name != "name"]
+    check_keys(table, known, ())
+    parts = {kind: _nodes(table[kind], kind) for kind in _KINDS if kind in table}
+    scenario = Scenario(
+        title=_text(table, "title"),
+        description=_text(table, "description", ""),
+        options=_options(table.get("options", {})),
+        expect=table_of(table.get("expect", {}), ("expect",)),
+        name=name,
+        **parts,
+    )
+    validation.validate(scenario)
+    layout.plan(scenario)
+    expect.validate(scenario.expect, list(scenario.host))
+    return scenario
+
+
+def _text(table: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    value = table.get(key, default)
+    if value is None:
+        raise InvalidValue((), f"{key!r} is missing")
+    if not isinstance(value, str):
+        raise InvalidValue((key,), f"expected text, not {shown(value)}")
+    return value
+
+
+def _nodes(value: object, kind: str) -> dict[str, Any]:
+    nodes = table_of(value, (kind,))
+    if len(nodes) > MOST_OF_A_KIND:
+        raise InvalidValue((kind,), f"{len(nodes)} is too many: at most {MOST_OF_A_KIND}")
+    for name in nodes:
+        if not _NAME.fullmatch(name):
+            raise InvalidValue((kind, name), "a name has 1 to 12 letters, digits, - or _")
+    return {name: convert(spec, _KINDS[kind], (kind, name)) for name, spec in nodes.items()}
+
+
+def _options(value: object) -> dict[str, Any]:
+    options = table_of(value, ("options",))
+    check_keys(options, _OPTIONS, ("options",))
+    return {key: field(each, _OPTIONS[key], ("options", key)) for key, each in options.items()}

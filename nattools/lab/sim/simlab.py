@@ -1,0 +1,257 @@
+"""The in-memory lab: a scenario as a simulated internet on a virtual clock.
+
+No privileges, no sockets, no waiting: ten simulated minutes of silence cost nothing. The same scenario, seed
+and program give the same packets at the same times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from nattools.errors import ProtocolError
+from nattools.lab.backend import Backend
+from nattools.lab.layout import Layout
+from nattools.lab.nat.bindings import Forwards
+from nattools.lab.scenario import Scenario, server_uris
+from nattools.lab.sim.loop import Deadlock, SimLoop
+from nattools.lab.sim.nodes import NatRouter, Node, SimNet
+from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
+from nattools.lab.sim.tcp import SimStream
+from nattools.lab.sim.topology import topology_of
+from nattools.model.endpoint import Endpoint, Family
+from nattools.model.host import Gateway, Interface
+from nattools.model.report import Substrate
+from nattools.net import addresses, resolve
+from nattools.net.base import (
+    Capability,
+    ListenOptions,
+    LocalEnd,
+    LowTtlSyn,
+    Network,
+    SendFailure,
+    TcpFailure,
+    TcpStream,
+    UdpOptions,
+)
+from nattools.protocols import ip
+
+if TYPE_CHECKING:
+    from nattools.lab.routers.fakerouter import SimulatedRouters
+    from nattools.lab.scenarioservers import RunningServer
+
+
+T = TypeVar("T")
+
+
+class SimLab:
+    """A scenario brought up in memory: `nattools.lab.backend.Lab`.
+
+    Making one takes microseconds once its scenario is known; several runs one after the other share its time
+    and the state of its NATs. UsageError: the scenario cannot be built.
+    """
+
+    backend: Backend = "sim"
+
+    def __init__(self, scenario: Scenario, *, seed: int = 0, start_servers: bool = True) -> None:
+        topology = topology_of(scenario)
+        self.scenario = scenario
+        self.layout: Layout = topology.layout
+        self.loop = SimLoop()
+        self.net = SimNet(topology, self.loop, random.Random(seed))
+        self._to_start = list(scenario.server) if start_servers else []
+        self._networks: dict[str, SimNetwork] = {}
+        self._mappers: SimulatedRouters | None = None
+        self._mappers_wanted = start_servers and any(nat.mapper for nat in scenario.nat.values())
+        self._servers: dict[str, RunningServer] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def network(self, node: str) -> Network:
+        """The network as the named host (or server, or router) sees it. KeyError: no such node."""
+        if node not in self._networks:
+            self._networks[node] = SimNetwork(self.net.node(node))
+        return self._networks[node]
+
+    def forwards(self, router: str, family: Family = 4) -> Forwards | None:
+        """The forwardings of a NAT or firewall; None where nothing is filtered. KeyError: no such node."""
+        node = self.net.node(router)
+        return node.forwards(family) if isinstance(node, NatRouter) else None
+
+    def cut(self, node: str) -> None:
+        """Lose whatever arrives at a node, until `mend`. KeyError: no such node."""
+        self.net.cut(node)
+
+    def mend(self, node: str) -> None:
+        """Undo a cut. KeyError: no such node."""
+        self.net.mend(node)
+
+    def restart(self, router: str) -> None:
+        """A NAT or firewall loses its memory of all flows. KeyError: no such node."""
+        node = self.net.node(router)
+        if isinstance(node, NatRouter):
+            node.forget()
+
+    async def restart_server(self, server: str, *, down_s: float = 0.0) -> None:
+        """A server ends, with all that it knows and all its connections, and begins anew. Only while `run`
+        runs. KeyError: it was not running."""
+        await self._servers.pop(server).close()
+        await asyncio.sleep(down_s)
+        await self._start_server(server)
+
+    async def stop_router(self, router: str) -> None:
+        """Switch off a router's port mapping service: it forgets all mappings. Only while `run` runs."""
+        if self._mappers is not None:
+            await self._mappers.stop(router)
+
+    async def start_router(self, router: str) -> None:
+        """Switch it on again."""
+        if self._mappers is not None:
+            await self._mappers.start(router)
+
+    def server_uris(self) -> tuple[str, ...]:
+        """The scenario's servers, as `--server` takes them, in the order of the file."""
+        return server_uris(self.scenario)
+
+    def run(self, main: Callable[[], Awaitable[T]]) -> T:
+        """Run to completion in virtual time; raises what `main` raises.
+
+        Deadlock: `main` waits for something that nothing can bring about any more.
+        """
+        task = self.loop.create_task(self._main(main))
+        try:
+            return self.loop.run_until_complete(task)
+        finally:
+            if not task.done():
+                self._cancel([task])
+
+    def close(self) -> None:
+        """Cancel what still runs. Idempotent."""
+        if not self.loop.is_closed():
+            self._cancel(asyncio.all_tasks(self.loop))
+            self.loop.close()
+
+    def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Cancel tasks and let them clean up."""
+        pending = [task for task in tasks if not task.done()]
+        if not pending:
+            return
+        for task in pending:
+            task.cancel()
+        self.loop.settle()
+        pending = [task for task in pending if not task.done()]
+        if not pending:
+            return
+        with contextlib.suppress(Deadlock):
+            self.loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+
+    async def _main(self, main: Callable[[], Awaitable[T]]) -> T:
+        while self._to_start:
+            await self._start_server(self._to_start.pop(0))
+        if self._mappers_wanted and self._mappers is None:
+            from nattools.lab.routers.fakerouter import SimulatedRouters
+
+            self._mappers = SimulatedRouters(self.scenario, self.layout, self.network, self.forwards)
+            await self._mappers.start_all()
+        return await main()
+
+    async def _start_server(self, name: str) -> None:
+        from nattools.lab.scenarioservers import start
+
+        addresses = self.net.topology.addresses[name]
+        handle = await start(self.network(name), self.scenario.server[name], addresses)
+        self._servers[name] = handle
+
+
+class SimNetwork:
+    """The network as one node sees it. Names are those of the scenario's nodes. It lacks nothing."""
+
+    substrate: Substrate = "sim"
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._stack = node.stack
+
+    def interfaces(self) -> tuple[Interface, ...]:
+        return self._node.plan.interfaces
+
+    def gateways(self) -> tuple[Gateway, ...]:
+        return self._node.plan.gateways
+
+    def route(self, destination: str) -> tuple[str | None, str] | None:
+        hop = self._node.hop(destination)
+        if hop.fate == "no-route" or not hop.source:
+            return None
+        name = "lo" if hop.fate == "local" else self._node.plan.ports[hop.port].layout.interface
+        return name, hop.source
+
+    async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...] | str:
+        """Addresses of a node of the scenario, IPv4 first, or why there are none."""
+        address = resolve.numeric(name)
+        if address is not None:
+            return resolve.of_family(name, (address,), family)
+        answer = resolve.from_table(name, self._node.net.topology.names, family)
+        return f"{name} does not resolve" if answer is None else answer
+
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> SimUdpSocket:
+        return self._stack.open_udp(**options)
+
+    async def connect_tcp(
+        self, remote: Endpoint, *, timeout_s: float, opener: LowTtlSyn | None = None, **end: Unpack[LocalEnd]
+    ) -> TcpStream | TcpFailure:
+        loop = self._stack.loop
+        done: asyncio.Future[TcpFailure | None] = loop.create_future()
+
+        def settled(_: SimStream, failure: TcpFailure | None) -> None:
+            if not done.done():
+                done.set_result(failure)
+
+        stream = self._stack.connect(remote, settled, opener, **end)
+        if isinstance(stream, TcpFailure):
+            return stream
+        timeout = TcpFailure("timeout", f"no answer in {timeout_s:g} s")
+        timer = loop.call_later(timeout_s, settled, stream, timeout)
+        try:
+            failure = await done
+        except asyncio.CancelledError:
+            stream.abort()
+            raise
+        finally:
+            timer.cancel()
+        if failure is None:
+            return stream
+        stream.give_up()
+        return failure
+
+    async def listen_tcp(self, **options: Unpack[ListenOptions]) -> SimListener:
+        return self._stack.listen(**options)
+
+    async def open_icmp(self, *, family: Family, host: str | None = None) -> SimIcmpSocket:
+        return self._stack.open_icmp(family, host)
+
+    def send_packet(self, packet: bytes) -> SendFailure | None:
+        """Send one whole IP packet as it is; what the simulator cannot read (fragments, other protocols) is
+        an error."""
+        try:
+            parsed = ip.parse(packet)
+        except ProtocolError:
+            return "error"
+        self._node.send(parsed)
+        return None
+
+    def is_public(self, address: str) -> bool:
+        return addresses.is_public(address)
+
+    def missing(self, capability: Capability) -> str | None:
+        """None: the simulator can do everything."""
+        return None

@@ -1,0 +1,192 @@
+"""Sockets of simulated hosts: UDP, ICMP, and listening TCP ones."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from nattools.lab.sim.tcp import SimStream
+from nattools.lab.sim.topology import BoundAddress, SocketOwner
+from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.net.base import (
+    BatchHandler,
+    DatagramHandler,
+    EchoHandler,
+    EchoReply,
+    IcmpError,
+    IcmpHandler,
+    SendFailure,
+    StreamHandler,
+    TcpFailure,
+)
+from nattools.protocols.icmp import ECHO_REQUEST, error_kind
+from nattools.protocols.packet import Packet
+
+LARGEST_DATAGRAM = 65507  # RFC 768 and RFC 791: 65535 - 20 - 8
+QUOTED_BYTES = 520  # of the payload, at most: RFC 1812 4.3.2.3 lets an error grow to 576 bytes
+
+
+class SimUdpSocket:
+    """A bound UDP socket: `nattools.net.base.UdpSocket`."""
+
+    __slots__ = (
+        "_dont_fragment",
+        "_routes",
+        "_six",
+        "_source",
+        "_stack",
+        "_table",
+        "closed",
+        "key",
+        "local",
+        "on_batch",
+        "on_datagram",
+        "on_icmp",
+    )
+
+    def __init__(self, stack: SocketOwner, local: Endpoint, place: BoundAddress, dont_fragment: bool) -> None:
+        self._stack = stack
+        self.local = local
+        self.key = (place.host, local.port)
+        self.closed = False
+        self.on_datagram: DatagramHandler | None = None
+        self.on_batch: BatchHandler | None = None  # nothing is saved by it here
+        self.on_icmp: IcmpHandler | None = None
+        self._routes = place.routes
+        self._table = place.routes.table
+        # a socket bound to no address sends from the one that the route has
+        self._source = "" if place.host in ("0.0.0.0", "::") else place.host
+        self._six = ":" in local.host
+        self._dont_fragment = dont_fragment
+
+    def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
+        """Send now; None when the datagram left. `ttl` is for this datagram alone."""
+        host, port = to
+        hop = self._table.get(host) or self._routes.find(host)
+        if self.closed or (":" in host) is not self._six:
+            return "error"
+        packet = Packet(
+            "udp",
+            self._source or hop.source,
+            self.local.port,
+            host,
+            port,
+            data,
+            64 if ttl is None else ttl,
+            self._dont_fragment,
+        )
+        wire = hop.wire
+        if wire is None:
+            return self._stack.send_without_wire(packet, hop)
+        if len(data) > wire.room and (
+            len(data) > LARGEST_DATAGRAM or (self._dont_fragment and packet.size > wire.mtu)
+        ):
+            return "too-big"
+        self._stack.depart(hop, packet)
+        return None
+
+    def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
+        """One after the other."""
+        failures = [self.send(data, to) for data in datagrams]
+        return next((each for each in reversed(failures) if each is not None), None)
+
+    def close(self) -> None:
+        """Idempotent."""
+        if not self.closed:
+            self.closed = True
+            self._stack.forget(self)
+
+    def icmp(self, error: Packet, about: Packet) -> None:
+        """An ICMP error about a datagram of this socket."""
+        if self.on_icmp is not None:
+            self.on_icmp(_icmp_error(error, about, Endpoint(about.destination, about.destination_port)))
+
+
+class SimIcmpSocket:
+    """Echo requests and what comes of them: `nattools.net.base.IcmpSocket`."""
+
+    def __init__(self, stack: SocketOwner, place: BoundAddress, family: Family, identifier: int) -> None:
+        self.local = place.shown
+        self.family = family
+        self.identifier = identifier
+        self.on_reply: EchoHandler | None = None
+        self.on_icmp: IcmpHandler | None = None
+        self._stack = stack
+        self._routes = place.routes
+        self._source = "" if place.host in ("0.0.0.0", "::") else place.host
+        self._closed = False
+
+    def send_echo(
+        self, to: str, sequence: int, payload: bytes = b"", *, ttl: int | None = None
+    ) -> SendFailure | None:
+        """See `IcmpSocket.send_echo`."""
+        if self._closed or family_of(to) != self.family:
+            return "error"
+        source = self._source or self._routes.find(to).source
+        request = Packet("icmp", source, self.identifier, to, self.identifier, payload)
+        request.icmp_type, request.icmp_rest = ECHO_REQUEST[self.family], sequence
+        request.ttl = 64 if ttl is None else ttl
+        return self._stack.send_by(self._routes, request)
+
+    def close(self) -> None:
+        """Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._stack.forget(self)
+
+    def reply(self, packet: Packet) -> None:
+        """An echo reply with this socket's identifier."""
+        if self.on_reply is not None:
+            sequence = packet.icmp_rest & 0xFFFF
+            self.on_reply(EchoReply(packet.source, sequence, packet.payload, packet.ttl))
+
+    def icmp(self, error: Packet, about: Packet) -> None:
+        """An ICMP error about a request of this socket."""
+        if self.on_icmp is not None:
+            sequence = about.icmp_rest & 0xFFFF
+            self.on_icmp(
+                replace(_icmp_error(error, about, Endpoint(about.destination, 0)), sequence=sequence)
+            )
+
+
+def _icmp_error(error: Packet, about: Packet, destination: Endpoint) -> IcmpError:
+    """An ICMP error as a socket reports it."""
+    kind = error_kind(destination.family, error.icmp_type, error.icmp_code)
+    return IcmpError(
+        kind=kind,
+        icmp_type=error.icmp_type,
+        icmp_code=error.icmp_code,
+        offender=error.source,
+        destination=destination,
+        quoted=about.payload[:QUOTED_BYTES],
+        mtu=error.icmp_rest if kind == "too-big" and error.icmp_rest else None,
+    )
+
+
+class SimListener:
+    """A listening TCP socket: `nattools.net.base.TcpListener`."""
+
+    __slots__ = ("_on_stream", "_stack", "closed", "key", "local")
+
+    def __init__(
+        self, stack: SocketOwner, local: Endpoint, key: tuple[str, int], on_stream: StreamHandler
+    ) -> None:
+        self._stack = stack
+        self.local = local
+        self.key = key
+        self.closed = False
+        self._on_stream = on_stream
+
+    def close(self) -> None:
+        """Idempotent; accepted streams live on."""
+        if not self.closed:
+            self.closed = True
+            self._stack.forget(self)
+
+    def settled(self, stream: SimStream, failure: TcpFailure | None) -> None:
+        """A connection that came to this listener is established, or is not."""
+        if failure is not None:
+            return
+        if self.closed:
+            stream.abort()
+        else:
+            self._on_stream(stream)

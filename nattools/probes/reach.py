@@ -1,0 +1,141 @@
+"""Which servers answer, over UDP and over TCP, and what can they do?"""
+
+from __future__ import annotations
+
+import asyncio
+
+from nattools.model.endpoint import Endpoint, Family
+from nattools.model.observation import Resolution
+from nattools.net.base import Network, TcpFailure
+from nattools.probes.estimate import RttHint
+from nattools.probes.probe import ProbeContext, Recorder
+from nattools.probes.question import PATIENCE_S, Question, StunClient, ask_over_tcp, open_stun_client
+from nattools.probes.target import BindingQuestion, Target, target_of
+
+COPIES = 10
+GAPS_S = (0.1, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.5)
+OTHER_PORTS = (3478, 443, 53)
+OTHER_PORT_COPIES = 8
+OTHER_PORT_TCP_S = 1.5
+
+
+async def reach_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> Target | None:
+    """Ask one server over UDP; None if it did not answer with our address."""
+    with await open_stun_client(context) as client:
+        question = client.prepare(endpoint, "reach")
+        await _insist(client, question, rtt_hint)
+        client.learn(question)
+        client.record(question)
+        return target_of(uri, question, "udp", client.local.host)
+
+
+async def _insist(client: StunClient, question: Question, rtt_hint: RttHint) -> None:
+    """Until our address came, or it is clear that it will not. A refusal counts once it was repeated: the
+    first may be left over from a server that has just come up."""
+    refusals = 0
+    for copy in range(COPIES):
+        # Every fourth copy is as RFC 3489 wrote it: some old servers know nothing later.
+        (client.send_legacy if copy % 4 == 3 else client.send)(question)
+        wait = rtt_hint.gap_s(GAPS_S[copy]) if copy < len(GAPS_S) else rtt_hint.last_wait_s()
+        if not await question.done.wait(wait):
+            continue
+        if question.answer is not None and question.answer.kind == "success":
+            return
+        if question.answer is None and question.failure in ("unreachable", "prohibited"):
+            return
+        refusals += 1
+        if refusals == 3:
+            return
+        question.done.clear()
+        await asyncio.sleep(wait)
+
+
+async def reach_tcp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> Target | None:
+    """Ask one server over TCP; None if it did not answer with our address."""
+    question = BindingQuestion(endpoint, "reach")
+    stream = await ask_over_tcp(context, question, timeout_s=PATIENCE_S, rtt_hint=rtt_hint)
+    if isinstance(stream, TcpFailure):
+        return None
+    stream.close()
+    return target_of(uri, question, "tcp", stream.local.host)
+
+
+async def first_of(tasks: list[asyncio.Task[Target | None]], *, enough: int, grace_s: float) -> list[Target]:
+    """The servers that answered, in the order in which they were named. Once `enough` did, the others get
+    `grace_s` and twice the time until then; a silent server does not hold up the rest."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    pending = set(tasks)
+    deadline: float | None = None
+    while pending:
+        timeout = None if deadline is None else max(0.0, deadline - loop.time())
+        done, pending = await asyncio.wait(pending, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        answered = [task for task in tasks if task.done() and not task.cancelled() and task.result()]
+        if deadline is None and len(answered) >= enough:
+            deadline = loop.time() + grace_s + 2 * (loop.time() - began)
+        if not done:
+            break
+    for task in pending:
+        task.cancel()
+    found = [task.result() for task in tasks if task.done() and not task.cancelled()]
+    return [target for target in found if target is not None]
+
+
+async def ports_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> list[Target]:
+    """The other usual ports of one server, side by side; those that answer as targets."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_one_udp(context, uri, at, rtt_hint)) for at in _others(endpoint)]
+    return [found for task in tasks if (found := task.result()) is not None]
+
+
+def _others(endpoint: Endpoint) -> list[Endpoint]:
+    return [Endpoint(endpoint.host, port) for port in OTHER_PORTS if port != endpoint.port]
+
+
+async def _one_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> Target | None:
+    with await open_stun_client(context) as client:
+        question = client.prepare(endpoint, "ports")
+        for _ in range(OTHER_PORT_COPIES):
+            client.send(question)
+            if await question.done.wait(rtt_hint.gap_s(0.15)):
+                break
+        if not question.done.is_set:
+            await question.done.wait(rtt_hint.last_wait_s())
+        client.record(question)
+        return target_of(uri, question, "udp", client.local.host)
+
+
+async def ports_tcp(context: ProbeContext, uri: str, endpoint: Endpoint) -> None:
+    """The other usual ports of one server over TCP."""
+
+    async def one(at: Endpoint) -> None:
+        stream = await ask_over_tcp(context, BindingQuestion(at, "ports"), timeout_s=OTHER_PORT_TCP_S)
+        if not isinstance(stream, TcpFailure):
+            stream.close()
+
+    async with asyncio.TaskGroup() as group:
+        for at in _others(endpoint):
+            group.create_task(one(at))
+
+
+async def resolve(
+    network: Network, recorder: Recorder, name: str, families: tuple[Family, ...]
+) -> dict[Family, str]:
+    """The preferred address of each family; a lookup goes on record, an address needs none."""
+    found = await network.resolve(name, families[0] if len(families) == 1 else None)
+    addresses = () if isinstance(found, str) else found
+    if addresses != (name,):
+        recorder.add(
+            Resolution(
+                probe="resolve",
+                name=name,
+                addresses=addresses,
+                error=found if isinstance(found, str) else None,
+            )
+        )
+    chosen: dict[Family, str] = {}
+    for address in addresses:
+        family: Family = 6 if ":" in address else 4
+        if family in families:
+            chosen.setdefault(family, address)
+    return chosen

@@ -1,0 +1,127 @@
+"""Reports as JSON (RFC 8259), written and read. Saved ones come from bug trackers and strangers: every byte
+is suspect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from nattools.errors import UsageError
+from nattools.model.punch import Punch
+from nattools.model.report import SCHEMA, Report
+from nattools.report.safetext import safe
+
+SIZE_LIMIT = 32 * 1024 * 1024
+_FAMILY = SCHEMA.rpartition("/")[0]
+_NUMBER = int(SCHEMA.rpartition("/")[2])
+
+T = TypeVar("T")
+
+
+class _Head(msgspec.Struct):
+    schema: Any = None
+
+
+def render_json(report: Report) -> str:
+    """Exactly one JSON document, indented, ending in a newline. Control characters are escaped."""
+    document = msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
+    return _escaped_controls(document) + "\n"
+
+
+def _escaped_controls(document: str) -> str:
+    """JSON lets DEL, C1 controls and marks of direction stand as they are; a terminal would obey them."""
+    if document.isascii() and "\x7f" not in document:
+        return document
+    return "".join(c if c.isprintable() or c == "\n" else _escape(c) for c in document)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+
+
+def load_file(path: Path) -> Report:
+    """Read a report from a file; UsageError says what is wrong with it and what would help."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    try:
+        return load(data)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def load(data: bytes) -> Report:
+    """A report from its JSON; UsageError for anything else. Unknown fields are ignored."""
+    if len(data) > SIZE_LIMIT:
+        raise UsageError(f"larger than {SIZE_LIMIT // 1024 // 1024} MiB: no report of nattools is")
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    _check_schema(_decoded(data, _Head).schema)
+    return _decoded(data, Report)
+
+
+def _decoded(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"not a report of nattools: {safe(str(error), 300)}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"not JSON, or cut short: {safe(str(error), 300)}") from None
+    except RecursionError:
+        raise UsageError("nested too deeply: no report of nattools is") from None
+
+
+def _check_schema(schema: object) -> None:
+    if schema == SCHEMA:
+        return
+    if not isinstance(schema, str) or not schema.startswith(f"{_FAMILY}/"):
+        raise UsageError(f'not a report of nattools: it does not say "schema": "{SCHEMA}"')
+    number = schema.removeprefix(f"{_FAMILY}/")
+    if number.isascii() and number.isdigit() and len(number) < 6 and int(number) > _NUMBER:
+        raise UsageError(f"written by a later nattools ({schema}; this one reads {SCHEMA}): update nattools")
+    raise UsageError(f"unknown schema {safe(schema, 60)!r}: this nattools reads {SCHEMA}")
+
+
+def problems(report: Report) -> list[str]:
+    """What is inconsistent in a well-formed report: one sentence each, at most 20."""
+    found: list[str] = []
+    ids = [observation.id for observation in report.observations]
+    if len(set(ids)) != len(ids):
+        found.append("two observations have the same id")
+    known = set(ids)
+    for place, evidence in _evidence(report):
+        missing = [one for one in evidence if one not in known]
+        if missing:
+            found.append(f"{place} points to observation {missing[0]}, which is not there")
+    for technique in report.techniques:
+        if not 0 <= technique.confidence <= 1:
+            found.append(f"technique {technique.id}: its confidence is not between 0 and 1")
+    if report.punch is not None:
+        found += _about_punch(report.punch)
+    return found[:20]
+
+
+def _about_punch(punch: Punch) -> list[str]:
+    odds = [punch.odds, *(step.odds for step in punch.plan)]
+    found = []
+    if any(not 0 <= each <= 1 for each in odds if each is not None):
+        found.append("punch: odds that are not between 0 and 1")
+    if punch.connected and punch.path is None:
+        found.append("punch: connected, but by no path")
+    return found
+
+
+def _evidence(report: Report) -> list[tuple[str, tuple[int, ...]]]:
+    nats = (report.nat.udp4, report.nat.udp6, report.nat.tcp4, report.nat.tcp6)
+    return [
+        *((f"technique {one.id}", one.evidence) for one in report.techniques),
+        *((f"requirement {safe(one.number, 20)}", one.evidence) for one in report.requirements),
+        *((f"finding {safe(name, 40)}", ids) for nat in nats if nat for name, ids in nat.evidence.items()),
+    ]

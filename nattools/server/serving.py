@@ -1,0 +1,282 @@
+"""`nattools serve`: STUN and dial-back on the sockets of any network: host, namespace or simulator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from nattools.errors import UsageError
+from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
+from nattools.net.base import Network, StreamHandler, TcpListener, UdpSocket
+from nattools.protocols.stun import constants as c
+from nattools.server.connections import Answer, BackgroundTasks, NonStunHandler, converse
+from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer
+from nattools.server.endpoints import Role, ServerEndpoints
+from nattools.server.limits import Occupancy, RateLimit
+from nattools.server.service import StunService
+from nattools.server.stun import BindingServer
+
+if TYPE_CHECKING:
+    import ssl
+
+    from nattools.server.mailbox import MailboxLimits
+    from nattools.server.mailboxserver import MailboxConnections
+_DIAL_BACK = c.SERVICE_DIAL_BACK_UDP | c.SERVICE_DIAL_BACK_TCP | c.SERVICE_DIAL_BACK_PORTS
+
+
+class ServeConfig(msgspec.Struct, frozen=True):
+    """What to serve, and how much of it.
+
+    `addresses`: one or two of this machine's own per family. `port` 0: one that the system chooses.
+    `alternate_port` None: no second port. Answers that amplify are limited to `answer_*` a second, per source
+    and in all. `idle_s`, `streams_per_source` and `streams` bound TCP connections, `peers_per_source` and
+    `peers` those of the mailbox, which is on the same ports. `tls_files`: a certificate and its key, for TLS
+    on those ports too.
+    `report` is told of every dial-back, in words.
+    """
+
+    addresses: tuple[str, ...]
+    port: int = 3478
+    alternate_port: int | None = 3479
+    tcp: bool = True
+    dial_back: bool = True
+    mailbox: bool = True
+    tls_files: tuple[str, str] | None = None
+    answer_rate: float = 20.0
+    answer_burst: float = 100.0
+    answer_total_rate: float = 2000.0
+    answer_total_burst: float = 4000.0
+    idle_s: float = 30.0
+    streams_per_source: int = 32
+    streams: int = 512
+    peers_per_source: int = 64
+    peers: int = 4096
+    mailbox_limits: MailboxLimits | None = None
+    secret: bytes = msgspec.field(default_factory=lambda: os.urandom(32))
+    report: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def __repr__(self) -> str:
+        # without the secret
+        return f"ServeConfig(addresses={self.addresses!r}, port={self.port})"
+
+
+class Running:
+    """A running server. `endpoints` are what it listens on, over UDP and, if `tcp`, over TCP as well.
+
+    `services` says in a few lines what it offers and, where that is less than it could be, why.
+    """
+
+    def __init__(self, network: Network, config: ServeConfig) -> None:
+        self.endpoints: tuple[Endpoint, ...] = ()
+        self.services = ""
+        self._network = network
+        self._config = config
+        self._tasks = BackgroundTasks()
+        self._open: list[UdpSocket | TcpListener] = []
+        self._limit = RateLimit(
+            rate=config.answer_rate,
+            burst=config.answer_burst,
+            total_rate=config.answer_total_rate,
+            total_burst=config.answer_total_burst,
+        )
+        self._cookies = Cookies(config.secret)
+        self._dial_limits = DialBackLimits()
+        self._places = Occupancy(per_source=config.streams_per_source, total=config.streams)
+        self._has_mailbox = config.tcp and config.mailbox
+        self._mailbox_connections: MailboxConnections | None = None
+        self._tls = None if config.tls_files is None else _tls(config.tls_files)
+
+    async def start(self) -> None:
+        """Open the sockets and serve. CannotRun: an address is not here, or a port is taken."""
+        await self._tasks.start()
+        sites: dict[Family, ServerEndpoints] = {}
+        try:
+            for family in (4, 6):
+                addresses = [each for each in self._config.addresses if family_of(each) == family]
+                if addresses:
+                    sites[family] = await self._open_family(family, addresses)
+        except BaseException:
+            await self.close()
+            raise
+        self.endpoints = tuple(endpoint for site in sites.values() for _, endpoint in site)
+        self.services = describe(
+            tuple(sites.values()),
+            self._network.is_public,
+            tcp=self._config.tcp,
+            dial_back=self._config.dial_back,
+            mailbox=self._has_mailbox,
+            tls=self._config.tls_files is not None,
+        )
+
+    async def close(self) -> None:
+        """Close every socket and end every conversation. Idempotent."""
+        for each in self._open:
+            each.close()
+        self._open.clear()
+        await self._tasks.close()
+
+    async def _open_family(self, family: Family, addresses: list[str]) -> ServerEndpoints:
+        """UDP first: the site's ports are known then, also where the system chose one."""
+        ports = [self._config.port]
+        if self._config.alternate_port is not None:
+            ports.append(self._config.alternate_port)
+        sockets: dict[Role, UdpSocket] = {}
+        for address, host in enumerate(addresses):
+            for index in range(len(ports)):
+                socket = await self._network.open_udp(family=family, host=host, port=ports[index])
+                self._open.append(socket)
+                ports[index] = socket.local.port
+                sockets[address, index] = socket
+        site = ServerEndpoints(
+            tuple(
+                tuple(sockets[address, index].local for index in range(len(ports)))
+                for address in range(len(addresses))
+            )
+        )
+        service = self._service(site, sockets)
+        for role, socket in sockets.items():
+            socket.on_datagram = service.datagram_handler(role)
+        if self._config.tcp:
+            await self._listen(family, site, service)
+        return site
+
+    async def _listen(self, family: Family, site: ServerEndpoints, service: StunService) -> None:
+        for role, endpoint in site:
+            listener = await self._network.listen_tcp(
+                family=family,
+                host=endpoint.host,
+                port=endpoint.port,
+                on_stream=self._accept(service.stream_answer(role)),
+            )
+            self._open.append(listener)
+
+    def _accept(self, answer: Answer) -> StreamHandler:
+        other = self._non_stun(answer)
+        return lambda stream: self._tasks.spawn(
+            converse(stream, answer, self._places, idle_s=self._config.idle_s, other=other)
+        )
+
+    def _non_stun(self, answer: Answer) -> NonStunHandler | None:
+        """What serves connections that do not begin with STUN."""
+        if not self._has_mailbox:
+            return None
+        return lambda stream, first: self._mailbox().serve(stream, first, answer, self._places)
+
+    def _mailbox(self) -> MailboxConnections:
+        """Created and imported with its first client: most clients want STUN."""
+        if self._mailbox_connections is None:
+            from nattools.server.mailboxserver import MailboxConnections
+
+            places = Occupancy(per_source=self._config.peers_per_source, total=self._config.peers)
+            self._mailbox_connections = MailboxConnections(self._config.mailbox_limits, places, tls=self._tls)
+            self._tasks.spawn(self._mailbox_connections.sweep_forever())
+        return self._mailbox_connections
+
+    def _service(self, site: ServerEndpoints, sockets: dict[Role, UdpSocket]) -> StunService:
+        dial_back = self._config.dial_back
+        flags = _DIAL_BACK if dial_back else 0
+        flags |= c.SERVICE_MAILBOX if self._has_mailbox else 0
+        return StunService(
+            self._network,
+            site,
+            sockets,
+            self._tasks,
+            BindingServer(site, self._limit, flags),
+            DialBackServer(site, self._cookies, self._dial_limits) if dial_back else None,
+            self._config.report,
+        )
+
+
+def _tls(files: tuple[str, str]) -> ssl.SSLContext:
+    from nattools.net.tls import server_context
+
+    return server_context(*files)
+
+
+async def serve(network: Network, config: ServeConfig) -> Running:
+    """Serve until `Running.close`. CannotRun: an address is not this machine's, or a port is taken."""
+    running = Running(network, config)
+    await running.start()
+    return running
+
+
+def _check(config: ServeConfig) -> None:
+    """UsageError: no machine could serve this."""
+    if not config.addresses:
+        raise UsageError("no address to listen on")
+    for text in config.addresses:
+        _check_address(text)
+    if len(set(config.addresses)) < len(config.addresses):
+        raise UsageError("an address to listen on is given twice")
+    for family in (4, 6):
+        if sum(family_of(text) == family for text in config.addresses) > 2:
+            raise UsageError(f"more than two IPv{family} addresses to listen on: RFC 5780 uses two")
+    for port in (config.port, config.alternate_port):
+        if port is not None and not 0 <= port <= 65535:
+            raise UsageError(f"not a port: {port}")
+    if config.port and config.port == config.alternate_port:
+        raise UsageError(f"the alternate port must differ from {config.port}")
+
+
+def _check_address(text: str) -> None:
+    try:
+        address = parse_address(text)
+    except ValueError:
+        raise UsageError(f"not an IP address to listen on: {text!r}") from None
+    if address.is_unspecified or address.is_multicast:
+        raise UsageError(
+            f"{text} is not a single address: answers must name their source, so give one or two of "
+            "this machine's own"
+        )
+
+
+def describe(
+    sites: Iterable[ServerEndpoints],
+    is_public: Callable[[str], bool],
+    *,
+    tcp: bool,
+    dial_back: bool,
+    mailbox: bool = False,
+    tls: bool = False,
+) -> str:
+    """Lines of text, the first one a summary."""
+    lines = [_summary(tcp, dial_back)]
+    for site in sites:
+        lines += _lines(site, is_public)
+    if mailbox:
+        lines.append(
+            f"Mailbox (WebSocket) on the same ports over TCP{', with and without TLS' if tls else ''}"
+        )
+    return "\n".join(lines)
+
+
+def _summary(tcp: bool, dial_back: bool) -> str:
+    services = "STUN (RFC 8489)" + (" and dial-back" if dial_back else "")
+    return f"{services} over {'UDP and TCP' if tcp else 'UDP'}"
+
+
+def _lines(site: ServerEndpoints, is_public: Callable[[str], bool]) -> Iterator[str]:
+    hosts = [row[0].host for row in site.endpoints]
+    ports = [endpoint.port for endpoint in site.endpoints[0]]
+    family = f"IPv{family_of(hosts[0])}"
+    yield f"{family}  {' and '.join(hosts)}, port{'s' * (len(ports) > 1)} {' and '.join(map(str, ports))}"
+    yield "      " + _behaviour(len(hosts), len(ports))
+    for host in hosts:
+        if not is_public(host):
+            yield f"      {host} is not a public address: clients elsewhere cannot reach it"
+
+
+def _behaviour(hosts: int, ports: int) -> str:
+    if hosts == 2 and ports == 2:
+        return "RFC 5780: clients can determine mapping and filtering behaviour in full"
+    if ports == 1:
+        return "No RFC 5780 (answers have no OTHER-ADDRESS): that takes two addresses and two ports"
+    return (
+        "No RFC 5780 (answers have no OTHER-ADDRESS): that takes a second address. Port changes are answered"
+    )
