@@ -111,8 +111,9 @@ async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: S
         Gap(
             probe="lifetime",
             question="How long does the NAT keep a silent mapping?",
-            reason=f"{target.endpoint} does not answer to another port when asked to (RESPONSE-PORT)",
+            reason="the server does not answer to another port when asked to (RESPONSE-PORT)",
             settle="a server that does: `nattools serve` on a machine with a public address",
+            server=str(target.endpoint),
         )
     )
     return False

@@ -81,7 +81,7 @@ def test_nobody_comes(tmp_path: Path) -> None:
         alice = both.start("alice", "--wait", "1")
         code, out = alice.end()
         assert code == 1
-        assert "Nobody came with the code" in out.decode()
+        assert "Nobody joined with this code" in out.decode()
 
 
 def test_no_mailbox_is_3_and_says_what_to_do(tmp_path: Path) -> None:
