@@ -16,15 +16,14 @@ from typing import Literal
 
 import msgspec
 
-from nattools.errors import CannotRun, ProtocolError
+from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.observation import BirthdayTrial
-from nattools.net.base import DatagramHandler
-from nattools.probes.hairpin import indication
+from nattools.probes.dialbacks import arrival_in, start_order, why_not_sent
 from nattools.probes.probe import LaneProbe, NatFindings, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target, text_of
-from nattools.protocols import dialback, stun
+from nattools.protocols import dialback
 
 AT_A_TIME = 2
 """Lists of ports that the server works off side by side; one more may be under way or late."""
@@ -65,15 +64,18 @@ class _Order(msgspec.Struct, eq=False):
 
 
 class _Trial:
-    """One trial of birthday probing under way; `close` it."""
+    """One trial of birthday probing under way; `close` it. `control` asks the server."""
 
-    def __init__(self, context: ProbeContext, target: Target, towards: Endpoint, plan: BirthdayPlan) -> None:
+    def __init__(
+        self, context: ProbeContext, target: Target, plan: BirthdayPlan, control: StunClient
+    ) -> None:
+        assert target.other is not None
         self.context = context
         self.target = target
-        self.towards = towards
+        self.towards = target.other
         self.plan = plan
+        self.control = control
         self.began = asyncio.get_running_loop().time()
-        self.ttl = plan.ttl
         self.host: str | None = None
         self.clients: list[StunClient] = []
         self.openers = 0
@@ -86,15 +88,13 @@ class _Trial:
         self.checked = 0
         self.open = 0
         self.entered: set[int] = set()
-        self._control: StunClient | None = None
 
     # --- sockets
 
     async def begin(self) -> bool:
         """Learn the own outside address, and open the ports; False: there is nothing to go on with."""
-        self._control = await open_stun_client(self.context)
-        question = self._control.prepare(self.target.endpoint, "control")
-        mapped = (await self._control.expect(question)).mapped
+        question = self.control.prepare(self.target.endpoint, "control")
+        mapped = (await self.control.expect(question)).mapped
         if mapped is None:
             self.failure = "the server did not report the outside address"
             return False
@@ -108,7 +108,7 @@ class _Trial:
             while len(self.clients) < wanted:
                 client = await open_stun_client(self.context)
                 self.clients.append(client)
-                client.on_other = self._listener(client)
+                client.on_other = partial(self._arrived, client)
         except (CannotRun, OSError) as error:
             for client in self.clients[-SPARE_SOCKETS:]:
                 client.close()
@@ -119,20 +119,14 @@ class _Trial:
 
     def close(self) -> None:
         """Idempotent."""
-        for client in (*self.clients, *([self._control] if self._control is not None else [])):
+        for client in self.clients:
             client.close()
 
     # --- what arrives
 
-    def _listener(self, client: StunClient) -> DatagramHandler:
-        return lambda data, source: self._arrived(client, data, source)
-
     def _arrived(self, client: StunClient, data: bytes, source: Endpoint) -> None:
         """A nonce that came to one of the many ports."""
-        try:
-            arrival = dialback.decode_indication(stun.decode(data))
-        except ProtocolError:
-            return
+        arrival = arrival_in(data)
         order = self.orders.get(arrival.nonce) if arrival is not None else None
         if arrival is None or order is None or source != self.towards:
             return
@@ -143,20 +137,15 @@ class _Trial:
             self.entered.add(ports[arrival.copy])
         elif self.hit is None:
             self.hit = client, ports[arrival.copy], order.before + arrival.copy + 1
-        self._wake()
+        self.control.exchanges.wake()
 
-    def _wake(self) -> None:
-        if self._control is not None:
-            self._control.exchanges.wake()
-
-    def _answered(self, order: _Order) -> None:
+    def _answered(self, nonce: bytes) -> None:
         """An order is over. One that failed fails the trial."""
-        result = order.request.result
-        if order.request.failure is not None:
-            self.failure = f"the server did not confirm the dial-back: {order.request.failure}"
-        elif result is not None and result.outcome != "sent":
+        request = self.orders[nonce].request
+        result = request.result
+        self.failure = why_not_sent(request) or self.failure
+        if result is not None and result.outcome != "sent":
             self.denied = result.outcome == "denied"
-            self.failure = result.reason or f"the server could not send: {result.outcome}"
 
     # --- what is sent
 
@@ -165,15 +154,14 @@ class _Trial:
         loop = asyncio.get_running_loop()
         due = loop.time()
         for client in self.clients:
-            client.socket.send(indication(), self.towards, ttl=ttl)
+            client.send_opener(self.towards, ttl)
             self.openers += 1
             due = max(due + 1 / self.plan.per_s, loop.time() - LATE_S)
             await asyncio.sleep(max(0.0, due - loop.time()))
 
     async def have_written(self, ports: list[int], *, checks: bool = False) -> None:
         """Have the second address write to these, until one got in, or all had time (`checks`: all)."""
-        assert self._control is not None
-        loop, size, exchanges = asyncio.get_running_loop(), dialback.MAX_PORTS, self._control.exchanges
+        loop, size, exchanges = asyncio.get_running_loop(), dialback.MAX_PORTS, self.control.exchanges
         lists = [tuple(ports[start : start + size]) for start in range(0, len(ports), size)]
         next_at = loop.time()
         while self.hit is None and not self.failure:
@@ -187,11 +175,10 @@ class _Trial:
             await exchanges.step(next_at if ready else None)
 
     async def _last_wait(self, checks: bool) -> None:
-        assert self._control is not None
         loop = asyncio.get_running_loop()
         until = loop.time() + self.context.estimate.last_wait_s
         while loop.time() < until and self.hit is None and (not checks or len(self.entered) < self.open):
-            await self._control.exchanges.step(until)
+            await self.control.exchanges.step(until)
 
     def _cookie(self) -> bytes:
         """What the server has given to an earlier order, if anything."""
@@ -199,19 +186,21 @@ class _Trial:
         return next((each for each in reversed(cookies) if each != dialback.NO_COOKIE), dialback.NO_COOKIE)
 
     def _order(self, ports: tuple[int, ...], checks: bool) -> None:
-        assert self._control is not None
-        estimate, now = self.context.estimate, asyncio.get_running_loop().time()
         spacing_ms = max(dialback.LEAST_PORTS_SPACING_MS, round(1000 * AT_A_TIME / self.plan.per_s))
         nonce = dialback.new_nonce()
         ask = dialback.Ask("udp", ports[0], nonce, True, True, 1, spacing_ms, ports)
         # The answer comes when all has been sent: nothing is to be repeated before.
-        rto_s = estimate.retry_s + len(ports) * spacing_ms / 1000
-        request = dialback.DialBackRequest(
-            ask, self.target.endpoint, now, rto_s=rto_s, patience_s=8 * rto_s, cookie=self._cookie()
-        )
+        rto_s = self.context.estimate.retry_s + len(ports) * spacing_ms / 1000
         before = sum(order.request.ask.datagrams for order in self.orders.values())
-        order = self.orders[nonce] = _Order(request, before, checks)
-        self._control.exchanges.start(request, self._control.socket, partial(self._answered, order))
+        request = start_order(
+            self.control,
+            self.target,
+            ask,
+            rto_s,
+            cookie=self._cookie(),
+            on_done=partial(self._answered, nonce),
+        )
+        self.orders[nonce] = _Order(request, before, checks)
         self.context.progress(f"{before} of up to {self.plan.probes} ports tried", None)
 
     # --- afterwards
@@ -273,20 +262,16 @@ class Birthday(LaneProbe):
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """With all that was planned, if need be."""
         plan = self._planner(context.findings(), context.family)
-        if plan is not None:
-            await birthday_udp(context, targets[0], plan)
-
-
-async def birthday_udp(context: ProbeContext, target: Target, plan: BirthdayPlan) -> None:
-    """Try it once, with all that was planned if need be."""
-    assert target.other is not None
-    trial = _Trial(context, target, target.other, plan)
-    try:
-        if await trial.begin():
-            await _run(trial)
-        _record(trial)
-    finally:
-        trial.close()
+        if plan is None:
+            return
+        with await open_stun_client(context) as control:
+            trial = _Trial(context, targets[0], plan, control)
+            try:
+                if await trial.begin():
+                    await _run(trial)
+                _record(trial)
+            finally:
+                trial.close()
 
 
 async def _run(trial: _Trial) -> None:
@@ -295,7 +280,7 @@ async def _run(trial: _Trial) -> None:
     low, high = trial.plan.pool
     ports = random.sample(range(low, high + 1), min(trial.plan.probes, high - low + 1))
     half = len(ports) if len(ports) <= trial.plan.first else trial.plan.first
-    await trial.send_openers(trial.ttl)
+    await trial.send_openers(trial.plan.ttl)
     await trial.have_written(ports[:half])
     if trial.hit is None and not trial.failure and ports[half:]:
         await trial.send_openers(None)
@@ -317,7 +302,7 @@ def _record(trial: _Trial) -> None:
             host=trial.host,
             towards=str(trial.towards),
             pool=plan.pool,
-            ttl=trial.ttl,
+            ttl=plan.ttl,
             wanted=plan.sockets,
             sockets=len(trial.clients),
             openers=trial.openers,

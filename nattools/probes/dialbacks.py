@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -26,6 +26,7 @@ from nattools.net.eventloop import TimedEvent, TimeLimit
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import Granted
 from nattools.probes.probe import ProbeContext
+from nattools.probes.question import StunClient
 from nattools.probes.target import Target
 from nattools.protocols import dialback, stun
 
@@ -60,7 +61,8 @@ class InboundListener:
 
     def on_datagram(self, data: bytes, source: Endpoint) -> None:
         """Is it a dial-back of ours?"""
-        if nonce_of(data) in self.nonces:
+        arrival = arrival_in(data)
+        if arrival is not None and arrival.nonce in self.nonces:
             self._arrived(source)
 
     def on_stream(self, stream: TcpStream) -> None:
@@ -82,13 +84,12 @@ class InboundListener:
         self.reached.set()
 
 
-def nonce_of(data: bytes) -> bytes | None:
-    """The nonce of a dial-back; None: it is none."""
+def arrival_in(data: bytes) -> dialback.Arrival | None:
+    """The dial-back that a datagram or a frame is; None: it is none."""
     try:
-        arrival = dialback.decode_indication(stun.decode(data))
+        return dialback.decode_indication(stun.decode(data))
     except ProtocolError:
         return None
-    return None if arrival is None else arrival.nonce
 
 
 async def brings_nonce(stream: TcpStream, nonces: Container[bytes]) -> bool:
@@ -96,7 +97,8 @@ async def brings_nonce(stream: TcpStream, nonces: Container[bytes]) -> bool:
     framer = stun.Framer()
     try:
         while data := await stream.read():
-            if any(nonce_of(frame) in nonces for frame in framer.feed(data)):
+            arrivals = [arrival_in(frame) for frame in framer.feed(data)]
+            if any(each is not None and each.nonce in nonces for each in arrivals):
                 return True
     except ProtocolError:
         return False
@@ -123,6 +125,33 @@ async def open_inbound_listener(
 
 
 # --- ordering one
+
+
+def start_order(
+    client: StunClient,
+    target: Target,
+    ask: dialback.Ask,
+    rto_s: float,
+    *,
+    cookie: bytes = dialback.NO_COOKIE,
+    on_done: exchange.OnDone | None = None,
+) -> dialback.DialBackRequest:
+    """Order a dial-back over UDP beside the client's questions: it goes with its `exchanges`' next step.
+    `cookie`: what the server gave to an earlier order."""
+    now = asyncio.get_running_loop().time()
+    request = dialback.DialBackRequest(
+        ask, target.endpoint, now, rto_s=rto_s, patience_s=8 * rto_s, cookie=cookie
+    )
+    client.exchanges.start(request, client.socket, on_done)
+    return request
+
+
+def why_not_sent(order: dialback.DialBackRequest) -> str:
+    """Why the server did not send what was ordered; "" if it did."""
+    if order.result is None:
+        return f"the server did not confirm the dial-back: {order.failure or 'no answer'}"
+    sent = order.result.outcome == "sent"
+    return "" if sent else order.result.reason or f"the server could not send: {order.result.outcome}"
 
 
 async def order_dial_back(
@@ -253,12 +282,6 @@ class _Trial:
     detail: str = ""
     seen: str | None = None
     origin: Endpoint | None = None
-    change_address: bool = field(init=False)
-    change_port: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.change_address = self.target.two_addresses
-        self.change_port = self.target.other is not None or self.granted.transport == "tcp"
 
     async def run(self) -> None:
         """Until a dial-back arrives, or silence counts. Over UDP the first order is for one datagram, so that
@@ -282,8 +305,8 @@ class _Trial:
             self.granted.transport,
             self.granted.external_port,
             nonce,
-            self.change_address,
-            self.change_port,
+            self.target.two_addresses,
+            self.target.other is not None or self.granted.transport == "tcp",
             copies,
             SPACING_MS,
         )

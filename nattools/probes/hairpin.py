@@ -53,7 +53,7 @@ class _Pair(msgspec.Struct, eq=False):
     def send_across(self) -> None:
         """One packet each way."""
         for sender, target in ((0, 1), (1, 0)):
-            packet = indication()
+            packet = stun.binding_indication()
             self.sent.add(packet)
             self.clients[sender].socket.send(packet, self.outside[target])
 
@@ -118,8 +118,3 @@ async def _send_across(pairs: list[_Pair], copies: int) -> None:
         if not pairs:
             return
     await asyncio.sleep(WAIT_S)
-
-
-def indication() -> bytes:
-    """A Binding indication: nobody answers it (RFC 8489 6.3.2)."""
-    return b"\x00\x11\x00\x00\x21\x12\xa4\x42" + stun.new_transaction_id()

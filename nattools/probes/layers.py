@@ -9,11 +9,9 @@ from itertools import takewhile
 
 import msgspec
 
-from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding, Hop, Opener
-from nattools.net.base import IcmpError, UdpSocket
+from nattools.net.base import IcmpError
 from nattools.net.eventloop import AllEvents
-from nattools.probes.hairpin import indication
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import Target
@@ -135,9 +133,11 @@ async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
         client.record(control)
         if control.answer is None:
             return
-        _send_openers(client.socket, target.other, ttl)
+        for _ in range(OPENER_COPIES):
+            client.send_opener(target.other, ttl)
         question = client.prepare(target.endpoint, "filter-address", change_address=True, change_port=True)
         await client.try_out(question)
+        opened = True if question.source == target.other else None
         context.recorder.add(
             Opener(
                 probe="layers",
@@ -146,17 +146,6 @@ async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
                 towards=str(target.other),
                 ttl=ttl,
                 sent=OPENER_COPIES,
-                opened=_opened(question.source, target.other, question.outcome),
+                opened=False if question.outcome == "timeout" else opened,
             )
         )
-
-
-def _opened(source: Endpoint | None, towards: Endpoint, outcome: str) -> bool | None:
-    if source == towards:
-        return True
-    return False if outcome == "timeout" else None
-
-
-def _send_openers(socket: UdpSocket, towards: Endpoint, ttl: int) -> None:
-    for _ in range(OPENER_COPIES):
-        socket.send(indication(), towards, ttl=ttl)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Literal
 
 import msgspec
 
@@ -81,14 +83,14 @@ class Lifetime(LaneProbe):
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Let many ports fall silent, and try each after another idle time."""
         target, longest_s = targets[0], context.options.max_lifetime_s
-        helper = await open_stun_client(context)
         watch = _Watch()
-        try:
+        with ExitStack() as opened:
+            helper = opened.enter_context(await open_stun_client(context))
             if not await _can_answer_elsewhere(context, target, helper):
                 return
             for idle_s in [*idle_times(longest_s), longest_s * 1.04]:
-                sleeper = await _fall_asleep(context, target, idle_s)
-                if sleeper is not None:
+                client = opened.enter_context(await open_stun_client(context))
+                if (sleeper := await _fall_asleep(context, target, client, idle_s)) is not None:
                     watch.sleepers.append(sleeper)
             kept = watch.sleepers.pop() if watch.sleepers else None
             async with asyncio.TaskGroup() as group:
@@ -97,22 +99,14 @@ class Lifetime(LaneProbe):
                 await asyncio.wait(tries)
                 if inbound is not None and watch.dead_s is None:
                     inbound.cancel()
-        finally:
-            helper.close()
-            for sleeper in watch.sleepers:
-                sleeper.client.close()
 
 
 async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: StunClient) -> bool:
     """Does the server answer to the port that RESPONSE-PORT names? Tried on a mapping just made."""
-    sleeper = await _fall_asleep(context, target, 0.0)
-    if sleeper is None:
-        return False
-    try:
-        if await _knock(context, target, helper, sleeper):
-            return True
-    finally:
-        sleeper.client.close()
+    with await open_stun_client(context) as client:
+        sleeper = await _fall_asleep(context, target, client, 0.0)
+        if sleeper is None or await _knock(context, target, helper, sleeper):
+            return sleeper is not None
     context.recorder.add(
         Gap(
             probe="lifetime",
@@ -124,12 +118,13 @@ async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: S
     return False
 
 
-async def _fall_asleep(context: ProbeContext, target: Target, idle_s: float) -> _Sleeper | None:
-    client = await open_stun_client(context)
+async def _fall_asleep(
+    context: ProbeContext, target: Target, client: StunClient, idle_s: float
+) -> _Sleeper | None:
+    """Make the mapping of a port that keeps silent from then on; None if the server did not tell it."""
     question = await client.expect(client.prepare(target.endpoint, "control"))
     client.record(question)
     if question.mapped is None:
-        client.close()
         return None
     sleeper = _Sleeper(client, target.endpoint, question.mapped, idle_s, question.sent_at[-1])
     client.on_other = sleeper.receive
@@ -173,19 +168,17 @@ async def _keep_by_inbound(context: ProbeContext, target: Target, kept: _Sleeper
     """Send in every two seconds without a word from inside; once a silent mapping of that age is dead, is
     this one alive?"""
     loop = asyncio.get_running_loop()
-    helper = await open_stun_client(context)
-    try:
+    with await open_stun_client(context) as helper:
         while watch.dead_s is None or loop.time() - kept.slept_from < watch.dead_s * 1.05:
             helper.send(helper.prepare(target.endpoint, "control", response_port=kept.mapped.port))
             await asyncio.sleep(INBOUND_EVERY_S)
         kept.alive = await _knock(context, target, helper, kept)
         _record(context, kept, "inbound", loop.time() - kept.slept_from)
-    finally:
-        helper.close()
-        kept.client.close()
 
 
-def _record(context: ProbeContext, sleeper: _Sleeper, refreshed_by: str, idle_s: float) -> None:
+def _record(
+    context: ProbeContext, sleeper: _Sleeper, refreshed_by: Literal["nothing", "inbound"], idle_s: float
+) -> None:
     context.recorder.add(
         Idle(
             probe="lifetime",
@@ -194,7 +187,7 @@ def _record(context: ProbeContext, sleeper: _Sleeper, refreshed_by: str, idle_s:
             local=str(sleeper.client.local),
             mapped=str(sleeper.mapped),
             idle_s=round(idle_s, 3),
-            refreshed_by="inbound" if refreshed_by == "inbound" else "nothing",
+            refreshed_by=refreshed_by,
             sent=sleeper.sent,
             alive=sleeper.alive,
         )

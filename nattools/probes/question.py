@@ -142,6 +142,10 @@ class StunClient:
         identity = b"nat\x00" + question.base + bytes((copy & 0xFF,))
         self.socket.send(b"\x00\x01\x00\x00" + identity, question.asked)
 
+    def send_opener(self, towards: Endpoint, ttl: int | None = None) -> None:
+        """A packet that nobody answers, to open the own NATs and firewalls for answers from there."""
+        self.socket.send(stun.binding_indication(), towards, ttl=ttl)
+
     def _fail(self, question: Question, outcome: Outcome) -> None:
         question.failure = question.failure or outcome
         if outcome != "malformed":

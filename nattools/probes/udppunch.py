@@ -15,15 +15,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.model.observation import AnyObservation, PunchTrial
-from nattools.probes.hairpin import indication
+from nattools.probes.dialbacks import arrival_in, start_order, why_not_sent
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, open_stun_client
 from nattools.probes.target import Target, text_of
-from nattools.protocols import dialback, stun
+from nattools.protocols import dialback
 
 ATTEMPTS = 3
 LOSSY_ATTEMPTS = 6
@@ -87,10 +86,7 @@ class _Attempt(msgspec.Struct, eq=False):
 
     def take(self, data: bytes, source: Endpoint) -> None:
         """What the socket gets beside answers to its questions."""
-        try:
-            arrival = dialback.decode_indication(stun.decode(data))
-        except ProtocolError:
-            return
+        arrival = arrival_in(data)
         if arrival is not None and source == self.towards and arrival.nonce in self.nonces:
             self.hit = self.nonces[arrival.nonce]
             self.client.exchanges.wake()
@@ -99,46 +95,32 @@ class _Attempt(msgspec.Struct, eq=False):
         """Send openers."""
         self.openers += copies
         for _ in range(copies):
-            self.client.socket.send(indication(), self.towards, ttl=self.ttl)
+            self.client.send_opener(self.towards, self.ttl)
 
     def order(self, ports: tuple[int, ...], copies: int) -> None:
         """Have the second address write to these outside ports."""
-        loop, estimate = asyncio.get_running_loop(), self.client.context.estimate
+        estimate = self.client.context.estimate
         self.aimed, self.orders = ports, []
         spacing_ms = max(1, min(dialback.MAX_SPACING_MS, round(estimate.gap_s * 1000)))
         for port in ports:
             nonce = dialback.new_nonce()
             self.nonces[nonce] = port
             ask = dialback.Ask("udp", port, nonce, True, True, copies, spacing_ms)
-            order = dialback.DialBackRequest(
-                ask,
-                self.target.endpoint,
-                loop.time(),
-                rto_s=estimate.retry_s,
-                patience_s=8 * estimate.retry_s,
-            )
-            self.orders.append(order)
-            self.client.exchanges.start(order, self.client.socket)
+            self.orders.append(start_order(self.client, self.target, ask, estimate.retry_s))
 
     async def wait(self, copies: int) -> None:
         """Until the nonce is here, or all that was ordered has been sent and had its time."""
         loop, exchanges = asyncio.get_running_loop(), self.client.exchanges
         while self.hit is None and not exchanges.idle:
             await exchanges.step()
-        ordered = any(order.result is not None and order.result.outcome == "sent" for order in self.orders)
+        ordered = not all(why_not_sent(order) for order in self.orders)
         self.sent += copies if ordered or self.hit is not None else 0
         until = loop.time() + self.client.context.estimate.last_wait_s
         while self.hit is None and ordered and loop.time() < until:
             await exchanges.step(until)
         if self.hit is None and not ordered:
-            self.failure = _why(self.orders)
-
-
-def _why(orders: list[dialback.DialBackRequest]) -> str:
-    results = [order.result for order in orders if order.result is not None]
-    if results:
-        return results[0].reason or f"the server could not send: {results[0].outcome}"
-    return f"the server did not confirm the dial-back: {orders[0].failure or 'no answer'}"
+            told = next((order for order in self.orders if order.result is not None), self.orders[0])
+            self.failure = why_not_sent(told)
 
 
 PunchPlanner = Callable[[Nat | None, Target, Sequence[AnyObservation]], PunchPlan | str]

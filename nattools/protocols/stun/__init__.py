@@ -28,7 +28,12 @@ from nattools.protocols.stun.authentication import (
     short_term_key,
     userhash,
 )
-from nattools.protocols.stun.binding import binding_request, binding_success, new_transaction_id
+from nattools.protocols.stun.binding import (
+    binding_indication,
+    binding_request,
+    binding_success,
+    new_transaction_id,
+)
 from nattools.protocols.stun.codec import (
     Framer,
     IntegrityAlgorithm,
@@ -53,6 +58,7 @@ __all__ = [
     "Message",
     "ShortTermAuthentication",
     "Transaction",
+    "binding_indication",
     "binding_request",
     "binding_success",
     "constants",

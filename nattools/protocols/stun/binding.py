@@ -23,11 +23,17 @@ _SUCCESS_IPV4: Final = Struct(">HHI12sHHHHBBBB")
 _pack_success_ipv4 = _SUCCESS_IPV4.pack
 _SUCCESS_TYPE: Final = message_type(c.BINDING, "success")
 _REQUEST_TYPE: Final = message_type(c.BINDING, "request")
+_INDICATION_TYPE: Final = message_type(c.BINDING, "indication")
 
 
 def new_transaction_id() -> bytes:
     """12 bytes that nobody can guess (RFC 8489 5)."""
     return os.urandom(12)
+
+
+def binding_indication() -> bytes:
+    """A Binding indication, which nobody answers (RFC 8489 6.3.2)."""
+    return build_header(_INDICATION_TYPE, 0, new_transaction_id())
 
 
 def binding_success(transaction_id: bytes, mapped: Endpoint) -> bytes:

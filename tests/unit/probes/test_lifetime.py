@@ -15,7 +15,6 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
-from nattools.probes.hairpin import indication
 from nattools.probes.lifetime import _Sleeper
 from nattools.probes.probe import ProbeContext
 from nattools.probes.question import StunClient, open_stun_client
@@ -69,7 +68,7 @@ def test_only_the_servers_answer_to_the_question_proves_that_a_mapping_lives() -
         older = stun.binding_success(stun.new_transaction_id(), question.mapped)
         for data, source in (
             (b"anything at all", STUN),
-            (indication(), STUN),
+            (stun.binding_indication(), STUN),
             (older, STUN),  # a late answer to an earlier question
             (answer, Endpoint("11.66.0.1", 3478)),
             (stun.binding_success(asked.base + b"\1", question.mapped), STUN),  # a copy that was not sent
