@@ -17,7 +17,7 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.protocols.headers import Headers, parse_head
-from nattools.protocols.lan import LanScope, LanUrl, parse_url, shown
+from nattools.protocols.lan import LanUrl, LocalNetwork, parse_url, shown
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ class Finder:
     host, the description is looked for at the gateway's own address (some routers name their outside one).
     """
 
-    def __init__(self, lan: LanScope) -> None:
+    def __init__(self, lan: LocalNetwork) -> None:
         self.devices: dict[str, Device] = {}
         """By LOCATION."""
         self._lan = lan
@@ -220,7 +220,7 @@ class Finder:
         if not self._lan.is_gateway(source.host):
             return ()
         try:
-            anywhere = LanScope(gateways=frozenset((_host_of(location),)))
+            anywhere = LocalNetwork(gateways=frozenset((_host_of(location),)))
             elsewhere = parse_url(location, anywhere)
         except ProtocolError:
             return ()

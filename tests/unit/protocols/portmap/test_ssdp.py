@@ -7,11 +7,11 @@ import pytest
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import ssdp
-from nattools.protocols.lan import LanScope, LanUrl
+from nattools.protocols.lan import LanUrl, LocalNetwork
 from nattools.protocols.ssdp import Announcement, Finder
 
 GATEWAY = Endpoint("10.0.1.1", 1900)
-HOME = LanScope(gateways=frozenset(("10.0.1.1", "fe80::1")), own=frozenset(("10.0.1.2",)))
+HOME = LocalNetwork(gateways=frozenset(("10.0.1.1", "fe80::1")), own=frozenset(("10.0.1.2",)))
 UDN = "uuid:7e57ab1e-0000-4000-8000-00000000a001"
 LOCATION = "http://10.0.1.1:5000/rootDesc.xml"
 
