@@ -36,8 +36,8 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
-    "diagnose": Command("nattools.cli.measure", "diagnose", "Can this machine be reached, and by which way?"),
-    "nat": Command("nattools.cli.measure", "nat", "What the NAT does: mapping, filtering, ports, lifetime."),
+    "diagnose": Command("nattools.cli.running", "diagnose", "Can this machine be reached, and by which way?"),
+    "nat": Command("nattools.cli.running", "nat", "What the NAT does: mapping, filtering, ports, lifetime."),
     "map": Command("nattools.cli.map", "map_app", "Port mappings on the router: try, make, keep, remove."),
     "punch": Command("nattools.cli.punch", "command", "Connect two machines directly, by a short code."),
     "serve": Command("nattools.cli.serve", "command", "The server that the other commands can measure with."),
@@ -134,7 +134,7 @@ def _completion_script(shell: str | None) -> str | None:
     if shell is None:
         return None
     if shell not in SHELLS:
-        raise UsageError(f"--completion {shell[:20]!r}: there are {', '.join(SHELLS)}")
+        raise UsageError(f"--completion {shell[:20]!r}: must be one of {', '.join(SHELLS)}")
     script: str = _completions().get_completion_script(
         prog_name="nattools", complete_var=COMPLETE_VARIABLE, shell=shell
     )

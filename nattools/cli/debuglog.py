@@ -27,7 +27,7 @@ def start_debug_log(level: str) -> None:
     from nattools.report.safetext import safe
 
     if level not in LEVELS:
-        raise UsageError(f"{VARIABLE}={level[:20]}: there are {', '.join(LEVELS)}")
+        raise UsageError(f"{VARIABLE}={level[:20]}: must be one of {', '.join(LEVELS)}")
 
     class Safe(logging.Formatter):
         """What peers and routers said is in the records: it must not steer the terminal."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from nattools.cli import options
 from nattools.cli.app import new_app
-from nattools.cli.outputs import show, write_files, write_out
+from nattools.cli.outputs import show, write_files, write_json, write_out
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.backend import Backend
 from nattools.report.safetext import safe
@@ -20,7 +26,7 @@ if TYPE_CHECKING:
     from nattools.report.document import Detail
     from nattools.trials.scenarios import Case, Trial
 
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
+_PATIENCE_S = 3.0
 
 ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A name (see list), or a .toml file.")]
 HostName = Annotated[str, typer.Argument(metavar="HOST", help="The host to be on.")]
@@ -53,7 +59,7 @@ def list_scenarios(as_json: options.Json = False) -> int:
     scenarios = [load(name) for name in available()]
     if as_json:
         rows = [{"name": s.name, "title": s.title, "hosts": list(s.host)} for s in scenarios]
-        _write_json({"scenarios": rows})
+        write_json({"scenarios": rows})
         return 0
     width = max((len(scenario.name) for scenario in scenarios), default=0)
     write_out("".join(f"{s.name:{width}}  {s.title}\n" for s in scenarios))
@@ -81,7 +87,8 @@ def run_scenario(
     if broken is not None:
         raise CannotRun(broken.problem)
     if as_json:
-        _write_json({"scenario": drawn.name, "backend": chosen, "hosts": [_as_json(t) for t in trials]})
+        answers = [trial.answer(with_report=True) for trial in trials]
+        write_json({"scenario": drawn.name, "backend": chosen, "hosts": answers})
     else:
         write_out(f"{safe(drawn.title)}  ({chosen})\n" + "".join(map(_paragraph, trials)))
     return 0 if all(trial.met for trial in trials) else 1
@@ -115,7 +122,7 @@ def run_matrix(
     matrix = ScenarioMatrix(scenarios or None, _backends(backend), repeat, seed)
     trials = matrix.run(jobs, lambda done, total: _count(done, total))
     if as_json:
-        _write_json({"trials": [_as_json(trial, with_report=False) for trial in trials]})
+        write_json({"trials": [trial.answer(with_report=False) for trial in trials]})
     else:
         write_out(matrix.table(trials))
     if any(trial.problem for trial in trials):
@@ -161,8 +168,6 @@ def run_program(scenario: ScenarioName, host: HostName, command: Command, seed: 
 
     The scenario's servers run meanwhile; NATTOOLS_SERVER names them for nattools itself.
     """
-    from nattools.cli.labexec import run_inside
-
     program = command[1:] if command[0] == "--" else command
     if not program:
         raise UsageError("no program to run: nattools lab exec SCENARIO HOST -- COMMAND...")
@@ -172,16 +177,13 @@ def run_program(scenario: ScenarioName, host: HostName, command: Command, seed: 
 @lab_app.command("shell")
 def run_shell(scenario: ScenarioName, host: HostName, seed: options.Seed = None) -> int:
     """A shell on a host of a scenario, in network namespaces."""
-    from nattools.cli.labexec import run_inside, shell
-
-    return run_inside(scenario, host, shell(), seed)
+    return run_inside(scenario, host, [os.environ.get("SHELL") or "/bin/sh"], seed)
 
 
 def _backends(given: list[str] | None) -> list[Backend]:
     for name in given or []:
-        if name not in BACKENDS:
-            raise UsageError(f"--backend {name!r}: there are sim and netns")
-    return [name for name in BACKENDS if name in given] if given else ["sim"]
+        options.check_choice("--backend", name, options.BACKENDS)
+    return [name for name in options.BACKENDS if name in given] if given else ["sim"]
 
 
 def _tried(case: Case) -> Trial:
@@ -235,16 +237,54 @@ def _way_of(punch: Punch) -> str:
     return headline(punch) if punch.connected else f"{headline(punch)} {safe(punch.why)}"
 
 
-def _as_json(trial: Trial, *, with_report: bool = True) -> dict[str, Any]:
-    case = trial.case
-    row: dict[str, Any] = {"scenario": case.scenario, "host": case.host, "backend": case.backend}
-    if case.peer is not None:
-        row["peer"] = case.peer
-    row |= {"met": trial.met, "wrong": trial.wrong, "problem": trial.problem or None}
-    return row | {"report": trial.report} if with_report else row
+def run_inside(scenario: str, host: str, command: list[str], seed: int | None) -> int:
+    """Run a program on a host of a scenario with this process's standard streams; returns its exit code
+    (128 and the signal's number if a signal ended it)."""
+    from nattools.lab.backend import find_host
+    from nattools.lab.netns.netnslab import NetnsLab
+    from nattools.lab.scenariofiles import load
+
+    drawn = load(scenario)
+    find_host(drawn, host)
+    with _ended_by_sigterm(), NetnsLab(drawn, seed=seed or 0) as lab:
+        environment = {**os.environ, options.SERVER_VARIABLE: " ".join(lab.server_uris())}
+        process = lab.popen(host, command, env=environment)
+        return _exit_code(process)
 
 
-def _write_json(document: dict[str, Any]) -> None:
-    import msgspec
+def _exit_code(process: subprocess.Popen[Any]) -> int:
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        # at a terminal Ctrl-C went to the program as well, and it may want a moment to clean up
+        if not _is_in_foreground():
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
+    return code if code >= 0 else 128 - code
 
-    write_out(msgspec.json.encode(document).decode() + "\n")
+
+def _is_in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the block as an exception does, so that it is cleaned up."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -7,20 +7,23 @@ import contextlib
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from inspect import Parameter
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+import typer
 
-from nattools.cli import mapoptions, options, running
+from nattools.cli import options, running
 from nattools.cli.app import new_app
-from nattools.cli.options import Request
-from nattools.cli.outputs import show, write_files
-from nattools.cli.running import Invocation, Work
+from nattools.cli.help import measure, router
+from nattools.cli.options import OptionGroup, Request, check_choice
+from nattools.cli.running import Invocation
 from nattools.engine.options import MAPPING_LIFETIME_S, Emit, MapOptions, MeasureOptions
 from nattools.engine.portmap.journal import Journal
 from nattools.errors import UsageError
+from nattools.model.endpoint import Transport, parse_address
 from nattools.model.observation import MapOffer
-from nattools.model.portmapping import MAPPING_NAME
+from nattools.model.portmapping import MAPPING_NAME, MappingProtocol
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.report.safetext import safe
@@ -33,8 +36,6 @@ map_app = new_app(
     no_args_is_help=True,
     help="Port mappings on the router by UPnP, NAT-PMP and PCP, each verified from outside.",
 )
-_NO_LIFETIME = ("lifetime", "max_lifetime")
-_NO_CHECKS = (*_NO_LIFETIME, "cross_check", "pcap")
 _CHANGES = {
     "made": "made",
     "changed": "moved",
@@ -42,138 +43,215 @@ _CHANGES = {
     "lost": "lost; trying again",
 }
 Do = Callable[[Network, MeasureOptions, Emit, Journal, MapOptions], Awaitable[Report]]
+LONGEST_S = 604_800
+SHORTEST_KEPT_S = 30
+_MOST_PORTS = 16
+_LONGEST_DESCRIPTION = 80
+PROTOCOLS: dict[str, MappingProtocol] = {
+    "upnp": "upnp-igd",
+    "upnp-igd": "upnp-igd",
+    "nat-pmp": "nat-pmp",
+    "pcp": "pcp",
+}
+TRANSPORTS: dict[str, tuple[Transport, ...]] = {"udp": ("udp",), "tcp": ("tcp",), "both": ("udp", "tcp")}
+
+Ports = Annotated[
+    list[str],
+    typer.Argument(metavar="[ADDRESS:]PORT...", help="Ports of this machine; the address is its own."),
+]
+SomePorts = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[[ADDRESS:]PORT...]", help="Ports of this machine that mappings lead to."),
+]
+Protocol = Annotated[
+    str | None, router("--protocol", metavar="upnp|nat-pmp|pcp", help="Only by this one (any that works).")
+]
+TransportOption = Annotated[str, router("--transport", metavar="udp|tcp|both", help="For which transport.")]
+ExternalPort = Annotated[
+    int | None, router("--external-port", metavar="N", help="This port outside, or none at all (any).")
+]
+Lifetime = Annotated[
+    int, router("--lifetime", metavar="S", help="Seconds until it ends by itself; 0: never (UPnP only).")
+]
+Description = Annotated[
+    str, router("--description", metavar="TEXT", help="What the router's list calls it (UPnP).")
+]
+Exec = Annotated[
+    str | None,
+    typer.Option(
+        "--exec", metavar="COMMAND", help="Run by the shell at each change; NATTOOLS_* say what changed."
+    ),
+]
+CrossCheck = Annotated[bool, measure("--cross-check", help="Ask miniupnpc too, and compare.")]
+Mine = Annotated[bool, typer.Option("--mine", help="All that nattools has made and not removed.")]
 
 
-def _work(do: Do, wanted: MapOptions) -> Work:
+def map_options(
+    ports: SomePorts = None,
+    *,
+    mine: Mine = False,
+    external_port: ExternalPort = None,
+    lifetime: Lifetime = MAPPING_LIFETIME_S,
+    description: Description = MAPPING_NAME,
+    protocol: Protocol = None,
+    transport: TransportOption = "both",
+) -> MapOptions:
+    """What is wanted. UsageError says what makes no sense, and what would."""
+    check_choice("--protocol", protocol, PROTOCOLS)
+    check_choice("--transport", transport, TRANSPORTS)
+    host, numbers = _ports(ports or [])
+    chosen = None if protocol is None else PROTOCOLS[protocol]
+    if external_port is not None:
+        _port(str(external_port), "--external-port")
+        if len(numbers) > 1:
+            raise UsageError("--external-port is for one port: give one, or leave it out")
+    if not 0 <= lifetime <= LONGEST_S:
+        raise UsageError(f"--lifetime {lifetime}: give seconds from 1 to {LONGEST_S} (a week), or 0 for ever")
+    if lifetime == 0 and chosen in ("nat-pmp", "pcp"):
+        raise UsageError(f"--lifetime 0: only UPnP makes mappings without an end, not {chosen}")
+    if not description.strip() or not description.isprintable() or len(description) > _LONGEST_DESCRIPTION:
+        raise UsageError(f"--description: give 1 to {_LONGEST_DESCRIPTION} printable characters")
+    return MapOptions(
+        ports=numbers,
+        host=host,
+        external_port=external_port,
+        lifetime_s=lifetime,
+        description=description,
+        protocol="upnp-igd" if lifetime == 0 else chosen,
+        transports=TRANSPORTS[transport],
+        mine=mine,
+    )
+
+
+def _ports(texts: list[str]) -> tuple[str | None, tuple[int, ...]]:
+    """Inside ports, and the address if one was given."""
+    hosts: set[str] = set()
+    numbers: list[int] = []
+    for text in texts:
+        address, colon, port = text.rpartition(":")
+        numbers.append(_port(port, "port"))
+        if colon:
+            hosts.add(_address(address, text))
+    if len(hosts) > 1:
+        raise UsageError(f"one address at a time: {', '.join(sorted(hosts))} were given")
+    if len(numbers) > _MOST_PORTS:
+        raise UsageError(f"{len(numbers)} ports at once: at most {_MOST_PORTS}")
+    return next(iter(hosts), None), tuple(dict.fromkeys(numbers))
+
+
+def _port(text: str, what: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= 65535:
+        return int(text)
+    raise UsageError(f"{what} {text[:20]!r}: give a number from 1 to 65535")
+
+
+def _address(text: str, whole: str) -> str:
+    try:
+        return str(parse_address(text.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise UsageError(
+            f"{whole[:60]!r} is no port: write PORT, 192.168.1.5:PORT or [2001:db8::5]:PORT"
+        ) from None
+
+
+def check_kept(lifetime: int) -> None:
+    """UsageError: a lifetime that cannot be kept."""
+    if lifetime < SHORTEST_KEPT_S:
+        raise UsageError(f"--lifetime {lifetime}: keep renews mappings, so give at least {SHORTEST_KEPT_S} s")
+
+
+def _run(request: Request, do: Do, wanted: MapOptions) -> Report:
     async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
         assert journal is not None  # `asks_routers` makes sure of it
         return await do(network, chosen, emit, journal, wanted)
 
-    return work
-
-
-def _run(request: Request, do: Do, wanted: MapOptions) -> Report:
-    report = running.run(Invocation(request, _work(do, wanted), asks_routers=True))
-    write_files(report, request.outputs, request.detail)
-    show(report, as_json=request.as_json, detail=request.detail)
+    report = running.run(Invocation(request, work, asks_routers=True))
+    running.deliver(report, request)
     return report
 
 
+def _measuring(*without: str) -> OptionGroup:
+    """Mappings have a lifetime of another kind."""
+    miniupnpc = {"cross_check": {"annotation": CrossCheck}}
+    return options.measuring("map", without=("lifetime", "max_lifetime", *without), instead=miniupnpc)
+
+
+_NO_CHECKS = ("cross_check", "pcap")
+_TO_MAKE = OptionGroup(
+    map_options, without=("mine",), instead={"ports": {"annotation": Ports, "default": Parameter.empty}}
+)
+
+
 @map_app.command("probe")
-@options.takes_request("map", without=_NO_LIFETIME, instead={"cross_check": mapoptions.CrossCheck})
-def probe(
-    protocol: mapoptions.Protocol = None,
-    transport: mapoptions.TransportOption = "both",
-    *,
-    request: Request,
-) -> int:
+@options.takes(
+    wanted=OptionGroup(map_options, without=("ports", "mine", "external_port", "lifetime", "description")),
+    request=_measuring(),
+)
+def probe(wanted: MapOptions, request: Request) -> int:
     """What the router offers: a mapping by each protocol, made for a moment, verified from outside, removed.
 
     Exit code 1 if none could be made, or none of them is open from outside."""
     from nattools.engine.portmap import commands
 
-    wanted = mapoptions.map_options(None, protocol=protocol, transport=transport)
     return _code(_run(request, commands.probe, wanted))
 
 
 @map_app.command("add")
-@options.takes_request("map", without=_NO_CHECKS)
-def add(
-    ports: mapoptions.Ports,
-    external_port: mapoptions.ExternalPort = None,
-    lifetime: mapoptions.Lifetime = MAPPING_LIFETIME_S,
-    description: mapoptions.Description = MAPPING_NAME,
-    protocol: mapoptions.Protocol = None,
-    transport: mapoptions.TransportOption = "both",
-    *,
-    request: Request,
-) -> int:
+@options.takes(wanted=_TO_MAKE, request=_measuring(*_NO_CHECKS))
+def add(wanted: MapOptions, request: Request) -> int:
     """Make mappings to ports of this machine, and verify them from outside. They stay until their lifetime
     ends, or until `map delete`.
 
     Exit code 1 if none could be made, or none of them is open from outside."""
     from nattools.engine.portmap import commands
 
-    wanted = mapoptions.map_options(
-        ports,
-        protocol=protocol,
-        transport=transport,
-        external_port=external_port,
-        lifetime=lifetime,
-        description=description,
-    )
     return _code(_run(request, commands.add, wanted))
 
 
 @map_app.command("list")
-@options.takes_request("map", without=(*_NO_CHECKS, "server"))
-def list_mappings(
-    protocol: mapoptions.Protocol = None,
-    *,
-    request: Request,
-) -> int:
-    """The router's table of mappings, as far as it tells it (UPnP), and what nattools has made.
+@options.takes(
+    wanted=OptionGroup(
+        map_options, without=("ports", "mine", "external_port", "lifetime", "description", "transport")
+    ),
+    request=_measuring(*_NO_CHECKS, "server"),
+)
+def list_mappings(wanted: MapOptions, request: Request) -> int:
+    """The router's table of mappings, as far as it shows it (UPnP), and what nattools has made.
 
     Exit code 1 if no router speaks any of the protocols, or the time given was too short."""
     from nattools.engine.portmap import commands
 
-    report = _run(request, commands.list_mappings, mapoptions.map_options(None, protocol=protocol))
+    report = _run(request, commands.list_mappings, wanted)
     unfinished = report.timed_out and not report.mappings
     return 0 if report.mappings or (_answered(report) and not unfinished) else 1
 
 
 @map_app.command("delete")
-@options.takes_request("map", without=(*_NO_CHECKS, "server"))
-def delete(
-    ports: mapoptions.SomePorts = None,
-    mine: mapoptions.Mine = False,
-    external_port: mapoptions.ExternalPort = None,
-    protocol: mapoptions.Protocol = None,
-    transport: mapoptions.TransportOption = "both",
-    *,
-    request: Request,
-) -> int:
+@options.takes(
+    wanted=OptionGroup(map_options, without=("lifetime", "description")),
+    request=_measuring(*_NO_CHECKS, "server"),
+)
+def delete(wanted: MapOptions, request: Request) -> int:
     """Remove mappings to ports of this machine, whoever made them; or all that nattools has made.
 
     Exit code 1 if there was none of those ports, or one could not be removed."""
     from nattools.engine.portmap import commands
 
-    if bool(ports) == mine:
+    if bool(wanted.ports) == wanted.mine:
         raise UsageError("say which: nattools map delete PORT..., or nattools map delete --mine")
-    wanted = mapoptions.map_options(
-        ports, protocol=protocol, transport=transport, external_port=external_port, mine=mine
-    )
     report = _run(request, commands.delete, wanted)
     done = all(mapping.removed for mapping in report.mappings)
-    return 0 if done and (mine or report.mappings) else 1
+    return 0 if done and (wanted.mine or report.mappings) else 1
 
 
 @map_app.command("keep")
-@options.takes_request("map", without=_NO_CHECKS)
-def keep(
-    ports: mapoptions.Ports,
-    external_port: mapoptions.ExternalPort = None,
-    lifetime: mapoptions.Lifetime = MAPPING_LIFETIME_S,
-    description: mapoptions.Description = MAPPING_NAME,
-    protocol: mapoptions.Protocol = None,
-    transport: mapoptions.TransportOption = "both",
-    hook: mapoptions.Exec = None,
-    *,
-    request: Request,
-) -> int:
+@options.takes(wanted=_TO_MAKE, request=_measuring(*_NO_CHECKS))
+def keep(wanted: MapOptions, hook: Exec = None, *, request: Request) -> int:
     """Hold mappings open until it is stopped: renew them, and make them anew when the router has restarted.
     They are removed at the end.
 
     Exit code 1 if none could be made."""
-    mapoptions.check_kept(lifetime)
-    wanted = mapoptions.map_options(
-        ports,
-        protocol=protocol,
-        transport=transport,
-        external_port=external_port,
-        lifetime=lifetime,
-        description=description,
-    )
+    check_kept(wanted.lifetime_s)
     stopped_after_s, unbounded = request.timeout_s, msgspec.structs.replace(request, timeout_s=None)
     return _code(_run(unbounded, keep_until_told(hook, stopped_after_s), wanted))
 

@@ -1,28 +1,36 @@
-"""The options that measuring commands share, as they are typed and as they are meant."""
+"""The options that measuring commands share, as typed and as checked; and which servers to ask: those named
+on the command line, else in the environment, else in the configuration file, else the public ones."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 
 from nattools.cli.help import connect, lab, measure, output
 from nattools.cli.outputs import check_writable, checked_outputs
-from nattools.cli.servers import parse_all
+from nattools.engine.options import PUBLIC_SERVERS
 from nattools.errors import UsageError
 from nattools.model.endpoint import Family
-from nattools.model.serveruri import ServerUri
+from nattools.model.serveruri import ServerUri, parse_server
+from nattools.report.safetext import safe
 
 if TYPE_CHECKING:
     from nattools.report.document import Detail
 
 Backend = Literal["sim", "netns"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 MeasuringName = Literal["diagnose", "nat", "map", "punch"]
 DEFAULT_MAX_LIFETIME_S = 300.0
+SERVER_VARIABLE = "NATTOOLS_SERVER"
+CONFIG_NAME = "config.toml"
 
 Json = Annotated[bool, output("--json", help="One JSON document on standard output.")]
 Output = Annotated[
@@ -133,34 +141,61 @@ def request_of(
     )
 
 
-def takes_request(
-    command: MeasuringName, *, without: Sequence[str] = (), instead: Mapping[str, object] | None = None
-) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Make a command of a function: where that has the parameter `request`, the command line has the options
-    of `request_of`. `without`: names of those that make no sense there; `instead`: those that are told of in
-    other words."""
-    words = instead or {}
-    shared = [
-        each.replace(annotation=words.get(each.name, each.annotation))
-        for each in signature(request_of, eval_str=True).parameters.values()
-        if each.kind is Parameter.KEYWORD_ONLY and each.name not in without
-    ]
+class OptionGroup(NamedTuple):
+    """Options that several commands share: the parameters of `build`, which checks them and gives one value.
+    `without`: names of those that make no sense for a command; `instead`: what is different about others, as
+    `Parameter.replace` takes it."""
+
+    build: Callable[..., object]
+    without: Sequence[str] = ()
+    instead: Mapping[str, Mapping[str, Any]] = {}
+
+    def parameters(self) -> list[Parameter]:
+        """What the command line takes."""
+        return [
+            each.replace(kind=Parameter.KEYWORD_ONLY, **self.instead.get(each.name, {}))
+            for each in signature(self.build, eval_str=True).parameters.values()
+            if each.name not in self.without
+        ]
+
+
+def takes(**groups: OptionGroup) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Make a command of a function: in place of a parameter that is named here, the command line has the
+    options of that group."""
+    shared = {name: group.parameters() for name, group in groups.items()}
 
     def decorate(function: Callable[..., int]) -> Callable[..., int]:
         def called(**given: Any) -> int:
-            chosen = {each.name: given.pop(each.name) for each in shared}
-            return function(request=request_of(command, **chosen), **given)
+            for name, group in groups.items():
+                given[name] = group.build(**{each.name: given.pop(each.name) for each in shared[name]})
+            return function(**given)
 
         own = signature(function, eval_str=True)
         parameters: list[Parameter] = []
         for each in own.parameters.values():
-            parameters += shared if each.name == "request" else [each.replace(kind=Parameter.KEYWORD_ONLY)]
+            parameters += shared.get(each.name) or [each.replace(kind=Parameter.KEYWORD_ONLY)]
         called.__dict__["__signature__"] = own.replace(parameters=parameters)
         called.__annotations__ = {each.name: each.annotation for each in parameters}
         called.__doc__ = function.__doc__
         return called
 
     return decorate
+
+
+def measuring(
+    command: MeasuringName,
+    *,
+    without: Sequence[str] = (),
+    instead: Mapping[str, Mapping[str, Any]] | None = None,
+) -> OptionGroup:
+    """The options of `request_of`, for a command."""
+    return OptionGroup(partial(request_of, command), without, instead or {})
+
+
+def check_choice(option: str, value: str | None, choices: Iterable[str]) -> None:
+    """UsageError: the value of an option is none of those that there are."""
+    if value is not None and value not in choices:
+        raise UsageError(f"{option} {value[:20]!r}: must be one of {', '.join(choices)}")
 
 
 def checked_servers(texts: list[str] | None) -> tuple[ServerUri, ...]:
@@ -191,8 +226,7 @@ def checked_seconds(value: float | None, option: str) -> float | None:
 
 def checked_lab(lab: str | None, backend: str | None, seed: int | None) -> LabChoice | None:
     """`--lab`, and the options that make sense only with it."""
-    if backend not in (None, "sim", "netns"):
-        raise UsageError(f"--backend {backend!r}: there are sim and netns")
+    check_choice("--backend", backend, BACKENDS)
     if lab is None:
         for option, value in (("--backend", backend), ("--seed", seed)):
             if value is not None:
@@ -210,3 +244,64 @@ def split_lab(text: str) -> tuple[str, str | None]:
     if not scenario or not host:
         raise UsageError(f"--lab {text!r}: write SCENARIO or SCENARIO:HOST")
     return scenario, host
+
+
+class Servers(NamedTuple):
+    """Servers to ask; `public`: they are the built-in list."""
+
+    uris: tuple[ServerUri, ...]
+    public: bool = False
+
+
+def chosen_servers(named: tuple[ServerUri, ...]) -> Servers:
+    """The servers to use; UsageError if the environment or the file names one wrongly."""
+    for servers in (named, _from_environment(), _from_config(config_path())):
+        if servers:
+            return Servers(servers)
+    return Servers(tuple(parse_server(text) for text in PUBLIC_SERVERS), public=True)
+
+
+def config_path() -> Path:
+    """`config.toml` in the user's configuration folder."""
+    from platformdirs import user_config_path
+
+    return user_config_path("nattools", appauthor=False) / CONFIG_NAME
+
+
+def parse_all(texts: list[str], where: str = "") -> tuple[ServerUri, ...]:
+    """Parse each server, each once; UsageError says where the bad one stands."""
+    try:
+        return tuple({parse_server(text): None for text in texts})
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}" if where else str(error)) from None
+
+
+def _from_environment() -> tuple[ServerUri, ...]:
+    texts = [text for text in re.split(r"[\s,]+", os.environ.get(SERVER_VARIABLE, "")) if text]
+    return parse_all(texts, f"the environment variable {SERVER_VARIABLE}")
+
+
+def _from_config(path: Path) -> tuple[ServerUri, ...]:
+    import tomllib
+
+    try:
+        with path.open("rb") as file:
+            config = tomllib.load(file)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from None
+    return _servers_of(config, path)
+
+
+def _servers_of(config: dict[str, Any], path: Path) -> tuple[ServerUri, ...]:
+    unknown = [key for key in config if key != "server"]
+    if unknown:
+        raise UsageError(f"{path}: unknown key {safe(unknown[0], 60)!r}; there is only 'server'")
+    value = config.get("server", [])
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise UsageError(f'{path}: write server = ["HOST:PORT", ...]')
+    return parse_all(texts, str(path))

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from nattools.cli.app import no_space
 from nattools.errors import UsageError
 from nattools.model.report import Report
@@ -76,6 +78,11 @@ def write_out(text: str) -> None:
         raise
     except OSError as error:
         raise no_space(error, "to standard output") from None
+
+
+def write_json(answer: object) -> None:
+    """Write one JSON document to standard output, on one line; errors as for `write_out`."""
+    write_out(msgspec.json.encode(answer).decode() + "\n")
 
 
 def show(report: Report, *, as_json: bool, detail: Detail) -> None:

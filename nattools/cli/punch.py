@@ -8,32 +8,42 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from nattools.cli import options, punchoptions, running
-from nattools.cli.options import Request
+from nattools.cli.options import LabChoice, Request, Servers
 from nattools.cli.outputs import show, write_files
 from nattools.cli.progress import ProgressLine
 from nattools.cli.prompts import TokenReader, ask_code
 from nattools.cli.punchdisplay import PunchDisplay
 from nattools.cli.punchoptions import PunchRequest, engine_options
-from nattools.cli.punchsession import PunchOutcome
-from nattools.cli.running import Invocation
+from nattools.cli.punchsession import CommandResult, PunchSession
+from nattools.cli.running import Invocation, captured, measure_options, progress_of
 from nattools.engine.options import MeasureOptions
-from nattools.engine.punch.options import Watcher
+from nattools.engine.punch.options import Use, Watcher
+from nattools.errors import UsageError
 from nattools.model.report import Report
+from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
-from nattools.traversal.codes import WORDS
+from nattools.traversal.codes import WORDS, Code
 from nattools.traversal.forwardspec import written
 
 if TYPE_CHECKING:
     from nattools.engine.portmap.journal import Journal
+    from nattools.engine.punch.punch import PunchSide
+    from nattools.lab.backend import Lab
+    from nattools.lab.scenario import Scenario
 
 
-@options.takes_request(
-    "punch", without=("lifetime", "max_lifetime", "cross_check"), instead={"lab": punchoptions.Lab}
+@options.takes(
+    request=options.measuring(
+        "punch",
+        without=("lifetime", "max_lifetime", "cross_check"),
+        instead={"lab": {"annotation": punchoptions.Lab}},
+    )
 )
 def command(
     code: punchoptions.CodeArgument = None,
@@ -93,8 +103,6 @@ def say(text: str) -> None:
 def run(request: Request, wanted: PunchRequest) -> int:
     """Punch, write the report where it was asked for, and give the exit code."""
     if request.lab is not None:
-        from nattools.cli.punchlab import run_in_lab
-
         done = run_in_lab(request, wanted, request.lab)
     else:
         done = run_on_host(request, wanted)
@@ -103,10 +111,8 @@ def run(request: Request, wanted: PunchRequest) -> int:
     return done.code
 
 
-def run_on_host(request: Request, wanted: PunchRequest) -> PunchOutcome:
+def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
     """This machine's side."""
-    from nattools.cli.punchsession import PunchSession
-
     sides: list[tuple[PunchDisplay, PunchSession]] = []
 
     async def work(
@@ -127,7 +133,7 @@ def run_on_host(request: Request, wanted: PunchRequest) -> PunchOutcome:
 
     report = running.run(Invocation(request, work, asks_routers=wanted.ask_router, without_journal=True))
     display, use = sides[0]
-    return PunchOutcome(report, display.told, use.problem, use.interrupted)
+    return CommandResult(report, display.told, use.problem, use.interrupted)
 
 
 def _end_on_sigterm() -> None:
@@ -198,3 +204,97 @@ def _untold(report: Report) -> Report:
     if report.punch is None:
         return report
     return msgspec.structs.replace(report, punch=msgspec.structs.replace(report.punch, plan=(), stages=()))
+
+
+def run_in_lab(request: Request, wanted: PunchRequest, choice: LabChoice) -> CommandResult:
+    """What came of it, as the first machine tells it."""
+    from nattools.lab.backend import open_lab
+    from nattools.lab.scenariofiles import load
+
+    scenario = load(choice.scenario)
+    hosts = pair_of(scenario, choice.host)
+    # the first machine opens the room under whatever number the mailbox gives, the second one is told
+    wanted = msgspec.structs.replace(wanted, code=Code(None, wanted.code.words))
+    with open_lab(scenario, choice.backend, choice.seed) as lab:
+        return lab.run(lambda: _punched(request, wanted, lab, hosts))
+
+
+def pair_of(scenario: Scenario, named: str | None) -> tuple[str, str]:
+    """The two machines: `FIRST,SECOND` if they are named, the scenario's first two if not, and beside one
+    that is named the first of the others. UsageError: there are no such two."""
+    from nattools.lab.backend import find_host
+
+    names = (named or "").split(",") if named else []
+    if len(names) > 2 or len(set(names)) < len(names):
+        raise UsageError(f"--lab {scenario.name}:{named}: name two machines of it, as FIRST,SECOND")
+    chosen = [find_host(scenario, name) for name in names]
+    chosen += [host for host in scenario.host if host not in chosen]
+    if len(chosen) < 2:
+        raise UsageError(f"the scenario {scenario.name} has one machine only, and it takes two to punch")
+    return chosen[0], chosen[1]
+
+
+async def _punched(request: Request, wanted: PunchRequest, lab: Lab, hosts: tuple[str, str]) -> CommandResult:
+    uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
+    networks = [lab.network(host) for host in hosts]
+    measuring = [
+        measure_options(request, network, Servers(uris), f"{lab.scenario.name}:{host}")
+        for network, host in zip(networks, hosts, strict=True)
+    ]
+    here = networks[0]
+    with progress_of(here) as progress, captured(here, request.pcap) as seen:
+        # in the simulator nobody waits, so the report is soon enough
+        display = None if here.substrate == "sim" else PunchDisplay(sys.stderr, progress)
+        use = PunchSession(wanted, seen, display, quiet=True)
+        other = PunchSession(wanted, networks[1], None, quiet=True)
+        connect = _by_tokens if wanted.manual else _by_code
+        report = await connect(
+            (seen, engine_options(wanted, measuring[0]), _onlooker(display, progress)),
+            (networks[1], engine_options(wanted, measuring[1]), Watcher()),
+            (use.use, other.use),
+        )
+    return CommandResult(report, display is not None and display.told, use.problem, use.interrupted)
+
+
+async def _by_code(first: PunchSide, second: PunchSide, uses: tuple[Use, Use]) -> Report:
+    from nattools.engine.punch.punch import punch_both
+
+    report, _ = await punch_both(first, second, _journals(first), uses)
+    return report
+
+
+async def _by_tokens(first: PunchSide, second: PunchSide, uses: tuple[Use, Use]) -> Report:
+    """Each is given the other's token as soon as there is one."""
+    from nattools.engine.punch.punch import punch_by_tokens
+
+    loop = asyncio.get_running_loop()
+    tokens: list[asyncio.Future[str]] = [loop.create_future(), loop.create_future()]
+
+    async def one(side: PunchSide, number: int) -> Report:
+        network, chosen, watching = side
+        swapping = replace(
+            watching, code=tokens[number].set_result, ask_token=lambda: _token(tokens[1 - number])
+        )
+        return await punch_by_tokens(network, chosen, swapping, _journals(side)[number], uses[number])
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(side, number)) for number, side in enumerate((first, second))]
+    return tasks[0].result()
+
+
+async def _token(token: asyncio.Future[str]) -> str:
+    return await token
+
+
+def _journals(side: PunchSide) -> tuple[Journal | None, Journal | None]:
+    """The routers end with this process, and their mappings with them."""
+    from nattools.engine.portmap.journal import MemoryJournal
+
+    return (MemoryJournal(), MemoryJournal()) if side[1].ask_router else (None, None)
+
+
+def _onlooker(display: PunchDisplay | None, progress: ProgressLine) -> Watcher:
+    """Nobody has to type a code."""
+    if display is None:
+        return Watcher(emit=progress)
+    return Watcher(emit=progress, stage=display.stage, plan=display.plan)

@@ -12,6 +12,7 @@ from nattools.report.document import Cell, Document, Prose, Section
 from nattools.report.safetext import safe, wrap
 from nattools.report.sections.punch import any_direct, headline, plan_section, timeline_event
 from nattools.report.terminal import MAX_COLUMNS, Line, is_live, lay_out, terminal_columns, write_lines
+from nattools.wording import text_of
 
 _INDENT = Cell("  ")
 _SIZES = (8, 5, 9, 2)
@@ -118,6 +119,6 @@ def token_lines(token: str, options: tuple[str, ...], columns: int | None) -> It
 
 def _plan_lines(announced: AnnouncedPlan, columns: int) -> Iterator[Line]:
     sections = plan_section(announced.steps, announced.odds, columns)
-    if announced.advice:
-        sections.append(Section("", (Prose(safe(announced.advice), "Would help"),)))
+    if announced.remedies:
+        sections.append(Section("", (Prose(safe(text_of(announced.remedies)), "Would help"),)))
     return lay_out(Document("", tuple(sections)), columns) if sections else iter(())

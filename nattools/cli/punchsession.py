@@ -29,7 +29,7 @@ FOREVER_S = 10 * 365 * 86400.0
 _INTERRUPTED = "the other side was interrupted"
 
 
-class PunchOutcome(NamedTuple):
+class CommandResult(NamedTuple):
     """What came of it. `told`: was it told of while it went on? `problem`: what went wrong with the use of
     the connection."""
 

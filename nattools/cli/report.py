@@ -10,7 +10,7 @@ import typer
 
 from nattools.cli import options
 from nattools.cli.app import new_app
-from nattools.cli.outputs import renderer, show, write_out
+from nattools.cli.outputs import renderer, show, write_json, write_out
 from nattools.errors import UsageError
 from nattools.model.report import Report
 from nattools.report.document import Detail
@@ -41,8 +41,7 @@ def show_report(
     verbose: options.Verbose = 0,
 ) -> int:
     """Show a saved report as it was shown when it was measured."""
-    if form not in FORMATS:
-        raise UsageError(f"--format {form!r}: there are {', '.join(FORMATS)}")
+    options.check_choice("--format", form, FORMATS)
     report = _anew(load_file(file)) if again else load_file(file)
     detail: Detail = 2 if verbose >= 2 else 1 if verbose else 0
     if form == "terminal" or as_json:
@@ -71,10 +70,7 @@ def validate_report(file: File, as_json: options.Json = False) -> int:
     else:
         found, schema = problems(report), report.schema
     if as_json:
-        import msgspec
-
-        answer = {"valid": not found, "schema": schema, "problems": found}
-        write_out(msgspec.json.encode(answer).decode() + "\n")
+        write_json({"valid": not found, "schema": schema, "problems": found})
     else:
         write_out("".join(f"{line}\n" for line in found) or f"{file}: a valid report ({schema})\n")
     return 1 if found else 0
@@ -88,16 +84,15 @@ def predict(
     as_json: options.Json = False,
 ) -> int:
     """Which way will connect two machines, with what odds, packets and time."""
-    if low_ports not in (None, "a", "b", "both"):
-        raise UsageError(f"--low-ports {low_ports!r}: there are a, b and both")
+    options.check_choice("--low-ports", low_ports, ("a", "b", "both"))
     from nattools.report.prediction import prediction_json, render_prediction
-    from nattools.traversal.punchplan import End, plan
+    from nattools.traversal.punchplan import MeasuredEnd, plan
 
     reports = (load_file(a), load_file(b))
     granted = (low_ports in ("a", "both"), low_ports in ("b", "both"))
     made = plan(
-        End(nat=reports[0].nat, low_ports=granted[0]),
-        End(nat=reports[1].nat, low_ports=granted[1]),
+        MeasuredEnd(nat=reports[0].nat, low_ports=granted[0]),
+        MeasuredEnd(nat=reports[1].nat, low_ports=granted[1]),
         ("A's", "B's"),
     )
     files = (str(a), str(b))

@@ -1,4 +1,5 @@
-"""Running a command's work on the network that the user chose: this machine's, or one of a scenario."""
+"""Running a command's work on the network that the user chose, this machine's or one of a scenario; and the
+two commands that only measure, `diagnose` and `nat`."""
 
 from __future__ import annotations
 
@@ -9,12 +10,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from nattools.cli.options import LabChoice, Request
+from nattools.cli import options
+from nattools.cli.options import LabChoice, Request, Servers, chosen_servers
+from nattools.cli.outputs import show, write_files
 from nattools.cli.progress import ProgressLine
-from nattools.cli.servers import Servers, chosen_servers
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Emit, MeasureOptions
 from nattools.errors import CannotRun, UsageError
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
@@ -39,6 +41,12 @@ class Invocation:
     without_journal: bool = False
 
 
+def deliver(report: Report, request: Request) -> None:
+    """Write the report where it was asked for, and show it."""
+    write_files(report, request.outputs, request.detail)
+    show(report, as_json=request.as_json, detail=request.detail)
+
+
 def run(invocation: Invocation) -> Report:
     """Do the work. The errors of `nattools.errors` say why it could not be done."""
     lab = invocation.request.lab
@@ -51,9 +59,9 @@ def _on_host(invocation: Invocation) -> Report:
 
     network = HostNetwork()
     servers = chosen_servers(invocation.request.servers)
-    options = measure_options(invocation.request, network, servers)
+    chosen = measure_options(invocation.request, network, servers)
     with _journal(invocation) as journal:
-        return run_interruptibly(lambda: _worked(invocation, network, options, journal))
+        return run_interruptibly(lambda: _worked(invocation, network, chosen, journal))
 
 
 @contextlib.contextmanager
@@ -85,9 +93,9 @@ def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
     with open_lab(scenario, choice.backend, choice.seed) as lab:
         network = lab.network(host)
         uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
-        options = measure_options(request, network, Servers(uris), f"{scenario.name}:{host}")
+        chosen = measure_options(request, network, Servers(uris), f"{scenario.name}:{host}")
         # the routers end with this process, and their mappings with them
-        return lab.run(lambda: _worked(invocation, network, options, MemoryJournal()))
+        return lab.run(lambda: _worked(invocation, network, chosen, MemoryJournal()))
 
 
 def measure_options(
@@ -118,10 +126,10 @@ def _check_interface(name: str | None, network: Network) -> None:
 
 
 async def _worked(
-    invocation: Invocation, network: Network, options: MeasureOptions, journal: Journal | None
+    invocation: Invocation, network: Network, chosen: MeasureOptions, journal: Journal | None
 ) -> Report:
     with progress_of(network) as progress, captured(network, invocation.request.pcap) as seen:
-        return await invocation.work(seen, options, progress, journal)
+        return await invocation.work(seen, chosen, progress, journal)
 
 
 @contextlib.contextmanager
@@ -150,3 +158,45 @@ def captured(network: Network, file: Path | None) -> Iterator[Network]:
         yield TracedNetwork(network, trace)
     finally:
         write_pcapng(file, trace, started)
+
+
+def _command(name: Literal["diagnose", "nat"], summary: str) -> Callable[..., int]:
+    """The function behind a command: the two differ in what the engine does with the answers, not in how they
+    are called."""
+
+    def command(request: Request) -> int:
+        return _diagnosed(request)
+
+    command.__doc__ = summary
+    return options.takes(request=options.measuring(name))(command)
+
+
+def _diagnosed(request: Request) -> int:
+    diagnosing = request.command == "diagnose"
+    report = run(Invocation(request, _measure, asks_routers=diagnosing, without_journal=True))
+    deliver(report, request)
+    if not any(server.answered for server in report.servers):
+        raise CannotRun("no server answered, so nothing could be measured from outside", _remedy(request))
+    return 0
+
+
+async def _measure(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
+    from nattools.engine.run import measure
+
+    return await measure(network, chosen, emit, journal)
+
+
+def _remedy(request: Request) -> str:
+    if request.servers:
+        return "Check the servers' names and that they run, or leave out --server to ask public ones."
+    return "Check that this machine is online; name a server that you can reach with --server HOST[:PORT]."
+
+
+diagnose = _command(
+    "diagnose", "Run every check that can run here: can this machine be reached, by which way, what to do."
+)
+nat = _command(
+    "nat",
+    "Measure NAT behaviour over UDP and TCP, IPv4 and IPv6: mapping, filtering, port allocation, "
+    "hairpinning, binding lifetime, layers of NAT.",
+)

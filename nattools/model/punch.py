@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from nattools.model.endpoint import Family, Transport
-from nattools.model.statement import Statement
+from nattools.model.statement import Reason, Statement
 
 Strategy = Literal[
     "host", "reflexive", "mapped", "low-ttl", "prediction", "birthday", "simultaneous-open", "relay"
@@ -37,7 +37,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     """What was going to be tried: `odds` in 0..1 (None: only for when something else was missed), `packets`
-    (ours, the peer's) at most, `seconds` at most."""
+    (ours, the peer's) at most, `seconds` at most. `why` is the text of `reason`."""
 
     strategy: Strategy
     transport: Transport
@@ -46,6 +46,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     odds: float | None = None
     packets: tuple[int, int] | None = None
     seconds: float | None = None
+    reason: Reason = ()
 
 
 class Path(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Final
 
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.punch import Path, Strategy
+from nattools.model.statement import Statement
 from nattools.net.base import TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.protocols.demultiplex import SharedProtocol, protocol_of
@@ -74,9 +75,9 @@ class SelectedPath(ABC):
         """Ask the peer at once whether it still hears, and go over to a spare if not."""
 
     @abstractmethod
-    async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | str:
-        """A link over it to the peer, who knows the same 32 bytes; the text says why there is none. Exactly
-        one of the two sides leads."""
+    async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | Statement:
+        """A link over it to the peer, who knows the same 32 bytes; a statement says why there is none.
+        Exactly one of the two sides leads."""
 
     @abstractmethod
     def close(self) -> None:
@@ -134,7 +135,7 @@ class IcePath(SelectedPath):
         self.driver.agent.doubt(asyncio.get_running_loop().time())
         self.driver.pump()
 
-    async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | str:
+    async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | Statement:
         """By QUIC."""
         from nattools.traversal.quiclink import quic_link
 
@@ -183,7 +184,7 @@ class StreamPath(SelectedPath):
         """The connection's other end."""
         return self._stream.remote
 
-    async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | str:
+    async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | Statement:
         """By TLS 1.3."""
         from nattools.traversal.tlslink import tls_link
 

@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from nattools.model.endpoint import Family
+from nattools.model.endpoint import Family, Transport
 from nattools.model.nat import Nat, NatByTransport
-from nattools.model.statement import statement
+from nattools.model.statement import Statement, statement
 from nattools.traversal.side import Side, side_of
 from nattools.traversal.steps import Plan, Step
 from nattools.traversal.tcp_strategies import restricted, tcp_steps
@@ -19,19 +19,19 @@ CERTAIN: Final = 0.9999
 RELAY: Final = Step(
     strategy="relay",
     transport="udp",
-    why="A relay that both sides reach passes everything on, more slowly.",
+    reason=statement("relay-in-reserve"),
     odds=1.0,
 )
 
 
-class End(msgspec.Struct, frozen=True, kw_only=True):
+class MeasuredEnd(msgspec.Struct, frozen=True, kw_only=True):
     """What one side brings: its measured behaviour; whether its process may bind ports below 1024."""
 
     nat: NatByTransport
     low_ports: bool = False
 
 
-def plan(first: End, second: End, whose: Whose = ("our", "its")) -> Plan:
+def plan(first: MeasuredEnd, second: MeasuredEnd, whose: Whose = ("our", "its")) -> Plan:
     """The strategies for these two, in the order in which to try them. IPv6 goes first where both have it."""
     found = [
         _of_family(each, family)
@@ -58,7 +58,7 @@ def _of_family(made: Plan, family: Family) -> Plan:
     return msgspec.structs.replace(made, steps=steps)
 
 
-def _family(first: End, second: End, whose: Whose, family: Family) -> Plan | None:
+def _family(first: MeasuredEnd, second: MeasuredEnd, whose: Whose, family: Family) -> Plan | None:
     """The plan over one address family, without the relay behind direct steps; None: one side lacks it."""
     nats = [
         (end.nat.udp4, end.nat.tcp4) if family == 4 else (end.nat.udp6, end.nat.tcp6)
@@ -94,8 +94,7 @@ def _over_udp(sides: tuple[Side | None, Side | None], whose: Whose, family: Fami
         name = whose[0] if first.moves == "somehow" else whose[1]
         settle = statement("plan-allocation-unknown", whose=name)
         return Plan(path="unknown", family=family, unknown=settle)
-    why = "Both outside ports change, one of them among all: it would take minutes and many packets."
-    return Plan(path="relay", steps=(msgspec.structs.replace(RELAY, why=why),), family=family)
+    return _relayed(statement("relay-both-change"), family, "udp")
 
 
 def _over_tcp(
@@ -106,13 +105,10 @@ def _over_tcp(
         if nat is None:
             return Plan(path="unknown", family=family, unknown=statement("plan-tcp-unmeasured", whose=name))
         if nat.reachable is False:
-            return _relayed(
-                f"UDP does not pass on one side, and {name} TCP reaches certain ports at most.", family
-            )
+            return _relayed(statement("relay-tcp-restricted", whose=name), family)
         ports = restricted(nat)
         if ports is not None:
-            why = f"TCP leaves {name} network only to certain ports ({ports}); a relay there works."
-            return _relayed(why, family)
+            return _relayed(statement("relay-tcp-ports", whose=name, ports=ports), family)
         side = side_of(_completed(nat, beside))
         if side is None:
             return Plan(
@@ -124,7 +120,7 @@ def _over_tcp(
         return Plan(path="direct", steps=tuple(steps), family=family)
     if any(end.moves == "somehow" for end in ends):
         return Plan(path="unknown", family=family, unknown=statement("plan-tcp-allocation-unknown"))
-    return _relayed("UDP does not pass on one side; a relay over TCP or TLS does.", family)
+    return _relayed(statement("relay-udp-blocked"), family)
 
 
 def _completed(tcp: Nat, udp: Nat | None) -> Nat:
@@ -140,36 +136,32 @@ def _completed(tcp: Nat, udp: Nat | None) -> Nat:
     )
 
 
-def _relayed(why: str, family: Family) -> Plan:
-    return Plan(
-        path="relay", steps=(msgspec.structs.replace(RELAY, why=why, transport="tcp"),), family=family
-    )
+def _relayed(reason: Statement, family: Family, transport: Transport = "tcp") -> Plan:
+    relay = msgspec.structs.replace(RELAY, reason=reason, transport=transport)
+    return Plan(path="relay", steps=(relay,), family=family)
 
 
-def _gain(udp1: Nat | None, udp2: Nat | None, now: Plan, first: End, second: End, whose: Whose) -> str:
+def _gain(
+    udp1: Nat | None, udp2: Nat | None, now: Plan, first: MeasuredEnd, second: MeasuredEnd, whose: Whose
+) -> Statement | None:
     """What it would change if sides that draw ports at random could bind ports below 1024."""
-    sides = (side_of(udp1), side_of(udp2))
-    ends = (first, second)
     lacking = [
         name
-        for side, end, name in zip(sides, ends, whose, strict=True)
+        for side, end, name in zip((side_of(udp1), side_of(udp2)), (first, second), whose, strict=True)
         if side is not None and side.moves == "at random" and not end.low_ports
     ]
-    lacking.sort(key=lambda name: name != "our")  # both sides say it alike
     if not lacking:
-        return ""
+        return None
     granted = _over_udp((side_of(udp1, low_ports=True), side_of(udp2, low_ports=True)), whose, 4)
     if granted is None or granted.path != "direct" or granted.steps == now.steps:
-        return ""
+        return None
     best = granted.steps[0]
-    chance = "" if best.odds is None else f"{100 * best.odds:.0f}% "
-    programs, routers = f"{lacking[0]} program", "the router there is a Linux one"
-    if len(lacking) > 1:
-        programs, routers = f"{lacking[0]} program and {lacking[1]}", "both routers are Linux ones"
-        if "our" in lacking:
-            programs = "the programs on both sides"
-    means = f"If {programs} may bind ports below 1024 and {routers}"
-    if now.path != "direct":
-        return f"{means}, a direct way opens: {best.strategy}, {chance}within {best.seconds:.0f} s."
-    fewer = sum(best.packets) if best.packets else 0
-    return f"{means}, it takes {fewer} packets at most: {best.strategy}, {chance}within {best.seconds:.0f} s."
+    code = "low-ports" if len(lacking) == 1 else "low-ports-on-both"
+    return statement(
+        f"{code}-open" if now.path != "direct" else f"{code}-save",
+        whose=lacking[0],
+        strategy=best.strategy,
+        odds=best.odds,
+        seconds=best.seconds,
+        packets=sum(best.packets) if best.packets else 0,
+    )

@@ -72,12 +72,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """A strategy, with the send schedule of each side.
 
     `odds` in 0..1 that it connects if the measured behaviour holds (None: it is for when something else was
-    missed); `packets`: the most that each side sends; `seconds`: the longest that it takes. `why` says in one
-    sentence why it should work. The relay has no schedules."""
+    missed); `packets`: the most that each side sends; `seconds`: the longest that it takes. `reason`: why
+    it should work. The relay has no schedules."""
 
     strategy: Strategy
     transport: Transport
-    why: str
+    reason: Statement
     odds: float | None
     family: Family = 4
     schedules: tuple[SendSchedule, SendSchedule] | None = None
@@ -94,13 +94,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`steps` in the order in which to try them; the last is the relay unless the first is certain.
 
     `path` is what the steps lead to. `unknown`: what was not measured and would be needed. `privilege`: what
-    would change if a process could bind ports below 1024, or is empty."""
+    would change if a process could bind ports below 1024."""
 
     path: Literal["direct", "relay", "unknown"]
     steps: tuple[Step, ...] = ()
     family: Family | None = None
     unknown: Statement | None = None
-    privilege: str = ""
+    privilege: Statement | None = None
 
     @property
     def direct_steps(self) -> tuple[Step, ...]:

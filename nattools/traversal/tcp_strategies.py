@@ -10,6 +10,7 @@ import msgspec
 
 from nattools.model.nat import Nat
 from nattools.model.punch import Strategy
+from nattools.model.statement import Statement, statement
 from nattools.traversal.odds import odds, shown
 from nattools.traversal.side import Side
 from nattools.traversal.steps import SendSchedule, Step
@@ -27,28 +28,24 @@ def tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     """What to try over TCP, in order; nothing if nothing practical leads there. Both sides get out."""
     for side, name in sorted(((second, whose[1]), (first, whose[0])), key=lambda each: each[0].translated):
         if side.open and not side.translated:
-            return [_tcp("host", f"Over TCP: anybody can connect to {name} address.", _both(first, second))]
+            return [_tcp("host", statement("step-tcp-open", whose=name), _both(first, second))]
         if side.open:
-            why = f"Over TCP: anybody can connect to {name} outside port, once it is open."
-            return [_tcp("reflexive", why, _both(first, second))]
+            return [_tcp("reflexive", statement("step-tcp-open-external", whose=name), _both(first, second))]
     if first.moves == "not" and second.moves == "not":
-        why = "Over TCP, both opening at once, if both routers let that pass as they should (RFC 5382 REQ-2)."
-        return [_tcp("simultaneous-open", why, _both(first, second))]
+        return [_tcp("simultaneous-open", statement("step-tcp-both-open"), _both(first, second))]
     still, moves, name = (first, second, whose[1]) if first.moves == "not" else (second, first, whose[0])
     if "somehow" in (first.moves, second.moves):
         return []
     if {first.moves, second.moves} <= {"not", "predictably"}:
-        why = f"Over TCP, both opening at once: the next of {name} outside ports can be predicted."
-        return [_tcp("simultaneous-open", why, _predicted(first, second))]
+        return [
+            _tcp("simultaneous-open", statement("step-tcp-next-port", whose=name), _predicted(first, second))
+        ]
     if still.moves != "not":
         return []
     if still.accepts == "address":
-        why = f"Over TCP: {name} side connects from whatever port, since the other only looks at addresses."
-        return [_tcp("simultaneous-open", why, _both(first, second))]
+        return [_tcp("simultaneous-open", statement("step-tcp-any-port", whose=name), _both(first, second))]
     tried = _tcp_birthday(still, moves, name, turned=still is second)
-    again = msgspec.structs.replace(
-        tried, why="The same with other ports, should chance be against the first."
-    )
+    again = msgspec.structs.replace(tried, reason=statement("step-tcp-birthday-again"))
     return [tried] if tried.odds == 1.0 else [tried, again]
 
 
@@ -85,12 +82,12 @@ def _predicted(first: Side, second: Side) -> tuple[SendSchedule, SendSchedule]:
 
 
 def _tcp(
-    strategy: Strategy, why: str, schedules: tuple[SendSchedule, SendSchedule], chance: float = 1.0
+    strategy: Strategy, reason: Statement, schedules: tuple[SendSchedule, SendSchedule], chance: float = 1.0
 ) -> Step:
     return Step(
         strategy=strategy,
         transport="tcp",
-        why=why,
+        reason=reason,
         odds=shown(chance),
         schedules=schedules,
         packets=(schedules[0].packets, schedules[1].packets),
@@ -110,6 +107,6 @@ def _tcp_birthday(still: Side, moves: Side, name: str, *, turned: bool) -> Step:
     prober = SendSchedule(ports="pool", count=probes, pool=moves.pool, passes=1, ttl=opening_ttl(still))
     hold = round(hold_s(still, moves) + probes / PROBES_PER_S, 3)
     caller = SendSchedule(sockets=sockets, fresh=True, passes=2, hold_s=hold)
-    why = f"Over TCP: {sockets} of {name} ports out of {moves.size:,}, and {probes:,} tries."
+    reason = statement("step-tcp-birthday", whose=name, sockets=sockets, ports=moves.size, probes=probes)
     schedules = (caller, prober) if turned else (prober, caller)
-    return _tcp("simultaneous-open", why, schedules, odds(sockets, probes, moves.size))
+    return _tcp("simultaneous-open", reason, schedules, odds(sockets, probes, moves.size))

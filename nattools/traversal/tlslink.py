@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Final, Literal
 
+from nattools.model.statement import Statement, statement
 from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
 from nattools.net.tls import TlsStream, start_tls
@@ -37,26 +38,26 @@ _LENGTH_BITS: Final = 14
 UNPROVEN: Final = "the peer did not prove that it knows the secret"
 
 
-async def tls_link(stream: TcpStream, secret: bytes, *, leads: bool, timeout_s: float) -> TlsLink | str:
+async def tls_link(stream: TcpStream, secret: bytes, *, leads: bool, timeout_s: float) -> TlsLink | Statement:
     """Connect to the peer at the stream's other end, who knows the same 32 bytes. Exactly one side leads.
 
-    A text says why it failed, and the stream is closed. A link owns its stream."""
+    A statement says why it failed, and the stream is closed. A link owns its stream."""
     peer = identity(secret, leads=not leads)
     context = _context(identity(secret, leads=leads), peer, leads=leads)
     try:
         async with TimeLimit(timeout_s):
             tls = await start_tls(stream, context, timeout_s=timeout_s, server_name=NAME if leads else None)
             if isinstance(tls, str):
-                return f"{UNPROVEN}: {tls}"
+                return statement("link-failed", problem=f"{UNPROVEN}: {tls}")
             if tls.peer_certificate != peer.der or not await _heard(tls):
                 tls.abort()
-                return UNPROVEN
+                return statement("link-failed", problem=UNPROVEN)
             return TlsLink(tls)
     except BaseException:
         stream.abort()
         raise
     stream.abort()
-    return f"no answer over TLS in {timeout_s:g} s"
+    return statement("link-silent", protocol="TLS", limit_s=timeout_s)
 
 
 async def _heard(tls: TlsStream) -> bool:

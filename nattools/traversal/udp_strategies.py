@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from nattools.model.punch import Strategy
+from nattools.model.statement import Statement, statement
 from nattools.traversal.odds import LOW_POOL, LOW_SOURCES, fill_odds, odds, pool_size, shown
 from nattools.traversal.side import Side
 from nattools.traversal.steps import SendSchedule, Step
@@ -24,9 +25,6 @@ with 24 also if several of the first packets are lost, so that the later ones ge
 WIDER = 2
 """So much further a prediction reaches the second time, from where the counters are then: others took more
 ports than expected, and may do so again."""
-AGAIN = (
-    "Once more from where the counters are then, and further, in case others take more ports than expected."
-)
 USUAL_TTL = 2
 FILL_TARGETS = 3
 FILL_TRIES = 3
@@ -45,10 +43,29 @@ def udp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     """What to try over UDP, in order; nothing if nothing practical leads there. Both sides get out."""
     if first.moves == "not" and second.moves == "not":
         return _plain(first, second, whose)
-    for still, moves, turned in ((first, second, False), (second, first, True)):
+    for still, moves, name, turned in _orders(first, second, whose):
         if still.moves == "not":
-            return _one_moves(still, moves, (whose[1], whose[0]) if turned else whose, turned)
+            return _turned(_one_moves(still, moves, name), turned)
     return _both_move(first, second, whose)
+
+
+def _orders(first: Side, second: Side, whose: Whose) -> list[tuple[Side, Side, Whose, bool]]:
+    """The two as they are, and turned round."""
+    return [(first, second, whose, False), (second, first, whose[::-1], True)]
+
+
+def _turned(steps: list[Step], turned: bool) -> list[Step]:
+    """Steps that were planned for the two turned round, the right way round again."""
+    if not turned:
+        return steps
+    return [
+        msgspec.structs.replace(
+            step,
+            schedules=step.schedules and step.schedules[::-1],
+            packets=step.packets and step.packets[::-1],
+        )
+        for step in steps
+    ]
 
 
 def opening_ttl(side: Side) -> int:
@@ -67,149 +84,136 @@ def _step(
     own: SendSchedule,
     peer: SendSchedule,
     chance: float | None,
-    why: str,
+    reason: Statement,
     *,
-    turned: bool = False,
+    wider: int = 1,
 ) -> Step:
-    schedules = (peer, own) if turned else (own, peer)
+    """With a wider reach it is the second try, whose odds nobody knows."""
+    if wider > 1:
+        chance, reason = None, statement("step-wider")
     return Step(
         strategy=strategy,
         transport="udp",
-        why=why,
+        reason=reason,
         odds=None if chance is None else shown(chance),
-        schedules=schedules,
-        packets=(schedules[0].packets, schedules[1].packets),
-        seconds=round(max(schedule.seconds for schedule in schedules) + 0.5, 2),
+        schedules=(own, peer),
+        packets=(own.packets, peer.packets),
+        seconds=round(max(own.seconds, peer.seconds) + 0.5, 2),
     )
 
 
-# --- both sides keep their outside ports
+def _next_ports(
+    of: Side, wider: int, *, hold: float, fresh: bool = True, ttl: int | None = None
+) -> SendSchedule:
+    """To the ports that the NAT of the other side gives next; to one, if it keeps the inside port."""
+    return SendSchedule(
+        ports="next",
+        count=1 if of.keeps else SPREAD_PORTS * wider,
+        step=0 if of.keeps else of.step,
+        fresh=fresh,
+        ttl=ttl,
+        hold_s=hold,
+    )
+
+
+def _reaches(side: Side) -> tuple[int, ...]:
+    """How far the tries of a prediction reach, one after the other."""
+    return (1,) if side.keeps else (1, WIDER)
+
+
+# --- both sides keep their external ports
 
 
 def _plain(first: Side, second: Side, whose: Whose) -> list[Step]:
     for side, name in sorted(((second, whose[1]), (first, whose[0])), key=lambda each: each[0].translated):
         if side.open:
             return [_step(_name_of(side), SendSchedule(), SendSchedule(), 1.0, _anybody(side, name))]
-    why = "Both sides keep their outside ports: both send, and each opens its own side."
     hold = hold_s(first, second)
     opening = [SendSchedule(ttl=opening_ttl(side), hold_s=hold) for side in (first, second)]
-    again = "Once more with other roles: one side opens and waits, the other calls first."
     waiting = SendSchedule(ttl=opening_ttl(first), hold_s=hold + 1.0)
     calling = SendSchedule(hold_s=hold + 0.5)
     return [
-        _step("reflexive", opening[0], opening[1], 1.0, why),
-        _step("low-ttl", waiting, calling, None, again),
+        _step("reflexive", opening[0], opening[1], 1.0, statement("step-both-keep")),
+        _step("low-ttl", waiting, calling, None, statement("step-other-roles")),
     ]
 
 
 def _name_of(side: Side) -> Strategy:
-    """Of a strategy that leads to a side's own or outside address, just so."""
+    """Of a strategy that leads to a side's own or external address, just so."""
     return "reflexive" if side.translated or not side.open else "host"
 
 
-def _anybody(side: Side, name: str) -> str:
-    place = "outside address" if side.translated else "address"
-    return f"Anybody can write to {name} {place}: writing to it is enough."
+def _anybody(side: Side, name: str) -> Statement:
+    return statement("step-open-external" if side.translated else "step-open", whose=name)
 
 
-# --- one side's outside port changes
+# --- one side's external port changes
 
 
-def _one_moves(still: Side, moves: Side, whose: Whose, turned: bool) -> list[Step]:
-    hold = hold_s(still, moves)
+def _one_moves(still: Side, moves: Side, whose: Whose) -> list[Step]:
     if still.accepts != "port":
-        why = f"{whose[0].capitalize()} side accepts packets whatever {whose[1]} outside port is."
-        if still.open:
-            why = _anybody(still, whose[0])
-        own, peer = (
-            SendSchedule(ttl=opening_ttl(still), hold_s=hold),
-            SendSchedule(hold_s=0.0 if still.accepts == "all" else hold),
+        hold = hold_s(still, moves)
+        reason = (
+            _anybody(still, whose[0])
+            if still.open
+            else statement("step-any-port", whose=whose[0], other=whose[1])
         )
-        return [_step(_name_of(still), own, peer, 1.0, why, turned=turned)]
+        own = SendSchedule(ttl=opening_ttl(still), hold_s=hold)
+        peer = SendSchedule(hold_s=0.0 if still.accepts == "all" else hold)
+        return [_step(_name_of(still), own, peer, 1.0, reason)]
     if moves.moves == "predictably":
-        first = _predicted(still, moves, whose, turned)
-        return [first] if moves.keeps else [first, _predicted(still, moves, whose, turned, WIDER)]
+        return [_predicted(still, moves, whose, wider) for wider in _reaches(moves)]
     if moves.moves == "somehow":
         return []
     if moves.moves == "in a block":
-        return [_birthday(still, moves, whose, turned, moves.pool, BLOCK_SOCKETS, 2 * PROBES)]
-    wide = _birthday(still, moves, whose, turned, moves.pool, SOCKETS, 2 * PROBES)
+        return [_birthday(still, moves, whose, moves.pool, BLOCK_SOCKETS, 2 * PROBES)]
+    wide = _birthday(still, moves, whose, moves.pool, SOCKETS, 2 * PROBES)
     if not moves.low_ports:
         return [wide]
-    low = _birthday(still, moves, whose, turned, LOW_POOL, BLOCK_SOCKETS, pool_size(LOW_POOL), low=True)
+    low = _birthday(still, moves, whose, LOW_POOL, BLOCK_SOCKETS, pool_size(LOW_POOL), sources=LOW_SOURCES)
     return [low, wide]
 
 
-def _predicted(still: Side, moves: Side, whose: Whose, turned: bool, wider: int = 1) -> Step:
+def _predicted(still: Side, moves: Side, whose: Whose, wider: int) -> Step:
     count = 1 if moves.keeps else SPREAD_PORTS * wider
-    own = SendSchedule(
-        ports="next", count=count, step=0 if moves.keeps else moves.step, ttl=opening_ttl(still)
-    )
-    own = _with_hold(own, hold_s(still, moves))
-    peer = SendSchedule(fresh=not moves.keeps, ttl=moves.ttl, hold_s=own.hold_s)
-    why = f"The next of {whose[1]} outside ports can be predicted, unless others take the next {count} first."
-    return _prediction(own, peer, why, turned, wider)
-
-
-def _prediction(
-    own: SendSchedule, peer: SendSchedule, why: str, turned: bool, wider: int = 1, chance: float = 1.0
-) -> Step:
-    """The first try, or with a wider reach the second one, whose odds nobody knows."""
-    if wider > 1:
-        return _step("prediction", own, peer, None, AGAIN, turned=turned)
-    return _step("prediction", own, peer, chance, why, turned=turned)
-
-
-def _with_hold(schedule: SendSchedule, hold: float) -> SendSchedule:
-    """The same, with time for its own first pass."""
-    return msgspec.structs.replace(
-        schedule, hold_s=round(hold + schedule.sockets * schedule.count / schedule.rate_per_s, 3)
-    )
+    hold = round(hold_s(still, moves) + count / PROBES_PER_S, 3)
+    own = _next_ports(moves, wider, hold=hold, fresh=False, ttl=opening_ttl(still))
+    peer = SendSchedule(fresh=not moves.keeps, ttl=moves.ttl, hold_s=hold)
+    reason = statement("step-next-port", whose=whose[1], count=count)
+    return _step("prediction", own, peer, 1.0, reason, wider=wider)
 
 
 def _birthday(
     still: Side,
     moves: Side,
     whose: Whose,
-    turned: bool,
     pool: tuple[int, int],
     sockets: int,
     probes: int,
     *,
-    low: bool = False,
+    sources: tuple[int, int] | None = None,
 ) -> Step:
     ports = pool_size(pool)
     sockets, probes = min(sockets, ports), min(probes, ports)
-    opener = SendSchedule(
-        sockets=sockets, fresh=True, ttl=moves.ttl, sources=LOW_SOURCES if low else None, passes=1
+    opener = SendSchedule(sockets=sockets, fresh=True, ttl=moves.ttl, sources=sources, passes=1)
+    hold = round(hold_s(still, moves) + sockets / PROBES_PER_S, 3)
+    prober = SendSchedule(ports="pool", count=probes, pool=pool, passes=1, hold_s=hold)
+    kind = "-low" if sources is not None else "-block" if moves.moves == "in a block" else ""
+    reason = statement(
+        f"step-birthday{kind}", whose=whose[1], sockets=sockets, ports=ports, probes=probes, rate=PROBES_PER_S
     )
-    prober = SendSchedule(
-        ports="pool",
-        count=probes,
-        pool=pool,
-        passes=1,
-        hold_s=round(hold_s(still, moves) + sockets / PROBES_PER_S, 3),
-    )
-    place = f"a block of {ports}" if moves.moves == "in a block" else f"{ports:,}"
-    why = (
-        f"{sockets} of {whose[1]} ports out of {place}, and {probes:,} tries at {PROBES_PER_S:.0f} a second."
-    )
-    if low:
-        why = f"{why[:-1]}: a Linux router maps source ports below 1024 into those alone."
-    return _step("birthday", prober, opener, odds(sockets, probes, ports), why, turned=turned)
+    return _step("birthday", prober, opener, odds(sockets, probes, ports), reason)
 
 
-# --- both sides' outside ports change
+# --- both sides' external ports change
 
 
 def _both_move(first: Side, second: Side, whose: Whose) -> list[Step]:
     if "somehow" in (first.moves, second.moves):
         return []
-    for own, peer, turned in ((first, second, False), (second, first, True)):
-        name = (whose[1], whose[0]) if turned else whose
+    for own, peer, name, turned in _orders(first, second, whose):
         if _predicted_and_lenient(own, peer):
-            first_try = _called(own, peer, name, turned)
-            return [first_try] if own.keeps else [first_try, _called(own, peer, name, turned, WIDER)]
+            return _turned([_called(own, peer, name, wider) for wider in _reaches(own)], turned)
     if first.moves == second.moves == "predictably":
         return _both_predicted(first, second)
     return _filled(first, second, whose)
@@ -225,56 +229,35 @@ def _predicted_and_lenient(own: Side, peer: Side) -> bool:
     )
 
 
-def _called(own: Side, peer: Side, whose: Whose, turned: bool, wider: int = 1) -> Step:
+def _called(own: Side, peer: Side, whose: Whose, wider: int) -> Step:
     """The peer calls the predicted port; whatever port its call comes from is let in."""
-    opener = SendSchedule(fresh=not own.keeps, ttl=own.ttl, hold_s=hold_s(own, peer))
-    count = 1 if own.keeps else SPREAD_PORTS * wider
-    caller = SendSchedule(
-        ports="next",
-        count=count,
-        step=0 if own.keeps else own.step,
-        fresh=True,
-        hold_s=hold_s(own, peer),
-    )
-    why = (
-        f"The next of {whose[0]} outside ports can be predicted, and a call to it is let in from any of "
-        f"{whose[1]} ports."
-    )
-    return _prediction(opener, caller, why, turned, wider)
+    hold = hold_s(own, peer)
+    opener = SendSchedule(fresh=not own.keeps, ttl=own.ttl, hold_s=hold)
+    reason = statement("step-called", whose=whose[0], other=whose[1])
+    return _step("prediction", opener, _next_ports(own, wider, hold=hold), 1.0, reason, wider=wider)
 
 
 def _both_predicted(first: Side, second: Side) -> list[Step]:
     """`keeps` on a side makes its port certain: then the other's next ports are all there is to guess."""
-    if first.keeps and second.keeps:
-        return [_one_keeps(first, second)]
     if first.keeps or second.keeps:
-        return [_one_keeps(first, second), _one_keeps(first, second, WIDER)]
-    why = "Both sides' next ports can be predicted, even if others take up to 13 of them first."
-    return [
-        _prediction(*_spread(first, second), why, turned=False),
-        _prediction(*_spread(second, first, WIDER), why, turned=True, wider=WIDER),
-    ]
+        reaches = (1,) if first.keeps and second.keeps else (1, WIDER)
+        return [_one_keeps(first, second, wider) for wider in reaches]
+    reason = statement("step-both-next-ports", count=SPREAD_AHEAD - 1)
+    again = _step("prediction", *_spread(second, first, WIDER), None, reason, wider=WIDER)
+    return [_step("prediction", *_spread(first, second, 1), 1.0, reason), *_turned([again], True)]
 
 
-def _one_keeps(first: Side, second: Side, wider: int = 1) -> Step:
-    hold = hold_s(first, second) + SPREAD_PORTS * wider / PROBES_PER_S
+def _one_keeps(first: Side, second: Side, wider: int) -> Step:
+    hold = round(hold_s(first, second) + SPREAD_PORTS * wider / PROBES_PER_S, 3)
     own, other = (
-        SendSchedule(
-            ports="next",
-            count=1 if peer.keeps else SPREAD_PORTS * wider,
-            step=0 if peer.keeps else peer.step,
-            fresh=not own.keeps,
-            ttl=own.ttl,
-            hold_s=round(hold, 3),
-        )
+        _next_ports(peer, wider, hold=hold, fresh=not own.keeps, ttl=own.ttl)
         for own, peer in ((first, second), (second, first))
     )
     sure = 1.0 if first.keeps and second.keeps else 0.5
-    why = "Both sides' next ports can be predicted, unless others take them first."
-    return _prediction(own, other, why, turned=False, wider=wider, chance=sure)
+    return _step("prediction", own, other, sure, statement("step-both-next-port"), wider=wider)
 
 
-def _spread(wide: Side, long: Side, wider: int = 1) -> tuple[SendSchedule, SendSchedule]:
+def _spread(wide: Side, long: Side, wider: int) -> tuple[SendSchedule, SendSchedule]:
     hold = round(hold_s(wide, long) + SPREAD_SOCKETS * wider / PROBES_PER_S, 3)
     many = SendSchedule(
         sockets=SPREAD_SOCKETS * wider,
@@ -285,42 +268,33 @@ def _spread(wide: Side, long: Side, wider: int = 1) -> tuple[SendSchedule, SendS
         ttl=wide.ttl,
         hold_s=hold,
     )
-    count = SPREAD_PORTS * wider
-    return many, SendSchedule(ports="next", count=count, step=wide.step, fresh=True, hold_s=hold)
+    return many, _next_ports(wide, wider, hold=hold)
 
 
 Pool = tuple[tuple[int, int], tuple[int, int] | None]
+"""A pool of ports, and the source ports to use for mappings to come from it."""
 
 
 def _small(side: Side) -> Pool | None:
-    """The pool that new ports of this side come from if it is small enough to be filled, and the source
-    ports to use for that."""
+    """The pool that new ports of this side come from if it is small enough to be filled."""
     if side.moves == "in a block" and side.size <= 1024:
         return side.pool, None
     return (LOW_POOL, LOW_SOURCES) if side.moves == "at random" and side.low_ports else None
 
 
-def _fillers(pool: Pool) -> int:
-    """How many sockets fill a pool. Linux looks for a free port at some places only: the last sockets often
-    get none, so there are more of them than ports."""
-    return pool_size(pool[1] if pool[1] is not None else pool[0])
-
-
 def _filled(first: Side, second: Side, whose: Whose) -> list[Step]:
     """One side opens all ports of a small pool to a few of the other's; the other tries all of them."""
-    orders = ((first, second, False), (second, first, True))
-    ordered = sorted(orders, key=lambda one: one[1].moves != "predictably")
-    for filler, caller, turned in ordered:
+    orders = sorted(_orders(first, second, whose), key=lambda one: one[1].moves != "predictably")
+    for filler, caller, name, turned in orders:
         pool = _small(filler)
         if pool is None:
             continue
-        name = (whose[1], whose[0]) if turned else whose
         if caller.moves == "predictably":
-            first_try = _fill_predicted(filler, caller, name, turned, pool)
-            return [first_try, _fill_predicted(filler, caller, name, turned, pool, WIDER)]
+            tries = [_fill_predicted(filler, caller, name, pool, wider) for wider in (1, WIDER)]
+            return _turned(tries, turned)
         into = _small(caller)
         if into is not None:
-            return [_fill(filler, caller, name, turned, pool, into)]
+            return _turned([_fill(filler, caller, name, pool, into)], turned)
     return []
 
 
@@ -329,11 +303,15 @@ def _had(side: Side) -> float:
     return 1.0 - BLOCK_USED if side.moves == "in a block" else 1.0
 
 
-def _fill_predicted(
-    filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool, wider: int = 1
-) -> Step:
-    size, sockets = pool_size(pool[0]), _fillers(pool)
-    hold = round(hold_s(filler, caller) + sockets / PROBES_PER_S, 3)
+def _fillers(filler: Side, caller: Side, pool: Pool) -> tuple[int, float]:
+    """How many sockets fill a pool, and when they have. Linux looks for a free port at some places only: the
+    last sockets often get none, so there are more of them than ports."""
+    sockets = pool_size(pool[1] or pool[0])
+    return sockets, round(hold_s(filler, caller) + sockets / PROBES_PER_S, 3)
+
+
+def _fill_predicted(filler: Side, caller: Side, whose: Whose, pool: Pool, wider: int) -> Step:
+    sockets, hold = _fillers(filler, caller, pool)
     opener = SendSchedule(
         sockets=sockets,
         ports="next",
@@ -354,17 +332,13 @@ def _fill_predicted(
         hold_s=hold,
         passes=12,  # the other side may be slow to open so many
     )
-    why = (
-        f"All {size} ports that {whose[0]} mappings can get are opened towards the next of {whose[1]} ports, "
-        "which can be predicted."
-    )
-    if wider > 1:
-        return _step("birthday", opener, call, None, AGAIN, turned=turned)
-    return _step("birthday", opener, call, _had(filler), why, turned=turned)
+    reason = statement("step-fill-next-port", whose=whose[0], other=whose[1], ports=pool_size(pool[0]))
+    return _step("birthday", opener, call, _had(filler), reason, wider=wider)
 
 
-def _fill(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool, into: Pool) -> Step:
-    size, across, sockets = pool_size(pool[0]), pool_size(into[0]), _fillers(pool)
+def _fill(filler: Side, caller: Side, whose: Whose, pool: Pool, into: Pool) -> Step:
+    size, across = pool_size(pool[0]), pool_size(into[0])
+    sockets, hold = _fillers(filler, caller, pool)
     opener = SendSchedule(
         sockets=sockets,
         ports="pool",
@@ -382,14 +356,19 @@ def _fill(filler: Side, caller: Side, whose: Whose, turned: bool, pool: Pool, in
         pool=pool[0],
         fresh=True,
         sources=into[1],
-        hold_s=round(hold_s(filler, caller) + sockets / PROBES_PER_S, 3),
+        hold_s=hold,
         passes=1,
     )
-    why = (
-        f"All {size} ports that {whose[0]} mappings can get are opened, each towards {FILL_TARGETS} of "
-        f"{whose[1]} {across}, and {FILL_TRIES} of these try them all. They are used up for a while."
+    reason = statement(
+        "step-fill",
+        whose=whose[0],
+        other=whose[1],
+        ports=size,
+        targets=FILL_TARGETS,
+        across=across,
+        tries=FILL_TRIES,
     )
     chance = fill_odds(size, FILL_TARGETS, size, FILL_TRIES, across)
     if "in a block" in (filler.moves, caller.moves):
         chance = min(chance, _had(filler) * _had(caller))
-    return _step("birthday", opener, call, chance, why, turned=turned)
+    return _step("birthday", opener, call, chance, reason)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 from time import perf_counter
+from typing import TypeVar
 
 from nattools import __version__
 from nattools.engine.options import MeasureOptions
@@ -28,6 +29,8 @@ from nattools.model.serveruri import parse_server
 Told = Callable[[int, int], None]
 """Is told how many of how many are done."""
 Reports = tuple[Report, Report]
+Work = TypeVar("Work")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,13 +167,7 @@ class PairMatrix:
         size = MOST_PAIRS if self._backend == "netns" else 1
         parts = [tuple(self.pairs[at : at + size]) for at in range(0, len(self.pairs), size)]
         batches = [Batch(part, self._backend, seed, self._terms, jobs) for seed in seeds for part in parts]
-        if self._backend == "netns" or jobs == 1:
-            yield from (batch.trials() for batch in batches)
-            return
-        from multiprocessing import Pool
-
-        with Pool(jobs, initializer=start_worker) as pool:
-            yield from pool.imap(Batch.trials, batches)
+        return in_processes(Batch.trials, batches, 1 if self._backend == "netns" else jobs)
 
 
 def _result(pair: Pair, trials: Sequence[PairTrial]) -> PairResult:
@@ -204,7 +201,19 @@ def _most(made: Sequence[tuple[Punch, Punch]]) -> tuple[int, int] | None:
     return max(first.probes_sent for first, _ in made), max(second.probes_sent for _, second in made)
 
 
-def start_worker() -> None:
+def in_processes(function: Callable[[Work], Result], work: Iterable[Work], jobs: int) -> Iterator[Result]:
+    """What the function gives for each, in order, `jobs` at a time. Leaving the iteration ends the workers,
+    and with them their labs."""
+    if jobs == 1:
+        yield from map(function, work)
+        return
+    from multiprocessing import Pool
+
+    with Pool(jobs, initializer=_start_worker) as pool:
+        yield from pool.imap(function, work)
+
+
+def _start_worker() -> None:
     """A worker dies with the command, however that dies, and leaves it to the command to tell of Ctrl-C."""
     import signal
     import sys

@@ -4,10 +4,10 @@ the scenario expects."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
@@ -20,7 +20,7 @@ from nattools.lab.scenariofiles import available, load
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.report.safetext import safe
-from nattools.trials.pairs import PairOptions, Told, connect_pair, start_worker
+from nattools.trials.pairs import PairOptions, Told, connect_pair, in_processes
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -51,6 +51,33 @@ class Trial(msgspec.Struct, frozen=True):
     def met(self) -> bool:
         """Is the report there, and all as expected?"""
         return self.report is not None and not self.wrong
+
+    def answer(self, *, with_report: bool) -> TrialAnswer:
+        """As JSON has it."""
+        case = self.case
+        return TrialAnswer(
+            scenario=case.scenario,
+            host=case.host,
+            backend=case.backend,
+            peer=UNSET if case.peer is None else case.peer,
+            met=self.met,
+            wrong=self.wrong,
+            problem=self.problem or None,
+            report=self.report if with_report else UNSET,
+        )
+
+
+class TrialAnswer(msgspec.Struct, frozen=True):
+    """A trial as `nattools lab` gives it to programs. `problem`: why there is no report."""
+
+    scenario: str
+    host: str
+    backend: Backend
+    peer: str | UnsetType
+    met: bool
+    wrong: tuple[str, ...]
+    problem: str | None
+    report: Report | UnsetType | None
 
 
 def no_progress(event: Event) -> None:
@@ -148,20 +175,10 @@ class ScenarioMatrix:
     def run(self, jobs: int, told: Told) -> list[Trial]:
         """Try all, `jobs` at a time; `told` hears how many are done of how many."""
         trials = []
-        for trial in self._trials(jobs):
+        for trial in in_processes(run_trial, self.cases, jobs):
             trials.append(trial)
             told(len(trials), len(self.cases))
         return trials
-
-    def _trials(self, jobs: int) -> Iterator[Trial]:
-        if jobs == 1:
-            yield from map(run_trial, self.cases)
-            return
-        from multiprocessing import Pool
-
-        # leaving the block for whatever reason ends the workers, and with them their labs
-        with Pool(jobs, initializer=start_worker) as pool:
-            yield from pool.imap(run_trial, self.cases)
 
     def table(self, trials: list[Trial]) -> str:
         """A row for each host of each scenario, a column for each backend, and what differs below."""

@@ -7,7 +7,7 @@ SENTENCES = {
     # meeting in a mailbox
     "mailbox-room-open": "Room {room} is open at {mailbox}.",
     "mailbox-peer-confirmed": "The peer is there and has the same code.",
-    "mailbox-nobody-came": "Nobody came with the code in {wait_s:.0f} s.",
+    "mailbox-nobody-came": "Nobody joined with this code within {wait_s:.0f} s.",
     "mailbox-unreachable": "The mailbox at {mailbox} cannot be reached: {problem}.",
     "mailbox-peer-absent": "The peer is not in the mailbox.",
     "mailbox-peer-silent": "The peer did not introduce itself.",
@@ -16,19 +16,19 @@ SENTENCES = {
     "mailbox-gave-up": "The peer gave up.",
     "mailbox-wrong-code": "The peer has another code. This one is used up: take a new one.",
     "mailbox-unconfirmed": (
-        "The peer did not prove within {limit_s:.0f} s that it has the code. This one is used up: take a new "
-        "one."
+        "The peer did not prove within {limit_s:.0f} s that it has the code. This one is used up: take a "
+        "new one."
     ),
     "mailbox-taken": "Two others use this code already.",
     "mailbox-used-up": "This code was used before: take a new one.",
     "mailbox-full": "The mailbox has no room left.",
-    "mailbox-rate": "The mailbox gets too much from this address: wait a minute.",
+    "mailbox-rate": "The mailbox gets too many messages from this address: wait a minute.",
     "mailbox-expired": "This code has expired: take a new one.",
     "mailbox-replaced": "Another connection took the place of this one in the mailbox.",
     "mailbox-version": "The mailbox speaks another version of the protocol.",
-    "mailbox-protocol": "The mailbox says that this side broke its protocol.",
+    "mailbox-protocol": "The mailbox says that this side violated its protocol.",
     "mailbox-invalid": "The mailbox sent something invalid: {problem}.",
-    "mailbox-garbage": "The peer, or the mailbox, sent something that no peer sends.",
+    "mailbox-garbage": "The peer or the mailbox sent an invalid message.",
     "mailbox-altered": "A message was altered on its way.",
     "mailbox-replayed": "A message was delivered a second time.",
     "mailbox-reordered": "Messages came out of order, or one was withheld.",
@@ -38,13 +38,13 @@ SENTENCES = {
     "mailbox-over": "The conversation in the mailbox is over.",
     # exchanging tokens
     "token-made": "This side's token is made. Waiting for the peer's.",
-    "token-received": "The peer's token is here.",
-    "token-missing": "No token came in {wait_s:.0f} s.",
+    "token-received": "The peer's token has been read.",
+    "token-missing": "No token was entered within {wait_s:.0f} s.",
     "tokens-once": "Tokens are exchanged once; nothing more can be sent to the peer.",
     # what each side brings
     "network-classic": "The network is: {classic}.",
     "network-behaviour": "The network: {mapping} mapping, {filtering} filtering.",
-    "network-blocks-udp": "The network lets no UDP out.",
+    "network-blocks-udp": "The network blocks outgoing UDP.",
     "network-not-measured": "The network was not measured: no server answered.",
     "router-protocols": "The router makes port mappings by {protocols:list}.",
     "router-mapped": "The router mapped {external} to {internal} by {protocol}.",
@@ -69,8 +69,83 @@ SENTENCES = {
         "Both are behind {external}, whose NAT does not support hairpinning: they connect only if they can "
         "reach each other's own addresses."
     ),
+    "relay-in-reserve": "A relay that both sides reach passes everything on, more slowly.",
+    "relay-both-change": (
+        "Both external ports change, one of them among all: it would take minutes and many packets."
+    ),
+    "relay-tcp-restricted": "UDP does not pass on one side, and {whose} TCP reaches certain ports at most.",
+    "relay-tcp-ports": "TCP leaves {whose} network only to certain ports ({ports}); a relay there works.",
+    "relay-udp-blocked": "UDP does not pass on one side; a relay over TCP or TLS does.",
     "nothing-in-common": "There is nothing that both sides are willing to use.",
     "relay-would-help": "A relay that both sides reach would connect them.",
+    "low-ports-open": (
+        "If {whose} program may bind ports below 1024 and the router there is a Linux one, a direct path "
+        "opens: {strategy}, {odds:percent} within {seconds:.0f} s."
+    ),
+    "low-ports-save": (
+        "If {whose} program may bind ports below 1024 and the router there is a Linux one, it takes "
+        "{packets} packets at most: {strategy}, {odds:percent} within {seconds:.0f} s."
+    ),
+    "low-ports-on-both-open": (
+        "If the programs on both sides may bind ports below 1024 and both routers are Linux ones, a direct "
+        "path opens: {strategy}, {odds:percent} within {seconds:.0f} s."
+    ),
+    "low-ports-on-both-save": (
+        "If the programs on both sides may bind ports below 1024 and both routers are Linux ones, it takes "
+        "{packets} packets at most: {strategy}, {odds:percent} within {seconds:.0f} s."
+    ),
+    # why a step should work
+    "step-open": "Anybody can send to {whose} address: sending to it is enough.",
+    "step-open-external": "Anybody can send to {whose} external address: sending to it is enough.",
+    "step-both-keep": "Both sides keep their external ports: both send, and each opens its own NAT.",
+    "step-other-roles": "Once more with other roles: one side opens and waits, the other calls first.",
+    "step-any-port": "Whatever {other} external port is, {whose} side accepts the packets.",
+    "step-next-port": (
+        "The next of {whose} external ports can be predicted, unless others take the next {count} first."
+    ),
+    "step-wider": (
+        "Once more from where the counters are then, and further, in case others take more ports than "
+        "expected."
+    ),
+    "step-birthday": (
+        "{sockets} of {whose} ports out of {ports:,}, and {probes:,} tries at {rate:.0f} a second."
+    ),
+    "step-birthday-block": (
+        "{sockets} of {whose} ports out of a block of {ports}, and {probes:,} tries at {rate:.0f} a second."
+    ),
+    "step-birthday-low": (
+        "{sockets} of {whose} ports out of {ports:,}, and {probes:,} tries at {rate:.0f} a second: a Linux "
+        "router maps source ports below 1024 into those alone."
+    ),
+    "step-called": (
+        "The next of {whose} external ports can be predicted, and packets to it are let in from any of "
+        "{other} ports."
+    ),
+    "step-both-next-ports": (
+        "Both sides' next ports can be predicted, even if others take up to {count} of them first."
+    ),
+    "step-both-next-port": "Both sides' next ports can be predicted, unless others take them first.",
+    "step-fill-next-port": (
+        "All {ports} ports that {whose} mappings can get are opened towards the next of {other} ports, "
+        "which can be predicted."
+    ),
+    "step-fill": (
+        "All {ports} ports that {whose} mappings can get are opened, each towards {targets} of {other} "
+        "{across}, and {tries} of these try them all. They are used up for a while."
+    ),
+    "step-tcp-open": "Over TCP: anybody can connect to {whose} address.",
+    "step-tcp-open-external": "Over TCP: anybody can connect to {whose} external port, once it is open.",
+    "step-tcp-both-open": (
+        "Over TCP, both opening at once, if both routers let that pass as they should (RFC 5382 REQ-2)."
+    ),
+    "step-tcp-next-port": (
+        "Over TCP, both opening at once: the next of {whose} external ports can be predicted."
+    ),
+    "step-tcp-any-port": (
+        "Over TCP: {whose} side connects from any port, since the other one filters by address alone."
+    ),
+    "step-tcp-birthday": "Over TCP: {sockets} of {whose} ports out of {ports:,}, and {probes:,} tries.",
+    "step-tcp-birthday-again": "The same with other ports, in case the first ones were unlucky.",
     # attempts
     "peer-unknown-message": "The peer sent a message that this version does not know: {problem}.",
     "peer-mirrors": "The peer is a mirror of this side: it sent this side's own introduction.",
@@ -94,7 +169,11 @@ SENTENCES = {
     "stream-to-another": "A TCP connection was made, but not with the peer.",
     "no-stream": "No TCP connection was made: {outcomes:list}.",
     "path-nominated": "The path from {local} to {remote} is used.",
-    "path-changed": "The path from {local} to {remote} is used now: {reason}.",
+    "path-changed-lost": "The path from {local} to {remote} is used now: the one before was lost.",
+    "path-changed-nearer": (
+        "The path from {local} to {remote} is used now: it is shorter than the one before."
+    ),
+    "path-changed-nominated": "The path from {local} to {remote} is used now: the peer chose it.",
     "steps-failed": "Tried without success: {steps:and}.",
     "cannot-run": "{problem}.",
     # the connection
@@ -111,7 +190,8 @@ SENTENCES = {
     "path-not-replaced": "The path was lost, and no other was found in {limit_s:span}.",
     "punch-time-over": "The time given is over.",
     "link-failed": "The connection could not be secured: {problem}.",
-    "stopped": "It was stopped before it was decided.",
+    "link-silent": "There was no answer over {protocol} in {limit_s:g} s.",
+    "stopped": "It was stopped before there was a result.",
     "both-done": "Both sides are done.",
     # why it worked
     "by-host": "One side can be reached at its own address.",

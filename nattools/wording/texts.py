@@ -53,6 +53,7 @@ def _punch(punch: Punch) -> Punch:
     return replace(
         punch,
         stages=tuple(map(stage_with_text, punch.stages)),
+        plan=tuple(replace(one, why=text_of(one.reason)) if one.reason else one for one in punch.plan),
         why=text_of(punch.reasons) if punch.reasons else punch.why,
         advice=text_of(punch.remedies) if punch.remedies else punch.advice,
     )

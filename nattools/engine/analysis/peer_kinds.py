@@ -83,7 +83,7 @@ def _direct(kind: str, step: Step) -> PeerKind:
         strategy=step.strategy,
         odds=step.odds if by_chance or step.strategy == "birthday" else None,
         seconds=step.seconds if by_chance or step.strategy == "birthday" else None,
-        why=step.why,
+        reason=(step.reason,),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable, Iterable
 from itertools import groupby
@@ -27,6 +28,8 @@ from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath, SelectedPath, strategy_of
 from nattools.traversal.steps import Plan
+
+logger = logging.getLogger(__name__)
 
 LAST_WAIT_S = 1.0
 """After the last step, for what the checks that run beside it may still find."""
@@ -164,7 +167,8 @@ class Attempt:
         if isinstance(event, ice.PairChanged) and event.after == "succeeded" and self._answered_at is None:
             self._answered_at = self._loop.time()
         if isinstance(event, ice.Selected) and event.before is not None and event.pair is not None:
-            changed = statement("path-changed", reason=event.reason, **_ends(event.pair))
+            logger.debug("path changed, %s: %s", event.reason, event.before.reason)
+            changed = statement(f"path-changed-{event.reason}", **_ends(event.pair))
             self.timeline.note("nomination", changed, ok=True)
 
     # --- words
@@ -175,7 +179,7 @@ class Attempt:
         steps = tuple(as_told(step, leads=self.leads) for step in made.steps)
         direct = made.direct_steps
         odds = made.odds if direct else None
-        self._announce(AnnouncedPlan(steps, odds, made.privilege))
+        self._announce(AnnouncedPlan(steps, odds, _gain(made)))
         if not direct:
             self.timeline.note("plan", statement("plan-none"), *_obstacle(made))
         else:
@@ -185,7 +189,7 @@ class Attempt:
     def _why_not(self, runner: StepRunner) -> NoPath:
         made = self.made
         assert made is not None
-        gain = (statement("text", text=made.privilege),) if made.privilege else ()
+        gain = _gain(made)
         if made.path == "unknown" and not runner.tried:
             return NoPath((statement("plan-none"), *_obstacle(made)), gain)
         if not runner.tried:
@@ -197,7 +201,12 @@ def _obstacle(made: Plan) -> tuple[Statement, ...]:
     """Why no direct step is planned."""
     if made.unknown is not None:
         return (made.unknown,)
-    return (statement("text", text=made.steps[0].why) if made.steps else statement("nothing-in-common"),)
+    return (made.steps[0].reason if made.steps else statement("nothing-in-common"),)
+
+
+def _gain(made: Plan) -> tuple[Statement, ...]:
+    """What would make it easier."""
+    return () if made.privilege is None else (made.privilege,)
 
 
 def _named(steps: Iterable[str]) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ def _addresses(candidates: tuple[str, ...]) -> Iterator[Statement]:
         yield statement("no-addresses")
 
 
-class Connection:
+class PunchConnection:
     """`establish` it; then run `tunnel.run()` and `hold()` side by side. `close` at the end. `ended`: why no
     path was found any more, once that is so."""
 
@@ -215,9 +215,9 @@ class Connection:
         except BaseException:
             path.close()
             raise
-        if isinstance(link, str):
+        if isinstance(link, Statement):
             path.close()
-            return (statement("link-failed", problem=link),)
+            return (link,)
         if self._tunnel is None:
             self._tunnel = Tunnel(_session(secret), leads=leads, uses=self._uses)
             self._prepare(self._tunnel)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.model.punch import Echoes, PlannedStep, Stage, Throughput
 from nattools.model.report import Report
+from nattools.model.statement import Reason
 from nattools.traversal.codes import Code
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ class PunchOptions:
     echoes: int = 10
 
 
+@dataclass(frozen=True, slots=True)
 class AnnouncedPlan:
-    """The plan, before it is begun."""
+    """The plan, before it is begun; `remedies`: what would make it easier."""
 
-    __slots__ = ("advice", "odds", "steps")
-
-    def __init__(self, steps: tuple[PlannedStep, ...], odds: float | None, advice: str) -> None:
-        self.steps, self.odds, self.advice = steps, odds, advice
+    steps: tuple[PlannedStep, ...]
+    odds: float | None
+    remedies: Reason
 
 
 def _nothing(_: object) -> None:

@@ -10,8 +10,9 @@ from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import PlannedStep
 from nattools.model.statement import statement
 from nattools.protocols import ice
-from nattools.traversal.punchplan import End, plan
+from nattools.traversal.punchplan import MeasuredEnd, plan
 from nattools.traversal.steps import Plan, Step
+from nattools.wording import sentence
 
 AT_ONCE = ("host", "reflexive", "mapped")
 """Strategies that ICE's own checks are."""
@@ -21,9 +22,9 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
     """What to try. The leading side is the first of every pair of parts."""
     udp, tcp = own.udp and peer.udp, own.tcp and peer.tcp
     ends = [
-        End(nat=_presumed(each.nat), low_ports=each.low_ports)
+        MeasuredEnd(nat=_presumed(each.nat), low_ports=each.low_ports)
         if udp
-        else End(nat=_without_udp(_presumed(each.nat)))
+        else MeasuredEnd(nat=_without_udp(_presumed(each.nat)))
         for each in ((own, peer) if leads else (peer, own))
     ]
     made = plan(ends[0], ends[1], ("our", "its") if leads else ("its", "our"))
@@ -94,7 +95,8 @@ def as_told(step: Step, *, leads: bool) -> PlannedStep:
     return PlannedStep(
         strategy=step.strategy,
         transport=step.transport,
-        why=step.why,
+        why=sentence(step.reason),
+        reason=(step.reason,),
         odds=step.odds,
         packets=packets if packets is None or leads else (packets[1], packets[0]),
         seconds=step.seconds,

@@ -57,7 +57,7 @@ class StepRunner:
             return await self._in_rounds([step for step in steps if not _is_checked(step)])
         for index, step in enumerate(steps):
             self.tried.append(f"{step.strategy} over {step.transport.upper()}")
-            self._note(step, statement("text", text=step.why))
+            self._note(step, step.reason)
             way = await self._try(StepPosition(index, len(steps), step.transport), step)
             if way is not None or self._driver.agent.selected is not None:
                 return way
@@ -73,7 +73,7 @@ class StepRunner:
                     continue
                 if rounds == 0:
                     self.tried.append(f"{step.strategy} over {step.transport.upper()}")
-                self._note(step, statement("text", text=step.why))
+                self._note(step, step.reason)
                 way = await self._try(StepPosition(index, len(steps), step.transport), step)
                 if way is not None or self._driver.agent.selected is not None:
                     return way

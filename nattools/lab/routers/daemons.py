@@ -89,7 +89,7 @@ class RouterDaemons:
     def _spec(self, router: str) -> tuple[NatSpec, MapperSpec]:
         nat = self._lab.scenario.nat.get(router)
         if nat is None or nat.mapper is None:
-            raise UsageError(f"the router {router!r} is to offer no mappings")
+            raise UsageError(f"the router {router!r} has no port mapping service in this scenario")
         return nat, nat.mapper
 
     def _configuration(self, router: str, nat: NatSpec, mapper: MapperSpec) -> str:

@@ -84,7 +84,7 @@ class IceSession:
             return False
         self.local_candidates.append(candidate)
         for remote in self.remote_candidates:
-            self._form(candidate, remote)
+            self.check_list.form(candidate, remote)
         return True
 
     def add_remote(self, candidate: Candidate) -> bool:
@@ -93,11 +93,8 @@ class IceSession:
             return False
         self.remote_candidates.append(candidate)
         for local in self.local_candidates:
-            self._form(local, candidate)
+            self.check_list.form(local, candidate)
         return True
-
-    def _form(self, local: Candidate, remote: Candidate) -> None:
-        self.check_list.form(local, remote)
 
     def pair_for_check(self, path: PairKey, remote_priority: int) -> Pair | None:
         """The pair on which the peer's check came, made if need be (RFC 8445 7.3.1.3 and 7.3.1.4)."""
@@ -181,6 +178,7 @@ def prflx_priority(local: Candidate) -> int:
     return kind << 24 | local.priority & 0xFFFFFF
 
 
+SelectionReason = Literal["first", "lost", "nearer", "nominated"]
 AgentState = Literal["new", "checking", "connected", "disconnected", "failed", "closed"]
 
 
@@ -221,11 +219,13 @@ class RoleSwitched(IceEvent, frozen=True, kw_only=True):
 
 
 class Selected(IceEvent, frozen=True, kw_only=True):
-    """The pair that data is sent over from now on; `before` was the one until now. None: there is none."""
+    """The pair that data is sent over from now on; `before` was the one until now. None: there is none.
+    `reason`: it is the first that works; the one before was lost; it is shorter than the one before; the peer
+    nominated it."""
 
     pair: Pair | None
     before: Pair | None
-    reason: str
+    reason: SelectionReason
 
 
 class Rejected(IceEvent, frozen=True, kw_only=True):

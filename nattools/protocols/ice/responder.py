@@ -49,9 +49,7 @@ class Responder:
                 self._learn(check, path)
 
     def _settle_roles(self, check: Check) -> None:
-        """Both have the same role: the greater tie-breaker controls (7.3.1.1).
-
-        CheckRefusal: the peer yields."""
+        """Both have the same role: the greater tie-breaker controls (7.3.1.1). 487: the peer yields."""
         session = self._session
         if check.role != session.role:
             return

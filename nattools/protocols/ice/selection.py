@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from nattools.protocols.ice.checklist import Pair
-from nattools.protocols.ice.icesession import IceSession, Selected
+from nattools.protocols.ice.icesession import IceSession, Selected, SelectionReason
 
 _HOLD_S: Final = 0.2
 """A pair in use is left to itself for so long, unless it is doubted."""
@@ -107,15 +107,13 @@ class Selection:
         if self._pending is not pair or self._session.role != "controlling":
             return
         self._pending, self._agreed = None, True
-        self._select(pair, self._why(pair))
+        self._select(pair, self._why())
 
-    def _why(self, pair: Pair) -> str:
+    def _why(self) -> SelectionReason:
         before = self.selected
-        if before is None or before is pair:
-            return "the first that works"
-        if before.unanswered >= _DOUBTED or not before.valid:
-            return "the one before was lost"
-        return "a shorter way than the one before"
+        if before is None:
+            return "first"
+        return "lost" if before.unanswered >= _DOUBTED or not before.valid else "nearer"
 
     # --- the controlled side
 
@@ -134,14 +132,14 @@ class Selection:
         if counter == -1 and current is not None and self._stays(current, pair):
             return
         self._peer_counter = counter
-        self._select(pair, "nominated by the peer")
+        self._select(pair, "nominated")
 
     def _fall_back(self, best: Pair) -> None:
         """When the pair in use is not answered and another is. The controlling side cannot know: if its NAT
         gave it another outside port, its own pair works all the same."""
         current = self.selected
         if current is not None and current.unanswered >= _DOUBTED > best.unanswered:
-            self._select(best, "the one before is not answered any more")
+            self._select(best, "lost")
 
     def _stays(self, current: Pair, other: Pair) -> bool:
         return (
@@ -167,9 +165,9 @@ class Selection:
         pair.nominated = False
         spares = sorted((other for other in self._session.check_list if other.valid), key=rank)
         self._agreed = False
-        self._select(spares[0] if spares else None, f"the one before was lost: {pair.reason}")
+        self._select(spares[0] if spares else None, "lost")
 
-    def _select(self, pair: Pair | None, reason: str) -> None:
+    def _select(self, pair: Pair | None, reason: SelectionReason) -> None:
         before = self.selected
         if before is pair:
             return

@@ -14,6 +14,8 @@ from nattools.wording import terms
 
 MOST_KINDS = 9
 NEEDED_COLUMNS = 78
+RELIABLE = 0.95
+"""With lower odds a failure says nothing by itself."""
 SHORT: dict[Strategy, str] = {
     "host": "host",
     "reflexive": "refl",
@@ -136,10 +138,19 @@ def _failures(pairs: Sequence[PairResult]) -> list[Section]:
     blocks: list[Block] = []
     for each in failed:
         count = "" if each.runs == 1 else f" ({each.runs - each.connected} of {each.runs})"
-        planned = "" if each.as_planned == each.runs else " This was not planned."
-        why = " ".join((*each.problems[:3], each.why, each.advice))
-        blocks.append(Prose(f"- {_names(each)}{count}: {safe(why)}{planned}"))
+        why = " ".join(filter(None, (*each.problems[:3], each.why, each.advice)))
+        blocks.append(Prose(f"- {_names(each)}{count}: {safe(why)}{_expected(each)}"))
     return [Section("Not connected", tuple(blocks))] if blocks else []
+
+
+def _expected(result: PairResult) -> str:
+    """What the plan promised to a pair that did not connect, if it promised anything."""
+    if result.as_planned == result.runs or result.odds is None:
+        return ""
+    text = f" The plan gave it a chance of {terms.chance(result.odds)}"
+    if result.odds < RELIABLE:
+        return f"{text}, so it fails now and then: --repeat shows how often."
+    return f"{text}."
 
 
 def _names(result: PairResult) -> str:

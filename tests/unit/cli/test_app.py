@@ -212,7 +212,7 @@ def test_show_in_every_format(saved: Path, capsys: Capture) -> None:
 
 def test_show_refuses_what_it_does_not_know(saved: Path, capsys: Capture) -> None:
     assert run(["report", "show", str(saved), "--format", "pdf"]) == 2
-    assert "there are terminal, json, md, html, txt" in capsys.readouterr().err
+    assert "must be one of terminal, json, md, html, txt" in capsys.readouterr().err
     assert run(["report", "show", "/nonexistent.json"]) == 2
     assert "cannot read /nonexistent.json" in capsys.readouterr().err
 
@@ -255,4 +255,4 @@ def test_what_a_shell_reads_for_it(capsys: Capture) -> None:
         assert run(["--completion", shell]) == 0
         assert "_NATTOOLS_COMPLETE" in capsys.readouterr().out
     assert run(["--completion", "tcsh"]) == 2
-    assert "there are bash" in capsys.readouterr().err
+    assert "must be one of bash" in capsys.readouterr().err

@@ -110,4 +110,4 @@ def test_the_environment_switches_it_on(
     assert log.level == logging.INFO
     monkeypatch.setenv(debuglog.VARIABLE, "everything")
     assert run(["lab", "list"]) == 2
-    assert "NATTOOLS_LOG=everything: there are debug, info" in capsys.readouterr().err
+    assert "NATTOOLS_LOG=everything: must be one of debug, info" in capsys.readouterr().err

@@ -124,8 +124,8 @@ def test_what_cannot_run_is_a_trial_with_a_problem(monkeypatch: pytest.MonkeyPat
     [
         (["run", "hom-router"], "home-router"),
         (["run", "home-router", "--host", "bob"], "no host 'bob'"),
-        (["run", "home-router", "--backend", "real"], "there are sim and netns"),
-        (["matrix", "open", "--backend", "real"], "there are sim and netns"),
+        (["run", "home-router", "--backend", "real"], "must be one of sim, netns"),
+        (["matrix", "open", "--backend", "real"], "must be one of sim, netns"),
         (["exec", "home-router", "bob", "--", "true"], "no host 'bob'"),
         (["exec", "home-router", "alice", "--"], "COMMAND"),
         (["exec", "no-such", "alice", "--", "true"], "no scenario"),

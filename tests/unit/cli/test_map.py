@@ -100,7 +100,7 @@ def test_answers_and_exit_codes(arguments: tuple[str, ...], code: int, words: st
         (("keep", "5000", "--lifetime", "5", "--lab", "mapping-all"), "keep renews"),
         (("delete", "--lab", "mapping-all"), "say which"),
         (("delete", "5000", "--mine", "--lab", "mapping-all"), "say which"),
-        (("probe", "--protocol", "x", "--lab", "mapping-all"), "upnp, nat-pmp and pcp"),
+        (("probe", "--protocol", "x", "--lab", "mapping-all"), "must be one of upnp, upnp-igd, nat-pmp, pcp"),
         (("probe", "--interface", "wlan7", "--lab", "mapping-all"), "no interface 'wlan7'"),
         (("add",), "Missing argument"),
     ],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nattools.cli.mapoptions import check_kept, map_options
+from nattools.cli.map import check_kept, map_options
 from nattools.errors import UsageError
 
 
@@ -56,8 +56,8 @@ def test_without_an_end_only_upnp_is_asked() -> None:
         (["5000"], {"lifetime": -1}, "--lifetime -1"),
         (["5000"], {"lifetime": 604_801}, "a week"),
         (["5000"], {"lifetime": 0, "protocol": "pcp"}, "only UPnP"),
-        (["5000"], {"protocol": "bonjour"}, "upnp, nat-pmp and pcp"),
-        (["5000"], {"transport": "sctp"}, "udp, tcp and both"),
+        (["5000"], {"protocol": "bonjour"}, "must be one of upnp, upnp-igd, nat-pmp, pcp"),
+        (["5000"], {"transport": "sctp"}, "must be one of udp, tcp, both"),
         (["5000"], {"description": ""}, "--description"),
         (["5000"], {"description": "a\nb"}, "--description"),
         (["5000"], {"description": "x" * 81}, "--description"),

@@ -35,7 +35,7 @@ Capture = pytest.CaptureFixture[str]
         ("--pcap /tmp", "it is a directory"),
         ("--backend sim", "--backend is for a scenario"),
         ("--seed 1", "--seed is for a scenario"),
-        ("--lab home-router --backend qemu", "there are sim and netns"),
+        ("--lab home-router --backend qemu", "must be one of sim, netns"),
         ("--lab :alice", "write SCENARIO or SCENARIO:HOST"),
         ("--lab home-router --seed x", "--seed"),
         ("--interface", "--interface"),

@@ -76,4 +76,4 @@ def test_a_page_of_80_columns(saved: dict[str, str], capsys: Capture, second: st
 def test_no_report(saved: dict[str, str], capsys: Capture) -> None:
     assert run(["report", "predict", saved["home"], saved["noise"]]) == 2
     assert run(["report", "predict", saved["home"], saved["home"], "--low-ports", "c"]) == 2
-    assert "there are a, b and both" in capsys.readouterr().err
+    assert "must be one of a, b, both" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from report_samples import PLAN, STAGES
 from nattools.cli.progress import ProgressLine
 from nattools.cli.punchdisplay import PunchDisplay, code_lines, token_lines
 from nattools.engine.punch.options import AnnouncedPlan
+from nattools.model.statement import statement
 from nattools.report.terminal import plain
 from nattools.traversal.codes import parse_code
 
@@ -46,7 +47,7 @@ def test_a_long_command_is_continued_as_a_shell_takes_it() -> None:
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_lines_fit_and_tell_of_both_sides(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     talk, stream = said(columns, monkeypatch)
-    talk.plan(AnnouncedPlan(PLAN, 0.9835, "Bind ports below 1024."))
+    talk.plan(AnnouncedPlan(PLAN, 0.9835, (statement("text", text="Bind ports below 1024."),)))
     for stage in STAGES:
         talk.stage(stage)
     assert talk.told

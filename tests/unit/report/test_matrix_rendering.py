@@ -66,7 +66,15 @@ def test_what_did_not_connect_is_said_with_its_reason() -> None:
     assert "1 of 3 pairs connect directly" in text
     assert "1 open no 33%" in text
     assert "- open and open (3 of 3): No way. Grant it." in text
-    assert "- open and firewall (2 of 3): Nothing arrived. This was not planned." in text
+    assert "- open and firewall (2 of 3): Nothing arrived. The plan gave it a chance of 100%." in text
+
+
+def test_a_failure_that_was_to_be_expected_now_and_then_says_so() -> None:
+    unlucky = msgspec.structs.replace(
+        result(("open", "open")), connected=2, as_planned=2, odds=0.77, why="Nothing arrived."
+    )
+    text = " ".join(render_text(matrix(unlucky, kinds=("open",))).split())
+    assert "- open and open (1 of 3): Nothing arrived. The plan gave it a chance of 77%, so it fails" in text
 
 
 def test_what_could_not_be_tried_is_not_called_a_failure() -> None:

@@ -11,6 +11,7 @@ from simulated import run
 
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.statement import statement
 from nattools.protocols import ice
 from nattools.protocols.packet import Packet
 from nattools.traversal.icedriver import IceDriver
@@ -22,7 +23,7 @@ PORTS = Endpoint("11.101.0.2", 4000), Endpoint("11.102.0.2", 4000)
 STEP = Step(
     strategy="simultaneous-open",
     transport="tcp",
-    why="",
+    reason=statement("step-tcp-both-open"),
     odds=1.0,
     schedules=(SendSchedule(passes=4), SendSchedule(hold_s=0.3, passes=4)),
     seconds=6.0,

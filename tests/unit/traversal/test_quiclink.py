@@ -27,6 +27,7 @@ from qh3 import QuicConfiguration, QuicConnection
 from simulated import open_internet, pass_time, run
 
 from nattools.lab.sim.simlab import SimLab
+from nattools.model.statement import Statement, statement
 from nattools.net.hostnetwork import HostNetwork
 from nattools.traversal.identity import NAME, identity
 from nattools.traversal.link import Link
@@ -35,6 +36,7 @@ from nattools.traversal.quic import ATTEMPTS, PEER
 from nattools.traversal.quickeys import Keys
 from nattools.traversal.quiclink import QuicLink, quic_link
 from nattools.traversal.quicreceive import WINDOW
+from nattools.wording import sentence
 
 DATA = Random(7).randbytes(200_000)
 UNPROVEN = "the peer did not prove that it knows the secret"
@@ -71,7 +73,8 @@ def test_the_handshake_takes_one_and_a_half_round_trips() -> None:
 @pytest.mark.parametrize("leads", [True, False])
 def test_without_a_peer_it_says_so(leads: bool) -> None:
     async def main(one: WatchedPath, other: WatchedPath) -> None:
-        assert await quic_link(one, SECRET, leads=leads, timeout_s=5) == "no answer over QUIC in 5 s"
+        answer = await quic_link(one, SECRET, leads=leads, timeout_s=5)
+        assert answer == statement("link-silent", protocol="QUIC", limit_s=5)
         assert now() == pytest.approx(5)
         assert not one.attached
 
@@ -84,10 +87,9 @@ def test_a_wrong_secret_is_refused_on_both_sides() -> None:
             quic_link(one, SECRET, leads=True, timeout_s=5),
             quic_link(other, OTHER_SECRET, leads=False, timeout_s=5),
         )
-        assert isinstance(ours, str)
-        assert isinstance(theirs, str)
-        assert ours.startswith(UNPROVEN)
-        assert theirs.startswith(UNPROVEN)
+        for answer in (ours, theirs):
+            assert isinstance(answer, Statement)
+            assert UNPROVEN in sentence(answer)
         # the path can be used again
         await quic_links(one, other)
 
@@ -232,8 +234,8 @@ def test_a_man_in_the_middle_is_refused(leads: bool) -> None:
         own = quic_link(one, SECRET, leads=leads, timeout_s=5)
         middle = Impostor(other, is_client=not leads)
         answer, _ = await both(own, middle.run())
-        assert isinstance(answer, str)
-        assert answer.startswith(UNPROVEN)
+        assert isinstance(answer, Statement)
+        assert UNPROVEN in sentence(answer)
 
     on_paths(main)
 
@@ -449,3 +451,16 @@ def test_nothing_is_lost_or_twice_where_connections_are_replaced_during_a_transf
         await both(ours.close(), theirs.close())
 
     on_paths(main)
+
+
+def test_what_arrived_before_its_connection_was_replaced_may_be_acknowledged_afterwards() -> None:
+    async def main(ours: QuicLink, theirs: QuicLink) -> None:
+        received = asyncio.ensure_future(read_exactly(theirs, 20 * len(DATA)))
+        ours.write(DATA * 20)
+        for _ in range(5):
+            await pass_time(0.33)
+            ours._replace()
+        assert await received == DATA * 20
+        await both(ours.close(), theirs.close())
+
+    quic_linked(main)

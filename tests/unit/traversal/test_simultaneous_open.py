@@ -38,7 +38,7 @@ def step(schedule: SendSchedule, seconds: float = 6.0) -> Step:
     return Step(
         strategy="simultaneous-open",
         transport="tcp",
-        why="",
+        reason=statement("step-tcp-both-open"),
         odds=1.0,
         schedules=(schedule, schedule),
         seconds=seconds,

@@ -13,11 +13,13 @@ from linked import OTHER_SECRET, SECRET, both, read_all, streams, tls_links
 from simulated import open_internet, pass_time, run
 
 from nattools.lab.sim.simlab import SimLab
+from nattools.model.statement import Statement, statement
 from nattools.net.base import TcpStream
 from nattools.net.hostnetwork import HostNetwork
 from nattools.net.tls import TlsStream, start_tls
 from nattools.traversal.identity import NAME, identity
 from nattools.traversal.tlslink import LONGEST, WINDOW, RecordReader, TlsLink, record, records_of, tls_link
+from nattools.wording import sentence
 
 UNPROVEN = "the peer did not prove that it knows the secret"
 
@@ -37,7 +39,7 @@ def test_a_wrong_secret_is_refused_on_both_sides() -> None:
             tls_link(one, SECRET, leads=True, timeout_s=5),
             tls_link(other, OTHER_SECRET, leads=False, timeout_s=5),
         )
-        assert all(isinstance(answer, str) and answer.startswith(UNPROVEN) for answer in answers)
+        assert all(isinstance(answer, Statement) and UNPROVEN in sentence(answer) for answer in answers)
 
     on_streams(main)
 
@@ -46,7 +48,7 @@ def test_a_wrong_secret_is_refused_on_both_sides() -> None:
 def test_two_of_the_same_role_are_no_pair(leads: bool) -> None:
     async def main(one: TcpStream, other: TcpStream) -> None:
         answers = await both(*(tls_link(each, SECRET, leads=leads, timeout_s=5) for each in (one, other)))
-        assert all(isinstance(answer, str) for answer in answers)
+        assert all(isinstance(answer, Statement) for answer in answers)
 
     on_streams(main)
 
@@ -71,8 +73,8 @@ def test_a_man_in_the_middle_is_refused(leads: bool, shows: str, tmp_path: Path)
             return answer
 
         answer, _ = await both(tls_link(one, SECRET, leads=leads, timeout_s=5), impostor())
-        assert isinstance(answer, str)
-        assert answer.startswith(UNPROVEN)
+        assert isinstance(answer, Statement)
+        assert UNPROVEN in sentence(answer)
 
     on_streams(main)
 
@@ -96,15 +98,16 @@ def test_garbage_is_refused(leads: bool, garbage: bytes) -> None:
         other.write(garbage)
         other.close()
         answer = await tls_link(one, SECRET, leads=leads, timeout_s=5)
-        assert isinstance(answer, str)
-        assert "TLS" in answer or answer.startswith(UNPROVEN)
+        assert isinstance(answer, Statement)
+        assert "TLS" in sentence(answer) or UNPROVEN in sentence(answer)
 
     on_streams(main)
 
 
 def test_a_silent_peer_is_not_waited_for_longer_than_told() -> None:
     async def main(one: TcpStream, other: TcpStream) -> None:
-        assert "5 s" in str(await tls_link(one, SECRET, leads=True, timeout_s=5))
+        answer = await tls_link(one, SECRET, leads=True, timeout_s=5)
+        assert answer == statement("link-silent", protocol="TLS", limit_s=5)
         assert asyncio.get_running_loop().time() < 5.1
 
     on_streams(main)

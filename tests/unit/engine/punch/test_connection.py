@@ -17,7 +17,7 @@ from nattools.engine.punch.punch import punch_both
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Punch, Stage
 from nattools.model.report import Report
-from nattools.model.statement import Statement
+from nattools.model.statement import Statement, statement
 from nattools.traversal.link import Link
 from nattools.traversal.path import IcePath
 from nattools.wording import text_of
@@ -31,10 +31,10 @@ def unsecured(monkeypatch: pytest.MonkeyPatch, count: int) -> list[IcePath]:
     tried: list[IcePath] = []
     secure = IcePath.secure
 
-    async def failing(self: IcePath, secret: bytes, **how: Any) -> Link | str:
+    async def failing(self: IcePath, secret: bytes, **how: Any) -> Link | Statement:
         tried.append(self)
         if len(tried) <= count:
-            return "the handshake came to nothing"
+            return statement("link-failed", problem="the handshake came to nothing")
         return await secure(self, secret, **how)
 
     monkeypatch.setattr(IcePath, "secure", failing)

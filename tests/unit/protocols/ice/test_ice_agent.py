@@ -122,7 +122,7 @@ class TestSeveralPaths:
         assert pipe.a.selected is not None
         assert pipe.a.selected.local.endpoint == A2
         selections = [e for e in pipe.told[pipe.a] if isinstance(e, ice.Selected)]
-        assert selections[-1].reason == "a shorter way than the one before"
+        assert selections[-1].reason == "nearer"
 
     def test_without_renomination_the_first_choice_stays(self) -> None:
         delays = {(A1, B1): 0.08, (A2, B1): 0.01}
