@@ -101,7 +101,9 @@ def test_a_forwarded_connection_carries_both_ways_and_ends_half_by_half() -> Non
                 client.end()
                 assert await read_all(client) == b"%d" % size
             assert both.said[1] == []
-            assert both.said[0] == ["127.0.0.1:8080 and [::1]:8080 here leads to localhost:80 there"]
+            assert both.said[0] == [
+                "127.0.0.1:8080 and [::1]:8080 on this side is forwarded to localhost:80 on the other side"
+            ]
 
     run(open_internet(delay_ms=5), main)
 
@@ -152,7 +154,7 @@ def test_what_was_not_allowed_is_refused_and_both_sides_are_told(transport: str)
             await pass_time(1.0)
             place = "localhost:81" + ("/udp" if transport == "udp" else "")
             assert f"{place} is not allowed on the other side" in both.said[0][-1]
-            assert both.said[1] == [f"the other side asked for {place}, which was not allowed here: refused"]
+            assert both.said[1] == [f"the other side asked for {place}, which is not allowed here: refused"]
 
     run(open_internet(delay_ms=5), main)
 
@@ -245,7 +247,9 @@ def test_the_other_side_listens_for_us_until_the_tunnel_ends() -> None:
             client.write(b"hello")
             client.end()
             assert await read_all(client) == b"5"
-            assert both.said[0] == ["127.0.0.1:8080 and [::1]:8080 there leads to localhost:80 here"]
+            assert both.said[0] == [
+                "127.0.0.1:8080 and [::1]:8080 on the other side is forwarded to localhost:80 on this side"
+            ]
         gone = await both.bob.connect_tcp(Endpoint(LOCAL, 8080), timeout_s=5)
         assert isinstance(gone, TcpFailure)
 
