@@ -240,7 +240,7 @@ def test_a_port_that_is_taken_here_is_said_at_once() -> None:
 
 def test_the_other_side_listens_for_us_until_the_tunnel_ends() -> None:
     async def main(lab: SimLab) -> None:
-        async with sides(lab, bob=Allowed.parse((), ["8080"])) as both:
+        async with sides(lab, bob=Allowed.parse(["listen:8080"])) as both:
             await serving(both.alice, 80, length_of_all)
             assert await both.forwards[0].start([], [parse_forward("8080:localhost:80")]) == []
             client = await connect(both.bob, 8080)
@@ -269,7 +269,7 @@ def test_an_address_to_listen_on_that_is_none_is_refused() -> None:
     async def main(lab: SimLab) -> str | None:
         from nattools.protocols.tunnel import Listen
 
-        async with sides(lab, bob=Allowed.parse((), ["*:*"])) as both:
+        async with sides(lab, bob=Allowed.parse(["listen:*:*"])) as both:
             return await both.pair.one.open(Listen("tcp", "bob;true", 80)).finished()
 
     assert run(open_internet(), main) == "'bob;true' is not an address to listen on"
@@ -332,7 +332,7 @@ def test_so_many_conversations_and_no_more() -> None:
 
 def test_datagrams_to_a_port_that_the_other_side_listens_at_for_us() -> None:
     async def main(lab: SimLab) -> None:
-        async with sides(lab, bob=Allowed.parse((), ["5353/udp"])) as both:
+        async with sides(lab, bob=Allowed.parse(["listen:5353/udp"])) as both:
             await udp(both.alice, Endpoint(LOCAL, 53), echo=True)
             await both.forwards[0].start([], [parse_forward("5353:localhost:53/udp")])
             client = await udp(both.bob, Endpoint(LOCAL, 6000))
