@@ -75,7 +75,7 @@ def _headline(plan: Plan) -> Prose:
     if plan.path == "unknown":
         return Prose(f"Whether these two can connect directly is not known. {_unknown(plan)}", "", "unsure")
     if plan.path == "relay":
-        return Prose("These two need a relay: no direct way is practical.", "", "bad")
+        return Prose("These two need a relay: no direct connection is practical.", "", "bad")
     first = plan.steps[0]
     how = f"These two can connect directly: {_NAMES[first.strategy]}, over {first.transport.upper()}"
     return Prose(f"{how}, {terms.chance(plan.odds)} if both behave as measured.", "", "good")
