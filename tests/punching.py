@@ -20,7 +20,7 @@ from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure, UdpSocket
 from nattools.protocols import ice, stun
 from nattools.traversal.icedriver import IceDriver
-from nattools.traversal.punchplan import End, plan
+from nattools.traversal.punchplan import MeasuredEnd, plan
 from nattools.traversal.sample import where_seen
 from nattools.traversal.sending import ProbeOutcome, send_step
 from nattools.traversal.simultaneous_open import StreamMeeting, StreamOutcome, simultaneous_open
@@ -197,7 +197,7 @@ async def _others(network: Network, count: int) -> None:
 def meet(first: str, second: str, *, low_ports: bool = False, seed: int = 0, between: int = 0,
          **impairment: float) -> Result:  # fmt: skip
     """Plan from the two kinds' measurements, and punch."""
-    made = plan(*(End(nat=measured(kind), low_ports=low_ports) for kind in (first, second)))
+    made = plan(*(MeasuredEnd(nat=measured(kind), low_ports=low_ports) for kind in (first, second)))
     with SimLab(pair(MATRIX_KINDS[first], MATRIX_KINDS[second], **impairment), seed=seed) as lab:
         return lab.run(lambda: punch(lab, made, seed=seed, between=between))
 
@@ -209,7 +209,7 @@ def meet_as_measured_there(
     simulator): measured and punched in one, with the measurement's own mappings still alive."""
 
     async def all_of_it(lab: SimLab) -> Result:
-        ends = [End(nat=await look(lab, host), low_ports=low_ports) for host in ("alice", "bob")]
+        ends = [MeasuredEnd(nat=await look(lab, host), low_ports=low_ports) for host in ("alice", "bob")]
         return await punch(lab, plan(*ends), seed=seed)
 
     with SimLab(pair(first, second), seed=seed) as lab:

@@ -85,13 +85,13 @@ def predict(
     """How two machines would connect: by what, with what odds, packets and time."""
     options.check_choice("--low-ports", low_ports, ("a", "b", "both"))
     from nattools.report.prediction import prediction_json, render_prediction
-    from nattools.traversal.punchplan import End, plan
+    from nattools.traversal.punchplan import MeasuredEnd, plan
 
     reports = (load_file(a), load_file(b))
     granted = (low_ports in ("a", "both"), low_ports in ("b", "both"))
     made = plan(
-        End(nat=reports[0].nat, low_ports=granted[0]),
-        End(nat=reports[1].nat, low_ports=granted[1]),
+        MeasuredEnd(nat=reports[0].nat, low_ports=granted[0]),
+        MeasuredEnd(nat=reports[1].nat, low_ports=granted[1]),
         ("A's", "B's"),
     )
     files = (str(a), str(b))

@@ -30,7 +30,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from nattools.lab.tomlfields import InvalidValue, check_keys, choices_of, meant, plain, shown, table_of
+from nattools.lab.tomlfields import InvalidValue, check_keys, choices_of, plain, shown, suggestion, table_of
 from nattools.model.punch import Punch
 from nattools.model.report import TECHNIQUE_IDS, Report, Verdict
 
@@ -151,7 +151,7 @@ def validate(expected: Mapping[str, Any], hosts: Sequence[str]) -> None:
         if host == PAIR and PAIR not in hosts:
             _validate_pairs(table, hosts)
         elif host not in hosts:
-            raise InvalidValue(path, f"no host is called {shown(host)}; {meant(host, [*hosts, PAIR])}")
+            raise InvalidValue(path, f"no host is called {shown(host)}; {suggestion(host, [*hosts, PAIR])}")
         else:
             _validate_host(table, path)
 
@@ -224,7 +224,7 @@ def _validate_matcher(wanted: Mapping[str, Any], kind: Any, path: Path) -> None:
             for value in each:
                 _validate_value(value, kind, path)
         elif isinstance(each, bool) or not isinstance(each, (int, float)) or not _has_numbers(kind):
-            raise InvalidValue((*path, key), "this compares numbers only")
+            raise InvalidValue((*path, key), "only numbers can be compared")
 
 
 def _validate_elements(wanted: list[Any], kind: Any, path: Path) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from nattools.errors import UsageError
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, RouterSpec, Scenario
-from nattools.lab.tomlfields import meant, shown
+from nattools.lab.tomlfields import shown, suggestion
 from nattools.model.nat import NAT_KINDS
 
 Pair = tuple[str, str]
@@ -61,7 +61,7 @@ def pairs_of(kinds: Sequence[str]) -> list[Pair]:
     """Every kind with itself and every other one. UsageError: there is no such kind."""
     for kind in kinds:
         if kind not in ALL:
-            raise UsageError(f"unknown kind of network {shown(kind)}; {meant(kind, list(ALL))}")
+            raise UsageError(f"unknown kind of network {shown(kind)}; {suggestion(kind, list(ALL))}")
     return list(combinations_with_replacement(dict.fromkeys(kinds), 2))
 
 

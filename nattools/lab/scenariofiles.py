@@ -19,7 +19,16 @@ import nattools
 from nattools.errors import UsageError
 from nattools.lab import expect, layout, validation
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
-from nattools.lab.tomlfields import InvalidValue, check_keys, convert, field, line_of, meant, shown, table_of
+from nattools.lab.tomlfields import (
+    InvalidValue,
+    check_keys,
+    convert,
+    field,
+    line_of,
+    shown,
+    suggestion,
+    table_of,
+)
 
 SIZE_LIMIT = 256 * 1024
 MOST_OF_A_KIND = 40
@@ -61,7 +70,7 @@ def load(path_or_name: str) -> Scenario:
         return parse(_read(Path(path_or_name), path_or_name), path_or_name)
     names = available()
     if path_or_name not in names:
-        raise UsageError(f"no scenario is called {shown(path_or_name)}; {meant(path_or_name, names)}")
+        raise UsageError(f"no scenario is called {shown(path_or_name)}; {suggestion(path_or_name, names)}")
     file = f"scenarios/{path_or_name}.toml"
     return parse(_read(folder() / f"{path_or_name}.toml", file), file)
 

@@ -1,6 +1,6 @@
-"""The servers that a scenario can have: `nattools serve`, plain and old ones, and ones that err.
+"""The servers that a scenario can have: `nattools serve`, plain and old ones, and ones that misbehave.
 
-Those that err do what public servers were seen to do; a client must not fall for them.
+Those that misbehave do what public servers have been seen to do; a client must not be misled by them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ async def start(network: Network, spec: ServerSpec, addresses: tuple[str, ...]) 
     return server
 
 
-class Manner:
+class AnswerPolicy:
     """How a kind of server answers what arrives at one of its roles. This one listens, and never answers."""
 
     def __init__(self, site: ServerEndpoints) -> None:
@@ -69,7 +69,7 @@ class Manner:
 
 
 class _Server:
-    """Sockets in front of a manner of answering."""
+    """Sockets, and the policy by which what arrives is answered."""
 
     def __init__(self, network: Network, spec: ServerSpec) -> None:
         self._network = network
@@ -96,7 +96,7 @@ class _Server:
     async def _open_family(self, family: Family, hosts: list[str]) -> None:
         ports = (self._spec.port, self._spec.port + 1)
         site = ServerEndpoints(tuple(tuple(Endpoint(host, port) for port in ports) for host in hosts))
-        manner = _MANNERS[self._spec.kind](site)
+        policy = _POLICIES[self._spec.kind](site)
         sockets: dict[Role, UdpSocket] = {}
         for role, endpoint in site:
             if self._spec.kind in _TWO_PORTS or role[1] == 0:
@@ -104,29 +104,29 @@ class _Server:
                 self._open.append(socket)
                 sockets[role] = socket
         for role, socket in sockets.items():
-            socket.on_datagram = _handler(manner, role, sockets)
+            socket.on_datagram = _handler(policy, role, sockets)
             if self._spec.tcp and self._spec.kind != "rfc3489":
-                await self._listen(manner, role, site.at(role))
+                await self._listen(policy, role, site.at(role))
 
-    async def _listen(self, manner: Manner, role: Role, endpoint: Endpoint) -> None:
+    async def _listen(self, policy: AnswerPolicy, role: Role, endpoint: Endpoint) -> None:
         listener = await self._network.listen_tcp(
             family=endpoint.family,
             host=endpoint.host,
             port=endpoint.port,
-            on_stream=self._on_stream(manner, role),
+            on_stream=self._on_stream(policy, role),
         )
         self._open.append(listener)
 
-    def _on_stream(self, manner: Manner, role: Role) -> StreamHandler:
+    def _on_stream(self, policy: AnswerPolicy, role: Role) -> StreamHandler:
         def answer(data: bytes, stream: TcpStream) -> bytes | None:
-            return manner.message(data, stream.remote, role)
+            return policy.message(data, stream.remote, role)
 
         return lambda stream: self._tasks.spawn(converse(stream, answer, self._places, idle_s=_IDLE_S))
 
 
-def _handler(manner: Manner, role: Role, sockets: dict[Role, UdpSocket]) -> DatagramHandler:
+def _handler(policy: AnswerPolicy, role: Role, sockets: dict[Role, UdpSocket]) -> DatagramHandler:
     def on_datagram(data: bytes, source: Endpoint) -> None:
-        reply = manner.datagram(data, source, role)
+        reply = policy.datagram(data, source, role)
         if reply is not None:
             sockets[reply.role].send(reply.data, reply.to)
 
@@ -142,7 +142,7 @@ def _request(data: bytes) -> stun.Message | None:
     return message if message.kind == "request" and message.method == stun.BINDING else None
 
 
-class _Full(Manner):
+class _Full(AnswerPolicy):
     """RFC 5780 with all that the addresses allow, as coturn does it. `only_legacy`: an old server, to which
     a request with the magic cookie is no request."""
 
@@ -172,7 +172,7 @@ class _DropsChange(_Full):
         return super().datagram(data, source, role)
 
 
-class _Plain(Manner):
+class _Plain(AnswerPolicy):
     """Binding and nothing else: what most public servers do. `change`: what becomes of CHANGE-REQUEST,
     which such a server does not know."""
 
@@ -219,11 +219,11 @@ class _Plain(Manner):
         if self._mapped:
             found.append((c.MAPPED_ADDRESS, stun.pack_address(seen)))
         if self._fake:
-            found += self._claims(request, role)
+            found += self._false_claims(request, role)
         return tuple(found)
 
-    def _claims(self, request: stun.Message, role: Role) -> list[Attribute]:
-        """What it says of itself and is not true: another address, and that the answer came from there."""
+    def _false_claims(self, request: stun.Message, role: Role) -> list[Attribute]:
+        """What it falsely claims: another address, and that the answer came from there."""
         other = self._site.other(role) or Endpoint(self._site.at(_FIRST).host, self._site.at((0, 1)).port)
         try:
             changed = any(request.change_request or ())
@@ -236,7 +236,7 @@ class _Plain(Manner):
         ]
 
 
-class _Garbage(Manner):
+class _Garbage(AnswerPolicy):
     """Answers noise of several kinds in turn, from random bytes to answers that are nearly right."""
 
     def __init__(self, site: ServerEndpoints) -> None:
@@ -260,7 +260,7 @@ class _Garbage(Manner):
 
 
 _TWO_PORTS = frozenset({"rfc5780", "rfc3489", "drops-change"})
-_MANNERS: dict[str, Callable[[ServerEndpoints], Manner]] = {
+_POLICIES: dict[str, Callable[[ServerEndpoints], AnswerPolicy]] = {
     "rfc5780": _Full,
     "rfc3489": lambda site: _Full(site, only_legacy=True),
     "plain": _Plain,
@@ -269,6 +269,6 @@ _MANNERS: dict[str, Callable[[ServerEndpoints], Manner]] = {
     "fake-other": lambda site: _Plain(site, change="ignored", fake=True),
     "ignores-change": lambda site: _Plain(site, change="ignored"),
     "drops-change": _DropsChange,
-    "silent": Manner,
+    "silent": AnswerPolicy,
     "garbage": _Garbage,
 }

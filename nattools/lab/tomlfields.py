@@ -49,10 +49,10 @@ def check_keys(table: Mapping[str, object], known: Iterable[str], path: KeyPath)
     names = list(known)
     for key in table:
         if key not in names:
-            raise InvalidValue((*path, key), f"unknown key; {meant(key, names)}")
+            raise InvalidValue((*path, key), f"unknown key; {suggestion(key, names)}")
 
 
-def meant(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, known: Iterable[str]) -> str:
     """A suggestion: the nearest known word, or all of them."""
     names = list(known)
     near = get_close_matches(word, names, n=1)

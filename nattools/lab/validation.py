@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from ipaddress import IPv4Network
 
 from nattools.lab.scenario import (
@@ -13,9 +12,11 @@ from nattools.lab.scenario import (
     RouterSpec,
     Scenario,
     host_behind,
+    inside_network,
+    nodes_by_kind,
     routers,
 )
-from nattools.lab.tomlfields import InvalidValue, convert, meant, shown
+from nattools.lab.tomlfields import InvalidValue, convert, shown, suggestion
 
 _PRIVILEGED = 1024
 
@@ -43,19 +44,13 @@ def check_wiring(scenario: Scenario) -> None:
     for name in scenario.host:
         for router in host_behind(scenario, name):
             if router not in known:
-                reason = f"{shown(router)} is neither a nat nor a firewall here; {meant(router, known)}"
+                reason = f"{shown(router)} is neither a nat nor a firewall here; {suggestion(router, known)}"
                 raise InvalidValue(("host", name, "behind"), reason)
 
 
 def _unique_names(scenario: Scenario) -> None:
     seen = {INTERNET}
-    kinds: dict[str, Iterable[str]] = {
-        "nat": scenario.nat,
-        "firewall": scenario.firewall,
-        "host": scenario.host,
-        "server": scenario.server,
-    }
-    for kind, nodes in kinds.items():
+    for kind, nodes in nodes_by_kind(scenario).items():
         for name in nodes:
             if name in seen:
                 raise InvalidValue((kind, name), "this name is taken by another node")
@@ -75,7 +70,7 @@ def _check_behind(scenario: Scenario, name: str, spec: RouterSpec) -> None:
     while outer is not None:
         if outer not in known:
             raise InvalidValue(
-                path, f"{shown(outer)} is neither a nat nor a firewall here; {meant(outer, known)}"
+                path, f"{shown(outer)} is neither a nat nor a firewall here; {suggestion(outer, known)}"
             )
         if outer in seen:
             raise InvalidValue(path, f"{name!r} is behind itself")
@@ -118,24 +113,14 @@ def _check_mapper(path: tuple[str, ...], spec: MapperSpec) -> None:
 
 def _check_network(scenario: Scenario, name: str, spec: NatSpec) -> None:
     """A router whose two sides have overlapping networks could not tell them apart."""
-    names = list(routers(scenario))
     outer = spec.behind
     while outer is not None:
-        own, other = (_network(scenario, router, names) for router in (name, outer))
+        own, other = (IPv4Network(inside_network(scenario, router)) for router in (name, outer))
         if own.overlaps(other):
             blamed = name if spec.address else outer
             reason = f"the networks inside {name!r} ({own}) and {outer!r} ({other}) overlap"
             raise InvalidValue((_kind(scenario, blamed), blamed, "address"), reason)
         outer = routers(scenario)[outer].behind
-
-
-def _network(scenario: Scenario, router: str, names: list[str]) -> IPv4Network:
-    """As `lab.layout` chooses it."""
-    index = names.index(router) + 1
-    nat = scenario.nat.get(router)
-    if nat is None:
-        return IPv4Network(f"11.{150 + index}.0.0/24")
-    return IPv4Network(nat.address or f"10.0.{index}.0/24")
 
 
 def _check_host(scenario: Scenario, name: str, spec: HostSpec) -> None:

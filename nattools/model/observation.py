@@ -240,11 +240,13 @@ class SecondOpinion(Observation, frozen=True, kw_only=True, tag="second-opinion"
 
 
 class Gap(Observation, frozen=True, kw_only=True, tag="gap"):
-    """A question that could not be put here, and what would settle it."""
+    """A question that could not be asked here, why not, and what would settle it. `server`: the one that it
+    is about, if it is about one; the texts hold no address."""
 
     question: str
     reason: str
     settle: str
+    server: str | None = None
 
 
 class MapOffer(Observation, frozen=True, kw_only=True, tag="map-offer"):

@@ -153,7 +153,7 @@ class TcpListener(Protocol):
         """Idempotent; accepted streams live on."""
 
 
-StreamHandler = Callable[[TcpStream], None]
+StreamHandler = Callable[[TcpStream], object]
 
 
 class LocalEnd(TypedDict, total=False):

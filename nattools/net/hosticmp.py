@@ -58,10 +58,10 @@ def open_socket(zones: Zones, family: Family, host: str | None) -> tuple[socket.
     return sock, host or default_source(zones, family, None)
 
 
-def missing(family: Family = 4) -> str | None:
-    """Why no ICMP socket can be had; None: it can. Call it inside the namespace."""
+def missing(*, raw_packets: bool = False) -> str | None:
+    """Why there can be no ICMP socket, or no crafted packet; None: there can. Call it in the namespace."""
     try:
-        _first_allowed(family).close()
+        (_raw_socket(4) if raw_packets else _first_allowed(4)).close()
     except CannotRun as reason:
         return str(reason)
     return None
@@ -69,7 +69,7 @@ def missing(family: Family = 4) -> str | None:
 
 def _first_allowed(family: Family) -> socket.socket:
     if not linux.AVAILABLE:
-        raise CannotRun(f"nattools has no ICMP on {sys.platform}: it needs Linux")
+        raise CannotRun(f"nattools cannot use ICMP on {sys.platform}: it needs Linux")
     refusal: OSError | None = None
     for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
         try:
@@ -78,7 +78,7 @@ def _first_allowed(family: Family) -> socket.socket:
             refusal = error
             logger.debug("no %s socket for ICMP: %s", kind.name, error)
     assert refusal is not None
-    raise CannotRun(f"no privilege for ICMP sockets: {describe(refusal)}", ADVICE) from refusal
+    raise CannotRun(f"not permitted to open ICMP sockets: {describe(refusal)}", ADVICE) from refusal
 
 
 def send_packet(packet: bytes) -> SendFailure | None:
@@ -96,22 +96,13 @@ def send_packet(packet: bytes) -> SendFailure | None:
     return None
 
 
-def raw_missing() -> str | None:
-    """Why no crafted packet can be sent; None: it can. Call it inside the namespace."""
-    try:
-        _raw_socket(4).close()
-    except CannotRun as reason:
-        return str(reason)
-    return None
-
-
 def _raw_socket(family: Family) -> socket.socket:
     if not linux.AVAILABLE:
-        raise CannotRun(f"nattools sends no crafted packets on {sys.platform}: it needs Linux")
+        raise CannotRun(f"nattools cannot send crafted packets on {sys.platform}: it needs Linux")
     try:
         return socket.socket(ADDRESS_FAMILIES[family], socket.SOCK_RAW, socket.IPPROTO_RAW)
     except OSError as error:
-        raise CannotRun(f"no privilege for crafted packets: {describe(error)}", RAW_ADVICE) from error
+        raise CannotRun(f"not permitted to send crafted packets: {describe(error)}", RAW_ADVICE) from error
 
 
 class HostIcmpSocket(WatchedSocket):

@@ -128,12 +128,12 @@ class HostNetwork:
         """None when this system can do it, else why not."""
         match capability:
             case "icmp-errors" if not linux.AVAILABLE:
-                return f"{_system()} does not tell programs of the ICMP errors about their UDP datagrams"
+                return f"{_system()} does not report the ICMP errors about UDP datagrams to programs"
             case "dont-fragment" if not linux.AVAILABLE and sys.platform not in hostudp.DONT_FRAGMENT_OPTIONS:
                 return f"nattools cannot set the don't-fragment bit on {_system()}"
             case "icmp" | "raw-packets":
                 with entered(self._netns):
-                    return hosticmp.missing() if capability == "icmp" else hosticmp.raw_missing()
+                    return hosticmp.missing(raw_packets=capability == "raw-packets")
             case _:
                 return None
 

@@ -45,7 +45,7 @@ def collect_icmp_errors(sock: socket.socket, wanted: bool = True) -> None:
     """Queue the ICMP errors about what this socket sends (ip(7), IP_RECVERR), or stop it.
 
     Of a TCP socket, those about its SYN come (since Linux 5.8). Stop it once it is connected: a passing
-    trouble of the network would end the connection."""
+    network problem would end the connection."""
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, int(wanted))
     else:
@@ -53,8 +53,8 @@ def collect_icmp_errors(sock: socket.socket, wanted: bool = True) -> None:
 
 
 def lower_ttl(sock: socket.socket, ttl: int) -> None:
-    """What this TCP socket sends dies after `ttl` hops, and the routers' word about it does not end the
-    attempt to connect: errors whose quoted TTL is below the least that is accepted are ignored."""
+    """What this TCP socket sends expires after `ttl` hops, and the ICMP errors about it do not end the
+    attempt to connect: those whose quoted TTL is below the least that is accepted are ignored."""
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_UNICAST_HOPS, ttl)
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, LEAST_TTL)

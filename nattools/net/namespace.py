@@ -45,7 +45,7 @@ def enter(path: str) -> None:
         set_namespace(namespace)
     except OSError as error:
         raise CannotRun(
-            f"may not enter the network namespace {path}: {error.strerror}",
+            f"not permitted to enter the network namespace {path}: {error.strerror}",
             "Run as root, or inside `unshare --user --map-root-user --net --mount`.",
         ) from error
     finally:

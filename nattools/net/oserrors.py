@@ -70,7 +70,9 @@ def tcp_failure(error: OSError) -> TcpFailure:
         case "refused" | "timeout" | "unreachable" | "prohibited" | "reset" as meaning:
             return TcpFailure(meaning, describe(error))
         case _ if error.errno in PORT_IN_USE:
-            return TcpFailure("error", "this local port has, or had a moment ago, a connection to there")
+            return TcpFailure(
+                "error", "this local port has a connection to that address and port, or had one a moment ago"
+            )
         case _:
             return TcpFailure("error", describe(error))
 

@@ -122,7 +122,7 @@ def bind_to_interface(sock: socket.socket, family: Family, interface: str) -> No
         else:
             sock.setsockopt(socket.IPPROTO_IP, _IP_BOUND_IF, number)
     except PermissionError as error:
-        message = f"may not bind to the interface {interface}: {describe(error)}"
+        message = f"not permitted to bind to the interface {interface}: {describe(error)}"
         raise CannotRun(message, "Linux before 5.7 requires root for this.") from error
     except OSError as error:
         raise CannotRun(f"no interface {interface}: {describe(error)}") from error
@@ -130,9 +130,9 @@ def bind_to_interface(sock: socket.socket, family: Family, interface: str) -> No
 
 def _refusal(error: OSError, host: str | None, port: int) -> CannotRun:
     if error.errno in (errno.EADDRINUSE, 10048):
-        return CannotRun(f"port {port} is in use by another program", "Stop it, or take another port.")
+        return CannotRun(f"port {port} is in use by another program", "Stop it, or choose another port.")
     if error.errno in (errno.EACCES, 10013):
-        return CannotRun(f"no privilege for port {port}", "Run as root, or take a port above 1023.")
+        return CannotRun(f"not permitted to use port {port}", "Run as root, or choose a port above 1023.")
     if error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV, 10049) or isinstance(error, socket.gaierror):
         return CannotRun(f"this machine has no address {host}")
     return CannotRun(f"cannot bind to {host or 'any address'}, port {port}: {describe(error)}")
@@ -209,7 +209,7 @@ def join(sock: socket.socket, zones: Zones, group: str, host: str, interface: st
             request = socket.inet_pton(socket.AF_INET6, plain) + struct.pack("@I", zones.number(name))
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
     except OSError as error:
-        raise CannotRun(f"cannot join the group {group}: {describe(error)}") from error
+        raise CannotRun(f"cannot join the multicast group {group}: {describe(error)}") from error
 
 
 def _holder(host: str) -> str:

@@ -45,11 +45,10 @@ class TlsStream:
             except ssl.SSLError:
                 self._ended = True
         while self._closed and await self._stream.read():
-            pass  # what comes after our goodbye
+            pass  # what arrives after our close_notify
         return b""
 
     def write(self, data: bytes) -> None:
-        """Queue bytes; never raises for a network failure."""
         try:
             self._tls.write(data)
         except (ssl.SSLError, ValueError):
@@ -57,19 +56,15 @@ class TlsStream:
         self._flush()
 
     async def drain(self) -> None:
-        """Wait until the queue is short again."""
         await self._stream.drain()
 
     @property
     def over(self) -> bool:
-        """Was it reset or closed?"""
         return self._closed or self._stream.over
 
     def end(self) -> None:
         """Send close_notify (RFC 8446 6.1) and go on reading. Idempotent."""
-        with contextlib.suppress(ssl.SSLError, ValueError):  # the other side's close_notify is not awaited
-            self._tls.unwrap()
-        self._flush()
+        self._send_close_notify()
         self._stream.end()
 
     def close(self) -> None:
@@ -77,15 +72,15 @@ class TlsStream:
         self._closed = True
         if not self._ended:
             self._ended = True
-            with contextlib.suppress(
-                ssl.SSLError, ValueError
-            ):  # the other side's close_notify is not awaited
-                self._tls.unwrap()
-            self._flush()
+            self._send_close_notify()
         self._stream.close()
 
+    def _send_close_notify(self) -> None:
+        with contextlib.suppress(ssl.SSLError, ValueError):  # the other side's close_notify is not awaited
+            self._tls.unwrap()
+        self._flush()
+
     def abort(self) -> None:
-        """Reset the connection. Idempotent."""
         self._ended = True
         self._stream.abort()
 

@@ -140,8 +140,8 @@ async def connect(
         return socket
     stream.close()
     if isinstance(response, Response):
-        return f"it answers WebSocket with HTTP {response.status_code}"
-    return "it does not answer as a WebSocket server does"
+        return f"it answered the WebSocket handshake with HTTP {response.status_code}"
+    return "it is not a WebSocket server"
 
 
 async def _first_event(

@@ -175,7 +175,7 @@ async def _dialled(
                 host=stream.local.host,
                 port=stream.local.port,
                 interface=context.interface,
-                on_stream=lambda incoming: _greet(group, backs, incoming),
+                on_stream=lambda incoming: group.create_task(backs.greet(incoming)),
             )
             reader = group.create_task(backs.listen_to(stream))
             try:
@@ -190,10 +190,6 @@ async def _dialled(
         return "denied", 0  # the port cannot be listened on here: then there is nothing to observe
     _record(context, target, stream.local, mapped, backs, asked, change_address)
     return backs.outcome(), asked
-
-
-def _greet(group: asyncio.TaskGroup, backs: DialBacks, stream: TcpStream) -> None:
-    group.create_task(backs.greet(stream))
 
 
 async def _ask(

@@ -90,9 +90,7 @@ class MappingTcp(LaneProbe):
 
             async def also(endpoint: Endpoint) -> None:
                 question = BindingQuestion(endpoint, "mapping")
-                more = await ask_over_tcp(
-                    context, question, host=local.host, port=local.port, timeout_s=PATIENCE_S
-                )
+                more = await ask_over_tcp(context, question, timeout_s=PATIENCE_S, local=local)
                 if not isinstance(more, TcpFailure):
                     streams.append(more)
 

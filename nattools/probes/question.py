@@ -268,9 +268,9 @@ async def expect_all(asked: list[tuple[StunClient, Question]], *, copies: int = 
         waiting = [(client, question) for client, question in waiting if not question.done.is_set]
 
 
-async def open_stun_client(context: ProbeContext, *, host: str | None = None) -> StunClient:
+async def open_stun_client(context: ProbeContext) -> StunClient:
     """A fresh port of the measured family."""
-    socket = await context.network.open_udp(family=context.family, host=host, interface=context.interface)
+    socket = await context.network.open_udp(family=context.family, interface=context.interface)
     return StunClient(context, socket)
 
 
@@ -284,24 +284,25 @@ async def ask_over_tcp(
     context: ProbeContext,
     question: BindingQuestion,
     *,
-    host: str | None = None,
-    port: int = 0,
     timeout_s: float,
+    local: Endpoint | None = None,
     rtt_hint: RttHint | None = None,
 ) -> TcpStream | TcpFailure:
-    """Connect and ask; both go on record. The stream is the caller's to close, answered or not. Where UDP has
-    shown meanwhile that the path loses packets, silence is given further chances."""
+    """Connect (from `local`) and ask; both go on record. The stream is the caller's to close, answered
+    or not. Where UDP has shown meanwhile that the path loses packets, silence is given further chances."""
     loop = asyncio.get_running_loop()
+    host, port = local or (None, 0)
     for patience_s in (timeout_s, KNOWN_PATIENCE_S, KNOWN_PATIENCE_S):
         began = loop.time()
         stream = await context.network.connect_tcp(
             question.asked, host=host, port=port, interface=context.interface, timeout_s=patience_s
         )
         connected_s = loop.time() - began
-        record_connection(context, question.asked, stream, began, connected_s)
         if isinstance(stream, TcpFailure):
             question.failure, question.detail = stream.outcome, stream.detail
+            _record_connection(context, question, None, began, None)
         else:
+            _record_connection(context, question, stream.local, began, round(connected_s, 6))
             await _ask_on(context, stream, question, patience_s)
         if question.answer is not None or question.failure != "timeout" or not context.estimate.lost:
             break
@@ -368,20 +369,20 @@ async def _converse(stream: TcpStream, question: BindingQuestion) -> None:
         question.detail = "an answer without any mapped address"
 
 
-def record_connection(
-    context: ProbeContext, remote: Endpoint, stream: TcpStream | TcpFailure, began: float, took_s: float
+def _record_connection(
+    context: ProbeContext,
+    question: BindingQuestion,
+    local: Endpoint | None,
+    began: float,
+    rtt_s: float | None,
 ) -> None:
-    """Put a connection attempt on record."""
-    failure = stream if isinstance(stream, TcpFailure) else None
-    context.recorder.add(
-        Connection(
-            probe="tcp",
-            family=remote.family,
-            local=None if isinstance(stream, TcpFailure) else str(stream.local),
-            remote=str(remote),
-            outcome=failure.outcome if failure else "answered",
-            rtt_s=None if failure else round(took_s, 6),
-            detail=failure.detail if failure else "",
-        ),
-        at=began,
+    connection = Connection(
+        probe="tcp",
+        family=question.asked.family,
+        local=text_of(local),
+        remote=str(question.asked),
+        outcome="answered" if local is not None else question.failure or "error",
+        rtt_s=rtt_s,
+        detail="" if local is not None else question.detail,
     )
+    context.recorder.add(connection, at=began)

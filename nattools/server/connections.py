@@ -14,14 +14,19 @@ from nattools.server.limits import Occupancy
 
 Answer = Callable[[bytes, TcpStream], bytes | None]
 """The framed answer to a framed message; None: there is none. ProtocolError: it was no message at all."""
-Other = Callable[[TcpStream, bytes], Awaitable[None]]
+NonStunHandler = Callable[[TcpStream, bytes], Awaitable[None]]
 """Serves a connection that does not begin with STUN, and closes it; of what it says, this was read."""
 _FOREIGN: Final = bytes(range(4, 256))
 """RFC 7983 7: a first byte up to 3 is STUN's; TLS begins with 22, and an HTTP request with a letter."""
 
 
 async def converse(
-    stream: TcpStream, answer: Answer, places: Occupancy, *, idle_s: float, other: Other | None = None
+    stream: TcpStream,
+    answer: Answer,
+    places: Occupancy,
+    *,
+    idle_s: float,
+    other: NonStunHandler | None = None,
 ) -> None:
     """Serve an accepted connection until the client ends it, breaks the protocol, or completes no message in
     `idle_s` seconds. A source beyond its share of `places`, or anyone beyond the total, is reset, and so is

@@ -23,7 +23,7 @@ _JOIN_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class MailboxTimeouts:
     """Seconds that a client may be silent (it pings every 20), and that it may leave what it gets unread."""
 
     silent_s: float = 75.0
@@ -39,12 +39,12 @@ class MailboxConnections:
         places: Occupancy,
         *,
         tls: ssl.SSLContext | None = None,
-        patience: Patience | None = None,
+        timeouts: MailboxTimeouts | None = None,
     ) -> None:
         self._mailbox = Mailbox(limits)
         self._places = places
         self._tls = tls
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or MailboxTimeouts()
         self._visited = asyncio.Event()
         self._sockets: dict[int, WebSocket] = {}
         self._time = asyncio.get_running_loop().time
@@ -78,7 +78,7 @@ class MailboxConnections:
 
     async def _within_tls(self, stream: TcpStream, answer: Answer, streams: Occupancy) -> None:
         try:
-            await converse(stream, answer, streams, idle_s=self._patience.silent_s, other=self._accept)
+            await converse(stream, answer, streams, idle_s=self._timeouts.silent_s, other=self._accept)
         finally:
             stream.close()
 
@@ -98,7 +98,7 @@ class MailboxConnections:
             for out in self._mailbox.disconnect(number, self._time()):
                 self._send(out)
             socket.close()
-        await socket.wait_closed(self._patience.unread_s)
+        await socket.wait_closed(self._timeouts.unread_s)
 
     async def _converse(self, number: int, socket: WebSocket) -> None:
         """Serve a connection until it ends. A sender waits until the other side has read what came before."""
@@ -110,14 +110,14 @@ class MailboxConnections:
             if text is None:
                 return
             await self._deliver(self._mailbox.receive(number, text, self._time()))
-            patience_s = self._patience.silent_s
+            patience_s = self._timeouts.silent_s
 
     async def _deliver(self, outgoing: Iterable[OutgoingText]) -> None:
         for out in outgoing:
             socket = self._send(out)
             if socket is None:
                 continue
-            async with TimeLimit(self._patience.unread_s) as limit:
+            async with TimeLimit(self._timeouts.unread_s) as limit:
                 await socket.stream.drain()
             if limit.expired():
                 socket.stream.abort()

@@ -12,7 +12,7 @@ from nattools.errors import UsageError
 from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
 from nattools.net.base import Network, StreamHandler, TcpListener, UdpSocket
 from nattools.protocols.stun import constants as c
-from nattools.server.connections import Answer, BackgroundTasks, Other, converse
+from nattools.server.connections import Answer, BackgroundTasks, NonStunHandler, converse
 from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import Occupancy, RateLimit
@@ -89,7 +89,7 @@ class Running:
         self._dial_limits = DialBackLimits()
         self._places = Occupancy(per_source=config.streams_per_source, total=config.streams)
         self._has_mailbox = config.tcp and config.mailbox
-        self._exchange: MailboxConnections | None = None
+        self._mailbox_connections: MailboxConnections | None = None
         self._tls = None if config.tls_files is None else _tls(config.tls_files)
 
     async def start(self) -> None:
@@ -157,26 +157,26 @@ class Running:
             self._open.append(listener)
 
     def _accept(self, answer: Answer) -> StreamHandler:
-        other = self._other(answer)
+        other = self._non_stun(answer)
         return lambda stream: self._tasks.spawn(
             converse(stream, answer, self._places, idle_s=self._config.idle_s, other=other)
         )
 
-    def _other(self, answer: Answer) -> Other | None:
+    def _non_stun(self, answer: Answer) -> NonStunHandler | None:
         """What serves connections that do not begin with STUN."""
         if not self._has_mailbox:
             return None
-        return lambda stream, first: self._make_exchange().serve(stream, first, answer, self._places)
+        return lambda stream, first: self._mailbox().serve(stream, first, answer, self._places)
 
-    def _make_exchange(self) -> MailboxConnections:
+    def _mailbox(self) -> MailboxConnections:
         """Created and imported with its first client: most clients want STUN."""
-        if self._exchange is None:
+        if self._mailbox_connections is None:
             from nattools.server.mailboxserver import MailboxConnections
 
             places = Occupancy(per_source=self._config.peers_per_source, total=self._config.peers)
-            self._exchange = MailboxConnections(self._config.mailbox_limits, places, tls=self._tls)
-            self._tasks.spawn(self._exchange.sweep_forever())
-        return self._exchange
+            self._mailbox_connections = MailboxConnections(self._config.mailbox_limits, places, tls=self._tls)
+            self._tasks.spawn(self._mailbox_connections.sweep_forever())
+        return self._mailbox_connections
 
     def _service(self, site: ServerEndpoints, sockets: dict[Role, UdpSocket]) -> StunService:
         dial_back = self._config.dial_back
@@ -231,7 +231,7 @@ def _check_address(text: str) -> None:
         raise UsageError(f"not an IP address to listen on: {text!r}") from None
     if address.is_unspecified or address.is_multicast:
         raise UsageError(
-            f"{text} is not a single address: answers must say where they come from, so name one or two of "
+            f"{text} is not a single address: answers must name their source, so give one or two of "
             "this machine's own"
         )
 
@@ -274,7 +274,9 @@ def _lines(site: ServerEndpoints, is_public: Callable[[str], bool]) -> Iterator[
 
 def _behaviour(hosts: int, ports: int) -> str:
     if hosts == 2 and ports == 2:
-        return "RFC 5780: clients learn mapping and filtering behaviour in full"
+        return "RFC 5780: clients can determine mapping and filtering behaviour in full"
     if ports == 1:
-        return "No RFC 5780 (OTHER-ADDRESS is left out): it needs two ports, and two addresses"
-    return "No RFC 5780 (OTHER-ADDRESS is left out): it needs a second address. Change-port is answered"
+        return "No RFC 5780 (answers have no OTHER-ADDRESS): that takes two addresses and two ports"
+    return (
+        "No RFC 5780 (answers have no OTHER-ADDRESS): that takes a second address. Port changes are answered"
+    )

@@ -24,14 +24,14 @@ RELAY: Final = Step(
 )
 
 
-class End(msgspec.Struct, frozen=True, kw_only=True):
+class MeasuredEnd(msgspec.Struct, frozen=True, kw_only=True):
     """What one side brings: its measured behaviour; whether its process may bind ports below 1024."""
 
     nat: NatByTransport
     low_ports: bool = False
 
 
-def plan(first: End, second: End, whose: Whose = ("our", "its")) -> Plan:
+def plan(first: MeasuredEnd, second: MeasuredEnd, whose: Whose = ("our", "its")) -> Plan:
     """The strategies for these two, in the order in which to try them. IPv6 goes first where both have it."""
     found = [
         _of_family(each, family)
@@ -58,7 +58,7 @@ def _of_family(made: Plan, family: Family) -> Plan:
     return msgspec.structs.replace(made, steps=steps)
 
 
-def _family(first: End, second: End, whose: Whose, family: Family) -> Plan | None:
+def _family(first: MeasuredEnd, second: MeasuredEnd, whose: Whose, family: Family) -> Plan | None:
     """The plan over one address family, without the relay behind direct steps; None: one side lacks it."""
     nats = [
         (end.nat.udp4, end.nat.tcp4) if family == 4 else (end.nat.udp6, end.nat.tcp6)
@@ -142,7 +142,7 @@ def _relayed(reason: Statement, family: Family, transport: Transport = "tcp") ->
 
 
 def _gain(
-    udp1: Nat | None, udp2: Nat | None, now: Plan, first: End, second: End, whose: Whose
+    udp1: Nat | None, udp2: Nat | None, now: Plan, first: MeasuredEnd, second: MeasuredEnd, whose: Whose
 ) -> Statement | None:
     """What it would change if sides that draw ports at random could bind ports below 1024."""
     lacking = [

@@ -35,7 +35,9 @@ CLOSE_S: Final = 60.0
 PROBE_S: Final = 1.0
 """A path that is silent is tried this often, however long it has been silent: it may be back at any time."""
 STALLED_PINGS: Final = 3
-"""So many pings answered while no data is acknowledged: larger packets are lost (RFC 8899 4.3)."""
+STALLED_S: Final = 2.0
+"""So many pings answered, and for so long, while no data is acknowledged: larger packets are lost (RFC 8899
+4.3). Both, since on a short path many pings are answered between two acknowledgments."""
 KEEP_ALIVE_S: Final = 15.0
 ROUND_S: Final = 0.05
 UNUSED_S: Final = 0.002
@@ -100,10 +102,11 @@ class QuicLink(ReceivingEnd):
         # what is sent: `_held` waits for room, `_kept` for its acknowledgment
         self._held: deque[memoryview] = deque()
         self._kept: deque[tuple[int, bytes]] = deque()
-        self._written = self._next = self._acknowledged = 0
+        self._written = self._next = self._sent = self._acknowledged = 0
         self._limit = WINDOW
         self._final: int | None = None
         self._pings_before = 0
+        self._progress_at = 0.0
         self._watch: asyncio.TimerHandle | None = None
         # how many connections
         self._count = StripeCount()
@@ -176,7 +179,7 @@ class QuicLink(ReceivingEnd):
     def _pump(self) -> None:
         """Pass on what is written, a piece at a time, to whichever connection sends it first."""
         if not self._waiting:
-            self._pings_before = self._pings_answered()
+            self._note_progress()
         while self._held and self._next < self._limit:
             free = [each for each in self._sending[: self._count.wanted] if each.has_room]
             if not free:
@@ -192,8 +195,10 @@ class QuicLink(ReceivingEnd):
             self._kept.append((self._next, piece))
             connection.write(HEAD.pack(DATA, size, self._next) + piece)
             self._next += size
+            self._sent = max(self._sent, self._next)
         if self._next == self._final and self._sending and not self._held:
             self._next += 1  # the end counts as one byte more (as TCP counts FIN, RFC 9293 3.4)
+            self._sent = max(self._sent, self._next)
             self._sending[0].write(HEAD.pack(END, 0, self._final))
         self._look_after()
 
@@ -205,17 +210,32 @@ class QuicLink(ReceivingEnd):
         self._pump()
 
     def _acknowledge(self, received: int, limit: int) -> None:
-        if received > self._next:
+        if received > self._sent:
             self._break_off("the peer acknowledged what was not sent")
             return
         self._limit = max(self._limit, limit)
         if received > self._acknowledged:
             self._acknowledged = received
-            self._pings_before = self._pings_answered()
+            self._note_progress()
             while self._kept and self._kept[0][0] + len(self._kept[0][1]) <= received:
                 self._kept.popleft()
+            self._skip(received)
         self._pump()
         self._changes.tell()
+
+    def _skip(self, received: int) -> None:
+        """What is to be sent again may have arrived before its connection was replaced."""
+        while self._next < received and self._held:
+            first, size = self._held[0], received - self._next
+            if size < len(first):
+                self._held[0] = first[size:]
+            else:
+                self._held.popleft()
+            self._next += min(size, len(first))
+        self._next = max(self._next, received)
+
+    def _note_progress(self) -> None:
+        self._pings_before, self._progress_at = self._pings_answered(), self._loop.time()
 
     def _delivered(self) -> bool:
         return self._reason is not None or (self._final is not None and self._acknowledged > self._final)
@@ -371,8 +391,9 @@ class QuicLink(ReceivingEnd):
         if now - max((each.heard_at for each in self._live), default=now) >= IDLE_S:
             self._break_off(f"nothing came from the peer for {IDLE_S:.0f} s")
             return
-        if self._waiting and self._pings_answered() - self._pings_before >= STALLED_PINGS:
-            self._pings_before = self._pings_answered()
+        stalled = now - self._progress_at >= STALLED_S
+        if self._waiting and stalled and self._pings_answered() - self._pings_before >= STALLED_PINGS:
+            self._note_progress()
             self._replace()
         for connection in self._live:
             if self._waiting or now - connection.heard_at >= KEEP_ALIVE_S:

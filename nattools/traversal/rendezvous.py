@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
@@ -20,7 +20,7 @@ from nattools.net import websocket
 from nattools.net.base import Network, TcpFailure, TcpStream
 from nattools.net.websocket import WebSocket
 from nattools.protocols import mailbox
-from nattools.protocols.mailbox import MailboxClient
+from nattools.protocols.mailbox import MailboxClient, MailboxFailure
 from nattools.traversal.codes import Code
 
 if TYPE_CHECKING:
@@ -52,13 +52,6 @@ class MailboxAddress:
         return f"{host}:{self.port}"
 
 
-class Failure(NamedTuple):
-    """Why there is no conversation (any more)."""
-
-    reason: mailbox.Reason | Literal["unreachable"]
-    statement: Statement
-
-
 @dataclass(frozen=True, slots=True)
 class RendezvousPatience:
     """How many seconds to try to come back to a mailbox that is gone: `kept_s` once the other side is
@@ -82,7 +75,7 @@ class Rendezvous:
         code: Code,
         patience: RendezvousPatience | None = None,
     ) -> None:
-        self.failure: Failure | None = None
+        self.failure: MailboxFailure | None = None
         self._network = network
         self._address = address
         self._code = code
@@ -102,19 +95,19 @@ class Rendezvous:
 
     # For the one who converses.
 
-    async def opened(self) -> Code | Failure:
+    async def opened(self) -> Code | MailboxFailure:
         """Wait for the room: the code, with the nameplate that the mailbox chose if the code had none."""
         await self._until(lambda: self.has_reached("open"))
         if self.failure is not None or self._client.nameplate is None:
             return self._why()
         return Code(self._client.nameplate, self._code.words)
 
-    async def confirmed(self) -> Failure | None:
+    async def confirmed(self) -> MailboxFailure | None:
         """Wait for a peer with the same code; bound the wait from outside."""
         await self._until(lambda: self._client.confirmed)
         return None if self._client.confirmed and self.failure is None else self._why()
 
-    async def receive(self) -> bytes | Failure | None:
+    async def receive(self) -> bytes | MailboxFailure | None:
         """The peer's next message, authentic and in order; None: it said that it is done."""
         await self._until(lambda: bool(self._unread) or self._ended)
         if self._unread:
@@ -139,7 +132,7 @@ class Rendezvous:
         self._client.settle(self._loop.time())
         self._after()
 
-    async def together(self) -> Failure | None:
+    async def together(self) -> MailboxFailure | None:
         """Wait until both sides are in the room, so that each hears at once what the other says."""
         await self._until(lambda: self._client.together)
         return None if self._client.together else self._why()
@@ -328,22 +321,22 @@ class Rendezvous:
             case mailbox.PeerDone():
                 self._ended = True
                 self._note("ended")
-            case mailbox.MailboxFailure(reason, why):
-                self._fail(Failure(reason, why))
+            case mailbox.MailboxFailure():
+                self._fail(event)
 
     def _keep(self, payload: bytes) -> None:
         if len(self._unread) >= _MAX_UNREAD:
             self._client.end()
-            self._fail(Failure("flood", statement("mailbox-flood")))
+            self._fail(MailboxFailure("flood", statement("mailbox-flood")))
             return
         self._unread.append(payload)
         self._changed.set()
 
     def _give_up(self, problem: str) -> None:
         self._client.end()
-        self._fail(Failure("unreachable", self._unreachable(problem)))
+        self._fail(MailboxFailure("unreachable", self._unreachable(problem)))
 
-    def _fail(self, failure: Failure) -> None:
+    def _fail(self, failure: MailboxFailure) -> None:
         self.failure = failure
         self._note("failed")
 
@@ -352,8 +345,8 @@ class Rendezvous:
         self._reached.add(stage)
         self._changed.set()
 
-    def _why(self) -> Failure:
-        return self.failure or Failure("left", statement("mailbox-over"))
+    def _why(self) -> MailboxFailure:
+        return self.failure or MailboxFailure("left", statement("mailbox-over"))
 
 
 def _back_off_s(attempt: int, away_s: float) -> float:

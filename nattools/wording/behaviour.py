@@ -5,7 +5,7 @@ from __future__ import annotations
 SENTENCES = {
     # why a finding is unknown, and what would settle it
     "nothing-answered": "Nothing was answered.",
-    "gap": "{reason}. It takes {settle}.",
+    "gap": "{reason:capital}. It takes {settle}.",
     "reachable-no-server": "No server answered over any transport.",
     "reachable-maybe-loss": "Nothing came back to {copies} copies; more would tell filtering from loss.",
     "reachable-no-tcp-server": (

@@ -47,6 +47,7 @@ _SPECS: dict[str, Callable[[Any], str]] = {
     "list": lambda names: ", ".join(map(str, names)),
     "and": lambda names: _joined(names, "and"),
     "then": lambda names: ", then ".join(map(str, names)),
+    "capital": lambda text: text[:1].upper() + text[1:],
     "upper": lambda name: str(name).upper(),
     "protocol": lambda name: TECHNIQUES.get(name, name),
     "protocols": lambda names: _joined([TECHNIQUES.get(name, name) for name in names], "or"),

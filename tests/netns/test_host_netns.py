@@ -378,8 +378,8 @@ def test_without_privilege_it_says_what_is_missing(names: dict[str, str]) -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     missing, advice = done.stdout.splitlines()
     assert missing == (
-        "no privilege for ICMP sockets: operation not permitted; "
-        "no privilege for crafted packets: operation not permitted"
+        "not permitted to open ICMP sockets: operation not permitted; "
+        "not permitted to send crafted packets: operation not permitted"
     )
     assert "ping_group_range" in advice
     assert "CAP_NET_RAW" in advice

@@ -13,10 +13,10 @@ from simulated import behind_nat, pass_time, run
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.protocols.mailbox import PATH
+from nattools.protocols.mailbox import PATH, MailboxFailure
 from nattools.server.serving import ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
-from nattools.traversal.rendezvous import Failure, MailboxAddress, RendezvousPatience, rendezvous
+from nattools.traversal.rendezvous import MailboxAddress, RendezvousPatience, rendezvous
 
 HOST = "11.201.0.2"
 REQUEST = (
@@ -76,7 +76,7 @@ def test_a_peer_survives_any_server(http: bool, data: bytes) -> None:
         listener = await lab.network("stun").listen_tcp(family=4, host=HOST, port=3478, on_stream=answer)
         patience = RendezvousPatience(first_s=6, return_s=6)
         async with rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code(), patience) as alice:
-            assert isinstance(await alice.opened(), Failure)
+            assert isinstance(await alice.opened(), MailboxFailure)
         listener.close()
         assert problems == []
 

@@ -11,7 +11,7 @@ from punching import APDM, Result, measured, meet, meet_as_measured_there
 
 from nattools.lab.natkinds import MATRIX_KINDS
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec
-from nattools.traversal.punchplan import End, plan
+from nattools.traversal.punchplan import MeasuredEnd, plan
 from nattools.traversal.steps import Plan
 from nattools.wording import sentence
 
@@ -30,7 +30,7 @@ RANDOM = NatSpec(mapping=APDM, allocation="random")
 
 
 def planned(first: str, second: str, *, low_ports: bool = False) -> Plan:
-    ends = (End(nat=measured(kind), low_ports=low_ports) for kind in (first, second))
+    ends = (MeasuredEnd(nat=measured(kind), low_ports=low_ports) for kind in (first, second))
     return plan(*ends)
 
 

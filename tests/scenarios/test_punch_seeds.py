@@ -13,7 +13,7 @@ import pytest
 from nattools.lab.natkinds import MATRIX_KINDS, Pair, pairs_of, scenario_of_kinds
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Punch
-from nattools.traversal.punchplan import End, plan
+from nattools.traversal.punchplan import MeasuredEnd, plan
 from nattools.traversal.steps import Plan
 from nattools.trials.pairs import PairOptions, Reports, connect_pair
 
@@ -54,7 +54,7 @@ def connected(reports: Reports) -> bool:
 
 def predicted(reports: Reports, *, low_ports: bool) -> Plan:
     """What `report predict` says of the two."""
-    first, second = (End(nat=report.nat, low_ports=low_ports) for report in reports)
+    first, second = (MeasuredEnd(nat=report.nat, low_ports=low_ports) for report in reports)
     return plan(first, second)
 
 

@@ -27,7 +27,7 @@ from nattools.traversal.steps import Plan
 from nattools.traversal.udp_strategies import hold_s, opening_ttl
 
 MAX_ADDRESSES = 4
-"""LocalSide addresses of a family that are tried; a machine with more has them for other purposes."""
+"""Own addresses of a family that are tried; a machine with more has them for other purposes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def why_not_a_destination(network: Network, place: Endpoint, own: Endpoint | Non
     return statement("peer-address-refused", endpoint=str(place), reason=reason)
 
 
-class LanScope:
+class CandidateFilter:
     """Which of the peer's candidates may lead anywhere, as seen from our own sockets. `theirs`: what it told
     of at first."""
 
@@ -250,10 +250,10 @@ def _take_candidates(
     """Those of the peer's that can lead anywhere: a check that cannot would only spend a port of a NAT that
     counts them."""
     wide = keeps_ports(context.plan)
-    lan = LanScope(context.own.run.network, bases, peer.candidates)
+    useful = CandidateFilter(context.own.run.network, bases, peer.candidates)
     opener = _opener(context.own.nat, peer)
     for text in peer.candidates:
-        if lan.of_use(text, wide=wide):
+        if useful.of_use(text, wide=wide):
             if opener is not None and " typ srflx" in text and ":" not in text.split()[4]:
                 driver.agent.set_opener(opener, ice.parse(text).endpoint)
             driver.add_peer_candidate(text)
@@ -262,7 +262,7 @@ def _take_candidates(
     def add(text: str) -> None:
         nonlocal late
         late += 1
-        if late <= MAX_CANDIDATES and lan.of_use(text, wide=wide):
+        if late <= MAX_CANDIDATES and useful.of_use(text, wide=wide):
             driver.add_peer_candidate(text)
 
     context.partner.on_candidate(context.number, add)

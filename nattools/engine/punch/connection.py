@@ -138,7 +138,7 @@ def _addresses(candidates: tuple[str, ...]) -> Iterator[Statement]:
         yield statement("no-addresses")
 
 
-class Connection:
+class PunchConnection:
     """`establish` it; then run `tunnel.run()` and `hold()` side by side. `close` at the end. `ended`: why no
     path was found any more, once that is so."""
 

@@ -40,9 +40,10 @@ from nattools.model.statement import statement
 from nattools.net.base import Network, UdpSocket
 from nattools.net.eventloop import TimeLimit
 from nattools.protocols import ice, stun
+from nattools.protocols.mailbox import MailboxFailure
 from nattools.protocols.stun.constants import SERVICE_MAILBOX
 from nattools.traversal.codes import new_code, parse_code
-from nattools.traversal.rendezvous import Failure, MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
+from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
 from nattools.traversal.sample import where_seen, where_seen_over_tcp
 from nattools.traversal.tokens import Token, decode_token, encode_token
 from nattools.wording import sentence
@@ -146,7 +147,7 @@ async def join_mailbox(
     code = options.code or new_code()
     async with rendezvous(network, address, code, PATIENCE) as meeting:
         opened = await meeting.opened()
-        if isinstance(opened, Failure):
+        if isinstance(opened, MailboxFailure):
             yield _not_met(opened)
             return
         timeline.note(
@@ -173,7 +174,7 @@ async def _confirmed(meeting: Rendezvous, wait_s: float) -> NoPath | None:
     return None if failure is None else _not_met(failure)
 
 
-def _not_met(failure: Failure) -> NoPath:
+def _not_met(failure: MailboxFailure) -> NoPath:
     if failure.reason == "unreachable":
         raise CannotRun(sentence(failure.statement).removesuffix("."), NO_MAILBOX)
     return NoPath((failure.statement,))

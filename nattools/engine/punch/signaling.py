@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -20,8 +21,8 @@ from nattools.model.endpoint import Endpoint, Transport, parse_endpoint
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import Stage
 from nattools.model.statement import Statement, statement
-from nattools.protocols.mailbox import MAX_PAYLOAD
-from nattools.traversal.rendezvous import Failure, Rendezvous
+from nattools.protocols.mailbox import MAX_PAYLOAD, MailboxFailure
+from nattools.traversal.rendezvous import Rendezvous
 
 VERSION: Final = 1
 MAX_CANDIDATES: Final = 48
@@ -123,14 +124,10 @@ def endpoint_of(text: str | None) -> Endpoint | None:
 
 def without_evidence(nat: NatByTransport) -> NatByTransport:
     """What a peer needs to know of a network to plan, and no more."""
-    return NatByTransport(
-        udp4=_bare(nat.udp4), udp6=_bare(nat.udp6), tcp4=_bare(nat.tcp4), tcp6=_bare(nat.tcp6)
-    )
+    return nat.each(_bare)
 
 
-def _bare(nat: Nat | None) -> Nat | None:
-    if nat is None:
-        return None
+def _bare(nat: Nat) -> Nat:
     return msgspec.structs.replace(
         nat,
         external=(),
@@ -172,62 +169,66 @@ class StepPosition:
     transport: Transport
 
 
-class Signaling(Protocol):
-    """The conversation with the peer. `secret` is known to both sides and to nobody else. `live`: messages
-    arrive within a round trip, so the sides can begin at the same moment. `attempt` is the one under way,
-    `heard_of` the latest that the peer has begun."""
+class Signaling(ABC):
+    """The conversation with the peer; what is not overridden is as if nothing more could be said. `secret` is
+    known to both sides and to nobody else. `live`: messages arrive within a round trip, so the sides can
+    begin at the same moment. `attempt` is the one under way, `heard_of` the latest that the peer has
+    begun."""
 
-    secret: bytes
-    live: bool
-    attempt: int
-    heard_of: int
+    live = False
 
-    def begin(self, attempt: int) -> None:
-        """From now on this attempt counts."""
+    def __init__(self, secret: bytes) -> None:
+        self.secret = secret
+        self.attempt = self.heard_of = 0
 
-    def doubt(self) -> None:
+    def begin(self, attempt: int) -> None:  # noqa: B027
+        """From now on this attempt counts, and what belongs to earlier ones is forgotten."""
+
+    def doubt(self) -> None:  # noqa: B027
         """Something is wrong with the network; the conversation may be broken, too."""
 
-    def settle(self) -> None:
+    def settle(self) -> None:  # noqa: B027
         """The connection is quiet; the conversation may be needed again much later."""
 
     async def within_reach(self) -> SignalingEnded | None:
         """Wait until the peer gets at once what is sent; or the conversation is over."""
+        return None
 
     @property
+    @abstractmethod
     def apart(self) -> Statement:
         """Why the peer is not within reach."""
-        ...
 
+    @abstractmethod
     async def introduce(self, own: Introduction) -> Introduction | SignalingEnded | Superseded:
         """Exchange the introductions of an attempt."""
 
+    @abstractmethod
     async def ready(
         self, attempt: int, position: StepPosition, told: Endpoint | None
     ) -> Endpoint | SignalingEnded | None:
         """Wait for the moment at which a step begins: where the peer's socket for it is seen, None if the
         peer does not know. `told`: where ours is."""
 
-    def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:
+    def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:  # noqa: B027
         """`take` gets candidates of the peer that come later."""
 
-    def tell_candidate(self, attempt: int, candidate: str) -> None:
+    def tell_candidate(self, attempt: int, candidate: str) -> None:  # noqa: B027
         """One more of ours."""
 
     async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
         """Exchange how the attempt went; None: the peer does not tell."""
+        return None
 
 
-class MailboxSignaling:
+class MailboxSignaling(Signaling):
     """In a mailbox. Let `run` run; it ends when the conversation does."""
 
     live = True
 
     def __init__(self, meeting: Rendezvous) -> None:
+        super().__init__(meeting.export(SECRET_LABEL))
         self._meeting = meeting
-        self.secret = meeting.export(SECRET_LABEL)
-        self.attempt = 0
-        self.heard_of = 0
         self._ended: SignalingEnded | None = None
         self._changed = asyncio.Event()
         self._introduction: Introduction | None = None
@@ -244,7 +245,7 @@ class MailboxSignaling:
             data = await self._meeting.receive()
             if not isinstance(data, bytes):
                 left = statement("mailbox-peer-left")
-                return self._end(data.statement if isinstance(data, Failure) else left)
+                return self._end(data.statement if isinstance(data, MailboxFailure) else left)
             try:
                 self._hear(decode(data))
             except ProtocolError as error:
@@ -283,15 +284,12 @@ class MailboxSignaling:
         await self._changed.wait()
 
     def doubt(self) -> None:
-        """See `Signaling`."""
         self._meeting.doubt()
 
     def settle(self) -> None:
-        """See `Signaling`."""
         self._meeting.settle()
 
     async def within_reach(self) -> SignalingEnded | None:
-        """See `Signaling`."""
         failure = await self._meeting.together()
         if self._ended is None and failure is not None:
             return SignalingEnded((failure.statement,))
@@ -299,13 +297,11 @@ class MailboxSignaling:
 
     @property
     def apart(self) -> Statement:
-        """See `Signaling`."""
         return self._meeting.apart
 
     # --- saying
 
     def begin(self, attempt: int) -> None:
-        """From now on this attempt counts, and what belongs to earlier ones is forgotten."""
         if attempt > self.attempt:
             self._meeting.send(encode(AttemptBegun(attempt=attempt)))
         self.attempt = attempt
@@ -314,7 +310,6 @@ class MailboxSignaling:
         self._late = [each for each in self._late if each.attempt >= attempt]
 
     async def introduce(self, own: Introduction) -> Introduction | SignalingEnded | Superseded:
-        """See `Signaling`."""
         known = self._introduction is not None and self._introduction.attempt == own.attempt
         self._meeting.send(encode(msgspec.structs.replace(own, second=known)))
         answer: Introduction | SignalingEnded | Superseded | None = None
@@ -337,7 +332,6 @@ class MailboxSignaling:
     async def ready(
         self, attempt: int, position: StepPosition, told: Endpoint | None
     ) -> Endpoint | SignalingEnded | None:
-        """See `Signaling`."""
         self._meeting.send(
             encode(StepReady(attempt=attempt, step=position.step, told=None if told is None else str(told)))
         )
@@ -351,18 +345,15 @@ class MailboxSignaling:
         return endpoint_of(ready.told)
 
     def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:
-        """See `Signaling`."""
         self._take = take
         for each in [late for late in self._late if late.attempt == attempt]:
             take(each.candidate)
         self._late = [each for each in self._late if each.attempt != attempt]
 
     def tell_candidate(self, attempt: int, candidate: str) -> None:
-        """See `Signaling`."""
         self._meeting.send(encode(LateCandidate(attempt=attempt, candidate=candidate)))
 
     async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
-        """See `Signaling`."""
         self._meeting.send(encode(own))
         while own.attempt not in self._timelines and self._ended is None:
             await self._change()

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from nattools.engine.punch.attempt import Attempt
-from nattools.engine.punch.connection import Connection, Connector
+from nattools.engine.punch.connection import Connector, PunchConnection
 from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.engine.punch.planning import as_told
 from nattools.engine.punch.signaling import remote_timeline
@@ -96,7 +96,7 @@ def _with_path(found: Punch, path: SelectedPath) -> Punch:
 async def connect_and_use(state: PunchState, connector: Connector, use: Use) -> None:
     """Make a connection and use it; `state` says how far it has come."""
     state.connector = connector
-    connection = Connection(connector, uses=use.names, prepare=use.prepare)
+    connection = PunchConnection(connector, uses=use.names, prepare=use.prepare)
     try:
         state.result = await connection.establish()
         if state.result is None:
@@ -108,7 +108,7 @@ async def connect_and_use(state: PunchState, connector: Connector, use: Use) -> 
         connection.close()
 
 
-async def _use(state: PunchState, connection: Connection, use: Use) -> None:
+async def _use(state: PunchState, connection: PunchConnection, use: Use) -> None:
     def so_far() -> Report:
         state.result = connection.path
         return state.report()
@@ -128,7 +128,7 @@ async def _use(state: PunchState, connection: Connection, use: Use) -> None:
             task.cancel()
 
 
-async def _until_ended(connection: Connection, use: Use, connected: Connected) -> UseResult:
+async def _until_ended(connection: PunchConnection, use: Use, connected: Connected) -> UseResult:
     """Use it, no longer than there is a tunnel."""
     async with asyncio.TaskGroup() as group:
         using = group.create_task(use.run(connected))
@@ -146,7 +146,7 @@ async def _until_ended(connection: Connection, use: Use, connected: Connected) -
     return using.result()
 
 
-async def _ended(connection: Connection) -> None:
+async def _ended(connection: PunchConnection) -> None:
     while connection.tunnel.ended is None:
         await connection.tunnel.changed()
 

@@ -15,7 +15,7 @@ import msgspec
 
 from nattools.engine.punch.signaling import (
     Introduction,
-    RemoteTimeline,
+    Signaling,
     SignalingEnded,
     StepPosition,
     Superseded,
@@ -46,61 +46,32 @@ class StepSockets:
             self.tcp[0].abort()
 
 
-class TokenSignaling:
+class TokenSignaling(Signaling):
     """`secret` is known to the two who have each other's token alone; `wall` gives UTC in seconds."""
 
-    live = False
-
     def __init__(self, peer: Token, secret: bytes, told: StepSockets, wall: Callable[[], float]) -> None:
-        self.secret = secret
+        super().__init__(secret)
         self.told = told
-        self.attempt = self.heard_of = 0
         self._peer = peer
         self._wall = wall
         self._last_slot = -1
 
-    def begin(self, attempt: int) -> None:
-        """Nobody can be told."""
-
-    def doubt(self) -> None:
-        """There is no conversation."""
-
-    def settle(self) -> None:
-        """There is no conversation."""
-
-    async def within_reach(self) -> SignalingEnded | None:
-        """It knows the token: nothing more can be said."""
-        return None
-
     @property
     def apart(self) -> Statement:
-        """See `Signaling`."""
         return statement("tokens-once")
 
     async def introduce(self, own: Introduction) -> Introduction | SignalingEnded | Superseded:
-        """What the token says."""
         return introduction_from_token(self._peer)
 
     async def ready(
         self, attempt: int, turn: StepPosition, told: Endpoint | None
     ) -> Endpoint | SignalingEnded | None:
-        """Wait for the step's next slot."""
         slot = max(int(self._wall() // SLOT_S), self._last_slot) + 1
         while slot % turn.of != turn.step % turn.of:
             slot += 1
         self._last_slot = slot
         await asyncio.sleep(max(0.0, slot * SLOT_S - self._wall()))
         return external_endpoint(self._peer, turn.transport)
-
-    def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:
-        """None comes."""
-
-    def tell_candidate(self, attempt: int, candidate: str) -> None:
-        """The token was told before."""
-
-    async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
-        """There is no way to."""
-        return None
 
 
 APART_MS: Final = 1000.0

@@ -165,7 +165,7 @@ class NetnsLab:
         self._namespaces = namespaces.create(nodes, {node: self._settings(node) for node in nodes})
         self._plug_in(nodes)
         filters = self._load_filters()
-        self._start_carrier()
+        self._start_frame_loop()
         waiting = self._start_programs() if self._start_servers else {}
         for router, process in filters.items():
             processes.finish_nft(router, process)
@@ -202,18 +202,18 @@ class NetnsLab:
                 started[router] = processes.start_nft(text)
         return started
 
-    def _start_carrier(self) -> None:
+    def _start_frame_loop(self) -> None:
         """One process for all userspace routers and all wires."""
         if not self.engines and not self._wiring.wires:
             return
-        carrier = FrameLoop()
+        frames = FrameLoop()
         for router in self.engines:
-            self._add_router(carrier, router)
-        self._add_wires(carrier)
-        self._children.fork("the userspace routers", carrier.run)
-        carrier.close()
+            self._add_router(frames, router)
+        self._add_wires(frames)
+        self._children.fork("the userspace routers", frames.run)
+        frames.close()
 
-    def _add_router(self, carrier: FrameLoop, name: str) -> None:
+    def _add_router(self, frames: FrameLoop, name: str) -> None:
         spec = routers(self.scenario)[name]
         with entered(self._namespaces[name].path):
             sock = packet_socket(ETH_P_IP)
@@ -232,17 +232,17 @@ class NetnsLab:
             if kind == PACKET_HOST:
                 forwarder.receive(side, frame, time.monotonic())
 
-        carrier.listen(sock, nft.LAN, partial(arrived, "inside"))
-        carrier.listen(sock, nft.WAN, partial(arrived, "outside"))
+        frames.listen(sock, nft.LAN, partial(arrived, "inside"))
+        frames.listen(sock, nft.WAN, partial(arrived, "outside"))
 
-    def _add_wires(self, carrier: FrameLoop) -> None:
+    def _add_wires(self, frames: FrameLoop) -> None:
         if not self._wiring.wires:
             return
         with entered(self._namespaces[WIRES].path):
             sock = packet_socket()
         for wire in self._wiring.wires:
             rng = random.Random(f"{self._seed} {wire.left.name}")
-            join(carrier, sock, wire.left.name, wire.right.name, wire.impairment, rng)
+            join(frames, sock, wire.left.name, wire.right.name, wire.impairment, rng)
 
     def _addresses(self, name: str) -> tuple[str, ...]:
         addresses = tuple(address.ip for port in self.layout.ports_of(name) for address in port.addresses)

@@ -47,7 +47,7 @@ def gap(spec: RouterSpec, *, inside_nodes: int) -> str | None:
         or _filtering_gap(spec, inside_nodes)
         or _lifetime_gap(spec.lifetime_s)
         or _lifetime_gap(spec.tcp_lifetime_s)
-        or _habit_gap(spec)
+        or _behaviour_gap(spec)
     )
 
 
@@ -81,15 +81,15 @@ def _lifetime_gap(lifetime_s: float) -> str | None:
     return None
 
 
-def _habit_gap(spec: NatSpec) -> str | None:
-    habits = {
+def _behaviour_gap(spec: NatSpec) -> str | None:
+    behaviours = {
         "it hairpins": spec.hairpinning,
         "only outbound packets refresh its mappings": spec.refreshed_by == "outbound",
         "it holds a limited number of mappings": spec.session_limit is not None,
         "an ICMP error ends its mappings": spec.icmp_ends_mapping,
         "other hosts use its ports in between": spec.foreign_sessions > 0,
     }
-    return next((why for why, found in habits.items() if found), None)
+    return next((why for why, found in behaviours.items() if found), None)
 
 
 def timeouts(spec: RouterSpec) -> dict[str, int]:
@@ -181,7 +181,7 @@ def _forward_rules(spec: RouterSpec) -> list[str]:
     outward = f'iifname "{LAN}" oifname "{WAN}"'
     inward = f'iifname "{WAN}"'
     rules = [f'iifname "{LAN}" oifname "{LAN}" accept', "ct state invalid drop"]
-    rules += [f"{outward} ct state new {rule}" for rule in _not_let_out(spec)]
+    rules += [f"{outward} ct state new {rule}" for rule in _blocked_outbound(spec)]
     rules += [f"{outward} {rule}" for rule in _note(spec, inbound=False)]
     rules += [f"{outward} accept"]
     rules += [f"{inward} ct state established {rule}" for rule in _note(spec, inbound=True)]
@@ -194,7 +194,7 @@ def _forward_rules(spec: RouterSpec) -> list[str]:
     return [*rules, f"{inward} drop"]
 
 
-def _not_let_out(spec: RouterSpec) -> list[str]:
+def _blocked_outbound(spec: RouterSpec) -> list[str]:
     rules = ["meta l4proto udp drop"] if spec.udp == "blocked" else []
     if spec.open_ports is not None:
         ports = ", ".join(port.replace("/", " . ") for port in spec.open_ports)
@@ -263,19 +263,16 @@ class NftForwards(Forwards):
         self._run = run
 
     def open(self, protocol: str, outside: Endpoint, inside: Endpoint, expires: float = inf) -> None:
-        """See `Forwards.open`."""
         super().open(protocol, outside, inside, expires)
         self._run.renew()
         if expires < inf:
             asyncio.get_running_loop().call_at(expires, self._run.renew)
 
     def close(self, protocol: str, outside: Endpoint) -> None:
-        """See `Forwards.close`."""
         super().close(protocol, outside)
         self._run.renew()
 
     def clear(self) -> None:
-        """See `Forwards.clear`."""
         super().clear()
         self._run.renew()
 

@@ -317,8 +317,8 @@ class ImpairedDirection:
     but that with the probability `reorder` a frame is held back and those behind it overtake it.
     """
 
-    def __init__(self, carrier: FrameLoop, out: Send, impairment: Impairment, rng: random.Random) -> None:
-        self._carrier = carrier
+    def __init__(self, frames: FrameLoop, out: Send, impairment: Impairment, rng: random.Random) -> None:
+        self._frames = frames
         self._out = out
         self._delay_s = impairment.delay_ms / 1000
         self._jitter_s = impairment.jitter_ms / 1000
@@ -339,12 +339,12 @@ class ImpairedDirection:
             at_s += max(self._jitter_s, _HELD_BACK_S)
         else:
             at_s = self._latest_s = max(at_s, self._latest_s)
-        self._carrier.later(at_s, self._out, frame)
+        self._frames.later(at_s, self._out, frame)
 
 
 def join(
-    carrier: FrameLoop, sock: socket.socket, left: str, right: str, impairment: Impairment, rng: random.Random
+    frames: FrameLoop, sock: socket.socket, left: str, right: str, impairment: Impairment, rng: random.Random
 ) -> None:
     """Carry frames between two interfaces of the packet socket's namespace, both ways."""
-    carrier.listen(sock, left, ImpairedDirection(carrier, sender(sock, right), impairment, rng).carry)
-    carrier.listen(sock, right, ImpairedDirection(carrier, sender(sock, left), impairment, rng).carry)
+    frames.listen(sock, left, ImpairedDirection(frames, sender(sock, right), impairment, rng).carry)
+    frames.listen(sock, right, ImpairedDirection(frames, sender(sock, left), impairment, rng).carry)

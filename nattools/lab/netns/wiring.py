@@ -43,18 +43,12 @@ class NetworkDevice(msgspec.Struct, frozen=True):
 
 
 class Cable(msgspec.Struct, frozen=True):
-    """A veth pair."""
+    """A veth pair; with an impairment two devices of the namespace `WIRES` between which a process carries
+    frames."""
 
     left: NetworkDevice
     right: NetworkDevice
-
-
-class ImpairedCable(msgspec.Struct, frozen=True):
-    """Two devices of the namespace `WIRES` between which a process carries frames."""
-
-    left: NetworkDevice
-    right: NetworkDevice
-    impairment: Impairment
+    impairment: Impairment = Impairment()
 
 
 class Neighbour(msgspec.Struct, frozen=True):
@@ -71,7 +65,7 @@ class Wiring(msgspec.Struct):
 
     cables: list[Cable] = msgspec.field(default_factory=list)
     bridges: list[NetworkDevice] = msgspec.field(default_factory=list)
-    wires: list[ImpairedCable] = msgspec.field(default_factory=list)
+    wires: list[Cable] = msgspec.field(default_factory=list)
     neighbours: list[Neighbour] = msgspec.field(default_factory=list)
 
     def devices(self, node: str) -> list[NetworkDevice]:
@@ -112,7 +106,7 @@ class _Draft:
             for end in ends[1:]:
                 plug = self._device(ends[0].node, f"port{self._count}", segment, bridge=ends[0].name)
                 self._connect(end, plug, segment)
-        self._introduce(segment, ends)
+        self._add_neighbours(segment, ends)
 
     def _connect(self, one: NetworkDevice, other: NetworkDevice, segment: Segment) -> None:
         impairment = segment.impairments.get(one.node) or segment.impairments.get(other.node)
@@ -122,7 +116,7 @@ class _Draft:
         left = self._device(WIRES, f"wire{self._count}", segment, mtu=one.mtu)
         right = self._device(WIRES, f"wire{self._count}", segment, mtu=other.mtu)
         self.wiring.cables += [Cable(one, left), Cable(other, right)]
-        self.wiring.wires.append(ImpairedCable(left, right, impairment))
+        self.wiring.wires.append(Cable(left, right, impairment))
 
     def _device(
         self,
@@ -138,7 +132,7 @@ class _Draft:
         mac = f"02:00:00:00:{self._count >> 8:02x}:{self._count & 255:02x}"
         return NetworkDevice(node, name, mac, mtu or _mtu(segment, port), bridge)
 
-    def _introduce(self, segment: Segment, ends: list[NetworkDevice]) -> None:
+    def _add_neighbours(self, segment: Segment, ends: list[NetworkDevice]) -> None:
         for mine in ends:
             for port, other in zip(segment.ports, ends, strict=True):
                 if other is not mine:
@@ -273,7 +267,7 @@ def set_up(
         _assign(batch, port, index[port.interface], without)
     for neighbour in wiring.neighbours:
         if neighbour.node == node:
-            _introduce(batch, neighbour, index)
+            _add_neighbour(batch, neighbour, index)
     for position, port in enumerate(port for port in ports if port.uplink):
         _default_routes(batch, port, index[port.interface], position, without)
     if sum(port.uplink for port in ports) > 1:
@@ -283,7 +277,7 @@ def set_up(
         if route.node == node and not any(family == _family(route.via) for _, family in without):
             _route(batch, route.network, route.via)
     if node == INTERNET:
-        _swallow_the_rest(batch)
+        _add_catch_all_routes(batch)
     batch.send(namespace)
 
 
@@ -308,9 +302,9 @@ def _assign(batch: NetlinkBatch, port: Port, index: int, without: frozenset[tupl
         batch.append(f"give {port.node} the address {address.ip}", "addr", **wanted)
 
 
-def _introduce(batch: NetlinkBatch, neighbour: Neighbour, index: Mapping[str, int]) -> None:
+def _add_neighbour(batch: NetlinkBatch, neighbour: Neighbour, index: Mapping[str, int]) -> None:
     batch.append(
-        f"tell {neighbour.node} of its neighbour {neighbour.ip}",
+        f"add the neighbour {neighbour.ip} on {neighbour.node}",
         "neigh",
         dst=neighbour.ip,
         lladdr=neighbour.mac,
@@ -346,7 +340,7 @@ def _own_table(batch: NetlinkBatch, port: Port, index: int, position: int) -> No
         )
 
 
-def _swallow_the_rest(batch: NetlinkBatch) -> None:
+def _add_catch_all_routes(batch: NetlinkBatch) -> None:
     """As in the simulator, the internet is silent about public addresses that nobody has, and says of private
     ones that it has no route ("throw": as if the table had none)."""
     for network in ("0.0.0.0/0", "::/0"):

@@ -65,7 +65,9 @@ class RouterDaemons:
             os.close(file)
         self._running[router] = process
         port = _PCP_PORT if "pcp" in mapper.protocols else _SSDP_PORT
-        processes.await_listener(process, port, _START_LIMIT_S)
+        # it opens the sockets of IPv4 first
+        for table in ("udp",) if nat.ipv6 is None else ("udp", "udp6"):
+            processes.await_listener(process, port, _START_LIMIT_S, (table,))
 
     def running(self, router: str) -> subprocess.Popen[bytes]:
         """A router's daemon. KeyError: it has none, or a fake."""
@@ -87,7 +89,7 @@ class RouterDaemons:
     def _spec(self, router: str) -> tuple[NatSpec, MapperSpec]:
         nat = self._lab.scenario.nat.get(router)
         if nat is None or nat.mapper is None:
-            raise UsageError(f"the router {router!r} is to offer no mappings")
+            raise UsageError(f"the router {router!r} has no port mapping service in this scenario")
         return nat, nat.mapper
 
     def _configuration(self, router: str, nat: NatSpec, mapper: MapperSpec) -> str:

@@ -226,7 +226,7 @@ class SimulatedRouters:
                 await self.start(router)
 
     async def start(self, router: str) -> None:
-        """Start a router's, or switch it on again. UsageError: it is to offer no mappings."""
+        """Start a router's, or switch it on again. UsageError: the scenario gives it none."""
         if router in self.running:
             for each in self.running[router]:
                 await each.start()
@@ -234,7 +234,7 @@ class SimulatedRouters:
             return
         nat = self._scenario.nat.get(router)
         if nat is None or nat.mapper is None:
-            raise UsageError(f"the router {router!r} is to offer no mappings")
+            raise UsageError(f"the router {router!r} has no port mapping service in this scenario")
         self.running[router] = []
         for family in families(nat):
             self.running[router].append(await self._start(router, nat, nat.mapper, family))
@@ -288,12 +288,12 @@ async def start_fake(
         next(address.ip for address in port.addresses if family_of(address.ip) == family)
         for port in (inside, outside)
     )
-    manner = behaviour(*spec, public=network.is_public(external))
+    how = behaviour(*spec, public=network.is_public(external))
     if family == 6:
         external = own
-        pinholes = tuple(each for each in manner.services if each == _FIREWALL)
-        manner = msgspec.structs.replace(manner, services=pinholes)
-    return await start_router(network, own, external, manner, forwards)
+        pinholes = tuple(each for each in how.services if each == _FIREWALL)
+        how = msgspec.structs.replace(how, services=pinholes)
+    return await start_router(network, own, external, how, forwards)
 
 
 def families(nat: NatSpec) -> tuple[Family, ...]:

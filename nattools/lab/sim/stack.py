@@ -70,7 +70,7 @@ class Stack:
         place = self.place(family, host if group is None else None, interface)
         key = (place.host, port or self._free_port())
         if port and self._taken(key, family, self._udp):
-            raise CannotRun(f"port {port} is in use by another program", "Stop it, or take another port.")
+            raise CannotRun(f"port {port} is in use by another program", "Stop it, or choose another port.")
         local = Endpoint(place.shown, key[1])
         sock = self._udp[key] = SimUdpSocket(self, local, place, dont_fragment)
         return sock
@@ -118,19 +118,21 @@ class Stack:
         source = hop.source if place.host == ANY[remote.family] else place.host
         local = Endpoint(source, port or self._free_port())
         if (*local, *remote) in self._streams:
-            return TcpFailure("error", "this local port has, or had a moment ago, a connection to there")
+            return TcpFailure(
+                "error", "this local port has a connection to that address and port, or had one a moment ago"
+            )
         stream = SimStream(self, local, remote, place.routes, settled)
         self._streams[stream.key] = stream
         stream.connect(opener)
         return stream
 
     def place(self, family: Family, host: str | None, interface: str | None) -> BoundAddress:
-        """Where a socket with these wishes is bound: RFC 1122 3.3.4.2, with routes by source address."""
-        wishes = (family, host, interface)
+        """Where a socket with this host and interface is bound (RFC 1122 3.3.4.2), with its routes."""
+        wanted = (family, host, interface)
         places = self.plan.places
-        if wishes not in places:
-            places[wishes] = self._place(family, host, interface)
-        return places[wishes]
+        if wanted not in places:
+            places[wanted] = self._place(family, host, interface)
+        return places[wanted]
 
     def _place(self, family: Family, host: str | None, interface: str | None) -> BoundAddress:
         plan = self.plan

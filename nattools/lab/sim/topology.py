@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
-from nattools.lab.layout import Layout, NodeKind, Port, Segment, plan
-from nattools.lab.scenario import Impairment, Scenario
+from nattools.lab.layout import Layout, Port, Segment, plan
+from nattools.lab.scenario import Impairment, NodeKind, Scenario
 from nattools.lab.sim.loop import SimLoop
 from nattools.model.endpoint import Family, family_of
 from nattools.model.host import Gateway, Interface
@@ -179,7 +179,7 @@ class NodePlan:
         return self._cached(self.table_by(port), destination, (port,))
 
     def table_by(self, port: int) -> dict[str, NextHop]:
-        """The cache behind `hop_by`, for callers in a hurry: a miss there is to be asked here."""
+        """The cache behind `hop_by`, for the fast path: on a miss, call that."""
         return self.port_tables.setdefault(port, {})
 
     def _cached(self, table: dict[str, NextHop], destination: str, ports: range | tuple[int, ...]) -> NextHop:
@@ -327,18 +327,20 @@ class Topology:
 
     def _lay(self, number: int, segment: Segment, ends: tuple[str, str], to: tuple[NodePlan, int]) -> Wire:
         """A wire suffers what the uplinks at both its ends do."""
-        spoilt: list[Impairment] = [segment.impairments[end] for end in ends if end in segment.impairments]
+        impairments: list[Impairment] = [
+            segment.impairments[end] for end in ends if end in segment.impairments
+        ]
         arriving = 1.0
-        for impairment in spoilt:
+        for impairment in impairments:
             arriving *= 1 - impairment.loss
-        loss, jitter = 1 - arriving, sum(impairment.jitter_ms for impairment in spoilt) / 1000
-        reorder = max((impairment.reorder for impairment in spoilt), default=0.0)
-        mtu = min((impairment.mtu or ETHERNET_MTU for impairment in spoilt), default=ETHERNET_MTU)
+        loss, jitter = 1 - arriving, sum(impairment.jitter_ms for impairment in impairments) / 1000
+        reorder = max((impairment.reorder for impairment in impairments), default=0.0)
+        mtu = min((impairment.mtu or ETHERNET_MTU for impairment in impairments), default=ETHERNET_MTU)
         return Wire(
             number=number,
             to=to[0].index,
             port=to[1],
-            delay_s=sum(impairment.delay_ms for impairment in spoilt) / 1000,
+            delay_s=sum(impairment.delay_ms for impairment in impairments) / 1000,
             jitter_s=jitter,
             loss=loss,
             reorder=reorder,

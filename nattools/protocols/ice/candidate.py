@@ -99,11 +99,10 @@ def local_preferences(hosts: Sequence[str]) -> dict[str, int]:
 
 
 def foundation(
-    kind: CandidateType, base_host: str, transport: Transport = "udp", server: str = "", mapped: bool = False
+    kind: CandidateType, base_host: str, transport: Transport = "udp", mapped: bool = False
 ) -> str:
-    """The same for candidates of one type, base address, transport and server (RFC 8445 5.1.1.3)."""
-    source = f"{kind} {base_host} {transport} {server} {mapped}"
-    return f"{crc32(source.encode()):x}"
+    """The same for candidates of one type, base address and transport (RFC 8445 5.1.1.3)."""
+    return f"{crc32(f'{kind} {base_host} {transport} {mapped}'.encode()):x}"
 
 
 def local_candidate(
@@ -114,16 +113,15 @@ def local_candidate(
     transport: Transport = "udp",
     tcp_type: TcpType | None = None,
     local_preference: int = MAX_PREFERENCE,
-    server: str = "",
     mapped: bool = False,
 ) -> Candidate:
-    """A candidate of one's own. `server`: the STUN or TURN server that told of it."""
+    """A candidate of one's own."""
     from_where = endpoint if base is None else base
     return Candidate(
         kind=kind,
         endpoint=endpoint,
         priority=priority(kind, local_preference=local_preference, tcp_type=tcp_type, mapped=mapped),
-        foundation=foundation(kind, from_where.host, transport, server, mapped),
+        foundation=foundation(kind, from_where.host, transport, mapped),
         transport=transport,
         tcp_type=tcp_type,
         base=from_where,

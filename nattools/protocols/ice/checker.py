@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from nattools.errors import ProtocolError
@@ -20,50 +21,27 @@ TRANSMISSIONS: Final = 7
 CONSENT_PATIENCE_S: Final = 30.0
 
 
+@dataclass(eq=False, slots=True)
 class CheckTransaction:
     """Pure: the agent asks `due` and sends `data`.
 
     A check for consent is sent once (RFC 7675 5.1)."""
 
-    __slots__ = (
-        "abandoned",
-        "data",
-        "deadline",
-        "first_sent_at",
-        "nomination",
-        "opener",
-        "pair",
-        "purpose",
-        "role",
-        "rto_s",
-        "sent",
-        "transaction_id",
-    )
+    pair: Pair
+    purpose: Purpose
+    transaction_id: bytes
+    data: bytes
+    role: Role
+    rto_s: float
+    opener: OpeningChecks | None
+    sent: int = 0
+    first_sent_at: float = 0.0
+    deadline: float | None = None
+    abandoned: bool = False
 
-    def __init__(
-        self,
-        pair: Pair,
-        purpose: Purpose,
-        transaction_id: bytes,
-        data: bytes,
-        *,
-        role: Role,
-        rto_s: float,
-        opener: OpeningChecks | None = None,
-        nomination: int | None = None,
-    ) -> None:
-        self.pair = pair
-        self.purpose = purpose
-        self.transaction_id = transaction_id
-        self.data = data
-        self.role = role
-        self.rto_s = rto_s
-        self.opener = opener if purpose == "ordinary" else None
-        self.nomination = nomination
-        self.sent = 0
-        self.first_sent_at = 0.0
-        self.deadline: float | None = None
-        self.abandoned = False
+    @property
+    def _openers(self) -> int:
+        return 0 if self.opener is None else self.opener.count
 
     @property
     def once(self) -> bool:
@@ -82,20 +60,18 @@ class CheckTransaction:
     def _pause(self) -> float:
         if self.once:
             return CONSENT_PATIENCE_S
-        openers = 0 if self.opener is None else self.opener.count
-        if self.opener is not None and self.sent <= openers:
+        if self.opener is not None and self.sent <= self.opener.count:
             return self.opener.gap_s
-        return min(MAX_RTO_S, self.rto_s * 2.0 ** (self.sent - openers - 1))
+        return min(MAX_RTO_S, self.rto_s * 2.0 ** (self.sent - self._openers - 1))
 
     def may_repeat(self) -> bool:
         """At its deadline: is it sent again, rather than given up?"""
-        openers = 0 if self.opener is None else self.opener.count
-        return not self.once and not self.abandoned and self.sent < TRANSMISSIONS + openers
+        return not self.once and not self.abandoned and self.sent < TRANSMISSIONS + self._openers
 
     @property
     def unanswered(self) -> bool:
         """Has it been repeated at its full TTL, so that an answer is overdue?"""
-        return self.sent > 1 + (0 if self.opener is None else self.opener.count)
+        return self.sent > 1 + self._openers
 
     def round_trip_s(self, now: float) -> float | None:
         """None when it was sent several times: nobody knows which one was answered."""
@@ -168,8 +144,7 @@ class Checker:
             data,
             role=session.role,
             rto_s=session.pacer.rto_s(pair.round_trip),
-            opener=session.opener_for(pair.remote_endpoint),
-            nomination=nomination,
+            opener=session.opener_for(pair.remote_endpoint) if purpose == "ordinary" else None,
         )
         self._under_way[transaction_id] = check
         if purpose != "consent":

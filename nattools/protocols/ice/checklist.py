@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import InitVar, dataclass, field
 from typing import Final, Literal
 
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols.ice.candidate import Candidate, bare, scope
-from nattools.protocols.ice.pacing import RoundTrip
+from nattools.protocols.ice.pacing import RoundTripEstimate
 
 PairState = Literal["frozen", "waiting", "in-progress", "succeeded", "failed"]
 PairEvent = Literal["unfreeze", "trigger", "start", "success", "failure"]
@@ -36,48 +37,36 @@ NEXT_STATE: Final[dict[tuple[PairState, PairEvent], PairState]] = {
 PairKey = tuple[Transport, Endpoint, Endpoint]
 
 
+@dataclass(eq=False, slots=True)
 class Pair:
     """A local and a remote candidate, and all that is known of the path between them.
 
     `local_seen` is the local candidate that the peer's answers showed, once `state` is "succeeded"
-    (RFC 8445 7.2.5.3.1); mostly `local` itself. `reason` says why the state is what it is. `trace` counts
-    what was sent and heard, for diagnosis. Times are in seconds of the agent's `now`.
+    (RFC 8445 7.2.5.3.1); mostly `local` itself. `reason` says why the state is what it is. Times are in
+    seconds of the agent's `now`.
     """
 
-    __slots__ = (
-        "answered_at",
-        "checks_heard",
-        "checks_sent",
-        "hint",
-        "local",
-        "local_seen",
-        "nominated",
-        "nominated_by_peer",
-        "priority",
-        "reason",
-        "remote",
-        "remote_endpoint",
-        "round_trip",
-        "state",
-        "unanswered",
-    )
+    local: Candidate
+    remote: Candidate
+    controlling: InitVar[bool]
+    state: PairState = "frozen"
+    nominated: bool = False
+    nominated_by_peer: int | None = None
+    round_trip: RoundTripEstimate = field(default_factory=RoundTripEstimate)
+    answered_at: float | None = None
+    unanswered: int = 0
+    checks_sent: int = 0
+    checks_heard: int = 0
+    reason: str = ""
+    hint: str = ""
+    remote_endpoint: Endpoint = field(init=False)
+    priority: int = field(init=False)
+    local_seen: Candidate = field(init=False)
 
-    def __init__(self, local: Candidate, remote: Candidate, controlling: bool) -> None:
-        self.local = local
-        self.remote = remote
-        self.remote_endpoint = with_zone(remote.endpoint, local.sends_from)
-        self.state: PairState = "frozen"
-        self.priority = pair_priority(local, remote, controlling)
-        self.local_seen = local
-        self.nominated = False
-        self.nominated_by_peer: int | None = None
-        self.round_trip = RoundTrip()
-        self.answered_at: float | None = None
-        self.unanswered = 0
-        self.checks_sent = 0
-        self.checks_heard = 0
-        self.reason = ""
-        self.hint = ""
+    def __post_init__(self, controlling: bool) -> None:
+        self.remote_endpoint = with_zone(self.remote.endpoint, self.local.sends_from)
+        self.priority = pair_priority(self.local, self.remote, controlling)
+        self.local_seen = self.local
 
     @property
     def path(self) -> PairKey:

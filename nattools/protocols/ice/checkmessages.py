@@ -42,7 +42,7 @@ class Check(NamedTuple):
     peer_ufrag: str
 
 
-class Refusal(ProtocolError):  # noqa: N818 -- it reads as the sentence it is
+class CheckRefusal(ProtocolError):  # noqa: N818 -- it reads as the sentence it is
     """A check that is not to be believed or not understood, and the STUN error to answer it with."""
 
     def __init__(self, code: int, reason: str, unknown: tuple[int, ...] = ()) -> None:
@@ -82,7 +82,7 @@ def build_success(transaction_id: bytes, source: Endpoint, local: Credentials) -
     return stun.encode(message, key=local.key, fingerprint=True)
 
 
-def build_error(transaction_id: bytes, refusal: Refusal, local: Credentials) -> bytes:
+def build_error(transaction_id: bytes, refusal: CheckRefusal, local: Credentials) -> bytes:
     """A refusal; signed unless the peer has shown no knowledge of the password (RFC 8489 9.1.3)."""
     attributes = [(c.ERROR_CODE, stun.pack_error_code(refusal.code, ""))]
     if refusal.unknown:
@@ -93,35 +93,35 @@ def build_error(transaction_id: bytes, refusal: Refusal, local: Credentials) -> 
 
 
 def read_check(message: stun.Message, local: Credentials, remote_ufrag: str | None) -> Check:
-    """Believe a Binding request, or raise Refusal with the reason (7.3).
+    """Believe a Binding request, or raise CheckRefusal with the reason (7.3).
 
     `remote_ufrag` is None as long as the peer's credentials have not come: its checks may come first."""
     try:
         return _read_check(message, local, remote_ufrag)
-    except Refusal:
+    except CheckRefusal:
         raise
     except ProtocolError as error:
-        raise Refusal(400, str(error)) from None
+        raise CheckRefusal(400, str(error)) from None
 
 
 def _read_check(message: stun.Message, local: Credentials, remote_ufrag: str | None) -> Check:
     username = message.username
     if message.get(c.FINGERPRINT) is not None and not stun.verify_fingerprint(message):
-        raise Refusal(400, "a wrong FINGERPRINT")
+        raise CheckRefusal(400, "a wrong FINGERPRINT")
     if username is None or message.get(c.MESSAGE_INTEGRITY) is None:
-        raise Refusal(400, "a check without user name or message integrity")
+        raise CheckRefusal(400, "a check without user name or message integrity")
     ours, separator, theirs = username.partition(":")
     if not separator or ours != local.ufrag or (remote_ufrag is not None and theirs != remote_ufrag):
-        raise Refusal(401, "a check for another user name")
+        raise CheckRefusal(401, "a check for another user name")
     if not stun.verify_integrity(message, local.key, algorithm="sha1"):
-        raise Refusal(401, "a check with wrong message integrity")
+        raise CheckRefusal(401, "a check with wrong message integrity")
     unknown = message.unknown_required()
     if unknown:
-        raise Refusal(420, "a check with attributes that are not understood", unknown)
+        raise CheckRefusal(420, "a check with attributes that are not understood", unknown)
     role, tie_breaker = _role(message)
     priority = message.priority
     if not priority:
-        raise Refusal(400, "a check without PRIORITY")
+        raise CheckRefusal(400, "a check without PRIORITY")
     return Check(role, tie_breaker, priority, message.use_candidate, _nomination(message), theirs)
 
 
@@ -131,7 +131,7 @@ def _role(message: stun.Message) -> tuple[Role, int]:
         return "controlling", controlling
     if controlled is not None and controlling is None:
         return "controlled", controlled
-    raise Refusal(400, "a check with no role, or with both")
+    raise CheckRefusal(400, "a check with no role, or with both")
 
 
 def _nomination(message: stun.Message) -> int | None:

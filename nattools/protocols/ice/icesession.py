@@ -84,7 +84,7 @@ class IceSession:
             return False
         self.local_candidates.append(candidate)
         for remote in self.remote_candidates:
-            self._form(candidate, remote)
+            self.check_list.form(candidate, remote)
         return True
 
     def add_remote(self, candidate: Candidate) -> bool:
@@ -93,11 +93,8 @@ class IceSession:
             return False
         self.remote_candidates.append(candidate)
         for local in self.local_candidates:
-            self._form(local, candidate)
+            self.check_list.form(local, candidate)
         return True
-
-    def _form(self, local: Candidate, remote: Candidate) -> None:
-        self.check_list.form(local, remote)
 
     def pair_for_check(self, path: PairKey, remote_priority: int) -> Pair | None:
         """The pair on which the peer's check came, made if need be (RFC 8445 7.3.1.3 and 7.3.1.4)."""

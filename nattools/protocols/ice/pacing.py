@@ -19,7 +19,7 @@ MAX_RTO_S: Final = 1.5
 UNKNOWN_RTO_S: Final = 0.25
 
 
-class RoundTrip:
+class RoundTripEstimate:
     """A smoothed round trip time (RFC 6298 2). All in seconds; None before the first sample."""
 
     __slots__ = ("lowest_s", "smoothed_s", "variation_s")
@@ -53,7 +53,7 @@ class Pacer:
     server that both peers use; None without one."""
 
     def __init__(self, expected_rtt_s: float | None = None) -> None:
-        self.round_trip = RoundTrip()
+        self.round_trip = RoundTripEstimate()
         self._expected_s = expected_rtt_s
         self._started = 0
         self._last: float | None = None
@@ -67,7 +67,7 @@ class Pacer:
             return min(MAX_TA_S, max(MIN_TA_S, measured / 4))
         return MIN_TA_S if self._started < INITIAL_BURST else UNKNOWN_TA_S
 
-    def rto_s(self, of_pair: RoundTrip) -> float:
+    def rto_s(self, of_pair: RoundTripEstimate) -> float:
         """For a check: the pair's own round trip, else the agent's, else the guess."""
         known = of_pair.rto_s or self.round_trip.rto_s
         if known is not None:

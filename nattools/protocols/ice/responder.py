@@ -8,7 +8,7 @@ from typing import Final
 
 from nattools.protocols import stun
 from nattools.protocols.ice.checklist import Pair, PairKey
-from nattools.protocols.ice.checkmessages import Check, Refusal, build_error, build_success, read_check
+from nattools.protocols.ice.checkmessages import Check, CheckRefusal, build_error, build_success, read_check
 from nattools.protocols.ice.icesession import IceSession, Transmit
 
 MAX_EARLY: Final = 64
@@ -30,7 +30,7 @@ class Responder:
             peer = session.remote.ufrag if session.remote is not None else None
             check = read_check(message, session.local, peer)
             self._settle_roles(check)
-        except Refusal as refusal:
+        except CheckRefusal as refusal:
             if refusal.code != 487:
                 session.reject(path[2], str(refusal))
             self._refuse(message, refusal, path)
@@ -49,13 +49,13 @@ class Responder:
                 self._learn(check, path)
 
     def _settle_roles(self, check: Check) -> None:
-        """Both have the same role: the greater tie-breaker controls (7.3.1.1). Refusal: the peer yields."""
+        """Both have the same role: the greater tie-breaker controls (7.3.1.1). 487: the peer yields."""
         session = self._session
         if check.role != session.role:
             return
         ours_is_greater = session.tie_breaker >= check.tie_breaker
         if ours_is_greater == (session.role == "controlling"):
-            raise Refusal(487, "both sides have the same role")
+            raise CheckRefusal(487, "both sides have the same role")
         session.switch_role()
 
     def _learn(self, check: Check, path: PairKey) -> None:
@@ -78,7 +78,7 @@ class Responder:
             return
         self._session.check_list.trigger(pair, "the peer's check came this way")
 
-    def _refuse(self, message: stun.Message, refusal: Refusal, path: PairKey) -> None:
+    def _refuse(self, message: stun.Message, refusal: CheckRefusal, path: PairKey) -> None:
         """Answer with an error, unless the answer were longer than the question: a forged source address
         must not be worth the effort."""
         data = build_error(message.transaction_id, refusal, self._session.local)

@@ -5,8 +5,9 @@ Every field is bounded, so that a decoder's result is never larger than what it 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, Protocol, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -14,7 +15,7 @@ from msgspec import Meta
 from nattools.errors import ProtocolError
 from nattools.model.statement import Statement
 
-T = TypeVar("T", covariant=True)
+T = TypeVar("T")
 
 VERSION: Final = 1
 PATH: Final = "/mailbox"
@@ -142,6 +143,7 @@ Reason = Literal[
     "mailbox",
     "left",
     "refused",
+    "unreachable",
 ]
 
 
@@ -209,34 +211,28 @@ def pack(message: Envelope | Inside) -> bytes:
 
 def decode_to_mailbox(data: bytes) -> ToMailbox:
     """What a peer said to the mailbox. ProtocolError: nothing of the kind."""
-    return _decode(_to_mailbox, data, MAX_TEXT)
+    return _decode(_to_mailbox.decode, data, MAX_TEXT)
 
 
 def decode_from_mailbox(data: bytes) -> FromMailbox:
     """What the mailbox said. ProtocolError: nothing of the kind."""
-    return _decode(_from_mailbox, data, MAX_TEXT)
+    return _decode(_from_mailbox.decode, data, MAX_TEXT)
 
 
 def decode_envelope(data: bytes) -> Envelope:
     """What one peer sent to the other. ProtocolError: nothing of the kind."""
-    return _decode(_envelope, data, _MAX_BODY)
+    return _decode(_envelope.decode, data, _MAX_BODY)
 
 
 def decode_inside(data: bytes) -> Inside:
     """What was sealed. ProtocolError: nothing of the kind."""
-    return _decode(_inside, data, _MAX_BOX)
+    return _decode(_inside.decode, data, _MAX_BOX)
 
 
-class _Decoder(Protocol[T]):
-    """What msgspec's two decoders have in common."""
-
-    def decode(self, data: bytes, /) -> T: ...
-
-
-def _decode(decoder: _Decoder[T], data: bytes, limit: int) -> T:
+def _decode(decode: Callable[[bytes], T], data: bytes, limit: int) -> T:
     if len(data) > limit:
         raise ProtocolError(f"a message of {len(data)} bytes; {limit} are allowed")
     try:
-        return decoder.decode(data)
+        return decode(data)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise ProtocolError(f"not a message of the mailbox's protocol: {error}") from None

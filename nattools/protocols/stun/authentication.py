@@ -202,10 +202,10 @@ class LongTermAuthentication:
             return "the server does not accept the user name and password"
         features = nonce_features(nonce)
         if features.password_algorithms and not offered:
-            return "the list of password algorithms was taken out of the server's challenge"
+            return "the list of password algorithms was removed from the server's challenge"
         chosen = next((number for number, _ in offered or () if number in SUPPORTED_ALGORITHMS), None)
         if offered and chosen is None:
-            return "the server asks for password algorithms that are not known here"
+            return "the server offers only password algorithms that nattools does not support"
         self._realm, self._nonce, self._algorithm = realm, nonce, chosen
         self._offered = response.get(c.PASSWORD_ALGORITHMS) if offered else None
         self._anonymous = features.username_anonymity

@@ -129,7 +129,8 @@ def _second_opinion(o: seen.SecondOpinion) -> str:
 
 
 def _gap(o: seen.Gap) -> str:
-    return f"not asked: {o.question}: {o.reason}; {o.settle}"
+    server = f" ({o.server})" if o.server else ""
+    return f"not asked: {o.question}: {o.reason}{server}; {o.settle}"
 
 
 _OFFERS: dict[str, str] = {

@@ -132,13 +132,16 @@ def plan(report: Report, view: View) -> list[Section]:
     return [] if report.punch is None else plan_section(report.punch.plan, report.punch.odds, view.columns)
 
 
-def plan_section(steps: Sequence[PlannedStep], odds: float | None, columns: int = 80) -> list[Section]:
-    """What is tried, in which order, with what odds and at what cost; below it, why."""
+def plan_section(
+    steps: Sequence[PlannedStep], odds: float | None, columns: int = 80, sides: str = "here, there"
+) -> list[Section]:
+    """What is tried, in which order, with what odds and at what cost; below it, why. `sides`: whose the
+    packets are."""
     if not any_direct(steps):
         return []
     shown = steps[:MOST_STEPS]
     kept = range(5) if columns >= NARROW else (0, 2, 4)
-    titles = ("plan", "over", "odds", "packets here, there", "at most")
+    titles = ("plan", "over", "odds", f"packets {sides}", "at most")
     rows = tuple(tuple(_step(each)[place] for place in kept) for each in shown)
     table = Table(tuple(titles[place] for place in kept), rows, (1, 0, 0, 0, 0)[: len(kept)])
     measured = "to connect directly, if both networks are as measured."

@@ -17,11 +17,13 @@ def test_runs_are_of_one_size_but_the_last() -> None:
     assert [len(run) for run in _runs([bytes(1400)] * 100)] == [46, 46, 8]
 
 
+SIZES = [[1200] * 50 + [300] + [1400] * 20 + [1, 2, 3], [60], [30, 30], [60], [20, 20, 20], [40, 40, 7], [40]]
+
+
 @pytest.mark.parametrize("segments", [True, False])
 def test_what_is_sent_at_once_arrives_in_order(segments: bool) -> None:
-    sent = [
-        bytes([number]) * size for number, size in enumerate([1200] * 50 + [300] + [1400] * 20 + [1, 2, 3])
-    ]
+    groups = [[bytes([number]) * size for number, size in enumerate(sizes)] for sizes in SIZES]
+    sent = [data for group in groups for data in group]
 
     async def main() -> list[bytes]:
         network, got = HostNetwork(), []
@@ -39,7 +41,8 @@ def test_what_is_sent_at_once_arrives_in_order(segments: bool) -> None:
 
         other.on_batch = arrived
         other.on_datagram = lambda data, source: arrived(data, len(data), source)
-        assert one.send_many(sent, other.local) is None
+        for group in groups:
+            assert one.send_many(group, other.local) is None
         async with asyncio.timeout(5):
             await done.wait()
         one.close()

@@ -116,7 +116,11 @@ def test_macos_binds_to_an_interface_by_its_number(
 @pytest.mark.parametrize(
     ("refusal", "message", "remedy"),
     [
-        (PermissionError(errno.EPERM, "no"), "may not bind to the interface en0", "Linux before 5.7"),
+        (
+            PermissionError(errno.EPERM, "no"),
+            "not permitted to bind to the interface en0",
+            "Linux before 5.7",
+        ),
         (OSError(errno.ENODEV, "no"), "no interface en0", ""),
     ],
 )
@@ -151,7 +155,7 @@ def test_windows_binds_to_an_interface_s_address(
     ("number", "message"),
     [
         (10048, "port 5000 is in use by another program"),
-        (10013, "no privilege for port 5000"),
+        (10013, "not permitted to use port 5000"),
         (10049, "this machine has no address 10.0.0.9"),
         (errno.ENOBUFS, "cannot bind to 10.0.0.9, port 5000: "),
     ],
@@ -189,7 +193,9 @@ def test_groups_join_by_the_interface_that_has_the_address(monkeypatch: pytest.M
     (_, option, request), *_ = sock.options
     assert option == socket.IPV6_JOIN_GROUP
     assert int.from_bytes(request[16:], sys.byteorder) == socket.if_nametoindex("lo")
-    with pytest.raises(CannotRun, match="cannot join the group ff02::c: no interface has the address"):
+    with pytest.raises(
+        CannotRun, match="cannot join the multicast group ff02::c: no interface has the address"
+    ):
         sockets.join(sock, Zones(None), "ff02::c", "fe80::8", None)
 
 
@@ -244,9 +250,9 @@ def test_no_dont_fragment_bit(on: Callable[[str], None]) -> None:
 
 def test_icmp_needs_linux(on: Callable[[str], None]) -> None:
     on("darwin")
-    with pytest.raises(CannotRun, match="no ICMP on darwin"):
+    with pytest.raises(CannotRun, match="cannot use ICMP on darwin"):
         asyncio.run(HostNetwork().open_icmp(family=4))
-    with pytest.raises(CannotRun, match="no crafted packets on darwin"):
+    with pytest.raises(CannotRun, match="cannot send crafted packets on darwin"):
         HostNetwork().send_packet(b"\x45" + bytes(19))
 
 
@@ -328,7 +334,7 @@ def test_without_privilege_every_kind_of_icmp_socket_is_tried(monkeypatch: pytes
         network = HostNetwork()
         reason = network.missing("icmp")
         assert reason is not None
-        assert "no privilege for ICMP sockets" in reason
+        assert "not permitted to open ICMP sockets" in reason
         assert tried == [
             (socket.SOCK_DGRAM, socket.IPPROTO_ICMP),
             (socket.SOCK_RAW, socket.IPPROTO_ICMP),
@@ -336,7 +342,7 @@ def test_without_privilege_every_kind_of_icmp_socket_is_tried(monkeypatch: pytes
         with pytest.raises(CannotRun) as caught:
             await network.open_icmp(family=6)
         assert caught.value.remedy == hosticmp.ADVICE
-        with pytest.raises(CannotRun, match="no privilege for crafted packets") as caught:
+        with pytest.raises(CannotRun, match="not permitted to send crafted packets") as caught:
             network.send_packet(b"\x60" + bytes(39))
         assert caught.value.remedy == hosticmp.RAW_ADVICE
         assert network.missing("raw-packets") is not None

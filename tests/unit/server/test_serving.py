@@ -316,7 +316,7 @@ def test_what_makes_no_sense_is_wrong_usage(wrong: dict[str, object]) -> None:
 def test_the_ready_text_says_what_is_missing() -> None:
     async def test() -> None:
         async with running() as server:
-            assert "RFC 5780: clients learn" in server.services
+            assert "RFC 5780: clients can determine" in server.services
             assert "127.0.0.1 is not a public address" in server.services
         async with running("127.0.0.1") as server:
             assert "No RFC 5780" in server.services

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.statement import statement
-from nattools.traversal.punchplan import End, plan
+from nattools.traversal.punchplan import MeasuredEnd, plan
 from nattools.wording import is_known, sentence
 
 EIM, ADM, APDM = "endpoint-independent", "address-dependent", "address-and-port-dependent"
@@ -22,8 +22,8 @@ def nat(mapping: Any = EIM, filtering: Any = APDM, allocation: Any = "preserving
     return Nat(mapping=mapping, filtering=filtering, port_allocation=allocation, **given)
 
 
-def end(udp4: Nat | None = None, *, low_ports: bool = False, **more: Nat) -> End:
-    return End(nat=NatByTransport(udp4=udp4, **more), low_ports=low_ports)
+def end(udp4: Nat | None = None, *, low_ports: bool = False, **more: Nat) -> MeasuredEnd:
+    return MeasuredEnd(nat=NatByTransport(udp4=udp4, **more), low_ports=low_ports)
 
 
 HOME, RANDOM = nat(), nat(APDM, allocation="random")
@@ -120,7 +120,7 @@ NATS = st.builds(
     blocked_ports=st.sampled_from([(), (80,)]),
 )
 ENDS = st.builds(
-    End,
+    MeasuredEnd,
     nat=st.builds(NatByTransport, udp4=st.one_of(st.none(), NATS), tcp4=st.one_of(st.none(), NATS)),
     low_ports=st.booleans(),
 )
@@ -128,7 +128,7 @@ ENDS = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(ENDS, ENDS)
-def test_any_two_reports_give_a_bounded_plan(first: End, second: End) -> None:
+def test_any_two_reports_give_a_bounded_plan(first: MeasuredEnd, second: MeasuredEnd) -> None:
     made = plan(first, second)
     assert 0.0 <= made.odds <= 1.0
     assert made.steps or made.unknown

@@ -451,3 +451,16 @@ def test_nothing_is_lost_or_twice_where_connections_are_replaced_during_a_transf
         await both(ours.close(), theirs.close())
 
     on_paths(main)
+
+
+def test_what_arrived_before_its_connection_was_replaced_may_be_acknowledged_afterwards() -> None:
+    async def main(ours: QuicLink, theirs: QuicLink) -> None:
+        received = asyncio.ensure_future(read_exactly(theirs, 20 * len(DATA)))
+        ours.write(DATA * 20)
+        for _ in range(5):
+            await pass_time(0.33)
+            ours._replace()
+        assert await received == DATA * 20
+        await both(ours.close(), theirs.close())
+
+    quic_linked(main)

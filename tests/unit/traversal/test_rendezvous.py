@@ -19,13 +19,12 @@ from nattools.net import tls, websocket
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.net.hostnetwork import HostNetwork
 from nattools.protocols import stun
-from nattools.protocols.mailbox import MAX_PAYLOAD, PATH
+from nattools.protocols.mailbox import MAX_PAYLOAD, PATH, MailboxFailure
 from nattools.protocols.mailbox import messages as m
 from nattools.server.mailbox import Mailbox, MailboxLimits, OutgoingText
 from nattools.server.serving import Running, ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
 from nattools.traversal.rendezvous import (
-    Failure,
     MailboxAddress,
     Rendezvous,
     RendezvousPatience,
@@ -138,7 +137,7 @@ def test_a_server_that_never_comes_back_is_named() -> None:
             await running.close()
             began = asyncio.get_running_loop().time()
             failure = await alice.receive()
-            assert isinstance(failure, Failure)
+            assert isinstance(failure, MailboxFailure)
             assert failure.reason == "unreachable"
             assert 50 < asyncio.get_running_loop().time() - began < 70
 
@@ -153,7 +152,7 @@ def test_no_mailbox_there_is_named(host: str, said: str) -> None:
     async def main(lab: SimLab) -> None:
         async with rendezvous(lab.network("alice"), MailboxAddress(host), new_code()) as alice:
             failure = await alice.opened()
-            assert isinstance(failure, Failure)
+            assert isinstance(failure, MailboxFailure)
             assert failure.reason == "unreachable"
             assert said in sentence(failure.statement)
 
@@ -165,8 +164,8 @@ def test_a_server_without_a_mailbox_is_named() -> None:
         running = await server(lab, mailbox=False)
         async with rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code()) as alice:
             failure = await alice.opened()
-            assert isinstance(failure, Failure)
-            assert "does not answer as a WebSocket server does" in sentence(failure.statement)
+            assert isinstance(failure, MailboxFailure)
+            assert "is not a WebSocket server" in sentence(failure.statement)
         await running.close()
 
     run(behind_nat(), main)
@@ -181,7 +180,7 @@ def test_a_silent_server_is_left() -> None:
         )
         patience = RendezvousPatience(first_s=8)
         async with rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code(), patience) as alice:
-            assert isinstance(await alice.opened(), Failure)
+            assert isinstance(await alice.opened(), MailboxFailure)
             assert asyncio.get_running_loop().time() < 15
         listener.close()
 
@@ -270,7 +269,7 @@ def test_a_certificate_of_somebody_else_is_named(tmp_path: Path) -> None:
         address = MailboxAddress(HOST, 3478, tls.client_context())
         async with rendezvous(lab.network("alice"), address, new_code()) as alice:
             failure = await alice.opened()
-            assert isinstance(failure, Failure)
+            assert isinstance(failure, MailboxFailure)
             assert "certificate is not valid: self-signed certificate" in sentence(failure.statement)
         await running.close()
 
@@ -393,7 +392,7 @@ def test_a_lying_mailbox_is_found_out(
                 received.append(await bob.receive())
             assert received[:-1] == [b"%d" % number for number in range(len(received) - 1)]
             failure = received[-1]
-            assert isinstance(failure, Failure)
+            assert isinstance(failure, MailboxFailure)
             assert failure.reason == named
         await running.close()
 

@@ -8,7 +8,7 @@ from icepipe import A1, A2, B1, B2, host
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import ice
 from nattools.protocols.ice.checklist import MAX_PAIRS, NEXT_STATE, CheckList, Pair, PairState, goes_with
-from nattools.protocols.ice.pacing import MAX_RTO_S, MAX_TA_S, MIN_RTO_S, MIN_TA_S, Pacer, RoundTrip
+from nattools.protocols.ice.pacing import MAX_RTO_S, MAX_TA_S, MIN_RTO_S, MIN_TA_S, Pacer, RoundTripEstimate
 
 
 class Noted:
@@ -134,7 +134,7 @@ class TestPace:
         pacer = Pacer()
         assert pacer.ta_s == MIN_TA_S
         for rtt_s, expected in ((0.004, MIN_TA_S), (0.08, 0.02), (2.0, MAX_TA_S)):
-            pacer.round_trip = RoundTrip()
+            pacer.round_trip = RoundTripEstimate()
             pacer.round_trip.add(rtt_s)
             assert pacer.ta_s == pytest.approx(expected)
 
@@ -152,9 +152,9 @@ class TestPace:
         assert pacer.next_start(1.001, hurried=False) == pytest.approx(1.005)
 
     def test_the_time_to_wait(self) -> None:
-        assert Pacer().rto_s(RoundTrip()) == 0.25
-        assert Pacer(0.1).rto_s(RoundTrip()) == pytest.approx(0.22)
-        near, far = RoundTrip(), RoundTrip()
+        assert Pacer().rto_s(RoundTripEstimate()) == 0.25
+        assert Pacer(0.1).rto_s(RoundTripEstimate()) == pytest.approx(0.22)
+        near, far = RoundTripEstimate(), RoundTripEstimate()
         for _ in range(20):
             near.add(0.001)
             far.add(3.0)
