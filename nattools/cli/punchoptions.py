@@ -185,7 +185,7 @@ def checked_allowed(texts: list[str] | None) -> Allowed | None:
     if not texts:
         return None
     try:
-        return Allowed.of(texts)
+        return Allowed.parse(texts)
     except UsageError as error:
         raise UsageError(f"--allow: {error}") from None
 
