@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nattools.model.matrix import Matrix, PairResult
-from nattools.model.punch import Strategy
+from nattools.model.punch import Matrix, PairResult, Strategy
 from nattools.model.report import Report
 from nattools.report.document import Block, Cell, GridCell, GridChart, Mood, Prose, Section, Table, View
 from nattools.report.figures import ROOMY
