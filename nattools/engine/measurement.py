@@ -41,6 +41,14 @@ class ServerAddress(msgspec.Struct, frozen=True):
         return not self.secure and self.over in (None, lane.transport)
 
 
+class FamilyPath(msgspec.Struct):
+    """What is known of the path over one address family; see `probes.probe.ProbeContext`."""
+
+    estimate: PathEstimate = msgspec.field(default_factory=PathEstimate)
+    loss_known: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    prediction_lock: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
+
+
 class MeasurementRun(msgspec.Struct):
     """A measurement under way: what is known of the servers, and of the paths to them."""
 
@@ -51,26 +59,24 @@ class MeasurementRun(msgspec.Struct):
     addresses: dict[Family, list[ServerAddress]] = msgspec.field(default_factory=dict)
     rtt_hints: dict[tuple[str, Family], RttHint] = msgspec.field(default_factory=dict)
     reached: list[Target] = msgspec.field(default_factory=list)
-    estimates: dict[Family, PathEstimate] = msgspec.field(default_factory=dict)
+    paths: dict[Family, FamilyPath] = msgspec.field(default_factory=dict)
     sources: dict[Family, str | None] = msgspec.field(default_factory=dict)
     resolved: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     asked: dict[Lane, asyncio.Event] = msgspec.field(default_factory=dict)
-    loss_events: dict[Family, asyncio.Event] = msgspec.field(default_factory=dict)
-    prediction_locks: dict[Family, asyncio.Lock] = msgspec.field(default_factory=dict)
 
     def context(self, lane: Lane, probe: str) -> ProbeContext:
         """For a probe of this lane."""
-        family = lane.family
+        path = self.path(lane.family)
         return ProbeContext(
             self.network,
             self.recorder,
-            self.estimates.setdefault(family, PathEstimate()),
-            family,
+            path.estimate,
+            lane.family,
             self.options,
             self.options.interface,
-            self.source(family),
-            self.loss_known(family),
-            self.prediction_locks.setdefault(family, asyncio.Lock()),
+            self.source(lane.family),
+            path.loss_known,
+            path.prediction_lock,
             self.findings,
             self._progress_of(probe),
         )
@@ -94,9 +100,9 @@ class MeasurementRun(msgspec.Struct):
         await self.resolved.wait()
         return self.addresses[family][0].endpoint if self.addresses.get(family) else None
 
-    def loss_known(self, family: Family) -> asyncio.Event:
-        """Set once UDP's probes have shown what a path loses."""
-        return self.loss_events.setdefault(family, asyncio.Event())
+    def path(self, family: Family) -> FamilyPath:
+        """What is known of it, UDP and TCP alike."""
+        return self.paths.setdefault(family, FamilyPath())
 
     def source(self, family: Family) -> str | None:
         """The own address that packets to the servers leave from; with an interface named, its sockets

@@ -116,7 +116,7 @@ def _refuse_tls_only(options: MeasureOptions) -> None:
     """CannotRun if every server wants TLS, which nothing here speaks yet."""
     if options.servers and all(server.secure for server in options.servers):
         raise CannotRun(
-            f"{options.servers[0].text}: servers over TLS cannot be measured with yet",
+            f"{options.servers[0].text}: measuring with servers over TLS is not supported yet",
             "Name the server as stun:HOST if it answers without TLS too, or name another one with --server.",
         )
 
@@ -151,7 +151,7 @@ async def _lane(run: MeasurementRun, lane: Lane, probes: list[LaneProbe]) -> Non
         await _run_lane(run, lane, probes)
     finally:
         if lane.transport == "udp":
-            run.loss_known(lane.family).set()
+            run.path(lane.family).loss_known.set()
 
 
 async def _run_lane(run: MeasurementRun, lane: Lane, probes: list[LaneProbe]) -> None:
@@ -169,7 +169,7 @@ async def _run_lane(run: MeasurementRun, lane: Lane, probes: list[LaneProbe]) ->
             telling += [task] if step.probe.tells_loss else []
         if lane.transport == "udp" and telling:
             await asyncio.wait(telling)
-            run.loss_known(lane.family).set()
+            run.path(lane.family).loss_known.set()
 
 
 async def _step(

@@ -8,16 +8,21 @@ says otherwise (itself .1) and 2a10:k:0:1::/64. Hosts on the internet get 11.(10
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from ipaddress import ip_network
-from typing import Any, Literal
 
 import msgspec
 
-from nattools.lab.scenario import INTERNET, Impairment, NatSpec, Scenario, host_behind, routers
+from nattools.lab.scenario import (
+    INTERNET,
+    Impairment,
+    NodeKind,
+    Scenario,
+    host_behind,
+    inside_network,
+    nodes_by_kind,
+    routers,
+)
 from nattools.lab.validation import check_wiring
-
-NodeKind = Literal["internet", "nat", "firewall", "host", "server"]
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -83,14 +88,6 @@ class _Draft(msgspec.Struct):
     routes: list[Route] = msgspec.field(default_factory=list)
     public_sites: int = 0
 
-    def inside4(self, name: str) -> str:
-        """The IPv4 network on the inside of a NAT, or of a firewall (public addresses)."""
-        index = list(routers(self.scenario)).index(name) + 1
-        spec = routers(self.scenario)[name]
-        if isinstance(spec, NatSpec):
-            return spec.address or f"10.0.{index}.0/24"
-        return f"11.{150 + index}.0.0/24"
-
     def inside6(self, name: str) -> str | None:
         """The IPv6 network on the inside of a router."""
         index = list(routers(self.scenario)).index(name) + 1
@@ -112,13 +109,7 @@ def plan(scenario: Scenario) -> Layout:
     """Give every node its interfaces, addresses and routes. UsageError if the drawing cannot be built."""
     check_wiring(scenario)
     nodes: dict[str, NodeKind] = {INTERNET: "internet"}
-    kinds: dict[NodeKind, Mapping[str, Any]] = {
-        "nat": scenario.nat,
-        "firewall": scenario.firewall,
-        "host": scenario.host,
-        "server": scenario.server,
-    }
-    for kind, named in kinds.items():
+    for kind, named in nodes_by_kind(scenario).items():
         nodes.update(dict.fromkeys(named, kind))
     draft = _Draft(scenario, nodes)
     for name in routers(scenario):
@@ -133,7 +124,7 @@ def plan(scenario: Scenario) -> Layout:
 def _inside(draft: _Draft, name: str) -> None:
     """The segment on a router's inside: the router, its hosts, and the routers behind it."""
     scenario = draft.scenario
-    network4 = ip_network(draft.inside4(name))
+    network4 = ip_network(inside_network(scenario, name))
     network6 = draft.inside6(name)
     base6 = ip_network(network6) if network6 else None
     taken = 1
@@ -173,7 +164,7 @@ def _inside(draft: _Draft, name: str) -> None:
 
 def _inside_networks(draft: _Draft, router: str) -> list[str]:
     """Networks that the outside must route to this router: all IPv6, and IPv4 behind a mere firewall."""
-    networks = [] if router in draft.scenario.nat else [draft.inside4(router)]
+    networks = [] if router in draft.scenario.nat else [inside_network(draft.scenario, router)]
     six = draft.inside6(router)
     if six:
         networks.append(six)

@@ -165,6 +165,26 @@ def routers(scenario: Scenario) -> dict[str, RouterSpec]:
     return {**scenario.nat, **scenario.firewall}
 
 
+NodeKind = Literal["internet", "nat", "firewall", "host", "server"]
+
+
+def nodes_by_kind(scenario: Scenario) -> dict[NodeKind, dict[str, Any]]:
+    """All nodes but the internet, as the file has them."""
+    return {
+        "nat": scenario.nat,
+        "firewall": scenario.firewall,
+        "host": scenario.host,
+        "server": scenario.server,
+    }
+
+
+def inside_network(scenario: Scenario, router: str) -> str:
+    """The IPv4 network on the inside of a NAT, or of a firewall (public addresses)."""
+    index = list(routers(scenario)).index(router) + 1
+    nat = scenario.nat.get(router)
+    return f"11.{150 + index}.0.0/24" if nat is None else nat.address or f"10.0.{index}.0/24"
+
+
 def server_uris(scenario: Scenario) -> tuple[str, ...]:
     """The servers as `--server` takes them, in the order of the file: by name, since one may have addresses
     of both families."""

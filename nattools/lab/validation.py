@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from ipaddress import IPv4Network
 
 from nattools.lab.scenario import (
@@ -13,6 +12,8 @@ from nattools.lab.scenario import (
     RouterSpec,
     Scenario,
     host_behind,
+    inside_network,
+    nodes_by_kind,
     routers,
 )
 from nattools.lab.tomlfields import InvalidValue, convert, shown, suggestion
@@ -49,13 +50,7 @@ def check_wiring(scenario: Scenario) -> None:
 
 def _unique_names(scenario: Scenario) -> None:
     seen = {INTERNET}
-    kinds: dict[str, Iterable[str]] = {
-        "nat": scenario.nat,
-        "firewall": scenario.firewall,
-        "host": scenario.host,
-        "server": scenario.server,
-    }
-    for kind, nodes in kinds.items():
+    for kind, nodes in nodes_by_kind(scenario).items():
         for name in nodes:
             if name in seen:
                 raise InvalidValue((kind, name), "this name is taken by another node")
@@ -118,24 +113,14 @@ def _check_mapper(path: tuple[str, ...], spec: MapperSpec) -> None:
 
 def _check_network(scenario: Scenario, name: str, spec: NatSpec) -> None:
     """A router whose two sides have overlapping networks could not tell them apart."""
-    names = list(routers(scenario))
     outer = spec.behind
     while outer is not None:
-        own, other = (_network(scenario, router, names) for router in (name, outer))
+        own, other = (IPv4Network(inside_network(scenario, router)) for router in (name, outer))
         if own.overlaps(other):
             blamed = name if spec.address else outer
             reason = f"the networks inside {name!r} ({own}) and {outer!r} ({other}) overlap"
             raise InvalidValue((_kind(scenario, blamed), blamed, "address"), reason)
         outer = routers(scenario)[outer].behind
-
-
-def _network(scenario: Scenario, router: str, names: list[str]) -> IPv4Network:
-    """As `lab.layout` chooses it."""
-    index = names.index(router) + 1
-    nat = scenario.nat.get(router)
-    if nat is None:
-        return IPv4Network(f"11.{150 + index}.0.0/24")
-    return IPv4Network(nat.address or f"10.0.{index}.0/24")
 
 
 def _check_host(scenario: Scenario, name: str, spec: HostSpec) -> None:

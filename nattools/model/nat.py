@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -115,6 +116,11 @@ class NatByTransport(msgspec.Struct, frozen=True, kw_only=True):
     udp6: Nat | None = None
     tcp4: Nat | None = None
     tcp6: Nat | None = None
+
+    def each(self, change: Callable[[Nat], Nat]) -> NatByTransport:
+        """The same with each that was measured changed."""
+        found = {name: nat and change(nat) for name, nat in msgspec.structs.asdict(self).items()}
+        return NatByTransport(**found)
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):

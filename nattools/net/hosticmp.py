@@ -58,10 +58,10 @@ def open_socket(zones: Zones, family: Family, host: str | None) -> tuple[socket.
     return sock, host or default_source(zones, family, None)
 
 
-def missing(family: Family = 4) -> str | None:
-    """Why no ICMP socket can be had; None: it can. Call it inside the namespace."""
+def missing(*, raw_packets: bool = False) -> str | None:
+    """Why there can be no ICMP socket, or no crafted packet; None: there can. Call it in the namespace."""
     try:
-        _first_allowed(family).close()
+        (_raw_socket(4) if raw_packets else _first_allowed(4)).close()
     except CannotRun as reason:
         return str(reason)
     return None
@@ -93,15 +93,6 @@ def send_packet(packet: bytes) -> SendFailure | None:
             sock.sendto(packet, (destination, 0))
         except OSError as error:
             return send_failure(error)
-    return None
-
-
-def raw_missing() -> str | None:
-    """Why no crafted packet can be sent; None: it can. Call it inside the namespace."""
-    try:
-        _raw_socket(4).close()
-    except CannotRun as reason:
-        return str(reason)
     return None
 
 

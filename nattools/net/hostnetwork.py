@@ -133,7 +133,7 @@ class HostNetwork:
                 return f"nattools cannot set the don't-fragment bit on {_system()}"
             case "icmp" | "raw-packets":
                 with entered(self._netns):
-                    return hosticmp.missing() if capability == "icmp" else hosticmp.raw_missing()
+                    return hosticmp.missing(raw_packets=capability == "raw-packets")
             case _:
                 return None
 

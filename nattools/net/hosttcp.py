@@ -65,7 +65,6 @@ class HostStream(asyncio.Protocol):
         self._writable.set()
 
     async def read(self, limit: int = 65536) -> bytes:
-        """Some bytes; b"" at the end of the stream, also after a reset."""
         while not self._received and not self._ended:
             self._arrived.clear()
             await self._arrived.wait()
@@ -82,28 +81,23 @@ class HostStream(asyncio.Protocol):
             self._transport.write(data)
 
     async def drain(self) -> None:
-        """Wait until the queue is short again, or the connection has ended."""
         await self._writable.wait()
 
     @property
     def over(self) -> bool:
-        """Was it reset or closed?"""
         return self._transport is None or self._transport.is_closing()
 
     def end(self) -> None:
-        """Send what is queued, then FIN, and go on reading. Idempotent."""
         if self._transport is not None and not self.over and not self._said_all:
             self._said_all = True
             with contextlib.suppress(OSError):  # it was reset, which is told in a moment
                 self._transport.write_eof()
 
     def close(self) -> None:
-        """Send what is queued, then FIN. Idempotent."""
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Reset the connection. Idempotent."""
         if self._transport is None:
             return
         sock = self._transport.get_extra_info("socket")
@@ -178,7 +172,6 @@ class HostListener:
         self._server = server
 
     def close(self) -> None:
-        """Idempotent; accepted streams live on."""
         self._server.close()
 
 

@@ -49,7 +49,6 @@ class TlsStream:
         return b""
 
     def write(self, data: bytes) -> None:
-        """Queue bytes; never raises for a network failure."""
         try:
             self._tls.write(data)
         except (ssl.SSLError, ValueError):
@@ -57,12 +56,10 @@ class TlsStream:
         self._flush()
 
     async def drain(self) -> None:
-        """Wait until the queue is short again."""
         await self._stream.drain()
 
     @property
     def over(self) -> bool:
-        """Was it reset or closed?"""
         return self._closed or self._stream.over
 
     def end(self) -> None:
@@ -84,7 +81,6 @@ class TlsStream:
         self._flush()
 
     def abort(self) -> None:
-        """Reset the connection. Idempotent."""
         self._ended = True
         self._stream.abort()
 

@@ -109,28 +109,37 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-class TracedUdpSocket:
+class _TracedSocket:
+    """What UDP and ICMP sockets share. `own` is their end in the events."""
+
+    def __init__(self, inner: UdpSocket | IcmpSocket, trace: Trace, own: Endpoint) -> None:
+        self.on_icmp: IcmpHandler | None = None
+        self._trace = trace
+        self._own = own
+        self.close = inner.close
+        inner.on_icmp = self._icmp
+
+    def _icmp(self, error: IcmpError) -> None:
+        self._trace.add(TraceEvent(_now(), "icmp", False, self._own, error.destination, error=error))
+        if self.on_icmp is not None:
+            self.on_icmp(error)
+
+
+class TracedUdpSocket(_TracedSocket):
     """A `UdpSocket` that records every datagram and ICMP error, also those that no handler wants."""
 
     def __init__(self, inner: UdpSocket, trace: Trace) -> None:
+        super().__init__(inner, trace, inner.local)
         self.local = inner.local
         self.on_datagram: DatagramHandler | None = None
         self.on_batch: BatchHandler | None = None  # each is recorded by itself
-        self.on_icmp: IcmpHandler | None = None
         self._inner = inner
-        self._trace = trace
         inner.on_datagram = self._datagram
-        inner.on_icmp = self._icmp
 
     def _datagram(self, data: bytes, source: Endpoint) -> None:
         self._trace.add(TraceEvent(_now(), "datagram", False, self.local, source, data))
         if self.on_datagram is not None:
             self.on_datagram(data, source)
-
-    def _icmp(self, error: IcmpError) -> None:
-        self._trace.add(TraceEvent(_now(), "icmp", False, self.local, error.destination, error=error))
-        if self.on_icmp is not None:
-            self.on_icmp(error)
 
     def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
         failure = self._inner.send(data, to, ttl=ttl)
@@ -142,24 +151,17 @@ class TracedUdpSocket:
         failures = [self.send(data, to) for data in datagrams]
         return next((each for each in reversed(failures) if each is not None), None)
 
-    def close(self) -> None:
-        """Idempotent."""
-        self._inner.close()
 
-
-class TracedIcmpSocket:
+class TracedIcmpSocket(_TracedSocket):
     """An `IcmpSocket` that records every echo request, reply and ICMP error."""
 
     def __init__(self, inner: IcmpSocket, trace: Trace) -> None:
+        super().__init__(inner, trace, Endpoint(inner.local, inner.identifier))
         self.local = inner.local
         self.identifier = inner.identifier
         self.on_reply: EchoHandler | None = None
-        self.on_icmp: IcmpHandler | None = None
         self._inner = inner
-        self._trace = trace
-        self._own = Endpoint(inner.local, inner.identifier)
         inner.on_reply = self._reply
-        inner.on_icmp = self._icmp
 
     def _reply(self, reply: EchoReply) -> None:
         remote = Endpoint(reply.source, 0)
@@ -170,11 +172,6 @@ class TracedIcmpSocket:
         )
         if self.on_reply is not None:
             self.on_reply(reply)
-
-    def _icmp(self, error: IcmpError) -> None:
-        self._trace.add(TraceEvent(_now(), "icmp", False, self._own, error.destination, error=error))
-        if self.on_icmp is not None:
-            self.on_icmp(error)
 
     def send_echo(
         self, to: str, sequence: int, payload: bytes = b"", *, ttl: int | None = None
@@ -187,10 +184,6 @@ class TracedIcmpSocket:
             )
         )
         return failure
-
-    def close(self) -> None:
-        """Idempotent."""
-        self._inner.close()
 
 
 class TracedStream:

@@ -247,7 +247,7 @@ class Birthday(LaneProbe):
     since it takes hundreds of the NAT's mappings. `planner`: None where it is of no use."""
 
     name = "birthday"
-    text = "is a random port met by trying many?"
+    text = "can a random port be hit by trying many?"
     commands = frozenset({"diagnose"})
     transport = "udp"
     last = True

@@ -32,7 +32,7 @@ class Layers(LaneProbe):
     transport = "udp"
     capability = "icmp-errors"
     question = "Which routers are on the path, and is one of them a second NAT?"
-    settle = "the same diagnosis on a Linux machine of this network"
+    settle = "the same diagnosis on a Linux machine in this network"
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Hops first, then openers."""

@@ -156,7 +156,7 @@ async def _try(context: ProbeContext, target: Target, sleeper: _Sleeper, watch: 
     if watch.dead_s is not None and watch.dead_s < sleeper.idle_s:
         return
     await asyncio.sleep(max(0.0, wake_at - loop.time()))
-    context.progress(f"waiting whether a mapping survives {sleeper.idle_s:.0f} s of silence", None)
+    context.progress(f"testing whether a mapping survives {sleeper.idle_s:.0f} s of silence", None)
     with await open_stun_client(context) as helper:
         sleeper.alive = await _knock(context, target, helper, sleeper)
     if not sleeper.alive and (watch.dead_s is None or sleeper.idle_s < watch.dead_s):

@@ -30,13 +30,10 @@ class StunAnswer(msgspec.Struct, frozen=True):
     response_origin_text: str | None = None
 
 
-NOTHING = StunAnswer()
-
-
 def read_answer(answer: stun.Message | None) -> StunAnswer:
     """All of it. The same server says the same each time, so it is read once."""
     if answer is None:
-        return NOTHING
+        return StunAnswer()
     return _claims(answer.kind, tuple([each for each in answer.attributes if each[0] not in _OURS]))
 
 

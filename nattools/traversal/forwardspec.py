@@ -179,20 +179,16 @@ class Allowed:
     listens: tuple[Rule, ...] = ()
 
     @classmethod
-    def parse(cls, targets: Iterable[str] = (), listens: Iterable[str] = ()) -> Allowed:
-        """See `parse_rule`."""
-        return cls(tuple(map(parse_rule, targets)), tuple(map(parse_rule, listens)))
-
-    @classmethod
-    def of(cls, texts: Iterable[str]) -> Allowed:
-        """The same with both in one list: `listen:8080` is where the other side may listen."""
-        targets, listens = [], []
+    def parse(cls, texts: Iterable[str]) -> Allowed:
+        """See `parse_rule`; `listen:8080` is where the other side may listen."""
+        targets: list[Rule] = []
+        listens: list[Rule] = []
         for text in texts:
             if text.lower().startswith(_LISTEN):
-                listens.append(text[len(_LISTEN) :])
+                listens.append(parse_rule(text[len(_LISTEN) :]))
             else:
-                targets.append(text)
-        return cls.parse(targets, listens)
+                targets.append(parse_rule(text))
+        return cls(tuple(targets), tuple(listens))
 
     def target(self, transport: Transport, host: str, port: int) -> bool:
         """May it be connected to?"""

@@ -39,12 +39,10 @@ class ProbeCounts:
 
 @dataclass(frozen=True, slots=True)
 class ProbeOutcome:
-    """`pair` is what ICE has selected, of this step or not; or it is None, and `reason` says how far it came.
-    `elapsed_s` since the start."""
+    """`pair`: what ICE has selected, of this step or not; None: `reason` says how far it came."""
 
     pair: ice.Pair | None
     reason: Statement | None
-    elapsed_s: float
     counts: ProbeCounts = field(default_factory=ProbeCounts)
 
     @property
@@ -200,7 +198,7 @@ class _Sending:
         counts.refused = sum(self.driver.agent.rejected.values()) - self.refused_before
         selected = self.driver.agent.selected
         why = None if selected is not None else reason or self._why(any(pair.valid for pair in pairs))
-        return ProbeOutcome(selected, why, self.loop.time() - self.started, counts)
+        return ProbeOutcome(selected, why, counts)
 
     def _why(self, works: bool) -> Statement:
         if works:

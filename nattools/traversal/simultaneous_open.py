@@ -72,7 +72,6 @@ class StreamOutcome:
 
     stream: TcpStream | None
     reason: Statement | None
-    elapsed_s: float
     counts: ProbeCounts = field(default_factory=ProbeCounts)
 
     @property
@@ -109,8 +108,7 @@ class _Opening:
         self.network, self.meeting, self.schedule = network, meeting, schedule
         self.counts = counts
         self.loop = asyncio.get_running_loop()
-        self.started = self.loop.time()
-        self.ends = self.started + lasts_s
+        self.ends = self.loop.time() + lasts_s
         self.chosen: TcpStream | None = None
         self.done = asyncio.Event()
         self.callers: asyncio.Queue[TcpStream] = asyncio.Queue()
@@ -139,8 +137,7 @@ class _Opening:
                 listener.close()
             while not self.callers.empty():
                 self.callers.get_nowait().abort()
-        elapsed = self.loop.time() - self.started
-        return StreamOutcome(self.chosen, None if self.chosen else self._why(), elapsed, self.counts)
+        return StreamOutcome(self.chosen, None if self.chosen else self._why(), self.counts)
 
     def _why(self) -> Statement:
         if self.counts.seen:

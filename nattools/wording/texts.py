@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from nattools.model.nat import Nat, NatByTransport
+from nattools.model.nat import Nat
 from nattools.model.punch import Punch, Stage
 from nattools.model.report import Advice, Report
 from nattools.wording.sentences import is_known, sentence, text_of
@@ -18,12 +18,7 @@ def with_texts(report: Report) -> Report:
         servers=tuple(
             replace(one, problem=text_of(one.problems)) if one.problems else one for one in report.servers
         ),
-        nat=NatByTransport(
-            udp4=_nat(report.nat.udp4),
-            udp6=_nat(report.nat.udp6),
-            tcp4=_nat(report.nat.tcp4),
-            tcp6=_nat(report.nat.tcp6),
-        ),
+        nat=report.nat.each(_nat),
         advice=report.advice and _advice(report.advice),
         techniques=tuple(
             replace(one, summary=text_of(one.reason), advice=text_of(one.remedy)) if one.reason else one
@@ -59,8 +54,8 @@ def _punch(punch: Punch) -> Punch:
     )
 
 
-def _nat(nat: Nat | None) -> Nat | None:
-    if nat is None or not nat.unknown_reasons:
+def _nat(nat: Nat) -> Nat:
+    if not nat.unknown_reasons:
         return nat
     return replace(nat, unknowns={name: text_of(why) for name, why in nat.unknown_reasons.items()})
 

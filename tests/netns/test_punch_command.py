@@ -202,7 +202,7 @@ def test_a_forward_to_a_web_server_there(tmp_path: Path) -> None:
     with pair(tmp_path) as both:
         serving(both, "bob")
         alice, bob = both.meet(("--forward", "8080:localhost:8000"), ("--allow", "localhost:8000"))
-        alice.await_match("leads to localhost:8000")
+        alice.await_match("forwarded to localhost:8000")
         fetched = both.other("alice", sys.executable, "-c", FETCH, "http://127.0.0.1:8080/page")
         assert fetched == PAGE
         assert ended(alice, bob) == (0, 0)
@@ -212,7 +212,7 @@ def test_a_reverse_to_a_web_server_here(tmp_path: Path) -> None:
     with pair(tmp_path) as both:
         serving(both, "alice")
         alice, bob = both.meet(("--reverse", "8080:localhost:8000"), ("--allow", "listen:8080"))
-        alice.await_match("leads to localhost:8000")
+        alice.await_match("forwarded to localhost:8000")
         fetched = both.other("bob", sys.executable, "-c", FETCH, "http://127.0.0.1:8080/page")
         assert fetched == PAGE
         assert ended(alice, bob) == (0, 0)
@@ -222,7 +222,7 @@ def test_what_was_not_allowed_is_refused_and_named(tmp_path: Path) -> None:
     with pair(tmp_path) as both:
         serving(both, "bob")
         alice, bob = both.meet(("--forward", "8080:localhost:8000"), ("--allow", "localhost:8001"))
-        alice.await_match("leads to localhost:8000")
+        alice.await_match("forwarded to localhost:8000")
         assert PAGE not in both.other("alice", sys.executable, "-c", FETCH, "http://127.0.0.1:8080/page")
         alice.await_match("not allowed")
         bob.await_match(r"localhost:8000, which was not allowed\s+here: refused")
@@ -237,7 +237,7 @@ def test_the_users_command_is_told(tmp_path: Path) -> None:
         assert code == 0
         assert out.decode().startswith("11.2.0.2 udp\n")
         assert bob.end()[0] == 1
-        assert "the command of --exec ended with 3" in bob.said
+        assert "the --exec command exited with 3" in bob.said
 
 
 def test_throughput_is_measured_by_one_side(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
     """What to try. The leading side is the first of every pair of parts."""
     udp, tcp = own.udp and peer.udp, own.tcp and peer.tcp
     ends = [
-        MeasuredEnd(nat=_presumed(each.nat), low_ports=each.low_ports)
+        MeasuredEnd(nat=each.nat.each(_presumed), low_ports=each.low_ports)
         if udp
-        else MeasuredEnd(nat=_without_udp(_presumed(each.nat)))
+        else MeasuredEnd(nat=_without_udp(each.nat.each(_presumed)))
         for each in ((own, peer) if leads else (peer, own))
     ]
     made = plan(ends[0], ends[1], ("our", "its") if leads else ("its", "our"))
@@ -67,20 +67,11 @@ def _blocked(nat: Nat | None) -> Nat | None:
     return None if nat is None else msgspec.structs.replace(nat, reachable=False)
 
 
-def _presumed(nat: NatByTransport) -> NatByTransport:
+def _presumed(nat: Nat) -> Nat:
     """For a plan, where a measurement leaves it open: a NAT that gives one port to two ports of a server, or
     that keeps the inside port, is taken for one that gives it to everybody; if it counts, for one that looks
     at the address, since the next port is then predicted rightly in both cases."""
-    return NatByTransport(
-        udp4=_presumed_one(nat.udp4),
-        udp6=_presumed_one(nat.udp6),
-        tcp4=_presumed_one(nat.tcp4),
-        tcp6=_presumed_one(nat.tcp6),
-    )
-
-
-def _presumed_one(nat: Nat | None) -> Nat | None:
-    if nat is None or nat.mapping != "unknown" or nat.classic == "symmetric":
+    if nat.mapping != "unknown" or nat.classic == "symmetric":
         return nat
     if nat.mapping_depends_on_port is False and nat.port_allocation == "sequential":
         return msgspec.structs.replace(nat, mapping="address-dependent")

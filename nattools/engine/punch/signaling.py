@@ -124,14 +124,10 @@ def endpoint_of(text: str | None) -> Endpoint | None:
 
 def without_evidence(nat: NatByTransport) -> NatByTransport:
     """What a peer needs to know of a network to plan, and no more."""
-    return NatByTransport(
-        udp4=_bare(nat.udp4), udp6=_bare(nat.udp6), tcp4=_bare(nat.tcp4), tcp6=_bare(nat.tcp6)
-    )
+    return nat.each(_bare)
 
 
-def _bare(nat: Nat | None) -> Nat | None:
-    if nat is None:
-        return None
+def _bare(nat: Nat) -> Nat:
     return msgspec.structs.replace(
         nat,
         external=(),

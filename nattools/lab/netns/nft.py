@@ -263,19 +263,16 @@ class NftForwards(Forwards):
         self._run = run
 
     def open(self, protocol: str, outside: Endpoint, inside: Endpoint, expires: float = inf) -> None:
-        """See `Forwards.open`."""
         super().open(protocol, outside, inside, expires)
         self._run.renew()
         if expires < inf:
             asyncio.get_running_loop().call_at(expires, self._run.renew)
 
     def close(self, protocol: str, outside: Endpoint) -> None:
-        """See `Forwards.close`."""
         super().close(protocol, outside)
         self._run.renew()
 
     def clear(self) -> None:
-        """See `Forwards.clear`."""
         super().clear()
         self._run.renew()
 

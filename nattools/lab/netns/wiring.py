@@ -43,18 +43,12 @@ class NetworkDevice(msgspec.Struct, frozen=True):
 
 
 class Cable(msgspec.Struct, frozen=True):
-    """A veth pair."""
+    """A veth pair; with an impairment two devices of the namespace `WIRES` between which a process carries
+    frames."""
 
     left: NetworkDevice
     right: NetworkDevice
-
-
-class ImpairedCable(msgspec.Struct, frozen=True):
-    """Two devices of the namespace `WIRES` between which a process carries frames."""
-
-    left: NetworkDevice
-    right: NetworkDevice
-    impairment: Impairment
+    impairment: Impairment = Impairment()
 
 
 class Neighbour(msgspec.Struct, frozen=True):
@@ -71,7 +65,7 @@ class Wiring(msgspec.Struct):
 
     cables: list[Cable] = msgspec.field(default_factory=list)
     bridges: list[NetworkDevice] = msgspec.field(default_factory=list)
-    wires: list[ImpairedCable] = msgspec.field(default_factory=list)
+    wires: list[Cable] = msgspec.field(default_factory=list)
     neighbours: list[Neighbour] = msgspec.field(default_factory=list)
 
     def devices(self, node: str) -> list[NetworkDevice]:
@@ -122,7 +116,7 @@ class _Draft:
         left = self._device(WIRES, f"wire{self._count}", segment, mtu=one.mtu)
         right = self._device(WIRES, f"wire{self._count}", segment, mtu=other.mtu)
         self.wiring.cables += [Cable(one, left), Cable(other, right)]
-        self.wiring.wires.append(ImpairedCable(left, right, impairment))
+        self.wiring.wires.append(Cable(left, right, impairment))
 
     def _device(
         self,

@@ -209,7 +209,6 @@ class CoreRouter(Node):
     __slots__ = ()
 
     def entry(self, port: int) -> Entry:
-        """See `Node.entry`."""
         return partial(self._pass, port)
 
     def _pass(self, port: int, packet: Packet) -> None:
@@ -275,7 +274,6 @@ class NatRouter(Node):
         return engine.forwards if isinstance(engine, NatEngine) else None
 
     def entry(self, port: int) -> Entry:
-        """See `Node.entry`."""
         return self._from_inside if port == self._inside else self._from_outside
 
     def _from_inside(self, packet: Packet) -> None:

@@ -25,7 +25,23 @@ LARGEST_DATAGRAM = 65507  # RFC 768 and RFC 791: 65535 - 20 - 8
 QUOTED_BYTES = 520  # of the payload, at most: RFC 1812 4.3.2.3 lets an error grow to 576 bytes
 
 
-class SimUdpSocket:
+class SimSocket:
+    """A socket that its node's stack knows until it is closed."""
+
+    __slots__ = ("_stack", "closed")
+
+    def __init__(self, stack: SocketOwner) -> None:
+        self._stack = stack
+        self.closed = False
+
+    def close(self) -> None:
+        """Idempotent."""
+        if not self.closed:
+            self.closed = True
+            self._stack.forget(self)
+
+
+class SimUdpSocket(SimSocket):
     """A bound UDP socket: `nattools.net.base.UdpSocket`."""
 
     __slots__ = (
@@ -33,9 +49,7 @@ class SimUdpSocket:
         "_routes",
         "_six",
         "_source",
-        "_stack",
         "_table",
-        "closed",
         "key",
         "local",
         "on_batch",
@@ -44,10 +58,9 @@ class SimUdpSocket:
     )
 
     def __init__(self, stack: SocketOwner, local: Endpoint, place: BoundAddress, dont_fragment: bool) -> None:
-        self._stack = stack
+        super().__init__(stack)
         self.local = local
         self.key = (place.host, local.port)
-        self.closed = False
         self.on_datagram: DatagramHandler | None = None
         self.on_batch: BatchHandler | None = None  # nothing is saved by it here
         self.on_icmp: IcmpHandler | None = None
@@ -89,49 +102,36 @@ class SimUdpSocket:
         failures = [self.send(data, to) for data in datagrams]
         return next((each for each in reversed(failures) if each is not None), None)
 
-    def close(self) -> None:
-        """Idempotent."""
-        if not self.closed:
-            self.closed = True
-            self._stack.forget(self)
-
     def icmp(self, error: Packet, about: Packet) -> None:
         """An ICMP error about a datagram of this socket."""
         if self.on_icmp is not None:
             self.on_icmp(_icmp_error(error, about, Endpoint(about.destination, about.destination_port)))
 
 
-class SimIcmpSocket:
+class SimIcmpSocket(SimSocket):
     """Echo requests and what comes of them: `nattools.net.base.IcmpSocket`."""
 
     def __init__(self, stack: SocketOwner, place: BoundAddress, family: Family, identifier: int) -> None:
+        super().__init__(stack)
         self.local = place.shown
         self.family = family
         self.identifier = identifier
         self.on_reply: EchoHandler | None = None
         self.on_icmp: IcmpHandler | None = None
-        self._stack = stack
         self._routes = place.routes
         self._source = "" if place.host in ("0.0.0.0", "::") else place.host
-        self._closed = False
 
     def send_echo(
         self, to: str, sequence: int, payload: bytes = b"", *, ttl: int | None = None
     ) -> SendFailure | None:
         """See `IcmpSocket.send_echo`."""
-        if self._closed or family_of(to) != self.family:
+        if self.closed or family_of(to) != self.family:
             return "error"
         source = self._source or self._routes.find(to).source
         request = Packet("icmp", source, self.identifier, to, self.identifier, payload)
         request.icmp_type, request.icmp_rest = ECHO_REQUEST[self.family], sequence
         request.ttl = 64 if ttl is None else ttl
         return self._stack.send_by(self._routes, request)
-
-    def close(self) -> None:
-        """Idempotent."""
-        if not self._closed:
-            self._closed = True
-            self._stack.forget(self)
 
     def reply(self, packet: Packet) -> None:
         """An echo reply with this socket's identifier."""
@@ -162,25 +162,18 @@ def _icmp_error(error: Packet, about: Packet, destination: Endpoint) -> IcmpErro
     )
 
 
-class SimListener:
+class SimListener(SimSocket):
     """A listening TCP socket: `nattools.net.base.TcpListener`."""
 
-    __slots__ = ("_on_stream", "_stack", "closed", "key", "local")
+    __slots__ = ("_on_stream", "key", "local")
 
     def __init__(
         self, stack: SocketOwner, local: Endpoint, key: tuple[str, int], on_stream: StreamHandler
     ) -> None:
-        self._stack = stack
+        super().__init__(stack)
         self.local = local
         self.key = key
-        self.closed = False
         self._on_stream = on_stream
-
-    def close(self) -> None:
-        """Idempotent; accepted streams live on."""
-        if not self.closed:
-            self.closed = True
-            self._stack.forget(self)
 
     def settled(self, stream: SimStream, failure: TcpFailure | None) -> None:
         """A connection that came to this listener is established, or is not."""

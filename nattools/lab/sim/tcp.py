@@ -95,7 +95,6 @@ class SimStream:
     # --- the stream
 
     async def read(self, limit: int = 65536) -> bytes:
-        """Some bytes; b"" at the end of the stream, also after a reset."""
         while not self.received.ready and not self.received.ended and self._state == "connected":
             await self._readers.wait()
         data = bytes(self.received.ready[:limit])
@@ -103,36 +102,30 @@ class SimStream:
         return data
 
     def write(self, data: bytes) -> None:
-        """Queue bytes; what comes after the end of the connection is dropped."""
         if data and self._state == "connected" and not self._send.closed:
             self._send.append(data)
             self._push()
 
     async def drain(self) -> None:
-        """Wait until the queue is short again."""
         while len(self._send.data) > SHORT_QUEUE and self._state == "connected":
             await self._writers.wait()
 
     @property
     def over(self) -> bool:
-        """Was it reset, or closed by both?"""
         return self._state != "connected"
 
     def end(self) -> None:
-        """Send what is queued, then FIN, and go on reading. Idempotent."""
         if self._state == "connected" and not self._send.closed:
             self._send.closed = True
             self._lasting = not self.received.ended
             self._push()
 
     def close(self) -> None:
-        """Send what is queued, then FIN. Idempotent."""
         if self._state == "connected":
             self._closing = True
             self.end()
 
     def abort(self) -> None:
-        """Reset the connection. Idempotent."""
         if self._state in ("connected", "syn-received"):
             self._emit(RST | ACK, self._send.following)
         self._end()

@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
-from nattools.lab.layout import Layout, NodeKind, Port, Segment, plan
-from nattools.lab.scenario import Impairment, Scenario
+from nattools.lab.layout import Layout, Port, Segment, plan
+from nattools.lab.scenario import Impairment, NodeKind, Scenario
 from nattools.lab.sim.loop import SimLoop
 from nattools.model.endpoint import Family, family_of
 from nattools.model.host import Gateway, Interface

@@ -62,7 +62,7 @@ class Forwarding:
         clients = Clients(self._tunnel, lambda _: purpose, str(forward), self._say)
         listening = await clients.listen(self._network, forward.transport, forward.bind, forward.port)
         self._listening.append(listening)
-        self._say(f"{listening} here leads to {forward.target} there")
+        self._say(f"{listening} on this side is forwarded to {forward.target} on the other side")
 
     async def _reverse(self, reverse: Forward) -> str | None:
         """None once the other side listens, else why it does not."""
@@ -72,7 +72,7 @@ class Forwarding:
         if not where:
             del self._reverses[stream.id]
             return f"{reverse}: {stream.failed or 'the other side does not listen'}"
-        self._say(f"{where} there leads to {reverse.target} here")
+        self._say(f"{where} on the other side is forwarded to {reverse.target} on this side")
         self._tunnel.spawn(self._watch(stream, reverse))
         return None
 
@@ -81,7 +81,7 @@ class Forwarding:
             pass
         self._reverses.pop(stream.id, None)
         if self._tunnel.ended is None:
-            self._say(f"{reverse}: the other side listens no more: {stream.failed or 'it ended'}")
+            self._say(f"{reverse}: the other side has stopped listening: {stream.failed or 'it ended'}")
 
     # What the other side wishes.
 
@@ -124,7 +124,7 @@ class Forwarding:
         clients = Clients(self._tunnel, purpose, f"{place} for the other side", self._say)
         listening = await clients.listen(self._network, wish.transport, wish.host, wish.port)
         try:
-            self._say(f"{listening} leads to the other side")
+            self._say(f"{listening} is forwarded to the other side")
             stream.write(f"{listening}\n".encode())
             while await stream.read():
                 pass
@@ -134,7 +134,7 @@ class Forwarding:
 
     def _refuse(self, stream: TunnelStream, reason: str, said: str) -> None:
         stream.reset(f"{reason} on the other side")
-        self._say(f"{said}, which was not allowed here: refused")
+        self._say(f"{said}, which is not allowed here: refused")
 
 
 async def _line(stream: TunnelStream) -> str:
@@ -198,7 +198,7 @@ class Clients:
         if len(self._flows) >= MAX_FLOWS:
             if not self._told_full:
                 self._told_full = True
-                self._failed(source, f"{MAX_FLOWS} others send datagrams there already")
+                self._failed(source, f"{MAX_FLOWS} other clients are sending datagrams there already")
             return None
         stream = self._open(source)
         if stream is None:

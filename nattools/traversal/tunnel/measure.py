@@ -145,7 +145,7 @@ class BenchUse:
         async with TimeLimit(_SETTLE_S) as limit:  # the one before may just be ending
             await self._busy.acquire()
         if limit.expired():
-            stream.reset("a measurement is going on already")
+            stream.reset("a measurement is already running")
             return
         try:
             async with TimeLimit(2 * stream.purpose.seconds + _GRACE_S) as limit:
@@ -199,7 +199,7 @@ async def _answer(stream: TunnelStream) -> Count | str:
     try:
         return _decoder.decode(answer)
     except msgspec.MsgspecError:
-        return stream.failed or "the other side's count is none"
+        return stream.failed or "the other side sent an invalid count"
 
 
 async def _send_datagrams(stream: TunnelStream, size: int) -> int:

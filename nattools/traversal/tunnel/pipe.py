@@ -73,7 +73,7 @@ class PipeUse:
 
     async def _take(self, stream: TunnelStream) -> None:
         if self._tunnel.leads or self._opened.done():
-            stream.reset("there is a pipe already")
+            stream.reset("there is already a pipe")
         else:
             self._opened.set_result(stream)
 

@@ -334,7 +334,7 @@ class Tunnel:
     def _opened(self, stream: TunnelStream) -> None:
         handler = self._handlers.get(type(stream.purpose))
         if len(self._tasks) >= _MOST_TASKS:
-            stream.reset("too much is asked at once")
+            stream.reset("too many requests at once")
         elif handler is None or self._group is None:
             reason = _REFUSALS[type(stream.purpose)]
             stream.reset(reason)

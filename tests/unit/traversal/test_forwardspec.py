@@ -125,9 +125,11 @@ def test_nothing_is_allowed_unless_it_is_said() -> None:
     ],
 )
 def test_listening_on_all_addresses_needs_a_rule_for_all(rule: str, bind: str, allowed: bool) -> None:
-    assert Allowed.parse((), [rule]).listen("tcp", bind, 8080) is allowed
+    assert Allowed.parse([f"listen:{rule}"]).listen("tcp", bind, 8080) is allowed
 
 
 def test_both_kinds_in_one_list() -> None:
     texts = ["localhost:22", "listen:8080", "*:53/udp", "LISTEN:*:5353/udp"]
-    assert Allowed.of(texts) == Allowed.parse(["localhost:22", "*:53/udp"], ["8080", "*:5353/udp"])
+    assert Allowed.parse(texts) == Allowed(
+        (parse_rule("localhost:22"), parse_rule("*:53/udp")), (parse_rule("8080"), parse_rule("*:5353/udp"))
+    )

@@ -165,7 +165,7 @@ def test_a_server_without_a_mailbox_is_named() -> None:
         async with rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code()) as alice:
             failure = await alice.opened()
             assert isinstance(failure, MailboxFailure)
-            assert "does not answer as a WebSocket server does" in sentence(failure.statement)
+            assert "is not a WebSocket server" in sentence(failure.statement)
         await running.close()
 
     run(behind_nat(), main)

@@ -101,7 +101,9 @@ def test_a_forwarded_connection_carries_both_ways_and_ends_half_by_half() -> Non
                 client.end()
                 assert await read_all(client) == b"%d" % size
             assert both.said[1] == []
-            assert both.said[0] == ["127.0.0.1:8080 and [::1]:8080 here leads to localhost:80 there"]
+            assert both.said[0] == [
+                "127.0.0.1:8080 and [::1]:8080 on this side is forwarded to localhost:80 on the other side"
+            ]
 
     run(open_internet(delay_ms=5), main)
 
@@ -152,7 +154,7 @@ def test_what_was_not_allowed_is_refused_and_both_sides_are_told(transport: str)
             await pass_time(1.0)
             place = "localhost:81" + ("/udp" if transport == "udp" else "")
             assert f"{place} is not allowed on the other side" in both.said[0][-1]
-            assert both.said[1] == [f"the other side asked for {place}, which was not allowed here: refused"]
+            assert both.said[1] == [f"the other side asked for {place}, which is not allowed here: refused"]
 
     run(open_internet(delay_ms=5), main)
 
@@ -238,14 +240,16 @@ def test_a_port_that_is_taken_here_is_said_at_once() -> None:
 
 def test_the_other_side_listens_for_us_until_the_tunnel_ends() -> None:
     async def main(lab: SimLab) -> None:
-        async with sides(lab, bob=Allowed.parse((), ["8080"])) as both:
+        async with sides(lab, bob=Allowed.parse(["listen:8080"])) as both:
             await serving(both.alice, 80, length_of_all)
             assert await both.forwards[0].start([], [parse_forward("8080:localhost:80")]) == []
             client = await connect(both.bob, 8080)
             client.write(b"hello")
             client.end()
             assert await read_all(client) == b"5"
-            assert both.said[0] == ["127.0.0.1:8080 and [::1]:8080 there leads to localhost:80 here"]
+            assert both.said[0] == [
+                "127.0.0.1:8080 and [::1]:8080 on the other side is forwarded to localhost:80 on this side"
+            ]
         gone = await both.bob.connect_tcp(Endpoint(LOCAL, 8080), timeout_s=5)
         assert isinstance(gone, TcpFailure)
 
@@ -265,7 +269,7 @@ def test_an_address_to_listen_on_that_is_none_is_refused() -> None:
     async def main(lab: SimLab) -> str | None:
         from nattools.protocols.tunnel import Listen
 
-        async with sides(lab, bob=Allowed.parse((), ["*:*"])) as both:
+        async with sides(lab, bob=Allowed.parse(["listen:*:*"])) as both:
             return await both.pair.one.open(Listen("tcp", "bob;true", 80)).finished()
 
     assert run(open_internet(), main) == "'bob;true' is not an address to listen on"
@@ -321,14 +325,14 @@ def test_so_many_conversations_and_no_more() -> None:
                 client.send(b"x", Endpoint(LOCAL, 5353))
             await pass_time(1.0)
             assert sum(len(client.got) for client in clients) == 128
-            assert [line for line in both.said[0] if "128 others" in line] == both.said[0][1:]
+            assert [line for line in both.said[0] if "128 other clients" in line] == both.said[0][1:]
 
     run(open_internet(delay_ms=5), main)
 
 
 def test_datagrams_to_a_port_that_the_other_side_listens_at_for_us() -> None:
     async def main(lab: SimLab) -> None:
-        async with sides(lab, bob=Allowed.parse((), ["5353/udp"])) as both:
+        async with sides(lab, bob=Allowed.parse(["listen:5353/udp"])) as both:
             await udp(both.alice, Endpoint(LOCAL, 53), echo=True)
             await both.forwards[0].start([], [parse_forward("5353:localhost:53/udp")])
             client = await udp(both.bob, Endpoint(LOCAL, 6000))

@@ -114,7 +114,7 @@ def test_one_measurement_at_a_time() -> None:
         assert await first.read()
         return await second.finished()
 
-    assert run_pair(main, joined=False) == "a measurement is going on already"
+    assert run_pair(main, joined=False) == "a measurement is already running"
 
 
 def test_a_measurement_ends_with_the_tunnel() -> None:

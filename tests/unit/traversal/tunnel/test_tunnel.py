@@ -317,4 +317,4 @@ def test_streams_opened_and_reset_in_a_flood_leave_bounded_work() -> None:
         gate.set()
         return left, failed
 
-    assert run_pair(main) == (4 * MAX_STREAMS, "too much is asked at once")
+    assert run_pair(main) == (4 * MAX_STREAMS, "too many requests at once")
