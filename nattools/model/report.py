@@ -11,11 +11,10 @@ import msgspec
 
 from nattools.model.endpoint import Family
 from nattools.model.host import Host
-from nattools.model.matrix import Matrix
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import PortMapping
-from nattools.model.punch import Punch
+from nattools.model.punch import Matrix, Punch
 from nattools.model.statement import Reason, Statement
 
 SCHEMA = "nattools.report/1"

@@ -34,7 +34,7 @@ _METADATA = frozenset(
 )
 
 
-class LanScope(msgspec.Struct, frozen=True):
+class LocalNetwork(msgspec.Struct, frozen=True):
     """What counts as the LAN: private, unique local and IPv6 link-local addresses, and what is named here.
 
     `gateways` are the addresses of the routers, which may be public. `own` are this machine's on that
@@ -97,7 +97,7 @@ class LanUrl(msgspec.Struct, frozen=True):
         return f"http://{self.authority}{self.target}"
 
 
-def parse_url(text: str, lan: LanScope) -> LanUrl:
+def parse_url(text: str, lan: LocalNetwork) -> LanUrl:
     """An absolute URL. ProtocolError says why it is not followed."""
     parts = _split(text)
     if parts.scheme.lower() != "http":
@@ -117,7 +117,7 @@ def parse_url(text: str, lan: LanScope) -> LanUrl:
     return LanUrl(host, 80 if port is None else port, _target(parts))
 
 
-def resolve_url(base: LanUrl, reference: str, lan: LanScope) -> LanUrl:
+def resolve_url(base: LanUrl, reference: str, lan: LocalNetwork) -> LanUrl:
     """A reference in a document found at `base` (RFC 3986 5). ProtocolError: why it is not followed."""
     reference = reference.strip()
     if not reference or len(reference) > MAX_URL:

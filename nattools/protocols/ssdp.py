@@ -6,6 +6,7 @@ LOCATION is followed that leads out of the LAN.
 
 from __future__ import annotations
 
+import logging
 import re
 from ipaddress import ip_address
 from typing import Literal
@@ -16,7 +17,9 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.protocols.headers import Headers, parse_head
-from nattools.protocols.lan import LanScope, LanUrl, parse_url, shown
+from nattools.protocols.lan import LanUrl, LocalNetwork, parse_url, shown
+
+logger = logging.getLogger(__name__)
 
 PORT = 1900
 GROUPS: dict[Family, tuple[str, ...]] = {4: ("239.255.255.250",), 6: ("ff02::c", "ff05::c")}
@@ -37,7 +40,6 @@ _GATEWAY = re.compile(
     r"|WANIPv6FirewallControl|WANCommonInterfaceConfig):",
     re.IGNORECASE,
 )
-_MAX_AGE = re.compile(r"max-age\s*=\s*(\d{1,9})", re.IGNORECASE)
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -47,8 +49,6 @@ class Announcement(msgspec.Struct, frozen=True):
     target: str
     usn: str
     location: str = ""
-    server: str = ""
-    max_age_s: int | None = None
     boot_id: int | None = None
 
     @property
@@ -89,13 +89,11 @@ def decode_search(data: bytes) -> str:
     return _value(headers, "st")
 
 
-def encode_response(
-    target: str, usn: str, location: str, *, server: str = "", max_age_s: int = 120, boot_id: int = 1
-) -> bytes:
+def encode_response(target: str, usn: str, location: str, *, server: str = "", boot_id: int = 1) -> bytes:
     """The device's side: its answer to an M-SEARCH."""
     lines = (
         "HTTP/1.1 200 OK",
-        f"CACHE-CONTROL: max-age={max_age_s}",
+        "CACHE-CONTROL: max-age=120",
         f"ST: {target}",
         f"USN: {usn}",
         "EXT:",
@@ -132,15 +130,12 @@ def _announcement(kind: Kind, target: str, headers: Headers) -> Announcement:
     location = _value(headers, "location")
     if kind in ("response", "alive") and not location:
         raise ProtocolError("an announcement without LOCATION")
-    max_age = _MAX_AGE.search(headers.get("cache-control"))
     boot = headers.get("bootid.upnp.org")
     return Announcement(
         kind,
         target,
         _value(headers, "usn"),
         location,
-        _value(headers, "server")[:200],
-        int(max_age[1]) if max_age else None,
         int(boot) if boot.isascii() and boot.isdigit() and len(boot) <= 10 else None,
     )
 
@@ -153,22 +148,12 @@ def _value(headers: Headers, name: str) -> str:
 
 
 class Device(msgspec.Struct, frozen=True):
-    """What announced itself at one place: `urls` are where to look for its description, in order, and
-    `source` is who first said so.
+    """What announced itself at one place: `urls` are where to look for its description, in order, `source` is
+    who first said so, and `problem` what is odd about the place."""
 
-    `answers` counts the announcements, `targets` the different ones, `duplicates` those that came again.
-    `problem` says what is odd about the place.
-    """
-
-    location: str
     urls: tuple[LanUrl, ...]
     source: Endpoint
-    udn: str
-    server: str
     is_gateway: bool
-    answers: int = 1
-    targets: frozenset[str] = frozenset()
-    duplicates: int = 0
     problem: str = ""
 
 
@@ -183,69 +168,44 @@ class Finder:
     host, the description is looked for at the gateway's own address (some routers name their outside one).
     """
 
-    def __init__(self, lan: LanScope) -> None:
+    def __init__(self, lan: LocalNetwork) -> None:
         self.devices: dict[str, Device] = {}
-        self.ignored: list[str] = []
-        self._neighbourhood = lan
-
-    @property
-    def gateways(self) -> list[Device]:
-        """Devices that may be internet gateways, in the order in which they answered."""
-        return [device for device in self.devices.values() if device.is_gateway and device.urls]
+        """By LOCATION."""
+        self._lan = lan
 
     def receive_datagram(self, data: bytes, source: Endpoint) -> Device | None:
         """Take what arrived; None: nothing new."""
-        if not self._neighbourhood.allows(source.host):
-            self._ignore(f"an answer from {source}, which is not on the local network")
+        if not self._lan.allows(source.host):
+            logger.debug("an answer from %s, which is not on the local network", source)
             return None
         try:
             announcement = decode(data)
         except ProtocolError as error:
-            self._ignore(str(error))
+            logger.debug("from %s: %s", source, error)
             return None
         if announcement.kind not in ("response", "alive"):
             return None
         known = self.devices.get(announcement.location)
-        if known is None:
-            return self._add(announcement, source)
-        return self._update(known, announcement)
-
-    def _add(self, announcement: Announcement, source: Endpoint) -> Device | None:
-        if len(self.devices) >= MAX_FOUND:
-            self._ignore(f"more than {MAX_FOUND} devices")
+        if known is not None and (known.is_gateway or not announcement.is_gateway):
             return None
-        urls, problem = self._locate(announcement.location, source)
-        device = Device(
-            announcement.location,
-            urls,
-            source,
-            announcement.udn,
-            announcement.server,
-            announcement.is_gateway or self._neighbourhood.is_gateway(source.host),
-            targets=frozenset((announcement.target,)),
-            problem=problem,
-        )
+        if known is None and len(self.devices) >= MAX_FOUND:
+            logger.debug("more than %d devices", MAX_FOUND)
+            return None
+        device = known and msgspec.structs.replace(known, is_gateway=True)
+        device = device or self._new(announcement, source)
         self.devices[announcement.location] = device
         return device
 
-    def _update(self, known: Device, announcement: Announcement) -> Device | None:
-        again = announcement.target in known.targets
-        targets = known.targets | {announcement.target}
-        found_out = announcement.is_gateway and not known.is_gateway
-        self.devices[known.location] = device = msgspec.structs.replace(
-            known,
-            answers=known.answers + 1,
-            duplicates=known.duplicates + again,
-            targets=targets if len(targets) <= MAX_FOUND else known.targets,
-            is_gateway=known.is_gateway or announcement.is_gateway,
-        )
-        return device if found_out else None
+    def _new(self, announcement: Announcement, source: Endpoint) -> Device:
+        urls, problem = self._locate(announcement.location, source)
+        is_gateway = announcement.is_gateway or self._lan.is_gateway(source.host)
+        return Device(urls, source, is_gateway, problem)
 
     def _locate(self, location: str, source: Endpoint) -> tuple[tuple[LanUrl, ...], str]:
         """Where to look for the description, in order, and what is odd about that."""
-        zone = source.host.partition("%")[2] or self._neighbourhood.zone
-        near = msgspec.structs.replace(self._neighbourhood, zone=zone)
-        is_gateway = self._neighbourhood.is_gateway
+        zone = source.host.partition("%")[2] or self._lan.zone
+        near = msgspec.structs.replace(self._lan, zone=zone)
+        is_gateway = self._lan.is_gateway
         try:
             url = parse_url(location, near)
         except ProtocolError as error:
@@ -257,18 +217,14 @@ class Finder:
 
     def _at_source(self, location: str, source: Endpoint) -> tuple[LanUrl, ...]:
         """The same port and path at the gateway that sent the answer."""
-        if not self._neighbourhood.is_gateway(source.host):
+        if not self._lan.is_gateway(source.host):
             return ()
         try:
-            anywhere = LanScope(gateways=frozenset((_host_of(location),)))
+            anywhere = LocalNetwork(gateways=frozenset((_host_of(location),)))
             elsewhere = parse_url(location, anywhere)
         except ProtocolError:
             return ()
         return (LanUrl(source.host, elsewhere.port, elsewhere.target),)
-
-    def _ignore(self, why: str) -> None:
-        if len(self.ignored) < MAX_FOUND:
-            self.ignored.append(why)
 
 
 def _host_of(location: str) -> str:

@@ -21,8 +21,7 @@ from nattools.lab.backend import Backend, Lab, open_lab
 from nattools.lab.natkinds import MOST_PAIRS, Pair, pairs_of, scenario_of_kinds
 from nattools.model.endpoint import Family
 from nattools.model.host import Host
-from nattools.model.matrix import Matrix, PairResult
-from nattools.model.punch import Punch
+from nattools.model.punch import Matrix, PairResult, Punch
 from nattools.model.report import Report, Tool
 from nattools.model.serveruri import parse_server
 

@@ -24,7 +24,6 @@ from nattools.probes.portmap import (
     discover,
     gateway_contexts,
     listen,
-    new_nonce,
     policy,
     remove_mapping,
 )
@@ -110,9 +109,7 @@ def run(
 def wanted(
     port: int, transport: Transport = "udp", *, host: str = ALICE, lifetime_s: int = 600
 ) -> MappingRequest:
-    return MappingRequest(
-        transport=transport, internal=Endpoint(host, port), nonce=new_nonce(), lifetime_s=lifetime_s
-    )
+    return MappingRequest(transport=transport, internal=Endpoint(host, port), lifetime_s=lifetime_s)
 
 
 async def _prove(lab: Lab, mapper: Mapper, ask: MappingRequest, outside: Endpoint) -> None:

@@ -237,7 +237,7 @@ def test_the_users_command_is_told(tmp_path: Path) -> None:
         assert code == 0
         assert out.decode().startswith("11.2.0.2 udp\n")
         assert bob.end()[0] == 1
-        assert "the command of --exec ended with 3" in bob.said
+        assert "the --exec command exited with 3" in bob.said
 
 
 def test_throughput_is_measured_by_one_side(tmp_path: Path) -> None:

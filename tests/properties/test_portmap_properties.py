@@ -12,13 +12,13 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import http, igd, natpmp, pcp, ssdp
 from nattools.protocols.headers import Headers
-from nattools.protocols.lan import LanScope, LanUrl, parse_url, resolve_url
+from nattools.protocols.lan import LanUrl, LocalNetwork, parse_url, resolve_url
 from nattools.protocols.pcp import Option
 from nattools.protocols.retransmission import EpochClock
 from nattools.wording.refusals import upnp_refusal
 
 SERVER = Endpoint("10.0.1.1", 5351)
-HOME = LanScope(gateways=frozenset(("10.0.1.1",)), own=frozenset(("10.0.1.2", "2a10:1:0:1::2")))
+HOME = LocalNetwork(gateways=frozenset(("10.0.1.1",)), own=frozenset(("10.0.1.2", "2a10:1:0:1::2")))
 LOCATION = LanUrl("10.0.1.1", 5000, "/root.xml")
 
 hosts = st.one_of(st.ip_addresses(v=4).map(str), st.just("2a10:1:0:1::2"), st.just("::"))

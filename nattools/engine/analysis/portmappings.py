@@ -12,28 +12,10 @@ from nattools.engine.analysis.evidence import endpoint
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.observation import AnyObservation, MapAttempt, MapCheck, MapEntry, MapOffer
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError
+from nattools.wording.refusals import no_answer
 
 _Key = tuple[str, ...]
 _ABOUT_ROUTERS = (MapOffer, MapAttempt, MapCheck, MapEntry)
-
-_SILENCES: dict[str, tuple[str, str, str]] = {
-    "timeout": (
-        "no answer",
-        "The router did not answer the request.",
-        "Ask again; if it stays silent, restart the router or try another protocol.",
-    ),
-    "unreachable": (
-        "not reachable",
-        "The router could not be asked.",
-        "Check the connection to the router.",
-    ),
-    "malformed": (
-        "malformed answer",
-        "The router sent an invalid answer.",
-        "Look for newer firmware of the router, or try another protocol.",
-    ),
-    "not asked": ("not asked", "It was not asked.", ""),
-}
 
 
 @dataclass(slots=True)
@@ -186,11 +168,8 @@ def _verified(checks: Iterable[MapCheck]) -> bool | None:
 def _error(attempt: MapAttempt) -> PortMappingError:
     """Why an attempt failed, in plain words."""
     refusal = attempt.refusal
-    if refusal is not None:
-        return PortMappingError(
-            code=refusal.code, name=refusal.name, meaning=refusal.meaning, advice=refusal.advice
-        )
-    name, meaning, advice = _SILENCES.get(attempt.outcome, ("refused", "The router refused.", ""))
-    if attempt.detail:
-        meaning = f"{meaning} ({attempt.detail})"
-    return PortMappingError(code=None, name=name, meaning=meaning, advice=advice)
+    if refusal is None:
+        return no_answer(attempt.outcome, attempt.detail)
+    return PortMappingError(
+        code=refusal.code, name=refusal.name, meaning=refusal.meaning, advice=refusal.advice
+    )

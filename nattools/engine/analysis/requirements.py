@@ -6,12 +6,11 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Literal
 
-import msgspec
-
+from nattools.engine.analysis.evidence import Finding
 from nattools.engine.analysis.findings import Findings, PathFindings
-from nattools.engine.analysis.punch_trials import punch_outcome
+from nattools.engine.analysis.punching import punch_outcome
 from nattools.model.nat import Requirement
-from nattools.model.statement import Reason, statement
+from nattools.model.statement import statement
 from nattools.traversal.side import moving
 
 Rfc = Literal[4787, 5382, 5508]
@@ -23,11 +22,8 @@ PARITY_SAMPLES = 17
 """So many ports keep their parity by chance less often than once in 100,000 times."""
 
 
-class _Outcome(msgspec.Struct, frozen=True):
-    met: bool | None
-    reason: Reason
-    evidence: tuple[int, ...] = ()
-
+_Outcome = Finding[bool | None]
+"""Is it met?"""
 
 _TITLES: dict[Rfc, tuple[str, ...]] = {
     4787: (
@@ -94,7 +90,7 @@ def _row(rfc: Rfc, number: int, found: PathFindings | None) -> Requirement:
 
 @lru_cache(maxsize=256)
 def _untested(rfc: Rfc, number: int, code: str) -> Requirement:
-    return _requirement(rfc, number, _TITLES[rfc][number - 1], _Outcome(None, (statement(code),)))
+    return _requirement(rfc, number, _TITLES[rfc][number - 1], Finding(None, (), (statement(code),)))
 
 
 def _requirement(rfc: Rfc, number: int, title: str, outcome: _Outcome) -> Requirement:
@@ -102,7 +98,7 @@ def _requirement(rfc: Rfc, number: int, title: str, outcome: _Outcome) -> Requir
         rfc=rfc,
         number=f"REQ-{number}",
         title=title,
-        status="untested" if outcome.met is None else "met" if outcome.met else "not met",
+        status="untested" if outcome.value is None else "met" if outcome.value else "not met",
         reason=outcome.reason,
         evidence=outcome.evidence,
     )
@@ -111,12 +107,10 @@ def _requirement(rfc: Rfc, number: int, title: str, outcome: _Outcome) -> Requir
 def _mapping(found: PathFindings) -> _Outcome:
     moves, ids = moving(found.nat), found.nat.evidence.get("mapping", ())
     if moves is None:
-        return _Outcome(
-            None, found.nat.unknown_reasons.get("mapping", (statement("mapping-not-known"),)), ids
-        )
+        return Finding(None, ids, found.nat.unknown_reasons.get("mapping", (statement("mapping-not-known"),)))
     if moves:
-        return _Outcome(False, (statement("mapping-varies"),), ids)
-    return _Outcome(True, (statement("mapping-stable"),), ids)
+        return Finding(False, ids, (statement("mapping-varies"),))
+    return Finding(True, ids, (statement("mapping-stable"),))
 
 
 def _pooling(found: PathFindings) -> _Outcome:
@@ -125,12 +119,12 @@ def _pooling(found: PathFindings) -> _Outcome:
     if len(found.outside.hosts) > 1:
         settled = len(found.outside.agreed) > 1
         several = statement("addresses-several", addresses=found.outside.hosts)
-        return _Outcome(False if settled else None, (several,), ids)
+        return Finding(False if settled else None, ids, (several,))
     ports = {answer.local for answer in answers}
     if len(ports) < 3:
-        return _Outcome(None, (statement("ports-too-few"),), ids)
+        return Finding(None, ids, (statement("ports-too-few"),))
     paired = statement("addresses-paired", ports=len(ports), address=found.outside.hosts[0])
-    return _Outcome(True, (paired,), ids)
+    return Finding(True, ids, (paired,))
 
 
 def _overloading(found: PathFindings) -> _Outcome:
@@ -142,82 +136,82 @@ def _overloading(found: PathFindings) -> _Outcome:
     for mapped, inside in users.items():
         if len(inside) > 1:
             overloaded = statement("port-overloaded", external=str(mapped), ports=len(inside))
-            return _Outcome(False, (overloaded,), tuple(inside.values()))
-    return _Outcome(None, (statement(_NEEDS[4787, 3]),))
+            return Finding(False, tuple(inside.values()), (overloaded,))
+    return Finding(None, (), (statement(_NEEDS[4787, 3]),))
 
 
 def _parity(found: PathFindings) -> _Outcome:
     pairs = [a for a in found.outside.believed(found.path) if a.local is not None]
     changed = [a for a in pairs if a.local is not None and (a.local.port ^ a.mapped.port) & 1]
     if changed:
-        return _Outcome(False, (statement("parity-changed"),), tuple(a.id for a in changed))
+        return Finding(False, tuple(a.id for a in changed), (statement("parity-changed"),))
     ids = tuple(a.id for a in pairs)
     if len({a.local for a in pairs}) >= PARITY_SAMPLES or found.nat.port_allocation == "preserving":
-        return _Outcome(True, (statement("parity-kept"),), ids)
-    return _Outcome(None, (statement("parity-few-ports"),), ids)
+        return Finding(True, ids, (statement("parity-kept"),))
+    return Finding(None, ids, (statement("parity-few-ports"),))
 
 
 def _timer(found: PathFindings, least_s: float) -> _Outcome:
     alive, dead = found.lifetime.bounds or (None, None)
     ids = found.lifetime.evidence
     if alive is not None and alive >= least_s:
-        return _Outcome(True, (statement("mapping-survived", idle_s=alive),), ids)
+        return Finding(True, ids, (statement("mapping-survived", idle_s=alive),))
     if dead is not None and dead <= least_s:
-        return _Outcome(False, (statement("mapping-expired", idle_s=dead),), ids)
+        return Finding(False, ids, (statement("mapping-expired", idle_s=dead),))
     between = statement("lifetime-between", alive_s=alive or 0, expired_s=dead or 0)
-    return _Outcome(None, found.lifetime.reason or (between,), ids)
+    return Finding(None, ids, found.lifetime.reason or (between,))
 
 
 def _refresh(found: PathFindings) -> _Outcome:
     kept = found.lifetime.refreshed_by_outbound
     if kept is None:
-        return _Outcome(None, (statement("refresh-untested"),))
-    return _Outcome(kept, (statement("refresh-outbound" if kept else "refresh-not-outbound"),))
+        return Finding(None, (), (statement("refresh-untested"),))
+    return Finding(kept, (), (statement("refresh-outbound" if kept else "refresh-not-outbound"),))
 
 
 def _filtering(found: PathFindings) -> _Outcome:
     ids = found.filtering.evidence
     if found.filtering.value == "unknown":
-        return _Outcome(None, found.filtering.reason, ids)
+        return Finding(None, ids, found.filtering.reason)
     met = found.filtering.value != "address-and-port-dependent"
-    return _Outcome(met, (statement("filtering-is", filtering=found.filtering.value),), ids)
+    return Finding(met, ids, (statement("filtering-is", filtering=found.filtering.value),))
 
 
 def _hairpinning(found: PathFindings) -> _Outcome:
     turned, ids = found.hairpin.value, found.hairpin.evidence
     if turned is None:
-        return _Outcome(None, found.hairpin.reason, ids)
+        return Finding(None, ids, found.hairpin.reason)
     if not turned:
-        return _Outcome(False, (statement("hairpinning-none"),), ids)
+        return Finding(False, ids, (statement("hairpinning-none"),))
     if found.hairpin.source_outside is None:
-        return _Outcome(None, (statement("hairpinning-source-unseen"),), ids)
+        return Finding(None, ids, (statement("hairpinning-source-unseen"),))
     external = found.hairpin.source_outside
     code = "hairpinning-external-source" if external else "hairpinning-internal-source"
-    return _Outcome(external, (statement(code),), ids)
+    return Finding(external, ids, (statement(code),))
 
 
 def _determinism(found: PathFindings) -> _Outcome:
     if found.mapping.moved:
         ids = tuple(answer.id for answer in found.mapping.moved)
-        return _Outcome(False, (statement("port-moved"),), ids)
-    return _Outcome(None, (statement("nothing-changed"),))
+        return Finding(False, ids, (statement("port-moved"),))
+    return Finding(None, (), (statement("nothing-changed"),))
 
 
 def _at_once(found: PathFindings) -> _Outcome:
     trial = punch_outcome(found.path)
     if trial is None:
-        return _Outcome(None, (statement("simultaneous-open-no-peer"),))
+        return Finding(None, (), (statement("simultaneous-open-no-peer"),))
     if trial.state == "punched":
-        return _Outcome(True, (statement("simultaneous-open-passed"),), trial.evidence)
-    return _Outcome(False if trial.state == "kept out" else None, trial.reason, trial.evidence)
+        return Finding(True, trial.evidence, (statement("simultaneous-open-passed"),))
+    return Finding(False if trial.state == "kept out" else None, trial.evidence, trial.reason)
 
 
 def _silence(found: PathFindings) -> _Outcome:
     refused = tuple(back.id for back in found.path.dial_backs if back.outcome == "refused" and back.fresh)
     if refused:
-        return _Outcome(False, (statement("syn-refused"),), refused)
+        return Finding(False, refused, (statement("syn-refused"),))
     silent = tuple(back.id for back in found.path.dial_backs if back.outcome == "timeout" and back.fresh)
-    return _Outcome(None, (statement("syn-dropped" if silent else "no-dial-back"),), silent)
+    return Finding(None, silent, (statement("syn-dropped" if silent else "no-dial-back"),))
 
 
 def _icmp(udp: PathFindings | None) -> list[Requirement]:
@@ -228,7 +222,7 @@ def _icmp(udp: PathFindings | None) -> list[Requirement]:
     beyond = [h.id for h in udp.path.hops if h.address is not None and h.ttl > udp.nat.distance_hops]
     if not beyond:
         return []
-    outcome = _Outcome(True, (statement("icmp-translated"),), tuple(beyond))
+    outcome = Finding(True, tuple(beyond), (statement("icmp-translated"),))
     return [_requirement(5508, 4, "ICMP errors from outside are translated", outcome)]
 
 

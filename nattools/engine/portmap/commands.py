@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nattools.engine.measurement import MeasurementRun, reach_servers, resolve_servers, routed_families
@@ -19,8 +18,8 @@ from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import MAPPING_NAME
 from nattools.model.report import MapAction, Report
 from nattools.net.base import Network
-from nattools.probes.dialbacks import InboundListener, open_inbound_listener
-from nattools.probes.portmap import Granted, Mapper, MappingRequest, TableEntry, new_nonce
+from nattools.probes.dialbacks import open_inbound_listener
+from nattools.probes.portmap import Granted, Mapper, MappingRequest, TableEntry
 from nattools.probes.target import Lane
 
 
@@ -154,19 +153,11 @@ def _as_granted(mapper: Mapper, entry: TableEntry) -> Granted:
 # --- making
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedMapping:
-    """A mapping, and whether it is open from outside (None: not tested)."""
-
-    held: HeldMapping
-    granted: Granted
-    verified: bool | None
-
-
 async def make_checked(
     session: PortmapSession, map_options: MapOptions, port: int, transport: Transport, *, stays: bool
-) -> list[CheckedMapping]:
-    """A mapping of each family that the router serves, by the first protocol that makes it."""
+) -> list[tuple[HeldMapping, bool | None]]:
+    """A mapping of each family that the router serves, by the first protocol that makes it; and whether it
+    is open from outside (None: not tested)."""
     families: list[Family] = sorted({gateway.family for gateway in session.gateways})
     if map_options.host is not None:
         families = [family for family in families if (family == 6) == (":" in map_options.host)]
@@ -177,7 +168,7 @@ async def make_checked(
         held = await session.make_by_any(mappers, wanted, stays=stays)
         if held is not None and held.granted is not None:
             await session.read_back(held.mapper, wanted, held.granted)
-            found.append(CheckedMapping(held, held.granted, await verified(session, held.granted)))
+            found.append((held, await verified(session, held.granted)))
     return found
 
 
@@ -187,9 +178,7 @@ async def verified(session: PortmapSession, granted: Granted) -> bool | None:
     if gateway is None:
         return None
     try:
-        listener: InboundListener = await open_inbound_listener(
-            gateway, granted.transport, granted.internal.port
-        )
+        listener = await open_inbound_listener(gateway, granted.transport, granted.internal.port)
     except CannotRun as error:
         session.record_gap(
             f"Is the {granted.transport} mapping of port {granted.internal.port} open from outside?",
@@ -211,7 +200,6 @@ def _wanted(
     return MappingRequest(
         transport=transport,
         internal=Endpoint(host, port),
-        nonce=new_nonce(),
         external_port=map_options.external_port,
         exact=map_options.external_port is not None,
         lifetime_s=map_options.lifetime_s,
@@ -260,7 +248,7 @@ async def run_map_command(
 async def _run(session: PortmapSession, do: Do, families: tuple[Family, ...]) -> None:
     run = session.run
     async with asyncio.TaskGroup() as group:
-        looking = group.create_task(find_helpers(run, families))
+        looking = group.create_task(_find_helpers(run, families))
         try:
             run.emit(Event("started", "map discovery", "does the router make port mappings?"))
             await session.discover()
@@ -278,8 +266,13 @@ async def _run(session: PortmapSession, do: Do, families: tuple[Family, ...]) ->
             await session.release()
 
 
-async def find_helpers(run: MeasurementRun, families: tuple[Family, ...]) -> None:
+async def _find_helpers(run: MeasurementRun, families: tuple[Family, ...]) -> None:
     """Servers that tell our external address and dial back. It is no error if none answers."""
+
+    async def reach(family: Family) -> None:
+        if not await reach_servers(run, Lane("udp", family)):
+            await reach_servers(run, Lane("tcp", family))
+
     if not families:
         run.resolved.set()
         return
@@ -287,12 +280,7 @@ async def find_helpers(run: MeasurementRun, families: tuple[Family, ...]) -> Non
         await resolve_servers(run, families)
     async with asyncio.TaskGroup() as group:
         for family in families:
-            group.create_task(_find_helpers(run, family))
-
-
-async def _find_helpers(run: MeasurementRun, family: Family) -> None:
-    if not await reach_servers(run, Lane("udp", family)):
-        await reach_servers(run, Lane("tcp", family))
+            group.create_task(reach(family))
 
 
 async def _outside_known(run: MeasurementRun, families: tuple[Family, ...]) -> None:

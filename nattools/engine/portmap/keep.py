@@ -14,7 +14,6 @@ from typing import Literal
 
 from nattools.engine.options import Emit, MapOptions, MeasureOptions
 from nattools.engine.portmap.commands import (
-    CheckedMapping,
     check_host,
     make_checked,
     run_map_command,
@@ -136,8 +135,12 @@ class _Keeper:
                 for port in self._map_options.ports
                 for transport in self._map_options.transports
             ]
-        found: list[CheckedMapping] = [checked for task in tasks for checked in task.result()]
-        self.kept = [KeptMapping(each.held, each.granted, each.verified, self._now()) for each in found]
+        self.kept = [
+            KeptMapping(held, held.granted, is_open, self._now())
+            for task in tasks
+            for held, is_open in task.result()
+            if held.granted is not None
+        ]
         for kept in self.kept:
             await self._tell(kept.change("made"))
 

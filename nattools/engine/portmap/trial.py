@@ -12,7 +12,7 @@ from nattools.engine.portmap.routersession import PortmapSession, families_of
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Transport
 from nattools.probes.dialbacks import InboundListener, open_inbound_listener, verify
-from nattools.probes.portmap import Granted, Mapper, MappingRequest, Refused, new_nonce, policy
+from nattools.probes.portmap import Granted, Mapper, MappingRequest, Refused, policy
 from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.target import Lane
 
@@ -81,7 +81,6 @@ async def _prepare(session: PortmapSession, mapper: Mapper, transport: Transport
     wanted = MappingRequest(
         transport=transport,
         internal=listener.local,
-        nonce=new_nonce(),
         lifetime_s=LIFETIME_S,
         description=DESCRIPTION,
     )

@@ -18,7 +18,7 @@ from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.nat import NatByTransport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network
-from nattools.probes.portmap import Granted, MappingRequest, new_nonce
+from nattools.probes.portmap import Granted, MappingRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,6 @@ class RouterMapping:
         wanted = MappingRequest(
             transport="udp",
             internal=internal,
-            nonce=new_nonce(),
             lifetime_s=LIFETIME_S,
             description=DESCRIPTION,
         )

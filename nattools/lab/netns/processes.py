@@ -275,18 +275,21 @@ def coturn_command(spec: ServerSpec, addresses: tuple[str, ...]) -> list[str]:
     return [*command, "--log-file", "stdout", "--pidfile", os.devnull]
 
 
-def await_listener(process: subprocess.Popen[bytes], port: int, limit_s: float) -> None:
-    """Wait until a process has a UDP socket bound to a port in its namespace. CannotRun if it never does."""
+def await_listener(
+    process: subprocess.Popen[bytes], port: int, limit_s: float, tables: tuple[str, ...] = ("udp", "udp6")
+) -> None:
+    """Wait until a process has a UDP socket bound to a port in its namespace, by one of the kernel's tables.
+    CannotRun if it never does."""
     until = time.monotonic() + limit_s
     while time.monotonic() < until and process.poll() is None:
-        if _is_bound(process.pid, port):
+        if _is_bound(process.pid, port, tables):
             return
         time.sleep(_POLL_S)
     raise CannotRun(f"{process.args!r} did not start")
 
 
-def _is_bound(pid: int, port: int) -> bool:
-    return any(_is_listed(f"/proc/{pid}/net/{name}", port) for name in ("udp", "udp6"))
+def _is_bound(pid: int, port: int, tables: tuple[str, ...]) -> bool:
+    return any(_is_listed(f"/proc/{pid}/net/{name}", port) for name in tables)
 
 
 def _is_listed(table: str, port: int) -> bool:

@@ -65,7 +65,9 @@ class RouterDaemons:
             os.close(file)
         self._running[router] = process
         port = _PCP_PORT if "pcp" in mapper.protocols else _SSDP_PORT
-        processes.await_listener(process, port, _START_LIMIT_S)
+        # it opens the sockets of IPv4 first
+        for table in ("udp",) if nat.ipv6 is None else ("udp", "udp6"):
+            processes.await_listener(process, port, _START_LIMIT_S, (table,))
 
     def running(self, router: str) -> subprocess.Popen[bytes]:
         """A router's daemon. KeyError: it has none, or a fake."""

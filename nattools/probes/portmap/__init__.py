@@ -6,7 +6,7 @@ network failure: what a router says, or does not say, is data.
 """
 
 from nattools.probes.portmap.announcements import listen
-from nattools.probes.portmap.discover import Discovery, discover, new_nonce
+from nattools.probes.portmap.discover import Discovery, discover
 from nattools.probes.portmap.gateway import GatewayContext, gateway_contexts
 from nattools.probes.portmap.mapper import (
     FailureKind,
@@ -36,6 +36,5 @@ __all__ = [
     "discover",
     "gateway_contexts",
     "listen",
-    "new_nonce",
     "remove_mapping",
 ]

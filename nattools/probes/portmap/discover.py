@@ -20,7 +20,6 @@ from nattools.probes.portmap.udpmapper import (
     PcpRequest,
     RouterRequest,
 )
-from nattools.protocols import pcp
 from nattools.protocols.lan import LanUrl
 
 AWAKE_S = 1.0
@@ -162,8 +161,3 @@ async def _in_turn(each: _GatewayProbe, first: _GatewayProbe | None) -> None:
         return tuple(LanUrl(each.gateway.address, url.port, url.target) for url in await first.descriptions())
 
     await each.run(elsewhere)
-
-
-def new_nonce() -> bytes:
-    """For `MappingRequest.nonce`."""
-    return pcp.new_nonce()

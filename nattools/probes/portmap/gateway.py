@@ -10,7 +10,7 @@ from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.host import Gateway
 from nattools.net.addresses import FAR_AWAY, kind_of
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
-from nattools.protocols.lan import LanScope
+from nattools.protocols.lan import LocalNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class GatewayContext:
     family: Family
     local: str
     address: str
-    lan: LanScope
+    lan: LocalNetwork
 
     async def open_udp(self, *, port: int = 0) -> UdpSocket:
         """A socket on this interface, bound to the own address. CannotRun."""
@@ -64,7 +64,7 @@ def _places(network: Network, gateways: list[Gateway]) -> Iterator[GatewayContex
             continue
         seen.add((gateway.interface, gateway.family))
         here = [each for each in gateways if each.interface == gateway.interface]
-        lan = LanScope(
+        lan = LocalNetwork(
             gateways=frozenset(each.address for each in here if each.address is not None),
             own=frozenset(_addresses(network, gateway.interface)),
             zone=gateway.interface,

@@ -12,6 +12,7 @@ import msgspec
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import MAPPING_NAME, MappingProtocol, Refusal
 from nattools.probes.portmap.gateway import GatewayContext
+from nattools.protocols import pcp
 
 FailureKind = Literal["refused", "timeout", "unreachable", "malformed", "not asked"]
 """The router refused, did not answer, could not be reached, sent an invalid answer, or was not asked."""
@@ -31,7 +32,7 @@ class MappingRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     transport: Transport
     internal: Endpoint
-    nonce: bytes
+    nonce: bytes = msgspec.field(default_factory=pcp.new_nonce)
     external_port: int | None = None
     exact: bool = False
     lifetime_s: int = 7200

@@ -11,7 +11,7 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.protocols.igd import xml
-from nattools.protocols.lan import LanScope, LanUrl, parse_url, resolve_url
+from nattools.protocols.lan import LanUrl, LocalNetwork, parse_url, resolve_url
 
 ServiceKind = Literal[
     "WANIPConnection", "WANPPPConnection", "WANIPv6FirewallControl", "WANCommonInterfaceConfig"
@@ -76,7 +76,7 @@ class Description(msgspec.Struct, frozen=True):
         return next((each for each in self.services if each.kind == "WANIPv6FirewallControl"), None)
 
 
-def parse_description(data: bytes, location: LanUrl, lan: LanScope) -> Description:
+def parse_description(data: bytes, location: LanUrl, lan: LocalNetwork) -> Description:
     """A description found at `location`. ProtocolError: it is none.
 
     Control URLs are taken relative to URLBase if it is usable, else to `location`; a service whose URL leads
@@ -102,7 +102,7 @@ def parse_description(data: bytes, location: LanUrl, lan: LanScope) -> Descripti
     )
 
 
-def _base(root: Element, location: LanUrl, lan: LanScope) -> tuple[LanUrl, list[str]]:
+def _base(root: Element, location: LanUrl, lan: LocalNetwork) -> tuple[LanUrl, list[str]]:
     text = xml.child_text(root, "URLBase")
     if not text:
         return location, []
@@ -125,7 +125,7 @@ def _services(device: Element) -> Iterator[Element]:
 def _collect(
     element: Element,
     base: LanUrl,
-    lan: LanScope,
+    lan: LocalNetwork,
     services: list[Service],
     problems: list[str],
 ) -> None:

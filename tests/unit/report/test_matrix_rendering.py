@@ -7,7 +7,7 @@ import pytest
 
 from nattools.lab.natkinds import MATRIX_KINDS, pairs_of
 from nattools.model.host import Host
-from nattools.model.matrix import Matrix, PairResult
+from nattools.model.punch import Matrix, PairResult
 from nattools.model.report import Report, Tool
 from nattools.report.html import render_html
 from nattools.report.markdown import render_markdown

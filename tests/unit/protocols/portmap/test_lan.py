@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nattools.errors import ProtocolError
-from nattools.protocols.lan import LanScope, LanUrl, parse_url, resolve_url
+from nattools.protocols.lan import LanUrl, LocalNetwork, parse_url, resolve_url
 
-HOME = LanScope(
+HOME = LocalNetwork(
     gateways=frozenset(("10.0.1.1", "11.150.1.1", "fe80::1%eth0")),
     own=frozenset(("10.0.1.2", "2a10:1:0:1::2", "fe80::2%eth0")),
     zone="eth0",
@@ -91,7 +91,7 @@ METADATA = (
 @pytest.mark.parametrize("own", ["10.0.1.2", "169.254.7.7"])
 def test_a_hosting_providers_secrets_are_never_asked_for(text: str, own: str) -> None:
     gateways = frozenset(("10.0.1.1", "169.254.169.254"))
-    there = LanScope(gateways=gateways, own=frozenset((own, "fd00:ec2::7")), zone="eth0")
+    there = LocalNetwork(gateways=gateways, own=frozenset((own, "fd00:ec2::7")), zone="eth0")
     with pytest.raises(ProtocolError, match="leads out of the local network"):
         parse_url(text, there)
     with pytest.raises(ProtocolError, match="leads out of the local network"):
@@ -99,12 +99,12 @@ def test_a_hosting_providers_secrets_are_never_asked_for(text: str, own: str) ->
 
 
 def test_link_local_addresses_are_neighbours_of_each_other() -> None:
-    there = LanScope(gateways=frozenset(("169.254.1.1",)), own=frozenset(("169.254.7.7", "fe80::2%eth0")))
+    there = LocalNetwork(gateways=frozenset(("169.254.1.1",)), own=frozenset(("169.254.7.7", "fe80::2%eth0")))
     assert parse_url("http://169.254.3.4:5000/d", there) == LanUrl("169.254.3.4", 5000, "/d")
 
 
 def test_a_link_local_gateway_may_be_asked_from_anywhere() -> None:
-    there = LanScope(gateways=frozenset(("169.254.1.1",)), own=frozenset(("10.0.1.2",)))
+    there = LocalNetwork(gateways=frozenset(("169.254.1.1",)), own=frozenset(("10.0.1.2",)))
     assert parse_url("http://169.254.1.1:5000/d", there) == LanUrl("169.254.1.1", 5000, "/d")
     with pytest.raises(ProtocolError):
         parse_url("http://169.254.1.2:5000/d", there)

@@ -325,7 +325,7 @@ def test_so_many_conversations_and_no_more() -> None:
                 client.send(b"x", Endpoint(LOCAL, 5353))
             await pass_time(1.0)
             assert sum(len(client.got) for client in clients) == 128
-            assert [line for line in both.said[0] if "128 others" in line] == both.said[0][1:]
+            assert [line for line in both.said[0] if "128 other clients" in line] == both.said[0][1:]
 
     run(open_internet(delay_ms=5), main)
 
