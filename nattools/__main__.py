@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -16,6 +17,7 @@ def main() -> int:
         code = run(arguments)
     except KeyboardInterrupt:
         code = 130
+    gc.freeze()  # or the interpreter would look through all objects for garbage as it ends
     if code == 130:
         import signal
 

@@ -10,6 +10,11 @@ from functools import cache
 
 import pytest
 from guard import Guard
+from hypothesis import settings
+
+# no test of properties fails because the machine is busy
+settings.register_profile("nattools", deadline=None)
+settings.load_profile("nattools")
 
 TOOLS = {
     "nft": "nftables",

@@ -1,4 +1,4 @@
-"""The command line as a whole: which commands there are, and how everything that goes wrong is told.
+"""The command line as a whole: its commands, and how errors are reported.
 
 A command's module is imported when it is called by name, so that `nattools nat` does not pay for `lab`.
 """
@@ -36,12 +36,12 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
-    "diagnose": Command("nattools.cli.running", "diagnose", "Can this machine be reached, and by which way?"),
+    "diagnose": Command("nattools.cli.running", "diagnose", "Can this machine be reached, and how?"),
     "nat": Command("nattools.cli.running", "nat", "What the NAT does: mapping, filtering, ports, lifetime."),
-    "map": Command("nattools.cli.map", "map_app", "Port mappings on the router: try, make, keep, remove."),
-    "punch": Command("nattools.cli.punch", "command", "Connect two machines directly, by a short code."),
-    "serve": Command("nattools.cli.serve", "command", "The server that the other commands can measure with."),
-    "lab": Command("nattools.cli.lab", "lab_app", "Networks to try things in, simulated or in namespaces."),
+    "map": Command("nattools.cli.map", "map_app", "Port mappings on the router: try, add, keep, delete."),
+    "punch": Command("nattools.cli.punch", "command", "Connect two machines directly, with a short code."),
+    "serve": Command("nattools.cli.serve", "command", "A server for the other commands to measure with."),
+    "lab": Command("nattools.cli.lab", "lab_app", "Test networks, simulated or in network namespaces."),
     "report": Command("nattools.cli.report", "report_app", "Show, check and compare saved reports."),
 }
 
@@ -107,7 +107,7 @@ def _application() -> typer.Typer:
 
     @application.callback()
     def root(
-        version: Annotated[bool, general("--version", is_eager=True, help="Say the version.")] = False,
+        version: Annotated[bool, general("--version", is_eager=True, help="Print the version.")] = False,
         completion: Annotated[
             str | None,
             general(
@@ -115,11 +115,11 @@ def _application() -> typer.Typer:
                 metavar="SHELL",
                 is_eager=True,
                 callback=_completion_script,
-                help=f"Say what makes a shell complete commands and codes: {', '.join(SHELLS)}.",
+                help=f"Print a shell's completion script for commands and codes: {', '.join(SHELLS)}.",
             ),
         ] = None,
     ) -> None:
-        """Which way works on this network, why the others do not, and what to do about it."""
+        """What works on this network, why the rest does not, and what to do about it."""
         if version:
             from nattools import __version__
 

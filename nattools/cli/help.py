@@ -197,6 +197,6 @@ def _debug_option() -> TyperOption:
         expose_value=False,
         is_eager=True,
         callback=lambda _context, _parameter, wanted: start_debug_log("debug") if wanted else None,
-        help="Log to standard error what is done and what goes wrong, with tracebacks.",
+        help="Log to standard error, with the tracebacks of handled errors.",
         rich_help_panel=GENERAL,
     )

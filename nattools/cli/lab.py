@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,31 +24,35 @@ from nattools.report.safetext import safe
 if TYPE_CHECKING:
     from nattools.model.punch import Punch
     from nattools.report.document import Detail
+    from nattools.trials.pairs import PairMatrix
     from nattools.trials.scenarios import Case, Trial
 
 _PATIENCE_S = 3.0
 
 ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A name (see list), or a .toml file.")]
-HostName = Annotated[str, typer.Argument(metavar="HOST", help="The host to be on.")]
+HostName = Annotated[str, typer.Argument(metavar="HOST", help="The host to run on.")]
 Command = Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The program and its arguments.")]
 OneHost = Annotated[
-    str | None, typer.Option("--host", metavar="HOST", help="Only this one (all with expectations).")
+    str | None,
+    typer.Option("--host", metavar="HOST", help="Only this host (default: all with expectations)."),
 ]
 Backends = Annotated[
     list[str] | None,
-    typer.Option("--backend", metavar="sim|netns", help="How to build them. Repeatable (sim)."),
+    typer.Option("--backend", metavar="sim|netns", help="What to build them on (default: sim). Repeatable."),
 ]
 Scenarios = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SCENARIO...|KIND...]", help="All; with --pairs, the nine kinds."),
+    typer.Argument(
+        metavar="[SCENARIO...|KIND...]", help="Default: all; with --pairs, the nine kinds of network."
+    ),
 ]
 Pairs = Annotated[
     bool, typer.Option("--pairs", help="Connect every pair of kinds of networks, as nattools punch does.")
 ]
 Repeat = Annotated[int, typer.Option("--repeat", metavar="N", min=1, max=1000, help="Try each N times.")]
-Jobs = Annotated[int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Try N at a time.")]
+Jobs = Annotated[int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Run N at a time.")]
 
-lab_app = new_app(no_args_is_help=True, help="Networks to try things in, simulated or in namespaces.")
+lab_app = new_app(no_args_is_help=True, help="Test networks, simulated or in network namespaces.")
 
 
 @lab_app.command("list")
@@ -107,14 +111,21 @@ def run_matrix(
     as_json: options.Json = False,
     verbose: options.Verbose = 0,
 ) -> int:
-    """Run scenarios on each backend and print a table of what is as expected: exit code 1 if not all is.
+    """Run scenarios on each backend and compare with what they expect: exit code 1 if anything differs.
 
-    With --pairs, print which kinds of networks connect to which, by what and how fast: exit code 1 if a pair
-    did not connect that was expected to.
+    With --pairs, print which kinds of network connect to which, how and how fast: exit code 1 if a pair that
+    should connect did not.
     """
     if pairs:
-        chosen = Wanted(scenarios or [], _backends(backend), repeat, jobs, seed, no_low_ports)
-        return _pair_matrix(chosen, options.checked_files(output, None), as_json, verbose)
+        from nattools.lab.natkinds import MATRIX_KINDS
+        from nattools.trials.pairs import PairMatrix, PairOptions
+
+        terms = PairOptions(low_ports=False if no_low_ports else None)
+        kinds = PairMatrix(
+            scenarios or list(MATRIX_KINDS), _backend(backend), repeat=repeat, seed=seed, terms=terms
+        )
+        files = options.checked_files(output, None)
+        return _pair_matrix(kinds, jobs, files, as_json, options.detail_of(verbose))
     if output or no_low_ports:
         raise UsageError("-o and --no-low-ports go with --pairs")
     from nattools.trials.scenarios import ScenarioMatrix
@@ -130,32 +141,10 @@ def run_matrix(
     return 0 if all(trial.met for trial in trials) else 1
 
 
-class Wanted(NamedTuple):
-    """What `matrix --pairs` was asked for."""
-
-    kinds: list[str]
-    backends: list[Backend]
-    repeat: int
-    jobs: int
-    seed: int | None
-    no_low_ports: bool
-
-
-def _pair_matrix(wanted: Wanted, files: tuple[Path, ...], as_json: bool, verbose: int) -> int:
-    from nattools.lab.natkinds import MATRIX_KINDS
-    from nattools.trials.pairs import PairMatrix, PairOptions
-
-    if len(wanted.backends) > 1:
-        raise UsageError("--pairs makes one table: name one --backend")
-    matrix = PairMatrix(
-        wanted.kinds or list(MATRIX_KINDS),
-        wanted.backends[0],
-        repeat=wanted.repeat,
-        seed=wanted.seed,
-        terms=PairOptions(low_ports=False if wanted.no_low_ports else None),
-    )
-    report = matrix.report(wanted.jobs, _count)
-    detail: Detail = 2 if verbose >= 2 else 1 if verbose else 0
+def _pair_matrix(
+    matrix: PairMatrix, jobs: int, files: tuple[Path, ...], as_json: bool, detail: Detail
+) -> int:
+    report = matrix.report(jobs, _count)
     write_files(report, files, detail)
     show(report, as_json=as_json, detail=detail)
     assert report.matrix is not None
@@ -184,6 +173,13 @@ def _backends(given: list[str] | None) -> list[Backend]:
     for name in given or []:
         options.check_choice("--backend", name, options.BACKENDS)
     return [name for name in options.BACKENDS if name in given] if given else ["sim"]
+
+
+def _backend(given: list[str] | None) -> Backend:
+    backends = _backends(given)
+    if len(backends) > 1:
+        raise UsageError("--pairs makes one table: name one --backend")
+    return backends[0]
 
 
 def _tried(case: Case) -> Trial:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from inspect import Parameter
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +16,7 @@ from nattools.cli import options, running
 from nattools.cli.app import new_app
 from nattools.cli.help import measure, router
 from nattools.cli.options import OptionGroup, Request, check_choice
+from nattools.cli.outputs import tell
 from nattools.cli.running import Invocation
 from nattools.engine.options import MAPPING_LIFETIME_S, Emit, MapOptions, MeasureOptions
 from nattools.engine.portmap.journal import Journal
@@ -39,7 +39,7 @@ map_app = new_app(
 _CHANGES = {
     "made": "made",
     "changed": "moved",
-    "restored": "made anew, since the router has restarted",
+    "restored": "recreated after the router restarted",
     "lost": "lost; trying again",
 }
 Do = Callable[[Network, MeasureOptions, Emit, Journal, MapOptions], Awaitable[Report]]
@@ -57,33 +57,40 @@ TRANSPORTS: dict[str, tuple[Transport, ...]] = {"udp": ("udp",), "tcp": ("tcp",)
 
 Ports = Annotated[
     list[str],
-    typer.Argument(metavar="[ADDRESS:]PORT...", help="Ports of this machine; the address is its own."),
+    typer.Argument(metavar="[ADDRESS:]PORT...", help="Local ports; the address must be this machine's own."),
 ]
 SomePorts = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[[ADDRESS:]PORT...]", help="Ports of this machine that mappings lead to."),
+    typer.Argument(metavar="[[ADDRESS:]PORT...]", help="Local ports that mappings lead to."),
 ]
 Protocol = Annotated[
-    str | None, router("--protocol", metavar="upnp|nat-pmp|pcp", help="Only by this one (any that works).")
+    str | None,
+    router(
+        "--protocol", metavar="upnp|nat-pmp|pcp", help="Use only this protocol (default: any that works)."
+    ),
 ]
-TransportOption = Annotated[str, router("--transport", metavar="udp|tcp|both", help="For which transport.")]
+TransportOption = Annotated[
+    str, router("--transport", metavar="udp|tcp|both", help="Transport of the mappings.")
+]
 ExternalPort = Annotated[
-    int | None, router("--external-port", metavar="N", help="This port outside, or none at all (any).")
+    int | None, router("--external-port", metavar="N", help="Require this external port (default: any).")
 ]
 Lifetime = Annotated[
-    int, router("--lifetime", metavar="S", help="Seconds until it ends by itself; 0: never (UPnP only).")
+    int, router("--lifetime", metavar="S", help="Seconds until a mapping expires; 0: never (UPnP only).")
 ]
 Description = Annotated[
-    str, router("--description", metavar="TEXT", help="What the router's list calls it (UPnP).")
+    str, router("--description", metavar="TEXT", help="Name in the router's list (UPnP).")
 ]
 Exec = Annotated[
     str | None,
     typer.Option(
-        "--exec", metavar="COMMAND", help="Run by the shell at each change; NATTOOLS_* say what changed."
+        "--exec",
+        metavar="COMMAND",
+        help="Shell command to run at each change, described by NATTOOLS_* variables.",
     ),
 ]
-CrossCheck = Annotated[bool, measure("--cross-check", help="Ask miniupnpc too, and compare.")]
-Mine = Annotated[bool, typer.Option("--mine", help="All that nattools has made and not removed.")]
+CrossCheck = Annotated[bool, measure("--cross-check", help="Also ask miniupnpc, and compare.")]
+Mine = Annotated[bool, typer.Option("--mine", help="All mappings that nattools made and has not removed.")]
 
 
 def map_options(
@@ -108,7 +115,7 @@ def map_options(
     if not 0 <= lifetime <= LONGEST_S:
         raise UsageError(f"--lifetime {lifetime}: give seconds from 1 to {LONGEST_S} (a week), or 0 for ever")
     if lifetime == 0 and chosen in ("nat-pmp", "pcp"):
-        raise UsageError(f"--lifetime 0: only UPnP makes mappings without an end, not {chosen}")
+        raise UsageError(f"--lifetime 0: only UPnP has mappings that never expire, not {chosen}")
     if not description.strip() or not description.isprintable() or len(description) > _LONGEST_DESCRIPTION:
         raise UsageError(f"--description: give 1 to {_LONGEST_DESCRIPTION} printable characters")
     return MapOptions(
@@ -188,7 +195,7 @@ _TO_MAKE = OptionGroup(
     request=_measuring(),
 )
 def probe(wanted: MapOptions, request: Request) -> int:
-    """What the router offers: a mapping by each protocol, made for a moment, verified from outside, removed.
+    """What the router offers: try a short mapping by each protocol, verify it from outside, remove it.
 
     Exit code 1 if none could be made, or none of them is open from outside."""
     from nattools.engine.portmap import commands
@@ -199,8 +206,8 @@ def probe(wanted: MapOptions, request: Request) -> int:
 @map_app.command("add")
 @options.takes(wanted=_TO_MAKE, request=_measuring(*_NO_CHECKS))
 def add(wanted: MapOptions, request: Request) -> int:
-    """Make mappings to ports of this machine, and verify them from outside. They stay until their lifetime
-    ends, or until `map delete`.
+    """Add mappings to local ports, and verify them from outside. They stay until they expire or until
+    `map delete`.
 
     Exit code 1 if none could be made, or none of them is open from outside."""
     from nattools.engine.portmap import commands
@@ -216,9 +223,9 @@ def add(wanted: MapOptions, request: Request) -> int:
     request=_measuring(*_NO_CHECKS, "server"),
 )
 def list_mappings(wanted: MapOptions, request: Request) -> int:
-    """The router's table of mappings, as far as it shows it (UPnP), and what nattools has made.
+    """The router's table of mappings, where it can be read (UPnP), and the mappings that nattools made.
 
-    Exit code 1 if no router speaks any of the protocols, or the time given was too short."""
+    Exit code 1 if no router speaks any of the protocols, or time ran out."""
     from nattools.engine.portmap import commands
 
     report = _run(request, commands.list_mappings, wanted)
@@ -232,9 +239,9 @@ def list_mappings(wanted: MapOptions, request: Request) -> int:
     request=_measuring(*_NO_CHECKS, "server"),
 )
 def delete(wanted: MapOptions, request: Request) -> int:
-    """Remove mappings to ports of this machine, whoever made them; or all that nattools has made.
+    """Remove mappings to local ports, whoever made them; or all that nattools made.
 
-    Exit code 1 if there was none of those ports, or one could not be removed."""
+    Exit code 1 if there was none to those ports, or one could not be removed."""
     from nattools.engine.portmap import commands
 
     if bool(wanted.ports) == wanted.mine:
@@ -247,8 +254,8 @@ def delete(wanted: MapOptions, request: Request) -> int:
 @map_app.command("keep")
 @options.takes(wanted=_TO_MAKE, request=_measuring(*_NO_CHECKS))
 def keep(wanted: MapOptions, hook: Exec = None, *, request: Request) -> int:
-    """Hold mappings open until it is stopped: renew them, and make them anew when the router has restarted.
-    They are removed at the end.
+    """Keep mappings open until stopped: renew them, and recreate them after the router restarts. They are
+    removed at the end.
 
     Exit code 1 if none could be made."""
     check_kept(wanted.lifetime_s)
@@ -267,8 +274,8 @@ def _answered(report: Report) -> bool:
 
 
 def keep_until_told(hook: str | None, seconds: float | None) -> Do:
-    """The work of `map keep`: until SIGTERM, Ctrl-C, or for so many seconds. `hook` is run by the shell at
-    each change."""
+    """The work of `map keep`, until SIGTERM, Ctrl-C, or for so many seconds. The shell runs `hook` at each
+    change."""
 
     async def work(
         network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal, wanted: MapOptions
@@ -282,29 +289,27 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
         if seconds is not None:
             loop.call_later(seconds, stop.set)
 
-        async def tell(change: MappingChange) -> None:
+        async def watch(change: MappingChange) -> None:
             tell_change(change)
             if hook is not None:
                 await _run_hook(hook, change, waits=network.substrate != "sim")
 
-        return await keep(network, chosen, emit, journal, wanted, tell, stop)
+        return await keep(network, chosen, emit, journal, wanted, watch, stop)
 
     return work
 
 
 def tell_change(change: MappingChange) -> None:
-    """A line for a person who looks on."""
+    """A line about a change, for a person."""
     outside = f"{change.external} to" if change.external is not None else "to"
-    proof = {True: ", proven from outside", False: ", but closed from outside", None: ""}[change.verified]
+    proof = {True: ", verified from outside", False: ", but closed from outside", None: ""}[change.verified]
     what = f"{change.transport} {outside} {change.internal} by {TECHNIQUES[change.protocol]}"
     line = f"{what}: {_CHANGES[change.happening]}"
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"nattools map keep: {safe(line + proof)}\n")
-        sys.stderr.flush()
+    tell(f"nattools map keep: {safe(line + proof)}")
 
 
 def environment_of(change: MappingChange) -> dict[str, str]:
-    """What the user's command is told."""
+    """The environment variables that describe a change to the user's command."""
     external = change.external
     verified = {True: "yes", False: "no", None: "unknown"}[change.verified]
     return {
@@ -323,10 +328,10 @@ def environment_of(change: MappingChange) -> dict[str, str]:
 
 
 async def _run_hook(hook: str, change: MappingChange, *, waits: bool) -> None:
-    """Run the user's command; its failure is told and no more."""
+    """Run the user's command; a failure is reported and has no other effect."""
     from nattools.net.shell import run_command
 
     code = await run_command(hook, environment_of(change), waits=waits)
     if code != 0:
-        how = "took too long" if code is None else f"ended with {code}"
-        sys.stderr.write(f"nattools map keep: the command for {change.happening} {how}\n")
+        how = "took too long" if code is None else f"exited with {code}"
+        tell(f"nattools map keep: the --exec command for {change.happening!r} {how}")

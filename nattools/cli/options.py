@@ -42,7 +42,7 @@ Server = Annotated[
     measure("--server", metavar="HOST[:PORT]|URI", help="A server to measure with. Repeatable."),
 ]
 Timeout = Annotated[
-    float | None, measure("--timeout", metavar="S", help="Bounds the whole command, in seconds.")
+    float | None, measure("--timeout", metavar="S", help="Time limit for the whole command, in seconds.")
 ]
 Only4 = Annotated[bool, measure("-4", help="IPv4 only.")]
 Only6 = Annotated[bool, measure("-6", help="IPv6 only.")]
@@ -53,17 +53,17 @@ Lab = Annotated[
     str | None, lab("--lab", metavar="SCENARIO[:HOST]", help="Run inside a scenario, not on this network.")
 ]
 BackendOption = Annotated[
-    str | None, lab("--backend", metavar="sim|netns", help="How to build the scenario (sim).")
+    str | None, lab("--backend", metavar="sim|netns", help="What to build the scenario on (default: sim).")
 ]
-Seed = Annotated[int | None, lab("--seed", metavar="N", help="Chance in the scenario starts here.")]
+Seed = Annotated[int | None, lab("--seed", metavar="N", help="Seed for everything random in the scenario.")]
 Lifetime = Annotated[bool, measure("--lifetime", help="Measure how long an idle mapping lives.")]
 MaxLifetime = Annotated[
     float | None,
     measure("--max-lifetime", metavar="S", help="Longest idle time to try (300). Implies --lifetime."),
 ]
-CrossCheck = Annotated[bool, measure("--cross-check", help="Ask pystun3 too, and compare.")]
+CrossCheck = Annotated[bool, measure("--cross-check", help="Also ask pystun3, and compare.")]
 NoLowPorts = Annotated[
-    bool, connect("--no-low-ports", help="Use no ports below 1024, even where that is permitted.")
+    bool, connect("--no-low-ports", help="Do not use ports below 1024, even if permitted.")
 ]
 Pcap = Annotated[
     Path | None, output("--pcap", metavar="FILE", help="Write what is sent and received as pcapng.")
@@ -128,7 +128,7 @@ def request_of(
         command=command,
         as_json=as_json,
         outputs=checked_files(output, pcap),
-        servers=checked_servers(server),
+        servers=parse_all(server or [], "--server"),
         timeout_s=checked_seconds(timeout, "--timeout"),
         families=checked_families(only4, only6),
         interface=interface,
@@ -137,8 +137,13 @@ def request_of(
         max_lifetime_s=longest_s or DEFAULT_MAX_LIFETIME_S,
         cross_check=cross_check,
         pcap=pcap,
-        detail=2 if verbose >= 2 else 1 if verbose else 0,
+        detail=detail_of(verbose),
     )
+
+
+def detail_of(verbose: int) -> Detail:
+    """What `-v`, so many times, asks for."""
+    return 2 if verbose >= 2 else 1 if verbose else 0
 
 
 class OptionGroup(NamedTuple):
@@ -196,11 +201,6 @@ def check_choice(option: str, value: str | None, choices: Iterable[str]) -> None
     """UsageError: the value of an option is none of those that there are."""
     if value is not None and value not in choices:
         raise UsageError(f"{option} {value[:20]!r}: must be one of {', '.join(choices)}")
-
-
-def checked_servers(texts: list[str] | None) -> tuple[ServerUri, ...]:
-    """`--server`; UsageError for one that cannot be read."""
-    return parse_all(texts or [], "--server")
 
 
 def checked_files(outputs: list[Path] | None, pcap: Path | None) -> tuple[Path, ...]:

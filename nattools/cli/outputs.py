@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -78,6 +79,13 @@ def write_out(text: str) -> None:
         raise
     except OSError as error:
         raise no_space(error, "to standard output") from None
+
+
+def tell(text: str) -> None:
+    """A line for a person, on standard error; one that is gone stops nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def write_json(answer: object) -> None:

@@ -105,7 +105,7 @@ class TokenReader:
 
     async def __call__(self) -> str:
         """The token's text. UsageError: the input ended before one was whole."""
-        self._say("The other machine's token (end with an empty line if it is not taken by itself):")
+        self._say("Paste the other machine's token (if nothing happens, add an empty line):")
         if self._lines is None:
             self._lines = asyncio.Queue()
             self._start(asyncio.get_running_loop(), self._lines)
@@ -121,7 +121,7 @@ class TokenReader:
             else:
                 return text
             if not line.strip() or len(text) > _LONGEST:
-                self._say(f"{safe(str(problem))}. Once more:")
+                self._say(f"{safe(str(problem))}. Try again:")
                 text = ""
         raise problem
 

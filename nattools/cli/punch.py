@@ -15,7 +15,7 @@ import msgspec
 
 from nattools.cli import options, punchoptions, running
 from nattools.cli.options import LabChoice, Request, Servers
-from nattools.cli.outputs import show, write_files
+from nattools.cli.outputs import show, tell, write_files
 from nattools.cli.progress import ProgressLine
 from nattools.cli.prompts import TokenReader, ask_code
 from nattools.cli.punchdisplay import PunchDisplay
@@ -65,8 +65,8 @@ def command(
     *,
     request: Request,
 ) -> int:
-    """Connect two machines directly, encrypted: run it on one, it prints a code; run it with the code on the
-    other.
+    """Connect two machines directly, encrypted: run it on one, which prints a code, and with that code on
+    the other.
 
     Exit code 1 if they did not connect; the report says at which stage, and why."""
     asked = code == punchoptions.ASK
@@ -90,14 +90,8 @@ def command(
     backend = None if request.lab is None else request.lab.backend
     punchoptions.check_together(wanted, as_json=request.as_json, lab=backend)
     if asked:
-        wanted = msgspec.structs.replace(wanted, code=ask_code(from_terminal=pipe, say=say))
+        wanted = msgspec.structs.replace(wanted, code=ask_code(from_terminal=pipe, say=tell))
     return run(request, wanted)
-
-
-def say(text: str) -> None:
-    """A line for a person, on standard error."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 def run(request: Request, wanted: PunchRequest) -> int:
@@ -137,14 +131,14 @@ def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
 
 
 def _end_on_sigterm() -> None:
-    """As on Ctrl-C, so that nothing stays open on the router. A connection that is used sees to it itself."""
+    """As on Ctrl-C, so that no mapping stays on the router. A connection in use handles the signal itself."""
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
 
 
 def watcher(wanted: PunchRequest, display: PunchDisplay, progress: ProgressLine) -> Watcher:
-    """Who tells the person, and asks."""
+    """Callbacks that show what happens to the person, and ask for a token."""
     asking = TokenReader(from_terminal=wanted.pipe, say=display.line)
     return Watcher(
         emit=progress,
@@ -156,8 +150,8 @@ def watcher(wanted: PunchRequest, display: PunchDisplay, progress: ProgressLine)
 
 
 def others_options(wanted: PunchRequest, measuring: MeasureOptions) -> tuple[str, ...]:
-    """What the other machine must be told beside the code: how to find the same mailbox, and its part in what
-    this side wants."""
+    """The options that the other machine needs beside the code: how to find the same mailbox, and its part in
+    what this side wants."""
     return (*(() if wanted.manual else _meeting_options(wanted, measuring)), *_counterpart(wanted))
 
 
@@ -183,13 +177,13 @@ def _counterpart(wanted: PunchRequest) -> Iterator[str]:
 
 
 def show_punch(report: Report, request: Request, *, quiet: bool, told: bool) -> None:
-    """The report on standard output. `quiet`: that is the pipe's, so a failure is told in short elsewhere.
-    What was `told` on the same terminal a moment ago is not told again."""
+    """The report on standard output. `quiet`: that belongs to the pipe, so a failure is summarised on
+    standard error. What was just shown on the same terminal (`told`) is not repeated."""
     if quiet:
         from nattools.report.sections.punch import in_short
 
         if report.punch is not None and not report.punch.connected:
-            say("\n".join(f"nattools: {line}" for line in in_short(report.punch)))
+            tell("\n".join(f"nattools: {line}" for line in in_short(report.punch)))
         return
     if told and not request.detail and not request.as_json and _one_terminal():
         report = _untold(report)
@@ -207,7 +201,7 @@ def _untold(report: Report) -> Report:
 
 
 def run_in_lab(request: Request, wanted: PunchRequest, choice: LabChoice) -> CommandResult:
-    """What came of it, as the first machine tells it."""
+    """The result, as the first machine reports it."""
     from nattools.lab.backend import open_lab
     from nattools.lab.scenariofiles import load
 

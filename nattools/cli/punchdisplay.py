@@ -55,7 +55,7 @@ class PunchDisplay:
         self._say(lambda columns: stage_lines(stage, columns))
 
     def line(self, text: str) -> None:
-        """Something that a person should know."""
+        """A notice for the person."""
         self._say(lambda columns: ([_INDENT, Cell(each)] for each in wrap(safe(text), columns - 4)))
 
     def connected(self, punch: Punch, *, lasts: bool) -> None:
@@ -108,7 +108,7 @@ def token_lines(token: str, options: tuple[str, ...], columns: int | None) -> It
     width = columns or MAX_COLUMNS
     yield []
     command = " ".join(("nattools punch --manual", *options))
-    for line in wrap(f"Your token. The other machine, with {safe(command)}, asks for it:", width - 4):
+    for line in wrap(f"Your token; {safe(command)} on the other machine asks for it:", width - 4):
         yield [_INDENT, Cell(line)]
     yield []
     size = len(token) if columns is None else columns - 1

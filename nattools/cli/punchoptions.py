@@ -38,25 +38,27 @@ CodeArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="[CODE]",
-        help="The code that the other machine prints; '-' asks for it. Left out: make a new one.",
+        help="The code that the other machine prints; '-' prompts for it. Without: make a new one.",
         autocompletion=_completed,
     ),
 ]
-Manual = Annotated[bool, meet("--manual", help="Swap copied tokens, without a server to meet at.")]
-Words = Annotated[int, meet("--words", metavar="N", help="Words of a new code: 2 to 8.")]
+Manual = Annotated[
+    bool, meet("--manual", help="Exchange tokens by copy and paste, without a server to meet at.")
+]
+Words = Annotated[int, meet("--words", metavar="N", help="Words in a new code, 2 to 8.")]
 Wait = Annotated[float, meet("--wait", metavar="S", help="How long to wait for the other machine.")]
 Mailbox = Annotated[
     str | None,
     meet(
         "--mailbox",
         metavar="HOST[:PORT]|wss://HOST",
-        help="Meet here (wss: within TLS, port 443), not at the first --server that can.",
+        help="Meet here (wss: over TLS, port 443), not at the first --server with a mailbox.",
     ),
 ]
-NoMap = Annotated[bool, connect("--no-map", help="Ask the router for no port mapping.")]
+NoMap = Annotated[bool, connect("--no-map", help="Do not ask the router for a port mapping.")]
 UdpOnly = Annotated[bool, connect("--udp-only", help="Connect over UDP or not at all.")]
 TcpOnly = Annotated[bool, connect("--tcp-only", help="Connect over TCP or not at all.")]
-Pipe = Annotated[bool, use("--pipe", help="Standard input to the other's standard output, and back.")]
+Pipe = Annotated[bool, use("--pipe", help="Connect standard input and output with the other machine's.")]
 ForwardOption = Annotated[
     list[str] | None,
     use(
@@ -83,11 +85,15 @@ AllowOption = Annotated[
 ]
 Bench = Annotated[bool, use("--bench", help="Measure throughput, loss, and latency under load.")]
 Keep = Annotated[
-    bool, use("--keep", help="Hold the connection; if it is lost, look for another way for up to 7 days.")
+    bool, use("--keep", help="Keep the connection; if it is lost, try to reconnect for up to 7 days.")
 ]
 Exec = Annotated[
     str | None,
-    use("--exec", metavar="COMMAND", help="Run by the shell when connected; NATTOOLS_* say to where."),
+    use(
+        "--exec",
+        metavar="COMMAND",
+        help="Shell command to run when connected; NATTOOLS_* variables say to where.",
+    ),
 ]
 Lab = Annotated[
     str | None,
@@ -148,7 +154,7 @@ def chosen_code(typed: str | None, words: int, manual: bool) -> Code:
     if typed is None:
         return new_code(words)
     if manual:
-        raise UsageError("--manual swaps tokens and needs no code: leave out one of the two")
+        raise UsageError("--manual exchanges tokens and takes no code: give only one of the two")
     if words != WORDS:
         raise UsageError("--words is for a new code: the one given has its words already")
     return parse_code(typed)
@@ -200,7 +206,7 @@ def _contradictions(wanted: PunchRequest, *, as_json: bool, lab: Backend | None)
     if not wanted.udp and not wanted.tcp:
         yield "--udp-only and --tcp-only contradict each other: give one of them, or none"
     if wanted.manual and wanted.mailbox is not None:
-        yield "--manual needs no mailbox: leave out one of the two"
+        yield "--manual needs no mailbox: give only one of the two"
     if wanted.pipe and as_json:
         yield "with --pipe, standard output is the pipe's: write the report with -o FILE.json"
     if wanted.pipe and wanted.hook is not None:
@@ -214,14 +220,11 @@ def _contradictions(wanted: PunchRequest, *, as_json: bool, lab: Backend | None)
         or wanted.keep
     ):
         yield (
-            "in a scenario both machines run by themselves: there --pipe, --forward, --reverse, --exec and "
-            "--keep make no sense"
+            "--pipe, --forward, --reverse, --allow, --exec and --keep make no sense in a scenario, where "
+            "both machines run in this process"
         )
     if lab == "sim" and wanted.bench:
-        yield (
-            "--bench: nothing is slow in the simulator, so its throughput would say nothing; "
-            "give --backend netns too (as root)"
-        )
+        yield ("--bench: throughput in the simulator means nothing; add --backend netns (as root)")
 
 
 def engine_options(wanted: PunchRequest, measuring: MeasureOptions) -> PunchOptions:

@@ -153,7 +153,7 @@ class PunchSession:
         json = render_json(report).encode()
         code = await run_hook(command, report.punch, json, writes=not self._quiet)
         if code:
-            self._note(f"the command of --exec ended with {code}")
+            self._note(f"the --exec command exited with {code}")
 
     async def _measure(self) -> None:
         assert self._bench is not None

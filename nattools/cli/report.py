@@ -13,19 +13,18 @@ from nattools.cli.app import new_app
 from nattools.cli.outputs import renderer, show, write_json, write_out
 from nattools.errors import UsageError
 from nattools.model.report import Report
-from nattools.report.document import Detail
 from nattools.report.savedreport import load_file, problems
 from nattools.report.terminal import terminal_columns
 
 FORMATS = ("terminal", "json", "md", "html", "txt")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
 Form = Annotated[str, typer.Option("--format", metavar="FORMAT", help=", ".join(FORMATS))]
-Again = Annotated[bool, typer.Option("--again", help="Analyse its observations anew, as this version would.")]
+Again = Annotated[bool, typer.Option("--again", help="Analyse its observations again, with this version.")]
 
 LowPorts = Annotated[
     str | None,
     typer.Option(
-        "--low-ports", metavar="a|b|both", help="Whose program may bind ports below 1024 (nobody's)."
+        "--low-ports", metavar="a|b|both", help="Which machine may bind ports below 1024 (default: neither)."
     ),
 ]
 
@@ -40,10 +39,10 @@ def show_report(
     as_json: options.Json = False,
     verbose: options.Verbose = 0,
 ) -> int:
-    """Show a saved report as it was shown when it was measured."""
+    """Show a saved report as it was shown when measured."""
     options.check_choice("--format", form, FORMATS)
     report = _anew(load_file(file)) if again else load_file(file)
-    detail: Detail = 2 if verbose >= 2 else 1 if verbose else 0
+    detail = options.detail_of(verbose)
     if form == "terminal" or as_json:
         show(report, as_json=as_json, detail=detail)
     else:
@@ -83,7 +82,7 @@ def predict(
     low_ports: LowPorts = None,
     as_json: options.Json = False,
 ) -> int:
-    """Which way will connect two machines, with what odds, packets and time."""
+    """How two machines would connect: by what, with what odds, packets and time."""
     options.check_choice("--low-ports", low_ports, ("a", "b", "both"))
     from nattools.report.prediction import prediction_json, render_prediction
     from nattools.traversal.punchplan import MeasuredEnd, plan

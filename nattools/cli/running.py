@@ -193,7 +193,7 @@ def _remedy(request: Request) -> str:
 
 
 diagnose = _command(
-    "diagnose", "Run every check that can run here: can this machine be reached, by which way, what to do."
+    "diagnose", "Run every check that can run here: can this machine be reached, how, and what to do."
 )
 nat = _command(
     "nat",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from typing import Annotated
 
 import typer
 
+from nattools.cli.outputs import tell
 from nattools.errors import UsageError
 from nattools.net.eventloop import run_interruptibly
 from nattools.net.hostnetwork import HostNetwork
@@ -23,21 +23,21 @@ Listen = Annotated[
     typer.Option(
         "--listen",
         metavar="ADDRESS",
-        help="An address of this machine to serve on; twice for RFC 5780, and IPv6 beside IPv4. "
-        "Left out: the addresses that the default routes use.",
+        help="A local address to serve on; give two for RFC 5780, and IPv6 as well as IPv4. "
+        "Default: the addresses of the default routes.",
     ),
 ]
-Port = Annotated[int, typer.Option("--port", metavar="N", help="The port that clients are told.")]
+Port = Annotated[int, typer.Option("--port", metavar="N", help="The port that clients connect to.")]
 AlternatePort = Annotated[
     int | None,
     typer.Option(
         "--alternate-port",
         metavar="N",
-        help="The second port, for RFC 5780. Left out: the next one. 0: none.",
+        help="The second port, for RFC 5780 (default: the next one; 0: none).",
     ),
 ]
-NoTcp = Annotated[bool, typer.Option("--no-tcp", help="Serve over UDP alone.")]
-NoMailbox = Annotated[bool, typer.Option("--no-mailbox", help="Do not let peers find each other here.")]
+NoTcp = Annotated[bool, typer.Option("--no-tcp", help="Serve over UDP only.")]
+NoMailbox = Annotated[bool, typer.Option("--no-mailbox", help="No mailbox for peers to meet in.")]
 TlsCert = Annotated[
     str | None,
     typer.Option(
@@ -47,7 +47,7 @@ TlsCert = Annotated[
     ),
 ]
 TlsKey = Annotated[str | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, in PEM.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Tell of every dial-back.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log every dial-back.")]
 
 
 def command(
@@ -74,7 +74,7 @@ def command(
         tcp=not no_tcp,
         mailbox=not no_mailbox,
         tls_files=_tls_files(tls_cert, tls_key),
-        report=_report if verbose else None,
+        report=(lambda text: tell(f"nattools serve: {text}")) if verbose else None,
     )
     run_interruptibly(lambda: _serve_until_told(network, config))
 
@@ -86,7 +86,7 @@ async def _serve_until_told(network: HostNetwork, config: ServeConfig) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     running = await serve(network, config)
     try:
-        _tell("nattools serve is ready: " + running.services.replace("\n", "\n  "))
+        tell("nattools serve is ready: " + running.services.replace("\n", "\n  "))
         await stop.wait()
     finally:
         await running.close()
@@ -116,12 +116,3 @@ def _tls_files(certificate: str | None, key: str | None) -> tuple[str, str] | No
     if certificate is None or key is None:
         raise UsageError("--tls-cert and --tls-key go together")
     return certificate, key
-
-
-def _report(text: str) -> None:
-    _tell(f"nattools serve: {text}")
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

@@ -133,8 +133,9 @@ def _path_table(chart: PathChart, columns: int) -> Table:
     return Table(("",), tuple((Cell(text, mood),) for text, mood in zip(tied, moods, strict=True)), (0,))
 
 
-class Svg:
-    """An SVG in the making; `words` say for those who do not see it what it shows."""
+class _Svg:
+    """An SVG in the making. `words` describe it to those who do not see it; `kind` are classes; the pointer
+    shows a `hint`."""
 
     def __init__(self, caption: str, words: list[str]) -> None:
         self._caption = caption
@@ -142,28 +143,23 @@ class Svg:
         self._parts: list[str] = []
 
     def text(self, x: float, y: float, text: str, kind: str = "") -> None:
-        """Words at a place; `kind`: classes."""
         self._parts.append(f'<text x="{x:.0f}" y="{y:.0f}" class="{kind}">{escape(text)}</text>')
 
     def rectangle(self, x: float, y: float, size: tuple[float, float], kind: str, hint: str = "") -> None:
-        """A rectangle with rounded corners, and a hint for the pointer."""
         w, h = size
         title = f"<title>{escape(hint)}</title>" if hint else ""
         place = f'x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" rx="3"'
         self._parts.append(f'<rect {place} class="{kind}">{title}</rect>')
 
     def circle(self, x: float, y: float, kind: str, hint: str) -> None:
-        """A mark, and a hint for the pointer."""
         self._parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" class="{kind}"><title>{escape(hint)}</title></circle>'
         )
 
     def line(self, x1: float, y1: float, x2: float, y2: float) -> None:
-        """A straight line."""
         self._parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
 
     def done(self, w: float, h: float) -> str:
-        """The SVG, of that width and height."""
         words = escape(f"{self._caption}: {'; '.join(self._words)}")
         return (
             f'<svg viewBox="0 0 {w:.0f} {h:.0f}" role="img" aria-label="{words}">'
@@ -194,7 +190,7 @@ def _pixels(text: str, strong: bool = False) -> float:
 
 
 def _bars_svg(chart: BarChart) -> str:
-    drawing = Svg(chart.caption, [f"{bar.label} {bar.text}" for bar in chart.bars])
+    drawing = _Svg(chart.caption, [f"{bar.label} {bar.text}" for bar in chart.bars])
     label = min(max((_pixels(bar.label) for bar in chart.bars), default=0), _LABEL_MOST) + 12
     value = max((_pixels(bar.text) for bar in chart.bars), default=0) + 12
     room = _WIDE - label - value
@@ -211,7 +207,7 @@ def _bars_svg(chart: BarChart) -> str:
 def _events_svg(chart: EventChart) -> str:
     """A lane for each side, a mark for each event, and seconds below."""
     shown = [event for event in chart.events if abs(event.at_s) < 1e6]
-    drawing = Svg(chart.caption, [f"{each.at_s:.2f} s, {each.lane}: {each.text.text}" for each in shown])
+    drawing = _Svg(chart.caption, [f"{each.at_s:.2f} s, {each.lane}: {each.text.text}" for each in shown])
     first = min((each.at_s for each in shown), default=0.0)
     last = max((each.at_s for each in shown), default=0.0)
     left = max(_pixels(lane) for lane in chart.lanes) + 16
@@ -249,7 +245,7 @@ def _steps() -> Iterator[float]:
 
 def _grid_svg(chart: GridChart) -> str:
     words = [f"{name}: {', '.join(cell.text for cell in cells if cell.text)}" for name, cells in chart.rows]
-    drawing = Svg(chart.caption, words)
+    drawing = _Svg(chart.caption, words)
     left = min(max((_pixels(name, strong=True) for name, _ in chart.rows), default=0), _LABEL_MOST) + 12
     wide = max((_WIDE - left) / max(len(chart.columns), 1), 44.0)
     for number, title in enumerate(chart.columns):
@@ -273,7 +269,7 @@ def _filled(mood: Mood) -> str:
 
 
 def _path_svg(chart: PathChart) -> str:
-    drawing = Svg(chart.caption, [f"{node.name} {node.detail}" for node in chart.nodes])
+    drawing = _Svg(chart.caption, [f"{node.name} {node.detail}" for node in chart.nodes])
     x = 1.0
     for number, node in enumerate(chart.nodes):
         wide = max(_pixels(node.name, strong=True), _pixels(node.detail), 70.0) + 20

@@ -61,7 +61,7 @@ def load_file(path: Path) -> Report:
 def load(data: bytes) -> Report:
     """A report from its JSON; UsageError for anything else. Unknown fields are ignored."""
     if len(data) > SIZE_LIMIT:
-        raise UsageError(f"larger than {SIZE_LIMIT // 1024 // 1024} MiB: no report of nattools is")
+        raise UsageError(f"larger than {SIZE_LIMIT // 1024 // 1024} MiB: too large for a nattools report")
     data = data.removeprefix(b"\xef\xbb\xbf")
     _check_schema(_decoded(data, _Head).schema)
     return _decoded(data, Report)
@@ -71,18 +71,18 @@ def _decoded(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"not a report of nattools: {safe(str(error), 300)}") from None
+        raise UsageError(f"not a nattools report: {safe(str(error), 300)}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"not JSON, or cut short: {safe(str(error), 300)}") from None
     except RecursionError:
-        raise UsageError("nested too deeply: no report of nattools is") from None
+        raise UsageError("nested too deeply for a nattools report") from None
 
 
 def _check_schema(schema: object) -> None:
     if schema == SCHEMA:
         return
     if not isinstance(schema, str) or not schema.startswith(f"{_FAMILY}/"):
-        raise UsageError(f'not a report of nattools: it does not say "schema": "{SCHEMA}"')
+        raise UsageError(f'not a nattools report: it does not say "schema": "{SCHEMA}"')
     number = schema.removeprefix(f"{_FAMILY}/")
     if number.isascii() and number.isdigit() and len(number) < 6 and int(number) > _NUMBER:
         raise UsageError(f"written by a later nattools ({schema}; this one reads {SCHEMA}): update nattools")
@@ -99,7 +99,7 @@ def problems(report: Report) -> list[str]:
     for place, evidence in _evidence(report):
         missing = [one for one in evidence if one not in known]
         if missing:
-            found.append(f"{place} points to observation {missing[0]}, which is not there")
+            found.append(f"{place} refers to observation {missing[0]}, which does not exist")
     for technique in report.techniques:
         if not 0 <= technique.confidence <= 1:
             found.append(f"technique {technique.id}: its confidence is not between 0 and 1")
@@ -114,7 +114,7 @@ def _about_punch(punch: Punch) -> list[str]:
     if any(not 0 <= each <= 1 for each in odds if each is not None):
         found.append("punch: odds that are not between 0 and 1")
     if punch.connected and punch.path is None:
-        found.append("punch: connected, but by no path")
+        found.append("punch: connected, but without a path")
     return found
 
 

@@ -156,26 +156,28 @@ class Inbox:
         while not self._pieces and not self._ended:
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
-        data = self._take(limit)
+        data = joined(self._pieces, limit)
         if data:
             self.waiting -= len(data)
             self._on_taken(len(data))
         return data
 
-    def _take(self, limit: int) -> bytes:
-        pieces, taken, size = self._pieces, [], 0
-        while pieces and size < limit:
-            piece = pieces.popleft()
-            if len(piece) > limit - size:
-                pieces.appendleft(piece[limit - size :])
-                piece = piece[: limit - size]
-            taken.append(piece)
-            size += len(piece)
-        return b"".join(taken)
-
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
+
+
+def joined(pieces: deque[bytes], limit: int) -> bytes:
+    """Take bytes from the front, at most `limit`."""
+    taken, size = [], 0
+    while pieces and size < limit:
+        piece = pieces.popleft()
+        if len(piece) > limit - size:
+            pieces.appendleft(piece[limit - size :])
+            piece = piece[: limit - size]
+        taken.append(piece)
+        size += len(piece)
+    return taken[0] if len(taken) == 1 else b"".join(taken)
 
 
 class Changes:

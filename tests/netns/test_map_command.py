@@ -176,7 +176,7 @@ def keeping(here: Home, *more: str) -> Iterator[subprocess.Popen[str]]:
         "keep", "6000", "--json", *more, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         try:
-            assert all("made, proven" in line for line in lines_of(process, len(BOTH)))
+            assert all("made, verified" in line for line in lines_of(process, len(BOTH)))
             yield process
         finally:
             process.terminate()

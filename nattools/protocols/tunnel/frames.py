@@ -285,21 +285,21 @@ class Deframer:
     """Cuts the byte stream into frames. It never holds more than one frame and what was fed last."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = b""
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that are complete now. ProtocolError: what came is no frame."""
-        self._buffer += data
+        buffer = self._buffer + data if self._buffer else data
         frames: list[Frame] = []
-        position, available = 0, len(self._buffer)
+        position, available = 0, len(buffer)
         while available - position >= _HEAD.size:
-            length, kind = _HEAD.unpack_from(self._buffer, position)
+            length, kind = _HEAD.unpack_from(buffer, position)
             if length > MAX_BODY:
                 raise ProtocolError(f"a frame of {length} bytes; {MAX_BODY} are allowed")
             start = position + _HEAD.size
             if available < start + length:
                 break
             position = start + length
-            frames.append(decode(kind, bytes(self._buffer[start:position])))
-        del self._buffer[:position]
+            frames.append(decode(kind, buffer[start:position]))
+        self._buffer = buffer[position:]
         return frames

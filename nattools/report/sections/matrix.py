@@ -26,32 +26,29 @@ SHORT: dict[Strategy, str] = {
     "relay": "rel",
 }
 LONG: dict[Strategy, str] = {
-    "host": "straight to its own address",
-    "reflexive": "hole punching, to where the other is seen from outside",
+    "host": "directly to its own address",
+    "reflexive": "hole punching, to the peer's external address",
     "mapped": "through a port mapping",
-    "low-ttl": "hole punching once more, with other roles",
-    "prediction": "hole punching to the port that was predicted",
+    "low-ttl": "hole punching again, roles swapped",
+    "prediction": "hole punching to the predicted port",
     "birthday": "birthday probes",
-    "simultaneous-open": "TCP, opened from both sides at once",
+    "simultaneous-open": "TCP simultaneous open",
     "relay": "through a relay",
 }
 
 
 def answer(report: Report, view: View) -> list[Section]:
-    """How many connected, and where this was tried."""
-    if report.matrix is None:
+    """How many pairs connected, and on what backend."""
+    matrix = report.matrix
+    if matrix is None:
         return []
-    return [Section("", (Prose(headline(report, report.matrix), mood="strong"),))]
-
-
-def headline(report: Report, matrix: Matrix) -> str:
-    """How many connected, and where this was tried."""
     met = sum(each.connected == each.runs for each in matrix.pairs)
     runs = sum(each.runs for each in matrix.pairs)
     how = "simulated" if report.substrate == "sim" else "in network namespaces"
     low = "" if matrix.low_ports else ", without ports below 1024"
     tries = f" ({terms.number(runs)} tries)" if runs > len(matrix.pairs) else ""
-    return f"{met} of {len(matrix.pairs)} pairs connect directly, {how}{low}{tries}."
+    text = f"{met} of {len(matrix.pairs)} pairs connect directly, {how}{low}{tries}."
+    return [Section("", (Prose(text, mood="strong"),))]
 
 
 def pairs(report: Report, view: View) -> list[Section]:
@@ -80,7 +77,14 @@ def _place(result: PairResult | None) -> GridCell:
 
 def failures(report: Report, view: View) -> list[Section]:
     """What did not connect, and why."""
-    return [] if report.matrix is None else _failures(report.matrix.pairs)
+    pairs = () if report.matrix is None else report.matrix.pairs
+    blocks: list[Block] = []
+    for each in pairs:
+        if each.connected < each.runs:
+            count = "" if each.runs == 1 else f" ({each.runs - each.connected} of {each.runs})"
+            why = " ".join(filter(None, (*each.problems[:3], each.why, each.advice)))
+            blocks.append(Prose(f"- {_names(each)}{count}: {safe(why)}{_expected(each)}"))
+    return [Section("Not connected", tuple(blocks))] if blocks else []
 
 
 def all_pairs(report: Report, view: View) -> list[Section]:
@@ -123,23 +127,11 @@ def _legend(matrix: Matrix) -> Section:
     said: list[Block] = [
         Prose(LONG[strategy], short) for strategy, short in SHORT.items() if short in ways and short != "tcp"
     ]
-    said += (
-        [Prose("over TCP, connected to or opened from both sides at once", "tcp")] if "tcp" in ways else []
-    )
-    said += [Prose("not connected: why is said below", "no")] if "no" in ways else []
-    said += [Prose("could not be tried: why is said below", "??")] if "??" in ways else []
-    said.append(Prose("seconds from when both sides knew where the other can be tried, the median", "below"))
+    said += [Prose("over TCP, by a plain connection or a simultaneous open", "tcp")] if "tcp" in ways else []
+    said += [Prose("not connected, for the reason below", "no")] if "no" in ways else []
+    said += [Prose("could not be tried, for the reason below", "??")] if "??" in ways else []
+    said.append(Prose("median time in seconds from when both sides knew the other's candidates", "below"))
     return Section("", tuple(said))
-
-
-def _failures(pairs: Sequence[PairResult]) -> list[Section]:
-    failed = [each for each in pairs if each.connected < each.runs]
-    blocks: list[Block] = []
-    for each in failed:
-        count = "" if each.runs == 1 else f" ({each.runs - each.connected} of {each.runs})"
-        why = " ".join(filter(None, (*each.problems[:3], each.why, each.advice)))
-        blocks.append(Prose(f"- {_names(each)}{count}: {safe(why)}{_expected(each)}"))
-    return [Section("Not connected", tuple(blocks))] if blocks else []
 
 
 def _expected(result: PairResult) -> str:

@@ -97,7 +97,7 @@ class PipeUse:
         return None if failed is None else f"standard output cannot be written to: {failed}"
 
 
-_CHUNK: Final = 65_536
+_CHUNK: Final = 262_144
 _AHEAD: Final = 4  # chunks
 
 

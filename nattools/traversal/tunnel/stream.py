@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from nattools.protocols.tunnel import Purpose, TunnelSession
 from nattools.protocols.tunnel.streams import KEEP
-from nattools.traversal.link import Changes
+from nattools.traversal.link import Changes, joined
 
 
 class TunnelStream:
@@ -39,16 +39,13 @@ class TunnelStream:
         self._ended = False
         self._changes = Changes()
 
-    async def read(self, limit: int = 65536) -> bytes:
+    async def read(self, limit: int = 262_144) -> bytes:
         """Some bytes; b"" at the end, and once it has failed."""
         while not self._received and not self._ended and not self.over:
             await self._changes.next()
         if not self._received:
             return b""
-        data = self._received.popleft()
-        if len(data) > limit:
-            self._received.appendleft(data[limit:])
-            data = data[:limit]
+        data = joined(self._received, limit)
         self._session.consume(self.id, len(data))
         self._changed()
         return data

@@ -17,6 +17,7 @@ T = TypeVar("T")
 HELLO_WITHIN_S: Final = 15.0
 FINISH_WITHIN_S: Final = 10.0
 _LAST_WORDS_S: Final = 2.0
+_READ: Final = 262_144
 _MOST_TASKS: Final = 4 * p.MAX_STREAMS
 """Streams that the peer opens and resets at once leave their work behind, to end by itself."""
 FLOW_SIZE: Final = 4
@@ -237,7 +238,7 @@ class Tunnel:
         self._tell()
 
     async def _read(self, link: Link) -> None:
-        while not self._session.over and self.ended is None and (data := await link.read()):
+        while not self._session.over and self.ended is None and (data := await link.read(_READ)):
             try:
                 self._session.receive(data)
             except ProtocolError as error:

@@ -222,7 +222,7 @@ def test_validate(saved: Path, capsys: Capture) -> None:
     assert "a valid report (nattools.report/1)" in capsys.readouterr().out
     saved.write_text("{}")
     assert run(["report", "validate", str(saved)]) == 1
-    assert "not a report of nattools" in capsys.readouterr().out
+    assert "not a nattools report" in capsys.readouterr().out
     assert run(["report", "validate", "--json", str(saved)]) == 1
     answer = json.loads(capsys.readouterr().out)
     assert answer["valid"] is False

@@ -156,7 +156,7 @@ def test_a_change_is_told_in_a_line(capsys: Capture) -> None:
     tell_change(change())
     tell_change(change(happening="lost", external=None, verified=None))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].endswith("udp 11.1.0.2:5001 to 10.0.1.2:5000 by PCP: made, proven from outside")
+    assert lines[0].endswith("udp 11.1.0.2:5001 to 10.0.1.2:5000 by PCP: made, verified from outside")
     assert lines[1].endswith("udp to 10.0.1.2:5000 by PCP: lost; trying again")
 
 

@@ -65,7 +65,7 @@ def test_a_damaged_token_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> 
     found, said = token_of(f"{TOKEN[:-4]}\n\n{TOKEN}\n", monkeypatch)
     assert decode_token(found) == WHOLE
     assert "the token is cut off" in said[1]
-    assert "Once more" in said[1]
+    assert "Try again" in said[1]
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_code_is_new_or_read() -> None:
         ("7-crossover-clockwrok", 2, False, "did you mean clockwork"),
         ("7-crossover", 2, False, "this has 1 word"),
         ("7-crossover-clockwork", 3, False, "--words is for a new code"),
-        ("7-crossover-clockwork", 2, True, "--manual swaps tokens"),
+        ("7-crossover-clockwork", 2, True, "--manual exchanges tokens"),
         (None, 1, False, "2 to 8 words, not 1"),
         (None, 99, False, "2 to 8 words, not 99"),
     ],
@@ -103,7 +103,7 @@ FORWARD = parse_forward("80:a:80")
         ({"reverses": (FORWARD,)}, {"lab": "netns"}, "in a scenario"),
         ({"keep": True}, {"lab": "netns"}, "in a scenario"),
         ({"hook": ""}, {"lab": "netns"}, "in a scenario"),
-        ({"bench": True}, {"lab": "sim"}, "nothing is slow in the simulator"),
+        ({"bench": True}, {"lab": "sim"}, "throughput in the simulator means nothing"),
     ],
 )
 def test_options_that_contradict_each_other(wish: dict[str, Any], others: dict[str, Any], says: str) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 
 import pytest
 
-from nattools.net.eventloop import TimeLimit
+from nattools.net.eventloop import AllEvents, TimedEvent, TimeLimit, run_interruptibly
 
 
 def test_it_ends_when_its_time_is_over() -> None:
@@ -34,3 +37,68 @@ def test_what_is_cancelled_stays_cancelled() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(main())
+
+
+def test_an_event_is_awaited_until_its_deadline() -> None:
+    async def main() -> None:
+        event = TimedEvent()
+        assert not await event.wait(0.01)
+        asyncio.get_running_loop().call_later(0.01, event.set)
+        assert await event.wait(5)
+        assert await event.wait(5)
+        event.clear()
+        assert not await event.wait(0)
+
+    asyncio.run(main())
+
+
+def test_all_events_are_set_with_the_last_one() -> None:
+    async def main() -> None:
+        events = [TimedEvent() for _ in range(3)]
+        events[0].set()
+        both = AllEvents(events)
+        events[1].set()
+        events[1].set()
+        assert not both.is_set
+        events[2].set()
+        assert await both.wait(5)
+        assert AllEvents(events).is_set
+
+    asyncio.run(main())
+
+
+def test_any_number_of_interrupts_cancel_once() -> None:
+    cancelled = []
+
+    async def main() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0.01)
+            cancelled.append(1)
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        run_interruptibly(main)
+    assert cancelled == [1]
+
+
+def test_an_interrupt_is_told_also_when_the_work_is_done_all_the_same() -> None:
+    async def main() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_interruptibly(main)
+
+
+def test_what_cancels_itself_is_no_interrupt() -> None:
+    async def main() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        run_interruptibly(main)

@@ -16,7 +16,8 @@ import pytest
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.host import Gateway, Interface
-from nattools.net import hosticmp, hosttcp, hostudp, interfaces, linux, sockets, watchedsocket
+from nattools.net import hosticmp, hosttcp, hostudp, interfaces, linux, shell, sockets, watchedsocket
+from nattools.net.base import LowTtlSyn, TcpFailure
 from nattools.net.eventloop import run_interruptibly
 from nattools.net.hostnetwork import HostNetwork
 from nattools.net.namespace import libc_call
@@ -348,5 +349,81 @@ def test_without_privilege_every_kind_of_icmp_socket_is_tried(monkeypatch: pytes
         assert network.missing("raw-packets") is not None
         assert network.send_packet(b"\x60" + bytes(20)) == "error"
         monkeypatch.undo()
+
+    asyncio.run(main())
+
+
+# --- a user's command on Windows
+
+
+def test_windows_ends_a_command_by_its_process_alone(
+    on: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    kill = asyncio.subprocess.Process.kill
+    monkeypatch.setattr(asyncio.subprocess.Process, "terminate", lambda process: ended.append("terminate"))
+
+    def killed(process: asyncio.subprocess.Process) -> None:
+        ended.append("kill")
+        kill(process)
+
+    monkeypatch.setattr(asyncio.subprocess.Process, "kill", killed)
+    monkeypatch.setattr(shell, "MERCY_S", 0.05)
+    on("win32")
+    assert asyncio.run(shell.run_command("exec sleep 20", {}, limit_s=0.05)) is None
+    assert ended == ["terminate", "kill"]
+
+
+# --- TCP
+
+
+@pytest.mark.skipif(not linux.AVAILABLE, reason="a low TTL for the first segments is Linux's")
+def test_an_attempt_that_begins_with_a_low_ttl() -> None:
+    async def main() -> None:
+        network = HostNetwork()
+        for host in ("127.0.0.1", "::1"):
+            listener = await network.listen_tcp(
+                family=6 if ":" in host else 4, host=host, on_stream=lambda stream: stream.close()
+            )
+            opener = LowTtlSyn(ttl=1, seconds=5)
+            stream = await network.connect_tcp(listener.local, timeout_s=5, opener=opener)
+            assert not isinstance(stream, TcpFailure)
+            assert await stream.read() == b""
+            stream.close()
+            listener.close()
+
+    asyncio.run(main())
+
+
+def test_a_port_that_cannot_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async def refuse(*arguments: Any, **options: Any) -> None:
+            raise OSError(errno.EADDRINUSE, "no")
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_server", refuse)
+        with pytest.raises(CannotRun, match=r"cannot listen on 127\.0\.0\.1:"):
+            await HostNetwork().listen_tcp(family=4, host="127.0.0.1", on_stream=lambda stream: None)
+
+    asyncio.run(main())
+
+
+def test_an_attempt_that_is_cancelled_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the last moment too, when the transport has just been made."""
+
+    async def main() -> None:
+        loop, network = asyncio.get_running_loop(), HostNetwork()
+        create, socks = loop.create_connection, []
+
+        async def cancelled(make: Any, sock: socket.socket) -> None:
+            socks.append(sock)
+            await create(make, sock=sock)
+            raise asyncio.CancelledError
+
+        monkeypatch.setattr(loop, "create_connection", cancelled)
+        listener = await network.listen_tcp(family=4, host="127.0.0.1", on_stream=lambda stream: None)
+        with pytest.raises(asyncio.CancelledError):
+            await network.connect_tcp(listener.local, timeout_s=5)
+        assert socks[0].fileno() == -1
+        listener.close()
 
     asyncio.run(main())

@@ -35,7 +35,7 @@ GOOD = render_json(home_router()).encode()
         (b"\xff\xfe", "not JSON"),
         (GOOD[: len(GOOD) // 2], "not JSON, or cut short"),
         (GOOD + b"{}", "not JSON"),
-        (b"[]", "not a report of nattools"),
+        (b"[]", "not a nattools report"),
         (b"{}", 'it does not say "schema"'),
         (b'{"schema": 1}', 'it does not say "schema"'),
         (b'{"schema": "nattools.report/2"}', "written by a later nattools"),
@@ -43,7 +43,7 @@ GOOD = render_json(home_router()).encode()
         (b'{"schema": "nattools.report/\\u001b[2J"}', "unknown schema"),
         (b'{"schema": "nattools.report/1"}', "missing required field"),
         (GOOD.replace(b'"works"', b'"perhaps"', 1), "Invalid enum value 'perhaps' - at `$.techniques"),
-        (b"[" * 1_000_000, "not a report of nattools"),
+        (b"[" * 1_000_000, "not a nattools report"),
         (b'{"x":' * 100_000, "nested too deeply"),
         (GOOD.replace(b'"duration_s": 1.234', b'"duration_s": 1e999'), "not "),
     ],
@@ -57,7 +57,7 @@ def test_refuses_with_the_cause(data: bytes, says: str) -> None:
 
 def test_size_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(savedreport, "SIZE_LIMIT", len(GOOD) - 1)
-    with pytest.raises(UsageError, match="no report of nattools is"):
+    with pytest.raises(UsageError, match="too large for a nattools report"):
         load(GOOD)
 
 
@@ -87,7 +87,7 @@ def test_inconsistencies_are_named() -> None:
     twice = msgspec.structs.replace(report, observations=report.observations + report.observations[:1])
     assert problems(twice) == ["two observations have the same id"]
     none = msgspec.structs.replace(report, observations=())
-    assert problems(none)[0] == "technique direct-ipv4 points to observation 1, which is not there"
+    assert problems(none)[0] == "technique direct-ipv4 refers to observation 1, which does not exist"
     assert any("finding mapping" in line for line in problems(none))
 
 

@@ -137,7 +137,7 @@ def test_inconsistent_punches_are_named() -> None:
     wrong = replace(connected(), odds=1.5, path=None)
     assert problems(punched(wrong)) == [
         "punch: odds that are not between 0 and 1",
-        "punch: connected, but by no path",
+        "punch: connected, but without a path",
     ]
 
 
