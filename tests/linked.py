@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import Network, TcpFailure, TcpStream
+from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
+from nattools.protocols.demultiplex import protocol_of
 from nattools.traversal.link import DatagramPath, Link, Receive
-from nattools.traversal.path import SocketPath
 from nattools.traversal.quiclink import QuicLink, quic_link
 from nattools.traversal.tlslink import TlsLink, tls_link
 
@@ -28,6 +28,50 @@ def as_it_is(data: bytes) -> list[bytes]:
 def lost(data: bytes) -> list[bytes]:
     """And on one that is cut."""
     return []
+
+
+class SocketPath:
+    """`nattools.traversal.link.DatagramPath` over one socket to one place."""
+
+    def __init__(self, socket: UdpSocket, remote: Endpoint) -> None:
+        self._socket = socket
+        self._remote = remote
+
+    @property
+    def local(self) -> Endpoint:
+        """Where the socket is bound."""
+        return self._socket.local
+
+    @property
+    def remote(self) -> Endpoint:
+        """Where everything is sent to, and comes from."""
+        return self._remote
+
+    def attach(self, receive: Receive, changed: Callable[[], None]) -> None:
+        """Take over the socket."""
+
+        def arrived(data: bytes, source: Endpoint) -> None:
+            if source == self._remote and protocol_of(data) == "quic":
+                receive(data, len(data))
+
+        def many(data: bytes, size: int, source: Endpoint) -> None:
+            if source == self._remote:
+                receive(data, size)
+
+        self._socket.on_datagram, self._socket.on_batch = arrived, many
+
+    def detach(self) -> None:
+        """Idempotent."""
+        self._socket.on_datagram = self._socket.on_batch = None
+
+    def send(self, datagrams: list[bytes]) -> None:
+        """Send now."""
+        self._socket.send_many(datagrams, self._remote)
+
+    def close(self) -> None:
+        """Close the socket. Idempotent."""
+        self.detach()
+        self._socket.close()
 
 
 class WatchedPath:

@@ -14,9 +14,9 @@ from typing import Final
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.punch import Path, Strategy
 from nattools.model.statement import Statement
-from nattools.net.base import TcpStream, UdpSocket
+from nattools.net.base import TcpStream
 from nattools.protocols import ice
-from nattools.protocols.demultiplex import SharedProtocol, protocol_of
+from nattools.protocols.demultiplex import SharedProtocol
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.link import DatagramPath, Link, Receive
 
@@ -193,50 +193,6 @@ class StreamPath(SelectedPath):
     def close(self) -> None:
         """Reset the connection. Idempotent."""
         self._stream.abort()
-
-
-class SocketPath:
-    """`nattools.traversal.link.DatagramPath` over one socket to one place."""
-
-    def __init__(self, socket: UdpSocket, remote: Endpoint) -> None:
-        self._socket = socket
-        self._remote = remote
-
-    @property
-    def local(self) -> Endpoint:
-        """Where the socket is bound."""
-        return self._socket.local
-
-    @property
-    def remote(self) -> Endpoint:
-        """Where everything is sent to, and comes from."""
-        return self._remote
-
-    def attach(self, receive: Receive, changed: Callable[[], None]) -> None:
-        """Take over the socket."""
-
-        def arrived(data: bytes, source: Endpoint) -> None:
-            if source == self._remote and protocol_of(data) == "quic":
-                receive(data, len(data))
-
-        def many(data: bytes, size: int, source: Endpoint) -> None:
-            if source == self._remote:
-                receive(data, size)
-
-        self._socket.on_datagram, self._socket.on_batch = arrived, many
-
-    def detach(self) -> None:
-        """Idempotent."""
-        self._socket.on_datagram = self._socket.on_batch = None
-
-    def send(self, datagrams: list[bytes]) -> None:
-        """Send now."""
-        self._socket.send_many(datagrams, self._remote)
-
-    def close(self) -> None:
-        """Close the socket. Idempotent."""
-        self.detach()
-        self._socket.close()
 
 
 def strategy_of(pair: ice.Pair) -> Strategy:

@@ -28,6 +28,7 @@ from qh3.quic.events import (
 from qh3.quic.packet import QuicErrorCode
 
 from nattools.traversal.quickeys import DATAGRAM_SIZE, ID_SIZE, IDLE_S, Keys
+from nattools.traversal.quicreceive import BROKEN_OFF, GOODBYE, REPLACED
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +43,6 @@ KEY_PACKETS: Final = 1 << 22
 """One key seals half as many packets as AES-128-GCM may at most (RFC 9001 6.6)."""
 CRYPTO_ERRORS: Final = range(0x100, 0x200)
 """A TLS alert, as QUIC's error code (RFC 9001 4.8)."""
-GOODBYE, BROKEN_OFF, REPLACED = 0, 1, 2
-"""Error codes of our own (RFC 9000 20.2). Replaced: the link goes on over other connections."""
 UNPROVEN: Final = "the peer did not prove that it knows the secret"
 ROOM: Final = 65_536
 SMALLEST_ROOM: Final = 4_800
@@ -102,6 +101,12 @@ class PeerConnection:
         self._key_due = KEY_PACKETS
         self._sample = (self._loop.time(), 0)
         self.bytes_per_s = 0.0
+
+    @property
+    def uses(self) -> tuple[bytes, bytes]:
+        """What the leader's and the follower's further connections are known by, once this one stands."""
+        own = self.quic.original_destination_connection_id
+        return b"leader" + own, b"follower" + own
 
     @property
     def knows_secret(self) -> bool:

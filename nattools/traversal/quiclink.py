@@ -14,14 +14,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from nattools.model.statement import Statement, statement
 from nattools.traversal.link import Changes, DatagramPath
-from nattools.traversal.quicreceive import BROKEN_OFF_FRAME, DATA, END, HEAD, WINDOW, ReceivingEnd
-from nattools.traversal.stripes import StripeCount
+from nattools.traversal.quicreceive import (
+    BROKEN_OFF,
+    BROKEN_OFF_FRAME,
+    DATA,
+    END,
+    GOODBYE,
+    HEAD,
+    REPLACED,
+    WINDOW,
+    ReceivingEnd,
+)
+from nattools.traversal.stripes import StripeRounds
 
 if TYPE_CHECKING:
     from nattools.traversal.quic import PeerConnection, PeerConnections
@@ -39,8 +48,6 @@ STALLED_S: Final = 2.0
 """So many pings answered, and for so long, while no data is acknowledged: larger packets are lost (RFC 8899
 4.3). Both, since on a short path many pings are answered between two acknowledgments."""
 KEEP_ALIVE_S: Final = 15.0
-ROUND_S: Final = 0.05
-UNUSED_S: Final = 0.002
 IDLE_S: Final = 300.0
 _FIRST: Final = b"pre-shared key"
 
@@ -109,10 +116,7 @@ class QuicLink(ReceivingEnd):
         self._progress_at = 0.0
         self._watch: asyncio.TimerHandle | None = None
         # how many connections
-        self._count = StripeCount()
-        self._round_at, self._round_next, self._round_rtt_s = self._loop.time(), 0, math.inf
-        self._busy = True
-        self._idle_at: float | None = None
+        self._rounds = StripeRounds(self._loop.time())
         self._datagrams = 0
 
     # --- as a Link
@@ -152,8 +156,6 @@ class QuicLink(ReceivingEnd):
 
     async def close(self) -> None:
         """Deliver what is queued, as long as the peer takes it, then say goodbye. Idempotent."""
-        from nattools.traversal.quic import GOODBYE
-
         if self._reason is None and not self._said_all:
             self._said_all = True
             self._final = self._written
@@ -181,7 +183,7 @@ class QuicLink(ReceivingEnd):
         if not self._waiting:
             self._note_progress()
         while self._held and self._next < self._limit:
-            free = [each for each in self._sending[: self._count.wanted] if each.has_room]
+            free = [each for each in self._sending[: self._rounds.count.wanted] if each.has_room]
             if not free:
                 return
             connection = min(free, key=lambda each: each.unsent)
@@ -235,7 +237,8 @@ class QuicLink(ReceivingEnd):
         self._next = max(self._next, received)
 
     def _note_progress(self) -> None:
-        self._pings_before, self._progress_at = self._pings_answered(), self._loop.time()
+        self._pings_before = sum(each.pings_answered for each in self._live)
+        self._progress_at = self._loop.time()
 
     def _delivered(self) -> bool:
         return self._reason is not None or (self._final is not None and self._acknowledged > self._final)
@@ -270,9 +273,7 @@ class QuicLink(ReceivingEnd):
 
     def _begin(self, connection: PeerConnection) -> None:
         self.first, self._sending = connection, [connection]
-        uses = [
-            role + connection.quic.original_destination_connection_id for role in (b"leader", b"follower")
-        ]
+        uses = connection.uses
         self._own_use, self.connections.accepts = uses if self._leads else reversed(uses)
         self.connections.drop_unproven()
         self.problem = None
@@ -280,8 +281,6 @@ class QuicLink(ReceivingEnd):
 
     def connection_ended(self, connection: PeerConnection, code: int, reason: str) -> None:
         """Its data goes another way if it was replaced; else that is the end."""
-        from nattools.traversal.quic import REPLACED
-
         self.connections.let_go_of(connection)
         if self.first is None:
             self.problem = self.problem if self._reason else reason
@@ -305,8 +304,6 @@ class QuicLink(ReceivingEnd):
 
     def _replace(self) -> None:
         """Small packets arrive and large ones do not: begin anew with small ones."""
-        from nattools.traversal.quic import REPLACED
-
         logger.debug("pings are answered, data is not: smaller packets from now on")
         old, self._sending, self._probes = self._sending, [], False
         if self._opening is not None:
@@ -320,56 +317,34 @@ class QuicLink(ReceivingEnd):
 
     def path_changed(self) -> None:
         """Try the new path at once, and measure it anew."""
-        self._count.new_path()
+        self._rounds.count.new_path()
         for connection in self._live:
             connection.ping()
 
     def flushed(self) -> None:
         """Something was taken, or may have left."""
         self._datagrams = 0
-        if any(each.unsent for each in self._sending):
-            self._note_busy()
-            self._round()
-        elif self._idle_at is None:
-            self._idle_at = self._loop.time()
+        busy = any(each.unsent for each in self._sending)
+        self._rounds.flushed(self._loop.time(), busy=busy)
+        if busy and self._sending:
+            if not self._sending[0].pinging:
+                self._sending[0].ping()
+            if self._rounds.over(self._loop.time(), self._next):
+                more = self._rounds.count.wanted > len(self._sending)
+                if more or (not self._leads and self._sending == [self.first]):
+                    self.open(self._own_use)
         self._pump()
         self._changes.tell()
 
-    def _note_busy(self) -> None:
-        """Was there nothing to send, and for longer than it takes to write more?"""
-        if self._idle_at is not None and self._loop.time() - self._idle_at > UNUSED_S:
-            self._busy = False
-        self._idle_at = None
-
     def round_trip(self, connection: PeerConnection, seconds: float) -> None:
         """Of a ping."""
-        self._round_rtt_s = min(self._round_rtt_s, seconds)
+        self._rounds.round_trip(seconds)
 
     def datagram(self, data: bytes) -> None:
         """One has come."""
         self._datagram(data)
 
-    def _round(self) -> None:
-        """While there is something to send: would another connection help?"""
-        now = self._loop.time()
-        pinged = self._sending[0] if self._sending else None
-        if pinged is not None and not pinged.pinging:
-            pinged.ping()
-        elapsed_s = now - self._round_at
-        if self._round_rtt_s == math.inf or elapsed_s < max(ROUND_S, self._round_rtt_s):
-            return
-        if elapsed_s < 4 * max(ROUND_S, self._round_rtt_s):
-            rate = (self._next - self._round_next) / elapsed_s
-            self._count.round_over(rate, self._round_rtt_s, busy=self._busy)
-            if self._count.wanted > len(self._sending) or (not self._leads and self._sending == [self.first]):
-                self.open(self._own_use)
-        self._round_at, self._round_next, self._round_rtt_s = now, self._next, math.inf
-        self._busy = True
-
     # --- looking after it
-
-    def _pings_answered(self) -> int:
-        return sum(each.pings_answered for each in self._live)
 
     @property
     def _waiting(self) -> bool:
@@ -391,8 +366,8 @@ class QuicLink(ReceivingEnd):
         if now - max((each.heard_at for each in self._live), default=now) >= IDLE_S:
             self._break_off(f"nothing came from the peer for {IDLE_S:.0f} s")
             return
-        stalled = now - self._progress_at >= STALLED_S
-        if self._waiting and stalled and self._pings_answered() - self._pings_before >= STALLED_PINGS:
+        pings = sum(each.pings_answered for each in self._live) - self._pings_before
+        if self._waiting and now - self._progress_at >= STALLED_S and pings >= STALLED_PINGS:
             self._note_progress()
             self._replace()
         for connection in self._live:
@@ -410,8 +385,6 @@ class QuicLink(ReceivingEnd):
         self._changes.tell()
 
     def _break_off(self, reason: str) -> None:
-        from nattools.traversal.quic import BROKEN_OFF
-
         self._over(BROKEN_OFF, reason)
 
     def _over(self, code: int, reason: str) -> None:

@@ -20,6 +20,8 @@ ACKNOWLEDGE_EVERY: Final = 262_144
 ACKNOWLEDGE_S: Final = 0.03
 DATA, ACK, END, BROKEN_OFF_FRAME = range(4)
 HEAD: Final = Struct("!BIQ")
+GOODBYE, BROKEN_OFF, REPLACED = 0, 1, 2
+"""QUIC's error codes of our own (RFC 9000 20.2). Replaced: the link goes on over other connections."""
 GONE: Final = "the peer sent more than it was granted"
 
 

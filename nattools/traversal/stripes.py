@@ -25,6 +25,9 @@ SHARE_OF_ROUND: Final = 0.2
 RARELY: Final = 0.15
 OFTEN: Final = 0.5
 """One more connection where a queue stands less often than this, one less where it stands more often."""
+LEAST_ROUND_S: Final = 0.05
+UNUSED_S: Final = 0.002
+"""Who has nothing to send for longer than it takes to write more was not busy."""
 SETTLING: Final = 2
 """Rounds in which a change shows."""
 
@@ -65,3 +68,39 @@ class StripeCount:
         if 1 <= count <= MOST:
             self.wanted = count
             self._settling = SETTLING
+
+
+class StripeRounds:
+    """The rounds that a `StripeCount` is told of, as they follow from what a link sends."""
+
+    def __init__(self, now: float) -> None:
+        self.count = StripeCount()
+        self._began, self._sent_before = now, 0
+        self._rtt_s = math.inf
+        self._busy = True
+        self._idle_at: float | None = None
+
+    def flushed(self, now: float, *, busy: bool) -> None:
+        """What could leave has left; `busy`: there is more to send."""
+        if not busy:
+            self._idle_at = now if self._idle_at is None else self._idle_at
+            return
+        if self._idle_at is not None and now - self._idle_at > UNUSED_S:
+            self._busy = False
+        self._idle_at = None
+
+    def round_trip(self, seconds: float) -> None:
+        """One that was measured."""
+        self._rtt_s = min(self._rtt_s, seconds)
+
+    def over(self, now: float, sent: int) -> bool:
+        """Is the round over, with so many bytes sent in all, and was it one that tells something?"""
+        elapsed_s, round_s = now - self._began, max(LEAST_ROUND_S, self._rtt_s)
+        if self._rtt_s == math.inf or elapsed_s < round_s:
+            return False
+        tells = elapsed_s < 4 * round_s
+        if tells:
+            self.count.round_over((sent - self._sent_before) / elapsed_s, self._rtt_s, busy=self._busy)
+        self._began, self._sent_before, self._rtt_s = now, sent, math.inf
+        self._busy = True
+        return tells

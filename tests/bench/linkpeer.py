@@ -11,10 +11,11 @@ from collections.abc import Awaitable
 from time import process_time
 from typing import Protocol
 
+from linked import SocketPath
+
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
 from nattools.net.hostnetwork import HostNetwork
-from nattools.traversal.path import SocketPath
 from nattools.traversal.quiclink import quic_link
 from nattools.traversal.tlslink import tls_link
 

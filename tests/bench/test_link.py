@@ -7,6 +7,7 @@ figure is by the CPU time of the busier end.
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,12 +20,12 @@ import pytest
 from bench.claims import claim
 from bench.linkpeer import HOST, SECRET
 from bench.transfer import Run
+from linked import SocketPath
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.net.hostnetwork import HostNetwork
 from nattools.traversal.link import Link
-from nattools.traversal.path import SocketPath
 from nattools.traversal.quiclink import quic_link
 from nattools.traversal.tlslink import tls_link
 
@@ -37,7 +38,10 @@ PIECE = bytes(65536)
 @contextmanager
 def receiver(kind: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, str(Path(__file__).parent / "linkpeer.py"), kind]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
     try:
         yield process
     finally:

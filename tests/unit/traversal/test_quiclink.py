@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from linked import (
     OTHER_SECRET,
     SECRET,
+    SocketPath,
     WatchedPath,
     as_it_is,
     both,
@@ -31,7 +32,6 @@ from nattools.model.statement import Statement, statement
 from nattools.net.hostnetwork import HostNetwork
 from nattools.traversal.identity import NAME, identity
 from nattools.traversal.link import Link
-from nattools.traversal.path import SocketPath
 from nattools.traversal.quic import ATTEMPTS, PEER
 from nattools.traversal.quickeys import Keys
 from nattools.traversal.quiclink import QuicLink, quic_link
