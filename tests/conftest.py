@@ -10,10 +10,10 @@ from functools import cache
 
 import pytest
 from guard import Guard
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # no test of properties fails because the machine is busy
-settings.register_profile("nattools", deadline=None)
+settings.register_profile("nattools", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("nattools")
 
 TOOLS = {

@@ -23,7 +23,7 @@ _WHOSE = ("our", "its")
 def peer_kinds(
     udp: Nat | None, tcp: Nat | None, mapped: Mapping[Transport, PortMapping] | None = None
 ) -> tuple[PeerKind, ...]:
-    """A row for each kind of peer. `mapped`: port mappings that are proven from outside, by transport."""
+    """A row for each kind of peer. `mapped`: port mappings that are verified from outside, by transport."""
     own = side_of(udp)
     rows = (_row(kind, own, peer, tcp) for kind, peer in KINDS.items())
     return tuple(_through(row, KINDS[row.kind], mapped or {}) for row in rows)

@@ -94,7 +94,7 @@ def _deleted(report: Report) -> str:
 
 def _probed(report: Report, made: list[PortMapping]) -> str:
     if any(each.verified_inbound for each in made):
-        return "Your router opens ports for this machine: proven from outside."
+        return "Your router opens ports for this machine: verified from outside."
     if any(each.verified_inbound is False for each in made):
         return "The router says that it opens ports, but nothing arrives through them."
     if made:
@@ -110,7 +110,7 @@ def _made(report: Report, made: list[PortMapping]) -> str:
     tail = " They have been removed again." if ended and len(made) > 1 else " It has been removed again."
     tail = tail if ended else ""
     if all(each.verified_inbound for each in made):
-        return f"{count} made, proven from outside.{tail}"
+        return f"{count} made, verified from outside.{tail}"
     closed = sum(each.verified_inbound is False for each in made)
     if closed:
         return f"{count} made, but {closed} of them closed from outside.{tail}"

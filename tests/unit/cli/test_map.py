@@ -43,7 +43,7 @@ def text_of(capsys: Capture, *arguments: str) -> tuple[int, str]:
 def test_a_probe_answers_first_and_then_shows_why(capsys: Capture) -> None:
     code, text = text_of(capsys, "probe", "--lab", "mapping-all")
     assert code == 0
-    assert "Your router opens ports for this machine: proven from outside." in text
+    assert "Your router opens ports for this machine: verified from outside." in text
     assert "open, proven, removed" in text
     assert "UPnP yes The router opened a port for everybody" in text
 
@@ -62,7 +62,7 @@ def test_json_is_one_document(capsys: Capture) -> None:
     [
         (("probe", "--lab", "mapping-off"), 1, "Switch on UPnP, NAT-PMP or PCP"),
         (("probe", "--lab", "mapping-double-nat"), 1, "there is a second NAT beyond it"),
-        (("add", "5000", "--lab", "mapping-all"), 0, "2 mappings made, proven from outside."),
+        (("add", "5000", "--lab", "mapping-all"), 0, "2 mappings made, verified from outside."),
         (("add", "5000", "--transport", "udp", "--lab", "mapping-all"), 0, "1 mapping made"),
         (("add", "5000", "--lab", "mapping-off"), 1, "No mapping was made."),
         (("list", "--lab", "mapping-all"), 0, "There is no mapping here."),
