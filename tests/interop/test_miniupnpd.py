@@ -1,4 +1,4 @@
-"""A real router: miniupnpd in a network namespace, asked by all three protocols, and verified from outside."""
+"""A real router: miniupnpd in a network namespace, asked by all three protocols; verified from outside."""
 
 from __future__ import annotations
 
