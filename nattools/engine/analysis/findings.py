@@ -132,12 +132,19 @@ def path_findings(
 
 
 def _round_trip_ms(path: PathEvidence) -> float | None:
-    """The median over the servers' addresses of the shortest to each: what is longer waited in queues, this
-    machine's own among them."""
-    shortest: dict[str, float] = {}
+    """The median over the servers of the shortest to each, by whichever of its addresses and ports: what is
+    longer waited in queues, this machine's own among them."""
+    server_of: dict[str, frozenset[str]] = {}
     for binding in path.bindings:
-        if binding.outcome == "answered" and binding.rtt_s is not None:
-            shortest[binding.asked] = min(binding.rtt_s, shortest.get(binding.asked, binding.rtt_s))
+        asked, other = endpoint(binding.asked), endpoint(binding.other_address)
+        if asked is not None and other is not None:
+            server_of[asked.host] = server_of[other.host] = frozenset((asked.host, other.host))
+    shortest: dict[frozenset[str], float] = {}
+    for binding in path.bindings:
+        asked = endpoint(binding.asked)
+        if binding.outcome == "answered" and binding.rtt_s is not None and asked is not None:
+            server = server_of.get(asked.host, frozenset((asked.host,)))
+            shortest[server] = min(binding.rtt_s, shortest.get(server, binding.rtt_s))
     ordered = sorted(shortest.values())
     return round(1000 * ordered[len(ordered) // 2], 3) if ordered else None
 

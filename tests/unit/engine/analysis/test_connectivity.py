@@ -197,3 +197,12 @@ def test_a_busy_machine_does_not_lengthen_the_round_trip() -> None:
         world.ask("control", world.fresh(), A1P1)
     _, nat = with_more(world=world)
     assert nat.rtt_ms == 20.0
+
+
+def test_a_server_asked_once_at_its_other_address_is_no_other_server() -> None:
+    waited = iter([0.02, 0.3, 0.25, 0.4])
+    world = World(mangle=lambda binding: msgspec.structs.replace(binding, rtt_s=next(waited)))
+    for address in CORNERS:
+        world.ask("mapping", world.fresh(), address)
+    _, nat = with_more(world=world)
+    assert nat.rtt_ms == 20.0
