@@ -275,7 +275,7 @@ def test_a_token_that_is_none_is_2(tmp_path: Path) -> None:
 def test_ctrl_c_while_a_token_is_asked_for(tmp_path: Path) -> None:
     with pair(tmp_path) as both:
         alice = both.start("alice", "--manual")
-        alice.await_match("The other machine's token")
+        alice.await_match("Paste the other machine's token")
         alice.process.send_signal(signal.SIGINT)
         alice.process.wait(LIMIT_S)
         code, out = alice.end()

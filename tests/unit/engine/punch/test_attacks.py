@@ -155,7 +155,7 @@ def test_a_code_for_another_room_meets_nobody() -> None:
             options = PunchOptions(measuring=measuring, wait_s=5.0, code=Code(77, ("acorn", "abacus")))
             return await punch(lab.network("alice"), options, Watcher())
 
-        assert "Nobody came" in why(lab.run(main))
+        assert "Nobody joined" in why(lab.run(main))
 
 
 # --- nonsense over the secure connection
