@@ -1,7 +1,7 @@
 """Runs a program as on a kernel without IPv6: `python withoutipv6.py PROGRAM [ARGUMENT]...`
 
-A seccomp filter (seccomp(2)) answers `socket(AF_INET6, ...)` with EAFNOSUPPORT, in the program and in all that
-it starts. That takes no privilege.
+A seccomp filter (seccomp(2)) answers `socket(AF_INET6, ...)` with EAFNOSUPPORT, in the program and in all
+that it starts. That takes no privilege.
 """
 
 from __future__ import annotations
