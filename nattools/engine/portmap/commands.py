@@ -65,8 +65,9 @@ async def list_mappings(
         for mapper in session.discovery.mappers:
             if map_options.protocol in (None, mapper.offer.protocol):
                 await session.list_table(mapper)
-        for note in _noted(session):
-            if not session.saw(note) and map_options.protocol in (None, note.protocol):
+        for note in journal.in_force():
+            meant = note.wanted.family in options.families and map_options.protocol in (None, note.protocol)
+            if meant and not session.saw(note):
                 await session.show_noted(note)
 
     return await run_map_command("list", do, network, options, emit, journal, from_outside=False)
