@@ -62,17 +62,12 @@ async def list_mappings(
     """What is in the routers' tables; for PCP and NAT-PMP, which have no list, what the journal has."""
 
     async def do(session: PortmapSession) -> None:
-        complete = False
         for mapper in session.discovery.mappers:
             if map_options.protocol in (None, mapper.offer.protocol):
-                entries = await session.list_table(mapper)
-                complete = complete or (isinstance(entries, list) and mapper.offer.protocol == "upnp-igd")
-        for note in _noted(session):
-            if session.saw(note) or map_options.protocol not in (None, note.protocol):
-                continue
-            if complete and session.is_gone(note):
-                journal.gone(note)
-            else:
+                await session.list_table(mapper)
+        for note in journal.in_force():
+            meant = note.wanted.family in options.families and map_options.protocol in (None, note.protocol)
+            if meant and not session.saw(note):
                 session.record_noted(note)
 
     return await run_map_command("list", do, network, options, emit, journal, from_outside=False)

@@ -186,11 +186,6 @@ class PortmapSession:
         # a router's table of IPv4 mappings has those of all protocols; of pinholes there is none
         return any(row.protocol == note.protocol or row.family == 4 for row in same)
 
-    def is_gone(self, note: JournalEntry) -> bool:
-        """Would a mapping of the journal be in the table that was listed, if it were still there?"""
-        answered = note.granted is not None and note.granted.unique_id is None
-        return answered and note.protocol == "upnp-igd" and self._mapper_for(note) is not None
-
     def record_noted(self, note: JournalEntry) -> None:
         """Put a mapping of the journal on record as it is noted there."""
         granted = note.granted

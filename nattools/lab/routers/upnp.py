@@ -164,7 +164,7 @@ class UpnpServer:
         except (ProtocolError, ValueError, KeyError):
             return _fault(402)
         except _Fault as fault:
-            return _fault(fault.code)
+            return _fault(fault.code) if fault.code else HttpReply(0, b"")
         inside = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
         name = action if self._behaviour.repeats_call else f"{action}Response"
         return _envelope(200, f'<u:{name} xmlns:u="x">{inside}</u:{name}>')
@@ -217,8 +217,20 @@ class UpnpServer:
             raise _Fault(718)
         inside = Endpoint(source.host, int(values["NewInternalPort"]))
         description = values.get("NewPortMappingDescription", "")
-        self._table.add(transport, port, inside, lease_s, now, description=description)
+        self._store(transport, port, inside, lease_s, now, description)
         return {}
+
+    def _store(
+        self, transport: Transport, port: int, inside: Endpoint, lease_s: int, now: float, description: str
+    ) -> None:
+        behaviour = self._behaviour
+        runs_on = behaviour.leases == "run on" and self._table.find(transport, port, now) is not None
+        if lease_s and behaviour.lease_becomes is not None:
+            lease_s = behaviour.lease_becomes
+        if not runs_on and not (lease_s and behaviour.leases == "end"):
+            self._table.add(transport, port, inside, lease_s, now, description=description)
+        if behaviour.then_fails is not None:
+            raise _Fault(behaviour.then_fails)
 
     def _add_any(self, values: dict[str, str], source: Endpoint, now: float) -> dict[str, str]:
         transport = _TRANSPORTS[values["NewProtocol"]]

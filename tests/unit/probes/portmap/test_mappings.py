@@ -182,7 +182,7 @@ def test_refusals_are_named(protocol: MappingProtocol, behaviour: RouterBehaviou
 
 @pytest.mark.parametrize("protocol", ["pcp", "nat-pmp"])
 def test_an_epoch_that_goes_back_is_a_restart(protocol: MappingProtocol) -> None:
-    made = granted(make(protocol, RouterBehaviour(epoch_back=True), wanted()))
+    made = granted(make(protocol, RouterBehaviour(epoch="back"), wanted()))
     assert made.quirks == ("the router has restarted since the last answer",)
 
 
