@@ -1,4 +1,4 @@
-"""Programs are measured as they are installed: with compiled modules, whatever PYTHONDONTWRITEBYTECODE says."""
+"""Programs are measured as they are installed: with compiled modules (PYTHONDONTWRITEBYTECODE or not)."""
 
 from __future__ import annotations
 
