@@ -162,18 +162,19 @@ def _remoteness(address: str) -> int:
 
 
 def source_address(zones: Zones, destination: Endpoint, interface: str | None = None) -> str | None:
-    """The address that the system would send from; None if it has no route. Sends nothing.
+    """The address that the system would send from; None if it has no route, or does not know the family.
+    Sends nothing.
 
     Call it inside the namespace."""
     family = destination.family
-    with socket.socket(ADDRESS_FAMILIES[family], socket.SOCK_DGRAM) as sock:
-        try:
+    try:
+        with socket.socket(ADDRESS_FAMILIES[family], socket.SOCK_DGRAM) as sock:
             if interface is not None and _binds_to_devices():
                 bind_to_interface(sock, family, interface)
             sock.connect(zones.address(destination))
-        except OSError:
-            return None
-        return zones.endpoint(sock.getsockname()).host
+            return zones.endpoint(sock.getsockname()).host
+    except OSError:
+        return None
 
 
 def default_source(zones: Zones, family: Family, interface: str | None) -> str:

@@ -88,12 +88,14 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
         return (*map(self._made, requests.values()), *map(self._found, rows))
 
     def _made(self, asked_for: _Requests) -> PortMapping:
-        """One mapping from what was asked about it: the last word counts."""
+        """One mapping from what was asked about it: the last word counts. What was deleted before it was made
+        is one that an earlier start had left."""
         first = asked_for.attempts[0]
         asked = [each for each in asked_for.attempts if each.action in ("make", "renew")]
         granted = [each for each in asked if each.outcome == "granted"]
-        deletions = [each for each in asked_for.attempts if each.action == "delete"]
         last = granted[-1] if granted else None
+        since = last.id if last is not None else -1
+        deletions = [each for each in asked_for.attempts if each.action == "delete" and each.id > since]
         known = last or next((each for each in deletions if each.external), None)
         failed = asked[-1] if asked and not granted else None
         if not asked and deletions and deletions[-1].outcome != "deleted":

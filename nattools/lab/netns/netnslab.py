@@ -193,7 +193,7 @@ class NetnsLab:
             self._open_tunnels()
             for node in nodes:
                 space = self._namespaces[node]
-                namespaces.compute_checksums(space, self._wiring.cabled(node))
+                namespaces.compute_checksums(space, self._wiring.towards(node, {WIRES, *self.engines}))
                 without = frozenset({(nft.WAN, 4)}) if node in self.engines else frozenset()
                 wiring.set_up(batch, node, self.layout, self._wiring, space, without=without)
         finally:

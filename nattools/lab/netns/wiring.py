@@ -16,7 +16,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -89,6 +89,13 @@ class Wiring(msgspec.Struct):
         """The names of a node's devices that are no tunnels."""
         tunnels = [tunnel.device for tunnel in self.tunnels]
         return [device.name for device in self.devices(node) if device not in tunnels]
+
+    def towards(self, node: str, others: Collection[str]) -> list[str]:
+        """The node's interfaces at whose other end is one of these nodes."""
+        ends = [
+            each for cable in self.cables for each in ((cable.left, cable.right), (cable.right, cable.left))
+        ]
+        return [near.name for near, far in ends if near.node == node and far.node in others]
 
     def mac(self, node: str, name: str) -> str:
         """The hardware address of a node's interface."""
