@@ -210,12 +210,17 @@ def describe_host(
     """This machine, and the interface that the measurement went through."""
     towards = reached[0].endpoint.host if reached else FAR_AWAY[families[0]]
     route = network.route(towards)
+    servers = {target.family: target.endpoint.host for target in reversed(reached)}
+    ways = [
+        network.way(servers.get(family, FAR_AWAY[family]), interface=options.interface) for family in families
+    ]
     return Host(
         os=f"{platform.system()} {platform.release()}",
         python=sys.version.split()[0],
         interfaces=network.interfaces(),
         gateways=network.gateways(),
         measured_interface=options.interface or (route[0] if route else None),
+        ways=tuple(way for way in ways if way is not None),
     )
 
 

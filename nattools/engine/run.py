@@ -24,7 +24,7 @@ from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.plan import PlannedProbe
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
-from nattools.model.observation import Binding
+from nattools.model.observation import FORBIDDEN_HERE, Binding
 from nattools.model.report import MapAction, Measurement, Report
 from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
@@ -195,6 +195,14 @@ def _expect_an_answer(run: MeasurementRun, timed_out: bool) -> None:
     for seen in run.recorder.observations:
         if isinstance(seen, Binding) and seen.received:
             return
+    seen_all = run.recorder.observations
+    bindings = [seen for seen in seen_all if isinstance(seen, Binding) and seen.transport == "udp"]
+    if bindings and all(seen.detail == FORBIDDEN_HERE for seen in bindings):
+        raise CannotRun(
+            "this machine's own firewall lets nothing out: the system refuses to send",
+            "If it is a VPN's kill switch, connect the VPN or switch that off; else look at the firewall's "
+            "rules for what leaves (nft list ruleset).",
+        )
     why = "in the time given" if timed_out else "over UDP or TCP"
     raise CannotRun(
         f"no server answered {why}; asked: {', '.join(_asked(run))}",

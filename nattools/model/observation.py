@@ -27,6 +27,10 @@ Outcome = Literal[
 ]
 
 
+FORBIDDEN_HERE = "this machine's own firewall does not let it out"
+"""The detail of an outcome "prohibited" that the own system gave; else an ICMP error did."""
+
+
 class Observation(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """`id` is unique within a report and counts from 1; `probe` names the probe that recorded it."""
 
@@ -258,7 +262,9 @@ class MapOffer(Observation, frozen=True, kw_only=True, tag="map-offer"):
 
     `outcome` "answered": it speaks the protocol and may be asked for mappings; `refusal` is then what already
     stands in the way. `local` is the own address that was asked from, `server` who was asked, `external` the
-    address that the router claims, `connected` what it says of its own connection. `quirks` are what was odd.
+    address that the router claims, `connected` what it says of its own connection. `replies`: the interface
+    by which packets from `local` leave for the internet (None: not known): if that is another one, what the
+    router forwards is answered elsewhere. `quirks` are what was odd.
     """
 
     protocol: MappingProtocol
@@ -275,6 +281,7 @@ class MapOffer(Observation, frozen=True, kw_only=True, tag="map-offer"):
     rtt_s: float | None = None
     sent: int = 1
     refusal: Refusal | None = None
+    replies: str | None = None
     quirks: tuple[str, ...] = ()
     detail: str = ""
 
@@ -339,6 +346,17 @@ class MapEntry(Observation, frozen=True, kw_only=True, tag="map-entry"):
     ours: bool = False
 
 
+class MapTable(Observation, frozen=True, kw_only=True, tag="map-table"):
+    """A router's table of mappings that was asked for: `rows` of it were read. `incomplete` says as a clause
+    why there may be more; "": that is all of it. `refusal`: the router does not show it, or not to its end.
+    """
+
+    protocol: MappingProtocol
+    rows: int = 0
+    incomplete: str = ""
+    refusal: Refusal | None = None
+
+
 AnyObservation = (
     Binding
     | Hairpin
@@ -356,4 +374,5 @@ AnyObservation = (
     | MapAttempt
     | MapCheck
     | MapEntry
+    | MapTable
 )

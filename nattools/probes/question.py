@@ -14,7 +14,7 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.model.observation import Connection, Outcome, Purpose
+from nattools.model.observation import FORBIDDEN_HERE, Connection, Outcome, Purpose
 from nattools.net.base import DatagramHandler, IcmpError, TcpFailure, TcpStream, UdpSocket
 from nattools.net.eventloop import AllEvents, TimedEvent
 from nattools.net.exchange import Exchanges
@@ -134,6 +134,7 @@ class StunClient:
         data = question.head + question.base + bytes((copy & 0xFF,)) + question.tail
         failure = self.socket.send(data, question.asked, ttl=question.ttl)
         if failure is not None:
+            question.detail = FORBIDDEN_HERE if failure == "prohibited" else question.detail
             self._fail(question, "error" if failure == "too-big" else failure)
 
     def send_legacy(self, question: Question) -> None:

@@ -55,7 +55,7 @@ FAULTS = {
     "endless XML": Fault({"xml": "endless"}, (FAILS, WORKS, WORKS)),
     "XML with entities": Fault({"xml": "entities"}, (FAILS, WORKS, WORKS)),
     "no XML": Fault({"xml": "not xml"}, (FAILS, WORKS, WORKS)),
-    "an epoch that goes back": Fault({"epoch_back": True}, words="restarted"),
+    "an epoch that goes back": Fault({"epoch": "back"}, words="restarted"),
     "a wrong nonce": Fault({"wrong_nonce": True}, (WORKS, WORKS, FAILS), "wrong nonce", unsure=2),
     "a wrong nonce, then the right one": Fault({"wrong_nonce": True, "then_right": True}),
     "another port than asked": Fault({"other_port": True}),

@@ -11,8 +11,9 @@ from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint, g
 from nattools.engine.analysis.servers import ExternalAddresses
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.nat import FilteringBehaviour, Layer
-from nattools.model.observation import Binding, Hop
+from nattools.model.observation import FORBIDDEN_HERE, Binding, Hop
 from nattools.model.statement import Reason, statement
+from nattools.net.addresses import is_shared
 
 _CAME = ("answered", "error", "malformed")
 _STOPPED = ("prohibited", "timeout")
@@ -33,6 +34,11 @@ def _came(binding: Binding) -> bool:
     asked = endpoint(binding.asked)
     refused = binding.outcome == "refused" and asked is not None and binding.offender == asked.host
     return refused or binding.outcome in _CAME
+
+
+def forbidden_here(path: PathEvidence) -> bool:
+    """Did this machine itself refuse to send whatever was to be asked?"""
+    return bool(path.bindings) and all(binding.detail == FORBIDDEN_HERE for binding in path.bindings)
 
 
 def _silent(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
@@ -134,7 +140,7 @@ def layers(
         flat = tuple(Layer(hops=h.ttl, address=h.address, role=_plain_role(path, h, nat)) for h in hops)
         settled = False if nat is False else None
         return LayersFinding(flat, None, settled, settled, () if nat is False else (path.unanswered,), ids)
-    reach = _within(path, filtering)
+    reach = _within(path, filtering) if _counts_all(path, hops) else None
     inferred = _before_public(hops, path)
     distance = reach if reach is not None else inferred
     cgnat = _cgnat(path, outside, hops, reach)
@@ -153,12 +159,6 @@ def _nearest(hops: list[Hop]) -> list[Hop]:
     return [best[ttl] for ttl in sorted(best)]
 
 
-def is_shared(address: str) -> bool:
-    """In 100.64.0.0/10, the space between customers' routers and a carrier's NAT (RFC 6598)?"""
-    parts = address.split(".")
-    return len(parts) == 4 and parts[0] == "100" and parts[1].isdigit() and 64 <= int(parts[1]) <= 127
-
-
 def _inside(path: PathEvidence, address: str | None) -> bool:
     return address is not None and not path.is_public(address)
 
@@ -172,6 +172,14 @@ def _within(path: PathEvidence, filtering: FilteringBehaviour) -> int | None:
     return min(opened) - 1 if opened else None
 
 
+def _counts_all(path: PathEvidence, hops: list[Hop]) -> bool:
+    """Is the first hop the next router? Else one before it lowers no TTL, and distances mean nothing."""
+    first = next((hop.address for hop in hops if hop.ttl == 1), None)
+    if first is None or not path.gateways or first in path.gateways:
+        return True
+    return _network(first) in {_network(each) for each in path.own}
+
+
 def _before_public(hops: list[Hop], path: PathEvidence) -> int | None:
     """The hop before the first one with a public address: there the outermost NAT stands, as a rule."""
     public = [hop.ttl for hop in hops if hop.address is not None and path.is_public(hop.address)]
@@ -180,6 +188,8 @@ def _before_public(hops: list[Hop], path: PathEvidence) -> int | None:
 
 def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], reach: int | None) -> bool | None:
     locals_ = {answer.local.host for answer in path.answers if answer.local is not None}
+    if locals_ & path.in_vpn:
+        return None  # what stands beyond the tunnel is not the provider's, and shared addresses are its own
     if any(is_shared(host) for host in (*locals_, *outside.hosts)):
         return True
     if any(hop.address is not None and is_shared(hop.address) for hop in hops):

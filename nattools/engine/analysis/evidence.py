@@ -10,7 +10,7 @@ import msgspec
 
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
 from nattools.model.endpoint import Endpoint, Family, Transport
-from nattools.model.host import Interface
+from nattools.model.host import Gateway, Interface
 from nattools.model.observation import (
     AnyObservation,
     Binding,
@@ -108,13 +108,16 @@ class BindingAnswer(msgspec.Struct, frozen=True):
 
 
 class PathEvidence(msgspec.Struct, frozen=True, dict=True):
-    """All that was seen over one transport and address family. `own` are this machine's addresses."""
+    """All that was seen over one transport and address family. `own` are this machine's addresses, `in_vpn`
+    those that it has in a VPN, `gateways` those of its routers (none: not known)."""
 
     transport: Transport
     family: Family
     is_public: IsPublic
     groups: ServerGroups
     own: frozenset[str]
+    in_vpn: frozenset[str]
+    gateways: frozenset[str]
     bindings: list[Binding] = msgspec.field(default_factory=list)
     dial_backs: list[DialBack] = msgspec.field(default_factory=list)
     hairpins: list[Hairpin] = msgspec.field(default_factory=list)
@@ -210,15 +213,22 @@ def doubt(binding: Binding) -> Statement | None:
 
 
 def gather(
-    interfaces: Iterable[Interface], observations: Iterable[AnyObservation], is_public: IsPublic
+    interfaces: Iterable[Interface],
+    observations: Iterable[AnyObservation],
+    is_public: IsPublic,
+    gateways: Iterable[Gateway] = (),
 ) -> dict[tuple[Transport, Family], PathEvidence]:
     """Sort a measurement's observations by transport and family; all four paths, touched or not."""
-    own = frozenset(a.partition("%")[0] for i in interfaces for a in i.addresses)
+    kinds = {a.partition("%")[0]: i.kind for i in interfaces for a in i.addresses}
+    own, in_vpn = frozenset(kinds), frozenset(each for each, kind in kinds.items() if kind == "vpn")
+    routers = frozenset(each.address.partition("%")[0] for each in gateways if each.address)
     groups = ServerGroups()
     paths: dict[tuple[Transport, Family], PathEvidence] = {}
     for transport in TRANSPORTS:
         for family in FAMILIES:
-            paths[transport, family] = PathEvidence(transport, family, is_public, groups, own)
+            paths[transport, family] = PathEvidence(
+                transport, family, is_public, groups, own, in_vpn, routers
+            )
     for observation in observations:
         _sort_in(paths, observation)
         if isinstance(observation, Binding):

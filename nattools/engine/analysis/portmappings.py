@@ -39,12 +39,30 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
         return [offer for offer in self.offers if offer.protocol == protocol]
 
     @cached_property
+    def astray(self) -> dict[str, str]:
+        """Own addresses from which packets leave past the router that was asked for mappings to them, and
+        the interface by which."""
+        known = (each for each in self.offers if each.replies not in (None, each.interface))
+        return {each.local.partition("%")[0]: each.replies or "" for each in known}
+
+    def leads_astray(self, mapping: PortMapping) -> bool:
+        """Does what comes in by this mapping have no way back?"""
+        at = endpoint(mapping.internal)
+        return at is not None and at.host in self.astray
+
+    @cached_property
     def claimed_addresses(self) -> tuple[str, ...]:
-        """The IPv4 addresses that routers call their own outside ones, each once."""
-        found = [(each.id, each.external) for each in self.offers if each.family == 4 and each.external]
+        """The IPv4 addresses that routers on the path call their own outside ones, each once."""
+        found = [
+            (each.id, each.external)
+            for each in self.offers
+            if each.family == 4 and each.external and each.local not in self.astray
+        ]
         for attempt in self.attempts:
-            at = endpoint(attempt.external)
-            if attempt.family == 4 and attempt.outcome == "granted" and at is not None:
+            at, inside = endpoint(attempt.external), endpoint(attempt.internal)
+            if attempt.family != 4 or attempt.outcome != "granted" or at is None:
+                continue
+            if inside is None or inside.host not in self.astray:
                 found.append((attempt.id, at.host))
         return tuple(dict.fromkeys(address for _, address in sorted(found)))
 
@@ -70,12 +88,14 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
         return (*map(self._made, requests.values()), *map(self._found, rows))
 
     def _made(self, asked_for: _Requests) -> PortMapping:
-        """One mapping from what was asked about it: the last word counts."""
+        """One mapping from what was asked about it: the last word counts. What was deleted before it was made
+        is one that an earlier start had left."""
         first = asked_for.attempts[0]
         asked = [each for each in asked_for.attempts if each.action in ("make", "renew")]
         granted = [each for each in asked if each.outcome == "granted"]
-        deletions = [each for each in asked_for.attempts if each.action == "delete"]
         last = granted[-1] if granted else None
+        since = last.id if last is not None else -1
+        deletions = [each for each in asked_for.attempts if each.action == "delete" and each.id > since]
         known = last or next((each for each in deletions if each.external), None)
         failed = asked[-1] if asked and not granted else None
         if not asked and deletions and deletions[-1].outcome != "deleted":

@@ -5,6 +5,9 @@ The journal is a file of JSON lines in the user's state folder; each line is one
 lock. Each process that makes mappings holds a lock of its own for as long as it lives: what a process made
 that holds its lock no more, and did not mean to stay, is to be removed.
 
+A note stays until its mapping is known to be gone. That a lifetime is over is no proof: clocks are set, and
+routers make lifetimes of their own.
+
 It survives the death of a process, not a power cut: no line is forced onto the disk. A mapping whose line is
 lost ends with its lifetime.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,32 +33,49 @@ from nattools.probes.portmap import Granted, MappingRequest
 _SPARE_S = 60.0
 """How long after its lifetime a mapping may still be there: routers' clocks and ours differ."""
 _COMPACT_BEYOND = 32768
+_MOST_OVER = 256
+"""Of mappings that seem to have ended, as on routers that are never met again, so many are remembered."""
 _ENDS_BY_ITSELF = ("pcp", "nat-pmp")
 
 
+class Moment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When something was. `unix_s` is the wall clock's, which can be set; `up_s` counts from the machine's
+    start `boot` and only goes on ("": the system has no such count)."""
+
+    unix_s: float
+    up_s: float = 0.0
+    boot: str = ""
+
+    def since(self, earlier: Moment) -> float:
+        """The seconds that have passed: by the machine's own count as long as it has not been restarted."""
+        if self.boot and self.boot == earlier.boot:
+            return self.up_s - earlier.up_s
+        return self.unix_s - earlier.unix_s
+
+
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping that was asked for. `gateway` and `interface` say of whom, `made_at` and `granted_at` are
-    Unix times. `stays`: it is meant to outlive its maker. `granted` None: the answer was not seen."""
+    """A mapping that was asked for. `gateway` and `interface` say of whom, `made` when. `stays`: it is meant
+    to outlive its maker. `granted` None: the answer was not seen."""
 
     id: str
     owner: str
     stays: bool
-    made_at: float
+    made: Moment
     interface: str
     gateway: str
     protocol: MappingProtocol
     wanted: MappingRequest
     granted: Granted | None = None
-    granted_at: float | None = None
+    granted_at: Moment | None = None
 
-    def over(self, now: float) -> bool:
-        """Has it ended by itself? Of an unanswered UPnP question nobody knows: the router may have made a
-        permanent mapping."""
+    def seems_over(self, now: Moment) -> bool:
+        """Has its lifetime ended, as far as is known? Of an unanswered UPnP question nobody knows: the
+        router may have made a permanent mapping."""
         if self.granted is None:
-            ends = self.protocol in _ENDS_BY_ITSELF
-            return ends and now > self.made_at + self.wanted.lifetime_s + _SPARE_S
-        lifetime_s = self.granted.lifetime_s
-        return lifetime_s is not None and now > (self.granted_at or self.made_at) + lifetime_s + _SPARE_S
+            lifetime_s = self.wanted.lifetime_s if self.protocol in _ENDS_BY_ITSELF else None
+        else:
+            lifetime_s = self.granted.lifetime_s
+        return lifetime_s is not None and now.since(self.granted_at or self.made) > lifetime_s + _SPARE_S
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,11 +84,16 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: JournalEntry | None = None
     id: str = ""
     granted: Granted | None = None
-    at: float = 0.0
+    at: Moment | None = None
 
 
-def _unix_time() -> float:
-    return datetime.now(UTC).timestamp()
+def _now() -> Moment:
+    unix_s = datetime.now(UTC).timestamp()
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Moment(unix_s, time.clock_gettime(time.CLOCK_BOOTTIME), boot)
+    except (OSError, AttributeError):
+        return Moment(unix_s)
 
 
 class Journal:
@@ -76,7 +102,7 @@ class Journal:
     CannotRun: the folder cannot be written. What the file holds that cannot be read is left out.
     """
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = _unix_time) -> None:
+    def __init__(self, folder: Path, *, clock: Callable[[], Moment] = _now) -> None:
         self._folder = folder
         self._file = folder / "mappings.jsonl"
         self._guard = folder / "mappings.lock"
@@ -121,7 +147,7 @@ class Journal:
             id=uuid4().hex,
             owner=self._owner,
             stays=stays,
-            made_at=self._clock(),
+            made=self._clock(),
             interface=interface,
             gateway=gateway,
             protocol=protocol,
@@ -164,9 +190,14 @@ class Journal:
     # --- reading
 
     def notes(self) -> list[JournalEntry]:
-        """All mappings that may still be there, the oldest first, whoever made them."""
+        """All mappings that are not known to be gone, the oldest first, whoever made them."""
         with self._locked():
             return self._read()
+
+    def in_force(self) -> list[JournalEntry]:
+        """Those that should be there now."""
+        now = self._clock()
+        return [note for note in self.notes() if note.granted is not None and not note.seems_over(now)]
 
     def left_behind(self) -> list[JournalEntry]:
         """Those that were not meant to stay and whose maker is dead."""
@@ -200,8 +231,7 @@ class Journal:
             elif line.id in found:
                 changed = {"granted": line.granted, "granted_at": line.at}
                 found[line.id] = msgspec.structs.replace(found[line.id], **changed)
-        now = self._clock()
-        return [note for note in found.values() if not note.over(now)]
+        return list(found.values())
 
     def _lines(self) -> Iterator[_Line]:
         try:
@@ -213,12 +243,18 @@ class Journal:
                 yield msgspec.json.decode(text, type=_Line)
 
     def _tidy(self) -> None:
-        """Drop the lines of what is over, and the locks of the dead."""
-        notes = self._read()
-        if self._file.exists() and (not notes or self._file.stat().st_size > _COMPACT_BEYOND):
-            fresh = self._file.with_suffix(".new")
-            fresh.write_bytes(b"".join(msgspec.json.encode(_Line(note=note)) + b"\n" for note in notes))
-            fresh.replace(self._file)
+        """Drop the lines of what is gone, and the locks of the dead."""
+        if self._file.exists():
+            notes, now = self._read(), self._clock()
+            over = [note.id for note in notes if note.seems_over(now)]
+            lost = set(over[: max(0, len(over) - _MOST_OVER)])
+            data = b"".join(
+                msgspec.json.encode(_Line(note=note)) + b"\n" for note in notes if note.id not in lost
+            )
+            if not data or self._file.stat().st_size > _COMPACT_BEYOND + len(data):
+                fresh = self._file.with_suffix(".new")
+                fresh.write_bytes(data)
+                fresh.replace(self._file)
         for path in self._folder.glob("owner-*.lock"):
             if path.name != self._owner and not self._lives(path.name):
                 with contextlib.suppress(OSError):
@@ -229,7 +265,7 @@ class MemoryJournal(Journal):
     """The same for a network that ends with this process, as a lab does: nothing can be left behind."""
 
     def __init__(self) -> None:
-        super().__init__(Path(), clock=lambda: 0.0)
+        super().__init__(Path(), clock=lambda: Moment(0.0))
         self._kept: list[_Line] = []
 
     def __enter__(self) -> Self:

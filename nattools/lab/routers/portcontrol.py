@@ -12,14 +12,13 @@ from nattools.protocols.pcp import ResultCode
 _TRANSPORTS: dict[int, Transport] = {17: "udp", 6: "tcp"}
 _START_S = 1000  # so that an epoch has room to go back
 ANNOUNCE_GROUPS = {4: "224.0.0.1", 6: "ff02::1"}
-_UNSPECIFIED = ("0.0.0.0", "::")
 
 
 class EpochCounter:
     """Seconds since the table was last empty."""
 
     def __init__(self, behaviour: RouterBehaviour, now: float) -> None:
-        self._back = behaviour.epoch_back
+        self._kind = behaviour.epoch
         self._began = now - _START_S
         self._asked = 0
 
@@ -30,7 +29,13 @@ class EpochCounter:
     def epoch_s(self, now: float) -> int:
         """What the next response says."""
         self._asked += 1
-        return max(0, int(now - self._began) - (100 * self._asked if self._back else 0))
+        true_s = int(now - self._began)
+        return {
+            "true": true_s,
+            "back": max(0, true_s - 100 * self._asked),
+            "stuck": 7,
+            "ahead": 2 * true_s,
+        }[self._kind]
 
 
 class PortControlServer:
@@ -40,9 +45,17 @@ class PortControlServer:
         self._behaviour = behaviour
         self._table = table
         self._clock = clock
+        self._to_lose = behaviour.lost
 
     def answer(self, data: bytes, source: Endpoint, now: float) -> list[bytes]:
         """The datagrams to send back."""
+        answers = self._answer(data, source, now)
+        if answers and self._to_lose:
+            self._to_lose -= 1
+            return []
+        return [*(_noise(answers[0]) if answers and self._behaviour.noise else ()), *answers]
+
+    def _answer(self, data: bytes, source: Endpoint, now: float) -> list[bytes]:
         speaks = self._behaviour.protocols
         try:
             if data[:1] == b"\x00" and "nat-pmp" in speaks:
@@ -81,6 +94,9 @@ class PortControlServer:
         else:
             if request.lifetime_s and not self._behaviour.maps(request.internal_port):
                 result = natpmp.NOT_AUTHORIZED
+            inside = Endpoint(source.host, request.internal_port)
+            if request.lifetime_s and self._renews(request.transport, inside, b"", now):
+                result = natpmp.OUT_OF_RESOURCES
             port, lifetime_s = (0, 0) if result else self._map(request, source, now)
             opcode = natpmp.MAP_UDP if request.transport == "udp" else natpmp.MAP_TCP
             response = natpmp.NatPmpResponse(
@@ -102,7 +118,17 @@ class PortControlServer:
         )
         lifetime_s = self._behaviour.lifetime_s(request.lifetime_s)
         self._table.add(request.transport, port, inside, lifetime_s, now)
-        return port, lifetime_s
+        return self._told(port, lifetime_s)
+
+    def _renews(self, transport: Transport, inside: Endpoint, nonce: bytes, now: float) -> bool:
+        """Is it a renewal of what it refuses to renew?"""
+        refuses = self._behaviour.renewal_result
+        return bool(refuses) and self._table.of(transport, inside, nonce, now) is not None
+
+    def _told(self, port: int, lifetime_s: int) -> tuple[int, int]:
+        """What it says of a mapping that it has made."""
+        told_port, told_s = self._behaviour.told_port, self._behaviour.told_lifetime_s
+        return port if told_port is None else told_port, lifetime_s if told_s is None else told_s
 
     def _choose(self, transport: Transport, suggested: int, now: float) -> int:
         wanted = suggested + 1 if self._behaviour.other_port else suggested
@@ -115,6 +141,8 @@ class PortControlServer:
         if source.host != request.client:
             return [self._failure(request, ResultCode.ADDRESS_MISMATCH, epoch_s)]
         if request.opcode == pcp.ANNOUNCE:
+            if not self._behaviour.announce:
+                return []
             return [pcp.encode_response(pcp.ResponseMessage(2, pcp.ANNOUNCE, 0, 0, epoch_s))]
         if self._behaviour.pcp_result:
             return [self._failure(request, self._behaviour.pcp_result, epoch_s)]
@@ -134,6 +162,8 @@ class PortControlServer:
             if known is not None:
                 self._table.remove(known)
             return self._success(request, body, body.external, 0, epoch_s)
+        if self._renews(transport, inside, body.nonce, now):
+            return [self._failure(request, self._behaviour.renewal_result, epoch_s)]
         suggested = body.external.port or body.internal_port
         if not self._behaviour.maps(body.internal_port, suggested):
             return [self._failure(request, ResultCode.NOT_AUTHORIZED, epoch_s)]
@@ -146,7 +176,8 @@ class PortControlServer:
         row = self._table.add(transport, port, inside, lifetime_s, now, nonce=body.nonce)
         claimed = self._behaviour.external
         host = row.outside.host if claimed is None else claimed or "0.0.0.0"
-        return self._success(request, body, Endpoint(host, row.outside.port), lifetime_s, epoch_s)
+        told_port, told_s = self._told(row.outside.port, lifetime_s)
+        return self._success(request, body, Endpoint(host, told_port), told_s, epoch_s)
 
     def _success(
         self,
@@ -174,3 +205,19 @@ class PortControlServer:
         return pcp.encode_response(
             pcp.ResponseMessage(2, 0, ResultCode.UNSUPP_VERSION, 0, self._clock.epoch_s(now))
         )
+
+
+def _noise(answer: bytes) -> list[bytes]:
+    """What is no answer to the same question: cut short, of another opcode, version or inside port, a request
+    instead, and nonsense."""
+    changed = []
+    for position, mask in ((1, 0x05), (0, 0x40), (1, 0x80), (_PORT_AT.get(len(answer), 9), 0x33)):
+        data = bytearray(answer)
+        if position < len(data):
+            data[position] ^= mask
+        changed.append(bytes(data))
+    return [answer[:7], answer[:-5], *changed, b"", b"nonsense" * 3]
+
+
+_PORT_AT = {16: 9, 60: 41}
+"""Where the inside port stands in a mapping response of NAT-PMP and of PCP, by its length."""

@@ -8,8 +8,10 @@ import msgspec
 
 Protocols = Literal["pcp", "nat-pmp", "upnp"]
 Xml = Literal["good", "slow", "endless", "entities", "not xml", "not well-formed"]
-Rows = Literal["good", "gaps", "foreign", "blank", "hidden"]
+Rows = Literal["good", "gaps", "foreign", "blank", "hidden", "unlisted", "repeated", "unreadable"]
 Framing = Literal["close", "left open", "too long"]
+Leases = Literal["good", "end", "run on"]
+Epoch = Literal["true", "back", "stuck", "ahead"]
 
 
 class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,13 +28,22 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     or the connection is reset (0). `repeats_call`: results are named as the call. `framing`: the end of an
     HTTP response is marked by closing, by nothing, or by a length that is too large.
     `rows`: the table has a row with an unknown protocol first ("foreign"), numbers with gaps, blank rows
-    instead of errors, or rows that GetSpecificPortMappingEntry never shows ("hidden").
+    instead of errors, rows that GetSpecificPortMappingEntry never shows ("hidden"), or that the list does not
+    ("unlisted"), a first row for ever ("repeated") or a first one without numbers ("unreadable").
+    `list_error`: the list is refused with this code. `row_s`: how long each row of it takes.
     `upnp_error`: AddPortMapping fails with this code. `upnp_status`: it answers with this HTTP status and no
     XML. `pcp_result`, `natpmp_result`: mappings fail with this result; `pcp_downgrade`: PCP is answered with
     NAT-PMP's version 0. `pcp_alone`: NAT-PMP is answered with PCP's version.
     `ignores_prefer_failure`: assigns another port all the same. `other_port`: PCP and NAT-PMP assign the
     suggested port plus one. `taken`: external ports that belong to another machine.
-    `lies`: says success and forwards nothing. `epoch_back`: each epoch is less than the one before.
+    `lies`: says success and forwards nothing. `full`: says success and makes nothing. `then_fails`:
+    AddPortMapping makes the mapping and fails with this code all the same, or the connection is reset (0).
+    `leases`: a mapping with a lifetime by UPnP ends at once ("end"), or is not renewed by asking again ("run
+    on"). `lease_becomes`: every lifetime by UPnP becomes this (0: permanent). `renewal_result`: PCP and
+    NAT-PMP refuse to renew what lives. `announce` False: PCP's ANNOUNCE is not answered. `told_lifetime_s`,
+    `told_port`: PCP and NAT-PMP say this of every mapping that they make. `noise`: before each answer by PCP
+    or NAT-PMP come some that are none. `lost`: the first so many answers of these are lost.
+    `epoch`: each is less than the one before, all are the same, or they run at twice the speed.
     `wrong_nonce`: PCP answers have another nonce, before the right one if `then_right`.
     `answer_port`: SSDP answers come from this port. `pmp_port`: NAT-PMP and PCP answers do.
     `copies`: SSDP answers come so many times. `hears_multicast` False: only M-SEARCHes to its own address are
@@ -58,6 +69,8 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     repeats_call: bool = False
     framing: Framing = "close"
     rows: Rows = "good"
+    list_error: int | None = None
+    row_s: float = 0.0
     upnp_error: int | None = None
     upnp_status: int | None = None
     pcp_result: int = 0
@@ -68,7 +81,17 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     other_port: bool = False
     taken: tuple[int, ...] = ()
     lies: bool = False
-    epoch_back: bool = False
+    full: bool = False
+    then_fails: int | None = None
+    leases: Leases = "good"
+    lease_becomes: int | None = None
+    renewal_result: int = 0
+    announce: bool = True
+    told_lifetime_s: int | None = None
+    told_port: int | None = None
+    noise: bool = False
+    lost: int = 0
+    epoch: Epoch = "true"
     wrong_nonce: bool = False
     then_right: bool = False
     answer_port: int | None = None

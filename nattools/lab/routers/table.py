@@ -91,6 +91,8 @@ class MappingTable:
             nonce=nonce,
             number=self._numbers,
         )
+        if self._behaviour.full:
+            return row
         self._rows[transport, outside] = row
         if self._forwards is not None and not self._behaviour.lies:
             self._forwards.open(transport, outside, inside, expires)

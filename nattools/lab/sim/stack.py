@@ -157,8 +157,9 @@ class Stack:
     def routes_from(self, host: str) -> Routes:
         """The routes of a socket with this source address: out of the interface that has it."""
         plan = self.plan
-        if len(plan.ports) > 1 and plan.kind in ("host", "server") and host in plan.owns:
-            return self._routes_by(plan.owns[host])
+        port = plan.owns.get(host) if len(plan.ports) > 1 and plan.kind in ("host", "server") else None
+        if port is not None and plan.ports[port].layout.routing == "by-source":
+            return self._routes_by(port)
         return Routes(plan.table, plan.hop)
 
     def _routes_by(self, port: int) -> Routes:
@@ -213,6 +214,8 @@ class Stack:
         elif hop.fate == "multicast":
             packet.destination = packet.destination.partition("%")[0]
             self.net.flood(self.plan, hop.port, packet)
+        elif hop.fate == "prohibited":
+            return "prohibited"
         return "unreachable" if hop.fate == "no-route" else None
 
     def send_by(self, routes: Routes, packet: Packet) -> SendFailure | None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nattools.engine.portmap import journal as journal_module
-from nattools.engine.portmap.journal import Journal, JournalEntry, MemoryJournal, acquire_lock
+from nattools.engine.portmap.journal import Journal, JournalEntry, MemoryJournal, Moment, acquire_lock
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.portmapping import MappingProtocol
@@ -51,13 +51,13 @@ def writer(folder: Path, manner: str, *ports: int) -> subprocess.Popen[str]:
 
 
 class Clock:
-    """A clock that the test turns."""
+    """A clock that the test turns, and sets."""
 
     def __init__(self) -> None:
-        self.now = 1_000_000.0
+        self.up_s, self.set_by_s, self.boot = 500.0, 0.0, "first"
 
-    def __call__(self) -> float:
-        return self.now
+    def __call__(self) -> Moment:
+        return Moment(1e9 + self.up_s + self.set_by_s, self.up_s, self.boot)
 
 
 def wanted(port: int = 5000, lifetime_s: int = 600) -> MappingRequest:
@@ -145,40 +145,77 @@ def test_what_is_to_stay_is_not_left_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "lifetime_s", "answer", "over"),
+    ("protocol", "answer", "over"),
     [
-        ("pcp", 600, None, True),
-        ("nat-pmp", 600, None, True),
-        ("upnp-igd", 600, None, False),  # it may have made a permanent one
-        ("upnp-igd", 600, 600, True),
-        ("upnp-igd", 600, "for ever", False),
-        ("pcp", 600, 7200, False),
+        ("pcp", None, True),
+        ("nat-pmp", None, True),
+        ("upnp-igd", None, False),  # it may have made a permanent one
+        ("upnp-igd", 600, True),
+        ("upnp-igd", "for ever", False),
+        ("pcp", 7200, False),
     ],
 )
-def test_what_has_ended_by_itself_is_forgotten(
-    tmp_path: Path, protocol: MappingProtocol, lifetime_s: int, answer: object, over: bool
+def test_what_seems_to_have_ended_is_remembered_and_not_told(
+    tmp_path: Path, protocol: MappingProtocol, answer: object, over: bool
 ) -> None:
     clock = Clock()
     with Journal(tmp_path, clock=clock) as journal:
-        note = noted(journal, protocol=protocol, lifetime_s=lifetime_s)
+        note = noted(journal, protocol=protocol)
         if answer is not None:
             lasting = answer if isinstance(answer, int) else None
             journal.granted(note, granted(lasting, protocol))
-        clock.now += 600
-        assert len(journal.notes()) == 1
-        clock.now += 100
-        assert (journal.notes() == []) == over
+        clock.up_s += 600
+        assert not journal.notes()[0].seems_over(clock())
+        clock.up_s += 100
+        assert journal.notes()[0].seems_over(clock()) == over
+        assert ports(journal.in_force()) == ([] if over or answer is None else [5000])
+
+
+@pytest.mark.parametrize("set_by_s", [86_400.0, -86_400.0, 4e7])
+def test_a_clock_that_is_set_changes_nothing(tmp_path: Path, set_by_s: float) -> None:
+    clock = Clock()
+    with Journal(tmp_path, clock=clock) as journal:
+        journal.granted(noted(journal, stays=True), granted())
+        clock.set_by_s = set_by_s
+        assert ports(journal.in_force()) == [5000]
+    with Journal(tmp_path, clock=clock) as journal:
+        assert ports(journal.notes()) == ports(journal.in_force()) == [5000]
+        clock.up_s += 700
+        assert ports(journal.notes()) == [5000]
+        assert journal.in_force() == []
+
+
+def test_after_a_restart_of_the_machine_the_wall_clock_must_do(tmp_path: Path) -> None:
+    clock = Clock()
+    with Journal(tmp_path, clock=clock) as journal:
+        journal.granted(noted(journal, stays=True), granted())
+    clock.up_s, clock.boot, clock.set_by_s = 20.0, "second", 500 + 600
+    with Journal(tmp_path, clock=clock) as journal:
+        assert ports(journal.in_force()) == [5000]
+        clock.up_s += 200
+        assert journal.in_force() == []
+        assert ports(journal.notes()) == [5000]
+
+
+def test_of_routers_that_are_never_met_again_the_latest_are_remembered(tmp_path: Path) -> None:
+    clock = Clock()
+    with Journal(tmp_path, clock=clock) as journal:
+        for port in range(2000, 2600):
+            noted(journal, port, stays=True)
+        clock.up_s += 1e6
+        noted(journal, 5000, stays=True)
+    with Journal(tmp_path, clock=clock) as journal:
+        assert ports(journal.notes()) == [*range(2344, 2600), 5000]
 
 
 def test_a_renewal_prolongs_it(tmp_path: Path) -> None:
     clock = Clock()
     with Journal(tmp_path, clock=clock) as journal:
         note = noted(journal)
-        journal.granted(note, granted())
         for _ in range(5):
-            clock.now += 300
             journal.granted(note, granted())
-        assert len(journal.notes()) == 1
+            clock.up_s += 300
+        assert ports(journal.in_force()) == [5000]
 
 
 def test_lines_that_cannot_be_read_cost_only_themselves(tmp_path: Path) -> None:
