@@ -180,7 +180,8 @@ async def _step(
         await asyncio.wait(before)
     probe, targets = step.probe, step.targets
     name = f"{probe.name} {lane.name}"
-    logger.debug("%s: asking %s", name, ", ".join(str(target.endpoint) for target in targets))
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("%s: asking %s", name, ", ".join(str(target.endpoint) for target in targets))
     run.emit(Event("started", name, probe.text))
     context = run.context(lane, name)
     reason = None if probe.capability is None else run.network.missing(probe.capability)

@@ -92,11 +92,11 @@ def sentence(statement: Statement) -> str:
     template, values = _TEMPLATES.get(statement.code), statement.values
     if template is not None:
         try:
+            blanks = _blanks(template)
+            if not values and len(blanks) == 1:
+                return blanks[0].before
             return "".join(
-                [
-                    before if name is None else before + fill(values[name])
-                    for before, name, fill in _blanks(template)
-                ]
+                [before if name is None else before + fill(values[name]) for before, name, fill in blanks]
             )
         except (ArithmeticError, LookupError, TypeError, ValueError):
             pass

@@ -150,12 +150,14 @@ def test_a_key_changed_on_its_way_connects_with_nobody() -> None:
     assert not found.connected
 
 
-def test_machines_on_one_lan_need_no_server() -> None:
-    """The server does not answer: the tokens tell of the machines' own addresses."""
+@pytest.mark.parametrize("routed", [True, False], ids=["a silent server", "no way to the internet"])
+def test_machines_on_one_lan_need_no_server(routed: bool) -> None:
+    """The tokens tell of the machines' own addresses."""
+    at_home = HostSpec(behind="home", default_route=routed)
     scenario = Scenario(
         title="one LAN",
         nat={"home": NatSpec()},
-        host={"alice": HostSpec(behind="home"), "bob": HostSpec(behind="home")},
+        host={"alice": at_home, "bob": at_home},
         server={"stun": ServerSpec(kind="silent", tcp=False)},
     )
     for found in swapped(scenario):
