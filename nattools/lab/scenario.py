@@ -129,7 +129,10 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     (Binding only), "xor-only", "rfc3489" (old), "silent", or one that errs: "garbage" (answers noise),
     "wrong-address" (now and then another address as mapped), "fake-other" (claims another address and
     answers CHANGE-REQUEST from its first), "ignores-change" (ignores CHANGE-REQUEST), "drops-change"
-    (has two addresses and answers no CHANGE-REQUEST at all).
+    (has two addresses and answers no CHANGE-REQUEST at all), "refuses" (answers with the error `error`).
+    `says`: what it says of its clients, always: an address, or an address and port ("own": its own address;
+    "mapped": theirs, as an IPv4-mapped IPv6 address); `rewritten`: what an ALG on the way makes of
+    MAPPED-ADDRESS in it. "rfc3489" has no other attribute, "plain" has both.
     `program`: on netns, run this real daemon instead ("coturn").
     """
 
@@ -145,7 +148,11 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         "fake-other",
         "ignores-change",
         "drops-change",
+        "refuses",
     ] = "nattools"
+    says: str | None = None
+    rewritten: str | None = None
+    error: int = 401
     addresses: int = 2
     port: int = 3478
     ipv6: bool = True

@@ -44,6 +44,8 @@ class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
 
     `asked` is the destination, `source` where the first valid answer truly came from, `mapped` what it said
     of us. `change_*` are CHANGE-REQUEST's flags (RFC 5780 7.2). `received` counts the valid answers.
+    `unmasked`: what MAPPED-ADDRESS said, where no XOR-MAPPED-ADDRESS was there or it said otherwise (gateways
+    rewrite the former, RFC 8489 14.2). `offender`: who sent the ICMP error that came instead of an answer.
     """
 
     purpose: Purpose
@@ -60,10 +62,12 @@ class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
     rtt_s: float | None = None
     source: str | None = None
     mapped: str | None = None
+    unmasked: str | None = None
     other_address: str | None = None
     response_origin: str | None = None
     nattools_server: bool = False
     error_code: int | None = None
+    offender: str | None = None
     detail: str = ""
 
 
