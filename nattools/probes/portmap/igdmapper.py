@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from nattools.chance import chance
 from nattools.model.endpoint import parse_address
 from nattools.model.portmapping import MAPPING_NAME
 from nattools.probes.portmap.gateway import GatewayContext
@@ -236,7 +236,7 @@ def _ports(wanted: MappingRequest) -> Iterator[int]:
     if wanted.suggested_port:
         yield wanted.suggested_port
     while True:
-        yield random.randint(_LOWEST_PORT, 65535)
+        yield chance().randint(_LOWEST_PORT, 65535)
 
 
 def _may_mean_lease(refused: Refused) -> bool:
