@@ -19,12 +19,13 @@ help:
 	@echo "make clean      remove what the others made"
 
 setup:
-	@scripts/setup.sh
+	@scripts/setup.sh dev
 
 lab-tools:
 	@scripts/lab-tools.sh
 
-diagnose: setup
+diagnose:
+	@scripts/setup.sh
 	@$(RUN) diagnose --lab home-router
 	@echo
 	@echo "That was a simulated home network. To measure the network you are on:  .venv/bin/nattools diagnose"
