@@ -135,6 +135,7 @@ class PunchRequest(msgspec.Struct, frozen=True, kw_only=True):
             ("pipe", self.pipe),
             ("forward", self.forwards),
             ("reverse", self.reverses),
+            ("allow", self.allowed is not None),
             ("bench", self.bench),
             ("exec", self.hook is not None),
             ("keep", self.keep),
