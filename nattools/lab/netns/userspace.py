@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
+from typing import Any, Protocol
 
 import msgspec
 
@@ -24,13 +25,13 @@ from nattools.lab.layout import Address, Layout, Port
 from nattools.lab.nat.engine import NatEngine, Side
 from nattools.lab.netns.nft import LAN, WAN
 from nattools.lab.netns.wiring import Wiring
-from nattools.lab.scenario import Impairment, NatSpec, RouterSpec, Scenario, host_behind, routers
+from nattools.lab.scenario import Impairment, NatSpec, RouterSpec, Scenario, host_behind, routers, ttl_beyond
 from nattools.protocols import ip
 from nattools.protocols.packet import Packet
 
 ETH_P_IP = 0x0800
 PACKET_HOST = 0
-_ETHERNET = 14
+ETHERNET = 14
 _TIME_EXCEEDED = 11
 _UNREACHABLE = 3
 _FRAGMENTATION_NEEDED = 4
@@ -63,6 +64,7 @@ class UserspaceRouter(msgspec.Struct, frozen=True):
     inside_network: str
     hops: tuple[RouterRoute, ...]
     answers_ttl: bool = True
+    ttl: str = "lowered"
 
 
 Send = Callable[[bytes], None]
@@ -90,16 +92,17 @@ class Forwarder:
     def receive(self, side: Side, frame: bytes, now: float) -> None:
         """An Ethernet frame with IPv4 that came in on this side, addressed to the router's interface."""
         try:
-            packet = ip.parse(frame[_ETHERNET:])
+            packet = ip.parse(frame[ETHERNET:])
         except ProtocolError:
             return
         if not self._is_ours(side, packet):
             return
         for_router = packet.destination == self._router.outside.address
-        if packet.ttl <= 1 and not for_router:
+        treatment = self._router.ttl if side == "inside" else "lowered"
+        if packet.ttl <= 1 and not for_router and treatment != "kept":
             self._complain(side, packet, _TIME_EXCEEDED, 0)
             return
-        handed = msgspec.structs.replace(packet, ttl=max(0, packet.ttl - 1))
+        handed = msgspec.structs.replace(packet, ttl=max(0, ttl_beyond(treatment, packet.ttl)))
         translate = self._engine.from_inside if side == "inside" else self._engine.from_outside
         for out, translated in translate(handed, now):
             if translated.ttl == 0:
@@ -128,7 +131,7 @@ class Forwarder:
                 self._complain(*cause, _UNREACHABLE, _FRAGMENTATION_NEEDED, interface.mtu)
             return
         self._identification = (self._identification + 1) & 0xFFFF
-        header = next_mac + _raw(interface.mac) + ETH_P_IP.to_bytes(2, "big")
+        header = next_mac + raw(interface.mac) + ETH_P_IP.to_bytes(2, "big")
         for piece in fragments(ip.build(packet), interface.mtu, self._identification):
             self._send[side](header + piece)
 
@@ -144,7 +147,7 @@ class Forwarder:
         for network, hop in self._hops:
             if hop.side == side and address in network:
                 mac = self._interfaces[side].neighbours.get(hop.via or destination)
-                return _raw(mac) if mac else None
+                return raw(mac) if mac else None
         return None
 
     def _complain(self, side: Side, about: Packet, icmp_type: int, code: int, rest: int = 0) -> None:
@@ -158,7 +161,8 @@ class Forwarder:
         self._emit(side, error, None)
 
 
-def _raw(mac: str) -> bytes:
+def raw(mac: str) -> bytes:
+    """A hardware address as frames have it."""
     return bytes.fromhex(mac.replace(":", ""))
 
 
@@ -205,6 +209,7 @@ def userspace_router(layout: Layout, wiring: Wiring, name: str, spec: RouterSpec
         inside_network=lan.network,
         hops=tuple(hops),
         answers_ttl=not isinstance(spec, NatSpec) or spec.answers_ttl,
+        ttl=spec.ttl if isinstance(spec, NatSpec) else "lowered",
     )
 
 
@@ -257,6 +262,19 @@ def sender(sock: socket.socket, device: str) -> Send:
     return send
 
 
+class FrameSource(Protocol):
+    """What a loop reads frames from: a packet socket, or what looks like one."""
+
+    def fileno(self) -> int:
+        """For `select`."""
+
+    def recvfrom(self, size: int, /) -> tuple[bytes, Any]:
+        """A frame, and whence: (name of the interface, protocol, kind, ...). OSError: there is none now."""
+
+    def close(self) -> None:
+        """This process's copy."""
+
+
 class FrameLoop:
     """One thread's loop over all packet sockets of a lab, and what is due later.
 
@@ -264,11 +282,11 @@ class FrameLoop:
     """
 
     def __init__(self) -> None:
-        self._handlers: dict[socket.socket, dict[str, FrameHandler]] = {}
+        self._handlers: dict[FrameSource, dict[str, FrameHandler]] = {}
         self._due: list[tuple[float, int, Send, bytes]] = []
         self._count = 0
 
-    def listen(self, sock: socket.socket, device: str, handler: FrameHandler) -> None:
+    def listen(self, sock: FrameSource, device: str, handler: FrameHandler) -> None:
         """Have `handler` called for each frame that arrives at this interface."""
         self._handlers.setdefault(sock, {})[device] = handler
 
@@ -292,7 +310,7 @@ class FrameLoop:
                 self._drain(sock)
             self._deliver()
 
-    def _drain(self, sock: socket.socket) -> None:
+    def _drain(self, sock: FrameSource) -> None:
         handlers = self._handlers[sock]
         for _ in range(_AT_ONCE):
             try:

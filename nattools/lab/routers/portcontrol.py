@@ -12,7 +12,6 @@ from nattools.protocols.pcp import ResultCode
 _TRANSPORTS: dict[int, Transport] = {17: "udp", 6: "tcp"}
 _START_S = 1000  # so that an epoch has room to go back
 ANNOUNCE_GROUPS = {4: "224.0.0.1", 6: "ff02::1"}
-_UNSPECIFIED = ("0.0.0.0", "::")
 
 
 class EpochCounter:

@@ -15,7 +15,7 @@ from typing import Any
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.nat.engine import Emitted, NatEngine, Side
 from nattools.lab.nat.ipv6 import PassEngine, ipv6_engine
-from nattools.lab.scenario import NatSpec, routers
+from nattools.lab.scenario import NatSpec, routers, ttl_beyond
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.stack import Stack
 from nattools.lab.sim.topology import NextHop, NodePlan, Topology, Wire
@@ -235,7 +235,7 @@ class CoreRouter(Node):
 class NatRouter(Node):
     """A router with a NAT or a firewall between its inside and its outside; IPv6 is never translated."""
 
-    __slots__ = ("_answers_ttl", "_engine4", "_engine6", "_inside", "_outside", "_outside4")
+    __slots__ = ("_answers_ttl", "_engine4", "_engine6", "_inside", "_outside", "_outside4", "_ttl")
 
     def __init__(self, net: SimNet, plan: NodePlan) -> None:
         super().__init__(net, plan)
@@ -244,6 +244,7 @@ class NatRouter(Node):
         self._inside = 1 - self._outside
         inside, outside = plan.ports[self._inside], plan.ports[self._outside]
         self._answers_ttl = spec.answers_ttl if isinstance(spec, NatSpec) else True
+        self._ttl = spec.ttl if isinstance(spec, NatSpec) else "lowered"
         self._outside4 = outside.address(4) or ""
         self._engine4 = NatEngine(
             spec,
@@ -252,6 +253,8 @@ class NatRouter(Node):
             inside_address=inside.address(4) or "",
             rng=net.rng,
         )
+        topology = net.topology
+        self._engine4.forwards.everything = topology.layout.dmz_address(topology.scenario, plan.name)
         self._engine6: NatEngine | PassEngine | None = None
         if spec.ipv6 is not None and 6 in inside.prefixes:
             self._engine6 = ipv6_engine(
@@ -284,6 +287,7 @@ class NatRouter(Node):
             wire is None
             or hop.port != self._outside
             or packet.ttl <= 1
+            or self._ttl != "lowered"
             or len(packet.payload) > wire.room
             or ":" in destination
             or destination in self.owns
@@ -304,10 +308,10 @@ class NatRouter(Node):
         if destination in self.owns and destination != self._outside4:
             self.net.loop.queue.append((self.input, packet))
             return
-        if packet.ttl <= 1:
+        if packet.ttl <= 1 and self._ttl != "kept":
             self._expired(packet, self._inside)
             return
-        packet.ttl -= 1
+        packet.ttl = ttl_beyond(self._ttl, packet.ttl)
         if wire is not None and too_big(packet, wire):
             self._complain(packet, self._inside, TOO_BIG, wire.mtu)
         elif hop.port == self._inside:

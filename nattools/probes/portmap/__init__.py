@@ -9,13 +9,12 @@ from nattools.probes.portmap.announcements import listen
 from nattools.probes.portmap.discover import Discovery, discover
 from nattools.probes.portmap.gateway import GatewayContext, gateway_contexts
 from nattools.probes.portmap.mapper import (
-    FailureKind,
     Granted,
+    Listing,
     Mapper,
     MappingRequest,
     Offer,
     Refused,
-    RouterState,
     TableEntry,
     asking_from,
     remove_mapping,
@@ -23,14 +22,13 @@ from nattools.probes.portmap.mapper import (
 
 __all__ = [
     "Discovery",
-    "FailureKind",
     "GatewayContext",
     "Granted",
+    "Listing",
     "Mapper",
     "MappingRequest",
     "Offer",
     "Refused",
-    "RouterState",
     "TableEntry",
     "asking_from",
     "discover",
