@@ -61,6 +61,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     do all this.
     `ipv6`: None: no IPv6 inside; else how inside hosts are protected.
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
+    `dmz`: the host behind it that gets all that comes in and belongs to nothing: with one host, a 1:1 NAT.
     `mapper`: what it offers to those who want port mappings (None: nothing).
     """
 
@@ -87,6 +88,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     foreign_sessions: int = 0
     engine: Literal["auto", "kernel", "tun"] = "auto"
     ipv6: Literal["firewall", "open"] | None = None
+    dmz: str | None = None
     mapper: MapperSpec | None = None
 
 
@@ -127,7 +129,10 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     (Binding only), "xor-only", "rfc3489" (old), "silent", or one that errs: "garbage" (answers noise),
     "wrong-address" (now and then another address as mapped), "fake-other" (claims another address and
     answers CHANGE-REQUEST from its first), "ignores-change" (ignores CHANGE-REQUEST), "drops-change"
-    (has two addresses and answers no CHANGE-REQUEST at all).
+    (has two addresses and answers no CHANGE-REQUEST at all), "refuses" (answers with the error `error`).
+    `says`: what it says of its clients, always: an address, or an address and port ("own": its own address;
+    "mapped": theirs, as an IPv4-mapped IPv6 address); `rewritten`: what an ALG on the way makes of
+    MAPPED-ADDRESS in it. "rfc3489" has no other attribute, "plain" has both.
     `program`: on netns, run this real daemon instead ("coturn").
     """
 
@@ -143,7 +148,11 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         "fake-other",
         "ignores-change",
         "drops-change",
+        "refuses",
     ] = "nattools"
+    says: str | None = None
+    rewritten: str | None = None
+    error: int = 401
     addresses: int = 2
     port: int = 3478
     ipv6: bool = True
@@ -208,3 +217,8 @@ def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:
     if behind is None:
         return ()
     return (behind,) if isinstance(behind, str) else behind
+
+
+def ttl_beyond(treatment: str, ttl: int) -> int:
+    """The TTL of what a NAT passes on from inside, by `NatSpec.ttl`."""
+    return {"kept": ttl, "reset": 64}.get(treatment, ttl - 1)

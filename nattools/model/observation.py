@@ -44,6 +44,8 @@ class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
 
     `asked` is the destination, `source` where the first valid answer truly came from, `mapped` what it said
     of us. `change_*` are CHANGE-REQUEST's flags (RFC 5780 7.2). `received` counts the valid answers.
+    `unmasked`: what MAPPED-ADDRESS said, where no XOR-MAPPED-ADDRESS was there or it said otherwise (gateways
+    rewrite the former, RFC 8489 14.2). `offender`: who sent the ICMP error that came instead of an answer.
     """
 
     purpose: Purpose
@@ -60,10 +62,12 @@ class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
     rtt_s: float | None = None
     source: str | None = None
     mapped: str | None = None
+    unmasked: str | None = None
     other_address: str | None = None
     response_origin: str | None = None
     nattools_server: bool = False
     error_code: int | None = None
+    offender: str | None = None
     detail: str = ""
 
 
@@ -129,6 +133,7 @@ class DialBack(Observation, frozen=True, kw_only=True, tag="dial-back"):
     """A server sent to (UDP) or connected to (TCP) our external address `target` from `origin`.
 
     `fresh`: the port had sent nothing to `origin` before, so that a filter would have stopped it.
+    `untouched`: it had sent nothing to anybody, so that no NAT had a mapping for it.
     """
 
     transport: Transport
@@ -138,6 +143,7 @@ class DialBack(Observation, frozen=True, kw_only=True, tag="dial-back"):
     change_address: bool
     change_port: bool
     fresh: bool
+    untouched: bool = False
     outcome: Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
     sent: int = 1
     local: str | None = None

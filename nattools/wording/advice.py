@@ -98,7 +98,11 @@ SENTENCES = {
     ),
     # faults of servers
     "server-silent": "no answer",
-    "server-unresolved": "its name does not resolve",
+    "server-refused": "it refused: {detail}",
+    "server-port-closed": "its port is closed: nothing listens there",
+    "server-unreachable": "it cannot be reached: {detail}",
+    "server-prohibited": "a firewall rejects packets to it: {detail}",
+    "server-unresolved": "{detail}",
     "server-tls": "TLS is not supported yet",
     "server-origin-differs": (
         "The server {server} says that it answers from {origin}, but its answer came from {source}."
@@ -113,6 +117,14 @@ SENTENCES = {
         "The server {server} names another address but answers no CHANGE-REQUEST from there."
     ),
     "server-names-itself": "The server {server} names its own address as its other address.",
+    "server-impossible-address": (
+        "The server {server} says that you are seen as {address}, {why:kind}: it was not believed."
+    ),
+    "server-mapped-ipv6": "The server {server} writes your IPv4 address as IPv6: {address}.",
+    "addresses-rewritten": (
+        "Something on the way rewrites addresses within packets (an ALG): the server sent {address}, and "
+        "{rewritten} arrived. It breaks other programs: switch it off in the router."
+    ),
     "server-not-stun": "The server {server} sent an invalid STUN answer: {detail:or malformed}.",
     "server-filtering-unused": "The filtering tests of {server} were not used.",
     # second opinions

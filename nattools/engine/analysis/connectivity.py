@@ -13,20 +13,27 @@ from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silen
 from nattools.model.nat import FilteringBehaviour, Layer
 from nattools.model.observation import FORBIDDEN_HERE, Binding, Hop
 from nattools.model.statement import Reason, statement
-from nattools.net.addresses import is_shared
+from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared
 
 _CAME = ("answered", "error", "malformed")
-_STOPPED = ("prohibited", "timeout", "unreachable")
+_STOPPED = ("prohibited", "timeout")
 
 
 def reachable(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
     """`twin` is the same family's other transport, whose answers prove that the network is up."""
-    came = tuple(binding.id for binding in path.bindings if binding.outcome in _CAME)
+    came = tuple(binding.id for binding in path.bindings if _came(binding))
     came += tuple(back.id for back in path.dial_backs if back.outcome == "arrived")
     came += tuple(attempt.id for attempt in path.connections if attempt.outcome == "answered")
     if path.transport == "udp" or came:
         return Finding(True, came) if came else _silent(path, twin)
     return _silent_tcp(path, twin)
+
+
+def _came(binding: Binding) -> bool:
+    """Did it reach a server? That one's own word that a port is closed says so too."""
+    asked = endpoint(binding.asked)
+    refused = binding.outcome == "refused" and asked is not None and binding.offender == asked.host
+    return refused or binding.outcome in _CAME
 
 
 def forbidden_here(path: PathEvidence) -> bool:
@@ -35,7 +42,8 @@ def forbidden_here(path: PathEvidence) -> bool:
 
 
 def _silent(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
-    """UDP counts as blocked if servers that are up say nothing to more copies than loss could eat."""
+    """UDP counts as blocked if servers that are up say nothing to more copies than loss could eat. That a
+    router knows no route says nothing of UDP."""
     up = {answer.asked.host for answer in twin.answers}
     tried = [b for b in path.bindings if (at := endpoint(b.asked)) is not None and at.host in up]
     ids = tuple(binding.id for binding in tried)
@@ -46,6 +54,9 @@ def _silent(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
         return Finding(False, ids)
     if tried and all(binding.outcome == "prohibited" for binding in tried):
         return Finding(False, ids)
+    lost = next((binding for binding in tried if binding.outcome == "unreachable"), None)
+    if lost is not None:
+        return Finding(None, ids, (statement("reachable-no-route", detail=lost.detail),))
     return Finding(None, ids, (statement("reachable-maybe-loss", copies=copies),))
 
 
@@ -128,9 +139,7 @@ def layers(
     if nat is not True:
         flat = tuple(Layer(hops=h.ttl, address=h.address, role=_plain_role(path, h, nat)) for h in hops)
         settled = False if nat is False else None
-        return LayersFinding(
-            flat, None, settled, settled, () if nat is False else (statement("nothing-answered"),), ids
-        )
+        return LayersFinding(flat, None, settled, settled, () if nat is False else (path.unanswered,), ids)
     reach = _within(path, filtering) if _counts_all(path, hops) else None
     inferred = _before_public(hops, path)
     distance = reach if reach is not None else inferred
@@ -183,7 +192,9 @@ def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], reac
         return None  # what stands beyond the tunnel is not the provider's, and shared addresses are its own
     if any(is_shared(host) for host in (*locals_, *outside.hosts)):
         return True
-    if any(hop.address is not None and is_shared(hop.address) for hop in hops):
+    if any(map(carries_ipv4_over_ipv6, locals_)):
+        return None
+    if any(h.address and (is_shared(h.address) or carries_ipv4_over_ipv6(h.address)) for h in hops):
         return True
     return False if reach == 1 else None
 

@@ -25,6 +25,7 @@ from nattools.model.observation import (
     PunchTrial,
 )
 from nattools.model.statement import Reason, Statement, statement
+from nattools.net.outsideview import as_ipv4, why_impossible
 
 
 class ServerGroups:
@@ -131,8 +132,19 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def answers(self) -> list[BindingAnswer]:
-        """Answered questions without CHANGE-REQUEST, in the order of the record."""
-        return [answer for binding in self.bindings if (answer := _answer(binding)) is not None]
+        """Answered questions without CHANGE-REQUEST, in the order of the record, that said what can be
+        true."""
+        return [answer for answer, why in map(_answer, self.bindings) if answer is not None and why is None]
+
+    @property
+    def unanswered(self) -> Statement:
+        """Why there are no `answers`."""
+        if any(answer is not None for answer, _ in map(_answer, self.bindings)):
+            return statement("answers-doubted")
+        refusals = [b for b in self.bindings if b.outcome == "error" and b.error_code is not None]
+        if refusals:
+            return statement("servers-refused", server=refusals[0].asked, detail=refusals[0].detail)
+        return statement("nothing-answered")
 
     @cached_property
     def loss(self) -> Loss:
@@ -147,8 +159,8 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def answered_endpoints(self) -> frozenset[Endpoint]:
-        """Server endpoints that answered a plain question."""
-        return frozenset(answer.asked for answer in self.answers)
+        """Server endpoints that answered a plain question, whatever they said."""
+        return frozenset(answer.asked for answer, _ in map(_answer, self.bindings) if answer is not None)
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -172,15 +184,32 @@ class Loss(msgspec.Struct, frozen=True):
         return chance_of_silence(min(copies, 100_000), self.bound) < CERTAIN_ERROR
 
 
-def _answer(binding: Binding) -> BindingAnswer | None:
+_NO_ANSWER = (None, None)
+
+
+def _answer(binding: Binding) -> tuple[BindingAnswer | None, str | None]:
+    """The answer to a plain question, and why it cannot be true (None: it may be)."""
     if binding.outcome != "answered" or binding.change_address or binding.change_port:
-        return None
+        return _NO_ANSWER
     asked, mapped = endpoint(binding.asked), endpoint(binding.mapped)
     if asked is None or mapped is None:
+        return _NO_ANSWER
+    prompt, local, seen = binding.received >= binding.sent, endpoint(binding.local), as_ipv4(mapped)
+    why = why_impossible(seen, asked, local, unmasked=binding.unmasked == binding.mapped)
+    return BindingAnswer(binding.id, binding.at_s, binding.purpose, local, asked, seen, prompt), why
+
+
+def doubt(binding: Binding) -> Statement | None:
+    """What is wrong with what a server said of us; None: nothing."""
+    answer, why = _answer(binding)
+    if answer is None:
         return None
-    prompt = binding.received >= binding.sent
-    local = endpoint(binding.local)
-    return BindingAnswer(binding.id, binding.at_s, binding.purpose, local, asked, mapped, prompt)
+    server, address = answer.asked.host, answer.mapped.host
+    if why is not None:
+        return statement("server-impossible-address", server=server, address=address, why=why)
+    if binding.mapped is not None and binding.mapped.startswith("[") and ":" not in address:
+        return statement("server-mapped-ipv6", server=server, address=address)
+    return None
 
 
 def gather(

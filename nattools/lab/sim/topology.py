@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from string import ascii_letters
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -100,7 +100,7 @@ class SocketOwner(Protocol):
     def send_without_wire(self, packet: Packet, hop: NextHop) -> SendFailure | None:
         """A packet for the node itself, or for nobody."""
 
-    def forget(self, socket: object) -> None:
+    def forget(self, socket: Any) -> None:
         """The socket is closed, or the connection over."""
 
 
