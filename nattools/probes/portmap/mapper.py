@@ -56,7 +56,8 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping that the router says it has made; only a test from outside proves it.
 
     `external_host` is None where the router does not know its address. `lifetime_s` None: until it is
-    deleted. `unique_id` is a UPnP pinhole's. `quirks` say what is odd about the answer, for people.
+    deleted. `unique_id` is a UPnP pinhole's. `listed`: the router's table has it (None: that is not known).
+    `quirks` say what is odd about the answer, for people.
     """
 
     protocol: MappingProtocol
@@ -67,7 +68,14 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_s: int | None
     epoch_s: int | None = None
     unique_id: int | None = None
+    listed: bool | None = None
     quirks: tuple[str, ...] = ()
+
+    @property
+    def doubtful(self) -> bool:
+        """Does the router itself say something else: no such row in its table, or a lifetime of 0? Only a
+        look from outside can settle it then."""
+        return self.listed is False or self.lifetime_s == 0
 
     @property
     def external(self) -> Endpoint | None:
@@ -76,17 +84,24 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """No mapping, no list, no deletion. `refusal` is None unless the router gave a code."""
+    """No mapping, no list, no deletion. `refusal` is None unless the router gave a code. `unsettled`: another
+    question about the same was not answered before, or not undone, so that there may be a mapping."""
 
     protocol: MappingProtocol
     failure: FailureKind
     refusal: Refusal | None = None
     detail: str = ""
+    unsettled: bool = False
 
     @property
     def code(self) -> int | None:
         """The router's error code."""
         return None if self.refusal is None else self.refusal.code
+
+    @property
+    def certain(self) -> bool:
+        """Is it certain that nothing was made?"""
+        return self.failure in ("refused", "not asked") and not self.unsettled
 
 
 class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
