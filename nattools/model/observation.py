@@ -335,6 +335,17 @@ class MapEntry(Observation, frozen=True, kw_only=True, tag="map-entry"):
     ours: bool = False
 
 
+class MapTable(Observation, frozen=True, kw_only=True, tag="map-table"):
+    """A router's table of mappings that was asked for: `rows` of it were read. `incomplete` says as a clause
+    why there may be more; "": that is all of it. `refusal`: the router does not show it, or not to its end.
+    """
+
+    protocol: MappingProtocol
+    rows: int = 0
+    incomplete: str = ""
+    refusal: Refusal | None = None
+
+
 AnyObservation = (
     Binding
     | Hairpin
@@ -352,4 +363,5 @@ AnyObservation = (
     | MapAttempt
     | MapCheck
     | MapEntry
+    | MapTable
 )

@@ -19,7 +19,7 @@ from nattools.model.portmapping import MAPPING_NAME
 from nattools.model.report import MapAction, Report
 from nattools.net.base import Network
 from nattools.probes.dialbacks import open_inbound_listener
-from nattools.probes.portmap import Granted, Mapper, MappingRequest, TableEntry
+from nattools.probes.portmap import Granted, Listing, Mapper, MappingRequest
 from nattools.probes.target import Lane
 
 
@@ -65,10 +65,10 @@ async def list_mappings(
         for mapper in session.discovery.mappers:
             if map_options.protocol in (None, mapper.offer.protocol):
                 await session.list_table(mapper)
-        for note in journal.in_force():
-            meant = note.wanted.family in options.families and map_options.protocol in (None, note.protocol)
-            if meant and not session.saw(note):
-                session.record_noted(note)
+        in_force = {note.id for note in journal.in_force()}
+        for note in _noted(session):
+            if not session.saw(note) and map_options.protocol in (None, note.protocol):
+                await session.show_noted(note, in_force=note.id in in_force)
 
     return await run_map_command("list", do, network, options, emit, journal, from_outside=False)
 
@@ -125,24 +125,31 @@ async def _delete_of_others(session: PortmapSession, map_options: MapOptions) ->
 
 
 async def _delete_listed(session: PortmapSession, map_options: MapOptions, mapper: Mapper) -> None:
-    entries = await mapper.entries()
-    for entry in entries if isinstance(entries, list) else ():
-        mine = entry.internal.host == (map_options.host or mapper.offer.local)
-        meant = entry.internal.port in map_options.ports and entry.transport in map_options.transports
-        if mine and meant and map_options.external_port in (None, entry.external_port):
-            wanted = _wanted(session, map_options, entry.internal.port, entry.transport, 4)
-            await session.remove_unnoted(mapper, wanted, _as_granted(mapper, entry))
-
-
-def _as_granted(mapper: Mapper, entry: TableEntry) -> Granted:
-    return Granted(
-        protocol=mapper.offer.protocol,
-        transport=entry.transport,
-        internal=entry.internal,
-        external_host=mapper.offer.external,
-        external_port=entry.external_port,
-        lifetime_s=entry.lifetime_s,
-    )
+    """Those in the router's table; where that cannot be read to its end, also whatever may be at the external
+    port that is named, or at the same one as inside."""
+    table = await mapper.listing() or Listing()
+    host = map_options.host or mapper.offer.local
+    for transport in map_options.transports:
+        for port in map_options.ports:
+            inside = Endpoint(host, port)
+            found = [
+                each.external_port
+                for each in table.entries
+                if (each.transport, each.internal) == (transport, inside)
+                and map_options.external_port in (None, each.external_port)
+            ]
+            unlisted = [map_options.external_port or port] if table.incomplete and not found else []
+            for external_port in (*found, *unlisted):
+                wanted = _wanted(session, map_options, port, transport, 4)
+                there = Granted(
+                    protocol="upnp-igd",
+                    transport=transport,
+                    internal=inside,
+                    external_host=mapper.offer.external,
+                    external_port=external_port,
+                    lifetime_s=None,
+                )
+                await session.remove_unnoted(mapper, wanted, there, certain=external_port in found)
 
 
 # --- making

@@ -7,9 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from nattools.model.observation import MapAttempt, MapEntry, MapOffer
+from nattools.model.observation import MapAttempt, MapEntry, MapOffer, MapTable
 from nattools.model.portmapping import MappingProtocol
-from nattools.probes.portmap import Granted, MappingRequest, Offer, Refused, TableEntry
+from nattools.probes.portmap import Granted, Listing, MappingRequest, Offer, Refused, TableEntry
 from nattools.probes.probe import Recorder
 
 Action = Literal["make", "renew", "delete", "read back"]
@@ -51,7 +51,7 @@ def record_attempt(
             lifetime_s=granted.lifetime_s if granted else entry.lifetime_s if entry else None,
             took_s=round(asyncio.get_running_loop().time() - began, 6),
             refusal=refused.refusal if refused else None,
-            quirks=granted.quirks if granted else (),
+            quirks=granted.quirks if granted else entry.quirks if entry else (),
             detail=refused.detail if refused else "",
         ),
         at=began,
@@ -94,3 +94,15 @@ def record_entry(recorder: Recorder, protocol: MappingProtocol, entry: TableEntr
             ours=ours,
         )
     )
+
+
+def record_table(recorder: Recorder, protocol: MappingProtocol, table: Listing) -> None:
+    """How far a router's table could be read; its rows are recorded each for itself."""
+    seen = MapTable(
+        probe="map-list",
+        protocol=protocol,
+        rows=len(table.entries),
+        incomplete=table.incomplete,
+        refusal=table.refusal,
+    )
+    recorder.add(seen)

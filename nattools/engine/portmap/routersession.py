@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.portmap.journal import Journal, JournalEntry
-from nattools.engine.portmap.recording import Action, record_attempt, record_entry, record_offer
+from nattools.engine.portmap.recording import (
+    Action,
+    record_attempt,
+    record_entry,
+    record_offer,
+    record_table,
+)
 from nattools.model.endpoint import Family, family_of
 from nattools.model.observation import Gap, MapEntry
 from nattools.model.portmapping import MappingProtocol
@@ -21,6 +27,7 @@ from nattools.probes.portmap import (
     Discovery,
     GatewayContext,
     Granted,
+    Listing,
     Mapper,
     MappingRequest,
     Refused,
@@ -165,15 +172,17 @@ class PortmapSession:
             self._forget(held)
         return result
 
-    async def list_table(self, mapper: Mapper) -> list[TableEntry] | Refused | None:
-        """A router's table; its rows go on record."""
-        entries = await mapper.entries()
-        if isinstance(entries, list):
-            notes = self.journal.notes()
-            for entry in entries:
-                ours = any(is_of(note, entry) for note in notes)
-                record_entry(self.run.recorder, mapper.offer.protocol, entry, ours=ours)
-        return entries
+    async def list_table(self, mapper: Mapper) -> Listing | None:
+        """A router's table; its rows go on record, and whether that is all of them. None: it has none."""
+        table = await mapper.listing()
+        if table is None:
+            return None
+        protocol, notes = mapper.offer.protocol, self.journal.notes()
+        for entry in table.entries:
+            ours = any(is_of(note, entry) for note in notes)
+            record_entry(self.run.recorder, protocol, entry, ours=ours)
+        record_table(self.run.recorder, protocol, table)
+        return table
 
     def saw(self, note: JournalEntry) -> bool:
         """Is a mapping of the journal in a router's table that was listed, or told already?"""
@@ -185,6 +194,19 @@ class PortmapSession:
         ]
         # a router's table of IPv4 mappings has those of all protocols; of pinholes there is none
         return any(row.protocol == note.protocol or row.family == 4 for row in same)
+
+    async def show_noted(self, note: JournalEntry, *, in_force: bool) -> None:
+        """Put a mapping of the journal on record that no table has shown: as the router has it, if it shows
+        it when asked for it alone; as it is noted, if that cannot be known and it should be there now. What
+        the router denies to have is not shown."""
+        mapper = self._mapper_for(note) if note.protocol == "upnp-igd" else None
+        found: TableEntry | Refused | None = None
+        if mapper is not None and note.granted is not None:
+            found = await mapper.read_back(note.wanted, note.granted)
+        if isinstance(found, TableEntry) and is_of(note, found):
+            record_entry(self.run.recorder, note.protocol, found, ours=True)
+        elif in_force and not (isinstance(found, TableEntry) or (found is not None and found.absent)):
+            self.record_noted(note)
 
     def record_noted(self, note: JournalEntry) -> None:
         """Put a mapping of the journal on record as it is noted there."""
@@ -273,13 +295,15 @@ class PortmapSession:
         return await self.remove(HeldMapping(note, mapper, note.wanted, note.granted))
 
     async def remove_unnoted(
-        self, mapper: Mapper, wanted: MappingRequest, granted: Granted | None = None
+        self, mapper: Mapper, wanted: MappingRequest, granted: Granted | None = None, *, certain: bool = True
     ) -> Refused | None:
-        """Remove a mapping of this machine that another program may have made."""
+        """Remove a mapping of this machine that another program may have made. Not `certain`: it may be that
+        there is none."""
         began = asyncio.get_running_loop().time()
         result = await mapper.delete(wanted, granted)
         protocol = mapper.offer.protocol
-        record_attempt(self.run.recorder, "delete", protocol, wanted, result, began, known=granted)
+        known = granted if certain else None
+        record_attempt(self.run.recorder, "delete", protocol, wanted, result, began, known=known)
         return result
 
     def _mapper_for(self, note: JournalEntry) -> Mapper | None:

@@ -136,6 +136,7 @@ class FakeRouter:
                     self.requests.append(request[0].split(b"\r\n")[0].decode())
                     now = asyncio.get_running_loop().time()
                     reply = self._upnp.respond(*request, stream.remote, now)
+                    await asyncio.sleep(reply.late_s)
                     if not reply.status:
                         stream.abort()
                         return

@@ -8,7 +8,7 @@ import msgspec
 
 Protocols = Literal["pcp", "nat-pmp", "upnp"]
 Xml = Literal["good", "slow", "endless", "entities", "not xml", "not well-formed"]
-Rows = Literal["good", "gaps", "foreign", "blank", "hidden"]
+Rows = Literal["good", "gaps", "foreign", "blank", "hidden", "unlisted", "repeated", "unreadable"]
 Framing = Literal["close", "left open", "too long"]
 Leases = Literal["good", "end", "run on"]
 Epoch = Literal["true", "back", "stuck", "ahead"]
@@ -28,7 +28,9 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     or the connection is reset (0). `repeats_call`: results are named as the call. `framing`: the end of an
     HTTP response is marked by closing, by nothing, or by a length that is too large.
     `rows`: the table has a row with an unknown protocol first ("foreign"), numbers with gaps, blank rows
-    instead of errors, or rows that GetSpecificPortMappingEntry never shows ("hidden").
+    instead of errors, rows that GetSpecificPortMappingEntry never shows ("hidden"), or that the list does not
+    ("unlisted"), a first row for ever ("repeated") or a first one without numbers ("unreadable").
+    `list_error`: the list is refused with this code. `row_s`: how long each row of it takes.
     `upnp_error`: AddPortMapping fails with this code. `upnp_status`: it answers with this HTTP status and no
     XML. `pcp_result`, `natpmp_result`: mappings fail with this result; `pcp_downgrade`: PCP is answered with
     NAT-PMP's version 0. `pcp_alone`: NAT-PMP is answered with PCP's version.
@@ -67,6 +69,8 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     repeats_call: bool = False
     framing: Framing = "close"
     rows: Rows = "good"
+    list_error: int | None = None
+    row_s: float = 0.0
     upnp_error: int | None = None
     upnp_status: int | None = None
     pcp_result: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
@@ -27,7 +28,8 @@ _TRANSPORTS: dict[str, Transport] = {"UDP": "udp", "TCP": "tcp", "17": "udp", "6
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """An HTTP response: `pause_s` before each part of the body; `endless`: the last part comes for ever."""
+    """An HTTP response, after `late_s`. `pause_s`: before each part of the body. `endless`: the last part comes
+    for ever."""
 
     status: int
     body: bytes
@@ -35,6 +37,7 @@ class HttpReply:
     endless: bool = False
     reason: str = "OK"
     location: str = ""
+    late_s: float = 0.0
 
 
 _BLANK = {
@@ -44,6 +47,9 @@ _BLANK = {
     "NewPortMappingDescription": "",
     "NewLeaseDuration": "0",
 }
+
+
+_FOREIGN = {**_BLANK, "NewInternalClient": "10.0.1.9", "NewExternalPort": "all", "NewProtocol": "BOTH"}
 
 
 class _Fault(Exception):  # noqa: N818 -- a UPnP fault is the answer, not an error of this program
@@ -167,7 +173,11 @@ class UpnpServer:
             return _fault(fault.code) if fault.code else HttpReply(0, b"")
         inside = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
         name = action if self._behaviour.repeats_call else f"{action}Response"
-        return _envelope(200, f'<u:{name} xmlns:u="x">{inside}</u:{name}>')
+        reply = _envelope(200, f'<u:{name} xmlns:u="x">{inside}</u:{name}>')
+        return dataclasses.replace(reply, late_s=self._late_s(action))
+
+    def _late_s(self, action: str) -> float:
+        return self._behaviour.row_s if action == "GetGenericPortMappingEntry" else 0.0
 
     def _do(
         self, action: str, values: dict[str, str], source: Endpoint, *, down: bool, now: float
@@ -272,23 +282,24 @@ class UpnpServer:
             raise
 
     def _generic(self, index: int, now: float) -> dict[str, str]:
+        if self._behaviour.list_error is not None:
+            raise _Fault(self._behaviour.list_error)
         rows = [row for row in self._table.rows(now) if ":" not in row.inside.host]
-        style = self._behaviour.rows
-        if style == "foreign":
-            if index == 0:
-                return {
-                    **_BLANK,
-                    "NewInternalClient": "10.0.1.9",
-                    "NewExternalPort": "9",
-                    "NewProtocol": "BOTH",
-                }
-            index -= 1
-        elif style == "gaps":
-            if index % 2 and index // 2 < len(rows):
-                raise _Fault(714)
-            index //= 2
+        match self._behaviour.rows:
+            case "foreign" | "unreadable" as style:
+                if index == 0:
+                    return _FOREIGN if style == "foreign" else {**_FOREIGN, "NewProtocol": "TCP"}
+                index -= 1
+            case "gaps":
+                if index % 2 and index // 2 < len(rows):
+                    raise _Fault(714)
+                index //= 2
+            case "unlisted":
+                rows = []
+            case "repeated":
+                index = 0
         if not 0 <= index < len(rows):
-            if style == "blank":
+            if self._behaviour.rows == "blank":
                 return {**_BLANK, "NewExternalPort": "0", "NewProtocol": "TCP"}
             raise _Fault(713)
         row = rows[index]

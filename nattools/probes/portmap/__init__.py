@@ -11,6 +11,7 @@ from nattools.probes.portmap.gateway import GatewayContext, gateway_contexts
 from nattools.probes.portmap.mapper import (
     FailureKind,
     Granted,
+    Listing,
     Mapper,
     MappingRequest,
     Offer,
@@ -26,6 +27,7 @@ __all__ = [
     "FailureKind",
     "GatewayContext",
     "Granted",
+    "Listing",
     "Mapper",
     "MappingRequest",
     "Offer",

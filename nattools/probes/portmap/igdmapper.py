@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-import msgspec
-
-from nattools.errors import ProtocolError
-from nattools.model.endpoint import Endpoint
-from nattools.probes.portmap import httpclient
+from nattools.model.endpoint import parse_address
 from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.igdcall import call
+from nattools.probes.portmap.igdtable import list_rows, look_up, row_at
 from nattools.probes.portmap.mapper import (
     Granted,
+    Listing,
     MappingRequest,
     Offer,
     Refused,
     RouterState,
     TableEntry,
-    as_entry,
 )
 from nattools.protocols import igd
 from nattools.protocols.igd import ErrorCode
@@ -29,36 +27,11 @@ from nattools.wording.refusals import upnp_refusal
 
 T = TypeVar("T")
 
-_MAX_ENTRIES = 512
-_LIST_S = 10.0
 _MAX_TRIES = 6
 _SHORT_LEASE_S = 3600
 _LOWEST_PORT = 1024
 # Another external port may do where these are said
 _TAKEN = (ErrorCode.CONFLICT, ErrorCode.NO_PORT_MAPS, ErrorCode.OTHER_MECHANISM, ErrorCode.ACTION_FAILED)
-# These end a list: 713 by the standard, the others are what some routers say instead
-_END_OF_LIST = (ErrorCode.ARRAY_INDEX_INVALID, ErrorCode.NO_SUCH_ENTRY, ErrorCode.INVALID_ARGS)
-_GONE = (ErrorCode.NO_SUCH_ENTRY, ErrorCode.MAPPING_NOT_FOUND)
-
-
-async def call(gateway: GatewayContext, service: igd.Service, action: igd.Call[T]) -> T | Refused:
-    """Call an action and read its result; a fault becomes a refusal in plain words."""
-    response = await httpclient.ask(gateway, service.control, igd.encode_call(service, action))
-    if isinstance(response, httpclient.HttpFailure):
-        return Refused(protocol="upnp-igd", failure=response.failure, detail=response.detail)
-    try:
-        answer = igd.parse_answer(response, action.action)
-        if isinstance(answer, igd.Answer):
-            return action.read(answer)
-    except ProtocolError as error:
-        return Refused(protocol="upnp-igd", failure="malformed", detail=str(error))
-    told = upnp_refusal(
-        answer.code,
-        pinhole=service.kind == "WANIPv6FirewallControl",
-        description=answer.description,
-        from_http=answer.from_http,
-    )
-    return Refused(protocol="upnp-igd", failure="refused", refusal=told, detail=answer.description)
 
 
 class IgdMapper:
@@ -93,46 +66,26 @@ class IgdMapper:
         return refused
 
     async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
-        """Only what leads to this mapping's own inside is removed; if the answer was never seen, the router's
-        table tells what came of the question."""
+        """Only what leads to this mapping's own inside is removed. If the answer was never seen, the router's
+        table tells what came of the question, and the port that was asked for is tried in any case: no list
+        proves that there is nothing."""
         if granted is not None:
-            return await self._delete_port(wanted, granted.external_port)
-        entries = await self.entries()
-        if isinstance(entries, Refused):
-            return entries
-        for entry in entries:
-            if entry.transport == wanted.transport and _same(entry, wanted):
-                refused = await self._delete_port(wanted, entry.external_port)
-                if refused is not None:
-                    return refused
-        return None
+            return await self._delete_port(wanted, granted.external_port, _leads_to)
+        there = [each for each in (await self.listing()).entries if each.transport == wanted.transport]
+        ports = [each.external_port for each in there if _same(each, wanted)]
+        asked = wanted.suggested_port
+        if asked and asked not in {each.external_port for each in there}:
+            ports.append(asked)
+        refusals = [await self._delete_port(wanted, port, _same) for port in ports]
+        return next((each for each in refusals if each is not None), None)
 
-    async def entries(self) -> list[TableEntry] | Refused:
-        """The router's table, at most 512 rows and 10 s of it. A row that cannot be read is skipped, and so
-        is one that is missing if the next one is not: some routers number their rows with gaps."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _LIST_S
-        found: list[TableEntry] = []
-        missing = 0
-        for index in range(_MAX_ENTRIES):
-            if loop.time() >= until:
-                break
-            row = await self._call(igd.get_generic_entry(index))
-            if isinstance(row, Refused):
-                missing += 1
-                if row.code == ErrorCode.NO_SUCH_ENTRY and missing == 1:
-                    continue
-                return found if found or row.code in _END_OF_LIST else row
-            missing = 0
-            if row is not None:
-                if row.is_blank:
-                    break
-                found.append(_entry(row))
-        return found
+    async def listing(self) -> Listing:
+        """Row after row (`igdtable`)."""
+        return await list_rows(self.gateway, self.service)
 
     async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused:
-        """GetSpecificPortMappingEntry."""
-        return await self._row(wanted, granted.external_port)
+        """Its row by itself, or else in the list."""
+        return await look_up(self.gateway, self.service, wanted.transport, granted.external_port)
 
     async def check(self) -> RouterState:
         """The connection's uptime goes back when the router restarts (GetStatusInfo)."""
@@ -144,19 +97,10 @@ class IgdMapper:
     def _learn(self, uptime_s: int | None) -> bool:
         return uptime_s is None or self._uptime.update(uptime_s, asyncio.get_running_loop().time())
 
-    async def _row(self, wanted: MappingRequest, external_port: int) -> TableEntry | Refused:
-        row = await self._call(igd.get_specific_entry(wanted.transport, external_port))
-        if isinstance(row, Refused):
-            return row
-        if row.is_blank:  # what some routers say of a mapping that is not there
-            refusal = upnp_refusal(ErrorCode.NO_SUCH_ENTRY)
-            return Refused(protocol="upnp-igd", failure="refused", refusal=refusal)
-        return _entry(row)
-
     async def _occupant(self, wanted: MappingRequest, external_port: int) -> TableEntry | None:
         """Who has the port already? Routers overwrite a mapping of the same machine without a word, whichever
         of its programs made it."""
-        row = await self._row(wanted, external_port)
+        row = await row_at(self.gateway, self.service, wanted.transport, external_port)
         return None if isinstance(row, Refused) or _same(row, wanted) else row
 
     async def _add(self, wanted: MappingRequest, attempt: _Attempt) -> int | Refused | None:
@@ -196,13 +140,18 @@ class IgdMapper:
             self._external = None if isinstance(address, Refused) else address
         return self._external
 
-    async def _delete_port(self, wanted: MappingRequest, external_port: int) -> Refused | None:
+    async def _delete_port(
+        self,
+        wanted: MappingRequest,
+        external_port: int,
+        is_ours: Callable[[TableEntry, MappingRequest], bool],
+    ) -> Refused | None:
         # asked for in any case where the router shows none: some never show any
-        row = await self._row(wanted, external_port)
-        if isinstance(row, TableEntry) and row.internal != wanted.internal:
+        row = await row_at(self.gateway, self.service, wanted.transport, external_port)
+        if isinstance(row, TableEntry) and not is_ours(row, wanted):
             return None
         refused = await self._call(igd.delete_port_mapping(wanted.transport, external_port))
-        return refused if refused is not None and refused.code not in _GONE else None
+        return None if refused is None or refused.absent else refused
 
     async def _call(self, action: igd.Call[T]) -> T | Refused:
         return await call(self.gateway, self.service, action)
@@ -267,17 +216,6 @@ def _ports(wanted: MappingRequest) -> Iterator[int]:
         yield random.randint(_LOWEST_PORT, 65535)
 
 
-def _entry(row: igd.PortMappingEntry) -> TableEntry:
-    return TableEntry(
-        transport=row.transport,
-        internal=Endpoint(row.internal_host, row.internal_port),
-        external_port=row.external_port,
-        lifetime_s=row.lease_s or None,
-        description=row.description,
-        enabled=row.enabled,
-    )
-
-
 def _is_broken(refused: Refused) -> bool:
     """Does AddAnyPortMapping fail in a way that says nothing about AddPortMapping?"""
     if refused.failure in ("unreachable", "malformed"):
@@ -287,7 +225,30 @@ def _is_broken(refused: Refused) -> bool:
 
 def _same(entry: TableEntry, wanted: MappingRequest) -> bool:
     """Is it the mapping that was asked for, made before?"""
-    return entry.internal == wanted.internal and entry.description == wanted.description
+    return _leads_to(entry, wanted) and _is_named(entry, wanted)
+
+
+def _leads_to(entry: TableEntry, wanted: MappingRequest) -> bool:
+    """Does it lead to that inside? Some routers name the machine instead of giving its address: then the
+    port and the description have to do."""
+    if entry.internal.port != wanted.internal.port:
+        return False
+    return entry.internal == wanted.internal or (
+        not _is_address(entry.internal.host) and bool(entry.description) and _is_named(entry, wanted)
+    )
+
+
+def _is_named(entry: TableEntry, wanted: MappingRequest) -> bool:
+    """Has it the name that was asked for? Some routers shorten it, or keep none."""
+    return wanted.description.startswith(entry.description)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        parse_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _conflict(owner: TableEntry) -> Refused:
@@ -297,73 +258,3 @@ def _conflict(owner: TableEntry) -> Refused:
         refusal=upnp_refusal(ErrorCode.CONFLICT),
         detail=f"the port leads to {owner.internal} ({owner.description or 'no description'})",
     )
-
-
-class PinholeMapper:
-    """`mapper.Mapper` by UPnP: IPv6 pinholes by WANIPv6FirewallControl. It must be asked over IPv6, or the
-    router refuses (606)."""
-
-    def __init__(self, gateway: GatewayContext, offer: Offer, service: igd.Service) -> None:
-        self.offer = offer
-        self.service = service
-        self.gateway = gateway
-
-    async def make(self, wanted: MappingRequest) -> Granted | Refused:
-        """AddPinhole, which renews one that is there. A pinhole has the inside port outside, too."""
-        if wanted.exact and wanted.external_port != wanted.internal.port:
-            detail = f"a pinhole has the same port on both sides, {wanted.internal.port}"
-            return Refused(protocol="upnp-igd", failure="not asked", detail=detail)
-        action = igd.add_pinhole(
-            transport=wanted.transport,
-            internal_host=wanted.internal.host,
-            internal_port=wanted.internal.port,
-            lease_s=wanted.lifetime_s or igd.actions.MAX_PINHOLE_LEASE_S,
-        )
-        number = await call(self.gateway, self.service, action)
-        if isinstance(number, Refused):
-            return number
-        return Granted(
-            protocol="upnp-igd",
-            transport=wanted.transport,
-            internal=wanted.internal,
-            external_host=wanted.internal.host,
-            external_port=wanted.internal.port,
-            lifetime_s=int(action.arguments[-1][1]),
-            unique_id=number,
-        )
-
-    async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
-        """DeletePinhole. If its number was never seen, asking for the same pinhole again tells it."""
-        if granted is None or granted.unique_id is None:
-            again = await self.make(msgspec.structs.replace(wanted, lifetime_s=1))
-            if isinstance(again, Refused):
-                return again
-            granted = again
-        action = igd.delete_pinhole(granted.unique_id or 0)
-        answer = await call(self.gateway, self.service, action)
-        if answer is None or answer.code == ErrorCode.NO_SUCH_PINHOLE:
-            return None
-        # miniupnpd 2.3.1 says 402 of a number that it does not know any more
-        there = await self.read_back(wanted, granted)
-        gone = isinstance(there, Refused) and there.code in (
-            ErrorCode.NO_SUCH_PINHOLE,
-            ErrorCode.INVALID_ARGS,
-        )
-        return None if gone and answer.code == ErrorCode.INVALID_ARGS else answer
-
-    async def entries(self) -> list[TableEntry] | Refused | None:
-        """Pinholes have no list."""
-        return None
-
-    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused:
-        """CheckPinholeWorking: it exists if the router knows it, whether or not a packet has passed (709)."""
-        action = igd.check_pinhole_working(granted.unique_id or 0)
-        working = await call(self.gateway, self.service, action)
-        if isinstance(working, Refused) and working.code != ErrorCode.NO_TRAFFIC:
-            return working
-        return as_entry(granted)
-
-    async def check(self) -> RouterState:
-        """The service has no epoch: it answers or it does not."""
-        status = await call(self.gateway, self.service, igd.GET_FIREWALL_STATUS)
-        return "silent" if isinstance(status, Refused) else "same"

@@ -14,8 +14,10 @@ from nattools.net.base import IcmpError, UdpSocket
 from nattools.net.eventloop import TimedEvent
 from nattools.probes.portmap import httpclient
 from nattools.probes.portmap.gateway import GatewayContext
-from nattools.probes.portmap.igdmapper import IgdMapper, PinholeMapper, call
+from nattools.probes.portmap.igdcall import call
+from nattools.probes.portmap.igdmapper import IgdMapper
 from nattools.probes.portmap.mapper import Mapper, Offer, Refused, new_offer
+from nattools.probes.portmap.pinholemapper import PinholeMapper
 from nattools.protocols import igd, ssdp
 from nattools.protocols.igd import ErrorCode
 from nattools.protocols.lan import LanUrl

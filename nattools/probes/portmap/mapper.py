@@ -17,6 +17,8 @@ from nattools.protocols import pcp
 FailureKind = Literal["refused", "timeout", "unreachable", "malformed", "not asked"]
 """The router refused, did not answer, could not be reached, sent an invalid answer, or was not asked."""
 RouterState = Literal["same", "restarted", "silent"]
+_ABSENT = (714, 730)
+"""UPnP's NoSuchEntryInArray and PortMappingNotFound."""
 RESTARTED = "the router has restarted since the last answer"
 """A quirk of an answer after which the client's other mappings are gone."""
 
@@ -103,10 +105,15 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
         """Is it certain that nothing was made?"""
         return self.failure in ("refused", "not asked") and not self.unsettled
 
+    @property
+    def absent(self) -> bool:
+        """Does it say that there is no such mapping? Anything else leaves that open."""
+        return self.protocol == "upnp-igd" and self.code in _ABSENT
+
 
 class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping in the router's table, whoever made it. `external_host` None: the table has no address.
-    `lifetime_s` None: until it is deleted."""
+    `lifetime_s` None: until it is deleted. `quirks` are what was odd about how it was found."""
 
     transport: Transport
     internal: Endpoint
@@ -115,6 +122,17 @@ class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
     external_host: str | None = None
     description: str = ""
     enabled: bool = True
+    quirks: tuple[str, ...] = ()
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """A router's table as far as it could be read. `incomplete` says as a clause why rows may be missing,
+    and `refusal` is the router's, if it refused; "": that is all of it. What is not in an incomplete one may
+    be there all the same."""
+
+    entries: tuple[TableEntry, ...] = ()
+    incomplete: str = ""
+    refusal: Refusal | None = None
 
 
 def as_entry(granted: Granted) -> TableEntry:
@@ -191,12 +209,13 @@ class Mapper(Protocol):
     async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
         """Remove what was made, or may have been made if no answer came; None: it is gone."""
 
-    async def entries(self) -> list[TableEntry] | Refused | None:
+    async def listing(self) -> Listing | None:
         """The router's table; None: the protocol has no way to read it."""
 
     async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
-        """What the router has now under that mapping. By PCP and NAT-PMP it can only be renewed; None:
-        that would do harm."""
+        """What the router has now at that external port, whosever it is: compare `internal`. A refusal that
+        is `absent`: nothing, as far as the router shows its table; any other: that cannot be known. By PCP
+        and NAT-PMP a mapping can only be renewed; None: that would do harm."""
 
     async def check(self) -> RouterState:
         """Has the router lost its mappings since the last answer?"""

@@ -19,6 +19,7 @@ from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import (
     RESTARTED,
     Granted,
+    Listing,
     MappingRequest,
     Offer,
     Refused,
@@ -197,7 +198,7 @@ class UdpMapper(ABC, Generic[R]):
         _, answer = await self._ask(wanted, 0)
         return answer if isinstance(answer, Refused) else None
 
-    async def entries(self) -> list[TableEntry] | Refused | None:
+    async def listing(self) -> Listing | None:
         """These protocols have no list."""
         return None
 

@@ -64,6 +64,7 @@ _ENVELOPE = (
     '<s:Body><u:{action} xmlns:u="{service}">{arguments}</u:{action}></s:Body></s:Envelope>\r\n'
 )
 _MAX_VALUES = 64
+_PADDED = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
 _CODE = re.compile(r"\s*(-?\d{1,5})\s*", re.ASCII)
 _BOOLEANS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -98,7 +99,7 @@ class Call(Generic[T_co]):
 
 
 class PortMappingEntry(msgspec.Struct, frozen=True):
-    """A row of the router's table. `lease_s` is what is left, 0: for ever."""
+    """A row of the router's table. `lease_s` is what is left, 0: for ever; `remote_host` "": for all."""
 
     transport: Transport
     external_port: int
@@ -107,6 +108,7 @@ class PortMappingEntry(msgspec.Struct, frozen=True):
     enabled: bool
     description: str
     lease_s: int
+    remote_host: str = ""
 
     @property
     def is_blank(self) -> bool:
@@ -177,7 +179,7 @@ def get_specific_entry(transport: Transport, external_port: int) -> Call[PortMap
 
 def get_generic_entry(index: int) -> Call[PortMappingEntry | None]:
     """GetGenericPortMappingEntry: the row number `index` of the table, from 0; error 713 behind the last.
-    None: the row cannot be read."""
+    None: a row of neither TCP nor UDP."""
     return Call("GetGenericPortMappingEntry", _read_row, (("NewPortMappingIndex", str(index)),))
 
 
@@ -310,20 +312,30 @@ def read_entry(
     return PortMappingEntry(
         transport or _transport(values),
         external_port or _number(values, "NewExternalPort", 0, 65535),
-        (values.get("NewInternalClient") or "").strip()[:100],
+        _host(values),
         _number(values, "NewInternalPort", 0, 65535),
         _boolean(values, "NewEnabled", default=True),
         (values.get("NewPortMappingDescription") or "")[:200],
         _optional(values, "NewLeaseDuration", 0xFFFFFFFF) or 0,
+        (values.get("NewRemoteHost") or "")[:100],
     )
 
 
 def _read_row(values: Answer) -> PortMappingEntry | None:
-    try:
-        return read_entry(values)
-    except ProtocolError as error:
-        logger.debug("a row of the router's table that cannot be read: %s", error)
+    blank = PortMappingEntry("tcp", 0, _host(values), 0, False, "", 0)
+    if blank.is_blank and not _optional(values, "NewInternalPort", 65535):
+        return blank
+    protocol = (values.get("NewProtocol") or "").strip()
+    if protocol and protocol.upper() not in _PROTOCOLS.values():
+        logger.debug("a row of the router's table with the protocol %.20r", protocol)
         return None
+    return read_entry(values)
+
+
+def _host(values: Answer) -> str:
+    """The inside host as it is written everywhere else; some routers pad the numbers of addresses."""
+    text = (values.get("NewInternalClient") or "").strip()[:100]
+    return re.sub(r"(?<![^.])0+(?=\d)", "", text) if _PADDED.fullmatch(text) else text
 
 
 def read_status(values: Answer) -> Status:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nattools.model.observation import Gap, MapOffer
+from nattools.model.observation import Gap, MapOffer, MapTable
 from nattools.model.portmapping import MappingProtocol, PortMapping
 from nattools.model.report import NOT_REACHED, Report
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
@@ -49,13 +49,22 @@ def headline(report: Report) -> str:
 
 
 def _listed(report: Report) -> str:
+    tables = [seen for seen in report.observations if isinstance(seen, MapTable)]
+    cut = next((safe(_cut(each)) for each in tables if each.incomplete), "")
     if report.mappings:
-        return f"{_count(len(report.mappings), 'mapping')} known here."
+        return f"{_count(len(report.mappings), 'mapping')} known here. {cut}".rstrip()
     if report.timed_out:
         return _UNFINISHED
     if not _spoken(report):
         return _NOBODY
-    return "There is no mapping here." if _spoken(report, "upnp-igd") else _NO_LIST
+    return cut or ("There is no mapping here." if tables else _NO_LIST)
+
+
+def _cut(table: MapTable) -> str:
+    """Why there may be more."""
+    if table.refusal is not None and not table.rows:
+        return f"The router's mappings may not be listed: {table.incomplete}."
+    return f"The router's list is incomplete: {table.incomplete}."
 
 
 def _spoken(report: Report, *protocols: MappingProtocol) -> bool:

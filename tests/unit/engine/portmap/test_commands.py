@@ -21,6 +21,7 @@ from nattools.model.observation import MapAttempt, MapCheck
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol, PortMapping
 from nattools.model.report import Report
 from nattools.probes.portmap import MappingRequest, discover, gateway_contexts
+from nattools.report.sections.map import headline
 
 each_protocol = pytest.mark.parametrize("protocol", MAPPING_PROTOCOLS)
 BOTH: tuple[Transport, ...] = ("udp", "tcp")
@@ -289,7 +290,56 @@ async def _make_as_carol(lab: SimLab, port: int = 7000) -> None:
     await mapper.make(MappingRequest(transport="udp", internal=internal, nonce=bytes(12), description="game"))
 
 
+@pytest.mark.parametrize(
+    ("faults", "said", "shown"),
+    [
+        ({"list_error": 606}, "may not be listed: the router refused row 0 (606", 1),
+        ({"row_s": 9.0}, "list is incomplete: row 0 was not answered in time", 1),
+        ({"rows": "unreadable"}, "list is incomplete: row 0 cannot be read", 1),
+        ({"rows": "unlisted"}, "1 mapping known here.", 1),
+        ({"rows": "hidden"}, "1 mapping known here.", 1),
+        ({"rows": "hidden", "list_error": 606}, "may not be listed", 1),
+        ({"rows": "hidden", "loses": True}, "There is no mapping here.", 0),
+    ],
+)
+def test_a_list_that_ends_early_says_so_and_forgets_nothing(
+    faults: dict[str, Any], said: str, shown: int
+) -> None:
+    """Own mappings are asked for one by one; what was made stays noted until it is removed."""
+
+    async def main(lab: SimLab) -> tuple[Report, int]:
+        journal = MemoryJournal()
+        await call(lab, commands.add, MapOptions(ports=(5000,), transports=("udp",)), journal)
+        if loses:
+            await lab.stop_router("home")
+            await lab.start_router("home")
+        listed = await call(lab, commands.list_mappings, journal=journal)
+        noted = len(journal.notes())
+        await call(lab, commands.delete, MapOptions(mine=True), journal)
+        assert journal.notes() == []
+        assert not await gets_in(lab, "udp", inside(), outside())
+        return listed, noted
+
+    loses = faults.pop("loses", False)
+    listed, noted = at_home(main, home(MapperSpec(protocols=("upnp-igd",), faults=faults)))
+    assert said in headline(listed)
+    assert (len(listed.mappings), noted) == (shown, 1)
+
+
 # --- delete
+
+
+@pytest.mark.parametrize("faults", [{"list_error": 606}, {"rows": "unreadable"}, {"row_s": 9.0}])
+def test_a_port_is_closed_without_a_list(faults: dict[str, Any]) -> None:
+    """Whatever was made at that port, by any program of this machine."""
+
+    async def main(lab: SimLab) -> Report:
+        await call(lab, commands.add, MapOptions(ports=(5000,), transports=("udp",)))
+        report = await call(lab, commands.delete, MapOptions(ports=(5000,), transports=("udp",)))
+        assert not await gets_in(lab, "udp", inside(), outside())
+        return report
+
+    assert one(at_home(main, home(MapperSpec(protocols=("upnp-igd",), faults=faults)))).removed
 
 
 @each_protocol

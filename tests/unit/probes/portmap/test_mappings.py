@@ -15,6 +15,7 @@ from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import (
     Granted,
+    Listing,
     Mapper,
     MappingRequest,
     Refused,
@@ -23,6 +24,7 @@ from nattools.probes.portmap import (
     listen,
     remove_mapping,
 )
+from nattools.probes.portmap.igdtable import UNLISTED
 
 PROTOCOLS: tuple[MappingProtocol, ...] = ("pcp", "nat-pmp", "upnp-igd")
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -287,9 +289,10 @@ def test_tables_that_are_not_as_they_should_be(rows: Rows) -> None:
         made = [(wanted(4000 + n, external_port=5000 + n), 5000 + n) for n in range(3)]
         for each, _ in made:
             granted(await asked.make(each))
-        entries = await asked.entries()
-        assert isinstance(entries, list)
-        assert [each.external_port for each in entries] == [5000, 5001, 5002]
+        entries = await asked.listing()
+        assert entries is not None
+        assert [each.external_port for each in entries.entries] == [5000, 5001, 5002]
+        assert entries.incomplete == ""
         for each, port in made:
             there = granted(await asked.make(each))
             assert there.external_port == port
@@ -301,14 +304,15 @@ def test_tables_that_are_not_as_they_should_be(rows: Rows) -> None:
 
 
 def test_the_table() -> None:
-    async def main(home: Home) -> list[TableEntry] | Refused | None:
+    async def main(home: Home) -> Listing | None:
         asked = await mapper(home, "upnp-igd")
         await asked.make(wanted(external_port=5000))
         await asked.make(wanted(4001, external_port=5001, transport="tcp", lifetime_s=0))
-        return await asked.entries()
+        return await asked.listing()
 
     found = at_home(main)
-    assert found == [
+    assert found is not None
+    assert found.entries == (
         TableEntry(
             transport="udp",
             internal=Endpoint(ALICE, 4000),
@@ -323,16 +327,83 @@ def test_the_table() -> None:
             lifetime_s=None,
             description="nattools",
         ),
-    ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "found", "why"),
+    [
+        (RouterBehaviour(list_error=606), 0, "the router refused row 0 (606 Action Not Authorized)"),
+        (RouterBehaviour(row_s=0.5), 20, "the router took 10 s for 20 rows"),
+        (RouterBehaviour(row_s=9.0), 0, "row 0 was not answered in time"),
+        (RouterBehaviour(rows="repeated"), 1, "row 1 is one that was there before"),
+        (RouterBehaviour(rows="unreadable"), 30, "row 0 cannot be read"),
+    ],
+)
+def test_a_list_that_is_not_complete_says_so(behaviour: RouterBehaviour, found: int, why: str) -> None:
+    async def main(home: Home) -> Listing | None:
+        asked = await mapper(home, "upnp-igd", behaviour)
+        for number in range(30):
+            granted(await asked.make(wanted(4000 + number)))
+        return await asked.listing()
+
+    table = at_home(main)
+    assert table is not None
+    assert (len(table.entries), table.incomplete) == (found, why)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "there", "quirks", "after"),
+    [
+        (RouterBehaviour(), True, (), "absent"),
+        (RouterBehaviour(rows="blank"), True, (), "absent"),
+        (RouterBehaviour(rows="hidden"), True, (UNLISTED,), "absent"),
+        (RouterBehaviour(rows="unlisted"), True, (), "absent"),
+        (RouterBehaviour(list_error=606), True, (), "not known"),
+        (RouterBehaviour(rows="unreadable"), True, (), "not known"),
+        (RouterBehaviour(rows="hidden", list_error=606), False, (), "not known"),
+    ],
+)
+def test_what_the_router_has_is_read_back(
+    behaviour: RouterBehaviour, there: bool, quirks: tuple[str, ...], after: str
+) -> None:
+    """By the port, else from the list; it is gone if both say so, and else that is not known."""
+
+    async def main(home: Home) -> None:
+        asked = await mapper(home, "upnp-igd", behaviour)
+        for number in range(3):
+            ask = wanted(4000 + number)
+            made = granted(await asked.make(ask))
+        back = await asked.read_back(ask, made)
+        assert isinstance(back, TableEntry) == there
+        if isinstance(back, TableEntry):
+            assert (back.internal, back.lifetime_s, back.quirks) == (ask.internal, 600, quirks)
+        home.routers[0].table.clear()
+        gone = await asked.read_back(ask, made)
+        assert isinstance(gone, Refused)
+        assert gone.absent == (after == "absent")
+
+    at_home(main)
+
+
+@pytest.mark.parametrize("behaviour", [RouterBehaviour(rows="unlisted"), RouterBehaviour(list_error=606)])
+def test_what_was_never_answered_is_removed_without_a_list(behaviour: RouterBehaviour) -> None:
+    async def main(home: Home) -> None:
+        asked = await mapper(home, "upnp-igd", behaviour)
+        granted(await asked.make(wanted()))
+        assert await asked.delete(wanted()) is None
+        assert home.routers[0].table.rows(0.0) == []
+
+    at_home(main)
 
 
 def test_an_empty_table_and_protocols_without_one() -> None:
     async def main(home: Home) -> list[object]:
         await home.router()
         found = await home.discover()
-        return [await each.entries() for each in found.mappers]
+        return [await each.listing() for each in found.mappers]
 
-    assert at_home(main) == [[], None, None]
+    assert at_home(main) == [Listing(), None, None]
 
 
 # --- IPv6

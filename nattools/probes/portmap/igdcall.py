@@ -1,0 +1,43 @@
+"""Calling the actions of a UPnP service: one HTTP request each."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from nattools.errors import ProtocolError
+from nattools.probes.portmap import httpclient
+from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.mapper import Refused
+from nattools.protocols import igd
+from nattools.wording.refusals import upnp_refusal
+
+T = TypeVar("T")
+
+LOOK_S = httpclient.REQUEST_S
+"""How long an answer that only tells something is waited for."""
+CHANGE_S = 10.0
+"""How long a change is waited for: slow routers take 4 s and more to make a mapping, and who gives up on them
+does not know whether it was made."""
+_CHANGES = ("Add", "Delete", "Update")
+
+
+async def call(gateway: GatewayContext, service: igd.Service, action: igd.Call[T]) -> T | Refused:
+    """Call an action and read its result; a fault becomes a refusal in plain words."""
+    patience_s = CHANGE_S if action.action.startswith(_CHANGES) else LOOK_S
+    request = igd.encode_call(service, action)
+    response = await httpclient.ask(gateway, service.control, request, timeout_s=patience_s)
+    if isinstance(response, httpclient.HttpFailure):
+        return Refused(protocol="upnp-igd", failure=response.failure, detail=response.detail)
+    try:
+        answer = igd.parse_answer(response, action.action)
+        if isinstance(answer, igd.Answer):
+            return action.read(answer)
+    except ProtocolError as error:
+        return Refused(protocol="upnp-igd", failure="malformed", detail=str(error))
+    told = upnp_refusal(
+        answer.code,
+        pinhole=service.kind == "WANIPv6FirewallControl",
+        description=answer.description,
+        from_http=answer.from_http,
+    )
+    return Refused(protocol="upnp-igd", failure="refused", refusal=told, detail=answer.description)

@@ -1,0 +1,154 @@
+"""The table of port mappings of an internet gateway, which routers show in two ways: one row by its external
+port (GetSpecificPortMappingEntry), and row after row (GetGenericPortMappingEntry). Either may be wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.portmapping import Refusal
+from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.igdcall import call
+from nattools.probes.portmap.mapper import Listing, Refused, TableEntry
+from nattools.protocols import igd
+from nattools.protocols.igd import ErrorCode
+from nattools.wording.refusals import upnp_refusal
+
+_MAX_ENTRIES = 512
+_LIST_S = 10.0
+_MAX_MISSING = 4
+"""When so many rows on end are missing or cannot be read, the list has ended: some routers number their rows
+with gaps."""
+# These end a list at once: 713 by the standard, the other is what some routers say instead
+_ENDS = (ErrorCode.ARRAY_INDEX_INVALID, ErrorCode.INVALID_ARGS)
+UNLISTED = "the router does not show it by its port, only in the list of all"
+
+
+def no_such_entry(detail: str = "") -> Refused:
+    """There is no such mapping."""
+    refusal = upnp_refusal(ErrorCode.NO_SUCH_ENTRY)
+    return Refused(protocol="upnp-igd", failure="refused", refusal=refusal, detail=detail)
+
+
+async def row_at(
+    gateway: GatewayContext, service: igd.Service, transport: Transport, external_port: int
+) -> TableEntry | Refused:
+    """The row of an external port, whosever it is. Quick, and not to be relied on where it finds nothing:
+    some routers never find any (`look_up` asks on)."""
+    row = await call(gateway, service, igd.get_specific_entry(transport, external_port))
+    if isinstance(row, Refused):
+        return row
+    if row.is_blank:  # what some routers say of a mapping that is not there
+        return no_such_entry()
+    return _entry(row)
+
+
+async def look_up(
+    gateway: GatewayContext, service: igd.Service, transport: Transport, external_port: int
+) -> TableEntry | Refused:
+    """The row of an external port, by itself or else in the list. A refusal that is `absent`: both say that
+    there is none; any other: that cannot be known."""
+    row = await row_at(gateway, service, transport, external_port)
+    if isinstance(row, TableEntry):
+        return row
+
+    def is_it(entry: TableEntry) -> bool:
+        return (entry.transport, entry.external_port) == (transport, external_port)
+
+    table = await list_rows(gateway, service, until=is_it)
+    found = next(filter(is_it, table.entries), None)
+    if found is not None:
+        return msgspec.structs.replace(found, quirks=(UNLISTED,))
+    if table.incomplete:
+        detail = f"the router does not show it, and its list is incomplete: {table.incomplete}"
+        return Refused(protocol="upnp-igd", failure="malformed", detail=detail)
+    return row if row.absent else no_such_entry()
+
+
+async def list_rows(
+    gateway: GatewayContext,
+    service: igd.Service,
+    *,
+    until: Callable[[TableEntry], bool] = lambda entry: False,
+) -> Listing:
+    """The whole table, or as much as there is up to the row that is looked for: at most 512 rows and 10 s of
+    it."""
+    reader = _TableReader()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _LIST_S
+    for index in range(_MAX_ENTRIES):
+        if loop.time() >= deadline:
+            return reader.listing(f"the router took {_LIST_S:g} s for {index} rows")
+        ended = reader.take(index, await call(gateway, service, igd.get_generic_entry(index)))
+        if ended is not None:
+            return ended
+        if reader.entries and until(reader.entries[-1]):
+            return reader.listing("only read up to a row that was looked for")
+    return reader.listing(f"it goes on after {_MAX_ENTRIES} rows")
+
+
+class _TableReader:
+    """Rows in the order of their numbers, and what each of them means for the list."""
+
+    def __init__(self) -> None:
+        self.entries: list[TableEntry] = []
+        self._seen: set[tuple[str, Transport, int]] = set()
+        self._missing = 0
+        self._unread = ""
+
+    def listing(self, incomplete: str = "", refusal: Refusal | None = None) -> Listing:
+        """As far as it was read."""
+        why = incomplete or self._unread
+        return Listing(entries=tuple(self.entries), incomplete=why, refusal=refusal)
+
+    def take(self, index: int, row: igd.PortMappingEntry | Refused | None) -> Listing | None:
+        """None: go on. None for `row` is one of another protocol than ours, which is passed over."""
+        if isinstance(row, Refused):
+            return self._take_refusal(index, row)
+        if row is not None and row.is_blank:
+            return self._miss()
+        self._missing = 0
+        if row is None:
+            return None
+        which = (row.remote_host, row.transport, row.external_port)
+        if which in self._seen:
+            return self.listing(f"row {index} is one that was there before")
+        self._seen.add(which)
+        self.entries.append(_entry(row))
+        return None
+
+    def _take_refusal(self, index: int, refused: Refused) -> Listing | None:
+        if refused.code in _ENDS:
+            return self.listing()
+        if refused.absent:
+            return self._miss()
+        if refused.failure != "malformed":
+            return self.listing(_why(index, refused), refused.refusal)
+        self._unread = self._unread or _why(index, refused)
+        return self._miss()
+
+    def _miss(self) -> Listing | None:
+        self._missing += 1
+        return None if self._missing < _MAX_MISSING else self.listing()
+
+
+def _why(index: int, refused: Refused) -> str:
+    """Why a row is missing."""
+    if refused.refusal is not None:
+        return f"the router refused row {index} ({refused.refusal.code} {refused.refusal.name})"
+    how = {"timeout": "was not answered in time", "malformed": "cannot be read"}
+    return f"row {index} {how.get(refused.failure, 'could not be asked for')}"
+
+
+def _entry(row: igd.PortMappingEntry) -> TableEntry:
+    return TableEntry(
+        transport=row.transport,
+        internal=Endpoint(row.internal_host, row.internal_port),
+        external_port=row.external_port,
+        lifetime_s=row.lease_s or None,
+        description=row.description,
+        enabled=row.enabled,
+    )
