@@ -312,8 +312,8 @@ class PcpTransaction(RetransmittedRequest[ResponseMessage]):
 
 
 class PcpSearch(PcpTransaction):
-    """Is a PCP server there? ANNOUNCE asks for nothing else (RFC 6887 14.1), but there are servers that do not
-    answer it. So each repetition has the end of a mapping beside it that nobody has made: that changes
+    """Is a PCP server there? ANNOUNCE asks for nothing else (RFC 6887 14.1), but there are servers that do
+    not answer it. So each repetition has the end of a mapping beside it that nobody has made: that changes
     nothing, and is answered in any case (RFC 6887 15.1)."""
 
     def __init__(self, client: str, server: Endpoint, **timing: Any) -> None:

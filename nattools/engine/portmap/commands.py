@@ -169,8 +169,11 @@ async def make_checked(
         mappers = session.mappers(family, map_options.protocol)
         held = await session.make_by_any(mappers, wanted, stays=stays)
         if held is not None and held.granted is not None:
-            await session.read_back(held.mapper, wanted, held.granted)
-            found.append((held, await verified(session, held.granted)))
+            is_open = await verified(session, held.granted)
+            if held.granted.doubtful and not is_open:
+                await session.remove(held)
+            else:
+                found.append((held, is_open))
     return found
 
 

@@ -200,15 +200,19 @@ class Journal:
         return [note for note in self.notes() if note.granted is not None and not note.seems_over(now)]
 
     def left_behind(self) -> list[JournalEntry]:
-        """Those that were not meant to stay and whose maker is dead."""
+        """Those whose maker is dead and that were not meant to stay, or were never granted to it."""
         with self._locked():
-            return [note for note in self._read() if not note.stays and not self._lives(note.owner)]
+            notes = [note for note in self._read() if not note.stays or note.granted is None]
+            return [note for note in notes if not self._lives(note.owner)]
 
     def others(self, note: JournalEntry, granted: Granted | None) -> list[JournalEntry]:
         """Notes of the same mapping that are in force: meant to stay, or of a process that lives."""
         with self._locked():
-            same = [each for each in self._read() if is_same(note, granted, each)]
-            return [each for each in same if each.stays or self._lives(each.owner)]
+            return [each for each in self._read() if is_same(note, granted, each) and self.is_in_use(each)]
+
+    def is_in_use(self, note: JournalEntry) -> bool:
+        """Is it meant to be there: was it made to stay, or does its maker live?"""
+        return (note.stays and note.granted is not None) or self._lives(note.owner)
 
     def _lives(self, owner: str) -> bool:
         if owner == self._owner:

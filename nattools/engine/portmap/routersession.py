@@ -8,9 +8,13 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.portmap.journal import Journal, JournalEntry
+from nattools.engine.portmap.readback import as_listed, leads_to, runs_on
 from nattools.engine.portmap.recording import (
     Action,
     record_attempt,
@@ -38,9 +42,13 @@ from nattools.probes.portmap import (
     policy,
     remove_mapping,
 )
+from nattools.probes.portmap.igdtable import no_such_entry
+from nattools.probes.portmap.mapper import suggesting
 
 logger = logging.getLogger(__name__)
 
+Remade = Literal["refused", "runs on"]
+"""The router refused to renew it, or said that it had and let the old lifetime run on."""
 RELEASE_S = 3.0
 """How long removing everything may take at the end, when somebody waits for that."""
 SHARED = "another nattools process uses it too"
@@ -48,12 +56,16 @@ SHARED = "another nattools process uses it too"
 
 @dataclass(slots=True)
 class HeldMapping:
-    """A mapping that this session has made and not removed."""
+    """A mapping that this session has made and not removed, or may have made. `at`: when it was last granted,
+    on the loop's clock. `remade`: why it was deleted and made anew instead of being renewed, the last
+    time."""
 
     note: JournalEntry
     mapper: Mapper
     wanted: MappingRequest
     granted: Granted | None = None
+    at: float = 0.0
+    remade: Remade | None = None
 
 
 @dataclass(slots=True)
@@ -107,7 +119,7 @@ class PortmapSession:
         """Ask for a mapping."""
         held = self._hold(mapper, wanted, stays=stays)
         result = await self._ask(held, wanted, "make")
-        if isinstance(result, Refused) and result.failure in ("refused", "not asked", "unreachable"):
+        if isinstance(result, Refused) and result.certain:
             self._forget(held)
         return result
 
@@ -122,6 +134,7 @@ class PortmapSession:
         """Ask one mapper after the other, as far as `policy.may_ask` allows, until one makes a mapping that
         is `usable`. None: none does."""
         refusals: list[Refused] = []
+        doubtful: Mapper | None = None
         for mapper in mappers:
             protocol = mapper.offer.protocol
             if not policy.may_ask(protocol, refusals):
@@ -130,46 +143,97 @@ class PortmapSession:
             result = await self.make(mapper, wanted, stays=stays)
             if isinstance(result, Refused):
                 refusals.append(result)
-            elif usable(result):
-                return next(each for each in self.held if each.granted is result)
-        return None
+                continue
+            if not result.doubtful and usable(result):
+                return self._held_as(result)
+            if result.doubtful:
+                # as long as the router may have it, the next protocol would get another port
+                await self.remove(self._held_as(result))
+                doubtful = doubtful or mapper
+        again = None if doubtful is None else await self.make(doubtful, wanted, stays=stays)
+        return self._held_as(again) if isinstance(again, Granted) else None
+
+    def _held_as(self, granted: Granted) -> HeldMapping:
+        return next(each for each in self.held if each.granted is granted)
 
     async def renew(self, held: HeldMapping, wanted: MappingRequest) -> Granted | Refused:
-        """Ask for a mapping again that is there already, or was."""
-        return await self._ask(held, wanted, "renew")
+        """Ask for a mapping again that is there already, or was. Where the router does not renew it, it is
+        deleted and made anew, at once."""
+        before, passed_s = held.granted, asyncio.get_running_loop().time() - held.at
+        held.remade = None
+        result = await self._ask(held, wanted, "renew")
+        if isinstance(result, Refused):
+            held.remade = "refused" if policy.may_make_anew(result) else None
+        elif runs_on(before, passed_s, result):
+            held.remade = "runs on"
+        if held.remade is None:
+            return result
+        await self._delete(held)
+        return await self._ask(held, wanted, "make")
 
     async def _ask(self, held: HeldMapping, wanted: MappingRequest, action: Action) -> Granted | Refused:
+        result = await self._ask_once(held, wanted, action)
+        if isinstance(result, Refused):
+            return result
+        result = await self._as_listed(held, wanted, result)
+        held.granted, held.at = result, asyncio.get_running_loop().time()
+        self.journal.granted(held.note, result)
+        self._succeed(held.note, result)
+        return result
+
+    async def _ask_once(self, held: HeldMapping, wanted: MappingRequest, action: Action) -> Granted | Refused:
         began = asyncio.get_running_loop().time()
         result = await held.mapper.make(wanted)
         record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
-        if isinstance(result, Granted):
-            held.granted = result
-            self.journal.granted(held.note, result)
-            self._succeed(held.note, result)
         return result
+
+    async def _as_listed(self, held: HeldMapping, wanted: MappingRequest, granted: Granted) -> Granted:
+        """What the router's table says of a mapping that it has granted. There are routers that end those
+        with a lifetime at once: then it is made without. If the table does not show that either, it tells
+        nothing, and the lifetime is asked for again."""
+        listed = as_listed(granted, await self.read_back(held.mapper, wanted, granted))
+        if listed.listed is not False or not granted.lifetime_s:
+            return listed
+        for_ever = msgspec.structs.replace(suggesting(wanted, granted), lifetime_s=0)
+        permanent = await self._ask_once(held, for_ever, "make")
+        if isinstance(permanent, Refused):
+            return listed
+        found = as_listed(permanent, await self.read_back(held.mapper, for_ever, permanent))
+        if found.listed is not False:
+            return found
+        again = await self._ask_once(held, wanted, "make")
+        if isinstance(again, Refused):
+            return found
+        return as_listed(again, await self.read_back(held.mapper, wanted, again))
 
     async def read_back(
         self, mapper: Mapper, wanted: MappingRequest, granted: Granted
     ) -> TableEntry | Refused | None:
-        """What the router has in its table now; None: it has no table to read."""
+        """What the router has in its table now for this inside; None: it has no table to read."""
         if mapper.offer.protocol != "upnp-igd":
             return None
         began = asyncio.get_running_loop().time()
         result = await mapper.read_back(wanted, granted)
+        if isinstance(result, TableEntry) and not leads_to(result, wanted.internal):
+            result = no_such_entry(f"port {granted.external_port} leads to {result.internal}")
         if result is not None:
             record_attempt(self.run.recorder, "read back", mapper.offer.protocol, wanted, result, began)
         return result
 
     async def remove(self, held: HeldMapping) -> Refused | None:
         """Take a mapping away; None: it is gone."""
+        result = await self._delete(held)
+        if result is None:
+            self._forget(held)
+        return result
+
+    async def _delete(self, held: HeldMapping) -> Refused | None:
         began = asyncio.get_running_loop().time()
         protocol = held.mapper.offer.protocol
         mappers = [held.mapper, *(each for each in self.discovery.mappers if each is not held.mapper)]
         result = await remove_mapping(mappers, held.wanted, protocol, held.granted)
         known = held.granted
         record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
-        if result is None:
-            self._forget(held)
         return result
 
     async def list_table(self, mapper: Mapper) -> Listing | None:
@@ -226,11 +290,12 @@ class PortmapSession:
         self.run.recorder.add(Gap(probe="map", question=question, reason=reason, settle=settle))
 
     def replace(self, held: HeldMapping, successor: HeldMapping) -> None:
-        """Another protocol has made the mapping again, as `successor`: `held` stands for that from now on."""
-        self._forget(held)
+        """Another protocol has made the mapping again, as `successor`: `held` stands for that from now on.
+        What it stood for is removed at the end, in case that it is still there."""
+        old = dataclasses.replace(held)
         held.note, held.mapper, held.granted = successor.note, successor.mapper, successor.granted
-        self.held.remove(successor)
-        self.held.append(held)
+        held.at = successor.at
+        self.held[self.held.index(successor)] = old
 
     def _hold(self, mapper: Mapper, wanted: MappingRequest, *, stays: bool) -> HeldMapping:
         offer = mapper.offer
@@ -264,7 +329,8 @@ class PortmapSession:
         """Remove what is not meant to stay. To be awaited at the end in every case; takes a few seconds at
         the most. What cannot be removed stays in the journal, for the next start."""
         async with TimeLimit(RELEASE_S), asyncio.TaskGroup() as group:
-            for held in [each for each in self.held if not each.note.stays]:
+            # what was not granted, as far as is known, does not stay either
+            for held in [each for each in self.held if not each.note.stays or each.granted is None]:
                 group.create_task(self._release(held))
 
     async def _release(self, held: HeldMapping) -> None:
@@ -279,8 +345,11 @@ class PortmapSession:
 
     async def remove_stale(self) -> None:
         """Remove what a process has left behind that was killed, from the routers that are here."""
+        notes = self.journal.notes()
         for note in self.journal.left_behind():
-            await self.remove_noted(note)
+            # not as long as what has the same inside is wanted: the router may take the one for the other
+            if not any(_shares(note, other) and self.journal.is_in_use(other) for other in notes):
+                await self.remove_noted(note)
 
     async def remove_noted(self, note: JournalEntry) -> Refused | None:
         """Remove a mapping by the journal alone; "not asked" if its router is not here."""
@@ -331,6 +400,13 @@ def _owns(network: Network, interface: str, host: str) -> bool:
     """Has an interface of this machine that address?"""
     own = (each.addresses for each in network.interfaces() if each.name == interface)
     return any(address.partition("%")[0] == host for addresses in own for address in addresses)
+
+
+def _shares(note: JournalEntry, other: JournalEntry) -> bool:
+    """Are two notes of the same inside on the same router?"""
+    one, two = note.wanted, other.wanted
+    same = (one.transport, one.internal, note.gateway) == (two.transport, two.internal, other.gateway)
+    return same and note.id != other.id
 
 
 def is_of(note: JournalEntry, entry: TableEntry) -> bool:

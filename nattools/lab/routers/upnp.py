@@ -28,7 +28,7 @@ _TRANSPORTS: dict[str, Transport] = {"UDP": "udp", "TCP": "tcp", "17": "udp", "6
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """An HTTP response, after `late_s`. `pause_s`: before each part of the body. `endless`: the last part comes
+    """An HTTP response, after `late_s`. `pause_s`: before each part of the body. `endless`: the last part
     for ever."""
 
     status: int

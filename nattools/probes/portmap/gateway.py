@@ -12,7 +12,6 @@ from nattools.net.addresses import FAR_AWAY, AddressKind, kind_of
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
 from nattools.protocols.lan import LocalNetwork
 
-
 _NOWHERE: tuple[AddressKind | None, ...] = (
     None,
     "unspecified",

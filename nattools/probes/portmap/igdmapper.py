@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TypeVar
+
+import msgspec
 
 from nattools.model.endpoint import parse_address
 from nattools.probes.portmap.gateway import GatewayContext
@@ -53,17 +56,43 @@ class IgdMapper:
         attempt = _Attempt(wanted)
         refused = Refused(protocol="upnp-igd", failure="malformed", detail="no attempt was made")
         for _ in range(_MAX_TRIES):
-            owner = await self._occupant(wanted, attempt.port)
-            if owner is None:
+            row = await self._row(wanted, attempt.port)
+            if isinstance(row, TableEntry) and not _same(row, wanted):
+                refused = _conflict(row)
+            else:
                 answer = await self._add(wanted, attempt)
                 if not isinstance(answer, Refused):
                     return await self._granted(wanted, attempt, answer or attempt.port)
                 refused = answer
-            else:
-                refused = _conflict(owner)
+                if isinstance(row, Refused) and await self._made_after_all(wanted, attempt, refused):
+                    return await self._granted(wanted, attempt, attempt.port)
             if not attempt.adapt(refused):
                 break
-        return refused
+        return await self._settled(wanted, attempt, refused)
+
+    async def _made_after_all(self, wanted: MappingRequest, attempt: _Attempt, refused: Refused) -> bool:
+        """Has a router made what it said no to, or nothing? Its table is believed, not its answer."""
+        row = await self._row(wanted, attempt.port)
+        if isinstance(row, TableEntry) and _same(row, wanted):
+            attempt.quirks.append(_all_the_same(refused))
+            return True
+        attempt.failed.append(attempt.port)
+        return False
+
+    async def _settled(
+        self, wanted: MappingRequest, attempt: _Attempt, refused: Refused
+    ) -> Granted | Refused:
+        """Some routers show a row in the list alone: only if it is not there either nothing was made."""
+        if not attempt.failed:
+            return refused
+        table = await self.listing()
+        ports = [each.external_port for each in table.entries if _is_at(each, wanted, attempt.failed)]
+        for port in ports[1:]:
+            await self._delete_port(wanted, port, _same)
+        if ports:
+            attempt.quirks.append(_all_the_same(refused))
+            return await self._granted(wanted, attempt, ports[0])
+        return msgspec.structs.replace(refused, unsettled=bool(table.incomplete))
 
     async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
         """Only what leads to this mapping's own inside is removed. If the answer was never seen, the router's
@@ -73,11 +102,16 @@ class IgdMapper:
             return await self._delete_port(wanted, granted.external_port, _leads_to)
         there = [each for each in (await self.listing()).entries if each.transport == wanted.transport]
         ports = [each.external_port for each in there if _same(each, wanted)]
-        asked = wanted.suggested_port
-        if asked and asked not in {each.external_port for each in there}:
-            ports.append(asked)
+        listed = {each.external_port for each in there}
+        for port in islice(_ports(wanted), _MAX_TRIES):
+            if port not in listed and (port == wanted.suggested_port or await self._has(wanted, port)):
+                ports.append(port)
         refusals = [await self._delete_port(wanted, port, _same) for port in ports]
         return next((each for each in refusals if each is not None), None)
+
+    async def _has(self, wanted: MappingRequest, port: int) -> bool:
+        row = await self._row(wanted, port)
+        return isinstance(row, TableEntry) and _same(row, wanted)
 
     async def listing(self) -> Listing:
         """Row after row (`igdtable`)."""
@@ -97,11 +131,10 @@ class IgdMapper:
     def _learn(self, uptime_s: int | None) -> bool:
         return uptime_s is None or self._uptime.update(uptime_s, asyncio.get_running_loop().time())
 
-    async def _occupant(self, wanted: MappingRequest, external_port: int) -> TableEntry | None:
+    async def _row(self, wanted: MappingRequest, external_port: int) -> TableEntry | Refused:
         """Who has the port already? Routers overwrite a mapping of the same machine without a word, whichever
         of its programs made it."""
-        row = await row_at(self.gateway, self.service, wanted.transport, external_port)
-        return None if isinstance(row, Refused) or _same(row, wanted) else row
+        return await row_at(self.gateway, self.service, wanted.transport, external_port)
 
     async def _add(self, wanted: MappingRequest, attempt: _Attempt) -> int | Refused | None:
         any_port = self.service.version >= 2 and not wanted.exact and not attempt.plain
@@ -137,7 +170,7 @@ class IgdMapper:
     async def _address(self) -> str | None:
         if self._external is None:
             address = await self._call(igd.GET_EXTERNAL_ADDRESS)
-            self._external = None if isinstance(address, Refused) else address
+            self._external = None if isinstance(address, Refused) else self.gateway.outside(address)
         return self._external
 
     async def _delete_port(
@@ -147,7 +180,7 @@ class IgdMapper:
         is_ours: Callable[[TableEntry, MappingRequest], bool],
     ) -> Refused | None:
         # asked for in any case where the router shows none: some never show any
-        row = await row_at(self.gateway, self.service, wanted.transport, external_port)
+        row = await self._row(wanted, external_port)
         if isinstance(row, TableEntry) and not is_ours(row, wanted):
             return None
         refused = await self._call(igd.delete_port_mapping(wanted.transport, external_port))
@@ -167,6 +200,7 @@ class _Attempt:
         self.lease_s = min(wanted.lifetime_s, igd.actions.MAX_LEASE_S)
         self.plain = False
         self.quirks: list[str] = []
+        self.failed: list[int] = []
         self._leases_tried = {self.lease_s}
 
     def adapt(self, refused: Refused) -> bool:
@@ -209,11 +243,13 @@ class _Attempt:
 
 def _ports(wanted: MappingRequest) -> Iterator[int]:
     """External ports to try: the wanted one, the internal one, then others; never 0, which means all ports,
-    and not below 1024 unless asked for."""
+    and not below 1024 unless asked for. They are the same ones whenever the request is read again: a mapping
+    whose answer was never seen can be looked for."""
     if wanted.suggested_port:
         yield wanted.suggested_port
+    draw = random.Random(wanted.nonce)
     while True:
-        yield random.randint(_LOWEST_PORT, 65535)
+        yield draw.randint(_LOWEST_PORT, 65535)
 
 
 def _is_broken(refused: Refused) -> bool:
@@ -226,6 +262,16 @@ def _is_broken(refused: Refused) -> bool:
 def _same(entry: TableEntry, wanted: MappingRequest) -> bool:
     """Is it the mapping that was asked for, made before?"""
     return _leads_to(entry, wanted) and _is_named(entry, wanted)
+
+
+def _is_at(entry: TableEntry, wanted: MappingRequest, ports: list[int]) -> bool:
+    """Is it our mapping at one of these ports?"""
+    return entry.transport == wanted.transport and entry.external_port in ports and _same(entry, wanted)
+
+
+def _all_the_same(refused: Refused) -> str:
+    said = refused.detail or refused.failure if refused.code is None else f"error {refused.code}"
+    return f"the router made it all the same: {said}"
 
 
 def _leads_to(entry: TableEntry, wanted: MappingRequest) -> bool:

@@ -280,7 +280,7 @@ async def _connection(
     status, address = status_task.result(), address_task.result()
     refused = next((each for each in (address, status) if isinstance(each, Refused)), None)
     connected = None if isinstance(status, Refused) else status.connected
-    external = None if isinstance(address, Refused) else address
+    external = None if isinstance(address, Refused) else gateway.outside(address)
     known = {"external": external, "connected": connected, **_why(refused)}
     offer = site.offer(description, service, **known)
     uptime_s = None if isinstance(status, Refused) else status.uptime_s

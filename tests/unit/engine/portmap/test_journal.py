@@ -135,13 +135,14 @@ def test_one_that_lives_has_left_nothing_behind(tmp_path: Path) -> None:
         assert ports(journal.left_behind()) == [5000], "it ended without removing its mapping"
 
 
-def test_what_is_to_stay_is_not_left_behind(tmp_path: Path) -> None:
+def test_what_was_granted_and_is_to_stay_is_not_left_behind(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
-        noted(journal, 5000, stays=True)
+        journal.granted(noted(journal, 5000, stays=True), granted())
         noted(journal, 5001)
+        noted(journal, 5002, stays=True)
     with Journal(tmp_path) as journal:
-        assert ports(journal.left_behind()) == [5001]
-        assert ports(journal.notes()) == [5000, 5001]
+        assert ports(journal.left_behind()) == [5001, 5002]
+        assert ports(journal.notes()) == [5000, 5001, 5002]
 
 
 @pytest.mark.parametrize(
