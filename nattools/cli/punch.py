@@ -7,6 +7,7 @@ import contextlib
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,11 +20,11 @@ from nattools.cli.outputs import show, tell, write_files
 from nattools.cli.progress import ProgressLine
 from nattools.cli.prompts import TokenReader, ask_code
 from nattools.cli.punchdisplay import PunchDisplay
-from nattools.cli.punchoptions import PunchRequest, engine_options
+from nattools.cli.punchoptions import PunchRequest
 from nattools.cli.punchsession import CommandResult, PunchSession
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
 from nattools.engine.options import MeasureOptions
-from nattools.engine.punch.options import Use, Watcher
+from nattools.engine.punch.options import WAIT_S, Use, Watcher
 from nattools.errors import UsageError
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
@@ -49,7 +50,7 @@ def command(
     code: punchoptions.CodeArgument = None,
     manual: punchoptions.Manual = False,
     words: punchoptions.Words = WORDS,
-    wait: punchoptions.Wait = punchoptions.WAIT_S,
+    wait: punchoptions.Wait = WAIT_S,
     pipe: punchoptions.Pipe = False,
     forward: punchoptions.ForwardOption = None,
     reverse: punchoptions.ReverseOption = None,
@@ -74,9 +75,9 @@ def command(
         code=punchoptions.chosen_code(None if asked else code, words, manual),
         manual=manual,
         mailbox=punchoptions.checked_mailbox(mailbox),
-        wait_s=options.checked_seconds(wait, "--wait") or punchoptions.WAIT_S,
+        wait_s=options.checked_seconds(wait, "--wait") or WAIT_S,
         ask_router=not no_map,
-        low_ports=not no_low_ports,
+        low_ports=False if no_low_ports else None,
         udp=not tcp_only,
         tcp=not udp_only,
         pipe=pipe,
@@ -90,7 +91,7 @@ def command(
     backend = None if request.lab is None else request.lab.backend
     punchoptions.check_together(wanted, as_json=request.as_json, lab=backend)
     if asked:
-        wanted = msgspec.structs.replace(wanted, code=ask_code(from_terminal=pipe, say=tell))
+        wanted = replace(wanted, code=ask_code(from_terminal=pipe, say=tell))
     return run(request, wanted)
 
 
@@ -116,7 +117,7 @@ def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
         display = PunchDisplay(sys.stderr, progress, others_options(wanted, measuring))
         use = PunchSession(wanted, network, display, quiet=request.as_json)
         sides.append((display, use))
-        chosen, watching = engine_options(wanted, measuring), watcher(wanted, display, progress)
+        chosen, watching = replace(wanted, measuring=measuring), watcher(wanted, display, progress)
         if wanted.manual:
             from nattools.engine.punch.punch import punch_by_tokens
 
@@ -157,9 +158,8 @@ def others_options(wanted: PunchRequest, measuring: MeasureOptions) -> tuple[str
 
 def _meeting_options(wanted: PunchRequest, measuring: MeasureOptions) -> tuple[str, ...]:
     if wanted.mailbox is not None:
-        host = f"[{wanted.mailbox.host}]" if ":" in wanted.mailbox.host else wanted.mailbox.host
-        scheme = "wss://" if wanted.mailbox.secure else ""
-        return (f"--mailbox {shlex.quote(f'{scheme}{host}:{wanted.mailbox.port}')}",)
+        scheme = "wss://" if wanted.mailbox.tls else ""
+        return (f"--mailbox {shlex.quote(f'{scheme}{wanted.mailbox}')}",)
     if measuring.default_servers:
         return ()
     return tuple(f"--server {shlex.quote(server.text)}" for server in measuring.servers)
@@ -208,7 +208,7 @@ def run_in_lab(request: Request, wanted: PunchRequest, choice: LabChoice) -> Com
     scenario = load(choice.scenario)
     hosts = pair_of(scenario, choice.host)
     # the first machine opens the room under whatever number the mailbox gives, the second one is told
-    wanted = msgspec.structs.replace(wanted, code=Code(None, wanted.code.words))
+    wanted = replace(wanted, code=wanted.code and Code(None, wanted.code.words))
     with open_lab(scenario, choice.backend, choice.seed) as lab:
         return lab.run(lambda: _punched(request, wanted, lab, hosts))
 
@@ -243,8 +243,8 @@ async def _punched(request: Request, wanted: PunchRequest, lab: Lab, hosts: tupl
         other = PunchSession(wanted, networks[1], None, quiet=True)
         connect = _by_tokens if wanted.manual else _by_code
         report = await connect(
-            (seen, engine_options(wanted, measuring[0]), _onlooker(display, progress)),
-            (networks[1], engine_options(wanted, measuring[1]), Watcher()),
+            (seen, replace(wanted, measuring=measuring[0]), _onlooker(display, progress)),
+            (networks[1], replace(wanted, measuring=measuring[1]), Watcher()),
             (use.use, other.use),
         )
     return CommandResult(report, display is not None and display.told, use.problem, use.interrupted)
@@ -269,7 +269,8 @@ async def _by_tokens(first: PunchSide, second: PunchSide, uses: tuple[Use, Use])
         swapping = replace(
             watching, code=tokens[number].set_result, ask_token=lambda: _token(tokens[1 - number])
         )
-        return await punch_by_tokens(network, chosen, swapping, _journals(side)[number], uses[number])
+        journal, wall = _journals(side)[number], loop.time if network.substrate == "sim" else time.time
+        return await punch_by_tokens(network, chosen, swapping, journal, uses[number], wall=wall)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(side, number)) for number, side in enumerate((first, second))]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from nattools.cli.help import connect, lab, meet, use
 from nattools.cli.options import Backend
-from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.options import PunchOptions
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from nattools.traversal.rendezvous import MailboxAddress
 
 ASK = "-"
-WAIT_S = 600.0
 LASTING = frozenset({"forward", "reverse", "keep"})
 """Uses of a connection that have no end by themselves."""
 MOST_FORWARDS = 32
@@ -101,25 +99,12 @@ Lab = Annotated[
 ]
 
 
-class MailboxServer(NamedTuple):
-    """Where to meet; `secure`: within TLS."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PunchRequest(PunchOptions):
+    """What the user asked of a punch, checked: beside how to connect, by what way the two meet, and what the
+    connection is for. `measuring` is filled in once the network is known."""
 
-    host: str
-    port: int
-    secure: bool
-
-
-class PunchRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user asked of a punch, checked. A `code` without a nameplate is a new one."""
-
-    code: Code
     manual: bool = False
-    mailbox: MailboxServer | None = None
-    wait_s: float = WAIT_S
-    ask_router: bool = True
-    low_ports: bool = True
-    udp: bool = True
-    tcp: bool = True
     pipe: bool = False
     forwards: tuple[Forward, ...] = ()
     reverses: tuple[Forward, ...] = ()
@@ -160,10 +145,13 @@ def chosen_code(typed: str | None, words: int, manual: bool) -> Code:
     return parse_code(typed)
 
 
-def checked_mailbox(text: str | None) -> MailboxServer | None:
+def checked_mailbox(text: str | None) -> MailboxAddress | None:
     """`--mailbox`; UsageError for one that cannot be read."""
     if text is None:
         return None
+    from nattools.net.tls import client_context
+    from nattools.traversal.rendezvous import MailboxAddress
+
     scheme, separator, rest = text.rpartition("://")
     if scheme.lower() not in ("", "ws", "wss"):
         raise UsageError(f"--mailbox {text[:60]!r}: write HOST, HOST:PORT, or wss://HOST for one within TLS")
@@ -173,7 +161,8 @@ def checked_mailbox(text: str | None) -> MailboxServer | None:
     if server.text != server.text.removeprefix(f"{server.scheme}:"):
         raise UsageError(f"--mailbox {text[:60]!r}: write HOST, HOST:PORT, or wss://HOST for one within TLS")
     default = _TLS_PORT if secure else _PORT
-    return MailboxServer(server.host, default if server.port is None else server.port, secure)
+    port = default if server.port is None else server.port
+    return MailboxAddress(server.host, port, client_context if secure else None)
 
 
 def checked_forwards(texts: list[str] | None, option: str) -> tuple[Forward, ...]:
@@ -225,28 +214,3 @@ def _contradictions(wanted: PunchRequest, *, as_json: bool, lab: Backend | None)
         )
     if lab == "sim" and wanted.bench:
         yield ("--bench: throughput in the simulator means nothing; add --backend netns (as root)")
-
-
-def engine_options(wanted: PunchRequest, measuring: MeasureOptions) -> PunchOptions:
-    """What the engine is asked for."""
-    return PunchOptions(
-        measuring=measuring,
-        code=wanted.code,
-        mailbox=None if wanted.mailbox is None else _address(wanted.mailbox),
-        manual=wanted.manual,
-        wait_s=wanted.wait_s,
-        ask_router=wanted.ask_router,
-        udp=wanted.udp,
-        tcp=wanted.tcp,
-        low_ports=None if wanted.low_ports else False,
-    )
-
-
-def _address(wanted: MailboxServer) -> MailboxAddress:
-    from nattools.traversal.rendezvous import MailboxAddress
-
-    if not wanted.secure:
-        return MailboxAddress(wanted.host, wanted.port)
-    from nattools.net.tls import client_context
-
-    return MailboxAddress(wanted.host, wanted.port, client_context())

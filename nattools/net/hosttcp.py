@@ -9,7 +9,7 @@ import struct
 from typing import cast
 
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, parse_address
 from nattools.net import linux
 from nattools.net.base import IcmpError, LowTtlSyn, StreamHandler, TcpFailure
 from nattools.net.oserrors import describe, icmp_failure, tcp_failure
@@ -20,6 +20,7 @@ _BACKLOG = 256
 _UNSENT = 1 << 16
 """Bytes that the kernel takes beyond what the path carries at the time; so much again waits above it. Without
 a bound it takes several megabytes, and whatever is written next waits behind them."""
+_SEGMENTS = {socket.AF_INET: 1200 - 12, socket.AF_INET6: 1280 - 60}
 
 
 class HostStream(asyncio.Protocol):
@@ -120,6 +121,16 @@ def send_promptly(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, option, _UNSENT)
 
 
+def fit_everywhere(sock: socket.socket) -> None:
+    """Neither side sends packets larger than every path carries that carries QUIC (RFC 9000 14). Where larger
+    ones are lost and no ICMP says so, a connection would stand still (RFC 2923 2.1); most systems do not look
+    for that by themselves (RFC 4821)."""
+    option = getattr(socket, "TCP_MAXSEG", None)  # Windows has none
+    if option is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, option, _SEGMENTS[sock.family])
+
+
 async def connect(
     sock: socket.socket, zones: Zones, remote: Endpoint, timeout_s: float, opener: LowTtlSyn | None = None
 ) -> HostStream | TcpFailure:
@@ -134,6 +145,8 @@ async def connect(
 
     try:
         send_promptly(sock)
+        if not parse_address(remote.host).is_loopback:
+            fit_everywhere(sock)
         if opener is not None:
             linux.lower_ttl(sock, opener.ttl)
         elif linux.AVAILABLE:

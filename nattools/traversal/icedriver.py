@@ -5,15 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Unpack
 
-from nattools.errors import ProtocolError
+from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import IcmpError, SendFailure, UdpSocket
+from nattools.net.base import IcmpError, Network, SendFailure, UdpOptions, UdpSocket
 from nattools.protocols import ice
 from nattools.protocols.demultiplex import SharedProtocol, protocol_of
 
 DataHandler = Callable[[bytes, SharedProtocol, Endpoint, Endpoint], None]
 """(data, what its first byte says it is, local, source)."""
+
+
+async def open_path_socket(network: Network, **options: Unpack[UdpOptions]) -> UdpSocket:
+    """A socket that a path may come to stand on: no router fragments what it sends, where this system can
+    forbid it, so that QUIC finds out how much the path carries (RFC 8899 3). CannotRun as `open_udp`."""
+    whole: UdpOptions = {**options, "dont_fragment": True}
+    try:
+        return await network.open_udp(**whole)
+    except CannotRun:
+        return await network.open_udp(**options)
 
 
 class IceDriver:

@@ -13,7 +13,7 @@ from typing import Final
 
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.punch import Path, Strategy
-from nattools.model.statement import Statement
+from nattools.model.statement import Statement, statement
 from nattools.net.base import TcpStream
 from nattools.protocols import ice
 from nattools.protocols.demultiplex import SharedProtocol
@@ -21,6 +21,8 @@ from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.link import DatagramPath, Link, Receive
 
 SECURE_S: Final = 10.0
+QUIC_SIZE: Final = 1200
+"""What a path has to carry (RFC 9000 14)."""
 
 
 class SelectedPath(ABC):
@@ -139,7 +141,10 @@ class IcePath(SelectedPath):
         """By QUIC."""
         from nattools.traversal.quiclink import quic_link
 
-        return await quic_link(self, secret, leads=leads, timeout_s=timeout_s)
+        link = await quic_link(self, secret, leads=leads, timeout_s=timeout_s)
+        if isinstance(link, Statement) and link.code == "link-silent" and self.silent_s() < timeout_s * 0.8:
+            return statement("path-too-narrow", size=QUIC_SIZE)
+        return link
 
     def attach(self, receive: Receive, changed: Callable[[], None]) -> None:
         """Take over what the driver gets that is not ICE's."""

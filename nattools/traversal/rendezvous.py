@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from nattools.model.endpoint import Endpoint
@@ -41,11 +41,12 @@ RendezvousStage = Literal["connecting", "open", "met", "confirmed", "interrupted
 
 @dataclass(frozen=True, slots=True)
 class MailboxAddress:
-    """Where the mailbox is. `tls` None: no TLS; the peers' secrets do not depend on it."""
+    """Where the mailbox is. `tls` makes what it is held to; None: no TLS, on which the peers' secrets do not
+    depend."""
 
     host: str
     port: int = 3478
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    tls: Callable[[], ssl.SSLContext] | None = None
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -235,7 +236,9 @@ class Rendezvous:
             return stream
         from nattools.net.tls import start_tls
 
-        return await start_tls(stream, self._address.tls, timeout_s=timeout_s, server_name=self._address.host)
+        return await start_tls(
+            stream, self._address.tls(), timeout_s=timeout_s, server_name=self._address.host
+        )
 
     async def _stay(self, socket: WebSocket) -> bool:
         """Converse on this connection until it ends or goes silent. Was the room open on it?"""

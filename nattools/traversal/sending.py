@@ -17,7 +17,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network, UdpSocket
 from nattools.protocols import ice
-from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.icedriver import IceDriver, open_path_socket
 from nattools.traversal.steps import SendSchedule, Step
 
 LATE_S: Final = 0.5
@@ -136,7 +136,9 @@ class _Sending:
             if len(opened) == schedule.sockets:
                 break
             try:
-                socket = await network.open_udp(family=self.peer.family, host=told.local.host, port=port)
+                socket = await open_path_socket(
+                    network, family=self.peer.family, host=told.local.host, port=port
+                )
             except CannotRun as error:
                 failure = error
                 continue

@@ -191,6 +191,10 @@ SENTENCES = {
     "punch-time-over": "The time given is over.",
     "link-failed": "The connection could not be secured: {problem}.",
     "link-silent": "There was no answer over {protocol} in {limit_s:g} s.",
+    "path-too-narrow": (
+        "Small packets pass, but nothing of {size:,} bytes: something on the path loses larger packets, or "
+        "QUIC."
+    ),
     "stopped": "It was stopped before there was a result.",
     "both-done": "Both sides are done.",
     # why it worked

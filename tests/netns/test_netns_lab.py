@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pytest
 
@@ -21,7 +21,9 @@ from nattools.lab.netns import nft, processes
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.model.endpoint import Endpoint
+from nattools.net import linux
 from nattools.net.base import IcmpError, UdpSocket
+from nattools.net.namespace import entered
 from nattools.protocols import stun
 
 pytestmark = pytest.mark.netns
@@ -136,6 +138,24 @@ def test_datagrams_pass_every_kind_of_router(spec: NatSpec | FirewallSpec) -> No
     assert source.host == ("11.151.0.2" if isinstance(spec, FirewallSpec) else "11.1.0.2")
     if isinstance(spec, NatSpec) and spec.range is not None:
         assert spec.range[0] <= source.port <= spec.range[1]
+
+
+@pytest.mark.parametrize(("engine", "arrives"), [("kernel", (10_000, 1000)), ("tun", (1000, None))])
+def test_a_batch_is_cut_only_where_a_program_reads_it(
+    engine: Literal["kernel", "tun"], arrives: tuple[int, int | None]
+) -> None:
+    with NetnsLab(home(NatSpec(engine=engine)), start_servers=False) as lab:
+        with entered(lab.network_path("stun")):
+            server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with entered(lab.network_path("alice")):
+            client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with server, client:
+            server.bind(ECHO)
+            server.settimeout(LIMIT_S)
+            assert linux.collect_segments(server)
+            client.sendmsg([bytes(10_000)], linux.segmented(1000), 0, ECHO)
+            data, ancillary, _, _ = server.recvmsg(65_536, 64)
+    assert (len(data), linux.segment_size(ancillary)) == arrives
 
 
 @pytest.mark.parametrize("spec", [NatSpec(ipv6="firewall"), NatSpec(ipv6="firewall", engine="tun")])

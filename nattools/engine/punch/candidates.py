@@ -20,7 +20,7 @@ from nattools.model.nat import NatByTransport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network, UdpSocket
 from nattools.protocols import ice
-from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.icedriver import IceDriver, open_path_socket
 from nattools.traversal.sample import where_seen
 from nattools.traversal.side import side_of
 from nattools.traversal.steps import Plan
@@ -98,7 +98,9 @@ async def _open_all(network: Network, hosts: list[str], interface: str | None) -
     failure: CannotRun | None = None
     for host in hosts:
         try:
-            opened.append(await network.open_udp(family=family_of(host), host=host, interface=interface))
+            opened.append(
+                await open_path_socket(network, family=family_of(host), host=host, interface=interface)
+            )
         except CannotRun as error:
             failure = error
     if not opened:

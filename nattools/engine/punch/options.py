@@ -23,17 +23,15 @@ WAIT_S = 600.0
 class PunchOptions:
     """`measuring`: the servers to ask, the families, the interface, the time for everything.
 
-    `code` None: make a new one, unless `manual`: then tokens are exchanged by the people; one without a
-    nameplate is new too. `mailbox` None: the first of the servers that is a nattools one. `wait_s`: how long
-    to wait for the peer. `ask_router`: try port mappings beside the punch. `udp` and `tcp`: what may be
-    used. `low_ports`: may this process bind ports below 1024 (None: find out)? `echoes`: how many are sent
-    when connected.
+    `code` None: make a new one; one without a nameplate is new too. `mailbox` None: the first of the servers
+    that is a nattools one. `wait_s`: how long to wait for the peer. `ask_router`: try port mappings beside
+    the punch. `udp` and `tcp`: what may be used. `low_ports`: may this process bind ports below 1024 (None:
+    find out)? `echoes`: how many are sent when connected.
     """
 
-    measuring: MeasureOptions
+    measuring: MeasureOptions = field(default_factory=lambda: MeasureOptions("punch", ()))
     code: Code | None = None
     mailbox: MailboxAddress | None = None
-    manual: bool = False
     wait_s: float = WAIT_S
     ask_router: bool = True
     udp: bool = True

@@ -43,6 +43,7 @@ from nattools.protocols import ice, stun
 from nattools.protocols.mailbox import MailboxFailure
 from nattools.protocols.stun.constants import SERVICE_MAILBOX
 from nattools.traversal.codes import new_code, parse_code
+from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
 from nattools.traversal.sample import where_seen, where_seen_over_tcp
 from nattools.traversal.tokens import Token, decode_token, encode_token
@@ -271,7 +272,7 @@ async def _told(run: MeasurementRun, bases: list[Base]) -> StepSockets:
     udp_server, tcp_server = server_of(run, "udp", 4), server_of(run, "tcp", 4)
     udp: tuple[UdpSocket, Endpoint] | None = None
     if udp_server is not None and hosts:
-        socket = await run.network.open_udp(family=4, host=hosts[0], interface=run.options.interface)
+        socket = await open_path_socket(run.network, family=4, host=hosts[0], interface=run.options.interface)
         seen = await where_seen(socket, udp_server)
         udp = None if seen is None else (socket, seen)
         if seen is None:

@@ -15,7 +15,7 @@ from nattools.model.punch import Strategy
 from nattools.model.statement import Statement, statement
 from nattools.net.base import TcpStream, UdpSocket
 from nattools.protocols import ice
-from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.icedriver import IceDriver, open_path_socket
 from nattools.traversal.path import SelectedPath, StreamPath
 from nattools.traversal.sample import where_seen, where_seen_over_tcp
 from nattools.traversal.sending import ProbeCounts, send_step
@@ -143,7 +143,8 @@ class StepRunner:
             return partner.told.udp
         server = server_of(context.own.run, "udp", step.family)
         own = [base.socket.local.host for base in self._bases if base.socket.local.family == step.family]
-        socket = await context.own.run.network.open_udp(
+        socket = await open_path_socket(
+            context.own.run.network,
             family=step.family,
             host=own[0] if own else None,
             interface=context.own.run.options.interface,

@@ -145,8 +145,9 @@ def _write(path: str, text: str) -> None:
 
 
 def compute_checksums(namespace: Namespace, devices: Iterable[str]) -> None:
-    """Switch off checksum offload: a veth would hand on packets whose checksum nobody ever computed, and
-    with it large ones that no real path carries in one piece."""
+    """Switch off checksum offload, and with it that of segmentation, as it has to be where a program reads
+    the frames at the other end: a veth hands on packets whose checksum nobody ever computed, and large ones.
+    Kernels pass those on to each other, as a card's driver passes them on to the card."""
     import fcntl
 
     with entered(namespace.path), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

@@ -188,7 +188,7 @@ class NetnsLab:
             wiring.plug_in(batch, self._wiring, self._namespaces, self._namespaces[INTERNET])
             for node in nodes:
                 space = self._namespaces[node]
-                namespaces.compute_checksums(space, [d.name for d in self._wiring.devices(node)])
+                namespaces.compute_checksums(space, self._wiring.towards(node, {WIRES, *self.engines}))
                 without = frozenset({(nft.WAN, 4)}) if node in self.engines else frozenset()
                 wiring.set_up(batch, node, self.layout, self._wiring, space, without=without)
         finally:

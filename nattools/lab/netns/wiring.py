@@ -16,7 +16,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -72,6 +72,13 @@ class Wiring(msgspec.Struct):
         """A node's devices, bridges first."""
         ends = [device for cable in self.cables for device in (cable.left, cable.right)]
         return [device for device in self.bridges + ends if device.node == node]
+
+    def towards(self, node: str, others: Collection[str]) -> list[str]:
+        """The node's interfaces at whose other end is one of these nodes."""
+        ends = [
+            each for cable in self.cables for each in ((cable.left, cable.right), (cable.right, cable.left))
+        ]
+        return [near.name for near, far in ends if near.node == node and far.node in others]
 
     def mac(self, node: str, name: str) -> str:
         """The hardware address of a node's interface."""

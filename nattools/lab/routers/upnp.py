@@ -28,8 +28,8 @@ _TRANSPORTS: dict[str, Transport] = {"UDP": "udp", "TCP": "tcp", "17": "udp", "6
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """An HTTP response, after `late_s`. `pause_s`: before each part of the body. `endless`: the last part
-    for ever."""
+    """An HTTP response, after `late_s`: `pause_s` before each part of its body;
+    `endless`: the last part comes for ever."""
 
     status: int
     body: bytes

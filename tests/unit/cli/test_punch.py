@@ -14,12 +14,15 @@ from report_samples import connected, not_connected, punched
 from nattools.cli import punch
 from nattools.cli.app import run
 from nattools.cli.options import Request
-from nattools.cli.punchoptions import MailboxServer, PunchRequest, checked_allowed
+from nattools.cli.punchoptions import PunchRequest, checked_allowed
 from nattools.engine.options import MeasureOptions
+from nattools.engine.punch.punch import punch_by_tokens
 from nattools.model.serveruri import parse_server
+from nattools.net.tls import client_context
 from nattools.report.savedreport import load, load_file
 from nattools.traversal.codes import new_code
 from nattools.traversal.forwardspec import parse_forward
+from nattools.traversal.rendezvous import MailboxAddress
 
 Capture = pytest.CaptureFixture[str]
 RANDOM = """
@@ -180,7 +183,9 @@ def test_the_other_machine_is_told_of_its_part() -> None:
     )
     servers = ("--server example.org", "--server '[::1]:80'")
     assert punch.others_options(PunchRequest(code=new_code()), measuring) == servers
-    secure = PunchRequest(code=new_code(), mailbox=MailboxServer("2001:db8::1", 443, True), pipe=True)
+    secure = PunchRequest(
+        code=new_code(), mailbox=MailboxAddress("2001:db8::1", 443, client_context), pipe=True
+    )
     assert punch.others_options(secure, measuring) == ("--mailbox 'wss://[2001:db8::1]:443'", "--pipe")
     wish = PunchRequest(
         code=new_code(),
@@ -202,6 +207,19 @@ def test_the_other_machine_is_told_of_its_part() -> None:
     assert all(allowed.listen(each.transport, each.bind, each.port) for each in wish.reverses)
 
 
+SEQUENTIAL = """
+title = "A symmetric NAT that counts, and one that keeps ports"
+[nat.one]
+mapping = "address-and-port-dependent"
+allocation = "sequential"
+[nat.two]
+[host.alice]
+behind = "one"
+[host.bob]
+behind = "two"
+"""
+
+
 def test_tokens_instead_of_a_mailbox(capsys: Capture) -> None:
     assert run(["punch", "--manual", "--json", "--lab", "two-homes"]) == 0
     captured = capsys.readouterr()
@@ -209,3 +227,20 @@ def test_tokens_instead_of_a_mailbox(capsys: Capture) -> None:
     assert found["connected"]
     assert {stage["stage"] for stage in found["stages"]} >= {"token", "plan", "secured"}
     assert captured.err == ""
+
+
+def test_in_the_simulator_steps_begin_by_its_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Whatever the hour: the same seed gives the same connection."""
+    file = tmp_path / "two.toml"
+    file.write_text(SEQUENTIAL)
+    defaults, found = punch_by_tokens.__kwdefaults__, []
+    assert "wall" in defaults
+    for hour in (1_700_000_000.0, 1_700_003_617.3):
+        monkeypatch.setitem(defaults, "wall", lambda hour=hour: hour)
+        assert run(["punch", "--manual", "--json", "--no-low-ports", "--seed", "3", "--lab", str(file)]) == 0
+        punched = json.loads(capsys.readouterr().out)["punch"]
+        found.append((punched["strategy"], punched["path"], punched["elapsed_s"]))
+    assert found[0] == found[1]
+    assert found[0][0] == "prediction"

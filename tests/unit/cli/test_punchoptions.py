@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from nattools.cli.punchoptions import (
-    MailboxServer,
     PunchRequest,
     check_together,
     checked_allowed,
@@ -16,8 +15,10 @@ from nattools.cli.punchoptions import (
     chosen_code,
 )
 from nattools.errors import UsageError
+from nattools.net.tls import client_context
 from nattools.traversal.codes import new_code
 from nattools.traversal.forwardspec import parse_forward
+from nattools.traversal.rendezvous import MailboxAddress
 
 
 def test_forwards_and_what_is_allowed() -> None:
@@ -44,17 +45,17 @@ def test_the_option_that_is_wrong_is_named() -> None:
 @pytest.mark.parametrize(
     ("text", "wish"),
     [
-        ("example.org", MailboxServer("example.org", 3478, False)),
-        ("example.org:80", MailboxServer("example.org", 80, False)),
-        ("ws://example.org", MailboxServer("example.org", 3478, False)),
-        ("wss://example.org", MailboxServer("example.org", 443, True)),
-        ("WSS://example.org:8443/", MailboxServer("example.org", 8443, True)),
-        ("wss://example.org/mailbox", MailboxServer("example.org", 443, True)),
-        ("wss://[2001:db8::1]:443", MailboxServer("2001:db8::1", 443, True)),
-        ("2001:db8::1", MailboxServer("2001:db8::1", 3478, False)),
+        ("example.org", MailboxAddress("example.org", 3478)),
+        ("example.org:80", MailboxAddress("example.org", 80)),
+        ("ws://example.org", MailboxAddress("example.org", 3478)),
+        ("wss://example.org", MailboxAddress("example.org", 443, client_context)),
+        ("WSS://example.org:8443/", MailboxAddress("example.org", 8443, client_context)),
+        ("wss://example.org/mailbox", MailboxAddress("example.org", 443, client_context)),
+        ("wss://[2001:db8::1]:443", MailboxAddress("2001:db8::1", 443, client_context)),
+        ("2001:db8::1", MailboxAddress("2001:db8::1", 3478)),
     ],
 )
-def test_mailboxes(text: str, wish: MailboxServer) -> None:
+def test_mailboxes(text: str, wish: MailboxAddress) -> None:
     assert checked_mailbox(text) == wish
     assert checked_mailbox(None) is None
 
@@ -87,7 +88,7 @@ def test_codes_that_are_refused(typed: str | None, words: int, manual: bool, say
         chosen_code(typed, words, manual)
 
 
-MAILBOX = MailboxServer("a", 1, False)
+MAILBOX = MailboxAddress("a", 1)
 FORWARD = parse_forward("80:a:80")
 
 

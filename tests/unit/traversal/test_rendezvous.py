@@ -231,7 +231,7 @@ def test_they_meet_through_tls_on_the_same_port(tmp_path: Path) -> None:
 
     async def main(lab: SimLab) -> None:
         running = await server(lab, tls_files=files)
-        async with met(lab, address=MailboxAddress(HOST, 3478, context)) as (alice, bob):
+        async with met(lab, address=MailboxAddress(HOST, 3478, lambda: context)) as (alice, bob):
             alice.send(bytes(MAX_PAYLOAD))
             assert await bob.receive() == bytes(MAX_PAYLOAD)
         async with met(lab) as (alice, bob):
@@ -266,7 +266,7 @@ def test_a_certificate_of_somebody_else_is_named(tmp_path: Path) -> None:
 
     async def main(lab: SimLab) -> None:
         running = await server(lab, tls_files=files)
-        address = MailboxAddress(HOST, 3478, tls.client_context())
+        address = MailboxAddress(HOST, 3478, tls.client_context)
         async with rendezvous(lab.network("alice"), address, new_code()) as alice:
             failure = await alice.opened()
             assert isinstance(failure, MailboxFailure)

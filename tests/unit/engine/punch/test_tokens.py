@@ -1,0 +1,162 @@
+"""Two sides that exchange tokens, whole: measure, show, read, begin by the clock, connect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from punching import MATRIX_KINDS, pair, punching
+
+from nattools.engine.options import MeasureOptions
+from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.punch import punch_by_tokens
+from nattools.errors import UsageError
+from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
+from nattools.lab.sim.simlab import SimLab
+from nattools.model.punch import Punch
+from nattools.model.serveruri import parse_server
+from nattools.traversal.tokens import Token, decode_token, encode_token
+
+Edit = Callable[[Token], Token]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who pastes what the other side shows, `after_s` seconds later and changed by `edit`."""
+
+    after_s: float = 0.0
+    edit: Edit = lambda token: token
+    own: bool = False
+    clock_off_s: float = 0.0
+
+
+async def swap(
+    lab: SimLab, people: tuple[Person, Person], measuring: MeasureOptions, **chosen: Any
+) -> tuple[Punch, Punch]:
+    loop = asyncio.get_running_loop()
+    shown: list[asyncio.Future[str]] = [loop.create_future() for _ in people]
+
+    async def side(number: int) -> Punch:
+        person = people[number]
+
+        async def paste() -> str:
+            text = await shown[number if person.own else 1 - number]
+            await asyncio.sleep(person.after_s)
+            return encode_token(person.edit(decode_token(text)))
+
+        report = await punch_by_tokens(
+            lab.network(("alice", "bob")[number]),
+            PunchOptions(measuring=measuring, **chosen),
+            Watcher(code=shown[number].set_result, ask_token=paste),
+            wall=lambda: 1_700_000_003.0 + loop.time() + person.clock_off_s,
+        )
+        assert report.punch is not None
+        return report.punch
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(side(number)) for number in (0, 1)]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return tasks[0].result(), tasks[1].result()
+
+
+def swapped(
+    scenario: Scenario,
+    *people: Person,
+    seed: int = 1,
+    servers: tuple[str, ...] | None = None,
+    **chosen: Any,
+) -> tuple[Punch, Punch]:
+    with SimLab(scenario, seed=seed) as lab:
+        measuring = punching(lab)
+        if servers is not None:
+            measuring = MeasureOptions("punch", tuple(map(parse_server, servers)), families=(4,))
+        both = (*people, Person(), Person())[:2]
+        return lab.run(lambda: swap(lab, (both[0], both[1]), measuring, **chosen))
+
+
+def kinds(first: str, second: str) -> Scenario:
+    return pair(MATRIX_KINDS[first], MATRIX_KINDS[second])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "strategies"),
+    [
+        ("open", "open", {"host"}),
+        ("port-restricted", "port-restricted", {"reflexive"}),
+        ("symmetric-random", "full-cone", {"reflexive"}),
+        ("symmetric-sequential", "port-restricted", {"prediction"}),
+        ("udp-blocked", "port-restricted", {"simultaneous-open"}),
+    ],
+)
+def test_both_sides_connect_the_same_way(first: str, second: str, strategies: set[str]) -> None:
+    """Though their clocks are apart by almost a second, and one person is slower."""
+    for found in swapped(kinds(first, second), Person(clock_off_s=0.9), Person(5.0)):
+        assert found.connected, found.reasons
+        assert found.strategy in strategies
+        assert {"token", "plan", "secured"} <= {stage.stage for stage in found.stages}
+
+
+def test_a_port_is_kept_open_while_a_person_copies() -> None:
+    """NATs that forget in 20 s and then give another port, and two people who need two minutes and three."""
+    forgetful = NatSpec(allocation="random", lifetime_s=20.0)
+    for found in swapped(pair(forgetful, forgetful), Person(120.0), Person(180.0)):
+        assert (found.connected, found.strategy) == (True, "reflexive"), found.reasons
+
+
+def test_nobody_pastes_a_token() -> None:
+    found, _ = swapped(kinds("open", "open"), Person(700.0), Person(700.0), wait_s=600.0)
+    assert not found.connected
+    assert [each.code for each in found.reasons] == ["token-missing"]
+
+
+def test_the_other_side_never_reads_ours() -> None:
+    """One that has the peer's token tries until its time is over; the other says that it waited in vain."""
+    found, other = swapped(kinds("port-restricted", "port-restricted"), Person(), Person(900.0), wait_s=60.0)
+    assert not found.connected
+    assert [each.code for each in other.reasons] == ["token-missing"]
+
+
+def test_a_side_needs_somebody_to_ask() -> None:
+    with SimLab(kinds("open", "open")) as lab:
+        options = PunchOptions(measuring=punching(lab))
+        with pytest.raises(UsageError, match="token is needed"):
+            lab.run(lambda: punch_by_tokens(lab.network("alice"), options, Watcher()))
+
+
+@pytest.mark.parametrize(
+    ("person", "says"),
+    [
+        (Person(own=True), "this side's own token"),
+        (Person(edit=lambda token: replace(token, public_key=bytes(32))), "key in that token is invalid"),
+    ],
+    ids=["its own", "a key that gives no secret"],
+)
+def test_a_token_that_cannot_be_used_is_refused(person: Person, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        swapped(kinds("open", "open"), person, Person(60.0))
+
+
+def test_a_key_changed_on_its_way_connects_with_nobody() -> None:
+    """Whoever puts in another key knows no secret of the two: nothing is connected, and no error escapes."""
+    other = bytes([9, *bytes(31)])
+    found, _ = swapped(
+        kinds("open", "open"), Person(edit=lambda token: replace(token, public_key=other)), wait_s=30.0
+    )
+    assert not found.connected
+
+
+def test_machines_on_one_lan_need_no_server() -> None:
+    """The server does not answer: the tokens tell of the machines' own addresses."""
+    scenario = Scenario(
+        title="one LAN",
+        nat={"home": NatSpec()},
+        host={"alice": HostSpec(behind="home"), "bob": HostSpec(behind="home")},
+        server={"stun": ServerSpec(kind="silent", tcp=False)},
+    )
+    for found in swapped(scenario):
+        assert (found.connected, found.strategy) == (True, "host"), found.reasons

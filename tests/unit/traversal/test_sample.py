@@ -1,0 +1,122 @@
+"""Where a server sees a socket, and servers that do not say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+from simulated import Notes, open_internet, run
+
+from nattools.errors import CannotRun
+from nattools.lab.sim.simlab import SimLab
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import TcpStream
+from nattools.protocols import stun
+from nattools.protocols.stun.constants import MAPPED_ADDRESS
+from nattools.traversal.sample import PATIENCE_S, TCP_PATIENCE_S, where_seen, where_seen_over_tcp
+
+Answer = Callable[[bytes, Endpoint], bytes]
+PORT = 3478
+
+
+def whole(request: bytes, source: Endpoint) -> bytes:
+    return stun.binding_success(stun.decode(request).transaction_id, source)
+
+
+def response(request: bytes, kind: stun.Kind, *attributes: tuple[int, bytes]) -> bytes:
+    return stun.encode(replace(stun.decode(request), kind=kind, attributes=attributes))
+
+
+def without_address(request: bytes, _: Endpoint) -> bytes:
+    return response(request, "success")
+
+
+def damaged_address(request: bytes, _: Endpoint) -> bytes:
+    return response(request, "success", (MAPPED_ADDRESS, bytes(2)))
+
+
+def refusal(request: bytes, _: Endpoint) -> bytes:
+    return response(request, "error")
+
+
+def noise(request: bytes, _: Endpoint) -> bytes:
+    return b"HTTP/1.1 400 Bad Request\r\n\r\n"
+
+
+def silence(request: bytes, _: Endpoint) -> bytes:
+    return b""
+
+
+NO_ANSWERS = [without_address, damaged_address, refusal, noise, silence]
+
+
+@pytest.mark.parametrize("answer", [whole, *NO_ANSWERS])
+def test_over_udp(answer: Answer) -> None:
+    async def main(lab: SimLab) -> None:
+        server = await lab.network("bob").open_udp(family=4, port=PORT)
+
+        def asked(data: bytes, source: Endpoint) -> None:
+            server.send(answer(data, source), source)
+
+        server.on_datagram = asked
+        socket = await lab.network("alice").open_udp(family=4)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        seen = await where_seen(socket, server.local)
+        assert seen == (socket.local if answer is whole else None)
+        assert loop.time() - began <= PATIENCE_S
+        assert socket.on_datagram is None
+
+    run(open_internet(), main)
+
+
+@pytest.mark.parametrize("closes", [False, True], ids=["stays open", "closes"])
+@pytest.mark.parametrize("answer", [whole, *NO_ANSWERS])
+def test_over_tcp(answer: Answer, closes: bool) -> None:
+    """The stream is left open where the server has said it, and is reset where not."""
+    streams: list[TcpStream] = []
+
+    async def serve(stream: TcpStream) -> None:
+        streams.append(stream)
+        said = answer(await stream.read(), stream.remote)
+        for part in (said[:7], said[7:]):
+            stream.write(part)
+        if closes:
+            stream.close()
+
+    async def main(lab: SimLab) -> None:
+        async with asyncio.TaskGroup() as group:
+            listener = await lab.network("bob").listen_tcp(
+                family=4, port=PORT, on_stream=lambda stream: group.create_task(serve(stream))
+            )
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            found = await where_seen_over_tcp(lab.network("alice"), listener.local)
+            assert loop.time() - began <= TCP_PATIENCE_S + 1
+        if answer is whole:
+            assert found is not None
+            assert found[1] == found[0].local == streams[0].remote
+            assert not found[0].over
+            found[0].close()
+        else:
+            assert found is None
+            await asyncio.sleep(1)
+            assert streams[0].over
+
+    run(open_internet(), main)
+
+
+def test_a_closed_port_and_no_socket_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(lab: SimLab) -> None:
+        network, server = lab.network("alice"), Notes(await lab.network("bob").open_udp(family=4)).local
+        assert await where_seen_over_tcp(network, server) is None
+
+        async def refuse(*_: object, **__: object) -> None:
+            raise CannotRun("no socket")
+
+        monkeypatch.setattr(type(network), "connect_tcp", refuse)
+        assert await where_seen_over_tcp(network, server) is None
+
+    run(open_internet(), main)
