@@ -65,7 +65,9 @@ async def list_mappings(
         for mapper in session.discovery.mappers:
             if map_options.protocol in (None, mapper.offer.protocol):
                 await session.list_table(mapper)
-        in_force = {note.id for note in journal.in_force()}
+        offers = [each.offer for each in session.discovery.mappers]
+        epochs = {each.protocol: each.epoch_s for each in offers if each.epoch_s is not None}
+        in_force = {note.id for note in journal.in_force(epochs)}
         for note in _noted(session):
             if not session.saw(note) and map_options.protocol in (None, note.protocol):
                 await session.show_noted(note, in_force=note.id in in_force)

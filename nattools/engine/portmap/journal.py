@@ -18,7 +18,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -29,9 +29,8 @@ import msgspec
 from nattools.errors import CannotRun
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Granted, MappingRequest
+from nattools.protocols.retransmission import EpochClock
 
-_SPARE_S = 60.0
-"""How long after its lifetime a mapping may still be there: routers' clocks and ours differ."""
 _COMPACT_BEYOND = 32768
 _MOST_OVER = 256
 """Of mappings that seem to have ended, as on routers that are never met again, so many are remembered."""
@@ -75,7 +74,15 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
             lifetime_s = self.wanted.lifetime_s if self.protocol in _ENDS_BY_ITSELF else None
         else:
             lifetime_s = self.granted.lifetime_s
-        return lifetime_s is not None and now.since(self.granted_at or self.made) > lifetime_s + _SPARE_S
+        return lifetime_s is not None and now.since(self.granted_at or self.made) >= lifetime_s
+
+    def outlived(self, now: Moment, epoch_s: int | None) -> bool:
+        """Has the router, which gives this epoch now, kept its table since?"""
+        if epoch_s is None or self.granted is None or self.granted.epoch_s is None:
+            return True
+        clock = EpochClock()
+        clock.update(self.granted.epoch_s, 0.0)
+        return clock.update(epoch_s, now.since(self.granted_at or self.made))
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -194,10 +201,12 @@ class Journal:
         with self._locked():
             return self._read()
 
-    def in_force(self) -> list[JournalEntry]:
-        """Those that should be there now."""
+    def in_force(self, epochs: Mapping[MappingProtocol, int] | None = None) -> list[JournalEntry]:
+        """Those that should be there now: granted, their lifetime not over, and by `epochs`, what the routers
+        here say now, nothing lost since."""
         now = self._clock()
-        return [note for note in self.notes() if note.granted is not None and not note.seems_over(now)]
+        granted = [note for note in self.notes() if note.granted is not None and not note.seems_over(now)]
+        return [note for note in granted if note.outlived(now, (epochs or {}).get(note.protocol))]
 
     def left_behind(self) -> list[JournalEntry]:
         """Those whose maker is dead and that were not meant to stay, or were never granted to it."""

@@ -167,9 +167,22 @@ class PortmapSession:
         elif runs_on(before, passed_s, result):
             held.remade = "runs on"
         if held.remade is None:
+            await self._leave(held, before)
             return result
         await self._delete(held)
         return await self._ask(held, wanted, "make")
+
+    async def _leave(self, held: HeldMapping, before: Granted | None) -> None:
+        """Remove the mapping at the port that a renewal has moved away from. By the other protocols one
+        inside has one mapping."""
+        now = held.granted
+        if before is None or now is None or now.protocol != "upnp-igd":
+            return
+        if before.external_port != now.external_port and before.unique_id is None:
+            old = self._hold(held.mapper, suggesting(held.wanted, before), stays=False)
+            old.granted = before
+            self.journal.granted(old.note, before)
+            await self.remove(old)
 
     async def _ask(self, held: HeldMapping, wanted: MappingRequest, action: Action) -> Granted | Refused:
         result = await self._ask_once(held, wanted, action)
@@ -269,7 +282,7 @@ class PortmapSession:
             found = await mapper.read_back(note.wanted, note.granted)
         if isinstance(found, TableEntry) and is_of(note, found):
             record_entry(self.run.recorder, note.protocol, found, ours=True)
-        elif in_force and not (isinstance(found, TableEntry) or (found is not None and found.absent)):
+        elif in_force and not _contradicts(found, note.granted):
             self.record_noted(note)
 
     def record_noted(self, note: JournalEntry) -> None:
@@ -315,7 +328,7 @@ class PortmapSession:
         """It is the same mapping as one that was made before to stay: one note is enough."""
         if note.stays:
             for other in self.journal.others(note, granted):
-                if other.stays:
+                if other.stays and other.protocol == note.protocol != "pcp":
                     self.journal.gone(other)
 
     def _forget(self, held: HeldMapping) -> None:
@@ -328,27 +341,42 @@ class PortmapSession:
     async def release(self) -> None:
         """Remove what is not meant to stay. To be awaited at the end in every case; takes a few seconds at
         the most. What cannot be removed stays in the journal, for the next start."""
+        # what was not granted, as far as is known, does not stay either
+        ending = [each for each in self.held if not each.note.stays or each.granted is None]
         async with TimeLimit(RELEASE_S), asyncio.TaskGroup() as group:
-            # what was not granted, as far as is known, does not stay either
-            for held in [each for each in self.held if not each.note.stays or each.granted is None]:
-                group.create_task(self._release(held))
+            for held in ending:
+                group.create_task(self._release(held, {each.note.id for each in ending}))
 
-    async def _release(self, held: HeldMapping) -> None:
-        """Remove it, unless another nattools holds the same: routers have it once."""
-        if not self.journal.others(held.note, held.granted):
+    async def _release(self, held: HeldMapping, ending: set[str]) -> None:
+        """Remove it, unless another nattools holds the same: routers have it once. What only this note can
+        remove, by another protocol or nonce, stays noted until that one is gone too."""
+        others = [each for each in self._in_use_beside(held) if each.id not in ending]
+        if not others:
             await self.remove(held)
             return
         now = asyncio.get_running_loop().time()
         left = Refused(protocol=held.note.protocol, failure="not asked", detail=SHARED)
         record_attempt(self.run.recorder, "delete", left.protocol, held.wanted, left, now, known=held.granted)
-        self._forget(held)
+        if held.note.protocol != "pcp" and any(each.protocol == held.note.protocol for each in others):
+            self._forget(held)
+
+    def _in_use_beside(self, held: HeldMapping) -> list[JournalEntry]:
+        """Notes of others that are wanted, and that removing this one may hit. A nonce hits its own alone."""
+        if held.granted is not None:
+            return self.journal.others(held.note, held.granted)
+        if held.note.protocol == "pcp":
+            return []
+        return self._same_inside(held.note)
+
+    def _same_inside(self, note: JournalEntry) -> list[JournalEntry]:
+        notes = self.journal.notes()
+        return [each for each in notes if _shares(note, each) and self.journal.is_in_use(each)]
 
     async def remove_stale(self) -> None:
         """Remove what a process has left behind that was killed, from the routers that are here."""
-        notes = self.journal.notes()
         for note in self.journal.left_behind():
             # not as long as what has the same inside is wanted: the router may take the one for the other
-            if not any(_shares(note, other) and self.journal.is_in_use(other) for other in notes):
+            if not self._same_inside(note):
                 await self.remove_noted(note)
 
     async def remove_noted(self, note: JournalEntry) -> Refused | None:
@@ -400,6 +428,13 @@ def _owns(network: Network, interface: str, host: str) -> bool:
     """Has an interface of this machine that address?"""
     own = (each.addresses for each in network.interfaces() if each.name == interface)
     return any(address.partition("%")[0] == host for addresses in own for address in addresses)
+
+
+def _contradicts(found: TableEntry | Refused | None, granted: Granted | None) -> bool:
+    """Does the router say now that it has no such mapping? One that never showed it says nothing by that."""
+    if isinstance(found, Refused):
+        return found.denied and not (granted is not None and granted.listed is False)
+    return found is not None
 
 
 def _shares(note: JournalEntry, other: JournalEntry) -> bool:

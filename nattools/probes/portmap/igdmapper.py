@@ -66,7 +66,10 @@ class IgdMapper:
                 refused = answer
                 if isinstance(row, Refused) and await self._made_after_all(wanted, attempt, refused):
                     return await self._granted(wanted, attempt, attempt.port)
-            if not attempt.adapt(refused):
+            # a mapping of ours that is there already is not to get a second port
+            if not attempt.adapt(
+                refused, elsewhere=not isinstance(row, TableEntry) or not _same(row, wanted)
+            ):
                 break
         return await self._settled(wanted, attempt, refused)
 
@@ -203,8 +206,8 @@ class _Attempt:
         self.failed: list[int] = []
         self._leases_tried = {self.lease_s}
 
-    def adapt(self, refused: Refused) -> bool:
-        """Change what is asked for; False: nothing is left to try."""
+    def adapt(self, refused: Refused, *, elsewhere: bool) -> bool:
+        """Change what is asked for; False: nothing is left to try. `elsewhere`: another port will do."""
         if refused.code == ErrorCode.ONLY_PERMANENT_LEASES:
             return self._lease(0, "the router makes permanent mappings only")
         if refused.code == ErrorCode.INVALID_ARGS:
@@ -220,7 +223,7 @@ class _Attempt:
             # AddAnyPortMapping says so too where it is not allowed at all: AddPortMapping knows better
             self.plain = True
             return True
-        if refused.code in _TAKEN and not self._wanted.exact:
+        if refused.code in _TAKEN and elsewhere and not self._wanted.exact:
             self.port = next(self._ports)
             return True
         return False

@@ -107,7 +107,12 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def absent(self) -> bool:
-        """Does it say that there is no such mapping? Anything else leaves that open."""
+        """Is it certain that there is no such mapping? Anything else leaves that open."""
+        return self.failure == "refused" and self.denied
+
+    @property
+    def denied(self) -> bool:
+        """Does the router show no such mapping where it was asked for alone?"""
         return self.protocol == "upnp-igd" and self.code in _ABSENT
 
 

@@ -157,7 +157,8 @@ class UdpMapper(ABC, Generic[R]):
             self._learn(offer.epoch_s)
 
     async def make(self, wanted: MappingRequest) -> Granted | Refused:
-        """The router may assign another port than the one suggested: what was not wanted is given back."""
+        """The router may assign another port than the one suggested. Where that is of no use it is left to
+        the caller to delete it: this inside may have had it before."""
         request, answer = await self._ask(wanted, wanted.lifetime_s)
         if isinstance(answer, Refused):
             return answer
@@ -173,13 +174,12 @@ class UdpMapper(ABC, Generic[R]):
             quirks = (*quirks, NO_LIFETIME)
         if wanted.external_port not in (None, assigned.port):
             if wanted.exact:
-                left = await self.delete(wanted)
                 return Refused(
                     protocol=self.offer.protocol,
                     failure="refused",
                     refusal=self.not_exact,
                     detail=f"the router offered port {assigned.port}",
-                    unsettled=left is not None,
+                    unsettled=True,
                 )
             quirks = (*quirks, f"asked for port {wanted.external_port}, got {assigned.port}")
         return Granted(

@@ -165,7 +165,7 @@ def test_what_seems_to_have_ended_is_remembered_and_not_told(
         if answer is not None:
             lasting = answer if isinstance(answer, int) else None
             journal.granted(note, granted(lasting, protocol))
-        clock.up_s += 600
+        clock.up_s += 599
         assert not journal.notes()[0].seems_over(clock())
         clock.up_s += 100
         assert journal.notes()[0].seems_over(clock()) == over
@@ -190,7 +190,7 @@ def test_after_a_restart_of_the_machine_the_wall_clock_must_do(tmp_path: Path) -
     clock = Clock()
     with Journal(tmp_path, clock=clock) as journal:
         journal.granted(noted(journal, stays=True), granted())
-    clock.up_s, clock.boot, clock.set_by_s = 20.0, "second", 500 + 600
+    clock.up_s, clock.boot, clock.set_by_s = 20.0, "second", 500 + 500
     with Journal(tmp_path, clock=clock) as journal:
         assert ports(journal.in_force()) == [5000]
         clock.up_s += 200
