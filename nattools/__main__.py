@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import sys
 
+_GARBAGE_AFTER = 10_000
+"""Imports and measurements make many objects and little garbage: Python's 700 is looked through too often."""
+
 
 def main() -> int:
     """Run the command line; the exit code of the contract (0, 1, 2, 3 or 130)."""
@@ -12,6 +15,7 @@ def main() -> int:
     try:
         if arguments == ["--version"]:
             return _version()
+        gc.set_threshold(_GARBAGE_AFTER)
         from nattools.cli.app import run
 
         code = run(arguments)

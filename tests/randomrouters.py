@@ -1,5 +1,5 @@
 """Routers drawn at random from the faults that real ones have, and what their users do: commands that are
-killed at any step, clocks that jump, restarts; then `map delete --mine`, and a look into the router's table."""
+killed at any step, clocks that jump, restarts; then `map delete --mine`, and a look into the table."""
 
 from __future__ import annotations
 

@@ -33,7 +33,8 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     `is_public` says whether everybody on the internet can route to an address. Never raises for
     observations of the right types, whatever they hold.
     """
-    paths = gather(measurement.host.interfaces, measurement.observations, is_public)
+    host = measurement.host
+    paths = gather(host.interfaces, measurement.observations, is_public, host.gateways)
     conducts = conduct(list(paths.values()))
     by_path = _all_paths(paths, conducts)
     findings = Findings(measurement, by_path, is_public, router_evidence(measurement.observations))

@@ -5,40 +5,32 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
+from collections.abc import Callable, Coroutine
 
 import msgspec
 
 from nattools.engine.analyse import so_far
+from nattools.engine.lookup import ServerAddress, look_up_servers, why_no_address
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint, Family, Transport, family_of
+from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.host import Host
 from nattools.model.nat import Nat
+from nattools.model.observation import Binding, Outcome
 from nattools.model.report import Server
-from nattools.model.statement import statement
+from nattools.model.statement import Statement, statement
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import Network
 from nattools.probes.estimate import PathEstimate, RttHint
 from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
-from nattools.probes.reach import first_of, ports_tcp, ports_udp, reach_tcp, reach_udp, resolve
+from nattools.probes.reach import first_address, first_of, ports_tcp, ports_udp, reach_tcp, reach_udp
 from nattools.probes.target import Lane, Target
 
+Reach = Callable[[ProbeContext, str, Endpoint, RttHint], Coroutine[None, None, Target | None]]
 ENOUGH_PUBLIC_SERVERS = 3
+SATELLITE_S = 1.6
 SUSPICION_S = 0.25
 """After so long without any answer over UDP, other ports are tried beside the one that is silent."""
-
-
-class ServerAddress(msgspec.Struct, frozen=True):
-    """A server's address of one family."""
-
-    uri: str
-    endpoint: Endpoint
-    secure: bool = False
-    over: str | None = None
-
-    def serves(self, lane: Lane) -> bool:
-        """May it be asked over this lane's transport, as its URI says?"""
-        return not self.secure and self.over in (None, lane.transport)
 
 
 class FamilyPath(msgspec.Struct):
@@ -138,49 +130,12 @@ class MeasurementRun(msgspec.Struct):
         return self.rtt_hints.setdefault((address.uri, address.endpoint.family), RttHint())
 
 
-def routed_families(network: Network, options: MeasureOptions) -> tuple[Family, ...]:
-    """The asked-for families that this machine has a route for: to the internet, or to a server that is
-    named by its address."""
-    named = tuple(
-        server.host for server in options.servers if server.host[-1:].isdigit() or ":" in server.host
-    )
-    found = tuple(
-        family
-        for family in options.families
-        if any(network.route(to) for to in (FAR_AWAY[family], *named) if family_of(to) == family)
-    )
-    if options.interface is not None and not found:
-        found = options.families
-    if found:
-        return found
-    wanted = " or ".join(f"IPv{family}" for family in options.families)
-    raise CannotRun(
-        f"this machine has no {wanted} route to the internet",
-        "Connect it to a network (is the cable in, is Wi-Fi on?), or look at its routes with `ip route`.",
-    )
-
-
 async def resolve_servers(run: MeasurementRun, families: tuple[Family, ...]) -> None:
     """Fill `run.addresses`. CannotRun: no name resolves."""
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                (server, group.create_task(resolve(run.network, run.recorder, server.host, families)))
-                for server in run.options.servers
-            ]
-        for server, task in tasks:
-            for family, host in task.result().items():
-                endpoint = Endpoint(host, server.port_or_default)
-                address = ServerAddress(server.text, endpoint, server.secure, server.transport)
-                run.addresses.setdefault(family, []).append(address)
+        run.addresses = await look_up_servers(run.network, run.recorder, run.options, families)
     finally:
         run.resolved.set()
-    if not run.addresses:
-        names = ", ".join(server.host for server in run.options.servers)
-        raise CannotRun(
-            f"no server's name resolves to an address that can be reached from here: {names}",
-            "Check the spelling and that DNS works here, or name a server by its address: --server 192.0.2.1",
-        )
 
 
 async def reach_servers(run: MeasurementRun, lane: Lane) -> list[Target]:
@@ -205,8 +160,9 @@ async def _reach(run: MeasurementRun, lane: Lane) -> list[Target]:
 
 
 def _patience(run: MeasurementRun) -> tuple[int, float]:
-    """How many servers are enough, and how long the others then have."""
-    return (ENOUGH_PUBLIC_SERVERS, 0.1) if run.options.default_servers else (1, 0.35)
+    """How many servers are enough, and how long the others then have: those that the user has named long
+    enough for a satellite's round trip."""
+    return (ENOUGH_PUBLIC_SERVERS, 0.1) if run.options.default_servers else (1, SATELLITE_S)
 
 
 async def _reach_udp(run: MeasurementRun, lane: Lane, addresses: list[ServerAddress]) -> list[Target]:
@@ -214,7 +170,7 @@ async def _reach_udp(run: MeasurementRun, lane: Lane, addresses: list[ServerAddr
     context = run.context(lane, f"reach {lane.name}")
     enough, grace_s = _patience(run)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(reach_udp(context, s.uri, s.endpoint, run.rtt_hint(s))) for s in addresses]
+        tasks = [group.create_task(_reach_one(run, context, s, reach_udp)) for s in addresses]
         first = group.create_task(first_of(tasks, enough=enough, grace_s=grace_s))
         await asyncio.wait([first], timeout=SUSPICION_S)
         others: list[asyncio.Task[list[Target]]] = []
@@ -234,11 +190,18 @@ async def _reach_tcp(run: MeasurementRun, lane: Lane, addresses: list[ServerAddr
     context = run.context(lane, f"reach {lane.name}")
     enough, grace_s = (1, 0.1) if run.options.default_servers else _patience(run)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(reach_tcp(context, s.uri, s.endpoint, run.rtt_hint(s))) for s in addresses]
+        tasks = [group.create_task(_reach_one(run, context, s, reach_tcp)) for s in addresses]
         found = await first_of(tasks, enough=enough, grace_s=grace_s)
         if not found and not run.options.default_servers:
             await ports_tcp(context, addresses[0].uri, addresses[0].endpoint)
     return found
+
+
+async def _reach_one(
+    run: MeasurementRun, context: ProbeContext, server: ServerAddress, ask: Reach
+) -> Target | None:
+    hint = run.rtt_hint(server)
+    return await first_address(server.endpoints, lambda at: ask(context, server.uri, at, hint))
 
 
 def describe_host(
@@ -247,12 +210,17 @@ def describe_host(
     """This machine, and the interface that the measurement went through."""
     towards = reached[0].endpoint.host if reached else FAR_AWAY[families[0]]
     route = network.route(towards)
+    servers = {target.family: target.endpoint.host for target in reversed(reached)}
+    ways = [
+        network.way(servers.get(family, FAR_AWAY[family]), interface=options.interface) for family in families
+    ]
     return Host(
         os=f"{platform.system()} {platform.release()}",
         python=sys.version.split()[0],
         interfaces=network.interfaces(),
         gateways=network.gateways(),
         measured_interface=options.interface or (route[0] if route else None),
+        ways=tuple(way for way in ways if way is not None),
     )
 
 
@@ -267,23 +235,46 @@ def describe_servers(run: MeasurementRun) -> tuple[Server, ...]:
             if address.uri == server.text
         ]
         if not addresses:
-            servers.append(Server(uri=server.text, problems=(statement("server-unresolved"),)))
+            why = why_no_address(run.recorder, run.options, server.host, tuple(run.addresses))
+            problem = statement("server-unresolved", detail=why)
+            servers.append(Server(uri=server.text, problems=(problem,)))
         servers += [_server(run, address) for address in addresses]
     return tuple(servers)
 
 
 def _server(run: MeasurementRun, address: ServerAddress) -> Server:
-    targets = [target for target in run.reached if target.endpoint == address.endpoint]
+    targets = [target for target in run.reached if target.endpoint in address.endpoints]
     if not targets:
-        problem = statement("server-tls" if address.secure else "server-silent")
+        problem = statement("server-tls") if address.secure else why_silent(run, address.endpoint)
         return Server(uri=address.uri, address=str(address.endpoint), problems=(problem,))
     return Server(
         uri=address.uri,
-        address=str(address.endpoint),
+        address=str(targets[0].endpoint),
         answered=True,
         rfc5780=any(target.two_addresses for target in targets),
         nattools=any(target.nattools for target in targets),
     )
+
+
+def why_silent(run: MeasurementRun, endpoint: Endpoint) -> Statement:
+    """What came instead of an answer, from there or from a router on the way; the first of these decides."""
+    seen = [
+        one for one in run.recorder.observations if isinstance(one, Binding) and one.asked == str(endpoint)
+    ]
+    for outcome, code in _INSTEAD.items():
+        for one in seen:
+            if one.outcome == outcome:
+                return statement(code, server=one.asked, detail=one.detail or outcome)
+    return statement("server-silent")
+
+
+_INSTEAD: dict[Outcome, str] = {
+    "error": "server-refused",
+    "malformed": "server-not-stun",
+    "refused": "server-port-closed",
+    "prohibited": "server-prohibited",
+    "unreachable": "server-unreachable",
+}
 
 
 def primary_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

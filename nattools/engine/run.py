@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from nattools.engine import plan
 from nattools.engine.analyse import analyse
+from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import (
     MeasurementRun,
     describe_host,
@@ -18,18 +19,18 @@ from nattools.engine.measurement import (
     primary_error,
     reach_servers,
     resolve_servers,
-    routed_families,
 )
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.plan import PlannedProbe
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
-from nattools.model.observation import Binding
+from nattools.model.observation import FORBIDDEN_HERE, Binding
 from nattools.model.report import MapAction, Measurement, Report
 from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.probe import LaneProbe, MachineProbe, Recorder
 from nattools.probes.target import Lane
+from nattools.wording.sentences import text_of
 
 if TYPE_CHECKING:
     from nattools.engine.portmap.journal import Journal
@@ -92,7 +93,7 @@ async def observe(run: MeasurementRun, journal: Journal | None = None) -> Comple
 
     CannotRun: there is no route, or no server's name resolves."""
     started = datetime.now(UTC)
-    families = routed_families(run.network, run.options)
+    families = await routed_families(run.network, run.options)
     _refuse_tls_only(run.options)
     timed_out = await within_time_limit(run, _measure(run, families, journal))
     return CompletedRun(run, families, started, timed_out)
@@ -179,7 +180,8 @@ async def _step(
         await asyncio.wait(before)
     probe, targets = step.probe, step.targets
     name = f"{probe.name} {lane.name}"
-    logger.debug("%s: asking %s", name, ", ".join(str(target.endpoint) for target in targets))
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("%s: asking %s", name, ", ".join(str(target.endpoint) for target in targets))
     run.emit(Event("started", name, probe.text))
     context = run.context(lane, name)
     reason = None if probe.capability is None else run.network.missing(probe.capability)
@@ -194,10 +196,24 @@ def _expect_an_answer(run: MeasurementRun, timed_out: bool) -> None:
     for seen in run.recorder.observations:
         if isinstance(seen, Binding) and seen.received:
             return
-    asked = ", ".join(dict.fromkeys(server.text for server in run.options.servers))
+    seen_all = run.recorder.observations
+    bindings = [seen for seen in seen_all if isinstance(seen, Binding) and seen.transport == "udp"]
+    if bindings and all(seen.detail == FORBIDDEN_HERE for seen in bindings):
+        raise CannotRun(
+            "this machine's own firewall lets nothing out: the system refuses to send",
+            "If it is a VPN's kill switch, connect the VPN or switch that off; else look at the firewall's "
+            "rules for what leaves (nft list ruleset).",
+        )
     why = "in the time given" if timed_out else "over UDP or TCP"
     raise CannotRun(
-        f"no server answered {why}; asked: {asked}",
+        f"no server answered {why}; asked: {', '.join(_asked(run))}",
         "Check that this machine is online and that the server runs; another one can be named with "
         "--server. `nattools serve` on a machine with a public address makes one.",
     )
+
+
+def _asked(run: MeasurementRun) -> Iterator[str]:
+    """The servers' names, with what came instead of an answer."""
+    for server in describe_servers(run):
+        told = [each for each in server.problems if each.code != "server-silent"]
+        yield f"{server.uri} ({text_of(told)})" if told else server.uri

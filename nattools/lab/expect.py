@@ -45,17 +45,16 @@ _MATCHERS = ("min", "max", "contains", "any_of")
 
 def check(report: Report, expected: Mapping[str, Any]) -> list[str]:
     """What of one host's expectations (`scenario.expect[host]`) the report does not meet, a sentence each."""
-    found = msgspec.to_builtins(report)
     wrong: list[str] = []
     for key, wanted in expected.items():
         if key == TECHNIQUE:
-            verdicts = {each["id"]: each["verdict"] for each in found["techniques"]}
+            verdicts = {each.id: each.verdict for each in report.techniques}
             wrong += _compare(verdicts, wanted, (TECHNIQUE,))
         elif key == WARNINGS:
             missing = [text for text in wanted if not any(text in each for each in report.warnings)]
             wrong += [f"no warning contains {text!r}" for text in missing]
         else:
-            wrong += _compare(found.get(key), wanted, (key,))
+            wrong += _compare(msgspec.to_builtins(getattr(report, key, None)), wanted, (key,))
     return wrong
 
 

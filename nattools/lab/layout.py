@@ -14,8 +14,10 @@ import msgspec
 
 from nattools.lab.scenario import (
     INTERNET,
+    HostSpec,
     Impairment,
     NodeKind,
+    Routing,
     Scenario,
     host_behind,
     inside_network,
@@ -38,7 +40,8 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Port(msgspec.Struct, frozen=True):
-    """A node's interface on a segment. `uplink`: the default route leaves here."""
+    """A node's interface on a segment. `uplink`: a default route leaves here, of the families of `gateways`;
+    `routing` is a host's, and `lets_out` False where its own firewall lets nothing out."""
 
     node: str
     interface: str
@@ -46,6 +49,13 @@ class Port(msgspec.Struct, frozen=True):
     gateways: tuple[str, ...] = ()
     uplink: bool = False
     vpn: bool = False
+    routing: Routing = "by-source"
+    lets_out: bool = True
+
+    @property
+    def unnamed_gateway(self) -> bool:
+        """Does the route name no router, as wg-quick's do not: a tunnel has but one other end?"""
+        return self.vpn and self.routing == "by-rule"
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -148,18 +158,29 @@ def _inside(draft: _Draft, name: str) -> None:
         if name in behind:
             taken += 1
             position = behind.index(name)
+            routed = tuple(g for g in gateways if _is_routed(host_spec, name, g))
             ports.append(
                 Port(
                     host,
                     f"tun{position}" if name in host_spec.vpn else f"eth{position}",
                     addresses(taken),
-                    gateways if host_spec.default_route else (),
-                    uplink=host_spec.default_route,
+                    routed,
+                    uplink=bool(routed),
                     vpn=name in host_spec.vpn,
+                    routing=host_spec.routing,
+                    lets_out=host_spec.lets_out is None or name in host_spec.lets_out,
                 )
             )
             impairments[host] = host_spec
     draft.segments.append(Segment(f"{name}-lan", tuple(ports), impairments))
+
+
+def _is_routed(spec: HostSpec, router: str, gateway: str) -> bool:
+    """Has the host a default route to this address of a router?"""
+    if isinstance(spec.default_route, bool):
+        return spec.default_route
+    family = 6 if ":" in gateway else 4
+    return router in spec.default_route or f"{router}/{family}" in spec.default_route
 
 
 def _inside_networks(draft: _Draft, router: str) -> list[str]:

@@ -11,6 +11,7 @@ import msgspec
 
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
 
+Routing = Literal["by-source", "by-metric", "by-rule", "by-halves"]
 Behaviour = Literal["endpoint-independent", "address-dependent", "address-and-port-dependent"]
 LOWEST_MAPPED_PORT = 1024
 
@@ -55,7 +56,9 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `icmp_ends_mapping`: an ICMP error removes the binding (against RFC 4787 REQ-12).
     `udp`: "blocked" drops all UDP from inside; `open_ports`: destination ports let out (None: all),
     as "udp/53" or "tcp/443". `reserved_wan`: its outside address is not public though nothing else says so.
-    `engine`: "kernel" or "tun" forces a netns backend; "auto" takes the kernel where it can do all this.
+    `ttl`: what it does to the TTL of what it passes on from inside: "kept" makes it no hop, "reset" hides all
+    hops behind it. `engine`: "kernel" or "tun" forces a netns backend; "auto" takes the kernel where it can
+    do all this.
     `ipv6`: None: no IPv6 inside; else how inside hosts are protected.
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
     `mapper`: what it offers to those who want port mappings (None: nothing).
@@ -80,6 +83,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     udp: Literal["open", "blocked"] = "open"
     open_ports: tuple[str, ...] | None = None
     answers_ttl: bool = True
+    ttl: Literal["lowered", "kept", "reset"] = "lowered"
     foreign_sessions: int = 0
     engine: Literal["auto", "kernel", "tun"] = "auto"
     ipv6: Literal["firewall", "open"] | None = None
@@ -100,13 +104,20 @@ class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=
 class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A machine. `behind`: one NAT or firewall, several (an interface for each, the first preferred), or
     None: directly on the internet. `ipv6` is for hosts on the internet; behind a router the router decides.
-    `vpn`: names of interfaces (by the router behind which they are) to present as a VPN."""
+    `vpn`: the routers of `behind` that a tunnel leads to, and no cable. `default_route`: has it default
+    routes, or which of those routers do they lead to ("home", or "home/6" for one family)? `routing`: what
+    chooses among several ways out. "by-source": the own address that a packet has, else the order of
+    `behind`; "by-metric": that order alone; the first one overrides the others by a rule and a table of its
+    own ("by-rule"), or by two routes to half of all addresses each ("by-halves"). `lets_out`: the routers
+    that this machine's own firewall lets packets out to (None: all)."""
 
     behind: str | tuple[str, ...] | None = None
     ipv6: bool = False
     ipv4: bool = True
     vpn: tuple[str, ...] = ()
-    default_route: bool = True
+    default_route: bool | tuple[str, ...] = True
+    routing: Routing = "by-source"
+    lets_out: tuple[str, ...] | None = None
 
 
 class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -116,7 +127,10 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     (Binding only), "xor-only", "rfc3489" (old), "silent", or one that errs: "garbage" (answers noise),
     "wrong-address" (now and then another address as mapped), "fake-other" (claims another address and
     answers CHANGE-REQUEST from its first), "ignores-change" (ignores CHANGE-REQUEST), "drops-change"
-    (has two addresses and answers no CHANGE-REQUEST at all).
+    (has two addresses and answers no CHANGE-REQUEST at all), "refuses" (answers with the error `error`).
+    `says`: what it says of its clients, always: an address, or an address and port ("own": its own address;
+    "mapped": theirs, as an IPv4-mapped IPv6 address); `rewritten`: what an ALG on the way makes of
+    MAPPED-ADDRESS in it. "rfc3489" has no other attribute, "plain" has both.
     `program`: on netns, run this real daemon instead ("coturn").
     """
 
@@ -132,7 +146,11 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         "fake-other",
         "ignores-change",
         "drops-change",
+        "refuses",
     ] = "nattools"
+    says: str | None = None
+    rewritten: str | None = None
+    error: int = 401
     addresses: int = 2
     port: int = 3478
     ipv6: bool = True

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from nattools.errors import ProtocolError
 from nattools.lab.scenario import ServerSpec
-from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.model.endpoint import Endpoint, Family, family_of, parse_endpoint
 from nattools.net.base import DatagramHandler, Network, StreamHandler, TcpListener, TcpStream, UdpSocket
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
@@ -25,6 +25,8 @@ from nattools.server.stun import BindingServer, Reply
 _IDLE_S = 30.0
 _WRONG_ADDRESS: dict[Family, str] = {4: "11.99.99.99", 6: "2a10:9999::9999"}
 _WRONG_ONCE_IN = 3
+_ELSEWHERE: dict[Family, str] = {4: "11.98.98.98", 6: "2a10:9898::9898"}
+_REASONS = {300: "Try Alternate", 401: "Unauthorized", 420: "Unknown Attribute", 438: "Stale Nonce"}
 _FIRST: Role = (0, 0)
 
 
@@ -97,6 +99,10 @@ class _Server:
         ports = (self._spec.port, self._spec.port + 1)
         site = ServerEndpoints(tuple(tuple(Endpoint(host, port) for port in ports) for host in hosts))
         policy = _POLICIES[self._spec.kind](site)
+        if self._spec.kind == "refuses":
+            policy = _Refuses(site, self._spec.error)
+        elif self._spec.says is not None or self._spec.rewritten is not None:
+            policy = _Says(policy, site, self._spec)
         sockets: dict[Role, UdpSocket] = {}
         for role, endpoint in site:
             if self._spec.kind in _TWO_PORTS or role[1] == 0:
@@ -259,6 +265,62 @@ class _Garbage(AnswerPolicy):
         return kinds[self._answers % len(kinds)]
 
 
+class _Refuses(AnswerPolicy):
+    """Answers with an error. To 300 belongs the server to ask instead (RFC 8489 10)."""
+
+    def __init__(self, site: ServerEndpoints, error: int = 401) -> None:
+        self._error = error
+        self._instead = Endpoint(_ELSEWHERE[site.at(_FIRST).family], 3478)
+
+    def message(self, data: bytes, source: Endpoint, role: Role) -> bytes | None:
+        request = _request(data)
+        if request is None:
+            return None
+        found = [(c.ERROR_CODE, stun.pack_error_code(self._error, _REASONS.get(self._error, "Error")))]
+        if self._error == 300:
+            found.append((c.ALTERNATE_SERVER, stun.pack_address(self._instead)))
+        return stun.encode(stun.Message(stun.BINDING, "error", request.transaction_id, tuple(found)))
+
+
+class _Says(AnswerPolicy):
+    """Another policy's answers, with other words about the client's address."""
+
+    def __init__(self, inner: AnswerPolicy, site: ServerEndpoints, spec: ServerSpec) -> None:
+        self._inner = inner
+        self._site = site
+        self._spec = spec
+
+    def datagram(self, data: bytes, source: Endpoint, role: Role) -> Reply | None:
+        reply = self._inner.datagram(data, source, role)
+        return None if reply is None else reply._replace(data=self._changed(reply.data, source, role))
+
+    def message(self, data: bytes, source: Endpoint, role: Role) -> bytes | None:
+        answer = self._inner.message(data, source, role)
+        return None if answer is None else self._changed(answer, source, role)
+
+    def _changed(self, answer: bytes, source: Endpoint, role: Role) -> bytes:
+        message = stun.decode(answer)
+        if message.kind != "success":
+            return answer
+        seen = self._named(self._spec.says, source, role)
+        unmasked = self._named(self._spec.rewritten, seen, role)
+        words = {
+            c.XOR_MAPPED_ADDRESS: stun.pack_xor_address(seen, message.transaction_id[-12:]),
+            c.MAPPED_ADDRESS: stun.pack_address(unmasked),
+        }
+        changed = tuple((number, words.get(number, value)) for number, value in message.attributes)
+        return stun.encode(stun.Message(stun.BINDING, "success", message.transaction_id, changed))
+
+    def _named(self, says: str | None, source: Endpoint, role: Role) -> Endpoint:
+        if says is None:
+            return source
+        if says == "mapped":
+            return Endpoint(f"::ffff:{source.host}", source.port)
+        if says == "own":
+            return Endpoint(self._site.at(role).host, source.port)
+        return parse_endpoint(says) if says.count(":") == 1 or "]" in says else Endpoint(says, source.port)
+
+
 _TWO_PORTS = frozenset({"rfc5780", "rfc3489", "drops-change"})
 _POLICIES: dict[str, Callable[[ServerEndpoints], AnswerPolicy]] = {
     "rfc5780": _Full,
@@ -271,4 +333,5 @@ _POLICIES: dict[str, Callable[[ServerEndpoints], AnswerPolicy]] = {
     "drops-change": _DropsChange,
     "silent": AnswerPolicy,
     "garbage": _Garbage,
+    "refuses": _Refuses,
 }

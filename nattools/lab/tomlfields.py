@@ -147,13 +147,13 @@ def _port_range(value: tuple[int, int]) -> str | None:
 
 
 def _inside_network(value: str) -> str | None:
-    """Layout numbers the nodes from .1 on, so the network has room for the most that a scenario may hold."""
+    """Layout numbers the nodes from .1 on; whether there is room for all, `lab.validation` asks."""
     try:
         network = IPv4Network(value)
     except ValueError:
         return 'not an IPv4 network such as "10.0.0.0/24"'
-    if not 8 <= network.prefixlen <= 24:
-        return "not a network with a prefix of /8 to /24"
+    if not 8 <= network.prefixlen <= 29:
+        return "not a network with a prefix of /8 to /29"
     special = network.is_multicast or network.is_loopback or network.is_reserved
     if special or network.overlaps(IPv4Network("0.0.0.0/8")) or network.overlaps(IPv4Network("11.0.0.0/8")):
         return "not usable as an inside network (11.0.0.0/8 is the lab's internet)"

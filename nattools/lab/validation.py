@@ -112,7 +112,13 @@ def _check_mapper(path: tuple[str, ...], spec: MapperSpec) -> None:
 
 
 def _check_network(scenario: Scenario, name: str, spec: NatSpec) -> None:
-    """A router whose two sides have overlapping networks could not tell them apart."""
+    """A router whose two sides have overlapping networks could not tell them apart; and each node inside
+    needs an address."""
+    inside = sum(name in host_behind(scenario, host) for host in scenario.host)
+    inside += sum(router.behind == name for router in routers(scenario).values())
+    room = IPv4Network(inside_network(scenario, name)).num_addresses - 3
+    if inside > room:
+        raise InvalidValue(("nat", name, "address"), f"it has room for {room} nodes beside the router")
     outer = spec.behind
     while outer is not None:
         own, other = (IPv4Network(inside_network(scenario, router)) for router in (name, outer))
@@ -128,9 +134,12 @@ def _check_host(scenario: Scenario, name: str, spec: HostSpec) -> None:
     behind = host_behind(scenario, name)
     if len(set(behind)) != len(behind) or len(behind) > 8:
         raise InvalidValue((*path, "behind"), "expected up to 8 different routers")
-    for router in spec.vpn:
-        if router not in behind:
-            raise InvalidValue((*path, "vpn"), f"{name!r} is not behind {shown(router)}")
+    routed = spec.default_route if isinstance(spec.default_route, tuple) else ()
+    named = {"vpn": spec.vpn, "default_route": routed, "lets_out": spec.lets_out or ()}
+    for key, found in named.items():
+        for router in found:
+            if router.removesuffix("/4").removesuffix("/6" if key == "default_route" else "") not in behind:
+                raise InvalidValue((*path, key), f"{name!r} is not behind {shown(router)}")
     if behind and (spec.ipv6 or not spec.ipv4):
         key = "ipv6" if spec.ipv6 else "ipv4"
         raise InvalidValue((*path, key), "not allowed behind a router: the router decides")

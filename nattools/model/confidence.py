@@ -8,6 +8,7 @@ taken at its upper confidence bound.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 CERTAIN_ERROR = 1e-5
 """A silence counts as "filtered" only when chance would produce it less often than this."""
@@ -21,6 +22,7 @@ path that loses more."""
 _Z = 1.96
 
 
+@lru_cache(maxsize=1024)
 def loss_upper_bound(sent: int, lost: int) -> float:
     """The 95% upper bound of the loss probability after `lost` of `sent` were lost (Wilson score); 1.0 when
     nothing was sent."""
@@ -38,6 +40,7 @@ def chance_of_silence(copies: int, bound: float) -> float:
     return bound**copies if copies > 0 else 1.0
 
 
+@lru_cache(maxsize=1024)
 def copies_needed(bound: float, error: float = PROBE_ERROR) -> int:
     """How many copies of a question make silence less likely than `error`; a large number if loss is 1."""
     if bound <= 0.0:

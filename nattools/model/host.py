@@ -30,11 +30,27 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     metric: int | None = None
 
 
+class Way(msgspec.Struct, frozen=True, kw_only=True):
+    """The route that packets to the internet take, as the system's rules and tables say: out of an interface
+    (None: not known), from the own address `source`, to the router `gateway` (None: none is named)."""
+
+    family: Family
+    interface: str | None
+    source: str
+    gateway: str | None = None
+
+
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine that measured: `measured_interface` is the one that the kernel chose for the servers."""
+    """The machine that measured: `measured_interface` is the one that the kernel chose for the servers,
+    `ways` the route of each family that was measured (reports of earlier versions have none)."""
 
     os: str
     python: str = ""
     interfaces: tuple[Interface, ...] = ()
     gateways: tuple[Gateway, ...] = ()
     measured_interface: str | None = None
+    ways: tuple[Way, ...] = ()
+
+    def kind(self, interface: str | None) -> InterfaceKind:
+        """What the interface of that name is."""
+        return next((each.kind for each in self.interfaces if each.name == interface), "unknown")

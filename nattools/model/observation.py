@@ -27,6 +27,10 @@ Outcome = Literal[
 ]
 
 
+FORBIDDEN_HERE = "this machine's own firewall does not let it out"
+"""The detail of an outcome "prohibited" that the own system gave; else an ICMP error did."""
+
+
 class Observation(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """`id` is unique within a report and counts from 1; `probe` names the probe that recorded it."""
 
@@ -40,6 +44,8 @@ class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
 
     `asked` is the destination, `source` where the first valid answer truly came from, `mapped` what it said
     of us. `change_*` are CHANGE-REQUEST's flags (RFC 5780 7.2). `received` counts the valid answers.
+    `unmasked`: what MAPPED-ADDRESS said, where no XOR-MAPPED-ADDRESS was there or it said otherwise (gateways
+    rewrite the former, RFC 8489 14.2). `offender`: who sent the ICMP error that came instead of an answer.
     """
 
     purpose: Purpose
@@ -56,10 +62,12 @@ class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
     rtt_s: float | None = None
     source: str | None = None
     mapped: str | None = None
+    unmasked: str | None = None
     other_address: str | None = None
     response_origin: str | None = None
     nattools_server: bool = False
     error_code: int | None = None
+    offender: str | None = None
     detail: str = ""
 
 
@@ -254,7 +262,9 @@ class MapOffer(Observation, frozen=True, kw_only=True, tag="map-offer"):
 
     `outcome` "answered": it speaks the protocol and may be asked for mappings; `refusal` is then what already
     stands in the way. `local` is the own address that was asked from, `server` who was asked, `external` the
-    address that the router claims, `connected` what it says of its own connection. `quirks` are what was odd.
+    address that the router claims, `connected` what it says of its own connection. `replies`: the interface
+    by which packets from `local` leave for the internet (None: not known): if that is another one, what the
+    router forwards is answered elsewhere. `quirks` are what was odd.
     """
 
     protocol: MappingProtocol
@@ -271,6 +281,7 @@ class MapOffer(Observation, frozen=True, kw_only=True, tag="map-offer"):
     rtt_s: float | None = None
     sent: int = 1
     refusal: Refusal | None = None
+    replies: str | None = None
     quirks: tuple[str, ...] = ()
     detail: str = ""
 

@@ -111,3 +111,9 @@ def is_public(address: str) -> bool:
 def is_shared(address: str) -> bool:
     """Is it of 100.64.0.0/10 (RFC 6598), which stands between a provider's NAT and its customers?"""
     return kind_of(address) == "shared"
+
+
+def carries_ipv4_over_ipv6(address: str) -> bool:
+    """Is it of 192.0.0.0/29 (RFC 7335)? A machine or router has it that reaches IPv4 through its provider's
+    IPv6 network: by 464XLAT's translator on this machine (CLAT), or DS-Lite's tunnel."""
+    return address.startswith("192.0.0.") and address[8:] in tuple("01234567")

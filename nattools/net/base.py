@@ -13,7 +13,7 @@ from typing import Literal, Protocol, Required, TypedDict, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface
+from nattools.model.host import Gateway, Interface, Way
 from nattools.model.report import Substrate
 from nattools.protocols.icmp import ErrorKind
 
@@ -201,6 +201,10 @@ class Network(Protocol):
 
     def route(self, destination: str) -> tuple[str | None, str] | None:
         """(interface name or None if not known, source address) that the system would use; None: no route."""
+
+    def way(self, destination: str, *, source: str | None = None, interface: str | None = None) -> Way | None:
+        """The whole route that a packet would take, sent from an own address or out of an interface; None:
+        there is none, or the system does not tell."""
 
     async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...] | str:
         """Addresses of a name in order of preference, or a text that says why there are none.

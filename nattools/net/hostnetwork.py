@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Unpack
 
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface
+from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.model.host import Gateway, Interface, Way
 from nattools.model.report import Substrate
 from nattools.net import addresses, hosticmp, hosttcp, hostudp, linux, resolve
 from nattools.net import interfaces as system
@@ -62,6 +62,20 @@ class HostNetwork:
         with entered(self._netns):
             source = source_address(self._zones, Endpoint(destination, 9))
             return None if source is None else (system.interface_with(source), source)
+
+    def way(self, destination: str, *, source: str | None = None, interface: str | None = None) -> Way | None:
+        """Where the system tells of no routes, by the source address that it chooses."""
+        with entered(self._netns):
+            try:
+                return system.way(destination, source=source, interface=interface)
+            except OSError:
+                route = self.route(destination)
+        if route is None or source not in (None, route[1]) or interface not in (None, route[0]):
+            return None
+        family = family_of(destination)
+        routers = (each for each in self.gateways() if (each.interface, each.family) == (route[0], family))
+        gateway = next((each.address for each in routers), None)
+        return Way(family=family, interface=route[0], source=route[1], gateway=gateway)
 
     async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...] | str:
         """Addresses of a name in order of preference, or a text that says why there are none.

@@ -8,17 +8,19 @@ import struct
 import sys
 from typing import Any
 
-from nattools.model.endpoint import Family, parse_address
-from nattools.model.host import Gateway, Interface, InterfaceKind
+from nattools.model.endpoint import Family, family_of, parse_address
+from nattools.model.host import Gateway, Interface, InterfaceKind, Way
+from nattools.net import netlink
+from nattools.net.addresses import FAR_AWAY
+from nattools.net.interfacekinds import Surroundings
+from nattools.protocols.rtnetlink import Link, TableRoute
 
 _IFF_UP = 0x1
-_IFF_LOOPBACK = 0x8
-_SIOCGIFFLAGS = 0x8913
-_SIOCGIFMTU = 0x8921
-_SIOCGIFHWADDR = 0x8927
-_SIOCETHTOOL = 0x8946
+_ARPHRD_ETHER = 1
 _SIOCGIWNAME = 0x8B01
-_ETHTOOL_GDRVINFO = 3
+_MAIN_TABLE = 254
+_OTHER_HALF: dict[Family, str] = {4: "12.0.0.1", 6: "2a00::1"}
+"""Asked about beside `FAR_AWAY`: a VPN may take but half of all addresses by each of its routes."""
 
 _VPN = re.compile(r"^(tun|tap|utun|wg|ppp|ipsec|nordlynx|proton|tailscale|zt|mullvad|wt|gpd|cscotun)[\w.-]*$")
 _VPN_WINDOWS = re.compile(r"(vpn|wireguard|tailscale|zerotier|openvpn|tap-)", re.IGNORECASE)
@@ -28,36 +30,52 @@ _VIRTUAL = re.compile(
 _WIRELESS = re.compile(r"^(wl|wlan|ath|ra\d)")
 _ETHERNET = re.compile(r"^(eth|en)")
 
-_DRIVERS: dict[str, InterfaceKind] = {
-    "tun": "vpn",
-    "wireguard": "vpn",
-    "bridge": "virtual",
-    "dummy": "virtual",
-    "ifb": "virtual",
-}
-_LINK_TYPES: dict[int, InterfaceKind] = {  # ARPHRD_ of linux/if_arp.h
-    512: "vpn",  # PPP
-    768: "vpn",  # IPIP
-    769: "vpn",  # IP6IP6
-    772: "loopback",
-    776: "vpn",  # SIT
-    778: "vpn",  # GRE
-    801: "wireless",
-    803: "wireless",
-    65534: "vpn",  # NONE: packets without a link layer, as TUN and WireGuard have
-}
-
 
 def interfaces() -> tuple[Interface, ...]:
     """All interfaces of the calling thread's namespace."""
     import netifaces
 
-    described = _Linux() if sys.platform.startswith("linux") else None
+    addresses = {str(name): _addresses(name, address_entries(name)) for name in netifaces.interfaces()}
     try:
-        return tuple(_interface(name, address_entries(name), described) for name in netifaces.interfaces())
-    finally:
-        if described is not None:
-            described.close()
+        return _linux_interfaces(addresses)
+    except OSError:
+        return tuple(
+            Interface(name=name, kind=kind_by_name(name), up=bool(own), addresses=own)
+            for name, own in addresses.items()
+        )
+
+
+def _linux_interfaces(addresses: dict[str, tuple[str, ...]]) -> tuple[Interface, ...]:
+    """By what the kernel says of them. OSError: it says nothing."""
+    links = netlink.links()
+    around = Surroundings(links, [*netlink.table_routes(4), *netlink.table_routes(6)], addresses)
+    return tuple(
+        Interface(
+            name=link.name,
+            kind=around.kind(link) or _hardware(link),
+            up=bool(link.flags & _IFF_UP),
+            mtu=link.mtu,
+            addresses=addresses.get(link.name, ()),
+        )
+        for link in links
+    )
+
+
+def _hardware(link: Link) -> InterfaceKind:
+    if _is_wireless(link.name):
+        return "wireless"
+    return "ethernet" if link.hardware == _ARPHRD_ETHER else "unknown"
+
+
+def _is_wireless(name: str) -> bool:
+    import fcntl
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            fcntl.ioctl(sock, _SIOCGIWNAME, struct.pack("16s24x", name.encode()[:15]))
+        except OSError:
+            return False
+    return True
 
 
 def interface_with(address: str) -> str | None:
@@ -79,16 +97,6 @@ def address_entries(name: str) -> dict[int, list[dict[str, str]]]:
         return dict(netifaces.ifaddresses(name))
     except ValueError:
         return {}
-
-
-def _interface(name: str, entries: dict[int, list[dict[str, str]]], linux: _Linux | None) -> Interface:
-    addresses = _addresses(name, entries)
-    if linux is None:
-        kind = kind_by_name(name)
-        return Interface(name=name, kind=kind, up=bool(addresses), addresses=addresses)
-    return Interface(
-        name=name, kind=linux.kind(name), up=linux.is_up(name), mtu=linux.mtu(name), addresses=addresses
-    )
 
 
 def _addresses(name: str, entries: dict[int, list[dict[str, str]]]) -> tuple[str, ...]:
@@ -123,65 +131,13 @@ def kind_by_name(name: str) -> InterfaceKind:
     return "ethernet" if _ETHERNET.match(name) else "unknown"
 
 
-class _Linux:
-    """What ioctls say of an interface. They follow the namespace of the thread, as /sys does not."""
-
-    def __init__(self) -> None:
-        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-
-    def close(self) -> None:
-        self._sock.close()
-
-    def _ask(self, request: int, name: str, argument: bytes = b"") -> bytes | None:
-        import fcntl
-
-        query = struct.pack("16s24s", name.encode()[:15], argument)
-        try:
-            return fcntl.ioctl(self._sock, request, query)[16:]
-        except OSError:
-            return None
-
-    def _number(self, request: int, name: str, form: str) -> int | None:
-        answer = self._ask(request, name)
-        return None if answer is None else int(struct.unpack_from(form, answer)[0])
-
-    def is_up(self, name: str) -> bool:
-        return bool((self._number(_SIOCGIFFLAGS, name, "=H") or 0) & _IFF_UP)
-
-    def mtu(self, name: str) -> int | None:
-        return self._number(_SIOCGIFMTU, name, "=i")
-
-    def driver(self, name: str) -> str | None:
-        """What ethtool calls the driver (struct ethtool_drvinfo)."""
-        import array
-
-        information = array.array("B", struct.pack("=I", _ETHTOOL_GDRVINFO) + bytes(192))
-        address, _ = information.buffer_info()
-        if self._ask(_SIOCETHTOOL, name, struct.pack("@P", address)) is None:
-            return None
-        return information.tobytes()[4:36].partition(b"\0")[0].decode("ascii", "replace")
-
-    def kind(self, name: str) -> InterfaceKind:
-        if (self._number(_SIOCGIFFLAGS, name, "=H") or 0) & _IFF_LOOPBACK:
-            return "loopback"
-        named = kind_by_name(name)
-        if named in ("vpn", "virtual"):
-            return named
-        driver = _DRIVERS.get(self.driver(name) or "")
-        if driver is not None:
-            return driver
-        if self._ask(_SIOCGIWNAME, name) is not None:
-            return "wireless"
-        link_type = self._number(_SIOCGIFHWADDR, name, "=H")
-        by_type = _LINK_TYPES.get(link_type if link_type is not None else -1)
-        if by_type is not None:
-            return by_type
-        return "ethernet" if named == "unknown" and link_type == 1 else named
-
-
 def gateways() -> tuple[Gateway, ...]:
-    """Default routes of the calling thread's namespace, IPv4 before IPv6, the preferred ones first."""
-    found = _linux_gateways() if sys.platform.startswith("linux") else ()
+    """Default routes of the calling thread's namespace, IPv4 before IPv6, the preferred ones first: what
+    ordinary packets take, by whatever rule and table, comes before what they might take otherwise."""
+    try:
+        found = (*_linux_gateways(4), *_linux_gateways(6))
+    except OSError:
+        found = ()
     return found or _netifaces_gateways()
 
 
@@ -197,58 +153,42 @@ def _netifaces_gateways() -> tuple[Gateway, ...]:
     )
 
 
-def _linux_gateways() -> tuple[Gateway, ...]:
-    """Default routes with their metrics, and those without a next hop, which netifaces leaves out."""
-    routes = [
-        *_routes4(_lines("/proc/thread-self/net/route")),
-        *_routes6(_lines("/proc/thread-self/net/ipv6_route")),
-    ]
-    return tuple(sorted(routes, key=lambda gateway: (gateway.family, gateway.metric or 0)))
-
-
-def _lines(path: str) -> list[list[str]]:
-    try:
-        with open(path, encoding="ascii") as table:
-            return [line.split() for line in table]
-    except OSError:
-        return []
-
-
-_RTF_UP = 0x1
-_RTF_REJECT = 0x200
-
-
-def _routes4(rows: list[list[str]]) -> list[Gateway]:
-    """Interface, destination, gateway, flags, ..., metric, mask; addresses in host byte order."""
-    routes = []
-    for row in rows[1:]:
-        if (
-            row[1] != "00000000"
-            or row[7] != "00000000"
-            or int(row[3], 16) & (_RTF_UP | _RTF_REJECT) != _RTF_UP
-        ):
-            continue
-        address = socket.inet_ntoa(struct.pack("=I", int(row[2], 16)))
-        routes.append(
-            Gateway(
-                interface=row[0],
-                family=4,
-                address=None if address == "0.0.0.0" else address,
-                metric=int(row[6]),
-            )
+def _linux_gateways(family: Family) -> tuple[Gateway, ...]:
+    """With their metrics, and those without a next hop, which netifaces leaves out."""
+    names = {link.index: link.name for link in netlink.links()}
+    taken = [netlink.route_to(address) for address in (FAR_AWAY[family], _OTHER_HALF[family])]
+    default = [each for each in netlink.table_routes(family) if each.length == 0 and each.destination is None]
+    default.sort(key=lambda each: (each.table != _MAIN_TABLE, each.metric))
+    found: dict[tuple[int, str | None], TableRoute] = {}
+    for route in (*taken, *default):
+        if route is not None and route.link in names and not route.local:
+            found.setdefault((route.link, route.gateway), route)
+    known = {(each.link, each.gateway): each.metric for each in reversed(default)}
+    return tuple(
+        Gateway(
+            interface=names[link],
+            family=family,
+            address=_canonical(gateway, names[link]),
+            metric=known.get((link, gateway), route.metric),
         )
-    return routes
+        for (link, gateway), route in found.items()
+    )
 
 
-def _routes6(rows: list[list[str]]) -> list[Gateway]:
-    """Destination, length, source, length, next hop, metric, ..., flags, interface; in hexadecimal."""
-    routes = []
-    for row in rows:
-        if row[1] != "00" or row[3] != "00" or row[9] == "lo":
-            continue
-        if int(row[8], 16) & (_RTF_UP | _RTF_REJECT) != _RTF_UP:
-            continue
-        next_hop = bytes.fromhex(row[4])
-        address = _canonical(socket.inet_ntop(socket.AF_INET6, next_hop), row[9]) if any(next_hop) else None
-        routes.append(Gateway(interface=row[9], family=6, address=address, metric=int(row[5], 16)))
-    return routes
+def way(destination: str, *, source: str | None = None, interface: str | None = None) -> Way | None:
+    """The route that a packet takes from the calling thread's namespace; None: there is none. OSError: the
+    system does not tell."""
+    link = None if interface is None else socket.if_nametoindex(interface)
+    route = netlink.route_to(destination, source=source, link=link)
+    if route is None:
+        return None
+    name = socket.if_indextoname(route.link)
+    own = source or route.source or _own_address(name, route.family)
+    if own is None:
+        return None
+    return Way(family=route.family, interface=name, source=own, gateway=_canonical(route.gateway, name))
+
+
+def _own_address(name: str, family: Family) -> str | None:
+    own = (each for each in _addresses(name, address_entries(name)) if family_of(each) == family)
+    return next(own, None)

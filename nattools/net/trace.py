@@ -8,7 +8,7 @@ from typing import Literal, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface
+from nattools.model.host import Gateway, Interface, Way
 from nattools.model.report import Substrate
 from nattools.net.base import (
     BatchHandler,
@@ -259,6 +259,9 @@ class TracedNetwork:
 
     def route(self, destination: str) -> tuple[str | None, str] | None:
         return self._inner.route(destination)
+
+    def way(self, destination: str, *, source: str | None = None, interface: str | None = None) -> Way | None:
+        return self._inner.way(destination, source=source, interface=interface)
 
     async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...] | str:
         answer = await self._inner.resolve(name, family)

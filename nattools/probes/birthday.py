@@ -94,7 +94,7 @@ class _Trial:
     async def begin(self) -> bool:
         """Learn the own outside address, and open the ports; False: there is nothing to go on with."""
         question = self.control.prepare(self.target.endpoint, "control")
-        mapped = (await self.control.expect(question)).mapped
+        mapped = (await self.control.expect(question)).outside(self.control.local)
         if mapped is None:
             self.failure = "the server did not report the outside address"
             return False

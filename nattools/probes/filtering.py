@@ -157,9 +157,10 @@ async def _try(context: ProbeContext, target: Target, change_address: bool) -> t
     if isinstance(stream, TcpFailure):
         return "error", 0
     try:
-        if question.mapped is None:
+        mapped = question.outside(stream.local)
+        if mapped is None:
             return "error", 0
-        return await _dialled(context, target, stream, question.mapped, change_address)
+        return await _dialled(context, target, stream, mapped, change_address)
     finally:
         stream.abort()
 

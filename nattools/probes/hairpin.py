@@ -94,11 +94,12 @@ class Hairpinning(LaneProbe):
             await expect_all(asked)
             for client, question in asked:
                 client.record(question)
+            outside = [question.outside(client.local) for client, question in asked]
             pairs = [
-                _Pair((first[0], second[0]), (first[1].mapped, second[1].mapped))
-                for first, second in zip(asked[::2], asked[1::2], strict=True)
-                if first[1].mapped is not None and second[1].mapped is not None
-                if first[1].mapped != first[0].local
+                _Pair((clients[one], clients[one + 1]), (first, second))
+                for one in range(0, len(clients), 2)
+                if (first := outside[one]) is not None and (second := outside[one + 1]) is not None
+                if first != clients[one].local
             ]
             for pair in pairs:
                 pair.listen()

@@ -42,15 +42,18 @@ class Layers(LaneProbe):
     async def record_missing(self, context: ProbeContext, targets: Sequence[Target], reason: str) -> None:
         """An opener needs no ICMP errors."""
         await super().record_missing(context, targets, reason)
-        await _try_openers(context, targets[0], [])
+        await _try_openers(context, targets[0], await _walk(context, targets[0]))
 
 
 async def _try_openers(context: ProbeContext, target: Target, hops: list[Hop]) -> None:
-    """Unless each destination gets a port of its own: the server could not answer to the opened one then."""
+    """Unless each destination gets a port of its own: the server could not answer to the opened one then. A
+    TTL with which the server was reached proves nothing: a router on the way sets it anew."""
+    expires = {hop.ttl: hop.address is not None for hop in hops}
     if target.two_addresses and not _mapping_varies(context, target):
         async with asyncio.TaskGroup() as group:
             for ttl in opener_ttls(hops, context.network.is_public):
-                group.create_task(opener(context, target, ttl))
+                if ttl in expires:
+                    group.create_task(opener(context, target, ttl, expires=expires[ttl]))
 
 
 def _mapping_varies(context: ProbeContext, target: Target) -> bool:
@@ -124,9 +127,17 @@ def opener_ttls(hops: list[Hop], is_public: Callable[[str], bool]) -> list[int]:
     return list(range(last_inside + 1, (outside[0] if outside else last_inside + 1) + 1))
 
 
-async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
+async def _reaches(client: StunClient, target: Target, ttl: int) -> bool:
+    """Is the server reached with this TTL?"""
+    question = client.prepare(target.endpoint, "control")
+    question.ttl = ttl
+    return (await client.try_out(question)).answer is not None
+
+
+async def opener(context: ProbeContext, target: Target, ttl: int, *, expires: bool) -> None:
     """Send towards the server's other address with a small TTL, then have it send from there: does that
-    get in? If so, the packet passed every NAT and firewall that filters before it died."""
+    get in? If so, the packet passed every NAT and firewall that filters before it died. That it dies is
+    tried, where no router has said so (`expires`)."""
     assert target.other is not None
     with await open_stun_client(context) as client:
         control = await client.expect(client.prepare(target.endpoint, "control"))
@@ -136,7 +147,11 @@ async def opener(context: ProbeContext, target: Target, ttl: int) -> None:
         for _ in range(OPENER_COPIES):
             client.send_opener(target.other, ttl)
         question = client.prepare(target.endpoint, "filter-address", change_address=True, change_port=True)
-        await client.try_out(question)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(client.try_out(question))
+            reached = None if expires else group.create_task(_reaches(client, target, ttl))
+        if reached is not None and reached.result():
+            return
         opened = True if question.source == target.other else None
         context.recorder.add(
             Opener(

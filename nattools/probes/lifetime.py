@@ -125,9 +125,10 @@ async def _fall_asleep(
     """Make the mapping of a port that keeps silent from then on; None if the server did not tell it."""
     question = await client.expect(client.prepare(target.endpoint, "control"))
     client.record(question)
-    if question.mapped is None:
+    mapped = question.outside(client.local)
+    if mapped is None:
         return None
-    sleeper = _Sleeper(client, target.endpoint, question.mapped, idle_s, question.sent_at[-1])
+    sleeper = _Sleeper(client, target.endpoint, mapped, idle_s, question.sent_at[-1])
     client.on_other = sleeper.receive
     return sleeper
 

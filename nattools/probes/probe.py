@@ -32,6 +32,7 @@ class Recorder:
     def __init__(self, started: float) -> None:
         self.started = started
         self.observations: list[AnyObservation] = []
+        self._logs = logger.isEnabledFor(logging.DEBUG)
 
     def add(self, observation: SomeObservation, at: float | None = None) -> SomeObservation:
         """Keep an observation made at `at` (loop time; now if None); returns it with its id and its time in
@@ -41,7 +42,8 @@ class Recorder:
             observation, id=len(self.observations) + 1, at_s=round(moment - self.started, 6)
         )
         self.observations.append(kept)
-        logger.debug("%s", kept)
+        if self._logs:
+            logger.debug("%s", kept)
         return kept
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.model.observation import Connection, Outcome, Purpose
+from nattools.model.observation import FORBIDDEN_HERE, Connection, Outcome, Purpose
 from nattools.net.base import DatagramHandler, IcmpError, TcpFailure, TcpStream, UdpSocket
 from nattools.net.eventloop import AllEvents, TimedEvent
 from nattools.net.exchange import Exchanges
@@ -53,6 +53,7 @@ class Question(BindingQuestion, eq=False):
     source: Endpoint | None = None
     ttl: int | None = None
     done: TimedEvent = msgspec.field(default_factory=TimedEvent)
+    errors: int = 0
     answered_copies: set[int] = msgspec.field(default_factory=set)
     expected: bool = False
 
@@ -133,6 +134,7 @@ class StunClient:
         data = question.head + question.base + bytes((copy & 0xFF,)) + question.tail
         failure = self.socket.send(data, question.asked, ttl=question.ttl)
         if failure is not None:
+            question.detail = FORBIDDEN_HERE if failure == "prohibited" else question.detail
             self._fail(question, "error" if failure == "too-big" else failure)
 
     def send_legacy(self, question: Question) -> None:
@@ -147,8 +149,11 @@ class StunClient:
         self.socket.send(stun.binding_indication(), towards, ttl=ttl)
 
     def _fail(self, question: Question, outcome: Outcome) -> None:
+        """Note what came instead of an answer. What may pass ends nothing: an invalid answer, and errors
+        about a route, which come and go (RFC 1122 4.2.3.9 has TCP bear them)."""
         question.failure = question.failure or outcome
-        if outcome != "malformed":
+        question.errors += 1
+        if outcome not in ("malformed", "unreachable"):
             question.done.set()
 
     def _datagram(self, data: bytes, source: Endpoint) -> None:
@@ -206,6 +211,7 @@ class StunClient:
             outcome = "prohibited"
         for question in self._questions.values():
             if question.asked == error.destination and question.answer is None:
+                question.offender = error.offender
                 question.detail = (
                     f"ICMP {error.icmp_type}/{error.icmp_code} from {error.offender or 'somewhere'}"
                 )
@@ -276,6 +282,8 @@ async def open_stun_client(context: ProbeContext) -> StunClient:
 
 PATIENCE_S = 3.8
 """For a port that may be closed to us in silence: SYNs at 0, 1 and 3 s."""
+ROUTE_S = 1.5
+"""For a router that says that it has no route: it may be about to get one."""
 KNOWN_PATIENCE_S = 7.5
 """For a port that has answered before: SYNs, or segments, at 0, 1, 3 and 7 s."""
 
@@ -291,12 +299,9 @@ async def ask_over_tcp(
     """Connect (from `local`) and ask; both go on record. The stream is the caller's to close, answered
     or not. Where UDP has shown meanwhile that the path loses packets, silence is given further chances."""
     loop = asyncio.get_running_loop()
-    host, port = local or (None, 0)
     for patience_s in (timeout_s, KNOWN_PATIENCE_S, KNOWN_PATIENCE_S):
         began = loop.time()
-        stream = await context.network.connect_tcp(
-            question.asked, host=host, port=port, interface=context.interface, timeout_s=patience_s
-        )
+        stream = await _connect(context, question.asked, local, patience_s)
         connected_s = loop.time() - began
         if isinstance(stream, TcpFailure):
             question.failure, question.detail = stream.outcome, stream.detail
@@ -311,6 +316,23 @@ async def ask_over_tcp(
     if rtt_hint is not None and not (isinstance(stream, TcpFailure) and stream.outcome != "refused"):
         rtt_hint.rtt_s = connected_s
     return stream
+
+
+async def _connect(
+    context: ProbeContext, asked: Endpoint, local: Endpoint | None, patience_s: float
+) -> TcpStream | TcpFailure:
+    """Connect; where there seems to be no route, again for a while."""
+    loop = asyncio.get_running_loop()
+    host, port = local or (None, 0)
+    lost_until = loop.time() + min(ROUTE_S, patience_s)
+    while True:
+        stream = await context.network.connect_tcp(
+            asked, host=host, port=port, interface=context.interface, timeout_s=patience_s
+        )
+        lost = isinstance(stream, TcpFailure) and stream.outcome == "unreachable"
+        if not lost or loop.time() >= lost_until:
+            return stream
+        await asyncio.sleep(ROUTE_S / 5)
 
 
 async def _ask_on(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 
-from nattools.model.endpoint import Endpoint, Family
+from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.observation import Resolution
 from nattools.net.base import Network, TcpFailure
 from nattools.probes.estimate import RttHint
 from nattools.probes.probe import ProbeContext, Recorder
-from nattools.probes.question import PATIENCE_S, Question, StunClient, ask_over_tcp, open_stun_client
+from nattools.probes.question import PATIENCE_S, ROUTE_S, Question, StunClient, ask_over_tcp, open_stun_client
 from nattools.probes.target import BindingQuestion, Target, target_of
 
+MOST_ADDRESSES = 4
+NEXT_ADDRESS_S = 0.2
+"""After so long without an answer from one of a server's addresses the next one is asked too."""
 COPIES = 10
 GAPS_S = (0.1, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.5)
 OTHER_PORTS = (3478, 443, 53)
@@ -19,29 +23,57 @@ OTHER_PORT_COPIES = 8
 OTHER_PORT_TCP_S = 1.5
 
 
+async def first_address(
+    endpoints: Sequence[Endpoint], ask: Callable[[Endpoint], Coroutine[None, None, Target | None]]
+) -> Target | None:
+    """Ask a server by each of its addresses, the next one once one has failed or kept silent for a moment
+    (as RFC 8305 5 connects); the first that answers is the one that it is known by."""
+    waiting: set[asyncio.Task[Target | None]] = set()
+    found: Target | None = None
+    async with asyncio.TaskGroup() as group:
+        for endpoint in endpoints:
+            waiting.add(group.create_task(ask(endpoint)))
+            last = endpoint == endpoints[-1]
+            while waiting and found is None:
+                done, waiting = await asyncio.wait(
+                    waiting, timeout=None if last else NEXT_ADDRESS_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                found = next((answer for task in done if (answer := task.result()) is not None), None)
+                if not last and found is None:
+                    break
+            if found is not None:
+                break
+        for task in waiting:
+            task.cancel()
+    return found
+
+
 async def reach_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> Target | None:
-    """Ask one server over UDP; None if it did not answer with our address."""
+    """Ask one server over UDP; None if it did not answer with an address."""
     with await open_stun_client(context) as client:
         question = client.prepare(endpoint, "reach")
         await _insist(client, question, rtt_hint)
         client.learn(question)
         client.record(question)
-        return target_of(uri, question, "udp", client.local.host)
+        return target_of(uri, question, "udp", client.local)
 
 
 async def _insist(client: StunClient, question: Question, rtt_hint: RttHint) -> None:
     """Until our address came, or it is clear that it will not. A refusal counts once it was repeated: the
-    first may be left over from a server that has just come up."""
+    first may be left over from a server that has just come up. So does a missing route, once it has been
+    missing for `ROUTE_S`."""
     refusals = 0
+    began = asyncio.get_running_loop().time()
     for copy in range(COPIES):
         # Every fourth copy is as RFC 3489 wrote it: some old servers know nothing later.
         (client.send_legacy if copy % 4 == 3 else client.send)(question)
         wait = rtt_hint.gap_s(GAPS_S[copy]) if copy < len(GAPS_S) else rtt_hint.last_wait_s()
         if not await question.done.wait(wait):
+            lasted_s = asyncio.get_running_loop().time() - began
+            if question.failure == "unreachable" and question.errors > copy and lasted_s > ROUTE_S:
+                return
             continue
         if question.answer is not None and question.answer.kind == "success":
-            return
-        if question.answer is None and question.failure in ("unreachable", "prohibited"):
             return
         refusals += 1
         if refusals == 3:
@@ -51,13 +83,13 @@ async def _insist(client: StunClient, question: Question, rtt_hint: RttHint) -> 
 
 
 async def reach_tcp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint: RttHint) -> Target | None:
-    """Ask one server over TCP; None if it did not answer with our address."""
+    """Ask one server over TCP; None if it did not answer with an address."""
     question = BindingQuestion(endpoint, "reach")
     stream = await ask_over_tcp(context, question, timeout_s=PATIENCE_S, rtt_hint=rtt_hint)
     if isinstance(stream, TcpFailure):
         return None
     stream.close()
-    return target_of(uri, question, "tcp", stream.local.host)
+    return target_of(uri, question, "tcp", stream.local)
 
 
 async def first_of(tasks: list[asyncio.Task[Target | None]], *, enough: int, grace_s: float) -> list[Target]:
@@ -102,7 +134,7 @@ async def _one_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint
         if not question.done.is_set:
             await question.done.wait(rtt_hint.last_wait_s())
         client.record(question)
-        return target_of(uri, question, "udp", client.local.host)
+        return target_of(uri, question, "udp", client.local)
 
 
 async def ports_tcp(context: ProbeContext, uri: str, endpoint: Endpoint) -> None:
@@ -120,22 +152,16 @@ async def ports_tcp(context: ProbeContext, uri: str, endpoint: Endpoint) -> None
 
 async def resolve(
     network: Network, recorder: Recorder, name: str, families: tuple[Family, ...]
-) -> dict[Family, str]:
-    """The preferred address of each family; a lookup goes on record, an address needs none."""
+) -> dict[Family, tuple[str, ...]]:
+    """The addresses of each family, the preferred ones first, not more than `MOST_ADDRESSES`. A lookup goes
+    on record, an address needs none."""
     found = await network.resolve(name, families[0] if len(families) == 1 else None)
+    error = found if isinstance(found, str) else None
+    if error is not None and len(families) == 1:
+        # is it the name, or does it have addresses of the other family alone?
+        found = await network.resolve(name)
     addresses = () if isinstance(found, str) else found
-    if addresses != (name,):
-        recorder.add(
-            Resolution(
-                probe="resolve",
-                name=name,
-                addresses=addresses,
-                error=found if isinstance(found, str) else None,
-            )
-        )
-    chosen: dict[Family, str] = {}
-    for address in addresses:
-        family: Family = 6 if ":" in address else 4
-        if family in families:
-            chosen.setdefault(family, address)
-    return chosen
+    if addresses != (name,) or error is not None:
+        recorder.add(Resolution(probe="resolve", name=name, addresses=addresses, error=error))
+    of_family = {family: tuple(a for a in addresses if family_of(a) == family) for family in families}
+    return {family: these[:MOST_ADDRESSES] for family, these in of_family.items() if these}

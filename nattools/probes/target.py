@@ -11,6 +11,7 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.observation import Binding, Outcome, Purpose
+from nattools.net.outsideview import as_ipv4, why_impossible
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
@@ -20,10 +21,11 @@ _OURS = frozenset({c.XOR_MAPPED_ADDRESS, c.MAPPED_ADDRESS})
 
 class StunAnswer(msgspec.Struct, frozen=True):
     """OTHER-ADDRESS (RFC 5780 7.4; or CHANGED-ADDRESS of RFC 3489), RESPONSE-ORIGIN (RFC 5780 7.3; or
-    SOURCE-ADDRESS), ERROR-CODE's number, and NATTOOLS-HELLO."""
+    SOURCE-ADDRESS), ERROR-CODE in words and its number, and NATTOOLS-HELLO."""
 
     other_address: Endpoint | None = None
     response_origin: Endpoint | None = None
+    error: str = ""
     error_code: int | None = None
     hello: bytes | None = None
     other_address_text: str | None = None
@@ -41,7 +43,8 @@ def read_answer(answer: stun.Message | None) -> StunAnswer:
 def _claims(kind: stun.Kind, attributes: tuple[Attribute, ...]) -> StunAnswer:
     answer = stun.Message(c.BINDING, kind, bytes(12), attributes)
     other, origin = readable(lambda: answer.other_address), readable(lambda: answer.response_origin)
-    return StunAnswer(other, origin, _error_code(answer), answer.hello, text_of(other), text_of(origin))
+    code, words = _error(answer)
+    return StunAnswer(other, origin, words, code, answer.hello, text_of(other), text_of(origin))
 
 
 def readable(address: Callable[[], Endpoint | None]) -> Endpoint | None:
@@ -52,11 +55,26 @@ def readable(address: Callable[[], Endpoint | None]) -> Endpoint | None:
         return None
 
 
-def _error_code(answer: stun.Message) -> int | None:
+def _error(answer: stun.Message) -> tuple[int | None, str]:
+    """ERROR-CODE's number; and in words, with the server that it says to ask instead (RFC 8489 10)."""
     try:
-        return answer.error[0] if answer.error is not None else None
-    except ProtocolError:
+        found = answer.error
+    except ProtocolError as error:
+        return None, str(error)
+    if found is None:
+        return None, ""
+    code, phrase = found
+    instead = readable(lambda: answer.alternate_server)
+    return code, f"{code} {phrase}".strip() + (f", ask {instead}" if instead is not None else "")
+
+
+def _unmasked(answer: stun.Message | None, mapped: Endpoint | None) -> Endpoint | None:
+    """MAPPED-ADDRESS where it is all that was said, or differs from the XOR-MAPPED-ADDRESS `mapped`."""
+    if answer is None or answer.get(c.MAPPED_ADDRESS) is None:
         return None
+    alone = answer.get(c.XOR_MAPPED_ADDRESS) is None and answer.get(c.OLD_XOR_MAPPED_ADDRESS) is None
+    said = readable(lambda: answer.mapped_unmasked)
+    return said if alone or said != mapped else None
 
 
 def text_of(endpoint: Endpoint | None) -> str | None:
@@ -74,7 +92,16 @@ class BindingQuestion(msgspec.Struct, eq=False):
     mapped: Endpoint | None = None
     rtt_s: float | None = None
     failure: Outcome | None = None
+    offender: str | None = None
     detail: str = ""
+
+    def outside(self, local: Endpoint | None) -> Endpoint | None:
+        """Our outside address, for a question from `local`: None if nothing that can be true was said."""
+        if self.mapped is None or self.outcome != "answered":
+            return None
+        seen = as_ipv4(self.mapped)
+        unmasked = _unmasked(self.answer, self.mapped) == self.mapped
+        return None if why_impossible(seen, self.asked, local, unmasked=unmasked) else seen
 
     @property
     def outcome(self) -> Outcome:
@@ -86,6 +113,7 @@ class BindingQuestion(msgspec.Struct, eq=False):
     def observed(self, transport: Transport, local: Endpoint | None, waited_s: float, **more: Any) -> Binding:
         """As the record has it; `more`: what only one transport knows."""
         said = read_answer(self.answer)
+        unmasked = _unmasked(self.answer, self.mapped)
         return Binding(
             probe=self.purpose,
             purpose=self.purpose,
@@ -97,11 +125,13 @@ class BindingQuestion(msgspec.Struct, eq=False):
             waited_s=round(waited_s, 6),
             rtt_s=None if self.rtt_s is None else round(self.rtt_s, 6),
             mapped=text_of(self.mapped),
+            unmasked=text_of(unmasked),
             other_address=said.other_address_text,
             response_origin=said.response_origin_text,
             nattools_server=said.hello is not None,
             error_code=said.error_code,
-            detail=self.detail,
+            offender=self.offender,
+            detail=self.detail or said.error,
             **more,
         )
 
@@ -142,9 +172,10 @@ class Lane(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct):
-    """A server address that answered. `other` is its OTHER-ADDRESS if that truly is another address or port;
-    `rtt_s` the first round trip; `local_host` the own address that the question left from; `services` what a
-    nattools server says that it does (`stun.constants.SERVICE_*`)."""
+    """A server address that answered. `mapped`: how it sees us, None if that cannot be. `other` is its
+    OTHER-ADDRESS if that truly is another address or port; `rtt_s` the first round trip; `local_host` the own
+    address that the question left from; `services` what a nattools server says that it does
+    (`stun.constants.SERVICE_*`)."""
 
     uri: str
     endpoint: Endpoint
@@ -190,8 +221,8 @@ class Target(msgspec.Struct):
         return list(dict.fromkeys(both))
 
 
-def target_of(uri: str, question: BindingQuestion, transport: Transport, local_host: str) -> Target | None:
-    """The server as a target of further questions; None if it did not answer with our address."""
+def target_of(uri: str, question: BindingQuestion, transport: Transport, local: Endpoint) -> Target | None:
+    """The server as a target of further questions from `local`; None if it did not answer with an address."""
     if question.answer is None or question.outcome != "answered" or question.rtt_s is None:
         return None
     services = _services(question.answer)
@@ -199,10 +230,10 @@ def target_of(uri: str, question: BindingQuestion, transport: Transport, local_h
         uri=uri,
         endpoint=question.asked,
         transport=transport,
-        mapped=question.mapped,
+        mapped=question.outside(local),
         rtt_s=question.rtt_s,
         other=_other(question.answer, question.asked),
         nattools=services is not None,
         services=services or 0,
-        local_host=local_host,
+        local_host=local.host,
     )

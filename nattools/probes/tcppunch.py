@@ -117,11 +117,11 @@ async def _try(context: ProbeContext, attempt: _Attempt, plan: PunchPlan, *, spr
         attempt.detail = f"the server's first address could not be reached: {stream.outcome}"
     else:
         try:
-            attempt.local, attempt.mapped = stream.local, question.mapped
-            if question.mapped is None:
+            attempt.local, attempt.mapped = stream.local, question.outside(stream.local)
+            if attempt.mapped is None:
                 attempt.detail = "the server did not report the outside port"
             else:
-                attempt.aimed = plan.ports(question.mapped.port, SPREAD if spread else 1)
+                attempt.aimed = plan.ports(attempt.mapped.port, SPREAD if spread else 1)
                 await _open(context, attempt, stream)
         finally:
             stream.abort()

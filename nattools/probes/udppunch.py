@@ -218,12 +218,12 @@ async def _try(context: ProbeContext, target: Target, plan: PunchPlan, *, spread
         attempt = _Attempt(client, target, target.other, asyncio.get_running_loop().time())
         client.on_other = attempt.take
         control = await client.expect(client.prepare(target.endpoint, "control"))
-        attempt.mapped = control.mapped
-        if control.mapped is None:
+        attempt.mapped = control.outside(client.local)
+        if attempt.mapped is None:
             attempt.failure = "the server did not report the outside port"
         else:
             attempt.ttl = plan.ttls[0] if plan.ttls else None
-            await _insist(attempt, plan.ports(control.mapped.port, SPREAD if spread else 1))
+            await _insist(attempt, plan.ports(attempt.mapped.port, SPREAD if spread else 1))
         _record(context, attempt)
         return attempt
 

@@ -54,7 +54,6 @@ UNDERSTOOD_OVER_TCP: Final = _CREDENTIALS | {c.PADDING}
 
 
 _MAX_UNKNOWN: Final = 32
-_MAX_MAPPED: Final = 4096
 
 
 class Reply(NamedTuple):
@@ -79,7 +78,6 @@ class BindingServer:
     def __init__(self, site: ServerEndpoints, limit: RateLimit, flags: int | None = 0) -> None:
         self._site = site
         self._limit = limit
-        self._mapped: dict[Endpoint, bytes] = {}
         self._repeats: dict[tuple[Role, bool], Repeats] = {}
         self._hello = None if flags is None else _hello(site, flags)
         self._ready = PreparedAnswers(site, self._hello)
@@ -92,16 +90,7 @@ class BindingServer:
             return _success(transaction_id, self._modern(source, transaction_id, role, role))
         if ":" in source[0]:
             return None  # 44 bytes would be 2.2 times the request
-        attribute = self._mapped.get(source) or self._remember(source)
-        return b"\x01\x01\x00\x0c" + request[4:] + attribute
-
-    def _remember(self, source: Endpoint) -> bytes:
-        """XOR-MAPPED-ADDRESS of an IPv4 source: the same for every transaction id (RFC 8489 14.2)."""
-        attribute = stun.pack_attribute(c.XOR_MAPPED_ADDRESS, stun.pack_xor_address(source, b""))
-        if len(self._mapped) >= _MAX_MAPPED:
-            self._mapped.clear()
-        self._mapped[source] = attribute
-        return attribute
+        return self._ready.shortest(request, source)
 
     def repeats(self, role: Role, *, stream: bool = False) -> Repeats:
         """The cache to look in first for requests that come to `role`, over TCP if `stream`."""
@@ -267,6 +256,7 @@ _MOST_REQUESTS: Final = 256
 _LONGEST: Final = 256  # bytes of a request that is remembered
 # header, XOR-MAPPED-ADDRESS and MAPPED-ADDRESS, each address as type, length, family, port and 4 octets
 _pack_start: Final = Struct(">HHI12sIHH4sIHH4s").pack
+_pack_shortest: Final = Struct(">I16sIHH4s").pack
 _XOR_MAPPED: Final = c.XOR_MAPPED_ADDRESS << 16 | 8
 _MAPPED: Final = c.MAPPED_ADDRESS << 16 | 8
 _START_BODY: Final = 24
@@ -285,11 +275,11 @@ class PreparedAnswers:
         self._tails: dict[tuple[Role, Role, bool], bytes] = {}
         self._octets: dict[str, Octets] = {}
 
-    def success(
-        self, transaction_id: bytes, source: Endpoint, role: Role, origin: Role, *, hello: bool
-    ) -> bytes:
-        """To a request that came to `role`, from `origin`; the id has 12 bytes, the source is IPv4."""
-        return self.start(transaction_id, source, self.tail(role, origin, hello=hello))
+    def shortest(self, request: bytes, source: Endpoint) -> bytes:
+        """XOR-MAPPED-ADDRESS alone, to a plain request."""
+        host, port = source
+        masked, _ = self._octets.get(host) or self._remember(host)
+        return _pack_shortest(0x0101000C, request[4:], _XOR_MAPPED, 1, port ^ 0x2112, masked)
 
     def start(self, transaction_id: bytes, source: Endpoint, tail: bytes) -> bytes:
         """A whole answer that ends in `tail`."""

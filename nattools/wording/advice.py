@@ -21,11 +21,15 @@ SENTENCES = {
     "best-udp-punch": "UDP hole punching: possible with {reached} of {kinds} kinds of peers",
     "best-tcp-punch": "TCP: peers connect to your external port once you opened it",
     "best-tcp": "TCP: possible with {reached} of {kinds} kinds of peers; a relay for the others",
+    "best-tcp-all": "TCP: possible with all {kinds} kinds of peers",
     "best-relay": "A relay over TCP or TLS",
     "best-offline": "None known: check the connection",
     "best-unknown": "None known: see what would settle it",
     # what to do
     "keep-port": "To keep a port open for a program: nattools map keep PORT.",
+    "allow-udp-here": (
+        "Let UDP out in this machine's own firewall. If it is a VPN's kill switch, connect the VPN."
+    ),
     "let-udp-out": "Ask whoever runs this network to let UDP out.",
     "name-server": "For a full diagnosis run nattools serve on a machine outside, and name it with --server.",
     "prove-mappings": (
@@ -36,6 +40,15 @@ SENTENCES = {
         "Enable UPnP, NAT-PMP or PCP in your router's settings (http://{router}), or forward a port there."
     ),
     "bridge-one-router": "Two routers translate, one behind the other: set one of them to bridge mode.",
+    "enable-mappings-then": (
+        "Then enable UPnP, NAT-PMP or PCP in the settings of the other one, or forward a port there."
+    ),
+    "ask-vpn": (
+        "Only those who run the VPN ({interface}) can forward a port here. To measure your own network, "
+        "choose another interface with --interface."
+    ),
+    "use-ipv6": "Use IPv6: this network has IPv4 only by translation.",
+    "phone-forwards-nothing": "This network is a phone's hotspot, which forwards no ports: use IPv6.",
     "port-per-peer": "Your router uses a different port for each peer: a port mapping or IPv6 helps most.",
     "no-default-route": "There is no default route: connect to a network first.",
     "check-cable": "Check the cable or the wireless network, and whether a web page opens.",
@@ -45,6 +58,14 @@ SENTENCES = {
     "vpn-measured": (
         "The measurement went through {interface}, which is a VPN: everything said here is about the VPN. "
         "Choose another interface with --interface."
+    ),
+    "vpn-carries": (
+        "IPv{family} went through {interface}, which is a VPN: what is said here of IPv{family} is about the "
+        "VPN."
+    ),
+    "router-off-path": (
+        "The router that makes port mappings is not on the path: what this machine sends leaves by "
+        "{interface}."
     ),
     "several-default-routes": (
         "There are several default routes ({interfaces:list}); {measured:or one of them} was measured. Choose"
@@ -77,7 +98,11 @@ SENTENCES = {
     ),
     # faults of servers
     "server-silent": "no answer",
-    "server-unresolved": "its name does not resolve",
+    "server-refused": "it refused: {detail}",
+    "server-port-closed": "its port is closed: nothing listens there",
+    "server-unreachable": "it cannot be reached: {detail}",
+    "server-prohibited": "a firewall rejects packets to it: {detail}",
+    "server-unresolved": "{detail}",
     "server-tls": "TLS is not supported yet",
     "server-origin-differs": (
         "The server {server} says that it answers from {origin}, but its answer came from {source}."
@@ -92,6 +117,14 @@ SENTENCES = {
         "The server {server} names another address but answers no CHANGE-REQUEST from there."
     ),
     "server-names-itself": "The server {server} names its own address as its other address.",
+    "server-impossible-address": (
+        "The server {server} says that you are seen as {address}, {why:kind}: it was not believed."
+    ),
+    "server-mapped-ipv6": "The server {server} writes your IPv4 address as IPv6: {address}.",
+    "addresses-rewritten": (
+        "Something on the way rewrites addresses within packets (an ALG): the server sent {address}, and "
+        "{rewritten} arrived. It breaks other programs: switch it off in the router."
+    ),
     "server-not-stun": "The server {server} sent an invalid STUN answer: {detail:or malformed}.",
     "server-filtering-unused": "The filtering tests of {server} were not used.",
     # second opinions

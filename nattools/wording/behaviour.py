@@ -5,8 +5,14 @@ from __future__ import annotations
 SENTENCES = {
     # why a finding is unknown, and what would settle it
     "nothing-answered": "Nothing was answered.",
+    "servers-refused": "The server {server} refused: {detail}. Another one would settle it (--server HOST).",
+    "answers-doubted": (
+        "What the servers say of this machine's address cannot be true: another server would settle it "
+        "(--server HOST)."
+    ),
     "gap": "{reason:capital}. It takes {settle}.",
     "reachable-no-server": "No server answered over any transport.",
+    "reachable-no-route": "A router on the way says that it has no route ({detail}); later it may.",
     "reachable-maybe-loss": "Nothing came back to {copies} copies; more would tell filtering from loss.",
     "reachable-no-tcp-server": (
         "No server answered over TCP; one that is known to support it, such as nattools serve, would settle "

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from nattools.model.statement import Statement
 from nattools.wording import advice, behaviour, punch, verdicts
-from nattools.wording.terms import TECHNIQUES
+from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES
 
 TABLES: dict[str, Mapping[str, str]] = {
     "verdicts": verdicts.SENTENCES,
@@ -49,6 +49,7 @@ _SPECS: dict[str, Callable[[Any], str]] = {
     "then": lambda names: ", then ".join(map(str, names)),
     "capital": lambda text: text[:1].upper() + text[1:],
     "upper": lambda name: str(name).upper(),
+    "kind": lambda why: IMPOSSIBLE.get(why, why),
     "protocol": lambda name: TECHNIQUES.get(name, name),
     "protocols": lambda names: _joined([TECHNIQUES.get(name, name) for name in names], "or"),
 }
@@ -91,11 +92,11 @@ def sentence(statement: Statement) -> str:
     template, values = _TEMPLATES.get(statement.code), statement.values
     if template is not None:
         try:
+            blanks = _blanks(template)
+            if not values and len(blanks) == 1:
+                return blanks[0].before
             return "".join(
-                [
-                    before if name is None else before + fill(values[name])
-                    for before, name, fill in _blanks(template)
-                ]
+                [before if name is None else before + fill(values[name]) for before, name, fill in blanks]
             )
         except (ArithmeticError, LookupError, TypeError, ValueError):
             pass

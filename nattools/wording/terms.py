@@ -53,6 +53,22 @@ CLASSICS: dict[Classic, str] = {
     "udp blocked": "UDP blocked",
     "unknown": "unknown",
 }
+IMPOSSIBLE: dict[str, str] = {
+    "port 0": "with port 0",
+    "server": "its own address",
+    "family": "an address of the other family",
+    "inside": "your address inside, as if something on the way had rewritten its answer (an ALG)",
+    "private": "a private address that is not yours",
+    "loopback": "a loopback address",
+    "link-local": "a link-local address",
+    "multicast": "a multicast address",
+    "unspecified": "no address",
+    "documentation": "an address for documents",
+    "translated": "an address that stands for another one",
+    "reserved": "a reserved address",
+    "none": "no address",
+}
+"""Why an address that a server names cannot be how it sees us (`nattools.net.outsideview`)."""
 STRATEGIES: dict[str, str] = {
     "host": "directly to its address",
     "reflexive": "hole punching",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from msgspec.structs import replace
 
-from nattools.model.nat import Nat
-from nattools.model.punch import Punch, Stage
-from nattools.model.report import Advice, Report
+from nattools.model.nat import Nat, PeerKind, Requirement
+from nattools.model.punch import PlannedStep, Punch, Stage
+from nattools.model.report import Advice, CrossCheck, Report
 from nattools.wording.sentences import is_known, sentence, text_of
+
+Explained = TypeVar("Explained", PeerKind, Requirement, CrossCheck, PlannedStep)
 
 
 def with_texts(report: Report) -> Report:
@@ -24,13 +28,9 @@ def with_texts(report: Report) -> Report:
             replace(one, summary=text_of(one.reason), advice=text_of(one.remedy)) if one.reason else one
             for one in report.techniques
         ),
-        peers=tuple(replace(one, why=text_of(one.reason)) if one.reason else one for one in report.peers),
-        requirements=tuple(
-            replace(one, why=text_of(one.reason)) if one.reason else one for one in report.requirements
-        ),
-        cross_checks=tuple(
-            replace(one, why=text_of(one.reason)) if one.reason else one for one in report.cross_checks
-        ),
+        peers=_explained(report.peers),
+        requirements=_explained(report.requirements),
+        cross_checks=_explained(report.cross_checks),
         warnings=tuple(map(sentence, report.notices)) if report.notices else report.warnings,
         punch=report.punch and _punch(report.punch),
     )
@@ -44,11 +44,15 @@ def stage_with_text(stage: Stage) -> Stage:
     return replace(stage, text=stage.text or text_of(stage.statements), statements=())
 
 
+def _explained(parts: tuple[Explained, ...]) -> tuple[Explained, ...]:
+    return tuple(replace(one, why=text_of(one.reason)) if one.reason else one for one in parts)
+
+
 def _punch(punch: Punch) -> Punch:
     return replace(
         punch,
         stages=tuple(map(stage_with_text, punch.stages)),
-        plan=tuple(replace(one, why=text_of(one.reason)) if one.reason else one for one in punch.plan),
+        plan=_explained(punch.plan),
         why=text_of(punch.reasons) if punch.reasons else punch.why,
         advice=text_of(punch.remedies) if punch.remedies else punch.advice,
     )

@@ -20,6 +20,14 @@ SENTENCES = {
         "{address} is an address of your provider's own network; from outside you are "
         "{external:or another address}."
     ),
+    "address-in-vpn": (
+        "{address} is this machine's address in the VPN ({interface}); from outside you are "
+        "{external:or another address}."
+    ),
+    "address-over-ipv6-translated": (
+        "{address} stands for IPv4 on a network that has only IPv6 (464XLAT or DS-Lite); from outside you "
+        "are {external:or another address}."
+    ),
     "forward-port": (
         "Ask your router for a port mapping (UPnP, NAT-PMP or PCP), or forward a port in its settings."
     ),
@@ -70,6 +78,10 @@ SENTENCES = {
     "pinhole-not-over": "No pinhole over {transports:and}.",
     "mapping-untested-over": "Not tested over {transports:and}.",
     "pinhole-untested-over": "The pinhole over {transports:and} was not tested.",
+    "mapping-off-path": (
+        "The router makes mappings, but answers would not leave by it: what this machine sends leaves by "
+        "{interfaces:list}."
+    ),
     "mapping-without-effect": "The router confirmed the mapping, but nothing arrives from outside.",
     "mapping-false": "The router confirmed {external:or the port}, but nothing arrives there from outside.",
     "check-firewall": (
@@ -96,7 +108,6 @@ SENTENCES = {
     "router-without-public-address": (
         "The router itself has no public address: there is a second NAT beyond it."
     ),
-    "ask-for-public-address": "Ask your provider for a public IPv4 address, or use IPv6.",
     "bridge-or-forward-twice": (
         "If both routers are yours, set one to bridge mode or forward the port on the outer one as well; "
         "otherwise ask your provider for a public IPv4 address, or use IPv6."
@@ -104,6 +115,7 @@ SENTENCES = {
     # udp-punch
     "udp-not-measured": "UDP was not measured.",
     "udp-blocked": "UDP does not get out of this network.",
+    "udp-forbidden": "This machine's own firewall lets no UDP out: the system refuses to send it.",
     "use-tcp-relay": "Use a relay over TCP or TLS, or another network.",
     "settle-two-addresses": (
         "Two addresses to ask would settle it: nattools serve, or --server with one that supports RFC 5780."
@@ -112,7 +124,9 @@ SENTENCES = {
     "port-untranslated": "There is no NAT: your port is the same for everybody.",
     "port-stable": "Your NAT uses one port for all peers.",
     "contacted-peers-get-in": "Any peer that you have sent to gets in.",
-    "random-peer-needs-birthday": "A peer whose port changes at random takes many tries (see udp-birthday).",
+    "random-peer-needs-birthday": (
+        "A peer whose port changes at random takes many tries (see UDP birthday probes)."
+    ),
     "port-kept": (
         "Your NAT uses a different port for each peer, but keeps the internal port, so the next one can be "
         "predicted."
@@ -130,7 +144,7 @@ SENTENCES = {
     "port-unpredictable": (
         f"Your NAT uses a different port for each peer, how is not known: at least with {_EASY}."
     ),
-    "see-birthday": "For the others see udp-birthday.",
+    "see-birthday": "For the others see UDP birthday probes.",
     "forward-or-ipv6": "A port mapping on your router (UPnP, NAT-PMP, PCP) or IPv6 would reach all.",
     "next-port-missed": f"Your NAT's next port was not the predicted one: only with {_EASY}.",
     "next-port-missed-stable": "Your NAT changed the port while it was tested.",

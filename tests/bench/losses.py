@@ -13,12 +13,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from linked import SECRET, both, read_exactly
+from linked import SECRET, SocketPath, both, read_exactly
 from simulated import open_internet, run
 
 from nattools.lab.sim.simlab import SimLab
 from nattools.traversal.link import Link, Receive
-from nattools.traversal.path import SocketPath
 from nattools.traversal.quiclink import QuicLink, quic_link
 
 TRIP_S = 0.02

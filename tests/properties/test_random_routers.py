@@ -1,5 +1,6 @@
-"""Any router, any crash, any clock: after `map delete --mine` nothing of ours is left on a router that answers
-truthfully to deletions, and no report says that something is there, or gone, which the router's table denies.
+"""Any router, any crash, any clock: after `map delete --mine` nothing of ours is left on a router that
+answers truthfully to deletions, and no report says that something is there, or gone, which the router's table
+denies.
 
 `make loss` tries 10,000 routers; the ordinary tests try some.
 """

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from nattools.engine.analysis.findings import Findings
-from nattools.engine.analysis.portmap_verdicts import (
-    advice_beyond,
-    nat_beyond,
-    router_address,
-    true_mappings,
-)
+from nattools.engine.analysis.obstacles import obstacle, remedies, router_address
+from nattools.engine.analysis.portmap_verdicts import true_mappings
+from nattools.model.endpoint import Family
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import TIME_OVER, Advice, Measurement, Technique
@@ -35,14 +32,19 @@ def measurement_notices(measurement: Measurement) -> list[Statement]:
     """Warnings about time, interfaces and routes."""
     found = [statement(TIME_OVER)] if measurement.timed_out else []
     host = measurement.host
-    measured = next((i for i in host.interfaces if i.name == host.measured_interface), None)
-    if measured is not None and measured.kind == "vpn":
-        found.append(statement("vpn-measured", interface=measured.name))
-    routed = tuple(dict.fromkeys(gateway.interface for gateway in host.gateways))
-    if len(routed) > 1:
-        chosen = None if measured is None else measured.name
-        found.append(statement("several-default-routes", interfaces=routed, measured=chosen))
-    return found
+    by_family: dict[Family | None, str | None] = {way.family: way.interface for way in host.ways}
+    by_family = by_family or {None: host.measured_interface}
+    tunnels = {family: name for family, name in by_family.items() if host.kind(name) == "vpn"}
+    if len(tunnels) == len(by_family):
+        found += [statement("vpn-measured", interface=name) for name in dict.fromkeys(tunnels.values())]
+    else:
+        found += [statement("vpn-carries", family=family, interface=name) for family, name in tunnels.items()]
+    for family in (4, 6):
+        routed = tuple(dict.fromkeys(each.interface for each in host.gateways if each.family == family))
+        if len(routed) > 1:
+            measured = by_family.get(family) or by_family.get(None)
+            found.append(statement("several-default-routes", interfaces=routed, measured=measured))
+    return list(unique(found))
 
 
 def advice(findings: Findings, techniques: tuple[Technique, ...], peers: tuple[PeerKind, ...]) -> Advice:
@@ -95,7 +97,7 @@ def _best(
         case "by punching":
             return statement("best-tcp-punch")
         case "over tcp only":
-            return statement("best-tcp", reached=reached, kinds=kinds)
+            return statement("best-tcp" if reached < kinds else "best-tcp-all", reached=reached, kinds=kinds)
         case "by relay only":
             return statement("best-relay")
         case _:
@@ -113,9 +115,9 @@ def _actions(findings: Findings, reachable: Reachable, verdicts: dict[str, Techn
     elif not _works(verdicts, "direct-ipv4", "direct-ipv6"):
         found.append(statement("keep-port"))
     if nat is not None and reachable != "directly":
-        found += _about_nat(nat)
+        found += _about_nat(findings, nat)
     if nat is not None and nat.reachable is False:
-        found.append(statement("let-udp-out"))
+        found.append(statement("allow-udp-here" if findings.forbids_udp else "let-udp-out"))
     if nat is None or (nat.reachable is not False and "unknown" in (nat.mapping, nat.filtering)):
         found.append(statement("name-server"))
     return found
@@ -123,12 +125,12 @@ def _actions(findings: Findings, reachable: Reachable, verdicts: dict[str, Techn
 
 def _forwarding(findings: Findings, verdicts: dict[str, Technique]) -> Reason:
     """What would make a machine behind a NAT reachable for everybody."""
+    if obstacle(findings) not in ("none", "router"):
+        return remedies(findings)
     general = verdicts["direct-ipv4"].remedy if "direct-ipv4" in verdicts else ()
     tried = [verdicts[name] for name in _MAPPED if name in verdicts and verdicts[name].evidence]
     if not tried or all(each.code not in ("forward-port", "open-firewall") for each in general):
         return general
-    if nat_beyond(findings) is not None:
-        return advice_beyond(findings)
     if any(each.verdict == "unknown" for each in tried):
         return (statement("prove-mappings"),)
     for each in tried:
@@ -140,13 +142,8 @@ def _forwarding(findings: Findings, verdicts: dict[str, Technique]) -> Reason:
     )
 
 
-def _about_nat(nat: Nat) -> list[Statement]:
-    found = []
-    if nat.double_nat and not nat.cgnat:
-        found.append(statement("bridge-one-router"))
-    if moving(nat) and not nat.cgnat:
-        found.append(statement("port-per-peer"))
-    return found
+def _about_nat(findings: Findings, nat: Nat) -> list[Statement]:
+    return [statement("port-per-peer")] if moving(nat) and obstacle(findings) == "router" else []
 
 
 def _offline(findings: Findings) -> list[Statement]:

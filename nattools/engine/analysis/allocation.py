@@ -54,7 +54,7 @@ def allocation(
     ordinary = [s for s in samples if s.local is None or (s.local.port >= 1024 and s not in kept)]
     if len({s.mapped.port for s in ordinary}) < FEWEST:
         few = statement("allocation-few-ports", seen=len(ordinary), needed=FEWEST)
-        return AllocationFinding("unknown", ids, (few if samples else statement("nothing-answered"),))
+        return AllocationFinding("unknown", ids, (few if samples else path.unanswered,))
     return _sequential(ordinary, ids) or _random(ordinary, ids)
 
 

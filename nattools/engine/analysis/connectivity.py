@@ -11,16 +11,17 @@ from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint, g
 from nattools.engine.analysis.servers import ExternalAddresses
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.nat import FilteringBehaviour, Layer
-from nattools.model.observation import Binding, Hop
+from nattools.model.observation import FORBIDDEN_HERE, Binding, Hop
 from nattools.model.statement import Reason, statement
+from nattools.net.addresses import is_shared
 
 _CAME = ("answered", "error", "malformed")
-_STOPPED = ("prohibited", "timeout", "unreachable")
+_STOPPED = ("prohibited", "timeout")
 
 
 def reachable(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
     """`twin` is the same family's other transport, whose answers prove that the network is up."""
-    came = tuple(binding.id for binding in path.bindings if binding.outcome in _CAME)
+    came = tuple(binding.id for binding in path.bindings if _came(binding))
     came += tuple(back.id for back in path.dial_backs if back.outcome == "arrived")
     came += tuple(attempt.id for attempt in path.connections if attempt.outcome == "answered")
     if path.transport == "udp" or came:
@@ -28,8 +29,21 @@ def reachable(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
     return _silent_tcp(path, twin)
 
 
+def _came(binding: Binding) -> bool:
+    """Did it reach a server? That one's own word that a port is closed says so too."""
+    asked = endpoint(binding.asked)
+    refused = binding.outcome == "refused" and asked is not None and binding.offender == asked.host
+    return refused or binding.outcome in _CAME
+
+
+def forbidden_here(path: PathEvidence) -> bool:
+    """Did this machine itself refuse to send whatever was to be asked?"""
+    return bool(path.bindings) and all(binding.detail == FORBIDDEN_HERE for binding in path.bindings)
+
+
 def _silent(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
-    """UDP counts as blocked if servers that are up say nothing to more copies than loss could eat."""
+    """UDP counts as blocked if servers that are up say nothing to more copies than loss could eat. That a
+    router knows no route says nothing of UDP."""
     up = {answer.asked.host for answer in twin.answers}
     tried = [b for b in path.bindings if (at := endpoint(b.asked)) is not None and at.host in up]
     ids = tuple(binding.id for binding in tried)
@@ -40,6 +54,9 @@ def _silent(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
         return Finding(False, ids)
     if tried and all(binding.outcome == "prohibited" for binding in tried):
         return Finding(False, ids)
+    lost = next((binding for binding in tried if binding.outcome == "unreachable"), None)
+    if lost is not None:
+        return Finding(None, ids, (statement("reachable-no-route", detail=lost.detail),))
     return Finding(None, ids, (statement("reachable-maybe-loss", copies=copies),))
 
 
@@ -122,10 +139,8 @@ def layers(
     if nat is not True:
         flat = tuple(Layer(hops=h.ttl, address=h.address, role=_plain_role(path, h, nat)) for h in hops)
         settled = False if nat is False else None
-        return LayersFinding(
-            flat, None, settled, settled, () if nat is False else (statement("nothing-answered"),), ids
-        )
-    reach = _within(path, filtering)
+        return LayersFinding(flat, None, settled, settled, () if nat is False else (path.unanswered,), ids)
+    reach = _within(path, filtering) if _counts_all(path, hops) else None
     inferred = _before_public(hops, path)
     distance = reach if reach is not None else inferred
     cgnat = _cgnat(path, outside, hops, reach)
@@ -144,12 +159,6 @@ def _nearest(hops: list[Hop]) -> list[Hop]:
     return [best[ttl] for ttl in sorted(best)]
 
 
-def is_shared(address: str) -> bool:
-    """In 100.64.0.0/10, the space between customers' routers and a carrier's NAT (RFC 6598)?"""
-    parts = address.split(".")
-    return len(parts) == 4 and parts[0] == "100" and parts[1].isdigit() and 64 <= int(parts[1]) <= 127
-
-
 def _inside(path: PathEvidence, address: str | None) -> bool:
     return address is not None and not path.is_public(address)
 
@@ -163,6 +172,14 @@ def _within(path: PathEvidence, filtering: FilteringBehaviour) -> int | None:
     return min(opened) - 1 if opened else None
 
 
+def _counts_all(path: PathEvidence, hops: list[Hop]) -> bool:
+    """Is the first hop the next router? Else one before it lowers no TTL, and distances mean nothing."""
+    first = next((hop.address for hop in hops if hop.ttl == 1), None)
+    if first is None or not path.gateways or first in path.gateways:
+        return True
+    return _network(first) in {_network(each) for each in path.own}
+
+
 def _before_public(hops: list[Hop], path: PathEvidence) -> int | None:
     """The hop before the first one with a public address: there the outermost NAT stands, as a rule."""
     public = [hop.ttl for hop in hops if hop.address is not None and path.is_public(hop.address)]
@@ -171,6 +188,8 @@ def _before_public(hops: list[Hop], path: PathEvidence) -> int | None:
 
 def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], reach: int | None) -> bool | None:
     locals_ = {answer.local.host for answer in path.answers if answer.local is not None}
+    if locals_ & path.in_vpn:
+        return None  # what stands beyond the tunnel is not the provider's, and shared addresses are its own
     if any(is_shared(host) for host in (*locals_, *outside.hosts)):
         return True
     if any(hop.address is not None and is_shared(hop.address) for hop in hops):

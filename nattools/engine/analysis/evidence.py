@@ -10,7 +10,7 @@ import msgspec
 
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
 from nattools.model.endpoint import Endpoint, Family, Transport
-from nattools.model.host import Interface
+from nattools.model.host import Gateway, Interface
 from nattools.model.observation import (
     AnyObservation,
     Binding,
@@ -25,6 +25,7 @@ from nattools.model.observation import (
     PunchTrial,
 )
 from nattools.model.statement import Reason, Statement, statement
+from nattools.net.outsideview import as_ipv4, why_impossible
 
 
 class ServerGroups:
@@ -107,13 +108,16 @@ class BindingAnswer(msgspec.Struct, frozen=True):
 
 
 class PathEvidence(msgspec.Struct, frozen=True, dict=True):
-    """All that was seen over one transport and address family. `own` are this machine's addresses."""
+    """All that was seen over one transport and address family. `own` are this machine's addresses, `in_vpn`
+    those that it has in a VPN, `gateways` those of its routers (none: not known)."""
 
     transport: Transport
     family: Family
     is_public: IsPublic
     groups: ServerGroups
     own: frozenset[str]
+    in_vpn: frozenset[str]
+    gateways: frozenset[str]
     bindings: list[Binding] = msgspec.field(default_factory=list)
     dial_backs: list[DialBack] = msgspec.field(default_factory=list)
     hairpins: list[Hairpin] = msgspec.field(default_factory=list)
@@ -128,8 +132,19 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def answers(self) -> list[BindingAnswer]:
-        """Answered questions without CHANGE-REQUEST, in the order of the record."""
-        return [answer for binding in self.bindings if (answer := _answer(binding)) is not None]
+        """Answered questions without CHANGE-REQUEST, in the order of the record, that said what can be
+        true."""
+        return [answer for answer, why in map(_answer, self.bindings) if answer is not None and why is None]
+
+    @property
+    def unanswered(self) -> Statement:
+        """Why there are no `answers`."""
+        if any(answer is not None for answer, _ in map(_answer, self.bindings)):
+            return statement("answers-doubted")
+        refusals = [b for b in self.bindings if b.outcome == "error" and b.error_code is not None]
+        if refusals:
+            return statement("servers-refused", server=refusals[0].asked, detail=refusals[0].detail)
+        return statement("nothing-answered")
 
     @cached_property
     def loss(self) -> Loss:
@@ -144,8 +159,8 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def answered_endpoints(self) -> frozenset[Endpoint]:
-        """Server endpoints that answered a plain question."""
-        return frozenset(answer.asked for answer in self.answers)
+        """Server endpoints that answered a plain question, whatever they said."""
+        return frozenset(answer.asked for answer, _ in map(_answer, self.bindings) if answer is not None)
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -169,27 +184,51 @@ class Loss(msgspec.Struct, frozen=True):
         return chance_of_silence(min(copies, 100_000), self.bound) < CERTAIN_ERROR
 
 
-def _answer(binding: Binding) -> BindingAnswer | None:
+_NO_ANSWER = (None, None)
+
+
+def _answer(binding: Binding) -> tuple[BindingAnswer | None, str | None]:
+    """The answer to a plain question, and why it cannot be true (None: it may be)."""
     if binding.outcome != "answered" or binding.change_address or binding.change_port:
-        return None
+        return _NO_ANSWER
     asked, mapped = endpoint(binding.asked), endpoint(binding.mapped)
     if asked is None or mapped is None:
+        return _NO_ANSWER
+    prompt, local, seen = binding.received >= binding.sent, endpoint(binding.local), as_ipv4(mapped)
+    why = why_impossible(seen, asked, local, unmasked=binding.unmasked == binding.mapped)
+    return BindingAnswer(binding.id, binding.at_s, binding.purpose, local, asked, seen, prompt), why
+
+
+def doubt(binding: Binding) -> Statement | None:
+    """What is wrong with what a server said of us; None: nothing."""
+    answer, why = _answer(binding)
+    if answer is None:
         return None
-    prompt = binding.received >= binding.sent
-    local = endpoint(binding.local)
-    return BindingAnswer(binding.id, binding.at_s, binding.purpose, local, asked, mapped, prompt)
+    server, address = answer.asked.host, answer.mapped.host
+    if why is not None:
+        return statement("server-impossible-address", server=server, address=address, why=why)
+    if binding.mapped is not None and binding.mapped.startswith("[") and ":" not in address:
+        return statement("server-mapped-ipv6", server=server, address=address)
+    return None
 
 
 def gather(
-    interfaces: Iterable[Interface], observations: Iterable[AnyObservation], is_public: IsPublic
+    interfaces: Iterable[Interface],
+    observations: Iterable[AnyObservation],
+    is_public: IsPublic,
+    gateways: Iterable[Gateway] = (),
 ) -> dict[tuple[Transport, Family], PathEvidence]:
     """Sort a measurement's observations by transport and family; all four paths, touched or not."""
-    own = frozenset(a.partition("%")[0] for i in interfaces for a in i.addresses)
+    kinds = {a.partition("%")[0]: i.kind for i in interfaces for a in i.addresses}
+    own, in_vpn = frozenset(kinds), frozenset(each for each, kind in kinds.items() if kind == "vpn")
+    routers = frozenset(each.address.partition("%")[0] for each in gateways if each.address)
     groups = ServerGroups()
     paths: dict[tuple[Transport, Family], PathEvidence] = {}
     for transport in TRANSPORTS:
         for family in FAMILIES:
-            paths[transport, family] = PathEvidence(transport, family, is_public, groups, own)
+            paths[transport, family] = PathEvidence(
+                transport, family, is_public, groups, own, in_vpn, routers
+            )
     for observation in observations:
         _sort_in(paths, observation)
         if isinstance(observation, Binding):

@@ -63,7 +63,7 @@ def _settle(path: PathEvidence) -> Reason:
 
 def _why_nothing(path: PathEvidence, trials: list[FilterTrial]) -> Reason:
     if not path.answers:
-        return (statement("nothing-answered"),)
+        return (path.unanswered,)
     if trials:
         return (statement("filtering-maybe-loss", copies=sum(trial.copies for trial in trials)),)
     udp = path.transport == "udp"
@@ -177,8 +177,8 @@ def hairpinning(
     tests = [test for test in path.hairpins if test.sent > 0]
     ids = tuple(test.id for test in tests)
     if not tests:
-        code = "hairpinning-not-tested" if path.answers else "nothing-answered"
-        return HairpinFinding(None, (), (statement(code),))
+        reason = statement("hairpinning-not-tested") if path.answers else path.unanswered
+        return HairpinFinding(None, (), (reason,))
     came = [test for test in tests if test.received > 0]
     if came:
         return HairpinFinding(True, ids, (), len(came) / len(tests), _source_outside(path, came))

@@ -7,13 +7,14 @@ from functools import cached_property
 import msgspec
 
 from nattools.engine.analysis.allocation import AllocationFinding, allocation
-from nattools.engine.analysis.connectivity import LayersFinding, layers, ports, reachable
+from nattools.engine.analysis.connectivity import LayersFinding, forbidden_here, layers, ports, reachable
 from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence, endpoint
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
 from nattools.engine.analysis.portmappings import RouterEvidence
 from nattools.engine.analysis.servers import Conduct, ExternalAddresses, external
 from nattools.model.endpoint import Family, Transport
+from nattools.model.host import Way
 from nattools.model.nat import Classic, Nat, NatByTransport
 from nattools.model.observation import Binding, Connection, DialBack, Resolution
 from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
@@ -183,6 +184,23 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
     def main(self) -> Family:
         """The family that hole punching is judged by."""
         return main_family(self.nat("udp", 4), self.nat("udp", 6))
+
+    def way(self, family: Family) -> Way | None:
+        """The route that packets to servers took, as far as the report has it."""
+        return next((way for way in self.measurement.host.ways if way.family == family), None)
+
+    def tunnel(self, family: Family) -> str | None:
+        """The VPN's interface that packets of a family leave by; None: they leave by no VPN, as far as is
+        known."""
+        host, way = self.measurement.host, self.way(family)
+        name = host.measured_interface if way is None else way.interface
+        return name if host.kind(name) == "vpn" else None
+
+    @property
+    def forbids_udp(self) -> bool:
+        """Is it this machine's own firewall that stops UDP?"""
+        found = self.by_path.get(("udp", self.main))
+        return found is not None and forbidden_here(found.path)
 
     @property
     def asked(self) -> bool:

@@ -41,7 +41,7 @@ def present(path: PathEvidence, outside: ExternalAddresses) -> Finding[bool | No
             ids[verdict].append(answer.id)
     yes, no = len(votes[True]), len(votes[False])
     if yes == no:
-        reason = statement("address-disputed" if yes else "nothing-answered")
+        reason = statement("address-disputed") if yes else path.unanswered
         return Finding(None, tuple(ids[True] + ids[False]), (reason,))
     return Finding(yes > no, tuple(ids[yes > no]))
 
@@ -81,7 +81,7 @@ def mapping(path: PathEvidence, outside: ExternalAddresses, nat: bool | None) ->
     moved: list[BindingAnswer] = []
     for group in _by_local(path, outside).values():
         moved += _judge(group, outside, tally)
-    return _conclude(tally, tuple(moved), outside)
+    return _conclude(path, tally, tuple(moved), outside)
 
 
 def _by_local(path: PathEvidence, outside: ExternalAddresses) -> dict[Endpoint, list[BindingAnswer]]:
@@ -133,7 +133,9 @@ def _compare(one: BindingAnswer, other: BindingAnswer, outside: ExternalAddresse
         tally.by_address += ids
 
 
-def _conclude(tally: _Tally, moved: tuple[BindingAnswer, ...], outside: ExternalAddresses) -> MappingFinding:
+def _conclude(
+    path: PathEvidence, tally: _Tally, moved: tuple[BindingAnswer, ...], outside: ExternalAddresses
+) -> MappingFinding:
     if tally.stable_groups and tally.stable_groups > tally.varying:
         return MappingFinding(
             "endpoint-independent", _unique(tally.stable), varies=False, by_port=False, moved=moved
@@ -150,13 +152,11 @@ def _conclude(tally: _Tally, moved: tuple[BindingAnswer, ...], outside: External
         settle = (statement("mapping-differs-by-address"), _SETTLE)
         return MappingFinding("unknown", _unique(tally.by_address), settle, varies=True)
     by_port = False if tally.same_for_ports else None
-    reason = _why_nothing(tally, outside)
+    reason = (path.unanswered,) if not outside.hosts else _why_nothing(tally, outside)
     return MappingFinding("unknown", _unique(tally.same_for_ports), reason, by_port=by_port)
 
 
 def _why_nothing(tally: _Tally, outside: ExternalAddresses) -> Reason:
-    if not outside.hosts:
-        return (statement("nothing-answered"),)
     if len(outside.hosts) > 1 and len(outside.agreed) < len(outside.hosts):
         return statement("mapping-addresses-disputed", addresses=outside.hosts), _SETTLE
     if tally.same_for_ports:
@@ -185,7 +185,7 @@ def lifetime(path: PathEvidence) -> LifetimeFinding:
     all that should have answered by then."""
     quiet = [idle for idle in path.idles if idle.refreshed_by == "nothing"]
     if not quiet and not path.answers:
-        return LifetimeFinding(None, (), (statement("nothing-answered"),))
+        return LifetimeFinding(None, (), (path.unanswered,))
     if not quiet:
         gaps = [gap_reason(gap) for gap in path.gaps if gap.probe == "lifetime"]
         return LifetimeFinding(None, (), (gaps[0] if gaps else _ASK,))

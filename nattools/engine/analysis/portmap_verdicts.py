@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nattools.engine.analysis.connectivity import is_shared
 from nattools.engine.analysis.findings import Findings, technique
+from nattools.engine.analysis.obstacles import (
+    nat_beyond,
+    obstacle,
+    remedies,
+    router_address,
+    router_notices,
+)
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observation import MapAttempt, MapOffer
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError
-from nattools.model.report import NOT_REACHED, Technique
+from nattools.model.report import Technique
 from nattools.model.statement import Reason, Statement, statement
 
 _SETTLE = statement("settle-mapping-with-serve")
 _ADDRESS_MISMATCH = 12
 _NOT_HERE = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8), ("pcp", _ADDRESS_MISMATCH)}
-_NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8)}
-"""What routers say that have no public address to map; some say it for other reasons too."""
 
 Ids = tuple[int, ...]
 
@@ -39,40 +43,15 @@ def true_mappings(findings: Findings, family: Family = 4) -> dict[Transport, Por
     """A mapping for each transport that packets from outside came through."""
     found: dict[Transport, PortMapping] = {}
     for each in findings.routers.mappings:
-        if each.verified_inbound and each.family == family:
+        way_back = not findings.routers.leads_astray(each)
+        if each.verified_inbound and each.family == family and way_back:
             found.setdefault(each.transport, each)
     return found
 
 
-def router_address(findings: Findings) -> str | None:
-    """Where the router's settings are, as far as that can be guessed."""
-    gateways = findings.measurement.host.gateways
-    return next((g.address for g in gateways if g.family == 4 and g.address), None)
-
-
-def nat_beyond(findings: Findings) -> Statement | None:
-    """Why a mapping on the router here cannot be reached from outside: a NAT beyond it. None: no sign of
-    one."""
-    nat = findings.nat("udp", 4)
-    outside = nat.external if nat is not None else ()
-    for claimed in findings.routers.claimed_addresses:
-        if not findings.is_public(claimed):
-            code = "second-nat-of-provider" if is_shared(claimed) else "second-nat"
-            return statement(code, address=claimed)
-        if outside and claimed not in outside:
-            return statement("router-address-differs", address=claimed, external=outside[0])
-    said = findings.routers.refusals
-    if ("pcp", _ADDRESS_MISMATCH) in said:
-        return statement("nat-before-pcp-router")
-    if not findings.routers.claimed_addresses and not _NO_ADDRESS.isdisjoint(said):
-        return statement("router-without-public-address")
-    return None
-
-
 def mapping_notices(findings: Findings) -> list[Statement]:
     """What a reader should know about the routers, and what could not be removed."""
-    beyond = nat_beyond(findings)
-    found = [] if beyond is None else [beyond, statement(NOT_REACHED)]
+    found = router_notices(findings)
     for each in findings.routers.mappings:
         removal = _removal(findings, each)
         if removal is not None and not each.removed:
@@ -123,9 +102,8 @@ def _silent(findings: Findings, protocol: MappingProtocol, seen: list[MapOffer])
 
 
 def _enable(findings: Findings, protocol: MappingProtocol) -> Reason:
-    nat = findings.nat("udp", 4) or findings.nat("tcp", 4)
-    if nat is not None and nat.present is False:
-        return ()  # nothing translates, so there is nothing to be mapped
+    if obstacle(findings) != "router":
+        return ()
     router = router_address(findings)
     if router is None:
         return (statement("enable-protocol", protocol=protocol),)
@@ -150,6 +128,9 @@ def _tried(
     findings: Findings, protocol: MappingProtocol, made: list[PortMapping], seen: list[MapOffer]
 ) -> Technique:
     ids = tuple(sorted({*(o.id for o in seen), *(i for each in made for i in each.evidence)}))
+    if all(map(findings.routers.leads_astray, made)):
+        why = statement("mapping-off-path", interfaces=tuple(sorted(set(findings.routers.astray.values()))))
+        return technique(protocol, "fails", 0.95, why, remedy=remedies(findings), evidence=ids)
     true = [each for each in made if each.verified_inbound]
     if true:
         return _proven(protocol, made, true, ids)
@@ -176,7 +157,7 @@ def _refused(findings: Findings, protocol: MappingProtocol, error: PortMappingEr
         useless = statement("mapping-cannot-help")
         if error.code is not None:
             useless = statement("mapping-cannot-help-error", error=error.code, name=error.name)
-        remedy = advice_beyond(findings)
+        remedy = remedies(findings)
         return technique(protocol, "fails", 0.97, useless, beyond, remedy=remedy, evidence=ids)
     why = statement("no-mapping", meaning=error.meaning)
     if error.code is not None:
@@ -210,20 +191,11 @@ def _over(mapping: str, pinhole: str, found: Iterable[PortMapping]) -> Iterable[
 def _false(findings: Findings, protocol: MappingProtocol, false: list[PortMapping], ids: Ids) -> Technique:
     beyond = nat_beyond(findings)
     if beyond is not None:
-        why, remedy = statement("mapping-without-effect"), advice_beyond(findings)
+        why, remedy = statement("mapping-without-effect"), remedies(findings)
         return technique(protocol, "fails", 0.97, why, beyond, remedy=remedy, evidence=ids)
     why = statement("mapping-false", external=false[0].external)
     remedy = (statement("check-firewall"),)
     return technique(protocol, "fails", 0.95, why, remedy=remedy, evidence=ids)
-
-
-def advice_beyond(findings: Findings) -> Reason:
-    """What to do about a NAT beyond the router."""
-    nat = findings.nat("udp", 4)
-    shared = any(is_shared(each) for each in findings.routers.claimed_addresses)
-    if shared or (nat is not None and nat.cgnat):
-        return (statement("ask-for-public-address"),)
-    return (statement("bridge-or-forward-twice"),)
 
 
 def _unverified(
@@ -231,7 +203,7 @@ def _unverified(
 ) -> Technique:
     beyond = nat_beyond(findings)
     if beyond is not None:
-        why, remedy = statement("mapping-not-enough"), advice_beyond(findings)
+        why, remedy = statement("mapping-not-enough"), remedies(findings)
         return technique(protocol, "fails", 0.8, why, beyond, remedy=remedy, evidence=ids)
     checked = {check.id for check in findings.routers.checks}
     failed = any(i in checked for each in granted for i in each.evidence)

@@ -73,12 +73,30 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
         return [offer for offer in self.offers if offer.protocol == protocol]
 
     @cached_property
+    def astray(self) -> dict[str, str]:
+        """Own addresses from which packets leave past the router that was asked for mappings to them, and
+        the interface by which."""
+        known = (each for each in self.offers if each.replies not in (None, each.interface))
+        return {each.local.partition("%")[0]: each.replies or "" for each in known}
+
+    def leads_astray(self, mapping: PortMapping) -> bool:
+        """Does what comes in by this mapping have no way back?"""
+        at = endpoint(mapping.internal)
+        return at is not None and at.host in self.astray
+
+    @cached_property
     def claimed_addresses(self) -> tuple[str, ...]:
-        """The IPv4 addresses that routers call their own outside ones, each once."""
-        found = [(each.id, each.external) for each in self.offers if each.family == 4 and each.external]
+        """The IPv4 addresses that routers on the path call their own outside ones, each once."""
+        found = [
+            (each.id, each.external)
+            for each in self.offers
+            if each.family == 4 and each.external and each.local not in self.astray
+        ]
         for attempt in self.attempts:
-            at = endpoint(attempt.external)
-            if attempt.family == 4 and attempt.outcome == "granted" and at is not None:
+            at, inside = endpoint(attempt.external), endpoint(attempt.internal)
+            if attempt.family != 4 or attempt.outcome != "granted" or at is None:
+                continue
+            if inside is None or inside.host not in self.astray:
                 found.append((attempt.id, at.host))
         return tuple(dict.fromkeys(address for _, address in sorted(found)))
 

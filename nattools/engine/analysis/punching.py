@@ -10,6 +10,7 @@ import msgspec
 
 from nattools.engine.analysis.evidence import PathEvidence, endpoint
 from nattools.engine.analysis.findings import Findings, technique
+from nattools.engine.analysis.obstacles import obstacle
 from nattools.model.confidence import CERTAIN_ERROR
 from nattools.model.endpoint import Transport
 from nattools.model.nat import Nat
@@ -183,6 +184,7 @@ Ids = tuple[int, ...]
 
 _SETTLE = statement("settle-two-addresses")
 _OVER_TCP = (statement("use-tcp-relay"),)
+_ALLOW = (statement("allow-udp-here"),)
 _SESSIONS = (statement("birthday-sessions"),)
 _FORWARD = (statement("forward-or-ipv6"),)
 
@@ -207,7 +209,8 @@ def _judged_over_udp(
     ids = (*nat.evidence.get("mapping", ()), *nat.evidence.get("port_allocation", ()))
     if nat.reachable is False:
         ids = nat.evidence.get("reachable", ())
-        return technique(name, "fails", 0.99, statement("udp-blocked"), remedy=_OVER_TCP, evidence=ids)
+        code, remedy = ("udp-forbidden", _ALLOW) if findings.forbids_udp else ("udp-blocked", _OVER_TCP)
+        return technique(name, "fails", 0.99, statement(code), remedy=remedy, evidence=ids)
     side = side_of(nat)
     if side is None:
         why = nat.unknown_reasons.get("mapping") or (_SETTLE,)
@@ -216,7 +219,8 @@ def _judged_over_udp(
 
 
 def _udp_punch(findings: Findings, nat: Nat, side: Side, ids: Ids) -> Technique:
-    expected = _stable(nat, side, ids) if side.moves == "not" else _varying(nat, side, ids)
+    remedy = _FORWARD if obstacle(findings) == "router" else ()
+    expected = _stable(nat, side, ids) if side.moves == "not" else _varying(nat, side, ids, remedy)
     return _with_trial(expected, side, _trial(findings, "udp"))
 
 
@@ -257,7 +261,7 @@ def _stable(nat: Nat, side: Side, ids: Ids) -> Technique:
     return technique("udp-punch", "works", 0.95, given, statement("random-peer-needs-birthday"), evidence=ids)
 
 
-def _varying(nat: Nat, side: Side, ids: Ids) -> Technique:
+def _varying(nat: Nat, side: Side, ids: Ids, remedy: Reason) -> Technique:
     """An external port of its own for each peer."""
     confidence, then = 0.5, statement("see-birthday")
     if side.moves == "predictably":
@@ -268,7 +272,7 @@ def _varying(nat: Nat, side: Side, ids: Ids) -> Technique:
         confidence, how = 0.6, statement("port-from-block", size=side.size)
     else:
         how = statement("port-unpredictable" if side.moves == "somehow" else "port-random")
-    return technique("udp-punch", "works", confidence, how, then, remedy=_FORWARD, evidence=ids)
+    return technique("udp-punch", "works", confidence, how, then, remedy=remedy, evidence=ids)
 
 
 def _udp_birthday(findings: Findings, nat: Nat, side: Side, ids: Ids) -> Technique:

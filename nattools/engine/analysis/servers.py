@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import msgspec
 
-from nattools.engine.analysis.evidence import BindingAnswer, PathEvidence, endpoint
+from nattools.engine.analysis.evidence import BindingAnswer, PathEvidence, doubt, endpoint
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding
 from nattools.model.report import Server
@@ -92,6 +92,9 @@ def _note(server: Conduct, asked: Endpoint, binding: Binding) -> None:
     if binding.outcome != "answered":
         return
     server.answered = True
+    doubted = doubt(binding)
+    if doubted is not None:
+        server.blame(doubted, distrust=False)
     server.nattools = server.nattools or binding.nattools_server
     other, source = endpoint(binding.other_address), endpoint(binding.source)
     if other is not None and other != asked:
@@ -213,6 +216,15 @@ def external(path: PathEvidence) -> ExternalAddresses:
     return ExternalAddresses(tuple(kept), agreed, outvoted, tuple(_disputes(path, ranked[0], outvoted, kept)))
 
 
+def _rewritten(path: PathEvidence) -> Statement | None:
+    """Does something on the way rewrite the addresses within packets (an ALG)? Then MAPPED-ADDRESS, which
+    it can read, says otherwise than XOR-MAPPED-ADDRESS, which it cannot (RFC 8489 14.2)."""
+    for binding in path.bindings:
+        if binding.mapped is not None and binding.unmasked not in (None, binding.mapped):
+            return statement("addresses-rewritten", address=binding.mapped, rewritten=binding.unmasked)
+    return None
+
+
 def _stays(vote: _Votes, best: _Votes, *, alone: bool) -> bool:
     if vote is best or len(vote.servers) > 1:
         return True
@@ -229,6 +241,9 @@ def _disputes(
         statement("external-address-outvoted", server=str(asked), address=host, majority=best)
         for asked, host in outliers.items()
     ]
+    rewritten = _rewritten(path)
+    if rewritten is not None:
+        found.append(rewritten)
     if len(kept) > 1:
         several = statement("external-addresses-several", transport=path.transport, addresses=tuple(kept))
         found.append(several)

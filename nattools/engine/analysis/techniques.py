@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache, partial
 
-from nattools.engine.analysis.connectivity import is_shared
 from nattools.engine.analysis.findings import Findings, technique
+from nattools.engine.analysis.obstacles import obstacle, remedies
 from nattools.engine.analysis.portmap_verdicts import port_mapping
 from nattools.engine.analysis.punching import tcp_punch, udp_birthday, udp_punch
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat
 from nattools.model.report import TECHNIQUE_IDS, Technique, TechniqueId
-from nattools.model.statement import Statement, statement
+from nattools.model.statement import Reason, Statement, statement
+from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared
 
 _IDS: dict[Family, TechniqueId] = {4: "direct-ipv4", 6: "direct-ipv6"}
 _FORWARD = (statement("forward-port"),)
@@ -30,7 +31,8 @@ def direct(findings: Findings, family: Family) -> Technique:
     if any(nat.present for nat in measured):
         return _translated(findings, family, own, measured)
     if not any(findings.is_public(address) for address in own):
-        return _private(family, own[0])
+        why = statement("address-private", address=own[0])
+        return technique(_IDS[family], "fails", 0.95, why, remedy=_let_in(findings, family))
     if not measured:
         unknown = statement("direct-not-measured", family=family)
         return technique(_IDS[family], "unknown", 0.0, unknown, _SETTLE)
@@ -40,13 +42,16 @@ def direct(findings: Findings, family: Family) -> Technique:
 def _no_address(findings: Findings, family: Family) -> Technique:
     if not findings.measurement.host.interfaces:
         return technique(_IDS[family], "unknown", 0.0, statement("addresses-unknown"))
-    remedy = (statement("enable-ipv6"),) if family == 6 else ()
+    enable = family == 6 and obstacle(findings) not in ("vpn", "closed network", "phone")
+    remedy = (statement("enable-ipv6"),) if enable else ()
     return technique(_IDS[family], "fails", 1.0, statement("no-address", family=family), remedy=remedy)
 
 
-def _private(family: Family, address: str) -> Technique:
-    why = statement("address-private", address=address)
-    return technique(_IDS[family], "fails", 0.95, why, remedy=_FORWARD if family == 4 else ())
+def _let_in(findings: Findings, family: Family) -> Reason:
+    """What would let others in from outside."""
+    if family == 6:
+        return ()
+    return remedies(findings) or (_FORWARD if obstacle(findings) == "router" else ())
 
 
 def _translated(findings: Findings, family: Family, own: tuple[str, ...], measured: list[Nat]) -> Technique:
@@ -56,11 +61,14 @@ def _translated(findings: Findings, family: Family, own: tuple[str, ...], measur
         code = "address-translated"
     elif is_shared(own[0]):
         code = "address-shared-translated"
-    why = statement(code, address=own[0], external=nat.external[0] if nat.external else None)
-    remedy = _FORWARD if family == 4 else ()
-    if nat.cgnat:
-        remedy = (statement("ask-for-own-address"),)
-    ids = nat.evidence.get("present", ())
+    elif carries_ipv4_over_ipv6(own[0]):
+        code = "address-over-ipv6-translated"
+    tunnel = findings.tunnel(family)
+    external = nat.external[0] if nat.external else None
+    why = statement(code, address=own[0], external=external)
+    if tunnel is not None:
+        why = statement("address-in-vpn", address=own[0], interface=tunnel, external=external)
+    ids, remedy = nat.evidence.get("present", ()), _let_in(findings, family)
     return technique(_IDS[family], "fails", 0.99, why, remedy=remedy, evidence=ids)
 
 

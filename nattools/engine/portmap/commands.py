@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from nattools.engine.measurement import MeasurementRun, reach_servers, resolve_servers, routed_families
+from nattools.engine.lookup import routed_families
+from nattools.engine.measurement import MeasurementRun, reach_servers, resolve_servers
 from nattools.engine.options import Emit, Event, MapOptions, MeasureOptions
 from nattools.engine.portmap.journal import Journal, JournalEntry
 from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
@@ -246,7 +247,7 @@ async def run_map_command(
     CannotRun: there is no route, or no router to ask."""
     started = datetime.now(UTC)
     run = new_run(network, options, emit)
-    families = routed_families(network, options)
+    families = await routed_families(network, options)
     session = PortmapSession(run, journal, host)
     timed_out = await within_time_limit(run, _run(session, do, families if from_outside else ()))
     return CompletedRun(run, families, started, timed_out, action, from_outside).report()

@@ -15,11 +15,11 @@ from nattools.probes.probe import Recorder
 Action = Literal["make", "renew", "delete", "read back"]
 
 
-def record_offer(recorder: Recorder, offer: Offer, began: float) -> None:
-    """One way in which a router offers mappings, or does not."""
+def record_offer(recorder: Recorder, offer: Offer, began: float, replies: str | None) -> None:
+    """One way in which a router offers mappings, or does not; `replies` as in `MapOffer`."""
     told = msgspec.structs.asdict(offer)
     told["rtt_s"] = None if offer.rtt_s is None else round(offer.rtt_s, 6)
-    recorder.add(MapOffer(probe="map-discovery", **told), at=began)
+    recorder.add(MapOffer(probe="map-discovery", replies=replies, **told), at=began)
 
 
 def record_attempt(

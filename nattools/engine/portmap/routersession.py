@@ -25,6 +25,7 @@ from nattools.engine.portmap.recording import (
 from nattools.model.endpoint import Family, family_of
 from nattools.model.observation import Gap, MapEntry
 from nattools.model.portmapping import MappingProtocol
+from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap import (
@@ -87,7 +88,8 @@ class PortmapSession:
         self.gateways = self.gateways or self._chosen_gateways()
         self.discovery = await discover(self.gateways)
         for offer in self.discovery.offers:
-            record_offer(run.recorder, offer, began)
+            way = run.network.way(FAR_AWAY[offer.family], source=offer.local)
+            record_offer(run.recorder, offer, began, None if way is None else way.interface)
 
     def _chosen_gateways(self) -> tuple[GatewayContext, ...]:
         """Those of the interface asked for, or else of the one that the preferred route leads to."""

@@ -396,3 +396,8 @@ def _destination(text: str) -> tuple[str, int]:
 
 def _on(side: Side, packet: Packet | None) -> Emitted:
     return [] if packet is None else [(side, packet)]
+
+
+def ttl_beyond(treatment: str, ttl: int) -> int:
+    """The TTL of what a NAT passes on from inside, by `NatSpec.ttl`."""
+    return {"kept": ttl, "reset": 64}.get(treatment, ttl - 1)

@@ -29,8 +29,10 @@ from nattools.lab.netns.userspace import (
     Forwarder,
     FrameLoop,
     Send,
+    TunDevice,
     inside_nodes,
     join,
+    join_tunnel,
     packet_socket,
     sender,
     userspace_router,
@@ -66,6 +68,7 @@ class NetnsLab:
         self._children = processes.Children()
         self._namespaces: dict[str, namespaces.Namespace] = {}
         self._programs: list[subprocess.Popen[Any]] = []
+        self._tunnels: list[TunDevice] = []
         self._mark = ""
         self.mappers = RouterDaemons(self)
 
@@ -161,17 +164,18 @@ class NetnsLab:
     def _build(self) -> None:
         namespaces.gain_privilege()
         processes.sweep()
-        nodes = [*self.layout.nodes, *([WIRES] if self._wiring.wires else [])]
+        nodes = [*self.layout.nodes, *([WIRES] if self._wiring.wires or self._wiring.tunnels else [])]
         self._namespaces = namespaces.create(nodes, {node: self._settings(node) for node in nodes})
         self._plug_in(nodes)
         filters = self._load_filters()
         self._start_frame_loop()
         waiting = self._start_programs() if self._start_servers else {}
-        for router, process in filters.items():
-            processes.finish_nft(router, process)
-            with entered(self._namespaces[router].path):
-                timeouts = nft.timeouts(routers(self.scenario)[router])
-                namespaces.configure({f"net/netfilter/{k}": str(v) for k, v in timeouts.items()})
+        for node, process in filters.items():
+            processes.finish_nft(node, process)
+            if node not in self.scenario.host:
+                with entered(self._namespaces[node].path):
+                    timeouts = nft.timeouts(routers(self.scenario)[node])
+                    namespaces.configure({f"net/netfilter/{k}": str(v) for k, v in timeouts.items()})
         self.mappers.start_all()
         self._await_programs(waiting)
 
@@ -186,6 +190,7 @@ class NetnsLab:
         batch = wiring.NetlinkBatch()
         try:
             wiring.plug_in(batch, self._wiring, self._namespaces, self._namespaces[INTERNET])
+            self._open_tunnels()
             for node in nodes:
                 space = self._namespaces[node]
                 namespaces.compute_checksums(space, self._wiring.towards(node, {WIRES, *self.engines}))
@@ -194,17 +199,34 @@ class NetnsLab:
         finally:
             batch.close()
 
+    def _open_tunnels(self) -> None:
+        """Their process holds them from its fork on."""
+        self._tunnels = []
+        for tunnel in self._wiring.tunnels:
+            with entered(self._namespaces[tunnel.device.node].path):
+                try:
+                    self._tunnels.append(TunDevice(tunnel.device.name))
+                except OSError as error:
+                    raise CannotRun(f"no tunnel can be made: {error.strerror} (/dev/net/tun)") from error
+
     def _load_filters(self) -> dict[str, subprocess.Popen[str]]:
         started = {}
-        for router, spec in routers(self.scenario).items():
-            text = nft.ruleset(spec, translate=router not in self.engines)
-            with entered(self._namespaces[router].path):
-                started[router] = processes.start_nft(text)
+        rules = {
+            router: nft.ruleset(spec, translate=router not in self.engines)
+            for router, spec in routers(self.scenario).items()
+        }
+        for host in self.scenario.host:
+            ports = self.layout.ports_of(host)
+            if not all(port.lets_out for port in ports):
+                rules[host] = nft.output_rules([port.interface for port in ports if port.lets_out])
+        for node, text in rules.items():
+            with entered(self._namespaces[node].path):
+                started[node] = processes.start_nft(text)
         return started
 
     def _start_frame_loop(self) -> None:
         """One process for all userspace routers and all wires."""
-        if not self.engines and not self._wiring.wires:
+        if not self.engines and WIRES not in self._namespaces:
             return
         frames = FrameLoop()
         for router in self.engines:
@@ -236,10 +258,12 @@ class NetnsLab:
         frames.listen(sock, nft.WAN, partial(arrived, "outside"))
 
     def _add_wires(self, frames: FrameLoop) -> None:
-        if not self._wiring.wires:
+        if WIRES not in self._namespaces:
             return
         with entered(self._namespaces[WIRES].path):
             sock = packet_socket()
+        for tun, tunnel in zip(self._tunnels, self._wiring.tunnels, strict=True):
+            join_tunnel(frames, tun, sock, tunnel, random.Random(f"{self._seed} {tunnel.end.name}"))
         for wire in self._wiring.wires:
             rng = random.Random(f"{self._seed} {wire.left.name}")
             join(frames, sock, wire.left.name, wire.right.name, wire.impairment, rng)

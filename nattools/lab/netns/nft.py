@@ -84,6 +84,7 @@ def _lifetime_gap(lifetime_s: float) -> str | None:
 def _behaviour_gap(spec: NatSpec) -> str | None:
     behaviours = {
         "it hairpins": spec.hairpinning,
+        "it is no hop": spec.ttl == "kept",
         "only outbound packets refresh its mappings": spec.refreshed_by == "outbound",
         "it holds a limited number of mappings": spec.session_limit is not None,
         "an ICMP error ends its mappings": spec.icmp_ends_mapping,
@@ -115,6 +116,8 @@ def ruleset(spec: RouterSpec, *, translate: bool) -> str:
     lines += _chain("received", "filter hook input priority filter", _input_rules(spec))
     lines += _chain("forwarded", "filter hook forward priority filter", _forward_rules(spec))
     if isinstance(spec, NatSpec):
+        if spec.ttl == "reset":
+            lines += _chain("lifted", "filter hook postrouting priority mangle", _RESET_TTL)
         if not spec.answers_ttl:
             lines += _chain("sent", "filter hook output priority filter", _SILENT)
         if translate:
@@ -123,6 +126,14 @@ def ruleset(spec: RouterSpec, *, translate: bool) -> str:
     return "\n".join([*lines, "}", ""])
 
 
+def output_rules(interfaces: list[str]) -> str:
+    """The ruleset of a host whose own firewall lets packets out by these interfaces alone (a kill switch)."""
+    names = ", ".join(f'"{name}"' for name in ("lo", *interfaces))
+    sent = _chain("sent", "filter hook output priority filter", [f"oifname != {{ {names} }} drop"])
+    return "\n".join([f"table inet {TABLE} {{", *sent, "}", ""])
+
+
+_RESET_TTL = [f'oifname "{WAN}" ip ttl set 64', f'oifname "{WAN}" ip6 hoplimit set 64']
 _SILENT = ["icmp type time-exceeded drop", "icmpv6 type time-exceeded drop"]
 
 

@@ -8,10 +8,13 @@ other: the TTL goes down once, and Time Exceeded comes from the address of the s
 
 from __future__ import annotations
 
+import fcntl
 import heapq
+import os
 import random
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,9 +24,9 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.lab.layout import Address, Layout, Port
-from nattools.lab.nat.engine import NatEngine, Side
+from nattools.lab.nat.engine import NatEngine, Side, ttl_beyond
 from nattools.lab.netns.nft import LAN, WAN
-from nattools.lab.netns.wiring import Wiring
+from nattools.lab.netns.wiring import Tunnel, Wiring
 from nattools.lab.scenario import Impairment, NatSpec, RouterSpec, Scenario, host_behind, routers
 from nattools.protocols import ip
 from nattools.protocols.packet import Packet
@@ -63,6 +66,7 @@ class UserspaceRouter(msgspec.Struct, frozen=True):
     inside_network: str
     hops: tuple[RouterRoute, ...]
     answers_ttl: bool = True
+    ttl: str = "lowered"
 
 
 Send = Callable[[bytes], None]
@@ -96,10 +100,11 @@ class Forwarder:
         if not self._is_ours(side, packet):
             return
         for_router = packet.destination == self._router.outside.address
-        if packet.ttl <= 1 and not for_router:
+        treatment = self._router.ttl if side == "inside" else "lowered"
+        if packet.ttl <= 1 and not for_router and treatment != "kept":
             self._complain(side, packet, _TIME_EXCEEDED, 0)
             return
-        handed = msgspec.structs.replace(packet, ttl=max(0, packet.ttl - 1))
+        handed = msgspec.structs.replace(packet, ttl=max(0, ttl_beyond(treatment, packet.ttl)))
         translate = self._engine.from_inside if side == "inside" else self._engine.from_outside
         for out, translated in translate(handed, now):
             if translated.ttl == 0:
@@ -205,6 +210,7 @@ def userspace_router(layout: Layout, wiring: Wiring, name: str, spec: RouterSpec
         inside_network=lan.network,
         hops=tuple(hops),
         answers_ttl=not isinstance(spec, NatSpec) or spec.answers_ttl,
+        ttl=spec.ttl if isinstance(spec, NatSpec) else "lowered",
     )
 
 
@@ -227,6 +233,8 @@ _FRAME = 65600
 _AT_ONCE = 64
 # A frame that is to be overtaken waits this much longer than the rest, if the jitter is not more
 _HELD_BACK_S = 0.005
+
+_ETHERTYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
 
 FrameHandler = Callable[[bytes, int], None]
 
@@ -264,11 +272,11 @@ class FrameLoop:
     """
 
     def __init__(self) -> None:
-        self._handlers: dict[socket.socket, dict[str, FrameHandler]] = {}
+        self._handlers: dict[socket.socket | TunDevice, dict[str, FrameHandler]] = {}
         self._due: list[tuple[float, int, Send, bytes]] = []
         self._count = 0
 
-    def listen(self, sock: socket.socket, device: str, handler: FrameHandler) -> None:
+    def listen(self, sock: socket.socket | TunDevice, device: str, handler: FrameHandler) -> None:
         """Have `handler` called for each frame that arrives at this interface."""
         self._handlers.setdefault(sock, {})[device] = handler
 
@@ -292,7 +300,7 @@ class FrameLoop:
                 self._drain(sock)
             self._deliver()
 
-    def _drain(self, sock: socket.socket) -> None:
+    def _drain(self, sock: socket.socket | TunDevice) -> None:
         handlers = self._handlers[sock]
         for _ in range(_AT_ONCE):
             try:
@@ -340,6 +348,59 @@ class ImpairedDirection:
         else:
             at_s = self._latest_s = max(at_s, self._latest_s)
         self._frames.later(at_s, self._out, frame)
+
+
+_TUN_SET, _TUN, _NO_INFORMATION = 0x400454CA, 0x0001, 0x1000  # TUNSETIFF, IFF_TUN, IFF_NO_PI
+
+
+class TunDevice:
+    """A TUN device of the calling thread's namespace, read as a packet socket is: whole IP packets. It is
+    there as long as a process holds this open."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._file = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        fcntl.ioctl(self._file, _TUN_SET, struct.pack("16sH22x", name.encode(), _TUN | _NO_INFORMATION))
+
+    def fileno(self) -> int:
+        """For `select`."""
+        return self._file
+
+    def recvfrom(self, size: int) -> tuple[bytes, tuple[str, int, int]]:
+        """A packet that this machine sends, with the fields of an address that `FrameLoop` looks at."""
+        return os.read(self._file, size), (self._name, 0, PACKET_HOST)
+
+    def send(self, packet: bytes) -> None:
+        """Have a packet arrive here."""
+        with suppress(OSError):
+            os.write(self._file, packet)
+
+    def close(self) -> None:
+        """This process's copy."""
+        os.close(self._file)
+
+
+def join_tunnel(
+    frames: FrameLoop, tun: TunDevice, sock: socket.socket, tunnel: Tunnel, rng: random.Random
+) -> None:
+    """Carry packets between a TUN device and the interface of the packet socket's namespace that leads to the
+    router, in frames. Groups are not carried."""
+    own, router = _raw(tunnel.device.mac), _raw(tunnel.router)
+    inward = ImpairedDirection(frames, tun.send, tunnel.impairment, rng)
+    outward = ImpairedDirection(frames, sender(sock, tunnel.end.name), tunnel.impairment, rng)
+
+    def arrived(frame: bytes, kind: int) -> None:
+        if frame[:6] == own and frame[12:_ETHERNET] in _ETHERTYPES.values():
+            inward.carry(frame[_ETHERNET:], kind)
+
+    def departed(packet: bytes, kind: int) -> None:
+        ethertype = _ETHERTYPES.get(packet[0] >> 4)
+        group = packet[24 if ethertype == _ETHERTYPES[6] else 16] >= 224
+        if ethertype is not None and not group:
+            outward.carry(router + own + ethertype + packet, kind)
+
+    frames.listen(sock, tunnel.end.name, arrived)
+    frames.listen(tun, tunnel.device.name, departed)
 
 
 def join(

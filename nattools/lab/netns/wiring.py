@@ -51,6 +51,16 @@ class Cable(msgspec.Struct, frozen=True):
     impairment: Impairment = Impairment()
 
 
+class Tunnel(msgspec.Struct, frozen=True):
+    """A TUN device of a host, and in the namespace `WIRES` the device from which a process carries on its
+    packets in frames to the hardware address `router`."""
+
+    device: NetworkDevice
+    end: NetworkDevice
+    router: str
+    impairment: Impairment = Impairment()
+
+
 class Neighbour(msgspec.Struct, frozen=True):
     """At which hardware address `node` finds `ip` through its interface `device`."""
 
@@ -66,12 +76,19 @@ class Wiring(msgspec.Struct):
     cables: list[Cable] = msgspec.field(default_factory=list)
     bridges: list[NetworkDevice] = msgspec.field(default_factory=list)
     wires: list[Cable] = msgspec.field(default_factory=list)
+    tunnels: list[Tunnel] = msgspec.field(default_factory=list)
     neighbours: list[Neighbour] = msgspec.field(default_factory=list)
 
     def devices(self, node: str) -> list[NetworkDevice]:
         """A node's devices, bridges first."""
         ends = [device for cable in self.cables for device in (cable.left, cable.right)]
+        ends += [tunnel.device for tunnel in self.tunnels]
         return [device for device in self.bridges + ends if device.node == node]
+
+    def cabled(self, node: str) -> list[str]:
+        """The names of a node's devices that are no tunnels."""
+        tunnels = [tunnel.device for tunnel in self.tunnels]
+        return [device.name for device in self.devices(node) if device not in tunnels]
 
     def towards(self, node: str, others: Collection[str]) -> list[str]:
         """The node's interfaces at whose other end is one of these nodes."""
@@ -106,14 +123,24 @@ class _Draft:
     def join(self, segment: Segment) -> None:
         """Plug one segment together."""
         ends = [self._device(port.node, port.interface, segment, port) for port in segment.ports]
-        if len(ends) == 2:
-            self._connect(ends[0], ends[1], segment)
-        else:
-            self.wiring.bridges.append(ends[0])
-            for end in ends[1:]:
-                plug = self._device(ends[0].node, f"port{self._count}", segment, bridge=ends[0].name)
+        router = ends[0]
+        if len(ends) > 2:
+            self.wiring.bridges.append(router)
+        for port, end in zip(segment.ports[1:], ends[1:], strict=True):
+            plug = router
+            if len(ends) > 2:
+                plug = self._device(router.node, f"port{self._count}", segment, bridge=router.name)
+            if port.vpn:
+                self._dig(end, plug, router.mac, segment)
+            else:
                 self._connect(end, plug, segment)
         self._add_neighbours(segment, ends)
+
+    def _dig(self, device: NetworkDevice, plug: NetworkDevice, router: str, segment: Segment) -> None:
+        end = self._device(WIRES, f"wire{self._count}", segment, mtu=plug.mtu)
+        self.wiring.cables.append(Cable(plug, end))
+        impairment = segment.impairments.get(device.node, Impairment())
+        self.wiring.tunnels.append(Tunnel(device, end, router, impairment))
 
     def _connect(self, one: NetworkDevice, other: NetworkDevice, segment: Segment) -> None:
         impairment = segment.impairments.get(one.node) or segment.impairments.get(other.node)
@@ -160,10 +187,14 @@ def _mtu(segment: Segment, port: Port | None) -> int:
 _ACKNOWLEDGEMENT = 2  # NLMSG_ERROR, with error 0 when all is well
 _HEADER = struct.Struct("=IHHII")
 _IFA_F_NODAD = 2
+_MAIN_TABLE = 254
 _FIRST_TABLE = 100
 _FIRST_METRIC = 100
 
 
+_ALL = {4: "0.0.0.0/0", 6: "::/0"}
+_HALVES = {4: ("0.0.0.0/1", "128.0.0.0/1"), 6: ("::/1", "8000::/1")}
+_OVERRIDES = ("by-rule", "by-halves")
 _NOT_ROUTED = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
@@ -264,6 +295,7 @@ def set_up(
     `without`: pairs of interface and family that get no address and no route.
     """
     devices = wiring.devices(node)
+    cabled = wiring.cabled(node)
     with entered(namespace.path):
         index = {device.name: socket.if_nametoindex(device.name) for device in devices}
     batch.append("bring up the loopback", "link", "set", index=1, state="up")
@@ -273,11 +305,11 @@ def set_up(
     for port in ports:
         _assign(batch, port, index[port.interface], without)
     for neighbour in wiring.neighbours:
-        if neighbour.node == node:
+        if neighbour.node == node and neighbour.device in cabled:
             _add_neighbour(batch, neighbour, index)
     for position, port in enumerate(port for port in ports if port.uplink):
         _default_routes(batch, port, index[port.interface], position, without)
-    if sum(port.uplink for port in ports) > 1:
+    if sum(port.uplink for port in ports) > 1 and ports[0].routing == "by-source":
         for position, port in enumerate(ports):
             _own_table(batch, port, index[port.interface], position)
     for route in layout.routes:
@@ -323,17 +355,36 @@ def _add_neighbour(batch: NetlinkBatch, neighbour: Neighbour, index: Mapping[str
 def _default_routes(
     batch: NetlinkBatch, port: Port, index: int, position: int, without: frozenset[tuple[str, int]]
 ) -> None:
-    """The first uplink is the preferred one; the others serve sockets that are bound to their interface."""
+    """The first uplink is the preferred one; the others serve sockets that are bound to their interface, or
+    nobody."""
+    overrides = position == 0 and port.routing in _OVERRIDES
     for gateway in port.gateways:
-        if (port.interface, _family(gateway)) not in without:
-            _route(batch, "default", gateway, oif=index, priority=_FIRST_METRIC + position)
+        family = _family(gateway)
+        if (port.interface, family) in without:
+            continue
+        wanted: dict[str, Any] = {"via": None if port.unnamed_gateway else gateway, "oif": index}
+        if not overrides:
+            _route(batch, _ALL[family], priority=_FIRST_METRIC + position, **wanted)
+        elif port.routing == "by-halves":
+            for half in _HALVES[family]:
+                _route(batch, half, **wanted)
+        else:
+            _route(batch, _ALL[family], table=_FIRST_TABLE - 1, **wanted)
+            _rule(batch, family, 32764, table=_MAIN_TABLE, suppress_prefixlen=0)
+            _rule(batch, family, 32765, table=_FIRST_TABLE - 1)
+
+
+def _rule(batch: NetlinkBatch, family: int, priority: int, **wanted: Any) -> None:
+    number = socket.AF_INET6 if family == 6 else socket.AF_INET
+    batch.append(f"add the rule {priority}", "rule", family=number, priority=priority, **wanted)
 
 
 def _own_table(batch: NetlinkBatch, port: Port, index: int, position: int) -> None:
     """What has the source address of this interface leaves by it (RFC 1122 3.3.4.2, the strong model)."""
     table = _FIRST_TABLE + position
     for gateway in port.gateways:
-        _route(batch, "default", gateway, oif=index, table=table)
+        via = None if port.unnamed_gateway else gateway
+        _route(batch, _ALL[_family(gateway)], via, oif=index, table=table)
     for address in port.addresses:
         length = 128 if ":" in address.ip else 32
         _route(batch, address.network, None, oif=index, table=table)
@@ -356,10 +407,8 @@ def _add_catch_all_routes(batch: NetlinkBatch) -> None:
         batch.append(f"have no route to {network}", "route", dst=network, type="throw")
 
 
-def _route(batch: NetlinkBatch, network: str, via: str | None, **more: Any) -> None:
+def _route(batch: NetlinkBatch, network: str, via: str | None = None, **more: Any) -> None:
     wanted: dict[str, Any] = {"dst": network, **more}
-    if network == "default":
-        wanted["dst"] = "::/0" if via and ":" in via else "0.0.0.0/0"
     if via is not None:
         wanted["gateway"] = via
     batch.append(f"add the route to {network} via {via}", "route", **wanted)

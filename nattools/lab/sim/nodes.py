@@ -13,7 +13,7 @@ from heapq import heappush
 from typing import Any
 
 from nattools.lab.nat.bindings import Forwards
-from nattools.lab.nat.engine import Emitted, NatEngine, Side
+from nattools.lab.nat.engine import Emitted, NatEngine, Side, ttl_beyond
 from nattools.lab.nat.ipv6 import PassEngine, ipv6_engine
 from nattools.lab.scenario import NatSpec, routers
 from nattools.lab.sim.loop import SimLoop
@@ -235,7 +235,7 @@ class CoreRouter(Node):
 class NatRouter(Node):
     """A router with a NAT or a firewall between its inside and its outside; IPv6 is never translated."""
 
-    __slots__ = ("_answers_ttl", "_engine4", "_engine6", "_inside", "_outside", "_outside4")
+    __slots__ = ("_answers_ttl", "_engine4", "_engine6", "_inside", "_outside", "_outside4", "_ttl")
 
     def __init__(self, net: SimNet, plan: NodePlan) -> None:
         super().__init__(net, plan)
@@ -244,6 +244,7 @@ class NatRouter(Node):
         self._inside = 1 - self._outside
         inside, outside = plan.ports[self._inside], plan.ports[self._outside]
         self._answers_ttl = spec.answers_ttl if isinstance(spec, NatSpec) else True
+        self._ttl = spec.ttl if isinstance(spec, NatSpec) else "lowered"
         self._outside4 = outside.address(4) or ""
         self._engine4 = NatEngine(
             spec,
@@ -284,6 +285,7 @@ class NatRouter(Node):
             wire is None
             or hop.port != self._outside
             or packet.ttl <= 1
+            or self._ttl != "lowered"
             or len(packet.payload) > wire.room
             or ":" in destination
             or destination in self.owns
@@ -304,10 +306,10 @@ class NatRouter(Node):
         if destination in self.owns and destination != self._outside4:
             self.net.loop.queue.append((self.input, packet))
             return
-        if packet.ttl <= 1:
+        if packet.ttl <= 1 and self._ttl != "kept":
             self._expired(packet, self._inside)
             return
-        packet.ttl -= 1
+        packet.ttl = ttl_beyond(self._ttl, packet.ttl)
         if wire is not None and too_big(packet, wire):
             self._complain(packet, self._inside, TOO_BIG, wire.mtu)
         elif hop.port == self._inside:

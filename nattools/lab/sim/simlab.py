@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable
+from ipaddress import ip_address
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -23,8 +24,8 @@ from nattools.lab.sim.nodes import NatRouter, Node, SimNet
 from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import topology_of
-from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface
+from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.model.host import Gateway, Interface, Way
 from nattools.model.report import Substrate
 from nattools.net import addresses, resolve
 from nattools.net.base import (
@@ -194,6 +195,22 @@ class SimNetwork:
             return None
         name = "lo" if hop.fate == "local" else self._node.plan.ports[hop.port].layout.interface
         return name, hop.source
+
+    def way(self, destination: str, *, source: str | None = None, interface: str | None = None) -> Way | None:
+        family, ports = family_of(destination), self._node.plan.ports
+        hop = self._stack.place(family, source, interface).routes.find(destination)
+        if hop.port < 0 or hop.fate in ("no-route", "local"):
+            return None
+        port, beside = (
+            ports[hop.port],
+            any(ip_address(destination) in each for each in ports[hop.port].networks),
+        )
+        return Way(
+            family=family,
+            interface=port.layout.interface,
+            source=source or hop.source,
+            gateway=None if beside else port.described_gateway(family),
+        )
 
     async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...] | str:
         """Addresses of a node of the scenario, IPv4 first, or why there are none."""

@@ -116,6 +116,7 @@ class SimIcmpSocket(SimSocket):
         self.local = place.shown
         self.family = family
         self.identifier = identifier
+        self.key = (family, identifier)
         self.on_reply: EchoHandler | None = None
         self.on_icmp: IcmpHandler | None = None
         self._routes = place.routes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Container
-from typing import Protocol
+from typing import Any, Protocol
 
 from nattools.errors import CannotRun
 from nattools.lab.sim.loop import SimLoop
@@ -41,7 +41,19 @@ class PacketNet(Protocol):
 class Stack:
     """The sockets of one node. All CannotRun are those of `nattools.net.base.Network`."""
 
-    __slots__ = ("_chosen", "_icmp", "_listeners", "_streams", "_udp", "depart", "loop", "net", "plan", "rng")
+    __slots__ = (
+        "_chosen",
+        "_icmp",
+        "_listeners",
+        "_streams",
+        "_tables",
+        "_udp",
+        "depart",
+        "loop",
+        "net",
+        "plan",
+        "rng",
+    )
 
     def __init__(self, plan: NodePlan, net: PacketNet) -> None:
         self.plan = plan
@@ -53,6 +65,12 @@ class Stack:
         self._listeners: dict[SocketKey, SimListener] = {}
         self._streams: dict[Key, SimStream] = {}
         self._icmp: dict[tuple[Family, int], SimIcmpSocket] = {}
+        self._tables: dict[type, dict[Any, Any]] = {
+            SimUdpSocket: self._udp,
+            SimListener: self._listeners,
+            SimStream: self._streams,
+            SimIcmpSocket: self._icmp,
+        }
         self._chosen: set[int] = set()
 
     # --- opening
@@ -157,8 +175,9 @@ class Stack:
     def routes_from(self, host: str) -> Routes:
         """The routes of a socket with this source address: out of the interface that has it."""
         plan = self.plan
-        if len(plan.ports) > 1 and plan.kind in ("host", "server") and host in plan.owns:
-            return self._routes_by(plan.owns[host])
+        port = plan.owns.get(host) if len(plan.ports) > 1 and plan.kind in ("host", "server") else None
+        if port is not None and plan.ports[port].layout.routing == "by-source":
+            return self._routes_by(port)
         return Routes(plan.table, plan.hop)
 
     def _routes_by(self, port: int) -> Routes:
@@ -192,17 +211,11 @@ class Stack:
 
     # --- closing
 
-    def forget(self, socket: object) -> None:
+    def forget(self, socket: Any) -> None:
         """The socket is closed, or the connection over."""
-        match socket:
-            case SimUdpSocket() if self._udp.get(socket.key) is socket:
-                del self._udp[socket.key]
-            case SimListener() if self._listeners.get(socket.key) is socket:
-                del self._listeners[socket.key]
-            case SimStream() if self._streams.get(socket.key) is socket:
-                del self._streams[socket.key]
-            case SimIcmpSocket():
-                self._icmp.pop((socket.family, socket.identifier), None)
+        known, key = self._tables[type(socket)], socket.key
+        if known.get(key) is socket:
+            del known[key]
 
     # --- packets
 
@@ -213,6 +226,8 @@ class Stack:
         elif hop.fate == "multicast":
             packet.destination = packet.destination.partition("%")[0]
             self.net.flood(self.plan, hop.port, packet)
+        elif hop.fate == "prohibited":
+            return "prohibited"
         return "unreachable" if hop.fate == "no-route" else None
 
     def send_by(self, routes: Routes, packet: Packet) -> SendFailure | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from string import ascii_letters
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -19,8 +19,8 @@ from nattools.lab.layout import Layout, Port, Segment, plan
 from nattools.lab.scenario import Impairment, NodeKind, Scenario
 from nattools.lab.sim.loop import SimLoop
 from nattools.model.endpoint import Family, family_of
-from nattools.model.host import Gateway, Interface
-from nattools.net.addresses import is_public
+from nattools.model.host import Gateway, Interface, InterfaceKind
+from nattools.net.addresses import carries_ipv4_over_ipv6, is_public
 from nattools.net.base import SendFailure
 from nattools.protocols.packet import Packet
 
@@ -30,7 +30,7 @@ LARGEST_HEADERS = 80
 CACHED_DESTINATIONS = 20_000
 CACHED_TOPOLOGIES = 64
 
-Fate = Literal["wire", "local", "nobody", "no-route", "multicast"]
+Fate = Literal["wire", "local", "nobody", "no-route", "multicast", "prohibited"]
 Network = IPv4Network | IPv6Network
 
 
@@ -60,7 +60,7 @@ class NextHop(msgspec.Struct, frozen=True):
     a packet but the loss of 1 of its TTL.
     Without a wire: "local" (an address of its own), "nobody" (nothing comes back: no machine on the
     connected network has that address, or the internet has not given it out), "multicast" (everybody on the
-    segment of `port`) or "no-route".
+    segment of `port`), "prohibited" (by the node's own firewall) or "no-route".
     """
 
     fate: Fate
@@ -100,7 +100,7 @@ class SocketOwner(Protocol):
     def send_without_wire(self, packet: Packet, hop: NextHop) -> SendFailure | None:
         """A packet for the node itself, or for nobody."""
 
-    def forget(self, socket: object) -> None:
+    def forget(self, socket: Any) -> None:
         """The socket is closed, or the connection over."""
 
 
@@ -125,10 +125,16 @@ class PortPlan:
         """As a report describes it."""
         return Interface(
             name=self.layout.interface,
-            kind="vpn" if self.layout.vpn else "ethernet",
+            kind=self._kind,
             mtu=self.mtu,
             addresses=self.addresses,
         )
+
+    @property
+    def _kind(self) -> InterfaceKind:
+        if not self.layout.vpn:
+            return "ethernet"
+        return "virtual" if any(map(carries_ipv4_over_ipv6, self.addresses)) else "vpn"
 
     def address(self, family: Family) -> str | None:
         """The first own address of a family."""
@@ -137,6 +143,10 @@ class PortPlan:
     def gateway(self, family: Family) -> str | None:
         """The default router of a family."""
         return next((g for g in self.layout.gateways if family_of(g) == family), None)
+
+    def described_gateway(self, family: Family) -> str | None:
+        """As the system's tables have it."""
+        return None if self.layout.unnamed_gateway else self.gateway(family)
 
 
 class NodePlan:
@@ -164,10 +174,15 @@ class NodePlan:
         """Default routes, IPv4 first."""
         families: tuple[Family, Family] = (4, 6)
         return tuple(
-            Gateway(interface=port.layout.interface, family=family, address=gateway, metric=100 * (1 + index))
+            Gateway(
+                interface=port.layout.interface,
+                family=family,
+                address=port.described_gateway(family),
+                metric=100 * (1 + index),
+            )
             for family in families
             for index, port in enumerate(self.ports)
-            if port.layout.uplink and (gateway := port.gateway(family)) is not None
+            if port.layout.uplink and port.gateway(family) is not None
         )
 
     def hop(self, destination: str) -> NextHop:
@@ -242,6 +257,8 @@ class NodePlan:
         source = self.ports[port].address(family_of(neighbour))
         if source is None:
             return NO_ROUTE
+        if not self.ports[port].layout.lets_out:
+            return NextHop("prohibited", None, port, source)
         return NextHop("nobody" if wire is None else "wire", wire, port, source)
 
 

@@ -9,14 +9,12 @@ from nattools.probes.portmap.announcements import listen
 from nattools.probes.portmap.discover import Discovery, discover
 from nattools.probes.portmap.gateway import GatewayContext, gateway_contexts
 from nattools.probes.portmap.mapper import (
-    FailureKind,
     Granted,
     Listing,
     Mapper,
     MappingRequest,
     Offer,
     Refused,
-    RouterState,
     TableEntry,
     asking_from,
     remove_mapping,
@@ -24,7 +22,6 @@ from nattools.probes.portmap.mapper import (
 
 __all__ = [
     "Discovery",
-    "FailureKind",
     "GatewayContext",
     "Granted",
     "Listing",
@@ -32,7 +29,6 @@ __all__ = [
     "MappingRequest",
     "Offer",
     "Refused",
-    "RouterState",
     "TableEntry",
     "asking_from",
     "discover",

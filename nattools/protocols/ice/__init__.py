@@ -12,14 +12,12 @@ from nattools.protocols.ice.candidate import (
     parse,
     why_not_a_target,
 )
-from nattools.protocols.ice.checklist import Pair, PairKey, PairState
+from nattools.protocols.ice.checklist import Pair, PairKey
 from nattools.protocols.ice.checkmessages import Credentials, Role
 from nattools.protocols.ice.icesession import (
-    AgentState,
     CandidateFound,
     IceEvent,
     PairChanged,
-    Rejected,
     RoleSwitched,
     Selected,
     StateChanged,
@@ -29,7 +27,6 @@ from nattools.protocols.ice.pacing import OpeningChecks
 
 __all__ = [
     "Agent",
-    "AgentState",
     "Candidate",
     "CandidateFound",
     "CandidateType",
@@ -39,8 +36,6 @@ __all__ = [
     "Pair",
     "PairChanged",
     "PairKey",
-    "PairState",
-    "Rejected",
     "Role",
     "RoleSwitched",
     "Selected",

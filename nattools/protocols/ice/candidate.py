@@ -27,8 +27,6 @@ _DIRECTION: Final[dict[bool, dict[TcpType, int]]] = {
     False: {"active": 6, "passive": 4, "so": 2},
     True: {"so": 6, "active": 4, "passive": 2},  # behind a NAT the simultaneous open is likeliest to work
 }
-DISCARD_PORT: Final = 9
-"""The port of active TCP candidates, which connect from any (RFC 6544 4.5)."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

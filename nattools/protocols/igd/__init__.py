@@ -33,7 +33,7 @@ from nattools.protocols.igd.actions import (
     read_status,
     read_unique_id,
 )
-from nattools.protocols.igd.description import Description, Service, ServiceKind, parse_description
+from nattools.protocols.igd.description import Description, Service, parse_description
 
 __all__ = [
     "GET_EXTERNAL_ADDRESS",
@@ -47,7 +47,6 @@ __all__ = [
     "FirewallStatus",
     "PortMappingEntry",
     "Service",
-    "ServiceKind",
     "Status",
     "add_pinhole",
     "add_port_mapping",

@@ -17,7 +17,6 @@ from nattools.protocols.mailbox.messages import (
     PeerDone,
     PeerHere,
     PeerLost,
-    Reason,
     Received,
     RoomOpened,
 )
@@ -34,7 +33,6 @@ __all__ = [
     "PeerDone",
     "PeerHere",
     "PeerLost",
-    "Reason",
     "Received",
     "RoomOpened",
 ]

@@ -9,7 +9,6 @@ from nattools.protocols.stun.attributes import (
     pack_address,
     pack_algorithms,
     pack_attribute,
-    pack_change_request,
     pack_error_code,
     pack_response_port,
     pack_types,
@@ -42,14 +41,13 @@ from nattools.protocols.stun.codec import (
     verify_fingerprint,
     verify_integrity,
 )
-from nattools.protocols.stun.constants import BINDING, MAGIC_COOKIE, NATTOOLS_HELLO, Kind
+from nattools.protocols.stun.constants import BINDING, MAGIC_COOKIE, Kind
 from nattools.protocols.stun.message import Message
 from nattools.protocols.stun.transaction import Transaction
 
 __all__ = [
     "BINDING",
     "MAGIC_COOKIE",
-    "NATTOOLS_HELLO",
     "Authentication",
     "Framer",
     "IntegrityAlgorithm",
@@ -73,7 +71,6 @@ __all__ = [
     "pack_address",
     "pack_algorithms",
     "pack_attribute",
-    "pack_change_request",
     "pack_error_code",
     "pack_response_port",
     "pack_types",

@@ -324,7 +324,4 @@ def _unknowns(nat: Nat, said: set[Unknown]) -> list[Prose]:
             said.add((what, why))
             name = FINDINGS.get(what) or safe(what, 40).replace("_", " ")
             by_reason.setdefault(safe(why), []).append(name)
-    return [
-        Prose(f"{', '.join(names)}. {why}", "Not known" if number == 0 else " ", "unsure")
-        for number, (why, names) in enumerate(by_reason.items())
-    ]
+    return [Prose(f"{', '.join(names)}. {why}", "Not known", "unsure") for why, names in by_reason.items()]

@@ -91,9 +91,13 @@ def _punch_trial(o: seen.PunchTrial) -> str:
         text += f", which sent to port {', '.join(str(port) for port in o.aimed)}"
     after = f" after {seconds(o.took_s)}" if o.took_s else ""
     text += f": {o.outcome}{after}, {number(o.openers)} and {number(o.sent)} sent"
-    if o.answered:
-        text += f", then answered{f' to {o.seen}' if o.seen else ''}"
-    return text + _detail(o.detail)
+    return text + _answered(o) + _detail(o.detail)
+
+
+def _answered(o: seen.PunchTrial | seen.BirthdayTrial) -> str:
+    if not o.answered:
+        return ""
+    return f", then answered to {o.seen}" if o.seen else ", then answered"
 
 
 def _birthday_trial(o: seen.BirthdayTrial) -> str:
@@ -106,8 +110,7 @@ def _birthday_trial(o: seen.BirthdayTrial) -> str:
     text += f": {o.outcome}{after}"
     if o.hit is not None:
         text += f", port {o.hit} as {o.local or '?'}"
-    if o.answered:
-        text += f", then answered{f' to {o.seen}' if o.seen else ''}"
+    text += _answered(o)
     if o.checked:
         text += (
             f", {number(o.open)} of {number(o.checked)} ports were told, {number(o.entered)} of them let in"
@@ -183,6 +186,11 @@ def _entry(o: seen.MapEntry) -> str:
     return f"{o.protocol}: the router has {row}"
 
 
+def _table(o: seen.MapTable) -> str:
+    text = f"{o.protocol}: table of mappings, rows read: {number(o.rows)}"
+    return text + _refused(o.refusal) + _detail(o.incomplete)
+
+
 def _refused(refusal: Refusal | None) -> str:
     return "" if refusal is None else f", {number(refusal.code)} {refusal.name}"
 
@@ -212,4 +220,5 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.MapAttempt: _attempt,
     seen.MapCheck: _check,
     seen.MapEntry: _entry,
+    seen.MapTable: _table,
 }

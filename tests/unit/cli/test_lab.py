@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from nattools.cli import lab
 from nattools.cli.app import run
 from nattools.errors import CannotRun
 from nattools.lab.scenario import HostSpec, Scenario
@@ -170,3 +175,46 @@ def test_a_pair_that_needs_the_privilege_fails_as_planned_without_it(capsys: Cap
 def test_pairs_asked_for_wrongly(arguments: list[str], reason: str, capsys: Capture) -> None:
     assert run(["lab", "matrix", *arguments]) == 2
     assert reason in capsys.readouterr().err
+
+
+class Program:
+    """A program in the lab that is still running when Ctrl-C comes, and ends by what `ends_by` names."""
+
+    def __init__(self, ends_by: str) -> None:
+        self.ends_by = ends_by
+        self.got: list[str] = []
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        if timeout_s is None:
+            raise KeyboardInterrupt
+        if self.ends_by == "kill":
+            raise subprocess.TimeoutExpired("program", timeout_s)
+        return 0
+
+    def send_signal(self, number: int) -> None:
+        self.got.append(signal.Signals(number).name)
+
+    def kill(self) -> None:
+        self.got.append("kill")
+
+
+@pytest.mark.parametrize(
+    ("foreground", "ends_by", "got"),
+    [
+        (True, "SIGINT", []),  # the terminal has sent it already
+        (False, "SIGINT", ["SIGINT"]),
+        (True, "kill", ["kill"]),
+        (False, "kill", ["SIGINT", "kill"]),
+    ],
+)
+def test_ctrl_c_ends_the_program_too(
+    foreground: bool, ends_by: str, got: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab.os, "tcgetpgrp", lambda _: os.getpgrp() if foreground else -1)
+    monkeypatch.setattr(lab.sys, "stdin", open("/dev/null"))  # noqa: SIM115
+    program = Program(ends_by)
+    with pytest.raises(KeyboardInterrupt):
+        lab._exit_code(program)  # type: ignore[arg-type]
+    assert program.got == got
+    sys.stdin.close()
+    assert not lab._is_in_foreground(), "standard input is closed"

@@ -86,7 +86,7 @@ def test_reads_what_it_should() -> None:
         ("address", '"10.0.0.0/33"', "not an IPv4 network"),
         ("address", '"10.0.0.1/24"', "not an IPv4 network"),
         ("address", '"11.0.1.0/24"', "not usable as an inside network"),
-        ("address", '"10.0.1.0/30"', "prefix of /8 to /24"),
+        ("address", '"10.0.1.0/30"', "prefix of /8 to /29"),
         ("open_ports", '["tcp/0"]', "not a list of ports"),
         ("open_ports", '["sctp/9"]', "not a list of ports"),
         ("session_limit", "0", "not between 1"),

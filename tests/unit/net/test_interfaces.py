@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from nattools.model.host import Gateway, InterfaceKind
-from nattools.net import interfaces
+from nattools.net import interfaces, netlink
 from nattools.net.hostnetwork import HostNetwork
+from nattools.protocols.rtnetlink import Link, TableRoute
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's tables")
 
@@ -54,35 +55,48 @@ def test_kind_by_name(name: str, kind: InterfaceKind) -> None:
     assert interfaces.kind_by_name(name) == kind
 
 
-ROUTES4 = """\
-Iface Destination Gateway  Flags RefCnt Use Metric Mask     MTU Window IRTT
-eth0  00000000    0100000B 0003  0      0   200    00000000 0   0      0
-ppp0  00000000    00000000 0001  0      0   50     00000000 0   0      0
-eth0  0000000B    00000000 0001  0      0   0      00FFFFFF 0   0      0
-tun0  00000000    0100000A 0003  0      0   0      00000080 0   0      0
-*     00000000    00000000 0201  0      0   0      00000000 0   0      0
-"""
-ZERO = "0" * 32
-GATEWAY6 = "fe80" + "0" * 27 + "1"
-ROUTES6 = f"""\
-{ZERO} 00 {ZERO} 00 {GATEWAY6} 00000400 00000001 00000000 00000003 eth0
-{ZERO} 00 {ZERO} 00 {ZERO} ffffffff 00000001 00000000 00200200 lo
-2a10{"0" * 28} 40 {ZERO} 00 {ZERO} 00000100 00000001 00000000 00000001 eth0
-"""
+LINKS = [Link(1, "lo", flags=9), Link(2, "eth0"), Link(3, "tun0", kind="tun", hardware=65534)]
+HALF = TableRoute(4, 3, length=1, destination="128.0.0.0", gateway="10.8.0.1")
+ROUTES = {
+    4: [
+        TableRoute(4, 2, gateway="11.0.0.1", metric=200),
+        TableRoute(4, 2, gateway="11.0.0.1", metric=20, table=101),
+        TableRoute(4, 3, length=1, destination=None, gateway="10.8.0.1"),
+        HALF,
+        TableRoute(4, 2, length=24, destination="11.0.0.0"),
+    ],
+    6: [TableRoute(6, 2, gateway="fe80::1", metric=1024)],
+}
+
+
+def tell(monkeypatch: pytest.MonkeyPatch, taken: dict[str, TableRoute | None]) -> None:
+    """The kernel has these interfaces and routes, and takes those."""
+    monkeypatch.setattr(netlink, "links", lambda: LINKS)
+    monkeypatch.setattr(netlink, "table_routes", ROUTES.__getitem__)
+    monkeypatch.setattr(netlink, "route_to", lambda to, **_: taken.get(to))
+
+
+ETH0 = Gateway(interface="eth0", family=4, address="11.0.0.1", metric=200)
+SIX = Gateway(interface="eth0", family=6, address="fe80::1%eth0", metric=1024)
 
 
 @linux_only
-def test_linux_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lines(path: str) -> list[list[str]]:
-        text = ROUTES6 if path.endswith("ipv6_route") else ROUTES4
-        return [line.split() for line in text.splitlines()]
+def test_the_routes_that_packets_take_come_first_by_whatever_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a rule past the main table (wg-quick), or by two routes of half the addresses over the default."""
+    tell(monkeypatch, {"198.41.0.4": TableRoute(4, 3, 32, "198.41.0.4", source="10.8.0.2", table=51820)})
+    by_rule = Gateway(interface="tun0", family=4, address=None, metric=0)
+    assert interfaces.gateways() == (by_rule, ETH0, SIX)
+    tell(monkeypatch, {"198.41.0.4": HALF, "12.0.0.1": HALF})
+    by_halves = Gateway(interface="tun0", family=4, address="10.8.0.1", metric=0)
+    assert interfaces.gateways() == (by_halves, ETH0, SIX)
+    tell(monkeypatch, {"198.41.0.4": HALF, "12.0.0.1": ROUTES[4][0]})
+    assert interfaces.gateways() == (by_halves, ETH0, SIX)
 
-    monkeypatch.setattr(interfaces, "_lines", lines)
-    assert interfaces.gateways() == (
-        Gateway(interface="ppp0", family=4, address=None, metric=50),
-        Gateway(interface="eth0", family=4, address="11.0.0.1", metric=200),
-        Gateway(interface="eth0", family=6, address="fe80::1%eth0", metric=1024),
-    )
+
+@linux_only
+def test_without_a_usable_route_the_tables_are_told_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(monkeypatch, {})
+    assert interfaces.gateways() == (ETH0, SIX)
 
 
 def test_netifaces_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,17 @@ import pytest
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.host import Gateway, Interface
-from nattools.net import hosticmp, hosttcp, hostudp, interfaces, linux, shell, sockets, watchedsocket
+from nattools.net import (
+    hosticmp,
+    hosttcp,
+    hostudp,
+    interfaces,
+    linux,
+    netlink,
+    shell,
+    sockets,
+    watchedsocket,
+)
 from nattools.net.base import LowTtlSyn, TcpFailure
 from nattools.net.eventloop import run_interruptibly
 from nattools.net.hostnetwork import HostNetwork
@@ -93,8 +103,11 @@ def test_interfaces_of_macos(on: Callable[[str], None], monkeypatch: pytest.Monk
     )
 
 
-def test_linux_without_its_tables_asks_netifaces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interfaces, "_lines", lambda path: [])
+def test_linux_without_netlink_asks_netifaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(netlink, "_asked", refuse)
     monkeypatch.setattr(netifaces, "gateways", lambda: {socket.AF_INET: [("10.0.0.1", "eth0")]})
     assert HostNetwork().gateways() == (Gateway(interface="eth0", family=4, address="10.0.0.1"),)
 

@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 from punching import MATRIX_KINDS, pair, punching
 
 from nattools.engine.options import MeasureOptions
+from nattools.engine.punch import punch
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.punch import punch_by_tokens
+from nattools.engine.punch.steprunner import COSTLY_ROUNDS
 from nattools.errors import UsageError
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Punch
-from nattools.model.serveruri import parse_server
 from nattools.traversal.tokens import Token, decode_token, encode_token
 
 Edit = Callable[[Token], Token]
@@ -68,13 +70,11 @@ def swapped(
     scenario: Scenario,
     *people: Person,
     seed: int = 1,
-    servers: tuple[str, ...] | None = None,
+    limit_s: float | None = None,
     **chosen: Any,
 ) -> tuple[Punch, Punch]:
     with SimLab(scenario, seed=seed) as lab:
-        measuring = punching(lab)
-        if servers is not None:
-            measuring = MeasureOptions("punch", tuple(map(parse_server, servers)), families=(4,))
+        measuring = structs.replace(punching(lab), timeout_s=limit_s)
         both = (*people, Person(), Person())[:2]
         return lab.run(lambda: swap(lab, (both[0], both[1]), measuring, **chosen))
 
@@ -150,13 +150,78 @@ def test_a_key_changed_on_its_way_connects_with_nobody() -> None:
     assert not found.connected
 
 
-def test_machines_on_one_lan_need_no_server() -> None:
-    """The server does not answer: the tokens tell of the machines' own addresses."""
+@pytest.mark.parametrize("routed", [True, False], ids=["a silent server", "no way to the internet"])
+def test_machines_on_one_lan_need_no_server(routed: bool) -> None:
+    """The tokens tell of the machines' own addresses."""
+    at_home = HostSpec(behind="home", default_route=routed)
     scenario = Scenario(
         title="one LAN",
         nat={"home": NatSpec()},
-        host={"alice": HostSpec(behind="home"), "bob": HostSpec(behind="home")},
+        host={"alice": at_home, "bob": at_home},
         server={"stun": ServerSpec(kind="silent", tcp=False)},
     )
     for found in swapped(scenario):
         assert (found.connected, found.strategy) == (True, "host"), found.reasons
+
+
+def without_ports(token: Token) -> Token:
+    """Says nothing of the sockets for the steps."""
+    rest = tuple(each for each in token.candidates if each.tcp is None)
+    told = tuple(replace(each, last_port=None) for each in token.behaviours)
+    return replace(token, candidates=rest, behaviours=told)
+
+
+async def unseen(*_: object, **__: object) -> None:
+    """A server that was there a moment ago does not say where it sees a socket."""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        ("symmetric-sequential", "port-restricted", "peer-port-unknown"),
+        ("udp-blocked", "port-restricted", "peer-port-unknown"),
+    ],
+)
+def test_a_token_without_the_ports_of_the_steps(first: str, second: str, reason: str) -> None:
+    mute = Person(edit=without_ports)
+    for found in swapped(kinds(first, second), mute, mute, limit_s=200.0):
+        assert not found.connected
+        tried = {each.code for stage in found.stages for each in stage.statements}
+        assert {reason, "punch-time-over"} <= tried
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [
+        ("symmetric-sequential", "port-restricted", "cannot-run"),
+        ("udp-blocked", "port-restricted", "own-port-unknown"),
+    ],
+)
+def test_a_side_that_no_server_has_told_of_its_ports(
+    first: str, second: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps that need such a port say so, and the rest goes on."""
+    monkeypatch.setattr(punch, "where_seen", unseen)
+    monkeypatch.setattr(punch, "where_seen_over_tcp", unseen)
+    for found in swapped(kinds(first, second), limit_s=200.0):
+        assert not found.connected
+        tried = {each.code for stage in found.stages for each in stage.statements}
+        assert tried & {code, "peer-port-unknown"}
+
+
+def beside(token: Token) -> Token:
+    """Tells of another port than the one that the step sends from."""
+    told = tuple(replace(each, last_port=each.last_port and each.last_port ^ 1) for each in token.behaviours)
+    return replace(token, behaviours=told)
+
+
+def test_what_costs_many_packets_is_repeated_a_few_times_only() -> None:
+    """Birthday probing at a port that nobody sends from, for half an hour."""
+    person = Person(edit=beside)
+    both = swapped(
+        kinds("symmetric-random", "port-restricted"), person, person, limit_s=1800.0, low_ports=False
+    )
+    for found in both:
+        assert not found.connected
+        assert found.plan[0].packets is not None
+        assert found.probes_sent == COSTLY_ROUNDS * found.plan[0].packets[0]

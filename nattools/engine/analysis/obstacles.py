@@ -1,0 +1,110 @@
+"""What keeps others from connecting over IPv4, and whose help against it there is: nobody is sent to a router
+that is not on the path, is not theirs to set, or could not help alone."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import Literal
+
+from nattools.engine.analysis.findings import Findings
+from nattools.model.report import NOT_REACHED
+from nattools.model.statement import Reason, Statement, statement
+from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared
+
+Obstacle = Literal[
+    "none", "vpn", "ipv6 network", "closed network", "provider", "second router", "phone", "router"
+]
+
+_PHONE = ip_network("172.20.10.0/28")
+"""What an iPhone's hotspot gives to others, and itself `.1`."""
+_ADDRESS_MISMATCH = 12
+_NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8)}
+"""What routers say that have no public address to map; some say it for other reasons too."""
+
+
+def obstacle(findings: Findings) -> Obstacle:
+    """The first that would have to go; "router": nothing but an ordinary router is known to be in the way."""
+    nat, tcp = findings.nat("udp", 4), findings.nat("tcp", 4)
+    if findings.tunnel(4) is not None:
+        return "vpn"
+    if nat is None or nat.present is None:
+        nat = tcp if tcp is not None and tcp.present is not None else nat
+    if nat is not None and nat.present is False:
+        return "none"
+    if any(map(carries_ipv4_over_ipv6, findings.own_addresses(4)[:1])):
+        return "ipv6 network"
+    if _is_closed(findings):
+        return "closed network"
+    if (nat is not None and nat.cgnat) or any(map(_is_providers, findings.routers.claimed_addresses)):
+        return "provider"
+    if (nat is not None and nat.double_nat) or nat_beyond(findings) is not None:
+        return "second router"
+    router = router_address(findings)
+    return "phone" if router is not None and ip_address(router) in _PHONE else "router"
+
+
+def _is_closed(findings: Findings) -> bool:
+    """Does somebody choose what may leave this network? Then what may come in is theirs to choose too."""
+    nats = [nat for nat in (findings.nat("udp", 4), findings.nat("tcp", 4)) if nat is not None]
+    return any(nat.reachable is False or nat.blocked_ports for nat in nats)
+
+
+def _is_providers(address: str) -> bool:
+    return is_shared(address) or carries_ipv4_over_ipv6(address)
+
+
+def remedies(findings: Findings) -> Reason:
+    """What the user can do about the obstacle; nothing if an ordinary router is all that is in the way, which
+    may have a port to open."""
+    match obstacle(findings):
+        case "vpn":
+            return (statement("ask-vpn", interface=findings.tunnel(4)),)
+        case "ipv6 network":
+            return (statement("use-ipv6"),)
+        case "provider":
+            return (statement("ask-for-own-address"),)
+        case "second router" if nat_beyond(findings) is not None:
+            return (statement("bridge-or-forward-twice"),)
+        case "second router":
+            return statement("bridge-one-router"), statement("enable-mappings-then")
+        case "phone":
+            return (statement("phone-forwards-nothing"),)
+        case _:
+            return ()
+
+
+def router_address(findings: Findings) -> str | None:
+    """Where the settings of the router on the path are, as far as that can be guessed."""
+    if findings.tunnel(4) is not None:
+        return None
+    way, gateways = findings.way(4), findings.measurement.host.gateways
+    if way is not None:
+        return way.gateway
+    return next((g.address for g in gateways if g.family == 4 and g.address), None)
+
+
+def nat_beyond(findings: Findings) -> Statement | None:
+    """Why a mapping on the router here cannot be reached from outside: a NAT beyond it. None: no sign of
+    one."""
+    nat = findings.nat("udp", 4)
+    outside = nat.external if nat is not None else ()
+    for claimed in findings.routers.claimed_addresses:
+        if not findings.is_public(claimed):
+            code = "second-nat-of-provider" if _is_providers(claimed) else "second-nat"
+            return statement(code, address=claimed)
+        if outside and claimed not in outside:
+            return statement("router-address-differs", address=claimed, external=outside[0])
+    said = findings.routers.refusals
+    if ("pcp", _ADDRESS_MISMATCH) in said:
+        return statement("nat-before-pcp-router")
+    if not findings.routers.claimed_addresses and not _NO_ADDRESS.isdisjoint(said):
+        return statement("router-without-public-address")
+    return None
+
+
+def router_notices(findings: Findings) -> list[Statement]:
+    """What a reader should know about the routers that were asked for mappings."""
+    beyond = nat_beyond(findings)
+    found = [] if beyond is None else [beyond, statement(NOT_REACHED)]
+    taken = sorted(set(findings.routers.astray.values()))
+    return found + [statement("router-off-path", interface=name) for name in taken]

@@ -1,0 +1,56 @@
+"""What the kernel is asked of interfaces and routes (Linux): a question, and its answer at once."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Family
+from nattools.protocols import rtnetlink
+from nattools.protocols.rtnetlink import End, Link, Message, Refused, TableRoute
+
+_ROUTE = 0  # NETLINK_ROUTE
+_LONGEST_S = 1.0
+_DATAGRAM = 1 << 17
+_MOST_MESSAGES = 20_000
+"""A router of the internet's core has a million routes, the default ones first."""
+
+
+def _asked(request: Callable[[int], bytes], *, dump: bool = True) -> list[Message]:
+    """The answer in the calling thread's namespace. OSError: there is no netlink here, or no answer."""
+    if not sys.platform.startswith("linux"):
+        raise OSError(f"{sys.platform} has no netlink")
+    sequence = 1
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _ROUTE) as sock:
+        sock.settimeout(_LONGEST_S)
+        sock.sendto(request(sequence), (0, 0))
+        found: list[Message] = []
+        while len(found) < _MOST_MESSAGES:
+            try:
+                found += rtnetlink.decode(sock.recv(_DATAGRAM), sequence)
+            except ProtocolError as error:
+                raise OSError(str(error)) from error
+            if not dump or any(isinstance(each, (End, Refused)) for each in found[-2:]):
+                break
+        return found
+
+
+def links() -> list[Link]:
+    """All interfaces. OSError as in all functions here."""
+    return [each for each in _asked(rtnetlink.dump_links) if isinstance(each, Link)]
+
+
+def table_routes(family: Family) -> list[TableRoute]:
+    """The routes of all tables, the default ones among them."""
+    answer = _asked(partial(rtnetlink.dump_routes, family=family))
+    return [each for each in answer if isinstance(each, TableRoute)]
+
+
+def route_to(destination: str, *, source: str | None = None, link: int | None = None) -> TableRoute | None:
+    """The route that a packet takes; None: there is none."""
+    ask = partial(rtnetlink.ask_route, destination=destination, source=source, link=link)
+    answer = _asked(ask, dump=False)
+    return next((each for each in answer if isinstance(each, TableRoute)), None)

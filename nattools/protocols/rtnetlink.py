@@ -1,0 +1,232 @@
+"""rtnetlink(7): how Linux tells of its interfaces and routes. Pure: bytes in and out, in the machine's own
+byte order.
+
+A dump is a row of datagrams with a message for each link or route; one route is asked for by its destination,
+and the kernel answers with what it would do with such a packet, all rules and tables considered.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+import msgspec
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Family
+
+_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+_ATTRIBUTE = struct.Struct("=HH")  # struct rtattr: length, type
+_LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, ARPHRD_, index, flags, change
+_ROUTE = struct.Struct(
+    "=BBBBBBBBI"
+)  # struct rtmsg: family, lengths, tos, table, protocol, scope, type, flags
+_HOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, index
+_NUMBER = struct.Struct("=I")
+
+_ERROR, _DONE = 2, 3
+_NEW_LINK, _GET_LINK, _NEW_ROUTE, _GET_ROUTE = 16, 18, 24, 26
+_REQUEST, _DUMP = 0x1, 0x300
+_NAME, _MTU, _MASTER, _LINK_INFO, _EXTENSIONS = 3, 4, 10, 18, 29  # IFLA_
+_KIND = 1  # IFLA_INFO_KIND
+_SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
+_DESTINATION, _SOURCE, _OUT, _VIA, _PRIORITY, _PREFERRED, _MULTIPATH, _TABLE = 1, 2, 4, 5, 6, 7, 9, 15  # RTA_
+_NESTED = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+_UNICAST, _LOCAL = 1, 2  # RTN_
+_CLONED = 0x200  # RTM_F_CLONED: a row of a cache, not of a table
+
+FAMILIES: dict[Family, int] = {4: 2, 6: 10}
+"""AF_INET and AF_INET6, as Linux numbers them."""
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A network interface. `kind` is what the kernel's driver for it is called ("tun", "bridge"), "" of
+    most hardware; `hardware` one of `linux/if_arp.h`'s ARPHRD_; `master` the index of the bridge, bond or
+    VRF that it is a part of."""
+
+    index: int
+    name: str
+    flags: int = 0
+    hardware: int = 1
+    mtu: int | None = None
+    kind: str = ""
+    master: int | None = None
+
+
+class TableRoute(msgspec.Struct, frozen=True):
+    """A route to the `length` first bits of `destination` (None: of all addresses), out of the interface with
+    the index `link`. `gateway` None: everybody there is a neighbour, or the link has but one other end.
+    `source`: the own address for what this machine sends. `local`: the destination is this machine."""
+
+    family: Family
+    link: int
+    length: int = 0
+    destination: str | None = None
+    gateway: str | None = None
+    source: str | None = None
+    metric: int = 0
+    table: int = 254
+    local: bool = False
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The kernel's answer is an error: `number` is its errno."""
+
+    number: int
+
+
+class End(msgspec.Struct, frozen=True):
+    """The end of a dump."""
+
+
+Message = Link | TableRoute | Refused | End
+
+
+def dump_links(sequence: int) -> bytes:
+    """The request for all interfaces."""
+    body = _LINK.pack(0, 0, 0, 0, 0) + _attribute(_EXTENSIONS, _NUMBER.pack(_SKIP_STATISTICS))
+    return _message(_GET_LINK, _REQUEST | _DUMP, sequence, body)
+
+
+def dump_routes(sequence: int, family: Family) -> bytes:
+    """The request for all routes of all tables."""
+    body = _ROUTE.pack(FAMILIES[family], 0, 0, 0, 0, 0, 0, 0, 0)
+    return _message(_GET_ROUTE, _REQUEST | _DUMP, sequence, body)
+
+
+def ask_route(
+    sequence: int, destination: str, *, source: str | None = None, link: int | None = None
+) -> bytes:
+    """The question which way a packet to `destination` takes, from an own address, out of an interface.
+    ValueError: not an address."""
+    to = ip_address(destination)
+    family = FAMILIES[4 if to.version == 4 else 6]
+    bits = to.max_prefixlen
+    origin = b"" if source is None else ip_address(source).packed
+    body = _ROUTE.pack(family, bits, bits if origin else 0, 0, 0, 0, 0, 0, 0)
+    body += _attribute(_DESTINATION, to.packed)
+    if origin:
+        body += _attribute(_SOURCE, origin)
+    if link is not None:
+        body += _attribute(_OUT, _NUMBER.pack(link))
+    return _message(_GET_ROUTE, _REQUEST, sequence, body)
+
+
+def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    length = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(length, kind) + value + bytes(-length % 4)
+
+
+def decode(datagram: bytes, sequence: int) -> list[Message]:
+    """What a datagram from the kernel says in answer to the request with that number. What is neither an
+    interface nor a usable route is left out. ProtocolError: it makes no sense."""
+    try:
+        return list(_messages(datagram, sequence))
+    except (struct.error, ValueError) as error:
+        raise ProtocolError(f"rtnetlink: {error}") from error
+
+
+def _messages(datagram: bytes, sequence: int) -> Iterator[Message]:
+    at = 0
+    while at < len(datagram):
+        length, kind, _, number, _ = _HEADER.unpack_from(datagram, at)
+        if not _HEADER.size <= length <= len(datagram) - at:
+            raise ValueError(f"a message of {length} bytes")
+        body = datagram[at + _HEADER.size : at + length]
+        at += (length + 3) & ~3
+        if number != sequence:
+            continue
+        if kind == _ERROR:
+            yield Refused(-int(struct.unpack_from("=i", body)[0]))
+        elif kind == _DONE:
+            yield End()
+        elif kind == _NEW_LINK:
+            yield _link(body)
+        elif kind == _NEW_ROUTE:
+            yield from _routes(body)
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    at = 0
+    while at + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        if not _ATTRIBUTE.size <= length <= len(data) - at:
+            raise ValueError(f"an attribute of {length} bytes")
+        found[kind & _NESTED] = data[at + _ATTRIBUTE.size : at + length]
+        at += (length + 3) & ~3
+    return found
+
+
+def _text(value: bytes) -> str:
+    return value.partition(b"\0")[0].decode("utf-8", "replace")
+
+
+def _number(found: dict[int, bytes], kind: int) -> int | None:
+    return int(_NUMBER.unpack_from(found[kind])[0]) if kind in found else None
+
+
+def _link(body: bytes) -> Link:
+    _, hardware, index, flags, _ = _LINK.unpack_from(body)
+    found = _attributes(body[_LINK.size :])
+    info = _attributes(found.get(_LINK_INFO, b""))
+    return Link(
+        index,
+        _text(found.get(_NAME, b"")),
+        flags,
+        hardware,
+        _number(found, _MTU),
+        _text(info.get(_KIND, b"")),
+        _number(found, _MASTER),
+    )
+
+
+def _routes(body: bytes) -> Iterator[TableRoute]:
+    """One for each next hop; none for what leads nowhere (blackhole, unreachable, prohibit, throw)."""
+    number, length, _, _, table, _, _, kind, flags = _ROUTE.unpack_from(body)
+    family: Family | None = next((each for each, known in FAMILIES.items() if known == number), None)
+    if family is None or kind not in (_UNICAST, _LOCAL):
+        return
+    found = _attributes(body[_ROUTE.size :])
+    if flags & _CLONED and _DESTINATION not in found:
+        return
+    named = _number(found, _TABLE)
+    for link, gateway in _hops(found):
+        yield TableRoute(
+            family,
+            link,
+            length,
+            _address(family, found.get(_DESTINATION)),
+            _address(family, gateway),
+            _address(family, found.get(_PREFERRED)),
+            _number(found, _PRIORITY) or 0,
+            table if named is None else named,
+            kind == _LOCAL,
+        )
+
+
+def _hops(found: dict[int, bytes]) -> Iterator[tuple[int, bytes | None]]:
+    """(index of the interface, gateway) of each next hop."""
+    link = _number(found, _OUT)
+    if link is not None:
+        yield link, found.get(_VIA)
+    several = found.get(_MULTIPATH, b"")
+    at = 0
+    while at + _HOP.size <= len(several):
+        length, _, _, index = _HOP.unpack_from(several, at)
+        if not _HOP.size <= length <= len(several) - at:
+            raise ValueError(f"a next hop of {length} bytes")
+        yield index, _attributes(several[at + _HOP.size : at + length]).get(_VIA)
+        at += (length + 3) & ~3
+
+
+def _address(family: Family, packed: bytes | None) -> str | None:
+    """None too for a next hop of the other family (RFC 8950): it says nothing about this one's router."""
+    if packed is None or len(packed) != (4 if family == 4 else 16) or not any(packed):
+        return None
+    return str(ip_address(packed))
