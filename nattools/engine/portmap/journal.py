@@ -29,7 +29,6 @@ import msgspec
 from nattools.errors import CannotRun
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Granted, MappingRequest
-from nattools.protocols.retransmission import EpochClock
 
 _COMPACT_BEYOND = 32768
 _MOST_OVER = 256
@@ -77,12 +76,11 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
         return lifetime_s is not None and now.since(self.granted_at or self.made) >= lifetime_s
 
     def outlived(self, now: Moment, epoch_s: int | None) -> bool:
-        """Has the router, which gives this epoch now, kept its table since?"""
+        """Has the router, which gives this epoch now, kept its table since (RFC 6886 3.6)?"""
         if epoch_s is None or self.granted is None or self.granted.epoch_s is None:
             return True
-        clock = EpochClock()
-        clock.update(self.granted.epoch_s, 0.0)
-        return clock.update(epoch_s, now.since(self.granted_at or self.made))
+        passed_s = now.since(self.granted_at or self.made)
+        return epoch_s + 2 >= self.granted.epoch_s + passed_s * 7 / 8
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

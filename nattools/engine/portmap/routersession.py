@@ -50,8 +50,9 @@ logger = logging.getLogger(__name__)
 
 Remade = Literal["refused", "runs on"]
 """The router refused to renew it, or said that it had and let the old lifetime run on."""
-RELEASE_S = 3.0
-"""How long removing everything may take at the end, when somebody waits for that."""
+RELEASE_S = 12.0
+"""How long removing everything may take at the end, when somebody waits for that: slow routers need so long
+for a change. Most need no time, and one that is gone is given up sooner."""
 SHARED = "another nattools process uses it too"
 
 

@@ -84,6 +84,7 @@ def _places(network: Network, gateways: list[Gateway]) -> Iterator[GatewayContex
             gateways=frozenset(each.address for each in here if each.address is not None),
             own=frozenset(_addresses(network, gateway.interface)),
             zone=gateway.interface,
+            machine=frozenset(address for each in network.interfaces() for address in each.addresses),
         )
         address = _zoned(gateway.address, gateway.interface)
         yield GatewayContext(network, gateway.interface, gateway.family, host, address, lan)

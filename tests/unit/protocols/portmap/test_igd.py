@@ -79,12 +79,45 @@ def test_url_base_counts_if_it_stays_on_the_lan() -> None:
     found = describe(document((IP1, "ctl"), base="http://10.0.1.1:49000/igd/"))
     assert found.connections[0].control == LanUrl("10.0.1.1", 49000, "/igd/ctl")
     away = describe(document((IP1, "ctl"), base="http://11.1.0.2:49000/"))
-    assert away.connections[0].control == LanUrl("10.0.1.1", 5000, "/desc/ctl")
+    assert away.connections[0].control == LanUrl("10.0.1.1", 49000, "/ctl")
+    assert away.connections[0].others[0] == LanUrl("10.0.1.1", 5000, "/desc/ctl")
     assert "URLBase" in away.problems[0]
 
 
-@pytest.mark.parametrize("url", ["http://8.8.8.8/ctl", "//11.102.0.2/ctl", "", "https://10.0.1.1/ctl"])
-def test_a_control_url_out_of_the_lan_is_left_out_and_named(url: str) -> None:
+@pytest.mark.parametrize(
+    ("base", "url", "targets"),
+    [
+        ("", "/ctl/IP", ["/ctl/IP"]),
+        ("", "ctl", ["/desc/ctl", "/ctl"]),
+        ("http://10.0.1.1:5000/igd/", "ctl", ["/igd/ctl", "/ctl", "/desc/ctl"]),
+        ("http://10.0.1.1:5000/igd", "ctl", ["/ctl", "/igd/ctl", "/desc/ctl"]),
+        ("http://fritz.box:5000/", "/ctl", ["/ctl"]),
+        ("not a URL", "/ctl", ["/ctl"]),
+        ("", "http://fritz.box:5000/ctl?a b", ["/ctl?a%20b"]),
+        ("", "http://11.1.0.2:5000/ctl", ["/ctl"]),
+        ("", "//10.0.1.3:5000/ctl", ["/ctl"]),
+    ],
+)
+def test_where_a_control_url_may_lead(base: str, url: str, targets: list[str]) -> None:
+    """Always to the router itself; first as RFC 3986 has it."""
+    (found,) = describe(document((IP1, url), base=base)).connections
+    places = [found.control, *found.others]
+    assert [each.target for each in places] == targets
+    assert {(each.host, each.port) for each in places} == {("10.0.1.1", 5000)}
+
+
+def test_the_variants_of_a_service() -> None:
+    (found,) = describe(document((IP2, "/ctl"), base="http://10.0.1.1:49000/")).connections
+    assert [(each.type, each.control.port) for each in found.variants] == [
+        (IP2, 49000),
+        (IP2, 5000),
+        (IP1, 49000),
+        (IP1, 5000),
+    ]
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/ctl", "", "https://10.0.1.1/ctl"])
+def test_a_control_url_that_leads_nowhere_is_left_out_and_named(url: str) -> None:
     found = describe(document((IP1, url), (IP2, "/ok")))
     assert [each.type for each in found.connections] == [IP2]
     assert found.problems[0].startswith("WANIPConnection:1 has ")
