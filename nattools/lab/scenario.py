@@ -61,6 +61,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     do all this.
     `ipv6`: None: no IPv6 inside; else how inside hosts are protected.
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
+    `dmz`: the host behind it that gets all that comes in and belongs to nothing: with one host, a 1:1 NAT.
     `mapper`: what it offers to those who want port mappings (None: nothing).
     """
 
@@ -87,6 +88,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     foreign_sessions: int = 0
     engine: Literal["auto", "kernel", "tun"] = "auto"
     ipv6: Literal["firewall", "open"] | None = None
+    dmz: str | None = None
     mapper: MapperSpec | None = None
 
 
@@ -215,3 +217,8 @@ def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:
     if behind is None:
         return ()
     return (behind,) if isinstance(behind, str) else behind
+
+
+def ttl_beyond(treatment: str, ttl: int) -> int:
+    """The TTL of what a NAT passes on from inside, by `NatSpec.ttl`."""
+    return {"kept": ttl, "reset": 64}.get(treatment, ttl - 1)

@@ -25,6 +25,8 @@ _NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8)}
 def obstacle(findings: Findings) -> Obstacle:
     """The first that would have to go; "router": nothing but an ordinary router is known to be in the way."""
     nat, tcp = findings.nat("udp", 4), findings.nat("tcp", 4)
+    if any(findings.forwarded(4).values()):
+        return "none"
     if findings.tunnel(4) is not None:
         return "vpn"
     if nat is None or nat.present is None:

@@ -23,16 +23,13 @@ _NOWHERE: tuple[AddressKind | None, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayContext:
-    """One interface and family with a router. `local` is the own address that mappings lead to, `address`
-    the router's, with a zone if it is link-local."""
+class OwnAddress:
+    """An address of this machine, `local`, and the interface that has it (None: whichever does)."""
 
     network: Network
-    interface: str
+    interface: str | None
     family: Family
     local: str
-    address: str
-    lan: LocalNetwork
 
     def outside(self, claimed: str | None) -> str | None:
         """What the router calls its outside address; None if that cannot be one: neither this machine's own
@@ -57,6 +54,16 @@ class GatewayContext:
             return await self.network.connect_tcp(remote, host=self.local, timeout_s=timeout_s)
         except CannotRun as error:
             return TcpFailure("error", str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayContext(OwnAddress):
+    """One interface and family with a router. `local` is the own address that mappings lead to, `address`
+    the router's, with a zone if it is link-local."""
+
+    interface: str
+    address: str
+    lan: LocalNetwork
 
 
 def gateway_contexts(
