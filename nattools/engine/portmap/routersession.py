@@ -246,7 +246,11 @@ class PortmapSession:
     async def _delete(self, held: HeldMapping) -> Refused | None:
         began = asyncio.get_running_loop().time()
         protocol = held.mapper.offer.protocol
-        mappers = [held.mapper, *(each for each in self.discovery.mappers if each is not held.mapper)]
+        # by UPnP it is known by its inside alone, which may have another mapping that is wanted
+        notes = self.journal.notes()
+        shared = any(_shares(held.note, each) and each.protocol == "upnp-igd" for each in notes)
+        others = [] if shared else [each for each in self.discovery.mappers if each is not held.mapper]
+        mappers = [held.mapper, *others]
         result = await remove_mapping(mappers, held.wanted, protocol, held.granted)
         known = held.granted
         record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)

@@ -31,13 +31,6 @@ class OwnAddress:
     family: Family
     local: str
 
-    def outside(self, claimed: str | None) -> str | None:
-        """What the router calls its outside address; None if that cannot be one: neither this machine's own
-        private address nor the router's on this network is outside."""
-        kind = None if claimed is None else kind_of(claimed)
-        inside = claimed == self.local or self.lan.is_gateway(claimed or "")
-        return None if kind in _NOWHERE or (inside and kind != "public") else claimed
-
     async def open_udp(self, *, port: int = 0) -> UdpSocket:
         """A socket on this interface, bound to the own address. CannotRun."""
         try:
@@ -64,6 +57,13 @@ class GatewayContext(OwnAddress):
     interface: str
     address: str
     lan: LocalNetwork
+
+    def outside(self, claimed: str | None) -> str | None:
+        """What the router calls its outside address; None if that cannot be one: neither this machine's own
+        private address nor the router's on this network is outside."""
+        kind = None if claimed is None else kind_of(claimed)
+        inside = claimed == self.local or self.lan.is_gateway(claimed or "")
+        return None if kind in _NOWHERE or (inside and kind != "public") else claimed
 
 
 def gateway_contexts(

@@ -103,13 +103,14 @@ class IgdMapper:
             attempt.quirks.append(_all_the_same(refused))
             return True
         attempt.failed.append(attempt.port)
+        attempt.unsettled = attempt.unsettled or not refused.certain
         return False
 
     async def _settled(
         self, service: igd.Service, wanted: MappingRequest, attempt: _Attempt, refused: Refused
     ) -> Granted | Refused:
         """Some routers show a row in the list alone: only if it is not there either nothing was made."""
-        if not attempt.failed or not refused.certain:
+        if not attempt.failed or (refused.failure == "unreachable" and not attempt.unsettled):
             return refused
         table = await list_rows(self.gateway, service)
         ports = [each.external_port for each in table.entries if _is_at(each, wanted, attempt.failed)]
@@ -118,7 +119,9 @@ class IgdMapper:
         if ports:
             attempt.quirks.append(_all_the_same(refused))
             return await self._granted(wanted, attempt, ports[0])
-        return msgspec.structs.replace(refused, unsettled=bool(table.incomplete))
+        # a web server that answers every call with a page of its own has passed none on
+        unread = bool(table.incomplete) and not (table.refusal is not None and table.refusal.http)
+        return msgspec.structs.replace(refused, unsettled=attempt.unsettled or unread)
 
     async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
         """Only what leads to this mapping's own inside is removed. If the answer was never seen, the router's
@@ -206,6 +209,7 @@ class _Attempt:
         self.lease_s = min(wanted.lifetime_s, igd.actions.MAX_LEASE_S)
         self.quirks: list[str] = []
         self.failed: list[int] = []
+        self.unsettled = False
         self._leases_tried = {self.lease_s}
 
     def action(self) -> igd.Call[int | None]:
@@ -291,8 +295,8 @@ def _is_at(entry: TableEntry, wanted: MappingRequest, ports: list[int]) -> bool:
 
 
 def _all_the_same(refused: Refused) -> str:
-    said = refused.detail or refused.failure if refused.code is None else f"error {refused.code}"
-    return f"the router made it all the same: {said}"
+    said = f"no valid answer ({refused.failure})" if refused.code is None else f"error {refused.code}"
+    return f"{said}, but it is in the table"
 
 
 def _leads_to(entry: TableEntry, wanted: MappingRequest) -> bool:

@@ -103,7 +103,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def certain(self) -> bool:
         """Is it certain that nothing was made?"""
-        return self.failure in ("refused", "not asked") and not self.unsettled
+        return self.failure in ("refused", "not asked", "unreachable") and not self.unsettled
 
     @property
     def absent(self) -> bool:
@@ -249,8 +249,10 @@ async def remove_mapping(
         if mapper.offer.family != wanted.family:
             continue
         own = mapper.offer.protocol == protocol
+        if not own and mapper.offer.protocol != "upnp-igd":
+            continue  # they know an inside and not whose mapping it is
         result = await mapper.delete(wanted, granted if own else None)
-        if result is None and (own or mapper.offer.protocol == "upnp-igd"):
+        if result is None:
             return None
         if own:
             refused = result

@@ -96,7 +96,12 @@ class RouterRequest(ABC, Generic[R]):
         if state in ("upgrade", "downgrade"):
             return self._refused(self.unspoken[0], self.instead)
         if state == "abandoned":
-            return Refused(protocol=self.protocol, failure="unreachable", detail=self.transaction.problem)
+            return Refused(
+                protocol=self.protocol,
+                failure="unreachable",
+                detail=self.transaction.problem,
+                unsettled=self.transaction.sent > 1,
+            )
         return Refused(protocol=self.protocol, failure="timeout", detail=self.transaction.ignored)
 
     async def offer(self) -> Offer:
