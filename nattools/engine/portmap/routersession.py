@@ -6,13 +6,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from nattools.engine.measurement import MeasurementRun
+from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal, JournalEntry
 from nattools.engine.portmap.readback import as_listed, leads_to, runs_on
 from nattools.engine.portmap.recording import (
@@ -138,7 +140,8 @@ class PortmapSession:
         is `usable`. None: none does."""
         refusals: list[Refused] = []
         doubtful: Mapper | None = None
-        for mapper in mappers:
+        asked = list(mappers)
+        for mapper in asked:
             protocol = mapper.offer.protocol
             if not policy.may_ask(protocol, refusals):
                 logger.debug("not asking by %s: UPnP has called %s forbidden", protocol, wanted.internal)
@@ -147,7 +150,7 @@ class PortmapSession:
             if isinstance(result, Refused):
                 refusals.append(result)
                 continue
-            if not result.doubtful and usable(result):
+            if (not result.doubtful and usable(result)) or (result.doubtful and mapper is asked[-1]):
                 return self._held_as(result)
             if result.doubtful:
                 # as long as the router may have it, the next protocol would get another port
@@ -199,7 +202,8 @@ class PortmapSession:
 
     async def _ask_once(self, held: HeldMapping, wanted: MappingRequest, action: Action) -> Granted | Refused:
         began = asyncio.get_running_loop().time()
-        result = await held.mapper.make(wanted)
+        with self._told(f"asking the router for a {wanted.transport} mapping", wanted, held.mapper):
+            result = await held.mapper.make(wanted)
         record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
         return result
 
@@ -250,15 +254,17 @@ class PortmapSession:
         notes = self.journal.notes()
         shared = any(_shares(held.note, each) and each.protocol == "upnp-igd" for each in notes)
         others = [] if shared else [each for each in self.discovery.mappers if each is not held.mapper]
-        mappers = [held.mapper, *others]
-        result = await remove_mapping(mappers, held.wanted, protocol, held.granted)
+        with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
+            result = await remove_mapping([held.mapper, *others], held.wanted, protocol, held.granted)
         known = held.granted
         record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
         return result
 
     async def list_table(self, mapper: Mapper) -> Listing | None:
         """A router's table; its rows go on record, and whether that is all of them. None: it has none."""
+        self.run.emit(Event("started", "map list", "reading the router's list of mappings"))
         table = await mapper.listing()
+        self.run.emit(Event("finished", "map list"))
         if table is None:
             return None
         protocol, notes = mapper.offer.protocol, self.journal.notes()
@@ -267,6 +273,16 @@ class PortmapSession:
             record_entry(self.run.recorder, protocol, entry, ours=ours)
         record_table(self.run.recorder, protocol, table)
         return table
+
+    @contextmanager
+    def _told(self, doing: str, wanted: MappingRequest, mapper: Mapper) -> Iterator[None]:
+        """Say meanwhile what is waited for: slow routers take seconds."""
+        name = f"{doing} to {wanted.internal} by {mapper.offer.protocol}"
+        self.run.emit(Event("started", name, f"{doing} to port {wanted.internal.port}"))
+        try:
+            yield
+        finally:
+            self.run.emit(Event("finished", name))
 
     def saw(self, note: JournalEntry) -> bool:
         """Is a mapping of the journal in a router's table that was listed, or told already?"""

@@ -295,7 +295,7 @@ def test_switched_off_by_the_router() -> None:
     [
         ("slow", "timeout", "did not answer in full"),
         ("endless", "malformed", "bytes"),
-        ("entities", "malformed", "a DTD"),
+        ("entities", "malformed", "entities of its own"),
         ("not xml", "malformed", "describes no device"),
     ],
 )
