@@ -48,7 +48,7 @@ FAULTS = {
         {"redirect": "http://192.0.2.7:81/rootDesc.xml"}, (FAILS, WORKS, WORKS), "10.0.1.1 port 81"
     ),
     "SSDP answers from another port": Fault({"answer_port": 50001}, words="from port 50001"),
-    "NAT-PMP and PCP answers from another port": Fault({"pmp_port": 50002}, (WORKS, WORKS, FAILS)),
+    "NAT-PMP and PCP answers from another port": Fault({"pmp_port": 50002}, words="from port 50002"),
     "duplicate answers": Fault({"copies": 4}),
     "two IGDs, one of them down": Fault({"down_first": True}),
     "slow XML": Fault({"xml": "slow"}),
@@ -70,6 +70,9 @@ FAULTS = {
     "NAT-PMP out of resources": Fault({"natpmp_result": 4}, (WORKS, FAILS, WORKS)),
     "UPnP 718 for everything": Fault({"upnp_error": 718}, (FAILS, WORKS, WORKS)),
     "XML that is not well-formed": Fault({"xml": "not well-formed"}),
+    "XML with a DOCTYPE": Fault({"xml": "doctype"}),
+    "XML in UTF-16": Fault({"xml": "utf-16"}),
+    "XML compressed unasked": Fault({"xml": "gzip"}),
     "a negative error code for a lease": Fault({"lease_error": -911}, words="-911"),
     "AddAnyPortMapping is reset": Fault({"any_port_error": 0}),
     "AddAnyPortMapping fails": Fault({"any_port_error": 501}),

@@ -7,7 +7,9 @@ from typing import Literal
 import msgspec
 
 Protocols = Literal["pcp", "nat-pmp", "upnp"]
-Xml = Literal["good", "slow", "endless", "entities", "not xml", "not well-formed"]
+Xml = Literal[
+    "good", "slow", "endless", "entities", "not xml", "not well-formed", "doctype", "gzip", "utf-16"
+]
 Rows = Literal["good", "gaps", "foreign", "blank", "hidden", "unlisted", "repeated", "unreadable"]
 Framing = Literal["close", "left open", "too long"]
 Leases = Literal["good", "end", "run on"]
