@@ -84,6 +84,7 @@ def _lifetime_gap(lifetime_s: float) -> str | None:
 def _behaviour_gap(spec: NatSpec) -> str | None:
     behaviours = {
         "it hairpins": spec.hairpinning,
+        "it has several outside addresses": spec.pool > 1,
         "it is no hop": spec.ttl == "kept",
         "only outbound packets refresh its mappings": spec.refreshed_by == "outbound",
         "it holds a limited number of mappings": spec.session_limit is not None,
