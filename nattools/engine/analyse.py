@@ -11,8 +11,9 @@ from nattools.engine.analysis.advice import advice, measurement_notices
 from nattools.engine.analysis.cross_checks import cross_checks
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
+from nattools.engine.analysis.obstacles import true_mappings
 from nattools.engine.analysis.peer_kinds import peer_kinds
-from nattools.engine.analysis.portmap_verdicts import mapping_notices, true_mappings
+from nattools.engine.analysis.portmap_verdicts import mapping_notices
 from nattools.engine.analysis.portmappings import router_evidence
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import Conduct, conduct, describe, server_notices

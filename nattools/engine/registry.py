@@ -15,6 +15,7 @@ from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp, Pooling
 from nattools.probes.probe import LaneProbe, MachineProbe
 from nattools.probes.tcppunch import TcpPunch
 from nattools.probes.udppunch import UdpPunch
+from nattools.probes.unsolicited import Unsolicited
 
 if TYPE_CHECKING:
     from nattools.engine.measurement import MeasurementRun
@@ -34,6 +35,7 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     FilterPortTcp(),
     FilterAddressTcp(),
     TcpPunch(plan_punch),
+    Unsolicited(),
     Birthday(plan_birthday),
 )
 MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)

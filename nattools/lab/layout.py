@@ -91,6 +91,15 @@ class Layout(msgspec.Struct, frozen=True):
             found.sort(key=lambda port: int(port.interface[3:]))  # eth0, tun1
         return tuple(found)
 
+    def dmz_address(self, scenario: Scenario, nat: str) -> str | None:
+        """Where a NAT forwards everything that belongs to nothing; None: nowhere."""
+        spec = scenario.nat.get(nat)
+        if spec is None or spec.dmz is None:
+            return None
+        inside = next(segment for segment in self.segments if segment.name == f"{nat}-lan")
+        host = next(port for port in inside.ports if port.node == spec.dmz)
+        return next(address.ip for address in host.addresses if ":" not in address.ip)
+
 
 class _Draft(msgspec.Struct):
     scenario: Scenario

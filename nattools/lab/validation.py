@@ -28,6 +28,10 @@ def validate(scenario: Scenario) -> None:
         _check_allocation(("nat", name), nat)
         _check_network(scenario, name, nat)
         _check_pool(("nat", name), nat)
+        if nat.dmz is not None and (
+            nat.dmz not in scenario.host or name not in host_behind(scenario, nat.dmz)
+        ):
+            raise InvalidValue(("nat", name, "dmz"), f"{shown(nat.dmz)} is no host behind {name!r}")
         if nat.mapper is not None:
             _check_mapper(("nat", name, "mapper"), nat.mapper)
     for name, host in scenario.host.items():

@@ -18,12 +18,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """A router's error code in plain words.
 
     `name` is the protocol's own, `meaning` says what happened, `advice` what the user can do about it.
+    `http`: the code is an HTTP status, which says nothing about the mapping; the router gave none of UPnP.
     """
 
     code: int
     name: str
     meaning: str
     advice: str
+    http: bool = False
 
 
 class PortMappingError(msgspec.Struct, frozen=True, kw_only=True):

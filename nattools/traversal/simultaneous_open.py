@@ -32,6 +32,7 @@ from nattools.protocols.ice.checkmessages import (
     read_check,
     why_not_believed,
 )
+from nattools.traversal.budget import Budget
 from nattools.traversal.sending import ProbeCounts
 from nattools.traversal.steps import SendSchedule, Step
 
@@ -53,7 +54,7 @@ class StreamMeeting:
     `leads`: exactly one of them nominates the connection to use. `own` and `peer`: both sides' ICE
     credentials. `local`: the local address and port whose external port the peer was told; `remote`: where
     the peer was seen. `claim` is asked before a connection is nominated: False if another path is; `unclaim`
-    says that it came to nothing.
+    says that it came to nothing. Attempts to connect are taken from `budget`.
     """
 
     leads: bool
@@ -63,6 +64,7 @@ class StreamMeeting:
     remote: Endpoint
     claim: Callable[[], bool] = lambda: True
     unclaim: Callable[[], None] = lambda: None
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,7 @@ class _Opening:
         opener = None if self.schedule.ttl is None else LowTtlSyn(self.schedule.ttl, OPENER_S)
         for _ in range(self.schedule.passes):
             left_s = self.ends - self.loop.time()
-            if left_s <= 0:
+            if left_s <= 0 or not self._may_try(to):
                 return
             self.counts.sent += 1
             try:
@@ -212,12 +214,17 @@ class _Opening:
             opener = None
             await asyncio.sleep(RETRY_S)
 
+    def _may_try(self, to: Endpoint) -> bool:
+        return self.meeting.budget is None or self.meeting.budget.take(to)
+
     async def _prove(self, stream: TcpStream) -> None:
         """Both say a check and answer the other's; the leading one nominates by its check once it picked."""
         try:
             async with asyncio.timeout(PROOF_S) as patience:
                 if await self._proven(stream, patience) and self.chosen is None:
                     self.chosen = stream
+                    if self.meeting.budget is not None:
+                        self.meeting.budget.proven(stream.remote)
                     self.done.set()
         except (TimeoutError, ProtocolError):
             self.counts.refused += 1

@@ -54,6 +54,10 @@ SENTENCES = {
     "no-addresses": "There is no address to try.",
     # the plan
     "plan-made": "{steps:then}; odds {odds:percent}.",
+    "plan-limit": (
+        "At most {packets:,} packets go to at most {addresses} addresses where the peer does not answer, in "
+        "a day."
+    ),
     "plan-none": "No direct path is known.",
     "plan-no-common-family": "The two have no measured address family in common.",
     "plan-mapping-unmeasured": "How {whose} network maps ports was not measured.",
@@ -150,6 +154,7 @@ SENTENCES = {
     "peer-unknown-message": "The peer sent a message that this version does not know: {problem}.",
     "peer-mirrors": "The peer is a mirror of this side: it sent this side's own introduction.",
     "peer-begins-again": "The peer starts over again and again.",
+    "peer-dawdles": "There was no connection within {limit_s:span}: the peer begins and does not go on.",
     "peer-not-at-step": "The peer did not come to this step.",
     "peer-credentials-invalid": "The peer's ICE credentials are invalid: {problem}.",
     "peer-credentials-unknown": "The peer's ICE credentials are not known.",
@@ -174,6 +179,7 @@ SENTENCES = {
         "The path from {local} to {remote} is used now: it is shorter than the one before."
     ),
     "path-changed-nominated": "The path from {local} to {remote} is used now: the peer chose it.",
+    "budget-spent": "What was announced is spent: no more is sent to addresses where nobody answers.",
     "steps-failed": "Tried without success: {steps:and}.",
     "cannot-run": "{problem}.",
     # the connection

@@ -202,6 +202,17 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
         name = host.measured_interface if way is None else way.interface
         return name if host.kind(name) == "vpn" else None
 
+    def forwarded(self, family: Family) -> dict[Transport, bool]:
+        """By transport, did what a server sent to a port arrive that had written to nobody? Only what was
+        tried."""
+        came: dict[Transport, bool] = {}
+        for (transport, of), found in self.by_path.items():
+            backs = (each.outcome for each in found.path.dial_backs if each.untouched and of == family)
+            for outcome in backs:
+                if outcome not in ("error", "denied"):
+                    came[transport] = outcome == "arrived"
+        return came
+
     @property
     def forbids_udp(self) -> bool:
         """Is it this machine's own firewall that stops UDP?"""

@@ -12,7 +12,6 @@ from nattools.engine.analysis.obstacles import (
     router_address,
     router_notices,
 )
-from nattools.model.endpoint import Family, Transport
 from nattools.model.observation import MapAttempt, MapOffer
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError
 from nattools.model.report import Technique
@@ -37,16 +36,6 @@ def port_mapping(findings: Findings, protocol: MappingProtocol) -> Technique:
     if answered:
         return _not_tried(protocol, answered)
     return _silent(findings, protocol, seen)
-
-
-def true_mappings(findings: Findings, family: Family = 4) -> dict[Transport, PortMapping]:
-    """A mapping for each transport that packets from outside came through."""
-    found: dict[Transport, PortMapping] = {}
-    for each in findings.routers.mappings:
-        way_back = not findings.routers.leads_astray(each)
-        if each.verified_inbound and each.family == family and way_back:
-            found.setdefault(each.transport, each)
-    return found
 
 
 def mapping_notices(findings: Findings) -> list[Statement]:

@@ -68,9 +68,10 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def refusals(self) -> frozenset[tuple[MappingProtocol, int]]:
-        """Every code that a router gave, with its protocol."""
+        """Every code of its own that a router gave, with its protocol."""
         said: tuple[MapOffer | MapAttempt, ...] = (*self.offers, *self.attempts)
-        return frozenset((each.protocol, each.refusal.code) for each in said if each.refusal is not None)
+        told = ((each.protocol, each.refusal) for each in said)
+        return frozenset((protocol, why.code) for protocol, why in told if why is not None and not why.http)
 
     @cached_property
     def mappings(self) -> tuple[PortMapping, ...]:
@@ -190,6 +191,5 @@ def _error(attempt: MapAttempt) -> PortMappingError:
     refusal = attempt.refusal
     if refusal is None:
         return no_answer(attempt.outcome, attempt.detail)
-    return PortMappingError(
-        code=refusal.code, name=refusal.name, meaning=refusal.meaning, advice=refusal.advice
-    )
+    code = None if refusal.http else refusal.code
+    return PortMappingError(code=code, name=refusal.name, meaning=refusal.meaning, advice=refusal.advice)

@@ -6,10 +6,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from nattools.engine.measurement import MeasurementRun
+from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal, JournalEntry
 from nattools.engine.portmap.recording import (
     Action,
@@ -42,8 +44,9 @@ from nattools.probes.portmap import (
 
 logger = logging.getLogger(__name__)
 
-RELEASE_S = 3.0
-"""How long removing everything may take at the end, when somebody waits for that."""
+RELEASE_S = 12.0
+"""How long removing everything may take at the end, when somebody waits for that: slow routers need so long
+for a change. Most need no time, and one that is gone is given up sooner."""
 SHARED = "another nattools process uses it too"
 
 
@@ -142,7 +145,8 @@ class PortmapSession:
 
     async def _ask(self, held: HeldMapping, wanted: MappingRequest, action: Action) -> Granted | Refused:
         began = asyncio.get_running_loop().time()
-        result = await held.mapper.make(wanted)
+        with self._told(f"asking the router for a {wanted.transport} mapping", wanted, held.mapper):
+            result = await held.mapper.make(wanted)
         record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
         if isinstance(result, Granted):
             held.granted = result
@@ -167,7 +171,8 @@ class PortmapSession:
         began = asyncio.get_running_loop().time()
         protocol = held.mapper.offer.protocol
         mappers = [held.mapper, *(each for each in self.discovery.mappers if each is not held.mapper)]
-        result = await remove_mapping(mappers, held.wanted, protocol, held.granted)
+        with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
+            result = await remove_mapping(mappers, held.wanted, protocol, held.granted)
         known = held.granted
         record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
         if result is None:
@@ -176,7 +181,9 @@ class PortmapSession:
 
     async def list_table(self, mapper: Mapper) -> Listing | None:
         """A router's table; its rows go on record, and whether that is all of them. None: it has none."""
+        self.run.emit(Event("started", "map list", "reading the router's list of mappings"))
         table = await mapper.listing()
+        self.run.emit(Event("finished", "map list"))
         if table is None:
             return None
         protocol, notes = mapper.offer.protocol, self.journal.notes()
@@ -185,6 +192,16 @@ class PortmapSession:
             record_entry(self.run.recorder, protocol, entry, ours=ours)
         record_table(self.run.recorder, protocol, table)
         return table
+
+    @contextmanager
+    def _told(self, doing: str, wanted: MappingRequest, mapper: Mapper) -> Iterator[None]:
+        """Say meanwhile what is waited for: slow routers take seconds."""
+        name = f"{doing} to {wanted.internal} by {mapper.offer.protocol}"
+        self.run.emit(Event("started", name, f"{doing} to port {wanted.internal.port}"))
+        try:
+            yield
+        finally:
+            self.run.emit(Event("finished", name))
 
     def saw(self, note: JournalEntry) -> bool:
         """Is a mapping of the journal in a router's table that was listed, or told already?"""

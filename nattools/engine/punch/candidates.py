@@ -20,6 +20,7 @@ from nattools.model.nat import NatByTransport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network, UdpSocket
 from nattools.protocols import ice
+from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver, open_path_socket
 from nattools.traversal.sample import where_seen
 from nattools.traversal.side import side_of
@@ -208,6 +209,7 @@ class AttemptContext:
     plan: Plan
     leads: bool
     known_at: float
+    budget: Budget
 
 
 MARGIN_S = 0.02
@@ -230,7 +232,7 @@ def begin_checks(
         expected_rtt_s=min(rtts) / 1000 if rtts else None,
         patience_s=3600.0,
     )
-    driver = IceDriver(agent)
+    driver = IceDriver(agent, context.budget)
     for base in bases:
         driver.add_socket(base.socket, local_preference=base.preference)
         for candidate in base.candidates()[1:]:

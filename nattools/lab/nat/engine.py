@@ -28,6 +28,7 @@ from nattools.lab.nat.bindings import (
 from nattools.lab.nat.pool import AddressPool, outside_addresses
 from nattools.lab.nat.portallocation import PortAllocator, destination, is_kernel_like
 from nattools.lab.scenario import FirewallSpec, NatSpec
+from nattools.model.endpoint import Endpoint
 from nattools.protocols.packet import ACK, ECHO_REPLIES, ECHO_REQUESTS, RST, SYN, Packet, answer, readdressed
 
 Side = Literal["inside", "outside"]
@@ -252,14 +253,20 @@ class NatEngine:
         if protocol == "icmp":
             return self._icmp_enter(packet, now)
         if self.forwards.targets:
-            self._admit(packet, now)
-        entry = self._entries.get(
-            self._entry_key(
-                protocol, packet.destination, packet.destination_port, packet.source, packet.source_port
-            )
+            target = self.forwards.target((protocol, packet.destination, packet.destination_port), now)
+            if target is not None:
+                self._forward(packet, target, now)
+        entry_key = self._entry_key(
+            protocol, packet.destination, packet.destination_port, packet.source, packet.source_port
         )
+        entry = self._entries.get(entry_key)
         if entry is None or entry.expires <= now:
-            return None
+            rest = self.forwards.everything
+            if rest is None:
+                return None
+            entry = self._forward(packet, Endpoint(rest, packet.destination_port), now)
+            if entry is None:
+                return None
         binding = entry.binding
         if protocol == "tcp":
             if not self._tcp_enters(packet, entry, now):
@@ -270,21 +277,19 @@ class NatEngine:
             return packet
         return readdressed(packet, packet.source, packet.source_port, binding.inside, binding.inside_port)
 
-    def _admit(self, packet: Packet, now: float) -> None:
-        """A port forwarding adds a filter entry for this remote, as if the inside had sent first."""
+    def _forward(self, packet: Packet, target: Endpoint, now: float) -> FilterEntry | None:
+        """Add a filter entry for this remote, as if the inside had sent first; None: it has."""
         protocol, outside, port = packet.protocol, packet.destination, packet.destination_port
-        target = self.forwards.target((protocol, outside, port), now)
-        if target is None:
-            return
         key = (protocol, target.host, target.port, packet.source, packet.source_port)
         flow = self._flows.get(key)
         if flow is not None and flow.entry.expires > now:
-            return
+            return None
         binding = self._bindings[key] = NatBinding(key, key, outside, port)
         entry_key = self._entry_key(protocol, outside, port, packet.source, packet.source_port)
         entry = self._entries[entry_key] = binding.entries[entry_key] = FilterEntry(entry_key, binding)
         self._flows[key] = NatFlow(key, entry)
         entry.prolong(now + self._udp_s)
+        return entry
 
     def _entry_key(self, protocol: str, outside: str, port: int, remote: str, remote_port: int) -> Key:
         depth = self._filter_depth
@@ -392,8 +397,3 @@ class NatEngine:
 
 def _on(side: Side, packet: Packet | None) -> Emitted:
     return [] if packet is None else [(side, packet)]
-
-
-def ttl_beyond(treatment: str, ttl: int) -> int:
-    """The TTL of what a NAT passes on from inside, by `NatSpec.ttl`."""
-    return {"kept": ttl, "reset": 64}.get(treatment, ttl - 1)

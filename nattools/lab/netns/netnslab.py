@@ -23,16 +23,16 @@ from nattools.lab.backend import Backend
 from nattools.lab.layout import plan
 from nattools.lab.nat.engine import NatEngine, Side
 from nattools.lab.netns import namespaces, nft, processes, wiring
+from nattools.lab.netns.netlinkbatch import NetlinkBatch
+from nattools.lab.netns.tunnels import TunDevice, join_tunnel
 from nattools.lab.netns.userspace import (
     ETH_P_IP,
     PACKET_HOST,
     Forwarder,
     FrameLoop,
     Send,
-    TunDevice,
     inside_nodes,
     join,
-    join_tunnel,
     packet_socket,
     sender,
     userspace_router,
@@ -187,7 +187,7 @@ class NetnsLab:
         return namespaces.FORWARD6 if node in self.engines else namespaces.FORWARD4 | namespaces.FORWARD6
 
     def _plug_in(self, nodes: list[str]) -> None:
-        batch = wiring.NetlinkBatch()
+        batch = NetlinkBatch()
         try:
             wiring.plug_in(batch, self._wiring, self._namespaces, self._namespaces[INTERNET])
             self._open_tunnels()
@@ -212,7 +212,11 @@ class NetnsLab:
     def _load_filters(self) -> dict[str, subprocess.Popen[str]]:
         started = {}
         rules = {
-            router: nft.ruleset(spec, translate=router not in self.engines)
+            router: nft.ruleset(
+                spec,
+                translate=router not in self.engines,
+                dmz=self.layout.dmz_address(self.scenario, router),
+            )
             for router, spec in routers(self.scenario).items()
         }
         for host in self.scenario.host:
@@ -247,6 +251,7 @@ class NetnsLab:
             inside_address=router.inside.address,
             rng=random.Random(f"{self._seed} {name}"),
         )
+        engine.forwards.everything = self.layout.dmz_address(self.scenario, name)
         senders: dict[Side, Send] = {"inside": sender(sock, nft.LAN), "outside": sender(sock, nft.WAN)}
         forwarder = Forwarder(router, engine, senders)
 

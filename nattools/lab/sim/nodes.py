@@ -13,9 +13,9 @@ from heapq import heappush
 from typing import Any
 
 from nattools.lab.nat.bindings import Forwards
-from nattools.lab.nat.engine import Emitted, NatEngine, Side, ttl_beyond
+from nattools.lab.nat.engine import Emitted, NatEngine, Side
 from nattools.lab.nat.ipv6 import PassEngine, ipv6_engine
-from nattools.lab.scenario import NatSpec, routers
+from nattools.lab.scenario import NatSpec, routers, ttl_beyond
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.stack import Stack
 from nattools.lab.sim.topology import NextHop, NodePlan, Topology, Wire
@@ -253,6 +253,8 @@ class NatRouter(Node):
             inside_address=inside.address(4) or "",
             rng=net.rng,
         )
+        topology = net.topology
+        self._engine4.forwards.everything = topology.layout.dmz_address(topology.scenario, plan.name)
         self._engine6: NatEngine | PassEngine | None = None
         if spec.ipv6 is not None and 6 in inside.prefixes:
             self._engine6 = ipv6_engine(

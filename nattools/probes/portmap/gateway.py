@@ -14,16 +14,13 @@ from nattools.protocols.lan import LocalNetwork
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayContext:
-    """One interface and family with a router. `local` is the own address that mappings lead to, `address`
-    the router's, with a zone if it is link-local."""
+class OwnAddress:
+    """An address of this machine, `local`, and the interface that has it (None: whichever does)."""
 
     network: Network
-    interface: str
+    interface: str | None
     family: Family
     local: str
-    address: str
-    lan: LocalNetwork
 
     async def open_udp(self, *, port: int = 0) -> UdpSocket:
         """A socket on this interface, bound to the own address. CannotRun."""
@@ -41,6 +38,16 @@ class GatewayContext:
             return await self.network.connect_tcp(remote, host=self.local, timeout_s=timeout_s)
         except CannotRun as error:
             return TcpFailure("error", str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayContext(OwnAddress):
+    """One interface and family with a router. `local` is the own address that mappings lead to, `address`
+    the router's, with a zone if it is link-local."""
+
+    interface: str
+    address: str
+    lan: LocalNetwork
 
 
 def gateway_contexts(
@@ -68,6 +75,7 @@ def _places(network: Network, gateways: list[Gateway]) -> Iterator[GatewayContex
             gateways=frozenset(each.address for each in here if each.address is not None),
             own=frozenset(_addresses(network, gateway.interface)),
             zone=gateway.interface,
+            machine=frozenset(address for each in network.interfaces() for address in each.addresses),
         )
         address = _zoned(gateway.address, gateway.interface)
         yield GatewayContext(network, gateway.interface, gateway.family, host, address, lan)

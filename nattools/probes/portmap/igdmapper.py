@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from nattools.model.endpoint import parse_address
+from nattools.model.portmapping import MAPPING_NAME
 from nattools.probes.portmap.gateway import GatewayContext
-from nattools.probes.portmap.igdcall import call
+from nattools.probes.portmap.igdcall import call, is_broken
 from nattools.probes.portmap.igdtable import list_rows, look_up, row_at
 from nattools.probes.portmap.mapper import (
     Granted,
@@ -30,37 +31,63 @@ T = TypeVar("T")
 _MAX_TRIES = 6
 _SHORT_LEASE_S = 3600
 _LOWEST_PORT = 1024
+_VALUES = (ErrorCode.INVALID_ARGS, ErrorCode.INVALID_VALUE, ErrorCode.OUT_OF_RANGE)
 # Another external port may do where these are said
 _TAKEN = (ErrorCode.CONFLICT, ErrorCode.NO_PORT_MAPS, ErrorCode.OTHER_MECHANISM, ErrorCode.ACTION_FAILED)
 
 
 class IgdMapper:
-    """`mapper.Mapper` by UPnP: IPv4 port mappings by a WAN...Connection service."""
+    """`mapper.Mapper` by UPnP: IPv4 port mappings by a WAN...Connection service. `others` are the router's
+    further ones, which are asked where the first one turns out to be broken."""
 
     def __init__(
-        self, gateway: GatewayContext, offer: Offer, service: igd.Service, uptime_s: int | None = None
+        self,
+        gateway: GatewayContext,
+        offer: Offer,
+        service: igd.Service,
+        uptime_s: int | None = None,
+        others: tuple[igd.Service, ...] = (),
     ) -> None:
         self.offer = offer
         self.service = service
+        self._others = others
         self.gateway = gateway
         self._uptime = EpochClock()
         self._learn(uptime_s)
         self._external = offer.external
 
     async def make(self, wanted: MappingRequest) -> Granted | Refused:
-        """Ask until the router is content: error 725 means permanent leases only, 402 may mean that too, or
-        the contrary; a port that is taken is another's, so the next one is tried unless `exact`."""
-        attempt = _Attempt(wanted)
+        """Ask until the router is content (`_Attempt`), by one service after the other."""
+        refused = await self._make_by(self.service, wanted)
+        for other in self._others:
+            if not isinstance(refused, Refused) or not is_broken(refused):
+                break
+            result = await self._make_by(other, wanted)
+            if isinstance(result, Granted):
+                self.service = other
+                return result
+        return refused
+
+    async def _make_by(self, service: igd.Service, wanted: MappingRequest) -> Granted | Refused:
+        """A port that is taken is another's, so the next one is tried unless `exact`. Where the answer makes
+        no sense or does not come, the table has the last word."""
+        attempt = _Attempt(wanted, plain=service.version < 2 or wanted.exact)
         refused = Refused(protocol="upnp-igd", failure="malformed", detail="no attempt was made")
         for _ in range(_MAX_TRIES):
-            owner = await self._occupant(wanted, attempt.port)
-            if owner is None:
-                answer = await self._add(wanted, attempt)
+            row = await row_at(self.gateway, service, wanted.transport, attempt.port)
+            if isinstance(row, Refused) or _same(row, wanted):
+                answer = await call(self.gateway, service, attempt.action())
                 if not isinstance(answer, Refused):
                     return await self._granted(wanted, attempt, answer or attempt.port)
                 refused = answer
+                if refused.failure in ("malformed", "timeout"):
+                    row = await row_at(self.gateway, service, wanted.transport, attempt.port)
+                    if isinstance(row, TableEntry) and _same(row, wanted):
+                        attempt.quirks.append(f"no valid answer ({refused.failure}), but it is in the table")
+                        return await self._granted(wanted, attempt, attempt.port)
             else:
-                refused = _conflict(owner)
+                # routers overwrite a mapping of the same machine without a word, whichever program made it
+                refused = _conflict(row)
             if not attempt.adapt(refused):
                 break
         return refused
@@ -96,29 +123,6 @@ class IgdMapper:
 
     def _learn(self, uptime_s: int | None) -> bool:
         return uptime_s is None or self._uptime.update(uptime_s, asyncio.get_running_loop().time())
-
-    async def _occupant(self, wanted: MappingRequest, external_port: int) -> TableEntry | None:
-        """Who has the port already? Routers overwrite a mapping of the same machine without a word, whichever
-        of its programs made it."""
-        row = await row_at(self.gateway, self.service, wanted.transport, external_port)
-        return None if isinstance(row, Refused) or _same(row, wanted) else row
-
-    async def _add(self, wanted: MappingRequest, attempt: _Attempt) -> int | Refused | None:
-        any_port = self.service.version >= 2 and not wanted.exact and not attempt.plain
-        action = igd.add_port_mapping(
-            transport=wanted.transport,
-            external_port=attempt.port,
-            internal_host=wanted.internal.host,
-            internal_port=wanted.internal.port,
-            description=wanted.description,
-            lease_s=attempt.lease_s,
-            any_port=any_port,
-        )
-        answer = await self._call(action)
-        if any_port and isinstance(answer, Refused) and _is_broken(answer):
-            attempt.plain = True
-            return await self._add(wanted, attempt)
-        return answer
 
     async def _granted(self, wanted: MappingRequest, attempt: _Attempt, port: int) -> Granted:
         quirks = tuple(attempt.quirks)
@@ -160,36 +164,55 @@ class IgdMapper:
 class _Attempt:
     """What to ask for next, given what the router said to the last question."""
 
-    def __init__(self, wanted: MappingRequest) -> None:
+    def __init__(self, wanted: MappingRequest, *, plain: bool) -> None:
         self._wanted = wanted
         self._ports = _ports(wanted)
+        self._plain = plain
+        self._description = wanted.description
         self.port = next(self._ports)
         self.lease_s = min(wanted.lifetime_s, igd.actions.MAX_LEASE_S)
-        self.plain = False
         self.quirks: list[str] = []
         self._leases_tried = {self.lease_s}
 
+    def action(self) -> igd.Call[int | None]:
+        """AddPortMapping, or AddAnyPortMapping unless `plain`."""
+        return igd.add_port_mapping(
+            transport=self._wanted.transport,
+            external_port=self.port,
+            internal_host=self._wanted.internal.host,
+            internal_port=self._wanted.internal.port,
+            description=self._description,
+            lease_s=self.lease_s,
+            any_port=not self._plain,
+        )
+
     def adapt(self, refused: Refused) -> bool:
         """Change what is asked for; False: nothing is left to try."""
-        if refused.code == ErrorCode.ONLY_PERMANENT_LEASES:
-            return self._lease(0, "the router makes permanent mappings only")
-        if refused.code == ErrorCode.INVALID_ARGS:
-            if self.lease_s:
-                return self._lease(0, "the router refused a mapping with a lifetime (402)")
-            return self._lease(_SHORT_LEASE_S, "the router refused a permanent mapping (402)")
-        if refused.code is not None and refused.code < 0 and self.lease_s:
-            # no standard has such codes; those that use them cannot do leases
-            return self._lease(0, f"the router refused a mapping with a lifetime ({refused.code})")
-        if refused.code == ErrorCode.SAME_PORTS_REQUIRED and not self._wanted.exact:
-            return self._same_port()
-        if refused.code == ErrorCode.NO_PORT_MAPS and not self.plain:
-            # AddAnyPortMapping says so too where it is not allowed at all: AddPortMapping knows better
-            self.plain = True
+        code = refused.code
+        if not self._plain and (is_broken(refused) or code == ErrorCode.NO_PORT_MAPS):
+            # which says nothing about AddPortMapping; 728 is also said where the port is not allowed at all
+            self._plain = True
             return True
-        if refused.code in _TAKEN and not self._wanted.exact:
+        if code == ErrorCode.ONLY_PERMANENT_LEASES:
+            return self._lease(0, "the router makes permanent mappings only")
+        if code == ErrorCode.TOO_LONG and self._description != MAPPING_NAME:
+            self._description = MAPPING_NAME
+            return True
+        if code == ErrorCode.SAME_PORTS_REQUIRED and not self._wanted.exact:
+            return self._same_port()
+        if _may_mean_lease(refused) and self._other_lease(refused):
+            return True
+        if code in _TAKEN and not self._wanted.exact:
             self.port = next(self._ports)
             return True
         return False
+
+    def _other_lease(self, refused: Refused) -> bool:
+        """Many routers that make permanent mappings alone, or none, do not say so by 725."""
+        name = "no valid answer" if refused.refusal is None else str(refused.refusal.code)
+        if self.lease_s:
+            return self._lease(0, f"the router refused a mapping with a lifetime ({name})")
+        return self._lease(_SHORT_LEASE_S, f"the router refused a permanent mapping ({name})")
 
     def _lease(self, lease_s: int, quirk: str) -> bool:
         if lease_s in self._leases_tried:
@@ -216,11 +239,9 @@ def _ports(wanted: MappingRequest) -> Iterator[int]:
         yield random.randint(_LOWEST_PORT, 65535)
 
 
-def _is_broken(refused: Refused) -> bool:
-    """Does AddAnyPortMapping fail in a way that says nothing about AddPortMapping?"""
-    if refused.failure in ("unreachable", "malformed"):
-        return True
-    return refused.code in (ErrorCode.INVALID_ACTION, ErrorCode.ACTION_FAILED)
+def _may_mean_lease(refused: Refused) -> bool:
+    """Might it be the lifetime that the router does not like? No standard has negative codes."""
+    return is_broken(refused) or refused.code in _VALUES or (refused.code or 0) < 0
 
 
 def _same(entry: TableEntry, wanted: MappingRequest) -> bool:

@@ -87,8 +87,8 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def code(self) -> int | None:
-        """The router's error code."""
-        return None if self.refusal is None else self.refusal.code
+        """The router's error code, if it gave one of the protocol's own."""
+        return None if self.refusal is None or self.refusal.http else self.refusal.code
 
     @property
     def absent(self) -> bool:
