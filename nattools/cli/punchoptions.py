@@ -33,7 +33,7 @@ def _completed(incomplete: str) -> list[str]:
 
 
 CodeArgument = Annotated[
-    str | None,
+    list[str] | None,
     typer.Argument(
         metavar="[CODE]",
         help="The code that the other machine prints; '-' prompts for it. Without: make a new one.",
