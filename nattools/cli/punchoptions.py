@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nattools.cli import completion
 from nattools.cli.help import connect, lab, meet, use
 from nattools.cli.options import Backend
 from nattools.engine.punch.options import PunchOptions
@@ -95,7 +96,12 @@ Exec = Annotated[
 ]
 Lab = Annotated[
     str | None,
-    lab("--lab", metavar="SCENARIO[:HOST,HOST]", help="Connect two machines of a scenario, not this one."),
+    lab(
+        "--lab",
+        metavar="SCENARIO[:HOST,HOST]",
+        help="Connect two machines of a scenario, not this one.",
+        autocompletion=completion.labs,
+    ),
 ]
 
 
