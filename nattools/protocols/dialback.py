@@ -48,7 +48,13 @@ MAX_PORTS = 64
 LEAST_PORTS_SPACING_MS = 5
 
 Outcome = Literal["sent", "connected", "refused", "timeout", "unreachable", "denied", "error"]
-Reason = Literal["", "too many requests", "the server has no such address or port", "the server is busy"]
+Reason = Literal[
+    "",
+    "too many requests",
+    "the server has no such address or port",
+    "the server is busy",
+    "the server dials no such address",
+]
 
 _MAX_CHALLENGES = 3
 _OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
