@@ -63,8 +63,7 @@ def true_mappings(findings: Findings, family: Family = 4) -> dict[Transport, Por
     """A mapping for each transport that packets from outside came through, and that answers leave by."""
     found: dict[Transport, PortMapping] = {}
     for each in findings.routers.mappings:
-        way_back = not findings.routers.leads_astray(each)
-        if each.verified_inbound and each.family == family and way_back:
+        if each.verified_inbound and each.family == family:
             found.setdefault(each.transport, each)
     return found
 
