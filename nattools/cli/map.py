@@ -39,8 +39,14 @@ map_app = new_app(
 _CHANGES = {
     "made": "made",
     "changed": "moved",
-    "restored": "recreated after the router restarted",
+    "restored": "made anew",
     "lost": "lost; trying again",
+}
+_CAUSES = {
+    "restarted": ", for the router seems to have restarted",
+    "refused": ", for the router refused to renew it",
+    "runs on": ", for the router said that it had renewed it, and had not",
+    None: "",
 }
 Do = Callable[[Network, MeasureOptions, Emit, Journal, MapOptions], Awaitable[Report]]
 LONGEST_S = 604_800
@@ -304,7 +310,7 @@ def tell_change(change: MappingChange) -> None:
     outside = f"{change.external} to" if change.external is not None else "to"
     proof = {True: ", verified from outside", False: ", but closed from outside", None: ""}[change.verified]
     what = f"{change.transport} {outside} {change.internal} by {TECHNIQUES[change.protocol]}"
-    line = f"{what}: {_CHANGES[change.happening]}"
+    line = f"{what}: {_CHANGES[change.happening]}{_CAUSES[change.why]}"
     tell(f"nattools map keep: {safe(line + proof)}")
 
 

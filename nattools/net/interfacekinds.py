@@ -54,10 +54,10 @@ class Surroundings:
         return "wireless" if link.hardware in _WIRELESS else None
 
     def _is_vpn(self, link: KernelLink) -> bool:
-        """A tunnel that is in use. One of whole Ethernet frames (TAP) is as likely a virtual machine's cable:
-        it must carry the default route over another interface."""
+        """One of whole Ethernet frames (TAP) is as likely a virtual machine's cable: it must carry the
+        default route over another interface."""
         own = self._addresses.get(link.name, ())
-        if not own or any(map(carries_ipv4_over_ipv6, own)):
+        if any(map(carries_ipv4_over_ipv6, own)):
             return False
         if link.kind != "tun" or link.hardware != _ETHERNET:
             return True

@@ -291,6 +291,16 @@ _NO_ANSWER = {
         "Look for newer firmware of the router, or try another protocol.",
     ),
     "not asked": ("not asked", "It was not asked.", ""),
+    "not listed": (
+        "not in its table",
+        "The router said yes, but its table does not have the mapping, and nothing came through it.",
+        "Delete what nobody needs from the router's list of mappings, or restart the router.",
+    ),
+    "no lifetime": (
+        "lifetime of 0 s",
+        "The router said yes, but to a lifetime of 0 s, and nothing came through the mapping.",
+        "Look for newer firmware of the router, or try another protocol.",
+    ),
 }
 
 

@@ -7,6 +7,8 @@ from ipaddress import ip_address, ip_network
 from typing import Literal
 
 from nattools.engine.analysis.findings import Findings
+from nattools.model.endpoint import Family, Transport
+from nattools.model.portmapping import PortMapping
 from nattools.model.report import NOT_REACHED
 from nattools.model.statement import Reason, Statement, statement
 from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared
@@ -27,6 +29,8 @@ def obstacle(findings: Findings) -> Obstacle:
     nat, tcp = findings.nat("udp", 4), findings.nat("tcp", 4)
     if any(findings.forwarded(4).values()):
         return "none"
+    if true_mappings(findings):
+        return "router"
     if findings.tunnel(4) is not None:
         return "vpn"
     if nat is None or nat.present is None:
@@ -53,6 +57,15 @@ def _is_closed(findings: Findings) -> bool:
 
 def _is_providers(address: str) -> bool:
     return is_shared(address) or carries_ipv4_over_ipv6(address)
+
+
+def true_mappings(findings: Findings, family: Family = 4) -> dict[Transport, PortMapping]:
+    """A mapping for each transport that packets from outside came through, and that answers leave by."""
+    found: dict[Transport, PortMapping] = {}
+    for each in findings.routers.mappings:
+        if each.verified_inbound and each.family == family:
+            found.setdefault(each.transport, each)
+    return found
 
 
 def remedies(findings: Findings) -> Reason:

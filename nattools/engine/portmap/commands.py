@@ -66,10 +66,12 @@ async def list_mappings(
         for mapper in session.discovery.mappers:
             if map_options.protocol in (None, mapper.offer.protocol):
                 await session.list_table(mapper)
-        for note in journal.in_force():
-            meant = note.wanted.family in options.families and map_options.protocol in (None, note.protocol)
-            if meant and not session.saw(note):
-                await session.show_noted(note)
+        offers = [each.offer for each in session.discovery.mappers]
+        epochs = {each.protocol: each.epoch_s for each in offers if each.epoch_s is not None}
+        in_force = {note.id for note in journal.in_force(epochs)}
+        for note in _noted(session):
+            if not session.saw(note) and map_options.protocol in (None, note.protocol):
+                await session.show_noted(note, in_force=note.id in in_force)
 
     return await run_map_command("list", do, network, options, emit, journal, from_outside=False)
 
@@ -170,8 +172,11 @@ async def make_checked(
         mappers = session.mappers(family, map_options.protocol)
         held = await session.make_by_any(mappers, wanted, stays=stays)
         if held is not None and held.granted is not None:
-            await session.read_back(held.mapper, wanted, held.granted)
-            found.append((held, await verified(session, held.granted)))
+            is_open = await verified(session, held.granted)
+            if held.granted.doubtful and not is_open:
+                await session.remove(held)
+            else:
+                found.append((held, is_open))
     return found
 
 

@@ -18,7 +18,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -30,8 +30,6 @@ from nattools.errors import CannotRun
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Granted, MappingRequest
 
-_SPARE_S = 60.0
-"""How long after its lifetime a mapping may still be there: routers' clocks and ours differ."""
 _COMPACT_BEYOND = 32768
 _MOST_OVER = 256
 """Of mappings that seem to have ended, as on routers that are never met again, so many are remembered."""
@@ -75,7 +73,14 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
             lifetime_s = self.wanted.lifetime_s if self.protocol in _ENDS_BY_ITSELF else None
         else:
             lifetime_s = self.granted.lifetime_s
-        return lifetime_s is not None and now.since(self.granted_at or self.made) > lifetime_s + _SPARE_S
+        return lifetime_s is not None and now.since(self.granted_at or self.made) >= lifetime_s
+
+    def outlived(self, now: Moment, epoch_s: int | None) -> bool:
+        """Has the router, which gives this epoch now, kept its table since (RFC 6886 3.6)?"""
+        if epoch_s is None or self.granted is None or self.granted.epoch_s is None:
+            return True
+        passed_s = now.since(self.granted_at or self.made)
+        return epoch_s + 2 >= self.granted.epoch_s + passed_s * 7 / 8
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -194,21 +199,27 @@ class Journal:
         with self._locked():
             return self._read()
 
-    def in_force(self) -> list[JournalEntry]:
-        """Those that should be there now."""
+    def in_force(self, epochs: Mapping[MappingProtocol, int] | None = None) -> list[JournalEntry]:
+        """Those that should be there now: granted, their lifetime not over, and by `epochs`, what the routers
+        here say now, nothing lost since."""
         now = self._clock()
-        return [note for note in self.notes() if note.granted is not None and not note.seems_over(now)]
+        granted = [note for note in self.notes() if note.granted is not None and not note.seems_over(now)]
+        return [note for note in granted if note.outlived(now, (epochs or {}).get(note.protocol))]
 
     def left_behind(self) -> list[JournalEntry]:
-        """Those that were not meant to stay and whose maker is dead."""
+        """Those whose maker is dead and that were not meant to stay, or were never granted to it."""
         with self._locked():
-            return [note for note in self._read() if not note.stays and not self._lives(note.owner)]
+            notes = [note for note in self._read() if not note.stays or note.granted is None]
+            return [note for note in notes if not self._lives(note.owner)]
 
     def others(self, note: JournalEntry, granted: Granted | None) -> list[JournalEntry]:
         """Notes of the same mapping that are in force: meant to stay, or of a process that lives."""
         with self._locked():
-            same = [each for each in self._read() if is_same(note, granted, each)]
-            return [each for each in same if each.stays or self._lives(each.owner)]
+            return [each for each in self._read() if is_same(note, granted, each) and self.is_in_use(each)]
+
+    def is_in_use(self, note: JournalEntry) -> bool:
+        """Is it meant to be there: was it made to stay, or does its maker live?"""
+        return (note.stays and note.granted is not None) or self._lives(note.owner)
 
     def _lives(self, owner: str) -> bool:
         if owner == self._owner:

@@ -6,11 +6,17 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
 
 from nattools.engine.measurement import MeasurementRun
+from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal, JournalEntry
+from nattools.engine.portmap.readback import as_listed, leads_to, runs_on
 from nattools.engine.portmap.recording import (
     Action,
     record_attempt,
@@ -39,9 +45,13 @@ from nattools.probes.portmap import (
     policy,
     remove_mapping,
 )
+from nattools.probes.portmap.igdtable import no_such_entry
+from nattools.probes.portmap.mapper import suggesting
 
 logger = logging.getLogger(__name__)
 
+Remade = Literal["refused", "runs on"]
+"""The router refused to renew it, or said that it had and let the old lifetime run on."""
 RELEASE_S = 12.0
 """How long removing everything may take at the end, when somebody waits for that: slow routers need so long
 for a change. Most need no time, and one that is gone is given up sooner."""
@@ -50,12 +60,16 @@ SHARED = "another nattools process uses it too"
 
 @dataclass(slots=True)
 class HeldMapping:
-    """A mapping that this session has made and not removed."""
+    """A mapping that this session has made and not removed, or may have made. `at`: when it was last granted,
+    on the loop's clock. `remade`: why it was deleted and made anew instead of being renewed, the last
+    time."""
 
     note: JournalEntry
     mapper: Mapper
     wanted: MappingRequest
     granted: Granted | None = None
+    at: float = 0.0
+    remade: Remade | None = None
 
 
 @dataclass(slots=True)
@@ -110,7 +124,7 @@ class PortmapSession:
         """Ask for a mapping."""
         held = self._hold(mapper, wanted, stays=stays)
         result = await self._ask(held, wanted, "make")
-        if isinstance(result, Refused) and result.failure in ("refused", "not asked", "unreachable"):
+        if isinstance(result, Refused) and result.certain:
             self._forget(held)
         return result
 
@@ -125,7 +139,9 @@ class PortmapSession:
         """Ask one mapper after the other, as far as `policy.may_ask` allows, until one makes a mapping that
         is `usable`. None: none does."""
         refusals: list[Refused] = []
-        for mapper in mappers:
+        doubtful: Mapper | None = None
+        asked = list(mappers)
+        for mapper in asked:
             protocol = mapper.offer.protocol
             if not policy.may_ask(protocol, refusals):
                 logger.debug("not asking by %s: UPnP has called %s forbidden", protocol, wanted.internal)
@@ -133,51 +149,122 @@ class PortmapSession:
             result = await self.make(mapper, wanted, stays=stays)
             if isinstance(result, Refused):
                 refusals.append(result)
-            elif usable(result):
-                return next(each for each in self.held if each.granted is result)
-        return None
+                continue
+            if (not result.doubtful and usable(result)) or (result.doubtful and mapper is asked[-1]):
+                return self._held_as(result)
+            if result.doubtful:
+                # as long as the router may have it, the next protocol would get another port
+                await self.remove(self._held_as(result))
+                doubtful = doubtful or mapper
+        again = None if doubtful is None else await self.make(doubtful, wanted, stays=stays)
+        return self._held_as(again) if isinstance(again, Granted) else None
+
+    def _held_as(self, granted: Granted) -> HeldMapping:
+        return next(each for each in self.held if each.granted is granted)
 
     async def renew(self, held: HeldMapping, wanted: MappingRequest) -> Granted | Refused:
-        """Ask for a mapping again that is there already, or was."""
-        return await self._ask(held, wanted, "renew")
+        """Ask for a mapping again that is there already, or was. Where the router does not renew it, it is
+        deleted and made anew, at once."""
+        before, passed_s = held.granted, asyncio.get_running_loop().time() - held.at
+        held.remade = None
+        result = await self._ask(held, wanted, "renew")
+        if isinstance(result, Refused):
+            held.remade = "refused" if policy.may_make_anew(result) else None
+        elif runs_on(before, passed_s, result):
+            held.remade = "runs on"
+        if held.remade is None:
+            await self._leave(held, before)
+            return result
+        await self._delete(held)
+        return await self._ask(held, wanted, "make")
+
+    async def _leave(self, held: HeldMapping, before: Granted | None) -> None:
+        """Remove the mapping at the port that a renewal has moved away from. By the other protocols one
+        inside has one mapping."""
+        now = held.granted
+        if before is None or now is None or now.protocol != "upnp-igd":
+            return
+        if before.external_port != now.external_port and before.unique_id is None:
+            old = self._hold(held.mapper, suggesting(held.wanted, before), stays=False)
+            old.granted = before
+            self.journal.granted(old.note, before)
+            await self.remove(old)
 
     async def _ask(self, held: HeldMapping, wanted: MappingRequest, action: Action) -> Granted | Refused:
-        began = asyncio.get_running_loop().time()
-        result = await held.mapper.make(wanted)
-        record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
-        if isinstance(result, Granted):
-            held.granted = result
-            self.journal.granted(held.note, result)
-            self._succeed(held.note, result)
+        result = await self._ask_once(held, wanted, action)
+        if isinstance(result, Refused):
+            return result
+        result = await self._as_listed(held, wanted, result)
+        held.granted, held.at = result, asyncio.get_running_loop().time()
+        self.journal.granted(held.note, result)
+        self._succeed(held.note, result)
         return result
+
+    async def _ask_once(self, held: HeldMapping, wanted: MappingRequest, action: Action) -> Granted | Refused:
+        began = asyncio.get_running_loop().time()
+        with self._told(f"asking the router for a {wanted.transport} mapping", wanted, held.mapper):
+            result = await held.mapper.make(wanted)
+        record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
+        return result
+
+    async def _as_listed(self, held: HeldMapping, wanted: MappingRequest, granted: Granted) -> Granted:
+        """What the router's table says of a mapping that it has granted. There are routers that end those
+        with a lifetime at once: then it is made without. If the table does not show that either, it tells
+        nothing, and the lifetime is asked for again."""
+        listed = as_listed(granted, await self.read_back(held.mapper, wanted, granted))
+        if listed.listed is not False or not granted.lifetime_s:
+            return listed
+        for_ever = msgspec.structs.replace(suggesting(wanted, granted), lifetime_s=0)
+        permanent = await self._ask_once(held, for_ever, "make")
+        if isinstance(permanent, Refused):
+            return listed
+        found = as_listed(permanent, await self.read_back(held.mapper, for_ever, permanent))
+        if found.listed is not False:
+            return found
+        again = await self._ask_once(held, wanted, "make")
+        if isinstance(again, Refused):
+            return found
+        return as_listed(again, await self.read_back(held.mapper, wanted, again))
 
     async def read_back(
         self, mapper: Mapper, wanted: MappingRequest, granted: Granted
     ) -> TableEntry | Refused | None:
-        """What the router has in its table now; None: it has no table to read."""
+        """What the router has in its table now for this inside; None: it has no table to read."""
         if mapper.offer.protocol != "upnp-igd":
             return None
         began = asyncio.get_running_loop().time()
         result = await mapper.read_back(wanted, granted)
+        if isinstance(result, TableEntry) and not leads_to(result, wanted.internal):
+            result = no_such_entry(f"port {granted.external_port} leads to {result.internal}")
         if result is not None:
             record_attempt(self.run.recorder, "read back", mapper.offer.protocol, wanted, result, began)
         return result
 
     async def remove(self, held: HeldMapping) -> Refused | None:
         """Take a mapping away; None: it is gone."""
-        began = asyncio.get_running_loop().time()
-        protocol = held.mapper.offer.protocol
-        mappers = [held.mapper, *(each for each in self.discovery.mappers if each is not held.mapper)]
-        result = await remove_mapping(mappers, held.wanted, protocol, held.granted)
-        known = held.granted
-        record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
+        result = await self._delete(held)
         if result is None:
             self._forget(held)
         return result
 
+    async def _delete(self, held: HeldMapping) -> Refused | None:
+        began = asyncio.get_running_loop().time()
+        protocol = held.mapper.offer.protocol
+        # by UPnP it is known by its inside alone, which may have another mapping that is wanted
+        notes = self.journal.notes()
+        shared = any(_shares(held.note, each) and each.protocol == "upnp-igd" for each in notes)
+        others = [] if shared else [each for each in self.discovery.mappers if each is not held.mapper]
+        with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
+            result = await remove_mapping([held.mapper, *others], held.wanted, protocol, held.granted)
+        known = held.granted
+        record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
+        return result
+
     async def list_table(self, mapper: Mapper) -> Listing | None:
         """A router's table; its rows go on record, and whether that is all of them. None: it has none."""
+        self.run.emit(Event("started", "map list", "reading the router's list of mappings"))
         table = await mapper.listing()
+        self.run.emit(Event("finished", "map list"))
         if table is None:
             return None
         protocol, notes = mapper.offer.protocol, self.journal.notes()
@@ -186,6 +273,16 @@ class PortmapSession:
             record_entry(self.run.recorder, protocol, entry, ours=ours)
         record_table(self.run.recorder, protocol, table)
         return table
+
+    @contextmanager
+    def _told(self, doing: str, wanted: MappingRequest, mapper: Mapper) -> Iterator[None]:
+        """Say meanwhile what is waited for: slow routers take seconds."""
+        name = f"{doing} to {wanted.internal} by {mapper.offer.protocol}"
+        self.run.emit(Event("started", name, f"{doing} to port {wanted.internal.port}"))
+        try:
+            yield
+        finally:
+            self.run.emit(Event("finished", name))
 
     def saw(self, note: JournalEntry) -> bool:
         """Is a mapping of the journal in a router's table that was listed, or told already?"""
@@ -198,17 +295,17 @@ class PortmapSession:
         # a router's table of IPv4 mappings has those of all protocols; of pinholes there is none
         return any(row.protocol == note.protocol or row.family == 4 for row in same)
 
-    async def show_noted(self, note: JournalEntry) -> None:
+    async def show_noted(self, note: JournalEntry, *, in_force: bool) -> None:
         """Put a mapping of the journal on record that no table has shown: as the router has it, if it shows
-        it when asked for it alone; as it is noted, if that cannot be known. What the router denies to have is
-        not shown."""
+        it when asked for it alone; as it is noted, if that cannot be known and it should be there now. What
+        the router denies to have is not shown."""
         mapper = self._mapper_for(note) if note.protocol == "upnp-igd" else None
         found: TableEntry | Refused | None = None
         if mapper is not None and note.granted is not None:
             found = await mapper.read_back(note.wanted, note.granted)
         if isinstance(found, TableEntry) and is_of(note, found):
             record_entry(self.run.recorder, note.protocol, found, ours=True)
-        elif not (isinstance(found, TableEntry) or (found is not None and found.absent)):
+        elif in_force and not _contradicts(found, note.granted):
             self.record_noted(note)
 
     def record_noted(self, note: JournalEntry) -> None:
@@ -229,11 +326,12 @@ class PortmapSession:
         self.run.recorder.add(Gap(probe="map", question=question, reason=reason, settle=settle))
 
     def replace(self, held: HeldMapping, successor: HeldMapping) -> None:
-        """Another protocol has made the mapping again, as `successor`: `held` stands for that from now on."""
-        self._forget(held)
+        """Another protocol has made the mapping again, as `successor`: `held` stands for that from now on.
+        What it stood for is removed at the end, in case that it is still there."""
+        old = dataclasses.replace(held)
         held.note, held.mapper, held.granted = successor.note, successor.mapper, successor.granted
-        self.held.remove(successor)
-        self.held.append(held)
+        held.at = successor.at
+        self.held[self.held.index(successor)] = old
 
     def _hold(self, mapper: Mapper, wanted: MappingRequest, *, stays: bool) -> HeldMapping:
         offer = mapper.offer
@@ -253,7 +351,7 @@ class PortmapSession:
         """It is the same mapping as one that was made before to stay: one note is enough."""
         if note.stays:
             for other in self.journal.others(note, granted):
-                if other.stays:
+                if other.stays and other.protocol == note.protocol != "pcp":
                     self.journal.gone(other)
 
     def _forget(self, held: HeldMapping) -> None:
@@ -266,24 +364,43 @@ class PortmapSession:
     async def release(self) -> None:
         """Remove what is not meant to stay. To be awaited at the end in every case; takes a few seconds at
         the most. What cannot be removed stays in the journal, for the next start."""
+        # what was not granted, as far as is known, does not stay either
+        ending = [each for each in self.held if not each.note.stays or each.granted is None]
         async with TimeLimit(RELEASE_S), asyncio.TaskGroup() as group:
-            for held in [each for each in self.held if not each.note.stays]:
-                group.create_task(self._release(held))
+            for held in ending:
+                group.create_task(self._release(held, {each.note.id for each in ending}))
 
-    async def _release(self, held: HeldMapping) -> None:
-        """Remove it, unless another nattools holds the same: routers have it once."""
-        if not self.journal.others(held.note, held.granted):
+    async def _release(self, held: HeldMapping, ending: set[str]) -> None:
+        """Remove it, unless another nattools holds the same: routers have it once. What only this note can
+        remove, by another protocol or nonce, stays noted until that one is gone too."""
+        others = [each for each in self._in_use_beside(held) if each.id not in ending]
+        if not others:
             await self.remove(held)
             return
         now = asyncio.get_running_loop().time()
         left = Refused(protocol=held.note.protocol, failure="not asked", detail=SHARED)
         record_attempt(self.run.recorder, "delete", left.protocol, held.wanted, left, now, known=held.granted)
-        self._forget(held)
+        if held.note.protocol != "pcp" and any(each.protocol == held.note.protocol for each in others):
+            self._forget(held)
+
+    def _in_use_beside(self, held: HeldMapping) -> list[JournalEntry]:
+        """Notes of others that are wanted, and that removing this one may hit. A nonce hits its own alone."""
+        if held.granted is not None:
+            return self.journal.others(held.note, held.granted)
+        if held.note.protocol == "pcp":
+            return []
+        return self._same_inside(held.note)
+
+    def _same_inside(self, note: JournalEntry) -> list[JournalEntry]:
+        notes = self.journal.notes()
+        return [each for each in notes if _shares(note, each) and self.journal.is_in_use(each)]
 
     async def remove_stale(self) -> None:
         """Remove what a process has left behind that was killed, from the routers that are here."""
         for note in self.journal.left_behind():
-            await self.remove_noted(note)
+            # not as long as what has the same inside is wanted: the router may take the one for the other
+            if not self._same_inside(note):
+                await self.remove_noted(note)
 
     async def remove_noted(self, note: JournalEntry) -> Refused | None:
         """Remove a mapping by the journal alone; "not asked" if its router is not here."""
@@ -334,6 +451,20 @@ def _owns(network: Network, interface: str, host: str) -> bool:
     """Has an interface of this machine that address?"""
     own = (each.addresses for each in network.interfaces() if each.name == interface)
     return any(address.partition("%")[0] == host for addresses in own for address in addresses)
+
+
+def _contradicts(found: TableEntry | Refused | None, granted: Granted | None) -> bool:
+    """Does the router say now that it has no such mapping? One that never showed it says nothing by that."""
+    if isinstance(found, Refused):
+        return found.denied and not (granted is not None and granted.listed is False)
+    return found is not None
+
+
+def _shares(note: JournalEntry, other: JournalEntry) -> bool:
+    """Are two notes of the same inside on the same router?"""
+    one, two = note.wanted, other.wanted
+    same = (one.transport, one.internal, note.gateway) == (two.transport, two.internal, other.gateway)
+    return same and note.id != other.id
 
 
 def is_of(note: JournalEntry, entry: TableEntry) -> bool:

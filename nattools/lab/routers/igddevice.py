@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 
 from nattools.errors import ProtocolError
@@ -103,6 +104,12 @@ class IgdDevice:
         if behaviour.xml == "endless":
             return HttpReply(200, b"<root>" + b"<device>" * 1000, endless=True)
         other = {"entities": _ENTITIES, "not xml": "<html><body>It works!"}.get(behaviour.xml)
+        if behaviour.xml == "gzip":
+            return HttpReply(200, gzip.compress(text.encode()))
+        if behaviour.xml == "utf-16":
+            return HttpReply(200, text.encode("utf-16"))
+        if behaviour.xml == "doctype":
+            return HttpReply(200, text.replace("<root ", "<!DOCTYPE root>\n<root ").encode())
         if behaviour.xml == "not well-formed":
             odd = "</manufacturer><modelNumber>\xf0_\xf0</modelNumber><x>a & b <info></x>"
             return HttpReply(200, text.replace("</manufacturer>", odd).encode("latin-1"))

@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.host import Gateway
-from nattools.net.addresses import FAR_AWAY, kind_of
+from nattools.net.addresses import FAR_AWAY, AddressKind, kind_of
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
 from nattools.protocols.lan import LocalNetwork
+
+_NOWHERE: tuple[AddressKind | None, ...] = (
+    None,
+    "unspecified",
+    "loopback",
+    "link-local",
+    "multicast",
+    "reserved",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,13 @@ class GatewayContext(OwnAddress):
     interface: str
     address: str
     lan: LocalNetwork
+
+    def outside(self, claimed: str | None) -> str | None:
+        """What the router calls its outside address; None if that cannot be one: neither this machine's own
+        private address nor the router's on this network is outside."""
+        kind = None if claimed is None else kind_of(claimed)
+        inside = claimed == self.local or self.lan.is_gateway(claimed or "")
+        return None if kind in _NOWHERE or (inside and kind != "public") else claimed
 
 
 def gateway_contexts(

@@ -126,7 +126,7 @@ async def _connection(gateway: GatewayContext, service: igd.Service) -> Connecti
         refused = next((each for each in (address, status) if isinstance(each, Refused)), None)
         connected = None if isinstance(status, Refused) else status.connected
         uptime_s = None if isinstance(status, Refused) else status.uptime_s
-        external = None if isinstance(address, Refused) else address
+        external = None if isinstance(address, Refused) else gateway.outside(address)
         rank = _rank(gateway, connected, external)
         found = ConnectionStatus(variant, rank, connected, uptime_s, external, refused)
         if not (isinstance(status, Refused) and isinstance(address, Refused) and is_broken(address)):

@@ -97,7 +97,7 @@ def parse_description(data: bytes, location: LanUrl, lan: LocalNetwork) -> Descr
     """
     root = xml.parse(data)
     device = xml.child(root, "device")
-    if xml.local_name(root) != "root" or device is None:
+    if not xml.is_named(root, "root") or device is None:
         raise ProtocolError("an XML document that describes no device")
     bases, problems = _bases(root, location, lan)
     services: list[Service] = []

@@ -26,7 +26,7 @@ IN_TABLE = TableRoute(4, 2, table=51820)
         (KernelLink(2, "mesh", hardware=NONE, kind="tun"), ("100.101.102.103",), [HOME], "vpn"),
         (KernelLink(2, "v6", hardware=776, kind="sit"), ("2a10::2",), [TableRoute(6, 2), HOME], "vpn"),
         (KernelLink(2, "old", hardware=768), ("10.8.0.2",), [HOME], "vpn"),
-        (KernelLink(2, "sit0", hardware=776, kind="sit"), (), [HOME], "virtual"),
+        (KernelLink(2, "wire", hardware=65534, kind="tun"), (), [HOME], "vpn"),
         (KernelLink(2, "clat", hardware=NONE, kind="tun"), ("192.0.0.4",), [DEFAULT], "virtual"),
         (KernelLink(2, "ds-wan", hardware=769, kind="ip6tnl"), ("192.0.0.2",), [DEFAULT], "virtual"),
         (KernelLink(2, "zt3", kind="tun"), ("10.147.0.2",), [*HALVES, HOME], "vpn"),
