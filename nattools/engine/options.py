@@ -19,7 +19,7 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     as many are asked as are needed, and of which some may be down. `families`: what may be measured.
     `interface`: bind to it (None: the system's choice). `timeout_s` bounds the whole measurement (None:
     the engine's own bounds). `lifetime`: measure the binding lifetime up to `max_lifetime_s` seconds of
-    idleness. `cross_check`: ask other tools for a second opinion. `scenario`: the name to note in the report.
+    idleness. `cross_check`: ask other tools for a second opinion. `scenario`, `seed`: to note in the report.
     """
 
     command: Literal["diagnose", "nat", "map", "punch"]
@@ -31,6 +31,7 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     max_lifetime_s: float = 300.0
     cross_check: bool = False
     scenario: str | None = None
+    seed: int | None = None
     default_servers: bool = False
 
 

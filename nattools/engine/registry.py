@@ -11,7 +11,7 @@ from nattools.probes.filtering import FilterAddress, FilterAddressTcp, FilterPor
 from nattools.probes.hairpin import Hairpinning
 from nattools.probes.layers import Layers
 from nattools.probes.lifetime import Lifetime
-from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp
+from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp, Pooling
 from nattools.probes.probe import LaneProbe, MachineProbe
 from nattools.probes.tcppunch import TcpPunch
 from nattools.probes.udppunch import UdpPunch
@@ -28,6 +28,7 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     Layers(),
     Allocation(),
     Hairpinning(),
+    Pooling(),
     Lifetime(),
     UdpPunch(plan_punch),
     MappingTcp(),

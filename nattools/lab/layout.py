@@ -16,6 +16,7 @@ from nattools.lab.scenario import (
     INTERNET,
     HostSpec,
     Impairment,
+    NatSpec,
     NodeKind,
     Routing,
     Scenario,
@@ -217,7 +218,8 @@ def _outside(draft: _Draft, name: str) -> None:
     draft.public_sites += 1
     site = draft.public_sites
     six = has_ipv6(draft.scenario, name)
-    _attach(draft, name, "wan0", f"11.{site}.0", f"2a10:{site:x}::" if six else None, 1, spec)
+    count = spec.pool if isinstance(spec, NatSpec) else 1
+    _attach(draft, name, "wan0", f"11.{site}.0", f"2a10:{site:x}::" if six else None, count, spec)
     outside = draft.segments[-1].ports[0].addresses
     for network in _inside_networks(draft, name):
         draft.routes.append(Route(INTERNET, network, _same_family(outside, network)))

@@ -16,6 +16,7 @@ FilteringBehaviour = Literal[
     "endpoint-independent", "address-dependent", "address-and-port-dependent", "unknown"
 ]
 PortAllocation = Literal["preserving", "sequential", "random", "unknown"]
+Pooling = Literal["paired", "arbitrary", "per-destination", "unknown"]
 Classic = Literal[
     "open internet",
     "symmetric firewall",
@@ -44,6 +45,8 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     inferred, `port_block` True when the NAT draws from a block of that range. `binding_lifetime_bounds_s`:
     the longest idle time that a mapping survived and the shortest that it did not (None: not tested that
     far). `distance_hops`: how many hops away the outermost NAT stands (1: the router next to us).
+    `pooling`: which of several external addresses a mapping gets (RFC 4787 4.1): the same for all of this
+    machine's, any, or one for each destination, as where two uplinks share the load.
     `reachable`: False when nothing came back at all. `hairpinning_confidence` is the share of repeated tests
     that agree. `unknowns` says why a field is not known, in the text of `unknown_reasons`. `evidence` are
     observation ids.
@@ -64,6 +67,7 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     binding_lifetime_bounds_s: tuple[float | None, float | None] | None = None
     refreshed_by_inbound: bool | None = None
     external: tuple[str, ...] = ()
+    pooling: Pooling = "unknown"
     cgnat: bool | None = None
     double_nat: bool | None = None
     distance_hops: int | None = None

@@ -43,6 +43,11 @@ ALLOCATIONS: dict[PortAllocation, str] = {
     "random": "takes ports at random",
     "unknown": "not known",
 }
+POOLINGS: dict[str, str] = {
+    "arbitrary": "any of them for a port",
+    "per-destination": "one for each destination",
+}
+"""How a NAT deals out several external addresses."""
 CLASSICS: dict[Classic, str] = {
     "open internet": "open internet",
     "symmetric firewall": "symmetric firewall (no NAT)",

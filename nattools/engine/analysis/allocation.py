@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import factorial, gcd
 
 from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence
-from nattools.engine.analysis.servers import ExternalAddresses
+from nattools.engine.analysis.externals import ExternalAddresses
 from nattools.model.confidence import CERTAIN_ERROR
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import PortAllocation

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint, gap_reason
-from nattools.engine.analysis.servers import ExternalAddresses
+from nattools.engine.analysis.externals import ExternalAddresses
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.nat import FilteringBehaviour, Layer
 from nattools.model.observation import FORBIDDEN_HERE, Binding, Hop

@@ -85,6 +85,7 @@ def _lifetime_gap(lifetime_s: float) -> str | None:
 def _behaviour_gap(spec: NatSpec) -> str | None:
     behaviours = {
         "it hairpins": spec.hairpinning,
+        "it has several outside addresses": spec.pool > 1,
         "it is no hop": spec.ttl == "kept",
         "it has a weaker filter and a host for the rest": bool(spec.dmz and spec.filtering != _STRICTEST),
         "only outbound packets refresh its mappings": spec.refreshed_by == "outbound",

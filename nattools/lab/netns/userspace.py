@@ -97,7 +97,7 @@ class Forwarder:
             return
         if not self._is_ours(side, packet):
             return
-        for_router = packet.destination == self._router.outside.address
+        for_router = packet.destination in self._engine.outside_addresses
         treatment = self._router.ttl if side == "inside" else "lowered"
         if packet.ttl <= 1 and not for_router and treatment != "kept":
             self._complain(side, packet, _TIME_EXCEEDED, 0)

@@ -305,7 +305,7 @@ class NatRouter(Node):
         engine = self._engine6 if ":" in destination else self._engine4
         if engine is None:
             return
-        if destination in self.owns and destination != self._outside4:
+        if destination in self.owns and destination not in engine.outside_addresses:
             self.net.loop.queue.append((self.input, packet))
             return
         if packet.ttl <= 1 and self._ttl != "kept":
@@ -321,7 +321,7 @@ class NatRouter(Node):
                 self._emit(side, out)
 
     def _from_outside(self, packet: Packet) -> None:
-        if packet.destination != self._outside4 or packet.ttl <= 1:
+        if packet.destination not in self._engine4.outside_addresses or packet.ttl <= 1:
             self._from_outside_unusually(packet)
             return
         now = self.net.loop.now
@@ -338,7 +338,7 @@ class NatRouter(Node):
         """IPv6, what is for hosts behind a firewall, what expires here."""
         destination = packet.destination
         engine = self._engine6 if ":" in destination else self._engine4
-        if engine is None or (destination in self.owns and destination != engine.outside_address):
+        if engine is None or (destination in self.owns and destination not in engine.outside_addresses):
             return
         emitted = engine.from_outside(packet, self.net.loop.now)
         if packet.ttl <= 1:
