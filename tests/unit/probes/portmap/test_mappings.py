@@ -546,7 +546,7 @@ def test_removing_by_whatever_protocol_does_it(protocol: MappingProtocol) -> Non
 
 @pytest.mark.parametrize("rows", ["good", "unlisted"])
 def test_another_protocol_has_removed_only_what_its_table_showed(rows: Rows) -> None:
-    """A router that answers by PCP no more; its UPnP table shows the mapping, under a name of its own, or does
+    """A router that answers by PCP no more; its UPnP table shows the mapping, whatever it calls it, or does
     not: then nobody knows."""
 
     async def main(home: Home) -> None:
