@@ -53,6 +53,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             port_step=self.allocation.step,
             port_range=self.allocation.port_range,
             port_block=self.allocation.block,
+            port_mask=self.allocation.mask,
             hairpinning=self.hairpin.value,
             hairpinning_confidence=self.hairpin.confidence,
             binding_lifetime_s=self.lifetime.value,
