@@ -43,7 +43,7 @@ class MapOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `ports` are inside ports of this machine, or of its own address `host` (None: the one that the router
     sees). `external_port` None: the router's choice, the same number if it can. `protocol` None: any.
-    `mine`: all that nattools has made and noted.
+    `mine`: all that nattools has made and noted. `gateway`: the router to ask, whatever the routes say.
     """
 
     ports: tuple[int, ...] = ()
@@ -54,6 +54,7 @@ class MapOptions(msgspec.Struct, frozen=True, kw_only=True):
     protocol: MappingProtocol | None = None
     transports: tuple[Transport, ...] = ("udp", "tcp")
     mine: bool = False
+    gateway: str | None = None
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import shlex
 from collections.abc import Callable, Iterable, Sequence
@@ -41,6 +42,7 @@ class Forwarding:
         self._network = network
         self._allowed = allowed or Allowed()
         self._say = say
+        self._report = SparingVoice(say).say
         self._bound = list(bound)
         self._reverses: dict[int, Forward] = {}
         tunnel.serve(TcpTo, self._on_target)
@@ -53,7 +55,7 @@ class Forwarding:
         side refused, a sentence each. CannotRun: a port here cannot be listened on."""
         self._bound += await bind(self._network, forwards, self._say)
         for each in self._bound:
-            each.clients.tunnel = self._tunnel
+            each.clients.tunnel, each.clients.say = self._tunnel, self._report
             self._say(
                 f"{each.listening} on this side is forwarded to {each.forward.target} on the other side"
             )
@@ -111,7 +113,7 @@ class Forwarding:
     async def _join(self, stream: TunnelStream, transport: Transport, host: str, port: int) -> None:
         failed = await join(self._tunnel, self._network, stream, transport, host, port)
         if failed is not None:
-            self._say(f"{written(transport, host, port)}: {failed}")
+            self._report(f"{written(transport, host, port)}: {failed}")
 
     async def _on_listen(self, stream: TunnelStream) -> None:
         wish = stream.purpose
@@ -126,10 +128,10 @@ class Forwarding:
         def purpose(source: Endpoint) -> Accepted:
             return Accepted(stream.id, str(source))
 
-        clients = Clients(purpose, f"{place} for the other side", self._say, self._tunnel)
+        clients = Clients(purpose, f"{place} for the other side", self._report, self._tunnel)
         listening = await clients.listen(self._network, wish.transport, wish.host, wish.port)
         try:
-            self._say(f"{listening} is forwarded to the other side")
+            self._report(f"{listening} is forwarded to the other side")
             stream.write(f"{listening}\n".encode())
             while await stream.read():
                 pass
@@ -140,7 +142,7 @@ class Forwarding:
     def _refuse(self, stream: TunnelStream, reason: str, said: str, *, allowing: str) -> None:
         option = f"--allow {shlex.quote(allowing)}"
         stream.reset(f"{reason} on the other side, which was started without {option}")
-        self._say(f"{said}, which is not allowed here: refused. {option} would allow it.")
+        self._report(f"{said}, which is not allowed here: refused. {option} would allow it.")
 
 
 async def _line(stream: TunnelStream) -> str:
@@ -155,7 +157,33 @@ async def _line(stream: TunnelStream) -> str:
 
 
 MAX_FLOWS: Final = 128
+_LINES: Final = 10
+_LINE_EVERY_S: Final = 10.0
 Say = Callable[[str], None]
+
+
+class SparingVoice:
+    """Says what the other side brings about, as often as it likes: some lines at once, then one now and then
+    with the number of those left out."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._time = asyncio.get_running_loop().time
+        self._lines, self._counted_at = float(_LINES), self._time()
+        self._left_out = 0
+
+    def say(self, text: str) -> None:
+        """Unless there was too much of it lately."""
+        now = self._time()
+        self._lines = min(_LINES, self._lines + (now - self._counted_at) / _LINE_EVERY_S)
+        self._counted_at = now
+        if self._lines < 1:
+            self._left_out += 1
+            return
+        self._lines -= 1
+        more = f" ({self._left_out} lines before this one were left out)" if self._left_out else ""
+        self._left_out = 0
+        self._say(text + more)
 
 
 class Clients:
@@ -169,7 +197,7 @@ class Clients:
         self.tunnel = tunnel
         self._purpose = purpose
         self._name = name
-        self._say = say
+        self.say = say
         self._flows: dict[tuple[Endpoint, Endpoint], Flow] = {}
         self._told_full = False
 
@@ -229,7 +257,7 @@ class Clients:
             self._failed(source, failed)
 
     def _failed(self, source: Endpoint, reason: str) -> None:
-        self._say(f"{self._name}, from {source}: {reason}")
+        self.say(f"{self._name}, from {source}: {reason}")
 
 
 _LOOPBACK: Final[tuple[tuple[Family, str], ...]] = ((4, "127.0.0.1"), (6, "::1"))
