@@ -34,6 +34,11 @@ class ExternalAddresses(msgspec.Struct, frozen=True):
     notices: tuple[Statement, ...] = ()
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """Those that a report names: the proven ones, or all where none is."""
+        return tuple(host for host in self.hosts if host in self.agreed) or self.hosts
+
+    @property
     def disputed(self) -> frozenset[str]:
         """Addresses that may be ours or a server's error."""
         return frozenset(self.hosts) - self.agreed
