@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from inspect import Parameter
 from typing import TYPE_CHECKING, Annotated
@@ -51,6 +52,7 @@ _CAUSES = {
 Do = Callable[[Network, MeasureOptions, Emit, Journal, MapOptions], Awaitable[Report]]
 LONGEST_S = 604_800
 SHORTEST_KEPT_S = 30
+_PACE_S = 0.1
 _MOST_PORTS = 16
 _LONGEST_DESCRIPTION = 80
 PROTOCOLS: dict[str, MappingProtocol] = {
@@ -84,6 +86,10 @@ ExternalPort = Annotated[
 Lifetime = Annotated[
     int, router("--lifetime", metavar="S", help="Seconds until a mapping expires; 0: never (UPnP only).")
 ]
+RouterAddress = Annotated[
+    str | None,
+    router("--gateway", metavar="ADDRESS", help="Ask this router (default: the one that routes lead to)."),
+]
 Description = Annotated[
     str, router("--description", metavar="TEXT", help="Name in the router's list (UPnP).")
 ]
@@ -108,6 +114,7 @@ def map_options(
     description: Description = MAPPING_NAME,
     protocol: Protocol = None,
     transport: TransportOption = "both",
+    gateway: RouterAddress = None,
 ) -> MapOptions:
     """What is wanted. UsageError says what makes no sense, and what would."""
     check_choice("--protocol", protocol, PROTOCOLS)
@@ -133,6 +140,7 @@ def map_options(
         protocol="upnp-igd" if lifetime == 0 else chosen,
         transports=TRANSPORTS[transport],
         mine=mine,
+        gateway=None if gateway is None else _router_address(gateway),
     )
 
 
@@ -165,6 +173,13 @@ def _address(text: str, whole: str) -> str:
         raise UsageError(
             f"{whole[:60]!r} is no port: write PORT, 192.168.1.5:PORT or [2001:db8::5]:PORT"
         ) from None
+
+
+def _router_address(text: str) -> str:
+    try:
+        return str(parse_address(text))
+    except ValueError:
+        raise UsageError(f"--gateway {text[:60]!r}: give the router's address, as 10.2.0.1") from None
 
 
 def check_kept(lifetime: int) -> None:
@@ -294,6 +309,8 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
             loop.add_signal_handler(signal.SIGTERM, stop.set)
         if seconds is not None:
             loop.call_later(seconds, stop.set)
+        elif network.substrate == "sim":
+            _keep_pace(loop)
 
         async def watch(change: MappingChange) -> None:
             tell_change(change)
@@ -303,6 +320,13 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
         return await keep(network, chosen, emit, journal, wanted, watch, stop)
 
     return work
+
+
+def _keep_pace(loop: asyncio.AbstractEventLoop) -> None:
+    """Let a simulation's time pass no faster than that of who watches it: without an end it would only heat
+    the machine."""
+    time.sleep(_PACE_S)
+    loop.call_later(_PACE_S, _keep_pace, loop)
 
 
 def tell_change(change: MappingChange) -> None:

@@ -53,7 +53,8 @@ class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
 
     `external` is where others reach it. `lifetime_s` None: until it is deleted. `created`: the router has it,
     or had it while it was tried. `verified_inbound`: packets from outside arrived through it; False: they
-    did not, though the router said yes; None: nobody tried. `removed`: it has been taken away again.
+    did not, though the router said yes, or answers would leave by another way; None: nobody tried.
+    `removed`: it has been taken away again.
     `evidence` are observation ids.
     """
 

@@ -24,6 +24,7 @@ from nattools.probes.target import BindingQuestion, Target
 MOST_DESTINATIONS = 9
 CLAIMANTS = 2
 POOLING_PORTS = 2
+POOLING_ROUNDS = 3
 
 
 def destinations(targets: Sequence[Target]) -> list[Endpoint]:
@@ -73,7 +74,7 @@ async def _control(client: StunClient, target: Target) -> None:
 
 class Pooling(LaneProbe):
     """Several external addresses were seen: does each server always see the same, or each port show another
-    one, or does a server contradict itself? All destinations from fresh ports, twice from each."""
+    one, or does a server contradict itself? All destinations from fresh ports, several times from each."""
 
     name = "pooling"
     text = "several external addresses: which mapping has which?"
@@ -90,7 +91,7 @@ class Pooling(LaneProbe):
             return
         with ExitStack() as opened:
             clients = [opened.enter_context(await open_stun_client(context)) for _ in range(POOLING_PORTS)]
-            for _ in range(2):
+            for _ in range(POOLING_ROUNDS):
                 asked = [
                     (client, client.prepare(endpoint, "mapping"))
                     for client in clients

@@ -23,12 +23,12 @@ asked.
 
 from __future__ import annotations
 
-import os
 import struct
 from typing import Literal, get_args
 
 import msgspec
 
+from nattools.chance import random_bytes
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import stun
@@ -126,7 +126,7 @@ class Arrival(msgspec.Struct, frozen=True):
 
 def new_nonce() -> bytes:
     """8 random bytes that nobody can guess who was not sent them."""
-    return os.urandom(NONCE_SIZE)
+    return random_bytes(NONCE_SIZE)
 
 
 def encode_request(transaction_id: bytes, ask: Ask, cookie: bytes = NO_COOKIE) -> bytes:

@@ -6,7 +6,6 @@ left out: nothing here asks for it.
 
 from __future__ import annotations
 
-import os
 import random
 import struct
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from nattools.chance import random_bytes
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.retransmission import RetransmittedRequest
@@ -104,7 +104,7 @@ class ResponseMessage(msgspec.Struct, frozen=True):
 
 def new_nonce() -> bytes:
     """12 random bytes: who does not know them can neither answer for the server nor change the mapping."""
-    return os.urandom(12)
+    return random_bytes(12)
 
 
 def encode_request(request: RequestMessage) -> bytes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, NamedTuple
 
+from nattools.chance import chance
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.mailbox import messages as m
@@ -115,9 +116,9 @@ class Mailbox:
 
     sweep_s: Final = 10.0
 
-    def __init__(self, limits: MailboxLimits | None = None, *, chance: random.Random | None = None) -> None:
+    def __init__(self, limits: MailboxLimits | None = None, *, draw: random.Random | None = None) -> None:
         self._limits = limits or MailboxLimits()
-        self._chance = chance or random.SystemRandom()
+        self._draw = draw or chance()
         self._rooms: dict[int, _Room] = {}
         self._connections: dict[int, _Connection] = {}
         self._numbers = 0
@@ -342,7 +343,7 @@ class Mailbox:
             if high - low <= _FREE * taken and high <= m.MAX_NAMEPLATE:
                 continue
             for _ in range(_TRIES):
-                nameplate = self._chance.randrange(low, high)
+                nameplate = self._draw.randrange(low, high)
                 if nameplate not in self._rooms and nameplate not in self._used_up:
                     return nameplate
         raise AssertionError("fewer rooms than nameplates")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from nattools.chance import random_bytes
 from nattools.errors import UsageError
 from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
 from nattools.net.base import Network, StreamHandler, TcpListener, TcpStream, UdpSocket
@@ -65,7 +65,7 @@ class ServeConfig(msgspec.Struct, frozen=True):
     peers_per_source: int = 64
     peers: int = 4096
     mailbox_limits: MailboxLimits | None = None
-    secret: bytes = msgspec.field(default_factory=lambda: os.urandom(32))
+    secret: bytes = msgspec.field(default_factory=lambda: random_bytes(32))
     dials: Callable[[str], bool] | None = None
     report: Callable[[str], None] | None = None
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from nattools.chance import chance
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
@@ -120,7 +121,7 @@ class _Opening:
         self.picked = False
 
     async def run(self, seed: int | None) -> StreamOutcome:
-        draw = random.SystemRandom() if seed is None else random.Random(seed)
+        draw = chance() if seed is None else random.Random(seed)
         ports = self.schedule.target_ports(self.meeting.remote, draw)
         listener = await self._listen()
         try:

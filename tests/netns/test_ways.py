@@ -10,7 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from nattools.engine.options import MeasureOptions
+from nattools.engine.run import measure
+from nattools.errors import CannotRun
+from nattools.lab.netns.netnslab import NetnsLab
+from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.model.host import Gateway, Way
+from nattools.model.serveruri import parse_server
 from nattools.net.hostnetwork import HostNetwork
 
 pytestmark = [
@@ -107,3 +113,14 @@ def test_an_interface_that_is_named_is_the_way(network: HostNetwork) -> None:
     configure(BY_RULE)
     assert network.way("11.5.0.2", interface="wg0") == AT_HOME
     assert network.way("2a10::2") is None
+
+
+def test_a_kill_switch_is_named() -> None:
+    """The kernel's own refusal to send, as the simulator has it too."""
+    scenario = Scenario(
+        title="a kill switch", nat={"home": NatSpec()}, host={"alice": HostSpec(behind="home", lets_out=())}
+    )
+    with NetnsLab(scenario) as lab:
+        options = MeasureOptions("nat", tuple(parse_server(uri) for uri in lab.server_uris()))
+        with pytest.raises(CannotRun, match="own firewall lets nothing out"):
+            lab.run(lambda: measure(lab.network("alice"), options, lambda event: None))

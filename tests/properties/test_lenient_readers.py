@@ -81,7 +81,7 @@ def mutated(original: bytes, chance: random.Random) -> bytes:
             case 5:
                 del data[at:]
             case _:
-                data[at:at] = chance.choice(FRAGMENTS) * chance.choice((2, 50, 2000))
+                data[at:at] = chance.choice(FRAGMENTS) * chance.choice((2, 3, 5, 9, 20, 2000))
     return bytes(data[: xml.MAX_SIZE + 9])
 
 

@@ -53,6 +53,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             port_step=self.allocation.step,
             port_range=self.allocation.port_range,
             port_block=self.allocation.block,
+            port_mask=self.allocation.mask,
             hairpinning=self.hairpin.value,
             hairpinning_confidence=self.hairpin.confidence,
             binding_lifetime_s=self.lifetime.value,
@@ -238,9 +239,13 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
             if of == family:
                 locals_ = (endpoint(binding.local) for binding in found.path.bindings)
                 asked_from += [at.host for at in locals_ if at is not None]
+        way = self.way(family)
+        asked_from += [] if way is None else [way.source]
+        # bridges to virtual machines and containers come last
+        known = sorted(self.measurement.host.interfaces, key=lambda each: each.kind == "virtual")
         configured = [
             address.partition("%")[0]
-            for interface in self.measurement.host.interfaces
+            for interface in known
             if interface.up and interface.kind != "loopback"
             for address in interface.addresses
         ]

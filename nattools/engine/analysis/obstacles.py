@@ -3,7 +3,7 @@ that is not on the path, is not theirs to set, or could not help alone."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Literal
 
 from nattools.engine.analysis.findings import Findings
@@ -17,7 +17,7 @@ Obstacle = Literal[
     "none", "vpn", "ipv6 network", "closed network", "provider", "second router", "phone", "router"
 ]
 
-_PHONE = ip_network("172.20.10.0/28")
+_PHONE = frozenset(map(str, ip_network("172.20.10.0/28")))  # a saved report may have any text as an address
 """What an iPhone's hotspot gives to others, and itself `.1`."""
 _ADDRESS_MISMATCH = 12
 _NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8)}
@@ -46,7 +46,7 @@ def obstacle(findings: Findings) -> Obstacle:
     if (nat is not None and nat.double_nat) or nat_beyond(findings) is not None:
         return "second router"
     router = router_address(findings)
-    return "phone" if router is not None and ip_address(router) in _PHONE else "router"
+    return "phone" if router in _PHONE else "router"
 
 
 def _is_closed(findings: Findings) -> bool:
@@ -63,8 +63,7 @@ def true_mappings(findings: Findings, family: Family = 4) -> dict[Transport, Por
     """A mapping for each transport that packets from outside came through, and that answers leave by."""
     found: dict[Transport, PortMapping] = {}
     for each in findings.routers.mappings:
-        way_back = not findings.routers.leads_astray(each)
-        if each.verified_inbound and each.family == family and way_back:
+        if each.verified_inbound and each.family == family:
             found.setdefault(each.transport, each)
     return found
 

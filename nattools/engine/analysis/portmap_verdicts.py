@@ -117,7 +117,7 @@ def _tried(
     findings: Findings, protocol: MappingProtocol, made: list[PortMapping], seen: list[MapOffer]
 ) -> Technique:
     ids = tuple(sorted({*(o.id for o in seen), *(i for each in made for i in each.evidence)}))
-    if all(map(findings.routers.leads_astray, made)):
+    if all(findings.routers.leads_astray(each.internal) for each in made):
         why = statement("mapping-off-path", interfaces=tuple(sorted(set(findings.routers.astray.values()))))
         return technique(protocol, "fails", 0.95, why, remedy=remedies(findings), evidence=ids)
     true = [each for each in made if each.verified_inbound]

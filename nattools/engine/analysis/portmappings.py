@@ -79,9 +79,9 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
         known = (each for each in self.offers if each.replies not in (None, each.interface))
         return {each.local.partition("%")[0]: each.replies or "" for each in known}
 
-    def leads_astray(self, mapping: PortMapping) -> bool:
-        """Does what comes in by this mapping have no way back?"""
-        at = endpoint(mapping.internal)
+    def leads_astray(self, internal: str) -> bool:
+        """Has what comes in by a mapping to this endpoint no way back?"""
+        at = endpoint(internal)
         return at is not None and at.host in self.astray
 
     @cached_property
@@ -144,7 +144,7 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
             external=self._in_full(known.external, known.protocol, known.family) if known else None,
             lifetime_s=asked_for.lifetime_s,
             created=known is not None and doubt is None,
-            verified_inbound=verified,
+            verified_inbound=verified and not self.leads_astray(first.internal),
             error=no_answer(doubt) if doubt else None if failed is None else _error(failed),
             removed=bool(deletions) and deletions[-1].outcome == "deleted",
             evidence=tuple(sorted(each.id for each in (*asked_for.attempts, *asked_for.checks))),

@@ -15,13 +15,16 @@ lost ends with its lifetime.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from uuid import uuid4
 
 import msgspec
@@ -175,22 +178,15 @@ class Journal:
 
     def _append(self, line: _Line) -> None:
         data = msgspec.json.encode(line) + b"\n"
-        with self._locked():
-            descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
-                if self._is_torn():
-                    data = b"\n" + data
-                os.write(descriptor, data)
-            finally:
-                os.close(descriptor)
+        with self._locked(), self._opened(os.O_RDWR | os.O_CREAT | os.O_APPEND, "ab+") as file:
+            # it may end in the middle of a line, as after a full disk
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                data = data if file.read(1) == b"\n" else b"\n" + data
+            file.write(data)
 
-    def _is_torn(self) -> bool:
-        """Does the file end in the middle of a line, as after a full disk?"""
-        with self._file.open("rb") as file:
-            if not file.seek(0, os.SEEK_END):
-                return False
-            file.seek(-1, os.SEEK_END)
-            return file.read(1) != b"\n"
+    def _opened(self, flags: int, mode: Literal["rb", "ab+"]) -> FileIO:
+        return os.fdopen(open_own(self._file, flags), mode, 0)
 
     # --- reading
 
@@ -246,7 +242,8 @@ class Journal:
 
     def _lines(self) -> Iterator[_Line]:
         try:
-            data = self._file.read_bytes()
+            with self._opened(os.O_RDONLY, "rb") as file:
+                data = file.read()
         except FileNotFoundError:
             return
         for text in data.splitlines():
@@ -255,7 +252,7 @@ class Journal:
 
     def _tidy(self) -> None:
         """Drop the lines of what is gone, and the locks of the dead."""
-        if self._file.exists():
+        if os.path.lexists(self._file):
             notes, now = self._read(), self._clock()
             over = [note.id for note in notes if note.seems_over(now)]
             lost = set(over[: max(0, len(over) - _MOST_OVER)])
@@ -264,7 +261,9 @@ class Journal:
             )
             if not data or self._file.stat().st_size > _COMPACT_BEYOND + len(data):
                 fresh = self._file.with_suffix(".new")
-                fresh.write_bytes(data)
+                fresh.unlink(missing_ok=True)
+                with os.fdopen(open_own(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+                    file.write(data)
                 fresh.replace(self._file)
         for path in self._folder.glob("owner-*.lock"):
             if path.name != self._owner and not self._lives(path.name):
@@ -328,12 +327,23 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
+def open_own(path: Path, flags: int) -> int:
+    """Open a file that only this user may read or write. OSError: also if it is a link. Whoever may write the
+    folder (with `sudo -E` it is a user's, and this is root) must not choose which file is written."""
+    more = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")  # of them a system has those that it needs
+    descriptor = os.open(path, flags | sum(getattr(os, name, 0) for name in more), 0o600)
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.ELOOP, "it is no file of its own, but a link or a device", str(path))
+
+
 def acquire_lock(path: Path, *, wait: bool = True, create: bool = True) -> int | None:
     """Lock a file for this process alone; the descriptor that holds the lock, which closing it gives back.
     None: somebody else has it (and `wait` is False), or there is no such file (and `create` is False)."""
-    flags = os.O_RDWR | os.O_CLOEXEC if hasattr(os, "O_CLOEXEC") else os.O_RDWR
     try:
-        descriptor = os.open(path, flags | (os.O_CREAT if create else 0), 0o600)
+        descriptor = open_own(path, os.O_RDWR | (os.O_CREAT if create else 0))
     except FileNotFoundError:
         if create:
             raise

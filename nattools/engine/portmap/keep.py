@@ -117,7 +117,7 @@ async def keep(
             await keeper.hold(stop)
 
     check_host(network, map_options)
-    return await run_map_command("keep", do, network, options, emit, journal, host=map_options.host)
+    return await run_map_command("keep", do, network, options, emit, journal, map_options)
 
 
 class _Keeper:

@@ -42,6 +42,7 @@ from nattools.probes.portmap import (
     asking_from,
     discover,
     gateway_contexts,
+    named_gateway,
     policy,
     remove_mapping,
 )
@@ -75,14 +76,17 @@ class HeldMapping:
 @dataclass(slots=True)
 class PortmapSession:
     """`gateways` are the routers of the interface that is measured; `discovery` is what they offer, after
-    `discover`. `host`: the own address that mappings are to lead to."""
+    `discover`. `host`: the own address that mappings are to lead to; `named`: the router to ask, if the user
+    names one."""
 
     run: MeasurementRun
     journal: Journal
     host: str | None = None
+    named: str | None = None
     gateways: tuple[GatewayContext, ...] = ()
     discovery: Discovery = field(default_factory=Discovery)
     held: list[HeldMapping] = field(default_factory=list)
+    _others: dict[str, list[Mapper]] = field(default_factory=dict)
 
     async def discover(self) -> None:
         """Ask the routers what they offer."""
@@ -90,21 +94,40 @@ class PortmapSession:
         began = asyncio.get_running_loop().time()
         self.gateways = self.gateways or self._chosen_gateways()
         self.discovery = await discover(self.gateways)
+        self._drop_guesses()
         for offer in self.discovery.offers:
             way = run.network.way(FAR_AWAY[offer.family], source=offer.local)
             record_offer(run.recorder, offer, began, None if way is None else way.interface)
 
     def _chosen_gateways(self) -> tuple[GatewayContext, ...]:
-        """Those of the interface asked for, or else of the one that the preferred route leads to."""
+        """The one named; those of the interface asked for, or else of the one that the preferred route leads
+        to; and what was guessed before that."""
         run = self.run
-        named = run.options.interface
-        all_gateways = gateway_contexts(run.network, families=run.options.families, interface=named)
+        if self.named is not None:
+            return (named_gateway(run.network, self.named),)
+        interface, families = run.options.interface, run.options.families
+        all_gateways = gateway_contexts(run.network, families=families, interface=interface)
         if self.host is not None:
             return _of_host(run.network, all_gateways, self.host)
         chosen: list[GatewayContext] = []
-        for family in run.options.families:
-            chosen += [each for each in all_gateways if each.family == family][:1]
+        for family in families:
+            of_family = [each for each in all_gateways if each.family == family]
+            known = next((place for place, each in enumerate(of_family) if not each.guessed), len(of_family))
+            chosen += of_family[: known + 1]
         return tuple(chosen)
+
+    def _drop_guesses(self) -> None:
+        """A guess that answered is the router of its family; of one that did not nothing is said."""
+        guesses = [each for each in self.gateways if each.guessed]
+        found = [each for each in guesses if any(m.gateway == each for m in self.discovery.mappers)]
+        dropped = [each for each in guesses if each not in found]
+        families = {each.family for each in found}
+        dropped += [each for each in self.gateways if not each.guessed and each.family in families]
+        self.gateways = tuple(each for each in self.gateways if each not in dropped)
+        gone = {(each.interface, each.local) for each in dropped}
+        found_here = self.discovery
+        found_here.offers = [o for o in found_here.offers if (o.interface, o.local) not in gone]
+        found_here.mappers = [m for m in found_here.mappers if m.gateway not in dropped]
 
     def gateway(self, family: Family) -> GatewayContext | None:
         """Where mappings of a family are asked for."""
@@ -250,9 +273,8 @@ class PortmapSession:
     async def _delete(self, held: HeldMapping) -> Refused | None:
         began = asyncio.get_running_loop().time()
         protocol = held.mapper.offer.protocol
-        # by UPnP it is known by its inside alone, which may have another mapping that is wanted
-        notes = self.journal.notes()
-        shared = any(_shares(held.note, each) and each.protocol == "upnp-igd" for each in notes)
+        # by UPnP it is known by its inside alone, which may have another mapping
+        shared = any(shares_inside(held.note, each) for each in self.journal.notes())
         others = [] if shared else [each for each in self.discovery.mappers if each is not held.mapper]
         with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
             result = await remove_mapping([held.mapper, *others], held.wanted, protocol, held.granted)
@@ -299,7 +321,7 @@ class PortmapSession:
         """Put a mapping of the journal on record that no table has shown: as the router has it, if it shows
         it when asked for it alone; as it is noted, if that cannot be known and it should be there now. What
         the router denies to have is not shown."""
-        mapper = self._mapper_for(note) if note.protocol == "upnp-igd" else None
+        mapper = await self._mapper_for(note) if note.protocol == "upnp-igd" else None
         found: TableEntry | Refused | None = None
         if mapper is not None and note.granted is not None:
             found = await mapper.read_back(note.wanted, note.granted)
@@ -393,7 +415,7 @@ class PortmapSession:
 
     def _same_inside(self, note: JournalEntry) -> list[JournalEntry]:
         notes = self.journal.notes()
-        return [each for each in notes if _shares(note, each) and self.journal.is_in_use(each)]
+        return [each for each in notes if shares_inside(note, each) and self.journal.is_in_use(each)]
 
     async def remove_stale(self) -> None:
         """Remove what a process has left behind that was killed, from the routers that are here."""
@@ -404,7 +426,7 @@ class PortmapSession:
 
     async def remove_noted(self, note: JournalEntry) -> Refused | None:
         """Remove a mapping by the journal alone; "not asked" if its router is not here."""
-        mapper = self._mapper_for(note)
+        mapper = await self._mapper_for(note)
         if mapper is None:
             self.record_gap(
                 f"Is the {note.protocol} mapping of {note.wanted.transport} {note.wanted.internal} gone?",
@@ -426,16 +448,30 @@ class PortmapSession:
         record_attempt(self.run.recorder, "delete", protocol, wanted, result, began, known=known)
         return result
 
-    def _mapper_for(self, note: JournalEntry) -> Mapper | None:
+    async def _mapper_for(self, note: JournalEntry) -> Mapper | None:
+        """Who can be asked about a mapping of the journal: its router, if it is on a network here."""
         gateway = self.gateway(note.wanted.family)
-        if gateway is None or gateway.address != note.gateway:
-            return None
-        found = next(iter(self.mappers(note.wanted.family, note.protocol)), None)
+        if gateway is not None and gateway.address == note.gateway:
+            mappers = self.discovery.mappers
+        else:
+            mappers = await self._elsewhere(note)
+        wanted = (note.wanted.family, note.protocol)
+        found = next((each for each in mappers if (each.offer.family, each.offer.protocol) == wanted), None)
         host = note.wanted.internal.host
-        if found is None or _owns(self.run.network, gateway.interface, host):
+        if found is None or _owns(self.run.network, found.gateway.interface, host):
             return found and asking_from(found, host)
         # an address that this machine had: by UPnP alone can its mappings be named
         return found if note.protocol == "upnp-igd" else None
+
+    async def _elsewhere(self, note: JournalEntry) -> list[Mapper]:
+        """What a router offers that is here and is not the one in use: another interface's, or one that was
+        named. Only a neighbour is asked: who has that address elsewhere is somebody else."""
+        if note.gateway not in self._others:
+            way = self.run.network.way(note.gateway) if note.gateway else None
+            is_here = way is not None and way.gateway is None and way.interface == note.interface
+            found = await discover((named_gateway(self.run.network, note.gateway),)) if is_here else None
+            self._others[note.gateway] = [] if found is None else found.mappers
+        return self._others[note.gateway]
 
 
 def _of_host(
@@ -460,7 +496,7 @@ def _contradicts(found: TableEntry | Refused | None, granted: Granted | None) ->
     return found is not None
 
 
-def _shares(note: JournalEntry, other: JournalEntry) -> bool:
+def shares_inside(note: JournalEntry, other: JournalEntry) -> bool:
     """Are two notes of the same inside on the same router?"""
     one, two = note.wanted, other.wanted
     same = (one.transport, one.internal, note.gateway) == (two.transport, two.internal, other.gateway)

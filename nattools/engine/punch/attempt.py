@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Iterable
 from itertools import groupby
 
+from nattools.chance import chance
 from nattools.engine.punch.candidates import AttemptContext, Base, EarlyDatagrams, begin_checks, gather
 from nattools.engine.punch.local_side import LocalSide, RouterMapping, behaviour
 from nattools.engine.punch.options import AnnouncedPlan
@@ -261,7 +261,7 @@ async def prepare(
     introduction = Introduction(
         program=f"nattools {__version__}",
         attempt=number,
-        nonce=secrets.randbits(62),
+        nonce=chance().getrandbits(62),
         nat=without_evidence(own.nat),
         low_ports=own.low_ports,
         asks_router=asks_router,

@@ -63,7 +63,7 @@ class NetnsLab:
         self.layout = plan(scenario)
         self.engines = userspace_routers(scenario)
         self._start_servers = start_servers
-        self._seed = seed
+        self.seed = seed
         self._wiring = wire_up(self.layout)
         self._children = processes.Children()
         self._namespaces: dict[str, namespaces.Namespace] = {}
@@ -249,7 +249,7 @@ class NetnsLab:
             inside=router.inside_network,
             outside_address=router.outside.address,
             inside_address=router.inside.address,
-            rng=random.Random(f"{self._seed} {name}"),
+            rng=random.Random(f"{self.seed} {name}"),
         )
         engine.forwards.everything = self.layout.dmz_address(self.scenario, name)
         senders: dict[Side, Send] = {"inside": sender(sock, nft.LAN), "outside": sender(sock, nft.WAN)}
@@ -268,9 +268,9 @@ class NetnsLab:
         with entered(self._namespaces[WIRES].path):
             sock = packet_socket()
         for tun, tunnel in zip(self._tunnels, self._wiring.tunnels, strict=True):
-            join_tunnel(frames, tun, sock, tunnel, random.Random(f"{self._seed} {tunnel.end.name}"))
+            join_tunnel(frames, tun, sock, tunnel, random.Random(f"{self.seed} {tunnel.end.name}"))
         for wire in self._wiring.wires:
-            rng = random.Random(f"{self._seed} {wire.left.name}")
+            rng = random.Random(f"{self.seed} {wire.left.name}")
             join(frames, sock, wire.left.name, wire.right.name, wire.impairment, rng)
 
     def _addresses(self, name: str) -> tuple[str, ...]:

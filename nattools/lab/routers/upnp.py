@@ -100,8 +100,7 @@ class UpnpServer:
             case "AddAnyPortMapping" if "WANIPConnection:2" in self._behaviour.services:
                 return self._add_any(values, source, now)
             case "DeletePortMapping":
-                self._table.remove(self._specific(values, now))
-                return {}
+                return self._delete(values, now)
             case "GetSpecificPortMappingEntry":
                 return self._shown(values, now)
             case "GetGenericPortMappingEntry":
@@ -122,6 +121,8 @@ class UpnpServer:
         lease_s = self._lease(values)
         if port == 0:
             raise _Fault(716)
+        if len(values.get("NewPortMappingDescription", "")) > self._behaviour.longest_name:
+            raise _Fault(605)
         if values["NewInternalClient"] != source.host:
             raise _Fault(718)
         if self._behaviour.same_ports and values["NewInternalPort"] != values["NewExternalPort"]:
@@ -175,6 +176,14 @@ class UpnpServer:
         if row is None:
             raise _Fault(714)
         return row
+
+    def _delete(self, values: dict[str, str], now: float) -> dict[str, str]:
+        row = self._table.find(_TRANSPORTS[values["NewProtocol"]], int(values["NewExternalPort"]), now)
+        if row is None:
+            raise _Fault(self._behaviour.delete_error)
+        if not self._behaviour.keeps:
+            self._table.remove(row)
+        return {}
 
     def _shown(self, values: dict[str, str], now: float) -> dict[str, str]:
         """What GetSpecificPortMappingEntry says."""

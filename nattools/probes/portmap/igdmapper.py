@@ -39,6 +39,9 @@ _VALUES = (ErrorCode.INVALID_ARGS, ErrorCode.INVALID_VALUE, ErrorCode.OUT_OF_RAN
 _TAKEN = (ErrorCode.CONFLICT, ErrorCode.NO_PORT_MAPS, ErrorCode.OTHER_MECHANISM, ErrorCode.ACTION_FAILED)
 
 
+STILL_THERE = "the router says that the mapping is gone, but its table still has it"
+
+
 class IgdMapper:
     """`mapper.Mapper` by UPnP: IPv4 port mappings by a WAN...Connection service. `others` are the router's
     further ones, which are asked where the first one turns out to be broken."""
@@ -186,12 +189,17 @@ class IgdMapper:
         external_port: int,
         is_ours: Callable[[TableEntry, MappingRequest], bool],
     ) -> Refused | None:
-        # asked for in any case where the router shows none: some never show any
         row = await row_at(self.gateway, self.service, wanted.transport, external_port)
         if isinstance(row, TableEntry) and not is_ours(row, wanted):
             return None
+        # asked for in any case where the router shows none: some never show any
         refused = await self._call(igd.delete_port_mapping(wanted.transport, external_port))
-        return None if refused is None or refused.absent else refused
+        if refused is None or refused.absent:
+            row = await row_at(self.gateway, self.service, wanted.transport, external_port)
+            there = isinstance(row, TableEntry) and is_ours(row, wanted)
+            return Refused(protocol="upnp-igd", failure="malformed", detail=STILL_THERE) if there else None
+        left = await look_up(self.gateway, self.service, wanted.transport, external_port)
+        return None if isinstance(left, Refused) and left.absent else refused
 
     async def _call(self, action: igd.Call[T]) -> T | Refused:
         return await call(self.gateway, self.service, action)
@@ -310,8 +318,8 @@ def _leads_to(entry: TableEntry, wanted: MappingRequest) -> bool:
 
 
 def _is_named(entry: TableEntry, wanted: MappingRequest) -> bool:
-    """Has it the name that was asked for? Some routers shorten it, or keep none."""
-    return wanted.description.startswith(entry.description)
+    """Has it the name that was asked for? Some routers shorten it or keep none, or have it too short."""
+    return wanted.description.startswith(entry.description) or entry.description == MAPPING_NAME
 
 
 def _is_address(host: str) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from random import Random, SystemRandom
+from random import Random
 from typing import Final, Literal
 
+from nattools.chance import chance
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import stun
@@ -81,7 +82,7 @@ class Agent:
         patience_s: float = PATIENCE_S,
     ) -> None:
         """`rng` is for tests: the default cannot be guessed. ProtocolError: credentials that cannot be."""
-        rng = rng or SystemRandom()
+        rng = rng or chance()
         local = check_credentials(ufrag or _text(rng, 8), password or _text(rng, 24))
         self._session = IceSession(role, local, rng, expected_rtt_s)
         self._checker = Checker(self._session, self)

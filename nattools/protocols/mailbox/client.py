@@ -9,12 +9,12 @@ A conversation that lasts moves from the code's room into another, whose number 
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from nattools.chance import random_bytes
 from nattools.errors import ProtocolError
 from nattools.model.statement import Statement, statement
 from nattools.protocols.mailbox import messages as m
@@ -71,7 +71,7 @@ class MailboxClient:
     """
 
     def __init__(
-        self, secret: bytes, nameplate: int | None = None, *, entropy: Callable[[int], bytes] = os.urandom
+        self, secret: bytes, nameplate: int | None = None, *, entropy: Callable[[int], bytes] = random_bytes
     ) -> None:
         self.nameplate = nameplate
         self.failure: MailboxFailure | None = None
@@ -114,7 +114,7 @@ class MailboxClient:
         self._joined = self._present = False
 
     def receive(self, text: bytes, now: float) -> None:
-        """A message of the mailbox."""
+        """A message of the mailbox; an empty one (a control message of its connection) only counts."""
         if self.over or self.away:
             return
         since_s = 0.0 if self._heard_at is None else now - self._heard_at
@@ -122,6 +122,8 @@ class MailboxClient:
         self._heard_at = now
         if self._heard > _MAX_HEARD:
             return self._fail("flood")
+        if not text:
+            return
         try:
             message = m.decode_from_mailbox(text)
         except ProtocolError as error:

@@ -17,7 +17,7 @@ class Peers:
     """Connections to a mailbox by name, and what each was told."""
 
     def __init__(self, **limits: float) -> None:
-        self.mailbox = Mailbox(MailboxLimits(**limits), chance=Random(1))  # type: ignore[arg-type]
+        self.mailbox = Mailbox(MailboxLimits(**limits), draw=Random(1))  # type: ignore[arg-type]
         self.now = 0.0
         self.told: dict[str, list[m.FromMailbox]] = {}
         self.gone: list[str] = []

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -112,6 +112,40 @@ def test_only_the_owner_may_look(tmp_path: Path) -> None:
         noted(journal)
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "mappings.jsonl").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a privilege there")
+@pytest.mark.parametrize("name", ["mappings.jsonl", "mappings.lock", "mappings.new"])
+@pytest.mark.parametrize("kind", ["symlink", "link", "dangling"])
+def test_whoever_may_write_the_folder_does_not_choose_which_file_is_written(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    victim, folder = tmp_path / "victim", tmp_path / "state"
+    with Journal(folder) as journal:
+        for port in range(5000, 5200):
+            journal.gone(noted(journal, port))  # so much that the file is written anew next time
+    folder.chmod(0o777)
+    if kind != "dangling":
+        victim.write_bytes(b"precious\n" * 5000)
+    (folder / name).unlink(missing_ok=True)
+    if kind == "link":
+        (folder / name).hardlink_to(victim)
+    else:
+        (folder / name).symlink_to(victim)
+    with suppress(CannotRun), Journal(folder) as journal:
+        noted(journal)
+    assert (victim.read_bytes() == b"precious\n" * 5000) if kind != "dangling" else not victim.exists()
+
+
+def test_a_journal_written_anew_is_for_its_owner_alone(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        for port in range(5000, 5200):
+            journal.gone(noted(journal, port))
+    assert (tmp_path / "mappings.jsonl").stat().st_size > 32768
+    with Journal(tmp_path) as journal:
+        noted(journal)
+    assert (tmp_path / "mappings.jsonl").stat().st_size < 1000
+    assert (tmp_path / "mappings.jsonl").stat().st_mode & 0o077 == 0
 
 
 def test_one_that_was_killed_has_left_something_behind(tmp_path: Path) -> None:
