@@ -1,7 +1,7 @@
 """Signaling by tokens that people copy: a token holds all that is known of the peer.
 
 Steps that both sides must begin together begin by the wall clock: every `SLOT_S` seconds of UTC one of them
-does, the same one on both sides. Clocks set by NTP agree well enough: the plan's pauses allow for a second.
+does, the same one on both sides. Clocks may differ: the plan's pauses allow for some seconds.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class TokenSignaling(Signaling):
         return external_endpoint(self._peer, turn.transport)
 
 
-APART_MS: Final = 1000.0
+APART_MS: Final = 4000.0
 """Taken for the round trip of either side, so that the plan's pauses cover what two clocks may differ by."""
 APART_TCP_MS: Final = 500.0
 """Over TCP the second SYN leaves a second after the first; the peer has to connect before."""
