@@ -92,6 +92,7 @@ def kinds(first: str, second: str) -> Scenario:
         ("symmetric-random", "full-cone", {"reflexive"}),
         ("symmetric-sequential", "port-restricted", {"prediction"}),
         ("symmetric-random", "port-restricted", {"birthday"}),
+        ("symmetric-sequential", "symmetric-sequential", {"prediction"}),
         ("udp-blocked", "port-restricted", {"simultaneous-open"}),
     ],
 )
