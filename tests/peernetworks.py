@@ -27,6 +27,7 @@ NATS = st.builds(
     port_step=st.none() | ANY_INT,
     port_range=st.none() | st.tuples(ANY_INT, ANY_INT),
     port_block=st.sampled_from([True, False, None]),
+    port_mask=st.none() | st.tuples(ANY_INT, ANY_INT) | st.just((0x0FC0, 0x0340)),
     distance_hops=st.none() | ANY_INT,
     classic=st.sampled_from(get_args(Classic)),
     blocked_ports=st.lists(ANY_INT, max_size=3).map(tuple),

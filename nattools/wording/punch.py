@@ -12,6 +12,7 @@ SENTENCES = {
     "mailbox-peer-absent": "The peer is not in the mailbox.",
     "mailbox-peer-silent": "The peer did not introduce itself.",
     "mailbox-peer-left": "The peer has left.",
+    "mailbox-peer-gone": "The peer was there, has left the mailbox and was not back within {limit_s:.0f} s.",
     "mailbox-left": "The peer left the mailbox without a goodbye that can be verified.",
     "mailbox-gave-up": "The peer gave up.",
     "mailbox-wrong-code": "The peer has another code. This one is used up: take a new one.",
@@ -137,6 +138,7 @@ SENTENCES = {
         "All {ports} ports that {whose} mappings can get are opened, each towards {targets} of {other} "
         "{across}, and {tries} of these try them all. They are used up for a while."
     ),
+    "step-fill-again": "Once more with the parts exchanged: who tried opens all ports now.",
     "step-tcp-open": "Over TCP: anybody can connect to {whose} address.",
     "step-tcp-open-external": "Over TCP: anybody can connect to {whose} external port, once it is open.",
     "step-tcp-both-open": (

@@ -58,7 +58,7 @@ FAULTS = {
     "XML with entities": Fault({"xml": "entities"}, (FAILS, WORKS, WORKS)),
     "no XML": Fault({"xml": "not xml"}, (FAILS, WORKS, WORKS)),
     "an epoch that goes back": Fault({"epoch": "back"}, words="restarted"),
-    "a wrong nonce": Fault({"wrong_nonce": True}, (WORKS, WORKS, FAILS), "wrong nonce"),
+    "a wrong nonce": Fault({"wrong_nonce": True}, (WORKS, WORKS, FAILS), "wrong nonce", unsure=2),
     "a wrong nonce, then the right one": Fault({"wrong_nonce": True, "then_right": True}),
     "another port than asked": Fault({"other_port": True}),
     "success that is not reachable": Fault({"lies": True}, (FAILS, FAILS, FAILS)),

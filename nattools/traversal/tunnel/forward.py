@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -34,6 +35,7 @@ class Forwarding:
         self._network = network
         self._allowed = allowed or Allowed()
         self._say = say
+        self._report = SparingVoice(say).say
         self._listening: list[Listening] = []
         self._reverses: dict[int, Forward] = {}
         tunnel.serve(TcpTo, self._on_target)
@@ -107,7 +109,7 @@ class Forwarding:
     async def _join(self, stream: TunnelStream, transport: Transport, host: str, port: int) -> None:
         failed = await join(self._tunnel, self._network, stream, transport, host, port)
         if failed is not None:
-            self._say(f"{written(transport, host, port)}: {failed}")
+            self._report(f"{written(transport, host, port)}: {failed}")
 
     async def _on_listen(self, stream: TunnelStream) -> None:
         wish = stream.purpose
@@ -121,10 +123,10 @@ class Forwarding:
         def purpose(source: Endpoint) -> Accepted:
             return Accepted(stream.id, str(source))
 
-        clients = Clients(self._tunnel, purpose, f"{place} for the other side", self._say)
+        clients = Clients(self._tunnel, purpose, f"{place} for the other side", self._report)
         listening = await clients.listen(self._network, wish.transport, wish.host, wish.port)
         try:
-            self._say(f"{listening} is forwarded to the other side")
+            self._report(f"{listening} is forwarded to the other side")
             stream.write(f"{listening}\n".encode())
             while await stream.read():
                 pass
@@ -134,7 +136,7 @@ class Forwarding:
 
     def _refuse(self, stream: TunnelStream, reason: str, said: str) -> None:
         stream.reset(f"{reason} on the other side")
-        self._say(f"{said}, which is not allowed here: refused")
+        self._report(f"{said}, which is not allowed here: refused")
 
 
 async def _line(stream: TunnelStream) -> str:
@@ -149,7 +151,33 @@ async def _line(stream: TunnelStream) -> str:
 
 
 MAX_FLOWS: Final = 128
+_LINES: Final = 10
+_LINE_EVERY_S: Final = 10.0
 Say = Callable[[str], None]
+
+
+class SparingVoice:
+    """Says what the other side brings about, as often as it likes: some lines at once, then one now and then
+    with the number of those left out."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._time = asyncio.get_running_loop().time
+        self._lines, self._counted_at = float(_LINES), self._time()
+        self._left_out = 0
+
+    def say(self, text: str) -> None:
+        """Unless there was too much of it lately."""
+        now = self._time()
+        self._lines = min(_LINES, self._lines + (now - self._counted_at) / _LINE_EVERY_S)
+        self._counted_at = now
+        if self._lines < 1:
+            self._left_out += 1
+            return
+        self._lines -= 1
+        more = f" ({self._left_out} lines before this one were left out)" if self._left_out else ""
+        self._left_out = 0
+        self._say(text + more)
 
 
 class Clients:

@@ -14,7 +14,7 @@ from nattools.errors import CannotRun
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure, TcpStream
-from nattools.protocols.tunnel import Accepted
+from nattools.protocols.tunnel import Accepted, TcpTo
 from nattools.traversal.forwardspec import Allowed, parse_forward
 from nattools.traversal.tunnel.forward import Forwarding
 
@@ -157,6 +157,22 @@ def test_what_was_not_allowed_is_refused_and_both_sides_are_told(transport: str)
             assert both.said[1] == [f"the other side asked for {place}, which is not allowed here: refused"]
 
     run(open_internet(delay_ms=5), main)
+
+
+def test_who_asks_again_and_again_does_not_fill_the_screen() -> None:
+    async def main(lab: SimLab) -> None:
+        async with sides(lab) as both:
+            began = asyncio.get_running_loop().time()
+            for number in range(2000):
+                stream = both.pair.one.open(TcpTo("localhost", 1 + number))
+                assert await stream.finished() == f"localhost:{1 + number} is not allowed on the other side"
+            took_s = asyncio.get_running_loop().time() - began
+            said = both.said[1]
+            assert said[0] == "the other side asked for localhost:1, which is not allowed here: refused"
+            assert 10 <= len(said) <= 10 + took_s / 10 + 1
+            assert said[-1].endswith("lines before this one were left out)")
+
+    run(open_internet(), main)
 
 
 def test_by_default_nothing_is_allowed() -> None:
