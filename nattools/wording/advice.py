@@ -31,6 +31,10 @@ SENTENCES = {
         "Let UDP out in this machine's own firewall. If it is a VPN's kill switch, connect the VPN."
     ),
     "let-udp-out": "Ask whoever runs this network to let UDP out.",
+    "name-second-server": (
+        "Your server has one address: name any STUN server beside it (a second --server), or give it two: "
+        "nattools serve --listen ADDRESS --listen ADDRESS."
+    ),
     "name-server": "For a full diagnosis run nattools serve on a machine outside, and name it with --server.",
     "prove-mappings": (
         "Your router makes port mappings; nattools serve outside would verify them: --server HOST."

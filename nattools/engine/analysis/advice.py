@@ -118,7 +118,8 @@ def _actions(findings: Findings, reachable: Reachable, verdicts: dict[str, Techn
     if nat is not None and nat.reachable is False:
         found.append(statement("allow-udp-here" if findings.forbids_udp else "let-udp-out"))
     if nat is None or (nat.reachable is not False and "unknown" in (nat.mapping, nat.filtering)):
-        found.append(statement("name-server"))
+        asked = any(server.answered and server.nattools for server in findings.measurement.servers)
+        found.append(statement("name-second-server" if asked else "name-server"))
     return found
 
 
