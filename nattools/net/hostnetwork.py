@@ -30,6 +30,12 @@ from nattools.net.namespace import entered
 from nattools.net.routes import Route, RouteCache
 from nattools.net.sockets import Zones, bound_socket, default_source, source_address
 
+_REFUSED = {
+    "icmp-errors": "report the ICMP errors about UDP datagrams",
+    "ttl": "set a connection's TTL",
+    "dont-fragment": "set the don't-fragment bit",
+}
+
 
 class HostNetwork:
     """`nattools.net.base.Network` over the operating system.
@@ -148,6 +154,9 @@ class HostNetwork:
             case "icmp" | "raw-packets":
                 with entered(self._netns):
                     return hosticmp.missing(raw_packets=capability == "raw-packets")
+            case "icmp-errors" | "ttl" | "dont-fragment" if linux.AVAILABLE:
+                refused = linux.refused(capability)
+                return refused and f"this system refuses to {_REFUSED[capability]}: {refused}"
             case _:
                 return None
 
