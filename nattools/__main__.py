@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 
-from nattools.cli.defects import DEFECT, DEFECTS, install, watch_tasks
+from nattools.defects import DEFECT, DEFECTS, install, watch_tasks
 from nattools.cli.streams import prepare, settle_output
 
 _GARBAGE_AFTER = 10_000

@@ -1,4 +1,5 @@
-"""Runs a program as on a machine that lacks something: `python crippled.py DEFECT PROGRAM [ARGUMENT]...`
+"""Runs nattools as on a machine that lacks something: `python crippled.py AT_ONCE LIMIT_S`, in a network and a
+mount namespace of its own (`unshare -rnm`).
 
 What a kernel or a container's filter refuses is refused by a seccomp filter (seccomp(2)), which takes no
 privilege; what a file system lacks, by mounts, which take a mount namespace of one's own (`unshare -rm`).
@@ -9,16 +10,24 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import importlib
+import json
 import os
+import pkgutil
 import platform
 import resource
+import signal
 import socket
 import struct
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+
+import nattools
 
 # AUDIT_ARCH_* of linux/audit.h, and numbers of system calls (asm/unistd.h)
 _ARCHITECTURES = {
@@ -80,12 +89,6 @@ def _no_capabilities() -> None:
 # --- what the file system lacks
 
 
-def _own_mounts() -> None:
-    """What is mounted from here on is seen by this process and its children alone, as far as the kernel
-    allows it (unshare(1) has made all mounts private)."""
-    LIBC.unshare(_CLONE_NEWNS)
-
-
 def _mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     strings = (source.encode(), target.encode(), kind.encode())
     _called(LIBC.mount(*strings, ctypes.c_ulong(flags), options.encode()), f"cannot mount {target}")
@@ -134,6 +137,7 @@ def _without(*variables: str, **instead: str) -> None:
 def _stream(number: int, file: str | None) -> None:
     if file is None:
         os.close(number)
+        setattr(sys, ("stdin", "stdout", "stderr")[number], None)  # as Python does at its start
         return
     descriptor = os.open(file, os.O_WRONLY)
     os.dup2(descriptor, number)
@@ -150,6 +154,11 @@ def _streams(file: str | None, *numbers: int) -> Callable[[], None]:
 
 def _limit(kind: int, value: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(kind, (value, value))
+
+
+def _no_more_memory() -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    _limit(resource.RLIMIT_AS, pages * resource.getpagesize() + (4 << 20))()
 
 
 _HOMES = ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
@@ -189,24 +198,103 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "PATH": partial(_without, "PATH"),
     "64 files": _limit(resource.RLIMIT_NOFILE, 64),
     "16 files": _limit(resource.RLIMIT_NOFILE, 16),
-    "files of any size": _limit(resource.RLIMIT_FSIZE, 0),
-    "memory": _limit(resource.RLIMIT_AS, 70 << 20),
-    "input": _streams(None, 0),
-    "output": _streams(None, 1),
-    "errors": _streams(None, 2),
-    "streams": _streams(None, 0, 1, 2),
-    "output's space": _streams("/dev/full", 1),
-    "errors' space": _streams("/dev/full", 2),
-    "streams' space": _streams("/dev/full", 1, 2),
+    "memory": _no_more_memory,
+    "stream: input": _streams(None, 0),
+    "stream: output": _streams(None, 1),
+    "stream: errors": _streams(None, 2),
+    "stream: any": _streams(None, 0, 1, 2),
+    "stream: output's space": _streams("/dev/full", 1),
+    "stream: errors' space": _streams("/dev/full", 2),
+    "stream: any space": _streams("/dev/full", 1, 2),
 }
 """What is lacking, and how to take it away."""
 
 
-def main(defect: str, program: list[str]) -> None:
-    _own_mounts()
-    DEFECTS[defect]()
-    os.execvp(program[0], program)
+STARTS = ("a home", "a terminal", "letters", "assertions", "docstrings", "PATH")
+"""What shows only in a process that starts with it."""
+
+
+SERVES_S = 4.0
+"""How long a server is left alone."""
+
+
+class Cell(NamedTuple):
+    """A command on a machine that lacks something."""
+
+    lack: str
+    command: tuple[str, ...]
+
+
+class Outcome(NamedTuple):
+    """Its exit code (below 0: the signal that ended it) and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+def _be(cell: Cell, streams: tuple[int, int]) -> None:
+    """In a child of its own: cripple it, and run nattools. Never returns."""
+    import nattools.__main__
+
+    code = 99
+    try:
+        for number, stream in enumerate((os.open(os.devnull, os.O_RDONLY), *streams)):
+            os.dup2(stream, number)
+        os.environ["HOME"] = home = tempfile.mkdtemp(dir=os.environ["HOME"])
+        os.chdir(home)
+        LIBC.unshare(_CLONE_NEWNS)
+        DEFECTS[cell.lack]()
+        if cell.lack in STARTS:
+            os.execv(sys.executable, [sys.executable, "-m", "nattools", *cell.command])
+        sys.argv[1:] = cell.command
+        code = nattools.__main__.main()
+        sys.stdout.flush()
+    finally:
+        os._exit(code)
+
+
+def run(cells: list[Cell], at_once: int, limit_s: float) -> list[Outcome]:
+    """Each in a child of this process, which has imported what they need; what is not over in time is killed
+    (code -9)."""
+    waiting, running = list(enumerate(cells)), {}
+    outcomes: dict[int, Outcome] = {}
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            number, cell = waiting.pop(0)
+            files = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+            pid = os.fork()
+            if pid == 0:
+                _be(cell, (files[0].fileno(), files[1].fileno()))
+            running[pid] = number, files, time.monotonic() + limit_s
+        for pid, (number, _, until) in running.items():
+            left_s = until - time.monotonic()
+            if "serve" in cells[number].command and left_s < limit_s - SERVES_S:
+                os.kill(pid, signal.SIGTERM)
+            if left_s < 0:
+                os.kill(pid, signal.SIGKILL)
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            time.sleep(0.02)
+            continue
+        number, files, _ = running.pop(pid)
+        texts = []
+        for file in files:
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace"))
+            file.close()
+        outcomes[number] = Outcome(os.waitstatus_to_exitcode(status), *texts)
+    return [outcomes[number] for number in range(len(cells))]
+
+
+def main() -> None:
+    """Cells as JSON on standard input, their outcomes on standard output."""
+    cells = [Cell(lack, tuple(command)) for lack, command in json.load(sys.stdin)]
+    for module in pkgutil.walk_packages(nattools.__path__, "nattools."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    json.dump(run(cells, int(sys.argv[1]), float(sys.argv[2])), sys.stdout)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main()

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import typer
 
 from nattools.cli.debuglog import start_from_environment
-from nattools.cli.defects import DEFECTS, each_of
+from nattools.defects import DEFECTS, each_of
 from nattools.cli.help import HelpfulCommand, HelpfulGroup, general
 from nattools.cli.streams import settle_output
 from nattools.errors import NattoolsError, UsageError

@@ -76,8 +76,10 @@ def _remade(stream: Any, number: int, kind: type[io.TextIOWrapper]) -> io.TextIO
     if stream is None:
         given = io.BufferedWriter(_opened(number))
         return kind(given, errors="backslashreplace", line_buffering=number == 2)
-    buffering, encoding = stream.line_buffering, stream.encoding
-    return kind(stream.detach(), encoding, "backslashreplace", line_buffering=buffering)
+    encoding, lines, at_once = stream.encoding, stream.line_buffering, stream.write_through
+    return kind(
+        stream.detach(), encoding, "backslashreplace", line_buffering=lines, write_through=at_once
+    )
 
 
 def _opened(number: int) -> io.FileIO:

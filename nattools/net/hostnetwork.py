@@ -79,7 +79,11 @@ class HostNetwork:
         if route is None or source not in (None, route[1]) or interface not in (None, route[0]):
             return None
         family = family_of(destination)
-        routers = (each for each in self.gateways() if (each.interface, each.family) == (route[0], family))
+        routers = (
+            each
+            for each in self.gateways()
+            if each.family == family and route[0] in (None, each.interface)  # None: the system does not tell
+        )
         gateway = next((each.address for each in routers), None)
         return Way(family=family, interface=route[0], source=route[1], gateway=gateway)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from nattools.model.endpoint import Family, family_of, parse_address
 from nattools.model.host import Gateway, Interface, InterfaceKind, Way
-from nattools.net import netlink
+from nattools.net import netlink, procroutes
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.interfacekinds import Surroundings
 from nattools.protocols.rtnetlink import Link, TableRoute
@@ -154,7 +154,7 @@ def _netifaces_gateways() -> tuple[Gateway, ...]:
     try:
         table: dict[Any, Any] = netifaces.gateways()
     except OSError:
-        table = {}
+        return procroutes.gateways()
     families: tuple[tuple[Family, int], ...] = ((4, socket.AF_INET), (6, socket.AF_INET6))
     return tuple(
         Gateway(interface=entry[1], family=family, address=_canonical(entry[0], entry[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import struct
@@ -191,8 +192,9 @@ def default_source(zones: Zones, family: Family, interface: str | None) -> str:
 def send_by(sock: socket.socket, host: str) -> None:
     """What the socket sends to IPv4 groups leaves by the interface that has the address `host`. (For IPv6 the
     zone in the destination says it.)"""
-    if sock.family == socket.AF_INET:
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
+    with contextlib.suppress(OSError):  # where it is refused, the routes decide
+        if sock.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
 
 
 def join(sock: socket.socket, zones: Zones, group: str, host: str, interface: str | None) -> None:

@@ -3,6 +3,7 @@ nattools itself is one line and a file for a bug report. Neither is ever a trace
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import sys
@@ -15,6 +16,7 @@ from nattools.errors import CannotRun
 DEFECT = 70
 """The exit code: EX_SOFTWARE of sysexits.h."""
 _MOST = 20
+_SOON_S = 0.01
 _NOT_HERE = "Something here lacks it, or a filter or a container forbids it: try it outside of that."
 _FILES = "Allow more open files: ulimit -n 4096."
 _SPACE = "Make room there, or name another place."
@@ -44,6 +46,8 @@ _REFUSALS = {
 def refusal(error: BaseException) -> CannotRun | None:
     """What the machine refused in words, if that is what the error says; None: it is a defect."""
     for each in each_of(error):
+        if isinstance(each, CannotRun):
+            return each
         if isinstance(each, OSError) and each.errno in _REFUSALS:
             about = f" ({each.filename})" if each.filename else ""
             return CannotRun(f"this machine refuses: {os.strerror(each.errno)}{about}", _REFUSALS[each.errno])
@@ -98,9 +102,8 @@ class Defects:
             self._write(record)
 
     def _begin(self, error: BaseException, record: str) -> None:
-        from nattools.report.safetext import safe
-
-        text = safe(" ".join(f"{type(error).__name__}: {error}".split()), 200)
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        text = "".join(character if character.isprintable() else "?" for character in text)
         try:
             import tempfile
 
@@ -163,10 +166,8 @@ def _escaped(error: BaseException) -> None:
 
 def _unraisable(unraisable: Any) -> None:
     error = unraisable.exc_value
-    if isinstance(error, KeyboardInterrupt):  # where it came it could not be raised: it is to come again
-        import _thread
-
-        _thread.interrupt_main()
+    if isinstance(error, KeyboardInterrupt):  # it could not be raised where it came: it comes again soon
+        threading.Timer(_SOON_S, _thread.interrupt_main).start()
     elif error is not None:
         DEFECTS.note(error, f"{unraisable.err_msg or 'ignored in'} {type(unraisable.object).__name__}")
 
