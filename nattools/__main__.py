@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 
+from nattools.cli.standardstreams import prepare, settle_output
 from nattools.defects import DEFECT, DEFECTS, install, watch_tasks
-from nattools.cli.streams import prepare, settle_output
 
 _GARBAGE_AFTER = 10_000
 """Imports and measurements make many objects and little garbage: Python's 700 is looked through too often."""

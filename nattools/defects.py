@@ -3,9 +3,10 @@ nattools itself is one line and a file for a bug report. Neither is ever a trace
 
 from __future__ import annotations
 
-import _thread
+import contextlib
 import errno
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ _REFUSALS = {
     errno.EOPNOTSUPP: _NOT_HERE,
     errno.EPROTONOSUPPORT: _NOT_HERE,
 }
+_ABOUT_FILES = (_SPACE, _PERMISSION)
 
 
 def refusal(error: BaseException) -> CannotRun | None:
@@ -49,14 +51,14 @@ def refusal(error: BaseException) -> CannotRun | None:
         if isinstance(each, CannotRun):
             return each
         if isinstance(each, OSError) and each.errno in _REFUSALS:
-            about = f" ({each.filename})" if each.filename else ""
+            about = f" ({each.filename})" if each.filename and _REFUSALS[each.errno] in _ABOUT_FILES else ""
             return CannotRun(f"this machine refuses: {os.strerror(each.errno)}{about}", _REFUSALS[each.errno])
         if isinstance(each, MemoryError):
             return CannotRun("this machine refuses: out of memory", _MEMORY)
         if isinstance(each, RuntimeError) and str(each) == "can't start new thread":
             return CannotRun("this machine refuses: no more threads", _REFUSALS[errno.EAGAIN])
         if isinstance(each, ImportError):
-            return CannotRun(f"nattools is not installed as it should be: {each}", "Install it again.")
+            return CannotRun(f"a part of nattools cannot be loaded: {each}", "Install nattools again.")
     return None
 
 
@@ -167,7 +169,8 @@ def _escaped(error: BaseException) -> None:
 def _unraisable(unraisable: Any) -> None:
     error = unraisable.exc_value
     if isinstance(error, KeyboardInterrupt):  # it could not be raised where it came: it comes again soon
-        threading.Timer(_SOON_S, _thread.interrupt_main).start()
+        with contextlib.suppress(RuntimeError):  # no more threads
+            threading.Timer(_SOON_S, signal.raise_signal, (signal.SIGINT,)).start()
     elif error is not None:
         DEFECTS.note(error, f"{unraisable.err_msg or 'ignored in'} {type(unraisable.object).__name__}")
 

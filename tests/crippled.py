@@ -1,5 +1,5 @@
-"""Runs nattools as on a machine that lacks something: `python crippled.py AT_ONCE LIMIT_S`, in a network and a
-mount namespace of its own (`unshare -rnm`).
+"""Runs nattools as on a machine that lacks something: `python crippled.py AT_ONCE LIMIT_S`, in a network and
+a mount namespace of its own (`unshare -rnm`).
 
 What a kernel or a container's filter refuses is refused by a seccomp filter (seccomp(2)), which takes no
 privilege; what a file system lacks, by mounts, which take a mount namespace of one's own (`unshare -rm`).
@@ -262,7 +262,7 @@ def run(cells: list[Cell], at_once: int, limit_s: float) -> list[Outcome]:
     while waiting or running:
         while waiting and len(running) < at_once:
             number, cell = waiting.pop(0)
-            files = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+            files = [open(os.memfd_create(name), "w+b") for name in ("out", "err")]  # noqa: SIM115
             pid = os.fork()
             if pid == 0:
                 _be(cell, (files[0].fileno(), files[1].fileno()))

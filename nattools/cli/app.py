@@ -14,9 +14,9 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import typer
 
 from nattools.cli.debuglog import start_from_environment
-from nattools.defects import DEFECTS, each_of
 from nattools.cli.help import HelpfulCommand, HelpfulGroup, general
-from nattools.cli.streams import settle_output
+from nattools.cli.standardstreams import settle_output
+from nattools.defects import DEFECTS, each_of
 from nattools.errors import NattoolsError, UsageError
 from nattools.report.safetext import safe
 

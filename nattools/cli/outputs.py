@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from nattools.cli.streams import cannot_write
+from nattools.cli.standardstreams import cannot_write
 from nattools.errors import UsageError
 from nattools.model.report import Report
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def _four(lines: list[str]) -> Iterator[Gateway]:
     them, in hexadecimal."""
     for fields in (line.split() for line in lines[1:]):
         if int(fields[1], 16) == int(fields[7], 16) == 0 and int(fields[3], 16) & _UP:
-            router = ipaddress.IPv4Address(bytes.fromhex(fields[2])[::-1])
+            router = ipaddress.IPv4Address(int(fields[2], 16).to_bytes(4, sys.byteorder))
             yield Gateway(
                 interface=fields[0],
                 family=4,

@@ -1,4 +1,4 @@
-"""The last resort: whatever escapes, wherever, is a line and a file, and what the machine refused a sentence."""
+"""The last resort: whatever escapes is a line and a file, and what the machine refused a sentence."""
 
 from __future__ import annotations
 
@@ -52,11 +52,14 @@ ENDS = {
     "recur()": (70, "RecursionError"),
     "asyncio.run(forget())": (70, "ZeroDivisionError"),
     "asyncio.run(call_back())": (70, "ZeroDivisionError"),
-    "thread = threading.Thread(target=lambda: 1 / 0); thread.start(); thread.join()": (70, "ZeroDivisionError"),
+    "thread = threading.Thread(target=lambda: 1 / 0); thread.start(); thread.join()": (
+        70,
+        "ZeroDivisionError",
+    ),
     "Burns(ValueError('a'))": (70, "ValueError: a"),
     "Burns(KeyboardInterrupt()); threading.Event().wait(20)": (130, "nattools: interrupted"),
     "raise MemoryError": (3, "nattools: this machine refuses: out of memory"),
-    "import nattools.nothing": (3, "nattools: nattools is not installed as it should be: No module named"),
+    "import nattools.nothing": (3, "nattools: a part of nattools cannot be loaded: No module named"),
 }
 
 
@@ -120,8 +123,7 @@ def test_without_a_place_for_the_file_the_line_says_where_it_was(
 ) -> None:
     monkeypatch.setattr("tempfile.mkstemp", lambda *_: (_ for _ in ()).throw(FileNotFoundError()))
     defects = Defects()
-    try:
+    with pytest.raises(KeyError) as raised:
         raise KeyError("x")
-    except KeyError as error:
-        assert defects.note(error, "") == 70
+    assert defects.note(raised.value, "") == 70
     assert f"none could be written; it was at {__file__}:" in capsys.readouterr().err

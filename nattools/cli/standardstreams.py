@@ -77,9 +77,7 @@ def _remade(stream: Any, number: int, kind: type[io.TextIOWrapper]) -> io.TextIO
         given = io.BufferedWriter(_opened(number))
         return kind(given, errors="backslashreplace", line_buffering=number == 2)
     encoding, lines, at_once = stream.encoding, stream.line_buffering, stream.write_through
-    return kind(
-        stream.detach(), encoding, "backslashreplace", line_buffering=lines, write_through=at_once
-    )
+    return kind(stream.detach(), encoding, "backslashreplace", line_buffering=lines, write_through=at_once)
 
 
 def _opened(number: int) -> io.FileIO:
