@@ -1,5 +1,6 @@
 #!/bin/sh
-# Make .venv with nattools and the tools of its developers, or bring it up to date. Prints only when it works.
+# Make .venv with nattools, or bring it up to date; "setup.sh dev" with the tools of its developers too. Prints only
+# when there is something to do.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -17,9 +18,24 @@ python_with_venv() {
     return 1
 }
 
+case "${1:-}" in
+"") what=. for="to run it" ;;
+dev) what='.[dev]' for="to run, check and test it" ;;
+*)
+    say "usage: setup.sh [dev]"
+    exit 2
+    ;;
+esac
+
+# A set-up for developers has all that one for users has.
 wanted=$(cat pyproject.toml nattools/__init__.py scripts/setup.sh | cksum)
-if [ -x .venv/bin/python ] && [ "$(cat .venv/.nattools-setup 2>/dev/null)" = "$wanted" ]; then
-    exit 0
+if [ -x .venv/bin/python ]; then
+    for done in "$what" '.[dev]'; do
+        [ "$(cat .venv/.nattools-setup 2>/dev/null)" = "$done $wanted" ] && exit 0
+    done
+    if [ "$what" = . ] && grep -q '^\.\[dev\]' .venv/.nattools-setup 2>/dev/null; then
+        what='.[dev]' for="to run, check and test it"
+    fi
 fi
 
 if ! python=$(python_with_venv); then
@@ -35,7 +51,19 @@ if ! python=$(python_with_venv); then
     fi
 fi
 
-say "Setting up .venv with $("$python" --version) ..."
-[ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' >&2
-printf '%s' "$wanted" >.venv/.nattools-setup
+if [ ! -x .venv/bin/python ]; then
+    say "Making .venv, a Python environment of its own, with $("$python" --version) ..."
+    "$python" -m venv .venv
+fi
+say "Installing nattools into .venv, and what is needed $for:"
+{
+    .venv/bin/python -m pip install --disable-pip-version-check --no-compile --editable "$what" 2>&1 || echo "pip has failed"
+} | tee .venv/setup.log | awk '
+    /^Collecting / { sub(/[^A-Za-z0-9_.-].*/, "", $2); printf "%s%s", (n++ % 8 ? " " : "\n  "), $2; fflush() }
+    END { printf "\n" }' | sed 1d >&2
+if grep -q '^pip has failed' .venv/setup.log; then
+    grep -v '^pip has failed' .venv/setup.log | tail -15 >&2
+    say "pip could not install what is needed (.venv/setup.log has all that it said). Is the internet within reach?"
+    exit 3
+fi
+printf '%s' "$what $wanted" >.venv/.nattools-setup

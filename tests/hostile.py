@@ -26,6 +26,7 @@ from nattools.traversal.codes import parse_code
 from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, rendezvous
 
 SERVER = "11.201.0.2"
+SERVERS = "11.201."
 VICTIM, NEIGHBOUR = "victim", "neighbour"
 
 
@@ -51,8 +52,27 @@ class Seen:
 
     @property
     def packets(self) -> int:
-        """Checks over UDP, ICE's and the strategies'."""
+        """Checks over UDP, ICE's and the strategies', and attempts to connect over TCP."""
         return sum(self.sent.values())
+
+    @property
+    def limit(self) -> tuple[int, int]:
+        """What alice said that she would spend at most: packets, and addresses."""
+        assert self.report is not None
+        assert self.report.punch is not None
+        said = [
+            each.values
+            for stage in self.report.punch.stages
+            for each in stage.statements
+            if each.code == "plan-limit" and stage.side == "here"
+        ]
+        return (0, 0) if not said else (int(str(said[-1]["packets"])), int(str(said[-1]["addresses"])))
+
+    def kept_to_it(self) -> None:
+        """Not one packet more, nor an address."""
+        packets, addresses = self.limit
+        assert self.packets <= packets
+        assert len({place.host for place in self.sent}) <= addresses
 
     @property
     def announced(self) -> int:
@@ -140,8 +160,14 @@ def against(
                 seen.report = await punch(network, options, Watcher(code=code.set_result), None, use)
                 seen.took_s = loop.time() - began
                 joining.cancel()
-            events = (each for each in trace.events if each.outgoing and each.kind == "datagram")
-            seen.sent.update(each.remote for each in events if _is_check(each.data))
+            events = (
+                each for each in trace.events if each.outgoing and not each.remote.host.startswith(SERVERS)
+            )
+            seen.sent.update(
+                each.remote
+                for each in events
+                if (each.kind == "datagram" and _is_check(each.data)) or each.kind == "connect"
+            )
 
         lab.run(main)
     return seen

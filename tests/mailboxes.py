@@ -26,7 +26,7 @@ class Meeting:
     def __init__(self, bob: bytes = SECRET, tamper: Tamper = honest) -> None:
         self.now = 0.0
         self.tamper = tamper
-        self.mailbox = Mailbox(MailboxLimits(), chance=Random(1))
+        self.mailbox = Mailbox(MailboxLimits(), draw=Random(1))
         self.alice = MailboxClient(SECRET)
         self.bob = MailboxClient(bob)
         self.seen: dict[str, list[Event]] = {"alice": [], "bob": []}
@@ -80,7 +80,7 @@ class Meeting:
 
     def restart(self) -> None:
         """The mailbox forgets everything, and all connections are lost."""
-        self.mailbox = Mailbox(MailboxLimits(), chance=Random(2))
+        self.mailbox = Mailbox(MailboxLimits(), draw=Random(2))
         for name in ("alice", "bob"):
             self.peer(name).disconnected()
             self._numbers.pop(name, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from inspect import Parameter
 from typing import TYPE_CHECKING, Annotated
@@ -39,12 +40,19 @@ map_app = new_app(
 _CHANGES = {
     "made": "made",
     "changed": "moved",
-    "restored": "recreated after the router restarted",
+    "restored": "made anew",
     "lost": "lost; trying again",
+}
+_CAUSES = {
+    "restarted": ", for the router seems to have restarted",
+    "refused": ", for the router refused to renew it",
+    "runs on": ", for the router said that it had renewed it, and had not",
+    None: "",
 }
 Do = Callable[[Network, MeasureOptions, Emit, Journal, MapOptions], Awaitable[Report]]
 LONGEST_S = 604_800
 SHORTEST_KEPT_S = 30
+_PACE_S = 0.1
 _MOST_PORTS = 16
 _LONGEST_DESCRIPTION = 80
 PROTOCOLS: dict[str, MappingProtocol] = {
@@ -78,6 +86,10 @@ ExternalPort = Annotated[
 Lifetime = Annotated[
     int, router("--lifetime", metavar="S", help="Seconds until a mapping expires; 0: never (UPnP only).")
 ]
+RouterAddress = Annotated[
+    str | None,
+    router("--gateway", metavar="ADDRESS", help="Ask this router (default: the one that routes lead to)."),
+]
 Description = Annotated[
     str, router("--description", metavar="TEXT", help="Name in the router's list (UPnP).")
 ]
@@ -102,6 +114,7 @@ def map_options(
     description: Description = MAPPING_NAME,
     protocol: Protocol = None,
     transport: TransportOption = "both",
+    gateway: RouterAddress = None,
 ) -> MapOptions:
     """What is wanted. UsageError says what makes no sense, and what would."""
     check_choice("--protocol", protocol, PROTOCOLS)
@@ -127,6 +140,7 @@ def map_options(
         protocol="upnp-igd" if lifetime == 0 else chosen,
         transports=TRANSPORTS[transport],
         mine=mine,
+        gateway=None if gateway is None else _router_address(gateway),
     )
 
 
@@ -159,6 +173,13 @@ def _address(text: str, whole: str) -> str:
         raise UsageError(
             f"{whole[:60]!r} is no port: write PORT, 192.168.1.5:PORT or [2001:db8::5]:PORT"
         ) from None
+
+
+def _router_address(text: str) -> str:
+    try:
+        return str(parse_address(text))
+    except ValueError:
+        raise UsageError(f"--gateway {text[:60]!r}: give the router's address, as 10.2.0.1") from None
 
 
 def check_kept(lifetime: int) -> None:
@@ -288,6 +309,8 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
             loop.add_signal_handler(signal.SIGTERM, stop.set)
         if seconds is not None:
             loop.call_later(seconds, stop.set)
+        elif network.substrate == "sim":
+            _keep_pace(loop)
 
         async def watch(change: MappingChange) -> None:
             tell_change(change)
@@ -299,12 +322,19 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
     return work
 
 
+def _keep_pace(loop: asyncio.AbstractEventLoop) -> None:
+    """Let a simulation's time pass no faster than that of who watches it: without an end it would only heat
+    the machine."""
+    time.sleep(_PACE_S)
+    loop.call_later(_PACE_S, _keep_pace, loop)
+
+
 def tell_change(change: MappingChange) -> None:
     """A line about a change, for a person."""
     outside = f"{change.external} to" if change.external is not None else "to"
     proof = {True: ", verified from outside", False: ", but closed from outside", None: ""}[change.verified]
     what = f"{change.transport} {outside} {change.internal} by {TECHNIQUES[change.protocol]}"
-    line = f"{what}: {_CHANGES[change.happening]}"
+    line = f"{what}: {_CHANGES[change.happening]}{_CAUSES[change.why]}"
     tell(f"nattools map keep: {safe(line + proof)}")
 
 

@@ -29,7 +29,7 @@ from nattools.errors import UsageError
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
-from nattools.traversal.codes import WORDS, Code
+from nattools.traversal.codes import WORDS, new_code
 from nattools.traversal.forwardspec import written
 
 if TYPE_CHECKING:
@@ -207,8 +207,6 @@ def run_in_lab(request: Request, wanted: PunchRequest, choice: LabChoice) -> Com
 
     scenario = load(choice.scenario)
     hosts = pair_of(scenario, choice.host)
-    # the first machine opens the room under whatever number the mailbox gives, the second one is told
-    wanted = replace(wanted, code=wanted.code and Code(None, wanted.code.words))
     with open_lab(scenario, choice.backend, choice.seed) as lab:
         return lab.run(lambda: _punched(request, wanted, lab, hosts))
 
@@ -232,10 +230,12 @@ async def _punched(request: Request, wanted: PunchRequest, lab: Lab, hosts: tupl
     uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
     networks = [lab.network(host) for host in hosts]
     measuring = [
-        measure_options(request, network, Servers(uris), f"{lab.scenario.name}:{host}")
+        measure_options(request, network, Servers(uris), f"{lab.scenario.name}:{host}", lab.seed)
         for network, host in zip(networks, hosts, strict=True)
     ]
     here = networks[0]
+    # the first machine opens the room under whatever number the mailbox gives, the second one is told
+    wanted = replace(wanted, code=wanted.code and new_code(len(wanted.code.words)))
     with progress_of(here) as progress, captured(here, request.pcap) as seen:
         # in the simulator nobody waits, so the report is soon enough
         display = None if here.substrate == "sim" else PunchDisplay(sys.stderr, progress)

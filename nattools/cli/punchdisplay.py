@@ -119,6 +119,8 @@ def token_lines(token: str, options: tuple[str, ...], columns: int | None) -> It
 
 def _plan_lines(announced: AnnouncedPlan, columns: int) -> Iterator[Line]:
     sections = plan_section(announced.steps, announced.odds, columns)
+    if sections:
+        sections.append(Section("", (Prose(safe(text_of((announced.most,)))),)))
     if announced.remedies:
         sections.append(Section("", (Prose(safe(text_of(announced.remedies)), "Would help"),)))
     return lay_out(Document("", tuple(sections)), columns) if sections else iter(())

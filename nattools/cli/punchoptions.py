@@ -120,6 +120,7 @@ class PunchRequest(PunchOptions):
             ("pipe", self.pipe),
             ("forward", self.forwards),
             ("reverse", self.reverses),
+            ("allow", self.allowed is not None),
             ("bench", self.bench),
             ("exec", self.hook is not None),
             ("keep", self.keep),

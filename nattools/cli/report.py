@@ -13,6 +13,7 @@ from nattools.cli.app import new_app
 from nattools.cli.outputs import renderer, show, write_json, write_out
 from nattools.errors import UsageError
 from nattools.model.report import Report
+from nattools.report.safetext import safe
 from nattools.report.savedreport import load_file, problems
 from nattools.report.terminal import terminal_columns
 
@@ -71,7 +72,8 @@ def validate_report(file: File, as_json: options.Json = False) -> int:
     if as_json:
         write_json({"valid": not found, "schema": schema, "problems": found})
     else:
-        write_out("".join(f"{line}\n" for line in found) or f"{file}: a valid report ({schema})\n")
+        lines = [safe(line) for line in found] or [f"{safe(str(file))}: a valid report ({schema})"]
+        write_out("".join(f"{line}\n" for line in lines))
     return 1 if found else 0
 
 

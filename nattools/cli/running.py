@@ -93,13 +93,13 @@ def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
     with open_lab(scenario, choice.backend, choice.seed) as lab:
         network = lab.network(host)
         uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
-        chosen = measure_options(request, network, Servers(uris), f"{scenario.name}:{host}")
+        chosen = measure_options(request, network, Servers(uris), f"{scenario.name}:{host}", lab.seed)
         # the routers end with this process, and their mappings with them
         return lab.run(lambda: _worked(invocation, network, chosen, MemoryJournal()))
 
 
 def measure_options(
-    request: Request, network: Network, servers: Servers, scenario: str | None = None
+    request: Request, network: Network, servers: Servers, scenario: str | None = None, seed: int | None = None
 ) -> MeasureOptions:
     """What the engine is asked to do. UsageError: there is no such interface."""
     _check_interface(request.interface, network)
@@ -113,6 +113,7 @@ def measure_options(
         max_lifetime_s=request.max_lifetime_s,
         cross_check=request.cross_check,
         scenario=scenario,
+        seed=seed,
         default_servers=servers.public,
     )
 

@@ -13,10 +13,12 @@ from nattools.cli.outputs import tell
 from nattools.errors import UsageError
 from nattools.net.eventloop import run_interruptibly
 from nattools.net.hostnetwork import HostNetwork
+from nattools.report.safetext import safe
 from nattools.server.endpoints import default_addresses
+from nattools.server.faultlog import FaultLog
 from nattools.server.serving import ServeConfig, serve
 
-_FILES = 8192
+_FILES, _STREAMS, _PEERS = 8192, 512, 4096
 
 Listen = Annotated[
     list[str] | None,
@@ -65,9 +67,11 @@ def command(
 
     Clients need one option: --server ADDRESS. It is ready when it says so on standard error.
     """
-    _allow_many_connections()
+    files = _allow_many_connections()
     network = HostNetwork()
     config = ServeConfig(
+        streams=min(_STREAMS, files // 4),
+        peers=min(_PEERS, files // 2),
         addresses=tuple(listen or default_addresses(network)),
         port=port,
         alternate_port=_alternate(port, alternate_port),
@@ -84,6 +88,8 @@ async def _serve_until_told(network: HostNetwork, config: ServeConfig) -> None:
     stop = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # Windows has no SIGTERM to handle
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    faults = FaultLog(lambda text: tell(f"nattools serve: {safe(text)}"))
+    asyncio.get_running_loop().set_exception_handler(faults)
     running = await serve(network, config)
     try:
         tell("nattools serve is ready: " + running.services.replace("\n", "\n  "))
@@ -99,8 +105,9 @@ def _alternate(port: int, alternate_port: int | None) -> int | None:
     return alternate_port or None
 
 
-def _allow_many_connections() -> None:
-    """Each peer in the mailbox is an open file; many systems start programs with 1,024."""
+def _allow_many_connections() -> int:
+    """Each peer in the mailbox is an open file; many systems start programs with 1,024. How many there may
+    be: what clients hold must leave some for the sockets and dial-backs."""
     with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has neither limit nor module
         import resource
 
@@ -108,6 +115,9 @@ def _allow_many_connections() -> None:
         if soft < _FILES and (soft < hard or hard == resource.RLIM_INFINITY):
             wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return _FILES if soft == resource.RLIM_INFINITY else soft
+    return _FILES
 
 
 def _tls_files(certificate: str | None, key: str | None) -> tuple[str, str] | None:

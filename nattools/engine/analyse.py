@@ -11,8 +11,9 @@ from nattools.engine.analysis.advice import advice, measurement_notices
 from nattools.engine.analysis.cross_checks import cross_checks
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
+from nattools.engine.analysis.obstacles import true_mappings
 from nattools.engine.analysis.peer_kinds import peer_kinds
-from nattools.engine.analysis.portmap_verdicts import mapping_notices, true_mappings
+from nattools.engine.analysis.portmap_verdicts import mapping_notices
 from nattools.engine.analysis.portmappings import router_evidence
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import Conduct, conduct, describe, server_notices
@@ -49,6 +50,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         duration_s=measurement.duration_s,
         substrate=measurement.substrate,
         scenario=measurement.scenario,
+        seed=measurement.seed,
         host=measurement.host,
         servers=describe(measurement.servers, list(paths.values()), conducts),
         nat=findings.by_transport,
@@ -112,6 +114,7 @@ def reanalyse(report: Report, *, is_public: Callable[[str], bool]) -> Report:
         duration_s=report.duration_s,
         substrate=report.substrate,
         scenario=report.scenario,
+        seed=report.seed,
         host=report.host,
         servers=tuple(_as_noted(server) for server in report.servers),
         families=_families(report),

@@ -19,7 +19,7 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     as many are asked as are needed, and of which some may be down. `families`: what may be measured.
     `interface`: bind to it (None: the system's choice). `timeout_s` bounds the whole measurement (None:
     the engine's own bounds). `lifetime`: measure the binding lifetime up to `max_lifetime_s` seconds of
-    idleness. `cross_check`: ask other tools for a second opinion. `scenario`: the name to note in the report.
+    idleness. `cross_check`: ask other tools for a second opinion. `scenario`, `seed`: to note in the report.
     """
 
     command: Literal["diagnose", "nat", "map", "punch"]
@@ -31,6 +31,7 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     max_lifetime_s: float = 300.0
     cross_check: bool = False
     scenario: str | None = None
+    seed: int | None = None
     default_servers: bool = False
 
 
@@ -42,7 +43,7 @@ class MapOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `ports` are inside ports of this machine, or of its own address `host` (None: the one that the router
     sees). `external_port` None: the router's choice, the same number if it can. `protocol` None: any.
-    `mine`: all that nattools has made and noted.
+    `mine`: all that nattools has made and noted. `gateway`: the router to ask, whatever the routes say.
     """
 
     ports: tuple[int, ...] = ()
@@ -53,6 +54,7 @@ class MapOptions(msgspec.Struct, frozen=True, kw_only=True):
     protocol: MappingProtocol | None = None
     transports: tuple[Transport, ...] = ("udp", "tcp")
     mine: bool = False
+    gateway: str | None = None
 
 
 class Event(msgspec.Struct, frozen=True):

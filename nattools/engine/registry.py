@@ -11,10 +11,11 @@ from nattools.probes.filtering import FilterAddress, FilterAddressTcp, FilterPor
 from nattools.probes.hairpin import Hairpinning
 from nattools.probes.layers import Layers
 from nattools.probes.lifetime import Lifetime
-from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp
+from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp, Pooling
 from nattools.probes.probe import LaneProbe, MachineProbe
 from nattools.probes.tcppunch import TcpPunch
 from nattools.probes.udppunch import UdpPunch
+from nattools.probes.unsolicited import Unsolicited
 
 if TYPE_CHECKING:
     from nattools.engine.measurement import MeasurementRun
@@ -27,12 +28,14 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     Layers(),
     Allocation(),
     Hairpinning(),
+    Pooling(),
     Lifetime(),
     UdpPunch(plan_punch),
     MappingTcp(),
     FilterPortTcp(),
     FilterAddressTcp(),
     TcpPunch(plan_punch),
+    Unsolicited(),
     Birthday(plan_birthday),
 )
 MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)

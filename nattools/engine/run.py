@@ -61,6 +61,7 @@ class CompletedRun:
             duration_s=round(asyncio.get_running_loop().time() - run.recorder.started, 3),
             substrate=run.network.substrate,
             scenario=options.scenario,
+            seed=options.seed,
             host=describe_host(run.network, options, self.families, run.reached),
             servers=describe_servers(run) if self.tells_servers else (),
             families=self.families,

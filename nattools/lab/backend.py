@@ -22,6 +22,7 @@ class Lab(Protocol):
     scenario: Scenario
     layout: Layout
     backend: Backend
+    seed: int
 
     def __enter__(self) -> Self: ...
 

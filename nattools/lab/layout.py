@@ -16,6 +16,7 @@ from nattools.lab.scenario import (
     INTERNET,
     HostSpec,
     Impairment,
+    NatSpec,
     NodeKind,
     Routing,
     Scenario,
@@ -89,6 +90,15 @@ class Layout(msgspec.Struct, frozen=True):
         if self.nodes.get(node) == "host":
             found.sort(key=lambda port: int(port.interface[3:]))  # eth0, tun1
         return tuple(found)
+
+    def dmz_address(self, scenario: Scenario, nat: str) -> str | None:
+        """Where a NAT forwards everything that belongs to nothing; None: nowhere."""
+        spec = scenario.nat.get(nat)
+        if spec is None or spec.dmz is None:
+            return None
+        inside = next(segment for segment in self.segments if segment.name == f"{nat}-lan")
+        host = next(port for port in inside.ports if port.node == spec.dmz)
+        return next(address.ip for address in host.addresses if ":" not in address.ip)
 
 
 class _Draft(msgspec.Struct):
@@ -208,7 +218,8 @@ def _outside(draft: _Draft, name: str) -> None:
     draft.public_sites += 1
     site = draft.public_sites
     six = has_ipv6(draft.scenario, name)
-    _attach(draft, name, "wan0", f"11.{site}.0", f"2a10:{site:x}::" if six else None, 1, spec)
+    count = spec.pool if isinstance(spec, NatSpec) else 1
+    _attach(draft, name, "wan0", f"11.{site}.0", f"2a10:{site:x}::" if six else None, count, spec)
     outside = draft.segments[-1].ports[0].addresses
     for network in _inside_networks(draft, name):
         draft.routes.append(Route(INTERNET, network, _same_family(outside, network)))

@@ -13,6 +13,7 @@ from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
 
 Routing = Literal["by-source", "by-metric", "by-rule", "by-halves"]
 Behaviour = Literal["endpoint-independent", "address-dependent", "address-and-port-dependent"]
+Pooling = Literal["paired", "arbitrary", "per-destination"]
 LOWEST_MAPPED_PORT = 1024
 
 
@@ -61,7 +62,10 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     do all this.
     `ipv6`: None: no IPv6 inside; else how inside hosts are protected.
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
+    `dmz`: the host behind it that gets all that comes in and belongs to nothing: with one host, a 1:1 NAT.
     `mapper`: what it offers to those who want port mappings (None: nothing).
+    `pool`: how many outside addresses it has, where it stands on the internet; `pooling`: which of them
+    a new mapping gets (RFC 4787 4.1): one for each inside host, any, or one for each destination address.
     """
 
     behind: str | None = None
@@ -87,7 +91,10 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     foreign_sessions: int = 0
     engine: Literal["auto", "kernel", "tun"] = "auto"
     ipv6: Literal["firewall", "open"] | None = None
+    dmz: str | None = None
     mapper: MapperSpec | None = None
+    pool: int = 1
+    pooling: Pooling = "paired"
 
 
 class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -215,3 +222,8 @@ def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:
     if behind is None:
         return ()
     return (behind,) if isinstance(behind, str) else behind
+
+
+def ttl_beyond(treatment: str, ttl: int) -> int:
+    """The TTL of what a NAT passes on from inside, by `NatSpec.ttl`."""
+    return {"kept": ttl, "reset": 64}.get(treatment, ttl - 1)

@@ -31,6 +31,9 @@ from nattools.lab.tomlfields import (
 )
 
 SIZE_LIMIT = 256 * 1024
+LONGEST_LINE = 4000
+MOST_DOTS = 60
+"""Of a line. A key of many parts costs its parser the square of their number."""
 MOST_OF_A_KIND = 40
 """Nodes of one kind: as many as `lab.layout` has addresses for."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,11}", re.ASCII)
@@ -106,6 +109,12 @@ def parse(text: str, name: str) -> Scenario:
 
 def _table_of(text: str) -> dict[str, Any]:
     """tomllib's errors name the line themselves."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) > LONGEST_LINE or line.count(".") > MOST_DOTS:
+            raise UsageError(
+                f"line {number} is too long for a scenario: at most {LONGEST_LINE} characters, and "
+                f"{MOST_DOTS} dots"
+            )
     try:
         return tomllib.loads(text)
     except ValueError as error:

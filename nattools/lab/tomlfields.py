@@ -189,6 +189,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "longest_s": _within(1, 604_800),
     "port": _within(1, 65534),
     "addresses": _within(1, 2),
+    "pool": _within(1, 8),
     "max_lifetime_s": _above_zero(1e6),
     "timeout_s": _above_zero(1e6),
 }

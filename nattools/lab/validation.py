@@ -27,6 +27,11 @@ def validate(scenario: Scenario) -> None:
     for name, nat in scenario.nat.items():
         _check_allocation(("nat", name), nat)
         _check_network(scenario, name, nat)
+        _check_pool(("nat", name), nat)
+        if nat.dmz is not None and (
+            nat.dmz not in scenario.host or name not in host_behind(scenario, nat.dmz)
+        ):
+            raise InvalidValue(("nat", name, "dmz"), f"{shown(nat.dmz)} is no host behind {name!r}")
         if nat.mapper is not None:
             _check_mapper(("nat", name, "mapper"), nat.mapper)
     for name, host in scenario.host.items():
@@ -89,6 +94,13 @@ def _check_allocation(path: tuple[str, ...], spec: NatSpec) -> None:
             raise InvalidValue((*path, key), f'{key} is for allocation = "sequential"')
     if spec.block is not None or spec.allocation == "block":
         _check_block(path, spec)
+
+
+def _check_pool(path: tuple[str, ...], spec: NatSpec) -> None:
+    if spec.pool > 1 and spec.behind is not None:
+        raise InvalidValue((*path, "pool"), "only a NAT that stands on the internet has several addresses")
+    if spec.pool == 1 and spec.pooling != "paired":
+        raise InvalidValue((*path, "pooling"), "it takes several addresses: pool = 2")
 
 
 def _check_block(path: tuple[str, ...], spec: NatSpec) -> None:

@@ -16,6 +16,7 @@ FilteringBehaviour = Literal[
     "endpoint-independent", "address-dependent", "address-and-port-dependent", "unknown"
 ]
 PortAllocation = Literal["preserving", "sequential", "random", "unknown"]
+Pooling = Literal["paired", "arbitrary", "per-destination", "unknown"]
 Classic = Literal[
     "open internet",
     "symmetric firewall",
@@ -41,9 +42,13 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
 
     `mapping_depends_on_port`: does the destination's port make a difference? One address of a server tells,
     not all of `mapping`. `port_range` is the lowest and highest external port that is known or
-    inferred, `port_block` True when the NAT draws from a block of that range. `binding_lifetime_bounds_s`:
+    inferred, `port_block` True when the NAT draws from a block of that range. `port_mask` (mask, value): only
+    ports with `port & mask == value` were seen, as where customers share an address by MAP-E (RFC 7597 5.1);
+    None: no such pattern. `binding_lifetime_bounds_s`:
     the longest idle time that a mapping survived and the shortest that it did not (None: not tested that
     far). `distance_hops`: how many hops away the outermost NAT stands (1: the router next to us).
+    `pooling`: which of several external addresses a mapping gets (RFC 4787 4.1): the same for all of this
+    machine's, any, or one for each destination, as where two uplinks share the load.
     `reachable`: False when nothing came back at all. `hairpinning_confidence` is the share of repeated tests
     that agree. `unknowns` says why a field is not known, in the text of `unknown_reasons`. `evidence` are
     observation ids.
@@ -58,12 +63,14 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     port_step: int | None = None
     port_range: tuple[int, int] | None = None
     port_block: bool | None = None
+    port_mask: tuple[int, int] | None = None
     hairpinning: bool | None = None
     hairpinning_confidence: float | None = None
     binding_lifetime_s: float | None = None
     binding_lifetime_bounds_s: tuple[float | None, float | None] | None = None
     refreshed_by_inbound: bool | None = None
     external: tuple[str, ...] = ()
+    pooling: Pooling = "unknown"
     cgnat: bool | None = None
     double_nat: bool | None = None
     distance_hops: int | None = None

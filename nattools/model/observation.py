@@ -133,6 +133,7 @@ class DialBack(Observation, frozen=True, kw_only=True, tag="dial-back"):
     """A server sent to (UDP) or connected to (TCP) our external address `target` from `origin`.
 
     `fresh`: the port had sent nothing to `origin` before, so that a filter would have stopped it.
+    `untouched`: it had sent nothing to anybody, so that no NAT had a mapping for it.
     """
 
     transport: Transport
@@ -142,6 +143,7 @@ class DialBack(Observation, frozen=True, kw_only=True, tag="dial-back"):
     change_address: bool
     change_port: bool
     fresh: bool
+    untouched: bool = False
     outcome: Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
     sent: int = 1
     local: str | None = None

@@ -14,16 +14,28 @@ MAPPING_NAME = "nattools"
 """What our mappings are called in routers' tables."""
 
 
+READ_BACK_WITHIN_S = 10
+"""A lifetime that is read back a moment after it was granted is as much shorter."""
+
+
+def listed_lifetime(granted_s: int | None, listed_s: int | None) -> int | None:
+    """A mapping's lifetime by the router's table; what was granted, if only a moment has passed since."""
+    near = granted_s is not None and listed_s is not None and 0 <= granted_s - listed_s <= READ_BACK_WITHIN_S
+    return granted_s if near else listed_s
+
+
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """A router's error code in plain words.
 
     `name` is the protocol's own, `meaning` says what happened, `advice` what the user can do about it.
+    `http`: the code is an HTTP status, which says nothing about the mapping; the router gave none of UPnP.
     """
 
     code: int
     name: str
     meaning: str
     advice: str
+    http: bool = False
 
 
 class PortMappingError(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +53,8 @@ class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
 
     `external` is where others reach it. `lifetime_s` None: until it is deleted. `created`: the router has it,
     or had it while it was tried. `verified_inbound`: packets from outside arrived through it; False: they
-    did not, though the router said yes; None: nobody tried. `removed`: it has been taken away again.
+    did not, though the router said yes, or answers would leave by another way; None: nobody tried.
+    `removed`: it has been taken away again.
     `evidence` are observation ids.
     """
 

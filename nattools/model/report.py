@@ -124,6 +124,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     substrate: Substrate
     scenario: str | None = None
+    seed: int | None = None
     host: Host
     servers: tuple[Server, ...] = ()
     families: tuple[Family, ...] = (4,)
@@ -144,6 +145,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     substrate: Substrate
     scenario: str | None = None
+    seed: int | None = None
     host: Host
     servers: tuple[Server, ...] = ()
     nat: NatByTransport = NatByTransport()

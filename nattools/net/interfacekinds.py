@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from nattools.model.host import InterfaceKind
 from nattools.net.addresses import carries_ipv4_over_ipv6, is_public
-from nattools.protocols.rtnetlink import Link, TableRoute
+from nattools.protocols.rtnetlink import KernelLink, TableRoute
 
 _LOOPBACK = 0x8  # IFF_LOOPBACK
 _ETHERNET, _PPP = 1, 512  # ARPHRD_ of linux/if_arp.h
@@ -32,13 +32,16 @@ class Surroundings:
     """All interfaces of a machine with its routes, and `addresses` by the interface's name."""
 
     def __init__(
-        self, links: Iterable[Link], routes: Iterable[TableRoute], addresses: Mapping[str, tuple[str, ...]]
+        self,
+        links: Iterable[KernelLink],
+        routes: Iterable[TableRoute],
+        addresses: Mapping[str, tuple[str, ...]],
     ) -> None:
         self._tunnels = {link.index for link in links if _is_tunnel(link)}
         self._routes = [each for each in routes if each.table != _LOCAL_TABLE]
         self._addresses = addresses
 
-    def kind(self, link: Link) -> InterfaceKind | None:
+    def kind(self, link: KernelLink) -> InterfaceKind | None:
         """None: some piece of hardware."""
         if link.flags & _LOOPBACK:
             return "loopback"
@@ -50,18 +53,18 @@ class Surroundings:
             return "virtual"
         return "wireless" if link.hardware in _WIRELESS else None
 
-    def _is_vpn(self, link: Link) -> bool:
-        """A tunnel that is in use. One of whole Ethernet frames (TAP) is as likely a virtual machine's cable:
-        it must carry the default route over another interface."""
+    def _is_vpn(self, link: KernelLink) -> bool:
+        """One of whole Ethernet frames (TAP) is as likely a virtual machine's cable: it must carry the
+        default route over another interface."""
         own = self._addresses.get(link.name, ())
-        if not own or any(map(carries_ipv4_over_ipv6, own)):
+        if any(map(carries_ipv4_over_ipv6, own)):
             return False
         if link.kind != "tun" or link.hardware != _ETHERNET:
             return True
         ways_out = {each.link for each in self._routes if each.length <= _HALF}
         return link.index in ways_out and bool(ways_out - self._tunnels)
 
-    def _is_reached_by_another(self, link: Link) -> bool:
+    def _is_reached_by_another(self, link: KernelLink) -> bool:
         """Does a route to a single public address lead by a router elsewhere, as to a VPN's server?"""
         return any(
             each.link != link.index
@@ -73,5 +76,5 @@ class Surroundings:
         )
 
 
-def _is_tunnel(link: Link) -> bool:
+def _is_tunnel(link: KernelLink) -> bool:
     return link.kind in _TUNNELS or (not link.kind and link.hardware in _TUNNEL_HARDWARE)

@@ -13,7 +13,7 @@ from nattools.model.host import Gateway, Interface, InterfaceKind, Way
 from nattools.net import netlink, procroutes
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.interfacekinds import Surroundings
-from nattools.protocols.rtnetlink import Link, TableRoute
+from nattools.protocols.rtnetlink import KernelLink, TableRoute
 
 _IFF_UP = 0x1
 _ARPHRD_ETHER = 1
@@ -59,7 +59,7 @@ def _linux_interfaces(addresses: dict[str, tuple[str, ...]]) -> tuple[Interface,
     )
 
 
-def _hardware(link: Link) -> InterfaceKind:
+def _hardware(link: KernelLink) -> InterfaceKind:
     if _is_wireless(link.name):
         return "wireless"
     return "ethernet" if link.hardware == _ARPHRD_ETHER else "unknown"

@@ -10,7 +10,7 @@ from functools import partial
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Family
 from nattools.protocols import rtnetlink
-from nattools.protocols.rtnetlink import End, Link, Message, Refused, TableRoute
+from nattools.protocols.rtnetlink import End, KernelLink, Message, NetlinkError, TableRoute
 
 _ROUTE = 0  # NETLINK_ROUTE
 _LONGEST_S = 1.0
@@ -33,14 +33,14 @@ def _asked(request: Callable[[int], bytes], *, dump: bool = True) -> list[Messag
                 found += rtnetlink.decode(sock.recv(_DATAGRAM), sequence)
             except ProtocolError as error:
                 raise OSError(str(error)) from error
-            if not dump or any(isinstance(each, (End, Refused)) for each in found[-2:]):
+            if not dump or any(isinstance(each, (End, NetlinkError)) for each in found[-2:]):
                 break
         return found
 
 
-def links() -> list[Link]:
+def links() -> list[KernelLink]:
     """All interfaces. OSError as in all functions here."""
-    return [each for each in _asked(rtnetlink.dump_links) if isinstance(each, Link)]
+    return [each for each in _asked(rtnetlink.dump_links) if isinstance(each, KernelLink)]
 
 
 def table_routes(family: Family) -> list[TableRoute]:

@@ -5,6 +5,7 @@ Without compression. Messages are bounded, and so is in how many pieces one may 
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from nattools.net.base import TcpStream
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from websockets.server import ServerProtocol
 
 _MAX_PIECES: Final = 16
+_MAX_HEAD: Final = 8192  # bytes of a request
+_MAX_ANSWER: Final = 65536  # bytes of a response, with what a server says that is none of WebSocket
+_UNLOGGED: Final = logging.Logger("websockets", logging.CRITICAL + 1)
+"""`websockets` logs a traceback for what a stranger sends; here that ends the connection, and no more."""
 
 
 class WebSocket:
@@ -101,12 +106,13 @@ async def accept(
     stream: TcpStream, first: bytes, *, path: str, max_size: int, timeout_s: float
 ) -> WebSocket | None:
     """Answer a client's handshake, of which `first` was read already; None: there was none, or a wrong one,
-    and the stream is closed. Pages of browsers (they send an Origin) are refused."""
+    and the stream is closed. Pages of browsers (they send an Origin) are refused, and so is one who goes on
+    before it is answered (RFC 6455 4.1)."""
     from websockets.http11 import Request
     from websockets.server import ServerProtocol
 
-    protocol = ServerProtocol(origins=[None], max_size=max_size)
-    request = await _first_event(stream, protocol, first, timeout_s)
+    protocol = ServerProtocol(origins=[None], max_size=max_size, logger=_UNLOGGED)
+    request = await _first_event(stream, protocol, first, timeout_s, _MAX_HEAD)
     if not isinstance(request, Request):
         stream.close()
         return None
@@ -117,9 +123,7 @@ async def accept(
     if protocol.state.name != "OPEN":
         stream.close()
         return None
-    socket = WebSocket(stream, protocol)
-    socket._take(protocol.events_received())
-    return socket
+    return WebSocket(stream, protocol)
 
 
 async def connect(
@@ -130,10 +134,10 @@ async def connect(
     from websockets.http11 import Response
     from websockets.uri import parse_uri
 
-    protocol = ClientProtocol(parse_uri(f"ws://{host}{path}"), max_size=max_size)
+    protocol = ClientProtocol(parse_uri(f"ws://{host}{path}"), max_size=max_size, logger=_UNLOGGED)
     protocol.send_request(protocol.connect())
     _write(stream, protocol)
-    response = await _first_event(stream, protocol, b"", timeout_s)
+    response = await _first_event(stream, protocol, b"", timeout_s, _MAX_ANSWER)
     if isinstance(response, Response) and protocol.state.name == "OPEN":
         socket = WebSocket(stream, protocol)
         socket._take(protocol.events_received())
@@ -145,22 +149,31 @@ async def connect(
 
 
 async def _first_event(
-    stream: TcpStream, protocol: ServerProtocol | ClientProtocol, first: bytes, timeout_s: float
+    stream: TcpStream, protocol: ServerProtocol | ClientProtocol, first: bytes, timeout_s: float, most: int
 ) -> object:
-    """The request or the response; None if there is none in time."""
+    """The request or the response, of at most so many bytes; None if there is none in time, or if something
+    stands behind a request."""
+    head, data = b"", first
     async with TimeLimit(timeout_s):
-        data = first or await stream.read()
-        while data:
+        while data := data or await stream.read():
+            head += data
+            if len(head) > most or _goes_on(head, protocol):
+                return None
             protocol.receive_data(data)
+            data = b""
             events = protocol.events_received()
             if events:
                 protocol.events[:0] = events[1:]
                 return events[0]
             if protocol.handshake_exc is not None or protocol.parser_exc is not None:
                 break
-            data = await stream.read()
     _write(stream, protocol)
     return None
+
+
+def _goes_on(head: bytes, protocol: ServerProtocol | ClientProtocol) -> bool:
+    """Does a client say more than its request? Requests have no body here."""
+    return protocol.side.name == "SERVER" and -1 < head.find(b"\r\n\r\n") < len(head) - 4
 
 
 def _write(stream: TcpStream, protocol: ServerProtocol | ClientProtocol) -> None:

@@ -9,13 +9,13 @@ writes to these: that tells bad luck from a network that lets nobody in.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
 import msgspec
 
+from nattools.chance import chance
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.observation import BirthdayTrial
@@ -278,7 +278,7 @@ async def _run(trial: _Trial) -> None:
     """In two halves. Before the second one the openers have the ordinary TTL: the own NAT may be further away
     than it seemed, and openers may have been lost."""
     low, high = trial.plan.pool
-    ports = random.sample(range(low, high + 1), min(trial.plan.probes, high - low + 1))
+    ports = chance().sample(range(low, high + 1), min(trial.plan.probes, high - low + 1))
     half = len(ports) if len(ports) <= trial.plan.first else trial.plan.first
     await trial.send_openers(trial.plan.ttl)
     await trial.have_written(ports[:half])

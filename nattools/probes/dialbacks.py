@@ -23,7 +23,7 @@ from nattools.model.observation import MapCheck
 from nattools.net import exchange
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
 from nattools.net.eventloop import TimedEvent, TimeLimit
-from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.gateway import GatewayContext, OwnAddress
 from nattools.probes.portmap.mapper import Granted
 from nattools.probes.probe import ProbeContext
 from nattools.probes.question import StunClient
@@ -107,20 +107,18 @@ async def brings_nonce(stream: TcpStream, nonces: Container[bytes]) -> bool:
     return False
 
 
-async def open_inbound_listener(
-    gateway: GatewayContext, transport: Transport, port: int = 0
-) -> InboundListener:
+async def open_inbound_listener(place: OwnAddress, transport: Transport, port: int = 0) -> InboundListener:
     """Listen on a port of the own address there (0: one that the system chooses). CannotRun: it is taken."""
     listener = InboundListener(transport)
     if transport == "udp":
-        socket = await gateway.open_udp(port=port)
+        socket = await place.open_udp(port=port)
         socket.on_datagram = listener.on_datagram
-        listener.socket, listener.local = socket, Endpoint(gateway.local, socket.local.port)
+        listener.socket, listener.local = socket, Endpoint(place.local, socket.local.port)
         return listener
-    accepting = await gateway.network.listen_tcp(
-        family=gateway.family, host=gateway.local, port=port, on_stream=listener.on_stream
+    accepting = await place.network.listen_tcp(
+        family=place.family, host=place.local, port=port, on_stream=listener.on_stream
     )
-    listener.socket, listener.local = accepting, Endpoint(gateway.local, accepting.local.port)
+    listener.socket, listener.local = accepting, Endpoint(place.local, accepting.local.port)
     return listener
 
 
@@ -154,20 +152,18 @@ def why_not_sent(order: dialback.DialBackRequest) -> str:
     return "" if sent else order.result.reason or f"the server could not send: {order.result.outcome}"
 
 
-async def order_dial_back(
-    gateway: GatewayContext, target: Target, ask: dialback.Ask
-) -> dialback.Result | str:
+async def order_dial_back(place: OwnAddress, target: Target, ask: dialback.Ask) -> dialback.Result | str:
     """What the server says of a dial-back to this machine's address as it sees it; or why it says nothing."""
     try:
-        return await (_over_udp if target.transport == "udp" else _over_tcp)(gateway, target, ask)
+        return await (_over_udp if target.transport == "udp" else _over_tcp)(place, target, ask)
     except CannotRun as error:
         return str(error)
 
 
-async def _over_udp(gateway: GatewayContext, target: Target, ask: dialback.Ask) -> dialback.Result | str:
+async def _over_udp(place: OwnAddress, target: Target, ask: dialback.Ask) -> dialback.Result | str:
     now = asyncio.get_running_loop().time()
     request = dialback.DialBackRequest(ask, target.endpoint, now, rto_s=max(0.1, 1.5 * target.rtt_s))
-    socket = await gateway.open_udp()
+    socket = await place.open_udp()
     try:
         await exchange.run(request, socket)
     finally:
@@ -175,9 +171,9 @@ async def _over_udp(gateway: GatewayContext, target: Target, ask: dialback.Ask) 
     return request.result or f"the server {target.endpoint} did not confirm the dial-back: {request.failure}"
 
 
-async def _over_tcp(gateway: GatewayContext, target: Target, ask: dialback.Ask) -> dialback.Result | str:
+async def _over_tcp(place: OwnAddress, target: Target, ask: dialback.Ask) -> dialback.Result | str:
     loop = asyncio.get_running_loop()
-    stream = await gateway.connect(target.endpoint, CONNECT_S)
+    stream = await place.connect(target.endpoint, CONNECT_S)
     if isinstance(stream, TcpFailure):
         return f"the server {target.endpoint} could not be reached: {stream.outcome}"
     request = dialback.DialBackRequest(ask, target.endpoint, loop.time(), reliable=True)
@@ -269,14 +265,14 @@ _MAY_PASS = ("silent", "refused")
 
 
 @dataclass(slots=True)
-class _Trial:
-    """One mapping being tried."""
+class InboundTrial:
+    """A port being tried: `listener` is on it, `port` what it is outside."""
 
     context: ProbeContext
-    gateway: GatewayContext
+    place: OwnAddress
     target: Target
-    granted: Granted
     listener: InboundListener
+    port: int
     sent: int = 0
     outcome: CheckOutcome = "error"
     detail: str = ""
@@ -289,12 +285,12 @@ class _Trial:
         itself."""
         needed = copies_needed(WORST_LOSS, CERTAIN_ERROR)
         estimate = self.context.estimate
-        copies = 1 if self.granted.transport == "udp" else dialback.MAX_COPIES
+        copies = 1 if self.listener.transport == "udp" else dialback.MAX_COPIES
         while self.sent < (max(needed, estimate.copies()) if estimate.lost else needed):
             await self._round(copies)
             if self.listener.reached.is_set:
                 self.outcome, self.detail = "arrived", ""
-            if self.outcome not in _MAY_PASS or (self.granted.transport == "tcp" and not estimate.lost):
+            if self.outcome not in _MAY_PASS or (self.listener.transport == "tcp" and not estimate.lost):
                 return
             copies = min(2 * copies, dialback.MAX_COPIES)
 
@@ -302,11 +298,11 @@ class _Trial:
         nonce = dialback.new_nonce()
         self.listener.nonces.add(nonce)
         ask = dialback.Ask(
-            self.granted.transport,
-            self.granted.external_port,
+            self.listener.transport,
+            self.port,
             nonce,
             self.target.two_addresses,
-            self.target.other is not None or self.granted.transport == "tcp",
+            self.target.other is not None or self.listener.transport == "tcp",
             copies,
             SPACING_MS,
         )
@@ -327,7 +323,7 @@ class _Trial:
     async def _ordered(self, ask: dialback.Ask) -> dialback.Result | str:
         """The server's word; once the dial-back is here, that is not waited for longer than it may take."""
         async with asyncio.TaskGroup() as group:
-            ordered = group.create_task(order_dial_back(self.gateway, self.target, ask))
+            ordered = group.create_task(order_dial_back(self.place, self.target, ask))
             reached = group.create_task(self.listener.reached.wait(_LONGEST_S))
             await asyncio.wait({ordered, reached}, return_when=asyncio.FIRST_COMPLETED)
             if not ordered.done():
@@ -354,7 +350,7 @@ async def verify(
     `listener`; what came of it is put on record and returned."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    trial = _Trial(context, gateway, target, granted, listener)
+    trial = InboundTrial(context, gateway, target, listener, granted.external_port)
     await trial.run()
     origin = trial.listener.origin or trial.origin
     host = trial.seen or (target.mapped.host if target.mapped else granted.external_host) or gateway.local

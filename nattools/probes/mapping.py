@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from nattools.model.endpoint import Endpoint
+from nattools.model.observation import Binding
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import (
@@ -21,6 +22,7 @@ from nattools.probes.target import BindingQuestion, Target
 
 MOST_DESTINATIONS = 9
 CLAIMANTS = 2
+POOLING_PORTS = 2
 
 
 def destinations(targets: Sequence[Target]) -> list[Endpoint]:
@@ -63,6 +65,46 @@ async def _control(client: StunClient, target: Target) -> None:
     question = client.prepare(target.endpoint, "control", change_address=True, change_port=True)
     await client.try_out(question)
     client.record(question)
+
+
+class Pooling(LaneProbe):
+    """Several external addresses were seen: does each server always see the same, or each port show another
+    one, or does a server contradict itself? All destinations from fresh ports, twice from each."""
+
+    name = "pooling"
+    text = "several external addresses: which mapping has which?"
+    transport = "udp"
+    after = ("mapping", "allocation", "hairpin")
+
+    def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
+        """All: they are the destinations."""
+        return ranked
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Nothing if there is but one."""
+        if len(_hosts_seen(context)) < 2:
+            return
+        with ExitStack() as opened:
+            clients = [opened.enter_context(await open_stun_client(context)) for _ in range(POOLING_PORTS)]
+            for _ in range(2):
+                asked = [
+                    (client, client.prepare(endpoint, "mapping"))
+                    for client in clients
+                    for endpoint in destinations(targets)
+                ]
+                await expect_all(asked)
+                for client, question in asked:
+                    client.record(question)
+
+
+def _hosts_seen(context: ProbeContext) -> set[str]:
+    """The external addresses that servers named so far."""
+    return {
+        seen.mapped.rpartition(":")[0]
+        for seen in context.recorder.observations
+        if isinstance(seen, Binding) and seen.outcome == "answered" and seen.mapped is not None
+        if (seen.transport, seen.family) == ("udp", context.family)
+    }
 
 
 class MappingTcp(LaneProbe):

@@ -23,12 +23,12 @@ asked.
 
 from __future__ import annotations
 
-import os
 import struct
 from typing import Literal, get_args
 
 import msgspec
 
+from nattools.chance import random_bytes
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import stun
@@ -48,7 +48,13 @@ MAX_PORTS = 64
 LEAST_PORTS_SPACING_MS = 5
 
 Outcome = Literal["sent", "connected", "refused", "timeout", "unreachable", "denied", "error"]
-Reason = Literal["", "too many requests", "the server has no such address or port", "the server is busy"]
+Reason = Literal[
+    "",
+    "too many requests",
+    "the server has no such address or port",
+    "the server is busy",
+    "the server dials no such address",
+]
 
 _MAX_CHALLENGES = 3
 _OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -120,7 +126,7 @@ class Arrival(msgspec.Struct, frozen=True):
 
 def new_nonce() -> bytes:
     """8 random bytes that nobody can guess who was not sent them."""
-    return os.urandom(NONCE_SIZE)
+    return random_bytes(NONCE_SIZE)
 
 
 def encode_request(transaction_id: bytes, ask: Ask, cookie: bytes = NO_COOKIE) -> bytes:

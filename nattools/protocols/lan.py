@@ -1,8 +1,9 @@
-"""Which addresses may a router send us to? Its own network's alone. Pure.
+"""Which addresses may a router send us to? Its own alone, and the gateway's. Pure.
 
 What comes from a router (LOCATION, URLBase, control URLs, redirects) is hostile: followed blindly it makes
 this machine ask anybody anything (as CallStranger, CVE-2020-12695, did from the other side). So a URL is
-http, names an address rather than a host, and that address is on the LAN.
+http, and whatever host it names, its port and path are asked for at the address that it came from, unless it
+names a gateway. That finds routers which name themselves, or their outside address, too.
 """
 
 from __future__ import annotations
@@ -40,13 +41,15 @@ class LocalNetwork(msgspec.Struct, frozen=True):
     `gateways` are the addresses of the routers, which may be public. `own` are this machine's on that
     interface: what shares a /64 with one of its IPv6 addresses is a neighbour (RFC 4862), and 169.254.0.0/16
     is the LAN only for who has an address in it (RFC 3927 2.6), since elsewhere a service of the hosting
-    provider may answer there. Those services' own addresses are never the LAN. `zone` is the interface that a
-    link-local IPv6 address without a zone is taken to be on.
+    provider may answer there. Those services' own addresses are never the LAN, nor are those in `machine`,
+    all that this machine has on any interface. `zone` is the interface that a link-local IPv6 address without
+    a zone is taken to be on.
     """
 
     gateways: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
     zone: str = ""
+    machine: frozenset[str] = frozenset()
 
     def is_gateway(self, host: str) -> bool:
         """Is it one of the routers? Zones do not matter."""
@@ -59,13 +62,16 @@ class LocalNetwork(msgspec.Struct, frozen=True):
             address = ip_address(host.partition("%")[0])
         except ValueError:
             return False
-        if address in _METADATA:
+        if address in _METADATA or self._is_own(address):
             return False
         if self.is_gateway(str(address)):
             return True
         if isinstance(address, IPv4Address):
             return any(address in network for network in _LAN4) or self._shares_link(address)
         return address in _ULA or address in _LINK_LOCAL6 or self._shares_prefix(address)
+
+    def _is_own(self, address: IPv4Address | IPv6Address) -> bool:
+        return any(ip_address(each.partition("%")[0]) == address for each in self.own | self.machine)
 
     def _shares_link(self, address: IPv4Address) -> bool:
         own = (each for each in self.own if ":" not in each)
@@ -97,38 +103,51 @@ class LanUrl(msgspec.Struct, frozen=True):
         return f"http://{self.authority}{self.target}"
 
 
-def parse_url(text: str, lan: LocalNetwork) -> LanUrl:
-    """An absolute URL. ProtocolError says why it is not followed."""
+def locate_url(text: str, lan: LocalNetwork, at: str) -> tuple[LanUrl, str]:
+    """Where to ask for what an absolute URL names that came from the address `at`: there, or at a gateway if
+    it names one; and what is odd about that, "" if nothing is. ProtocolError says why it is not followed."""
     parts = _split(text)
     if parts.scheme.lower() != "http":
         raise ProtocolError(f"a URL that is not http: {shown(text)}")
     if parts.username is not None or parts.password is not None:
         raise ProtocolError(f"a URL with a user name: {shown(text)}")
     try:
-        host, port = _address(parts.hostname or ""), parts.port
+        port = 80 if parts.port is None else parts.port
     except ValueError:
-        raise ProtocolError(f"a URL without an address and port: {shown(text)}") from None
-    if not lan.allows(host):
-        raise ProtocolError(f"a URL that leads out of the local network: {shown(text)}")
-    if port == 0:
-        raise ProtocolError(f"a URL with port 0: {shown(text)}")
-    if lan.zone and "%" not in host and host.lower().startswith("fe80:"):
-        host = f"{host}%{lan.zone}"
-    return LanUrl(host, 80 if port is None else port, _target(parts))
+        raise ProtocolError(f"a URL without a valid port: {shown(text)}") from None
+    if port == 0 or not parts.hostname:
+        raise ProtocolError(f"a URL without a host or with port 0: {shown(text)}")
+    host, problem = _followed(parts.hostname, lan, at)
+    return LanUrl(host, port, _target(parts)), f"{problem}: {shown(text)}" if problem else ""
 
 
-def resolve_url(base: LanUrl, reference: str, lan: LocalNetwork) -> LanUrl:
-    """A reference in a document found at `base` (RFC 3986 5). ProtocolError: why it is not followed."""
-    reference = reference.strip()
+def resolve_url(base: LanUrl, reference: str, lan: LocalNetwork) -> tuple[LanUrl, str]:
+    """A reference in a document found at `base` (RFC 3986 5), as `locate_url` says. ProtocolError: why it is
+    not followed."""
+    reference = reference.strip().replace(" ", "%20")
     if not reference or len(reference) > MAX_URL:
         raise ProtocolError("an empty or endless URL")
     try:
         joined = urljoin(str(base), reference)
     except ValueError:
         raise ProtocolError(f"not a URL: {shown(reference)}") from None
-    url = parse_url(joined, lan)
-    same = url.host.partition("%")[0] == base.host.partition("%")[0]
-    return LanUrl(base.host, url.port, url.target) if same else url
+    return locate_url(joined, lan, base.host)
+
+
+def _followed(named: str, lan: LocalNetwork, at: str) -> tuple[str, str]:
+    """The address to ask instead of a host that is named, and what is odd about that."""
+    try:
+        host = _address(named)
+    except ValueError:
+        return at, "a URL with a name instead of an address"
+    plain = host.partition("%")[0]
+    if ip_address(plain) in _METADATA:
+        raise ProtocolError(f"a URL that leads out of the local network: {shown(named)}")
+    if plain == at.partition("%")[0]:
+        return at, ""
+    if lan.is_gateway(host):
+        return f"{host}%{lan.zone}" if lan.zone and host == plain and plain.startswith("fe80:") else host, ""
+    return at, "a URL on another host" if lan.allows(host) else "a URL that leads out of the local network"
 
 
 def shown(text: str) -> str:

@@ -6,16 +6,16 @@ left out: nothing here asks for it.
 
 from __future__ import annotations
 
-import os
 import random
 import struct
 from collections.abc import Callable
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
+from nattools.chance import random_bytes
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.retransmission import RetransmittedRequest
@@ -56,6 +56,7 @@ _RESPONSE_BIT = 0x80
 _BODY_SIZES = {ANNOUNCE: 0, MAP: _BODY.size}
 _OPTION = struct.Struct("!BxH")
 _MAX_OPTIONS = 64
+_UDP, _DISCARD_PORT = 17, 9
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 
 
@@ -103,7 +104,7 @@ class ResponseMessage(msgspec.Struct, frozen=True):
 
 def new_nonce() -> bytes:
     """12 random bytes: who does not know them can neither answer for the server nor change the mapping."""
-    return os.urandom(12)
+    return random_bytes(12)
 
 
 def encode_request(request: RequestMessage) -> bytes:
@@ -289,12 +290,15 @@ class PcpTransaction(RetransmittedRequest[ResponseMessage]):
 
     def _check(self, response: ResponseMessage, source: Endpoint) -> None:
         """Raise ProtocolError with the reason to ignore a response."""
+        self._check_answer(self.request, response, source)
+
+    def _check_answer(self, request: RequestMessage, response: ResponseMessage, source: Endpoint) -> None:
         if response.version != VERSION:
             self._only_from_server(source)
             return
-        if response.opcode != self.request.opcode:
+        if response.opcode != request.opcode:
             raise ProtocolError("an answer to another opcode")
-        asked, told = self.request.body, response.body
+        asked, told = request.body, response.body
         if asked is None or (told is None and response.result):
             self._only_from_server(source)
         elif told is None or told.nonce != asked.nonce:
@@ -307,9 +311,25 @@ class PcpTransaction(RetransmittedRequest[ResponseMessage]):
             raise ProtocolError(f"an answer without a nonce from {source} instead of {self.server}")
 
 
-def believable_lifetime_s(lifetime_s: int) -> int:
-    """What to make of a lifetime that a server assigns: at most 24 hours (RFC 6887 7.2 and 15)."""
-    return min(lifetime_s, DAY_S)
+class PcpSearch(PcpTransaction):
+    """Is a PCP server there? ANNOUNCE asks for nothing else (RFC 6887 14.1), but there are servers that do
+    not answer it. So each repetition has the end of a mapping beside it that nobody has made: that changes
+    nothing, and is answered in any case (RFC 6887 15.1)."""
+
+    def __init__(self, client: str, server: Endpoint, **timing: Any) -> None:
+        super().__init__(RequestMessage(ANNOUNCE, 0, client), server, **timing)
+        nowhere = Endpoint("::" if ":" in client else "0.0.0.0", 0)
+        body = MapBody(new_nonce(), _UDP, _DISCARD_PORT, nowhere)
+        self._ending = RequestMessage(MAP, 0, client, body)
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Endpoint]]:
+        """As ever; from the second time on there are two."""
+        due = super().datagrams_to_send(now)
+        return [*due, (encode_request(self._ending), self.server)] if due and self.sent > 1 else due
+
+    def _check(self, response: ResponseMessage, source: Endpoint) -> None:
+        asked = self._ending if response.opcode == MAP and self.sent > 1 else self.request
+        self._check_answer(asked, response, source)
 
 
 def renewal_delay_s(
@@ -320,6 +340,7 @@ def renewal_delay_s(
 
     None: renewals would come less than 4 s after one another; let it expire and begin anew.
     """
+    lifetime_s = min(lifetime_s, DAY_S)
     step = 0.5 ** (attempt + 1)
     if attempt and lifetime_s * step < _MIN_RENEWAL_PAUSE_S:
         return None

@@ -146,12 +146,20 @@ class RetransmittedRequest(ABC, Generic[R]):
         return bool(self.sent) and now >= self._end and self._next >= self._end
 
 
+_TELLING_S = 2.5
+"""Over a shorter time every clock fits."""
+_MOST_RESTARTS = 2
+
+
 class EpochClock:
     """One router's count of seconds, compared with the time that passes here: has it lost its mappings?
 
     It may lag behind by 2 s and by a share of the time, `drift`: 1/8 by RFC 6886 3.6, which UPnP's uptime is
     held to as well, 1/16 by RFC 6887 8.5. PCP's is checked `both_ways`: it may not run ahead by more either,
     nor go back by more than the 1 s by which responses overtake each other.
+
+    Unlike the RFCs' it believes no clock that is none: one that stands still tells nothing, and after two
+    restarts on end without a time in between that fits, a third one is not believed.
     """
 
     def __init__(self, *, drift: float = 1 / 8, both_ways: bool = False) -> None:
@@ -159,12 +167,21 @@ class EpochClock:
         self._client_s = 0.0
         self._kept = 1 - drift
         self._both_ways = both_ways
+        self._restarts = 0
 
     def update(self, epoch_s: int, now: float) -> bool:
         """Take a response's count; False: the router has restarted. `now` is any clock that only goes on."""
-        valid = self._server_s is None or self._fits(epoch_s - self._server_s, now - self._client_s)
+        if self._server_s is None:
+            self._server_s, self._client_s = epoch_s, now
+            return True
+        server_delta, client_delta = epoch_s - self._server_s, now - self._client_s
         self._server_s, self._client_s = epoch_s, now
-        return valid
+        if not server_delta or self._fits(server_delta, client_delta):
+            if client_delta >= _TELLING_S:
+                self._restarts = 0
+            return True
+        self._restarts += 1
+        return self._restarts > _MOST_RESTARTS
 
     def _fits(self, server_delta: float, client_delta: float) -> bool:
         if server_delta + 2 < client_delta * self._kept:

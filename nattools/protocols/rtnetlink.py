@@ -40,7 +40,7 @@ FAMILIES: dict[Family, int] = {4: 2, 6: 10}
 """AF_INET and AF_INET6, as Linux numbers them."""
 
 
-class Link(msgspec.Struct, frozen=True):
+class KernelLink(msgspec.Struct, frozen=True):
     """A network interface. `kind` is what the kernel's driver for it is called ("tun", "bridge"), "" of
     most hardware; `hardware` one of `linux/if_arp.h`'s ARPHRD_; `master` the index of the bridge, bond or
     VRF that it is a part of."""
@@ -70,7 +70,7 @@ class TableRoute(msgspec.Struct, frozen=True):
     local: bool = False
 
 
-class Refused(msgspec.Struct, frozen=True):
+class NetlinkError(msgspec.Struct, frozen=True):
     """The kernel's answer is an error: `number` is its errno."""
 
     number: int
@@ -80,7 +80,7 @@ class End(msgspec.Struct, frozen=True):
     """The end of a dump."""
 
 
-Message = Link | TableRoute | Refused | End
+Message = KernelLink | TableRoute | NetlinkError | End
 
 
 def dump_links(sequence: int) -> bytes:
@@ -142,7 +142,7 @@ def _messages(datagram: bytes, sequence: int) -> Iterator[Message]:
         if number != sequence:
             continue
         if kind == _ERROR:
-            yield Refused(-int(struct.unpack_from("=i", body)[0]))
+            yield NetlinkError(-int(struct.unpack_from("=i", body)[0]))
         elif kind == _DONE:
             yield End()
         elif kind == _NEW_LINK:
@@ -171,11 +171,11 @@ def _number(found: dict[int, bytes], kind: int) -> int | None:
     return int(_NUMBER.unpack_from(found[kind])[0]) if kind in found else None
 
 
-def _link(body: bytes) -> Link:
+def _link(body: bytes) -> KernelLink:
     _, hardware, index, flags, _ = _LINK.unpack_from(body)
     found = _attributes(body[_LINK.size :])
     info = _attributes(found.get(_LINK_INFO, b""))
-    return Link(
+    return KernelLink(
         index,
         _text(found.get(_NAME, b"")),
         flags,

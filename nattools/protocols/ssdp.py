@@ -1,23 +1,21 @@
 """SSDP, by which UPnP devices are found (UPnP Device Architecture 1.1 and 2.0, section 1). Pure.
 
-Whoever is on the LAN may answer anything, as often as it likes: sizes and numbers are bounded here, and no
-LOCATION is followed that leads out of the LAN.
+Whoever is on the LAN may answer anything, as often as it likes: sizes and numbers are bounded here, and a
+LOCATION is followed only to who named it, or to a gateway.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from ipaddress import ip_address
 from typing import Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.protocols.headers import Headers, parse_head
-from nattools.protocols.lan import LanUrl, LocalNetwork, parse_url, shown
+from nattools.protocols.lan import LanUrl, LocalNetwork, locate_url
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +26,8 @@ TTL = 2
 ALL = "ssdp:all"
 IGD1 = "urn:schemas-upnp-org:device:InternetGatewayDevice:1"
 IGD2 = "urn:schemas-upnp-org:device:InternetGatewayDevice:2"
+IP_CONNECTION = "urn:schemas-upnp-org:service:WANIPConnection:1"
+PPP_CONNECTION = "urn:schemas-upnp-org:service:WANPPPConnection:1"
 ROOT = "upnp:rootdevice"
 MAX_DATAGRAM = 8192
 MAX_FOUND = 64
@@ -148,10 +148,10 @@ def _value(headers: Headers, name: str) -> str:
 
 
 class Device(msgspec.Struct, frozen=True):
-    """What announced itself at one place: `urls` are where to look for its description, in order, `source` is
-    who first said so, and `problem` what is odd about the place."""
+    """What announced itself at one place: `url` is where to look for its description, None: nowhere; `source`
+    is who said so, and `problem` what is odd about the place."""
 
-    urls: tuple[LanUrl, ...]
+    url: LanUrl | None
     source: Endpoint
     is_gateway: bool
     problem: str = ""
@@ -162,16 +162,14 @@ class Finder:
 
     `receive_datagram` takes what came to the socket that sent M-SEARCH, from whatever port: some routers
     answer from another one than 1900. It returns the device if that was new or has turned out to be a
-    gateway.
-
-    A LOCATION out of the LAN is never followed. If the answer came from a gateway and LOCATION names another
-    host, the description is looked for at the gateway's own address (some routers name their outside one).
+    gateway. However many others there are, the gateway's own are never crowded out.
     """
 
     def __init__(self, lan: LocalNetwork) -> None:
-        self.devices: dict[str, Device] = {}
-        """By LOCATION."""
+        self.devices: dict[tuple[str, str], Device] = {}
+        """By who said so, and LOCATION."""
         self._lan = lan
+        self._counts = {True: 0, False: 0}
 
     def receive_datagram(self, data: bytes, source: Endpoint) -> Device | None:
         """Take what arrived; None: nothing new."""
@@ -185,51 +183,26 @@ class Finder:
             return None
         if announcement.kind not in ("response", "alive"):
             return None
-        known = self.devices.get(announcement.location)
-        if known is not None and (known.is_gateway or not announcement.is_gateway):
+        key = (source.host, announcement.location)
+        known = self.devices.get(key)
+        if known is None:
+            return self._new(key, announcement, source)
+        if known.is_gateway or not announcement.is_gateway:
             return None
-        if known is None and len(self.devices) >= MAX_FOUND:
+        self.devices[key] = msgspec.structs.replace(known, is_gateway=True)
+        return self.devices[key]
+
+    def _new(self, key: tuple[str, str], announcement: Announcement, source: Endpoint) -> Device | None:
+        own = self._lan.is_gateway(source.host)
+        if self._counts[own] >= MAX_FOUND:
             logger.debug("more than %d devices", MAX_FOUND)
             return None
-        device = known and msgspec.structs.replace(known, is_gateway=True)
-        device = device or self._new(announcement, source)
-        self.devices[announcement.location] = device
-        return device
-
-    def _new(self, announcement: Announcement, source: Endpoint) -> Device:
-        urls, problem = self._locate(announcement.location, source)
-        is_gateway = announcement.is_gateway or self._lan.is_gateway(source.host)
-        return Device(urls, source, is_gateway, problem)
-
-    def _locate(self, location: str, source: Endpoint) -> tuple[tuple[LanUrl, ...], str]:
-        """Where to look for the description, in order, and what is odd about that."""
+        self._counts[own] += 1
         zone = source.host.partition("%")[2] or self._lan.zone
         near = msgspec.structs.replace(self._lan, zone=zone)
-        is_gateway = self._lan.is_gateway
         try:
-            url = parse_url(location, near)
+            url, problem = locate_url(announcement.location, near, source.host)
         except ProtocolError as error:
-            return self._at_source(location, source), str(error)
-        if not is_gateway(source.host) or is_gateway(url.host):
-            return (url,), ""
-        problem = f"the router at {source.host} names another host: {shown(location)}"
-        return (*self._at_source(location, source), url), problem
-
-    def _at_source(self, location: str, source: Endpoint) -> tuple[LanUrl, ...]:
-        """The same port and path at the gateway that sent the answer."""
-        if not self._lan.is_gateway(source.host):
-            return ()
-        try:
-            anywhere = LocalNetwork(gateways=frozenset((_host_of(location),)))
-            elsewhere = parse_url(location, anywhere)
-        except ProtocolError:
-            return ()
-        return (LanUrl(source.host, elsewhere.port, elsewhere.target),)
-
-
-def _host_of(location: str) -> str:
-    """The address in a URL; "" if there is none."""
-    try:
-        return str(ip_address(urlsplit(location).hostname or ""))
-    except ValueError:
-        return ""
+            url, problem = None, str(error)
+        self.devices[key] = Device(url, source, announcement.is_gateway or own, problem)
+        return self.devices[key]

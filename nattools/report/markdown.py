@@ -12,7 +12,13 @@ from nattools.report.safetext import untied
 from nattools.report.sections.contents import contents
 
 COLUMNS = 200
-_SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
+_SPECIAL = re.compile(r"([\\`*_\[\]|~#$]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
+# What GitHub looks for in the text as it is drawn, where no backslash is left: people, issues, pictures
+_REFERENCE = re.compile(
+    r"@|#(?=\d)|GH-(?=\d)|:(?=(?:(?=[a-z+-])[a-z0-9_+-]*[g-z_+-][a-z0-9_+-]*|100|1234|a|b|ab|abc|abcd|bee|cd):)",
+    re.IGNORECASE,
+)
+_START = re.compile(r"^(?:(\d+)([.)])|([-+=]))")
 
 
 def render_markdown(report: Report) -> str:
@@ -25,9 +31,10 @@ def render_markdown(report: Report) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no HTML, no mention of people."""
-    entities = untied(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(r"\\\1", entities).replace("@", "@\u200b")
+    """Text that Markdown shows as it is: no markup, no HTML, no links, no mention of people or issues."""
+    unlinked = _REFERENCE.sub("\\g<0>\u200b", untied(text))
+    entities = unlinked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\1", entities)
 
 
 def _section(section: Section) -> Iterator[str]:
@@ -51,14 +58,14 @@ def _block(block: Block) -> Iterator[str]:
 
 
 def _prose(prose: Prose) -> Iterator[str]:
-    text = escape(prose.text)
+    text = _START.sub(r"\1\\\2\3", escape(prose.text).strip())
     if prose.mood == "strong":
         yield f"**{text}**"
     elif prose.label:
         label = f"**{escape(prose.label)}:** " if prose.label.strip() else ""
         yield f"- {label}{text}"
     else:
-        yield re.sub(r"^(\d+)([.)])|^([+=])", r"\1\\\2\3", text)
+        yield text
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -1,4 +1,5 @@
-"""STUN over TCP: several requests a connection, a time limit for silence, a cap on connections."""
+"""Clients' TCP connections, of which no more is read than their source may make the server do; and STUN on
+them: several requests a connection, a time limit for silence, a cap on connections."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from nattools.errors import ProtocolError
 from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
 from nattools.protocols import stun
-from nattools.server.limits import Occupancy
+from nattools.server.limits import Place, Places, RateLimit
 
 Answer = Callable[[bytes, TcpStream], bytes | None]
 """The framed answer to a framed message; None: there is none. ProtocolError: it was no message at all."""
@@ -18,38 +19,82 @@ NonStunHandler = Callable[[TcpStream, bytes], Awaitable[None]]
 """Serves a connection that does not begin with STUN, and closes it; of what it says, this was read."""
 _FOREIGN: Final = bytes(range(4, 256))
 """RFC 7983 7: a first byte up to 3 is STUN's; TLS begins with 22, and an HTTP request with a letter."""
+_PIECE: Final = 1024
+"""Bytes that are read and worked on before everybody else has a turn: some 50 requests."""
+_PAUSE_S: Final = 0.05
+
+
+class Reception:
+    """Admits clients' connections, so many a second, and so many bytes of them."""
+
+    def __init__(self, arrivals: RateLimit, octets: RateLimit) -> None:
+        self._arrivals = arrivals
+        self._octets = octets
+        self._time = asyncio.get_running_loop().time
+
+    def admit(self, stream: TcpStream) -> TcpStream | None:
+        """The stream to serve; None: it was one too many, and is reset."""
+        if self._arrivals.take(stream.remote, self._time()):
+            return _PacedStream(stream, self._octets)
+        stream.abort()
+        return None
+
+
+class _PacedStream:
+    """A stream that is read in small pieces, and waits where its source has said too much: what comes then
+    stays with the client's system (RFC 9293 3.8.6)."""
+
+    def __init__(self, stream: TcpStream, octets: RateLimit) -> None:
+        self.local, self.remote = stream.local, stream.remote
+        self.write, self.drain, self.end = stream.write, stream.drain, stream.end
+        self.close, self.abort = stream.close, stream.abort
+        self._stream = stream
+        self._octets = octets
+
+    @property
+    def over(self) -> bool:
+        return self._stream.over
+
+    async def read(self, limit: int = _PIECE) -> bytes:
+        loop = asyncio.get_running_loop()
+        data = await self._stream.read(min(limit, _PIECE))
+        await asyncio.sleep(0)
+        while data and not self._octets.take(self.remote, loop.time(), len(data)):  # noqa: ASYNC110 -- time helps
+            await asyncio.sleep(_PAUSE_S)
+        return data
 
 
 async def converse(
     stream: TcpStream,
     answer: Answer,
-    places: Occupancy,
+    places: Places,
     *,
     idle_s: float,
     other: NonStunHandler | None = None,
 ) -> None:
     """Serve an accepted connection until the client ends it, breaks the protocol, or completes no message in
-    `idle_s` seconds. A source beyond its share of `places`, or anyone beyond the total, is reset, and so is
-    one that does not read what it asked for.
+    `idle_s` seconds. A source beyond its share of `places` is reset, and so is one that does not read what it
+    asked for, or that is idle when another needs its place.
 
     What does not begin as STUN does is for `other`, if there is one; it gives the place here back."""
-    if not places.enter(stream.remote):
+    place = places.enter(stream.remote, stream.abort)
+    if place is None:
         stream.abort()
         return
     foreign = b""
     try:
-        foreign = await _answer(stream, answer, idle_s, b"" if other is None else _FOREIGN)
+        foreign = await _answer(stream, answer, place, idle_s, b"" if other is None else _FOREIGN)
     except ProtocolError:
         pass
     finally:
-        places.leave(stream.remote)
+        place.leave()
         if not foreign:
             stream.close()
     if other is not None and foreign:
         await other(stream, foreign)
 
 
-async def _answer(stream: TcpStream, answer: Answer, idle_s: float, foreign: bytes) -> bytes:
+async def _answer(stream: TcpStream, answer: Answer, place: Place, idle_s: float, foreign: bytes) -> bytes:
     """Until the end; or what the stream begins with, if its first byte is one of `foreign`."""
     writing = False
     loop, framer = asyncio.get_running_loop(), stun.Framer()
@@ -61,6 +106,7 @@ async def _answer(stream: TcpStream, answer: Answer, idle_s: float, foreign: byt
             messages = framer.feed(data)
             if messages:
                 limit.reschedule(loop.time() + idle_s)
+                place.use()
             writing = True
             for message in messages:
                 reply = answer(message, stream)
@@ -117,5 +163,9 @@ async def _guard(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except Exception as error:
-        context = {"message": "a task of the server failed", "exception": error}
-        asyncio.get_running_loop().call_exception_handler(context)
+        report_fault("a task of the server failed", error)
+
+
+def report_fault(what: str, error: Exception) -> None:
+    """Tell the event loop's exception handler; the server goes on."""
+    asyncio.get_running_loop().call_exception_handler({"message": what, "exception": error})

@@ -7,6 +7,7 @@ a cookie has come back from it. Cookies are stateless: an HMAC of the source's a
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -90,15 +91,22 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class DialBackServer:
-    """Decides on dial-back requests in one address family.
+    """Decides on dial-back requests in one address family. `dials`: may one go to this address at all?
 
     Driving contract: give each request to `receive`. Bytes are the answer to send back now. An `Order` is to
     be carried out and then handed to `finish`, whose bytes are the answer. None: there is no answer.
     A request that comes again while its order is going on gets none, and after that the same answer.
     """
 
-    def __init__(self, site: ServerEndpoints, cookies: Cookies, limits: DialBackLimits) -> None:
+    def __init__(
+        self,
+        site: ServerEndpoints,
+        cookies: Cookies,
+        limits: DialBackLimits,
+        dials: Callable[[str], bool] = lambda address: True,
+    ) -> None:
         self._site = site
+        self._dials = dials
         self._cookies = cookies
         self._limits = limits
         self._answers: dict[tuple[Endpoint, bytes], tuple[float, bytes | None]] = {}
@@ -131,6 +139,8 @@ class DialBackServer:
     def _decide(
         self, ask: Ask, source: Endpoint, role: Role, transaction_id: bytes, now: float
     ) -> bytes | Order:
+        if not self._dials(source.host):
+            return _denied(transaction_id, source, "the server dials no such address")
         origin = self._origin(ask, role)
         if origin is None:
             return _denied(transaction_id, source, "the server has no such address or port")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
-from nattools.net.addresses import FAR_AWAY
+from nattools.net.addresses import FAR_AWAY, kind_of
 from nattools.net.base import Network
 
 Role = tuple[int, int]
@@ -44,6 +44,22 @@ class ServerEndpoints(msgspec.Struct, frozen=True):
         """
         changed = self.changed(role, True, True)
         return None if changed is None else self.at(changed)
+
+
+def dialled_from(network: Network, site: ServerEndpoints) -> Callable[[str], bool]:
+    """Which addresses a server may dial back to. Never one of this machine: a client that comes through a
+    proxy here seems to have it. And none that is not public where the server is: what it can reach on its own
+    network is not for its clients."""
+    public = any(network.is_public(endpoint.host) for _, endpoint in site)
+
+    def dials(address: str) -> bool:
+        route = network.route(address)
+        own = route is not None and route[1] == address.partition("%")[0]
+        if own or kind_of(address) in ("loopback", "unspecified", "multicast"):
+            return False
+        return network.is_public(address) or not public
+
+    return dials
 
 
 # Where the default route is asked for; nothing is sent there.

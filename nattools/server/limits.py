@@ -1,10 +1,17 @@
-"""Token buckets: how often a source, and all sources together, may cause work or traffic.
+"""What clients can make a server spend: how often a source, and all sources together, may cause work or
+traffic, and how much of it each may hold at a time.
 
 Pure: the time is given. Memory is bounded: a table of sources forgets the one that was heard longest ago.
+
+A source is a network rather than an address, and so is whatever holds several: an IPv4 /24 may have as much
+as 8 of its addresses, an IPv6 /56 as much as two of its /64s, and a /48 as four. One site may have all of a
+/56 or a /48 (RFC 6177), and uses as many /64s as it likes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from math import inf
 from socket import AF_INET6, inet_pton
 
@@ -13,12 +20,14 @@ from nattools.model.endpoint import Endpoint
 SourceKey = str | bytes
 
 
-def source_key(source: Endpoint) -> SourceKey:
-    """Whom to limit: an IPv4 address, or an IPv6 /64 (the least that a site gets)."""
-    host = source.host
+@lru_cache(maxsize=8192)
+def source_keys(host: str) -> tuple[tuple[SourceKey, int], ...]:
+    """Whom to limit: the networks that an address is of, from the narrowest on, each with how many times as
+    much it may have as one source. IPv4: the address and its /24; IPv6: /64, /56 and /48."""
     if ":" not in host:
-        return host
-    return inet_pton(AF_INET6, host.partition("%")[0])[:8]
+        return (host, 1), (host.rpartition(".")[0], 8)
+    octets = inet_pton(AF_INET6, host.partition("%")[0])
+    return (octets[:8], 1), (octets[:7], 2), (octets[:6], 4)
 
 
 class TokenBucket:
@@ -63,34 +72,40 @@ class RateLimit:
         self._burst = burst
         self._total = TokenBucket(total_rate, total_burst)
         self._sources = sources
-        self._buckets: dict[SourceKey, TokenBucket] = {}
+        # a table for each width: many narrow sources do not make their network's bucket forgotten
+        self._tables: tuple[dict[SourceKey, TokenBucket], ...] = ({}, {}, {})
 
     @property
     def remembered(self) -> int:
         """How many sources are remembered: never more than `sources`."""
-        return len(self._buckets)
+        return len(self._tables[0])
 
     def refuses(self, source: Endpoint, now: float) -> bool:
         """Would `take` refuse this IPv4 source, as it did lately? The quick answer for a source that floods;
         False may mean either."""
-        bucket = self._buckets.get(source[0])
+        bucket = self._tables[0].get(source[0])
         return bucket is not None and bucket.next_at > now
 
     def take(self, source: Endpoint, now: float, cost: float = 1.0) -> bool:
         """May this source have it now?"""
         if not self._total.holds(now, cost):
             return False
-        return self._bucket(source).take(now, cost) and self._total.take(now, cost)
+        narrow, *wide = map(self._bucket, self._tables, source_keys(source[0]))
+        if not all(bucket.holds(now, cost) for bucket in wide) or not narrow.take(now, cost):
+            return False
+        for bucket in wide:
+            bucket.take(now, cost)
+        return self._total.take(now, cost)
 
-    def _bucket(self, source: Endpoint) -> TokenBucket:
-        key = source_key(source)
+    def _bucket(self, table: dict[SourceKey, TokenBucket], whom: tuple[SourceKey, int]) -> TokenBucket:
+        key, share = whom
         # Taken out and put back: a dict keeps the order, so that the first is the one heard longest ago.
-        bucket = self._buckets.pop(key, None)
+        bucket = table.pop(key, None)
         if bucket is None:
-            bucket = TokenBucket(self._rate, self._burst)
-            if len(self._buckets) >= self._sources:
-                del self._buckets[next(iter(self._buckets))]
-        self._buckets[key] = bucket
+            bucket = TokenBucket(self._rate * share, self._burst * share)
+            if len(table) >= self._sources:
+                del table[next(iter(table))]
+        table[key] = bucket
         return bucket
 
 
@@ -103,22 +118,104 @@ class Occupancy:
         self._held: dict[SourceKey, int] = {}
         self._count = 0
 
+    @property
+    def full(self) -> bool:
+        """Are all taken?"""
+        return self._count >= self._total
+
+    def has_room_for(self, source: Endpoint) -> bool:
+        """Has this source fewer than its share?"""
+        keys = source_keys(source.host)
+        return all(self._held.get(key, 0) < self._per_source * share for key, share in keys)
+
     def enter(self, source: Endpoint) -> bool:
         """Take a place if there is one; `leave` gives it back."""
-        key = source_key(source)
-        held = self._held.get(key, 0)
-        if held >= self._per_source or self._count >= self._total:
+        if self.full or not self.has_room_for(source):
             return False
-        self._held[key] = held + 1
         self._count += 1
+        for key, _ in source_keys(source.host):
+            self._held[key] = self._held.get(key, 0) + 1
         return True
 
     def leave(self, source: Endpoint) -> None:
         """Give back a place that `enter` gave."""
-        key = source_key(source)
-        held = self._held[key] - 1
         self._count -= 1
-        if held:
-            self._held[key] = held
-        else:
-            del self._held[key]
+        for key, _ in source_keys(source.host):
+            held = self._held[key] - 1
+            if held:
+                self._held[key] = held
+            else:
+                del self._held[key]
+
+
+class Place:
+    """One of `Places`."""
+
+    __slots__ = ("_evict", "_places", "source")
+
+    def __init__(self, places: Places, source: Endpoint, evict: Callable[[], object]) -> None:
+        self.source = source
+        self._places = places
+        self._evict = evict
+
+    def use(self) -> None:
+        """Its holder is not idle."""
+        self._places.renew(self)
+
+    def leave(self) -> None:
+        """Give it back. Idempotent."""
+        self._places.remove(self)
+
+    def lose(self) -> None:
+        """Give it back, and tell the holder."""
+        self.leave()
+        self._evict()
+
+
+class Places:
+    """Places that one who comes when all are taken gets from another: from the one idle for longest in the
+    network that has most."""
+
+    def __init__(self, *, per_source: int, total: int) -> None:
+        self._occupancy = Occupancy(per_source=per_source, total=total)
+        self._networks: dict[SourceKey, dict[Place, None]] = {}  # each in the order of their last use
+
+    @property
+    def taken(self) -> int:
+        """How many are taken."""
+        return sum(map(len, self._networks.values()))
+
+    def enter(self, source: Endpoint, evict: Callable[[], object], *, crowd: int = 1) -> Place | None:
+        """A place; None: this source has its share, or all are taken and no network has `crowd` of them.
+        `evict` is called when the place is lost to another."""
+        if not self._occupancy.has_room_for(source):
+            return None
+        if self._occupancy.full:
+            largest = max(self._networks.values(), key=lambda places: len(places))
+            if len(largest) < crowd:
+                return None
+            next(iter(largest)).lose()
+        self._occupancy.enter(source)
+        place = Place(self, source, evict)
+        self._networks.setdefault(_widest(source), {})[place] = None
+        return place
+
+    def renew(self, place: Place) -> None:
+        """It was used."""
+        places = self._networks.get(_widest(place.source), {})
+        if place in places:
+            del places[place]
+            places[place] = None
+
+    def remove(self, place: Place) -> None:
+        """It is free."""
+        key = _widest(place.source)
+        if place in self._networks.get(key, ()):
+            del self._networks[key][place]
+            if not self._networks[key]:
+                del self._networks[key]
+            self._occupancy.leave(place.source)
+
+
+def _widest(source: Endpoint) -> SourceKey:
+    return source_keys(source.host)[-1][0]

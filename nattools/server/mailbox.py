@@ -9,23 +9,36 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Final, NamedTuple
 
+from nattools.chance import chance
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.mailbox import messages as m
-from nattools.server.limits import RateLimit, TokenBucket
+from nattools.server.limits import Place, Places, RateLimit, TokenBucket
 
 _REMEMBERED: Final = 4096
 _TRIES: Final = 4
+_FREE: Final = 4
+"""A code's number is one of at least so many times as many as are taken: guesses at numbers find few."""
+_FAILED_WEIGHT: Final = 16
+"""For so many rooms counts one in which the codes differed lately: somebody may be guessing."""
+_CROWD: Final = 4
+"""A full mailbox takes a room from a network that opened so many, and none from one that opened fewer."""
+_STRANGER_COST: Final = 3.0
+"""Entries that it takes to join one who waits: who guesses at codes has a third of the tries."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxLimits:
-    """Rooms in all; a source's entries into rooms; a connection's messages; lifetimes in seconds: of a room
-    in which one waits, of any room, of one that nobody is connected to, and of the memory of a code used."""
+    """Rooms in all, and those that a source has opened; a source's entries into rooms; a connection's
+    messages; lifetimes in seconds: of a room in which one waits, of any room, of one that nobody is connected
+    to, and of the memory of a code used. After `speaks_within_s` one who said nothing to the other may lose
+    its seat to a third."""
 
     rooms: int = 4096
+    rooms_per_source: int = 128
     entry_rate: float = 0.5
     entry_burst: float = 30.0
     total_entry_rate: float = 200.0
@@ -36,6 +49,7 @@ class MailboxLimits:
     lifetime_s: float = 12 * 3600.0
     vacant_s: float = 120.0
     used_up_s: float = 600.0
+    speaks_within_s: float = 3.0
 
 
 class OutgoingText(NamedTuple):
@@ -47,21 +61,24 @@ class OutgoingText(NamedTuple):
 
 
 class _Member:
-    __slots__ = ("connection", "secret")
+    __slots__ = ("connection", "relayed", "secret", "with_other_at")
 
     def __init__(self, secret: bytes, connection: int) -> None:
         self.secret = secret
         self.connection: int | None = connection
+        self.relayed = False
+        self.with_other_at = inf
 
 
 class _Room:
-    __slots__ = ("members", "nameplate", "opened_at", "vacant_at")
+    __slots__ = ("members", "nameplate", "opened_at", "place", "vacant_at")
 
     def __init__(self, nameplate: int, now: float) -> None:
         self.nameplate = nameplate
         self.members: list[_Member] = []
         self.opened_at = now
         self.vacant_at: float | None = None
+        self.place: Place | None = None
 
     def other(self, member: _Member) -> _Member | None:
         return next((each for each in self.members if each is not member), None)
@@ -70,6 +87,13 @@ class _Room:
         life = limits.lifetime_s if len(self.members) == 2 else limits.waiting_s
         end = self.opened_at + life
         return end if self.vacant_at is None else min(end, self.vacant_at + limits.vacant_s)
+
+
+class _Use(NamedTuple):
+    """Until when a code stays used up, and whether the two who met under it had the same."""
+
+    until: float
+    failed: bool
 
 
 class _Connection:
@@ -92,13 +116,15 @@ class Mailbox:
 
     sweep_s: Final = 10.0
 
-    def __init__(self, limits: MailboxLimits | None = None, *, chance: random.Random | None = None) -> None:
+    def __init__(self, limits: MailboxLimits | None = None, *, draw: random.Random | None = None) -> None:
         self._limits = limits or MailboxLimits()
-        self._chance = chance or random.SystemRandom()
+        self._draw = draw or chance()
         self._rooms: dict[int, _Room] = {}
         self._connections: dict[int, _Connection] = {}
         self._numbers = 0
-        self._used_up: dict[int, float] = {}
+        self._used_up: dict[int, _Use] = {}
+        self._places = Places(per_source=self._limits.rooms_per_source, total=self._limits.rooms)
+        self._evicted: list[_Room] = []
         self._entries = RateLimit(
             rate=self._limits.entry_rate,
             burst=self._limits.entry_burst,
@@ -120,6 +146,11 @@ class Mailbox:
     def empty(self) -> bool:
         """Is there nothing that could outlive its time?"""
         return not (self._rooms or self._connections or self._used_up)
+
+    def is_seated(self, number: int) -> bool:
+        """Has this connection joined a room?"""
+        connection = self._connections.get(number)
+        return connection is not None and connection.room is not None
 
     def connect(self, source: Endpoint) -> int:
         """A new connection's number."""
@@ -146,8 +177,7 @@ class Mailbox:
         if connection.room is None or connection.member is None:
             return self._dismiss(number, "protocol", now)
         if isinstance(message, m.Relay):
-            other = connection.room.other(connection.member)
-            return [] if other is None else _to(other, message)
+            return self._relay(connection.room, connection.member, message)
         return self._leave(connection.room, connection.member, message.reason, now)
 
     def disconnect(self, number: int, now: float) -> list[OutgoingText]:
@@ -165,7 +195,7 @@ class Mailbox:
     def sweep(self, now: float) -> list[OutgoingText]:
         """Close what has outlived its time."""
         over = [room for room in self._rooms.values() if room.expires_at(self._limits) <= now]
-        for nameplate in [key for key, until in self._used_up.items() if until <= now]:
+        for nameplate in [key for key, use in self._used_up.items() if use.until <= now]:
             del self._used_up[nameplate]
         return [each for room in over for each in self._close(room, "expired", now)]
 
@@ -174,38 +204,59 @@ class Mailbox:
             return self._dismiss(number, "protocol", now)
         if message.version != m.VERSION:
             return self._dismiss(number, "version", now)
-        if not self._entries.take(connection.source, now):
+        if not self._entries.take(connection.source, now, self._cost(message)):
             return self._dismiss(number, "rate", now)
-        room = self._find(message.nameplate, now)
+        room = self._find(message.nameplate, connection.source, now)
         if not isinstance(room, _Room):
             return self._dismiss(number, room, now)
-        replaced = self._seat(room, message.member, number)
+        replaced = self._seat(room, message.member, number, now)
         if replaced is None:
-            return self._dismiss(number, "taken", now)
+            return [*self._close_evicted(now), *self._dismiss(number, "taken", now)]
+        return [*self._close_evicted(now), *replaced, *self._welcome(room, connection, number, message, now)]
+
+    def _welcome(
+        self, room: _Room, connection: _Connection, number: int, message: m.Join, now: float
+    ) -> list[OutgoingText]:
         connection.room = room
         connection.member = next(each for each in room.members if each.secret == message.member)
         room.vacant_at = None
         other = room.other(connection.member)
         present = other is not None and other.connection is not None
+        if other is not None and present:
+            connection.member.with_other_at = other.with_other_at = now
         greeting = OutgoingText(number, m.encode(m.Joined(room.nameplate, present)))
-        return [*replaced, greeting, *(_to(other, m.Peer(True)) if other is not None else ())]
+        return [greeting, *(_to(other, m.Peer(True)) if other is not None else ())]
 
-    def _find(self, nameplate: int | None, now: float) -> _Room | m.Closing:
+    def _cost(self, message: m.Join) -> float:
+        """Entries that this one counts for."""
+        room = self._rooms.get(message.nameplate or 0)
+        known = room is None or any(each.secret == message.member for each in room.members)
+        return 1.0 if known else _STRANGER_COST
+
+    def _find(self, nameplate: int | None, source: Endpoint, now: float) -> _Room | m.Closing:
         """The room of this nameplate, opened if there is none."""
         if nameplate is not None:
             if nameplate in self._rooms:
                 return self._rooms[nameplate]
-            if self._used_up.get(nameplate, now) > now:
+            use = self._used_up.get(nameplate)
+            if use is not None and use.until > now:
                 return "used-up"
-        if len(self._rooms) >= self._limits.rooms:
-            return "full"
         room = _Room(self._free_nameplate() if nameplate is None else nameplate, now)
+        room.place = self._places.enter(source, lambda: self._evicted.append(room), crowd=_CROWD)
+        if room.place is None:
+            return "full"
         self._rooms[room.nameplate] = room
         return room
 
-    def _seat(self, room: _Room, secret: bytes, number: int) -> list[OutgoingText] | None:
+    def _close_evicted(self, now: float) -> list[OutgoingText]:
+        """Rooms that lost their place to the one that was opened just now."""
+        evicted, self._evicted = self._evicted, []
+        return [out for room in evicted for out in self._close(room, "expired", now)]
+
+    def _seat(self, room: _Room, secret: bytes, number: int, now: float) -> list[OutgoingText] | None:
         """Give a member its place, its old connection losing it; None: there is none free. The place of one
-        who waited alone and is gone is free: it never met anybody."""
+        who waited alone and is gone is free: it never met anybody. So is that of one who met another and
+        has nothing to say to it: peers speak at once."""
         for member in room.members:
             if member.secret == secret:
                 replaced = self._replace(member)
@@ -213,24 +264,53 @@ class Mailbox:
                 return replaced
         if len(room.members) == 1 and room.members[0].connection is None:
             room.members.clear()
+        gone = self._unseat_silent(room, now) if len(room.members) == 2 else []
         if len(room.members) == 2:
             return None
         room.members.append(_Member(secret, number))
+        return gone
+
+    def _unseat_silent(self, room: _Room, now: float) -> list[OutgoingText]:
+        since = now - self._limits.speaks_within_s
+        for member in room.members:
+            if not member.relayed and member.with_other_at <= since:
+                room.members.remove(member)
+                number = member.connection
+                return [] if number is None else self._end(number, "taken")
         return []
+
+    def _relay(self, room: _Room, member: _Member, message: m.Relay) -> list[OutgoingText]:
+        other = room.other(member)
+        if other is None:
+            return []
+        member.relayed = True
+        if room.place is not None:
+            room.place.use()
+        return _to(other, message)
 
     def _replace(self, member: _Member) -> list[OutgoingText]:
         number = member.connection
         if number is None:
             return []
+        return self._end(number, "replaced")
+
+    def _end(self, number: int, reason: m.Closing) -> list[OutgoingText]:
         self._connections.pop(number, None)
-        return [OutgoingText(number, m.encode(m.Closed("replaced")), last=True)]
+        return [OutgoingText(number, m.encode(m.Closed(reason)), last=True)]
 
     def _leave(self, room: _Room, member: _Member, reason: m.Parting, now: float) -> list[OutgoingText]:
+        """One who has said nothing to the other leaves an open room: it came by a wrong number, or to end
+        what others have begun."""
         number = member.connection
         if number is not None:
             self._connections.pop(number, None)
         member.connection = None
         goodbye = [] if number is None else [OutgoingText(number, b"", last=True)]
+        other = room.other(member)
+        if other is not None and not member.relayed:
+            room.members.remove(member)
+            room.vacant_at = now if other.connection is None else None
+            return goodbye + _to(other, m.Peer(False))
         return goodbye + self._close(room, "left" if reason == "done" else reason, now)
 
     def _dismiss(self, number: int, reason: m.Closing, now: float) -> list[OutgoingText]:
@@ -241,25 +321,29 @@ class Mailbox:
         """End a room. A code that two have met under had its try. A number that is no code's may be used
         again when its time is over: to come back to it takes no guess."""
         self._rooms.pop(room.nameplate, None)
+        if room.place is not None:
+            room.place.leave()
         if len(room.members) == 2 and (room.nameplate <= m.MAX_NAMEPLATE or reason != "expired"):
-            self._use_up(room.nameplate, now)
-        out = []
-        for number in [each.connection for each in room.members if each.connection is not None]:
-            self._connections.pop(number, None)
-            out.append(OutgoingText(number, m.encode(m.Closed(reason)), last=True))
-        return out
+            self._use_up(
+                room.nameplate, _Use(now + self._limits.used_up_s, reason in ("wrong-code", "failed"))
+            )
+        numbers = [each.connection for each in room.members if each.connection is not None]
+        return [out for number in numbers for out in self._end(number, reason)]
 
-    def _use_up(self, nameplate: int, now: float) -> None:
+    def _use_up(self, nameplate: int, use: _Use) -> None:
         self._used_up.pop(nameplate, None)
         if len(self._used_up) >= _REMEMBERED:
             del self._used_up[next(iter(self._used_up))]
-        self._used_up[nameplate] = now + self._limits.used_up_s
+        self._used_up[nameplate] = use
 
     def _free_nameplate(self) -> int:
-        """A free one, with few digits as long as few are taken."""
+        """A free one, with few digits as long as few are taken and nobody guesses at codes."""
+        taken = len(self._rooms) + sum(_FAILED_WEIGHT if use.failed else 1 for use in self._used_up.values())
         for low, high in _ranges():
+            if high - low <= _FREE * taken and high <= m.MAX_NAMEPLATE:
+                continue
             for _ in range(_TRIES):
-                nameplate = self._chance.randrange(low, high)
+                nameplate = self._draw.randrange(low, high)
                 if nameplate not in self._rooms and nameplate not in self._used_up:
                     return nameplate
         raise AssertionError("fewer rooms than nameplates")

@@ -14,8 +14,8 @@ from nattools.net.eventloop import TimeLimit
 from nattools.net.tls import HANDSHAKE_BYTE, start_tls
 from nattools.net.websocket import WebSocket
 from nattools.protocols import mailbox as protocol
-from nattools.server.connections import Answer, converse
-from nattools.server.limits import Occupancy
+from nattools.server.connections import Answer, converse, report_fault
+from nattools.server.limits import Place, Places
 from nattools.server.mailbox import Mailbox, MailboxLimits, OutgoingText
 
 _HANDSHAKE_S: Final = 10.0
@@ -36,7 +36,7 @@ class MailboxConnections:
     def __init__(
         self,
         limits: MailboxLimits | None,
-        places: Occupancy,
+        places: Places,
         *,
         tls: ssl.SSLContext | None = None,
         timeouts: MailboxTimeouts | None = None,
@@ -49,40 +49,49 @@ class MailboxConnections:
         self._sockets: dict[int, WebSocket] = {}
         self._time = asyncio.get_running_loop().time
 
-    async def serve(self, stream: TcpStream, first: bytes, answer: Answer, streams: Occupancy) -> None:
+    async def serve(self, stream: TcpStream, first: bytes, answer: Answer, streams: Places) -> None:
         """Serve a connection that begins with `first`: WebSocket, or TLS and within it WebSocket or STUN.
 
         A source beyond its share of places is reset."""
-        if not self._places.enter(stream.remote):
+        place = self._places.enter(stream.remote, stream.abort)
+        if place is None:
             stream.abort()
             return
         try:
             if first[0] == HANDSHAKE_BYTE and self._tls is not None:
                 secured = await start_tls(stream, self._tls, timeout_s=_HANDSHAKE_S, first=first)
                 if not isinstance(secured, str):
-                    await self._within_tls(secured, answer, streams)
+                    await self._within_tls(secured, place, answer, streams)
             elif first[:1] == b"G":
-                await self._accept(stream, first)
+                await self._accept(stream, place, first)
         finally:
-            self._places.leave(stream.remote)
+            place.leave()
             stream.close()
 
     async def sweep_forever(self) -> None:
-        """Close rooms whose time is over; as long as there is nothing to sweep, without waking up."""
+        """Close rooms whose time is over; as long as there is nothing to sweep, without waking up. Nobody
+        is waited for, and a fault does not end it."""
         while True:
             await self._visited.wait()
             await asyncio.sleep(self._mailbox.sweep_s)
-            await self._deliver(self._mailbox.sweep(self._time()))
+            try:
+                for out in self._mailbox.sweep(self._time()):
+                    self._send(out)
+            except Exception as error:
+                report_fault("the mailbox could not be swept", error)
             if self._mailbox.empty:
                 self._visited.clear()
 
-    async def _within_tls(self, stream: TcpStream, answer: Answer, streams: Occupancy) -> None:
+    async def _within_tls(self, stream: TcpStream, place: Place, answer: Answer, streams: Places) -> None:
+        async def accept(stream: TcpStream, first: bytes) -> None:
+            await self._accept(stream, place, first)
+
         try:
-            await converse(stream, answer, streams, idle_s=self._timeouts.silent_s, other=self._accept)
+            await converse(stream, answer, streams, idle_s=self._timeouts.silent_s, other=accept)
         finally:
             stream.close()
 
-    async def _accept(self, stream: TcpStream, first: bytes) -> None:
+    async def _accept(self, stream: TcpStream, place: Place, first: bytes) -> None:
         socket = await websocket.accept(
             stream, first, path=protocol.PATH, max_size=protocol.MAX_TEXT, timeout_s=_HANDSHAKE_S
         )
@@ -92,7 +101,7 @@ class MailboxConnections:
         self._visited.set()
         self._sockets[number] = socket
         try:
-            await self._converse(number, socket)
+            await self._converse(number, socket, place)
         finally:
             self._sockets.pop(number, None)
             for out in self._mailbox.disconnect(number, self._time()):
@@ -100,17 +109,19 @@ class MailboxConnections:
             socket.close()
         await socket.wait_closed(self._timeouts.unread_s)
 
-    async def _converse(self, number: int, socket: WebSocket) -> None:
-        """Serve a connection until it ends. A sender waits until the other side has read what came before."""
-        patience_s = _JOIN_S
+    async def _converse(self, number: int, socket: WebSocket, place: Place) -> None:
+        """Serve a connection until it ends. A sender waits until the other side has read what came before;
+        one that joins no room in time is gone, whatever else it says."""
+        join_by = self._time() + _JOIN_S
         while number in self._sockets:
+            seated = self._mailbox.is_seated(number)
             text: bytes | None = None
-            async with TimeLimit(patience_s):
+            async with TimeLimit(self._timeouts.silent_s if seated else join_by - self._time()):
                 text = await socket.receive()
             if text is None:
                 return
+            place.use()
             await self._deliver(self._mailbox.receive(number, text, self._time()))
-            patience_s = self._timeouts.silent_s
 
     async def _deliver(self, outgoing: Iterable[OutgoingText]) -> None:
         for out in outgoing:
@@ -126,9 +137,14 @@ class MailboxConnections:
         socket = self._sockets.get(out.connection)
         if socket is None:
             return None
-        if out.text:
-            socket.send(out.text)
         if out.last:
             del self._sockets[out.connection]
-            socket.close()
+        try:
+            if out.text:
+                socket.send(out.text)
+            if out.last:
+                socket.close()
+        except Exception as error:  # of this connection alone, whoever's turn it was
+            report_fault("a connection to the mailbox failed", error)
+            socket.stream.abort()
         return socket

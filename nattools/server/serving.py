@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from nattools.chance import random_bytes
 from nattools.errors import UsageError
 from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
-from nattools.net.base import Network, StreamHandler, TcpListener, UdpSocket
+from nattools.net.base import Network, StreamHandler, TcpListener, TcpStream, UdpSocket
 from nattools.protocols.stun import constants as c
-from nattools.server.connections import Answer, BackgroundTasks, NonStunHandler, converse
+from nattools.server.connections import Answer, BackgroundTasks, NonStunHandler, Reception, converse
 from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer
-from nattools.server.endpoints import Role, ServerEndpoints
-from nattools.server.limits import Occupancy, RateLimit
+from nattools.server.endpoints import Role, ServerEndpoints, dialled_from
+from nattools.server.limits import Places, RateLimit
 from nattools.server.service import StunService
 from nattools.server.stun import BindingServer
 
@@ -32,10 +32,12 @@ class ServeConfig(msgspec.Struct, frozen=True):
 
     `addresses`: one or two of this machine's own per family. `port` 0: one that the system chooses.
     `alternate_port` None: no second port. Answers that amplify are limited to `answer_*` a second, per source
-    and in all. `idle_s`, `streams_per_source` and `streams` bound TCP connections, `peers_per_source` and
+    and in all; new TCP connections to `arrival_*`, and the bytes that are read from them to `octet_*`.
+    `idle_s`, `streams_per_source` and `streams` bound TCP connections, `peers_per_source` and
     `peers` those of the mailbox, which is on the same ports. `tls_files`: a certificate and its key, for TLS
     on those ports too.
-    `report` is told of every dial-back, in words.
+    `dials`: may a dial-back go to this address (default: `dialled_from`)? `report` is told of every one, in
+    words.
     """
 
     addresses: tuple[str, ...]
@@ -49,13 +51,22 @@ class ServeConfig(msgspec.Struct, frozen=True):
     answer_burst: float = 100.0
     answer_total_rate: float = 2000.0
     answer_total_burst: float = 4000.0
+    arrival_rate: float = 10.0
+    arrival_burst: float = 128.0
+    arrival_total_rate: float = 300.0
+    arrival_total_burst: float = 1500.0
+    octet_rate: float = 64e3
+    octet_burst: float = 128e3
+    octet_total_rate: float = 512e3
+    octet_total_burst: float = 2e6
     idle_s: float = 30.0
     streams_per_source: int = 32
     streams: int = 512
     peers_per_source: int = 64
     peers: int = 4096
     mailbox_limits: MailboxLimits | None = None
-    secret: bytes = msgspec.field(default_factory=lambda: os.urandom(32))
+    secret: bytes = msgspec.field(default_factory=lambda: random_bytes(32))
+    dials: Callable[[str], bool] | None = None
     report: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
@@ -79,15 +90,11 @@ class Running:
         self._config = config
         self._tasks = BackgroundTasks()
         self._open: list[UdpSocket | TcpListener] = []
-        self._limit = RateLimit(
-            rate=config.answer_rate,
-            burst=config.answer_burst,
-            total_rate=config.answer_total_rate,
-            total_burst=config.answer_total_burst,
-        )
+        self._limit = _rate(config, "answer")
         self._cookies = Cookies(config.secret)
         self._dial_limits = DialBackLimits()
-        self._places = Occupancy(per_source=config.streams_per_source, total=config.streams)
+        self._places = Places(per_source=config.streams_per_source, total=config.streams)
+        self._reception = Reception(_rate(config, "arrival"), _rate(config, "octet"))
         self._has_mailbox = config.tcp and config.mailbox
         self._mailbox_connections: MailboxConnections | None = None
         self._tls = None if config.tls_files is None else _tls(config.tls_files)
@@ -157,10 +164,14 @@ class Running:
             self._open.append(listener)
 
     def _accept(self, answer: Answer) -> StreamHandler:
-        other = self._non_stun(answer)
-        return lambda stream: self._tasks.spawn(
-            converse(stream, answer, self._places, idle_s=self._config.idle_s, other=other)
-        )
+        idle_s, other = self._config.idle_s, self._non_stun(answer)
+
+        def on_stream(stream: TcpStream) -> None:
+            admitted = self._reception.admit(stream)
+            if admitted is not None:
+                self._tasks.spawn(converse(admitted, answer, self._places, idle_s=idle_s, other=other))
+
+        return on_stream
 
     def _non_stun(self, answer: Answer) -> NonStunHandler | None:
         """What serves connections that do not begin with STUN."""
@@ -173,7 +184,7 @@ class Running:
         if self._mailbox_connections is None:
             from nattools.server.mailboxserver import MailboxConnections
 
-            places = Occupancy(per_source=self._config.peers_per_source, total=self._config.peers)
+            places = Places(per_source=self._config.peers_per_source, total=self._config.peers)
             self._mailbox_connections = MailboxConnections(self._config.mailbox_limits, places, tls=self._tls)
             self._tasks.spawn(self._mailbox_connections.sweep_forever())
         return self._mailbox_connections
@@ -182,15 +193,21 @@ class Running:
         dial_back = self._config.dial_back
         flags = _DIAL_BACK if dial_back else 0
         flags |= c.SERVICE_MAILBOX if self._has_mailbox else 0
+        dials = self._config.dials or dialled_from(self._network, site)
         return StunService(
             self._network,
             site,
             sockets,
             self._tasks,
             BindingServer(site, self._limit, flags),
-            DialBackServer(site, self._cookies, self._dial_limits) if dial_back else None,
+            DialBackServer(site, self._cookies, self._dial_limits, dials) if dial_back else None,
             self._config.report,
         )
+
+
+def _rate(config: ServeConfig, kind: Literal["answer", "arrival", "octet"]) -> RateLimit:
+    names = ("rate", "burst", "total_rate", "total_burst")
+    return RateLimit(**{name: getattr(config, f"{kind}_{name}") for name in names})
 
 
 def _tls(files: tuple[str, str]) -> ssl.SSLContext:

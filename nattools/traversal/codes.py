@@ -7,13 +7,13 @@ first wrong guess: SPAKE2 gives whoever guesses one try, and nothing to try furt
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 
+from nattools.chance import random_bytes
 from nattools.errors import UsageError
 from nattools.protocols.mailbox.messages import MAX_NAMEPLATE
 
@@ -47,7 +47,7 @@ class Code(NamedTuple):
         return "-".join(parts)
 
 
-def new_code(words: int = WORDS, *, entropy: Callable[[int], bytes] = os.urandom) -> Code:
+def new_code(words: int = WORDS, *, entropy: Callable[[int], bytes] = random_bytes) -> Code:
     """A code without a nameplate; UsageError: no such number of words."""
     if not WORDS <= words <= MAX_WORDS:
         raise UsageError(f"a code has {WORDS} to {MAX_WORDS} words, not {words}")

@@ -12,6 +12,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError, Network, SendFailure, UdpOptions, UdpSocket
 from nattools.protocols import ice
 from nattools.protocols.demultiplex import SharedProtocol, protocol_of
+from nattools.traversal.budget import Budget
 
 DataHandler = Callable[[bytes, SharedProtocol, Endpoint, Endpoint], None]
 """(data, what its first byte says it is, local, source)."""
@@ -33,11 +34,14 @@ class IceDriver:
     `on_candidate` is told of each own candidate, to be passed to the peer (trickle); `on_event` of what the
     agent has to say, and `on_selected` when the selected pair has changed; `on_data` gets what comes from the
     authenticated peer and is not ICE's, and `on_batch`, if set, QUIC's datagrams that came at once.
-    Data from others is dropped and counted.
+    Data from others is dropped and counted. What goes to places that are not proven is taken from `budget`.
     """
 
-    def __init__(self, agent: ice.Agent) -> None:
+    def __init__(self, agent: ice.Agent, budget: Budget | None = None) -> None:
         self.agent = agent
+        self._budget = budget
+        self._proven: set[str] = set()
+        self._withheld = 0
         self.on_candidate: Callable[[ice.Candidate], None] | None = None
         self.on_event: Callable[[ice.IceEvent], None] | None = None
         self.on_data: DataHandler | None = None
@@ -50,6 +54,11 @@ class IceDriver:
         self._settled = asyncio.Event()
         self._pumping = False
         self._closed = False
+
+    @property
+    def checks_sent(self) -> int:
+        """Those of the agent that left."""
+        return self.agent.checks_sent - self._withheld
 
     # --- own candidates
 
@@ -136,6 +145,8 @@ class IceDriver:
     ) -> SendFailure | None:
         """Send a check of a strategy, from a socket that is listened on. ValueError: the peer's credentials
         are not known."""
+        if self._budget is not None and not self._budget.take(destination):
+            return "prohibited"
         return socket.send(self.agent.probe(socket.local, destination), destination, ttl=ttl)
 
     def _send(self, data: bytes, path: ice.PairKey, ttl: int | None = None) -> SendFailure | None:
@@ -180,12 +191,26 @@ class IceDriver:
         now = self._loop.time()
         for item in self.agent.datagrams_to_send(now):
             path = (item.transport, item.local, item.destination)
+            if not self._may_send(path):
+                self._withheld += 1
+                self.agent.path_hint(path, "no more packets may go there")
+                continue
             failure = self._send(item.data, path, item.ttl)
             if failure is not None:
                 self.agent.path_hint(path, f"this machine could not send: {failure}")
 
+    def _may_send(self, path: ice.PairKey) -> bool:
+        return self._budget is None or self.agent.works(path) or self._budget.take(path[2])
+
+    def _note_proof(self, place: Endpoint) -> None:
+        if self._budget is not None and place.host not in self._proven:
+            self._proven.add(place.host)
+            self._budget.proven(place)
+
     def _tell(self) -> None:
         for event in self.agent.events():
+            if isinstance(event, ice.PairChanged) and event.after == "succeeded":
+                self._note_proof(event.pair.remote_endpoint)
             if self.on_event is not None:
                 self.on_event(event)
             if isinstance(event, ice.Selected) and self.on_selected is not None:

@@ -12,9 +12,14 @@ LOW_POOL = (600, 1023)
 """Linux maps source ports 512 to 1023 into these 424 (nf_nat_core.c), however random it is."""
 
 
-def pool_size(pool: tuple[int, int]) -> int:
-    """How many ports a pool has, its lowest and highest included."""
-    return pool[1] - pool[0] + 1
+@lru_cache(maxsize=64)
+def pool_size(pool: tuple[int, int], mask: tuple[int, int] | None = None) -> int:
+    """How many ports a pool has, its lowest and highest included; with `mask` (mask, value) those with
+    `port & mask == value`."""
+    if mask is None:
+        return pool[1] - pool[0] + 1
+    low, high = max(0, pool[0]), min(65535, pool[1])
+    return sum(port & mask[0] == mask[1] for port in range(low, high + 1))
 
 
 @lru_cache(maxsize=64)

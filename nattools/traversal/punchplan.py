@@ -133,6 +133,7 @@ def _completed(tcp: Nat, udp: Nat | None) -> Nat:
         port_step=udp.port_step,
         port_range=udp.port_range,
         port_block=udp.port_block,
+        port_mask=udp.port_mask,
     )
 
 

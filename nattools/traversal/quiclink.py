@@ -185,7 +185,7 @@ class QuicLink(ReceivingEnd):
         while self._held and self._next < self._limit:
             free = [each for each in self._sending[: self._rounds.count.wanted] if each.has_room]
             if not free:
-                return
+                break
             connection = min(free, key=lambda each: each.unsent)
             first = self._held[0]
             size = min(PIECE, self._limit - self._next, len(first))
@@ -266,6 +266,7 @@ class QuicLink(ReceivingEnd):
             self._opening = None
             if self._sending == [self.first] and not self._leads:
                 self._sending = []  # its datagrams cannot become larger
+                self._rounds.count.new_path()
             self._sending.append(connection)
         if self.first is None:
             self._begin(connection)
@@ -329,9 +330,11 @@ class QuicLink(ReceivingEnd):
         if busy and self._sending:
             if not self._sending[0].pinging:
                 self._sending[0].ping()
-            if self._rounds.over(self._loop.time(), self._next):
-                more = self._rounds.count.wanted > len(self._sending)
-                if more or (not self._leads and self._sending == [self.first]):
+            if not self._leads and self._sending == [self.first]:
+                self.open(self._own_use)
+            elif self._rounds.over(self._loop.time(), self._next):
+                self._sending.sort(key=lambda each: -each.bytes_per_s)  # where fewer are used, the fastest
+                if self._rounds.count.wanted > len(self._sending):
                     self.open(self._own_use)
         self._pump()
         self._changes.tell()

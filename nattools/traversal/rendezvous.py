@@ -139,6 +139,11 @@ class Rendezvous:
         return None if self._client.together else self._why()
 
     @property
+    def alone(self) -> bool:
+        """Is this side in the room, and the other one not?"""
+        return self._socket is not None and self._opened and not self._client.together
+
+    @property
     def apart(self) -> Statement:
         """Why they are not together."""
         if self._socket is None and self._problem:

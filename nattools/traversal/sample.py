@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
@@ -12,18 +13,54 @@ from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
 from nattools.protocols import stun
 
 PATIENCE_S = 3.0
+GRACE_S = 0.25
+SLOWER = 2.0
+"""After the first answer others may take so long, or so many times as long: one may be lost, and repeated."""
 TCP_PATIENCE_S = 9.0
 """Lost SYNs are repeated after 1, 3 and 7 seconds (RFC 6298 2.1, 5.5)."""
 
 
 async def where_seen(socket: UdpSocket, server: Endpoint, *, rto_s: float = 0.15) -> Endpoint | None:
     """Ask until it is answered, for a few seconds at most. It leaves the socket without a handler."""
-    request = stun.binding_request(stun.new_transaction_id(), hello=False)
-    transaction = stun.Transaction(request, server, rto_s=rto_s, rc=5)
+    transaction = _question(server, rto_s)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE_S):
             await exchange.run(transaction, socket)
     return _mapped(transaction.response)
+
+
+async def places_seen(asked: Sequence[tuple[UdpSocket, Sequence[Endpoint]]]) -> list[tuple[Endpoint, ...]]:
+    """Where servers see each of several sockets, one place for each outside address. All are asked at once;
+    soon after the first answer nobody is waited for any more: an interface that leads nowhere delays nothing.
+    It leaves the sockets without handlers."""
+    exchanges, loop = exchange.Exchanges(), asyncio.get_running_loop()
+    transactions = [[_question(server) for server in servers] for _, servers in asked]
+    began = loop.time()
+    until = began + PATIENCE_S
+    try:
+        for (socket, _), questions in zip(asked, transactions, strict=True):
+            exchange.attach(exchanges, socket)
+            for question in questions:
+                exchanges.start(question, socket)
+        while not exchanges.idle and loop.time() < until:
+            await exchanges.step(until)
+            if any(question.response is not None for each in transactions for question in each):
+                now = loop.time()
+                until = min(until, now + max(GRACE_S, SLOWER * (now - began)))
+    finally:
+        for socket, _ in asked:
+            socket.on_datagram = socket.on_icmp = None
+    return [_by_host([_mapped(question.response) for question in each]) for each in transactions]
+
+
+def _by_host(places: list[Endpoint | None]) -> tuple[Endpoint, ...]:
+    return tuple({place.host: place for place in reversed(places) if place is not None}.values())[::-1]
+
+
+def _question(server: Endpoint, rto_s: float = 0.15) -> stun.Transaction:
+    return stun.Transaction(
+        stun.binding_request(stun.new_transaction_id(), hello=False), server, rto_s=rto_s, rc=5
+    )
 
 
 def _mapped(response: stun.Message | None) -> Endpoint | None:

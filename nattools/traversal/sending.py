@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from nattools.chance import chance
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
@@ -97,7 +98,7 @@ async def send_schedule(
     except CannotRun as error:
         return sending.outcome(statement("cannot-run", problem=f"{error}. {error.remedy}".strip(" .")))
     try:
-        draw = random.SystemRandom() if seed is None else random.Random(seed)
+        draw = chance() if seed is None else random.Random(seed)
         ports = schedule.target_ports(peer, draw)
         found = await sending.all_passes(sockets, ports) or await driver.connected(wait_s) is not None
         if not found and sending.heard:

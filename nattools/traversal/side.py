@@ -19,11 +19,12 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     """`moves`: how the external port changes between destinations; `accepts`: who may send in, of those that
     were written to; `reachable` False: this transport does not get out; `translated` False: there is no NAT.
 
-    `by_address`: the port changes with the peer's address, not with its port. `keeps`: a new mapping has
-    the inside port, else it is `step` after the last one (for `moves` "predictably"). `pool`: the ports that
-    new mappings are drawn from. `ttl`: what brings a packet through the own outermost NAT and no further
-    (None: not known). `low_ports`: this process may bind ports below 1024, and what translates here may be a
-    Linux NAT, as far as known: it draws from all ports above. `rtt_s`: to a server on the internet.
+    `by_address`: the port changes with the peer's address, not with its port. `keeps`: a new mapping has the
+    inside port, else it is `step` after the last one (for `moves` "predictably"). `pool`: the ports that
+    new mappings are drawn from, of these `mask` (mask, value) those with `port & mask == value`. `ttl`:
+    what brings a packet through the own outermost NAT and no further (None: not known). `low_ports`: this
+    process may bind ports below 1024, and what translates here may be a Linux NAT, as far as known: it
+    draws from all ports above. `rtt_s`: to a server on the internet.
     """
 
     moves: Moves = "not"
@@ -34,6 +35,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     keeps: bool = False
     step: int = 1
     pool: tuple[int, int] = RANDOM_POOL
+    mask: tuple[int, int] | None = None
     ttl: int | None = None
     low_ports: bool = False
     rtt_s: float = 0.1
@@ -41,7 +43,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         """How many ports the pool has."""
-        return pool_size(self.pool)
+        return pool_size(self.pool, self.mask)
 
     @property
     def open(self) -> bool:
@@ -73,6 +75,7 @@ def side_of(nat: Nat | None, *, low_ports: bool = False) -> Side | None:
         return None
     known = nat.distance_hops is not None and nat.distance_hops < 32
     pool = nat.port_range if nat.port_range is not None else RANDOM_POOL
+    mask = nat.port_mask if pool_size(pool, nat.port_mask) > 0 else None
     return Side(
         moves=_moves(nat) if moves else "not",
         accepts=_ACCEPTS.get(nat.filtering, "port"),
@@ -82,7 +85,8 @@ def side_of(nat: Nat | None, *, low_ports: bool = False) -> Side | None:
         step=nat.port_step or 1,
         pool=pool if 0 < pool[0] <= pool[1] < 65536 else RANDOM_POOL,
         ttl=max(1, nat.distance_hops) + 1 if known and nat.distance_hops is not None else None,
-        low_ports=low_ports and nat.present is not False and pool == RANDOM_POOL,
+        mask=mask,
+        low_ports=low_ports and nat.present is not False and pool == RANDOM_POOL and mask is None,
         rtt_s=min(2.0, max(0.0, nat.rtt_ms / 1000)) if nat.rtt_ms is not None else 0.1,
     )
 
@@ -92,7 +96,9 @@ def _moves(nat: Nat) -> Moves:
         return "predictably"
     if nat.port_allocation == "unknown":
         return "somehow"
-    known = nat.port_block and nat.port_range is not None and 0 < pool_size(nat.port_range) <= LARGEST_BLOCK
+    known = nat.port_block or nat.port_mask is not None
+    pool = nat.port_range
+    known = known and pool is not None and 0 < pool_size(pool, nat.port_mask) <= LARGEST_BLOCK
     return "in a block" if known else "at random"
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from nattools.chance import chance
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
@@ -32,6 +33,7 @@ from nattools.protocols.ice.checkmessages import (
     read_check,
     why_not_believed,
 )
+from nattools.traversal.budget import Budget
 from nattools.traversal.sending import ProbeCounts
 from nattools.traversal.steps import SendSchedule, Step
 
@@ -53,7 +55,7 @@ class StreamMeeting:
     `leads`: exactly one of them nominates the connection to use. `own` and `peer`: both sides' ICE
     credentials. `local`: the local address and port whose external port the peer was told; `remote`: where
     the peer was seen. `claim` is asked before a connection is nominated: False if another path is; `unclaim`
-    says that it came to nothing.
+    says that it came to nothing. Attempts to connect are taken from `budget`.
     """
 
     leads: bool
@@ -63,6 +65,7 @@ class StreamMeeting:
     remote: Endpoint
     claim: Callable[[], bool] = lambda: True
     unclaim: Callable[[], None] = lambda: None
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class _Opening:
         self.picked = False
 
     async def run(self, seed: int | None) -> StreamOutcome:
-        draw = random.SystemRandom() if seed is None else random.Random(seed)
+        draw = chance() if seed is None else random.Random(seed)
         ports = self.schedule.target_ports(self.meeting.remote, draw)
         listener = await self._listen()
         try:
@@ -195,7 +198,7 @@ class _Opening:
         opener = None if self.schedule.ttl is None else LowTtlSyn(self.schedule.ttl, OPENER_S)
         for _ in range(self.schedule.passes):
             left_s = self.ends - self.loop.time()
-            if left_s <= 0:
+            if left_s <= 0 or not self._may_try(to):
                 return
             self.counts.sent += 1
             try:
@@ -212,12 +215,17 @@ class _Opening:
             opener = None
             await asyncio.sleep(RETRY_S)
 
+    def _may_try(self, to: Endpoint) -> bool:
+        return self.meeting.budget is None or self.meeting.budget.take(to)
+
     async def _prove(self, stream: TcpStream) -> None:
         """Both say a check and answer the other's; the leading one nominates by its check once it picked."""
         try:
             async with asyncio.timeout(PROOF_S) as patience:
                 if await self._proven(stream, patience) and self.chosen is None:
                     self.chosen = stream
+                    if self.meeting.budget is not None:
+                        self.meeting.budget.proven(stream.remote)
                     self.done.set()
         except (TimeoutError, ProtocolError):
             self.counts.refused += 1

@@ -19,12 +19,13 @@ class SendSchedule(msgspec.Struct, frozen=True, kw_only=True):
     """What one side sends in a step, and when. Both sides begin at the same agreed moment.
 
     `sockets` send to `count` ports of the peer each: "seen": the one that it was seen with; "next": those
-    that its NAT gives next, `ahead` allocations after the last one seen and on, `step` apart; "pool": drawn
-    without replacement from `pool`. `fresh`: from new sockets, else from the one whose external port the peer
-    was told. `sources`: the local ports to bind, None for any.
-    `ttl`: the first pass goes out with this TTL, so that it opens the own NAT and never reaches the peer's;
-    None: with the ordinary one. A pass follows `hold_s` after the start, of the first one if `ttl` is None,
-    then one every `gap_s`; `passes` in all. At most `rate_per_s` packets a second.
+    that its NAT gives next, `ahead` allocations after the last one seen and on, `step` apart; "pool":
+    drawn without replacement from `pool`, with `mask` (mask, value) of ports with `port & mask == value`.
+    `fresh`: from new sockets, else from the one whose external port the peer was told. `sources`: the
+    local ports to bind, None for any. `ttl`: the first pass goes out with this TTL, so that it opens the
+    own NAT and never reaches the peer's; None: with the ordinary one. A pass follows `hold_s` after the
+    start, of the first one if `ttl` is None, then one every `gap_s`; `passes` in all. At most
+    `rate_per_s` packets a second.
     """
 
     sockets: int = 1
@@ -33,6 +34,7 @@ class SendSchedule(msgspec.Struct, frozen=True, kw_only=True):
     ahead: int = 1
     step: int = 1
     pool: tuple[int, int] | None = None
+    mask: tuple[int, int] | None = None
     fresh: bool = False
     sources: tuple[int, int] | None = None
     ttl: int | None = None
@@ -59,7 +61,9 @@ class SendSchedule(msgspec.Struct, frozen=True, kw_only=True):
             return [peer.port]
         if self.ports == "pool":
             low, high = self.pool or (LOWEST_PORT, 65535)
-            return draw.sample(range(low, high + 1), min(self.count, high - low + 1))
+            mask, value = self.mask or (0, 0)
+            ports = [port for port in range(low, high + 1) if port & mask == value]
+            return draw.sample(ports, min(self.count, len(ports)))
         return [_ahead(peer.port, self.step * (self.ahead + index)) for index in range(self.count)]
 
 

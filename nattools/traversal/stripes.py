@@ -26,6 +26,8 @@ RARELY: Final = 0.15
 OFTEN: Final = 0.5
 """One more connection where a queue stands less often than this, one less where it stands more often."""
 LEAST_ROUND_S: Final = 0.05
+LEAST_BYTES: Final = 10_000
+"""Who sends less in a round has not made the queue that it sees: it stands in the other direction."""
 UNUSED_S: Final = 0.002
 """Who has nothing to send for longer than it takes to write more was not busy."""
 SETTLING: Final = 2
@@ -98,9 +100,10 @@ class StripeRounds:
         elapsed_s, round_s = now - self._began, max(LEAST_ROUND_S, self._rtt_s)
         if self._rtt_s == math.inf or elapsed_s < round_s:
             return False
-        tells = elapsed_s < 4 * round_s
+        bytes_sent = sent - self._sent_before
+        tells = elapsed_s < 4 * round_s and bytes_sent >= LEAST_BYTES
         if tells:
-            self.count.round_over((sent - self._sent_before) / elapsed_s, self._rtt_s, busy=self._busy)
+            self.count.round_over(bytes_sent / elapsed_s, self._rtt_s, busy=self._busy)
         self._began, self._sent_before, self._rtt_s = now, sent, math.inf
         self._busy = True
         return tells

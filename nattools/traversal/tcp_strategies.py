@@ -104,7 +104,9 @@ def _tcp_birthday(still: Side, moves: Side, name: str, *, turned: bool) -> Step:
     """The side that keeps its port sends its SYNs first: they open its own side, and the other side's SYNs
     arrive at ports that wait for them."""
     sockets, probes = min(SOCKETS, moves.size), min(PROBES, moves.size)
-    prober = SendSchedule(ports="pool", count=probes, pool=moves.pool, passes=1, ttl=opening_ttl(still))
+    prober = SendSchedule(
+        ports="pool", count=probes, pool=moves.pool, mask=moves.mask, passes=1, ttl=opening_ttl(still)
+    )
     hold = round(hold_s(still, moves) + probes / PROBES_PER_S, 3)
     caller = SendSchedule(sockets=sockets, fresh=True, passes=2, hold_s=hold)
     reason = statement("step-tcp-birthday", whose=name, sockets=sockets, ports=moves.size, probes=probes)

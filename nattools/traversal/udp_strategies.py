@@ -193,11 +193,12 @@ def _birthday(
     *,
     sources: tuple[int, int] | None = None,
 ) -> Step:
-    ports = pool_size(pool)
+    mask = moves.mask if pool == moves.pool else None
+    ports = pool_size(pool, mask)
     sockets, probes = min(sockets, ports), min(probes, ports)
     opener = SendSchedule(sockets=sockets, fresh=True, ttl=moves.ttl, sources=sources, passes=1)
     hold = round(hold_s(still, moves) + sockets / PROBES_PER_S, 3)
-    prober = SendSchedule(ports="pool", count=probes, pool=pool, passes=1, hold_s=hold)
+    prober = SendSchedule(ports="pool", count=probes, pool=pool, mask=mask, passes=1, hold_s=hold)
     kind = "-low" if sources is not None else "-block" if moves.moves == "in a block" else ""
     reason = statement(
         f"step-birthday{kind}", whose=whose[1], sockets=sockets, ports=ports, probes=probes, rate=PROBES_PER_S
@@ -277,7 +278,7 @@ Pool = tuple[tuple[int, int], tuple[int, int] | None]
 
 def _small(side: Side) -> Pool | None:
     """The pool that new ports of this side come from if it is small enough to be filled."""
-    if side.moves == "in a block" and side.size <= 1024:
+    if side.moves == "in a block" and side.size <= 1024 and side.mask is None:
         return side.pool, None
     return (LOW_POOL, LOW_SOURCES) if side.moves == "at random" and side.low_ports else None
 
@@ -294,7 +295,10 @@ def _filled(first: Side, second: Side, whose: Whose) -> list[Step]:
             return _turned(tries, turned)
         into = _small(caller)
         if into is not None:
-            return _turned([_fill(filler, caller, name, pool, into)], turned)
+            again = msgspec.structs.replace(
+                _fill(caller, filler, name[::-1], into, pool), odds=None, reason=statement("step-fill-again")
+            )
+            return _turned([_fill(filler, caller, name, pool, into), *_turned([again], True)], turned)
     return []
 
 

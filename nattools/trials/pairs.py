@@ -54,6 +54,7 @@ def _options(lab: Lab, host: str, terms: PairOptions) -> PunchOptions:
         servers=tuple(parse_server(uri) for uri in lab.server_uris()),
         families=terms.families,
         scenario=f"{terms.scenario}:{host}" if terms.scenario else None,
+        seed=lab.seed,
     )
     return PunchOptions(measuring=measuring, low_ports=terms.low_ports, echoes=0)
 

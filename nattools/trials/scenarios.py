@@ -108,16 +108,18 @@ def expectations(scenario: Scenario, host: str) -> dict[str, Any]:
     return found
 
 
-def measure_options(scenario: Scenario, host: str, uris: tuple[str, ...]) -> MeasureOptions:
+def measure_options(lab: Lab, host: str) -> MeasureOptions:
     """How the scenario wants to be measured: its `[options]`, the rest as usual."""
+    scenario = lab.scenario
     wanted = dict(scenario.options)
     wanted.pop("low_ports", None)  # it concerns punches
     if "families" in wanted:
         wanted["families"] = tuple(wanted["families"])
     return MeasureOptions(
         command="diagnose",
-        servers=tuple(parse_server(uri) for uri in uris),
+        servers=tuple(parse_server(uri) for uri in lab.server_uris()),
         scenario=f"{scenario.name}:{host}",
+        seed=lab.seed,
         **wanted,
     )
 
@@ -135,7 +137,7 @@ def run_trial(case: Case, emit: Emit = no_progress) -> Trial:
 
 def _measured(case: Case, lab: Lab, emit: Emit) -> Trial:
     scenario = lab.scenario
-    chosen = measure_options(scenario, case.host, lab.server_uris())
+    chosen = measure_options(lab, case.host)
     report = lab.run(lambda: measure(lab.network(case.host), chosen, emit, MemoryJournal()))
     return Trial(case, report, tuple(expect.check(report, expectations(scenario, case.host))))
 

@@ -93,8 +93,16 @@ SENTENCES = {
         "not believed."
     ),
     "external-addresses-several": (
-        "Several external addresses were seen over {transport:upper}: {addresses:list}. Either the NAT has "
-        "more than one, or a server is wrong."
+        "Several external addresses were seen over {transport:upper}: {addresses:list}. The NAT has more "
+        "than one, or several ways lead out of this network."
+    ),
+    "external-addresses-disputed": (
+        "Several external addresses were seen over {transport:upper}, each by another server: "
+        "{addresses:list}. Either several ways lead out of this network, or a server is wrong."
+    ),
+    "external-address-changed": (
+        "The external address changed during the measurement ({addresses:list}): the router restarted, or "
+        "the provider gave another one. What is said here holds for the time since."
     ),
     # faults of servers
     "server-silent": "no answer",

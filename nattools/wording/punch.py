@@ -12,6 +12,7 @@ SENTENCES = {
     "mailbox-peer-absent": "The peer is not in the mailbox.",
     "mailbox-peer-silent": "The peer did not introduce itself.",
     "mailbox-peer-left": "The peer has left.",
+    "mailbox-peer-gone": "The peer was there, has left the mailbox and was not back within {limit_s:.0f} s.",
     "mailbox-left": "The peer left the mailbox without a goodbye that can be verified.",
     "mailbox-gave-up": "The peer gave up.",
     "mailbox-wrong-code": "The peer has another code. This one is used up: take a new one.",
@@ -54,6 +55,10 @@ SENTENCES = {
     "no-addresses": "There is no address to try.",
     # the plan
     "plan-made": "{steps:then}; odds {odds:percent}.",
+    "plan-limit": (
+        "At most {packets:,} packets go to at most {addresses} addresses where the peer does not answer, in "
+        "a day."
+    ),
     "plan-none": "No direct path is known.",
     "plan-no-common-family": "The two have no measured address family in common.",
     "plan-mapping-unmeasured": "How {whose} network maps ports was not measured.",
@@ -133,6 +138,7 @@ SENTENCES = {
         "All {ports} ports that {whose} mappings can get are opened, each towards {targets} of {other} "
         "{across}, and {tries} of these try them all. They are used up for a while."
     ),
+    "step-fill-again": "Once more with the parts exchanged: who tried opens all ports now.",
     "step-tcp-open": "Over TCP: anybody can connect to {whose} address.",
     "step-tcp-open-external": "Over TCP: anybody can connect to {whose} external port, once it is open.",
     "step-tcp-both-open": (
@@ -150,6 +156,7 @@ SENTENCES = {
     "peer-unknown-message": "The peer sent a message that this version does not know: {problem}.",
     "peer-mirrors": "The peer is a mirror of this side: it sent this side's own introduction.",
     "peer-begins-again": "The peer starts over again and again.",
+    "peer-dawdles": "There was no connection within {limit_s:span}: the peer begins and does not go on.",
     "peer-not-at-step": "The peer did not come to this step.",
     "peer-credentials-invalid": "The peer's ICE credentials are invalid: {problem}.",
     "peer-credentials-unknown": "The peer's ICE credentials are not known.",
@@ -174,6 +181,7 @@ SENTENCES = {
         "The path from {local} to {remote} is used now: it is shorter than the one before."
     ),
     "path-changed-nominated": "The path from {local} to {remote} is used now: the peer chose it.",
+    "budget-spent": "What was announced is spent: no more is sent to addresses where nobody answers.",
     "steps-failed": "Tried without success: {steps:and}.",
     "cannot-run": "{problem}.",
     # the connection

@@ -15,7 +15,10 @@ Texts = dict[int, tuple[str, str, str]]
 _BY_HAND = "Forward the port by hand in the router's settings."
 _OTHERWISE = "Try another protocol, or forward the port by hand in the router's settings."
 _BUG = f"The router's UPnP is probably faulty: look for a firmware update. {_BY_HAND}"
-_PERMISSION = "Allow this machine to use UPnP, or open the port, in the router's settings."
+_PERMISSION = (
+    "Allow this machine to open ports, or open the port by hand, in the router's settings: for all machines "
+    "under UPnP, or for each one by itself (FRITZ!Box: Permit independent port sharing for this device)."
+)
 _ANOTHER_PORT = "Ask for another external port, or let the router choose."
 _LATER = "Try again in a minute."
 _ONLINE = "Check that the router is online, and try again in a minute."
@@ -36,7 +39,11 @@ _UPNP: Texts = {
         "permanent mappings, or none without a lifetime.",
         f"Try another lifetime, 0 (permanent) included, and another port. {_BY_HAND}",
     ),
-    403: ("Out of Sync", "The router takes the request for one out of order.", _LATER),
+    403: (
+        "Not Available",
+        "The router does not let this machine do it.",
+        _PERMISSION,
+    ),
     501: (
         "Action Failed",
         "The router tried and failed, and does not say why. Many routers fail like this when they have no "
@@ -247,9 +254,9 @@ def upnp_refusal(
     router gave no code, only this HTTP status."""
     if from_http:
         said = f" ({description})" if description else ""
-        meaning = f"The router answered with HTTP status {code}{said} and no UPnP error code."
+        meaning = f"The router's UPnP answered with HTTP status {code}{said} instead of a UPnP answer."
         advice = _PERMISSION if code in (401, 403) else _BUG
-        return Refusal(code=code, name=f"HTTP {code}", meaning=meaning, advice=advice)
+        return Refusal(code=code, name=f"HTTP {code}", meaning=meaning, advice=advice, http=True)
     said = f" It says: {description}." if description else ""
     meaning = f"The router refused with UPnP error {code}, which no standard names.{said}"
     return _refusal(UPNP_PINHOLE if pinhole else UPNP_MAPPING, code, f"error {code}", meaning, _BY_HAND)
@@ -284,6 +291,16 @@ _NO_ANSWER = {
         "Look for newer firmware of the router, or try another protocol.",
     ),
     "not asked": ("not asked", "It was not asked.", ""),
+    "not listed": (
+        "not in its table",
+        "The router said yes, but its table does not have the mapping, and nothing came through it.",
+        "Delete what nobody needs from the router's list of mappings, or restart the router.",
+    ),
+    "no lifetime": (
+        "lifetime of 0 s",
+        "The router said yes, but to a lifetime of 0 s, and nothing came through the mapping.",
+        "Look for newer firmware of the router, or try another protocol.",
+    ),
 }
 
 

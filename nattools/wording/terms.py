@@ -43,6 +43,11 @@ ALLOCATIONS: dict[PortAllocation, str] = {
     "random": "takes ports at random",
     "unknown": "not known",
 }
+POOLINGS: dict[str, str] = {
+    "arbitrary": "any of them for a port",
+    "per-destination": "one for each destination",
+}
+"""How a NAT deals out several external addresses."""
 CLASSICS: dict[Classic, str] = {
     "open internet": "open internet",
     "symmetric firewall": "symmetric firewall (no NAT)",
@@ -99,10 +104,16 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+_YEAR_S = 365.25 * 86400
+
+
 def seconds(value: float) -> str:
-    """A duration in the unit that suits it: `35 ms`, `1.2 s`, `5 min`, `2 h 4 min`, its spaces tied."""
-    if not 0 <= value < 1e9:
+    """A duration in the unit that suits it: `35 ms`, `1.2 s`, `5 min`, `2 h 4 min`, `7 days`, `136 years`,
+    its spaces tied."""
+    if not 0 <= value < 1e10:
         return f"{value:.3g}{TIE}s"
+    if value >= 2 * _YEAR_S:
+        return f"{number(value // _YEAR_S)}{TIE}years"
     if value < 1:
         return f"{number(value * 1000)}{TIE}ms"
     if value < 120:
@@ -111,6 +122,8 @@ def seconds(value: float) -> str:
     if minutes < 60:
         return f"{minutes}{TIE}min" + (f"{TIE}{rest}{TIE}s" if rest else "")
     hours, minutes = divmod(minutes, 60)
+    if hours >= 72:
+        return f"{number(round(hours / 24))}{TIE}days"
     return f"{hours}{TIE}h" + (f"{TIE}{minutes}{TIE}min" if minutes else "")
 
 

@@ -36,6 +36,12 @@ SENTENCES = {
     ),
     "direct-not-measured": "Nothing is known of IPv{family} from outside.",
     "direct-open": "The address is public, and unsolicited packets arrive.",
+    "direct-forwarded": (
+        "Whatever comes to {external:or your outside address} is passed on to this machine (a 1:1 NAT, or "
+        "a DMZ): unsolicited {open:and} packets arrive."
+    ),
+    "direct-filtered-too": "{transport} is filtered.",
+    "direct-untested-too": "{transport} was not tested.",
     "direct-half-filtered": (
         "The address is public, and unsolicited {open} packets arrive; {filtered} is filtered."
     ),

@@ -94,7 +94,7 @@ def beside(mbps: float, queue_s: float, seconds: float = 20.0) -> tuple[float, f
     async def main(lab: SimLab) -> tuple[float, float]:
         there, back = (Bottleneck(mbps * 125_000, queue_s, 0.0) for _ in range(2))
         pairs = [await links(lab, there, back) for _ in range(2)]
-        pairs[1][0]._count._use = lambda count: None  # type: ignore[method-assign]
+        pairs[1][0]._rounds.count._use = lambda count: None  # type: ignore[method-assign]
         tasks = [asyncio.ensure_future(write(one, 1 << 40)) for one, _ in pairs]
         readers = [asyncio.ensure_future(read_exactly(other, 1 << 40)) for _, other in pairs]
         await asyncio.sleep(5.0)

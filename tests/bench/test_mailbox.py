@@ -32,7 +32,7 @@ from nattools.traversal.rendezvous import MailboxAddress, rendezvous
 
 HOST = "127.0.0.1"
 ROOMS = 1000
-ROOMS_A_SOURCE = 10
+ROOMS_A_SOURCE = 7
 PAIRS = 10
 REQUIRED_KIB = 100
 REQUIRED_PAIRING_S = 0.25
@@ -67,7 +67,7 @@ async def guest(number: int, port: int) -> WebSocket:
     """A connection to the mailbox, from an address that few others use."""
     source = number // (2 * ROOMS_A_SOURCE)
     stream = await HostNetwork().connect_tcp(
-        Endpoint(HOST, port), host=f"127.0.{1 + source // 250}.{1 + source % 250}", timeout_s=10
+        Endpoint(HOST, port), host=f"127.{1 + source // 250}.{1 + source % 250}.1", timeout_s=10
     )
     assert not isinstance(stream, TcpFailure), stream
     opened = await websocket.connect(stream, host=HOST, path=PATH, max_size=MAX_TEXT, timeout_s=10)

@@ -73,7 +73,7 @@ def test_complete_nat_runs(benchmark: Any) -> None:
 
     def once(seed: int) -> None:
         with SimLab(scenario, seed=seed) as lab:
-            options = replace(measure_options(scenario, "alice", lab.server_uris()), command="nat")
+            options = replace(measure_options(lab, "alice"), command="nat")
             report = lab.run(lambda: measure(lab.network("alice"), options, no_progress))
         assert expect.check(report, wanted) == []
 

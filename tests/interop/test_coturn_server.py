@@ -26,7 +26,7 @@ def with_coturn(scenario: Scenario) -> Scenario:
 def measured(scenario: Scenario, **options: bool | float) -> Report:
     """What `nattools diagnose` finds from alice."""
     with NetnsLab(scenario) as lab:
-        chosen = replace(measure_options(scenario, "alice", lab.server_uris()), **options)
+        chosen = replace(measure_options(lab, "alice"), **options)
         return lab.run(lambda: measure(lab.network("alice"), chosen, no_progress))
 
 

@@ -105,7 +105,7 @@ actions = st.one_of(
 @given(st.lists(actions, max_size=40))
 def test_a_mailbox_survives_any_peers(steps: list[object]) -> None:
     """No more rooms than allowed, two members a room, and every connection is known or told to go."""
-    mailbox = Mailbox(MailboxLimits(rooms=2, message_burst=5), chance=Random(0))
+    mailbox = Mailbox(MailboxLimits(rooms=2, message_burst=5), draw=Random(0))
     now = 0.0
     numbers: list[int] = []
     gone: set[int] = set()

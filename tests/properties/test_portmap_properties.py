@@ -12,7 +12,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import http, igd, natpmp, pcp, ssdp
 from nattools.protocols.headers import Headers
-from nattools.protocols.lan import LanUrl, LocalNetwork, parse_url, resolve_url
+from nattools.protocols.lan import LanUrl, LocalNetwork, locate_url, resolve_url
 from nattools.protocols.pcp import Option
 from nattools.protocols.retransmission import EpochClock
 from nattools.wording.refusals import upnp_refusal
@@ -202,7 +202,7 @@ def test_ssdp_of_any_bytes(data: bytes) -> None:
         with contextlib.suppress(ProtocolError):
             decode(data)
     device = ssdp.Finder(HOME).receive_datagram(data, Endpoint("10.0.1.1", 1900))
-    assert device is None or all(HOME.allows(url.host) for url in device.urls)
+    assert device is None or device.url is None or device.url.host == "10.0.1.1"
 
 
 urls = st.one_of(
@@ -213,12 +213,13 @@ urls = st.one_of(
 )
 
 
-@given(urls)
-def test_no_url_leads_out_of_the_lan(text: str) -> None:
-    for parse in (parse_url, lambda t, n: resolve_url(LOCATION, t, n)):
+@given(urls, st.sampled_from(["10.0.1.1", "10.0.1.9"]))
+def test_a_url_leads_to_who_named_it_or_to_the_gateway(text: str, source: str) -> None:
+    base = LanUrl(source, 5000, "/root.xml")
+    for parse in (lambda: locate_url(text, HOME, source), lambda: resolve_url(base, text, HOME)):
         with contextlib.suppress(ProtocolError):
-            url = parse(text, HOME)
-            assert HOME.allows(url.host)
+            url, _ = parse()
+            assert url.host in (source, "10.0.1.1")
             assert 1 <= url.port <= 65535
             http.encode_request("GET", url.target, url.authority)
 

@@ -8,20 +8,13 @@ from typing import get_args
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from peernetworks import NETWORKS
 
 from nattools.engine.punch import signaling as m
 from nattools.engine.punch.planning import planned
 from nattools.engine.punch.token_signaling import external_endpoint, introduction_from_token
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.model.nat import (
-    Classic,
-    FilteringBehaviour,
-    MappingBehaviour,
-    Nat,
-    NatByTransport,
-    PortAllocation,
-)
 from nattools.model.punch import Stage
 from nattools.model.statement import Statement, Value
 from nattools.protocols import ice
@@ -37,31 +30,6 @@ LONGEST_S = 40.0
 MOST_STEPS = 5
 """Two for each address family, and the relay."""
 
-ANY_INT = st.integers(-3, 70_000) | st.integers()
-ANY_FLOAT = st.floats(allow_nan=False, allow_infinity=False)
-NATS = st.builds(
-    Nat,
-    reachable=st.sampled_from([True, True, False, None]),
-    present=st.sampled_from([True, False, None]),
-    mapping=st.sampled_from(get_args(MappingBehaviour)),
-    filtering=st.sampled_from(get_args(FilteringBehaviour)),
-    port_allocation=st.sampled_from(get_args(PortAllocation)),
-    port_step=st.none() | ANY_INT,
-    port_range=st.none() | st.tuples(ANY_INT, ANY_INT),
-    port_block=st.sampled_from([True, False, None]),
-    distance_hops=st.none() | ANY_INT,
-    classic=st.sampled_from(get_args(Classic)),
-    blocked_ports=st.lists(ANY_INT, max_size=3).map(tuple),
-    open_ports=st.lists(ANY_INT, max_size=3).map(tuple),
-    rtt_ms=st.none() | ANY_FLOAT,
-)
-NETWORKS = st.builds(
-    NatByTransport,
-    udp4=st.none() | NATS,
-    tcp4=st.none() | NATS,
-    udp6=st.none() | NATS,
-    tcp6=st.none() | NATS,
-)
 INTRODUCTIONS = st.builds(
     m.Introduction,
     nonce=st.integers(0, 2**62 - 1),

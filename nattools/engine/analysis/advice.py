@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nattools.engine.analysis.findings import Findings
-from nattools.engine.analysis.obstacles import obstacle, remedies, router_address
-from nattools.engine.analysis.portmap_verdicts import true_mappings
+from nattools.engine.analysis.obstacles import obstacle, remedies, router_address, true_mappings
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.portmapping import MappingProtocol

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from functools import reduce
 from itertools import pairwise
-from math import factorial, gcd
+from math import ceil, factorial, gcd
 
 from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence
-from nattools.engine.analysis.servers import ExternalAddresses
+from nattools.engine.analysis.externals import ExternalAddresses
 from nattools.model.confidence import CERTAIN_ERROR
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import PortAllocation
@@ -24,6 +24,10 @@ BLOCKS = (64, 128, 256, 512, 1024, 2048, 4096)
 """Sizes of the port blocks that carriers give their customers (RFC 6888, RFC 7422), aligned to their size."""
 RANGES = ((49152, 65535), (32768, 60999), (32768, 65535), (10000, 65535), (1024, 65535))
 """Ranges that systems draw from: IANA's dynamic ports, Linux' local ports, and what NATs are often set to."""
+UNLIKELY = 0.01
+"""Ports that lie so close in an aligned block only by such a chance have another block."""
+MARGIN = 2.0
+"""A block ends about one gap between ports beyond the outermost ones; twice that is allowed for."""
 FEWEST = 5
 """Fewer external ports than this are no pattern."""
 KEPT_SHARE = 0.75
@@ -32,11 +36,12 @@ KEPT_SHARE = 0.75
 
 class AllocationFinding(Finding[PortAllocation], frozen=True):
     """`step` for sequential allocation; `port_range` as known or inferred; `block`: whether that range is a
-    block of this customer alone."""
+    block of this customer alone; `mask`: as `Nat.port_mask`."""
 
     step: int | None = None
     port_range: tuple[int, int] | None = None
     block: bool | None = None
+    mask: tuple[int, int] | None = None
 
 
 def allocation(
@@ -186,7 +191,7 @@ def _random(samples: list[BindingAnswer], ids: tuple[int, ...]) -> AllocationFin
     ports = [sample.mapped.port for sample in samples]
     block = _block(ports)
     if block is None:
-        return AllocationFinding("random", ids, port_range=_range(ports), block=False)
+        return AllocationFinding("random", ids, port_range=_range(ports), block=False, mask=port_set(ports))
     rising = sorted(set(ports))
     in_order = ports in (rising, rising[::-1])
     if _dense(rising) or (in_order and len(ports) < 8):
@@ -195,13 +200,37 @@ def _random(samples: list[BindingAnswer], ids: tuple[int, ...]) -> AllocationFin
 
 
 def _block(ports: list[int]) -> tuple[int, int] | None:
-    """The smallest aligned block that holds all ports; None if random ports could as well lie in one."""
+    """The smallest aligned block that holds all ports, unless they fill too small a part of it: carriers hand
+    out blocks of any size, from anywhere, and then it is what the ports span, and some more on either side.
+    None if random ports could as well lie in one."""
+    span, count = max(ports) - min(ports), len(set(ports))
+    more = ceil(MARGIN * span / max(1, count - 1))
+    low, high = max(1024, min(ports) - more), min(65535, max(ports) + more)
     for size in BLOCKS:
         start = min(ports) // size * size
         if max(ports) < start + size:
-            chance = (size / PORTS) ** (len(ports) - 1)
-            return (start, start + size - 1) if chance < CERTAIN_ERROR else None
-    return None
+            if _chance_of_nearness(count, span, size) >= UNLIKELY:
+                low, high = start, start + size - 1
+            break
+    chance = ((high - low + 1) / PORTS) ** (len(ports) - 1)
+    return (low, high) if chance < CERTAIN_ERROR and high - low < BLOCKS[-1] else None
+
+
+def port_set(ports: list[int]) -> tuple[int, int] | None:
+    """(mask, value) of the bits in the midst of port numbers that all ports have in common: the port set of a
+    customer (RFC 7597 5.1), which lies in many small blocks. None if random ports could as well look so."""
+    same = [bit for bit in range(16) if len({port >> bit & 1 for port in ports}) == 1]
+    runs: list[list[int]] = []
+    for bit in same:
+        if runs and runs[-1][-1] == bit - 1:
+            runs[-1].append(bit)
+        else:
+            runs.append([bit])
+    bits = max(runs, key=len, default=[])
+    if not bits or 16 * 0.5 ** (len(bits) * (len(set(ports)) - 1)) >= CERTAIN_ERROR:
+        return None
+    mask = sum(1 << bit for bit in bits)
+    return mask, ports[0] & mask
 
 
 def _range(ports: list[int]) -> tuple[int, int]:

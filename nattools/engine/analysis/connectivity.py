@@ -8,12 +8,12 @@ from typing import Literal
 import msgspec
 
 from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint, gap_reason
-from nattools.engine.analysis.servers import ExternalAddresses
+from nattools.engine.analysis.externals import ExternalAddresses
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.nat import FilteringBehaviour, Layer
 from nattools.model.observation import FORBIDDEN_HERE, Binding, Hop
 from nattools.model.statement import Reason, statement
-from nattools.net.addresses import is_shared
+from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared
 
 _CAME = ("answered", "error", "malformed")
 _STOPPED = ("prohibited", "timeout")
@@ -192,7 +192,9 @@ def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], reac
         return None  # what stands beyond the tunnel is not the provider's, and shared addresses are its own
     if any(is_shared(host) for host in (*locals_, *outside.hosts)):
         return True
-    if any(hop.address is not None and is_shared(hop.address) for hop in hops):
+    if any(map(carries_ipv4_over_ipv6, locals_)):
+        return None
+    if any(h.address and (is_shared(h.address) or carries_ipv4_over_ipv6(h.address)) for h in hops):
         return True
     return False if reach == 1 else None
 

@@ -152,6 +152,12 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
         pairs = self.losses
         return Loss(sum([sent for sent, _ in pairs]), sum([lost for _, lost in pairs]))
 
+    @cached_property
+    def nattools(self) -> frozenset[str]:
+        """The nattools servers, by their groups' names."""
+        asked = (endpoint(binding.asked) for binding in self.bindings if binding.nattools_server)
+        return frozenset(self.groups.of(at.host) for at in asked if at is not None)
+
     @property
     def touched(self) -> bool:
         """Was anything at all asked this way?"""

@@ -150,7 +150,7 @@ def _dial_back_trials(path: PathEvidence) -> Iterator[FilterTrial]:
 
 
 def _dial_back_trial(back: DialBack) -> FilterTrial | None:
-    if not back.fresh:
+    if not back.fresh or back.untouched:
         return None
     kind: Changed | None = "address" if back.change_address else "port" if back.change_port else None
     if kind is None or back.outcome in ("error", "denied"):

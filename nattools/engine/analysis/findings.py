@@ -9,10 +9,11 @@ import msgspec
 from nattools.engine.analysis.allocation import AllocationFinding, allocation
 from nattools.engine.analysis.connectivity import LayersFinding, forbidden_here, layers, ports, reachable
 from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence, endpoint
+from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding, external, pooling
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
 from nattools.engine.analysis.portmappings import RouterEvidence
-from nattools.engine.analysis.servers import Conduct, ExternalAddresses, external
+from nattools.engine.analysis.servers import Conduct
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Way
 from nattools.model.nat import Classic, Nat, NatByTransport
@@ -31,6 +32,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
     mapping: MappingFinding
     filtering: FilteringFinding
     allocation: AllocationFinding
+    pooling: PoolingFinding
     hairpin: HairpinFinding
     lifetime: LifetimeFinding
     layers: LayersFinding
@@ -51,12 +53,14 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             port_step=self.allocation.step,
             port_range=self.allocation.port_range,
             port_block=self.allocation.block,
+            port_mask=self.allocation.mask,
             hairpinning=self.hairpin.value,
             hairpinning_confidence=self.hairpin.confidence,
             binding_lifetime_s=self.lifetime.value,
             binding_lifetime_bounds_s=self.lifetime.bounds,
             refreshed_by_inbound=self.lifetime.refreshed_by_inbound,
             external=self.outside.hosts,
+            pooling=self.pooling.value,
             cgnat=self.layers.cgnat,
             double_nat=self.layers.double_nat,
             distance_hops=self.layers.distance_hops,
@@ -85,6 +89,8 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             "cgnat": Finding(way.cgnat, way.evidence, way.reason),
             "double_nat": Finding(way.double_nat, way.evidence, way.reason),
         }
+        if self.pooling.value != "unknown" or len(self.outside.hosts) > 1:
+            named["pooling"] = self.pooling
         if self.present.value is not False:
             named["distance_hops"] = Finding(way.distance_hops, way.evidence, way.reason)
         return named
@@ -113,7 +119,7 @@ def path_findings(
     `beside` what is known of it: both go through the same routers, which are looked for over UDP."""
     if not path.touched:
         return None
-    outside = external(path)
+    outside = external(path, twin)
     nat = present(path, outside)
     maps = mapping(path, outside, nat.value)
     filters = filtering(path, conducts)
@@ -126,6 +132,7 @@ def path_findings(
         mapping=maps,
         filtering=filters,
         allocation=allocation(path, outside, nat=nat.value, varies=maps.varies),
+        pooling=pooling(path, outside, nat.value),
         hairpin=hairpinning(path, nat=nat.value, varies=maps.varies, filtering=filters.value),
         lifetime=lifetime(path),
         layers=way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value),
@@ -196,6 +203,17 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
         name = host.measured_interface if way is None else way.interface
         return name if host.kind(name) == "vpn" else None
 
+    def forwarded(self, family: Family) -> dict[Transport, bool]:
+        """By transport, did what a server sent to a port arrive that had written to nobody? Only what was
+        tried."""
+        came: dict[Transport, bool] = {}
+        for (transport, of), found in self.by_path.items():
+            backs = (each.outcome for each in found.path.dial_backs if each.untouched and of == family)
+            for outcome in backs:
+                if outcome not in ("error", "denied"):
+                    came[transport] = outcome == "arrived"
+        return came
+
     @property
     def forbids_udp(self) -> bool:
         """Is it this machine's own firewall that stops UDP?"""
@@ -221,9 +239,13 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
             if of == family:
                 locals_ = (endpoint(binding.local) for binding in found.path.bindings)
                 asked_from += [at.host for at in locals_ if at is not None]
+        way = self.way(family)
+        asked_from += [] if way is None else [way.source]
+        # bridges to virtual machines and containers come last
+        known = sorted(self.measurement.host.interfaces, key=lambda each: each.kind == "virtual")
         configured = [
             address.partition("%")[0]
-            for interface in self.measurement.host.interfaces
+            for interface in known
             if interface.up and interface.kind != "loopback"
             for address in interface.addresses
         ]

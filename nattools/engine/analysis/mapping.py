@@ -8,7 +8,7 @@ from itertools import combinations
 import msgspec
 
 from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence, gap_reason
-from nattools.engine.analysis.servers import ExternalAddresses
+from nattools.engine.analysis.externals import ExternalAddresses
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import MappingBehaviour
 from nattools.model.observation import Idle
@@ -108,7 +108,10 @@ def _judge(group: list[BindingAnswer], outside: ExternalAddresses, tally: _Tally
     """Add one local port's answers to the tally; returns those that the majority outvotes."""
     most, count = Counter(answer.mapped for answer in group).most_common(1)[0]
     agreeing = [answer for answer in group if answer.mapped == most]
-    if 2 * count > len(group) and len({answer.asked.host for answer in agreeing}) > 1:
+    elsewhere = {answer.mapped.host for answer in group} - {most.host}
+    if elsewhere & outside.disputed or (elsewhere and most.host in outside.disputed):
+        return []
+    if not elsewhere and 2 * count > len(group) and len({answer.asked.host for answer in agreeing}) > 1:
         tally.stable += [answer.id for answer in agreeing]
         tally.stable_groups += 1
         return [answer for answer in group if answer.mapped != most]

@@ -3,10 +3,12 @@ that is not on the path, is not theirs to set, or could not help alone."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Literal
 
 from nattools.engine.analysis.findings import Findings
+from nattools.model.endpoint import Family, Transport
+from nattools.model.portmapping import PortMapping
 from nattools.model.report import NOT_REACHED
 from nattools.model.statement import Reason, Statement, statement
 from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared
@@ -15,7 +17,7 @@ Obstacle = Literal[
     "none", "vpn", "ipv6 network", "closed network", "provider", "second router", "phone", "router"
 ]
 
-_PHONE = ip_network("172.20.10.0/28")
+_PHONE = frozenset(map(str, ip_network("172.20.10.0/28")))  # a saved report may have any text as an address
 """What an iPhone's hotspot gives to others, and itself `.1`."""
 _ADDRESS_MISMATCH = 12
 _NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8)}
@@ -25,6 +27,10 @@ _NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8)}
 def obstacle(findings: Findings) -> Obstacle:
     """The first that would have to go; "router": nothing but an ordinary router is known to be in the way."""
     nat, tcp = findings.nat("udp", 4), findings.nat("tcp", 4)
+    if any(findings.forwarded(4).values()):
+        return "none"
+    if true_mappings(findings):
+        return "router"
     if findings.tunnel(4) is not None:
         return "vpn"
     if nat is None or nat.present is None:
@@ -40,7 +46,7 @@ def obstacle(findings: Findings) -> Obstacle:
     if (nat is not None and nat.double_nat) or nat_beyond(findings) is not None:
         return "second router"
     router = router_address(findings)
-    return "phone" if router is not None and ip_address(router) in _PHONE else "router"
+    return "phone" if router in _PHONE else "router"
 
 
 def _is_closed(findings: Findings) -> bool:
@@ -51,6 +57,15 @@ def _is_closed(findings: Findings) -> bool:
 
 def _is_providers(address: str) -> bool:
     return is_shared(address) or carries_ipv4_over_ipv6(address)
+
+
+def true_mappings(findings: Findings, family: Family = 4) -> dict[Transport, PortMapping]:
+    """A mapping for each transport that packets from outside came through, and that answers leave by."""
+    found: dict[Transport, PortMapping] = {}
+    for each in findings.routers.mappings:
+        if each.verified_inbound and each.family == family:
+            found.setdefault(each.transport, each)
+    return found
 
 
 def remedies(findings: Findings) -> Reason:

@@ -12,7 +12,6 @@ from nattools.engine.analysis.obstacles import (
     router_address,
     router_notices,
 )
-from nattools.model.endpoint import Family, Transport
 from nattools.model.observation import MapAttempt, MapOffer
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError
 from nattools.model.report import Technique
@@ -37,16 +36,6 @@ def port_mapping(findings: Findings, protocol: MappingProtocol) -> Technique:
     if answered:
         return _not_tried(protocol, answered)
     return _silent(findings, protocol, seen)
-
-
-def true_mappings(findings: Findings, family: Family = 4) -> dict[Transport, PortMapping]:
-    """A mapping for each transport that packets from outside came through."""
-    found: dict[Transport, PortMapping] = {}
-    for each in findings.routers.mappings:
-        way_back = not findings.routers.leads_astray(each)
-        if each.verified_inbound and each.family == family and way_back:
-            found.setdefault(each.transport, each)
-    return found
 
 
 def mapping_notices(findings: Findings) -> list[Statement]:
@@ -128,7 +117,7 @@ def _tried(
     findings: Findings, protocol: MappingProtocol, made: list[PortMapping], seen: list[MapOffer]
 ) -> Technique:
     ids = tuple(sorted({*(o.id for o in seen), *(i for each in made for i in each.evidence)}))
-    if all(map(findings.routers.leads_astray, made)):
+    if all(findings.routers.leads_astray(each.internal) for each in made):
         why = statement("mapping-off-path", interfaces=tuple(sorted(set(findings.routers.astray.values()))))
         return technique(protocol, "fails", 0.95, why, remedy=remedies(findings), evidence=ids)
     true = [each for each in made if each.verified_inbound]

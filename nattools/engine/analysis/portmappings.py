@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import msgspec
 
 from nattools.engine.analysis.evidence import endpoint
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.observation import AnyObservation, MapAttempt, MapCheck, MapEntry, MapOffer
-from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError
+from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError, listed_lifetime
 from nattools.wording.refusals import no_answer
 
 _Key = tuple[str, ...]
+_ABSENT = (714, 730)
+"""UPnP's NoSuchEntryInArray and PortMappingNotFound."""
 _ABOUT_ROUTERS = (MapOffer, MapAttempt, MapCheck, MapEntry)
 
 
@@ -24,6 +27,37 @@ class _Requests:
 
     attempts: list[MapAttempt] = field(default_factory=list)
     checks: list[MapCheck] = field(default_factory=list)
+
+    @property
+    def last_granted(self) -> MapAttempt | None:
+        """When it was made or renewed for the last time."""
+        granted = [each for each in self.attempts if each.outcome == "granted"]
+        return granted[-1] if granted else None
+
+    @property
+    def read_back(self) -> MapAttempt | None:
+        """What the router's table said after that."""
+        last = self.last_granted
+        since = [each for each in self.attempts if last is None or each.id > last.id]
+        return next((each for each in reversed(since) if each.action == "read back"), None)
+
+    @property
+    def doubt(self) -> Literal["not listed", "no lifetime"] | None:
+        """Does the router itself contradict its yes?"""
+        seen, last = self.read_back, self.last_granted
+        if last is not None and last.lifetime_s == 0:
+            return "no lifetime"
+        absent = seen is not None and seen.refusal is not None and seen.refusal.code in _ABSENT
+        return "not listed" if absent else None
+
+    @property
+    def lifetime_s(self) -> int | None:
+        """By the router's table, if that was read; else as granted. IGD:2 makes a week of "for ever"."""
+        seen, last = self.read_back, self.last_granted
+        granted_s = None if last is None else last.lifetime_s
+        if seen is None or seen.outcome != "found":
+            return granted_s
+        return listed_lifetime(granted_s, seen.lifetime_s)
 
 
 class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
@@ -45,9 +79,9 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
         known = (each for each in self.offers if each.replies not in (None, each.interface))
         return {each.local.partition("%")[0]: each.replies or "" for each in known}
 
-    def leads_astray(self, mapping: PortMapping) -> bool:
-        """Does what comes in by this mapping have no way back?"""
-        at = endpoint(mapping.internal)
+    def leads_astray(self, internal: str) -> bool:
+        """Has what comes in by a mapping to this endpoint no way back?"""
+        at = endpoint(internal)
         return at is not None and at.host in self.astray
 
     @cached_property
@@ -68,9 +102,10 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def refusals(self) -> frozenset[tuple[MappingProtocol, int]]:
-        """Every code that a router gave, with its protocol."""
+        """Every code of its own that a router gave, with its protocol."""
         said: tuple[MapOffer | MapAttempt, ...] = (*self.offers, *self.attempts)
-        return frozenset((each.protocol, each.refusal.code) for each in said if each.refusal is not None)
+        told = ((each.protocol, each.refusal) for each in said)
+        return frozenset((protocol, why.code) for protocol, why in told if why is not None and not why.http)
 
     @cached_property
     def mappings(self) -> tuple[PortMapping, ...]:
@@ -92,24 +127,25 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
         is one that an earlier start had left."""
         first = asked_for.attempts[0]
         asked = [each for each in asked_for.attempts if each.action in ("make", "renew")]
-        granted = [each for each in asked if each.outcome == "granted"]
-        last = granted[-1] if granted else None
+        last = asked_for.last_granted
         since = last.id if last is not None else -1
         deletions = [each for each in asked_for.attempts if each.action == "delete" and each.id > since]
         known = last or next((each for each in deletions if each.external), None)
-        failed = asked[-1] if asked and not granted else None
+        failed = asked[-1] if asked and last is None else None
         if not asked and deletions and deletions[-1].outcome != "deleted":
             failed = deletions[-1]
+        verified = _verified(asked_for.checks)
+        doubt = asked_for.doubt if last is not None and not verified else None
         return PortMapping(
             protocol=first.protocol,
             transport=first.transport,
             family=first.family,
             internal=first.internal,
             external=self._in_full(known.external, known.protocol, known.family) if known else None,
-            lifetime_s=(last.lifetime_s or _read_back_s(asked_for)) if last else None,
-            created=known is not None,
-            verified_inbound=_verified(asked_for.checks),
-            error=None if failed is None else _error(failed),
+            lifetime_s=asked_for.lifetime_s,
+            created=known is not None and doubt is None,
+            verified_inbound=verified and not self.leads_astray(first.internal),
+            error=no_answer(doubt) if doubt else None if failed is None else _error(failed),
             removed=bool(deletions) and deletions[-1].outcome == "deleted",
             evidence=tuple(sorted(each.id for each in (*asked_for.attempts, *asked_for.checks))),
         )
@@ -168,12 +204,6 @@ def _key_of(seen: MapAttempt, requests: dict[_Key, _Requests]) -> _Key:
     return key if known else (*key, seen.external)
 
 
-def _read_back_s(asked_for: _Requests) -> int | None:
-    """What the router's table says of a mapping without an end: IGD:2 makes a week of it."""
-    found = [each for each in asked_for.attempts if each.action == "read back" and each.outcome == "found"]
-    return found[-1].lifetime_s if found else None
-
-
 def _verified(checks: Iterable[MapCheck]) -> bool | None:
     """What the last check that means something says."""
     value: bool | None = None
@@ -190,6 +220,5 @@ def _error(attempt: MapAttempt) -> PortMappingError:
     refusal = attempt.refusal
     if refusal is None:
         return no_answer(attempt.outcome, attempt.detail)
-    return PortMappingError(
-        code=refusal.code, name=refusal.name, meaning=refusal.meaning, advice=refusal.advice
-    )
+    code = None if refusal.http else refusal.code
+    return PortMappingError(code=code, name=refusal.name, meaning=refusal.meaning, advice=refusal.advice)

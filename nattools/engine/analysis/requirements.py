@@ -117,7 +117,7 @@ def _pooling(found: PathFindings) -> _Outcome:
     answers = found.outside.believed(found.path)
     ids = tuple(answer.id for answer in answers)
     if len(found.outside.hosts) > 1:
-        settled = len(found.outside.agreed) > 1
+        settled = found.pooling.value != "unknown"
         several = statement("addresses-several", addresses=found.outside.hosts)
         return Finding(False if settled else None, ids, (several,))
     ports = {answer.local for answer in answers}

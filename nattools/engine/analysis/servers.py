@@ -1,4 +1,4 @@
-"""Which servers can be believed: how each behaved, and which external addresses a majority confirms."""
+"""Which servers can be believed: how each behaved."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import defaultdict
 
 import msgspec
 
-from nattools.engine.analysis.evidence import BindingAnswer, PathEvidence, doubt, endpoint
+from nattools.engine.analysis.evidence import PathEvidence, doubt, endpoint
+from nattools.engine.analysis.externals import ExternalAddresses
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding
 from nattools.model.report import Server
@@ -160,91 +161,4 @@ def server_notices(conducts: dict[str, Conduct], externals: list[ExternalAddress
         found += known.problems
         if known.problems and known.distrusted:
             found.append(statement("server-filtering-unused", server=host))
-    return found
-
-
-class ExternalAddresses(msgspec.Struct, frozen=True):
-    """`hosts`: the believed external addresses, the one with most witnesses first. `agreed`: those that two
-    independent servers confirm, or the only one that was ever named. `outvoted`: answers that are not
-    believed. `notices`: who disagrees with whom."""
-
-    hosts: tuple[str, ...] = ()
-    agreed: frozenset[str] = frozenset()
-    outvoted: tuple[BindingAnswer, ...] = ()
-    notices: tuple[Statement, ...] = ()
-
-    def believed(self, path: PathEvidence) -> list[BindingAnswer]:
-        """The path's answers without those that were outvoted."""
-        if not self.outvoted:
-            return path.answers
-        return [answer for answer in path.answers if answer.mapped.host in self.hosts]
-
-
-class _Votes(msgspec.Struct):
-    """Who named an external address: distinct destinations, and independent servers."""
-
-    destinations: set[Endpoint]
-    servers: set[str]
-    answers: int = 0
-
-    @property
-    def weight(self) -> tuple[int, int, int]:
-        """Compared to decide a majority."""
-        return len(self.servers), len(self.destinations), self.answers
-
-
-def external(path: PathEvidence) -> ExternalAddresses:
-    """The majority of distinct destinations decides; a dissenting server is named.
-
-    A NAT may have several external addresses (RFC 4787 4.1, "pooling"): an address that independent servers
-    name, or that a lone server names from several of its endpoints, stays even in the minority.
-    """
-    votes: dict[str, _Votes] = defaultdict(lambda: _Votes(set(), set()))
-    for answer in path.answers:
-        vote = votes[answer.mapped.host]
-        vote.destinations.add(answer.asked)
-        vote.servers.add(path.groups.of(answer.asked.host))
-        vote.answers += 1
-    if not votes:
-        return ExternalAddresses()
-    ranked = sorted(votes, key=lambda host: votes[host].weight, reverse=True)
-    servers = {server for vote in votes.values() for server in vote.servers}
-    best = votes[ranked[0]]
-    kept = [host for host in ranked if _stays(votes[host], best, alone=len(servers) == 1)]
-    outvoted = tuple(answer for answer in path.answers if answer.mapped.host not in kept)
-    agreed = frozenset(host for host in kept if len(kept) == 1 or len(votes[host].servers) > 1)
-    return ExternalAddresses(tuple(kept), agreed, outvoted, tuple(_disputes(path, ranked[0], outvoted, kept)))
-
-
-def _rewritten(path: PathEvidence) -> Statement | None:
-    """Does something on the way rewrite the addresses within packets (an ALG)? Then MAPPED-ADDRESS, which
-    it can read, says otherwise than XOR-MAPPED-ADDRESS, which it cannot (RFC 8489 14.2)."""
-    for binding in path.bindings:
-        if binding.mapped is not None and binding.unmasked not in (None, binding.mapped):
-            return statement("addresses-rewritten", address=binding.mapped, rewritten=binding.unmasked)
-    return None
-
-
-def _stays(vote: _Votes, best: _Votes, *, alone: bool) -> bool:
-    if vote is best or len(vote.servers) > 1:
-        return True
-    if alone and len(vote.destinations) > 1:
-        return True
-    return (len(vote.servers), len(vote.destinations)) >= (len(best.servers), len(best.destinations))
-
-
-def _disputes(
-    path: PathEvidence, best: str, outvoted: tuple[BindingAnswer, ...], kept: list[str]
-) -> list[Statement]:
-    outliers: dict[Endpoint, str] = {answer.asked: answer.mapped.host for answer in outvoted}
-    found = [
-        statement("external-address-outvoted", server=str(asked), address=host, majority=best)
-        for asked, host in outliers.items()
-    ]
-    rewritten = _rewritten(path)
-    if rewritten is not None:
-        found.append(rewritten)
-    if len(kept) > 1:
-        several = statement("external-addresses-several", transport=path.transport, addresses=tuple(kept))
-        found.append(several)
     return found

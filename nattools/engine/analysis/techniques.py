@@ -29,6 +29,8 @@ def direct(findings: Findings, family: Family) -> Technique:
         return _no_address(findings, family)
     measured = [nat for nat in (udp, tcp) if nat is not None and nat.present is not None]
     if any(nat.present for nat in measured):
+        if any(findings.forwarded(family).values()):
+            return _forwarded(findings, family, measured)
         return _translated(findings, family, own, measured)
     if not any(findings.is_public(address) for address in own):
         why = statement("address-private", address=own[0])
@@ -70,6 +72,22 @@ def _translated(findings: Findings, family: Family, own: tuple[str, ...], measur
         why = statement("address-in-vpn", address=own[0], interface=tunnel, external=external)
     ids, remedy = nat.evidence.get("present", ()), _let_in(findings, family)
     return technique(_IDS[family], "fails", 0.99, why, remedy=remedy, evidence=ids)
+
+
+def _forwarded(findings: Findings, family: Family, measured: list[Nat]) -> Technique:
+    """Something translates, and passes on all that comes."""
+    nat = next(nat for nat in measured if nat.present)
+    tried = {transport.upper(): came for transport, came in findings.forwarded(family).items()}
+    opened = tuple(sorted((each for each, came in tried.items() if came), reverse=True))
+    others = tuple(each for each in ("UDP", "TCP") if each not in opened)
+    why = [statement("direct-forwarded", external=nat.external[0] if nat.external else None, open=opened)]
+    why += [
+        statement("direct-filtered-too" if each in tried else "direct-untested-too", transport=each)
+        for each in others
+    ]
+    backs = [back for found in findings.by_path.values() for back in found.path.dial_backs if back.untouched]
+    ids = tuple(back.id for back in backs if back.family == family)
+    return technique(_IDS[family], "works", 0.8 if others else 0.99, *why, evidence=ids)
 
 
 def _public(family: Family, udp: Nat | None, tcp: Nat | None) -> Technique:

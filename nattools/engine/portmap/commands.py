@@ -11,7 +11,7 @@ from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import MeasurementRun, reach_servers, resolve_servers
 from nattools.engine.options import Emit, Event, MapOptions, MeasureOptions
 from nattools.engine.portmap.journal import Journal, JournalEntry
-from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
+from nattools.engine.portmap.routersession import HeldMapping, PortmapSession, shares_inside
 from nattools.engine.portmap.trial import check_one, try_all
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
 from nattools.errors import CannotRun, UsageError
@@ -39,7 +39,7 @@ async def probe(
 
             await cross_check_mappings(network, session.run.recorder)
 
-    return await run_map_command("probe", do, network, options, emit, journal)
+    return await run_map_command("probe", do, network, options, emit, journal, map_options)
 
 
 async def add(
@@ -54,7 +54,7 @@ async def add(
                     group.create_task(make_checked(session, map_options, port, transport, stays=True))
 
     check_host(network, map_options)
-    return await run_map_command("add", do, network, options, emit, journal, host=map_options.host)
+    return await run_map_command("add", do, network, options, emit, journal, map_options)
 
 
 async def list_mappings(
@@ -66,12 +66,14 @@ async def list_mappings(
         for mapper in session.discovery.mappers:
             if map_options.protocol in (None, mapper.offer.protocol):
                 await session.list_table(mapper)
-        for note in journal.in_force():
-            meant = note.wanted.family in options.families and map_options.protocol in (None, note.protocol)
-            if meant and not session.saw(note):
-                await session.show_noted(note)
+        offers = [each.offer for each in session.discovery.mappers]
+        epochs = {each.protocol: each.epoch_s for each in offers if each.epoch_s is not None}
+        in_force = {note.id for note in journal.in_force(epochs)}
+        for note in _noted(session):
+            if not session.saw(note) and map_options.protocol in (None, note.protocol):
+                await session.show_noted(note, in_force=note.id in in_force)
 
-    return await run_map_command("list", do, network, options, emit, journal, from_outside=False)
+    return await run_map_command("list", do, network, options, emit, journal, map_options, from_outside=False)
 
 
 async def delete(
@@ -81,15 +83,18 @@ async def delete(
     made them."""
 
     async def do(session: PortmapSession) -> None:
-        for note in _noted(session):
-            if map_options.mine or _names(map_options, note):
+        meant = [each for each in _noted(session) if map_options.mine or _names(map_options, each)]
+        left = [note for note in meant if await session.remove_noted(note) is not None]
+        for note in left:
+            # another protocol can take it for the one with the same inside, which may be gone now
+            if any(shares_inside(note, other) for other in meant if other not in left):
                 await session.remove_noted(note)
         if not map_options.mine:
             await _delete_of_others(session, map_options)
 
     check_host(network, map_options)
     return await run_map_command(
-        "delete", do, network, options, emit, journal, from_outside=False, host=map_options.host
+        "delete", do, network, options, emit, journal, map_options, from_outside=False
     )
 
 
@@ -170,8 +175,11 @@ async def make_checked(
         mappers = session.mappers(family, map_options.protocol)
         held = await session.make_by_any(mappers, wanted, stays=stays)
         if held is not None and held.granted is not None:
-            await session.read_back(held.mapper, wanted, held.granted)
-            found.append((held, await verified(session, held.granted)))
+            is_open = await verified(session, held.granted)
+            if held.granted.doubtful and not is_open:
+                await session.remove(held)
+            else:
+                found.append((held, is_open))
     return found
 
 
@@ -232,18 +240,17 @@ async def run_map_command(
     options: MeasureOptions,
     emit: Emit,
     journal: Journal,
+    map_options: MapOptions,
     *,
     from_outside: bool = True,
-    host: str | None = None,
 ) -> Report:
-    """Do it, and report. `from_outside`: servers are needed that test from there. `host`: the local address
-    that mappings lead to.
+    """Do it, and report. `from_outside`: servers are needed that test from there.
 
     CannotRun: there is no route, or no router to ask."""
     started = datetime.now(UTC)
     run = new_run(network, options, emit)
     families = await routed_families(network, options)
-    session = PortmapSession(run, journal, host)
+    session = PortmapSession(run, journal, map_options.host, map_options.gateway)
     timed_out = await within_time_limit(run, _run(session, do, families if from_outside else ()))
     return CompletedRun(run, families, started, timed_out, action, from_outside).report()
 
@@ -259,7 +266,8 @@ async def _run(session: PortmapSession, do: Do, families: tuple[Family, ...]) ->
             if not session.gateways:
                 raise CannotRun(
                     "there is no router here to ask: the system names no default route through one",
-                    "A machine that is on the internet itself needs no mappings; else look at `ip route`.",
+                    "A machine that is on the internet itself needs no mappings; else look at `ip route`, or "
+                    "name the router with --gateway ADDRESS, as providers of VPNs tell it.",
                 )
             await session.remove_stale()
             await do(session)

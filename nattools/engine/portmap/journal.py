@@ -15,13 +15,16 @@ lost ends with its lifetime.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from uuid import uuid4
 
 import msgspec
@@ -30,8 +33,6 @@ from nattools.errors import CannotRun
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Granted, MappingRequest
 
-_SPARE_S = 60.0
-"""How long after its lifetime a mapping may still be there: routers' clocks and ours differ."""
 _COMPACT_BEYOND = 32768
 _MOST_OVER = 256
 """Of mappings that seem to have ended, as on routers that are never met again, so many are remembered."""
@@ -75,7 +76,14 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
             lifetime_s = self.wanted.lifetime_s if self.protocol in _ENDS_BY_ITSELF else None
         else:
             lifetime_s = self.granted.lifetime_s
-        return lifetime_s is not None and now.since(self.granted_at or self.made) > lifetime_s + _SPARE_S
+        return lifetime_s is not None and now.since(self.granted_at or self.made) >= lifetime_s
+
+    def outlived(self, now: Moment, epoch_s: int | None) -> bool:
+        """Has the router, which gives this epoch now, kept its table since (RFC 6886 3.6)?"""
+        if epoch_s is None or self.granted is None or self.granted.epoch_s is None:
+            return True
+        passed_s = now.since(self.granted_at or self.made)
+        return epoch_s + 2 >= self.granted.epoch_s + passed_s * 7 / 8
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -170,22 +178,15 @@ class Journal:
 
     def _append(self, line: _Line) -> None:
         data = msgspec.json.encode(line) + b"\n"
-        with self._locked():
-            descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
-                if self._is_torn():
-                    data = b"\n" + data
-                os.write(descriptor, data)
-            finally:
-                os.close(descriptor)
+        with self._locked(), self._opened(os.O_RDWR | os.O_CREAT | os.O_APPEND, "ab+") as file:
+            # it may end in the middle of a line, as after a full disk
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                data = data if file.read(1) == b"\n" else b"\n" + data
+            file.write(data)
 
-    def _is_torn(self) -> bool:
-        """Does the file end in the middle of a line, as after a full disk?"""
-        with self._file.open("rb") as file:
-            if not file.seek(0, os.SEEK_END):
-                return False
-            file.seek(-1, os.SEEK_END)
-            return file.read(1) != b"\n"
+    def _opened(self, flags: int, mode: Literal["rb", "ab+"]) -> FileIO:
+        return os.fdopen(open_own(self._file, flags), mode, 0)
 
     # --- reading
 
@@ -194,21 +195,27 @@ class Journal:
         with self._locked():
             return self._read()
 
-    def in_force(self) -> list[JournalEntry]:
-        """Those that should be there now."""
+    def in_force(self, epochs: Mapping[MappingProtocol, int] | None = None) -> list[JournalEntry]:
+        """Those that should be there now: granted, their lifetime not over, and by `epochs`, what the routers
+        here say now, nothing lost since."""
         now = self._clock()
-        return [note for note in self.notes() if note.granted is not None and not note.seems_over(now)]
+        granted = [note for note in self.notes() if note.granted is not None and not note.seems_over(now)]
+        return [note for note in granted if note.outlived(now, (epochs or {}).get(note.protocol))]
 
     def left_behind(self) -> list[JournalEntry]:
-        """Those that were not meant to stay and whose maker is dead."""
+        """Those whose maker is dead and that were not meant to stay, or were never granted to it."""
         with self._locked():
-            return [note for note in self._read() if not note.stays and not self._lives(note.owner)]
+            notes = [note for note in self._read() if not note.stays or note.granted is None]
+            return [note for note in notes if not self._lives(note.owner)]
 
     def others(self, note: JournalEntry, granted: Granted | None) -> list[JournalEntry]:
         """Notes of the same mapping that are in force: meant to stay, or of a process that lives."""
         with self._locked():
-            same = [each for each in self._read() if is_same(note, granted, each)]
-            return [each for each in same if each.stays or self._lives(each.owner)]
+            return [each for each in self._read() if is_same(note, granted, each) and self.is_in_use(each)]
+
+    def is_in_use(self, note: JournalEntry) -> bool:
+        """Is it meant to be there: was it made to stay, or does its maker live?"""
+        return (note.stays and note.granted is not None) or self._lives(note.owner)
 
     def _lives(self, owner: str) -> bool:
         if owner == self._owner:
@@ -235,7 +242,8 @@ class Journal:
 
     def _lines(self) -> Iterator[_Line]:
         try:
-            data = self._file.read_bytes()
+            with self._opened(os.O_RDONLY, "rb") as file:
+                data = file.read()
         except FileNotFoundError:
             return
         for text in data.splitlines():
@@ -244,7 +252,7 @@ class Journal:
 
     def _tidy(self) -> None:
         """Drop the lines of what is gone, and the locks of the dead."""
-        if self._file.exists():
+        if os.path.lexists(self._file):
             notes, now = self._read(), self._clock()
             over = [note.id for note in notes if note.seems_over(now)]
             lost = set(over[: max(0, len(over) - _MOST_OVER)])
@@ -253,7 +261,9 @@ class Journal:
             )
             if not data or self._file.stat().st_size > _COMPACT_BEYOND + len(data):
                 fresh = self._file.with_suffix(".new")
-                fresh.write_bytes(data)
+                fresh.unlink(missing_ok=True)
+                with os.fdopen(open_own(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+                    file.write(data)
                 fresh.replace(self._file)
         for path in self._folder.glob("owner-*.lock"):
             if path.name != self._owner and not self._lives(path.name):
@@ -317,12 +327,23 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
+def open_own(path: Path, flags: int) -> int:
+    """Open a file that only this user may read or write. OSError: also if it is a link. Whoever may write the
+    folder (with `sudo -E` it is a user's, and this is root) must not choose which file is written."""
+    more = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")  # of them a system has those that it needs
+    descriptor = os.open(path, flags | sum(getattr(os, name, 0) for name in more), 0o600)
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.ELOOP, "it is no file of its own, but a link or a device", str(path))
+
+
 def acquire_lock(path: Path, *, wait: bool = True, create: bool = True) -> int | None:
     """Lock a file for this process alone; the descriptor that holds the lock, which closing it gives back.
     None: somebody else has it (and `wait` is False), or there is no such file (and `create` is False)."""
-    flags = os.O_RDWR | os.O_CLOEXEC if hasattr(os, "O_CLOEXEC") else os.O_RDWR
     try:
-        descriptor = os.open(path, flags | (os.O_CREAT if create else 0), 0o600)
+        descriptor = open_own(path, os.O_RDWR | (os.O_CREAT if create else 0))
     except FileNotFoundError:
         if create:
             raise

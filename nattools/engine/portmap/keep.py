@@ -41,12 +41,15 @@ AGAIN_S = 4.0
 SETTLED_S = 300.0
 """A router repeats its announcement for minutes (RFC 6886 3.2.1); after so long it is a new one."""
 
+Cause = Literal["restarted", "refused", "runs on"]
+"""The router seems to have restarted; or it did not renew the mapping, as `routersession.Remade` says."""
 Happening = Literal["made", "changed", "lost", "restored"]
 
 
 @dataclass(frozen=True, slots=True)
 class MappingChange:
-    """What happened to a mapping. `external` None: it is not there."""
+    """What happened to a mapping. `external` None: it is not there. `why` it was made anew, if that is
+    known."""
 
     happening: Happening
     transport: Transport
@@ -55,6 +58,7 @@ class MappingChange:
     protocol: MappingProtocol
     lifetime_s: int | None
     verified: bool | None
+    why: Cause | None = None
 
 
 Tell = Callable[[MappingChange], Awaitable[None]]
@@ -75,10 +79,10 @@ class KeptMapping:
 
     @property
     def lifetime_s(self) -> float:
-        """How long it lives from `at` on."""
-        return self.granted.lifetime_s or PERMANENT_S
+        """How long it lives from `at` on. There are tables that call each mapping permanent."""
+        return self.granted.lifetime_s or min(PERMANENT_S, self.held.wanted.lifetime_s or PERMANENT_S)
 
-    def change(self, happening: Happening) -> MappingChange:
+    def change(self, happening: Happening, why: Cause | None = None) -> MappingChange:
         """As it is told."""
         granted = self.granted
         external = granted.external or Endpoint("", granted.external_port)
@@ -90,6 +94,7 @@ class KeptMapping:
             granted.protocol,
             granted.lifetime_s,
             self.verified,
+            why,
         )
 
 
@@ -112,7 +117,7 @@ async def keep(
             await keeper.hold(stop)
 
     check_host(network, map_options)
-    return await run_map_command("keep", do, network, options, emit, journal, host=map_options.host)
+    return await run_map_command("keep", do, network, options, emit, journal, map_options)
 
 
 class _Keeper:
@@ -203,9 +208,6 @@ class _Keeper:
             for each in others
             if each.offer.protocol != own.offer.protocol and policy.may_ask(each.offer.protocol, [result])
         ]
-        if others and result.failure == "refused":
-            # as long as it has the port, the others would get another one
-            await own.delete(wanted, kept.granted)
         successor = await session.make_by_any(others, wanted)
         if successor is None:
             return None
@@ -214,13 +216,15 @@ class _Keeper:
 
     async def _take(self, kept: KeptMapping, granted: Granted, *, gone: bool) -> None:
         """A mapping was made again. Others are gone if the router has restarted meanwhile."""
-        before, was_there = kept.granted, kept.there and not gone
+        before, why = kept.granted, kept.held.remade
+        was_there = kept.there and not gone and why is None
         kept.granted, kept.there, kept.at = granted, True, self._now()
         kept.touched.set()
         moved = (before.external_host, before.external_port) != (granted.external_host, granted.external_port)
         if moved or not was_there:
             kept.verified = await verified(self._session, granted)
-            await self._tell(kept.change("changed" if moved else "restored"))
+            happening: Happening = "changed" if moved else "restored"
+            await self._tell(kept.change(happening, "restarted" if gone else why))
         if RESTARTED in granted.quirks and not gone:
             self._hint.set()
 

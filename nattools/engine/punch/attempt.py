@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Iterable
 from itertools import groupby
 
+from nattools.chance import chance
 from nattools.engine.punch.candidates import AttemptContext, Base, EarlyDatagrams, begin_checks, gather
 from nattools.engine.punch.local_side import LocalSide, RouterMapping, behaviour
 from nattools.engine.punch.options import AnnouncedPlan
@@ -22,9 +22,10 @@ from nattools.engine.punch.signaling import (
 )
 from nattools.engine.punch.steprunner import StepRunner
 from nattools.engine.punch.timeline import NoPath, Timeline
-from nattools.model.punch import Strategy
+from nattools.model.punch import PlannedStep, Strategy
 from nattools.model.statement import Statement, statement
 from nattools.protocols import ice
+from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath, SelectedPath, strategy_of
 from nattools.traversal.steps import Plan
@@ -37,6 +38,10 @@ MAPPING_WAIT_S = 4.0
 """The same where a router is still being asked for a port."""
 ONLY_CHECKS_S = 10.0
 """Where there is no plan, so long the checks go on."""
+CHECKS = 600
+"""Packets that ICE's own checks may take: seven for each of 80 pairs."""
+CHECKS_BY_TOKENS = 1500
+"""The same where they go on for ten minutes, and small steps with them."""
 
 
 class Attempt:
@@ -50,6 +55,7 @@ class Attempt:
         number: int,
         timeline: Timeline,
         announce: Callable[[AnnouncedPlan], None],
+        budget: Budget,
         router: RouterMapping | None = None,
     ) -> None:
         self.own, self.partner, self.number, self.timeline = own, partner, number, timeline
@@ -60,6 +66,7 @@ class Attempt:
         self.driver: IceDriver | None = None
         self.resumes = False
         self._announce = announce
+        self._budget = budget
         self._router = router
         self._peer_asks = False
         self._answered_at: float | None = None
@@ -68,7 +75,7 @@ class Attempt:
     @property
     def sent(self) -> int:
         """Packets of all steps and checks so far."""
-        checks = 0 if self.driver is None else self.driver.agent.checks_sent
+        checks = 0 if self.driver is None else self.driver.checks_sent
         return checks + (0 if self.runner is None else self.runner.sent)
 
     # --- the attempt
@@ -98,7 +105,14 @@ class Attempt:
             close_all(bases)
             return NoPath((statement("peer-mirrors"),))
         context = AttemptContext(
-            self.own, self.partner, self.number, self.timeline, self.made, self.leads, self.known_at
+            self.own,
+            self.partner,
+            self.number,
+            self.timeline,
+            self.made,
+            self.leads,
+            self.known_at,
+            self._budget,
         )
         self.driver = begin_checks(context, introduction, peer, bases)
         self.driver.on_event = self._on_event
@@ -179,17 +193,26 @@ class Attempt:
         steps = tuple(as_told(step, leads=self.leads) for step in made.steps)
         direct = made.direct_steps
         odds = made.odds if direct else None
-        self._announce(AnnouncedPlan(steps, odds, _gain(made)))
+        most = self._most(steps)
+        self._announce(AnnouncedPlan(steps, odds, _gain(made), most))
         if not direct:
-            self.timeline.note("plan", statement("plan-none"), *_obstacle(made))
+            self.timeline.note("plan", statement("plan-none"), *_obstacle(made), most)
         else:
             names = _named(f"{step.strategy} over {step.transport.upper()}" for step in direct)
-            self.timeline.note("plan", statement("plan-made", steps=names, odds=made.odds))
+            self.timeline.note("plan", statement("plan-made", steps=names, odds=made.odds), most)
+
+    def _most(self, steps: Iterable[PlannedStep]) -> Statement:
+        """What is spent at most until the peer is found."""
+        planned = sum(step.packets[0] for step in steps if step.packets is not None)
+        limit = self._budget.announce(planned, CHECKS if self.partner.live else CHECKS_BY_TOKENS)
+        return statement("plan-limit", packets=limit.packets, addresses=limit.addresses)
 
     def _why_not(self, runner: StepRunner) -> NoPath:
         made = self.made
         assert made is not None
         gain = _gain(made)
+        if self._budget.exceeded:
+            gain = (statement("budget-spent"), *gain)
         if made.path == "unknown" and not runner.tried:
             return NoPath((statement("plan-none"), *_obstacle(made)), gain)
         if not runner.tried:
@@ -238,7 +261,7 @@ async def prepare(
     introduction = Introduction(
         program=f"nattools {__version__}",
         attempt=number,
-        nonce=secrets.randbits(62),
+        nonce=chance().getrandbits(62),
         nat=without_evidence(own.nat),
         low_ports=own.low_ports,
         asks_router=asks_router,

@@ -3,7 +3,6 @@ them from the first moment of an attempt on."""
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,39 +19,49 @@ from nattools.model.nat import NatByTransport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network, UdpSocket
 from nattools.protocols import ice
+from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver, open_path_socket
-from nattools.traversal.sample import where_seen
+from nattools.traversal.sample import places_seen
 from nattools.traversal.side import side_of
 from nattools.traversal.steps import Plan
 from nattools.traversal.udp_strategies import hold_s, opening_ttl
 
+MOST_ASKED: Final = 3
 MAX_ADDRESSES = 4
 """Own addresses of a family that are tried; a machine with more has them for other purposes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """An own socket. `seen`: where a server sees it, None if none told. `preference`: RFC 8421's."""
+    """An own socket. `seen`: where servers see it, one place for each outside address. `preference`: RFC
+    8421's."""
 
     socket: UdpSocket
-    seen: Endpoint | None
+    seen: tuple[Endpoint, ...]
     preference: int
 
     def candidates(self) -> list[ice.Candidate]:
-        """Its host candidate, and the server-reflexive one where that is another."""
-        local = self.socket.local
-        found = [ice.local_candidate("host", local, local_preference=self.preference)]
-        if self.seen is not None and self.seen != local:
-            found.append(
-                ice.local_candidate("srflx", self.seen, base=local, local_preference=self.preference)
-            )
-        return found
+        """Its host candidate, and the server-reflexive ones where these are others."""
+        local, preference = self.socket.local, self.preference
+        return [
+            ice.local_candidate("host", local, local_preference=preference),
+            *(
+                ice.local_candidate("srflx", each, base=local, local_preference=preference)
+                for each in self.seen
+                if each != local
+            ),
+        ]
 
 
 def server_of(run: MeasurementRun, transport: Transport, family: Family) -> Endpoint | None:
     """The server to ask where a socket is seen: the quickest that answered over that transport."""
+    return next(iter(_servers_of(run, transport, family)), None)
+
+
+def _servers_of(run: MeasurementRun, transport: Transport, family: Family) -> list[Endpoint]:
+    """Those that answered over that transport, the quickest first."""
     targets = [each for each in run.reached if (each.transport, each.family) == (transport, family)]
-    return min(targets, key=lambda each: each.rtt_s).endpoint if targets else None
+    return [each.endpoint for each in sorted(targets, key=lambda each: each.rtt_s)]
 
 
 def own_addresses(run: MeasurementRun, families: Iterable[Family]) -> list[str]:
@@ -81,15 +90,14 @@ def _of_use(host: str) -> bool:
 
 
 async def gather(run: MeasurementRun, families: Iterable[Family]) -> list[Base]:
-    """A socket for each own address, and where a server sees it. CannotRun: no socket can be had."""
+    """A socket for each own address, and where servers see it. CannotRun: no socket can be had."""
     hosts = own_addresses(run, families)
     preferences = ice.local_preferences(hosts)
     sockets = await _open_all(run.network, hosts, run.options.interface)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_seen(run, socket)) for socket in sockets]
+    asked = [(socket, _whom_to_ask(run, socket.local.family)) for socket in sockets]
     return [
-        Base(socket, task.result(), preferences[socket.local.host])
-        for socket, task in zip(sockets, tasks, strict=True)
+        Base(socket, places, preferences[socket.local.host])
+        for socket, places in zip(sockets, await places_seen(asked), strict=True)
     ]
 
 
@@ -108,9 +116,12 @@ async def _open_all(network: Network, hosts: list[str], interface: str | None) -
     return opened
 
 
-async def _seen(run: MeasurementRun, socket: UdpSocket) -> Endpoint | None:
-    server = server_of(run, "udp", socket.local.family)
-    return None if server is None else await where_seen(socket, server)
+def _whom_to_ask(run: MeasurementRun, family: Family) -> list[Endpoint]:
+    """Some servers, the quickest first, and one at its other address: a NAT with several outside addresses
+    may choose one for each destination (RFC 4787 4.1)."""
+    found = _servers_of(run, "udp", family)[:MOST_ASKED]
+    others = [each.other for each in run.reached if each.endpoint in found and each.other is not None]
+    return [*found, *(each for each in others[:1] if each.family == family)]
 
 
 def why_not_a_destination(network: Network, place: Endpoint, own: Endpoint | None) -> Statement | None:
@@ -127,25 +138,29 @@ def why_not_a_destination(network: Network, place: Endpoint, own: Endpoint | Non
 
 
 class CandidateFilter:
-    """Which of the peer's candidates may lead anywhere, as seen from our own sockets. `theirs`: what it told
-    of at first."""
+    """Which of the peer's candidates may lead anywhere, as seen from our own sockets. `told`: what it told of
+    at first."""
 
-    def __init__(self, network: Network, bases: list[Base], theirs: Sequence[str]) -> None:
+    def __init__(self, network: Network, bases: list[Base], told: Sequence[str]) -> None:
         self._network = network
         self._networks = {_network_of(base.socket.local.host) for base in bases}
-        self._outside = {base.seen.host for base in bases if base.seen is not None}
-        found = [each for each in map(_parsed, theirs) if each is not None]
+        self._outside = {place.host for base in bases for place in base.seen}
+        found = [each for each in map(_parsed, told) if each is not None]
+        ours = [(str(base.socket.local), place) for base in bases for place in base.seen]
+        theirs = [(str(each.related), each.endpoint) for each in found if each.kind == "srflx"]
+        self._pooled = _several_addresses(ours) or _several_addresses(theirs)
         self._same_nat = any(each.kind == "srflx" and each.endpoint.host in self._outside for each in found)
 
     def of_use(self, text: str, *, wide: bool) -> bool:
-        """`wide`: also ports that our NAT would open a new one to."""
+        """`wide`: also ports that our NAT would open a new one to. So it is always where one of the NATs has
+        several outside addresses, since nobody knows which of them it takes."""
         candidate = _parsed(text)
         if candidate is None:
             return False
         host = candidate.endpoint.host
         if candidate.kind != "host" and self._is_elsewhere(host):
             return False
-        if candidate.family == 6 or candidate.mapped or wide:
+        if candidate.family == 6 or candidate.mapped or wide or self._pooled:
             return True
         return candidate.kind == "host" and (self._network.is_public(host) or self._is_near(host))
 
@@ -157,6 +172,15 @@ class CandidateFilter:
         """May a private address of the peer be on a network of ours? So if it looks like one of our own
         addresses, or if both are seen behind the same outside address."""
         return self._same_nat or _network_of(host) in self._networks
+
+
+def _several_addresses(seen: Sequence[tuple[str, Endpoint]]) -> bool:
+    """Has one socket several outside addresses over IPv4?"""
+    by_socket: dict[str, set[str]] = {}
+    for socket, place in seen:
+        if place.family == 4:
+            by_socket.setdefault(socket, set()).add(place.host)
+    return any(len(hosts) > 1 for hosts in by_socket.values())
 
 
 def _parsed(text: str) -> ice.Candidate | None:
@@ -208,6 +232,7 @@ class AttemptContext:
     plan: Plan
     leads: bool
     known_at: float
+    budget: Budget
 
 
 MARGIN_S = 0.02
@@ -230,7 +255,7 @@ def begin_checks(
         expected_rtt_s=min(rtts) / 1000 if rtts else None,
         patience_s=3600.0,
     )
-    driver = IceDriver(agent)
+    driver = IceDriver(agent, context.budget)
     for base in bases:
         driver.add_socket(base.socket, local_preference=base.preference)
         for candidate in base.candidates()[1:]:

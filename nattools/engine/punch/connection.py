@@ -19,7 +19,9 @@ from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Transport
 from nattools.model.statement import Statement, statement
+from nattools.net.eventloop import TimeLimit
 from nattools.protocols import ice
+from nattools.traversal.budget import Budget
 from nattools.traversal.link import Link
 from nattools.traversal.path import SelectedPath
 from nattools.traversal.tunnel import Tunnel
@@ -31,15 +33,20 @@ MOST_RESTARTS: Final = 8
 """So often the peer may start over before one attempt is finished."""
 MOST_FIRST_PATHS: Final = 3
 """So many paths that cannot be secured are given up before there is a connection."""
+ESTABLISH_S: Final = 600.0
+"""Whatever the peer does, there is a connection by then, or none."""
 WATCH_S: Final = 0.5
 DOUBT_S: Final = 3.0
 """After so long a silence the peer is asked at once, and spare paths are checked."""
 LOST_S: Final = 9.0
 """After so long a silence the path is lost, and another one is looked for."""
-LASTING_S: Final = 30.0
-"""Paths that are lost sooner than this are replaced ever more slowly: a peer might report losses for ever,
+SETTLED_S: Final = 30.0
+"""After so long without a loss the conversation moves to where it can be found much later."""
+LATELY_S: Final = 3600.0
+OFTEN: Final = 2
+"""What is lost more often within this time is replaced ever more slowly: a peer might report losses for ever,
 and each attempt costs packets that may go to others."""
-PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
+PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 GIVE_UP_S: Final = 120.0
 """So long another path is looked for when one is lost."""
 PIPE_GIVE_UP_S: Final = 3600.0
@@ -48,15 +55,11 @@ LASTING_GIVE_UP_S: Final = 7 * 24 * 3600.0
 """The same for a connection that is wanted until somebody ends it."""
 
 
-def patience_s(*uses: Collection[str]) -> float:
-    """How long another path is worth looking for, by what the two sides were started for: the same on both
-    sides."""
-    return max(map(_patience_s, uses), default=GIVE_UP_S)
-
-
-def _patience_s(uses: Collection[str]) -> float:
+def patience_s(uses: Collection[str]) -> float:
+    """How long another path is worth looking for, by what this side was started for: what the peer wants
+    makes nobody wait."""
     ends = "exec" in uses or "bench" in uses
-    if "keep" in uses or (not ends and ("forward" in uses or "reverse" in uses)):
+    if "keep" in uses or (not ends and not {"forward", "reverse", "allow"}.isdisjoint(uses)):
         return LASTING_GIVE_UP_S
     return PIPE_GIVE_UP_S if "pipe" in uses else GIVE_UP_S
 
@@ -78,6 +81,7 @@ class Connector:
         self.own, self.signaling, self.timeline = own, signaling, timeline
         self._router = router
         self._prepared = prepared
+        self.budget = Budget(asyncio.get_running_loop().time)
         self.last: Attempt | None = None
         self.moved = False
         self.sent = 0
@@ -102,7 +106,9 @@ class Connector:
             introduction, bases = self._prepared or await self._prepare(own, number, resumes)
             self._prepared = None
             self.timeline.note("candidates", *_addresses(introduction.candidates))
-            attempt = Attempt(own, self.signaling, number, self.timeline, self._announce, self._router)
+            attempt = Attempt(
+                own, self.signaling, number, self.timeline, self._announce, self.budget, self._router
+            )
             self.last = attempt
             try:
                 found = await attempt.go(introduction, bases)
@@ -171,6 +177,13 @@ class PunchConnection:
         """Find a path and secure it; if it cannot be secured, try another one. None: there is a connection.
 
         CannotRun: this machine is in no network."""
+        if not self._signaling.live:
+            return await self._establish()
+        async with TimeLimit(ESTABLISH_S) as limit:
+            problem = await self._establish()
+        return NoPath((statement("peer-dawdles", limit_s=ESTABLISH_S),)) if limit.expired() else problem
+
+    async def _establish(self) -> NoPath | None:
         failed: list[Transport] = []
         while True:
             again = len(failed) > 1 and failed[-1] == failed[-2]
@@ -225,10 +238,6 @@ class PunchConnection:
         self._tunnel.attach(link)
         return None
 
-    @property
-    def _patience_s(self) -> float:
-        return patience_s(self._uses, self.tunnel.peer_uses or ())
-
     def _is_alive(self) -> bool:
         return self.link is not None and self.link.ended is None
 
@@ -241,18 +250,18 @@ class PunchConnection:
 
     async def hold(self) -> None:
         """Watch the path, and find another one when it is lost, until the tunnel has ended."""
-        quick_losses = 0
+        losses: list[float] = []
         while self.tunnel.ended is None:
-            since = self._loop.time()
             loss = await self._loss()
             if loss is None:
                 return
-            search = statement("looking-for-path", limit_s=self._patience_s)
+            search = statement("looking-for-path", limit_s=patience_s(self._uses))
             self._timeline.note("lost", loss, search, ok=False)
             self._signaling.doubt()
-            quick_losses = quick_losses + 1 if self._loop.time() - since < LASTING_S else 0
-            if quick_losses > 1:
-                await asyncio.sleep(PAUSES_S[min(quick_losses - 2, len(PAUSES_S) - 1)])
+            now = self._loop.time()
+            losses = [*(each for each in losses if now - each < LATELY_S), now]
+            if len(losses) > OFTEN and await self._recovers_within(_pause_s(len(losses) - OFTEN)):
+                continue
             self.ended = await self._replace_path()
             if self.ended:
                 self._timeline.note("end", *self.ended, ok=False)
@@ -260,7 +269,7 @@ class PunchConnection:
 
     async def _loss(self) -> Statement | None:
         """Why the path is lost; None: the tunnel has ended, or this side is leaving."""
-        signaling, settles_at = self._signaling, self._loop.time() + LASTING_S
+        signaling, settles_at = self._signaling, self._loop.time() + SETTLED_S
         while self.tunnel.ended is None:
             await asyncio.sleep(WATCH_S)
             if self.tunnel.ended is not None or self.tunnel.leaving:
@@ -300,7 +309,7 @@ class PunchConnection:
         """Find a new path, or have the old one back; statements say why there is none."""
         began, tries = self._loop.time(), 0
         problem: tuple[Statement, ...] = ()
-        within_s = self._patience_s
+        within_s = patience_s(self._uses)
         while self._loop.time() - began < within_s:
             found = await self._new_or_old_path(began + within_s)
             if found is None:
@@ -308,8 +317,8 @@ class PunchConnection:
             problem = found
             if self._parted:  # the old path may come back; nobody tells where another one could be
                 within_s = min(within_s, GIVE_UP_S)
-            pause_s = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
             tries += 1
+            pause_s = _pause_s(tries)
             self._timeline.note("again", *problem, statement("next-attempt", pause_s=pause_s), ok=False)
             await asyncio.sleep(pause_s)
         return (statement("path-not-replaced", limit_s=within_s), *problem)
@@ -327,6 +336,15 @@ class PunchConnection:
             return new.result()
         self._timeline.note("again", statement("path-recovered"), ok=True)
         return None
+
+    async def _recovers_within(self, pause_s: float) -> bool:
+        """Does the old path come back before another one is looked for?"""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._old_path_back()
+                self._timeline.note("again", statement("path-recovered"), ok=True)
+                return True
+        return False
 
     async def _new_path(self, until: float) -> tuple[Statement, ...] | None:
         problem = await self._reach_peer(until)
@@ -371,6 +389,10 @@ class PunchConnection:
             self.link.abort()
         if self.path is not None:
             self.path.close()
+
+
+def _pause_s(times: int) -> float:
+    return PAUSES_S[min(times, len(PAUSES_S)) - 1]
 
 
 def _session(secret: bytes) -> bytes:

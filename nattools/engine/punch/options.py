@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.model.punch import Echoes, PlannedStep, Stage, Throughput
 from nattools.model.report import Report
-from nattools.model.statement import Reason
+from nattools.model.statement import Reason, Statement
 from nattools.traversal.codes import Code
 
 if TYPE_CHECKING:
@@ -42,11 +42,12 @@ class PunchOptions:
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedPlan:
-    """The plan, before it is begun; `remedies`: what would make it easier."""
+    """The plan, before it is begun; `remedies`: what would make it easier; `most`: what is spent on it."""
 
     steps: tuple[PlannedStep, ...]
     odds: float | None
     remedies: Reason
+    most: Statement
 
 
 def _nothing(_: object) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from nattools.chance import random_bytes
 from nattools.engine.measurement import MeasurementRun, primary_error
 from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal
@@ -244,7 +245,7 @@ class _Keys:
     def __init__(self) -> None:
         from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-        self._private = X25519PrivateKey.generate()
+        self._private = X25519PrivateKey.from_private_bytes(random_bytes(32))
         self.public = self._private.public_key().public_bytes_raw()
 
     def secret(self, peer: bytes) -> bytes:

@@ -7,11 +7,10 @@ The peer is known to have the code, no more: what it sends is bounded and checke
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -29,6 +28,7 @@ MAX_CANDIDATES: Final = 48
 MAX_STAGES: Final = 60
 MAX_ATTEMPTS: Final = 1_000_000
 
+T = TypeVar("T")
 Short = Annotated[str, Meta(max_length=512)]
 Number = Annotated[int, Meta(ge=0, le=MAX_ATTEMPTS)]
 
@@ -144,6 +144,9 @@ SECRET_LABEL = "nattools punch"
 STEP_PATIENCE_S = 20.0
 INTRODUCTION_PATIENCE_S = 90.0
 """It may still be measuring, or be cut off for a while."""
+GONE_S = 8.0
+LOOK_S = 0.5
+"""Who is away for so long is not just between two connections to the mailbox; looked at so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,11 +315,27 @@ class MailboxSignaling(Signaling):
     async def introduce(self, own: Introduction) -> Introduction | SignalingEnded | Superseded:
         known = self._introduction is not None and self._introduction.attempt == own.attempt
         self._meeting.send(encode(msgspec.structs.replace(own, second=known)))
-        answer: Introduction | SignalingEnded | Superseded | None = None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(INTRODUCTION_PATIENCE_S):
-                answer = await self._introduced(own.attempt)
+        answer = await self._while_there(self._introduced(own.attempt), INTRODUCTION_PATIENCE_S)
         return answer or SignalingEnded((statement("mailbox-peer-silent"),))
+
+    async def _while_there(
+        self, hearing: Coroutine[Any, Any, T], patience_s: float
+    ) -> T | SignalingEnded | None:
+        """What is heard of the peer; None: nothing in time. Who has left the room does not say anything."""
+        async with asyncio.TaskGroup() as group:
+            tasks = (group.create_task(hearing), group.create_task(self._left()))
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=patience_s)
+            for task in tasks:
+                task.cancel()
+        return next((task.result() for task in tasks if not task.cancelled()), None)
+
+    async def _left(self) -> SignalingEnded:
+        """Until the peer has been away for too long."""
+        away_s = 0.0
+        while away_s < GONE_S:
+            await asyncio.sleep(LOOK_S)
+            away_s = away_s + LOOK_S if self._meeting.alone else 0.0
+        return SignalingEnded((statement("mailbox-peer-gone", limit_s=GONE_S),))
 
     async def _introduced(self, attempt: int) -> Introduction | SignalingEnded | Superseded:
         while True:
@@ -335,14 +354,15 @@ class MailboxSignaling(Signaling):
         self._meeting.send(
             encode(StepReady(attempt=attempt, step=position.step, told=None if told is None else str(told)))
         )
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STEP_PATIENCE_S):
-                while (attempt, position.step) not in self._ready and self._ended is None:
-                    await self._change()
-        ready = self._ready.get((attempt, position.step))
-        if ready is None:
-            return self._ended or SignalingEnded((statement("peer-not-at-step"),))
-        return endpoint_of(ready.told)
+        ready = await self._while_there(self._at(attempt, position.step), STEP_PATIENCE_S)
+        if isinstance(ready, StepReady):
+            return endpoint_of(ready.told)
+        return ready or SignalingEnded((statement("peer-not-at-step"),))
+
+    async def _at(self, attempt: int, step: int) -> StepReady | SignalingEnded:
+        while (attempt, step) not in self._ready and self._ended is None:
+            await self._change()
+        return self._ready.get((attempt, step)) or self._ended or SignalingEnded(())
 
     def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:
         self._take = take

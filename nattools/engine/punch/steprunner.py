@@ -214,6 +214,7 @@ class StepRunner:
                 remote=peer,
                 claim=self._driver.agent.hold_nomination,
                 unclaim=self._driver.resume_nomination,
+                budget=context.budget,
             )
             counts = ProbeCounts()
             self._counts.append(counts)

@@ -161,7 +161,7 @@ def _behaviour(transport: Transport, nat: Nat, port: int | None, *, low_ports: b
         step=nat.port_step or 0,
         block=block,
         last_port=port,
-        low_ports=low_ports,
+        low_ports=low_ports and nat.port_mask is None,
     )
 
 

@@ -221,10 +221,12 @@ ForwardKey = tuple[str, str, int]
 
 
 class Forwards:
-    """Where packets from outside go although nobody inside has sent anything before."""
+    """Where packets from outside go although nobody inside has sent anything before. `everything`: the host
+    that gets what would go nowhere, at the port that it came to."""
 
     def __init__(self) -> None:
         self.targets: dict[ForwardKey, tuple[Endpoint, float]] = {}
+        self.everything: str | None = None
 
     def open(self, protocol: str, outside: Endpoint, inside: Endpoint, expires: float = inf) -> None:
         """Forward until `expires`, on the engine's clock. A pinhole's `outside` and `inside` are the same."""

@@ -25,8 +25,10 @@ from nattools.lab.nat.bindings import (
     NatFlow,
     NatTables,
 )
-from nattools.lab.nat.portallocation import PortAllocator, allocation_of
+from nattools.lab.nat.pool import AddressPool, outside_addresses
+from nattools.lab.nat.portallocation import PortAllocator, destination, is_kernel_like
 from nattools.lab.scenario import FirewallSpec, NatSpec
+from nattools.model.endpoint import Endpoint
 from nattools.protocols.packet import ACK, ECHO_REPLIES, ECHO_REQUESTS, RST, SYN, Packet, answer, readdressed
 
 Side = Literal["inside", "outside"]
@@ -59,7 +61,7 @@ class NatEngine:
     ) -> None:
         self.spec = spec
         self.inside = inside
-        self.outside_address = outside_address
+        self.outside_addresses = outside_addresses(spec, outside_address)
         self.inside_address = inside_address
         self.forwards = Forwards()
         nat = spec if isinstance(spec, NatSpec) else None
@@ -67,7 +69,9 @@ class NatEngine:
         self._mapping_depth = _DEPTH[nat.mapping] if nat else 0
         self._filter_depth = _DEPTH[spec.filtering]
         self._allocator = PortAllocator(nat, rng) if nat else None
-        self._kernel = nat is not None and _is_kernel_like(nat)
+        several = nat is not None and len(self.outside_addresses) > 1
+        self._pool = AddressPool(nat, self.outside_addresses, rng) if nat is not None and several else None
+        self._kernel = nat is not None and not several and is_kernel_like(nat)
         self._overloads = self._kernel and self._filter_depth == 2
         self._hairpinning = nat is not None and nat.hairpinning
         self._input_open = nat is not None and nat.input == "open"
@@ -77,7 +81,7 @@ class NatEngine:
         self._tcp_s = nat.tcp_lifetime_s if nat else TCP_ESTABLISHED_S
         self._inbound_refreshes = nat is None or nat.refreshed_by == "both"
         self._udp_blocked = spec.udp == "blocked"
-        self._allowed = None if spec.open_ports is None else frozenset(map(_destination, spec.open_ports))
+        self._allowed = None if spec.open_ports is None else frozenset(map(destination, spec.open_ports))
         self._restricted = self._udp_blocked or self._allowed is not None
         tables = self._tables = NatTables()
         self._bindings, self._ports = tables.bindings, tables.ports
@@ -87,7 +91,7 @@ class NatEngine:
 
     def from_inside(self, packet: Packet, now: float) -> Emitted:
         """A packet that came in from the inside network."""
-        if packet.destination == self.outside_address:
+        if packet.destination in self.outside_addresses:
             return self._hairpin(packet, now) if self._hairpinning else _on("inside", answer(packet))
         leaving = self.leave(packet, now)
         return [] if leaving is None else [("outside", leaving)]
@@ -168,7 +172,9 @@ class NatEngine:
             moved = self._tables.live(key, now)
             if moved is not None:
                 return moved
-        mapping_key = key[: 3 + self._mapping_depth]
+        mapping_key: Key = key[: 3 + self._mapping_depth]
+        if self._pool is not None and self._pool.by_destination:
+            mapping_key = (*mapping_key, self._pool.choose(key[1], key[3]))
         binding = self._tables.live(mapping_key, now)
         if binding is not None:
             taken = self._kernel and not self._passable(binding, key, now)
@@ -178,7 +184,7 @@ class NatEngine:
         if not self._overloads:
             return self._bind(key if self._early.holds(key, key[2], now) else mapping_key, key, now)
         # Linux gives another port to this flow alone if its own port is taken towards this remote
-        free = self._free(key, key[2], now)
+        free = self._free(key, self.outside_addresses[0], key[2], now)
         return self._bind(mapping_key, key, now, key[2]) if free else self._bind(key, key, now)
 
     def _passable(self, binding: NatBinding, key: FlowKey, now: float) -> bool:
@@ -203,9 +209,13 @@ class NatEngine:
         if self._allocator is None:
             chosen = port
         else:
-            outside = self.outside_address
+            outside = self.outside_addresses[0]
+            if self._pool is not None:
+                outside = self._pool.choose(inside, flow[3])
             if chosen is None:
-                chosen = self._allocator.choose(protocol, inside, port, lambda p: self._free(flow, p, now))
+                chosen = self._allocator.choose(
+                    protocol, inside, port, lambda p: self._free(flow, outside, p, now)
+                )
             if chosen is None:
                 return None
         binding = self._bindings[binding_key] = NatBinding(binding_key, flow, outside, chosen)
@@ -216,14 +226,14 @@ class NatEngine:
             self._ports[(protocol, outside, chosen)] = binding
         return binding
 
-    def _free(self, key: FlowKey, port: int, now: float) -> bool:
-        """May a new binding for this flow have the outside port?"""
+    def _free(self, key: FlowKey, outside: str, port: int, now: float) -> bool:
+        """May a new binding for this flow have the outside address and port?"""
         if self._early.holds(key, port, now):
             return False
         if self._overloads:
-            entry = self._entries.get(self._entry_key(key[0], self.outside_address, port, key[3], key[4]))
+            entry = self._entries.get(self._entry_key(key[0], outside, port, key[3], key[4]))
             return entry is None or entry.expires <= now
-        binding = self._ports.get((key[0], self.outside_address, port))
+        binding = self._ports.get((key[0], outside, port))
         return binding is None or binding.expires <= now
 
     def _room(self, now: float) -> bool:
@@ -243,14 +253,20 @@ class NatEngine:
         if protocol == "icmp":
             return self._icmp_enter(packet, now)
         if self.forwards.targets:
-            self._admit(packet, now)
-        entry = self._entries.get(
-            self._entry_key(
-                protocol, packet.destination, packet.destination_port, packet.source, packet.source_port
-            )
+            target = self.forwards.target((protocol, packet.destination, packet.destination_port), now)
+            if target is not None:
+                self._forward(packet, target, now)
+        entry_key = self._entry_key(
+            protocol, packet.destination, packet.destination_port, packet.source, packet.source_port
         )
+        entry = self._entries.get(entry_key)
         if entry is None or entry.expires <= now:
-            return None
+            rest = self.forwards.everything
+            if rest is None:
+                return None
+            entry = self._forward(packet, Endpoint(rest, packet.destination_port), now)
+            if entry is None:
+                return None
         binding = entry.binding
         if protocol == "tcp":
             if not self._tcp_enters(packet, entry, now):
@@ -261,21 +277,19 @@ class NatEngine:
             return packet
         return readdressed(packet, packet.source, packet.source_port, binding.inside, binding.inside_port)
 
-    def _admit(self, packet: Packet, now: float) -> None:
-        """A port forwarding adds a filter entry for this remote, as if the inside had sent first."""
+    def _forward(self, packet: Packet, target: Endpoint, now: float) -> FilterEntry | None:
+        """Add a filter entry for this remote, as if the inside had sent first; None: it has."""
         protocol, outside, port = packet.protocol, packet.destination, packet.destination_port
-        target = self.forwards.target((protocol, outside, port), now)
-        if target is None:
-            return
         key = (protocol, target.host, target.port, packet.source, packet.source_port)
         flow = self._flows.get(key)
         if flow is not None and flow.entry.expires > now:
-            return
+            return None
         binding = self._bindings[key] = NatBinding(key, key, outside, port)
         entry_key = self._entry_key(protocol, outside, port, packet.source, packet.source_port)
         entry = self._entries[entry_key] = binding.entries[entry_key] = FilterEntry(entry_key, binding)
         self._flows[key] = NatFlow(key, entry)
         entry.prolong(now + self._udp_s)
+        return entry
 
     def _entry_key(self, protocol: str, outside: str, port: int, remote: str, remote_port: int) -> Key:
         depth = self._filter_depth
@@ -301,7 +315,7 @@ class NatEngine:
         """A packet that `enter` does not let in: the router itself takes it if its INPUT is open. Linux
         remembers it for the lifetime of an unanswered UDP flow; a refused SYN leaves no entry behind, since
         the RST removes it again."""
-        if not self._input_open or packet.destination != self.outside_address:
+        if not self._input_open or packet.destination not in self.outside_addresses:
             return []
         if packet.protocol == "udp" and self._kernel:
             self._early.note(packet, now + self._udp_s)
@@ -360,7 +374,7 @@ class NatEngine:
             return packet
         source_port = binding.outside_port if about.protocol == "icmp" else about.source_port
         quoted = readdressed(about, about.source, source_port, binding.outside, binding.outside_port)
-        return replace(packet, source=self.outside_address, about=quoted)
+        return replace(packet, source=binding.outside, about=quoted)
 
     def _error_enters(self, packet: Packet, about: Packet, now: float) -> Packet | None:
         """An error about a packet that went out: RFC 5508 REQ-4. It refreshes nothing, and ends the binding
@@ -381,23 +395,5 @@ class NatEngine:
         return replace(packet, destination=binding.inside, about=quoted)
 
 
-def _is_kernel_like(spec: NatSpec) -> bool:
-    allocation = allocation_of(spec)
-    if spec.mapping == "endpoint-independent":
-        return allocation == "preserving"
-    return spec.mapping == "address-and-port-dependent" and allocation == "random"
-
-
-def _destination(text: str) -> tuple[str, int]:
-    """Read "udp/53"."""
-    protocol, _, port = text.partition("/")
-    return protocol, int(port)
-
-
 def _on(side: Side, packet: Packet | None) -> Emitted:
     return [] if packet is None else [(side, packet)]
-
-
-def ttl_beyond(treatment: str, ttl: int) -> int:
-    """The TTL of what a NAT passes on from inside, by `NatSpec.ttl`."""
-    return {"kept": ttl, "reset": 64}.get(treatment, ttl - 1)

@@ -18,7 +18,7 @@ class PassEngine:
     """
 
     def __init__(self, outside_address: str, egress: NatEngine | None = None) -> None:
-        self.outside_address = outside_address
+        self.outside_addresses = (outside_address,)
         self._egress = egress
         self._invited: dict[tuple[str, str, int, str, int], None] = {}
 
@@ -37,7 +37,7 @@ class PassEngine:
 
     def from_outside(self, packet: Packet, now: float) -> Emitted:
         """In."""
-        if packet.destination == self.outside_address:
+        if packet.destination in self.outside_addresses:
             return []
         if self._egress is not None:
             self._invite(packet)

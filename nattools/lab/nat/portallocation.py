@@ -24,6 +24,20 @@ def allocation_of(spec: NatSpec) -> Allocation:
     return "random" if spec.mapping == "address-and-port-dependent" else "preserving"
 
 
+def is_kernel_like(spec: NatSpec) -> bool:
+    """Does it map and allocate as Linux does?"""
+    allocation = allocation_of(spec)
+    if spec.mapping == "endpoint-independent":
+        return allocation == "preserving"
+    return spec.mapping == "address-and-port-dependent" and allocation == "random"
+
+
+def destination(text: str) -> tuple[str, int]:
+    """Read a destination port, as "udp/53"."""
+    protocol, _, port = text.partition("/")
+    return protocol, int(port)
+
+
 def linux_class(port: int) -> tuple[int, int]:
     """The ports among which Linux chooses when it cannot keep `port` (nf_nat_core.c): privileged ports
     stay privileged."""

@@ -23,16 +23,16 @@ from nattools.lab.backend import Backend
 from nattools.lab.layout import plan
 from nattools.lab.nat.engine import NatEngine, Side
 from nattools.lab.netns import namespaces, nft, processes, wiring
+from nattools.lab.netns.netlinkbatch import NetlinkBatch
+from nattools.lab.netns.tunnels import TunDevice, join_tunnel
 from nattools.lab.netns.userspace import (
     ETH_P_IP,
     PACKET_HOST,
     Forwarder,
     FrameLoop,
     Send,
-    TunDevice,
     inside_nodes,
     join,
-    join_tunnel,
     packet_socket,
     sender,
     userspace_router,
@@ -63,7 +63,7 @@ class NetnsLab:
         self.layout = plan(scenario)
         self.engines = userspace_routers(scenario)
         self._start_servers = start_servers
-        self._seed = seed
+        self.seed = seed
         self._wiring = wire_up(self.layout)
         self._children = processes.Children()
         self._namespaces: dict[str, namespaces.Namespace] = {}
@@ -187,7 +187,7 @@ class NetnsLab:
         return namespaces.FORWARD6 if node in self.engines else namespaces.FORWARD4 | namespaces.FORWARD6
 
     def _plug_in(self, nodes: list[str]) -> None:
-        batch = wiring.NetlinkBatch()
+        batch = NetlinkBatch()
         try:
             wiring.plug_in(batch, self._wiring, self._namespaces, self._namespaces[INTERNET])
             self._open_tunnels()
@@ -212,7 +212,11 @@ class NetnsLab:
     def _load_filters(self) -> dict[str, subprocess.Popen[str]]:
         started = {}
         rules = {
-            router: nft.ruleset(spec, translate=router not in self.engines)
+            router: nft.ruleset(
+                spec,
+                translate=router not in self.engines,
+                dmz=self.layout.dmz_address(self.scenario, router),
+            )
             for router, spec in routers(self.scenario).items()
         }
         for host in self.scenario.host:
@@ -245,8 +249,9 @@ class NetnsLab:
             inside=router.inside_network,
             outside_address=router.outside.address,
             inside_address=router.inside.address,
-            rng=random.Random(f"{self._seed} {name}"),
+            rng=random.Random(f"{self.seed} {name}"),
         )
+        engine.forwards.everything = self.layout.dmz_address(self.scenario, name)
         senders: dict[Side, Send] = {"inside": sender(sock, nft.LAN), "outside": sender(sock, nft.WAN)}
         forwarder = Forwarder(router, engine, senders)
 
@@ -263,9 +268,9 @@ class NetnsLab:
         with entered(self._namespaces[WIRES].path):
             sock = packet_socket()
         for tun, tunnel in zip(self._tunnels, self._wiring.tunnels, strict=True):
-            join_tunnel(frames, tun, sock, tunnel, random.Random(f"{self._seed} {tunnel.end.name}"))
+            join_tunnel(frames, tun, sock, tunnel, random.Random(f"{self.seed} {tunnel.end.name}"))
         for wire in self._wiring.wires:
-            rng = random.Random(f"{self._seed} {wire.left.name}")
+            rng = random.Random(f"{self.seed} {wire.left.name}")
             join(frames, sock, wire.left.name, wire.right.name, wire.impairment, rng)
 
     def _addresses(self, name: str) -> tuple[str, ...]:

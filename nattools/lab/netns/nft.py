@@ -25,6 +25,7 @@ from nattools.model.endpoint import Endpoint
 LAN = "lan0"
 WAN = "wan0"
 TABLE = "nattools"
+_STRICTEST = "address-and-port-dependent"
 MAPPER_CHAINS = {
     "forward": "mapper_forwarded",
     "prerouting": "mapper_redirected",
@@ -84,7 +85,9 @@ def _lifetime_gap(lifetime_s: float) -> str | None:
 def _behaviour_gap(spec: NatSpec) -> str | None:
     behaviours = {
         "it hairpins": spec.hairpinning,
+        "it has several outside addresses": spec.pool > 1,
         "it is no hop": spec.ttl == "kept",
+        "it has a weaker filter and a host for the rest": bool(spec.dmz and spec.filtering != _STRICTEST),
         "only outbound packets refresh its mappings": spec.refreshed_by == "outbound",
         "it holds a limited number of mappings": spec.session_limit is not None,
         "an ICMP error ends its mappings": spec.icmp_ends_mapping,
@@ -107,9 +110,10 @@ def timeouts(spec: RouterSpec) -> dict[str, int]:
     return values
 
 
-def ruleset(spec: RouterSpec, *, translate: bool) -> str:
-    """The router's whole ruleset. With `translate` False the kernel filters and translates nothing of IPv4:
-    that is then the userspace router's work, and only the rules for IPv6 remain in force."""
+def ruleset(spec: RouterSpec, *, translate: bool, dmz: str | None = None) -> str:
+    """The router's whole ruleset; `dmz` is the address that gets what belongs to nothing. With `translate`
+    False the kernel filters and translates nothing of IPv4: that is then the userspace router's work, and
+    only the rules for IPv6 remain in force."""
     lines = [f"table inet {TABLE} {{"]
     lines += _maps(spec)
     lines += [f"  chain {name} {{ }}" for name in (MAPPER_CHAINS.values() if _has_mapper(spec) else ())]
@@ -122,7 +126,7 @@ def ruleset(spec: RouterSpec, *, translate: bool) -> str:
             lines += _chain("sent", "filter hook output priority filter", _SILENT)
         if translate:
             lines += _chain("translated", "nat hook postrouting priority srcnat", _masquerade(spec))
-            lines += _chain("redirected", "nat hook prerouting priority dstnat", _dnat(spec))
+            lines += _chain("redirected", "nat hook prerouting priority dstnat", _dnat(spec, dmz))
     return "\n".join([*lines, "}", ""])
 
 
@@ -200,7 +204,7 @@ def _forward_rules(spec: RouterSpec) -> list[str]:
     rules += _mapper_first(spec, "forward")
     if spec.ipv6 == "open":
         rules += [f"{inward} meta nfproto ipv6 accept"]
-    if spec.filtering != "address-and-port-dependent":
+    if spec.filtering != "address-and-port-dependent" or (isinstance(spec, NatSpec) and spec.dmz):
         rules += [f"{inward} {_wanted(spec)} accept"]
     return [*rules, f"{inward} drop"]
 
@@ -254,8 +258,10 @@ def _masquerade(spec: NatSpec) -> list[str]:
     ]
 
 
-def _dnat(spec: NatSpec) -> list[str]:
+def _dnat(spec: NatSpec, dmz: str | None) -> list[str]:
     first = _mapper_first(spec, "prerouting")
+    if dmz is not None:
+        return [*first, f'iifname "{WAN}" meta l4proto {{ tcp, udp }} dnat ip to {dmz}']
     if spec.filtering == "address-and-port-dependent":
         return first
     remote = " . ip saddr" if spec.filtering == "address-dependent" else ""

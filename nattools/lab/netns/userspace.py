@@ -8,32 +8,30 @@ other: the TTL goes down once, and Time Exceeded comes from the address of the s
 
 from __future__ import annotations
 
-import fcntl
 import heapq
-import os
 import random
 import select
 import socket
-import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
+from typing import Any, Protocol
 
 import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.lab.layout import Address, Layout, Port
-from nattools.lab.nat.engine import NatEngine, Side, ttl_beyond
+from nattools.lab.nat.engine import NatEngine, Side
 from nattools.lab.netns.nft import LAN, WAN
-from nattools.lab.netns.wiring import Tunnel, Wiring
-from nattools.lab.scenario import Impairment, NatSpec, RouterSpec, Scenario, host_behind, routers
+from nattools.lab.netns.wiring import Wiring
+from nattools.lab.scenario import Impairment, NatSpec, RouterSpec, Scenario, host_behind, routers, ttl_beyond
 from nattools.protocols import ip
 from nattools.protocols.packet import Packet
 
 ETH_P_IP = 0x0800
 PACKET_HOST = 0
-_ETHERNET = 14
+ETHERNET = 14
 _TIME_EXCEEDED = 11
 _UNREACHABLE = 3
 _FRAGMENTATION_NEEDED = 4
@@ -94,12 +92,12 @@ class Forwarder:
     def receive(self, side: Side, frame: bytes, now: float) -> None:
         """An Ethernet frame with IPv4 that came in on this side, addressed to the router's interface."""
         try:
-            packet = ip.parse(frame[_ETHERNET:])
+            packet = ip.parse(frame[ETHERNET:])
         except ProtocolError:
             return
         if not self._is_ours(side, packet):
             return
-        for_router = packet.destination == self._router.outside.address
+        for_router = packet.destination in self._engine.outside_addresses
         treatment = self._router.ttl if side == "inside" else "lowered"
         if packet.ttl <= 1 and not for_router and treatment != "kept":
             self._complain(side, packet, _TIME_EXCEEDED, 0)
@@ -133,7 +131,7 @@ class Forwarder:
                 self._complain(*cause, _UNREACHABLE, _FRAGMENTATION_NEEDED, interface.mtu)
             return
         self._identification = (self._identification + 1) & 0xFFFF
-        header = next_mac + _raw(interface.mac) + ETH_P_IP.to_bytes(2, "big")
+        header = next_mac + raw(interface.mac) + ETH_P_IP.to_bytes(2, "big")
         for piece in fragments(ip.build(packet), interface.mtu, self._identification):
             self._send[side](header + piece)
 
@@ -149,7 +147,7 @@ class Forwarder:
         for network, hop in self._hops:
             if hop.side == side and address in network:
                 mac = self._interfaces[side].neighbours.get(hop.via or destination)
-                return _raw(mac) if mac else None
+                return raw(mac) if mac else None
         return None
 
     def _complain(self, side: Side, about: Packet, icmp_type: int, code: int, rest: int = 0) -> None:
@@ -163,7 +161,8 @@ class Forwarder:
         self._emit(side, error, None)
 
 
-def _raw(mac: str) -> bytes:
+def raw(mac: str) -> bytes:
+    """A hardware address as frames have it."""
     return bytes.fromhex(mac.replace(":", ""))
 
 
@@ -234,8 +233,6 @@ _AT_ONCE = 64
 # A frame that is to be overtaken waits this much longer than the rest, if the jitter is not more
 _HELD_BACK_S = 0.005
 
-_ETHERTYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
-
 FrameHandler = Callable[[bytes, int], None]
 
 
@@ -265,6 +262,19 @@ def sender(sock: socket.socket, device: str) -> Send:
     return send
 
 
+class FrameSource(Protocol):
+    """What a loop reads frames from: a packet socket, or what looks like one."""
+
+    def fileno(self) -> int:
+        """For `select`."""
+
+    def recvfrom(self, size: int, /) -> tuple[bytes, Any]:
+        """A frame, and whence: (name of the interface, protocol, kind, ...). OSError: there is none now."""
+
+    def close(self) -> None:
+        """This process's copy."""
+
+
 class FrameLoop:
     """One thread's loop over all packet sockets of a lab, and what is due later.
 
@@ -272,11 +282,11 @@ class FrameLoop:
     """
 
     def __init__(self) -> None:
-        self._handlers: dict[socket.socket | TunDevice, dict[str, FrameHandler]] = {}
+        self._handlers: dict[FrameSource, dict[str, FrameHandler]] = {}
         self._due: list[tuple[float, int, Send, bytes]] = []
         self._count = 0
 
-    def listen(self, sock: socket.socket | TunDevice, device: str, handler: FrameHandler) -> None:
+    def listen(self, sock: FrameSource, device: str, handler: FrameHandler) -> None:
         """Have `handler` called for each frame that arrives at this interface."""
         self._handlers.setdefault(sock, {})[device] = handler
 
@@ -300,7 +310,7 @@ class FrameLoop:
                 self._drain(sock)
             self._deliver()
 
-    def _drain(self, sock: socket.socket | TunDevice) -> None:
+    def _drain(self, sock: FrameSource) -> None:
         handlers = self._handlers[sock]
         for _ in range(_AT_ONCE):
             try:
@@ -348,59 +358,6 @@ class ImpairedDirection:
         else:
             at_s = self._latest_s = max(at_s, self._latest_s)
         self._frames.later(at_s, self._out, frame)
-
-
-_TUN_SET, _TUN, _NO_INFORMATION = 0x400454CA, 0x0001, 0x1000  # TUNSETIFF, IFF_TUN, IFF_NO_PI
-
-
-class TunDevice:
-    """A TUN device of the calling thread's namespace, read as a packet socket is: whole IP packets. It is
-    there as long as a process holds this open."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._file = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        fcntl.ioctl(self._file, _TUN_SET, struct.pack("16sH22x", name.encode(), _TUN | _NO_INFORMATION))
-
-    def fileno(self) -> int:
-        """For `select`."""
-        return self._file
-
-    def recvfrom(self, size: int) -> tuple[bytes, tuple[str, int, int]]:
-        """A packet that this machine sends, with the fields of an address that `FrameLoop` looks at."""
-        return os.read(self._file, size), (self._name, 0, PACKET_HOST)
-
-    def send(self, packet: bytes) -> None:
-        """Have a packet arrive here."""
-        with suppress(OSError):
-            os.write(self._file, packet)
-
-    def close(self) -> None:
-        """This process's copy."""
-        os.close(self._file)
-
-
-def join_tunnel(
-    frames: FrameLoop, tun: TunDevice, sock: socket.socket, tunnel: Tunnel, rng: random.Random
-) -> None:
-    """Carry packets between a TUN device and the interface of the packet socket's namespace that leads to the
-    router, in frames. Groups are not carried."""
-    own, router = _raw(tunnel.device.mac), _raw(tunnel.router)
-    inward = ImpairedDirection(frames, tun.send, tunnel.impairment, rng)
-    outward = ImpairedDirection(frames, sender(sock, tunnel.end.name), tunnel.impairment, rng)
-
-    def arrived(frame: bytes, kind: int) -> None:
-        if frame[:6] == own and frame[12:_ETHERNET] in _ETHERTYPES.values():
-            inward.carry(frame[_ETHERNET:], kind)
-
-    def departed(packet: bytes, kind: int) -> None:
-        ethertype = _ETHERTYPES.get(packet[0] >> 4)
-        group = packet[24 if ethertype == _ETHERTYPES[6] else 16] >= 224
-        if ethertype is not None and not group:
-            outward.carry(router + own + ethertype + packet, kind)
-
-    frames.listen(sock, tunnel.end.name, arrived)
-    frames.listen(tun, tunnel.device.name, departed)
 
 
 def join(

@@ -5,25 +5,19 @@ namespace, and a veth pair leads from there to each of the others. Where an upli
 pairs meet in a namespace of their own, `WIRES`, and a process carries the frames from one to the other
 (`lab.netns.userspace`), which adds no hop. All hardware addresses are chosen here, so that no node needs ARP:
 an impaired wire would lose or delay its requests, and a userspace router could not hear them.
-
-pyroute2 writes the netlink messages. Those of a namespace go out together through one plain socket that was
-opened inside it: a round trip and a process for each would take most of the time that a lab takes to start.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
-import struct
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
-from nattools.errors import CannotRun
 from nattools.lab.layout import Layout, Port, Segment
 from nattools.lab.netns.namespaces import Namespace
+from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.scenario import INTERNET, Impairment
 from nattools.net.namespace import entered
 
@@ -51,7 +45,7 @@ class Cable(msgspec.Struct, frozen=True):
     impairment: Impairment = Impairment()
 
 
-class Tunnel(msgspec.Struct, frozen=True):
+class TunnelCable(msgspec.Struct, frozen=True):
     """A TUN device of a host, and in the namespace `WIRES` the device from which a process carries on its
     packets in frames to the hardware address `router`."""
 
@@ -76,7 +70,7 @@ class Wiring(msgspec.Struct):
     cables: list[Cable] = msgspec.field(default_factory=list)
     bridges: list[NetworkDevice] = msgspec.field(default_factory=list)
     wires: list[Cable] = msgspec.field(default_factory=list)
-    tunnels: list[Tunnel] = msgspec.field(default_factory=list)
+    tunnels: list[TunnelCable] = msgspec.field(default_factory=list)
     neighbours: list[Neighbour] = msgspec.field(default_factory=list)
 
     def devices(self, node: str) -> list[NetworkDevice]:
@@ -140,7 +134,7 @@ class _Draft:
         end = self._device(WIRES, f"wire{self._count}", segment, mtu=plug.mtu)
         self.wiring.cables.append(Cable(plug, end))
         impairment = segment.impairments.get(device.node, Impairment())
-        self.wiring.tunnels.append(Tunnel(device, end, router, impairment))
+        self.wiring.tunnels.append(TunnelCable(device, end, router, impairment))
 
     def _connect(self, one: NetworkDevice, other: NetworkDevice, segment: Segment) -> None:
         impairment = segment.impairments.get(one.node) or segment.impairments.get(other.node)
@@ -184,8 +178,6 @@ def _mtu(segment: Segment, port: Port | None) -> int:
     return min((limit.mtu or DEFAULT_MTU for limit in limits.values()), default=DEFAULT_MTU)
 
 
-_ACKNOWLEDGEMENT = 2  # NLMSG_ERROR, with error 0 when all is well
-_HEADER = struct.Struct("=IHHII")
 _IFA_F_NODAD = 2
 _MAIN_TABLE = 254
 _FIRST_TABLE = 100
@@ -196,67 +188,6 @@ _ALL = {4: "0.0.0.0/0", 6: "::/0"}
 _HALVES = {4: ("0.0.0.0/1", "128.0.0.0/1"), 6: ("::/1", "8000::/1")}
 _OVERRIDES = ("by-rule", "by-halves")
 _NOT_ROUTED = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-
-
-class NetlinkBatch:
-    """Netlink requests that go out together."""
-
-    def __init__(self) -> None:
-        self._compiler = _compiler()
-        self._what: list[str] = []
-
-    def append(self, what: str, method: str, command: str = "add", /, **wanted: Any) -> None:
-        """Append the request that pyroute2's `IPRoute` method of that name makes of these arguments;
-        `what` says in an error message what the kernel would not do."""
-        getattr(self._compiler, method)(command, **wanted)
-        self._what.append(what)
-
-    def send(self, namespace: Namespace) -> None:
-        """Send all and wait until the kernel has done it. CannotRun names the first request that failed."""
-        if not self._what:
-            return
-        with (
-            entered(namespace.path),
-            socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as sock,
-        ):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-            sock.bind((0, 0))
-            sock.send(self._compiler.batch)
-            results: list[int] = []
-            while len(results) < len(self._what):
-                results += _results(sock.recv(1 << 16))
-        what, self._what = self._what, []
-        self._compiler.reset()
-        for result, request in zip(results, what, strict=True):
-            if result:
-                name = errno.errorcode.get(result, str(result))
-                raise CannotRun(f"the kernel would not {request}: {os.strerror(result)} ({name})")
-
-    def close(self) -> None:
-        """Let go of pyroute2's resources."""
-        self._compiler.close()
-
-
-def _compiler() -> Any:
-    try:
-        from pyroute2.iproute.linux import IPBatch
-    except ImportError as error:
-        raise CannotRun(
-            f"network namespaces need pyroute2: {error}", "Install it: pip install 'nattools[lab]'"
-        ) from error
-    return IPBatch()
-
-
-def _results(data: bytes) -> list[int]:
-    """The error numbers of a datagram of acknowledgements, 0 for success."""
-    results = []
-    at = 0
-    while at < len(data):
-        length, kind, *_ = _HEADER.unpack_from(data, at)
-        if kind == _ACKNOWLEDGEMENT:
-            results.append(-struct.unpack_from("=i", data, at + _HEADER.size)[0])
-        at += (length + 3) & ~3
-    return results
 
 
 def plug_in(

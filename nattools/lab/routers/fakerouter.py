@@ -10,10 +10,11 @@ import msgspec
 from nattools.errors import ProtocolError, UsageError
 from nattools.lab.layout import Layout
 from nattools.lab.nat.bindings import Forwards
+from nattools.lab.routers.igddevice import PORT, HttpReply
 from nattools.lab.routers.portcontrol import ANNOUNCE_GROUPS, EpochCounter, PortControlServer
 from nattools.lab.routers.routerbehaviour import Framing, Protocols, RouterBehaviour
 from nattools.lab.routers.table import MappingTable
-from nattools.lab.routers.upnp import PORT, HttpReply, UpnpServer
+from nattools.lab.routers.upnp import UpnpServer
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.portmapping import MappingProtocol
@@ -82,7 +83,7 @@ class FakeRouter:
                 self._pmp_socket.send(told, group)
         if self._search_socket is not None:
             everybody = Endpoint(ssdp.GROUPS[family][0], ssdp.PORT)
-            self._search_socket.send(self._upnp.announcement(self._address), everybody)
+            self._search_socket.send(self._upnp.device.announcement(self._address), everybody)
 
     async def close(self) -> None:
         """Idempotent."""
@@ -118,7 +119,7 @@ class FakeRouter:
 
     def _on_search(self, socket: UdpSocket, data: bytes, source: Endpoint) -> None:
         self.requests.append("m-search")
-        for answer in self._upnp.search(data, self._address):
+        for answer in self._upnp.device.search(data, self._address):
             self._send_late(socket, answer, source)
 
     def _send_late(self, socket: UdpSocket, data: bytes, remote: Endpoint) -> None:

@@ -12,6 +12,8 @@ from nattools.protocols.pcp import ResultCode
 _TRANSPORTS: dict[int, Transport] = {17: "udp", 6: "tcp"}
 _START_S = 1000  # so that an epoch has room to go back
 ANNOUNCE_GROUPS = {4: "224.0.0.1", 6: "ff02::1"}
+_NATPMP = b"nat-pmp"
+"""Whose a mapping is that NAT-PMP made: it knows of no other client and of no other protocol's mappings."""
 
 
 class EpochCounter:
@@ -95,7 +97,7 @@ class PortControlServer:
             if request.lifetime_s and not self._behaviour.maps(request.internal_port):
                 result = natpmp.NOT_AUTHORIZED
             inside = Endpoint(source.host, request.internal_port)
-            if request.lifetime_s and self._renews(request.transport, inside, b"", now):
+            if request.lifetime_s and self._renews(request.transport, inside, _NATPMP, now):
                 result = natpmp.OUT_OF_RESOURCES
             port, lifetime_s = (0, 0) if result else self._map(request, source, now)
             opcode = natpmp.MAP_UDP if request.transport == "udp" else natpmp.MAP_TCP
@@ -106,7 +108,7 @@ class PortControlServer:
 
     def _map(self, request: natpmp.MapRequest, source: Endpoint, now: float) -> tuple[int, int]:
         inside = Endpoint(source.host, request.internal_port)
-        known = self._table.of(request.transport, inside, b"", now)
+        known = self._table.of(request.transport, inside, _NATPMP, now)
         if request.lifetime_s == 0:
             if known is not None:
                 self._table.remove(known)
@@ -117,7 +119,7 @@ class PortControlServer:
             else self._choose(request.transport, request.external_port or request.internal_port, now)
         )
         lifetime_s = self._behaviour.lifetime_s(request.lifetime_s)
-        self._table.add(request.transport, port, inside, lifetime_s, now)
+        self._table.add(request.transport, port, inside, lifetime_s, now, nonce=_NATPMP)
         return self._told(port, lifetime_s)
 
     def _renews(self, transport: Transport, inside: Endpoint, nonce: bytes, now: float) -> bool:

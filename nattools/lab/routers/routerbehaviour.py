@@ -7,7 +7,9 @@ from typing import Literal
 import msgspec
 
 Protocols = Literal["pcp", "nat-pmp", "upnp"]
-Xml = Literal["good", "slow", "endless", "entities", "not xml", "not well-formed"]
+Xml = Literal[
+    "good", "slow", "endless", "entities", "not xml", "not well-formed", "doctype", "gzip", "utf-16"
+]
 Rows = Literal["good", "gaps", "foreign", "blank", "hidden", "unlisted", "repeated", "unreadable"]
 Framing = Literal["close", "left open", "too long"]
 Leases = Literal["good", "end", "run on"]
@@ -48,9 +50,15 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     `answer_port`: SSDP answers come from this port. `pmp_port`: NAT-PMP and PCP answers do.
     `copies`: SSDP answers come so many times. `hears_multicast` False: only M-SEARCHes to its own address are
     answered. `only_target`: only M-SEARCHes for this are. `location`: names this URL.
-    `down_first`: another IGD of its own, which is offline, answers first.
+    `down_first`: another IGD of its own, which is offline, answers first. `decoys`: so many others do too.
     `redirect`: whoever asks for the description is sent there. `control`: the control URL that the
-    description names. `xml`: what its description is like.
+    description names, `url_base` its URLBase, `control_at` where alone calls are answered. `xml`: what its
+    description is like.
+    `call_status`: every call is answered with this HTTP status and a page. `known_type`: calls by another
+    service type ("WANIPConnection:1") fail with 401. `down_services`: so many of its connections are offline.
+    `delete_error`: DeletePortMapping fails with this code where there is no such mapping, instead of 714;
+    `keeps`: it says success and removes nothing. `longest_name`: longer descriptions fail with 605.
+    `garbled`: successes of these actions are answered with nonsense. `change_s`: how long changes take.
     `ports`: others than these are refused, inside and outside. `announces`: it tells its clients when it has
     (re)started. `delay_s`: how late it answers everything.
     """
@@ -102,7 +110,18 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     location: str | None = None
     redirect: str | None = None
     down_first: bool = False
+    decoys: int = 0
     control: str | None = None
+    url_base: str | None = None
+    control_at: str | None = None
+    call_status: int | None = None
+    known_type: str | None = None
+    down_services: int = 0
+    garbled: tuple[str, ...] = ()
+    delete_error: int = 714
+    keeps: bool = False
+    longest_name: int = 80
+    change_s: float = 0.0
     xml: Xml = "good"
     pinholes_allowed: bool = True
     ports: tuple[int, int] = (0, 65535)

@@ -14,7 +14,7 @@ OTHER_MACHINE = "10.0.1.77"
 
 
 class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
-    """`expires` is in seconds on the router's clock; `nonce` is PCP's, b"" for the others."""
+    """`expires` is in seconds on the router's clock; `nonce` is PCP's, "nat-pmp" for that, b"" for UPnP."""
 
     transport: Transport
     outside: Endpoint

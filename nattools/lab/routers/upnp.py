@@ -1,43 +1,20 @@
-"""The gateway's side of UPnP: what a fake router answers to M-SEARCH, GET and SOAP. Pure."""
+"""The gateway's side of UPnP: what a fake router answers over HTTP. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from nattools.errors import ProtocolError
+from nattools.lab.routers.igddevice import HttpReply, IgdDevice
 from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.lab.routers.table import MappingTable, TableMapping
-from nattools.model.endpoint import Endpoint, Transport, family_of
-from nattools.protocols import ssdp
+from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols.headers import parse_head
 from nattools.protocols.igd import xml
 from nattools.wording.refusals import UPNP_MAPPING
 
-PORT = 5000
-DESCRIPTION = "/rootDesc.xml"
-DOWN_DESCRIPTION = "/old/desc.xml"
-_UDN = "uuid:7e57ab1e-0000-4000-8000-00000000a00{}"
-_ENTITIES = (
-    '<?xml version="1.0"?><!DOCTYPE root [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">'
-    '<!ENTITY c SYSTEM "file:///etc/passwd">]><root><device><friendlyName>&b;&c;</friendlyName></device></root>'
-)
 _TRANSPORTS: dict[str, Transport] = {"UDP": "udp", "TCP": "tcp", "17": "udp", "6": "tcp"}
-
-
-@dataclass(frozen=True, slots=True)
-class HttpReply:
-    """An HTTP response, after `late_s`: `pause_s` before each part of its body;
-    `endless`: the last part comes for ever."""
-
-    status: int
-    body: bytes
-    pause_s: float = 0.0
-    endless: bool = False
-    reason: str = "OK"
-    location: str = ""
-    late_s: float = 0.0
 
 
 _BLANK = {
@@ -61,103 +38,29 @@ class UpnpServer:
     """One router's answers. `up_since` is when its connection came up, on the clock of `now`."""
 
     def __init__(self, behaviour: RouterBehaviour, table: MappingTable, up_since: float) -> None:
+        self.device = IgdDevice(behaviour)
         self._behaviour = behaviour
         self._table = table
         self.up_since = up_since
-
-    # --- SSDP
-
-    def search(self, data: bytes, own: str) -> list[bytes]:
-        """What it says to an M-SEARCH; `own` is the address that it names as its own."""
-        behaviour = self._behaviour
-        try:
-            target = ssdp.decode_search(data)
-        except ProtocolError:
-            return []
-        if behaviour.only_target not in (None, target):
-            return []
-        places = [behaviour.location or _place(own)]
-        if behaviour.down_first:
-            places.insert(0, _place(own, DOWN_DESCRIPTION))
-        return [
-            ssdp.encode_response(kind, f"{_UDN.format(len(place))}::{kind}", place, server="Fake/1 UPnP/1.1")
-            for place in places
-            for kind in self._targets(target)
-            for _ in range(behaviour.copies)
-        ]
-
-    def announcement(self, own: str) -> bytes:
-        """The NOTIFY by which it tells that it is there (UPnP Device Architecture 1.1, section 1.2.2)."""
-        group = ssdp.GROUPS[family_of(own)][0]
-        kind = self._targets(ssdp.ALL)[1]
-        lines = (
-            "NOTIFY * HTTP/1.1",
-            f"HOST: {group}:{ssdp.PORT}",
-            "CACHE-CONTROL: max-age=120",
-            f"LOCATION: {self._behaviour.location or _place(own)}",
-            f"NT: {kind}",
-            f"USN: {_UDN.format(2)}::{kind}",
-            "NTS: ssdp:alive",
-            "",
-            "",
-        )
-        return "\r\n".join(lines).encode()
-
-    def _targets(self, asked: str) -> list[str]:
-        own = [
-            f"urn:schemas-upnp-org:device:InternetGatewayDevice:{version}"
-            for version in range(1, self._behaviour.igd_version + 1)
-        ]
-        if asked == ssdp.ALL:
-            return [ssdp.ROOT, own[-1], *(_type(name) for name in self._behaviour.services)]
-        return [asked] if asked in (*own, ssdp.ROOT) else []
-
-    # --- HTTP
 
     def respond(self, head: bytes, body: bytes, source: Endpoint, now: float) -> HttpReply:
         """What it says to a request."""
         first, headers = parse_head(head)
         method, target = [*first.split(" "), "", ""][:2]
         if method == "GET":
-            return self._get(target)
-        action = headers.get("soapaction").strip('"').rpartition("#")[2]
-        return self._call(action, body, source, down=target.startswith("/old"), now=now)
-
-    def _get(self, target: str) -> HttpReply:
-        behaviour = self._behaviour
-        if behaviour.redirect is not None and target == DESCRIPTION:
-            return HttpReply(302, b"", reason="Found", location=behaviour.redirect)
-        if target == DOWN_DESCRIPTION:
-            return HttpReply(200, self._description("/old/ctl", 1).encode())
-        if target != DESCRIPTION and behaviour.location is None and behaviour.redirect is None:
+            return self.device.get(target)
+        service, _, action = headers.get("soapaction").strip('"').rpartition("#")
+        how = self._behaviour
+        if how.control_at is not None and not target.startswith(how.control_at):
             return HttpReply(404, b"", reason="Not Found")
-        text = self._description(behaviour.control or "/ctl", 2)
-        if behaviour.xml == "slow":
-            return HttpReply(200, text.encode(), pause_s=0.7)
-        if behaviour.xml == "endless":
-            return HttpReply(200, b"<root>" + b"<device>" * 1000, endless=True)
-        other = {"entities": _ENTITIES, "not xml": "<html><body>It works!"}.get(behaviour.xml)
-        if behaviour.xml == "not well-formed":
-            odd = "</manufacturer><modelNumber>\xf0_\xf0</modelNumber><x>a & b <info></x>"
-            return HttpReply(200, text.replace("</manufacturer>", odd).encode("latin-1"))
-        return HttpReply(200, (other or text).encode())
-
-    def _description(self, control: str, number: int) -> str:
-        services = "".join(
-            f"<service><serviceType>{_type(name)}</serviceType><serviceId>x</serviceId>"
-            f"<SCPDURL>/scpd.xml</SCPDURL><controlURL>{control}/{index}</controlURL></service>"
-            for index, name in enumerate(self._behaviour.services)
-        )
-        return (
-            '<?xml version="1.0"?>\r\n<root xmlns="urn:schemas-upnp-org:device-1-0"><device>'
-            "<deviceType>urn:schemas-upnp-org:device:InternetGatewayDevice:"
-            f"{self._behaviour.igd_version}</deviceType><friendlyName>Fake</friendlyName>"
-            f"<manufacturer>nattools</manufacturer><modelName>lab</modelName><UDN>{_UDN.format(number)}</UDN>"
-            "<deviceList><device><deviceType>urn:schemas-upnp-org:device:WANConnectionDevice:1</deviceType>"
-            f"<serviceList>{services}</serviceList></device></deviceList></device></root>"
-        )
-
-    # --- SOAP
+        if how.call_status:
+            return HttpReply(how.call_status, b"<html><body>sorry</body></html>", reason="Refused")
+        if how.known_type not in (None, service.rpartition(":service:")[2]):
+            return _fault(401)
+        number = int(target.rpartition("/")[2]) if target.rpartition("/")[2].isdigit() else 0
+        down = target.startswith("/old") or number < how.down_services
+        reply = self._call(action, body, source, down=down, now=now)
+        return dataclasses.replace(reply, late_s=self._late_s(action))
 
     def _call(self, action: str, body: bytes, source: Endpoint, *, down: bool, now: float) -> HttpReply:
         if self._behaviour.upnp_status and action.startswith("Add"):
@@ -171,13 +74,16 @@ class UpnpServer:
             return _fault(402)
         except _Fault as fault:
             return _fault(fault.code) if fault.code else HttpReply(0, b"")
+        if action in self._behaviour.garbled:
+            return HttpReply(200, b"<done>")
         inside = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
         name = action if self._behaviour.repeats_call else f"{action}Response"
-        reply = _envelope(200, f'<u:{name} xmlns:u="x">{inside}</u:{name}>')
-        return dataclasses.replace(reply, late_s=self._late_s(action))
+        return _envelope(200, f'<u:{name} xmlns:u="x">{inside}</u:{name}>')
 
     def _late_s(self, action: str) -> float:
-        return self._behaviour.row_s if action == "GetGenericPortMappingEntry" else 0.0
+        if action == "GetGenericPortMappingEntry":
+            return self._behaviour.row_s
+        return self._behaviour.change_s if action.startswith(("Add", "Delete")) else 0.0
 
     def _do(
         self, action: str, values: dict[str, str], source: Endpoint, *, down: bool, now: float
@@ -194,8 +100,7 @@ class UpnpServer:
             case "AddAnyPortMapping" if "WANIPConnection:2" in self._behaviour.services:
                 return self._add_any(values, source, now)
             case "DeletePortMapping":
-                self._table.remove(self._specific(values, now))
-                return {}
+                return self._delete(values, now)
             case "GetSpecificPortMappingEntry":
                 return self._shown(values, now)
             case "GetGenericPortMappingEntry":
@@ -216,6 +121,8 @@ class UpnpServer:
         lease_s = self._lease(values)
         if port == 0:
             raise _Fault(716)
+        if len(values.get("NewPortMappingDescription", "")) > self._behaviour.longest_name:
+            raise _Fault(605)
         if values["NewInternalClient"] != source.host:
             raise _Fault(718)
         if self._behaviour.same_ports and values["NewInternalPort"] != values["NewExternalPort"]:
@@ -269,6 +176,14 @@ class UpnpServer:
         if row is None:
             raise _Fault(714)
         return row
+
+    def _delete(self, values: dict[str, str], now: float) -> dict[str, str]:
+        row = self._table.find(_TRANSPORTS[values["NewProtocol"]], int(values["NewExternalPort"]), now)
+        if row is None:
+            raise _Fault(self._behaviour.delete_error)
+        if not self._behaviour.keeps:
+            self._table.remove(row)
+        return {}
 
     def _shown(self, values: dict[str, str], now: float) -> dict[str, str]:
         """What GetSpecificPortMappingEntry says."""
@@ -335,16 +250,6 @@ class UpnpServer:
             raise _Fault(606)
         row = self._table.add(_TRANSPORTS[values["Protocol"]], 0, inside, int(values["LeaseTime"]), now)
         return {"UniqueID": str(row.number)}
-
-
-def _place(own: str, path: str = DESCRIPTION) -> str:
-    host = f"[{own}]" if ":" in own else own
-    return f"http://{host}:{PORT}{path}"
-
-
-def _type(name: str) -> str:
-    legacy = name.removeprefix("dsl:")
-    return f"urn:{'schemas-upnp-org' if legacy == name else 'dslforum-org'}:service:{legacy}"
 
 
 def _arguments(body: bytes, action: str) -> dict[str, str]:

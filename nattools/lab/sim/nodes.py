@@ -13,9 +13,9 @@ from heapq import heappush
 from typing import Any
 
 from nattools.lab.nat.bindings import Forwards
-from nattools.lab.nat.engine import Emitted, NatEngine, Side, ttl_beyond
+from nattools.lab.nat.engine import Emitted, NatEngine, Side
 from nattools.lab.nat.ipv6 import PassEngine, ipv6_engine
-from nattools.lab.scenario import NatSpec, routers
+from nattools.lab.scenario import NatSpec, routers, ttl_beyond
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.stack import Stack
 from nattools.lab.sim.topology import NextHop, NodePlan, Topology, Wire
@@ -253,6 +253,8 @@ class NatRouter(Node):
             inside_address=inside.address(4) or "",
             rng=net.rng,
         )
+        topology = net.topology
+        self._engine4.forwards.everything = topology.layout.dmz_address(topology.scenario, plan.name)
         self._engine6: NatEngine | PassEngine | None = None
         if spec.ipv6 is not None and 6 in inside.prefixes:
             self._engine6 = ipv6_engine(
@@ -303,7 +305,7 @@ class NatRouter(Node):
         engine = self._engine6 if ":" in destination else self._engine4
         if engine is None:
             return
-        if destination in self.owns and destination != self._outside4:
+        if destination in self.owns and destination not in engine.outside_addresses:
             self.net.loop.queue.append((self.input, packet))
             return
         if packet.ttl <= 1 and self._ttl != "kept":
@@ -319,7 +321,7 @@ class NatRouter(Node):
                 self._emit(side, out)
 
     def _from_outside(self, packet: Packet) -> None:
-        if packet.destination != self._outside4 or packet.ttl <= 1:
+        if packet.destination not in self._engine4.outside_addresses or packet.ttl <= 1:
             self._from_outside_unusually(packet)
             return
         now = self.net.loop.now
@@ -336,7 +338,7 @@ class NatRouter(Node):
         """IPv6, what is for hosts behind a firewall, what expires here."""
         destination = packet.destination
         engine = self._engine6 if ":" in destination else self._engine4
-        if engine is None or (destination in self.owns and destination != engine.outside_address):
+        if engine is None or (destination in self.owns and destination not in engine.outside_addresses):
             return
         emitted = engine.from_outside(packet, self.net.loop.now)
         if packet.ttl <= 1:

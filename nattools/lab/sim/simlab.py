@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from nattools.chance import drawn_from
 from nattools.errors import ProtocolError
 from nattools.lab.backend import Backend
 from nattools.lab.layout import Layout
@@ -63,7 +64,9 @@ class SimLab:
         self.scenario = scenario
         self.layout: Layout = topology.layout
         self.loop = SimLoop()
+        self.seed = seed
         self.net = SimNet(topology, self.loop, random.Random(seed))
+        self._chance = random.Random(f"secrets {seed}")
         self._to_start = list(scenario.server) if start_servers else []
         self._networks: dict[str, SimNetwork] = {}
         self._mappers: SimulatedRouters | None = None
@@ -125,16 +128,18 @@ class SimLab:
         return server_uris(self.scenario)
 
     def run(self, main: Callable[[], Awaitable[T]]) -> T:
-        """Run to completion in virtual time; raises what `main` raises.
+        """Run to completion in virtual time; raises what `main` raises. Whatever is drawn at random meanwhile
+        follows from the seed, secrets too.
 
         Deadlock: `main` waits for something that nothing can bring about any more.
         """
-        task = self.loop.create_task(self._main(main))
-        try:
-            return self.loop.run_until_complete(task)
-        finally:
-            if not task.done():
-                self._cancel([task])
+        with drawn_from(self._chance):
+            task = self.loop.create_task(self._main(main))
+            try:
+                return self.loop.run_until_complete(task)
+            finally:
+                if not task.done():
+                    self._cancel([task])
 
     def close(self) -> None:
         """Cancel what still runs. Idempotent."""

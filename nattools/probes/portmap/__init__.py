@@ -7,7 +7,7 @@ network failure: what a router says, or does not say, is data.
 
 from nattools.probes.portmap.announcements import listen
 from nattools.probes.portmap.discover import Discovery, discover
-from nattools.probes.portmap.gateway import GatewayContext, gateway_contexts
+from nattools.probes.portmap.gateway import GatewayContext, gateway_contexts, named_gateway
 from nattools.probes.portmap.mapper import (
     Granted,
     Listing,
@@ -34,5 +34,6 @@ __all__ = [
     "discover",
     "gateway_contexts",
     "listen",
+    "named_gateway",
     "remove_mapping",
 ]

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from nattools.errors import CannotRun
+from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.host import Gateway
-from nattools.net.addresses import FAR_AWAY, kind_of
+from nattools.net.addresses import FAR_AWAY, AddressKind, kind_of
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
 from nattools.protocols.lan import LocalNetwork
 
+_NOWHERE: tuple[AddressKind | None, ...] = (
+    None,
+    "unspecified",
+    "loopback",
+    "link-local",
+    "multicast",
+    "reserved",
+)
+
 
 @dataclass(frozen=True, slots=True)
-class GatewayContext:
-    """One interface and family with a router. `local` is the own address that mappings lead to, `address`
-    the router's, with a zone if it is link-local."""
+class OwnAddress:
+    """An address of this machine, `local`, and the interface that has it (None: whichever does)."""
 
     network: Network
-    interface: str
+    interface: str | None
     family: Family
     local: str
-    address: str
-    lan: LocalNetwork
 
     async def open_udp(self, *, port: int = 0) -> UdpSocket:
         """A socket on this interface, bound to the own address. CannotRun."""
@@ -43,17 +49,62 @@ class GatewayContext:
             return TcpFailure("error", str(error))
 
 
+@dataclass(frozen=True, slots=True)
+class GatewayContext(OwnAddress):
+    """One interface and family with a router. `local` is the own address that mappings lead to, `address`
+    the router's, with a zone if it is link-local. `guessed`: nothing says that there is one."""
+
+    interface: str
+    address: str
+    lan: LocalNetwork
+    guessed: bool = False
+
+    def outside(self, claimed: str | None) -> str | None:
+        """What the router calls its outside address; None if that cannot be one: neither this machine's own
+        private address nor the router's on this network is outside."""
+        kind = None if claimed is None else kind_of(claimed)
+        inside = claimed == self.local or self.lan.is_gateway(claimed or "")
+        return None if kind in _NOWHERE or (inside and kind != "public") else claimed
+
+
 def gateway_contexts(
     network: Network, *, families: Iterable[Family] = (4, 6), interface: str | None = None
 ) -> tuple[GatewayContext, ...]:
-    """Every router that a default route leads to, the preferred one first, IPv4 before IPv6."""
+    """Every router that a default route leads to, the preferred one first, IPv4 before IPv6. A tunnel's
+    route names none: providers of VPNs have it at the first address of the tunnel's network."""
     wanted = tuple(families)
-    gateways = [
-        each
-        for each in network.gateways()
-        if each.address is not None and each.family in wanted and interface in (None, each.interface)
+    routes = [
+        each for each in network.gateways() if each.family in wanted and interface in (None, each.interface)
     ]
-    return tuple(_places(network, gateways))
+    gateways = [each for each in routes if each.address is not None]
+    guesses = [guess for each in routes if each.address is None for guess in _guessed(network, each)]
+    order = {each.interface: place for place, each in reversed(list(enumerate(routes)))}
+    found = [
+        *_places(network, gateways),
+        *(replace(each, guessed=True) for each in _places(network, guesses)),
+    ]
+    return tuple(sorted(found, key=lambda each: (each.family, order[each.interface])))
+
+
+def _guessed(network: Network, route: Gateway) -> Iterator[Gateway]:
+    """Where a tunnel's router may be: only within private networks, so that no stranger is asked."""
+    for own in _addresses(network, route.interface):
+        if route.family == 4 and kind_of(own) in ("private", "shared"):
+            first = own.rpartition(".")[0] + ".1"
+            if first != own:
+                yield Gateway(interface=route.interface, family=4, address=first)
+
+
+def named_gateway(network: Network, address: str) -> GatewayContext:
+    """A router that the user names. UsageError: no route leads there, or it is this machine."""
+    family = family_of(address)
+    own = any(address in each.addresses for each in network.interfaces())
+    route = network.route(address)
+    if own or route is None or route[0] is None:
+        why = "it is this machine's own" if own else "no route leads there"
+        raise UsageError(f"--gateway {address}: {why}. Name a router's address on this network or VPN")
+    here = Gateway(interface=route[0], family=family, address=address)
+    return next(_places(network, [here]))
 
 
 def _places(network: Network, gateways: list[Gateway]) -> Iterator[GatewayContext]:
@@ -68,6 +119,7 @@ def _places(network: Network, gateways: list[Gateway]) -> Iterator[GatewayContex
             gateways=frozenset(each.address for each in here if each.address is not None),
             own=frozenset(_addresses(network, gateway.interface)),
             zone=gateway.interface,
+            machine=frozenset(address for each in network.interfaces() for address in each.addresses),
         )
         address = _zoned(gateway.address, gateway.interface)
         yield GatewayContext(network, gateway.interface, gateway.family, host, address, lan)

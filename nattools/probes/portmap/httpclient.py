@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -14,6 +16,8 @@ from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.protocols import http
 from nattools.protocols.lan import LanUrl, resolve_url
+
+logger = logging.getLogger(__name__)
 
 CONNECT_S = 2.0
 """Long enough for a second SYN, which comes after 1 s."""
@@ -34,29 +38,37 @@ class HttpFailure(msgspec.Struct, frozen=True):
 
 
 async def ask(
-    gateway: GatewayContext, url: LanUrl, request: bytes, *, timeout_s: float = REQUEST_S
+    gateway: GatewayContext, url: LanUrl, encode: Callable[[LanUrl], bytes], *, timeout_s: float = REQUEST_S
 ) -> http.HttpResponse | HttpFailure:
-    """Send a request and read its response; connecting, writing and reading take at most `timeout_s`."""
+    """Send the request that `encode` makes for a URL and read its response, following at most 2 redirects;
+    connecting, writing and reading take at most `timeout_s`, all together."""
     async with TimeLimit(timeout_s):
-        return await _ask(gateway, url, request, timeout_s)
+        return await _follow(gateway, url, encode, timeout_s)
     return HttpFailure("timeout", f"{url} did not answer in full within {timeout_s:g} s")
 
 
-async def get(
-    gateway: GatewayContext, url: LanUrl, *, timeout_s: float = REQUEST_S
+async def get(gateway: GatewayContext, url: LanUrl) -> http.HttpResponse | HttpFailure:
+    """GET."""
+
+    def encode(at: LanUrl) -> bytes:
+        return http.encode_request("GET", at.target, at.authority, (("Accept", "text/xml, */*"),))
+
+    return await ask(gateway, url, encode)
+
+
+async def _follow(
+    gateway: GatewayContext, url: LanUrl, encode: Callable[[LanUrl], bytes], timeout_s: float
 ) -> http.HttpResponse | HttpFailure:
-    """GET, following at most 2 redirects, none of them out of the LAN; `timeout_s` is for all together."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
     for _ in range(_MAX_REDIRECTS + 1):
-        request = http.encode_request("GET", url.target, url.authority, (("Accept", "text/xml, */*"),))
-        response = await ask(gateway, url, request, timeout_s=max(0.01, deadline - loop.time()))
+        response = await _ask(gateway, url, encode(url), timeout_s)
         if isinstance(response, HttpFailure) or response.status not in _REDIRECTS:
             return response
         try:
-            url = resolve_url(url, response.headers.get("location"), gateway.lan)
+            url, problem = resolve_url(url, response.headers.get("location"), gateway.lan)
         except ProtocolError as error:
             return HttpFailure("malformed", f"a redirect to {error}")
+        if problem:
+            logger.debug("a redirect to %s", problem)
     return HttpFailure("malformed", f"more than {_MAX_REDIRECTS} redirects")
 
 

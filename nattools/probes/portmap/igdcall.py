@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import msgspec
+
 from nattools.errors import ProtocolError
 from nattools.probes.portmap import httpclient
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import Refused
 from nattools.protocols import igd
+from nattools.protocols.igd import ErrorCode
+from nattools.protocols.lan import LanUrl
 from nattools.wording.refusals import upnp_refusal
 
 T = TypeVar("T")
@@ -18,14 +22,18 @@ LOOK_S = httpclient.REQUEST_S
 CHANGE_S = 10.0
 """How long a change is waited for: slow routers take 4 s and more to make a mapping, and who gives up on them
 does not know whether it was made."""
+_BROKEN = (ErrorCode.INVALID_ACTION, ErrorCode.ACTION_FAILED, ErrorCode.NOT_IMPLEMENTED)
 _CHANGES = ("Add", "Delete", "Update")
 
 
 async def call(gateway: GatewayContext, service: igd.Service, action: igd.Call[T]) -> T | Refused:
     """Call an action and read its result; a fault becomes a refusal in plain words."""
     patience_s = CHANGE_S if action.action.startswith(_CHANGES) else LOOK_S
-    request = igd.encode_call(service, action)
-    response = await httpclient.ask(gateway, service.control, request, timeout_s=patience_s)
+
+    def encode(at: LanUrl) -> bytes:
+        return igd.encode_call(msgspec.structs.replace(service, control=at), action)
+
+    response = await httpclient.ask(gateway, service.control, encode, timeout_s=patience_s)
     if isinstance(response, httpclient.HttpFailure):
         return Refused(protocol="upnp-igd", failure=response.failure, detail=response.detail)
     try:
@@ -41,3 +49,10 @@ async def call(gateway: GatewayContext, service: igd.Service, action: igd.Call[T
         from_http=answer.from_http,
     )
     return Refused(protocol="upnp-igd", failure="refused", refusal=told, detail=answer.description)
+
+
+def is_broken(refused: Refused) -> bool:
+    """Does an action fail in a way that says nothing about other actions and services?"""
+    if refused.refusal is None:
+        return refused.failure in ("unreachable", "malformed")
+    return refused.refusal.http or refused.code in _BROKEN

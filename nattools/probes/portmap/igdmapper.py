@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TypeVar
 
+import msgspec
+
 from nattools.model.endpoint import parse_address
+from nattools.model.portmapping import MAPPING_NAME
 from nattools.probes.portmap.gateway import GatewayContext
-from nattools.probes.portmap.igdcall import call
+from nattools.probes.portmap.igdcall import call, is_broken
 from nattools.probes.portmap.igdtable import list_rows, look_up, row_at
 from nattools.probes.portmap.mapper import (
     Granted,
@@ -30,40 +34,97 @@ T = TypeVar("T")
 _MAX_TRIES = 6
 _SHORT_LEASE_S = 3600
 _LOWEST_PORT = 1024
+_VALUES = (ErrorCode.INVALID_ARGS, ErrorCode.INVALID_VALUE, ErrorCode.OUT_OF_RANGE)
 # Another external port may do where these are said
 _TAKEN = (ErrorCode.CONFLICT, ErrorCode.NO_PORT_MAPS, ErrorCode.OTHER_MECHANISM, ErrorCode.ACTION_FAILED)
 
 
+STILL_THERE = "the router says that the mapping is gone, but its table still has it"
+
+
 class IgdMapper:
-    """`mapper.Mapper` by UPnP: IPv4 port mappings by a WAN...Connection service."""
+    """`mapper.Mapper` by UPnP: IPv4 port mappings by a WAN...Connection service. `others` are the router's
+    further ones, which are asked where the first one turns out to be broken."""
 
     def __init__(
-        self, gateway: GatewayContext, offer: Offer, service: igd.Service, uptime_s: int | None = None
+        self,
+        gateway: GatewayContext,
+        offer: Offer,
+        service: igd.Service,
+        uptime_s: int | None = None,
+        others: tuple[igd.Service, ...] = (),
     ) -> None:
         self.offer = offer
         self.service = service
+        self._others = others
         self.gateway = gateway
         self._uptime = EpochClock()
         self._learn(uptime_s)
         self._external = offer.external
 
     async def make(self, wanted: MappingRequest) -> Granted | Refused:
-        """Ask until the router is content: error 725 means permanent leases only, 402 may mean that too, or
-        the contrary; a port that is taken is another's, so the next one is tried unless `exact`."""
-        attempt = _Attempt(wanted)
+        """Ask until the router is content (`_Attempt`), by one service after the other."""
+        refused = await self._make_by(self.service, wanted)
+        for other in self._others:
+            if not isinstance(refused, Refused) or not is_broken(refused):
+                break
+            result = await self._make_by(other, wanted)
+            if isinstance(result, Granted):
+                self.service = other
+                return result
+        return refused
+
+    async def _make_by(self, service: igd.Service, wanted: MappingRequest) -> Granted | Refused:
+        """A port that is taken is another's, so the next one is tried unless `exact`. Where the answer makes
+        no sense or does not come, the table has the last word."""
+        attempt = _Attempt(wanted, plain=service.version < 2 or wanted.exact)
         refused = Refused(protocol="upnp-igd", failure="malformed", detail="no attempt was made")
         for _ in range(_MAX_TRIES):
-            owner = await self._occupant(wanted, attempt.port)
-            if owner is None:
-                answer = await self._add(wanted, attempt)
+            row = await row_at(self.gateway, service, wanted.transport, attempt.port)
+            there = isinstance(row, TableEntry) and _same(row, wanted)
+            if there or isinstance(row, Refused):
+                answer = await call(self.gateway, service, attempt.action())
                 if not isinstance(answer, Refused):
                     return await self._granted(wanted, attempt, answer or attempt.port)
                 refused = answer
+                if not there and await self._made_after_all(service, wanted, attempt, refused):
+                    return await self._granted(wanted, attempt, attempt.port)
             else:
-                refused = _conflict(owner)
-            if not attempt.adapt(refused):
+                # routers overwrite a mapping of the same machine without a word, whichever program made it
+                refused = _conflict(row)
+            # a mapping of ours that is there already is not to get a second port
+            if not attempt.adapt(refused, elsewhere=not there):
                 break
-        return refused
+        return await self._settled(service, wanted, attempt, refused)
+
+    async def _made_after_all(
+        self, service: igd.Service, wanted: MappingRequest, attempt: _Attempt, refused: Refused
+    ) -> bool:
+        """Has a router made what it said no to, or nothing? Its table is believed, not its answer."""
+        row = await row_at(self.gateway, service, wanted.transport, attempt.port)
+        if isinstance(row, TableEntry) and _same(row, wanted):
+            attempt.quirks.append(_all_the_same(refused))
+            return True
+        attempt.failed.append(attempt.port)
+        attempt.unsettled = attempt.unsettled or not refused.certain
+        return False
+
+    async def _settled(
+        self, service: igd.Service, wanted: MappingRequest, attempt: _Attempt, refused: Refused
+    ) -> Granted | Refused:
+        """Some routers show a row in the list alone: only if it is not there either nothing was made."""
+        if not attempt.failed or (refused.failure == "unreachable" and not attempt.unsettled):
+            return refused
+        table = await list_rows(self.gateway, service)
+        ports = [each.external_port for each in table.entries if _is_at(each, wanted, attempt.failed)]
+        for port in ports[1:]:
+            await self._delete_port(wanted, port, _same)
+        if ports:
+            attempt.quirks.append(_all_the_same(refused))
+            return await self._granted(wanted, attempt, ports[0])
+        # a web server that answers every call with a page of its own has passed none on
+        unread = bool(table.incomplete) and not (table.refusal is not None and table.refusal.http)
+        return msgspec.structs.replace(refused, unsettled=attempt.unsettled or unread)
 
     async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
         """Only what leads to this mapping's own inside is removed. If the answer was never seen, the router's
@@ -73,11 +134,16 @@ class IgdMapper:
             return await self._delete_port(wanted, granted.external_port, _leads_to)
         there = [each for each in (await self.listing()).entries if each.transport == wanted.transport]
         ports = [each.external_port for each in there if _same(each, wanted)]
-        asked = wanted.suggested_port
-        if asked and asked not in {each.external_port for each in there}:
-            ports.append(asked)
+        listed = {each.external_port for each in there}
+        for port in islice(_ports(wanted), _MAX_TRIES):
+            if port not in listed and (port == wanted.suggested_port or await self._has(wanted, port)):
+                ports.append(port)
         refusals = [await self._delete_port(wanted, port, _same) for port in ports]
         return next((each for each in refusals if each is not None), None)
+
+    async def _has(self, wanted: MappingRequest, port: int) -> bool:
+        row = await row_at(self.gateway, self.service, wanted.transport, port)
+        return isinstance(row, TableEntry) and _same(row, wanted)
 
     async def listing(self) -> Listing:
         """Row after row (`igdtable`)."""
@@ -97,29 +163,6 @@ class IgdMapper:
     def _learn(self, uptime_s: int | None) -> bool:
         return uptime_s is None or self._uptime.update(uptime_s, asyncio.get_running_loop().time())
 
-    async def _occupant(self, wanted: MappingRequest, external_port: int) -> TableEntry | None:
-        """Who has the port already? Routers overwrite a mapping of the same machine without a word, whichever
-        of its programs made it."""
-        row = await row_at(self.gateway, self.service, wanted.transport, external_port)
-        return None if isinstance(row, Refused) or _same(row, wanted) else row
-
-    async def _add(self, wanted: MappingRequest, attempt: _Attempt) -> int | Refused | None:
-        any_port = self.service.version >= 2 and not wanted.exact and not attempt.plain
-        action = igd.add_port_mapping(
-            transport=wanted.transport,
-            external_port=attempt.port,
-            internal_host=wanted.internal.host,
-            internal_port=wanted.internal.port,
-            description=wanted.description,
-            lease_s=attempt.lease_s,
-            any_port=any_port,
-        )
-        answer = await self._call(action)
-        if any_port and isinstance(answer, Refused) and _is_broken(answer):
-            attempt.plain = True
-            return await self._add(wanted, attempt)
-        return answer
-
     async def _granted(self, wanted: MappingRequest, attempt: _Attempt, port: int) -> Granted:
         quirks = tuple(attempt.quirks)
         if wanted.external_port not in (None, port):
@@ -137,7 +180,7 @@ class IgdMapper:
     async def _address(self) -> str | None:
         if self._external is None:
             address = await self._call(igd.GET_EXTERNAL_ADDRESS)
-            self._external = None if isinstance(address, Refused) else address
+            self._external = None if isinstance(address, Refused) else self.gateway.outside(address)
         return self._external
 
     async def _delete_port(
@@ -146,12 +189,17 @@ class IgdMapper:
         external_port: int,
         is_ours: Callable[[TableEntry, MappingRequest], bool],
     ) -> Refused | None:
-        # asked for in any case where the router shows none: some never show any
         row = await row_at(self.gateway, self.service, wanted.transport, external_port)
         if isinstance(row, TableEntry) and not is_ours(row, wanted):
             return None
+        # asked for in any case where the router shows none: some never show any
         refused = await self._call(igd.delete_port_mapping(wanted.transport, external_port))
-        return None if refused is None or refused.absent else refused
+        if refused is None or refused.absent:
+            row = await row_at(self.gateway, self.service, wanted.transport, external_port)
+            there = isinstance(row, TableEntry) and is_ours(row, wanted)
+            return Refused(protocol="upnp-igd", failure="malformed", detail=STILL_THERE) if there else None
+        left = await look_up(self.gateway, self.service, wanted.transport, external_port)
+        return None if isinstance(left, Refused) and left.absent else refused
 
     async def _call(self, action: igd.Call[T]) -> T | Refused:
         return await call(self.gateway, self.service, action)
@@ -160,36 +208,57 @@ class IgdMapper:
 class _Attempt:
     """What to ask for next, given what the router said to the last question."""
 
-    def __init__(self, wanted: MappingRequest) -> None:
+    def __init__(self, wanted: MappingRequest, *, plain: bool) -> None:
         self._wanted = wanted
         self._ports = _ports(wanted)
+        self._plain = plain
+        self._description = wanted.description
         self.port = next(self._ports)
         self.lease_s = min(wanted.lifetime_s, igd.actions.MAX_LEASE_S)
-        self.plain = False
         self.quirks: list[str] = []
+        self.failed: list[int] = []
+        self.unsettled = False
         self._leases_tried = {self.lease_s}
 
-    def adapt(self, refused: Refused) -> bool:
-        """Change what is asked for; False: nothing is left to try."""
-        if refused.code == ErrorCode.ONLY_PERMANENT_LEASES:
-            return self._lease(0, "the router makes permanent mappings only")
-        if refused.code == ErrorCode.INVALID_ARGS:
-            if self.lease_s:
-                return self._lease(0, "the router refused a mapping with a lifetime (402)")
-            return self._lease(_SHORT_LEASE_S, "the router refused a permanent mapping (402)")
-        if refused.code is not None and refused.code < 0 and self.lease_s:
-            # no standard has such codes; those that use them cannot do leases
-            return self._lease(0, f"the router refused a mapping with a lifetime ({refused.code})")
-        if refused.code == ErrorCode.SAME_PORTS_REQUIRED and not self._wanted.exact:
-            return self._same_port()
-        if refused.code == ErrorCode.NO_PORT_MAPS and not self.plain:
-            # AddAnyPortMapping says so too where it is not allowed at all: AddPortMapping knows better
-            self.plain = True
+    def action(self) -> igd.Call[int | None]:
+        """AddPortMapping, or AddAnyPortMapping unless `plain`."""
+        return igd.add_port_mapping(
+            transport=self._wanted.transport,
+            external_port=self.port,
+            internal_host=self._wanted.internal.host,
+            internal_port=self._wanted.internal.port,
+            description=self._description,
+            lease_s=self.lease_s,
+            any_port=not self._plain,
+        )
+
+    def adapt(self, refused: Refused, *, elsewhere: bool) -> bool:
+        """Change what is asked for; False: nothing is left to try. `elsewhere`: another port will do."""
+        code = refused.code
+        if not self._plain and (is_broken(refused) or code == ErrorCode.NO_PORT_MAPS):
+            # which says nothing about AddPortMapping; 728 is also said where the port is not allowed at all
+            self._plain = True
             return True
-        if refused.code in _TAKEN and not self._wanted.exact:
+        if code == ErrorCode.ONLY_PERMANENT_LEASES:
+            return self._lease(0, "the router makes permanent mappings only")
+        if code == ErrorCode.TOO_LONG and self._description != MAPPING_NAME:
+            self._description = MAPPING_NAME
+            return True
+        if code == ErrorCode.SAME_PORTS_REQUIRED and not self._wanted.exact:
+            return self._same_port()
+        if _may_mean_lease(refused) and self._other_lease(refused):
+            return True
+        if code in _TAKEN and elsewhere and not self._wanted.exact:
             self.port = next(self._ports)
             return True
         return False
+
+    def _other_lease(self, refused: Refused) -> bool:
+        """Many routers that make permanent mappings alone, or none, do not say so by 725."""
+        name = "no valid answer" if refused.refusal is None else str(refused.refusal.code)
+        if self.lease_s:
+            return self._lease(0, f"the router refused a mapping with a lifetime ({name})")
+        return self._lease(_SHORT_LEASE_S, f"the router refused a permanent mapping ({name})")
 
     def _lease(self, lease_s: int, quirk: str) -> bool:
         if lease_s in self._leases_tried:
@@ -209,23 +278,33 @@ class _Attempt:
 
 def _ports(wanted: MappingRequest) -> Iterator[int]:
     """External ports to try: the wanted one, the internal one, then others; never 0, which means all ports,
-    and not below 1024 unless asked for."""
+    and not below 1024 unless asked for. They are the same ones whenever the request is read again: a mapping
+    whose answer was never seen can be looked for."""
     if wanted.suggested_port:
         yield wanted.suggested_port
+    draw = random.Random(wanted.nonce)
     while True:
-        yield random.randint(_LOWEST_PORT, 65535)
+        yield draw.randint(_LOWEST_PORT, 65535)
 
 
-def _is_broken(refused: Refused) -> bool:
-    """Does AddAnyPortMapping fail in a way that says nothing about AddPortMapping?"""
-    if refused.failure in ("unreachable", "malformed"):
-        return True
-    return refused.code in (ErrorCode.INVALID_ACTION, ErrorCode.ACTION_FAILED)
+def _may_mean_lease(refused: Refused) -> bool:
+    """Might it be the lifetime that the router does not like? No standard has negative codes."""
+    return is_broken(refused) or refused.code in _VALUES or (refused.code or 0) < 0
 
 
 def _same(entry: TableEntry, wanted: MappingRequest) -> bool:
     """Is it the mapping that was asked for, made before?"""
     return _leads_to(entry, wanted) and _is_named(entry, wanted)
+
+
+def _is_at(entry: TableEntry, wanted: MappingRequest, ports: list[int]) -> bool:
+    """Is it our mapping at one of these ports?"""
+    return entry.transport == wanted.transport and entry.external_port in ports and _same(entry, wanted)
+
+
+def _all_the_same(refused: Refused) -> str:
+    said = f"no valid answer ({refused.failure})" if refused.code is None else f"error {refused.code}"
+    return f"{said}, but it is in the table"
 
 
 def _leads_to(entry: TableEntry, wanted: MappingRequest) -> bool:
@@ -239,8 +318,8 @@ def _leads_to(entry: TableEntry, wanted: MappingRequest) -> bool:
 
 
 def _is_named(entry: TableEntry, wanted: MappingRequest) -> bool:
-    """Has it the name that was asked for? Some routers shorten it, or keep none."""
-    return wanted.description.startswith(entry.description)
+    """Has it the name that was asked for? Some routers shorten it or keep none, or have it too short."""
+    return wanted.description.startswith(entry.description) or entry.description == MAPPING_NAME
 
 
 def _is_address(host: str) -> bool:

@@ -64,7 +64,8 @@ async def look_up(
         return msgspec.structs.replace(found, quirks=(UNLISTED,))
     if table.incomplete:
         detail = f"the router does not show it, and its list is incomplete: {table.incomplete}"
-        return Refused(protocol="upnp-igd", failure="malformed", detail=detail)
+        refusal = row.refusal if row.denied else None
+        return Refused(protocol="upnp-igd", failure="malformed", refusal=refusal, detail=detail)
     return row if row.absent else no_such_entry()
 
 

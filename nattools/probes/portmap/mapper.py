@@ -58,7 +58,8 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping that the router says it has made; only a test from outside proves it.
 
     `external_host` is None where the router does not know its address. `lifetime_s` None: until it is
-    deleted. `unique_id` is a UPnP pinhole's. `quirks` say what is odd about the answer, for people.
+    deleted. `unique_id` is a UPnP pinhole's. `listed`: the router's table has it (None: that is not known).
+    `quirks` say what is odd about the answer, for people.
     """
 
     protocol: MappingProtocol
@@ -69,7 +70,14 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_s: int | None
     epoch_s: int | None = None
     unique_id: int | None = None
+    listed: bool | None = None
     quirks: tuple[str, ...] = ()
+
+    @property
+    def doubtful(self) -> bool:
+        """Does the router itself say something else: no such row in its table, or a lifetime of 0? Only a
+        look from outside can settle it then."""
+        return self.listed is False or self.lifetime_s == 0
 
     @property
     def external(self) -> Endpoint | None:
@@ -78,21 +86,33 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """No mapping, no list, no deletion. `refusal` is None unless the router gave a code."""
+    """No mapping, no list, no deletion. `refusal` is None unless the router gave a code. `unsettled`: another
+    question about the same was not answered before, or not undone, so that there may be a mapping."""
 
     protocol: MappingProtocol
     failure: FailureKind
     refusal: Refusal | None = None
     detail: str = ""
+    unsettled: bool = False
 
     @property
     def code(self) -> int | None:
-        """The router's error code."""
-        return None if self.refusal is None else self.refusal.code
+        """The router's error code, if it gave one of the protocol's own."""
+        return None if self.refusal is None or self.refusal.http else self.refusal.code
+
+    @property
+    def certain(self) -> bool:
+        """Is it certain that nothing was made?"""
+        return self.failure in ("refused", "not asked", "unreachable") and not self.unsettled
 
     @property
     def absent(self) -> bool:
-        """Does it say that there is no such mapping? Anything else leaves that open."""
+        """Is it certain that there is no such mapping? Anything else leaves that open."""
+        return self.failure == "refused" and self.denied
+
+    @property
+    def denied(self) -> bool:
+        """Does the router show no such mapping where it was asked for alone?"""
         return self.protocol == "upnp-igd" and self.code in _ABSENT
 
 
@@ -229,8 +249,10 @@ async def remove_mapping(
         if mapper.offer.family != wanted.family:
             continue
         own = mapper.offer.protocol == protocol
+        if not own and mapper.offer.protocol != "upnp-igd":
+            continue  # they know an inside and not whose mapping it is
         result = await mapper.delete(wanted, granted if own else None)
-        if result is None and (own or mapper.offer.protocol == "upnp-igd"):
+        if result is None:
             return None
         if own:
             refused = result

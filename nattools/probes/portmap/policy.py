@@ -23,6 +23,16 @@ def preference(mapper: Mapper) -> tuple[int, int]:
     return mapper.offer.family, ORDER.index(mapper.offer.protocol)
 
 
+_FORBIDDEN = {("upnp-igd", ErrorCode.NOT_AUTHORIZED), ("pcp", 2), ("nat-pmp", 2)}
+"""What routers say that will not do it: 606, and NOT_AUTHORIZED of both others."""
+
+
+def may_make_anew(refused: Refused) -> bool:
+    """May a mapping be deleted and made anew whose renewal was refused in this way? Not if a new one would be
+    refused as well: then the old one had better live to its end."""
+    return refused.failure == "refused" and (refused.protocol, refused.code) not in _FORBIDDEN
+
+
 def may_ask(protocol: MappingProtocol, refusals: Iterable[Refused]) -> bool:
     """May a mapping be asked for by this protocol, after the router refused it in these ways?"""
     forbidden = any(each.protocol == FIRST and each.code == ErrorCode.NOT_AUTHORIZED for each in refusals)

@@ -12,7 +12,7 @@ from typing import ClassVar, Generic, NamedTuple, TypeVar
 import msgspec
 
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.endpoint import Endpoint, Transport, family_of
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.net.exchange import Exchanges, attach
 from nattools.probes.portmap.gateway import GatewayContext
@@ -40,7 +40,7 @@ SILENCE_S = 1.9
 """How long to ask a router that says nothing at all: requests at 0, 0.25, 0.75 and 1.75 s."""
 PATIENCE_S = 4.0
 """How long to ask for a mapping where the protocol is spoken."""
-_NO_ADDRESS = ("0.0.0.0", "127.0.0.1")
+NO_LIFETIME = "the router gives it a lifetime of 0 s"
 _NUMBERS: dict[Transport, int] = {"udp": 17, "tcp": 6}
 
 
@@ -61,8 +61,11 @@ class RouterRequest(ABC, Generic[R]):
     @property
     def quirks(self) -> tuple[str, ...]:
         """What was odd."""
-        ignored = self.transaction.ignored
-        return (f"ignored {ignored}",) if ignored else ()
+        ignored, source = self.transaction.ignored, self.transaction.source
+        quirks = (f"ignored {ignored}",) if ignored else ()
+        if source is None or source.port == self.transaction.server.port:
+            return quirks
+        return (*quirks, f"the answer came from port {source.port}")
 
     def hurry(self, until: float) -> None:
         """The router has answered something else: do not wait for it beyond `until`."""
@@ -93,7 +96,12 @@ class RouterRequest(ABC, Generic[R]):
         if state in ("upgrade", "downgrade"):
             return self._refused(self.unspoken[0], self.instead)
         if state == "abandoned":
-            return Refused(protocol=self.protocol, failure="unreachable", detail=self.transaction.problem)
+            return Refused(
+                protocol=self.protocol,
+                failure="unreachable",
+                detail=self.transaction.problem,
+                unsettled=self.transaction.sent > 1,
+            )
         return Refused(protocol=self.protocol, failure="timeout", detail=self.transaction.ignored)
 
     async def offer(self) -> Offer:
@@ -121,8 +129,14 @@ class RouterRequest(ABC, Generic[R]):
         """The offer with what else the response says."""
 
     def _refused(self, result: int, detail: str = "") -> Refused:
-        refusal = type(self).explain(result)
-        return Refused(protocol=self.protocol, failure="refused", refusal=refusal, detail=detail)
+        """With several requests out nobody knows which one was refused: another may have been granted."""
+        return Refused(
+            protocol=self.protocol,
+            failure="refused",
+            refusal=type(self).explain(result),
+            detail=detail,
+            unsettled=self.transaction.sent > 1,
+        )
 
 
 class _Assigned(NamedTuple):
@@ -148,7 +162,8 @@ class UdpMapper(ABC, Generic[R]):
             self._learn(offer.epoch_s)
 
     async def make(self, wanted: MappingRequest) -> Granted | Refused:
-        """The router may assign another port than the one suggested: what was not wanted is given back."""
+        """The router may assign another port than the one suggested. Where that is of no use it is left to
+        the caller to delete it: this inside may have had it before."""
         request, answer = await self._ask(wanted, wanted.lifetime_s)
         if isinstance(answer, Refused):
             return answer
@@ -160,12 +175,16 @@ class UdpMapper(ABC, Generic[R]):
         if not self._learn(answer.epoch_s):
             quirks = (*quirks, RESTARTED)
         quirks += assigned.quirks
+        if assigned.lifetime_s == 0:
+            quirks = (*quirks, NO_LIFETIME)
         if wanted.external_port not in (None, assigned.port):
             if wanted.exact:
-                await self.delete(wanted)
-                detail = f"the router offered port {assigned.port}"
                 return Refused(
-                    protocol=self.offer.protocol, failure="refused", refusal=self.not_exact, detail=detail
+                    protocol=self.offer.protocol,
+                    failure="refused",
+                    refusal=self.not_exact,
+                    detail=f"the router offered port {assigned.port}",
+                    unsettled=True,
                 )
             quirks = (*quirks, f"asked for port {wanted.external_port}, got {assigned.port}")
         return Granted(
@@ -238,25 +257,17 @@ class NatPmpRequest(RouterRequest[natpmp.NatPmpResponse]):
         asked = request or natpmp.AddressRequest()
         super().__init__(gateway, natpmp.NatPmpTransaction(asked, server, patience_s=patience_s))
 
-    @property
-    def quirks(self) -> tuple[str, ...]:
-        """What was odd."""
-        source = self.transaction.source
-        if source is None or source.port == natpmp.PORT:
-            return super().quirks
-        return (*super().quirks, f"the answer came from port {source.port}")
-
     def _detailed(self, offer: Offer, response: natpmp.NatPmpResponse) -> Offer:
         external, quirks = None, offer.quirks
         if response.result == natpmp.SUCCESS:
-            external = _address(response)
+            external = self.gateway.outside(response.external_address)
             if external is None:
-                quirks = (*quirks, f"the router gives {response.external_address} as its external address")
+                quirks = (*quirks, _claims(response.external_address))
         return msgspec.structs.replace(offer, version="0", external=external, quirks=quirks)
 
 
-def _address(response: natpmp.NatPmpResponse) -> str | None:
-    return None if response.external_address in _NO_ADDRESS else response.external_address
+def _claims(address: str | None) -> str:
+    return f"the router gives {address} as its external address"
 
 
 class NatPmpMapper(UdpMapper[natpmp.NatPmpResponse]):
@@ -270,7 +281,7 @@ class NatPmpMapper(UdpMapper[natpmp.NatPmpResponse]):
         return NatPmpRequest(self.gateway)
 
     def _take(self, response: natpmp.NatPmpResponse) -> None:
-        self._external = _address(response) or self._external
+        self._external = self.gateway.outside(response.external_address) or self._external
 
     async def _ask(
         self, wanted: MappingRequest, lifetime_s: int
@@ -283,7 +294,8 @@ class NatPmpMapper(UdpMapper[natpmp.NatPmpResponse]):
     async def _assigned(self, wanted: MappingRequest, response: natpmp.NatPmpResponse) -> _Assigned:
         if self._external is None:
             answer = await self._harmless().ask()
-            self._external = None if isinstance(answer, Refused) else _address(answer)
+            if not isinstance(answer, Refused):
+                self._external = self.gateway.outside(answer.external_address)
         return _Assigned(self._external, response.external_port, response.lifetime_s)
 
 
@@ -302,12 +314,15 @@ class PcpRequest(RouterRequest[pcp.ResponseMessage]):
     def __init__(self, gateway: GatewayContext, request: pcp.RequestMessage | None = None) -> None:
         patience_s = SILENCE_S if request is None else PATIENCE_S
         server = Endpoint(gateway.address, pcp.PORT)
-        asked = request or pcp.RequestMessage(pcp.ANNOUNCE, 0, gateway.local)
-        super().__init__(gateway, pcp.PcpTransaction(asked, server, patience_s=patience_s))
+        if request is None:
+            super().__init__(gateway, pcp.PcpSearch(gateway.local, server, patience_s=patience_s))
+        else:
+            super().__init__(gateway, pcp.PcpTransaction(request, server, patience_s=patience_s))
 
     def _detailed(self, offer: Offer, response: pcp.ResponseMessage) -> Offer:
-        """Who does not know ANNOUNCE may make mappings all the same."""
-        refusal = None if response.result == ResultCode.UNSUPP_OPCODE else offer.refusal
+        """Who does not know ANNOUNCE may make mappings all the same, and so may who has none to end."""
+        mute = response.opcode == pcp.MAP or response.result == ResultCode.UNSUPP_OPCODE
+        refusal = None if mute else offer.refusal
         return msgspec.structs.replace(offer, version=str(response.version), refusal=refusal)
 
 
@@ -355,11 +370,12 @@ class PcpMapper(UdpMapper[pcp.ResponseMessage]):
         if response.body is None:
             return _Assigned(None, None, None)
         host, port = response.body.external.host, response.body.external.port
-        lifetime_s = pcp.believable_lifetime_s(response.lifetime_s)
-        if host in ("0.0.0.0", "::"):
-            quirk = f"the router gives {host} as its external address"
-            return _Assigned(None, port, lifetime_s, (quirk,))
-        if port and wanted.family == 6 and host == wanted.internal.host and port != wanted.internal.port:
+        lifetime_s = response.lifetime_s
+        repeats_ours = wanted.family == 6 and host == wanted.internal.host
+        fits = family_of(host) == wanted.family and self.gateway.outside(host) is not None
+        if not fits and not repeats_ours:
+            return _Assigned(None, port, lifetime_s, (_claims(host),))
+        if port and repeats_ours and port != wanted.internal.port:
             # miniupnpd 2.3.1 repeats the suggested port; where the address stays, the port does
             quirk = f"the router says port {port} for a pinhole, whose port is the internal one"
             return _Assigned(host, wanted.internal.port, lifetime_s, (quirk,))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from random import Random, SystemRandom
+from random import Random
 from typing import Final, Literal
 
+from nattools.chance import chance
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import stun
@@ -28,7 +29,9 @@ from nattools.protocols.ice.selection import Selection, rank
 PATIENCE_S: Final = 39.5
 """Failure is declared no sooner (RFC 8863 4)."""
 RETRY_S: Final = 1.0
-"""Pairs that got no answer are checked again after this pause, as long as patience lasts."""
+MAX_RETRY_S: Final = 15.0
+"""Pairs that got no answer are checked again after a pause that doubles, as long as patience lasts. At its
+longest it keeps the own NAT open for a peer that comes late: some forget a flow after 20 s."""
 
 _ICE_CHARACTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -79,7 +82,7 @@ class Agent:
         patience_s: float = PATIENCE_S,
     ) -> None:
         """`rng` is for tests: the default cannot be guessed. ProtocolError: credentials that cannot be."""
-        rng = rng or SystemRandom()
+        rng = rng or chance()
         local = check_credentials(ufrag or _text(rng, 8), password or _text(rng, 24))
         self._session = IceSession(role, local, rng, expected_rtt_s)
         self._checker = Checker(self._session, self)
@@ -89,6 +92,7 @@ class Agent:
         self._patience_s = patience_s
         self._give_up_at: float | None = None
         self._retry_at: float | None = None
+        self._retry_s = RETRY_S
         self.state: AgentState = "new"
 
     # --- what there is to see
@@ -144,6 +148,11 @@ class Agent:
     def rejected(self) -> dict[str, int]:
         """How many messages were not believed, by reason."""
         return dict(self._session.rejected)
+
+    def works(self, path: PairKey) -> bool:
+        """Has the peer answered a check on it, and not been silent since?"""
+        pair = self._session.check_list.find(path)
+        return pair is not None and pair.valid
 
     def is_authorised(self, local: Endpoint, source: Endpoint, transport: Transport = "udp") -> bool:
         """May data that came on this path be the peer's? Only where it has proved that it knows the
@@ -344,6 +353,7 @@ class Agent:
         self._selection.consider(now)
         if self.selected is not None:
             self._give_up_at = self._retry_at = None
+            self._retry_s = RETRY_S
             self._happen("select", f"{self.selected.name} works")
         elif self.state == "connected":
             self._give_up_at = now + self._patience_s
@@ -353,18 +363,18 @@ class Agent:
 
     def _plan_retry(self, now: float) -> None:
         """When all is checked in vain, check again: the peer may begin later than this side."""
-        idle = all(pair.state == "failed" for pair in self._session.check_list)
-        if not idle:
+        if any(pair.state != "failed" for pair in self._session.check_list):
             self._retry_at = None
-        elif self._retry_at is None and len(self._session.check_list):
-            self._retry_at = now + RETRY_S
+        elif self._retry_at is None and any(pair.hopeful for pair in self._session.check_list):
+            self._retry_at = now + self._retry_s
+            self._retry_s = min(MAX_RETRY_S, 2 * self._retry_s)
 
     def _retry(self, now: float) -> None:
         if self._retry_at is None or now < self._retry_at:
             return
         self._retry_at = None
         for pair in self.pairs:
-            if pair.state == "failed":
+            if pair.state == "failed" and pair.hopeful:
                 self._session.check_list.change(pair, "trigger", "tried again")
 
     def _happen(self, event: AgentEvent, reason: str) -> None:

@@ -18,6 +18,8 @@ Purpose = Literal["ordinary", "triggered", "nomination", "consent"]
 
 TRANSMISSIONS: Final = 7
 """Rc of RFC 8489; with the growth of the pauses bounded, a check ends within about 8 seconds."""
+AGAIN: Final = 2
+"""The same for a pair on which nothing came from the peer the first time."""
 CONSENT_PATIENCE_S: Final = 30.0
 
 
@@ -34,6 +36,7 @@ class CheckTransaction:
     role: Role
     rto_s: float
     opener: OpeningChecks | None
+    most: int = TRANSMISSIONS
     sent: int = 0
     first_sent_at: float = 0.0
     deadline: float | None = None
@@ -66,7 +69,7 @@ class CheckTransaction:
 
     def may_repeat(self) -> bool:
         """At its deadline: is it sent again, rather than given up?"""
-        return not self.once and not self.abandoned and self.sent < TRANSMISSIONS + self._openers
+        return not self.once and not self.abandoned and self.sent < self.most + self._openers
 
     @property
     def unanswered(self) -> bool:
@@ -145,6 +148,7 @@ class Checker:
             role=session.role,
             rto_s=session.pacer.rto_s(pair.round_trip),
             opener=session.opener_for(pair.remote_endpoint) if purpose == "ordinary" else None,
+            most=AGAIN if pair.checks_sent >= TRANSMISSIONS and not pair.checks_heard else TRANSMISSIONS,
         )
         self._under_way[transaction_id] = check
         if purpose != "consent":

@@ -34,6 +34,8 @@ NEXT_STATE: Final[dict[tuple[PairState, PairEvent], PairState]] = {
 }
 """Where an event leads; what is not here leaves the state as it is."""
 
+MOST_CHECKS: Final = 90
+"""To a place that never answers: enough to wait 10 minutes for a peer who comes late."""
 PairKey = tuple[Transport, Endpoint, Endpoint]
 
 
@@ -82,6 +84,11 @@ class Pair:
     def valid(self) -> bool:
         """The path works in both directions, as far as is known."""
         return self.state == "succeeded"
+
+    @property
+    def hopeful(self) -> bool:
+        """May it be checked once more?"""
+        return self.answered_at is not None or self.checks_sent < MOST_CHECKS
 
     @property
     def relayed(self) -> bool:

@@ -35,6 +35,10 @@ class ErrorCode(IntEnum):
     INVALID_ACTION = 401
     INVALID_ARGS = 402
     ACTION_FAILED = 501
+    INVALID_VALUE = 600
+    OUT_OF_RANGE = 601
+    NOT_IMPLEMENTED = 602
+    TOO_LONG = 605
     NOT_AUTHORIZED = 606
     FIREWALL_DISABLED = 702
     PINHOLES_NOT_ALLOWED = 703
@@ -64,6 +68,7 @@ _ENVELOPE = (
     '<s:Body><u:{action} xmlns:u="{service}">{arguments}</u:{action}></s:Body></s:Envelope>\r\n'
 )
 _MAX_VALUES = 64
+_CHANGES = ("Add", "Delete")
 _PADDED = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
 _CODE = re.compile(r"\s*(-?\d{1,5})\s*", re.ASCII)
 _BOOLEANS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -233,29 +238,28 @@ def encode_call(service: Service, call: Call[T]) -> bytes:
 def parse_answer(response: http.HttpResponse, action: str) -> Answer | Fault:
     """What the router says to a call of `action`. ProtocolError: neither a result nor a fault.
 
-    Some routers say 200 to a fault, and some say 4xx or 5xx without any XML."""
+    Some routers say 200 to a fault, some say 4xx or 5xx without any XML, and some nothing at all to a change
+    that they have made."""
+    if response.status == 200 and not response.body.strip(b" \t\r\n\0") and action.startswith(_CHANGES):
+        return Answer({})
     try:
-        body = _body(xml.parse(response.body))
+        return _answer(xml.parse(response.body), action, response)
     except ProtocolError:
         if response.status != 200:
             return Fault(response.status, response.reason, from_http=True)
         raise
-    for element in body:
-        name = xml.local_name(element)
-        if name == "Fault":
+
+
+def _answer(root: Element, action: str, response: http.HttpResponse) -> Answer | Fault:
+    """The result or the fault, where it should stand in a SOAP envelope or without one."""
+    body = xml.child(root, "Body") if xml.is_named(root, "Envelope") else None
+    for element in (*(body if body is not None else ()), root):
+        if xml.is_named(element, "Fault"):
             return _fault(element, response)
-        if name in (f"{action}Response", action):  # some routers repeat the name of the call
+        # some routers repeat the name of the call
+        if xml.is_named(element, f"{action}Response") or xml.is_named(element, action):
             return Answer({key.lower(): value for key, value in _values(element)})
-    if response.status != 200:
-        return Fault(response.status, response.reason, from_http=True)
     raise ProtocolError(f"neither a result of {action} nor a fault")
-
-
-def _body(root: Element) -> Element:
-    body = xml.child(root, "Body")
-    if xml.local_name(root) != "Envelope" or body is None:
-        raise ProtocolError("not a SOAP envelope")
-    return body
 
 
 def _values(element: Element) -> list[tuple[str, str]]:
@@ -290,7 +294,7 @@ def _nothing(values: Answer) -> None:
 def read_external_address(values: Answer) -> str | None:
     """The router's external IPv4 address; None where it has none: empty, 0.0.0.0, loopback or no address."""
     try:
-        address = IPv4Address((values.get("NewExternalIPAddress") or "").strip())
+        address = IPv4Address(_unpadded(values.get("NewExternalIPAddress") or ""))
     except ValueError:
         return None
     usable = not (address.is_unspecified or address.is_loopback or address.is_multicast)
@@ -333,8 +337,12 @@ def _read_row(values: Answer) -> PortMappingEntry | None:
 
 
 def _host(values: Answer) -> str:
-    """The inside host as it is written everywhere else; some routers pad the numbers of addresses."""
-    text = (values.get("NewInternalClient") or "").strip()[:100]
+    return _unpadded(values.get("NewInternalClient") or "")[:100]
+
+
+def _unpadded(text: str) -> str:
+    """An address as it is written everywhere else: some routers pad its numbers with zeros."""
+    text = text.strip()
     return re.sub(r"(?<![^.])0+(?=\d)", "", text) if _PADDED.fullmatch(text) else text
 
 

@@ -11,13 +11,14 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.protocols.igd import xml
-from nattools.protocols.lan import LanUrl, LocalNetwork, parse_url, resolve_url
+from nattools.protocols.lan import LanUrl, LocalNetwork, locate_url, resolve_url
 
 ServiceKind = Literal[
     "WANIPConnection", "WANPPPConnection", "WANIPv6FirewallControl", "WANCommonInterfaceConfig"
 ]
 
 _MAX_SERVICES = 64
+_MAX_PLACES = 4
 _SERVICE_TYPE = re.compile(
     r"(?i:urn):(schemas-upnp-org|dslforum-org):service:"
     r"(WANIPConnection|WANPPPConnection|WANIPv6FirewallControl|WANCommonInterfaceConfig):(\d{1,3})"
@@ -30,7 +31,8 @@ _GATEWAY_TYPE = re.compile(
 class Service(msgspec.Struct, frozen=True):
     """A service that can be called. `type` is as the router writes it: its actions must be named by it.
 
-    `legacy`: of the DSL Forum's namespace, which some routers use instead of UPnP's.
+    `legacy`: of the DSL Forum's namespace, which some routers use instead of UPnP's. `others` are where it
+    may be if it is not at `control`: routers do not agree about what a relative URL is relative to.
     """
 
     type: str
@@ -38,6 +40,17 @@ class Service(msgspec.Struct, frozen=True):
     version: int
     legacy: bool
     control: LanUrl
+    others: tuple[LanUrl, ...] = ()
+
+    @property
+    def variants(self) -> Iterator[Service]:
+        """This one, and what to try if it does not answer as such: at other places, and by version 1 of its
+        type, whose actions alone some routers know that claim another version."""
+        places = [msgspec.structs.replace(self, control=each, others=()) for each in self.others]
+        yield from (self, *places)
+        if self.version > 1:
+            first = f"{self.type.rpartition(':')[0]}:1"
+            yield from (msgspec.structs.replace(each, type=first, version=1) for each in (self, *places))
 
     @property
     def maps_ports(self) -> bool:
@@ -79,17 +92,17 @@ class Description(msgspec.Struct, frozen=True):
 def parse_description(data: bytes, location: LanUrl, lan: LocalNetwork) -> Description:
     """A description found at `location`. ProtocolError: it is none.
 
-    Control URLs are taken relative to URLBase if it is usable, else to `location`; a service whose URL leads
-    out of the LAN is left out and named in `problems`.
+    Control URLs are taken relative to URLBase if there is one, else to `location`; a service whose URL makes
+    no sense is left out, and what is odd about the others' is told in `problems`.
     """
     root = xml.parse(data)
     device = xml.child(root, "device")
-    if xml.local_name(root) != "root" or device is None:
+    if not xml.is_named(root, "root") or device is None:
         raise ProtocolError("an XML document that describes no device")
-    base, problems = _base(root, location, lan)
+    bases, problems = _bases(root, location, lan)
     services: list[Service] = []
     for element in _services(device):
-        _collect(element, base, lan, services, problems)
+        _collect(element, bases, lan, services, problems)
     gateway = _GATEWAY_TYPE.match(xml.child_text(device, "deviceType"))
     return Description(
         xml.child_text(device, "friendlyName")[:200],
@@ -102,15 +115,16 @@ def parse_description(data: bytes, location: LanUrl, lan: LocalNetwork) -> Descr
     )
 
 
-def _base(root: Element, location: LanUrl, lan: LocalNetwork) -> tuple[LanUrl, list[str]]:
+def _bases(root: Element, location: LanUrl, lan: LocalNetwork) -> tuple[list[LanUrl], list[str]]:
+    """What control URLs may be relative to, and what is odd about it."""
     text = xml.child_text(root, "URLBase")
     if not text:
-        return location, []
+        return [location], []
     try:
-        base = parse_url(text, lan)
+        base, problem = locate_url(text, lan, location.host)
     except ProtocolError as error:
-        return location, [f"URLBase is {error}"]
-    return (location if base.host == location.host and base.port == location.port else base), []
+        return [location], [f"URLBase is {error}"]
+    return [base, location], [f"URLBase is {problem}"] if problem else []
 
 
 def _services(device: Element) -> Iterator[Element]:
@@ -124,7 +138,7 @@ def _services(device: Element) -> Iterator[Element]:
 
 def _collect(
     element: Element,
-    base: LanUrl,
+    bases: list[LanUrl],
     lan: LocalNetwork,
     services: list[Service],
     problems: list[str],
@@ -134,11 +148,27 @@ def _collect(
     if found is None or len(services) >= _MAX_SERVICES:
         return
     try:
-        control = resolve_url(base, xml.child_text(element, "controlURL"), lan)
+        control, *others = _places(bases, xml.child_text(element, "controlURL"), lan, problems)
     except ProtocolError as error:
         problems.append(f"{found[2]}:{found[3]} has {error}")
         return
     kind: ServiceKind = found[2]  # type: ignore[assignment]
-    service = Service(service_type, kind, int(found[3]), found[1] == "dslforum-org", control)
+    legacy = found[1] == "dslforum-org"
+    service = Service(service_type, kind, int(found[3]), legacy, control, tuple(others))
     if service not in services:
         services.append(service)
+
+
+def _places(bases: list[LanUrl], reference: str, lan: LocalNetwork, problems: list[str]) -> list[LanUrl]:
+    """Where a control URL may lead, the likeliest first: as RFC 3986 has it; behind the whole of the base; at
+    the root. ProtocolError: nowhere."""
+    control, problem = resolve_url(bases[0], reference, lan)
+    if problem:
+        problems.append(f"{reference[:100]!r} is {problem}")
+    if "//" in reference:
+        return [control]
+    path = reference.lstrip("/")
+    below = [f"{base.target.rstrip('/')}/{path}" for base in bases[:-1]]
+    tries = [(base, each) for base in bases for each in (reference, *below, f"/{path}")]
+    found = [control, *(resolve_url(base, each, lan)[0] for base, each in tries)]
+    return list(dict.fromkeys(found))[:_MAX_PLACES]

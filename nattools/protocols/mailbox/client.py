@@ -9,12 +9,12 @@ A conversation that lasts moves from the code's room into another, whose number 
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from nattools.chance import random_bytes
 from nattools.errors import ProtocolError
 from nattools.model.statement import Statement, statement
 from nattools.protocols.mailbox import messages as m
@@ -71,7 +71,7 @@ class MailboxClient:
     """
 
     def __init__(
-        self, secret: bytes, nameplate: int | None = None, *, entropy: Callable[[int], bytes] = os.urandom
+        self, secret: bytes, nameplate: int | None = None, *, entropy: Callable[[int], bytes] = random_bytes
     ) -> None:
         self.nameplate = nameplate
         self.failure: MailboxFailure | None = None

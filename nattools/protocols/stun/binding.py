@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from struct import Struct
 from typing import Final
 
+from nattools.chance import random_bytes
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.attributes import (
@@ -28,7 +28,7 @@ _INDICATION_TYPE: Final = message_type(c.BINDING, "indication")
 
 def new_transaction_id() -> bytes:
     """12 bytes that nobody can guess (RFC 8489 5)."""
-    return os.urandom(12)
+    return random_bytes(12)
 
 
 def binding_indication() -> bytes:

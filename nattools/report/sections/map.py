@@ -185,11 +185,11 @@ def _row(mapping: PortMapping, own: set[str]) -> tuple[Cell, ...]:
         proof, mood, life = f"no: {safe(code + mapping.error.name, 60)}", "bad", ""
     elif mapping.external is None:
         proof, mood, life = "", "plain", ""
-    if mapping.removed and not mapping.created:
+    if mapping.removed and not mapping.created and mapping.error is None:
         proof, mood, life = "removed, if it was there", "plain", ""
     elif mapping.removed and mapping.lifetime_s is None and mapping.verified_inbound is None:
         proof, mood, life = "removed", "plain", ""
-    elif mapping.removed:
+    elif mapping.removed and mapping.created:
         proof = f"{proof}, removed" if proof else "removed"
     return (
         Cell(f"{mapping.transport} {_inside(mapping.internal, own)}"),

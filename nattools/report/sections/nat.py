@@ -272,7 +272,7 @@ def _lifetime_words(nat: Nat) -> str:
 def _outside(nat: Nat) -> Row:
     seen = [safe(address, 80) for address in nat.external]
     words = ", ".join(seen[:4]) + (f" and {len(seen) - 4} more" if len(seen) > 4 else "")
-    return _row("From outside", words or "not known", "as servers see you")
+    return _row("From outside", words or "not known", terms.POOLINGS.get(nat.pooling, "as servers see you"))
 
 
 def _old_name(nat: Nat) -> list[Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from nattools.model.host import Way
 from nattools.model.observation import Binding
 from nattools.model.report import Report, Server
 from nattools.report.document import Bar, BarChart, Block, Cell, Detail, Mood, Prose, Section, Table, View
@@ -91,12 +92,19 @@ def host(report: Report, view: View) -> list[Section]:
     for gateway in host.gateways[:20]:
         via = gateway.address or "point to point"
         rows.append((Cell("Default route"), Cell(safe(f"IPv{gateway.family} {via} on {gateway.interface}"))))
+    for way in host.ways:
+        where = " ".join((way.source, "by", way.interface or "an unknown interface", *_to(way)))
+        rows.append((Cell("Way out"), Cell(safe(f"IPv{way.family} from {where}"))))
     for interface in host.interfaces[:40]:
         state = "" if interface.up else " (down)"
         addresses = ", ".join(interface.addresses) or "no address"
         text = f"{interface.name}{state}, {interface.kind}: {addresses}"
         rows.append((Cell("Interface"), Cell(safe(text))))
     return [Section("This machine", (Table(("", ""), tuple(rows), (0, 1)),), collapsed=True)]
+
+
+def _to(way: Way) -> tuple[str, ...]:
+    return () if way.gateway is None else ("to", way.gateway)
 
 
 def footer(report: Report, view: View) -> list[Section]:

@@ -16,6 +16,7 @@ from nattools.cli.app import run
 from nattools.errors import CannotRun
 from nattools.lab.scenario import HostSpec, Scenario
 from nattools.lab.scenariofiles import available, load
+from nattools.lab.sim.simlab import SimLab
 from nattools.trials import scenarios
 from nattools.trials.scenarios import Case, ScenarioMatrix, hosts_to_try, measure_options, run_trial
 
@@ -107,10 +108,10 @@ def test_hosts_without_expectations_are_tried_only_if_none_has_any() -> None:
 
 
 def test_a_scenarios_options_reach_the_measurement() -> None:
-    scenario = load("lifetime-10s")
-    chosen = measure_options(scenario, "alice", ("11.201.0.2:3478",))
+    with SimLab(load("lifetime-10s"), seed=4) as lab:
+        chosen = measure_options(lab, "alice")
     assert (chosen.lifetime, chosen.max_lifetime_s) == (True, 15)
-    assert chosen.scenario == "lifetime-10s:alice"
+    assert (chosen.scenario, chosen.seed) == ("lifetime-10s:alice", 4)
 
 
 def test_what_cannot_run_is_a_trial_with_a_problem(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

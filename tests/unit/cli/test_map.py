@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -193,3 +196,23 @@ def test_a_state_folder_that_cannot_be_written(
     monkeypatch.setenv("NATTOOLS_SERVER", "127.0.0.1:1")
     assert run(["map", "list"]) == 3
     assert "journal" in capsys.readouterr().err
+
+
+def test_a_simulated_keep_waits_at_our_pace_and_ends_cleanly() -> None:
+    """It ran at full speed through days of its own time, and ended with tracebacks."""
+    command = [sys.executable, "-m", "nattools", "map", "keep", "8080", "--lab", "mapping-all"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        told = [process.stderr.readline() for _ in range(2)]
+        assert all("made" in line for line in told), told
+        before = _cpu_s(process.pid)
+        assert not select.select([process.stderr], [], [], 1.0)[0]
+        assert _cpu_s(process.pid) - before < 0.3
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "nattools: interrupted\n"
+        assert process.wait(timeout=20) == 130
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

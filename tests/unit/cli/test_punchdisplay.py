@@ -47,7 +47,8 @@ def test_a_long_command_is_continued_as_a_shell_takes_it() -> None:
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_lines_fit_and_tell_of_both_sides(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     talk, stream = said(columns, monkeypatch)
-    talk.plan(AnnouncedPlan(PLAN, 0.9835, (statement("text", text="Bind ports below 1024."),)))
+    most = statement("plan-limit", packets=8000, addresses=24)
+    talk.plan(AnnouncedPlan(PLAN, 0.9835, (statement("text", text="Bind ports below 1024."),), most))
     for stage in STAGES:
         talk.stage(stage)
     assert talk.told

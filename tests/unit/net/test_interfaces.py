@@ -9,7 +9,7 @@ import pytest
 from nattools.model.host import Gateway, InterfaceKind
 from nattools.net import interfaces, netlink
 from nattools.net.hostnetwork import HostNetwork
-from nattools.protocols.rtnetlink import Link, TableRoute
+from nattools.protocols.rtnetlink import KernelLink, TableRoute
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's tables")
 
@@ -55,7 +55,11 @@ def test_kind_by_name(name: str, kind: InterfaceKind) -> None:
     assert interfaces.kind_by_name(name) == kind
 
 
-LINKS = [Link(1, "lo", flags=9), Link(2, "eth0"), Link(3, "tun0", kind="tun", hardware=65534)]
+LINKS = [
+    KernelLink(1, "lo", flags=9),
+    KernelLink(2, "eth0"),
+    KernelLink(3, "tun0", kind="tun", hardware=65534),
+]
 HALF = TableRoute(4, 3, length=1, destination="128.0.0.0", gateway="10.8.0.1")
 ROUTES = {
     4: [

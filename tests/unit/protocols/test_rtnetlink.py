@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nattools.errors import ProtocolError
 from nattools.protocols import rtnetlink
-from nattools.protocols.rtnetlink import End, Link, Refused, TableRoute, decode
+from nattools.protocols.rtnetlink import End, KernelLink, NetlinkError, TableRoute, decode
 
 UNICAST, BLACKHOLE = 1, 6
 
@@ -55,14 +55,14 @@ OUT = attribute(4, number(3))
         (route(attribute(6, number(1)), kind=BLACKHOLE), []),
         (route(OUT, kind=7), []),
         (route(OUT, family=28), []),
-        (message(2, struct.pack("=i", -101)), [Refused(101)]),
+        (message(2, struct.pack("=i", -101)), [NetlinkError(101)]),
         (message(3, bytes(4)), [End()]),
         (message(3, bytes(4), sequence=6), []),
         (message(16, struct.pack("=BxHiII", 0, 65534, 5, 0x1091, 0) + attribute(3, b"corp\0")
                  + attribute(4, number(1420)) + attribute(0x8000 | 18, attribute(1, b"wireguard\0"))),
-         [Link(5, "corp", 0x1091, 65534, 1420, "wireguard")]),
+         [KernelLink(5, "corp", 0x1091, 65534, 1420, "wireguard")]),
         (message(16, struct.pack("=BxHiII", 0, 1, 6, 1, 0) + attribute(3, b"veth1\0")
-                 + attribute(10, number(4))), [Link(6, "veth1", 1, 1, None, "", 4)]),
+                 + attribute(10, number(4))), [KernelLink(6, "veth1", 1, 1, None, "", 4)]),
     ],
 )  # fmt: skip
 def test_answers(data: bytes, expected: list[rtnetlink.Message]) -> None:

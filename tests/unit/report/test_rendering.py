@@ -13,8 +13,9 @@ from report_samples import TECHNIQUES, home_router, port_restricted
 
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.report import Report, Server
+from nattools.report.document import Prose
 from nattools.report.html import render_html
-from nattools.report.markdown import render_markdown
+from nattools.report.markdown import _prose, render_markdown
 from nattools.report.savedreport import load, render_json
 from nattools.report.terminal import print_report, render_text
 
@@ -243,7 +244,29 @@ def test_markdown_has_everything_and_folds_the_details() -> None:
     assert "| Direct IPv4 | no | 10.0.0.2 is a private address" in text
     assert text.count("<details>") == text.count("</details>") == 4
     for number in range(1, 10):
-        assert f"| \\#{number} |" in text
+        assert f"| \\#\u200b{number} |" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("- a list", "\\- a list"),
+        ("    a block of code", "a block of code"),
+        ("1. a list", "1\\. a list"),
+        ("=== a heading", "\\=== a heading"),
+        ("see http://evil.example/ or WWW.evil.example", "see http\\://evil.example/ or WWW\\.evil.example"),
+        ("GH-12, me/it#12, @all", "GH-\u200b12, me/it\\#\u200b12, @\u200ball"),
+        ("$x$ and :smile:", "\\$x\\$ and :\u200bsmile:"),
+        ("2a10:1:100:2::3", "2a10:1:\u200b100:2::3"),
+        ("2a10:1:2::3 at 03:04:05", "2a10:1:2::3 at 03:04:05"),
+    ],
+)
+def test_markdown_draws_text_as_it_is(text: str, drawn: str) -> None:
+    """What a router says becomes neither a link nor a list, on a page where it is pasted."""
+    report = replace(home_router(), warnings=(text,))
+    assert drawn.lstrip("\\").replace("1\\", "1") in render_markdown(report)
+    assert list(_prose(Prose(text))) == [drawn]
+    assert list(_prose(Prose(text, " "))) == [f"- {drawn}"]
 
 
 def test_markdown_tables_have_one_width() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
+from nattools.net.addresses import is_public
+from nattools.net.base import Network
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Ask, Result
 from nattools.protocols.stun import constants as c
 from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer, Order
-from nattools.server.endpoints import Role, ServerEndpoints
+from nattools.server.endpoints import Role, ServerEndpoints, dialled_from
 from nattools.server.limits import Occupancy, RateLimit
 
 NONCE = b"12345678"
@@ -121,6 +124,38 @@ def test_what_the_server_does_not_have_is_denied() -> None:
     no_other_port = server(ServerEndpoints(((Endpoint("11.201.0.2", 3478),),)))
     assert reason(proven(no_other_port, Ask("udp", 1, NONCE, change_port=True)))
     assert isinstance(proven(no_other_port, Ask("tcp", 1, NONCE, change_port=True)), Order)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "dialled"),
+    [
+        ("11.201.0.2", "11.1.0.2", True),
+        ("11.201.0.2", "127.0.0.1", False),
+        ("11.201.0.2", "11.201.0.2", False),
+        ("11.201.0.2", "192.168.1.7", False),
+        ("192.168.1.2", "192.168.1.7", True),
+        ("192.168.1.2", "192.168.1.2", False),
+        ("192.168.1.2", "11.1.0.2", True),
+        ("2a10::2", "fd00::1", False),
+        ("2a10::2", "::ffff:127.0.0.1", False),
+    ],
+)
+def test_no_dial_back_goes_to_this_machine_or_behind_it(here: str, there: str, dialled: bool) -> None:
+    class Here:
+        """A machine with one address."""
+
+        is_public = staticmethod(is_public)
+
+        def route(self, destination: str) -> tuple[str, str]:
+            return "eth0", here
+
+    site = ServerEndpoints(((Endpoint(here, 3478),),))
+    assert dialled_from(cast(Network, Here()), site)(there) == dialled
+    its_server = DialBackServer(SITE, Cookies(b"secret"), DialBackLimits(), lambda address: dialled)
+    decision = proven(its_server, Ask("tcp", 5000, NONCE))
+    assert isinstance(decision, Order) == dialled
+    if not dialled:
+        assert reason(decision) == "the server dials no such address"
 
 
 def test_a_repeated_request_is_carried_out_once() -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nattools.model.endpoint import Endpoint
-from nattools.server.limits import Occupancy, RateLimit, TokenBucket, source_key
+from nattools.server.limits import Occupancy, Place, Places, RateLimit, TokenBucket
 
 
 def source(number: int) -> Endpoint:
-    return Endpoint(f"11.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 4000)
+    """Each in a network of its own."""
+    return Endpoint(f"11.{number >> 8 & 255}.{number & 255}.9", 4000)
+
+
+def site(number: int) -> Endpoint:
+    """One of the 65,536 /64s of a /48."""
+    return Endpoint(f"2a10:1:1:{number:x}::2", 4000)
 
 
 @given(st.lists(st.floats(0, 10), max_size=60), st.floats(0.1, 20), st.integers(1, 10))
@@ -56,11 +63,59 @@ def test_the_table_of_sources_is_bounded_and_forgets_the_oldest() -> None:
     assert limit.remembered == 10
 
 
-def test_an_ipv6_site_is_one_source_and_an_ipv4_address_is_one() -> None:
-    assert source_key(Endpoint("2a10:1::2", 1)) == source_key(Endpoint("2a10:1:0:0:ffff::9", 2))
-    assert source_key(Endpoint("2a10:1::2", 1)) != source_key(Endpoint("2a10:1:0:1::2", 1))
-    assert source_key(Endpoint("fe80::1%eth0", 1)) == source_key(Endpoint("fe80::2%eth1", 1))
-    assert source_key(source(1)) != source_key(source(2))
+@pytest.mark.parametrize(
+    ("sources", "granted"),
+    [
+        ([Endpoint(f"2a10:1::{host:x}", 1) for host in range(1, 100)], 10),
+        ([Endpoint(f"2a10:1:1:{net:x}::2", 1) for net in range(100)], 20),
+        ([Endpoint(f"2a10:1:1:{net:x}::2", 1) for net in range(0, 0x8000, 0x80)], 40),
+        ([Endpoint(f"fe80::{host:x}%eth{host}", 1) for host in range(1, 100)], 10),
+        ([Endpoint(f"11.1.0.{host}", 1) for host in range(1, 100)], 80),
+        ([Endpoint(f"11.1.{net}.1", 1) for net in range(100)], 500),
+    ],
+    ids=["a /64", "the /64s of a /56", "the /64s of a /48", "a link", "an IPv4 /24", "IPv4 networks"],
+)
+def test_a_network_has_a_few_times_what_one_source_has(sources: list[Endpoint], granted: int) -> None:
+    limit = RateLimit(rate=0, burst=10, total_rate=0, total_burst=500)
+    places = Occupancy(per_source=10, total=500)
+    tries = [each for each in sources for _ in range(10)]
+    assert sum(limit.take(each, 0) for each in tries) == granted
+    assert sum(places.enter(each) for each in tries) == granted
+
+
+def test_many_addresses_of_a_network_do_not_make_it_forgotten() -> None:
+    limit = RateLimit(rate=0, burst=1, total_rate=0, total_burst=1e9, sources=10)
+    assert sum(limit.take(site(number), 0) for number in range(1000)) == 4
+
+
+def test_who_comes_to_a_full_house_gets_the_place_of_the_longest_idle_in_the_largest_crowd() -> None:
+    places = Places(per_source=2, total=4)
+    lost: list[str] = []
+
+    def enter(name: str, source: Endpoint) -> Place:
+        place = places.enter(source, lambda: lost.append(name))
+        assert place is not None
+        return place
+
+    enter("alice", source(1))
+    first = enter("mallory's first", site(1))
+    enter("mallory's second", site(2))
+    enter("mallory's third", site(3))
+    first.use()
+    bob = enter("bob", source(2))
+    assert lost == ["mallory's second"]
+    assert places.taken == 4
+    bob.leave()
+    bob.leave()
+    enter("carol", source(3))
+    assert lost == ["mallory's second"]
+    assert places.taken == 4
+
+
+def test_a_source_cannot_take_the_places_of_others_by_coming_again() -> None:
+    places = Places(per_source=2, total=4)
+    taken = [places.enter(source(1), lambda: None) for _ in range(3)]
+    assert taken[2] is None
 
 
 def test_places_come_back() -> None:

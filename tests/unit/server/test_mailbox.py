@@ -17,7 +17,7 @@ class Peers:
     """Connections to a mailbox by name, and what each was told."""
 
     def __init__(self, **limits: float) -> None:
-        self.mailbox = Mailbox(MailboxLimits(**limits), chance=Random(1))  # type: ignore[arg-type]
+        self.mailbox = Mailbox(MailboxLimits(**limits), draw=Random(1))  # type: ignore[arg-type]
         self.now = 0.0
         self.told: dict[str, list[m.FromMailbox]] = {}
         self.gone: list[str] = []
@@ -129,6 +129,7 @@ def test_leaving_ends_the_room_and_uses_the_code_up(parting: m.Parting, told: m.
     peers = Peers(used_up_s=600)
     peers.join("alice", 7)
     peers.join("bob", 7)
+    peers.say("bob", m.Relay(b"his half"))
     peers.say("bob", m.Leave(parting))
     assert peers.told["alice"][-1] == m.Closed(told)
     assert peers.gone == ["bob", "alice"]
@@ -186,6 +187,84 @@ def test_there_are_no_more_rooms_than_allowed() -> None:
     assert peers.join("carol") == m.Closed("full")
     assert peers.join("dave", 778) == m.Closed("full")
     assert peers.join("erin", 777) == m.Joined(777, True)
+
+
+def test_a_full_mailbox_takes_a_room_from_the_network_that_has_many() -> None:
+    peers = Peers(rooms=6)
+    peers.join("alice", 7)
+    for number in range(5):
+        peers.join(f"mallory{number}", 100 + number, source=Endpoint(f"2a10:1:1:{number}::2", 1))
+    assert peers.join("bob", 8, source=BOB) == m.Joined(8, False)
+    assert peers.gone == ["mallory0"]
+    assert peers.told["mallory0"][-1] == m.Closed("expired")
+    assert peers.mailbox.rooms == 6
+    assert peers.join("carol", 7) == m.Joined(7, True)
+
+
+def test_a_source_opens_so_many_rooms_and_a_site_a_few_times_as_many() -> None:
+    peers = Peers(rooms_per_source=2)
+    sites = [Endpoint(f"2a10:1:1:{number:x}::2", 1) for number in range(0, 0x2000, 0x80)]
+    answers = [peers.join("mallory", source=site) for site in sites for _ in range(3)]
+    assert sum(isinstance(answer, m.Joined) for answer in answers) == 8
+    assert isinstance(peers.join("alice"), m.Joined)
+    assert peers.mailbox.sweep(4000.0)
+    peers.now = 4000.0
+    assert isinstance(peers.join("later", source=sites[0]), m.Joined)
+
+
+@pytest.mark.parametrize("parting", ["done", "wrong-code", "failed"])
+def test_who_said_nothing_ends_no_conversation(parting: m.Parting) -> None:
+    peers = Peers()
+    peers.join("alice", 7)
+    peers.join("mallory", 7, source=BOB)
+    peers.say("alice", m.Relay(b"her half"))
+    peers.say("mallory", m.Leave(parting))
+    assert peers.told["alice"][-1] == m.Peer(False)
+    assert peers.gone == ["mallory"]
+    assert peers.join("bob", 7) == m.Joined(7, True)
+    peers.say("bob", m.Relay(b"his half"))
+    assert peers.told["alice"][-1] == m.Relay(b"his half")
+
+
+def test_who_says_nothing_does_not_keep_the_seat_of_another() -> None:
+    peers = Peers(speaks_within_s=3)
+    peers.join("alice", 7)
+    peers.join("mallory", 7, source=BOB)
+    peers.say("alice", m.Relay(b"her half"))
+    peers.now = 2.9
+    assert peers.join("early", 7) == m.Closed("taken")
+    peers.now = 3.0
+    assert peers.join("bob", 7) == m.Joined(7, True)
+    assert peers.told["mallory"][-1] == m.Closed("taken")
+    assert peers.told["alice"][-1] == m.Peer(True)
+    peers.now = 10.0
+    peers.say("bob", m.Relay(b"his half"))
+    assert peers.join("late", 7) == m.Closed("taken"), "both have spoken"
+
+
+def test_who_ends_the_conversations_of_others_finds_few_and_codes_become_longer() -> None:
+    peers = Peers()
+    codes = [peers.join(f"alice{number}") for number in range(3)]
+    ended = 0
+    for number in range(1, 100):
+        peers.join("mallory", number, source=BOB)
+        if peers.told["mallory"][-1] == m.Closed("rate"):
+            break
+        peers.say("mallory", m.Relay(b"a guess"))
+        ended += peers.told["mallory"][0] == m.Joined(number, True)
+        peers.say("mallory", m.Leave("wrong-code"))
+    assert 0 < ended <= len(codes)
+    opened = peers.join("carol")
+    assert isinstance(opened, m.Joined)
+    assert opened.nameplate > 9
+
+
+def test_joining_others_takes_more_of_the_allowance_than_opening_a_room() -> None:
+    peers = Peers(entry_rate=0, entry_burst=30)
+    for number in range(20):
+        peers.join(f"alice{number}", 100 + number)
+    answers = [peers.join("mallory", 100 + number, source=BOB) for number in range(20)]
+    assert sum(isinstance(answer, m.Joined) for answer in answers) == 10
 
 
 def test_guessing_at_rooms_is_slow() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,9 @@ ID = bytes(range(12))
 
 
 @asynccontextmanager
-async def running(*addresses: str, **options: float) -> AsyncIterator[Running]:
-    config = ServeConfig(addresses=addresses or TWO, port=0, alternate_port=0, **options)  # type: ignore[arg-type]
+async def running(*addresses: str, **options: Any) -> AsyncIterator[Running]:
+    options = {"dials": lambda address: True} | options  # here all is on this machine
+    config = ServeConfig(addresses=addresses or TWO, port=0, alternate_port=0, **options)
     server = await serve(HostNetwork(), config)
     try:
         yield server
@@ -78,6 +80,20 @@ def test_every_change_request_comes_truly_from_elsewhere() -> None:
                 assert message.mapped == asker.socket.local
                 assert message.other_address == server.endpoints[3]
                 assert message.hello == b"\x01\x0f"
+
+    run(test)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.5"])
+def test_no_dial_back_goes_to_this_machine(host: str) -> None:
+    """A client of a proxy here has its address: it would scan what listens on loopback alone."""
+
+    async def test() -> None:
+        async with running(dials=None) as server, client(host) as asker:
+            ask = Ask("tcp", 22, NONCE, change_address=True, change_port=True)
+            result, others = await dial(asker, server.endpoints[0], ask)
+            assert (result.outcome, result.reason) == ("denied", "the server dials no such address")
+            assert others == []
 
     run(test)
 

@@ -15,7 +15,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
 from nattools.protocols import stun
 from nattools.protocols.stun.constants import MAPPED_ADDRESS
-from nattools.traversal.sample import PATIENCE_S, TCP_PATIENCE_S, where_seen, where_seen_over_tcp
+from nattools.traversal.sample import PATIENCE_S, TCP_PATIENCE_S, places_seen, where_seen, where_seen_over_tcp
 
 Answer = Callable[[bytes, Endpoint], bytes]
 PORT = 3478
@@ -118,5 +118,30 @@ def test_a_closed_port_and_no_socket_are_no_answer(monkeypatch: pytest.MonkeyPat
 
         monkeypatch.setattr(type(network), "connect_tcp", refuse)
         assert await where_seen_over_tcp(network, server) is None
+
+    run(open_internet(), main)
+
+
+def test_a_socket_that_leads_nowhere_delays_nothing_and_every_outside_address_is_told() -> None:
+    """Two servers see one socket at two addresses; nobody answers the other socket, nor the third server."""
+
+    def elsewhere(request: bytes, _: Endpoint) -> bytes:
+        return whole(request, Endpoint("11.99.0.7", 4711))
+
+    async def main(lab: SimLab) -> None:
+        servers = []
+        for port, answer in ((PORT, whole), (PORT + 1, elsewhere), (PORT + 2, silence)):
+            server = await lab.network("bob").open_udp(family=4, port=port)
+            server.on_datagram = lambda data, source, server=server, answer=answer: server.send(
+                answer(data, source), source
+            )
+            servers.append(server.local)
+        socket, dead = [await lab.network("alice").open_udp(family=4) for _ in range(2)]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        seen = await places_seen([(socket, servers), (dead, [Endpoint("11.99.0.1", 1)])])
+        assert seen == [(socket.local, Endpoint("11.99.0.7", 4711)), ()]
+        assert loop.time() - began < 0.3
+        assert socket.on_datagram is None
 
     run(open_internet(), main)

@@ -10,7 +10,7 @@ from linked import both, narrow_paths, quic_links, read_exactly
 from simulated import open_internet, run
 
 from nattools.lab.sim.simlab import SimLab
-from nattools.traversal.stripes import MOST, StripeCount
+from nattools.traversal.stripes import LEAST_BYTES, MOST, StripeCount, StripeRounds
 
 RTT_S = 0.04
 
@@ -86,3 +86,20 @@ def test_random_losses_leave_most_of_a_path_in_use() -> None:
         return len(data) * 8e-6 / (lab.loop.time() - began)
 
     assert run(open_internet(delay_ms=20, loss=0.01), main) > 9.0
+
+
+def test_a_queue_in_the_other_direction_does_not_hold_back_who_begins_to_send() -> None:
+    rounds, now, sent = StripeRounds(0.0), 0.0, 0
+
+    def passed(count: int, bytes_each: int, rtt_s: float) -> None:
+        nonlocal sent, now
+        for _ in range(count):
+            rounds.round_trip(rtt_s)
+            rounds.flushed(now, busy=True)
+            now, sent = now + 0.1, sent + bytes_each
+            rounds.over(now, sent)
+
+    passed(1, 5 * LEAST_BYTES, RTT_S)
+    passed(50, LEAST_BYTES // 10, 2 * RTT_S)  # acknowledgments and echoes, while the peer fills the path
+    passed(5, 5 * LEAST_BYTES, RTT_S)
+    assert rounds.count.wanted > 1

@@ -53,8 +53,9 @@ def test_a_dissenting_server_is_outvoted_and_named() -> None:
     local = world.fresh()
     for corner in CORNERS:
         world.ask("mapping", local, corner)
-    wrong = msgspec.structs.replace(world.binding("mapping", local, PLAIN, other=None), mapped="9.9.9.9:1")
-    world.add(wrong)
+    right = world.binding("mapping", local, PLAIN, other=None)
+    world.add(msgspec.structs.replace(right, mapped="9.9.9.9:1"))
+    world.add(right)  # it contradicts itself: no NAT changes a mapping between two questions
     report = diagnosed(world)
     assert udp4(report).mapping == EIM
     assert udp4(report).external == ("11.1.0.2",)
@@ -322,3 +323,67 @@ def test_too_few_ports_close_together_are_not_named() -> None:
     for _ in range(6):
         world.ask("control", world.fresh(), A1P1)
     assert udp4(diagnosed(world)).port_allocation == "unknown"
+
+
+# --- several external addresses
+
+
+def pooled(world: World, *, plain: str | None = None) -> Nat:
+    """What follows where one address, X or Y, is seen by each of two servers, from several ports, twice."""
+    for _ in range(4):
+        local = world.fresh()
+        for _ in range(2):
+            for corner in CORNERS:
+                world.ask("mapping", local, corner)
+            other = world.binding("mapping", local, PLAIN, other=None)
+            seen = other.mapped if plain is None else f"{plain}:{local.port}"
+            world.add(msgspec.structs.replace(other, mapped=seen))
+    return udp4(diagnosed(world))
+
+
+def test_a_server_that_alone_sees_another_address_is_neither_believed_nor_accused() -> None:
+    world = World()
+    found = pooled(world, plain="11.1.0.3")
+    assert (found.mapping, found.pooling) == ("unknown", "unknown")
+    assert found.external == ("11.1.0.2", "11.1.0.3")
+    warnings = " ".join(diagnosed(world).warnings)
+    assert "several ways lead out" in warnings
+    assert "not believed" not in warnings
+
+
+def test_the_second_way_out_is_proven_by_a_server_that_sees_both() -> None:
+    def uplink(binding: Binding) -> Binding:
+        if not binding.asked.startswith("11.201.0.3"):
+            return binding
+        return msgspec.structs.replace(binding, mapped=str(binding.mapped).replace("0.2:", "0.3:"))
+
+    found = pooled(World(mangle=uplink))
+    assert (found.mapping, found.pooling) == (ADM, "per-destination")
+    assert set(found.external) == {"11.1.0.2", "11.1.0.3"}
+
+
+def test_any_address_for_any_port_is_arbitrary_pooling() -> None:
+    found = pooled(World(outside=("11.1.0.2", "11.1.0.3"), seed=3))
+    assert (found.mapping, found.pooling) == (EIM, "arbitrary")
+
+
+def test_one_address_for_many_ports_is_paired_pooling() -> None:
+    assert udp4(diagnosed(World().measure())).pooling == "paired"
+    world = World()
+    for _ in range(3):
+        world.ask("allocation", world.fresh(), A1P1)
+    assert udp4(diagnosed(world)).pooling == "unknown"
+
+
+def test_a_new_address_in_the_middle_of_it_is_told() -> None:
+    world = World()
+    for address in ("11.1.0.2", "11.1.0.9"):
+        world.outside = (address,)
+        world._mappings.clear()
+        for _ in range(12):
+            local = world.fresh()
+            for corner in CORNERS:
+                world.ask("mapping", local, corner)
+    report = diagnosed(world)
+    assert (udp4(report).mapping, udp4(report).external) == (EIM, ("11.1.0.9",))
+    assert any("changed during the measurement" in warning for warning in report.warnings)

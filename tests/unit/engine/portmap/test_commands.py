@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from mapped import ALICE, OUTSIDE, at_home, call, gets_in, home, made
+from mapped import ALICE, OUTSIDE, at_home, call, gets_in, home, made, options
 from simulated import pass_time
 
-from nattools.engine.options import MapOptions
+from nattools.engine.options import Event, MapOptions
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.errors import CannotRun, UsageError
@@ -247,6 +247,19 @@ def test_a_port_in_use_is_mapped_and_not_tried() -> None:
     assert one(report).created
     assert one(report).verified_inbound is None
     assert any("in use" in getattr(seen, "reason", "") for seen in report.observations)
+
+
+def test_a_slow_router_is_waited_for_and_that_is_told() -> None:
+    events: list[Event] = []
+
+    async def main(lab: SimLab) -> Report:
+        chosen = options(lab, families=(4,))
+        wish = MapOptions(ports=(5000,), transports=("udp",))
+        return await commands.add(lab.network("alice"), chosen, events.append, MemoryJournal(), wish)
+
+    slow = MapperSpec(protocols=("upnp-igd",), faults={"change_s": 7.0})
+    assert one(at_home(main, home(slow))).verified_inbound
+    assert "asking the router for a udp mapping to port 5000" in {each.text for each in events}
 
 
 # --- list

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -114,6 +114,40 @@ def test_only_the_owner_may_look(tmp_path: Path) -> None:
     assert (folder / "mappings.jsonl").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a privilege there")
+@pytest.mark.parametrize("name", ["mappings.jsonl", "mappings.lock", "mappings.new"])
+@pytest.mark.parametrize("kind", ["symlink", "link", "dangling"])
+def test_whoever_may_write_the_folder_does_not_choose_which_file_is_written(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    victim, folder = tmp_path / "victim", tmp_path / "state"
+    with Journal(folder) as journal:
+        for port in range(5000, 5200):
+            journal.gone(noted(journal, port))  # so much that the file is written anew next time
+    folder.chmod(0o777)
+    if kind != "dangling":
+        victim.write_bytes(b"precious\n" * 5000)
+    (folder / name).unlink(missing_ok=True)
+    if kind == "link":
+        (folder / name).hardlink_to(victim)
+    else:
+        (folder / name).symlink_to(victim)
+    with suppress(CannotRun), Journal(folder) as journal:
+        noted(journal)
+    assert (victim.read_bytes() == b"precious\n" * 5000) if kind != "dangling" else not victim.exists()
+
+
+def test_a_journal_written_anew_is_for_its_owner_alone(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        for port in range(5000, 5200):
+            journal.gone(noted(journal, port))
+    assert (tmp_path / "mappings.jsonl").stat().st_size > 32768
+    with Journal(tmp_path) as journal:
+        noted(journal)
+    assert (tmp_path / "mappings.jsonl").stat().st_size < 1000
+    assert (tmp_path / "mappings.jsonl").stat().st_mode & 0o077 == 0
+
+
 def test_one_that_was_killed_has_left_something_behind(tmp_path: Path) -> None:
     with writer(tmp_path, "killed", 5000, 5001) as process:
         assert process.wait() == -signal.SIGKILL
@@ -135,13 +169,14 @@ def test_one_that_lives_has_left_nothing_behind(tmp_path: Path) -> None:
         assert ports(journal.left_behind()) == [5000], "it ended without removing its mapping"
 
 
-def test_what_is_to_stay_is_not_left_behind(tmp_path: Path) -> None:
+def test_what_was_granted_and_is_to_stay_is_not_left_behind(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
-        noted(journal, 5000, stays=True)
+        journal.granted(noted(journal, 5000, stays=True), granted())
         noted(journal, 5001)
+        noted(journal, 5002, stays=True)
     with Journal(tmp_path) as journal:
-        assert ports(journal.left_behind()) == [5001]
-        assert ports(journal.notes()) == [5000, 5001]
+        assert ports(journal.left_behind()) == [5001, 5002]
+        assert ports(journal.notes()) == [5000, 5001, 5002]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +199,7 @@ def test_what_seems_to_have_ended_is_remembered_and_not_told(
         if answer is not None:
             lasting = answer if isinstance(answer, int) else None
             journal.granted(note, granted(lasting, protocol))
-        clock.up_s += 600
+        clock.up_s += 599
         assert not journal.notes()[0].seems_over(clock())
         clock.up_s += 100
         assert journal.notes()[0].seems_over(clock()) == over
@@ -189,7 +224,7 @@ def test_after_a_restart_of_the_machine_the_wall_clock_must_do(tmp_path: Path) -
     clock = Clock()
     with Journal(tmp_path, clock=clock) as journal:
         journal.granted(noted(journal, stays=True), granted())
-    clock.up_s, clock.boot, clock.set_by_s = 20.0, "second", 500 + 600
+    clock.up_s, clock.boot, clock.set_by_s = 20.0, "second", 500 + 500
     with Journal(tmp_path, clock=clock) as journal:
         assert ports(journal.in_force()) == [5000]
         clock.up_s += 200

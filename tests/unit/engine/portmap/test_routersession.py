@@ -29,7 +29,8 @@ def made(faults: dict[str, Any], protocol: MappingProtocol | None = None, family
         inside = Endpoint("10.0.1.2" if family == 4 else "2a10::2", 4000)
         wanted = MappingRequest(transport="udp", internal=inside, nonce=bytes(12))
         held = await session.make_by_any(session.mappers(4 if family == 4 else 6, protocol), wanted)
-        asked = [seen for seen in session.run.recorder.observations if isinstance(seen, MapAttempt)]
+        attempts = [seen for seen in session.run.recorder.observations if isinstance(seen, MapAttempt)]
+        asked = [seen for seen in attempts if seen.action == "make"]
         told = [(each.protocol, each.refusal.code if each.refusal else None) for each in asked]
         return held.mapper.offer.protocol if held else None, told, len(journal.notes())
 

@@ -219,3 +219,25 @@ def test_our_own_story_is_never_too_long_to_be_told() -> None:
     assert len(m.encode(story)) <= MAX_PAYLOAD
     assert len(story.stages) > 10
     assert m.decode(m.encode(story)) == story
+
+
+@pytest.mark.parametrize("introduced", [False, True])
+def test_a_peer_that_is_killed_has_left_within_seconds(introduced: bool) -> None:
+    """Its kernel closes its connection to the mailbox, and it never comes back."""
+
+    async def foe(foe: Foe) -> None:
+        await foe.until(m.Introduction)
+        if introduced:
+            foe.say(introduction("symmetric-random"))
+            await asyncio.sleep(1.0)
+        socket = foe.meeting._socket
+        assert socket is not None
+        socket.stream.abort()
+        await asyncio.sleep(0.1)
+        foe.lab.cut("bob")
+        await asyncio.Event().wait()
+
+    seen = against(foe)
+    refused(seen)
+    assert "has left the mailbox" in seen.why
+    assert seen.took_s < 25.0

@@ -112,7 +112,7 @@ def keep(
                 reports = await punch_both(
                     (lab.network("alice"), options, Watcher(stage=sides[0].stages.append)),
                     (lab.network("bob"), options, Watcher(stage=sides[1].stages.append)),
-                    uses=(Use(hold, names=uses) if mine is None else mine(lab), Use(stay)),
+                    uses=(Use(hold, names=uses) if mine is None else mine(lab), Use(stay, names=uses)),
                 )
             sides[0].ended_at = lab.loop.time()
             return reports

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from portmapped import ALICE, OUTSIDE, ROUTER, ROUTER6, Home, at_home
 
@@ -107,8 +108,9 @@ def test_answers_from_another_port() -> None:
     found = find(RouterBehaviour(answer_port=40123, pmp_port=40124))
     assert offer(found, "upnp-igd").quirks == ("the answer came from port 40123",)
     assert offer(found, "nat-pmp").quirks == ("the answer came from port 40124",)
-    # PCP has nothing but the source to know the server by, until a nonce was sent
-    assert offer(found, "pcp").outcome == "timeout"
+    # of PCP's answers only that to a request with a nonce counts
+    assert offer(found, "pcp").outcome == "answered"
+    assert offer(found, "pcp").quirks[-1] == "the answer came from port 40124"
 
 
 def test_duplicate_answers_are_one_gateway() -> None:
@@ -125,18 +127,43 @@ def test_a_router_that_does_not_hear_multicast() -> None:
     assert find(RouterBehaviour(hears_multicast=False)).mapper("upnp-igd") is not None
 
 
-def test_location_on_the_outside_address() -> None:
-    """It is not followed; the same place at the gateway's own address is."""
-    found = find(RouterBehaviour(location=f"http://{OUTSIDE}:5000/rootDesc.xml"))
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        (OUTSIDE, "leads out of the local network"),
+        ("10.0.1.3", "another host"),
+        (ALICE, "leads out of the local network"),
+        ("fritz.box", "a name"),
+    ],
+)
+@pytest.mark.parametrize("what", ["location", "redirect", "control"])
+def test_what_the_router_names_elsewhere_is_asked_for_at_its_own_address(
+    what: str, host: str, says: str
+) -> None:
+    """Its outside address or a name of its own is where real routers say they are; another host of the LAN,
+    or this machine, is what an attacker would have asked. Nobody else hears anything."""
+
+    async def main(home: Home) -> tuple[Discovery, list[str], list[str]]:
+        heard: list[str] = []
+        carol = home.lab.network("carol")
+        listeners = [
+            await network.listen_tcp(
+                family=4, host=host, port=5000, on_stream=lambda stream: heard.append("!")
+            )
+            for network, host in ((home.bob, "11.101.0.2"), (carol, "10.0.1.3"), (home.alice, ALICE))
+        ]
+        path = {"location": "/rootDesc.xml", "redirect": "/moved.xml", "control": "/ctl"}[what]
+        router = await home.router(RouterBehaviour(**{what: f"http://{host}:5000{path}"}))  # type: ignore[arg-type]
+        found = await home.discover()
+        for each in listeners:
+            each.close()
+        return found, heard, router.requests
+
+    found, heard, requests = at_home(main)
     upnp = offer(found, "upnp-igd")
-    assert (upnp.outcome, upnp.server) == ("answered", f"http://{ROUTER}:5000/rootDesc.xml")
-    assert "leads out of the local network" in upnp.quirks[0]
-
-
-def test_location_on_another_host_of_the_lan() -> None:
-    found = find(RouterBehaviour(location="http://10.0.1.99:5000/rootDesc.xml"))
-    assert offer(found, "upnp-igd").server == f"http://{ROUTER}:5000/rootDesc.xml"
-    assert "names another host" in offer(found, "upnp-igd").quirks[0]
+    assert (upnp.outcome, upnp.external, heard) == ("answered", OUTSIDE, [])
+    assert any(request.startswith("POST /ctl") for request in requests)
+    assert what == "redirect" or says in upnp.quirks[0]
 
 
 def test_location_anywhere_else_is_never_asked() -> None:
@@ -158,25 +185,6 @@ def test_location_anywhere_else_is_never_asked() -> None:
 def test_a_redirect_within_the_router() -> None:
     found = find(RouterBehaviour(redirect="/elsewhere.xml"))
     assert offer(found, "upnp-igd").outcome == "answered"
-
-
-@pytest.mark.parametrize(
-    "url", ["http://11.101.0.2/x", "http://169.254.169.254/latest/meta-data/", "http://[::ffff:11.101.0.2]/"]
-)
-def test_a_redirect_anywhere_else_is_never_followed(url: str) -> None:
-    async def main(home: Home) -> tuple[Discovery, list[str]]:
-        asked: list[str] = []
-        listener = await home.bob.listen_tcp(family=4, port=80, on_stream=lambda stream: asked.append("!"))
-        await home.router(RouterBehaviour(redirect=url))
-        found = await home.discover()
-        listener.close()
-        return found, asked
-
-    found, asked = at_home(main)
-    assert asked == []
-    upnp = offer(found, "upnp-igd")
-    assert upnp.outcome == "malformed"
-    assert upnp.detail.startswith("a redirect to a URL that leads out of the local network")
 
 
 def test_a_redirect_in_a_circle_ends() -> None:
@@ -226,6 +234,37 @@ def test_a_gateway_of_another_host_answers_multicast_alone() -> None:
     assert (upnp.server, upnp.connected) == ("http://10.0.1.3:5000/rootDesc.xml", False)
 
 
+@pytest.mark.parametrize(
+    "behaviour", [RouterBehaviour(delay_s=0.4), RouterBehaviour(xml="slow", delay_s=0.3)]
+)
+def test_the_router_is_looked_at_however_many_others_there_are(behaviour: RouterBehaviour) -> None:
+    """Eight other devices claim at once to be gateways that are online, one of them by the router's name."""
+
+    async def main(home: Home) -> Discovery:
+        fake = RouterBehaviour(protocols=("upnp",), decoys=7)
+        home.routers.append(await start_router(home.lab.network("carol"), "10.0.1.3", "11.9.9.9", fake))
+        await home.router(msgspec.structs.replace(behaviour, protocols=("upnp",)))
+        return await home.discover()
+
+    found = at_home(main)
+    first, *others = (each.offer for each in found.mappers if each.offer.protocol == "upnp-igd")
+    assert (first.server, first.external) == (f"http://{ROUTER}:5000/rootDesc.xml", OUTSIDE)
+    assert len(others) <= 6
+    assert {each.external for each in others} == {"11.9.9.9"}
+
+
+def test_another_gateway_is_not_waited_for_long_if_the_router_knows_no_upnp() -> None:
+    async def main(home: Home) -> Discovery:
+        await home.router(RouterBehaviour(protocols=("nat-pmp",)))
+        other = RouterBehaviour(protocols=("upnp",))
+        home.routers.append(await start_router(home.lab.network("carol"), "10.0.1.3", "11.9.9.9", other))
+        return await home.discover()
+
+    found = at_home(main)
+    assert found.mapper("upnp-igd") is not None
+    assert found.duration_s < 1.2
+
+
 def test_a_slow_router_is_found() -> None:
     """Each answer takes 1.6 s, the description and the status one after the other: all that is under way is
     waited for."""
@@ -256,7 +295,7 @@ def test_switched_off_by_the_router() -> None:
     [
         ("slow", "timeout", "did not answer in full"),
         ("endless", "malformed", "bytes"),
-        ("entities", "malformed", "a DTD"),
+        ("entities", "malformed", "entities of its own"),
         ("not xml", "malformed", "describes no device"),
     ],
 )
@@ -270,11 +309,14 @@ def test_descriptions_that_are_none(xml: str, outcome: str, says: str) -> None:
     assert found.duration_s <= 5.0
 
 
-def test_a_control_url_out_of_the_lan_is_no_service() -> None:
-    found = find(RouterBehaviour(control="http://11.101.0.2/ctl"))
+@pytest.mark.parametrize("url", ["http://169.254.169.254/latest/meta-data/", "https://10.0.1.1/ctl"])
+def test_a_control_url_that_leads_nowhere_is_no_service(url: str) -> None:
+    found = find(RouterBehaviour(control=url))
     upnp = offer(found, "upnp-igd")
     assert upnp.outcome == "malformed"
-    assert "leads out of the local network" in upnp.detail
+    assert "it offers no port mappings: " in upnp.detail
+    redirected = offer(find(RouterBehaviour(redirect=url)), "upnp-igd")
+    assert (redirected.outcome, redirected.detail[:11]) == ("malformed", "a redirect ")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from nattools.probes.portmap import (
     listen,
     remove_mapping,
 )
+from nattools.probes.portmap.igdmapper import STILL_THERE
 from nattools.probes.portmap.igdtable import UNLISTED
 
 PROTOCOLS: tuple[MappingProtocol, ...] = ("pcp", "nat-pmp", "upnp-igd")
@@ -137,16 +138,12 @@ def test_the_assigned_port_differs(protocol: MappingProtocol) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["pcp", "nat-pmp"])
-def test_another_port_is_given_back_if_it_must_be_that_one(protocol: MappingProtocol) -> None:
-    async def main(home: Home) -> None:
-        faulty = RouterBehaviour(other_port=True, ignores_prefer_failure=True)
-        result = refused(
-            await (await mapper(home, protocol, faulty)).make(wanted(external_port=5000, exact=True))
-        )
-        assert result.detail == "the router offered port 5001"
-        assert home.routers[0].table.rows(0.0) == []
-
-    at_home(main)
+def test_another_port_is_refused_if_it_must_be_that_one(protocol: MappingProtocol) -> None:
+    """And left to be deleted by who knows whether this inside had it before."""
+    faulty = RouterBehaviour(other_port=True, ignores_prefer_failure=True)
+    result = refused(make(protocol, faulty, wanted(external_port=5000, exact=True)))
+    assert result.detail == "the router offered port 5001"
+    assert result.unsettled
 
 
 def test_prefer_failure() -> None:
@@ -228,6 +225,74 @@ def test_lifetimes_that_a_router_does_not_do(
 ) -> None:
     made = granted(make("upnp-igd", behaviour, wanted(lifetime_s=lifetime_s)))
     assert (made.lifetime_s, made.quirks) == (granted_s, (quirk,))
+
+
+@pytest.mark.parametrize("code", [402, 501, 600, 601, -911])
+@pytest.mark.parametrize("services", [("WANIPConnection:1",), ("WANIPConnection:2",)])
+def test_codes_that_may_mean_the_lifetime(code: int, services: tuple[str, ...]) -> None:
+    """Asked again for a permanent mapping, and for the same port."""
+    behaviour = RouterBehaviour(lease_error=code, services=services)
+    made = granted(make("upnp-igd", behaviour, wanted(external_port=5000, exact=True)))
+    assert (made.external_port, made.lifetime_s) == (5000, None)
+    assert str(code) in made.quirks[0]
+
+
+def test_a_name_that_is_too_long_is_shortened() -> None:
+    ask = msgspec.structs.replace(wanted(), description="a name of some length")
+
+    async def main(home: Home) -> list[int]:
+        asked = await mapper(home, "upnp-igd", RouterBehaviour(longest_name=10))
+        return [granted(await asked.make(ask)).external_port for _ in range(2)]
+
+    assert at_home(main) == [4000, 4000], "a renewal is one"
+
+
+@pytest.mark.parametrize("code", [402, 501, 714, 730])
+def test_what_is_gone_is_gone_whatever_the_router_calls_it(code: int) -> None:
+    async def main(home: Home) -> None:
+        asked = await mapper(home, "upnp-igd", RouterBehaviour(delete_error=code))
+        made = granted(await asked.make(wanted()))
+        home.routers[0].table.clear()
+        assert await asked.delete(wanted(), made) is None
+
+    at_home(main)
+
+
+def test_what_is_still_in_the_table_is_not_gone() -> None:
+    async def main(home: Home) -> None:
+        asked = await mapper(home, "upnp-igd", RouterBehaviour(keeps=True))
+        made = granted(await asked.make(wanted()))
+        assert refused(await asked.delete(wanted(), made)).detail == STILL_THERE
+
+    at_home(main)
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        RouterBehaviour(garbled=("AddPortMapping", "AddAnyPortMapping")),
+        RouterBehaviour(change_s=11.0),
+        RouterBehaviour(services=("WANIPConnection:1",), garbled=("AddPortMapping",)),
+    ],
+)
+def test_an_answer_that_is_none_is_looked_up(behaviour: RouterBehaviour) -> None:
+    made = granted(make("upnp-igd", behaviour, wanted(external_port=5000)))
+    assert (made.external_port, made.lifetime_s) == (5000, 600)
+    assert "it is in the table" in made.quirks[0]
+
+
+def test_a_service_that_is_broken_leads_to_the_next() -> None:
+    services = ("WANIPConnection:2", "WANPPPConnection:1")
+    behaviour = RouterBehaviour(services=services, known_type="WANPPPConnection:1")
+
+    async def main(home: Home) -> None:
+        asked = await mapper(home, "upnp-igd", behaviour)
+        made = granted(await asked.make(wanted()))
+        assert await home.reaches(made)
+        assert await asked.delete(wanted(), made) is None
+        assert home.routers[0].table.rows(0.0) == []
+
+    at_home(main)
 
 
 def test_a_router_that_does_neither() -> None:

@@ -79,12 +79,45 @@ def test_url_base_counts_if_it_stays_on_the_lan() -> None:
     found = describe(document((IP1, "ctl"), base="http://10.0.1.1:49000/igd/"))
     assert found.connections[0].control == LanUrl("10.0.1.1", 49000, "/igd/ctl")
     away = describe(document((IP1, "ctl"), base="http://11.1.0.2:49000/"))
-    assert away.connections[0].control == LanUrl("10.0.1.1", 5000, "/desc/ctl")
+    assert away.connections[0].control == LanUrl("10.0.1.1", 49000, "/ctl")
+    assert away.connections[0].others[0] == LanUrl("10.0.1.1", 5000, "/desc/ctl")
     assert "URLBase" in away.problems[0]
 
 
-@pytest.mark.parametrize("url", ["http://8.8.8.8/ctl", "//11.102.0.2/ctl", "", "https://10.0.1.1/ctl"])
-def test_a_control_url_out_of_the_lan_is_left_out_and_named(url: str) -> None:
+@pytest.mark.parametrize(
+    ("base", "url", "targets"),
+    [
+        ("", "/ctl/IP", ["/ctl/IP"]),
+        ("", "ctl", ["/desc/ctl", "/ctl"]),
+        ("http://10.0.1.1:5000/igd/", "ctl", ["/igd/ctl", "/ctl", "/desc/ctl"]),
+        ("http://10.0.1.1:5000/igd", "ctl", ["/ctl", "/igd/ctl", "/desc/ctl"]),
+        ("http://fritz.box:5000/", "/ctl", ["/ctl"]),
+        ("not a URL", "/ctl", ["/ctl"]),
+        ("", "http://fritz.box:5000/ctl?a b", ["/ctl?a%20b"]),
+        ("", "http://11.1.0.2:5000/ctl", ["/ctl"]),
+        ("", "//10.0.1.3:5000/ctl", ["/ctl"]),
+    ],
+)
+def test_where_a_control_url_may_lead(base: str, url: str, targets: list[str]) -> None:
+    """Always to the router itself; first as RFC 3986 has it."""
+    (found,) = describe(document((IP1, url), base=base)).connections
+    places = [found.control, *found.others]
+    assert [each.target for each in places] == targets
+    assert {(each.host, each.port) for each in places} == {("10.0.1.1", 5000)}
+
+
+def test_the_variants_of_a_service() -> None:
+    (found,) = describe(document((IP2, "/ctl"), base="http://10.0.1.1:49000/")).connections
+    assert [(each.type, each.control.port) for each in found.variants] == [
+        (IP2, 49000),
+        (IP2, 5000),
+        (IP1, 49000),
+        (IP1, 5000),
+    ]
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/ctl", "", "https://10.0.1.1/ctl"])
+def test_a_control_url_that_leads_nowhere_is_left_out_and_named(url: str) -> None:
     found = describe(document((IP1, url), (IP2, "/ok")))
     assert [each.type for each in found.connections] == [IP2]
     assert found.problems[0].startswith("WANIPConnection:1 has ")
@@ -117,7 +150,25 @@ MODEL = "<root><device><modelName>{}</modelName><UDN>uuid:1</UDN></device></root
             b'<?xml version="1.0" encoding="gb2312"?>' + MODEL.format("\u8def").encode("gb2312"),
             "\u8def",
         ),
+        (
+            b'<?xml version="1.0" encoding="GBK"?>'
+            + MODEL.format("\u8def\u7531\U00020000").encode("gb18030"),
+            "\u8def\u7531\U00020000",
+        ),
+        (b'<?xml version="1.0" encoding="big5"?>' + MODEL.format("\u8def").encode("big5"), "\u8def"),
+        (b'<?xml version="1.0" encoding="utf-16"?>' + MODEL.format("not wide").encode(), "not wide"),
+        (b'<?xml version="1.0" encoding="punycode"?>' + MODEL.format("caf\xe9").encode(), "caf\xe9"),
+        (b'<?xml version="1.1"?>' + MODEL.format("later").encode(), "later"),
         (b"\xff\xfe" + MODEL.format("wide").encode("utf-16-le"), "wide"),
+        (b"\xff\xfe" + MODEL.format("wide & odd").encode("utf-16-le") + b"\0", "wide & odd"),
+        (MODEL.format("no mark").encode("utf-16-be"), "no mark"),
+        (b"<!DOCTYPE root>" + MODEL.format("typed").encode(), "typed"),
+        (b'<!DOCTYPE root SYSTEM "http://8.8.8.8/x.dtd">' + MODEL.format("typed").encode(), "typed"),
+        (b"<!DOCTYPE root [<!ELEMENT root ANY> ]>" + MODEL.format("typed").encode(), "typed"),
+        (MODEL.lower().replace("{}", "lower").encode(), "lower"),
+        (MODEL.upper().replace("UUID", "uuid").replace("{}", "UPPER").encode(), "UPPER"),
+        (b"ffff\r\n" + MODEL.format("&#65;&#x42; &#0; <![CDATA[<&>]]> &").encode(), "AB &#0; <&> &"),
+        (MODEL.format("x").replace("<device>", "<device a='/>' b=\">\">").encode(), "x"),
         (MODEL.format("caf\xe9").encode("latin-1"), "caf\xe9"),
         (b"<root><device><UDN>uuid:1</UDN><modelName>cut", ""),
     ],
@@ -147,7 +198,8 @@ def test_a_hostile_document_costs_no_more_than_its_length() -> None:
         b"<a><device/></a>",
         BOMB,
         EXTERNAL,
-        b"<!DOCTYPE root SYSTEM 'http://8.8.8.8/x.dtd'><root><device/></root>",
+        b"<!DOCTYPE root SYSTEM 'http://8.8.8.8/x.dtd' [<!entity a 'b'>]><root><device/></root>",
+        b"<!DOCTYPE root SYSTEM 'http://8.8.8.8/x.dtd'><root/>",
         b"<root><device>" + b"<d>" * 40 + b"</d>" * 40 + b"</device></root>",
         b"<root><device>" + b"<d/>" * 6000 + b"</device></root>",
         b"<root><device>" + b"x" * 300_000 + b"</device></root>",
@@ -256,6 +308,8 @@ def test_a_fault_counts_whatever_the_status(status: int) -> None:
         ("<s:Fault><detail><UPnPError><errorCode>401</errorCode><errorDescription>\x01<<Inv", 401),
         ("<s:Fault><detail><u:error><errorCode>718</errorCode></u:error></detail></s:Fault>", 718),
         ("<s:Fault><detail><errorCode>501</errorCode></detail></s:Fault>", 501),
+        ("<s:fault><Detail><upnperror><ERRORCODE>501</ERRORCODE></upnperror></Detail></s:fault>", 501),
+        ("<Fault><Code/><Reason/><Detail><UPnPError><errorCode>714</errorCode></UPnPError></Detail>", 714),
         (FAULT.format("-911"), -911),
     ],
 )
@@ -275,6 +329,28 @@ def test_results_that_are_not_as_they_should_be() -> None:
     found = igd.parse_answer(response(content), "GetX")
     assert isinstance(found, igd.Answer)
     assert found.get("NewPortMappingDescription") == "a & b"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\r\n\0", b"<u:AddPortMappingResponse/>", b"<ENVELOPE><BODY><addportmappingresponse>"]
+)
+def test_success_in_other_words(body: bytes) -> None:
+    found = igd.parse_answer(http.HttpResponse(200, "OK", Headers([]), body), "AddPortMapping")
+    assert found == igd.Answer({})
+
+
+def test_silence_is_no_answer_to_a_question() -> None:
+    with pytest.raises(ProtocolError):
+        igd.parse_answer(http.HttpResponse(200, "OK", Headers([]), b""), "GetStatusInfo")
+    failed = igd.parse_answer(http.HttpResponse(500, "No", Headers([]), b""), "AddPortMapping")
+    assert failed == igd.Fault(500, "No", from_http=True)
+
+
+def test_addresses_are_written_as_everywhere_else() -> None:
+    values = answered("X", NewInternalPort="04000", NewInternalClient=" 010.000.001.002 ", NewEnabled="on")
+    entry = igd.read_entry(values, "udp", 5000)
+    assert (entry.internal_host, entry.internal_port, entry.enabled) == ("10.0.1.2", 4000, True)
+    assert igd.read_external_address(answered("X", NewExternalIPAddress="011.001.000.002")) == "11.1.0.2"
 
 
 def test_a_refusal_without_xml_is_named_by_its_status() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from nattools.errors import ProtocolError
@@ -264,12 +265,26 @@ def test_after_a_restart_the_new_epoch_counts() -> None:
     assert clock.update(13, 20.0)
 
 
+def test_a_clock_that_stands_still_tells_nothing() -> None:
+    clock = EpochClock(drift=1 / 16, both_ways=True)
+    assert all(clock.update(7, now) for now in (0.0, 3.0, 1000.0))
+
+
+@pytest.mark.parametrize("rate", [-50, 3])
+def test_a_clock_that_makes_no_sense_is_not_believed_for_long(rate: int) -> None:
+    """It goes back, or runs three times as fast; between two looks the mapping is made anew."""
+    clock = EpochClock(drift=1 / 16, both_ways=True)
+    said = []
+    for look in range(12):
+        said.append(clock.update(10_000 + 3 * look * rate, 3.0 * look))
+        clock.update(10_000 + 3 * look * rate, 3.0 * look + 0.1)
+    assert said == [True, False, False] + [True] * 9
+    for look in range(3):
+        clock.update(100 + 10 * look, 100.0 + 10 * look)
+    assert not clock.update(0, 130.0), "what fits again is believed again"
+
+
 # --- lifetimes and results
-
-
-def test_lifetimes_beyond_a_day_are_not_believed() -> None:
-    assert pcp.believable_lifetime_s(3600) == 3600
-    assert pcp.believable_lifetime_s(0xFFFFFFFF) == 86400
 
 
 def test_renewals() -> None:
@@ -278,3 +293,42 @@ def test_renewals() -> None:
     assert [pcp.renewal_delay_s(160, n, lambda: 1.0) for n in range(3)] == [100, 130, 145]
     assert pcp.renewal_delay_s(160, 5) is None
     assert pcp.renewal_delay_s(2, 0, lambda: 0.0) == 1
+    assert pcp.renewal_delay_s(0xFFFFFFFF, 0, lambda: 0.0) == 43200, "more than a day is not believed"
+
+
+# --- is a server there?
+
+
+def searching(*at: float) -> pcp.PcpSearch:
+    search = pcp.PcpSearch("10.0.1.2", SERVER, jitter=lambda: 0.0)
+    for now in at:
+        search.datagrams_to_send(now)
+    return search
+
+
+def test_a_search_announces_itself_and_then_ends_what_nobody_made() -> None:
+    search = searching()
+    ((first, _),) = search.datagrams_to_send(0.0)
+    assert pcp.decode_request(first).opcode == pcp.ANNOUNCE
+    (again, _), (ending, _) = search.datagrams_to_send(0.25)
+    assert again == first
+    asked = pcp.decode_request(ending)
+    assert (asked.opcode, asked.lifetime_s) == (pcp.MAP, 0)
+
+
+@pytest.mark.parametrize(("result", "state"), [(0, "succeeded"), (2, "failed")])
+def test_a_server_without_announce_is_found(result: int, state: str) -> None:
+    search = searching(0.0)
+    (_, (ending, _)) = search.datagrams_to_send(0.25)
+    body = pcp.decode_request(ending).body
+    assert body is not None
+    told = pcp.ResponseMessage(2, pcp.MAP, result, 0, 5, body)
+    forged = pcp.ResponseMessage(2, pcp.MAP, result, 0, 5, msgspec.structs.replace(body, nonce=bytes(12)))
+    assert not search.receive_datagram(pcp.encode_response(forged), SERVER, 0.3)
+    assert search.receive_datagram(pcp.encode_response(told), SERVER, 0.3)
+    assert search.state == state
+
+
+def test_before_it_was_asked_no_such_answer_counts() -> None:
+    told = pcp.ResponseMessage(2, pcp.MAP, 0, 0, 5, pcp.MapBody(bytes(12), 17, 9, Endpoint("0.0.0.0", 0)))
+    assert not searching(0.0).receive_datagram(pcp.encode_response(told), SERVER, 0.1)

@@ -85,7 +85,7 @@ def test_answers_from_another_port_count_and_come_once() -> None:
     finder = Finder(HOME)
     device = finder.receive_datagram(answer(), Endpoint("10.0.1.1", 49152))
     assert device is not None
-    assert device.urls == (LanUrl("10.0.1.1", 5000, "/rootDesc.xml"),)
+    assert device.url == LanUrl("10.0.1.1", 5000, "/rootDesc.xml")
     assert finder.receive_datagram(answer(), GATEWAY) is None
     assert finder.receive_datagram(answer(ssdp.ROOT), GATEWAY) is None
     assert list(finder.devices.values()) == [device]
@@ -109,27 +109,32 @@ def test_answers_from_outside_the_lan_are_ignored() -> None:
     assert finder.devices == {}
 
 
-def test_a_location_out_of_the_lan_is_looked_for_at_the_gateway_that_named_it() -> None:
-    finder = Finder(HOME)
-    device = finder.receive_datagram(answer(location="http://11.1.0.2:5000/d.xml"), GATEWAY)
+@pytest.mark.parametrize("source", ["10.0.1.1", "10.0.1.9"])
+@pytest.mark.parametrize("host", ["11.1.0.2", "192.168.100.1", "10.0.1.2", "fritz.box"])
+def test_a_location_elsewhere_is_looked_for_at_who_named_it(source: str, host: str) -> None:
+    device = Finder(HOME).receive_datagram(
+        answer(location=f"http://{host}:5000/d.xml"), Endpoint(source, 1900)
+    )
     assert device is not None
-    assert device.urls == (LanUrl("10.0.1.1", 5000, "/d.xml"),)
+    assert device.url == LanUrl(source, 5000, "/d.xml")
+    assert device.problem
+
+
+def test_a_hosting_providers_service_leads_nowhere() -> None:
+    device = Finder(HOME).receive_datagram(answer(location="http://169.254.169.254/d"), GATEWAY)
+    assert device is not None
+    assert device.url is None
     assert "leads out of the local network" in device.problem
 
 
-def test_a_location_out_of_the_lan_named_by_anybody_else_leads_nowhere() -> None:
+def test_the_same_location_counts_for_each_who_names_it() -> None:
+    """Nobody can take the gateway's place by naming its own first."""
     finder = Finder(HOME)
-    device = finder.receive_datagram(answer(location="http://11.1.0.2/d.xml"), Endpoint("10.0.1.9", 1900))
-    assert device is not None
-    assert device.urls == ()
-
-
-def test_a_location_on_another_host_of_the_lan_is_tried_after_the_gateway() -> None:
-    finder = Finder(HOME)
-    device = finder.receive_datagram(answer(location="http://192.168.100.1:80/d.xml"), GATEWAY)
-    assert device is not None
-    assert device.urls == (LanUrl("10.0.1.1", 80, "/d.xml"), LanUrl("192.168.100.1", 80, "/d.xml"))
-    assert "names another host" in device.problem
+    place = "http://fritz.box:49000/igddesc.xml"
+    for host in ("10.0.1.9", "10.0.1.1"):
+        device = finder.receive_datagram(answer(location=place), Endpoint(host, 1900))
+        assert device is not None
+        assert device.url == LanUrl(host, 49000, "/igddesc.xml")
 
 
 def test_a_link_local_location_gets_the_zone_of_its_answer() -> None:
@@ -138,7 +143,7 @@ def test_a_link_local_location_gets_the_zone_of_its_answer() -> None:
         answer(location="http://[fe80::1]:5000/d"), Endpoint("fe80::1%eth0", 1900)
     )
     assert device is not None
-    assert device.urls == (LanUrl("fe80::1%eth0", 5000, "/d"),)
+    assert device.url == LanUrl("fe80::1%eth0", 5000, "/d")
 
 
 def test_a_flood_of_devices_is_bounded() -> None:
@@ -148,3 +153,11 @@ def test_a_flood_of_devices_is_bounded() -> None:
         finder.receive_datagram(b"\xff", GATEWAY)
         finder.receive_datagram(answer(f"urn:x:{number}"), GATEWAY)
     assert len(finder.devices) == ssdp.MAX_FOUND
+
+
+def test_a_flood_of_others_does_not_crowd_out_the_gateway() -> None:
+    finder = Finder(HOME)
+    for number in range(500):
+        finder.receive_datagram(answer(location=f"http://10.0.1.9/{number}"), Endpoint("10.0.1.9", 1900))
+    assert len(finder.devices) == ssdp.MAX_FOUND
+    assert finder.receive_datagram(answer(), GATEWAY) is not None

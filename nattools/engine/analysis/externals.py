@@ -1,0 +1,202 @@
+"""Which external addresses this machine has, as independent servers confirm, and how the NAT deals them out
+(pooling, RFC 4787 4.1).
+
+An address that one server alone names may be its error, or the way to it alone: two uplinks look like that.
+So it is believed where the server proves to be consistent with itself and sees several addresses at its own,
+or is a nattools server; it is outvoted where the server contradicts itself; else it is disputed, and nobody
+is accused.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from math import comb
+
+import msgspec
+
+from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence
+from nattools.model.confidence import CERTAIN_ERROR
+from nattools.model.endpoint import Endpoint
+from nattools.model.nat import Pooling
+from nattools.model.statement import Statement, statement
+
+
+class ExternalAddresses(msgspec.Struct, frozen=True):
+    """`hosts`: the external addresses that are not ruled out, the one with most witnesses first. `agreed`:
+    those that are proven. `outvoted`: answers that are not believed. `since`: when the one address gave way
+    to another, in the middle of the measurement, and only later answers count. `notices`: who disagrees with
+    whom."""
+
+    hosts: tuple[str, ...] = ()
+    agreed: frozenset[str] = frozenset()
+    outvoted: tuple[BindingAnswer, ...] = ()
+    since: float | None = None
+    notices: tuple[Statement, ...] = ()
+
+    @property
+    def disputed(self) -> frozenset[str]:
+        """Addresses that may be ours or a server's error."""
+        return frozenset(self.hosts) - self.agreed
+
+    def believed(self, path: PathEvidence) -> list[BindingAnswer]:
+        """The path's answers without those that were outvoted, or that hold no more."""
+        if not self.outvoted and self.since is None:
+            return path.answers
+        return [
+            answer
+            for answer in path.answers
+            if answer.mapped.host in self.hosts and (self.since is None or answer.at_s >= self.since)
+        ]
+
+
+class _Witnesses(msgspec.Struct):
+    """Who named an external address: distinct destinations, and independent servers."""
+
+    destinations: set[Endpoint]
+    servers: set[str]
+    answers: int = 0
+
+    @property
+    def weight(self) -> tuple[int, int, int]:
+        """Compared to decide a majority."""
+        return len(self.servers), len(self.destinations), self.answers
+
+
+def external(path: PathEvidence, twin: PathEvidence) -> ExternalAddresses:
+    """What the servers say of our address, weighed. What the same family's other transport, `twin`, shows of
+    them and of the addresses holds here too."""
+    rewritten = _rewritten(path)
+    notices = [rewritten] if rewritten is not None else []
+    named = _named(path, path.answers)
+    ranked = sorted(named, key=lambda host: named[host].weight, reverse=True)
+    if len(ranked) < 2:
+        return ExternalAddresses(tuple(ranked), frozenset(ranked), (), None, tuple(notices))
+    since = _changed(path.answers)
+    if since is not None:
+        now = _named(path, [answer for answer in path.answers if answer.at_s >= since])
+        notices.append(statement("external-address-changed", addresses=tuple(ranked), at_s=since))
+        return ExternalAddresses(tuple(sorted(now)), frozenset(now), (), since, tuple(notices))
+    fickle = _fickle(path) | _fickle(twin)
+    agreed = (_proven(path, fickle) | _proven(twin, fickle)) & named.keys()
+    out = {host for host in ranked[1:] if host not in agreed and named[host].servers <= fickle}
+    kept = tuple(host for host in ranked if host not in out)
+    if len(kept) == 1:
+        agreed.update(kept)
+    outvoted = tuple(answer for answer in path.answers if answer.mapped.host in out)
+    notices += _disputes(path, kept, agreed, outvoted)
+    return ExternalAddresses(kept, frozenset(agreed), outvoted, None, tuple(notices))
+
+
+def _named(path: PathEvidence, answers: list[BindingAnswer]) -> dict[str, _Witnesses]:
+    found: dict[str, _Witnesses] = defaultdict(lambda: _Witnesses(set(), set()))
+    for answer in answers:
+        vote = found[answer.mapped.host]
+        vote.destinations.add(answer.asked)
+        vote.servers.add(path.groups.of(answer.asked.host))
+        vote.answers += 1
+    return found
+
+
+def _changed(answers: list[BindingAnswer]) -> float | None:
+    """When every server began to see another address than before, because the NAT restarted or the provider
+    gave another one; None: that did not happen, or chance could as well look so."""
+    ordered = sorted(answers, key=lambda answer: answer.at_s)
+    hosts = [answer.mapped.host for answer in ordered]
+    if len(set(hosts)) != 2:
+        return None
+    turn = next(place for place, host in enumerate(hosts) if host != hosts[0])
+    if hosts[0] in hosts[turn:]:
+        return None
+    before, after = ({answer.asked for answer in part} for part in (ordered[:turn], ordered[turn:]))
+    ports, early = ({answer.local for answer in part} for part in (ordered, ordered[:turn]))
+    telling = comb(len(ports), len(early)) > 1 / CERTAIN_ERROR
+    return ordered[turn].at_s if before & after and telling else None
+
+
+def _fickle(path: PathEvidence) -> set[str]:
+    """Servers that named several addresses for one own port: no NAT changes a mapping while it is used."""
+    said: dict[tuple[Endpoint, Endpoint], set[str]] = defaultdict(set)
+    for answer in path.answers:
+        if answer.local is not None:
+            said[answer.local, answer.asked].add(answer.mapped.host)
+    return {path.groups.of(asked.host) for (_, asked), hosts in said.items() if len(hosts) > 1}
+
+
+def _proven(path: PathEvidence, fickle: set[str]) -> set[str]:
+    """Addresses named by two independent servers, by one that sees several and was asked again by the same
+    ports, or by a nattools server; none of which contradicts itself."""
+    named, again = _named(path, path.answers), _asked_again(path)
+    proven = set()
+    for host, vote in named.items():
+        servers = vote.servers - fickle
+        others = {one for other in named if other != host for one in named[other].servers}
+        if len(servers) > 1 or servers & path.nattools or servers & others & again:
+            proven.add(host)
+    return proven
+
+
+def _asked_again(path: PathEvidence) -> set[str]:
+    """Servers that one own port asked the same twice."""
+    seen: set[tuple[Endpoint | None, Endpoint]] = set()
+    again: set[str] = set()
+    for answer in path.answers:
+        if (answer.local, answer.asked) in seen:
+            again.add(path.groups.of(answer.asked.host))
+        seen.add((answer.local, answer.asked))
+    return again
+
+
+def _rewritten(path: PathEvidence) -> Statement | None:
+    """Does something on the way rewrite the addresses within packets (an ALG)? Then MAPPED-ADDRESS, which
+    it can read, says otherwise than XOR-MAPPED-ADDRESS, which it cannot (RFC 8489 14.2)."""
+    for binding in path.bindings:
+        if binding.mapped is not None and binding.unmasked not in (None, binding.mapped):
+            return statement("addresses-rewritten", address=binding.mapped, rewritten=binding.unmasked)
+    return None
+
+
+def _disputes(
+    path: PathEvidence, kept: tuple[str, ...], agreed: set[str], outvoted: tuple[BindingAnswer, ...]
+) -> list[Statement]:
+    outliers: dict[Endpoint, str] = {answer.asked: answer.mapped.host for answer in outvoted}
+    found = [
+        statement("external-address-outvoted", server=str(asked), address=host, majority=kept[0])
+        for asked, host in outliers.items()
+    ]
+    if len(kept) > 1:
+        code = "external-addresses-several" if agreed.issuperset(kept) else "external-addresses-disputed"
+        found.append(statement(code, transport=path.transport, addresses=kept))
+    return found
+
+
+class PoolingFinding(Finding[Pooling], frozen=True):
+    """How the external addresses are dealt out."""
+
+
+def pooling(path: PathEvidence, outside: ExternalAddresses, nat: bool | None) -> PoolingFinding:
+    """Paired: all own ports have one address, more of them than chance would give of two. Per destination:
+    each server's address always saw the same. Arbitrary: one server saw several, from different ports."""
+    if nat is not True:
+        return PoolingFinding("unknown", (), (statement("no-nat") if nat is False else path.unanswered,))
+    answers = outside.believed(path)
+    ids = tuple(answer.id for answer in answers)
+    ports = {answer.local for answer in answers}
+    if len(outside.hosts) == 1:
+        if 2.0 ** (1 - len(ports)) < POOLING_ERROR:
+            return PoolingFinding("paired", ids)
+        return PoolingFinding("unknown", ids, (statement("ports-too-few"),))
+    if outside.disputed:
+        disputed = statement("mapping-addresses-disputed", addresses=outside.hosts)
+        return PoolingFinding("unknown", ids, (disputed,))
+    seen: dict[str, dict[str, set[Endpoint | None]]] = defaultdict(lambda: defaultdict(set))
+    for answer in answers:
+        seen[answer.asked.host][answer.mapped.host].add(answer.local)
+    if any(len(hosts) > 1 for hosts in seen.values()):
+        return PoolingFinding("arbitrary", ids)
+    if 2.0 ** -sum(len(ports) - 1 for hosts in seen.values() for ports in hosts.values()) < POOLING_ERROR:
+        return PoolingFinding("per-destination", ids)
+    return PoolingFinding("unknown", ids, (statement("ports-too-few"),))
+
+
+POOLING_ERROR = 0.01
+"""A pool of two addresses would show one of them alone, by chance, less often than this."""

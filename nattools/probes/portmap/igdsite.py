@@ -1,0 +1,180 @@
+"""What is at the place of a description: a gateway, its services, and which of its connections is up."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from nattools.errors import ProtocolError
+from nattools.model.portmapping import Refusal
+from nattools.probes.portmap import httpclient
+from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.igdcall import call, is_broken
+from nattools.probes.portmap.igdmapper import IgdMapper
+from nattools.probes.portmap.mapper import Mapper, Offer, Refused, new_offer
+from nattools.probes.portmap.pinholemapper import PinholeMapper
+from nattools.protocols import igd
+from nattools.protocols.igd import ErrorCode
+from nattools.protocols.lan import LanUrl
+from nattools.wording.refusals import upnp_refusal
+
+_AT_ONCE = 4
+_MAX_CONNECTIONS = 16
+OFFLINE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGateway:
+    """A gateway. `rank` 0: it is online with a public address, or lets pinholes be made; larger is worse, as
+    far as OFFLINE."""
+
+    offer: Offer
+    mapper: Mapper
+    rank: int
+    udn: str
+    url: LanUrl
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptionSite:
+    """Where a gateway was looked for, and what was odd already."""
+
+    gateway: GatewayContext
+    url: LanUrl
+    quirks: tuple[str, ...] = ()
+
+    def nothing(self, outcome: httpclient.Outcome, detail: str) -> Offer:
+        """There is no gateway to be used, and why."""
+        quirks = self.quirks
+        return new_offer(self.gateway, "upnp-igd", str(self.url), outcome, quirks=quirks, detail=detail)
+
+    def offer(self, description: igd.Description, service: igd.Service, **known: Any) -> Offer:
+        """There is one."""
+        legacy = " (DSL Forum)" if service.legacy else ""
+        return new_offer(
+            self.gateway,
+            "upnp-igd",
+            str(self.url),
+            "answered",
+            version=f"IGD:{description.igd_version or '?'}, {service.kind}:{service.version}{legacy}",
+            name=f"{description.manufacturer} {description.model}".strip() or description.friendly_name,
+            quirks=(*self.quirks, *description.problems),
+            **known,
+        )
+
+
+async def examine(site: DescriptionSite) -> FoundGateway | Offer:
+    """Read the description there and ask for the status; an Offer that is not "answered" says why not."""
+    response = await httpclient.get(site.gateway, site.url)
+    if isinstance(response, httpclient.HttpFailure):
+        return site.nothing(response.failure, response.detail)
+    if response.status != 200:
+        return site.nothing("malformed", f"{site.url}: HTTP status {response.status}")
+    try:
+        description = igd.parse_description(response.body, site.url, site.gateway.lan)
+    except ProtocolError as error:
+        return site.nothing("malformed", str(error))
+    if site.gateway.family == 6:
+        return await _firewall(site, description)
+    return await _connections(site, description)
+
+
+async def _connections(site: DescriptionSite, description: igd.Description) -> FoundGateway | Offer:
+    """Which of its connections is up, with which address? The best one counts; some routers have many, of
+    which the last one is up."""
+    services = description.connections[:_MAX_CONNECTIONS]
+    if not services:
+        problem = f": {description.problems[-1]}" if description.problems else ""
+        return site.nothing("malformed", f"it offers no port mappings{problem}")
+    found: list[ConnectionStatus] = []
+    for first in range(0, len(services), _AT_ONCE):
+        async with asyncio.TaskGroup() as tasks:
+            asked = [
+                tasks.create_task(_connection(site.gateway, each))
+                for each in services[first : first + _AT_ONCE]
+            ]
+        found += [task.result() for task in asked]
+        if min(each.rank for each in found) < OFFLINE:
+            break
+    found.sort(key=lambda each: each.rank)
+    best, *rest = found
+    others = tuple(each.service for each in rest if each.rank < OFFLINE)
+    known = {"external": best.external, "connected": best.connected, **_why(best.refused)}
+    offer = site.offer(description, best.service, **known)
+    mapper = IgdMapper(site.gateway, offer, best.service, best.uptime_s, others)
+    return FoundGateway(offer, mapper, best.rank, description.udn, site.url)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatus:
+    """What a connection service says of itself; `service` is the variant that answered."""
+
+    service: igd.Service
+    rank: int
+    connected: bool | None
+    uptime_s: int | None
+    external: str | None
+    refused: Refused | None
+
+
+async def _connection(gateway: GatewayContext, service: igd.Service) -> ConnectionStatus:
+    """Ask it, where it is and as what it calls itself, or else in the other ways that there are."""
+    first: ConnectionStatus | None = None
+    for variant in service.variants:
+        status, address = await _ask_both(gateway, variant)
+        refused = next((each for each in (address, status) if isinstance(each, Refused)), None)
+        connected = None if isinstance(status, Refused) else status.connected
+        uptime_s = None if isinstance(status, Refused) else status.uptime_s
+        external = None if isinstance(address, Refused) else gateway.outside(address)
+        rank = _rank(gateway, connected, external)
+        found = ConnectionStatus(variant, rank, connected, uptime_s, external, refused)
+        if not (isinstance(status, Refused) and isinstance(address, Refused) and is_broken(address)):
+            return found
+        first = first or found
+    assert first is not None  # a service is a variant of itself
+    return first
+
+
+async def _ask_both(
+    gateway: GatewayContext, service: igd.Service
+) -> tuple[igd.Status | Refused, str | Refused | None]:
+    async with asyncio.TaskGroup() as tasks:
+        status = tasks.create_task(call(gateway, service, igd.GET_STATUS))
+        address = tasks.create_task(call(gateway, service, igd.GET_EXTERNAL_ADDRESS))
+    return status.result(), address.result()
+
+
+def _rank(gateway: GatewayContext, connected: bool | None, external: str | None) -> int:
+    if connected is False:
+        return OFFLINE
+    if external is None:
+        return 2
+    return 0 if gateway.network.is_public(external) else 1
+
+
+async def _firewall(site: DescriptionSite, description: igd.Description) -> FoundGateway | Offer:
+    service = description.firewall
+    if service is None:
+        return site.nothing("malformed", "it offers no IPv6 pinholes")
+    status = await call(site.gateway, service, igd.GET_FIREWALL_STATUS)
+    if isinstance(status, Refused):
+        offer = site.offer(description, service, **_why(status))
+    else:
+        closed = _closed(status)
+        offer = site.offer(description, service, connected=closed is None, refusal=closed)
+    rank = 0 if offer.connected else 2
+    return FoundGateway(offer, PinholeMapper(site.gateway, offer, service), rank, description.udn, site.url)
+
+
+def _why(refused: Refused | None) -> dict[str, Any]:
+    """What an offer says of a refusal."""
+    return {} if refused is None else {"refusal": refused.refusal, "detail": refused.detail}
+
+
+def _closed(status: igd.FirewallStatus) -> Refusal | None:
+    if status.enabled and status.pinholes_allowed:
+        return None
+    return upnp_refusal(
+        ErrorCode.PINHOLES_NOT_ALLOWED if status.enabled else ErrorCode.FIREWALL_DISABLED, pinhole=True
+    )

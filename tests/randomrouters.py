@@ -1,0 +1,342 @@
+"""Routers drawn at random from the faults that real ones have, and what their users do: commands that are
+killed at any step, clocks that jump, restarts; then `map delete --mine`, and a look into the table."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from mapped import ALICE, OUTSIDE, home, options
+from simulated import pass_time
+
+from nattools.engine.options import MapOptions
+from nattools.engine.portmap import commands
+from nattools.engine.portmap.journal import Journal, Moment
+from nattools.engine.portmap.keep import MappingChange, keep
+from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
+from nattools.lab.routers.table import TableMapping
+from nattools.lab.scenario import NatSpec, Scenario
+from nattools.lab.sim.simlab import SimLab
+from nattools.model.endpoint import parse_endpoint
+from nattools.model.portmapping import MAPPING_PROTOCOLS, PortMapping
+from nattools.model.report import Report
+from nattools.trials.scenarios import no_progress
+
+ROUTER = "10.0.1.1"
+PORTS = (5000, 5001)
+FAULTS: dict[str, tuple[Any, ...]] = {
+    "igd_version": (1,),
+    "connected": (False,),
+    "external": ("0.0.0.0", "", "192.168.100.2", "127.0.0.1", "224.0.0.1", ALICE),
+    "permanent_only": (True,),
+    "lease_fault": (True,),
+    "permanent_fault": (True,),
+    "same_ports": (True,),
+    "lease_error": (-911, 501),
+    "any_port_error": (0, 401, 501, 728),
+    "repeats_call": (True,),
+    "framing": ("left open", "too long"),
+    "rows": ("gaps", "foreign", "blank", "hidden", "unlisted", "repeated", "unreadable"),
+    "list_error": (501, 606, 714, 713),
+    "row_s": (0.3, 6.0),
+    "upnp_error": (501, 606, 718, 725),
+    "upnp_status": (500, 501),
+    "pcp_result": (2, 8, 12),
+    "natpmp_result": (2, 3, 4),
+    "pcp_downgrade": (True,),
+    "pcp_alone": (True,),
+    "ignores_prefer_failure": (True,),
+    "other_port": (True,),
+    "taken": (PORTS, (PORTS[0],)),
+    "lies": (True,),
+    "full": (True,),
+    "then_fails": (0, 501, 718, 402),
+    "leases": ("end", "run on"),
+    "lease_becomes": (0, 600, 86400, 30),
+    "renewal_result": (4, 8),
+    "announce": (False,),
+    "told_lifetime_s": (0, 0xFFFFFFFF, 5),
+    "told_port": (0, 7),
+    "noise": (True,),
+    "lost": (1, 2, 4, 9),
+    "epoch": ("back", "stuck", "ahead"),
+    "wrong_nonce": (True,),
+    "pmp_port": (50002,),
+    "xml": ("slow", "not well-formed"),
+    "announces": (False,),
+    "delay_s": (0.3, 1.2),
+    "min_lifetime_s": (3600,),
+    "max_lifetime_s": (300,),
+}
+PROTOCOLS = (
+    ("upnp",),
+    ("pcp",),
+    ("nat-pmp",),
+    ("nat-pmp", "pcp"),
+    ("pcp", "nat-pmp", "upnp"),
+    ("pcp", "nat-pmp", "upnp"),
+)
+_MOST_FAULTS = 3
+_SLACK_S = 10
+
+
+def drawn(draw: random.Random) -> RouterBehaviour:
+    """A router with up to three faults."""
+    names = draw.sample(sorted(FAULTS), draw.choice((0, 1, 1, 1, 2, 2, 2, _MOST_FAULTS)))
+    faults = {name: draw.choice(FAULTS[name]) for name in names}
+    if faults.get("igd_version") == 1:
+        faults["services"] = ("WANIPConnection:1",)
+    return RouterBehaviour(protocols=draw.choice(PROTOCOLS), **faults)
+
+
+class KilledJournal(Journal):
+    """A journal whose process may die before or after one of its writes: then nothing is written any more."""
+
+    def __init__(self, folder: Path, clock: Callable[[], Moment]) -> None:
+        super().__init__(folder, clock=clock)
+        self.dead = False
+        self.before_write: Callable[[], None] = lambda: None
+        self.after_write: Callable[[], None] = lambda: None
+
+    def _append(self, line: Any) -> None:
+        self.before_write()
+        if not self.dead:
+            super()._append(line)
+            self.after_write()
+
+
+class Steps(list[str]):
+    """What the router was asked, told at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.each: Callable[[], None] = lambda: None
+
+    def append(self, step: str) -> None:
+        super().append(step)
+        self.each()
+
+
+class Life:
+    """Alice, at home behind one router, with what she does to it. `problems` is what is wrong in the end."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.draw = random.Random(seed)
+        self.behaviour = drawn(self.draw)
+        self.folder = folder
+        self.jumped_s = 0.0
+        self.said: list[str] = []
+        self.problems: list[str] = []
+        self.with_server = self.draw.random() < 0.3
+
+    def scenario(self) -> Scenario:
+        """With a server that dials back, or with none."""
+        whole = home(servers=1 if self.with_server else 0)
+        return msgspec.structs.replace(whole, nat={"home": NatSpec()})
+
+    def run(self) -> list[str]:
+        """All of it; what is wrong, with what was done."""
+        with SimLab(self.scenario()) as lab:
+            self.lab = lab
+            lab.run(self._main)
+        faults = {
+            name: getattr(self.behaviour, name)
+            for name in RouterBehaviour.__struct_fields__
+            if getattr(self.behaviour, name) != getattr(RouterBehaviour(), name)
+        }
+        return [f"{each}\n  {faults}\n  {self.said}" for each in self.problems]
+
+    async def _main(self) -> None:
+        self.router = await self._start()
+        try:
+            for _ in range(self.draw.choice((1, 1, 2, 3))):
+                await self.draw.choice((self._add, self._add, self._probe, self._keep))()
+                await self.draw.choice(
+                    (self._nothing, self._nothing, self._jump, self._wait, self._restart)
+                )()
+            if self.draw.random() < 0.3:
+                self._check_claims(await self._command("list", MapOptions()), "list")
+            await self._delete_all()
+        finally:
+            await self.router.close()
+
+    async def _start(self) -> FakeRouter:
+        router = await start_router(
+            self.lab.network("home"), ROUTER, OUTSIDE, self.behaviour, self.lab.forwards("home")
+        )
+        router.requests = Steps()
+        return router
+
+    # --- what happens
+
+    async def _nothing(self) -> None:
+        pass
+
+    async def _jump(self) -> None:
+        self.jumped_s += self.draw.choice((86_400.0, -86_400.0, 4e7, -4e7, 7300.0))
+        self.said.append(f"the clock is {self.jumped_s:g} s wrong")
+
+    async def _wait(self) -> None:
+        seconds = self.draw.choice((30.0, 400.0, 7250.0, 90_000.0))
+        self.said.append(f"{seconds:g} s pass")
+        await pass_time(seconds)
+
+    async def _restart(self) -> None:
+        self.said.append("the router restarts")
+        self.router.restart()
+        await pass_time(60.0)
+
+    async def _add(self) -> None:
+        wish = MapOptions(
+            ports=PORTS[: self.draw.choice((1, 1, 2))],
+            transports=self.draw.choice((("udp",), ("tcp",), ("udp", "tcp"))),
+            protocol=self.draw.choice((None, None, *MAPPING_PROTOCOLS)),
+            lifetime_s=self.draw.choice((7200, 7200, 600)),
+            external_port=self.draw.choice((None, None, None, 6000, 5000)),
+        )
+        if len(wish.ports) > 1:
+            wish = msgspec.structs.replace(wish, external_port=None)
+        report = await self._command("add", wish, kills=True)
+        self._check_claims(report, "add")
+
+    async def _probe(self) -> None:
+        self._check_claims(await self._command("probe", MapOptions(), kills=True), "probe")
+
+    async def _keep(self) -> None:
+        wish = MapOptions(
+            ports=PORTS[:1],
+            transports=("udp",),
+            protocol=self.draw.choice((None, None, *MAPPING_PROTOCOLS)),
+            lifetime_s=self.draw.choice((600, 7200)),
+        )
+        self._check_claims(await self._command("keep", wish, kills=True), "keep")
+
+    async def _delete_all(self) -> None:
+        report = await self._command("delete", MapOptions(mine=True))
+        self._check_claims(report, "delete")
+        left = self._ours()
+        if left:
+            self.problems.append(f"left behind: {left}")
+
+    # --- doing it
+
+    async def _command(self, name: str, wish: MapOptions, *, kills: bool = False) -> Report | None:
+        """One command in a process of its own; None: it was killed, or could not run."""
+        loop = asyncio.get_running_loop()
+        journal = KilledJournal(
+            self.folder, lambda: Moment(2e9 + loop.time() + self.jumped_s, loop.time(), "boot")
+        )
+        with journal:
+            work = self._work(name, wish, journal)
+            if not kills or self.draw.random() < 0.4:
+                self.said.append(f"{name} {_told(wish)}")
+                return await work
+            return await self._killed(name, work, journal)
+
+    async def _killed(
+        self, name: str, work: Coroutine[Any, Any, Report], journal: KilledJournal
+    ) -> Report | None:
+        task = asyncio.get_running_loop().create_task(work)
+        where = self.draw.choice(("asked", "before", "after"))
+        left = self.draw.choice((1, 2, 3, 4, 5, 6, 8, 12, 20))
+        self.said.append(f"{name} killed {where} {left}")
+
+        def step() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                journal.dead = True
+                self.lab.cut("alice")
+                self.lab.cut("home")
+                task.cancel()
+
+        steps = self.router.requests
+        assert isinstance(steps, Steps)
+        if where == "asked":
+            steps.each = step
+        elif where == "before":
+            journal.before_write = step
+        else:
+            journal.after_write = step
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return None
+        finally:
+            steps.each = lambda: None
+            self.lab.mend("alice")
+            self.lab.mend("home")
+            await pass_time(1.0)
+
+    async def _work(self, name: str, wish: MapOptions, journal: Journal) -> Report:
+        network, chosen = self.lab.network("alice"), options(self.lab, families=(4,))
+        match name:
+            case "keep":
+                stop = asyncio.Event()
+                asyncio.get_running_loop().call_later(self.draw.choice((20, 500, 9000)), stop.set)
+                return await keep(network, chosen, no_progress, journal, wish, _unheard, stop)
+            case "add" | "probe" | "delete":
+                command = {"add": commands.add, "probe": commands.probe, "delete": commands.delete}[name]
+                return await command(network, chosen, no_progress, journal, wish)
+            case _:
+                return await commands.list_mappings(network, chosen, no_progress, journal, wish)
+
+    # --- the truth
+
+    def _ours(self) -> list[TableMapping]:
+        rows = self.router.table.rows(asyncio.get_running_loop().time())
+        return [row for row in rows if row.inside.host == ALICE]
+
+    def _check_claims(self, report: Report | None, what: str) -> None:
+        """What the report says is there is in the router's table, and what it calls removed is not."""
+        if report is None:
+            return
+        for each in report.mappings:
+            if each.internal.startswith(ALICE) and each.created:
+                problem = self._false(each)
+                if problem:
+                    self.problems.append(f"{what} says {each}: {problem}")
+
+    def _false(self, claim: PortMapping) -> str:
+        now = asyncio.get_running_loop().time()
+        inside = parse_endpoint(claim.internal)
+        rows = [row for row in self._ours() if (row.transport, row.inside) == (claim.transport, inside)]
+        port = int(claim.external.rpartition(":")[2]) if claim.external else None
+        row = next((row for row in rows if row.outside.port == port), None)
+        if claim.removed:
+            maker = {b"": "upnp-igd", b"nat-pmp": "nat-pmp"}.get(row.nonce, "pcp") if row else ""
+            return "it is there" if maker == claim.protocol else ""
+        if claim.protocol != "upnp-igd" and (self.behaviour.full or self.behaviour.told_port is not None):
+            return ""  # nothing but a look from outside could tell
+        if row is None:
+            return f"there is {rows}"
+        left_s = row.expires - now
+        told_s = claim.lifetime_s
+        if claim.protocol != "upnp-igd" and self.behaviour.told_lifetime_s is not None:
+            return ""
+        if (told_s is None) != (left_s == float("inf")):
+            return f"for {left_s} s"
+        if told_s is not None and claim.protocol == "upnp-igd" and left_s + _SLACK_S < told_s - self._since_s:
+            return f"for {left_s} s"
+        return ""
+
+    @property
+    def _since_s(self) -> float:
+        """How long a mapping may have been there when it is told of."""
+        return 12_000.0 if self.said[-1].startswith(("keep", "list")) else 60.0
+
+
+def _told(wish: MapOptions) -> dict[str, Any]:
+    return {
+        name: getattr(wish, name)
+        for name in MapOptions.__struct_fields__
+        if getattr(wish, name) != getattr(MapOptions(), name)
+    }
+
+
+async def _unheard(change: MappingChange) -> None:
+    pass

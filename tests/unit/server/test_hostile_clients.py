@@ -1,0 +1,211 @@
+"""What a client does over TCP costs the server little, and the others nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from simulated import behind_nat, pass_time, run
+
+from nattools.lab.sim.simlab import SimLab
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import TcpFailure, TcpStream
+from nattools.protocols import mailbox as protocol
+from nattools.protocols import stun
+from nattools.protocols.mailbox import messages as m
+from nattools.server.mailbox import Mailbox
+from nattools.server.serving import Running, ServeConfig, serve
+from nattools.traversal.codes import Code, new_code
+from nattools.traversal.rendezvous import MailboxAddress, rendezvous
+
+SERVER = Endpoint("11.201.0.2", 3478)
+HANDSHAKE = (
+    f"GET {protocol.PATH} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+).encode()
+CLOSE = bytes.fromhex("8880 00000000")
+PING = bytes.fromhex("8980 00000000")
+
+
+def frame(message: m.ToMailbox) -> bytes:
+    text = m.encode(message)
+    assert len(text) < 126
+    return bytes((0x81, 0x80 | len(text))) + bytes(4) + text
+
+
+JOIN = frame(m.Join(m.VERSION, bytes(16)))
+
+
+class Attacked:
+    """A server, what went wrong in it, and a way to it for mallory (bob's machine) and for alice."""
+
+    def __init__(self, lab: SimLab, running: Running, faults: list[dict[str, Any]]) -> None:
+        self.lab = lab
+        self.running = running
+        self.faults = faults
+
+    async def connect(self, host: str = "bob") -> TcpStream:
+        stream = await self.lab.network(host).connect_tcp(SERVER, timeout_s=5)
+        assert not isinstance(stream, TcpFailure)
+        return stream
+
+    async def open_room(self) -> None:
+        """An honest peer gets a code."""
+        async with rendezvous(self.lab.network("alice"), MailboxAddress(SERVER.host), new_code()) as alice:
+            assert isinstance(await alice.opened(), Code)
+
+
+def attacked(test: Callable[[Attacked], Awaitable[None]], **options: Any) -> None:
+    """Run a test against a server; afterwards it still serves, and none of its tasks has failed."""
+
+    async def main(lab: SimLab) -> None:
+        faults: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        config = ServeConfig(addresses=(SERVER.host,), **options)
+        running = await serve(lab.network("stun"), config)
+        it = Attacked(lab, running, faults)
+        await test(it)
+        await it.open_room()
+        await running.close()
+        assert faults == []
+
+    run(behind_nat(), main)
+
+
+async def ends_within(stream: TcpStream, seconds: float) -> bool:
+    """Does the server end this connection by then?"""
+    try:
+        async with asyncio.timeout(seconds):
+            while await stream.read():
+                pass
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("rest", [JOIN + CLOSE, CLOSE, PING, b"\r\n", JOIN])
+def test_nothing_may_follow_a_handshake_before_its_answer(rest: bytes, caplog: Any) -> None:
+    """Then the library's state is not what it says; the room that was joined so could never be closed."""
+
+    async def test(it: Attacked) -> None:
+        for cut in (0, len(HANDSHAKE) - 1, len(HANDSHAKE) - 3):
+            stream = await it.connect()
+            stream.write(HANDSHAKE[:cut])
+            await pass_time(0.5)
+            stream.write(HANDSHAKE[cut:] + rest)
+            assert await ends_within(stream, 5)
+        await pass_time(4000)
+
+    with caplog.at_level(logging.WARNING):
+        attacked(test)
+    assert caplog.records == []
+
+
+def test_rooms_are_swept_although_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = Mailbox.sweep
+    faults = [ValueError("a room that cannot be closed")]
+
+    def fails_once(self: Mailbox, now: float) -> list[Any]:
+        if faults:
+            raise faults.pop()
+        return sweep(self, now)
+
+    monkeypatch.setattr(Mailbox, "sweep", fails_once)
+
+    async def test(it: Attacked) -> None:
+        stream = await it.connect()
+        stream.write(HANDSHAKE)
+        assert await stream.read()
+        stream.write(JOIN)
+        for _ in range(300):
+            await pass_time(15)
+            stream.write(PING)
+        assert await ends_within(stream, 5), "the room has expired"
+        assert [str(each["exception"]) for each in it.faults] == ["a room that cannot be closed"]
+        it.faults.clear()
+
+    attacked(test)
+
+
+def test_pipelined_requests_wait_and_others_do_not() -> None:
+    async def test(it: Attacked) -> None:
+        mallory = await it.connect()
+        alice = await it.connect("alice")
+        mallory.write(stun.binding_request(bytes(12), hello=False) * 20_000)
+        framer, answered, loop = stun.Framer(), 0, asyncio.get_running_loop()
+        began = loop.time()
+        while loop.time() < began + 2:
+            answered += len(framer.feed(await mallory.read()))
+        assert 100 < answered < 16_000, "400,000 bytes: 128,000 at once, then 64,000 a second"
+        asked = loop.time()
+        alice.write(stun.binding_request(bytes(12)))
+        assert await alice.read()
+        assert loop.time() < asked + 0.5
+        mallory.abort()
+        alice.close()
+
+    attacked(test)
+
+
+def test_a_head_of_http_is_short() -> None:
+    async def test(it: Attacked) -> None:
+        stream = await it.connect()
+        stream.write(b"GET /mailbox HTTP/1.1\r\n")
+        for number in range(3):
+            stream.write(b"X-%d: %s\r\n" % (number, b"x" * 4000))
+        assert await ends_within(stream, 2)
+
+    attacked(test)
+
+
+def test_who_joins_nothing_is_gone_in_ten_seconds_whatever_it_pings() -> None:
+    async def test(it: Attacked) -> None:
+        stream = await it.connect()
+        stream.write(HANDSHAKE)
+        assert await stream.read()
+        for _ in range(5):
+            await pass_time(2)
+            stream.write(PING)
+        assert await ends_within(stream, 2)
+
+    attacked(test)
+
+
+def test_a_source_connects_so_often() -> None:
+    async def test(it: Attacked) -> None:
+        for _ in range(10):
+            (await it.connect()).close()
+        stream = await it.connect()
+        stream.write(stun.binding_request(bytes(12)))
+        assert await ends_within(stream, 2)
+        await pass_time(2)
+        later = await it.connect()
+        later.write(stun.binding_request(bytes(12)))
+        assert await later.read()
+        later.close()
+
+    attacked(test, arrival_rate=1, arrival_burst=10)
+
+
+def test_one_who_is_idle_makes_room() -> None:
+    async def test(it: Attacked) -> None:
+        idle = await it.connect()
+        idle.write(b"\0")
+        await pass_time(1)
+        busy = await it.connect()
+        busy.write(stun.binding_request(bytes(12)))
+        assert await busy.read()
+        alice = await it.connect("alice")
+        alice.write(stun.binding_request(bytes(12)))
+        assert await alice.read()
+        assert await ends_within(idle, 1)
+        busy.write(stun.binding_request(bytes(12)))
+        assert await busy.read()
+        for stream in (busy, alice):
+            stream.close()
+        await pass_time(1)
+
+    attacked(test, streams=2)
