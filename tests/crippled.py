@@ -186,7 +186,7 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "writing": _read_only,
     "space": _full,
     "a home": _no_home,
-    "its home": partial(_without, *_HOMES, HOME="/nonexistent"),
+    "its home": partial(_without, *_HOMES, HOME="/proc/nobody"),
     "a folder": _no_folder,
     "a terminal": partial(_without, "TERM", "COLUMNS", "LINES"),
     "letters": partial(
@@ -214,8 +214,8 @@ STARTS = ("a home", "a terminal", "letters", "assertions", "docstrings", "PATH")
 """What shows only in a process that starts with it."""
 
 
-SERVES_S = 4.0
-"""How long a server is left alone."""
+SERVES_S = 5.0
+"""How long a server is left alone until it is ended by SIGTERM."""
 
 
 class Cell(NamedTuple):
@@ -259,6 +259,7 @@ def run(cells: list[Cell], at_once: int, limit_s: float) -> list[Outcome]:
     (code -9)."""
     waiting, running = list(enumerate(cells)), {}
     outcomes: dict[int, Outcome] = {}
+    serving: set[int] = set()
     while waiting or running:
         while waiting and len(running) < at_once:
             number, cell = waiting.pop(0)
@@ -266,10 +267,13 @@ def run(cells: list[Cell], at_once: int, limit_s: float) -> list[Outcome]:
             pid = os.fork()
             if pid == 0:
                 _be(cell, (files[0].fileno(), files[1].fileno()))
+            if "serve" in cell.command:
+                serving.add(pid)
             running[pid] = number, files, time.monotonic() + limit_s
-        for pid, (number, _, until) in running.items():
+        for pid, (_, _, until) in running.items():
             left_s = until - time.monotonic()
-            if "serve" in cells[number].command and left_s < limit_s - SERVES_S:
+            if pid in serving and left_s < limit_s - SERVES_S:
+                serving.remove(pid)
                 os.kill(pid, signal.SIGTERM)
             if left_s < 0:
                 os.kill(pid, signal.SIGKILL)

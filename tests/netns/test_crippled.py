@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,7 +77,9 @@ def test_each_command_does_without_or_says_what_is_missing(lack: str, outcomes: 
             continue
         said = [line for line in outcome.err.splitlines() if line.startswith("nattools: ")]
         said = [line for line in said if not line.startswith("nattools: waiting: ")]
-        assert outcome.code in (0, 1, 2, 3), (cell, outcome)
+        # a busy machine may not come to the point where a server takes SIGTERM
+        ends = (0, 1, 2, 3, -signal.SIGTERM) if "serve" in cell.command else (0, 1, 2, 3)
+        assert outcome.code in ends, (cell, outcome)
         assert "Traceback" not in outcome.out + outcome.err, (cell, outcome)
         # a lab's server says why it does not start, and the lab that it did not
         assert len(said) <= (2 if cell.command[:2] == ("lab", "exec") else 1), (cell, outcome)
@@ -86,7 +89,7 @@ MEASURED = "There is no NAT, and nothing keeps packets out."
 SAYS = {
     **{(lack, "nat"): MEASURED for lack in ("IPv6", "netlink", "IP options", "/proc", "/sys", "64 files")},
     **{(lack, "nat"): MEASURED for lack in ("capabilities", "writing", "space", "its home", "threads")},
-    ("internet", "nat"): "cannot open an IPv4 socket",
+    ("internet", "punch"): "cannot open an IPv4 socket",
     ("sending", "nat"): "the system refuses to send",
     ("16 files", "nat"): "this machine refuses: Too many open files",
     ("memory", "report show"): "this machine refuses: out of memory",
