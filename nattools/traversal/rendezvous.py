@@ -32,6 +32,9 @@ _CONNECT_S: Final = 5.0
 _PING_S: Final = 20.0
 _PONG_S: Final = 10.0
 _DOUBT_S: Final = 3.0
+_JOIN_S: Final = 10.0
+_SETTLED_S: Final = 10.0
+"""A mailbox that ends connections sooner is come back to ever more slowly."""
 _BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 _LONGEST_BACK_OFF_S: Final = 30.0
 _MAX_UNREAD: Final = 256
@@ -191,9 +194,13 @@ class Rendezvous:
             socket = await self._connect(lost_at + patience_s - self._loop.time())
             self._problem = socket if isinstance(socket, str) else ""
             if isinstance(socket, WebSocket):
+                began = self._loop.time()
                 if await self._stay(socket):
-                    attempt, lost_at = 0, self._loop.time()
+                    lost_at = self._loop.time()
+                    attempt = 0 if lost_at - began >= _SETTLED_S else attempt
                     patience_s = self._patience.kept_s if self._client.confirmed else self._patience.return_s
+                else:
+                    self._problem = "it opens no room"
             elif attempt + 1 >= len(_BACK_OFF_S) and not self.has_reached("open"):
                 return self._give_up(self._problem)
             if self._client.over:
@@ -272,17 +279,20 @@ class Rendezvous:
             if text is None:
                 return
             self._heard_at = self._loop.time()
-            if text:
-                self._client.receive(text, self._heard_at)
-                self._after()
-                await socket.stream.drain()
+            self._client.receive(text, self._heard_at)
+            self._after()
+            await socket.stream.drain()
 
     async def _watch(self, socket: WebSocket) -> None:
-        """Ask a silent mailbox for a sign of life, and mind the client's deadline."""
+        """Ask a silent mailbox for a sign of life, leave one that opens no room, and mind the client's
+        deadline."""
         asked_at: float | None = None
         patience_s = _PONG_S
+        join_by = self._loop.time() + _JOIN_S
         while True:
             now = self._loop.time()
+            if not self._opened and now >= join_by:
+                return socket.stream.abort()
             if asked_at is not None and self._heard_at >= asked_at:
                 asked_at = None
             if asked_at is not None and now >= asked_at + patience_s:
@@ -293,6 +303,7 @@ class Rendezvous:
                 asked_at = now
             self._doubted.clear()
             until = self._heard_at + _PING_S if asked_at is None else asked_at + patience_s
+            until = until if self._opened else min(until, join_by)
             deadline = self._client.next_timeout()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(min(until, until if deadline is None else deadline, now + 5)):

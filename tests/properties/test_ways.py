@@ -17,6 +17,8 @@ from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 
 COUNT = max(60, int(os.environ.get("NATTOOLS_LOSS_RUNS", "0")))
+ONCE_WRONG = (396, 486, 547, 655)
+"""A router that lowers no TTL, at the end of a tunnel whose route names none."""
 ABOUT_ROUTERS = {
     "enable-mappings",
     "enable-mappings-at",
@@ -82,7 +84,7 @@ def _asked(scenario: Scenario) -> str | None:
     return named[0] if named else None
 
 
-@pytest.mark.parametrize("seed", range(COUNT))
+@pytest.mark.parametrize("seed", sorted({*range(COUNT), *ONCE_WRONG}))
 def test_no_report_contradicts_the_drawing(seed: int) -> None:
     scenario = drawn(random.Random(seed))
     report, outside = diagnosed(scenario, seed)

@@ -175,9 +175,10 @@ def _within(path: PathEvidence, filtering: FilteringBehaviour) -> int | None:
 def _counts_all(path: PathEvidence, hops: list[Hop]) -> bool:
     """Is the first hop the next router? Else one before it lowers no TTL, and distances mean nothing."""
     first = next((hop.address for hop in hops if hop.ttl == 1), None)
-    if first is None or not path.gateways or first in path.gateways:
+    if first is None or first in path.gateways:
         return True
-    return _network(first) in {_network(each) for each in path.own}
+    own = path.own | {answer.local.host for answer in path.answers if answer.local is not None}
+    return not own or _network(first) in map(_network, own)
 
 
 def _before_public(hops: list[Hop], path: PathEvidence) -> int | None:

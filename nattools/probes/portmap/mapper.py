@@ -248,12 +248,32 @@ async def remove_mapping(
     for mapper in ordered:
         if mapper.offer.family != wanted.family:
             continue
-        own = mapper.offer.protocol == protocol
-        if not own and mapper.offer.protocol != "upnp-igd":
-            continue  # they know an inside and not whose mapping it is
-        result = await mapper.delete(wanted, granted if own else None)
-        if result is None:
+        if mapper.offer.protocol == protocol:
+            refused = await mapper.delete(wanted, granted)
+            if refused is None:
+                return None
+        elif mapper.offer.protocol == "upnp-igd" and await _remove_shown(mapper, wanted):
             return None
-        if own:
-            refused = result
     return refused or Refused(protocol=protocol, failure="unreachable", detail="no router can be asked")
+
+
+async def _remove_shown(mapper: Mapper, wanted: MappingRequest) -> bool:
+    """Remove by UPnP what another protocol has made; is it gone for certain? It is only what UPnP's table
+    shows, under whatever name the router gave it; pinholes have no table."""
+    table = await mapper.listing()
+    if table is None:
+        return await mapper.delete(wanted) is None
+    inside = (wanted.transport, wanted.internal)
+    rows = [each for each in table.entries if (each.transport, each.internal) == inside]
+    made = [
+        Granted(
+            protocol="upnp-igd",
+            transport=row.transport,
+            internal=row.internal,
+            external_host=row.external_host,
+            external_port=row.external_port,
+            lifetime_s=row.lifetime_s,
+        )
+        for row in rows
+    ]
+    return bool(made) and all([await mapper.delete(wanted, each) is None for each in made])

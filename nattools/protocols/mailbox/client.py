@@ -114,7 +114,7 @@ class MailboxClient:
         self._joined = self._present = False
 
     def receive(self, text: bytes, now: float) -> None:
-        """A message of the mailbox."""
+        """A message of the mailbox; an empty one (a control message of its connection) only counts."""
         if self.over or self.away:
             return
         since_s = 0.0 if self._heard_at is None else now - self._heard_at
@@ -122,6 +122,8 @@ class MailboxClient:
         self._heard_at = now
         if self._heard > _MAX_HEARD:
             return self._fail("flood")
+        if not text:
+            return
         try:
             message = m.decode_from_mailbox(text)
         except ProtocolError as error:

@@ -35,6 +35,7 @@ _MEASURED: Final = "measured"
 _SETTLE_S: Final = 1.0
 _GRACE_S: Final = 30.0
 _QUIET_S: Final = 3.0
+_MOST_SERVED: Final = 9  # three whole measurements, or one that was begun anew
 
 
 class Count(msgspec.Struct, frozen=True, array_like=True):
@@ -48,14 +49,16 @@ _decoder: Final = msgspec.msgpack.Decoder(Count)
 
 
 class BenchUse:
-    """Takes part in the other side's measurements, one at a time and each bounded. Make it before the tunnel
-    runs; `run` measures. Where both sides measure (USE among both's `uses`), the leading one goes first."""
+    """Takes part in the other side's measurements if that was started for them: one at a time, each bounded,
+    and few of them. Make it before the tunnel runs; `run` measures. Where both sides measure (USE among
+    both's `uses`), the leading one goes first."""
 
     def __init__(self, tunnel: Tunnel) -> None:
         self._tunnel = tunnel
         self._busy = asyncio.Lock()
         self._served_at = asyncio.get_running_loop().time()
         self._served_all = False
+        self._served = 0
         tunnel.serve(Bench, self._serve)
 
     async def run(self, seconds: float = SECONDS) -> Throughput:
@@ -142,6 +145,13 @@ class BenchUse:
 
     async def _serve(self, stream: TunnelStream) -> None:
         assert isinstance(stream.purpose, Bench)
+        if USE not in (self._tunnel.peer_uses or ()):
+            stream.reset("the side that asks was not started to measure")
+            return
+        self._served += 1
+        if self._served > _MOST_SERVED:
+            stream.reset("enough has been measured")
+            return
         async with TimeLimit(_SETTLE_S) as limit:  # the one before may just be ending
             await self._busy.acquire()
         if limit.expired():

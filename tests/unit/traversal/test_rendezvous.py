@@ -4,7 +4,7 @@ happens when they do not meet."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +18,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net import tls, websocket
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.net.hostnetwork import HostNetwork
+from nattools.net.websocket import WebSocket
 from nattools.protocols import stun
 from nattools.protocols.mailbox import MAX_PAYLOAD, PATH, MailboxFailure
 from nattools.protocols.mailbox import messages as m
@@ -183,6 +184,95 @@ def test_a_silent_server_is_left() -> None:
             assert isinstance(await alice.opened(), MailboxFailure)
             assert asyncio.get_running_loop().time() < 15
         listener.close()
+
+    run(behind_nat(), main)
+
+
+class FalseMailbox:
+    """Answers WebSocket's handshake, then does as it is told with each connection."""
+
+    def __init__(self, manner: Callable[[WebSocket], Awaitable[None]]) -> None:
+        self.connections = 0
+        self._manner = manner
+
+    @asynccontextmanager
+    async def open(self, lab: SimLab) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            listener = await lab.network("stun").listen_tcp(
+                family=4,
+                host=HOST,
+                port=3478,
+                on_stream=lambda stream: group.create_task(self._serve(stream)),
+            )
+            yield
+            listener.close()
+
+    async def _serve(self, stream: TcpStream) -> None:
+        self.connections += 1
+        socket = await websocket.accept(stream, b"", path=PATH, max_size=9999, timeout_s=5)
+        if socket is not None:
+            await self._manner(socket)
+            socket.close()
+
+
+async def _pings(socket: WebSocket) -> None:
+    """Never says that the room is open."""
+    for _ in range(200):
+        socket.ping()
+        await pass_time(1)
+
+
+async def _joins_and_drops(socket: WebSocket) -> None:
+    socket.send(m.encode(m.Joined(777, False)))
+    await pass_time(0.01)
+
+
+async def _floods(socket: WebSocket) -> None:
+    socket.send(m.encode(m.Joined(777, False)))
+    for _ in range(3000):
+        socket.ping()
+    await pass_time(30)
+
+
+def test_a_mailbox_that_opens_no_room_is_left() -> None:
+    async def main(lab: SimLab) -> None:
+        async with (
+            FalseMailbox(_pings).open(lab),
+            rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code()) as alice,
+        ):
+            failure = await alice.opened()
+            assert isinstance(failure, MailboxFailure)
+            assert "it opens no room" in sentence(failure.statement)
+            assert asyncio.get_running_loop().time() < 30
+
+    run(behind_nat(), main)
+
+
+def test_a_mailbox_that_drops_everybody_is_come_back_to_slowly() -> None:
+    false = FalseMailbox(_joins_and_drops)
+
+    async def main(lab: SimLab) -> None:
+        async with (
+            false.open(lab),
+            rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code()) as alice,
+        ):
+            assert isinstance(await alice.opened(), Code)
+            await pass_time(60)
+
+    run(behind_nat(), main)
+    assert 5 < false.connections < 20
+
+
+def test_a_mailbox_that_floods_with_pings_is_left() -> None:
+    async def main(lab: SimLab) -> None:
+        async with (
+            FalseMailbox(_floods).open(lab),
+            rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code()) as alice,
+        ):
+            assert isinstance(await alice.opened(), Code)
+            failure = await alice.confirmed()
+            assert failure is not None
+            assert failure.reason == "flood"
 
     run(behind_nat(), main)
 

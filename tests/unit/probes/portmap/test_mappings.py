@@ -544,6 +544,25 @@ def test_removing_by_whatever_protocol_does_it(protocol: MappingProtocol) -> Non
     at_home(main)
 
 
+@pytest.mark.parametrize("rows", ["good", "unlisted"])
+def test_another_protocol_has_removed_only_what_its_table_showed(rows: Rows) -> None:
+    """A router that answers by PCP no more; its UPnP table shows the mapping, whatever it calls it, or does
+    not: then nobody knows."""
+
+    async def main(home: Home) -> None:
+        router = await home.router(RouterBehaviour(rows=rows))
+        mappers = (await home.discover()).mappers
+        pcp = next(each for each in mappers if each.offer.protocol == "pcp")
+        made = granted(await pcp.make(wanted()))
+        silent = [each for each in mappers if each is not pcp]
+        result = await remove_mapping(silent, wanted(), "pcp", made)
+        left = router.table.rows(0.0)
+        assert (result is None) == (left == [])
+        assert (left == []) == (rows == "good")
+
+    at_home(main)
+
+
 def test_a_restart_is_heard() -> None:
     async def main(home: Home) -> list[str]:
         router = await home.router()

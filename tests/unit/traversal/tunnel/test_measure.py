@@ -42,7 +42,7 @@ def measured(rate: float, *, drops: int = 0, kind: str = "quic", seconds: float 
             links[0].drops_datagram = lambda data: next(number) % drops == 0
         return await uses[0].run(seconds)
 
-    return run_pair(main, joined=False)
+    return run_pair(main, uses=(USE,), joined=False)
 
 
 def test_the_rate_of_the_link_is_found_each_way() -> None:
@@ -62,7 +62,7 @@ def test_a_slow_link_is_measured_in_the_time_given() -> None:
         throughput = await uses[0].run(5.0)
         return throughput, asyncio.get_running_loop().time()
 
-    result, took_s = run_pair(main, joined=False)
+    result, took_s = run_pair(main, uses=(USE,), joined=False)
     assert result.up_mbps == pytest.approx(0.16, rel=0.2)
     assert took_s < 60
 
@@ -79,7 +79,7 @@ def test_lost_datagrams_are_found() -> None:
         arriving.on_datagram = lambda data: deliver(data) if next(number) % 10 else None
         return await uses[0].run(0.5)
 
-    result = run_pair(main, joined=False)
+    result = run_pair(main, uses=(USE,), joined=False)
     assert result.loss == pytest.approx(0.1, abs=1 / DATAGRAMS)
 
 
@@ -106,6 +106,26 @@ def test_a_refused_measurement_gives_no_figures() -> None:
     run_pair(main)
 
 
+def test_nothing_is_measured_unasked() -> None:
+    async def main(pair: Pair) -> str | None:
+        BenchUse(pair.other)
+        return await pair.one.open(Bench("down", 60.0)).finished()
+
+    assert run_pair(main) == "the side that asks was not started to measure"
+
+
+def test_a_peer_measures_so_often_and_no_more() -> None:
+    async def main(pair: Pair) -> list[str | None]:
+        use = BenchUse(pair.one)
+        BenchUse(pair.other)
+        await use.run(0.1)
+        await use.run(0.1)
+        await use.run(0.1)
+        return [await pair.one.open(Bench(what, 60.0)).finished() for what in ("up", "down")]
+
+    assert run_pair(main, uses=(USE,)) == ["enough has been measured"] * 2
+
+
 def test_one_measurement_at_a_time() -> None:
     async def main(pair: Pair) -> str | None:
         BenchUse(pair.other)
@@ -114,7 +134,7 @@ def test_one_measurement_at_a_time() -> None:
         assert await first.read()
         return await second.finished()
 
-    assert run_pair(main, joined=False) == "a measurement is already running"
+    assert run_pair(main, uses=(USE,), joined=False) == "a measurement is already running"
 
 
 def test_a_measurement_ends_with_the_tunnel() -> None:
@@ -126,4 +146,4 @@ def test_a_measurement_ends_with_the_tunnel() -> None:
         with pytest.raises(CannotRun, match="no way was found again"):
             await uses[0].run()
 
-    run_pair(main, joined=False)
+    run_pair(main, uses=(USE,), joined=False)
