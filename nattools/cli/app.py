@@ -17,7 +17,7 @@ import typer
 from nattools.cli.debuglog import start_from_environment
 from nattools.cli.help import HelpfulCommand, HelpfulGroup, general
 from nattools.errors import CannotRun, NattoolsError, UsageError
-from nattools.report.safetext import safe
+from nattools.report.safetext import safe, wrap
 
 INTERRUPTED = 130
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -115,9 +115,18 @@ def _application() -> typer.Typer:
                 metavar="SHELL",
                 is_eager=True,
                 callback=_completion_script,
-                help=f"Print a shell's completion script for commands and codes: {', '.join(SHELLS)}.",
+                help=f"Print a shell's completion script: {', '.join(SHELLS)}.",
             ),
         ] = None,
+        man: Annotated[
+            bool,
+            general(
+                "--man",
+                is_eager=True,
+                callback=_manual_page,
+                help="Print the manual page, for: nattools --man | man -l -",
+            ),
+        ] = False,
     ) -> None:
         """What works on this network, why the rest does not, and what to do about it."""
         if version:
@@ -127,6 +136,16 @@ def _application() -> typer.Typer:
             raise typer.Exit
 
     return application
+
+
+def _manual_page(wanted: bool) -> bool:
+    """Print it, if it is wanted."""
+    if wanted:
+        from nattools.cli.manpage import manual
+
+        sys.stdout.write(manual(typer.main.get_command(_application())))
+        raise typer.Exit
+    return wanted
 
 
 def _completion_script(shell: str | None) -> str | None:
@@ -217,9 +236,14 @@ def _misused(problem: Any) -> int:
 
 
 def _failed(message: str, remedy: str, code: int) -> int:
-    lines = [safe(line) for line in message.strip().splitlines() or ["failed"]]
-    lines += [safe(line) for line in remedy.splitlines()]
-    sys.stderr.write(f"nattools: {lines[0]}\n" + "".join(f"  {line}\n" for line in lines[1:]))
+    lines = [safe(line) for line in (*(message.strip().splitlines() or ["failed"]), *remedy.splitlines())]
+    lines[0] = f"nattools: {lines[0]}"
+    if sys.stderr is not None and sys.stderr.isatty():
+        from nattools.report.terminal import terminal_columns
+
+        columns = terminal_columns(sys.stderr) - 3
+        lines = [part for line in lines for part in wrap(line, columns)]
+    sys.stderr.write(f"{lines[0]}\n" + "".join(f"  {line}\n" for line in lines[1:]))
     return code
 
 

@@ -62,13 +62,14 @@ async def send_step(
     first: bool,
     counts: ProbeCounts | None = None,
     seed: int | None = None,
+    apart_s: float = 0.0,
 ) -> ProbeOutcome:
-    """One side's part, `first` or not, of a step over UDP; both begin at the same moment. It lasts until
-    there is a path, or until the longer part is over. ValueError: a step that is not over UDP."""
+    """One side's part, `first` or not, of a step over UDP; both begin within `apart_s`. It lasts until there
+    is a path, or until the longer part is over on both sides. ValueError: a step that is not over UDP."""
     if step.schedules is None or step.transport != "udp":
         raise ValueError(f"{step.strategy} over {step.transport} is no step over UDP")
     own, other = step.schedules if first else step.schedules[::-1]
-    wait_s = max(LATE_S, other.seconds - own.seconds + LATE_S)
+    wait_s = max(LATE_S, other.seconds - own.seconds + LATE_S) + apart_s
     return await send_schedule(network, driver, socket, peer, own, wait_s=wait_s, counts=counts, seed=seed)
 
 

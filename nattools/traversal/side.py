@@ -11,6 +11,8 @@ from nattools.traversal.odds import RANDOM_POOL, pool_size
 
 Moves = Literal["not", "predictably", "in a block", "at random", "somehow"]
 Accepts = Literal["all", "address", "port"]
+LONGEST_S = 4.0
+"""Longer round trips are taken for this one."""
 LARGEST_BLOCK = 4096
 """A block larger than this is as good as random."""
 
@@ -87,7 +89,7 @@ def side_of(nat: Nat | None, *, low_ports: bool = False) -> Side | None:
         ttl=max(1, nat.distance_hops) + 1 if known and nat.distance_hops is not None else None,
         mask=mask,
         low_ports=low_ports and nat.present is not False and pool == RANDOM_POOL and mask is None,
-        rtt_s=min(2.0, max(0.0, nat.rtt_ms / 1000)) if nat.rtt_ms is not None else 0.1,
+        rtt_s=min(LONGEST_S, max(0.0, nat.rtt_ms / 1000)) if nat.rtt_ms is not None else 0.1,
     )
 
 

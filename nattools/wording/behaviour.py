@@ -41,6 +41,10 @@ SENTENCES = {
     "filtering-maybe-loss": (
         "Silence after {copies} copies may be loss on this path: more copies would settle it."
     ),
+    "filtering-server-unproven": (
+        "Nothing came from the server's other address, which may be its own fault: a nattools serve with two "
+        "addresses, or a second server that supports RFC 5780, would settle it."
+    ),
     "filtering-no-udp-server": (
         "No server here can answer from another address (RFC 5780): run nattools serve on a machine with two "
         "addresses, or name a server that can with --server."

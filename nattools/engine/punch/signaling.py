@@ -175,10 +175,11 @@ class StepPosition:
 class Signaling(ABC):
     """The conversation with the peer; what is not overridden is as if nothing more could be said. `secret` is
     known to both sides and to nobody else. `live`: messages arrive within a round trip, so the sides can
-    begin at the same moment. `attempt` is the one under way, `heard_of` the latest that the peer has
-    begun."""
+    begin at the same moment, else within `apart_s`. `attempt` is the one under way, `heard_of` the latest
+    that the peer has begun."""
 
     live = False
+    apart_s = 0.0
 
     def __init__(self, secret: bytes) -> None:
         self.secret = secret

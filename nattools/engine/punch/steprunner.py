@@ -167,7 +167,16 @@ class StepRunner:
             if peer is None:
                 return
             network = context.own.run.network
-            outcome = await send_step(network, driver, socket, peer, step, first=context.leads, counts=counts)
+            outcome = await send_step(
+                network,
+                driver,
+                socket,
+                peer,
+                step,
+                first=context.leads,
+                counts=counts,
+                apart_s=context.partner.apart_s,
+            )
             self.last = () if outcome.reason is None else (outcome.reason,)
         finally:
             # what a token told of is needed again

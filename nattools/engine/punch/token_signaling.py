@@ -1,7 +1,7 @@
 """Signaling by tokens that people copy: a token holds all that is known of the peer.
 
 Steps that both sides must begin together begin by the wall clock: every `SLOT_S` seconds of UTC one of them
-does, the same one on both sides. Clocks set by NTP agree well enough: the plan's pauses allow for a second.
+does, the same one on both sides. Clocks may differ: the plan's pauses allow for some seconds.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from nattools.protocols import ice
 from nattools.traversal.tokens import CandidateKind, Token, TokenBehaviour, TokenCandidate
 
 SLOT_S: Final = 20.0
+APART_MS: Final = 4000.0
+"""Taken for the round trip of either side, so that the plan's pauses cover what two clocks may differ by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class StepSockets:
 
 class TokenSignaling(Signaling):
     """`secret` is known to the two who have each other's token alone; `wall` gives UTC in seconds."""
+
+    apart_s = APART_MS / 1000
 
     def __init__(self, peer: Token, secret: bytes, told: StepSockets, wall: Callable[[], float]) -> None:
         super().__init__(secret)
@@ -74,8 +78,6 @@ class TokenSignaling(Signaling):
         return external_endpoint(self._peer, turn.transport)
 
 
-APART_MS: Final = 1000.0
-"""Taken for the round trip of either side, so that the plan's pauses cover what two clocks may differ by."""
 APART_TCP_MS: Final = 500.0
 """Over TCP the second SYN leaves a second after the first; the peer has to connect before."""
 _KINDS: Final[dict[ice.CandidateType, CandidateKind]] = {
