@@ -92,6 +92,18 @@ SENTENCES = {
         "The {protocol:protocol} mapping of {transport} {internal} may still exist: removing it failed. "
         "nattools map delete --mine tries again."
     ),
+    "mapping-not-listed": (
+        "The router said yes to the {protocol:protocol} mapping of {transport} {internal}, but its table did "
+        "not have it: what came through from outside decides."
+    ),
+    "mapping-listed-for-ever": (
+        "The {protocol:protocol} mapping of {transport} {internal} was asked for with {lifetime_s:seconds}; "
+        "by the router's table it stays until it is deleted."
+    ),
+    "mapping-listed-otherwise": (
+        "The {protocol:protocol} mapping of {transport} {internal} was asked for with {lifetime_s:seconds}; "
+        "by the router's table it has {listed_s:seconds}."
+    ),
     "external-address-outvoted": (
         "The server {server} says that the external address is {address}; the others say {majority}. It was "
         "not believed."
