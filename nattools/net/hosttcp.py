@@ -128,10 +128,10 @@ def set_linger_zero(sock: socket.socket) -> None:
 
 def send_promptly(sock: socket.socket) -> None:
     """Nothing that is written waits for long (RFC 9293 3.7.4; tcp(7), TCP_NOTSENT_LOWAT)."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Windows has none
-    if option is not None:
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        option = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Windows has none
+        if option is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, _UNSENT)
 
 

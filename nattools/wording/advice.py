@@ -32,6 +32,10 @@ SENTENCES = {
     ),
     "let-udp-out": "Ask whoever runs this network to let UDP out.",
     "name-server": "For a full diagnosis run nattools serve on a machine outside, and name it with --server.",
+    "name-second-server": (
+        "For what is not known ask a second server too: nattools diagnose --server {server} --server "
+        "{second}."
+    ),
     "prove-mappings": (
         "Your router makes port mappings; nattools serve outside would verify them: --server HOST."
     ),

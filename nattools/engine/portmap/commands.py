@@ -265,7 +265,7 @@ async def _run(session: PortmapSession, do: Do, families: tuple[Family, ...]) ->
             run.emit(Event("finished", "map discovery"))
             if not session.gateways:
                 raise CannotRun(
-                    "there is no router here to ask: no default route leads through one",
+                    "there is no router here to ask: the system names no default route through one",
                     "A machine that is on the internet itself needs no mappings; else look at `ip route`, or "
                     "name the router with --gateway ADDRESS, as providers of VPNs tell it.",
                 )
