@@ -3,7 +3,7 @@
 PYTHON = .venv/bin/python
 RUN = $(PYTHON) -m nattools
 
-.PHONY: help setup lab-tools diagnose test check coverage bench loss fuzz resume punches documents lab clean
+.PHONY: help setup lab-tools diagnose test check coverage bench loss fuzz attacks resume punches documents lab clean
 
 help:
 	@echo "make diagnose   diagnose a simulated home network: no privileges, nothing leaves this machine"
@@ -62,6 +62,9 @@ loss: setup
 
 fuzz: setup
 	@NATTOOLS_FUZZ_DOCUMENTS=1000000 $(PYTHON) -m pytest tests/properties/test_lenient_readers.py $(ARGS)
+
+attacks: setup
+	@NATTOOLS_ATTACK_S=60 $(PYTHON) -m pytest tests/netns/test_serve_under_attack.py -rP $(ARGS)
 
 resume: setup lab-tools
 	@NATTOOLS_RESUME_MB=100 NATTOOLS_RESUME_LOSS_S=30 $(PYTHON) -m pytest tests/netns/test_punch_resume.py -rP $(ARGS)

@@ -31,11 +31,11 @@ SENTENCES = {
         "Let UDP out in this machine's own firewall. If it is a VPN's kill switch, connect the VPN."
     ),
     "let-udp-out": "Ask whoever runs this network to let UDP out.",
-    "name-second-server": (
-        "Your server has one address: name any STUN server beside it (a second --server), or give it two: "
-        "nattools serve --listen ADDRESS --listen ADDRESS."
-    ),
     "name-server": "For a full diagnosis run nattools serve on a machine outside, and name it with --server.",
+    "name-second-server": (
+        "For what is not known ask a second server too: nattools diagnose --server {server} --server "
+        "{second}."
+    ),
     "prove-mappings": (
         "Your router makes port mappings; nattools serve outside would verify them: --server HOST."
     ),

@@ -102,9 +102,8 @@ SENTENCES = {
     "hairpinning-internal-source": "Packets come back with the sender's internal address.",
     "port-moved": "A port moved while others stayed: two flows collided, or a server is wrong.",
     "nothing-changed": "Nothing changed during the measurement, which proves nothing.",
-    "simultaneous-open-no-peer": (
-        "It was not tried: nattools diagnose does, with a nattools serve that has two addresses."
-    ),
+    "simultaneous-open-no-peer": "It takes a peer with two addresses: nattools serve.",
+    "simultaneous-open-not-tried": "It was not tried: nattools diagnose tries it.",
     "simultaneous-open-passed": "The server's second address and this machine connected at the same time.",
     "syn-refused": "An unsolicited SYN was refused at once.",
     "syn-dropped": "An unsolicited SYN was met with silence; for how long was not timed.",

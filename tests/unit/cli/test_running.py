@@ -158,10 +158,3 @@ def test_a_lifetime_over_udp_is_not_promised_for_tcp(capsys: pytest.CaptureFixtu
     assert "nattools nat --lifetime measures it" not in page
     assert "traffic that comes in keeps" in page
     assert "It takes a peer with two addresses" not in page
-
-
-def test_who_runs_a_server_already_is_not_told_to_run_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["diagnose", "--lab", "one-address-server"]) == 0
-    page = " ".join(capsys.readouterr().out.split())
-    assert "name any STUN server beside it" in page
-    assert "For a full diagnosis run nattools serve" not in page
