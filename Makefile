@@ -3,7 +3,7 @@
 PYTHON = .venv/bin/python
 RUN = $(PYTHON) -m nattools
 
-.PHONY: help setup lab-tools diagnose test check coverage bench loss fuzz resume punches documents lab clean
+.PHONY: help setup lab-tools diagnose test check coverage bench loss fuzz attacks resume punches documents lab clean
 
 help:
 	@echo "make diagnose   diagnose a simulated home network: no privileges, nothing leaves this machine"
@@ -11,7 +11,7 @@ help:
 	@echo "make check      format, lint, types, layers, generated documents"
 	@echo "make coverage   the same tests, with how much of each module they run, lines and branches"
 	@echo "make bench      every figure we claim, measured beside the program it is compared with"
-	@echo "make loss       a thousand simulated runs for each kind of NAT, at 10% loss each way; 10,000 odd routers"
+	@echo "make loss       a thousand simulated runs for each kind of NAT, at 10% loss each way; 10,000 odd routers; 20,000 networks"
 	@echo "make fuzz       a million documents as routers send them, changed at random, through every reader"
 	@echo "make resume     100 MB through a pipe, a mailbox restart, a NAT restart and 30 s of total loss (needs root)"
 	@echo "make punches    every pair of networks connected: 100 times simulated, 5 times in namespaces"
@@ -56,11 +56,15 @@ bench: setup lab-tools
 	  status=$$?; $(PYTHON) tests/bench/summary.py .benchmarks/latest.json && exit $$status
 
 loss: setup
-	@NATTOOLS_LOSS_RUNS=1000 NATTOOLS_ROUTERS=10000 $(PYTHON) -m pytest tests/scenarios/test_loss.py \
-	  tests/properties/test_random_routers.py tests/scenarios/test_punch_trial.py $(ARGS)
+	@NATTOOLS_LOSS_RUNS=1000 NATTOOLS_ROUTERS=10000 NATTOOLS_RANDOM_NETWORKS=20000 $(PYTHON) -m pytest \
+	  tests/scenarios/test_loss.py tests/properties/test_random_routers.py tests/scenarios/test_punch_trial.py \
+	  tests/scenarios/test_random_networks.py $(ARGS)
 
 fuzz: setup
 	@NATTOOLS_FUZZ_DOCUMENTS=1000000 $(PYTHON) -m pytest tests/properties/test_lenient_readers.py $(ARGS)
+
+attacks: setup
+	@NATTOOLS_ATTACK_S=60 $(PYTHON) -m pytest tests/netns/test_serve_under_attack.py -rP $(ARGS)
 
 resume: setup lab-tools
 	@NATTOOLS_RESUME_MB=100 NATTOOLS_RESUME_LOSS_S=30 $(PYTHON) -m pytest tests/netns/test_punch_resume.py -rP $(ARGS)

@@ -5,22 +5,23 @@ from __future__ import annotations
 import gc
 import sys
 
+from nattools.cli.standardstreams import prepare, settle_output
+from nattools.defects import DEFECT, DEFECTS, install, watch_tasks
+
 _GARBAGE_AFTER = 10_000
 """Imports and measurements make many objects and little garbage: Python's 700 is looked through too often."""
 
 
 def main() -> int:
-    """Run the command line; the exit code of the contract (0, 1, 2, 3 or 130)."""
-    arguments = sys.argv[1:]
+    """Run the command line; the exit code of the contract (0, 1, 2, 3, 70 or 130)."""
+    install()
     try:
-        if arguments == ["--version"]:
-            return _version()
-        gc.set_threshold(_GARBAGE_AFTER)
-        from nattools.cli.app import run
-
-        code = run(arguments)
+        prepare()
+        code = _version() if sys.argv[1:] == ["--version"] else _run(sys.argv[1:])
     except KeyboardInterrupt:
         code = 130
+    except Exception as error:
+        code = DEFECTS.note(error, "at the start")
     gc.freeze()  # or the interpreter would look through all objects for garbage as it ends
     if code == 130:
         import signal
@@ -30,18 +31,31 @@ def main() -> int:
         # nor may the one we know of: if it came while a text was executed, as when a class is made of one,
         # CPython would remember that, and end by the signal after all; the next text makes it forget
         exec("")
-    return code
+    return code or (DEFECT if DEFECTS.count else 0)
+
+
+def _run(arguments: list[str]) -> int:
+    gc.set_threshold(_GARBAGE_AFTER)
+    watch_tasks()
+    from nattools.cli.app import run
+
+    return run(arguments)
 
 
 def _version() -> int:
     from nattools import __version__
+    from nattools.errors import CannotRun
 
     try:
         sys.stdout.write(f"nattools {__version__}\n")
         sys.stdout.flush()
-    except OSError:
-        # The reader went away; what is still buffered must not be tried again at exit.
-        sys.stdout = None
+    except BrokenPipeError:
+        return 0
+    except CannotRun as error:
+        sys.stderr.write(f"nattools: {error}\n")
+        return error.exit_code
+    finally:
+        settle_output()
     return 0
 
 

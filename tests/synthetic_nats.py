@@ -119,6 +119,7 @@ class World:
             mapped=str(self.mapped(local, asked)),
             other_address=str(opposite(asked)) if other else None,
             response_origin=str(asked) if other else None,
+            nattools_server=other is not None,
         )
 
     def filter_test(self, purpose: str, source: Endpoint, copies: int | None = None) -> None:

@@ -5,10 +5,9 @@ A command's module is imported when it is called by name, so that `nattools nat`
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -16,8 +15,10 @@ import typer
 
 from nattools.cli.debuglog import start_from_environment
 from nattools.cli.help import HelpfulCommand, HelpfulGroup, general
-from nattools.errors import CannotRun, NattoolsError, UsageError
-from nattools.report.safetext import safe
+from nattools.cli.standardstreams import settle_output
+from nattools.defects import DEFECTS, each_of
+from nattools.errors import NattoolsError, UsageError
+from nattools.report.safetext import safe, wrap
 
 INTERRUPTED = 130
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -115,9 +116,18 @@ def _application() -> typer.Typer:
                 metavar="SHELL",
                 is_eager=True,
                 callback=_completion_script,
-                help=f"Print a shell's completion script for commands and codes: {', '.join(SHELLS)}.",
+                help=f"Print a shell's completion script: {', '.join(SHELLS)}.",
             ),
         ] = None,
+        man: Annotated[
+            bool,
+            general(
+                "--man",
+                is_eager=True,
+                callback=_manual_page,
+                help="Print the manual page, for: nattools --man | man -l -",
+            ),
+        ] = False,
     ) -> None:
         """What works on this network, why the rest does not, and what to do about it."""
         if version:
@@ -127,6 +137,16 @@ def _application() -> typer.Typer:
             raise typer.Exit
 
     return application
+
+
+def _manual_page(wanted: bool) -> bool:
+    """Print it, if it is wanted."""
+    if wanted:
+        from nattools.cli.manpage import manual
+
+        sys.stdout.write(manual(typer.main.get_command(_application())))
+        raise typer.Exit
+    return wanted
 
 
 def _completion_script(shell: str | None) -> str | None:
@@ -157,20 +177,15 @@ def _completed(instruction: str) -> int:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; nothing foreseeable leaves as a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    """Run one command and return its exit code; nothing leaves as a traceback."""
     try:
-        code = _called(list(arguments))
-        sys.stdout.flush()
-        return code
+        return _called(list(arguments))
     except BrokenPipeError:
-        # The reader of our output has enough. Python would complain at exit about what is still buffered.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0  # the reader of our output has enough
     except (KeyboardInterrupt, typer.Abort):
         return _failed("interrupted", "", INTERRUPTED)
+    finally:
+        settle_output()
 
 
 def _called(arguments: list[str]) -> int:
@@ -183,27 +198,24 @@ def _called(arguments: list[str]) -> int:
         start_from_environment()
         with group.make_context("nattools", arguments) as context:
             result = group.invoke(context)
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except typer.Exit as finished:
         return finished.exit_code
     except UsageProblem as problem:
         return _misused(problem)
-    except NattoolsError as error:
-        return _failed(str(error), getattr(error, "remedy", ""), error.exit_code)
-    except BaseExceptionGroup as group_error:
-        own = next(_own_errors(group_error), None)
-        if own is None:
-            raise
-        return _failed(str(own), getattr(own, "remedy", ""), own.exit_code)
+    except (BrokenPipeError, typer.Abort):
+        raise
+    except Exception as error:
+        return _ended_by(error)
 
 
-def _own_errors(group: BaseExceptionGroup[Any]) -> Iterator[NattoolsError]:
-    """nattools' own errors in a group that a TaskGroup raised."""
-    for error in group.exceptions:
-        if isinstance(error, NattoolsError):
-            yield error
-        elif isinstance(error, BaseExceptionGroup):
-            yield from _own_errors(error)
+def _ended_by(error: Exception) -> int:
+    """Of the errors of a group that a TaskGroup raised, nattools' own say most."""
+    own = next((each for each in each_of(error) if isinstance(each, NattoolsError)), None)
+    if own is None:
+        return DEFECTS.note(error, "in the command")
+    return _failed(str(own), getattr(own, "remedy", ""), own.exit_code)
 
 
 def _misused(problem: Any) -> int:
@@ -217,12 +229,12 @@ def _misused(problem: Any) -> int:
 
 
 def _failed(message: str, remedy: str, code: int) -> int:
-    lines = [safe(line) for line in message.strip().splitlines() or ["failed"]]
-    lines += [safe(line) for line in remedy.splitlines()]
-    sys.stderr.write(f"nattools: {lines[0]}\n" + "".join(f"  {line}\n" for line in lines[1:]))
+    lines = [safe(line) for line in (*(message.strip().splitlines() or ["failed"]), *remedy.splitlines())]
+    lines[0] = f"nattools: {lines[0]}"
+    if sys.stderr.isatty():
+        from nattools.report.terminal import terminal_columns
+
+        columns = terminal_columns(sys.stderr) - 3
+        lines = [part for line in lines for part in wrap(line, columns)]
+    sys.stderr.write(f"{lines[0]}\n" + "".join(f"  {line}\n" for line in lines[1:]))
     return code
-
-
-def no_space(error: OSError, where: str) -> CannotRun:
-    """Writing to `where` failed for a reason that the user can do something about."""
-    return CannotRun(f"cannot write {where}: {error.strerror or error}")

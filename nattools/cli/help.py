@@ -84,7 +84,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "lab list": (
         ("nattools lab list", "names and titles"),
-        ("nattools lab list --json", "for a script"),
+        ("nattools lab list ipv6 firewall", "those that have both words"),
+    ),
+    "lab show": (
+        ("nattools lab show home-router", "what it draws, and where its file is"),
+        ("nattools lab show two-homes --json", "all of it, for a script"),
     ),
     "lab run": (
         ("nattools lab run home-router", "simulated"),
@@ -159,16 +163,21 @@ def with_context(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {"context_settings": CONTEXT | (settings.get("context_settings") or {})}
 
 
-def write_groups(command: Any, ctx: Any, formatter: Any) -> None:
-    """Options and arguments by their groups."""
+def grouped(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+    """Options and arguments by their groups: how each is written, and what it is for."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for each in command.get_params(ctx):
         row = each.get_help_record(ctx)
         if row is not None:
             groups.setdefault(_panel_of(each), []).append(row)
-    for title in sorted(groups, key=PANELS.index):
+    return {title: groups[title] for title in sorted(groups, key=PANELS.index)}
+
+
+def write_groups(command: Any, ctx: Any, formatter: Any) -> None:
+    """A section for each group."""
+    for title, rows in grouped(command, ctx).items():
         with formatter.section(title):
-            formatter.write_dl(groups[title])
+            formatter.write_dl(rows)
 
 
 def _panel_of(parameter: Any) -> str:

@@ -6,17 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nattools.cli import options
+from nattools.cli import completion, options
 from nattools.cli.app import new_app
-from nattools.cli.outputs import show, write_files, write_json, write_out
+from nattools.cli.outputs import show, tell, write_files, write_json, write_out
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.backend import Backend
 from nattools.report.safetext import safe
@@ -29,21 +30,52 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 3.0
 
-ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A name (see list), or a .toml file.")]
-HostName = Annotated[str, typer.Argument(metavar="HOST", help="The host to run on.")]
+ScenarioName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCENARIO", help="A name (see list), or a .toml file.", autocompletion=completion.scenarios
+    ),
+]
+HostName = Annotated[
+    str, typer.Argument(metavar="HOST", help="The host to run on.", autocompletion=completion.hosts)
+]
+AnyHost = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[HOST]",
+        help="The host to run on (default: the first).",
+        autocompletion=completion.hosts,
+        show_default=False,
+    ),
+]
+Words = Annotated[
+    list[str] | None, typer.Argument(metavar="[WORD...]", help="Only those that have all these words.")
+]
 Command = Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The program and its arguments.")]
 OneHost = Annotated[
     str | None,
-    typer.Option("--host", metavar="HOST", help="Only this host (default: all with expectations)."),
+    typer.Option(
+        "--host",
+        metavar="HOST",
+        help="Only this host (default: all with expectations).",
+        autocompletion=completion.hosts,
+    ),
 ]
 Backends = Annotated[
     list[str] | None,
-    typer.Option("--backend", metavar="sim|netns", help="What to build them on (default: sim). Repeatable."),
+    typer.Option(
+        "--backend",
+        metavar="sim|netns",
+        help="What to build them on (default: sim). Repeatable.",
+        autocompletion=completion.one_of(*options.BACKENDS),
+    ),
 ]
 Scenarios = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[SCENARIO...|KIND...]", help="Default: all; with --pairs, the nine kinds of network."
+        metavar="[SCENARIO...|KIND...]",
+        help="Default: all; with --pairs, the nine kinds of network.",
+        autocompletion=completion.scenarios,
     ),
 ]
 Pairs = Annotated[
@@ -56,17 +88,30 @@ lab_app = new_app(no_args_is_help=True, help="Test networks, simulated or in net
 
 
 @lab_app.command("list")
-def list_scenarios(as_json: options.Json = False) -> int:
+def list_scenarios(words: Words = None, as_json: options.Json = False) -> int:
     """The scenarios that come with nattools."""
-    from nattools.lab.scenariofiles import available, load
+    from nattools.cli import lablist
 
-    scenarios = [load(name) for name in available()]
+    scenarios = lablist.found(words or ())
     if as_json:
         rows = [{"name": s.name, "title": s.title, "hosts": list(s.host)} for s in scenarios]
         write_json({"scenarios": rows})
-        return 0
-    width = max((len(scenario.name) for scenario in scenarios), default=0)
-    write_out("".join(f"{s.name:{width}}  {s.title}\n" for s in scenarios))
+    else:
+        write_out(lablist.listing(scenarios))
+    return 0
+
+
+@lab_app.command("show")
+def show_scenario(scenario: ScenarioName, as_json: options.Json = False) -> int:
+    """What a scenario draws."""
+    from nattools.cli import lablist
+    from nattools.lab.scenariofiles import load
+
+    drawn = load(scenario)
+    if as_json:
+        write_json(drawn)
+    else:
+        write_out(lablist.shown(drawn))
     return 0
 
 
@@ -76,7 +121,10 @@ def run_scenario(
     host: OneHost = None,
     backend: options.BackendOption = None,
     seed: options.Seed = None,
+    output: options.Output = None,
     as_json: options.Json = False,
+    pcap: options.Pcap = None,
+    verbose: options.Verbose = 0,
 ) -> int:
     """Diagnose inside a scenario and compare with what it expects: exit code 1 if anything differs."""
     from nattools.lab.backend import find_host
@@ -86,14 +134,24 @@ def run_scenario(
     drawn = load(scenario)
     [chosen] = _backends([backend] if backend else None)
     named = None if host is None else Case(scenario, find_host(drawn, host), chosen, seed)
-    trials = [_tried(case) for case in ([named] if named else cases_of(scenario, chosen, seed))]
+    cases = [named] if named else cases_of(scenario, chosen, seed)
+    files = options.checked_files(output, pcap)
+    if len(cases) > 1 and (files or pcap):
+        raise UsageError(f"-o and --pcap hold one report: name one --host of {', '.join(drawn.host)}")
+    trials = [_tried(case, pcap) for case in cases]
     broken = next((trial for trial in trials if trial.report is None), None)
     if broken is not None:
         raise CannotRun(broken.problem)
+    for trial in trials:
+        if trial.report is not None:
+            write_files(trial.report, files, options.detail_of(verbose))
     if as_json:
         answers = [trial.answer(with_report=True) for trial in trials]
         write_json({"scenario": drawn.name, "backend": chosen, "hosts": answers})
     else:
+        for trial in trials if verbose else ():
+            if trial.report is not None:
+                show(trial.report, as_json=False, detail=options.detail_of(verbose))
         write_out(f"{safe(drawn.title)}  ({chosen})\n" + "".join(map(_paragraph, trials)))
     return 0 if all(trial.met for trial in trials) else 1
 
@@ -154,19 +212,41 @@ def _pair_matrix(
 @lab_app.command("exec", context_settings={"allow_interspersed_args": False})
 def run_program(scenario: ScenarioName, host: HostName, command: Command, seed: options.Seed = None) -> int:
     """Run any program on a host of a scenario, in network namespaces; its exit code becomes this one's.
+    Without a HOST before the dashes, it is the first one.
 
     The scenario's servers run meanwhile; NATTOOLS_SERVER names them for nattools itself.
     """
     program = command[1:] if command[0] == "--" else command
     if not program:
         raise UsageError("no program to run: nattools lab exec SCENARIO HOST -- COMMAND...")
-    return run_inside(scenario, host, program, seed)
+    return run_inside(scenario, None if host == "--" else host, program, seed)
 
 
 @lab_app.command("shell")
-def run_shell(scenario: ScenarioName, host: HostName, seed: options.Seed = None) -> int:
-    """A shell on a host of a scenario, in network namespaces."""
-    return run_inside(scenario, host, [os.environ.get("SHELL") or "/bin/sh"], seed)
+def run_shell(scenario: ScenarioName, host: AnyHost = None, seed: options.Seed = None) -> int:
+    """A shell on a host of a scenario (the first, if none is named), in network namespaces."""
+    from nattools.lab.backend import find_host
+    from nattools.lab.scenariofiles import load
+
+    host = find_host(load(scenario), host)
+    where = f"{host}@{Path(scenario).stem}"
+    tell(f"A shell on {where}; exit ends it.")
+    with _prompting(where) as (command, environment):
+        return run_inside(scenario, host, command, seed, environment)
+
+
+@contextmanager
+def _prompting(where: str) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """The user's shell, with a prompt that names the host. bash reads its prompt from a file."""
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    prompt = f"({where}) $ "
+    if Path(shell).name != "bash":
+        yield [shell], {"PS1": prompt}
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="nattools-", suffix=".bashrc") as file:
+        file.write(f'[ -f ~/.bashrc ] && . ~/.bashrc\nPS1="({where}) $PS1"\n')
+        file.flush()
+        yield [shell, "--rcfile", file.name, "-i"], {}
 
 
 def _backends(given: list[str] | None) -> list[Backend]:
@@ -182,13 +262,14 @@ def _backend(given: list[str] | None) -> Backend:
     return backends[0]
 
 
-def _tried(case: Case) -> Trial:
+def _tried(case: Case, pcap: Path | None) -> Trial:
     from nattools.cli.progress import ProgressLine
+    from nattools.cli.running import captured
     from nattools.trials.scenarios import run_trial
 
     progress = ProgressLine(sys.stderr, waiting=case.backend != "sim")
     try:
-        return run_trial(case, progress)
+        return run_trial(case, progress, lambda network: captured(network, pcap))
     finally:
         progress.close()
 
@@ -233,17 +314,23 @@ def _way_of(punch: Punch) -> str:
     return headline(punch) if punch.connected else f"{headline(punch)} {safe(punch.why)}"
 
 
-def run_inside(scenario: str, host: str, command: list[str], seed: int | None) -> int:
-    """Run a program on a host of a scenario with this process's standard streams; returns its exit code
-    (128 and the signal's number if a signal ended it)."""
+def run_inside(
+    scenario: str,
+    host: str | None,
+    command: list[str],
+    seed: int | None,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> int:
+    """Run a program on a host of a scenario (None: the first) with this process's standard streams, and
+    `more` in its environment; returns its exit code (128 and the signal's number if a signal ended it)."""
     from nattools.lab.backend import find_host
     from nattools.lab.netns.netnslab import NetnsLab
     from nattools.lab.scenariofiles import load
 
     drawn = load(scenario)
-    find_host(drawn, host)
+    host = find_host(drawn, host)
     with _ended_by_sigterm(), NetnsLab(drawn, seed=seed or 0) as lab:
-        environment = {**os.environ, options.SERVER_VARIABLE: " ".join(lab.server_uris())}
+        environment = {**os.environ, **more, options.SERVER_VARIABLE: " ".join(lab.server_uris())}
         process = lab.popen(host, command, env=environment)
         return _exit_code(process)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from nattools.cli import options, running
+from nattools.cli import completion, options, running
 from nattools.cli.app import new_app
 from nattools.cli.help import measure, router
 from nattools.cli.options import OptionGroup, Request, check_choice
@@ -74,11 +74,20 @@ SomePorts = Annotated[
 Protocol = Annotated[
     str | None,
     router(
-        "--protocol", metavar="upnp|nat-pmp|pcp", help="Use only this protocol (default: any that works)."
+        "--protocol",
+        metavar="upnp|nat-pmp|pcp",
+        help="Use only this protocol (default: any that works).",
+        autocompletion=completion.one_of("upnp", "nat-pmp", "pcp"),
     ),
 ]
 TransportOption = Annotated[
-    str, router("--transport", metavar="udp|tcp|both", help="Transport of the mappings.")
+    str,
+    router(
+        "--transport",
+        metavar="udp|tcp|both",
+        help="Transport of the mappings.",
+        autocompletion=completion.one_of("udp", "tcp", "both"),
+    ),
 ]
 ExternalPort = Annotated[
     int | None, router("--external-port", metavar="N", help="Require this external port (default: any).")

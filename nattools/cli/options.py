@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 
+from nattools.cli import completion
 from nattools.cli.help import connect, lab, measure, output
 from nattools.cli.outputs import check_writable, checked_outputs
 from nattools.engine.options import PUBLIC_SERVERS
@@ -47,15 +48,35 @@ Timeout = Annotated[
 Only4 = Annotated[bool, measure("-4", help="IPv4 only.")]
 Only6 = Annotated[bool, measure("-6", help="IPv6 only.")]
 Interface = Annotated[
-    str | None, measure("--interface", metavar="NAME", help="Measure through this interface.")
+    str | None,
+    measure(
+        "--interface",
+        metavar="NAME",
+        help="Measure through this interface.",
+        autocompletion=completion.interfaces,
+    ),
 ]
 Lab = Annotated[
-    str | None, lab("--lab", metavar="SCENARIO[:HOST]", help="Run inside a scenario, not on this network.")
+    str | None,
+    lab(
+        "--lab",
+        metavar="SCENARIO[:HOST]",
+        help="Run inside a scenario, not on this network.",
+        autocompletion=completion.labs,
+    ),
 ]
 BackendOption = Annotated[
-    str | None, lab("--backend", metavar="sim|netns", help="What to build the scenario on (default: sim).")
+    str | None,
+    lab(
+        "--backend",
+        metavar="sim|netns",
+        help="What to build the scenario on (default: sim).",
+        autocompletion=completion.one_of("sim", "netns"),
+    ),
 ]
-Seed = Annotated[int | None, lab("--seed", metavar="N", help="Seed for everything random in the scenario.")]
+Seed = Annotated[
+    int | None, lab("--seed", metavar="N", help="Seed for all chance in the scenario (default: 0).")
+]
 Lifetime = Annotated[bool, measure("--lifetime", help="Measure how long an idle mapping lives.")]
 MaxLifetime = Annotated[
     float | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from nattools.cli.app import no_space
+from nattools.cli.standardstreams import cannot_write
 from nattools.errors import UsageError
 from nattools.model.report import Report
 
@@ -48,7 +47,7 @@ def write_files(report: Report, paths: tuple[Path, ...], detail: Detail) -> None
         try:
             path.write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
-            raise no_space(error, str(path)) from None
+            raise cannot_write(error, str(path)) from None
 
 
 def renderer(form: str, detail: Detail = 0) -> Callable[[Report], str]:
@@ -71,21 +70,15 @@ def renderer(form: str, detail: Detail = 0) -> Callable[[Report], str]:
 
 
 def write_out(text: str) -> None:
-    """Write to standard output and flush; CannotRun if the system refuses (but not for a broken pipe)."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise no_space(error, "to standard output") from None
+    """Write to standard output and flush. CannotRun: the system refuses."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def tell(text: str) -> None:
-    """A line for a person, on standard error; one that is gone stops nothing."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+    """A line for a person, on standard error."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def write_json(answer: object) -> None:
@@ -100,10 +93,5 @@ def show(report: Report, *, as_json: bool, detail: Detail) -> None:
         return
     from nattools.report.terminal import print_report
 
-    try:
-        print_report(report, detail=detail)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise no_space(error, "to standard output") from None
+    print_report(report, detail=detail)
+    sys.stdout.flush()

@@ -35,8 +35,10 @@ class ProgressLine:
         self._live: Live | None = None
         self._waiting = waiting
         self._running: dict[str, Event] = {}
+        self._status: Callable[[], str] | None = None
         self._finished = 0
         self._began: float | None = None
+        self._since: dict[str, float] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def __call__(self, event: Event) -> None:
@@ -55,20 +57,29 @@ class ProgressLine:
         """Let something be written to the same stream, above what is waited for. It is a courtesy too."""
         self._erase()
         self._try(write)
-        if self._running:
+        if self._running or self._status is not None:
             self._draw()
+
+    def status(self, words: Callable[[], str]) -> None:
+        """From now on show these words on a terminal, made anew again and again, in place of what is waited
+        for."""
+        self._status = words
+        if self._moving and self._waiting and "" not in self._timers:
+            self._tick()
 
     def close(self) -> None:
         """Leave nothing on the line, and no timer."""
         for probe in list(self._timers):
             self._forget(probe)
         self._running.clear()
+        self._status = None
         self._erase()
 
     def _await(self, probe: str) -> None:
         if not self._waiting:
             return
         loop = asyncio.get_running_loop()
+        self._since[probe] = loop.time()
         if self._began is None:
             self._began = loop.time()
         if not self._moving:
@@ -93,13 +104,23 @@ class ProgressLine:
     def _draw(self) -> None:
         if not self._moving:
             return
-        if not self._running:
+        line = self._line()
+        if line is None:
             self._erase()
-            return
+        else:
+            self._try(lambda: self._show(line))
+
+    def _line(self) -> str | None:
+        if self._status is not None:
+            return safe(self._status(), 200)
+        if not self._running:
+            return None
         event = next(reversed(self._running.values()))
+        if event.alone:
+            return f"Waiting{self._elapsed(event.probe)} for {_words(event)}"
         total = self._finished + len(self._running)
-        line = f"{self._finished} of {total} done{self._elapsed()}: {_words(event)}"
-        self._try(lambda: self._show(line))
+        elapsed = self._elapsed() and f",{self._elapsed()}"
+        return f"{self._finished} of {total} done{elapsed}: {_words(event)}"
 
     def _show(self, line: str) -> None:
         from rich.console import Console
@@ -135,10 +156,11 @@ class ProgressLine:
         if live is not None:
             self._try(live.stop)
 
-    def _elapsed(self) -> str:
-        if self._began is None:
+    def _elapsed(self, probe: str | None = None) -> str:
+        began = self._began if probe is None else self._since.get(probe)
+        if began is None:
             return ""
-        return f", {asyncio.get_running_loop().time() - self._began:.0f} s"
+        return f" {asyncio.get_running_loop().time() - began:.0f} s"
 
     def _try(self, write: Callable[[], object]) -> None:
         """ProgressLine is a courtesy: a standard error that cannot be written to stops nothing."""

@@ -22,14 +22,18 @@ _LONGEST = 64 * 1024
 Say = Callable[[str], None]
 
 
-def _terminal() -> int:
+_NO_CODE = "Give the code on the command line: nattools punch CODE --pipe."
+_NO_TOKEN = "Start it at a terminal, or meet by a code instead: nattools punch --pipe."
+
+
+def _terminal(remedy: str) -> int:
     """The terminal itself, for when standard input is something else. CannotRun: there is none."""
     try:
         return os.open(_TERMINALS.get(os.name, "/dev/tty"), os.O_RDONLY)
     except OSError:
         raise CannotRun(
             "there is no terminal to ask on, and standard input is the pipe's",
-            "Give the code on the command line: nattools punch CODE --pipe.",
+            remedy,
         ) from None
 
 
@@ -38,7 +42,7 @@ def ask_code(*, from_terminal: bool, say: Say) -> Code:
     is no code, and nobody is there to ask again."""
     if from_terminal or not sys.stdin.isatty():
         say("The code:")
-        return parse_code(_first_line(_terminal() if from_terminal else sys.stdin.fileno()))
+        return parse_code(_first_line(_terminal(_NO_CODE) if from_terminal else sys.stdin.fileno()))
     with _completion():
         while True:
             try:
@@ -126,7 +130,7 @@ class TokenReader:
         raise problem
 
     def _start(self, loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[str | None]) -> None:
-        descriptor = _terminal() if self._from_terminal else sys.stdin.fileno()
+        descriptor = _terminal(_NO_TOKEN) if self._from_terminal else sys.stdin.fileno()
 
         def tell(line: str | None) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is over, and with it the question

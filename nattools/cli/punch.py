@@ -70,9 +70,10 @@ def command(
     the other.
 
     Exit code 1 if they did not connect; the report says at which stage, and why."""
-    asked = code == punchoptions.ASK
+    typed = " ".join(code or ()) or None
+    asked = typed == punchoptions.ASK
     wanted = PunchRequest(
-        code=punchoptions.chosen_code(None if asked else code, words, manual),
+        code=punchoptions.chosen_code(None if asked else typed, words, manual),
         manual=manual,
         mailbox=punchoptions.checked_mailbox(mailbox),
         wait_s=options.checked_seconds(wait, "--wait") or WAIT_S,
@@ -118,13 +119,14 @@ def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
         use = PunchSession(wanted, network, display, quiet=request.as_json)
         sides.append((display, use))
         chosen, watching = replace(wanted, measuring=measuring), watcher(wanted, display, progress)
-        if wanted.manual:
-            from nattools.engine.punch.punch import punch_by_tokens
+        from nattools.engine.punch.punch import punch, punch_by_tokens
 
-            return await punch_by_tokens(network, chosen, watching, journal, use.use)
-        from nattools.engine.punch.punch import punch
-
-        return await punch(network, chosen, watching, journal, use.use)
+        connect = punch_by_tokens if wanted.manual else punch
+        try:
+            await use.listen()
+            return await connect(network, chosen, watching, journal, use.use)
+        finally:
+            use.close()
 
     report = running.run(Invocation(request, work, asks_routers=wanted.ask_router, without_journal=True))
     display, use = sides[0]

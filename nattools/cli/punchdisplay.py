@@ -63,6 +63,10 @@ class PunchDisplay:
         text = f"{headline(punch)} Ctrl-C ends it." if lasts else headline(punch)
         self._say(lambda columns: ([_INDENT, Cell(each, "good")] for each in wrap(text, columns - 4)))
 
+    def status(self, words: Callable[[], str]) -> None:
+        """From now on show on a terminal what goes through the connection."""
+        self._progress.status(words)
+
     def _say(self, lines: Callable[[int], Iterator[Line]]) -> None:
         self._progress.aside(lambda: write_lines(lines(terminal_columns(self._stream)), self._stream))
 

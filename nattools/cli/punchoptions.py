@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nattools.cli import completion
 from nattools.cli.help import connect, lab, meet, use
 from nattools.cli.options import Backend
 from nattools.engine.punch.options import PunchOptions
@@ -33,7 +34,7 @@ def _completed(incomplete: str) -> list[str]:
 
 
 CodeArgument = Annotated[
-    str | None,
+    list[str] | None,
     typer.Argument(
         metavar="[CODE]",
         help="The code that the other machine prints; '-' prompts for it. Without: make a new one.",
@@ -95,7 +96,12 @@ Exec = Annotated[
 ]
 Lab = Annotated[
     str | None,
-    lab("--lab", metavar="SCENARIO[:HOST,HOST]", help="Connect two machines of a scenario, not this one."),
+    lab(
+        "--lab",
+        metavar="SCENARIO[:HOST,HOST]",
+        help="Connect two machines of a scenario, not this one.",
+        autocompletion=completion.labs,
+    ),
 ]
 
 

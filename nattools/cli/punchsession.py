@@ -12,13 +12,14 @@ from typing import NamedTuple
 from nattools.cli.app import INTERRUPTED
 from nattools.cli.punchdisplay import PunchDisplay
 from nattools.cli.punchoptions import LASTING, PunchRequest
+from nattools.cli.punchstatus import ConnectionStatus
 from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.errors import CannotRun
 from nattools.model.punch import Echoes, Throughput
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.traversal.tunnel import Tunnel
-from nattools.traversal.tunnel.forward import Forwarding
+from nattools.traversal.tunnel.forward import BoundForward, Forwarding, bind
 from nattools.traversal.tunnel.hook import run_hook
 from nattools.traversal.tunnel.measure import BenchUse, echoes
 from nattools.traversal.tunnel.pipe import ByteSink, ByteSource, PipeUse, standard_input, standard_output
@@ -65,6 +66,7 @@ class PunchSession:
         self._quiet = quiet
         self._stop = asyncio.Event()
         self._pipe: PipeUse | None = None
+        self._bound: list[BoundForward] = []
         self._forwarding: Forwarding | None = None
         self._bench: BenchUse | None = None
         self._echoes: Echoes | None = None
@@ -75,9 +77,18 @@ class PunchSession:
         """For the engine."""
         return Use(self._run, self._prepare, self._wanted.uses)
 
+    async def listen(self) -> None:
+        """Listen for the forwards, before anybody is met. CannotRun: a port cannot be had."""
+        self._bound = await bind(self._network, self._wanted.forwards, self._say)
+
+    def close(self) -> None:
+        """Listen no more. Idempotent."""
+        for each in self._bound:
+            each.listening.close()
+
     def _prepare(self, tunnel: Tunnel) -> None:
         self._bench = BenchUse(tunnel)
-        self._forwarding = Forwarding(tunnel, self._network, self._wanted.allowed, self._say)
+        self._forwarding = Forwarding(tunnel, self._network, self._wanted.allowed, self._say, self._bound)
         if self._wanted.pipe:
             self._pipe = PipeUse(tunnel)
 
@@ -86,6 +97,7 @@ class PunchSession:
         punch = connected.report().punch
         if punch is not None and self._wanted.uses and self._display is not None:
             self._display.connected(punch, lasts=self._wanted.lasts)
+            self._display.status(ConnectionStatus(connected.tunnel))
         async with asyncio.TaskGroup() as group:
             work = group.create_task(self._work(connected))
             stop = group.create_task(self._stop.wait())
@@ -143,7 +155,7 @@ class PunchSession:
 
     async def _forward(self) -> None:
         assert self._forwarding is not None
-        for refused in await self._forwarding.start(self._wanted.forwards, self._wanted.reverses):
+        for refused in await self._forwarding.start((), self._wanted.reverses):
             self._note(refused)
 
     async def _run_command(self, command: str, report: Report) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nattools.cli import options
+from nattools.cli import completion, options
 from nattools.cli.app import new_app
 from nattools.cli.outputs import renderer, show, write_json, write_out
 from nattools.errors import UsageError
@@ -19,7 +19,15 @@ from nattools.report.terminal import terminal_columns
 
 FORMATS = ("terminal", "json", "md", "html", "txt")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
-Form = Annotated[str, typer.Option("--format", metavar="FORMAT", help=", ".join(FORMATS))]
+Form = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help=", ".join(FORMATS),
+        autocompletion=completion.one_of(*FORMATS),
+    ),
+]
 Again = Annotated[bool, typer.Option("--again", help="Analyse its observations again, with this version.")]
 
 LowPorts = Annotated[

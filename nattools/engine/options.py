@@ -61,13 +61,15 @@ class Event(msgspec.Struct, frozen=True):
     """A named probe started, moved on, or finished.
 
     `text` says for a person what is being waited for (on "finished": what came of it, or nothing).
-    `fraction` in 0..1 is how much of this probe is done, None if that is not known.
+    `fraction` in 0..1 is how much of this probe is done, None if that is not known. `alone`: it is no probe
+    among others, but what everything waits for now.
     """
 
     kind: Literal["started", "progress", "finished"]
     probe: str
     text: str = ""
     fraction: float | None = None
+    alone: bool = False
 
 
 Emit = Callable[[Event], None]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from nattools.lab.tomlfields import (
     field,
     line_of,
     shown,
-    suggestion,
     table_of,
 )
 
@@ -73,9 +73,17 @@ def load(path_or_name: str) -> Scenario:
         return parse(_read(Path(path_or_name), path_or_name), path_or_name)
     names = available()
     if path_or_name not in names:
-        raise UsageError(f"no scenario is called {shown(path_or_name)}; {suggestion(path_or_name, names)}")
-    file = f"scenarios/{path_or_name}.toml"
-    return parse(_read(folder() / f"{path_or_name}.toml", file), file)
+        near = get_close_matches(path_or_name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "nattools lab list shows those that there are"
+        raise UsageError(f"no scenario is called {shown(path_or_name)}; {hint}")
+    return parse(
+        _read(file_of(path_or_name), f"scenarios/{path_or_name}.toml"), f"scenarios/{path_or_name}.toml"
+    )
+
+
+def file_of(name: str) -> Path:
+    """Where a scenario that comes with nattools is."""
+    return folder() / f"{name}.toml"
 
 
 def _read(path: Path, shown_as: str) -> str:

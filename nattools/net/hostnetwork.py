@@ -30,6 +30,12 @@ from nattools.net.namespace import entered
 from nattools.net.routes import Route, RouteCache
 from nattools.net.sockets import Zones, bound_socket, default_source, source_address
 
+_REFUSED = {
+    "icmp-errors": "report the ICMP errors about UDP datagrams",
+    "ttl": "set a connection's TTL",
+    "dont-fragment": "set the don't-fragment bit",
+}
+
 
 class HostNetwork:
     """`nattools.net.base.Network` over the operating system.
@@ -73,7 +79,11 @@ class HostNetwork:
         if route is None or source not in (None, route[1]) or interface not in (None, route[0]):
             return None
         family = family_of(destination)
-        routers = (each for each in self.gateways() if (each.interface, each.family) == (route[0], family))
+        routers = (
+            each
+            for each in self.gateways()
+            if each.family == family and route[0] in (None, each.interface)  # None: the system does not tell
+        )
         gateway = next((each.address for each in routers), None)
         return Way(family=family, interface=route[0], source=route[1], gateway=gateway)
 
@@ -148,6 +158,9 @@ class HostNetwork:
             case "icmp" | "raw-packets":
                 with entered(self._netns):
                     return hosticmp.missing(raw_packets=capability == "raw-packets")
+            case "icmp-errors" | "ttl" | "dont-fragment" if linux.AVAILABLE:
+                refused = linux.refused(capability)
+                return refused and f"this system refuses to {_REFUSED[capability]}: {refused}"
             case _:
                 return None
 

@@ -85,6 +85,8 @@ def set_fragmentation(sock: socket.socket, dont_fragment: bool) -> None:
             level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
             sock.setsockopt(level, DONT_FRAGMENT_OPTIONS[sys.platform][six], 1)
     except (KeyError, OSError) as error:
+        if not dont_fragment:
+            return
         raise CannotRun("this system cannot set the don't-fragment bit") from error
 
 

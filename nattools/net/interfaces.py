@@ -10,7 +10,7 @@ from typing import Any
 
 from nattools.model.endpoint import Family, family_of, parse_address
 from nattools.model.host import Gateway, Interface, InterfaceKind, Way
-from nattools.net import netlink
+from nattools.net import netlink, procroutes
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.interfacekinds import Surroundings
 from nattools.protocols.rtnetlink import KernelLink, TableRoute
@@ -33,9 +33,7 @@ _ETHERNET = re.compile(r"^(eth|en)")
 
 def interfaces() -> tuple[Interface, ...]:
     """All interfaces of the calling thread's namespace."""
-    import netifaces
-
-    addresses = {str(name): _addresses(name, address_entries(name)) for name in netifaces.interfaces()}
+    addresses = {name: _addresses(name, address_entries(name)) for name in interface_names()}
     try:
         return _linux_interfaces(addresses)
     except OSError:
@@ -80,12 +78,21 @@ def _is_wireless(name: str) -> bool:
 
 def interface_with(address: str) -> str | None:
     """The name of the interface that has an own address (as `interfaces` writes it); None: none has."""
+    for name in interface_names():
+        if address in _addresses(name, address_entries(name)):
+            return name
+    return None
+
+
+def interface_names() -> list[str]:
+    """Those of the calling thread's namespace; none where the system does not tell (a filter or a container
+    that refuses netlink)."""
     import netifaces
 
-    for name in netifaces.interfaces():
-        if address in _addresses(name, address_entries(name)):
-            return str(name)
-    return None
+    try:
+        return [str(name) for name in netifaces.interfaces()]
+    except OSError:
+        return []
 
 
 def address_entries(name: str) -> dict[int, list[dict[str, str]]]:
@@ -95,7 +102,7 @@ def address_entries(name: str) -> dict[int, list[dict[str, str]]]:
 
     try:
         return dict(netifaces.ifaddresses(name))
-    except ValueError:
+    except (OSError, ValueError):
         return {}
 
 
@@ -144,7 +151,10 @@ def gateways() -> tuple[Gateway, ...]:
 def _netifaces_gateways() -> tuple[Gateway, ...]:
     import netifaces
 
-    table: dict[Any, Any] = netifaces.gateways()
+    try:
+        table: dict[Any, Any] = netifaces.gateways()
+    except OSError:
+        return procroutes.gateways()
     families: tuple[tuple[Family, int], ...] = ((4, socket.AF_INET), (6, socket.AF_INET6))
     return tuple(
         Gateway(interface=entry[1], family=family, address=_canonical(entry[0], entry[1]))

@@ -5,6 +5,7 @@ Numbers from `linux/in.h`, `linux/in6.h` and `linux/errqueue.h`, which Python's 
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import sys
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import IcmpError
+from nattools.net.oserrors import describe
 from nattools.protocols.icmp import error_kind
 
 AVAILABLE = hasattr(socket, "MSG_ERRQUEUE")
@@ -42,14 +44,37 @@ _EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err
 
 
 def collect_icmp_errors(sock: socket.socket, wanted: bool = True) -> None:
-    """Queue the ICMP errors about what this socket sends (ip(7), IP_RECVERR), or stop it.
+    """Queue the ICMP errors about what this socket sends (ip(7), IP_RECVERR), or stop it; none come where the
+    kernel refuses that (`refused`).
 
     Of a TCP socket, those about its SYN come (since Linux 5.8). Stop it once it is connected: a passing
     network problem would end the connection."""
+    with contextlib.suppress(OSError):
+        _set_collecting(sock, wanted)
+
+
+def _set_collecting(sock: socket.socket, wanted: bool) -> None:
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, int(wanted))
     else:
         sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, int(wanted))
+
+
+def refused(capability: Literal["icmp-errors", "ttl", "dont-fragment"]) -> str | None:
+    """Why there is no such thing here, in the kernel's words (a filter or a container may refuse an option);
+    None: there is."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            match capability:
+                case "icmp-errors":
+                    _set_collecting(sock, True)
+                case "ttl":
+                    lower_ttl(sock, LEAST_TTL)
+                case "dont-fragment":
+                    set_fragmentation(sock, True)
+    except OSError as error:
+        return describe(error)
+    return None
 
 
 def lower_ttl(sock: socket.socket, ttl: int) -> None:

@@ -62,7 +62,10 @@ async def look_up(name: str, family: Family | None, timeout_s: float = TIMEOUT_S
             loop.call_soon_threadsafe(deliver, result)
 
     # A thread of its own: the loop's executor is joined at exit, and a resolver may hang for half a minute
-    threading.Thread(target=work, name=f"resolve {name}", daemon=True).start()
+    try:
+        threading.Thread(target=work, name=f"resolve {name}", daemon=True).start()
+    except RuntimeError as error:
+        return f"{name!r} cannot be looked up: {error}"
     async with TimeLimit(timeout_s):
         return await answer
     return f"no name server answered for {name} in {timeout_s:g} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import struct
@@ -11,6 +12,7 @@ from typing import Any
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, parse_address
 from nattools.net.addresses import FAR_AWAY
+from nattools.net.interfaces import address_entries, interface_names
 from nattools.net.namespace import entered
 from nattools.net.oserrors import describe
 
@@ -142,15 +144,12 @@ def interface_address(family: Family, interface: str | None) -> str | None:
     """The first address of that family on one interface, or on any; link-local ones and loopback last.
 
     CannotRun when a named interface has none."""
-    import netifaces
-
-    found: list[str] = []
-    for name in netifaces.interfaces() if interface is None else [interface]:
-        try:
-            entries = netifaces.ifaddresses(name).get(int(ADDRESS_FAMILIES[family]), [])
-        except ValueError:
-            entries = []
-        found += [entry["addr"] for entry in entries if "addr" in entry]
+    found = [
+        entry["addr"]
+        for name in (interface_names() if interface is None else [interface])
+        for entry in address_entries(name).get(int(ADDRESS_FAMILIES[family]), [])
+        if "addr" in entry
+    ]
     if interface is not None and not found:
         raise CannotRun(f"the interface {interface} has no IPv{family} address")
     return min(found, key=_remoteness, default=None)
@@ -193,8 +192,9 @@ def default_source(zones: Zones, family: Family, interface: str | None) -> str:
 def send_by(sock: socket.socket, host: str) -> None:
     """What the socket sends to IPv4 groups leaves by the interface that has the address `host`. (For IPv6 the
     zone in the destination says it.)"""
-    if sock.family == socket.AF_INET:
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
+    with contextlib.suppress(OSError):  # where it is refused, the routes decide
+        if sock.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
 
 
 def join(sock: socket.socket, zones: Zones, group: str, host: str, interface: str | None) -> None:
@@ -215,10 +215,8 @@ def join(sock: socket.socket, zones: Zones, group: str, host: str, interface: st
 
 def _holder(host: str) -> str:
     """The name of the interface that has an IPv6 address; OSError if none has."""
-    import netifaces
-
-    for name in netifaces.interfaces():
-        for entry in netifaces.ifaddresses(name).get(int(socket.AF_INET6), []):
+    for name in interface_names():
+        for entry in address_entries(name).get(int(socket.AF_INET6), []):
             if entry.get("addr", "").partition("%")[0] == host:
-                return str(name)
+                return name
     raise OSError(f"no interface has the address {host}")

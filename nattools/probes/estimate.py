@@ -6,6 +6,7 @@ Deadlines and the number of copies follow from these, never from fixed waits alo
 from __future__ import annotations
 
 from nattools.model.confidence import LOSSY_ERROR, PROBE_ERROR, WORST_LOSS, copies_needed, loss_upper_bound
+from nattools.model.endpoint import Endpoint
 
 FLOOR_S = 0.15
 """The least that a machine with other work to do needs before its silence means anything."""
@@ -15,13 +16,15 @@ FEWEST_COPIES = 5
 
 
 class PathEstimate:
-    """Round trips in seconds, and how many questions that were bound to be answered were not."""
+    """Round trips in seconds, and how many questions that were bound to be answered were not. `old_servers`
+    answered nothing but what RFC 3489 wrote."""
 
     def __init__(self) -> None:
         self.sent = 0
         self.lost = 0
         self.lowest_s: float | None = None
         self.highest_s = 0.0
+        self.old_servers: set[Endpoint] = set()
 
     def answered(self, rtt_s: float) -> None:
         """A question came back after this long."""

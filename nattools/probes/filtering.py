@@ -33,12 +33,13 @@ class _Udp(LaneProbe):
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """With the best server; if that one answers from where it was asked, it ignores CHANGE-REQUEST and
-        proves nothing, so another is asked."""
+        proves nothing, so another is asked; and if it is silent, which may be its own fault."""
         for target in targets[:MOST_UDP_SERVERS]:
             question = await self._ask(context, target)
             if question is None or question.outcome not in ("answered", "timeout"):
                 continue
-            if question.source != question.asked:
+            silent = question.answer is None and not target.nattools
+            if question.source != question.asked and not silent:
                 return
 
     async def _ask(self, context: ProbeContext, target: Target) -> Question | None:

@@ -24,7 +24,6 @@ ROUNDS = 3
 COPIES = 3
 LOSSY_COPIES = 7
 GAP_S = 0.02
-WAIT_S = 0.15
 
 
 class _Pair(msgspec.Struct, eq=False):
@@ -103,14 +102,16 @@ class Hairpinning(LaneProbe):
             ]
             for pair in pairs:
                 pair.listen()
-            await _send_across(pairs, LOSSY_COPIES if context.estimate.lost else COPIES)
+            # the NAT is nearer than the server
+            copies = LOSSY_COPIES if context.estimate.lost else COPIES
+            await _send_across(pairs, copies, context.estimate.last_wait_s)
             for pair in pairs:
                 pair.record(context, 0, 1)
                 pair.record(context, 1, 0)
 
 
-async def _send_across(pairs: list[_Pair], copies: int) -> None:
-    """Until both ports of every pair got something, or silence counts."""
+async def _send_across(pairs: list[_Pair], copies: int, wait_s: float) -> None:
+    """Until both ports of every pair got something, or silence counts, `wait_s` after the last copy."""
     for _ in range(copies):
         for pair in pairs:
             pair.send_across()
@@ -118,4 +119,4 @@ async def _send_across(pairs: list[_Pair], copies: int) -> None:
         pairs = [pair for pair in pairs if not pair.met]
         if not pairs:
             return
-    await asyncio.sleep(WAIT_S)
+    await asyncio.sleep(wait_s)

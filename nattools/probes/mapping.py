@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, parse_endpoint
 from nattools.model.observation import Binding
 from nattools.net.base import TcpFailure, TcpStream
+from nattools.net.outsideview import as_ipv4, why_impossible
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import (
     KNOWN_PATIENCE_S,
@@ -23,6 +24,7 @@ from nattools.probes.target import BindingQuestion, Target
 MOST_DESTINATIONS = 9
 CLAIMANTS = 2
 POOLING_PORTS = 2
+POOLING_ROUNDS = 3
 
 
 def destinations(targets: Sequence[Target]) -> list[Endpoint]:
@@ -46,14 +48,17 @@ class MappingUdp(LaneProbe):
         return ranked
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
-        """Ask all, and whether the best can answer from its other address."""
+        """Ask all, and whether the best ones can answer from their other address."""
         with await open_stun_client(context) as client:
             questions = [client.prepare(endpoint, "mapping") for endpoint in destinations(targets)]
             await expect_all([(client, question) for question in questions])
             for question in questions:
                 client.record(question)
-            if len({question.mapped for question in questions}) == 1:
-                await _control(client, targets[0])
+            for target in targets[:CLAIMANTS]:
+                # what other servers say does not count: one of them may lie
+                own = [question for question in questions if question.asked in target.corners()]
+                if len({question.outside(client.local) for question in own} - {None}) < 2:
+                    await _control(client, target)
 
 
 async def _control(client: StunClient, target: Target) -> None:
@@ -69,7 +74,7 @@ async def _control(client: StunClient, target: Target) -> None:
 
 class Pooling(LaneProbe):
     """Several external addresses were seen: does each server always see the same, or each port show another
-    one, or does a server contradict itself? All destinations from fresh ports, twice from each."""
+    one, or does a server contradict itself? All destinations from fresh ports, several times from each."""
 
     name = "pooling"
     text = "several external addresses: which mapping has which?"
@@ -86,7 +91,7 @@ class Pooling(LaneProbe):
             return
         with ExitStack() as opened:
             clients = [opened.enter_context(await open_stun_client(context)) for _ in range(POOLING_PORTS)]
-            for _ in range(2):
+            for _ in range(POOLING_ROUNDS):
                 asked = [
                     (client, client.prepare(endpoint, "mapping"))
                     for client in clients
@@ -99,12 +104,13 @@ class Pooling(LaneProbe):
 
 def _hosts_seen(context: ProbeContext) -> set[str]:
     """The external addresses that servers named so far."""
-    return {
-        seen.mapped.rpartition(":")[0]
+    answered = [
+        (as_ipv4(parse_endpoint(seen.mapped)), parse_endpoint(seen.asked))
         for seen in context.recorder.observations
         if isinstance(seen, Binding) and seen.outcome == "answered" and seen.mapped is not None
         if (seen.transport, seen.family) == ("udp", context.family)
-    }
+    ]
+    return {seen.host for seen, asked in answered if why_impossible(seen, asked, None) is None}
 
 
 class MappingTcp(LaneProbe):

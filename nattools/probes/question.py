@@ -129,6 +129,10 @@ class StunClient:
 
     def send(self, question: Question) -> None:
         """Send one more copy now."""
+        old = question.asked in self.context.estimate.old_servers
+        if old and not (question.change_address or question.change_port):
+            self.send_legacy(question)
+            return
         copy = len(question.sent_at)
         question.sent_at.append(self._loop.time())
         data = question.head + question.base + bytes((copy & 0xFF,)) + question.tail
@@ -192,6 +196,8 @@ class StunClient:
         if earlier is None or (earlier.kind == "error" and message.kind == "success"):
             question.answer, question.source, question.rtt_s = message, source, rtt_s
             question.mapped = mapped
+        if message.legacy:
+            self.context.estimate.old_servers.add(question.asked)
         if earlier is None and question.expected:
             self.learn(question)
         question.done.set()

@@ -45,9 +45,12 @@ def written(transport: Transport, host: str, port: int) -> str:
 
 
 def parse_forward(text: str) -> Forward:
-    """Read `[ADDRESS:]PORT:HOST:PORT[/udp]`, IPv6 addresses in brackets. UsageError says what is wrong."""
+    """Read `[ADDRESS:]PORT:HOST:PORT[/udp]`, IPv6 addresses in brackets, or `PORT:PORT`, which leads to the
+    other machine itself. UsageError says what is wrong."""
     rest, transport = _transport(text)
     parts = _split(rest, text)
+    if len(parts) == 2 and parts[1].isdigit():
+        parts.insert(1, "localhost")
     if len(parts) not in (3, 4):
         raise UsageError(
             f"a forward is written like {_EXAMPLE}, optionally with an address before it: {text}"

@@ -24,6 +24,7 @@ from nattools.model.host import Host
 from nattools.model.punch import Matrix, PairResult, Punch
 from nattools.model.report import Report, Tool
 from nattools.model.serveruri import parse_server
+from nattools.net.base import Network
 
 Told = Callable[[int, int], None]
 """Is told how many of how many are done."""
@@ -42,10 +43,13 @@ class PairOptions:
     scenario: str = ""
 
 
-async def connect_pair(lab: Lab, first: str, second: str, terms: PairOptions) -> Reports:
-    """Both hosts' reports. Errors are those of `engine.punch.punch`."""
-    sides = [(lab.network(host), _options(lab, host, terms), Watcher()) for host in (first, second)]
-    return await punch_both(sides[0], sides[1])
+async def connect_pair(
+    lab: Lab, first: str, second: str, terms: PairOptions, network: Network | None = None
+) -> Reports:
+    """Both hosts' reports, the first by its `network`. Errors are those of `engine.punch.punch`."""
+    networks = network or lab.network(first), lab.network(second)
+    one, other = (_options(lab, host, terms) for host in (first, second))
+    return await punch_both((networks[0], one, Watcher()), (networks[1], other, Watcher()))
 
 
 def _options(lab: Lab, host: str, terms: PairOptions) -> PunchOptions:

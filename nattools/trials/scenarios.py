@@ -4,6 +4,8 @@ the scenario expects."""
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import msgspec
@@ -19,8 +21,9 @@ from nattools.lab.scenario import Scenario
 from nattools.lab.scenariofiles import available, load
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
+from nattools.net.base import Network
 from nattools.report.safetext import safe
-from nattools.trials.pairs import PairOptions, Told, connect_pair, in_processes
+from nattools.trials.pairs import PairOptions, Reports, Told, connect_pair, in_processes
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -80,6 +83,9 @@ class TrialAnswer(msgspec.Struct, frozen=True):
     report: Report | UnsetType | None
 
 
+Watched = Callable[[Network], AbstractContextManager[Network]]
+
+
 def no_progress(event: Event) -> None:
     """No progress."""
 
@@ -124,32 +130,47 @@ def measure_options(lab: Lab, host: str) -> MeasureOptions:
     )
 
 
-def run_trial(case: Case, emit: Emit = no_progress) -> Trial:
-    """Bring the scenario up, measure, and compare. CannotRun becomes the trial's `problem`."""
+def run_trial(case: Case, emit: Emit = no_progress, watched: Watched = nullcontext) -> Trial:
+    """Bring the scenario up, measure, and compare. CannotRun becomes the trial's `problem`. What is measured
+    is done on the `watched` network of the (first) host."""
     scenario = load(case.scenario)
     try:
         with open_lab(scenario, case.backend, case.seed) as lab:
-            return _connected(case, lab) if case.peer is not None else _measured(case, lab, emit)
+            return (
+                _connected(case, lab, watched)
+                if case.peer is not None
+                else _measured(case, lab, emit, watched)
+            )
     except CannotRun as error:
         remedy = f" {error.remedy}" if error.remedy else ""
         return Trial(case, None, problem=f"{error}.{remedy}")
 
 
-def _measured(case: Case, lab: Lab, emit: Emit) -> Trial:
+def _measured(case: Case, lab: Lab, emit: Emit, watched: Watched) -> Trial:
     scenario = lab.scenario
     chosen = measure_options(lab, case.host)
-    report = lab.run(lambda: measure(lab.network(case.host), chosen, emit, MemoryJournal()))
+
+    async def work() -> Report:
+        with watched(lab.network(case.host)) as network:
+            return await measure(network, chosen, emit, MemoryJournal())
+
+    report = lab.run(work)
     return Trial(case, report, tuple(expect.check(report, expectations(scenario, case.host))))
 
 
-def _connected(case: Case, lab: Lab) -> Trial:
+def _connected(case: Case, lab: Lab, watched: Watched) -> Trial:
     scenario, hosts = lab.scenario, (case.host, case.peer or "")
     terms = PairOptions(
         low_ports=scenario.options.get("low_ports"),
         families=tuple(scenario.options.get("families", (4, 6))),
         scenario=scenario.name,
     )
-    reports = lab.run(lambda: connect_pair(lab, *hosts, terms))
+
+    async def work() -> Reports:
+        with watched(lab.network(case.host)) as network:
+            return await connect_pair(lab, *hosts, terms, network)
+
+    reports = lab.run(work)
     wanted = expect.pairs(scenario.expect, list(scenario.host)).get(hosts, {})
     return Trial(case, reports[0], tuple(expect.check_pair(dict(zip(hosts, reports, strict=True)), wanted)))
 

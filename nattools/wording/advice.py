@@ -32,6 +32,10 @@ SENTENCES = {
     ),
     "let-udp-out": "Ask whoever runs this network to let UDP out.",
     "name-server": "For a full diagnosis run nattools serve on a machine outside, and name it with --server.",
+    "name-second-server": (
+        "For what is not known ask a second server too: nattools diagnose --server {server} --server "
+        "{second}."
+    ),
     "prove-mappings": (
         "Your router makes port mappings; nattools serve outside would verify them: --server HOST."
     ),
@@ -87,6 +91,18 @@ SENTENCES = {
     "mapping-may-exist": (
         "The {protocol:protocol} mapping of {transport} {internal} may still exist: removing it failed. "
         "nattools map delete --mine tries again."
+    ),
+    "mapping-not-listed": (
+        "The router said yes to the {protocol:protocol} mapping of {transport} {internal}, but its table did "
+        "not have it: what came through from outside decides."
+    ),
+    "mapping-listed-for-ever": (
+        "The {protocol:protocol} mapping of {transport} {internal} was asked for with {lifetime_s:seconds}; "
+        "by the router's table it stays until it is deleted."
+    ),
+    "mapping-listed-otherwise": (
+        "The {protocol:protocol} mapping of {transport} {internal} was asked for with {lifetime_s:seconds}; "
+        "by the router's table it has {listed_s:seconds}."
     ),
     "external-address-outvoted": (
         "The server {server} says that the external address is {address}; the others say {majority}. It was "

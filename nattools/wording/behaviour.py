@@ -41,6 +41,10 @@ SENTENCES = {
     "filtering-maybe-loss": (
         "Silence after {copies} copies may be loss on this path: more copies would settle it."
     ),
+    "filtering-server-unproven": (
+        "Nothing came from the server's other address, which may be its own fault: a nattools serve with two "
+        "addresses, or a second server that supports RFC 5780, would settle it."
+    ),
     "filtering-no-udp-server": (
         "No server here can answer from another address (RFC 5780): run nattools serve on a machine with two "
         "addresses, or name a server that can with --server."
@@ -98,6 +102,7 @@ SENTENCES = {
     "port-moved": "A port moved while others stayed: two flows collided, or a server is wrong.",
     "nothing-changed": "Nothing changed during the measurement, which proves nothing.",
     "simultaneous-open-no-peer": "It takes a peer with two addresses: nattools serve.",
+    "simultaneous-open-not-tried": "It was not tried: nattools diagnose tries it.",
     "simultaneous-open-passed": "The server's second address and this machine connected at the same time.",
     "syn-refused": "An unsolicited SYN was refused at once.",
     "syn-dropped": "An unsolicited SYN was met with silence; for how long was not timed.",

@@ -6,6 +6,9 @@ SENTENCES = {
     "text": "{text}",
     # meeting in a mailbox
     "mailbox-room-open": "Room {room} is open at {mailbox}.",
+    "mailbox-nobody-yet": (
+        "Nobody else is in this room yet. If the other machine shows a code and waits, it is another code."
+    ),
     "mailbox-peer-confirmed": "The peer is there and has the same code.",
     "mailbox-nobody-came": "Nobody joined with this code within {wait_s:.0f} s.",
     "mailbox-unreachable": "The mailbox at {mailbox} cannot be reached: {problem}.",

@@ -297,3 +297,13 @@ def test_ctrl_c_in_the_middle_of_an_attempt(place: int, tmp_path: Path) -> None:
         assert code == 1
         assert " ".join(out.decode().split()).startswith("Not connected. Why ")
         assert all("Traceback" not in side.said for side in sides)
+
+
+def test_a_forward_that_cannot_be_had_uses_no_code_up(tmp_path: Path) -> None:
+    with pair(tmp_path) as both:
+        serving(both, "alice")  # at 127.0.0.1:8000; [::1]:8000 is free
+        alice = both.start("alice", "--forward", "8000:8000")
+        code, _ = alice.end()
+        assert code == 3
+        assert "port 8000 is in use by another program" in alice.said
+        assert CODE.search(alice.said) is None

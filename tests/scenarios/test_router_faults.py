@@ -85,6 +85,16 @@ FAULTS = {
     "a table with gaps": Fault({"rows": "gaps"}),
     "blank rows instead of errors": Fault({"rows": "blank"}),
     "GetSpecificPortMappingEntry finds nothing": Fault({"rows": "hidden"}),
+    "a lease ends at once, lease 0 stays": Fault({"leases": "end"}),
+    "success, and nothing made": Fault({"full": True}, (FAILS, FAILS, FAILS)),
+    "every lease becomes a day": Fault({"lease_becomes": 86400}),
+    "every lease becomes permanent": Fault({"lease_becomes": 0}),
+    "made, and called refused": Fault({"then_fails": 501}, words="but it is in the table"),
+    "ANNOUNCE is not answered": Fault({"announce": False, "protocols": ["pcp"]}, (FAILS, FAILS, WORKS)),
+    "a lifetime of 136 years": Fault({"told_lifetime_s": 0xFFFFFFFF}),
+    "a lifetime of 0 s": Fault({"told_lifetime_s": 0}, words="lifetime of 0 s"),
+    "answers that are none come first": Fault({"noise": True}, words="ignored"),
+    "an epoch that stands still": Fault({"epoch": "stuck"}),
     "an HTTP error without XML": Fault({"upnp_status": 500}, (FAILS, WORKS, WORKS)),
     "a control URL elsewhere": Fault({"control": "http://192.0.2.7/ctl"}, (FAILS, WORKS, WORKS)),
     "a control URL on the outside address": Fault({"control": "http://11.1.0.2:5000/ctl"}, kernel=False),
@@ -119,6 +129,18 @@ FAULTS = {
     "changes that take four seconds": Fault({"change_s": 4.0}, kernel=False),
     "a name in LOCATION": Fault({"location": "http://fritz.box:5000/rootDesc.xml"}, words="with a name"),
 }
+
+
+SIMULATED = (
+    "success, and nothing made",
+    "every lease becomes a day",
+    "every lease becomes permanent",
+    "made, and called refused",
+    "a lifetime of 136 years",
+    "a lifetime of 0 s",
+    "an epoch that stands still",
+)
+"""Where the kernel and real sockets add nothing."""
 
 
 def router(fault: Fault) -> Scenario:

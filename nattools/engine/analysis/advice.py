@@ -14,6 +14,7 @@ from nattools.model.statement import Reason, Statement, statement, unique
 from nattools.traversal.side import moving
 
 Reachable = Literal["directly", "by punching", "over tcp only", "by relay only", "unknown", "offline"]
+SECOND_SERVER = "stun.cloudflare.com"
 _MAPPED: tuple[MappingProtocol, ...] = ("upnp-igd", "pcp", "nat-pmp")
 _ANSWERS: dict[Reachable, Statement] = {
     "directly": statement("reachable-directly"),
@@ -118,8 +119,16 @@ def _actions(findings: Findings, reachable: Reachable, verdicts: dict[str, Techn
     if nat is not None and nat.reachable is False:
         found.append(statement("allow-udp-here" if findings.forbids_udp else "let-udp-out"))
     if nat is None or (nat.reachable is not False and "unknown" in (nat.mapping, nat.filtering)):
-        found.append(statement("name-server"))
+        found.append(_whom_to_ask(findings))
     return found
+
+
+def _whom_to_ask(findings: Findings) -> Statement:
+    """Who could tell what is not known: never the server that was asked."""
+    serving = [server for server in findings.measurement.servers if server.answered and server.nattools]
+    if not serving:
+        return statement("name-server")
+    return statement("name-second-server", server=serving[0].uri, second=SECOND_SERVER)
 
 
 def _forwarding(findings: Findings, verdicts: dict[str, Technique]) -> Reason:

@@ -34,6 +34,11 @@ class ExternalAddresses(msgspec.Struct, frozen=True):
     notices: tuple[Statement, ...] = ()
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """Those that a report names: the proven ones, or all where none is."""
+        return tuple(host for host in self.hosts if host in self.agreed) or self.hosts
+
+    @property
     def disputed(self) -> frozenset[str]:
         """Addresses that may be ours or a server's error."""
         return frozenset(self.hosts) - self.agreed
@@ -123,26 +128,27 @@ def _fickle(path: PathEvidence) -> set[str]:
 
 
 def _proven(path: PathEvidence, fickle: set[str]) -> set[str]:
-    """Addresses named by two independent servers, by one that sees several and was asked again by the same
-    ports, or by a nattools server; none of which contradicts itself."""
-    named, again = _named(path, path.answers), _asked_again(path)
+    """Addresses named by two independent servers, by one that sees several and said the same when the same
+    port asked again, or by a nattools server; none of which contradicts itself."""
+    named, repeated = _named(path, path.answers), _repeated(path)
     proven = set()
     for host, vote in named.items():
         servers = vote.servers - fickle
         others = {one for other in named if other != host for one in named[other].servers}
-        if len(servers) > 1 or servers & path.nattools or servers & others & again:
+        if len(servers) > 1 or servers & path.nattools or servers & others & repeated[host]:
             proven.add(host)
     return proven
 
 
-def _asked_again(path: PathEvidence) -> set[str]:
-    """Servers that one own port asked the same twice."""
-    seen: set[tuple[Endpoint | None, Endpoint]] = set()
-    again: set[str] = set()
+def _repeated(path: PathEvidence) -> dict[str, set[str]]:
+    """The servers that named an address twice for one own port, by address."""
+    seen: set[tuple[Endpoint | None, Endpoint, str]] = set()
+    again: dict[str, set[str]] = defaultdict(set)
     for answer in path.answers:
-        if (answer.local, answer.asked) in seen:
-            again.add(path.groups.of(answer.asked.host))
-        seen.add((answer.local, answer.asked))
+        said = (answer.local, answer.asked, answer.mapped.host)
+        if said in seen:
+            again[answer.mapped.host].add(path.groups.of(answer.asked.host))
+        seen.add(said)
     return again
 
 

@@ -67,6 +67,8 @@ def _why_nothing(path: PathEvidence, trials: list[FilterTrial]) -> Reason:
     if trials:
         return (statement("filtering-maybe-loss", copies=sum(trial.copies for trial in trials)),)
     udp = path.transport == "udp"
+    if udp and any(b.purpose == "filter-address" and b.outcome == "timeout" for b in path.bindings):
+        return (statement("filtering-server-unproven"),)
     return (statement("filtering-no-udp-server") if udp else statement("filtering-no-tcp-server"),)
 
 
@@ -84,7 +86,10 @@ def _stopped(path: PathEvidence, trials: list[FilterTrial], kind: Changed) -> tu
 
 
 def _stun_trials(path: PathEvidence, conducts: dict[str, Conduct]) -> Iterator[FilterTrial]:
+    """A silent server is no filter: it must be known to answer from elsewhere at all, or a second one must be
+    as silent."""
     written = _written_to(path)
+    doubtful: dict[str, list[FilterTrial]] = defaultdict(list)
     for binding in path.bindings:
         asked = endpoint(binding.asked)
         if asked is None or not binding.purpose.startswith("filter-"):
@@ -93,8 +98,15 @@ def _stun_trials(path: PathEvidence, conducts: dict[str, Conduct]) -> Iterator[F
         if server is None or server.distrusted or server.refuses_change:
             continue
         trial = _stun_trial(path, binding, asked, written.get(endpoint(binding.local), set()))
-        if trial is not None:
+        if trial is None:
+            continue
+        if trial.passed or server.changed or server.nattools:
             yield trial
+        else:
+            doubtful[path.groups.of(asked.host)].append(trial)
+    if len(doubtful) > 1:
+        for trials in doubtful.values():
+            yield from trials
 
 
 def _written_to(path: PathEvidence) -> dict[Endpoint | None, set[Endpoint]]:

@@ -59,7 +59,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             binding_lifetime_s=self.lifetime.value,
             binding_lifetime_bounds_s=self.lifetime.bounds,
             refreshed_by_inbound=self.lifetime.refreshed_by_inbound,
-            external=self.outside.hosts,
+            external=self.outside.named,
             pooling=self.pooling.value,
             cgnat=self.layers.cgnat,
             double_nat=self.layers.double_nat,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.engine.analysis.obstacles import (
@@ -45,7 +45,21 @@ def mapping_notices(findings: Findings) -> list[Statement]:
         removal = _removal(findings, each)
         if removal is not None and not each.removed:
             found.append(_left(each, removal))
-    return found
+    return [*found, *_contradictions(findings)]
+
+
+def _contradictions(findings: Findings) -> Iterator[Statement]:
+    """Where a router's table said something else than its answer did."""
+    for granted, what, listed_s in findings.routers.contradictions:
+        which = {"protocol": granted.protocol, "transport": granted.transport, "internal": granted.internal}
+        if what == "not listed":
+            yield statement("mapping-not-listed", **which)
+        elif granted.lifetime_s is not None and listed_s is None:
+            yield statement("mapping-listed-for-ever", **which, lifetime_s=granted.lifetime_s)
+        elif granted.lifetime_s is not None:
+            yield statement(
+                "mapping-listed-otherwise", **which, lifetime_s=granted.lifetime_s, listed_s=listed_s
+            )
 
 
 def _removal(findings: Findings, mapping: PortMapping) -> MapAttempt | None:

@@ -16,6 +16,7 @@ from nattools.model.portmapping import MappingProtocol, PortMapping, PortMapping
 from nattools.wording.refusals import no_answer
 
 _Key = tuple[str, ...]
+Contradiction = Literal["not listed", "lifetime"]
 _ABSENT = (714, 730)
 """UPnP's NoSuchEntryInArray and PortMappingNotFound."""
 _ABOUT_ROUTERS = (MapOffer, MapAttempt, MapCheck, MapEntry)
@@ -108,19 +109,33 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
         return frozenset((protocol, why.code) for protocol, why in told if why is not None and not why.http)
 
     @cached_property
-    def mappings(self) -> tuple[PortMapping, ...]:
-        """A row for each mapping that was asked for, in the order in which they came up, and then for each
-        that was found, in the order of ports: routers' tables have none."""
+    def _requests(self) -> dict[_Key, _Requests]:
         requests: dict[_Key, _Requests] = {}
         for attempt in self.attempts:
             requests.setdefault(_key_of(attempt, requests), _Requests()).attempts.append(attempt)
         for check in self.checks:
             if _key(check) in requests:
                 requests[_key(check)].checks.append(check)
+        return requests
+
+    @cached_property
+    def contradictions(self) -> tuple[tuple[MapAttempt, Contradiction, int | None], ...]:
+        """Where a router's table says something else than its answer: what was granted, in what they differ,
+        and the lifetime by the table. The last one of each mapping."""
+        found = []
+        for each in self._requests.values():
+            said = [at for at in map(_contradiction, each.attempts, each.attempts[1:]) if at is not None]
+            found += said[-1:]
+        return tuple(found)
+
+    @cached_property
+    def mappings(self) -> tuple[PortMapping, ...]:
+        """A row for each mapping that was asked for, in the order in which they came up, and then for each
+        that was found, in the order of ports: routers' tables have none."""
         rows = sorted(
             self.entries, key=lambda row: (row.family, row.external_port, row.transport, row.protocol)
         )
-        return (*map(self._made, requests.values()), *map(self._found, rows))
+        return (*map(self._made, self._requests.values()), *map(self._found, rows))
 
     def _made(self, asked_for: _Requests) -> PortMapping:
         """One mapping from what was asked about it: the last word counts. What was deleted before it was made
@@ -188,6 +203,18 @@ def router_evidence(observations: Iterable[AnyObservation]) -> RouterEvidence:
         tuple(each for each in seen if isinstance(each, MapCheck)),
         tuple(each for each in seen if isinstance(each, MapEntry)),
     )
+
+
+def _contradiction(
+    granted: MapAttempt, seen: MapAttempt
+) -> tuple[MapAttempt, Contradiction, int | None] | None:
+    if granted.outcome != "granted" or seen.action != "read back":
+        return None
+    if seen.refusal is not None and seen.refusal.code in _ABSENT:
+        return granted, "not listed", None
+    if seen.outcome == "found" and listed_lifetime(granted.lifetime_s, seen.lifetime_s) != granted.lifetime_s:
+        return granted, "lifetime", seen.lifetime_s
+    return None
 
 
 def _key(seen: MapAttempt | MapCheck) -> _Key:

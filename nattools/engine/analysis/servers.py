@@ -58,14 +58,14 @@ def conduct(paths: list[PathEvidence]) -> dict[str, Conduct]:
 def _blame_silence(path: PathEvidence, found: dict[str, Conduct]) -> None:
     """A server that did not answer from elsewhere, though the port had written there and has one outside
     port for all, would not have answered a filtering test either."""
-    outside: dict[Endpoint | None, set[Endpoint]] = defaultdict(set)
+    outside: dict[tuple[Endpoint | None, str], set[Endpoint]] = defaultdict(set)
     for answer in path.answers:
-        outside[answer.local].add(answer.mapped)
+        outside[answer.local, path.groups.of(answer.asked.host)].add(answer.mapped)
     for binding in path.bindings:
         asked = endpoint(binding.asked)
         if asked is None or binding.purpose != "control" or not binding.change_address:
             continue
-        one_port = len(outside[endpoint(binding.local)]) == 1
+        one_port = len(outside[endpoint(binding.local), path.groups.of(asked.host)]) == 1
         if binding.outcome == "timeout" and one_port and path.loss.conclusive(binding.sent):
             found[asked.host].blame(statement("server-no-change", server=str(asked)))
 

@@ -157,7 +157,9 @@ async def join_mailbox(
         )
         if code.nameplate is None:
             watcher.code(str(opened))
-        watcher.emit(Event("started", "peer", "the other machine, with the same code"))
+        elif not meeting.has_reached("met"):
+            timeline.note("mailbox", statement("mailbox-nobody-yet"))
+        watcher.emit(Event("started", "peer", "the other machine, with the same code", alone=True))
         problem = await _confirmed(meeting, options.wait_s)
         watcher.emit(Event("finished", "peer"))
         if problem is not None:

@@ -16,7 +16,7 @@ from nattools.engine.punch.planning import as_told
 from nattools.engine.punch.signaling import remote_timeline
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.run import CompletedRun
-from nattools.errors import CannotRun
+from nattools.errors import CannotRun, NattoolsError
 from nattools.model.punch import Punch
 from nattools.model.report import Report
 from nattools.model.statement import Statement, statement
@@ -131,7 +131,7 @@ async def _use(state: PunchState, connection: PunchConnection, use: Use) -> None
 async def _until_ended(connection: PunchConnection, use: Use, connected: Connected) -> UseResult:
     """Use it, no longer than there is a tunnel."""
     async with asyncio.TaskGroup() as group:
-        using = group.create_task(use.run(connected))
+        using = group.create_task(_used(use, connected))
         ended = group.create_task(_ended(connection))
         await asyncio.wait((using, ended), return_when=asyncio.FIRST_COMPLETED)
         if not using.done():
@@ -144,6 +144,16 @@ async def _until_ended(connection: PunchConnection, use: Use, connected: Connect
     if using.cancelled():
         return UseResult(problem=connection.tunnel.ended or "")
     return using.result()
+
+
+async def _used(use: Use, connected: Connected) -> UseResult:
+    """What fails for good here ends the connection, and the peer is told: it has nothing to wait for."""
+    try:
+        return await use.run(connected)
+    except Exception as error:
+        reason = str(error) if isinstance(error, NattoolsError) else "the other side has failed"
+        await connected.tunnel.finish(reason, timeout_s=TIMELINE_S)
+        raise
 
 
 async def _ended(connection: PunchConnection) -> None:

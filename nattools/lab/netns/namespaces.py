@@ -82,7 +82,7 @@ def gain_privilege() -> None:
     """
     if sys.platform != "linux":
         raise CannotRun("network namespaces need Linux", _ELSEWHERE)
-    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    own = own_network()
     try:
         unshare_network()
     except OSError:
@@ -91,6 +91,14 @@ def gain_privilege() -> None:
         set_namespace(own)
     finally:
         os.close(own)
+
+
+def own_network() -> int:
+    """A descriptor of the network namespace that this thread is in. CannotRun: there is no /proc."""
+    try:
+        return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise CannotRun("network namespaces need /proc, and it is not mounted here", _ELSEWHERE) from None
 
 
 def _become_root_of_own() -> None:
@@ -112,12 +120,12 @@ def _become_root_of_own() -> None:
 
 def create(nodes: Iterable[str], settings: Mapping[str, Mapping[str, str]]) -> dict[str, Namespace]:
     """A new namespace for each node, with the lab's settings and the node's own (paths below /proc/sys)."""
-    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    own = own_network()
     made: dict[str, Namespace] = {}
     try:
         for node in nodes:
             unshare_network()
-            made[node] = Namespace(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+            made[node] = Namespace(own_network())
             configure({**_SETTINGS, **settings.get(node, {})})
     except BaseException:
         for namespace in made.values():

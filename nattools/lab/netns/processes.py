@@ -16,10 +16,10 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from nattools.defects import DEFECTS
 from nattools.errors import CannotRun
 from nattools.lab.layout import Layout
 from nattools.lab.scenario import MapperSpec, NatSpec, ServerSpec
@@ -87,9 +87,8 @@ def _be_child(parent: int, name: str, main: Callable[[], None]) -> None:
         os.dup2(2, 1)
         main()
         status = 0
-    except BaseException:
-        report = f"nattools lab: the process for {name} failed\n{traceback.format_exc()}"
-        os.write(2, report.encode(errors="replace"))
+    except Exception as error:
+        status = DEFECTS.note(error, f"in the process for {name}")
     finally:
         os._exit(status)
 

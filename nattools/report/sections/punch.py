@@ -58,13 +58,14 @@ def headline(punch: Punch | None) -> str:
         return "Nothing was tried."
     if not punch.connected:
         return "Not connected."
+    connected = "Was connected" if punch.advice else "Connected"  # what broke it off
     to = f" to {safe(punch.remote, 80)}" if punch.remote else ""
     over = f" over {punch.transport.upper()}" if punch.transport else ""
     by = BY[punch.strategy] if punch.strategy else ""
     took = f", in {terms.seconds(punch.elapsed_s)}" if punch.elapsed_s is not None else ""
     if punch.path == "relayed":
-        return f"Connected through a relay{to}{over}{took}."
-    return f"Connected directly{to}{over}{by}{took}."
+        return f"{connected} through a relay{to}{over}{took}."
+    return f"{connected} directly{to}{over}{by}{took}."
 
 
 def answer(report: Report, view: View) -> list[Section]:
@@ -80,7 +81,7 @@ def _reasons(punch: Punch | None) -> Iterator[Prose]:
     if punch.why:
         yield Prose(safe(punch.why), "Why")
     if punch.advice:
-        yield Prose(safe(punch.advice), "Would help")
+        yield Prose(safe(punch.advice), "Ended" if punch.connected else "Would help")
     if punch.connected:
         yield from _connection(punch)
 

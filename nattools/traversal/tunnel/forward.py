@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import errno
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,18 +27,23 @@ class Forwarding:
     """Both sides make one before the tunnel runs, and await `start` once it does, if they have wishes.
     Without `allowed` the other side can have nothing connected to or listened at from here. `say` is told
     what a person should know: what listens, what was refused, what failed; parts of it are the other side's
-    words.
+    words. `bound`: forwards that are listened for already.
     """
 
     def __init__(
-        self, tunnel: Tunnel, network: Network, allowed: Allowed | None = None, say: Say = _nothing
+        self,
+        tunnel: Tunnel,
+        network: Network,
+        allowed: Allowed | None = None,
+        say: Say = _nothing,
+        bound: Sequence[BoundForward] = (),
     ) -> None:
         self._tunnel = tunnel
         self._network = network
         self._allowed = allowed or Allowed()
         self._say = say
         self._report = SparingVoice(say).say
-        self._listening: list[Listening] = []
+        self._bound = list(bound)
         self._reverses: dict[int, Forward] = {}
         tunnel.serve(TcpTo, self._on_target)
         tunnel.serve(UdpTo, self._on_target)
@@ -46,25 +53,21 @@ class Forwarding:
     async def start(self, forwards: Iterable[Forward] = (), reverses: Iterable[Forward] = ()) -> list[str]:
         """Listen here for the forwards, have the other side listen for the reverses. Returns what the other
         side refused, a sentence each. CannotRun: a port here cannot be listened on."""
-        for forward in forwards:
-            await self._forward(forward)
+        self._bound += await bind(self._network, forwards, self._say)
+        for each in self._bound:
+            each.clients.tunnel, each.clients.say = self._tunnel, self._report
+            self._say(
+                f"{each.listening} on this side is forwarded to {each.forward.target} on the other side"
+            )
         answers = [await self._reverse(reverse) for reverse in reverses]
         return [answer for answer in answers if answer is not None]
 
     def close(self) -> None:
         """Listen no more. Idempotent."""
-        for listening in self._listening:
-            listening.close()
+        for each in self._bound:
+            each.listening.close()
 
     # What is wished here.
-
-    async def _forward(self, forward: Forward) -> None:
-        kind = TcpTo if forward.transport == "tcp" else UdpTo
-        purpose = kind(forward.host, forward.host_port)
-        clients = Clients(self._tunnel, lambda _: purpose, str(forward), self._say)
-        listening = await clients.listen(self._network, forward.transport, forward.bind, forward.port)
-        self._listening.append(listening)
-        self._say(f"{listening} on this side is forwarded to {forward.target} on the other side")
 
     async def _reverse(self, reverse: Forward) -> str | None:
         """None once the other side listens, else why it does not."""
@@ -93,7 +96,8 @@ class Forwarding:
         transport: Transport = "tcp" if isinstance(wish, TcpTo) else "udp"
         place = written(transport, wish.host, wish.port)
         if not self._allowed.target(transport, wish.host, wish.port):
-            self._refuse(stream, f"{place} is not allowed", f"the other side asked for {place}")
+            said = f"the other side asked for {place}"
+            self._refuse(stream, f"{place} is not allowed", said, allowing=place)
             return
         await self._join(stream, transport, wish.host, wish.port)
 
@@ -117,13 +121,14 @@ class Forwarding:
         place = written(wish.transport, wish.host, wish.port)
         if not self._allowed.listen(wish.transport, wish.host, wish.port):
             reason = f"listening at {place} is not allowed"
-            self._refuse(stream, reason, f"the other side asked to listen at {place}")
+            said = f"the other side asked to listen at {place}"
+            self._refuse(stream, reason, said, allowing=f"listen:{place}")
             return
 
         def purpose(source: Endpoint) -> Accepted:
             return Accepted(stream.id, str(source))
 
-        clients = Clients(self._tunnel, purpose, f"{place} for the other side", self._report)
+        clients = Clients(purpose, f"{place} for the other side", self._report, self._tunnel)
         listening = await clients.listen(self._network, wish.transport, wish.host, wish.port)
         try:
             self._report(f"{listening} is forwarded to the other side")
@@ -134,9 +139,10 @@ class Forwarding:
         finally:
             listening.close()
 
-    def _refuse(self, stream: TunnelStream, reason: str, said: str) -> None:
-        stream.reset(f"{reason} on the other side")
-        self._report(f"{said}, which is not allowed here: refused")
+    def _refuse(self, stream: TunnelStream, reason: str, said: str, *, allowing: str) -> None:
+        option = f"--allow {shlex.quote(allowing)}"
+        stream.reset(f"{reason} on the other side, which was started without {option}")
+        self._report(f"{said}, which is not allowed here: refused. {option} would allow it.")
 
 
 async def _line(stream: TunnelStream) -> str:
@@ -182,13 +188,16 @@ class SparingVoice:
 
 class Clients:
     """Of one listening end. `purpose` says what a client's stream is for, given where the client is; `name`
-    is what `say` calls this end when it tells of a failure."""
+    is what `say` calls this end when it tells of a failure. As long as there is no `tunnel`, whoever comes is
+    sent away."""
 
-    def __init__(self, tunnel: Tunnel, purpose: Callable[[Endpoint], Purpose], name: str, say: Say) -> None:
-        self._tunnel = tunnel
+    def __init__(
+        self, purpose: Callable[[Endpoint], Purpose], name: str, say: Say, tunnel: Tunnel | None = None
+    ) -> None:
+        self.tunnel = tunnel
         self._purpose = purpose
         self._name = name
-        self._say = say
+        self.say = say
         self._flows: dict[tuple[Endpoint, Endpoint], Flow] = {}
         self._told_full = False
 
@@ -198,19 +207,20 @@ class Clients:
             network, transport, bind, port, on_stream=self._connected, on_datagram=self._datagram
         )
 
-    def _open(self, source: Endpoint) -> TunnelStream | None:
+    def _open(self, tunnel: Tunnel, source: Endpoint) -> TunnelStream | None:
         try:
-            return self._tunnel.open(self._purpose(source))
+            return tunnel.open(self._purpose(source))
         except CannotRun as error:
             self._failed(source, str(error))
             return None
 
     def _connected(self, tcp: TcpStream) -> None:
-        stream = self._open(tcp.remote)
-        if stream is None:
+        tunnel = self.tunnel
+        stream = None if tunnel is None else self._open(tunnel, tcp.remote)
+        if tunnel is None or stream is None:
             tcp.abort()
         else:
-            self._tunnel.spawn(self._splice(stream, tcp))
+            tunnel.spawn(self._splice(stream, tcp))
 
     async def _splice(self, stream: TunnelStream, tcp: TcpStream) -> None:
         failed = await splice(stream, tcp)
@@ -218,22 +228,24 @@ class Clients:
             self._failed(tcp.remote, failed)
 
     def _datagram(self, socket: UdpSocket, data: bytes, source: Endpoint) -> None:
-        flow = self._flows.get((socket.local, source)) or self._new_flow(socket, source)
+        if self.tunnel is None:
+            return
+        flow = self._flows.get((socket.local, source)) or self._new_flow(self.tunnel, socket, source)
         if flow is not None:
             flow.send(data)
 
-    def _new_flow(self, socket: UdpSocket, source: Endpoint) -> Flow | None:
+    def _new_flow(self, tunnel: Tunnel, socket: UdpSocket, source: Endpoint) -> Flow | None:
         if len(self._flows) >= MAX_FLOWS:
             if not self._told_full:
                 self._told_full = True
                 self._failed(source, f"{MAX_FLOWS} other clients are sending datagrams there already")
             return None
-        stream = self._open(source)
+        stream = self._open(tunnel, source)
         if stream is None:
             return None
-        flow = Flow(self._tunnel, stream, lambda data: socket.send(data, source))
+        flow = Flow(tunnel, stream, lambda data: socket.send(data, source))
         self._flows[socket.local, source] = flow
-        self._tunnel.spawn(self._run(flow, socket.local, source))
+        tunnel.spawn(self._run(flow, socket.local, source))
         return flow
 
     async def _run(self, flow: Flow, local: Endpoint, source: Endpoint) -> None:
@@ -245,11 +257,44 @@ class Clients:
             self._failed(source, failed)
 
     def _failed(self, source: Endpoint, reason: str) -> None:
-        self._say(f"{self._name}, from {source}: {reason}")
+        self.say(f"{self._name}, from {source}: {reason}")
 
 
 _LOOPBACK: Final[tuple[tuple[Family, str], ...]] = ((4, "127.0.0.1"), (6, "::1"))
 SocketHandler = Callable[[UdpSocket, bytes, Endpoint], None]
+
+
+_LACKING: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENODEV, errno.EPROTONOSUPPORT, 10047, 10049)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundForward:
+    """A forward that is listened for, before there is a tunnel or with one."""
+
+    forward: Forward
+    clients: Clients
+    listening: Listening
+
+
+async def bind(network: Network, forwards: Iterable[Forward], say: Say) -> list[BoundForward]:
+    """Listen for all of them. CannotRun: one cannot be listened for, so none is."""
+    bound: list[BoundForward] = []
+    try:
+        for forward in forwards:
+            clients = Clients(_leading_to(forward), str(forward), say)
+            listening = await clients.listen(network, forward.transport, forward.bind, forward.port)
+            bound.append(BoundForward(forward, clients, listening))
+    except BaseException:
+        for each in bound:
+            each.listening.close()
+        raise
+    return bound
+
+
+def _leading_to(forward: Forward) -> Callable[[Endpoint], Purpose]:
+    kind = TcpTo if forward.transport == "tcp" else UdpTo
+    purpose = kind(forward.host, forward.host_port)
+    return lambda _: purpose
 
 
 @dataclass(slots=True)
@@ -277,9 +322,11 @@ async def listen(
     on_stream: StreamHandler,
     on_datagram: SocketHandler,
 ) -> Listening:
-    """Listen on an address, on both loopback ones ("") or on all ("*"); of two, one is enough.
+    """Listen on an address, on both loopback ones ("") or on all ("*"); a machine may lack one of the two
+    families, but where a port is taken or not permitted in one, who connects by name might reach another
+    program.
 
-    CannotRun: none can be listened on."""
+    CannotRun: none can be listened on, or not all that there are."""
     listening, problem = Listening(port), CannotRun("there is no address to listen on")
     for family, host in _places(bind):
         try:
@@ -290,13 +337,22 @@ async def listen(
             else:
                 end = await _udp(network, family, host, listening.port, on_datagram)
         except CannotRun as error:
-            problem = error if not listening.ends else problem
-            continue
+            problem = error
+            if _is_lacking(error) or (listening.ends and not port):
+                continue
+            listening.close()
+            raise
         listening.ends.append(end)
         listening.port = end.local.port
     if not listening.ends:
         raise problem
     return listening
+
+
+def _is_lacking(error: CannotRun) -> bool:
+    """Does the machine have no such address or family?"""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _LACKING
 
 
 def _places(bind: str) -> tuple[tuple[Family, str | None], ...]:

@@ -43,12 +43,13 @@ class Tunnel:
     other pair has; exactly one of them `leads`. `uses`: what this side was started for, told to the peer.
 
     Handlers for what the peer opens are registered with `serve`, before `run`; what has none is refused, and
-    `on_refused` told.
+    `on_refused` told. `sent` and `received` count the bytes of all links.
     """
 
     def __init__(self, session: bytes, *, leads: bool, uses: tuple[str, ...] = ()) -> None:
         self.leads = leads
         self.ended: str | None = None
+        self.sent = self.received = 0
         self.lost = asyncio.Event()
         self.present = asyncio.Event()
         self.on_change: Callable[[], None] | None = None
@@ -150,6 +151,10 @@ class Tunnel:
         self._flush()
         return self._add(number, purpose)
 
+    def purposes(self) -> list[p.Purpose]:
+        """Those of the streams that are open."""
+        return [stream.purpose for stream in self._streams.values()]
+
     async def echo(self, timeout_s: float) -> float | None:
         """The seconds until an echo of the peer came; None: none came, or there is no link."""
         number = self._session.echo()
@@ -239,6 +244,7 @@ class Tunnel:
 
     async def _read(self, link: Link) -> None:
         while not self._session.over and self.ended is None and (data := await link.read(_READ)):
+            self.received += len(data)
             try:
                 self._session.receive(data)
             except ProtocolError as error:
@@ -260,6 +266,7 @@ class Tunnel:
             self._unsent.clear()
             while data := self._session.bytes_to_send(PIECE):
                 link.write(data)
+                self.sent += len(data)
                 await link.drain()
             await self._unsent.wait()
 
@@ -352,9 +359,11 @@ class Tunnel:
     def _send_datagram(self, number: int, data: bytes) -> bool:
         if self._link is None or not self._session.greeted or len(data) > self.max_datagram:
             return False
+        self.sent += len(data)
         return self._link.send_datagram(number.to_bytes(FLOW_SIZE, "big") + data)
 
     def _on_datagram(self, data: bytes) -> None:
+        self.received += len(data)
         stream = self._streams.get(int.from_bytes(data[:FLOW_SIZE], "big"))
         if len(data) >= FLOW_SIZE and stream is not None and stream.on_datagram is not None:
             stream.on_datagram(data[FLOW_SIZE:])

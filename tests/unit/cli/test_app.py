@@ -145,13 +145,6 @@ def test_errors(command: Run, capsys: Capture, error: BaseException, code: int, 
     assert captured.out == ""
 
 
-def test_a_fault_of_our_own_is_not_hidden(command: Run) -> None:
-    with pytest.raises(ZeroDivisionError):
-        command(raising(ZeroDivisionError()))
-    with pytest.raises(ExceptionGroup):
-        command(raising(ExceptionGroup("tasks", [ZeroDivisionError()])))
-
-
 @pytest.mark.parametrize(("result", "code"), [(None, 0), (0, 0), (1, 1)])
 def test_a_command_gives_its_exit_code(command: Run, result: object, code: int) -> None:
     assert command(lambda: result) == code

@@ -111,3 +111,14 @@ def test_the_environment_switches_it_on(
     monkeypatch.setenv(debuglog.VARIABLE, "everything")
     assert run(["lab", "list"]) == 2
     assert "NATTOOLS_LOG=everything: must be one of debug, info" in capsys.readouterr().err
+
+
+def test_the_manual_page_has_every_command_and_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--man"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith(".TH NATTOOLS 1")
+    for name in (*COMMANDS, "lab shell", "map keep", "report predict"):
+        assert f'.SH "NATTOOLS {name.upper()}"' in page
+    assert ".B \\-\\-forward" in page
+    macros = {line.split()[0] for line in page.splitlines() if line.startswith((".", "'"))}
+    assert macros <= {".TH", ".SH", ".SS", ".TP", ".B", ".I", ".PP", ".br"}

@@ -15,7 +15,7 @@ from nattools.cli import lab
 from nattools.cli.app import run
 from nattools.errors import CannotRun
 from nattools.lab.scenario import HostSpec, Scenario
-from nattools.lab.scenariofiles import available, load
+from nattools.lab.scenariofiles import load
 from nattools.lab.sim.simlab import SimLab
 from nattools.trials import scenarios
 from nattools.trials.scenarios import Case, ScenarioMatrix, hosts_to_try, measure_options, run_trial
@@ -39,15 +39,6 @@ def mistaken(tmp_path: Path) -> str:
     file = tmp_path / "mistaken.toml"
     file.write_text(WRONG)
     return str(file)
-
-
-def test_list_names_every_scenario(capsys: Capture) -> None:
-    assert run(["lab", "list"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == available()
-    assert run(["lab", "list", "--json"]) == 0
-    listed = json.loads(capsys.readouterr().out)["scenarios"]
-    assert {"name": "home-router", "title": load("home-router").title, "hosts": ["alice"]} in listed
 
 
 def test_a_scenario_that_is_as_expected(capsys: Capture) -> None:

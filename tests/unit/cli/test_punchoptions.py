@@ -34,8 +34,8 @@ def test_forwards_and_what_is_allowed() -> None:
 
 
 def test_the_option_that_is_wrong_is_named() -> None:
-    with pytest.raises(UsageError, match=r"^--reverse: .*80:80"):
-        checked_forwards(["80:80"], "--reverse")
+    with pytest.raises(UsageError, match=r"^--reverse: .*80:host"):
+        checked_forwards(["80:host"], "--reverse")
     with pytest.raises(UsageError, match=r"^--allow: .*host:x"):
         checked_allowed(["host:x"])
     with pytest.raises(UsageError, match="--forward: at most 32"):

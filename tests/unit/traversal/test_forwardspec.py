@@ -29,7 +29,6 @@ def test_forwards_as_they_are_written(text: str, forward: Forward) -> None:
     [
         ("", "written like"),
         ("8022", "written like"),
-        ("8022:22", "written like"),
         ("8022:localhost", "written like"),
         ("8022::22", "to one host"),
         ("8022:*:22", "to one host"),
@@ -133,3 +132,8 @@ def test_both_kinds_in_one_list() -> None:
     assert Allowed.parse(texts) == Allowed(
         (parse_rule("localhost:22"), parse_rule("*:53/udp")), (parse_rule("8080"), parse_rule("*:5353/udp"))
     )
+
+
+def test_two_ports_lead_to_the_other_machine_itself() -> None:
+    assert parse_forward("8080:8000") == parse_forward("8080:localhost:8000")
+    assert parse_forward("5353:53/udp") == parse_forward("5353:localhost:53/udp")

@@ -229,6 +229,7 @@ async def _joins_and_drops(socket: WebSocket) -> None:
 
 async def _floods(socket: WebSocket) -> None:
     socket.send(m.encode(m.Joined(777, False)))
+    await pass_time(1)
     for _ in range(3000):
         socket.ping()
     await pass_time(30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -10,13 +11,14 @@ import pytest
 from links import Pair
 from simulated import open_internet, pass_time, run, udp
 
+from nattools.cli.punchstatus import ConnectionStatus
 from nattools.errors import CannotRun
 from nattools.lab.sim.simlab import SimLab
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import Network, TcpFailure, TcpStream
 from nattools.protocols.tunnel import Accepted, TcpTo
 from nattools.traversal.forwardspec import Allowed, parse_forward
-from nattools.traversal.tunnel.forward import Forwarding
+from nattools.traversal.tunnel.forward import Forwarding, bind
 
 LOCAL = "127.0.0.1"
 
@@ -154,7 +156,11 @@ def test_what_was_not_allowed_is_refused_and_both_sides_are_told(transport: str)
             await pass_time(1.0)
             place = "localhost:81" + ("/udp" if transport == "udp" else "")
             assert f"{place} is not allowed on the other side" in both.said[0][-1]
-            assert both.said[1] == [f"the other side asked for {place}, which is not allowed here: refused"]
+            assert both.said[0][-1].endswith(f"without --allow {place}")
+            assert both.said[1] == [
+                f"the other side asked for {place}, which is not allowed here: refused. "
+                f"--allow {place} would allow it."
+            ]
 
     run(open_internet(delay_ms=5), main)
 
@@ -183,7 +189,10 @@ def test_by_default_nothing_is_allowed() -> None:
             await pass_time(1.0)
             assert "not allowed" in both.said[0][-1]
             (refused,) = await both.forwards[0].start([], [parse_forward("80:localhost:22")])
-            assert refused == "80:localhost:22: listening at localhost:80 is not allowed on the other side"
+            assert refused == (
+                "80:localhost:22: listening at localhost:80 is not allowed on the other side, which was "
+                "started without --allow listen:localhost:80"
+            )
 
     run(open_internet(delay_ms=5), main)
 
@@ -243,13 +252,54 @@ def test_a_client_that_goes_away_ends_what_is_sent_to_it() -> None:
     run(open_internet(delay_ms=5), main)
 
 
-def test_a_port_that_is_taken_here_is_said_at_once() -> None:
+@pytest.mark.parametrize(("family", "host"), [(4, LOCAL), (6, "::1")])
+def test_a_port_that_is_taken_here_in_one_family_is_said_before_anybody_is_met(
+    family: Family, host: str
+) -> None:
     async def main(lab: SimLab) -> None:
-        async with sides(lab) as both:
-            await both.alice.listen_tcp(family=4, host=LOCAL, port=8080, on_stream=lambda stream: None)
-            await both.alice.listen_tcp(family=6, host="::1", port=8080, on_stream=lambda stream: None)
-            with pytest.raises(CannotRun):
-                await both.forwards[0].start([parse_forward("8080:localhost:80")])
+        alice = lab.network("alice")
+        taken = await alice.listen_tcp(family=family, host=host, port=8080, on_stream=lambda stream: None)
+        forwards = [parse_forward("8081:localhost:80"), parse_forward("8080:localhost:80")]
+        with pytest.raises(CannotRun, match="8080"):
+            await bind(alice, forwards, str)
+        taken.close()
+        assert len(await bind(alice, forwards, str)) == 2, "nothing was left behind"
+
+    run(open_internet(), main)
+
+
+def test_who_connects_before_there_is_a_tunnel_is_sent_away() -> None:
+    async def main(lab: SimLab) -> None:
+        alice = lab.network("alice")
+        bound = await bind(alice, [parse_forward("8080:localhost:80"), parse_forward("8080:bob:80/udp")], str)
+        assert await read_all(await connect(alice, 8080)) == b""
+        (await udp(alice, Endpoint(LOCAL, 5000))).send(b"x", Endpoint(LOCAL, 8080))
+        await pass_time(1)
+        pair = Pair()
+        Forwarding(pair.one, alice, bound=bound)
+        assert pair.one.purposes() == []
+
+    run(open_internet(), main)
+
+
+def test_what_is_open_and_what_went_through_is_told() -> None:
+    async def main(lab: SimLab) -> None:
+        async with sides(lab, bob=Allowed.parse(["localhost:80"])) as both:
+            await serving(both.bob, 80, length_of_all)
+            await both.forwards[0].start([parse_forward("8080:localhost:80")])
+            status = ConnectionStatus(both.pair.one)
+            assert ": 0 open" in status()
+            client = await connect(both.alice, 8080)
+            client.write(bytes(1_250_000))
+            await client.drain()
+            await pass_time(2)
+            assert re.search(r"Connected, 2.s: 1 open, \d+ B in, 1\.3 MB out, 5\.\d Mbit/s; Ctrl-C", status())
+            client.end()
+            assert await read_all(client) == b"1250000"
+            await pass_time(2)
+            assert ": 0 open" in status()
+
+    run(open_internet(delay_ms=5), main)
 
     run(open_internet(), main)
 

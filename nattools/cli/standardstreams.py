@@ -1,0 +1,97 @@
+"""The standard streams, so that every command can rely on them: each of them is there; what standard output
+does not take is an error in words, and what standard error does not take is lost."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any
+
+from nattools.errors import CannotRun
+
+
+class Output(io.TextIOWrapper):
+    """Standard output. CannotRun: the system does not take what is written; BrokenPipeError, as ever: nobody
+    reads it any more."""
+
+    def write(self, text: str) -> int:
+        """As any stream's."""
+        try:
+            return super().write(text)
+        except OSError as error:
+            raise _refused(error) from None
+
+    def flush(self) -> None:
+        """As any stream's."""
+        try:
+            super().flush()
+        except OSError as error:
+            raise _refused(error) from None
+
+
+class Courtesy(io.TextIOWrapper):
+    """Standard error: it says what may be of interest, and that stops nothing."""
+
+    def write(self, text: str) -> int:
+        """As any stream's."""
+        try:
+            return super().write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        """As any stream's."""
+        try:
+            super().flush()
+        except OSError:
+            return
+
+
+def _refused(error: OSError) -> Exception:
+    return error if isinstance(error, BrokenPipeError) else cannot_write(error, "to standard output")
+
+
+def cannot_write(error: OSError, where: str) -> CannotRun:
+    """Writing to `where` failed for a reason that the user can do something about."""
+    return CannotRun(f"cannot write {where}: {error.strerror or error}")
+
+
+def prepare() -> None:
+    """Do this first: a stream that is closed is missing as a number too, and the next socket would get it."""
+    if os.name == "posix":
+        for number in range(3):
+            try:
+                os.fstat(number)
+            except OSError:  # this one is the lowest that is free; what is written to the output is refused
+                os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)
+    if sys.stdin is None:
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(_opened(0)))
+    sys.stdout = _remade(sys.stdout, 1, Output)
+    sys.stderr = _remade(sys.stderr, 2, Courtesy)
+
+
+def _remade(stream: Any, number: int, kind: type[io.TextIOWrapper]) -> io.TextIOWrapper:
+    """Characters that the stream cannot show are escaped."""
+    if stream is None:
+        given = io.BufferedWriter(_opened(number))
+        return kind(given, errors="backslashreplace", line_buffering=number == 2)
+    encoding, lines, at_once = stream.encoding, stream.line_buffering, stream.write_through
+    return kind(stream.detach(), encoding, "backslashreplace", line_buffering=lines, write_through=at_once)
+
+
+def _opened(number: int) -> io.FileIO:
+    """Of a stream that Python found closed."""
+    mode = "w" if number else "r"
+    return io.FileIO(number, mode, closefd=False) if os.name == "posix" else io.FileIO(os.devnull, mode)
+
+
+def settle_output() -> None:
+    """Write out what is left, or forget it: Python would try again at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError, CannotRun):
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError:
+            sys.stdout = None

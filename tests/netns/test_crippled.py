@@ -1,0 +1,109 @@
+"""Machines that lack something, and every command: it does without, or says in one sentence what is missing.
+It never ends in a traceback, nor as a defect."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from crippled import DEFECTS, STARTS, Cell, Outcome
+
+pytestmark = [pytest.mark.netns, pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")]
+
+TESTS = Path(__file__).parents[1]
+LIMIT_S = 100.0
+SERVER = ("--server", "11.0.0.2")
+INSIDE = f"""
+ip link set lo up
+ip link add out type veth peer name far && ip link set far up && ip link set out up
+ip addr add 11.0.0.2/24 dev out && ip addr add 11.0.0.3/24 dev out && ip route add default via 11.0.0.1
+{sys.executable} -m nattools nat --lab open -o "$HOME/report.json" >/dev/null || exit 1
+exec 3< <({sys.executable} -m nattools serve --listen 11.0.0.2 --listen 11.0.0.3 2>&1)
+server=$!
+read -u 3 ready
+{sys.executable} crippled.py 6 {LIMIT_S}
+kill $server
+"""
+COMMANDS = {
+    "version": ("--version",),
+    "help": ("nat", "--help"),
+    "nat": ("nat", *SERVER),
+    "diagnose": ("diagnose", *SERVER, "--json"),
+    "map add": ("map", "add", "8080"),
+    "map list": ("map", "list"),
+    "punch": ("punch", *SERVER, "--timeout", "3"),
+    "punch --manual": ("punch", "--manual", *SERVER),
+    "punch -": ("punch", "-", *SERVER),
+    "serve": ("serve", "--listen", "11.0.0.2", "--port", "0"),
+    "lab run": ("lab", "run", "open"),
+    "lab exec": ("lab", "exec", "open", "alice", "--", "true"),
+    "nat --lab -o": ("nat", "--lab", "open", "-o", "report.html"),
+    "report show": ("report", "show", "../report.json"),
+}
+AT_START = ("version", "help", "nat --lab -o", "punch -")
+"""Of what a process starts with these tell enough."""
+CELLS = [
+    Cell(lack, COMMANDS[name]) for lack in DEFECTS for name in (AT_START if lack in STARTS else COMMANDS)
+]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[Cell, Outcome]:
+    """Of all cells, run side by side in a network of their own."""
+    folder = tmp_path_factory.mktemp("home")
+    done = subprocess.run(
+        ["unshare", "-rnm", "bash", "-c", INSIDE],
+        input=json.dumps(CELLS),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        cwd=TESTS,
+        env={**os.environ, "PYTHONPATH": str(TESTS.parent), "HOME": str(folder)},
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(zip(CELLS, (Outcome(*each) for each in json.loads(done.stdout)), strict=True))
+
+
+@pytest.mark.parametrize("lack", DEFECTS)
+def test_each_command_does_without_or_says_what_is_missing(lack: str, outcomes: dict[Cell, Outcome]) -> None:
+    for cell, outcome in outcomes.items():
+        if cell.lack != lack:
+            continue
+        said = [line for line in outcome.err.splitlines() if line.startswith("nattools: ")]
+        said = [line for line in said if not line.startswith("nattools: waiting: ")]
+        # a busy machine may not come to the point where a server takes SIGTERM
+        ends = (0, 1, 2, 3, -signal.SIGTERM) if "serve" in cell.command else (0, 1, 2, 3)
+        assert outcome.code in ends, (cell, outcome)
+        assert "Traceback" not in outcome.out + outcome.err, (cell, outcome)
+        # a lab's server says why it does not start, and the lab that it did not
+        assert len(said) <= (2 if cell.command[:2] == ("lab", "exec") else 1), (cell, outcome)
+
+
+MEASURED = "There is no NAT, and nothing keeps packets out."
+SAYS = {
+    **{(lack, "nat"): MEASURED for lack in ("IPv6", "netlink", "IP options", "/proc", "/sys", "64 files")},
+    **{(lack, "nat"): MEASURED for lack in ("capabilities", "writing", "space", "its home", "threads")},
+    ("internet", "punch"): "cannot open an IPv4 socket",
+    ("sending", "nat"): "the system refuses to send",
+    ("16 files", "nat"): "this machine refuses: Too many open files",
+    ("memory", "report show"): "this machine refuses: out of memory",
+    ("writing", "map add"): "Read-only file system",
+    ("/proc", "lab exec"): "network namespaces need /proc",
+    ("IPv6", "lab exec"): "cannot open an IPv6 socket",
+    ("stream: output", "nat"): "cannot write to standard output: Bad file descriptor",
+    ("stream: output's space", "lab run"): "cannot write to standard output: No space left",
+    ("stream: input", "punch --manual"): "there is no token",
+    ("stream: input", "punch -"): "there is no code",
+}
+
+
+@pytest.mark.parametrize(("lack", "command"), SAYS)
+def test_what_it_says(lack: str, command: str, outcomes: dict[Cell, Outcome]) -> None:
+    outcome = outcomes[Cell(lack, COMMANDS[command])]
+    assert SAYS[lack, command] in outcome.out + outcome.err

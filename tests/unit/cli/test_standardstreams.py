@@ -1,0 +1,38 @@
+"""Standard streams that are closed, full or left by their reader."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the shell's redirections are POSIX's")
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("command", ["--version", "lab --help"])
+@pytest.mark.parametrize(
+    ("streams", "code", "says"),
+    [
+        (">&-", 3, "nattools: cannot write to standard output: Bad file descriptor\n"),
+        (">/dev/full", 3, "nattools: cannot write to standard output: No space left on device\n"),
+        ("<&- >/dev/null", 0, ""),
+        ("2>&- >/dev/null", 0, ""),
+        (">&- 2>&- <&-", 3, ""),
+        (">/dev/full 2>/dev/full", 3, ""),
+        ("| true; exit ${PIPESTATUS[0]}", 0, ""),
+    ],
+)
+def test_a_stream_that_is_not_there(command: str, streams: str, code: int, says: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m nattools {command} {streams}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", says)

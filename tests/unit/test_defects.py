@@ -1,0 +1,129 @@
+"""The last resort: whatever escapes is a line and a file, and what the machine refused a sentence."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nattools.defects import Defects, refusal
+from nattools.errors import CannotRun
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import asyncio, gc, signal, sys, threading
+from nattools import __main__
+from nattools.cli import app
+
+class Burns:
+    def __init__(self, error): self.error = error
+    def __del__(self): raise self.error
+
+async def fail():
+    raise ZeroDivisionError
+
+async def forget():
+    asyncio.ensure_future(fail())
+    await asyncio.sleep(0.01)
+
+async def call_back():
+    for _ in range(500):
+        asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+    await asyncio.sleep(0.01)
+
+def recur():
+    recur()
+
+def work():
+    BODY
+
+app.COMMANDS["work"] = app.Command(__name__, "work", "")
+sys.argv[1:] = ["work"]
+sys.exit(__main__.main())
+"""
+ENDS = {
+    "1 / 0": (70, "ZeroDivisionError"),
+    "raise ExceptionGroup('x', [KeyError('\\x1b[2J')])": (70, r"ExceptionGroup: x"),
+    "recur()": (70, "RecursionError"),
+    "asyncio.run(forget())": (70, "ZeroDivisionError"),
+    "asyncio.run(call_back())": (70, "ZeroDivisionError"),
+    "thread = threading.Thread(target=lambda: 1 / 0); thread.start(); thread.join()": (
+        70,
+        "ZeroDivisionError",
+    ),
+    "Burns(ValueError('a'))": (70, "ValueError: a"),
+    "Burns(KeyboardInterrupt()); threading.Event().wait(20)": (130, "nattools: interrupted"),
+    "raise MemoryError": (3, "nattools: this machine refuses: out of memory"),
+    "import nattools.nothing": (3, "nattools: a part of nattools cannot be loaded: No module named"),
+}
+
+
+@pytest.mark.parametrize("body", ENDS)
+def test_nothing_ends_in_a_traceback(body: str, tmp_path: Path) -> None:
+    code, says = ENDS[body]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.replace("BODY", body)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+    )
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    if code != 70:
+        assert re.match(says, done.stderr)
+        assert not list(tmp_path.iterdir())
+        return
+    [file] = tmp_path.iterdir()
+    assert re.fullmatch(rf"nattools: a defect of nattools \({says}.*\)\. The file .*: {file}\n", done.stderr)
+    record = file.read_text()
+    assert says.split(":")[0] in record
+    assert len(record) < 100_000
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.EMFILE, "x"), "Too many open files"),
+        (OSError(errno.ENOSPC, "x", "/a/file"), r"No space left on device \(/a/file\)"),
+        (PermissionError(errno.EPERM, "x"), "Operation not permitted"),
+        (ExceptionGroup("x", [ValueError(), ExceptionGroup("y", [OSError(errno.EROFS, "")])]), "Read-only"),
+        (RuntimeError("can't start new thread"), "no more threads"),
+        (CannotRun("no route", "Plug it in."), "no route"),
+    ],
+)
+def test_what_the_machine_refuses_is_no_defect(error: BaseException, says: str) -> None:
+    refused = refusal(error)
+    assert refused is not None
+    assert re.search(says, str(refused))
+    assert refused.remedy
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EINVAL, "x"), OSError("x"), RuntimeError("x"), KeyError()])
+def test_what_nobody_foresaw_is_one(error: Exception) -> None:
+    assert refusal(error) is None
+
+
+def test_what_is_refused_again_and_again_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    defects = Defects()
+    for _ in range(3):
+        assert defects.note(OSError(errno.EMFILE, "x"), "") == 3
+    assert capsys.readouterr().err.count("Too many open files") == 1
+    assert defects.count == 0
+
+
+def test_without_a_place_for_the_file_the_line_says_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.mkstemp", lambda *_: (_ for _ in ()).throw(FileNotFoundError()))
+    defects = Defects()
+    with pytest.raises(KeyError) as raised:
+        raise KeyError("x")
+    assert defects.note(raised.value, "") == 70
+    assert f"none could be written; it was at {__file__}:" in capsys.readouterr().err
