@@ -145,6 +145,11 @@ def request_of(
 ) -> Request:
     """The options that measuring commands share, checked. UsageError says what makes no sense."""
     longest_s = checked_seconds(max_lifetime, "--max-lifetime")
+    if cross_check and lab is not None:
+        raise UsageError(
+            "--cross-check runs other programs, which have no way into a scenario from here: in namespaces, "
+            "nattools lab exec SCENARIO HOST nattools nat --cross-check"
+        )
     return Request(
         command=command,
         as_json=as_json,

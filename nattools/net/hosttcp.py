@@ -15,8 +15,11 @@ from nattools.net.base import IcmpError, LowTtlSyn, StreamHandler, TcpFailure
 from nattools.net.oserrors import describe, icmp_failure, tcp_failure
 from nattools.net.sockets import Zones
 
-_READ_AHEAD = 1 << 18  # bytes that may arrive before somebody reads them
+_READ_AHEAD = 1 << 18  # bytes that may arrive before somebody reads them: at most so many, and at first
+_READ_AHEAD_AT_FIRST = 1 << 12
 _BACKLOG = 256
+_ACCEPTED_AT_ONCE = 8
+"""Connections that are accepted before all else has its turn."""
 _UNSENT = 1 << 16
 """Bytes that the kernel takes beyond what the path carries at the time; so much again waits above it. Without
 a bound it takes several megabytes, and whatever is written next waits behind them."""
@@ -31,6 +34,7 @@ class HostStream(asyncio.Protocol):
         self.remote = remote
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
+        self._ahead = 0
         self._ended = False
         self._paused = False
         self._said_all = False
@@ -40,11 +44,20 @@ class HostStream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._look_ahead(_READ_AHEAD_AT_FIRST)
+
+    def _look_ahead(self, size: int) -> None:
+        """A reader who takes little at a time lets little be kept for it: asyncio's transports read up to
+        `max_size` at once."""
+        if size > self._ahead:
+            self._ahead = size
+            if self._transport is not None and hasattr(self._transport, "max_size"):
+                self._transport.max_size = size
 
     def data_received(self, data: bytes) -> None:
         self._received += data
         self._arrived.set()
-        if len(self._received) > _READ_AHEAD and self._transport is not None:
+        if len(self._received) > self._ahead and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
 
@@ -66,12 +79,13 @@ class HostStream(asyncio.Protocol):
         self._writable.set()
 
     async def read(self, limit: int = 65536) -> bytes:
+        self._look_ahead(min(4 * limit, _READ_AHEAD))
         while not self._received and not self._ended:
             self._arrived.clear()
             await self._arrived.wait()
         data = bytes(self._received[:limit])
         del self._received[:limit]
-        if self._paused and len(self._received) <= _READ_AHEAD // 2 and self._transport is not None:
+        if self._paused and len(self._received) <= self._ahead // 2 and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
         return data
@@ -216,7 +230,11 @@ async def listen(
     """Listen on a bound socket, which is closed if it fails. CannotRun: another socket listens there."""
     loop = asyncio.get_running_loop()
     try:
-        server = await loop.create_server(lambda: _Accepted(zones, on_stream), sock=sock, backlog=_BACKLOG)
+        # asyncio accepts as many at once as the system is told to keep; then it is told to keep more
+        server = await loop.create_server(
+            lambda: _Accepted(zones, on_stream), sock=sock, backlog=_ACCEPTED_AT_ONCE
+        )
+        sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
         raise CannotRun(f"cannot listen on {local}: {describe(error)}") from error

@@ -70,7 +70,7 @@ async def _second_opinion(
     try:
         version = metadata.version(tool)
     except metadata.PackageNotFoundError:
-        _gap(recorder, tool, f"{tool} is not installed", f"pip install {tool}")
+        _gap(recorder, tool, f"{tool} is not installed", f"{sys.executable} -m pip install {tool}")
         return
     loop = asyncio.get_running_loop()
     began = loop.time()

@@ -24,10 +24,11 @@ th, td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0;
 th, td { overflow-wrap: break-word; }
 th, td:first-child { overflow-wrap: normal; }
 .good { color: var(--good); } .bad { color: var(--bad); } .unsure { color: var(--unsure); }
-figure { margin: .6rem 0; }
+figure { margin: .6rem 0; } ul { margin: 0; }
 .quiet { color: var(--quiet); } .strong { font-weight: 600; }
 """.strip()
 COLUMNS = 200
+BULLET = "- "
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -72,6 +73,8 @@ def _block(block: Block) -> Iterator[str]:
 
 
 def _prose(prose: Prose) -> str:
+    if not prose.label and prose.text.startswith(BULLET):
+        return f'<ul class="{prose.mood}"><li>{escape(prose.text.removeprefix(BULLET))}</li></ul>'
     label = f"<strong>{escape(prose.label)}:</strong> " if prose.label.strip() else ""
     return f'<p class="{prose.mood}">{label}{escape(prose.text)}</p>'
 

@@ -21,6 +21,8 @@ _FOREIGN: Final = bytes(range(4, 256))
 """RFC 7983 7: a first byte up to 3 is STUN's; TLS begins with 22, and an HTTP request with a letter."""
 _PIECE: Final = 1024
 """Bytes that are read and worked on before everybody else has a turn: some 50 requests."""
+_TURNS: Final = 2
+"""Connections that are worked on before UDP has its turn again."""
 _PAUSE_S: Final = 0.05
 
 
@@ -30,12 +32,13 @@ class Reception:
     def __init__(self, arrivals: RateLimit, octets: RateLimit) -> None:
         self._arrivals = arrivals
         self._octets = octets
+        self._turns = asyncio.Semaphore(_TURNS)
         self._time = asyncio.get_running_loop().time
 
     def admit(self, stream: TcpStream) -> TcpStream | None:
         """The stream to serve; None: it was one too many, and is reset."""
         if self._arrivals.take(stream.remote, self._time()):
-            return _PacedStream(stream, self._octets)
+            return _PacedStream(stream, self._octets, self._turns)
         stream.abort()
         return None
 
@@ -44,12 +47,13 @@ class _PacedStream:
     """A stream that is read in small pieces, and waits where its source has said too much: what comes then
     stays with the client's system (RFC 9293 3.8.6)."""
 
-    def __init__(self, stream: TcpStream, octets: RateLimit) -> None:
+    def __init__(self, stream: TcpStream, octets: RateLimit, turns: asyncio.Semaphore) -> None:
         self.local, self.remote = stream.local, stream.remote
         self.write, self.drain, self.end = stream.write, stream.drain, stream.end
         self.close, self.abort = stream.close, stream.abort
         self._stream = stream
         self._octets = octets
+        self._turns = turns
 
     @property
     def over(self) -> bool:
@@ -58,9 +62,10 @@ class _PacedStream:
     async def read(self, limit: int = _PIECE) -> bytes:
         loop = asyncio.get_running_loop()
         data = await self._stream.read(min(limit, _PIECE))
-        await asyncio.sleep(0)
         while data and not self._octets.take(self.remote, loop.time(), len(data)):  # noqa: ASYNC110 -- time helps
             await asyncio.sleep(_PAUSE_S)
+        async with self._turns:
+            await asyncio.sleep(0)
         return data
 
 
@@ -108,11 +113,10 @@ async def _answer(stream: TcpStream, answer: Answer, place: Place, idle_s: float
                 limit.reschedule(loop.time() + idle_s)
                 place.use()
             writing = True
-            for message in messages:
-                reply = answer(message, stream)
-                if reply is not None:
-                    stream.write(reply)
-                    await stream.drain()
+            replies = [reply for message in messages if (reply := answer(message, stream)) is not None]
+            if replies:
+                stream.write(b"".join(replies))
+                await stream.drain()
             writing = False
     if limit.expired() and writing:
         stream.abort()

@@ -295,10 +295,7 @@ def _filled(first: Side, second: Side, whose: Whose) -> list[Step]:
             return _turned(tries, turned)
         into = _small(caller)
         if into is not None:
-            again = msgspec.structs.replace(
-                _fill(caller, filler, name[::-1], into, pool), odds=None, reason=statement("step-fill-again")
-            )
-            return _turned([_fill(filler, caller, name, pool, into), *_turned([again], True)], turned)
+            return _turned([_fill(filler, caller, name, pool, into)], turned)
     return []
 
 

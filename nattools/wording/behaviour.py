@@ -60,6 +60,7 @@ SENTENCES = {
     "allocation-ports-close": (
         "The ports lie close together: sequential, or from a small block. More ports would tell."
     ),
+    "lifetime-udp-only": "It is measured over UDP alone.",
     "lifetime-ask": "nattools nat --lifetime measures it; that takes as long as the mapping lives.",
     "lifetime-inconclusive": "No test was conclusive on this path.",
     "lifetime-shorter": "Shorter than {expired_s:seconds}; no shorter time was tried.",
@@ -91,7 +92,7 @@ SENTENCES = {
     "mapping-survived": "A mapping survived {idle_s:seconds} of silence.",
     "mapping-expired": "No mapping survived {idle_s:seconds} of silence.",
     "lifetime-between": "Between {alive_s:seconds} and {expired_s:seconds}.",
-    "refresh-untested": "It takes a measured lifetime, and a mapping kept busy beyond it.",
+    "refresh-untested": "Whether traffic that goes out keeps a mapping alive was not tested.",
     "refresh-outbound": "Outbound packets kept the mapping alive.",
     "refresh-not-outbound": "Outbound packets did not keep the mapping alive.",
     "filtering-is": "Filtering is {filtering}.",
@@ -102,6 +103,7 @@ SENTENCES = {
     "port-moved": "A port moved while others stayed: two flows collided, or a server is wrong.",
     "nothing-changed": "Nothing changed during the measurement, which proves nothing.",
     "simultaneous-open-no-peer": "It takes a peer with two addresses: nattools serve.",
+    "simultaneous-open-not-tried": "It was not tried: nattools diagnose tries it.",
     "simultaneous-open-passed": "The server's second address and this machine connected at the same time.",
     "syn-refused": "An unsolicited SYN was refused at once.",
     "syn-dropped": "An unsolicited SYN was met with silence; for how long was not timed.",

@@ -141,7 +141,6 @@ SENTENCES = {
         "All {ports} ports that {whose} mappings can get are opened, each towards {targets} of {other} "
         "{across}, and {tries} of these try them all. They are used up for a while."
     ),
-    "step-fill-again": "Once more with the parts exchanged: who tried opens all ports now.",
     "step-tcp-open": "Over TCP: anybody can connect to {whose} address.",
     "step-tcp-open-external": "Over TCP: anybody can connect to {whose} external port, once it is open.",
     "step-tcp-both-open": (

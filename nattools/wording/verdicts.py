@@ -239,7 +239,7 @@ SENTENCES = {
     "tcp-simultaneous-dropped": "Your router or firewall does not let two sides connect at the same time.",
     "tcp-reached": ("It was tried, but our SYN reached the server's listening port, which proves nothing."),
     "tcp-not-tried": "Simultaneous open was not tried.",
-    "settle-with-second-address": "A peer that has two addresses would settle it: nattools serve.",
+    "settle-with-second-address": "nattools diagnose tries it, with a nattools serve that has two addresses.",
     # techniques without a probe
     "technique-not-probed": "This version has no probe for it yet.",
     "try-pwnat": "The pwnat program tries it; both ends need it.",

@@ -3,6 +3,7 @@ all the same what it is given, both ways."""
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 from threading import Thread
@@ -16,15 +17,18 @@ from nattools.net.namespace import entered
 
 pytestmark = pytest.mark.netns
 
-SIZE = 3_000_000
+SIZE = 1_000_000
 
 
 def lose_larger(both: Pair, size: int) -> None:
-    """Alice's router forwards no packet of more than `size` bytes, in either direction."""
-    rule = f"meta length > {size} drop;"
-    text = f"table inet narrow {{ chain way {{ type filter hook forward priority -300; {rule} }}; }}"
+    """Alice's router forwards no packet of more than `size` bytes, in either direction, and says nothing."""
+    silent = "icmp type destination-unreachable drop; icmpv6 type packet-too-big drop;"
+    text = f"table inet narrow {{ chain said {{ type filter hook output priority 0; {silent} }}; }}"
     with entered(both.lab.network_path("one")):
         subprocess.run([str(tool("nft")), "-f", "-"], input=text.encode(), check=True)
+        for _, name in socket.if_nameindex():
+            if name != "lo":
+                subprocess.run([str(tool("ip")), "link", "set", name, "mtu", str(size)], check=True)
 
 
 def exchanged(both: Pair) -> tuple[Side, Side]:
@@ -35,7 +39,7 @@ def exchanged(both: Pair) -> tuple[Side, Side]:
     got = {}
 
     def end(side: Side) -> None:
-        out, err = side.process.communicate(data[side], timeout=60.0)
+        out, err = side.process.communicate(data[side], timeout=150.0)
         side.said += err.decode()
         got[side] = out
 

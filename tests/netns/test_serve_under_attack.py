@@ -107,6 +107,7 @@ async def _beside(port: int) -> tuple[list[float], float]:
 def test_the_others_are_served_and_nothing_stays_behind(server: tuple[int, int], names: list[str]) -> None:
     port, pid = server
     descriptors, resident = _descriptors(pid), _resident_mib(pid)
+    before_s = asyncio.run(_round_trips_s(port, min(SECONDS, 3)))
     command = [sys.executable, str(ATTACKERS), str(port), str(SECONDS + 0.5), *names]
     attackers = subprocess.Popen(command)
     try:
@@ -122,7 +123,8 @@ def test_the_others_are_served_and_nothing_stays_behind(server: tuple[int, int],
         time.sleep(0.1)
     after = _descriptors(pid)
     print(
-        f"{'+'.join(names)}: Binding {statistics.median(round_trips_s) * 1000:.2f} ms in the median, "
+        f"{'+'.join(names)}: Binding {statistics.median(round_trips_s) * 1000:.2f} ms in the median "
+        f"({statistics.median(before_s) * 1000:.2f} before), "
         f"{max(round_trips_s) * 1000:.0f} at most; two met in {meeting_s:.2f} s; descriptors "
         f"{descriptors}, {most}, {after}; MiB {resident:.0f}, {during:.0f}, {_resident_mib(pid):.0f}"
     )

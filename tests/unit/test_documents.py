@@ -75,7 +75,7 @@ def test_commands_parse(name: str) -> None:
 
 def parse(words: list[str], line: str) -> None:
     """Have the command line's own parser read the options and arguments, and run nothing."""
-    if not words or "--help" in words or words[0] in ("--version", "--completion"):
+    if not words or "--help" in words or words[0] in ("--version", "--completion", "--man"):
         return
     command: Any = typer.main.get_command(app._application())
     while hasattr(command, "get_command"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from nattools.engine.analysis import nat64
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.obstacles import obstacle, remedies, router_address, true_mappings
 from nattools.model.endpoint import Family
@@ -14,6 +15,7 @@ from nattools.model.statement import Reason, Statement, statement, unique
 from nattools.traversal.side import moving
 
 Reachable = Literal["directly", "by punching", "over tcp only", "by relay only", "unknown", "offline"]
+SECOND_SERVER = "stun.cloudflare.com"
 _MAPPED: tuple[MappingProtocol, ...] = ("upnp-igd", "pcp", "nat-pmp")
 _ANSWERS: dict[Reachable, Statement] = {
     "directly": statement("reachable-directly"),
@@ -30,6 +32,9 @@ _REFUSED = {"no-mapping", "no-mapping-error", "mapping-without-effect", "mapping
 def measurement_notices(measurement: Measurement) -> list[Statement]:
     """Warnings about time, interfaces and routes."""
     found = [statement(TIME_OVER)] if measurement.timed_out else []
+    known = nat64.prefixes(measurement.observations)
+    if any(nat64.as_ipv4(seen, known) is not seen for seen in measurement.observations):
+        found.append(statement("through-nat64"))
     host = measurement.host
     by_family: dict[Family | None, str | None] = {way.family: way.interface for way in host.ways}
     by_family = by_family or {None: host.measured_interface}
@@ -118,8 +123,16 @@ def _actions(findings: Findings, reachable: Reachable, verdicts: dict[str, Techn
     if nat is not None and nat.reachable is False:
         found.append(statement("allow-udp-here" if findings.forbids_udp else "let-udp-out"))
     if nat is None or (nat.reachable is not False and "unknown" in (nat.mapping, nat.filtering)):
-        found.append(statement("name-server"))
+        found.append(_whom_to_ask(findings))
     return found
+
+
+def _whom_to_ask(findings: Findings) -> Statement:
+    """Who could tell what is not known: never the server that was asked."""
+    serving = [server for server in findings.measurement.servers if server.answered and server.nattools]
+    if not serving:
+        return statement("name-server")
+    return statement("name-second-server", server=serving[0].uri, second=SECOND_SERVER)
 
 
 def _forwarding(findings: Findings, verdicts: dict[str, Technique]) -> Reason:

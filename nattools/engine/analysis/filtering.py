@@ -67,7 +67,7 @@ def _why_nothing(path: PathEvidence, trials: list[FilterTrial]) -> Reason:
     if trials:
         return (statement("filtering-maybe-loss", copies=sum(trial.copies for trial in trials)),)
     udp = path.transport == "udp"
-    if udp and any(b.purpose.startswith("filter-") and b.outcome == "timeout" for b in path.bindings):
+    if udp and any(b.purpose == "filter-address" and b.outcome == "timeout" for b in path.bindings):
         return (statement("filtering-server-unproven"),)
     return (statement("filtering-no-udp-server") if udp else statement("filtering-no-tcp-server"),)
 

@@ -191,7 +191,8 @@ def lifetime(path: PathEvidence) -> LifetimeFinding:
         return LifetimeFinding(None, (), (path.unanswered,))
     if not quiet:
         gaps = [gap_reason(gap) for gap in path.gaps if gap.probe == "lifetime"]
-        return LifetimeFinding(None, (), (gaps[0] if gaps else _ASK,))
+        ask = _ASK if path.transport == "udp" else statement("lifetime-udp-only")
+        return LifetimeFinding(None, (), (gaps[0] if gaps else ask,))
     ids = tuple(idle.id for idle in quiet)
     alive = max((idle.idle_s for idle in quiet if idle.alive), default=None)
     dead = _dead(path, quiet, alive)

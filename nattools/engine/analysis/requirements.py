@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Literal
 
-from nattools.engine.analysis.evidence import Finding
+from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint
 from nattools.engine.analysis.findings import Findings, PathFindings
 from nattools.engine.analysis.punching import punch_outcome
 from nattools.model.nat import Requirement
@@ -197,10 +197,18 @@ def _determinism(found: PathFindings) -> _Outcome:
     return Finding(None, (), (statement("nothing-changed"),))
 
 
+def _two_addresses(path: PathEvidence) -> set[str]:
+    """Servers that name another address than the one that they were asked at."""
+    asked = (at.host for binding in path.bindings if (at := endpoint(binding.asked)) is not None)
+    return {host for host in asked if any(other.host != host for other in path.groups.others(host))}
+
+
 def _at_once(found: PathFindings) -> _Outcome:
     trial = punch_outcome(found.path)
     if trial is None:
-        return Finding(None, (), (statement("simultaneous-open-no-peer"),))
+        able = any(found.path.groups.of(host) in found.path.nattools for host in _two_addresses(found.path))
+        code = "simultaneous-open-not-tried" if able else "simultaneous-open-no-peer"
+        return Finding(None, (), (statement(code),))
     if trial.state == "punched":
         return Finding(True, trial.evidence, (statement("simultaneous-open-passed"),))
     return Finding(False if trial.state == "kept out" else None, trial.evidence, trial.reason)

@@ -31,7 +31,7 @@ import msgspec
 
 from nattools.errors import CannotRun
 from nattools.model.portmapping import MappingProtocol
-from nattools.probes.portmap import Granted, MappingRequest
+from nattools.probes.portmap import Granted, MappingRequest, TableEntry
 
 _COMPACT_BEYOND = 32768
 _MOST_OVER = 256
@@ -370,3 +370,15 @@ def locked(path: Path) -> Iterator[None]:
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+def shares_inside(note: JournalEntry, other: JournalEntry) -> bool:
+    """Are two notes of the same inside on the same router?"""
+    one, two = note.wanted, other.wanted
+    same = (one.transport, one.internal, note.gateway) == (two.transport, two.internal, other.gateway)
+    return same and note.id != other.id
+
+
+def is_of(note: JournalEntry, entry: TableEntry) -> bool:
+    """Is a row of the router's table the mapping that a note is about?"""
+    return note.wanted.transport == entry.transport and note.wanted.internal == entry.internal

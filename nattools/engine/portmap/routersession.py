@@ -15,7 +15,7 @@ import msgspec
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.options import Event
-from nattools.engine.portmap.journal import Journal, JournalEntry
+from nattools.engine.portmap.journal import Journal, JournalEntry, is_of, shares_inside
 from nattools.engine.portmap.readback import as_listed, leads_to, runs_on
 from nattools.engine.portmap.recording import (
     Action,
@@ -24,11 +24,10 @@ from nattools.engine.portmap.recording import (
     record_offer,
     record_table,
 )
-from nattools.model.endpoint import Family, family_of
-from nattools.model.observation import Gap, MapEntry
+from nattools.model.endpoint import Family
+from nattools.model.observation import Gap
 from nattools.model.portmapping import MappingProtocol
 from nattools.net.addresses import FAR_AWAY
-from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap import (
     Discovery,
@@ -39,9 +38,9 @@ from nattools.probes.portmap import (
     MappingRequest,
     Refused,
     TableEntry,
-    asking_from,
     discover,
     gateway_contexts,
+    gateways_of_host,
     named_gateway,
     policy,
     remove_mapping,
@@ -86,7 +85,7 @@ class PortmapSession:
     gateways: tuple[GatewayContext, ...] = ()
     discovery: Discovery = field(default_factory=Discovery)
     held: list[HeldMapping] = field(default_factory=list)
-    _others: dict[str, list[Mapper]] = field(default_factory=dict)
+    elsewhere: dict[str, list[Mapper]] = field(default_factory=dict)
 
     async def discover(self) -> None:
         """Ask the routers what they offer."""
@@ -108,7 +107,7 @@ class PortmapSession:
         interface, families = run.options.interface, run.options.families
         all_gateways = gateway_contexts(run.network, families=families, interface=interface)
         if self.host is not None:
-            return _of_host(run.network, all_gateways, self.host)
+            return gateways_of_host(run.network, all_gateways, self.host)
         chosen: list[GatewayContext] = []
         for family in families:
             of_family = [each for each in all_gateways if each.family == family]
@@ -306,43 +305,6 @@ class PortmapSession:
         finally:
             self.run.emit(Event("finished", name))
 
-    def saw(self, note: JournalEntry) -> bool:
-        """Is a mapping of the journal in a router's table that was listed, or told already?"""
-        rows = [each for each in self.run.recorder.observations if isinstance(each, MapEntry)]
-        same = [
-            row
-            for row in rows
-            if (row.transport, row.internal) == (note.wanted.transport, str(note.wanted.internal))
-        ]
-        # a router's table of IPv4 mappings has those of all protocols; of pinholes there is none
-        return any(row.protocol == note.protocol or row.family == 4 for row in same)
-
-    async def show_noted(self, note: JournalEntry, *, in_force: bool) -> None:
-        """Put a mapping of the journal on record that no table has shown: as the router has it, if it shows
-        it when asked for it alone; as it is noted, if that cannot be known and it should be there now. What
-        the router denies to have is not shown."""
-        mapper = await self._mapper_for(note) if note.protocol == "upnp-igd" else None
-        found: TableEntry | Refused | None = None
-        if mapper is not None and note.granted is not None:
-            found = await mapper.read_back(note.wanted, note.granted)
-        if isinstance(found, TableEntry) and is_of(note, found):
-            record_entry(self.run.recorder, note.protocol, found, ours=True)
-        elif in_force and not _contradicts(found, note.granted):
-            self.record_noted(note)
-
-    def record_noted(self, note: JournalEntry) -> None:
-        """Put a mapping of the journal on record as it is noted there."""
-        granted = note.granted
-        entry = TableEntry(
-            transport=note.wanted.transport,
-            internal=note.wanted.internal,
-            external_port=granted.external_port if granted else note.wanted.external_port or 0,
-            external_host=granted.external_host if granted else None,
-            lifetime_s=granted.lifetime_s if granted else note.wanted.lifetime_s,
-            description=note.wanted.description,
-        )
-        record_entry(self.run.recorder, note.protocol, entry, ours=True)
-
     def record_gap(self, question: str, reason: str, settle: str) -> None:
         """Note a question that could not be put."""
         self.run.recorder.add(Gap(probe="map", question=question, reason=reason, settle=settle))
@@ -411,30 +373,11 @@ class PortmapSession:
             return self.journal.others(held.note, held.granted)
         if held.note.protocol == "pcp":
             return []
-        return self._same_inside(held.note)
+        return self.in_use_at_same_inside(held.note)
 
-    def _same_inside(self, note: JournalEntry) -> list[JournalEntry]:
+    def in_use_at_same_inside(self, note: JournalEntry) -> list[JournalEntry]:
         notes = self.journal.notes()
         return [each for each in notes if shares_inside(note, each) and self.journal.is_in_use(each)]
-
-    async def remove_stale(self) -> None:
-        """Remove what a process has left behind that was killed, from the routers that are here."""
-        for note in self.journal.left_behind():
-            # not as long as what has the same inside is wanted: the router may take the one for the other
-            if not self._same_inside(note):
-                await self.remove_noted(note)
-
-    async def remove_noted(self, note: JournalEntry) -> Refused | None:
-        """Remove a mapping by the journal alone; "not asked" if its router is not here."""
-        mapper = await self._mapper_for(note)
-        if mapper is None:
-            self.record_gap(
-                f"Is the {note.protocol} mapping of {note.wanted.transport} {note.wanted.internal} gone?",
-                f"its router, {note.gateway} on {note.interface}, cannot be reached from here",
-                "nattools map delete --mine in that network, or the end of its lifetime",
-            )
-            return Refused(protocol=note.protocol, failure="not asked", detail="its router is not here")
-        return await self.remove(HeldMapping(note, mapper, note.wanted, note.granted))
 
     async def remove_unnoted(
         self, mapper: Mapper, wanted: MappingRequest, granted: Granted | None = None, *, certain: bool = True
@@ -447,67 +390,3 @@ class PortmapSession:
         known = granted if certain else None
         record_attempt(self.run.recorder, "delete", protocol, wanted, result, began, known=known)
         return result
-
-    async def _mapper_for(self, note: JournalEntry) -> Mapper | None:
-        """Who can be asked about a mapping of the journal: its router, if it is on a network here."""
-        gateway = self.gateway(note.wanted.family)
-        if gateway is not None and gateway.address == note.gateway:
-            mappers = self.discovery.mappers
-        else:
-            mappers = await self._elsewhere(note)
-        wanted = (note.wanted.family, note.protocol)
-        found = next((each for each in mappers if (each.offer.family, each.offer.protocol) == wanted), None)
-        host = note.wanted.internal.host
-        if found is None or _owns(self.run.network, found.gateway.interface, host):
-            return found and asking_from(found, host)
-        # an address that this machine had: by UPnP alone can its mappings be named
-        return found if note.protocol == "upnp-igd" else None
-
-    async def _elsewhere(self, note: JournalEntry) -> list[Mapper]:
-        """What a router offers that is here and is not the one in use: another interface's, or one that was
-        named. Only a neighbour is asked: who has that address elsewhere is somebody else."""
-        if note.gateway not in self._others:
-            way = self.run.network.way(note.gateway) if note.gateway else None
-            is_here = way is not None and way.gateway is None and way.interface == note.interface
-            found = await discover((named_gateway(self.run.network, note.gateway),)) if is_here else None
-            self._others[note.gateway] = [] if found is None else found.mappers
-        return self._others[note.gateway]
-
-
-def _of_host(
-    network: Network, all_gateways: tuple[GatewayContext, ...], host: str
-) -> tuple[GatewayContext, ...]:
-    """The router of the interface that has this own address, to be asked from it."""
-    family = family_of(host)
-    found = [each for each in all_gateways if each.family == family and _owns(network, each.interface, host)]
-    return tuple(dataclasses.replace(each, local=host) for each in found[:1])
-
-
-def _owns(network: Network, interface: str, host: str) -> bool:
-    """Has an interface of this machine that address?"""
-    own = (each.addresses for each in network.interfaces() if each.name == interface)
-    return any(address.partition("%")[0] == host for addresses in own for address in addresses)
-
-
-def _contradicts(found: TableEntry | Refused | None, granted: Granted | None) -> bool:
-    """Does the router say now that it has no such mapping? One that never showed it says nothing by that."""
-    if isinstance(found, Refused):
-        return found.denied and not (granted is not None and granted.listed is False)
-    return found is not None
-
-
-def shares_inside(note: JournalEntry, other: JournalEntry) -> bool:
-    """Are two notes of the same inside on the same router?"""
-    one, two = note.wanted, other.wanted
-    same = (one.transport, one.internal, note.gateway) == (two.transport, two.internal, other.gateway)
-    return same and note.id != other.id
-
-
-def is_of(note: JournalEntry, entry: TableEntry) -> bool:
-    """Is a row of the router's table the mapping that a note is about?"""
-    return note.wanted.transport == entry.transport and note.wanted.internal == entry.internal
-
-
-def families_of(mappers: Iterable[Mapper]) -> list[Family]:
-    """The address families that they serve, IPv4 first: some routers break when asked over both at once."""
-    return sorted({mapper.offer.family for mapper in mappers})

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.options import Event
+from nattools.engine.portmap import noted
 from nattools.engine.portmap.journal import Journal
-from nattools.engine.portmap.routersession import PortmapSession, families_of
+from nattools.engine.portmap.routersession import PortmapSession
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Transport
+from nattools.model.endpoint import Family, Transport
 from nattools.probes.dialbacks import InboundListener, open_inbound_listener, verify
 from nattools.probes.portmap import Granted, Mapper, MappingRequest, Refused, policy
 from nattools.probes.probe import MachineContext, MachineProbe
@@ -35,7 +37,7 @@ class RouterMappings(MachineProbe):
     async def run(self, context: MachineContext) -> None:
         """Discover, remove what an earlier run has left, try all."""
         await self._session.discover()
-        await self._session.remove_stale()
+        await noted.remove_stale(self._session)
         await try_all(self._session)
 
 
@@ -59,7 +61,7 @@ async def try_all(session: PortmapSession, transports: tuple[Transport, ...] = (
                 trials += [] if trial is None else [trial]
         async with asyncio.TaskGroup() as checks:
             # one family after the other: some routers break when asked over both at once
-            for family in families_of(session.discovery.mappers):
+            for family in _families_of(session.discovery.mappers):
                 of_family = [each for each in trials if each.wanted.family == family]
                 await _make(session, of_family, checks)
     finally:
@@ -136,3 +138,8 @@ async def check_one(session: PortmapSession, granted: Granted, listener: Inbound
 def _is_open(granted: Granted) -> str:
     kind = "pinhole" if granted.internal.family == 6 else "mapping"
     return f"Is the {granted.transport} {kind} to port {granted.internal.port} open from outside?"
+
+
+def _families_of(mappers: Iterable[Mapper]) -> list[Family]:
+    """The address families that they serve, IPv4 first: some routers break when asked over both at once."""
+    return sorted({mapper.offer.family for mapper in mappers})

@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 from typing import Any
 
 from nattools.errors import CannotRun
@@ -64,7 +65,8 @@ def _compiler() -> Any:
         from pyroute2.iproute.linux import IPBatch
     except ImportError as error:
         raise CannotRun(
-            f"network namespaces need pyroute2: {error}", "Install it: pip install 'nattools[lab]'"
+            f"network namespaces need pyroute2: {error}",
+            f"Install it where nattools is: {sys.executable} -m pip install pyroute2",
         ) from error
     return IPBatch()
 

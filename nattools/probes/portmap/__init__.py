@@ -7,7 +7,13 @@ network failure: what a router says, or does not say, is data.
 
 from nattools.probes.portmap.announcements import listen
 from nattools.probes.portmap.discover import Discovery, discover
-from nattools.probes.portmap.gateway import GatewayContext, gateway_contexts, named_gateway
+from nattools.probes.portmap.gateway import (
+    GatewayContext,
+    gateway_contexts,
+    gateways_of_host,
+    named_gateway,
+    owns_address,
+)
 from nattools.probes.portmap.mapper import (
     Granted,
     Listing,
@@ -33,7 +39,9 @@ __all__ = [
     "asking_from",
     "discover",
     "gateway_contexts",
+    "gateways_of_host",
     "listen",
     "named_gateway",
+    "owns_address",
     "remove_mapping",
 ]

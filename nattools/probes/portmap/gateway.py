@@ -144,3 +144,20 @@ def _own_address(network: Network, gateway: Gateway) -> str | None:
     own = [each for each in _addresses(network, gateway.interface) if family_of(each) == gateway.family]
     usable = [each for each in own if kind_of(each) not in ("link-local", "loopback")]
     return min(usable, key=lambda each: kind_of(each) != "public", default=None)
+
+
+def gateways_of_host(
+    network: Network, all_gateways: tuple[GatewayContext, ...], host: str
+) -> tuple[GatewayContext, ...]:
+    """The router of the interface that has this own address, to be asked from it."""
+    family = family_of(host)
+    found = [
+        each for each in all_gateways if each.family == family and owns_address(network, each.interface, host)
+    ]
+    return tuple(replace(each, local=host) for each in found[:1])
+
+
+def owns_address(network: Network, interface: str, host: str) -> bool:
+    """Has an interface of this machine that address?"""
+    own = (each.addresses for each in network.interfaces() if each.name == interface)
+    return any(address.partition("%")[0] == host for addresses in own for address in addresses)

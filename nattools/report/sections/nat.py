@@ -253,8 +253,8 @@ def _lifetime(nat: Nat) -> list[Row]:
         return []
     rows = [_row("Lifetime", _lifetime_words(nat), "of an idle mapping")]
     if nat.refreshed_by_inbound is not None:
-        by = "in and out" if nat.refreshed_by_inbound else "out only"
-        rows.append(_row("Refresh", f"traffic {by} keeps a mapping alive", "RFC 4787 REQ-6"))
+        keeps = "keeps" if nat.refreshed_by_inbound else "does not keep"
+        rows.append(_row("Refresh", f"traffic that comes in {keeps} a mapping alive", "RFC 4787 4.3"))
     return rows
 
 

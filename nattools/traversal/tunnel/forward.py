@@ -55,7 +55,7 @@ class Forwarding:
         side refused, a sentence each. CannotRun: a port here cannot be listened on."""
         self._bound += await bind(self._network, forwards, self._say)
         for each in self._bound:
-            each.clients.tunnel, each.clients.say = self._tunnel, self._report
+            each.clients.tunnel = self._tunnel
             self._say(
                 f"{each.listening} on this side is forwarded to {each.forward.target} on the other side"
             )
@@ -197,7 +197,7 @@ class Clients:
         self.tunnel = tunnel
         self._purpose = purpose
         self._name = name
-        self.say = say
+        self._say = say
         self._flows: dict[tuple[Endpoint, Endpoint], Flow] = {}
         self._told_full = False
 
@@ -257,7 +257,7 @@ class Clients:
             self._failed(source, failed)
 
     def _failed(self, source: Endpoint, reason: str) -> None:
-        self.say(f"{self._name}, from {source}: {reason}")
+        self._say(f"{self._name}, from {source}: {reason}")
 
 
 _LOOPBACK: Final[tuple[tuple[Family, str], ...]] = ((4, "127.0.0.1"), (6, "::1"))

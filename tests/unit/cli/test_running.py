@@ -142,3 +142,19 @@ def test_conclusions_are_drawn_anew(tmp_path: Path, capsys: Capture) -> None:
     assert "An older opinion." in capsys.readouterr().out
     assert run(["report", "show", str(path), "--again"]) == 0
     assert "An older opinion." not in capsys.readouterr().out
+
+
+def test_a_second_opinion_that_cannot_be_had_in_a_scenario_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["nat", "--cross-check", "--lab", "home-router"]) == 2
+    assert "nattools lab exec SCENARIO HOST nattools nat --cross-check" in capsys.readouterr().err
+
+
+def test_a_lifetime_over_udp_is_not_promised_for_tcp(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["nat", "--lifetime", "--lab", "home-router", "-v"]) == 0
+    page = " ".join(capsys.readouterr().out.split())
+    assert "lifetime. It is measured over UDP alone." in page
+    assert "nattools nat --lifetime measures it" not in page
+    assert "traffic that comes in keeps" in page
+    assert "It takes a peer with two addresses" not in page

@@ -464,3 +464,45 @@ def test_what_arrived_before_its_connection_was_replaced_may_be_acknowledged_aft
         await both(ours.close(), theirs.close())
 
     quic_linked(main)
+
+
+def forged(sent: list[bytes], chance: Random) -> list[bytes]:
+    """What one who stands on the way and cannot read can make of what it saw: replays, parts, copies with
+    another bit, packets of every kind with the right connection id, resets, another version."""
+    made: list[bytes] = []
+    for data in sent:
+        at = chance.randrange(len(data))
+        made += [data, data[:at], data[:at] + bytes((data[at] ^ 1 << chance.randrange(8),)) + data[at + 1 :]]
+        made += [bytes((first,)) + data[1:9] + chance.randbytes(40) for first in (0x40, 0x7F)]
+        made.append(data + data)
+    for identifier in {data[1:9] for data in sent} | {
+        data[6 : 6 + data[5]] for data in sent if data[0] & 0x80
+    }:
+        ids = bytes((len(identifier),)) + identifier + b"\x00"
+        for first in (0xC0, 0xD0, 0xE0, 0xF0, 0x80):
+            for version in (0, 1, 0x6B3343CF, 0xFFFFFFFF):
+                made.append(bytes((first,)) + version.to_bytes(4, "big") + ids + chance.randbytes(1200))
+    return [*made, *(b"\x40" + chance.randbytes(20 + size) for size in range(40)), b"", b"\x40", b"\xc0"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_comes_in_the_peers_name_does_not_end_an_established_link(seed: int) -> None:
+    """Garbage, replays, resets and other versions, all from the peer's address and before what is true."""
+
+    async def main(one: WatchedPath, other: WatchedPath) -> None:
+        ours, theirs = await quic_links(one, other)
+        chance = Random(seed)
+        for sender, path in ((ours, one), (theirs, other)):
+            for data in forged(list(path.sent), chance):
+                path.send_on(data)
+            await pass_time(1)
+            receiver = theirs if sender is ours else ours
+            sender.write(DATA)
+            assert await read_exactly(receiver, len(DATA)) == DATA
+        assert ours.ended is None
+        assert theirs.ended is None
+        await pass_time(60)
+        ours.write(b"still there")
+        assert await read_exactly(theirs, 11) == b"still there"
+
+    on_paths(main)

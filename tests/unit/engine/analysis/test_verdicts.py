@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from synthetic_nats import PUBLIC_HOST, World, dial_back, measurement
+from synthetic_nats import A1P1, A1P2, PUBLIC_HOST, World, dial_back, measurement
 
 from nattools.engine.analyse import analyse
 from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.model.host import Host, Interface
 from nattools.model.nat import Nat
-from nattools.model.report import TECHNIQUE_IDS, Report, Technique
+from nattools.model.report import TECHNIQUE_IDS, Report, Server, Technique
 from nattools.net.addresses import is_public
 from nattools.traversal.odds import odds
 from nattools.traversal.side import KINDS
@@ -234,3 +234,25 @@ def test_tcp_that_leaves_only_to_some_ports_connects_to_no_peer() -> None:
     rows = peer_kinds(Nat(reachable=False), tcp)
     assert {row.path for row in rows} == {"relay"}
     assert "443" in text_of(rows[0].reason)
+
+
+def test_nobody_is_sent_to_the_server_that_was_asked() -> None:
+    world = World()
+    local = world.fresh()
+    for corner in (A1P1, A1P2):
+        world.ask("mapping", local, corner)
+    one = Server(uri="stun:mine", address="11.201.0.2", answered=True, nattools=True)
+    report = analyse(world.measurement(servers=(one,)), is_public=is_public)
+    assert report.advice is not None
+    (line,) = [action for action in report.advice.to_do if "--server" in action]
+    assert line.startswith(
+        "For what is not known ask a second server too: nattools diagnose --server stun:mine"
+    )
+
+
+def test_what_a_command_did_not_try_is_not_blamed_on_the_server() -> None:
+    world = World()
+    tcp = msgspec.structs.replace(world.binding("reach", world.fresh(), A1P1), transport="tcp")
+    report = analyse(measurement((tcp,)), is_public=is_public)
+    reasons = {each.number: each.why for each in report.requirements if each.rfc == 5382}
+    assert "nattools diagnose tries it" in " ".join(reasons.values())

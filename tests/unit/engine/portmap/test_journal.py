@@ -148,6 +148,32 @@ def test_a_journal_written_anew_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert (tmp_path / "mappings.jsonl").stat().st_mode & 0o077 == 0
 
 
+def test_many_write_at_once_and_some_die(tmp_path: Path) -> None:
+    """Nothing is lost, and what the living made is not taken for what the dead left."""
+    everyone = [
+        writer(
+            tmp_path,
+            "killed" if number % 3 == 0 else "waits",
+            *range(5000 + 100 * number, 5050 + 100 * number),
+        )
+        for number in range(6)
+    ]
+    try:
+        for number, process in enumerate(everyone):
+            if number % 3:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "ready\n"
+            else:
+                assert process.wait(30) == -signal.SIGKILL
+        with Journal(tmp_path) as journal:
+            assert len(journal.notes()) == 300
+            dead = {port for number in (0, 3) for port in range(5000 + 100 * number, 5050 + 100 * number)}
+            assert set(ports(journal.left_behind())) == dead
+    finally:
+        for process in everyone:
+            process.communicate()
+
+
 def test_one_that_was_killed_has_left_something_behind(tmp_path: Path) -> None:
     with writer(tmp_path, "killed", 5000, 5001) as process:
         assert process.wait() == -signal.SIGKILL

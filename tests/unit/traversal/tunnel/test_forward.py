@@ -171,10 +171,13 @@ def test_who_asks_again_and_again_does_not_fill_the_screen() -> None:
             began = asyncio.get_running_loop().time()
             for number in range(2000):
                 stream = both.pair.one.open(TcpTo("localhost", 1 + number))
-                assert await stream.finished() == f"localhost:{1 + number} is not allowed on the other side"
+                refused = await stream.finished()
+                assert (refused or "").startswith(f"localhost:{1 + number} is not allowed on the other side")
             took_s = asyncio.get_running_loop().time() - began
             said = both.said[1]
-            assert said[0] == "the other side asked for localhost:1, which is not allowed here: refused"
+            assert said[0].startswith(
+                "the other side asked for localhost:1, which is not allowed here: refused"
+            )
             assert 10 <= len(said) <= 10 + took_s / 10 + 1
             assert said[-1].endswith("lines before this one were left out)")
 
