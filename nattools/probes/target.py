@@ -11,6 +11,7 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.observation import Binding, Outcome, Purpose
+from nattools.net.nat64 import WELL_KNOWN, embed, embedded, prefix_of
 from nattools.net.outsideview import as_ipv4, why_impossible
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
@@ -142,10 +143,18 @@ def _other(answer: stun.Message, asked: Endpoint) -> Endpoint | None:
     nattools server that has a single address, as its NATTOOLS-HELLO tells."""
     other, hello = read_answer(answer).other_address, answer.hello or b""
     usable = other is not None and other.port != 0 and other.host not in ("0.0.0.0", "::")
+    if other is not None and usable and (other.family, asked.family) == (4, 6) and _translated(asked, answer):
+        other = embed(other, asked.host)
     if other is not None and usable and other.family == asked.family and other != asked:
         return other
     port = int.from_bytes(hello[2:4], "big") if _services(answer) is not None and len(hello) >= 4 else 0
     return None if port in (0, asked.port) else Endpoint(asked.host, port)
+
+
+def _translated(asked: Endpoint, answer: stun.Message) -> bool:
+    """Was the server reached through a NAT64, of which it knows nothing?"""
+    origin = read_answer(answer).response_origin
+    return prefix_of(asked.host) == WELL_KNOWN or embedded(asked) == origin
 
 
 def _services(answer: stun.Message) -> int | None:

@@ -58,6 +58,9 @@ SENTENCES = {
     "check-cable": "Check the cable or the wireless network, and whether a web page opens.",
     "try-other-server": ("If it does, name a server that is known to work: nattools diagnose --server HOST."),
     # warnings
+    "through-nat64": (
+        "IPv4 goes through a NAT64 here: what is said of IPv4 is said of that, with its address."
+    ),
     "time-over": "The time given was over before all questions were answered; what is missing is unknown.",
     "vpn-measured": (
         "The measurement went through {interface}, which is a VPN: everything said here is about the VPN. "

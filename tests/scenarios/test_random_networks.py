@@ -22,8 +22,8 @@ from nattools.model.serveruri import parse_server
 
 NETWORKS = int(os.environ.get("NATTOOLS_RANDOM_NETWORKS", "400"))
 PARTS = 4
-MOST_UNKNOWN = {"filtering": 0.15, "hairpinning": 0.7, "double_nat": 0.8, "cgnat": 0.8}
-"""Of the findings of each part where an able server was asked and nothing is lost; of others none. The filter
+MOST_UNKNOWN = {"pooling": 0.03, "filtering": 0.15, "hairpinning": 0.7, "double_nat": 0.8, "cgnat": 0.8}
+"""Of the findings of each part where an able server was asked and nothing is lost; of others 0.01. The filter
 hides hairpinning from one machine alone; where it lets everybody in, an opener does not tell how many NATs
 there are."""
 
@@ -68,5 +68,6 @@ def test_no_finding_is_wrong_and_few_are_unknown(part: int) -> None:
         if report is not None:
             problems += [f"network {seed}: {each}\n{text}" for each in wrong(report, drawing, counts)]
     assert not problems, f"{len(problems)} wrong; the first:\n" + "\n".join(problems[:3])
-    unknown = {name: counts[f"{name} unknown"] / counts[name] for name in counts if " " not in name}
-    assert not {name: share for name, share in unknown.items() if share > MOST_UNKNOWN.get(name, 0.0)}
+    fields = [name for name in counts if " " not in name]
+    allowed = {name: 1 + MOST_UNKNOWN.get(name, 0.01) * counts[name] for name in fields}
+    assert not {name: counts[name] for name in fields if counts[f"{name} unknown"] > allowed[name]}, counts

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from nattools.engine.analysis import nat64
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.host import Gateway, Interface
@@ -235,7 +236,9 @@ def gather(
             paths[transport, family] = PathEvidence(
                 transport, family, is_public, groups, own, in_vpn, routers
             )
-    for observation in observations:
+    observations = tuple(observations)
+    through_nat64 = nat64.prefixes(observations)
+    for observation in (nat64.as_ipv4(each, through_nat64) for each in observations):
         _sort_in(paths, observation)
         if isinstance(observation, Binding):
             groups.join(endpoint(observation.asked), endpoint(observation.other_address))

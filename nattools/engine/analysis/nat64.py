@@ -1,0 +1,59 @@
+"""What was asked through a NAT64 (RFC 6146) is about IPv4: the server's address is an IPv4 one within an IPv6
+one, and what the server sees is the NAT64's IPv4 address.
+
+A prefix is known by being the well-known one (RFC 6052 2.1), or by an answer: the server names as its own the
+IPv4 address that stands in the last 32 bits of the one that was asked, or sees an IPv4 client where a public
+address stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from nattools.model.endpoint import Endpoint, parse_endpoint
+from nattools.model.observation import AnyObservation, Binding, Connection
+from nattools.net.addresses import is_public
+from nattools.net.nat64 import WELL_KNOWN, embedded, prefix_of
+
+
+def prefixes(observations: Iterable[AnyObservation]) -> set[str]:
+    """Those of NAT64 here."""
+    found = {WELL_KNOWN}
+    for seen in observations:
+        if not isinstance(seen, Binding) or seen.family != 6:
+            continue
+        asked, origin = _at(seen.asked), _at(seen.response_origin)
+        prefix = None if asked is None else prefix_of(asked.host)
+        if asked is None or prefix is None:
+            continue
+        inner, mapped = embedded(asked).host, _at(seen.mapped)
+        sees_ipv4 = mapped is not None and mapped.family == 4 and is_public(inner)
+        if sees_ipv4 or (origin is not None and inner == origin.host):
+            found.add(prefix)
+    return found
+
+
+def as_ipv4(seen: AnyObservation, known: set[str]) -> AnyObservation:
+    """The observation as one of IPv4 if it was made through a NAT64, else as it is."""
+    if isinstance(seen, Connection) and seen.family == 6:
+        inner = _inner(seen.remote, known)
+        return seen if inner is None else replace(seen, family=4, remote=inner)
+    if isinstance(seen, Binding) and seen.family == 6:
+        inner = _inner(seen.asked, known)
+        source = _inner(seen.source, known) or seen.source
+        return seen if inner is None else replace(seen, family=4, asked=inner, source=source)
+    return seen
+
+
+def _inner(text: str | None, known: set[str]) -> str | None:
+    at = _at(text)
+    return str(embedded(at)) if at is not None and prefix_of(at.host) in known else None
+
+
+def _at(text: str | None) -> Endpoint | None:
+    try:
+        return None if text is None else parse_endpoint(text)
+    except ValueError:
+        return None
