@@ -169,10 +169,9 @@ class QuicLink(ReceivingEnd):
     def abort(self) -> None:
         """End at once; what waits to be read is dropped. Idempotent."""
         if self._reason is None and self._live:
-            (self._sending or self._live)[0].write(
-                HEAD.pack(BROKEN_OFF_FRAME, 0, 0)
-            )  # heard sooner than a close
-            (self._sending or self._live)[0].flush()
+            connection = (self._sending or self._live)[0]
+            connection.write(HEAD.pack(BROKEN_OFF_FRAME, 0, 0))  # heard sooner than a close
+            connection.flush()
         self._break_off("broken off on this side")
         self._inbox.end(drop=True)
 

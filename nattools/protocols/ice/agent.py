@@ -388,13 +388,12 @@ class Agent:
 
     def _why_failed(self) -> str:
         """In one sentence: what the checks came to."""
-        pairs = self.pairs
-        if not pairs:
+        if not self.pairs:
             return "no candidate of the peer goes with one of ours"
-        heard = sum(1 for pair in pairs if pair.checks_heard)
+        heard = sum(1 for pair in self.pairs if pair.checks_heard)
         if heard:
-            return f"the peer's checks came on {heard} of {len(pairs)} pairs, but none of ours was answered"
-        return f"{len(pairs)} pairs were checked; nothing came from the peer on any of them"
+            return f"the peer's checks came on {heard} of {len(self.pairs)} pairs, none of ours was answered"
+        return f"{len(self.pairs)} pairs were checked; nothing came from the peer on any of them"
 
 
 def _text(rng: Random, length: int) -> str:
