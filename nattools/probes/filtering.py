@@ -12,8 +12,9 @@ from nattools.model.observation import DialBack, Gap
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.dialbacks import DialBackOutcome, DialBacks
 from nattools.probes.probe import LaneProbe, ProbeContext
-from nattools.probes.question import KNOWN_PATIENCE_S, Question, ask_over_tcp, open_stun_client
+from nattools.probes.question import Question, open_stun_client
 from nattools.probes.target import BindingQuestion, Lane, Target
+from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, ask_over_tcp
 from nattools.protocols import dialback
 
 ORDERS = 3

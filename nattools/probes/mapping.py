@@ -11,15 +11,9 @@ from nattools.model.observation import Binding
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.net.outsideview import as_ipv4, why_impossible
 from nattools.probes.probe import LaneProbe, ProbeContext
-from nattools.probes.question import (
-    KNOWN_PATIENCE_S,
-    PATIENCE_S,
-    StunClient,
-    ask_over_tcp,
-    expect_all,
-    open_stun_client,
-)
+from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import BindingQuestion, Target
+from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, PATIENCE_S, ask_over_tcp
 
 MOST_DESTINATIONS = 9
 CLAIMANTS = 2

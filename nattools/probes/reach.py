@@ -10,8 +10,9 @@ from nattools.model.observation import Resolution
 from nattools.net.base import Network, TcpFailure
 from nattools.probes.estimate import RttHint
 from nattools.probes.probe import ProbeContext, Recorder
-from nattools.probes.question import PATIENCE_S, ROUTE_S, Question, StunClient, ask_over_tcp, open_stun_client
+from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import BindingQuestion, Target, target_of
+from nattools.probes.tcpquestion import PATIENCE_S, ROUTE_S, ask_over_tcp
 
 MOST_ADDRESSES = 4
 NEXT_ADDRESS_S = 0.2

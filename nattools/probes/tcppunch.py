@@ -20,8 +20,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import LowTtlSyn, TcpFailure, TcpStream
 from nattools.probes.dialbacks import DialBacks
 from nattools.probes.probe import ProbeContext
-from nattools.probes.question import KNOWN_PATIENCE_S, ask_over_tcp
 from nattools.probes.target import BindingQuestion, Target, text_of
+from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, ask_over_tcp
 from nattools.probes.udppunch import PunchPlan, PunchProbe, record_trial
 
 GUESSES = (2, 3, 4)
