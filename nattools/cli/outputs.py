@@ -31,6 +31,12 @@ def checked_outputs(paths: list[Path]) -> tuple[Path, ...]:
 
 def check_writable(path: Path) -> None:
     """UsageError if the file could not be written, without creating it."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # a name that is too long, say
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
     if path.is_dir():
         raise UsageError(f"cannot write {path}: it is a directory")
     folder = path.parent

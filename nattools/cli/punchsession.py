@@ -12,7 +12,7 @@ from typing import NamedTuple
 from nattools.cli.app import INTERRUPTED
 from nattools.cli.punchdisplay import PunchDisplay
 from nattools.cli.punchoptions import LASTING, PunchRequest
-from nattools.cli.punchstatus import ConnectionStatus
+from nattools.cli.punchstatus import TrafficLine
 from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.errors import CannotRun
 from nattools.model.punch import Echoes, Throughput
@@ -97,7 +97,7 @@ class PunchSession:
         punch = connected.report().punch
         if punch is not None and self._wanted.uses and self._display is not None:
             self._display.connected(punch, lasts=self._wanted.lasts)
-            self._display.status(ConnectionStatus(connected.tunnel))
+            self._display.status(TrafficLine(connected.tunnel))
         async with asyncio.TaskGroup() as group:
             work = group.create_task(self._work(connected))
             stop = group.create_task(self._stop.wait())

@@ -14,7 +14,7 @@ _RATE_OVER_S: Final = 1.0
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
-class ConnectionStatus:
+class TrafficLine:
     """Call it now and then for the line as it is then. The rate is that of the last second or more."""
 
     def __init__(self, tunnel: Tunnel) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from nattools.cli.outputs import tell
 from nattools.errors import UsageError
-from nattools.net.eventloop import run_interruptibly
+from nattools.net.eventloop import allow_many_files, run_interruptibly
 from nattools.net.hostnetwork import HostNetwork
 from nattools.report.safetext import safe
 from nattools.server.endpoints import default_addresses
@@ -67,7 +67,7 @@ def command(
 
     Clients need one option: --server ADDRESS. It is ready when it says so on standard error.
     """
-    files = _allow_many_connections()
+    files = allow_many_files()
     network = HostNetwork()
     config = ServeConfig(
         streams=min(_STREAMS, files // 4),
@@ -103,21 +103,6 @@ def _alternate(port: int, alternate_port: int | None) -> int | None:
     if alternate_port is None:
         return port + 1 if port else 0
     return alternate_port or None
-
-
-def _allow_many_connections() -> int:
-    """Each peer in the mailbox is an open file; many systems start programs with 1,024. How many there may
-    be: what clients hold must leave some for the sockets and dial-backs."""
-    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has neither limit nor module
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft < _FILES and (soft < hard or hard == resource.RLIM_INFINITY):
-            wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return _FILES if soft == resource.RLIM_INFINITY else soft
-    return _FILES
 
 
 def _tls_files(certificate: str | None, key: str | None) -> tuple[str, str] | None:

@@ -16,13 +16,16 @@ from types import TracebackType
 from typing import TypeVar
 
 T = TypeVar("T")
+_FILES = 8192
 
 
 def run_interruptibly(main: Callable[[], Awaitable[T]]) -> T:
     """Run to completion on a new event loop; raises what `main` raises.
 
+    It may open many files: each socket is one, a birthday has hundreds, and a mailbox one for each peer.
     After Ctrl-C `main` is cancelled once, and KeyboardInterrupt raised when it has ended. Where a loop cannot
     handle signals (Windows, other threads) it is `asyncio.run`."""
+    allow_many_files()
     interrupted = False
 
     async def whole() -> T:
@@ -48,6 +51,21 @@ def run_interruptibly(main: Callable[[], Awaitable[T]]) -> T:
     if interrupted:
         raise KeyboardInterrupt
     return result
+
+
+def allow_many_files() -> int:
+    """Many systems start programs with 1,024 and leave it to them to take more (setrlimit(2)). How many there
+    may be now."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has neither limit nor module
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            return most
+        return _FILES if soft == resource.RLIM_INFINITY else soft
+    return _FILES
 
 
 class TimeLimit:

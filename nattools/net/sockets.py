@@ -82,7 +82,8 @@ def bound_socket(
     try:
         sock = socket.socket(ADDRESS_FAMILIES[family], kind, protocol)
     except OSError as error:
-        raise CannotRun(f"cannot open an IPv{family} socket: {describe(error)}") from error
+        remedy = "Allow more: ulimit -n 8192." if error.errno in (errno.EMFILE, errno.ENFILE) else ""
+        raise CannotRun(f"cannot open an IPv{family} socket: {describe(error)}", remedy) from error
     try:
         _prepare(sock, family, interface, shared)
         if host is None and interface is not None and not _binds_to_devices():

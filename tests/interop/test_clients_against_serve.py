@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+from conftest import tool
 
 pytestmark = pytest.mark.interop
 
@@ -49,7 +49,7 @@ def served() -> Iterator[Served]:
 
 
 def _run(program: str, *arguments: str) -> str:
-    path = shutil.which(program)
+    path = tool(program)
     if path is None:
         pytest.skip(f"{program} is not installed")
     finished = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=60)

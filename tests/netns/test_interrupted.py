@@ -23,8 +23,7 @@ ROOT = Path(__file__).parents[2]
 NATTOOLS = (sys.executable, "-m", "nattools")
 MARK = "NATTOOLS_TEST_MARK"
 LIMIT_S = 20.0
-OTHER_TESTS = "nthost"
-"""How the namespaces are named that tests of the host's network make, perhaps in another session just now."""
+OF_LABS = re.compile(r"\b(nattools|alice|home|isp|stun|other|wan|lan|11\.\d+\.\d+\.\d+|2a10:)\b")
 
 # everything that a lab can be made of: both kinds of routers, a wire, our server and a foreign one
 SCENARIO = """
@@ -210,7 +209,7 @@ def test_killed(command: str, moment: str, number: signal.Signals, tmp_path: Pat
         assert_nothing_is_left(run, before)
 
 
-def assert_nothing_is_left(run: Started, before: tuple[str, ...]) -> None:
+def assert_nothing_is_left(run: Started, before: list[str]) -> None:
     """A namespace without a name lives as long as a process is in it or holds it. Its number tells nothing:
     somebody else's next one gets it again."""
     # the children of a killed process are killed by the kernel, a moment later
@@ -222,11 +221,12 @@ def assert_nothing_is_left(run: Started, before: tuple[str, ...]) -> None:
 # --- what there is on this machine
 
 
-def machines_own() -> tuple[str, ...]:
-    """Named namespaces, interfaces, addresses, routes and rules of the machine's own network."""
-    commands = ("ip -o link", "ip -o address", "ip route show table all", "nft list ruleset")
-    names = [line for line in output_of("ip netns list").splitlines() if not line.startswith(OTHER_TESTS)]
-    return (*names, *(without_lifetimes(output_of(command)) for command in commands))
+def machines_own() -> list[str]:
+    """What of a lab's there is in the machine's own network: by the names of its nodes and tables, and by its
+    addresses. (Other programs make namespaces and interfaces meanwhile.)"""
+    commands = ("ip netns list", "ip -o link", "ip -o address", "ip route show table all", "nft list ruleset")
+    lines = [line for command in commands for line in output_of(command).splitlines()]
+    return sorted(without_lifetimes(line) for line in lines if OF_LABS.search(line))
 
 
 def output_of(command: str) -> str:

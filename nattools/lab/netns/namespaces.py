@@ -25,6 +25,7 @@ from nattools.net.namespace import (
     unshare_user,
 )
 
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1  # netdevice(7)
 _SIOCETHTOOL = 0x8946
 _ETHTOOL_STXCSUM = 0x00000017
 _ELSEWHERE = "Simulate it instead: --backend sim needs no privileges and runs everywhere."
@@ -109,6 +110,7 @@ def _become_root_of_own() -> None:
         _write("/proc/self/setgroups", "deny")
         _write("/proc/self/uid_map", f"0 {user} 1")
         _write("/proc/self/gid_map", f"0 {group} 1")
+        _raise_loopback()
     except OSError as error:
         raise CannotRun(
             f"user {user} may not create network namespaces on this system: {error.strerror}",
@@ -116,6 +118,14 @@ def _become_root_of_own() -> None:
             " kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)."
             f" {_ELSEWHERE}",
         ) from error
+
+
+def _raise_loopback() -> None:
+    """What this process does with itself goes on as before in its new namespace."""
+    import fcntl
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", _IFF_UP))
 
 
 def create(nodes: Iterable[str], settings: Mapping[str, Mapping[str, str]]) -> dict[str, Namespace]:

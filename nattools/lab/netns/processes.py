@@ -122,7 +122,9 @@ def _end(chosen: Callable[[str], bool]) -> None:
         if not killed:
             return
         for handle in killed:
-            select.select([handle], (), (), max(0.0, until - time.monotonic()))
+            end = select.poll()  # select(2) knows no descriptor beyond 1,023
+            end.register(handle, select.POLLIN)
+            end.poll(max(0.0, until - time.monotonic()) * 1000)
             os.close(handle)
 
 

@@ -138,3 +138,40 @@ def test_a_stream_that_breaks_stops_nothing(clock: Clock) -> None:
     log.close()
     clock.advance(5)
     progress.close()
+
+
+def test_what_all_waits_for_is_not_counted_and_a_status_takes_its_place(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, asked = Terminal(), [0]
+
+    def status() -> str:
+        asked[0] += 1
+        return f"Connected \x1b {asked[0]}"
+
+    progress = ProgressLine(terminal, waiting=True)
+    progress(Event("started", "mapping", "mapping"))
+    clock.advance(2)
+    progress(Event("started", "peer", "the other machine", alone=True))
+    clock.advance(5)
+    progress(Event("finished", "peer"))
+    progress(Event("finished", "mapping"))
+    progress.status(status)
+    clock.advance(7)
+    progress.close()
+    clock.advance(20)
+    drawn = terminal.getvalue()
+    assert "Waiting 3 s for the other machine" in drawn
+    assert "Connected \\x1b 5" in drawn
+    assert asked[0] < 12, "it is not asked any more"
+
+
+def test_a_log_has_no_status(clock: Clock) -> None:
+    log = io.StringIO()
+    progress = ProgressLine(log, waiting=True)
+    progress.status(lambda: "Connected")
+    progress.aside(lambda: None)
+    clock.advance(60)
+    progress.close()
+    assert log.getvalue() == ""

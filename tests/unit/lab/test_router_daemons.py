@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 from typing import Any
 
 import pytest
+from conftest import tool
 
 from nattools.errors import UsageError
 from nattools.lab.nat.bindings import Forwards
@@ -156,7 +156,7 @@ def test_nft_accepts_both_rulesets() -> None:
     forwards = Forwards()
     forwards.open("udp", Endpoint("11.1.0.2", 5001), Endpoint("10.0.1.2", 5000))
     base = nft.ruleset(NatSpec(mapper=MapperSpec()), translate=True)
-    program = shutil.which("nft") or "/usr/sbin/nft"
+    program = str(tool("nft"))
     for text in (base, f"{base}\n" + "\n".join(rules(alive(forwards, 0.0))) + "\n"):
-        command = ["unshare", "-n", program, "-c", "-f", "-"]
+        command = ["unshare", "-rn", program, "-c", "-f", "-"]
         subprocess.run(command, input=text, text=True, check=True)

@@ -11,7 +11,7 @@ import pytest
 from links import Pair
 from simulated import open_internet, pass_time, run, udp
 
-from nattools.cli.punchstatus import ConnectionStatus
+from nattools.cli.punchstatus import TrafficLine
 from nattools.errors import CannotRun
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Family
@@ -290,7 +290,7 @@ def test_what_is_open_and_what_went_through_is_told() -> None:
         async with sides(lab, bob=Allowed.parse(["localhost:80"])) as both:
             await serving(both.bob, 80, length_of_all)
             await both.forwards[0].start([parse_forward("8080:localhost:80")])
-            status = ConnectionStatus(both.pair.one)
+            status = TrafficLine(both.pair.one)
             assert ": 0 open" in status()
             client = await connect(both.alice, 8080)
             client.write(bytes(1_250_000))
