@@ -1,4 +1,5 @@
-"""STUN Binding questions over UDP (RFC 8489 6.2.1): asked, asked again, answered or not, and put on record.
+"""STUN Binding questions over UDP (RFC 8489 6.2): asked, asked again, answered or not, and put
+on record.
 
 Over UDP each copy of a question is a transaction of its own (RFC 8489 6.2.1 would repeat the same one), so
 that an answer tells which copy it answers: round trips and losses are exact.

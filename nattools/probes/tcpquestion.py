@@ -1,4 +1,4 @@
-"""STUN Binding questions over TCP (RFC 8489 6.2.2): a connection, the question on it, and both on record."""
+"""The same questions over TCP: connecting and asking, both on record."""
 
 from __future__ import annotations
 

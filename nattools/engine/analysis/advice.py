@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nattools.engine.analysis import nat64
+from nattools.engine.analysis import translation
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.obstacles import obstacle, remedies, router_address, true_mappings
 from nattools.model.endpoint import Family
@@ -32,8 +32,8 @@ _REFUSED = {"no-mapping", "no-mapping-error", "mapping-without-effect", "mapping
 def measurement_notices(measurement: Measurement) -> list[Statement]:
     """Warnings about time, interfaces and routes."""
     found = [statement(TIME_OVER)] if measurement.timed_out else []
-    known = nat64.prefixes(measurement.observations)
-    if any(nat64.as_ipv4(seen, known) is not seen for seen in measurement.observations):
+    known = translation.prefixes(measurement.observations)
+    if any(translation.as_ipv4(seen, known) is not seen for seen in measurement.observations):
         found.append(statement("through-nat64"))
     host = measurement.host
     by_family: dict[Family | None, str | None] = {way.family: way.interface for way in host.ways}

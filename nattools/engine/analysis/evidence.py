@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from nattools.engine.analysis import nat64
+from nattools.engine.analysis import translation
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.host import Gateway, Interface
@@ -237,8 +237,8 @@ def gather(
                 transport, family, is_public, groups, own, in_vpn, routers
             )
     observations = tuple(observations)
-    through_nat64 = nat64.prefixes(observations)
-    for observation in (nat64.as_ipv4(each, through_nat64) for each in observations):
+    through_nat64 = translation.prefixes(observations)
+    for observation in (translation.as_ipv4(each, through_nat64) for each in observations):
         _sort_in(paths, observation)
         if isinstance(observation, Binding):
             groups.join(endpoint(observation.asked), endpoint(observation.other_address))

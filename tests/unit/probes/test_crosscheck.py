@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from importlib import metadata
 from typing import cast
 
@@ -82,4 +83,7 @@ def test_one_that_is_not_installed_is_named_with_its_remedy(monkeypatch: pytest.
 
     seen = asyncio.run(main())
     assert isinstance(seen, Gap)
-    assert (seen.reason, seen.settle) == ("miniupnpc is not installed", "pip install miniupnpc")
+    assert (seen.reason, seen.settle) == (
+        "miniupnpc is not installed",
+        f"{sys.executable} -m pip install miniupnpc",
+    )
