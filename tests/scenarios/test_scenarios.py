@@ -47,6 +47,8 @@ def findings(trial: Trial) -> dict[str, Any]:
     found: dict[str, Any] = {each.id: each.verdict for each in trial.report.techniques}
     for lane, nat in lanes.items():
         found[lane] = None if nat is None else {field: getattr(nat, field) for field in FINDINGS}
+        if nat is not None and nat.pooling == "arbitrary":
+            found[lane]["external"] = len(nat.external) > 1  # which of them are met, and when, is chance
     return found
 
 
