@@ -223,7 +223,6 @@ def test_a_mailbox_in_the_middle_without_the_code_is_a_wrong_code() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b"", "mailbox"),
         (b"\xff\xfe", "mailbox"),
         (b"[" * 5000, "mailbox"),
         (b'{"type":"joined"}', "mailbox"),
@@ -240,6 +239,16 @@ def test_what_a_mailbox_says_out_of_place(text: bytes, reason: str) -> None:
     meeting.alice.receive(text, 0)
     meeting.settle()
     assert meeting.reason("alice") == reason
+
+
+def test_control_messages_only_count() -> None:
+    meeting = Meeting().meet()
+    for _ in range(10):
+        meeting.alice.receive(b"", 0)
+    assert meeting.reason("alice") is None
+    for _ in range(10_000):
+        meeting.alice.receive(b"", 0)
+    assert meeting.reason("alice") == "flood"
 
 
 @pytest.mark.parametrize(
