@@ -248,6 +248,7 @@ def test_control_messages_only_count() -> None:
     assert meeting.reason("alice") is None
     for _ in range(10_000):
         meeting.alice.receive(b"", 0)
+    meeting.settle()
     assert meeting.reason("alice") == "flood"
 
 
