@@ -37,6 +37,7 @@ packages="$tree/.venv/lib/python$version/site-packages"
 cp -a ".venv/lib/python$version/site-packages/." "$packages"
 rm -f "$packages"/__editable__*nattools*
 echo "$tree" >"$packages/nattools.pth"
+"$base/bin/python$version" -m compileall -q -j 2 "$tree/nattools"
 chown -R "$user:" "$folder"
 
 cd "$tree"

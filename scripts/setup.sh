@@ -19,8 +19,8 @@ python_with_venv() {
 }
 
 case "${1:-}" in
-"") what=. for="to run it" ;;
-dev) what='.[dev]' for="to run, check and test it" ;;
+"") what=. for="to run it" compile=--no-compile ;; # what is imported is compiled then
+dev) what='.[dev]' for="to run, check and test it" compile=--compile ;; # tests start it hundreds of times
 *)
     say "usage: setup.sh [dev]"
     exit 2
@@ -57,7 +57,7 @@ if [ ! -x .venv/bin/python ]; then
 fi
 say "Installing nattools into .venv, and what is needed $for:"
 {
-    .venv/bin/python -m pip install --disable-pip-version-check --no-compile --editable "$what" 2>&1 || echo "pip has failed"
+    .venv/bin/python -m pip install --disable-pip-version-check "$compile" --editable "$what" 2>&1 || echo "pip has failed"
 } | tee .venv/setup.log | awk '
     /^Collecting / { sub(/[^A-Za-z0-9_.-].*/, "", $2); printf "%s%s", (n++ % 8 ? " " : "\n  "), $2; fflush() }
     END { printf "\n" }' | sed 1d >&2

@@ -10,6 +10,8 @@ if [ $# -gt 0 ]; then
   exec "${pytest[@]}" "$@"
 fi
 
+.venv/bin/python -m compileall -q -j 2 nattools # it is started hundreds of times, where bytecode may not be written too
+
 set -m # or what runs in the background would ignore Ctrl-C, and so would the programs that it tries that with
 logs="$(mktemp -d)"
 parts=()
