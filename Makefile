@@ -3,11 +3,12 @@
 PYTHON = .venv/bin/python
 RUN = $(PYTHON) -m nattools
 
-.PHONY: help setup lab-tools diagnose test check coverage bench loss fuzz attacks resume punches documents lab clean
+.PHONY: help setup lab-tools diagnose test check test-as-user coverage bench loss fuzz attacks resume punches documents lab clean
 
 help:
 	@echo "make diagnose   diagnose a simulated home network: no privileges, nothing leaves this machine"
 	@echo "make test       all tests (as root: also those in network namespaces, with coturn and others)"
+	@echo "make test-as-user  what needs namespaces or other programs, as an ordinary user (needs root to make one)"
 	@echo "make check      format, lint, types, layers, generated documents"
 	@echo "make coverage   the same tests, with how much of each module they run, lines and branches"
 	@echo "make bench      every figure we claim, measured beside the program it is compared with"
@@ -34,6 +35,9 @@ diagnose:
 
 test: setup lab-tools
 	@scripts/test.sh $(ARGS)
+
+test-as-user: setup lab-tools
+	@scripts/as-user.sh tests/netns tests/interop --ignore=tests/netns/test_serve_under_attack.py $(ARGS)
 
 check: setup
 	@$(PYTHON) -m ruff check .
