@@ -5,6 +5,8 @@ Deadlines and the number of copies follow from these, never from fixed waits alo
 
 from __future__ import annotations
 
+import asyncio
+
 from nattools.model.confidence import LOSSY_ERROR, PROBE_ERROR, WORST_LOSS, copies_needed, loss_upper_bound
 from nattools.model.endpoint import Endpoint
 
@@ -15,11 +17,34 @@ MOST_COPIES = 40
 FEWEST_COPIES = 5
 
 
-class PathEstimate:
-    """Round trips in seconds, and how many questions that were bound to be answered were not. `old_servers`
-    answered nothing but what RFC 3489 wrote."""
+class UnderWay:
+    """What is under way, from `with` to its end."""
 
     def __init__(self) -> None:
+        self._count = 0
+        self._over = asyncio.Event()
+        self._over.set()
+
+    def __enter__(self) -> None:
+        self._count += 1
+        self._over.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self._over.set()
+
+    async def over(self) -> None:
+        """Wait until there is nothing."""
+        await self._over.wait()
+
+
+class PathEstimate:
+    """Round trips in seconds, and how many questions that were bound to be answered were not. `old_servers`
+    answered nothing but what RFC 3489 wrote. `tcp_questions` are those on which connections are under way."""
+
+    def __init__(self) -> None:
+        self.tcp_questions = UnderWay()
         self.sent = 0
         self.lost = 0
         self.lowest_s: float | None = None

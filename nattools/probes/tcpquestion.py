@@ -32,6 +32,17 @@ async def ask_over_tcp(
 ) -> TcpStream | TcpFailure:
     """Connect (from `local`) and ask; both go on record. The stream is the caller's to close, answered
     or not. Where UDP has shown meanwhile that the path loses packets, silence is given further chances."""
+    with context.estimate.tcp_questions:
+        return await _ask(context, question, timeout_s, local, rtt_hint)
+
+
+async def _ask(
+    context: ProbeContext,
+    question: BindingQuestion,
+    timeout_s: float,
+    local: Endpoint | None,
+    rtt_hint: RttHint | None,
+) -> TcpStream | TcpFailure:
     loop = asyncio.get_running_loop()
     for patience_s in (timeout_s, KNOWN_PATIENCE_S, KNOWN_PATIENCE_S):
         began = loop.time()

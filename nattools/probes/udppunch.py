@@ -173,13 +173,19 @@ class PunchProbe(LaneProbe):
         """Plan, and punch."""
         await context.loss_known.wait()
         target = targets[0]
-        nat = context.findings().get((target.transport, target.family))
-        plan = self._planner(nat, target, context.recorder.observations)
+        plan = self._plan(context, target)
+        if isinstance(plan, str) and self.transport == "tcp":
+            await context.estimate.tcp_questions.over()  # each answer shows one more port
+            plan = self._plan(context, target)
         if isinstance(plan, str):
             await self.record_missing(context, targets, plan)
             return
         async with context.prediction_lock if plan.predicts else nullcontext():
             await self.punch(context, target, plan)
+
+    def _plan(self, context: ProbeContext, target: Target) -> PunchPlan | str:
+        nat = context.findings().get((target.transport, target.family))
+        return self._planner(nat, target, context.recorder.observations)
 
     async def record_missing(self, context: ProbeContext, targets: Sequence[Target], reason: str) -> None:
         """No hole was punched, and why."""

@@ -71,9 +71,7 @@ def test_under_loss_no_verdict_is_wrong(kind: str) -> None:
         counts[f"UDP {found['udp-punch']}"] += 1
         counts[f"TCP {found['tcp-punch']}"] += 1
     assert counts["TCP fails"] == 0, counts
-    # it takes some connections without a loss that matters: of 60 diagnoses behind a NAT that counts its
-    # ports 44 proved it, and of 8 with as good a chance hardly ever fewer than half do
-    assert counts["TCP works"] >= 0.5 * RUNS, counts
+    assert counts["TCP works"] >= 0.75 * RUNS, counts
     assert counts["UDP works" if kind == "UDP blocked" else "UDP fails"] == 0, counts
     assert counts["UDP fails" if kind == "UDP blocked" else "UDP works"] >= 0.9 * RUNS, counts
 
