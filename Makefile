@@ -6,19 +6,20 @@ RUN = $(PYTHON) -m nattools
 .PHONY: help setup lab-tools diagnose test check test-as-user coverage bench loss fuzz attacks resume punches documents lab clean
 
 help:
-	@echo "make diagnose   diagnose a simulated home network: no privileges, nothing leaves this machine"
-	@echo "make test       all tests (as root: also those in network namespaces, with coturn and others)"
+	@echo "make diagnose      diagnose a simulated home network: no privileges, nothing leaves this machine"
+	@echo "make test          all tests (as root: also those in network namespaces, with coturn and others)"
 	@echo "make test-as-user  what needs namespaces or other programs, as an ordinary user (needs root to make one)"
-	@echo "make check      format, lint, types, layers, generated documents"
-	@echo "make coverage   the same tests, with how much of each module they run, lines and branches"
-	@echo "make bench      every figure we claim, measured beside the program it is compared with"
-	@echo "make loss       a thousand simulated runs for each kind of NAT, at 10% loss each way; 10,000 odd routers; 20,000 networks"
-	@echo "make fuzz       a million documents as routers send them, changed at random, through every reader"
-	@echo "make resume     100 MB through a pipe, a mailbox restart, a NAT restart and 30 s of total loss (needs root)"
-	@echo "make punches    every pair of networks connected: 100 times simulated, 5 times in namespaces"
-	@echo "make documents  the reference and the samples of the documents, made anew"
-	@echo "make lab        the scenarios that come with nattools"
-	@echo "make clean      remove what the others made"
+	@echo "make check         format, lint, types, layers, generated documents"
+	@echo "make coverage      the same tests, with how much of each module they run, lines and branches"
+	@echo "make bench         every figure we claim, measured beside the program it is compared with"
+	@echo "make loss          a thousand simulated runs for each kind of NAT, at 10% loss each way; 10,000 odd routers; 20,000 networks"
+	@echo "make fuzz          a million documents as routers send them, changed at random, through every reader"
+	@echo "make attacks       a nattools serve under each attack that once worked, 60 s each, beside an honest client (needs root)"
+	@echo "make resume        100 MB through a pipe, a mailbox restart, a NAT restart and 30 s of total loss (needs root)"
+	@echo "make punches       every pair of networks connected: 100 times simulated, 5 times in namespaces"
+	@echo "make documents     the reference and the samples of the documents, made anew"
+	@echo "make lab           the scenarios that come with nattools"
+	@echo "make clean         remove what the others made"
 
 setup:
 	@scripts/setup.sh dev
@@ -62,7 +63,7 @@ bench: setup lab-tools
 loss: setup
 	@NATTOOLS_LOSS_RUNS=1000 NATTOOLS_ROUTERS=10000 NATTOOLS_RANDOM_NETWORKS=20000 $(PYTHON) -m pytest \
 	  tests/scenarios/test_loss.py tests/properties/test_random_routers.py tests/scenarios/test_punch_trial.py \
-	  tests/scenarios/test_random_networks.py $(ARGS)
+	  tests/scenarios/test_random_networks.py tests/properties/test_ways.py $(ARGS)
 
 fuzz: setup
 	@NATTOOLS_FUZZ_DOCUMENTS=1000000 $(PYTHON) -m pytest tests/properties/test_lenient_readers.py $(ARGS)
