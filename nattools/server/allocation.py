@@ -150,7 +150,9 @@ class Allocation:
             return message + bytes(-len(data) % 4) if self.padded else message
         return self._indication(peer, (c.DATA, data))
 
-    def icmp_from(self, peer: Endpoint, icmp_type: int, icmp_code: int, detail: int, now: float) -> bytes | None:
+    def icmp_from(
+        self, peer: Endpoint, icmp_type: int, icmp_code: int, detail: int, now: float
+    ) -> bytes | None:
         """What the client gets when a datagram of its found no way to a peer (RFC 8656 11.5)."""
         if not self.is_permitted(peer.host, now):
             return None

@@ -12,7 +12,15 @@ import msgspec
 from nattools.chance import chance
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
-from nattools.net.base import DatagramHandler, IcmpError, Network, TcpFailure, TcpListener, TcpStream, UdpSocket
+from nattools.net.base import (
+    DatagramHandler,
+    IcmpError,
+    Network,
+    TcpFailure,
+    TcpListener,
+    TcpStream,
+    UdpSocket,
+)
 from nattools.protocols import stun
 from nattools.protocols.mailbox import RelayOffer
 from nattools.protocols.turn import constants as t
@@ -55,7 +63,8 @@ class RelayConfig(msgspec.Struct, frozen=True):
 
 
 class Relay:
-    """The relay of a server. `hosts`: the addresses that it relays on; `secret` is for nonces."""
+    """The relay of a server. `hosts`: the addresses that it relays on; `secret` is for nonces. `proven` gets
+    both ends of the TCP connections whose clients have shown who they are."""
 
     def __init__(
         self,
@@ -64,6 +73,7 @@ class Relay:
         hosts: dict[Family, str],
         tasks: BackgroundTasks,
         secret: bytes,
+        proven: set[tuple[Endpoint, Endpoint]],
     ) -> None:
         self._network = network
         self._config = config
@@ -83,8 +93,7 @@ class Relay:
             hosts,
             can_forbid_fragments=network.missing("dont-fragment") is None,
         )
-        self.proven: set[tuple[Endpoint, Endpoint]] = set()
-        """Both ends of the TCP connections whose clients have shown who they are."""
+        self._proven = proven
         self._time = asyncio.get_running_loop().time
         self._busy = asyncio.Event()
 
@@ -146,13 +155,13 @@ class Relay:
         decision = self._decide(message, client)
         if isinstance(decision, AllocateOrder):
             decision.allocation.say = Outbox(stream, self._tasks).say
-            self.proven.add((stream.local, stream.remote))
+            self._proven.add((stream.local, stream.remote))
             return self._allocate(decision)
         if isinstance(decision, ConnectOrder):
             self._tasks.spawn(self._connect(decision, stream))
             return None
         if isinstance(decision, JoinOrder):
-            self.proven.add((stream.local, stream.remote))
+            self._proven.add((stream.local, stream.remote))
             return self._join(decision, stream)
         return decision
 
@@ -163,13 +172,15 @@ class Relay:
 
     def on_end(self, stream: TcpStream) -> None:
         """A client's connection is over."""
-        self.proven.discard((stream.local, stream.remote))
+        self._proven.discard((stream.local, stream.remote))
         self.turn.gone(_client(stream))
         self._close_over()
 
     # --- decisions
 
-    def _decide(self, message: stun.Message, client: Client) -> bytes | AllocateOrder | ConnectOrder | JoinOrder | None:
+    def _decide(
+        self, message: stun.Message, client: Client
+    ) -> bytes | AllocateOrder | ConnectOrder | JoinOrder | None:
         decision = self.turn.receive(message, client, self._time())
         self._close_over()
         if isinstance(decision, Forward):
@@ -199,7 +210,8 @@ class Relay:
             else:
                 for family in order.wish.families:
                     pair = await self._open(order, family)
-                    ports |= {family: port for port in pair[:1]}
+                    if pair:
+                        ports[family] = pair[0]
             for port in ports.values():
                 self._listen(order.allocation, port)
         finally:
@@ -234,7 +246,10 @@ class Relay:
                 family=family, host=host, port=port, dont_fragment=order.wish.dont_fragment
             )
         listener = await self._network.listen_tcp(
-            family=family, host=host, port=port, on_stream=lambda peer: self._on_peer_stream(order.allocation, peer)
+            family=family,
+            host=host,
+            port=port,
+            on_stream=lambda peer: self._on_peer_stream(order.allocation, peer),
         )
         return _RelayedListener(listener)
 
@@ -250,7 +265,9 @@ class Relay:
                 allocation.say(message)
 
         def on_icmp(error: IcmpError) -> None:
-            message = allocation.icmp_from(error.destination, error.icmp_type, error.icmp_code, error.mtu or 0, now())
+            message = allocation.icmp_from(
+                error.destination, error.icmp_type, error.icmp_code, error.mtu or 0, now()
+            )
             if message is not None:
                 allocation.say(message)
 

@@ -84,8 +84,8 @@ class _Reservation(NamedTuple):
 class TurnServer:
     """All allocations.
 
-    Driving contract: give each message to `receive`, and ChannelData to `from_client`. Bytes are the answer to
-    send back now, a `Forward` is to be sent to a peer; an order is to be carried out, its docstring says how.
+    Driving contract: give each message to `receive`, and ChannelData to `from_client`. Bytes are the answer
+    to send back now, a `Forward` is to be sent to a peer; an order is to be carried out, as it says itself.
     What arrives at a relayed address is the allocation's own: `Allocation.from_peer`. Call `sweep` every
     `sweep_s` seconds, `gone` when a client's connection is over. After each of these, and after `receive`,
     close `take_over()`: what is of use to nobody any more.
@@ -118,6 +118,11 @@ class TurnServer:
     def allocations(self) -> int:
         """How many there are."""
         return sum(map(len, self._tables.values()))
+
+    @property
+    def idle(self) -> bool:
+        """Is there nothing that could outlive its time?"""
+        return not (self.allocations or self._reservations)
 
     def clients(self, transport: Transport, local: Endpoint) -> dict[Endpoint, Allocation]:
         """The allocations of those who speak to this endpoint of the server, by where they are."""
@@ -187,9 +192,7 @@ class TurnServer:
             if allocation.transaction_id != request.transaction_id:
                 raise TurnError(t.ALLOCATION_MISMATCH)
             return self._allocated(request, allocation, user, now) if allocation.ports else None
-        wish = read_allocate(
-            request, client, self._families, can_forbid_fragments=self._can_forbid_fragments
-        )
+        wish = read_allocate(request, client, self._families, can_forbid_fragments=self._can_forbid_fragments)
         reserved = None if wish.token is None else self._use_reservation(wish.token, user, now)
         try:
             self._enter(user, client.remote, 1 + wish.reserve)

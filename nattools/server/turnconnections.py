@@ -45,9 +45,7 @@ class PeerConnections:
         self._relayed = relayed
         self._all: dict[int, PeerConnection] = {}
 
-    def connect(
-        self, request: stun.Message, allocation: Allocation, user: User, now: float
-    ) -> ConnectOrder:
+    def connect(self, request: stun.Message, allocation: Allocation, user: User, now: float) -> ConnectOrder:
         """A Connect request (RFC 6062 5.2). TurnError: why not."""
         peers = request.peers
         if allocation.protocol != t.TCP or len(peers) != 1:
@@ -79,9 +77,7 @@ class PeerConnections:
         connection.expires_at = now + t.CONNECT_TIMEOUT_S
         return success(order.request, order.user, ((c.CONNECTION_ID, _pack(connection)),))
 
-    def attempted(
-        self, allocation: Allocation, peer: Endpoint, stream: Closable, now: float
-    ) -> bytes | None:
+    def attempted(self, allocation: Allocation, peer: Endpoint, stream: Closable, now: float) -> bytes | None:
         """A peer has connected to the relayed address: the ConnectionAttempt for the client (5.3). None: it
         may not, and is to be reset."""
         if not allocation.is_permitted(peer.host, now) or peer in allocation.connections:

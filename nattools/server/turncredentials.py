@@ -2,9 +2,9 @@
 
 Nonces are stateless: an HMAC of where the request came from and of the half hour, of as many letters as the
 answer has room for. Over UDP a challenge is never more than 1.6 times the request: the shortest request
-(Allocate with REQUESTED-TRANSPORT, 28 bytes) is worth ERROR-CODE, this realm and 4 letters, to the byte. Where
-there is room the nonce is longer, and SHA-256 is offered. A guessed nonce lets a forged source be a client; it
-is of use to none but a user, who could send to that address through the relay anyway.
+(Allocate with REQUESTED-TRANSPORT, 28 bytes) is worth ERROR-CODE, this realm and 4 letters, to the byte.
+Where there is room the nonce is longer, and SHA-256 is offered. A guessed nonce lets a forged source be a
+client; it is of use to none but a user, who could send to that address through the relay anyway.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What passes between clients and peers: permissions, channels and Send indications (RFC 8656 9 to 12). Pure."""
+"""What passes from clients to peers: permissions, channels and Send indications (RFC 8656 9 to 12). Pure."""
 
 from __future__ import annotations
 

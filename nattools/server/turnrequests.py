@@ -70,7 +70,9 @@ def read_allocate(
     if request.dont_fragment and not can_forbid_fragments:
         raise TurnError(t.UNKNOWN_ATTRIBUTE, (c.UNKNOWN_ATTRIBUTES, stun.pack_types((c.DONT_FRAGMENT,))))
     even, token = request.even_port, request.reservation_token
-    if protocol == t.TCP and (client.transport == "udp" or even is not None or token or request.dont_fragment):
+    if protocol == t.TCP and (
+        client.transport == "udp" or even is not None or token or request.dont_fragment
+    ):
         raise TurnError(t.BAD_REQUEST)
     wanted, unavailable = _families(request, families)
     lifetime_s = granted_lifetime_s(request)
@@ -139,9 +141,7 @@ def bare_failure(request: stun.Message, code: int, attributes: Iterable[Attribut
     return stun.encode(message)
 
 
-def _signed(
-    request: stun.Message, user: User, kind: stun.Kind, attributes: tuple[Attribute, ...]
-) -> bytes:
+def _signed(request: stun.Message, user: User, kind: stun.Kind, attributes: tuple[Attribute, ...]) -> bytes:
     message = stun.Message(request.method, kind, request.transaction_id, attributes)
     fingerprint = request.get(c.FINGERPRINT) is not None
     return stun.encode(message, key=user.key, algorithm=user.algorithm, fingerprint=fingerprint)
@@ -152,5 +152,3 @@ def is_unharmed(message: stun.Message) -> bool:
     if message.legacy:
         return False
     return message.get(c.FINGERPRINT) is None or stun.verify_fingerprint(message)
-
-
