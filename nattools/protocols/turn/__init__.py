@@ -14,6 +14,14 @@ from nattools.protocols.stun.relaying import (
     pack_transport,
 )
 from nattools.protocols.turn import constants
+from nattools.protocols.turn.allocation import (
+    Allocation,
+    AllocationEvent,
+    AllocationState,
+    Connected,
+    NotConnected,
+    PeerError,
+)
 from nattools.protocols.turn.channeldata import (
     TurnFramer,
     decode_channel_data,
@@ -26,12 +34,24 @@ from nattools.protocols.turn.credentials import (
     time_limited,
     time_limited_password,
 )
+from nattools.protocols.turn.grants import Permission
+from nattools.protocols.turn.refusal import Refusal
+from nattools.protocols.turn.requests import Wish
 
 __all__ = [
     "FIRST_CHANNEL",
     "LAST_CHANNEL",
+    "Allocation",
+    "AllocationEvent",
+    "AllocationState",
+    "Connected",
     "Credentials",
+    "NotConnected",
+    "PeerError",
+    "Permission",
+    "Refusal",
     "TurnFramer",
+    "Wish",
     "constants",
     "decode_channel_data",
     "encode_channel_data",
