@@ -21,9 +21,10 @@ Purpose = Literal[
     "control",  # sent beside a filtering test over the same path, to know the loss
     "allocation",  # fresh local ports, one destination
     "ports",  # is this destination port open?
+    "round-trip",  # asked alone, when nothing else is under way
 ]
 Outcome = Literal[
-    "answered", "timeout", "refused", "unreachable", "reset", "prohibited", "malformed", "error"
+    "answered", "timeout", "refused", "unreachable", "reset", "prohibited", "malformed", "tls", "error"
 ]
 
 
