@@ -9,7 +9,7 @@ from typing import Final
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, Transport
-from nattools.model.serveruri import ServerUri
+from nattools.model.serveruri import ServerUri, is_host
 from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
 from nattools.net.serverstream import Security, addresses_of, open_server_stream
@@ -100,7 +100,7 @@ class _Opening:
             code = None if refusal is None else refusal.code
             if refusal is not None and code == 300:
                 asked.add(driver.allocation.server)
-                if not self._may_be_sent_to(refusal.alternate, driver.allocation.server, asked):
+                if not self._may_be_sent_to(refusal, driver.allocation.server, asked):
                     words = f"it sends us on to {refusal.alternate or 'nowhere'}"
                     return self.steps.failed("allocate", "error", words, 300)
                 if self.security is not None and refusal.domain:
@@ -111,9 +111,12 @@ class _Opening:
             else:
                 return self._failed(driver, refusal, by)
 
-    def _may_be_sent_to(self, alternate: Endpoint | None, server: Endpoint, asked: set[Endpoint]) -> bool:
+    def _may_be_sent_to(self, refusal: turn.Refusal, server: Endpoint, asked: set[Endpoint]) -> bool:
         """To a few others, by the same family (RFC 8489 10), and from outside not into our own network."""
+        alternate = refusal.alternate
         if alternate is None or alternate in asked or len(asked) > MOST_REDIRECTIONS:
+            return False
+        if refusal.domain and not is_host(refusal.domain):
             return False
         inward = self._network.is_public(server.host) and not self._network.is_public(alternate.host)
         return alternate.port != 0 and alternate.family == server.family and not inward
@@ -202,7 +205,9 @@ class _Opening:
             return _CAUSES.get(driver.problem or "", "unreachable"), refusal.detail
         if refusal.code is None:
             return "not-a-relay", refusal.detail
+        if refusal.code == 401 and self._credentials is None:
+            return "no-credentials", "it asks for a user name and a password"
         if refusal.code == 401 and driver.allocation.challenged_at is None:
-            return ("no-credentials" if self._credentials is None else "challenge"), refusal.detail
+            return "challenge", refusal.detail
         words = refusal.detail if refusal.detail.lower() not in refusal.reason.lower() else ""
         return "error", f"{refusal.reason}: {words}" if words else refusal.reason

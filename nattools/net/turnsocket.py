@@ -75,9 +75,11 @@ class RelayedSocket:
         if permission is None:
             return turn.Refusal("permission", "abandoned", None, "there are too many peers")
         self._driver.drive()
-        while permission.state == "wanted" and not self.allocation.done:
+        while permission.state == "wanted" and self.allocation.state == "standing":
             await self._driver.change()
-        return permission.refusal if permission.state != "granted" else self.ended
+        if self.allocation.state != "standing":
+            return self.ended or turn.Refusal("permission", "abandoned", None, "the allocation is over")
+        return permission.refusal
 
     def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
         """Send now; None when the datagram left, waits for its permission, or was dropped because the stream
