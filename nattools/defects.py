@@ -106,14 +106,24 @@ class Defects:
     def _begin(self, error: BaseException, record: str) -> None:
         text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         text = "".join(character if character.isprintable() else "?" for character in text)
+        name = self._kept(f"{_circumstances()}\n{record}")
+        name = name or f"none could be written; it was at {_place(error)}"
+        _say(f"nattools: a defect of nattools ({text}). The file for a bug report: {name}")
+
+    def _kept(self, text: str) -> str | None:
+        """The name of a new file with this text; None where there is no place for it, and none is left then."""
         try:
             import tempfile
 
             self._file, name = tempfile.mkstemp(".txt", "nattools-defect-")
-        except OSError:  # nowhere to write
-            name = f"none could be written; it was at {_place(error)}"
-        self._write(f"{_circumstances()}\n{record}")
-        _say(f"nattools: a defect of nattools ({text}). The file for a bug report: {name}")
+        except OSError:
+            return None
+        self._write(text)
+        if self._file is not None:
+            return name
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        return None
 
     def _write(self, record: str) -> None:
         if self._file is None:
