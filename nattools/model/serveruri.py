@@ -113,7 +113,7 @@ def _checked_host(host: str, text: str) -> str:
     last = host.rstrip(".").rpartition(".")[2]
     if ":" in host or last.isdigit():
         return _checked_address(host, text)
-    return _checked_name(host, text)
+    return checked_name(host, text)
 
 
 def _checked_address(host: str, text: str) -> str:
@@ -127,7 +127,8 @@ def _checked_address(host: str, text: str) -> str:
     return f"{address}%{zone}" if zone else str(address)
 
 
-def _checked_name(host: str, text: str) -> str:
+def checked_name(host: str, text: str) -> str:
+    """A host name in ASCII. UsageError: `host`, a part of `text`, is none."""
     try:
         name = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
