@@ -111,27 +111,27 @@ class Defects:
         _say(f"nattools: a defect of nattools ({text}). The file for a bug report: {name}")
 
     def _kept(self, text: str) -> str | None:
-        """The name of a new file with this text; None where there is no place for it, and none is left then."""
+        """The name of a new file with this text; None: there is no place for it, and none is left behind."""
         try:
             import tempfile
 
             self._file, name = tempfile.mkstemp(".txt", "nattools-defect-")
         except OSError:
             return None
-        self._write(text)
-        if self._file is not None:
+        if self._write(text):
             return name
         with contextlib.suppress(OSError):
             os.unlink(name)
         return None
 
-    def _write(self, record: str) -> None:
+    def _write(self, record: str) -> bool:
         if self._file is None:
-            return
+            return False
         try:
             os.write(self._file, record.encode(errors="backslashreplace"))
         except OSError:
             self._file = None
+        return self._file is not None
 
 
 def _place(error: BaseException) -> str:

@@ -161,8 +161,8 @@ class HelpfulGroup(TyperGroup):
 
     def sentence(self, ctx: Any, name: str) -> str:
         """What the command is for."""
-        help_text = " ".join(self.get_command(ctx, name).help.split())
-        return re.split(r"(?<=\.) ", help_text, maxsplit=1)[0]
+        command: Any = self.get_command(ctx, name)
+        return re.split(r"(?<=\.) ", " ".join(command.help.split()), maxsplit=1)[0]
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """The examples."""
