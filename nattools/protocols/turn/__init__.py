@@ -15,6 +15,7 @@ from nattools.protocols.stun.relaying import (
 )
 from nattools.protocols.turn import constants
 from nattools.protocols.turn.allocation import (
+    LARGEST,
     Allocation,
     AllocationEvent,
     AllocationState,
@@ -31,6 +32,7 @@ from nattools.protocols.turn.channeldata import (
 from nattools.protocols.turn.credentials import (
     Credentials,
     expiry,
+    problem_of,
     time_limited,
     time_limited_password,
 )
@@ -40,6 +42,7 @@ from nattools.protocols.turn.requests import Wish
 
 __all__ = [
     "FIRST_CHANNEL",
+    "LARGEST",
     "LAST_CHANNEL",
     "Allocation",
     "AllocationEvent",
@@ -63,6 +66,7 @@ __all__ = [
     "pack_family",
     "pack_icmp",
     "pack_transport",
+    "problem_of",
     "time_limited",
     "time_limited_password",
 ]
