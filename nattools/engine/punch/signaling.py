@@ -10,7 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -21,14 +21,19 @@ from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import Stage
 from nattools.model.statement import Statement, statement
 from nattools.protocols.mailbox import MAX_PAYLOAD, MailboxFailure
+from nattools.traversal.relayaccess import RelayAccess
 from nattools.traversal.rendezvous import Rendezvous
 
 VERSION: Final = 1
 MAX_CANDIDATES: Final = 48
 MAX_STAGES: Final = 60
 MAX_ATTEMPTS: Final = 1_000_000
+Relaying = Literal["reserve", "only", "never"]
+"""When nothing direct works; whatever else works; not at all."""
 
 T = TypeVar("T")
+CandidateHandler = Callable[[str, str], None]
+"""(candidate, its relay's URI or "")."""
 Short = Annotated[str, Meta(max_length=512)]
 Number = Annotated[int, Meta(ge=0, le=MAX_ATTEMPTS)]
 
@@ -38,7 +43,8 @@ class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"
     with the larger `nonce` leads. `candidates` as text (RFC 8839 5.1); `asks_router`: a router may still
     map one more. `resumes`: the secure connection of the attempt before is
     there and only lacks a path. `udp` and `tcp`: what this side is willing to use. `second`: it knew the
-    other introduction already, and sends its first packets now."""
+    other introduction already, and sends its first packets now. `relaying`: when this side is willing to use
+    a relay, and `relay` the URI of one that it can use itself."""
 
     version: int = VERSION
     program: Short = ""
@@ -54,13 +60,16 @@ class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"
     password: Short
     candidates: Annotated[tuple[Short, ...], Meta(max_length=MAX_CANDIDATES)] = ()
     second: bool = False
+    relaying: Relaying = "reserve"
+    relay: Short = ""
 
 
 class LateCandidate(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"):
-    """One more candidate of an attempt."""
+    """One more candidate of an attempt; of a relayed one `relay` is the relay's URI."""
 
     attempt: Number
     candidate: Short
+    relay: Short = ""
 
 
 class StepReady(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
@@ -73,9 +82,11 @@ class StepReady(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
 
 
 class AttemptBegun(msgspec.Struct, frozen=True, kw_only=True, tag="again"):
-    """The connection is lost here, and this attempt at a new one has begun."""
+    """The connection is lost here, and this attempt at a new one has begun; or it is relayed, and this is the
+    `search`th attempt at a direct one."""
 
     attempt: Number
+    search: Number = 0
 
 
 class RemoteTimeline(msgspec.Struct, frozen=True, kw_only=True, tag="story"):
@@ -176,17 +187,24 @@ class Signaling(ABC):
     """The conversation with the peer; what is not overridden is as if nothing more could be said. `secret` is
     known to both sides and to nobody else. `live`: messages arrive within a round trip, so the sides can
     begin at the same moment, else within `apart_s`. `attempt` is the one under way, `heard_of` the latest
-    that the peer has begun."""
+    that the peer has begun, and `heard_search` is above 0 if that is for a direct path instead of a relayed
+    one."""
 
     live = False
     apart_s = 0.0
 
     def __init__(self, secret: bytes) -> None:
         self.secret = secret
-        self.attempt = self.heard_of = 0
+        self.attempt = self.heard_of = self.heard_search = 0
 
-    def begin(self, attempt: int) -> None:  # noqa: B027
-        """From now on this attempt counts, and what belongs to earlier ones is forgotten."""
+    @property
+    def relays(self) -> tuple[RelayAccess, ...]:
+        """What the mailbox offers for the two."""
+        return ()
+
+    def begin(self, attempt: int, search: int = 0) -> None:  # noqa: B027
+        """From now on this attempt counts, and what belongs to earlier ones is forgotten. `search`: as in
+        `AttemptBegun`."""
 
     def doubt(self) -> None:  # noqa: B027
         """Something is wrong with the network; the conversation may be broken, too."""
@@ -214,10 +232,10 @@ class Signaling(ABC):
         """Wait for the moment at which a step begins: where the peer's socket for it is seen, None if the
         peer does not know. `told`: where ours is."""
 
-    def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:  # noqa: B027
+    def on_candidate(self, attempt: int, take: CandidateHandler) -> None:  # noqa: B027
         """`take` gets candidates of the peer that come later."""
 
-    def tell_candidate(self, attempt: int, candidate: str) -> None:  # noqa: B027
+    def tell_candidate(self, attempt: int, candidate: str, relay: str = "") -> None:  # noqa: B027
         """One more of ours."""
 
     async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
@@ -239,7 +257,7 @@ class MailboxSignaling(Signaling):
         self._ready: dict[tuple[int, int], StepReady] = {}
         self._timelines: dict[int, RemoteTimeline] = {}
         self._late: list[LateCandidate] = []
-        self._take: Callable[[str], None] | None = None
+        self._take: CandidateHandler | None = None
 
     # --- hearing
 
@@ -262,7 +280,8 @@ class MailboxSignaling(Signaling):
     def _hear(self, message: Message) -> None:
         if message.attempt < self.attempt:
             return
-        self.heard_of = max(self.heard_of, message.attempt)
+        if message.attempt > self.heard_of:
+            self.heard_of, self.heard_search = message.attempt, 0
         match message:
             case Introduction():
                 self._introduction = message
@@ -274,12 +293,13 @@ class MailboxSignaling(Signaling):
             case LateCandidate():
                 self._found(message)
             case AttemptBegun():
-                pass
+                if message.attempt == self.heard_of:
+                    self.heard_search = message.search
         self._changed.set()
 
     def _found(self, message: LateCandidate) -> None:
         if message.attempt == self.attempt and self._take is not None:
-            self._take(message.candidate)
+            self._take(message.candidate, message.relay)
         elif len(self._late) < 16:
             self._late.append(message)
 
@@ -303,11 +323,15 @@ class MailboxSignaling(Signaling):
     def apart(self) -> Statement:
         return self._meeting.apart
 
+    @property
+    def relays(self) -> tuple[RelayAccess, ...]:
+        return self._meeting.relays
+
     # --- saying
 
-    def begin(self, attempt: int) -> None:
+    def begin(self, attempt: int, search: int = 0) -> None:
         if attempt > self.attempt:
-            self._meeting.send(encode(AttemptBegun(attempt=attempt)))
+            self._meeting.send(encode(AttemptBegun(attempt=attempt, search=search)))
         self.attempt = attempt
         self._take = None
         self._ready = {key: each for key, each in self._ready.items() if key[0] >= attempt}
@@ -365,14 +389,14 @@ class MailboxSignaling(Signaling):
             await self._change()
         return self._ready.get((attempt, step)) or self._ended or SignalingEnded(())
 
-    def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:
+    def on_candidate(self, attempt: int, take: CandidateHandler) -> None:
         self._take = take
         for each in [late for late in self._late if late.attempt == attempt]:
-            take(each.candidate)
+            take(each.candidate, each.relay)
         self._late = [each for each in self._late if each.attempt != attempt]
 
-    def tell_candidate(self, attempt: int, candidate: str) -> None:
-        self._meeting.send(encode(LateCandidate(attempt=attempt, candidate=candidate)))
+    def tell_candidate(self, attempt: int, candidate: str, relay: str = "") -> None:
+        self._meeting.send(encode(LateCandidate(attempt=attempt, candidate=candidate, relay=relay)))
 
     async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
         self._meeting.send(encode(own))

@@ -12,6 +12,7 @@ from punching import MATRIX_KINDS, pair
 from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.connection import Connector
 from nattools.engine.punch.local_side import LocalSide
+from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.signaling import Signaling
 from nattools.engine.punch.timeline import Timeline
 from nattools.lab.sim.simlab import SimLab
@@ -26,7 +27,7 @@ class Silent:
         self.begun: list[int] = []
         self.asked = asyncio.Event()
 
-    def begin(self, attempt: int) -> None:
+    def begin(self, attempt: int, search: int = 0) -> None:
         self.begun.append(attempt)
 
     async def introduce(self, own: object) -> None:
@@ -36,6 +37,8 @@ class Silent:
 
 class Willing:
     """A side that uses whatever there is."""
+
+    options = PunchOptions()
 
     def without(self, transport: str | None) -> Willing:
         assert transport is None
