@@ -201,6 +201,8 @@ async def _reach_one(
     run: MeasurementRun, context: ProbeContext, server: ServerAddress, ask: Reach
 ) -> Target | None:
     hint = run.rtt_hint(server)
+    if server.tls is not None:
+        context.estimate.tls |= dict.fromkeys(server.endpoints, server.tls)
     return await first_address(server.endpoints, lambda at: ask(context, server.uri, at, hint))
 
 
@@ -245,7 +247,8 @@ def describe_servers(run: MeasurementRun) -> tuple[Server, ...]:
 def _server(run: MeasurementRun, address: ServerAddress) -> Server:
     targets = [target for target in run.reached if target.endpoint in address.endpoints]
     if not targets:
-        problem = statement("server-tls") if address.secure else why_silent(run, address.endpoint)
+        dtls = address.tls is not None and address.over == "udp"
+        problem = statement("server-dtls") if dtls else why_silent(run, address.endpoint)
         return Server(uri=address.uri, address=str(address.endpoint), problems=(problem,))
     return Server(
         uri=address.uri,
@@ -270,6 +273,7 @@ def why_silent(run: MeasurementRun, endpoint: Endpoint) -> Statement:
 
 _INSTEAD: dict[Outcome, str] = {
     "error": "server-refused",
+    "tls": "server-tls",
     "malformed": "server-not-stun",
     "refused": "server-port-closed",
     "prohibited": "server-prohibited",

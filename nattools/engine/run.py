@@ -95,7 +95,6 @@ async def observe(run: MeasurementRun, journal: Journal | None = None) -> Comple
     CannotRun: there is no route, or no server's name resolves."""
     started = datetime.now(UTC)
     families = await routed_families(run.network, run.options)
-    _refuse_tls_only(run.options)
     timed_out = await within_time_limit(run, _measure(run, families, journal))
     return CompletedRun(run, families, started, timed_out)
 
@@ -112,15 +111,6 @@ async def within_time_limit(run: MeasurementRun, work: Awaitable[None]) -> bool:
     if limit.expired():
         logger.debug("the %s s given are over", run.options.timeout_s)
     return limit.expired()
-
-
-def _refuse_tls_only(options: MeasureOptions) -> None:
-    """CannotRun if every server wants TLS, which nothing here speaks yet."""
-    if options.servers and all(server.secure for server in options.servers):
-        raise CannotRun(
-            f"{options.servers[0].text}: measuring with servers over TLS is not supported yet",
-            "Name the server as stun:HOST if it answers without TLS too, or name another one with --server.",
-        )
 
 
 async def _measure(run: MeasurementRun, families: tuple[Family, ...], journal: Journal | None) -> None:

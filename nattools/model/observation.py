@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
 from nattools.model.endpoint import Family, Transport
+from nattools.model.observed import Observation
 from nattools.model.portmapping import MappingProtocol, Refusal
+from nattools.model.relaytrial import RelayTrial
 
 Purpose = Literal[
     "reach",  # does this server answer at all?
@@ -21,22 +21,15 @@ Purpose = Literal[
     "control",  # sent beside a filtering test over the same path, to know the loss
     "allocation",  # fresh local ports, one destination
     "ports",  # is this destination port open?
+    "round-trip",  # asked alone, when nothing else is under way
 ]
 Outcome = Literal[
-    "answered", "timeout", "refused", "unreachable", "reset", "prohibited", "malformed", "error"
+    "answered", "timeout", "refused", "unreachable", "reset", "prohibited", "malformed", "tls", "error"
 ]
 
 
 FORBIDDEN_HERE = "this machine's own firewall does not let it out"
 """The detail of an outcome "prohibited" that the own system gave; else an ICMP error did."""
-
-
-class Observation(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """`id` is unique within a report and counts from 1; `probe` names the probe that recorded it."""
-
-    id: int = 0
-    probe: str = ""
-    at_s: float = 0.0
 
 
 class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
@@ -377,4 +370,5 @@ AnyObservation = (
     | MapCheck
     | MapEntry
     | MapTable
+    | RelayTrial
 )

@@ -56,6 +56,14 @@ def parse_server(text: str) -> ServerUri:
     return ServerUri(stripped, scheme, _checked_host(host, stripped), port, transport)
 
 
+def is_host(text: str) -> bool:
+    """Is it a name in ASCII, or an address without brackets?"""
+    try:
+        return _checked_host(text, text) == text
+    except UsageError:
+        return False
+
+
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:77] + "...")
 
@@ -113,7 +121,7 @@ def _checked_host(host: str, text: str) -> str:
     last = host.rstrip(".").rpartition(".")[2]
     if ":" in host or last.isdigit():
         return _checked_address(host, text)
-    return _checked_name(host, text)
+    return checked_name(host, text)
 
 
 def _checked_address(host: str, text: str) -> str:
@@ -127,7 +135,8 @@ def _checked_address(host: str, text: str) -> str:
     return f"{address}%{zone}" if zone else str(address)
 
 
-def _checked_name(host: str, text: str) -> str:
+def checked_name(host: str, text: str) -> str:
+    """A host name in ASCII. UsageError: `host`, a part of `text`, is none."""
     try:
         name = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:

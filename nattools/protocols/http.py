@@ -104,7 +104,7 @@ class ResponseReader:
             return False
         first, headers = parse_head(self._buffer[:end])
         del self._buffer[:end]
-        self._status, self._reason = _status_line(first)
+        self._status, self._reason = status_line(first)
         if 100 <= self._status < 200:
             self._interim += 1
             if self._interim > _MAX_INTERIM:
@@ -242,7 +242,7 @@ def _take_line(buffer: bytearray) -> bytes | None:
     return line
 
 
-def _status_line(line: str) -> tuple[int, str]:
+def status_line(line: str) -> tuple[int, str]:
     """RFC 9112 4; the reason may be missing."""
     version, _, rest = line.partition(" ")
     status, _, reason = rest.strip().partition(" ")

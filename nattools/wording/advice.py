@@ -130,7 +130,8 @@ SENTENCES = {
     "server-unreachable": "it cannot be reached: {detail}",
     "server-prohibited": "a firewall rejects packets to it: {detail}",
     "server-unresolved": "{detail}",
-    "server-tls": "TLS is not supported yet",
+    "server-tls": "no TLS with it: {detail}",
+    "server-dtls": "STUN within DTLS is not supported: without ?transport=udp it is asked within TLS",
     "server-origin-differs": (
         "The server {server} says that it answers from {origin}, but its answer came from {source}."
     ),

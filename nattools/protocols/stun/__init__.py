@@ -1,5 +1,7 @@
 """STUN: codec, credentials and client transaction (RFC 8489, RFC 5780, RFC 8445; RFC 3489's messages too).
 
+TURN's messages are STUN's: their numbers and attributes are here, all else in `nattools.protocols.turn`.
+
 Pure: bytes in, values out, and back. Decoders raise ProtocolError and nothing else, for any bytes.
 """
 

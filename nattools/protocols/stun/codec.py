@@ -6,7 +6,7 @@ from __future__ import annotations
 import hmac
 from binascii import crc32
 from struct import Struct, error
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from nattools.errors import ProtocolError
 from nattools.protocols.stun import constants as c
@@ -241,6 +241,9 @@ class Framer:
     before it are still returned, `broken` is True, and each further call raises: close the stream.
     """
 
+    LEAST: ClassVar = HEADER_SIZE
+    """Bytes of the shortest message."""
+
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._problem: str | None = None
@@ -255,9 +258,7 @@ class Framer:
         """So many bytes at least complete the message that is begun. Whoever reads no more than these at a
         time leaves on the stream what is not STUN any more."""
         size = len(self._buffer)
-        if size < 4:
-            return HEADER_SIZE - size
-        return HEADER_SIZE + int.from_bytes(self._buffer[2:4], "big") - size
+        return (self.LEAST if size < 4 else self._size(bytes(self._buffer[:4]))) - size
 
     @property
     def broken(self) -> bool:
@@ -283,14 +284,21 @@ class Framer:
 
     def _end(self, start: int) -> int | None:
         """Where the message that begins at `start` ends, None if it is not all there or none."""
-        available = len(self._buffer) - start
-        if available >= 1 and self._buffer[start] > 0x3F:
-            self._problem = "a message of the stream does not begin with two zero bits"
+        head = bytes(self._buffer[start : start + 4])
+        self._problem = self._wrong(head) if head else None
+        if self._problem is not None or len(head) < 4:
             return None
-        if available < 4:
-            return None
-        if self._buffer[start + 3] & 3:
-            self._problem = "a message of the stream has a length that is not a multiple of 4"
-            return None
-        end = start + HEADER_SIZE + int.from_bytes(self._buffer[start + 2 : start + 4], "big")
+        end = start + self._size(head)
         return end if end <= len(self._buffer) else None
+
+    def _wrong(self, head: bytes) -> str | None:
+        """Why a message cannot begin with these 1 to 4 bytes."""
+        if head[0] > 0x3F:
+            return "a message of the stream does not begin with two zero bits"
+        if len(head) == 4 and head[3] & 3:
+            return "a message of the stream has a length that is not a multiple of 4"
+        return None
+
+    def _size(self, head: bytes) -> int:
+        """The bytes of the message that begins with these 4, with its padding."""
+        return HEADER_SIZE + int.from_bytes(head[2:], "big")

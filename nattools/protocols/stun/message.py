@@ -25,6 +25,14 @@ from nattools.protocols.stun.attributes import (
     unpack_types,
     unpack_xor_address,
 )
+from nattools.protocols.stun.relaying import (
+    unpack_address_error,
+    unpack_channel,
+    unpack_even_port,
+    unpack_family,
+    unpack_icmp,
+    unpack_transport,
+)
 
 Attribute = tuple[int, bytes]
 T = TypeVar("T")
@@ -92,6 +100,26 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """ICE-CONTROLLED's tie-breaker (RFC 8445 7.1.3)."""
     ice_controlling = _Reader(c.ICE_CONTROLLING, unpack_number, "ICE-CONTROLLING", 8)
     """ICE-CONTROLLING's tie-breaker (RFC 8445 7.1.3)."""
+    channel = _Reader(c.CHANNEL_NUMBER, unpack_channel)
+    """CHANNEL-NUMBER (RFC 8656 18.1), 0x4000-0x4FFF."""
+    lifetime_s = _Reader(c.LIFETIME, unpack_number, "LIFETIME", 4)
+    """LIFETIME (RFC 8656 18.2): seconds."""
+    requested_family = _Reader(c.REQUESTED_ADDRESS_FAMILY, unpack_family, "REQUESTED-ADDRESS-FAMILY")
+    """REQUESTED-ADDRESS-FAMILY (RFC 8656 18.6): 4 or 6; None too for a family that is neither."""
+    additional_family = _Reader(c.ADDITIONAL_ADDRESS_FAMILY, unpack_family, "ADDITIONAL-ADDRESS-FAMILY")
+    """ADDITIONAL-ADDRESS-FAMILY (RFC 8656 18.11), in the same way."""
+    even_port = _Reader(c.EVEN_PORT, unpack_even_port)
+    """EVEN-PORT (RFC 8656 18.7): is the next higher port to be reserved?"""
+    requested_transport = _Reader(c.REQUESTED_TRANSPORT, unpack_transport)
+    """REQUESTED-TRANSPORT (RFC 8656 18.8): a protocol number of IP."""
+    reservation_token = _Reader(c.RESERVATION_TOKEN, unpack_fixed, "RESERVATION-TOKEN", 8)
+    """RESERVATION-TOKEN (RFC 8656 18.10): 8 bytes."""
+    address_error = _Reader(c.ADDRESS_ERROR_CODE, unpack_address_error)
+    """ADDRESS-ERROR-CODE (RFC 8656 18.12): (family, code, reason phrase)."""
+    icmp = _Reader(c.ICMP, unpack_icmp)
+    """ICMP (RFC 8656 18.13): (type, code, error data)."""
+    connection_id = _Reader(c.CONNECTION_ID, unpack_number, "CONNECTION-ID", 4)
+    """CONNECTION-ID (RFC 6062 6.2.1)."""
 
     def get(self, attribute_type: int) -> bytes | None:
         """The raw value of the first attribute of this type."""
@@ -146,6 +174,22 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         return value is not None and unpack_fixed(value, "USE-CANDIDATE", 0) == b""
 
     @property
+    def peers(self) -> tuple[Endpoint, ...]:
+        """XOR-PEER-ADDRESS (RFC 8656 18.3), of which a CreatePermission request may have several."""
+        return self._xor_addresses(c.XOR_PEER_ADDRESS)
+
+    @property
+    def relayed(self) -> tuple[Endpoint, ...]:
+        """XOR-RELAYED-ADDRESS (RFC 8656 18.5), of which there is one for each family."""
+        return self._xor_addresses(c.XOR_RELAYED_ADDRESS)
+
+    @property
+    def dont_fragment(self) -> bool:
+        """DONT-FRAGMENT (RFC 8656 18.9), which has no value."""
+        value = self.get(c.DONT_FRAGMENT)
+        return value is not None and unpack_fixed(value, "DONT-FRAGMENT", 0) == b""
+
+    @property
     def hello(self) -> bytes | None:
         """NATTOOLS-HELLO, as it is."""
         return self.get(c.NATTOOLS_HELLO)
@@ -153,3 +197,10 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     def _address(self, attribute_type: int) -> Endpoint | None:
         value = self.get(attribute_type)
         return None if value is None else unpack_address(value)
+
+    def _xor_addresses(self, attribute_type: int) -> tuple[Endpoint, ...]:
+        return tuple(
+            unpack_xor_address(value, self.transaction_id)
+            for found, value in self.attributes
+            if found == attribute_type
+        )

@@ -1,0 +1,72 @@
+"""TURN: what a relay and its clients say (RFC 8656, RFC 6062). Its messages are STUN's, and are read there.
+
+Pure: bytes in, values out, and back. Decoders raise ProtocolError and nothing else, for any bytes.
+"""
+
+from nattools.protocols.stun.relaying import (
+    FIRST_CHANNEL,
+    LAST_CHANNEL,
+    pack_address_error,
+    pack_channel,
+    pack_even_port,
+    pack_family,
+    pack_icmp,
+    pack_transport,
+)
+from nattools.protocols.turn import constants
+from nattools.protocols.turn.allocation import (
+    LARGEST,
+    Allocation,
+    AllocationEvent,
+    AllocationState,
+    Connected,
+    NotConnected,
+    PeerError,
+)
+from nattools.protocols.turn.channeldata import (
+    TurnFramer,
+    decode_channel_data,
+    encode_channel_data,
+    is_channel_data,
+)
+from nattools.protocols.turn.credentials import (
+    Credentials,
+    expiry,
+    problem_of,
+    time_limited,
+    time_limited_password,
+)
+from nattools.protocols.turn.grants import Permission
+from nattools.protocols.turn.refusal import Refusal
+from nattools.protocols.turn.requests import Wish
+
+__all__ = [
+    "FIRST_CHANNEL",
+    "LARGEST",
+    "LAST_CHANNEL",
+    "Allocation",
+    "AllocationEvent",
+    "AllocationState",
+    "Connected",
+    "Credentials",
+    "NotConnected",
+    "PeerError",
+    "Permission",
+    "Refusal",
+    "TurnFramer",
+    "Wish",
+    "constants",
+    "decode_channel_data",
+    "encode_channel_data",
+    "expiry",
+    "is_channel_data",
+    "pack_address_error",
+    "pack_channel",
+    "pack_even_port",
+    "pack_family",
+    "pack_icmp",
+    "pack_transport",
+    "problem_of",
+    "time_limited",
+    "time_limited_password",
+]

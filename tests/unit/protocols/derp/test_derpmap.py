@@ -1,0 +1,137 @@
+"""Maps as Tailscale, headscale and their users write them, and as nobody should."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from nattools.errors import ProtocolError
+from nattools.protocols import derp
+
+DEFAULT = b"""{"Regions": {
+ "1": {"RegionID": 1, "RegionCode": "nyc", "RegionName": "New York City", "Latitude": 40.7, "Longitude": -74,
+  "Nodes": [
+   {"Name": "1f", "RegionID": 1, "HostName": "derp1f.tailscale.com", "IPv4": "199.38.181.104",
+    "IPv6": "2607:f740:f::bc", "CanPort80": true},
+   {"Name": "1g", "RegionID": 1, "HostName": "derp1g.tailscale.com", "IPv4": "209.177.145.120", "IPv6":
+   "none",
+    "STUNOnly": true}]},
+ "24": {"RegionID": 24, "RegionCode": "dbi", "RegionName": "Dubai", "Avoid": true, "NoMeasureNoHome": true,
+  "Nodes": null}}}"""
+POLICY = b"""// policy.hujson
+{ "acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"]},], /* all */
+  "derpMap": {"OmitDefaultRegions": false, "Regions": {
+    "1": null,
+    "900": {"regionid": 900, "regioncode": "home", "nodes": [
+      {"name": "a", "hostname": "10.0.0.9", "stunport": -1, "derpport": 3340, "InsecureForTests": true},
+      {"name": "http://b", "hostname": "derp.example", "stunport": 3479, "derpport": 8443,
+       "CertName": "sha256-raw:%s",},
+    ],},
+  },},
+}""" % (b"ab" * 32)
+
+
+def node(**fields: Any) -> bytes:
+    """A map with one node."""
+    return msgspec.json.encode({"Regions": {"7": {"Nodes": [{"HostName": "derp.example"} | fields]}}})
+
+
+def test_the_default_map_is_read() -> None:
+    found = derp.parse_map(DEFAULT)
+    first, second = found.regions
+    assert (first.id, first.code, first.name, first.avoid, first.measured) == (
+        1,
+        "nyc",
+        "New York City",
+        False,
+        True,
+    )
+    assert first.nodes[0] == derp.DerpNode(
+        host="derp1f.tailscale.com",
+        name="1f",
+        ipv4="199.38.181.104",
+        ipv6="2607:f740:f::bc",
+        answers_port_80=True,
+    )
+    assert (first.nodes[1].ipv6, first.nodes[1].relays) == (None, False)
+    assert (second.avoid, second.measured, second.nodes) == (True, False, ())
+    assert found.named("24") == found.named("DBI") == second
+    assert found.named("fra") is None
+
+
+def test_a_tailnets_policy_is_read_with_its_comments_and_commas() -> None:
+    own = derp.parse_map(POLICY)
+    plain, secure = own.regions[0].nodes
+    assert (own.alone, own.without) == (False, {1})
+    assert (plain.host, plain.stun_port, plain.tls, plain.unchecked) == ("10.0.0.9", None, False, True)
+    assert (plain.uri, plain.authority) == ("derp://10.0.0.9:3340", "10.0.0.9:3340")
+    assert (secure.name, secure.stun_port, secure.certificate) == (
+        "http://b",
+        3479,
+        "sha256-raw:" + "ab" * 32,
+    )
+    assert (secure.uri, secure.authority) == ("derp://derp.example:8443", "derp.example:8443")
+
+
+def test_maps_of_several_tailnets_stand_side_by_side_and_the_default_below_them() -> None:
+    default, policy = derp.parse_map(DEFAULT), derp.parse_map(POLICY)
+    other = derp.parse_map(b'{"Regions":{"900":{"Nodes":[{"HostName":"other.example"}]}}}')
+    both = derp.merged((policy, other, policy), default)
+    assert [(region.id, len(region.nodes)) for region in both.regions] == [(24, 0), (900, 2), (900, 1)]
+    alone = msgspec.structs.replace(other, alone=True)
+    assert derp.merged((alone,), default).regions == other.regions
+    assert derp.merged((), default) == default
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "not JSON"),
+        (b"<html>", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "not an object"),
+        (b"{}", "no Regions"),
+        (b'{"Regions": []}', "no Regions"),
+        (b'{"Regions": {"x": {}}}', "region 'x' has no number"),
+        (b'{"Regions": {"1": 5}}', "region '1' is not an object"),
+        (b'{"Regions": {"1": {"Nodes": {}}}}', "region 1: Nodes are not a list"),
+        (b'{"Regions": {"1": {"RegionID": -1}}}', "regionid is not a number"),
+        (b'{"Regions": {"1": {"RegionCode": 1}}}', "regioncode is not a text"),
+        (msgspec.json.encode({"Regions": {"1": {"Nodes": [{}] * 33}}}), "at most 32"),
+        (msgspec.json.encode({"Regions": {str(n): {} for n in range(1, 502)}}), "at most 500"),
+        (b" " * ((1 << 20) + 1), "more than 1048576 bytes"),
+        (node(HostName=""), "node . of region 7: '' is not a host name"),
+        (node(HostName="a\r\nX: y"), "is not a host name"),
+        (node(HostName="a b"), "is not a host name"),
+        (node(HostName="::zz"), "is not a host name"),
+        (node(IPv4="300.0.0.1"), "is not an IP address"),
+        (node(DERPPort=65536), "derpport is not a number from 0 to 65535"),
+        (node(DERPPort="443"), "derpport is not a number"),
+        (node(DERPPort=True), "derpport is not a number"),
+        (node(STUNPort=-2), "stunport is not a number from -1"),
+        (node(CertName="sha256-raw:12"), "is not a host name"),
+    ],
+)
+def test_what_is_no_map_is_named(data: bytes, why: str) -> None:
+    with pytest.raises(ProtocolError, match=why):
+        derp.parse_map(data)
+
+
+@pytest.mark.parametrize("piece", [b"/*", b'"', b'\\"', b",", b", ", b"//", b'"\\'])
+def test_no_map_takes_longer_to_read_than_it_is_long(piece: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(ProtocolError):
+        derp.parse_map(piece * ((1 << 20) // len(piece)))
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("port", "uri", "tls"), [(None, "derp://[::1]", True), (80, "derp://[::1]:80", False)]
+)
+def test_a_server_can_be_named_by_itself(port: int | None, uri: str, tls: bool) -> None:
+    found = derp.node_at("::1", port)
+    assert (found.uri, found.tls, found.authority) == (uri, tls, "[::1]")

@@ -1,0 +1,26 @@
+import pytest
+
+from nattools.protocols import turn
+
+
+def test_a_password_as_openssl_computes_it() -> None:
+    """printf %s 1700000000:alice | openssl dgst -sha1 -hmac north -binary | base64"""
+    found = turn.time_limited("north", "alice", 1700000000)
+    assert found == ("1700000000:alice", "Cd/49soE35ICqcJF/bCTn8Z4OyE=")
+    assert turn.time_limited_password("north", found.username) == found.password
+
+
+@pytest.mark.parametrize(
+    ("username", "until"),
+    [
+        ("1700000000:alice", 1700000000),
+        ("1700000000", 1700000000),
+        ("alice", None),
+        ("", None),
+        (":1", None),
+        ("٣:x", None),
+        ("9999999999999:x", None),
+    ],
+)
+def test_until_when_a_name_holds(username: str, until: int | None) -> None:
+    assert turn.expiry(username) == until
