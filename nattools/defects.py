@@ -106,22 +106,32 @@ class Defects:
     def _begin(self, error: BaseException, record: str) -> None:
         text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         text = "".join(character if character.isprintable() else "?" for character in text)
+        name = self._kept(f"{_circumstances()}\n{record}")
+        name = name or f"none could be written; it was at {_place(error)}"
+        _say(f"nattools: a defect of nattools ({text}). The file for a bug report: {name}")
+
+    def _kept(self, text: str) -> str | None:
+        """The name of a new file with this text; None: there is no place for it, and none is left behind."""
         try:
             import tempfile
 
             self._file, name = tempfile.mkstemp(".txt", "nattools-defect-")
-        except OSError:  # nowhere to write
-            name = f"none could be written; it was at {_place(error)}"
-        self._write(f"{_circumstances()}\n{record}")
-        _say(f"nattools: a defect of nattools ({text}). The file for a bug report: {name}")
+        except OSError:
+            return None
+        if self._write(text):
+            return name
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        return None
 
-    def _write(self, record: str) -> None:
+    def _write(self, record: str) -> bool:
         if self._file is None:
-            return
+            return False
         try:
             os.write(self._file, record.encode(errors="backslashreplace"))
         except OSError:
             self._file = None
+        return self._file is not None
 
 
 def _place(error: BaseException) -> str:

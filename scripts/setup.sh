@@ -51,13 +51,35 @@ if ! python=$(python_with_venv); then
     fi
 fi
 
+# The pip that every Python carries runs as it is: to unpack and compile it first takes as long as all the rest.
+pip=$("$python" -c '
+import ensurepip, glob, sysconfig
+folders = [ensurepip.__path__[0] + "/_bundled", sysconfig.get_config_var("WHEEL_PKG_DIR")]
+print(*[wheel for folder in folders if folder for wheel in glob.glob(folder + "/pip-*.whl")][:1])')
 if [ ! -x .venv/bin/python ]; then
     say "Making .venv, a Python environment of its own, with $("$python" --version) ..."
-    "$python" -m venv .venv
+    "$python" -m venv ${pip:+--without-pip} .venv
+fi
+if .venv/bin/python -c 'import pip' 2>/dev/null; then
+    set -- -m pip install
+else
+    set -- "$pip/pip" install "$pip"
+fi
+if [ "$what" = . ]; then # without building a package: that takes a build system, and longer than what is needed
+    .venv/bin/python -c '
+import os, sysconfig, tomllib
+needed = tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]
+open(".venv/requirements.txt", "w").write("\n".join(needed))
+open(sysconfig.get_path("purelib") + "/nattools.pth", "w").write(os.getcwd())'
+    printf '#!/bin/sh\nexec "%s/.venv/bin/python" -m nattools "$@"\n' "$PWD" >.venv/bin/nattools
+    chmod 755 .venv/bin/nattools
+    set -- "$@" --requirement .venv/requirements.txt
+else
+    set -- "$@" --editable "$what"
 fi
 say "Installing nattools into .venv, and what is needed $for:"
 {
-    .venv/bin/python -m pip install --disable-pip-version-check "$compile" --editable "$what" 2>&1 || echo "pip has failed"
+    .venv/bin/python "$@" --disable-pip-version-check "$compile" 2>&1 || echo "pip has failed"
 } | tee .venv/setup.log | awk '
     /^Collecting / { sub(/[^A-Za-z0-9_.-].*/, "", $2); printf "%s%s", (n++ % 8 ? " " : "\n  "), $2; fflush() }
     END { printf "\n" }' | sed 1d >&2

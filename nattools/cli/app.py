@@ -69,10 +69,9 @@ class LazyGroup(HelpfulGroup):
             ctx.fail(f"No such command {args[0]!r}.{suggestion}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The list of commands in the help, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, command.help) for name, command in COMMANDS.items()])
+    def sentence(self, ctx: Any, name: str) -> str:
+        """What the command is for, without importing it."""
+        return COMMANDS[name].help
 
 
 def _loaded(command: Command, name: str) -> Any:

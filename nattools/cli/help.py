@@ -6,6 +6,7 @@ third of the width for the help, and rich takes 0.27 s to draw them.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 
@@ -152,6 +153,16 @@ class HelpfulGroup(TyperGroup):
         """A section for each group, then the commands."""
         write_groups(self, ctx, formatter)
         self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The commands, each with the first sentence of its help in full: typer cuts it to one line."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.sentence(ctx, name)) for name in self.list_commands(ctx)])
+
+    def sentence(self, ctx: Any, name: str) -> str:
+        """What the command is for."""
+        command: Any = self.get_command(ctx, name)
+        return re.split(r"(?<=\.) ", " ".join(command.help.split()), maxsplit=1)[0]
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """The examples."""

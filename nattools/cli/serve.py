@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from nattools.cli.outputs import tell
+from nattools.cli.relayoptions import RelayOptions, relay_config
 from nattools.errors import UsageError
 from nattools.net.eventloop import allow_many_files, run_interruptibly
 from nattools.net.hostnetwork import HostNetwork
@@ -49,6 +50,40 @@ TlsCert = Annotated[
     ),
 ]
 TlsKey = Annotated[str | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, in PEM.")]
+Relay = Annotated[
+    bool, typer.Option("--relay", help="Relay for clients with credentials (TURN), on the same ports.")
+]
+RelayPorts = Annotated[
+    str | None,
+    typer.Option("--relay-ports", metavar="LO-HI", help="The ports to relay on (default: 49152-65535)."),
+]
+RelayLowPorts = Annotated[
+    bool, typer.Option("--relay-low-ports", help="Relay to ports of peers below 1024 as well.")
+]
+TurnSecret = Annotated[
+    str | None,
+    typer.Option(
+        "--turn-secret",
+        metavar="SECRET|@FILE",
+        envvar="NATTOOLS_TURN_SECRET",
+        show_envvar=False,
+        help="Make and accept time-limited credentials with this secret, as coturn's use-auth-secret does "
+        "(also NATTOOLS_TURN_SECRET). Default: one that is kept to itself.",
+    ),
+]
+TurnUser = Annotated[
+    list[str] | None,
+    typer.Option("--turn-user", metavar="NAME:PASSWORD", help="One who may use the relay; repeatable."),
+]
+TurnUri = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--turn-uri",
+        metavar="URI",
+        help="Hand out credentials for this relay, which has the same secret, instead of for its own; "
+        "repeatable.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log every dial-back.")]
 
 
@@ -60,13 +95,20 @@ def command(
     no_mailbox: NoMailbox = False,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    relay: Relay = False,
+    relay_ports: RelayPorts = None,
+    relay_low_ports: RelayLowPorts = False,
+    turn_secret: TurnSecret = None,
+    turn_user: TurnUser = None,
+    turn_uri: TurnUri = None,
     verbose: Verbose = False,
 ) -> None:
-    """Serve STUN (RFC 8489, and RFC 5780 with two addresses), dial-back and the mailbox in which peers find
-    each other, until SIGTERM or Ctrl-C.
+    """Serve STUN (RFC 8489, and RFC 5780 with two addresses), dial-back, the mailbox in which peers find each
+    other and, with --relay, a relay (TURN), until SIGTERM or Ctrl-C.
 
     Clients need one option: --server ADDRESS. It is ready when it says so on standard error.
     """
+    options = RelayOptions(relay, relay_ports, relay_low_ports, turn_secret, turn_user or (), turn_uri or ())
     files = allow_many_files()
     network = HostNetwork()
     config = ServeConfig(
@@ -78,6 +120,7 @@ def command(
         tcp=not no_tcp,
         mailbox=not no_mailbox,
         tls_files=_tls_files(tls_cert, tls_key),
+        relay=relay_config(options, mailbox=not no_mailbox and not no_tcp, files=files),
         report=(lambda text: tell(f"nattools serve: {text}")) if verbose else None,
     )
     run_interruptibly(lambda: _serve_until_told(network, config))

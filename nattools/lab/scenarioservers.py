@@ -138,7 +138,9 @@ class _Server:
         def answer(data: bytes, stream: TcpStream) -> bytes | None:
             return policy.message(data, stream.remote, role)
 
-        return lambda stream: self._tasks.spawn(converse(stream, answer, self._places, idle_s=_IDLE_S))
+        return lambda stream: self._tasks.spawn(
+            converse(stream, answer, self._places, patience_s=lambda stream: _IDLE_S)
+        )
 
 
 def _handler(policy: AnswerPolicy, role: Role, sockets: dict[Role, UdpSocket]) -> DatagramHandler:

@@ -56,6 +56,14 @@ def parse_server(text: str) -> ServerUri:
     return ServerUri(stripped, scheme, checked_host(host, stripped), port, transport)
 
 
+def is_host(text: str) -> bool:
+    """Is it a name in ASCII, or an address without brackets?"""
+    try:
+        return checked_host(text, text) == text
+    except UsageError:
+        return False
+
+
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:77] + "...")
 

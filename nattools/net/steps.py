@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Literal, NamedTuple
 
-StepName = Literal["resolve", "connect", "tls", "authenticate", "relay"]
+StepName = Literal["resolve", "connect", "tls", "authenticate", "allocate", "relay"]
 Cause = Literal[
     "unresolved",  # its name has no address
     "timeout",
@@ -17,6 +17,9 @@ Cause = Literal[
     "not-tls",
     "not-a-relay",  # something else answered
     "verifies",  # it lets only known keys in
+    "error",  # its own error code says why
+    "challenge",  # its challenge makes no sense, or asks for what is not supported
+    "no-credentials",  # it asks for them, and there are none
 ]
 
 
@@ -31,10 +34,11 @@ class Step(NamedTuple):
 
 
 class StepFailure(NamedTuple):
-    """Why a way leads nowhere. The last of `steps` is the one that failed."""
+    """Why a way leads nowhere. The last of `steps` is the one that failed; `code` is the server's own."""
 
     cause: Cause
     steps: tuple[Step, ...]
+    code: int | None = None
 
     @property
     def step(self) -> StepName:
@@ -59,17 +63,21 @@ class Steps:
         """Up to now."""
         return tuple(self._taken)
 
-    def done(self, name: StepName, detail: str = "", *, at_once: bool = False) -> None:
-        """A step has succeeded, and the next one begins. `at_once`: there was nothing to do."""
-        self._note(name, True, detail, at_once)
+    def done(
+        self, name: StepName, detail: str = "", *, at_once: bool = False, at: float | None = None
+    ) -> None:
+        """A step has succeeded, now or `at` that time of the loop, and the next one begins. `at_once`: there
+        was nothing to do."""
+        self._note(name, True, detail, at_once, at)
 
-    def failed(self, name: StepName, cause: Cause, detail: str) -> StepFailure:
+    def failed(self, name: StepName, cause: Cause, detail: str, code: int | None = None) -> StepFailure:
         """A step has failed, and the way ends here."""
         self._note(name, False, detail, False)
-        return StepFailure(cause, self.taken)
+        return StepFailure(cause, self.taken, code)
 
-    def _note(self, name: StepName, ok: bool, detail: str, at_once: bool) -> None:
-        now = asyncio.get_running_loop().time()
+    def _note(self, name: StepName, ok: bool, detail: str, at_once: bool, at: float | None = None) -> None:
+        now = asyncio.get_running_loop().time() if at is None else at
         ms = None if at_once else round((now - self._began_at) * 1000, 3)
         self._taken.append(Step(name, ok, ms, detail))
-        self._began_at = now
+        if not at_once:
+            self._began_at = now

@@ -4,17 +4,19 @@ them: several requests a connection, a time limit for silence, a cap on connecti
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Container, Coroutine
 from typing import Any, Final
 
 from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
-from nattools.protocols import stun
+from nattools.protocols.turn import TurnFramer
 from nattools.server.limits import Place, Places, RateLimit
 
-Answer = Callable[[bytes, TcpStream], bytes | None]
-"""The framed answer to a framed message; None: there is none. ProtocolError: it was no message at all."""
+Answer = Callable[[bytes, TcpStream], bytes | Awaitable[bytes | None] | None]
+"""The framed answer to a framed message, or what gives it, before which nothing more is read; None: there is
+none. ProtocolError: it was no message at all."""
 NonStunHandler = Callable[[TcpStream, bytes], Awaitable[None]]
 """Serves a connection that does not begin with STUN, and closes it; of what it says, this was read."""
 _FOREIGN: Final = bytes(range(4, 256))
@@ -27,18 +29,22 @@ _PAUSE_S: Final = 0.05
 
 
 class Reception:
-    """Admits clients' connections, so many a second, and so many bytes of them."""
+    """Admits clients' connections, so many a second, and so many bytes of them; of those whose both ends are
+    in `proven` as many as come."""
 
-    def __init__(self, arrivals: RateLimit, octets: RateLimit) -> None:
+    def __init__(
+        self, arrivals: RateLimit, octets: RateLimit, proven: Container[tuple[Endpoint, Endpoint]] = ()
+    ) -> None:
         self._arrivals = arrivals
         self._octets = octets
+        self._proven = proven
         self._turns = asyncio.Semaphore(_TURNS)
         self._time = asyncio.get_running_loop().time
 
     def admit(self, stream: TcpStream) -> TcpStream | None:
         """The stream to serve; None: it was one too many, and is reset."""
         if self._arrivals.take(stream.remote, self._time()):
-            return _PacedStream(stream, self._octets, self._turns)
+            return _PacedStream(stream, self._octets, self._turns, self._proven)
         stream.abort()
         return None
 
@@ -47,19 +53,29 @@ class _PacedStream:
     """A stream that is read in small pieces, and waits where its source has said too much: what comes then
     stays with the client's system (RFC 9293 3.8.6)."""
 
-    def __init__(self, stream: TcpStream, octets: RateLimit, turns: asyncio.Semaphore) -> None:
+    def __init__(
+        self,
+        stream: TcpStream,
+        octets: RateLimit,
+        turns: asyncio.Semaphore,
+        proven: Container[tuple[Endpoint, Endpoint]],
+    ) -> None:
         self.local, self.remote = stream.local, stream.remote
         self.write, self.drain, self.end = stream.write, stream.drain, stream.end
         self.close, self.abort = stream.close, stream.abort
         self._stream = stream
         self._octets = octets
         self._turns = turns
+        self._proven = proven
+        self._ends = stream.local, stream.remote
 
     @property
     def over(self) -> bool:
         return self._stream.over
 
-    async def read(self, limit: int = _PIECE) -> bytes:
+    async def read(self, limit: int = 65536) -> bytes:
+        if self._ends in self._proven:
+            return await self._stream.read(limit)
         loop = asyncio.get_running_loop()
         data = await self._stream.read(min(limit, _PIECE))
         while data and not self._octets.take(self.remote, loop.time(), len(data)):  # noqa: ASYNC110 -- time helps
@@ -74,12 +90,12 @@ async def converse(
     answer: Answer,
     places: Places,
     *,
-    idle_s: float,
+    patience_s: Callable[[TcpStream], float],
     other: NonStunHandler | None = None,
 ) -> None:
     """Serve an accepted connection until the client ends it, breaks the protocol, or completes no message in
-    `idle_s` seconds. A source beyond its share of `places` is reset, and so is one that does not read what it
-    asked for, or that is idle when another needs its place.
+    `patience_s` seconds. A source beyond its share of `places` is reset, and so is one that does not read
+    what it asked for, or that is idle when another needs its place.
 
     What does not begin as STUN does is for `other`, if there is one; it gives the place here back."""
     place = places.enter(stream.remote, stream.abort)
@@ -88,7 +104,7 @@ async def converse(
         return
     foreign = b""
     try:
-        foreign = await _answer(stream, answer, place, idle_s, b"" if other is None else _FOREIGN)
+        foreign = await _answer(stream, answer, place, patience_s, b"" if other is None else _FOREIGN)
     except ProtocolError:
         pass
     finally:
@@ -99,21 +115,33 @@ async def converse(
         await other(stream, foreign)
 
 
-async def _answer(stream: TcpStream, answer: Answer, place: Place, idle_s: float, foreign: bytes) -> bytes:
+async def _answer(
+    stream: TcpStream,
+    answer: Answer,
+    place: Place,
+    patience_s: Callable[[TcpStream], float],
+    foreign: bytes,
+) -> bytes:
     """Until the end; or what the stream begins with, if its first byte is one of `foreign`."""
     writing = False
-    loop, framer = asyncio.get_running_loop(), stun.Framer()
-    async with TimeLimit(idle_s) as limit:
+    loop, framer = asyncio.get_running_loop(), TurnFramer()
+    async with TimeLimit(patience_s(stream)) as limit:
         while data := await stream.read():
             if data[0] in foreign:
                 return data
             foreign = b""
             messages = framer.feed(data)
+            replies: list[bytes] = []
+            for message in messages:
+                reply = answer(message, stream)
+                if isinstance(reply, Awaitable):
+                    limit.reschedule(None)
+                    reply = await reply
+                replies += () if reply is None else (reply,)
             if messages:
-                limit.reschedule(loop.time() + idle_s)
+                limit.reschedule(loop.time() + patience_s(stream))
                 place.use()
             writing = True
-            replies = [reply for message in messages if (reply := answer(message, stream)) is not None]
             if replies:
                 stream.write(b"".join(replies))
                 await stream.drain()

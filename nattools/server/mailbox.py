@@ -7,7 +7,7 @@ send it again. So a room costs the same however much is said in it, and a restar
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import inf
 from typing import Final, NamedTuple
@@ -111,14 +111,21 @@ class Mailbox:
 
     Driving contract: `connect` gives each new connection a number; `receive` takes each text on it and
     `disconnect` tells of its end, after which its number means nothing. Send what these return, in order.
-    Call `sweep` now and then, at least every `sweep_s` seconds.
+    Call `sweep` now and then, at least every `sweep_s` seconds. `offer` gives each of two who meet a relay.
     """
 
     sweep_s: Final = 10.0
 
-    def __init__(self, limits: MailboxLimits | None = None, *, draw: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        limits: MailboxLimits | None = None,
+        *,
+        draw: random.Random | None = None,
+        offer: Callable[[], m.RelayOffer | None] = lambda: None,
+    ) -> None:
         self._limits = limits or MailboxLimits()
         self._draw = draw or chance()
+        self._offer = offer
         self._rooms: dict[int, _Room] = {}
         self._connections: dict[int, _Connection] = {}
         self._numbers = 0
@@ -224,8 +231,9 @@ class Mailbox:
         present = other is not None and other.connection is not None
         if other is not None and present:
             connection.member.with_other_at = other.with_other_at = now
-        greeting = OutgoingText(number, m.encode(m.Joined(room.nameplate, present)))
-        return [greeting, *(_to(other, m.Peer(True)) if other is not None else ())]
+        relay = self._offer() if present else None
+        greeting = OutgoingText(number, m.encode(m.Joined(room.nameplate, present, relay)))
+        return [greeting, *(_to(other, m.Peer(True, self._offer())) if other is not None and present else ())]
 
     def _cost(self, message: m.Join) -> float:
         """Entries that this one counts for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,7 +31,8 @@ class MailboxTimeouts:
 
 
 class MailboxConnections:
-    """Serves the mailbox's connections; `places` bounds how many there are."""
+    """Serves the mailbox's connections, and those within TLS; `places` bounds how many there are. Without
+    `rooms` there is no mailbox. `patience_s` adds to how long one may be silent."""
 
     def __init__(
         self,
@@ -39,9 +40,14 @@ class MailboxConnections:
         places: Places,
         *,
         tls: ssl.SSLContext | None = None,
+        rooms: bool = True,
+        offer: Callable[[], protocol.RelayOffer | None] = lambda: None,
+        patience_s: Callable[[TcpStream], float] = lambda stream: 0.0,
         timeouts: MailboxTimeouts | None = None,
     ) -> None:
-        self._mailbox = Mailbox(limits)
+        self._mailbox = Mailbox(limits, offer=offer)
+        self._has_rooms = rooms
+        self._patience_s = patience_s
         self._places = places
         self._tls = tls
         self._timeouts = timeouts or MailboxTimeouts()
@@ -62,7 +68,7 @@ class MailboxConnections:
                 secured = await start_tls(stream, self._tls, timeout_s=_HANDSHAKE_S, first=first)
                 if not isinstance(secured, str):
                     await self._within_tls(secured, place, answer, streams)
-            elif first[:1] == b"G":
+            elif first[:1] == b"G" and self._has_rooms:
                 await self._accept(stream, place, first)
         finally:
             place.leave()
@@ -84,10 +90,14 @@ class MailboxConnections:
 
     async def _within_tls(self, stream: TcpStream, place: Place, answer: Answer, streams: Places) -> None:
         async def accept(stream: TcpStream, first: bytes) -> None:
-            await self._accept(stream, place, first)
+            if self._has_rooms:
+                await self._accept(stream, place, first)
+
+        def patience_s(stream: TcpStream) -> float:
+            return max(self._timeouts.silent_s, self._patience_s(stream))
 
         try:
-            await converse(stream, answer, streams, idle_s=self._timeouts.silent_s, other=accept)
+            await converse(stream, answer, streams, patience_s=patience_s, other=accept)
         finally:
             stream.close()
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import DatagramHandler, Network, SendFailure, TcpFailure, TcpStream, UdpSocket
-from nattools.protocols import dialback, stun
+from nattools.protocols import dialback, stun, turn
 from nattools.protocols.dialback import Outcome
 from nattools.server.connections import Answer, BackgroundTasks
 from nattools.server.dialbackserver import DialBackServer, Order
 from nattools.server.endpoints import Role, ServerEndpoints
+from nattools.server.relaying import Relay
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
+from nattools.server.turn import METHODS
 
+_CHANNELS: Final = frozenset(
+    bytes((each,)) for each in range(turn.FIRST_CHANNEL >> 8, (turn.LAST_CHANNEL >> 8) + 1)
+)
 _DIAL_TIMEOUT_S: Final = 3.0
 _NOT_SENT: Final[dict[SendFailure, Outcome]] = {
     "unreachable": "unreachable",
@@ -51,6 +56,7 @@ class StunService:
         binding: BindingServer,
         dial_back: DialBackServer | None,
         report: Callable[[str], None] | None = None,
+        relay: Relay | None = None,
     ) -> None:
         self._network = network
         self._site = site
@@ -59,11 +65,12 @@ class StunService:
         self._binding = binding
         self._dial_back = dial_back
         self._report = report
+        self._relay = relay
         self._time = asyncio.get_running_loop().time
 
     def datagram_handler(self, role: Role) -> DatagramHandler:
         """What a UDP socket calls for each datagram. The plainest request is answered without decoding it,
-        and so are requests like earlier ones."""
+        and so are requests like earlier ones; nor is ChannelData looked into."""
         answer_plain, now, send = self._binding.answer_plain, self._time, self._sockets[role].send
         again = self._binding.repeats(role).answer
 
@@ -79,7 +86,17 @@ class StunService:
             else:
                 self._sockets[reply[0]].send(reply[1], source)
 
-        return on_datagram
+        if self._relay is None:
+            return on_datagram
+        on_channel_data = self._relay.channel_handler(self._site.at(role))
+
+        def on_any(data: bytes, source: Endpoint) -> None:
+            if data[:1] in _CHANNELS:
+                on_channel_data(data, source)
+            else:
+                on_datagram(data, source)
+
+        return on_any
 
     def _receive(self, data: bytes, source: Endpoint, role: Role) -> None:
         """Only requests of a known method are answered: neither noise nor what others answered."""
@@ -87,6 +104,8 @@ class StunService:
             request = stun.decode(data)
         except ProtocolError:
             return
+        if request.method in METHODS and self._relay is not None:
+            self._relay.on_message(request, source, self._sockets[role])
         if request.kind != "request":
             return
         if request.method == stun.BINDING:
@@ -106,11 +125,15 @@ class StunService:
 
         again = self._binding.repeats(role, stream=True).answer
 
-        def answer(data: bytes, stream: TcpStream) -> bytes | None:
+        def answer(data: bytes, stream: TcpStream) -> bytes | Awaitable[bytes | None] | None:
+            if self._relay is not None and turn.is_channel_data(data):
+                return self._relay.on_stream_message(data, None, stream)
             reply = again(data, stream.remote)
             if reply is not None:
                 return reply[1]
             request = stun.decode(data)
+            if self._relay is not None and request.method in METHODS:
+                return self._relay.on_stream_message(data, request, stream)
             if request.kind != "request":
                 return None
             if request.method == stun.BINDING:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from nattools.server.mailbox import MailboxLimits
     from nattools.server.mailboxserver import MailboxConnections
+    from nattools.server.relaying import Relay, RelayConfig
 _DIAL_BACK = c.SERVICE_DIAL_BACK_UDP | c.SERVICE_DIAL_BACK_TCP | c.SERVICE_DIAL_BACK_PORTS
 
 
@@ -65,6 +66,7 @@ class ServeConfig(msgspec.Struct, frozen=True):
     peers_per_source: int = 64
     peers: int = 4096
     mailbox_limits: MailboxLimits | None = None
+    relay: RelayConfig | None = None
     secret: bytes = msgspec.field(default_factory=lambda: random_bytes(32))
     dials: Callable[[str], bool] | None = None
     report: Callable[[str], None] | None = None
@@ -94,7 +96,10 @@ class Running:
         self._cookies = Cookies(config.secret)
         self._dial_limits = DialBackLimits()
         self._places = Places(per_source=config.streams_per_source, total=config.streams)
-        self._reception = Reception(_rate(config, "arrival"), _rate(config, "octet"))
+        self._proven: set[tuple[Endpoint, Endpoint]] = set()
+        self._reception = Reception(_rate(config, "arrival"), _rate(config, "octet"), self._proven)
+        self._relay: Relay | None = None
+        self._relays = config.relay is not None and config.relay.relays
         self._has_mailbox = config.tcp and config.mailbox
         self._mailbox_connections: MailboxConnections | None = None
         self._tls = None if config.tls_files is None else _tls(config.tls_files)
@@ -102,6 +107,8 @@ class Running:
     async def start(self) -> None:
         """Open the sockets and serve. CannotRun: an address is not here, or a port is taken."""
         await self._tasks.start()
+        if self._config.relay is not None:
+            self._relay = self._make_relay(self._config.relay)
         sites: dict[Family, ServerEndpoints] = {}
         try:
             for family in (4, 6):
@@ -119,6 +126,7 @@ class Running:
             dial_back=self._config.dial_back,
             mailbox=self._has_mailbox,
             tls=self._config.tls_files is not None,
+            relay=self._config.relay,
         )
 
     async def close(self) -> None:
@@ -127,6 +135,16 @@ class Running:
             each.close()
         self._open.clear()
         await self._tasks.close()
+
+    def _make_relay(self, config: RelayConfig) -> Relay:
+        from nattools.server.relaying import Relay
+
+        hosts: dict[Family, str] = {}
+        for address in self._config.addresses:
+            hosts.setdefault(family_of(address), address)
+        relay = Relay(self._network, config, hosts, self._tasks, self._config.secret, self._proven)
+        self._tasks.spawn(relay.sweep_forever())
+        return relay
 
     async def _open_family(self, family: Family, addresses: list[str]) -> ServerEndpoints:
         """UDP first: the site's ports are known then, also where the system chose one."""
@@ -164,18 +182,27 @@ class Running:
             self._open.append(listener)
 
     def _accept(self, answer: Answer) -> StreamHandler:
-        idle_s, other = self._config.idle_s, self._non_stun(answer)
-
         def on_stream(stream: TcpStream) -> None:
             admitted = self._reception.admit(stream)
             if admitted is not None:
-                self._tasks.spawn(converse(admitted, answer, self._places, idle_s=idle_s, other=other))
+                self._tasks.spawn(self._converse(admitted, answer))
 
         return on_stream
 
+    async def _converse(self, stream: TcpStream, answer: Answer) -> None:
+        other = self._non_stun(answer)
+        try:
+            await converse(stream, answer, self._places, patience_s=self._patience_s, other=other)
+        finally:
+            if self._relay is not None:
+                self._relay.on_end(stream)
+
+    def _patience_s(self, stream: TcpStream) -> float:
+        return max(self._config.idle_s, 0.0 if self._relay is None else self._relay.patience_s(stream))
+
     def _non_stun(self, answer: Answer) -> NonStunHandler | None:
         """What serves connections that do not begin with STUN."""
-        if not self._has_mailbox:
+        if not self._has_mailbox and self._tls is None:
             return None
         return lambda stream, first: self._mailbox().serve(stream, first, answer, self._places)
 
@@ -185,7 +212,14 @@ class Running:
             from nattools.server.mailboxserver import MailboxConnections
 
             places = Places(per_source=self._config.peers_per_source, total=self._config.peers)
-            self._mailbox_connections = MailboxConnections(self._config.mailbox_limits, places, tls=self._tls)
+            self._mailbox_connections = MailboxConnections(
+                self._config.mailbox_limits,
+                places,
+                tls=self._tls,
+                rooms=self._has_mailbox,
+                offer=(lambda: None) if self._relay is None else self._relay.offer,
+                patience_s=self._patience_s,
+            )
             self._tasks.spawn(self._mailbox_connections.sweep_forever())
         return self._mailbox_connections
 
@@ -193,6 +227,7 @@ class Running:
         dial_back = self._config.dial_back
         flags = _DIAL_BACK if dial_back else 0
         flags |= c.SERVICE_MAILBOX if self._has_mailbox else 0
+        flags |= c.SERVICE_RELAY if self._relays else 0
         dials = self._config.dials or dialled_from(self._network, site)
         return StunService(
             self._network,
@@ -202,6 +237,7 @@ class Running:
             BindingServer(site, self._limit, flags),
             DialBackServer(site, self._cookies, self._dial_limits, dials) if dial_back else None,
             self._config.report,
+            self._relay if self._relays else None,
         )
 
 
@@ -261,16 +297,28 @@ def describe(
     dial_back: bool,
     mailbox: bool = False,
     tls: bool = False,
+    relay: RelayConfig | None = None,
 ) -> str:
     """Lines of text, the first one a summary."""
     lines = [_summary(tcp, dial_back)]
     for site in sites:
         lines += _lines(site, is_public)
+    secured = ", with and without TLS" if tls else ""
     if mailbox:
-        lines.append(
-            f"Mailbox (WebSocket) on the same ports over TCP{', with and without TLS' if tls else ''}"
-        )
+        lines.append(f"Mailbox (WebSocket) on the same ports over TCP{secured}")
+    if relay is not None:
+        lines += _relay_lines(relay, tcp=tcp, mailbox=mailbox, secured=secured)
     return "\n".join(lines)
+
+
+def _relay_lines(relay: RelayConfig, *, tcp: bool, mailbox: bool, secured: str) -> Iterator[str]:
+    if relay.relays:
+        over = f"UDP and TCP{secured}" if tcp else "UDP"
+        low, high = relay.ports
+        yield f"Relay (TURN) on the same ports over {over}; it relays on ports {low} to {high}"
+    if relay.secret is not None and mailbox:
+        whose = ", ".join(relay.uris) if relay.uris else "it"
+        yield f"      Two who meet in the mailbox get credentials for {whose}"
 
 
 def _summary(tcp: bool, dial_back: bool) -> str:

@@ -118,12 +118,21 @@ def test_what_is_refused_again_and_again_is_said_once(capsys: pytest.CaptureFixt
     assert defects.count == 0
 
 
+@pytest.mark.parametrize("full", [False, True])
 def test_without_a_place_for_the_file_the_line_says_where_it_was(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    full: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tempfile.mkstemp", lambda *_: (_ for _ in ()).throw(FileNotFoundError()))
+    def new_file(*_: str) -> tuple[int, str]:
+        if not full:
+            raise FileNotFoundError
+        file = tmp_path / "empty"
+        file.touch()
+        return os.open("/dev/full", os.O_WRONLY), str(file)
+
+    monkeypatch.setattr("tempfile.mkstemp", new_file)
     defects = Defects()
     with pytest.raises(KeyError) as raised:
         raise KeyError("x")
     assert defects.note(raised.value, "") == 70
     assert f"none could be written; it was at {__file__}:" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -18,6 +18,8 @@ from nattools.protocols.mailbox.messages import (
     PeerHere,
     PeerLost,
     Received,
+    RelayOffer,
+    RelayOffered,
     RoomOpened,
 )
 
@@ -34,5 +36,7 @@ __all__ = [
     "PeerHere",
     "PeerLost",
     "Received",
+    "RelayOffer",
+    "RelayOffered",
     "RoomOpened",
 ]

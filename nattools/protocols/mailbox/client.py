@@ -28,6 +28,7 @@ from nattools.protocols.mailbox.messages import (
     PeerLost,
     Reason,
     Received,
+    RelayOffered,
     RoomOpened,
 )
 
@@ -136,7 +137,7 @@ class MailboxClient:
             case _ if not self._joined:
                 self._invalid("a message of a room that is not open yet")
             case m.Peer():
-                self._on_peer(message.present, now)
+                self._on_peer(message.present, message.relay, now)
             case m.Relay():
                 self._on_relay(message.body, now)
 
@@ -235,16 +236,18 @@ class MailboxClient:
             self.nameplate = message.nameplate
         self._events.append(RoomOpened(message.nameplate, self._kept is not None))
         if message.present:
-            self._on_peer(True, now)
+            self._on_peer(True, message.relay, now)
         self._move_if_wanted(now)
 
-    def _on_peer(self, present: bool, now: float) -> None:
+    def _on_peer(self, present: bool, relay: m.RelayOffer | None, now: float) -> None:
         self._in.in_step = False
         self._present = present
         if not present:
             self._events.append(PeerLost())
             return self._move_if_wanted(now)
         self._events.append(PeerHere())
+        if relay is not None:
+            self._events.append(RelayOffered(relay))
         if self._agreement is None:
             assert self.nameplate is not None
             self._agreement = Agreement(self._secret, self.nameplate)

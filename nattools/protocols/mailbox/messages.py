@@ -75,17 +75,29 @@ class Leave(msgspec.Struct, frozen=True, tag="leave"):
     reason: Parting = "done"
 
 
-class Joined(msgspec.Struct, frozen=True, tag="joined"):
-    """The answer to Join: the room, and whether the other peer is connected."""
+class RelayOffer(msgspec.Struct, frozen=True):
+    """Credentials for a relay (RFC 8489 9.2), for `lifetime_s` seconds from now: for those of `uris`, or if
+    there are none for the mailbox's own server, on the port where the mailbox is."""
+
+    username: Annotated[str, Meta(min_length=1, max_length=128)]
+    password: Annotated[str, Meta(min_length=1, max_length=128)]
+    lifetime_s: Annotated[int, Meta(ge=1, le=7 * 24 * 3600)]
+    uris: Annotated[tuple[Annotated[str, Meta(max_length=300)], ...], Meta(max_length=8)] = ()
+
+
+class Joined(msgspec.Struct, frozen=True, tag="joined", omit_defaults=True):
+    """The answer to Join: the room, and whether the other peer is connected; then perhaps a relay."""
 
     nameplate: Nameplate
     present: bool
+    relay: RelayOffer | None = None
 
 
-class Peer(msgspec.Struct, frozen=True, tag="peer"):
-    """The other peer has come (again), or its connection is gone."""
+class Peer(msgspec.Struct, frozen=True, tag="peer", omit_defaults=True):
+    """The other peer has come (again), and then perhaps a relay; or its connection is gone."""
 
     present: bool
+    relay: RelayOffer | None = None
 
 
 class Closed(msgspec.Struct, frozen=True, tag="closed"):
@@ -161,6 +173,13 @@ class PeerHere:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayOffered:
+    """The mailbox gives this side credentials for a relay."""
+
+    offer: RelayOffer
+
+
+@dataclass(frozen=True, slots=True)
 class PeerLost:
     """The other's connection to the mailbox is gone; it may come back."""
 
@@ -190,7 +209,7 @@ class MailboxFailure:
     statement: Statement
 
 
-Event = RoomOpened | PeerHere | PeerLost | Confirmed | Received | PeerDone | MailboxFailure
+Event = RoomOpened | PeerHere | RelayOffered | PeerLost | Confirmed | Received | PeerDone | MailboxFailure
 
 
 _to_mailbox: Final[msgspec.json.Decoder[ToMailbox]] = msgspec.json.Decoder(ToMailbox)

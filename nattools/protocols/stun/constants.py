@@ -116,3 +116,5 @@ SERVICE_DIAL_BACK_TCP: Final = 2
 SERVICE_MAILBOX: Final = 4
 SERVICE_DIAL_BACK_PORTS: Final = 8
 """Dial-backs over UDP to lists of ports."""
+SERVICE_RELAY: Final = 16
+"""TURN, on the same ports."""

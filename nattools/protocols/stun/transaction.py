@@ -88,6 +88,11 @@ class Transaction:
         self._deadline: float | None = None
 
     @property
+    def challenged(self) -> bool:
+        """Did the server ask for credentials, and get them?"""
+        return bool(self._challenged)
+
+    @property
     def done(self) -> bool:
         """Is `state` final?"""
         return self.state != "running"
@@ -164,7 +169,7 @@ class Transaction:
         if error is not None and error[0] in (401, 438) and self._authentication is not None:
             self._take_challenge(self._authentication, error[0], response, source, now)
         elif self._authentication is not None and not self._authentication.verify(response):
-            self._take_forgery()
+            self._take_forgery(error)
         else:
             self._take_response(response, source, now)
 
@@ -173,7 +178,7 @@ class Transaction:
     ) -> None:
         """Sign a new request, or hand a refusal on: it need not be signed, or it could never be reported."""
         again = "the server repeats its challenge" if code in self._challenged else None
-        refusal = again or authentication.renew(response)
+        refusal = authentication.renew(response) or again
         if refusal is not None:
             self._take_response(response, source, now)
             self.problem = refusal
@@ -184,10 +189,11 @@ class Transaction:
         self._tries, self._due = 0, True
         self.state = _NEXT["challenge"]
 
-    def _take_forgery(self) -> None:
+    def _take_forgery(self, error: tuple[int, str] | None) -> None:
         """Wait for a better response over UDP; over a reliable transport none will come (RFC 8489 9.2.5)."""
         self._forged = True
-        self.problem = "the answer's message integrity is missing or wrong"
+        what = "the answer" if error is None else f"the answer, error {error[0]} {error[1]}".rstrip()
+        self.problem = f"{what}: its message integrity is missing or wrong"
         if self._reliable:
             self._finish("forgery")
 

@@ -14,6 +14,15 @@ from nattools.protocols.stun.relaying import (
     pack_transport,
 )
 from nattools.protocols.turn import constants
+from nattools.protocols.turn.allocation import (
+    LARGEST,
+    Allocation,
+    AllocationEvent,
+    AllocationState,
+    Connected,
+    NotConnected,
+    PeerError,
+)
 from nattools.protocols.turn.channeldata import (
     TurnFramer,
     decode_channel_data,
@@ -23,15 +32,29 @@ from nattools.protocols.turn.channeldata import (
 from nattools.protocols.turn.credentials import (
     Credentials,
     expiry,
+    problem_of,
     time_limited,
     time_limited_password,
 )
+from nattools.protocols.turn.grants import Permission
+from nattools.protocols.turn.refusal import Refusal
+from nattools.protocols.turn.requests import Wish
 
 __all__ = [
     "FIRST_CHANNEL",
+    "LARGEST",
     "LAST_CHANNEL",
+    "Allocation",
+    "AllocationEvent",
+    "AllocationState",
+    "Connected",
     "Credentials",
+    "NotConnected",
+    "PeerError",
+    "Permission",
+    "Refusal",
     "TurnFramer",
+    "Wish",
     "constants",
     "decode_channel_data",
     "encode_channel_data",
@@ -43,6 +66,7 @@ __all__ = [
     "pack_family",
     "pack_icmp",
     "pack_transport",
+    "problem_of",
     "time_limited",
     "time_limited_password",
 ]

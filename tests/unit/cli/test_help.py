@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -73,6 +74,14 @@ def test_options_are_in_groups(path: str, capsys: Capture) -> None:
     groups = [title for title in titles if title in PANELS]
     assert groups == sorted(groups, key=PANELS.index)
     assert titles[-1] == "Examples"
+
+
+@pytest.mark.parametrize("group", ["", "map", "lab", "report"])
+def test_what_a_command_is_for_is_a_whole_sentence(group: str, capsys: Capture) -> None:
+    run([*group.split(), "-h"])
+    rows = capsys.readouterr().out.partition("Commands:\n")[2].partition("\n\n")[0]
+    for row in re.split(r"^  (?=\S)", rows, flags=re.MULTILINE)[1:]:
+        assert re.search(r"\w[.?]\s*$", row), row
 
 
 def test_only_commands_of_one_subject_have_options_without_a_group(capsys: Capture) -> None:

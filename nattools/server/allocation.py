@@ -1,0 +1,163 @@
+"""An allocation of the relay: its relayed addresses, permissions and channels, and what passes through them
+(RFC 8656 3.2, 9 to 12). Pure: what it names is sent by whoever drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+from typing import Final, NamedTuple, Protocol
+
+from nattools.model.endpoint import Endpoint, Family
+from nattools.protocols import stun, turn
+from nattools.protocols.stun import constants as c
+from nattools.server.limits import TokenBucket
+from nattools.server.turncredentials import Client, User
+
+_HEAD: Final = Struct(">HH").pack
+_UNPACK: Final = Struct(">HH").unpack_from
+_SEND_ID: Final = bytes(12)
+
+
+class Closable(Protocol):
+    """What the one who drives it has opened."""
+
+    def close(self) -> None:
+        """Idempotent."""
+
+
+class RelayedPort(Closable, Protocol):
+    """A relayed address that is open: a UDP socket, or for RFC 6062 a TCP listener, which sends nothing."""
+
+    @property
+    def local(self) -> Endpoint:
+        """The relayed address."""
+
+    def send(self, data: bytes, to: Endpoint) -> object:
+        """Send a datagram to a peer."""
+
+
+class PeerConnection:
+    """A connection between a relayed address and a peer (RFC 6062). `stream` is None while it is being made.
+    Unless it is bound by `expires_at` it is closed."""
+
+    __slots__ = ("allocation", "bound", "expires_at", "number", "peer", "stream")
+
+    def __init__(self, number: int, allocation: Allocation, peer: Endpoint, expires_at: float) -> None:
+        self.number = number
+        self.allocation = allocation
+        self.peer = peer
+        self.expires_at = expires_at
+        self.bound = False
+        self.stream: Closable | None = None
+
+
+class Channel:
+    """A number for a peer (RFC 8656 12)."""
+
+    __slots__ = ("expires_at", "number", "own", "peer")
+
+    def __init__(self, number: int, peer: Endpoint, own: bool) -> None:
+        self.number = number
+        self.peer = peer
+        self.own = own
+        self.expires_at = 0.0
+
+
+class Forward(NamedTuple):
+    """Data to send to a peer, from the relayed address of its family."""
+
+    family: Family
+    data: bytes
+    peer: Endpoint
+
+
+class Allocation:
+    """One client's. `ports`: what is relayed, by family. `say` sends bytes to the client, and drops what it
+    cannot take. `padded`: over a stream, where ChannelData is padded. `permissions`: hosts, and until when.
+    `transaction_id`: of the request that made it, which may come again."""
+
+    __slots__ = (
+        "_carrier",
+        "by_peer",
+        "channels",
+        "client",
+        "connections",
+        "dont_fragment",
+        "expires_at",
+        "padded",
+        "permissions",
+        "ports",
+        "protocol",
+        "say",
+        "transaction_id",
+        "user",
+    )
+
+    def __init__(
+        self,
+        client: Client,
+        user: User,
+        say: Callable[[bytes], object],
+        carrier: tuple[TokenBucket, TokenBucket],
+        transaction_id: bytes,
+    ) -> None:
+        self.client = client
+        self.user = user
+        self.say = say
+        self.transaction_id = transaction_id
+        self.padded = client.transport == "tcp"
+        self.protocol = turn.constants.UDP
+        self.dont_fragment = False
+        self.ports: dict[Family, RelayedPort] = {}
+        self.expires_at = 0.0
+        self.permissions: dict[str, float] = {}
+        self.channels: dict[int, Channel] = {}
+        self.by_peer: dict[Endpoint, Channel] = {}
+        self.connections: dict[Endpoint, PeerConnection] = {}
+        self._carrier = carrier
+
+    def carries(self, size: int, now: float) -> bool:
+        """May so many bytes pass now?"""
+        own, all_users = self._carrier
+        return all_users.holds(now, size) and own.take(now, size) and all_users.take(now, size)
+
+    def is_permitted(self, host: str, now: float) -> bool:
+        """Has this address a permission?"""
+        return self.permissions.get(host, 0.0) > now
+
+    def from_channel(self, message: bytes, now: float) -> tuple[Channel, bytes] | None:
+        """What a ChannelData message of the client is, and for whom (RFC 8656 12.6); None: it is dropped."""
+        if len(message) < 4:
+            return None
+        number, size = _UNPACK(message)
+        channel = self.channels.get(number)
+        end = size + 4
+        if channel is None or end > len(message) or channel.expires_at <= now or not self.carries(end, now):
+            return None
+        # a permission may have lapsed before its channel did
+        if self.permissions.get(channel.peer.host, 0.0) <= now:
+            return None
+        return channel, message[4:end]
+
+    def from_peer(self, data: bytes, peer: Endpoint, now: float) -> bytes | None:
+        """What the client gets when a peer has sent this to the relayed address (RFC 8656 11.3, 12.7); None:
+        it is dropped."""
+        if self.permissions.get(peer[0], 0.0) <= now or not self.carries(len(data), now):
+            return None
+        channel = self.by_peer.get(peer)
+        if channel is not None and channel.expires_at > now:
+            message = _HEAD(channel.number, len(data)) + data
+            return message + bytes(-len(data) % 4) if self.padded else message
+        return self._indication(peer, (c.DATA, data))
+
+    def icmp_from(
+        self, peer: Endpoint, icmp_type: int, icmp_code: int, detail: int, now: float
+    ) -> bytes | None:
+        """What the client gets when a datagram of its found no way to a peer (RFC 8656 11.5)."""
+        if not self.is_permitted(peer.host, now):
+            return None
+        return self._indication(peer, (c.ICMP, turn.pack_icmp(icmp_type, icmp_code, detail)))
+
+    def _indication(self, peer: Endpoint, content: tuple[int, bytes]) -> bytes:
+        attributes = ((c.XOR_PEER_ADDRESS, stun.pack_xor_address(peer, _SEND_ID)), content)
+        return stun.encode(stun.Message(c.DATA_METHOD, "indication", _SEND_ID, attributes))
