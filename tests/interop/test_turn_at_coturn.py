@@ -214,11 +214,10 @@ def test_a_nonce_goes_stale(tmp_path: Path) -> None:
             socket = await relay(network, found.uris["udp"])
             peer = Inbox(await network.open_udp(family=4, host=HOST))
             stale = heard(socket, 438)
-            for host in ("127.0.1.1", "127.0.1.2"):
-                await pass_time(1.1)
-                assert await socket.permit(Endpoint(host, 9)) is None
-                socket.send(b"hello", peer.socket.local)
-                assert await peer.next() == (b"hello", socket.local)
+            await pass_time(2.1)
+            assert await socket.permit(peer.socket.local) is None
+            socket.send(b"hello", peer.socket.local)
+            assert await peer.next() == (b"hello", socket.local)
             await socket.release()
             assert socket.ended is None
             assert stale
