@@ -209,9 +209,7 @@ class LabDerpServer:
         elif frame.kind == f.SEND and self._own.fault != "drops":
             key, data = frame.body[: f.KEY_SIZE], frame.body[f.KEY_SIZE :]
             receiver = self._clients.get(key)
-            if receiver is None:
-                sender.queue(f.encode(f.PEER_GONE, key, b"\1"))
-            else:
+            if receiver is not None:
                 receiver.heard_of.add(sender.key)
                 receiver.queue(f.encode(f.RECEIVED, sender.key, data))
 

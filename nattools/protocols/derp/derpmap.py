@@ -14,7 +14,7 @@ import msgspec
 
 from nattools.errors import ProtocolError, UsageError
 from nattools.model.endpoint import parse_address
-from nattools.model.serveruri import DEFAULT_PORTS, checked_name
+from nattools.model.serveruri import DEFAULT_PORTS, checked_host
 
 MAX_SIZE: Final = 1 << 20
 """Bytes of a map."""
@@ -193,8 +193,8 @@ def _address(fields: dict[str, Any], name: str, where: str) -> str | None:
 def _host(text: str, where: str) -> str:
     """A name or an address, as it may stand in a request."""
     try:
-        return str(parse_address(text)) if ":" in text else checked_name(text, where)
-    except (UsageError, ValueError):
+        return checked_host(text, where)
+    except UsageError:
         raise ProtocolError(f"{where}: {_shown(text)} is not a host name") from None
 
 

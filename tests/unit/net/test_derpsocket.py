@@ -73,25 +73,27 @@ def test_a_byte_comes_back_to_the_one_who_sent_it_and_the_server_is_asked_withou
     run(between_walls(), main)
 
 
-def test_strangers_are_not_heard_and_absent_peers_are_told_of() -> None:
+def test_strangers_are_not_heard_and_peers_that_leave_are_told_of() -> None:
     async def main(lab: SimLab) -> None:
         alice, bob = await opened(lab, "alice"), await opened(lab, "bob")
         heard, gone = Notes(bob), []
         alice.on_gone = gone.append
         assert alice.send(b"x", bob.local) == "prohibited"
-        alice.permit(bob.key)
-        absent = alice.permit(derp.KeyPair().public)
+        place = alice.permit(bob.key)
         alice.send(b"x", bob.local)
-        alice.send(b"x", absent)
+        alice.send(b"x", alice.permit(derp.KeyPair().public))  # derper says nothing of who is not there
         await pass_time(1)
         assert heard.payloads == []
-        assert gone == [absent]
         bob.permit(alice.key)
         alice.send(b"y", bob.local)
+        bob.send(b"z", alice.local)
         await pass_time(1)
         assert heard.payloads == [b"y"]
-        alice.close()
+        assert gone == []
         bob.close()
+        await pass_time(1)
+        assert gone == [place]
+        alice.close()
 
     run(between_walls(), main)
 
