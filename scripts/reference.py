@@ -97,6 +97,7 @@ def scenario_types() -> dict[str, type[msgspec.Struct]]:
         scenario.Scenario,
         scenario.Impairment,
         scenario.MapperSpec,
+        scenario.Nat64Spec,
         scenario.NatSpec,
         scenario.FirewallSpec,
         scenario.HostSpec,

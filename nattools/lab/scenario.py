@@ -46,6 +46,19 @@ class MapperSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     faults: dict[str, Any] = {}
 
 
+class Nat64Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A router whose inside has IPv6 alone, and IPv4 by translation (RFC 6146).
+
+    `prefix`: the IPv6 addresses that stand for IPv4 ones. `dns64`: its name server makes such addresses for
+    names that have none (RFC 6147); `says`: with this prefix, where that is another one. On netns, tayga
+    translates and the kernel's NAT does the rest.
+    """
+
+    prefix: str = "64:ff9b::/96"
+    dns64: bool = True
+    says: str | None = None
+
+
 class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A NAT router. RFC 4787's axes, with an ordinary home router's values.
 
@@ -64,6 +77,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
     `dmz`: the host behind it that gets all that comes in and belongs to nothing: with one host, a 1:1 NAT.
     `mapper`: what it offers to those who want port mappings (None: nothing).
+    `nat64`: what makes it one (None: hosts inside have IPv4).
     `pool`: how many outside addresses it has, where it stands on the internet; `pooling`: which of them
     a new mapping gets (RFC 4787 4.1): one for each inside host, any, or one for each destination address.
     """
@@ -93,6 +107,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ipv6: Literal["firewall", "open"] | None = None
     dmz: str | None = None
     mapper: MapperSpec | None = None
+    nat64: Nat64Spec | None = None
     pool: int = 1
     pooling: Pooling = "paired"
 
@@ -239,6 +254,17 @@ def inside_network(scenario: Scenario, router: str) -> str:
     index = list(routers(scenario)).index(router) + 1
     nat = scenario.nat.get(router)
     return f"11.{150 + index}.0.0/24" if nat is None else nat.address or f"10.0.{index}.0/24"
+
+
+def has_ipv6(scenario: Scenario, router: str) -> bool:
+    """A router has IPv6 inside if it and all routers outside it have."""
+    name: str | None = router
+    while name is not None:
+        spec = routers(scenario)[name]
+        if spec.ipv6 is None:
+            return False
+        name = spec.behind
+    return True
 
 
 def server_uris(scenario: Scenario) -> tuple[str, ...]:

@@ -17,11 +17,11 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
 from nattools.model.nat import NatByTransport
 from nattools.model.statement import Statement, statement
-from nattools.net.base import Network, UdpSocket
+from nattools.net.base import Network, TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver, open_path_socket
-from nattools.traversal.sample import places_seen
+from nattools.traversal.sample import places_seen, where_seen_over_tcp
 from nattools.traversal.side import side_of
 from nattools.traversal.steps import Plan
 from nattools.traversal.udp_strategies import hold_s, opening_ttl
@@ -56,6 +56,14 @@ class Base:
 def server_of(run: MeasurementRun, transport: Transport, family: Family) -> Endpoint | None:
     """The server to ask where a socket is seen: the quickest that answered over that transport."""
     return next(iter(_servers_of(run, transport, family)), None)
+
+
+async def seen_over_tcp(run: MeasurementRun, family: Family) -> tuple[TcpStream, Endpoint] | None:
+    """A connection to the server that answered the quickest over TCP, and where that sees it."""
+    server = server_of(run, "tcp", family)
+    if server is None:
+        return None
+    return await where_seen_over_tcp(run.network, server, tls=run.path(family).estimate.tls.get(server))
 
 
 def _servers_of(run: MeasurementRun, transport: Transport, family: Family) -> list[Endpoint]:

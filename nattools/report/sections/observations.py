@@ -21,6 +21,7 @@ PURPOSES: dict[seen.Purpose, str] = {
     "control": "control beside a filtering test",
     "allocation": "port allocation",
     "ports": "is this port open",
+    "round-trip": "how long is a round trip",
 }
 
 
