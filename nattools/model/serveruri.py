@@ -59,7 +59,7 @@ def parse_server(text: str) -> ServerUri:
 def is_host(text: str) -> bool:
     """Is it a name in ASCII, or an address without brackets?"""
     try:
-        return _checked_host(text, text) == text
+        return checked_host(text, text) == text
     except UsageError:
         return False
 

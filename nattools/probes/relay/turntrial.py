@@ -182,7 +182,7 @@ class _Trial:
             for crossing in (came, left):
                 if not crossing.trips:
                     crossing.send()
-            await (left if came.trips else came).arrival(min(0.25, max(0.05, 1.5 * trip_s)))
+            await (left if came.trips else came).arrival(min(0.25, max(0.1, 1.5 * trip_s)))
 
     def _why(self, relayed: RelayedSocket, came: Crossing, left: Crossing) -> RelayCause:
         network = self._context.network
