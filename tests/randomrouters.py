@@ -312,11 +312,13 @@ class Life:
             return "it is there" if maker == claim.protocol else ""
         if claim.protocol != "upnp-igd" and (self.behaviour.full or self.behaviour.told_port is not None):
             return ""  # nothing but a look from outside could tell
+        false_lifetime = claim.protocol != "upnp-igd" and self.behaviour.told_lifetime_s is not None
         if row is None:
-            return f"there is {rows}"
+            # whether it is over nobody can know whom the router has told a longer lifetime
+            return "" if false_lifetime and self._later else f"there is {rows}"
         left_s = row.expires - now
         told_s = claim.lifetime_s
-        if claim.protocol != "upnp-igd" and self.behaviour.told_lifetime_s is not None:
+        if false_lifetime:
             return ""
         if (told_s is None) != (left_s == float("inf")):
             return f"for {left_s} s"
@@ -325,9 +327,14 @@ class Life:
         return ""
 
     @property
+    def _later(self) -> bool:
+        """May it be told of long after it was made?"""
+        return self.said[-1].startswith(("keep", "list"))
+
+    @property
     def _since_s(self) -> float:
         """How long a mapping may have been there when it is told of."""
-        return 12_000.0 if self.said[-1].startswith(("keep", "list")) else 60.0
+        return 12_000.0 if self._later else 60.0
 
 
 def _told(wish: MapOptions) -> dict[str, Any]:

@@ -26,6 +26,9 @@ from nattools.model.report import Measurement, Report, Server, Tool
 from nattools.model.statement import unique
 from nattools.wording.texts import with_texts
 
+_OWN_ANSWER = ("map", "relay")
+"""Commands that ask for something else than whether this machine can be reached."""
+
 
 def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Report:
     """Findings, verdicts and advice, each with the observations that it rests on: statements first, and the
@@ -40,7 +43,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     by_path = _all_paths(paths, conducts)
     findings = Findings(measurement, by_path, is_public, router_evidence(measurement.observations))
     verdicts = techniques(findings)
-    table = () if measurement.command == "map" else _peers(findings)
+    table = () if measurement.command in _OWN_ANSWER else _peers(findings)
     outsides = [found.outside for found in by_path.values()]
     report = Report(
         tool=Tool(name="nattools", version=__version__),
@@ -55,7 +58,8 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         servers=describe(measurement.servers, list(paths.values()), conducts),
         nat=findings.by_transport,
         mappings=findings.routers.mappings,
-        advice=None if measurement.command == "map" else advice(findings, verdicts, table),
+        relays=findings.relays,
+        advice=None if measurement.command in _OWN_ANSWER else advice(findings, verdicts, table),
         techniques=verdicts,
         peers=table,
         requirements=requirements(findings),

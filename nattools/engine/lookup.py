@@ -21,17 +21,18 @@ _BY_ADDRESS = "name a server by its address: --server 192.0.2.1"
 
 
 class ServerAddress(msgspec.Struct, frozen=True):
-    """A server in one family: the address that is preferred, and the `others` of its name."""
+    """A server in one family: the address that is preferred, and the `others` of its name. `tls`: the name in
+    the certificate, where TLS is asked for."""
 
     uri: str
     endpoint: Endpoint
     others: tuple[Endpoint, ...] = ()
-    secure: bool = False
+    tls: str | None = None
     over: str | None = None
 
     def serves(self, lane: Lane) -> bool:
         """May it be asked over this lane's transport, as its URI says?"""
-        return not self.secure and self.over in (None, lane.transport)
+        return self.over in (None, lane.transport) and not (self.tls and lane.transport == "udp")
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -78,7 +79,8 @@ async def look_up_servers(
     for server, task in tasks:
         for family, hosts in task.result().items():
             first, *others = (Endpoint(host, server.port_or_default) for host in hosts)
-            address = ServerAddress(server.text, first, tuple(others), server.secure, server.transport)
+            tls = server.host if server.secure else None
+            address = ServerAddress(server.text, first, tuple(others), tls, server.transport)
             found.setdefault(family, []).append(address)
     if not found:
         raise _no_address(recorder, options, families)

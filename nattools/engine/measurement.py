@@ -21,10 +21,14 @@ from nattools.model.report import Server
 from nattools.model.statement import Statement, statement
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import Network
+from nattools.net.eventloop import TimeLimit
+from nattools.net.translated import TranslatedNetwork
 from nattools.probes.estimate import PathEstimate, RttHint
+from nattools.probes.nat64 import find_nat64
 from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
 from nattools.probes.reach import first_address, first_of, ports_tcp, ports_udp, reach_tcp, reach_udp
 from nattools.probes.target import Lane, Target
+from nattools.protocols.nat64 import parse_prefix
 
 Reach = Callable[[ProbeContext, str, Endpoint, RttHint], Coroutine[None, None, Target | None]]
 ENOUGH_PUBLIC_SERVERS = 3
@@ -44,10 +48,11 @@ class FamilyPath(msgspec.Struct):
 class MeasurementRun(msgspec.Struct):
     """A measurement under way: what is known of the servers, and of the paths to them."""
 
-    network: Network
+    network: TranslatedNetwork
     options: MeasureOptions
     emit: Emit
     recorder: Recorder
+    translation_known: bool = False
     addresses: dict[Family, list[ServerAddress]] = msgspec.field(default_factory=dict)
     rtt_hints: dict[tuple[str, Family], RttHint] = msgspec.field(default_factory=dict)
     reached: list[Target] = msgspec.field(default_factory=list)
@@ -130,6 +135,22 @@ class MeasurementRun(msgspec.Struct):
         return self.rtt_hints.setdefault((address.uri, address.endpoint.family), RttHint())
 
 
+async def learn_translation(run: MeasurementRun) -> None:
+    """How IPv4 is reached on a machine that has IPv6 alone; once for each run, since the network may have
+    become another one."""
+    if run.translation_known or 4 not in run.options.families:
+        return
+    run.translation_known = True
+    run.network.prefix, run.network.named = None, ()
+    servers = [(server.host, server.port_or_default) for server in run.options.servers]
+    async with TimeLimit(run.options.timeout_s):
+        found = [
+            run.recorder.add(each) for each in await find_nat64(run.network, servers, run.options.interface)
+        ]
+        run.network.named = tuple(parse_prefix(each.prefix) for each in found if each.learnt == "dns")
+        run.network.prefix = next((parse_prefix(each.prefix) for each in found if each.used), None)
+
+
 async def resolve_servers(run: MeasurementRun, families: tuple[Family, ...]) -> None:
     """Fill `run.addresses`. CannotRun: no name resolves."""
     try:
@@ -201,6 +222,8 @@ async def _reach_one(
     run: MeasurementRun, context: ProbeContext, server: ServerAddress, ask: Reach
 ) -> Target | None:
     hint = run.rtt_hint(server)
+    if server.tls is not None:
+        context.estimate.tls |= dict.fromkeys(server.endpoints, server.tls)
     return await first_address(server.endpoints, lambda at: ask(context, server.uri, at, hint))
 
 
@@ -245,7 +268,8 @@ def describe_servers(run: MeasurementRun) -> tuple[Server, ...]:
 def _server(run: MeasurementRun, address: ServerAddress) -> Server:
     targets = [target for target in run.reached if target.endpoint in address.endpoints]
     if not targets:
-        problem = statement("server-tls") if address.secure else why_silent(run, address.endpoint)
+        dtls = address.tls is not None and address.over == "udp"
+        problem = statement("server-dtls") if dtls else why_silent(run, address.endpoint)
         return Server(uri=address.uri, address=str(address.endpoint), problems=(problem,))
     return Server(
         uri=address.uri,
@@ -270,6 +294,7 @@ def why_silent(run: MeasurementRun, endpoint: Endpoint) -> Statement:
 
 _INSTEAD: dict[Outcome, str] = {
     "error": "server-refused",
+    "tls": "server-tls",
     "malformed": "server-not-stun",
     "refused": "server-port-closed",
     "prohibited": "server-prohibited",

@@ -13,6 +13,7 @@ from nattools.probes.layers import Layers
 from nattools.probes.lifetime import Lifetime
 from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp, Pooling
 from nattools.probes.probe import LaneProbe, MachineProbe
+from nattools.probes.roundtrip import RoundTrip, RoundTripTcp
 from nattools.probes.tcppunch import TcpPunch
 from nattools.probes.udppunch import UdpPunch
 from nattools.probes.unsolicited import Unsolicited
@@ -37,6 +38,8 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     TcpPunch(plan_punch),
     Unsolicited(),
     Birthday(plan_birthday),
+    RoundTrip(),
+    RoundTripTcp(),
 )
 MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)
 

@@ -16,6 +16,7 @@ from nattools.engine.measurement import (
     MeasurementRun,
     describe_host,
     describe_servers,
+    learn_translation,
     primary_error,
     reach_servers,
     resolve_servers,
@@ -28,6 +29,7 @@ from nattools.model.observation import FORBIDDEN_HERE, Binding
 from nattools.model.report import MapAction, Measurement, Report
 from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
+from nattools.net.translated import TranslatedNetwork
 from nattools.probes.probe import LaneProbe, MachineProbe, Recorder
 from nattools.probes.target import Lane
 from nattools.wording.sentences import text_of
@@ -86,7 +88,8 @@ async def measure(
 
 def new_run(network: Network, options: MeasureOptions, emit: Emit) -> MeasurementRun:
     """A measurement that is about to begin."""
-    return MeasurementRun(network, options, emit, Recorder(asyncio.get_running_loop().time()))
+    translated = network if isinstance(network, TranslatedNetwork) else TranslatedNetwork(network)
+    return MeasurementRun(translated, options, emit, Recorder(asyncio.get_running_loop().time()))
 
 
 async def observe(run: MeasurementRun, journal: Journal | None = None) -> CompletedRun:
@@ -94,8 +97,8 @@ async def observe(run: MeasurementRun, journal: Journal | None = None) -> Comple
 
     CannotRun: there is no route, or no server's name resolves."""
     started = datetime.now(UTC)
+    await learn_translation(run)
     families = await routed_families(run.network, run.options)
-    _refuse_tls_only(run.options)
     timed_out = await within_time_limit(run, _measure(run, families, journal))
     return CompletedRun(run, families, started, timed_out)
 
@@ -112,15 +115,6 @@ async def within_time_limit(run: MeasurementRun, work: Awaitable[None]) -> bool:
     if limit.expired():
         logger.debug("the %s s given are over", run.options.timeout_s)
     return limit.expired()
-
-
-def _refuse_tls_only(options: MeasureOptions) -> None:
-    """CannotRun if every server wants TLS, which nothing here speaks yet."""
-    if options.servers and all(server.secure for server in options.servers):
-        raise CannotRun(
-            f"{options.servers[0].text}: measuring with servers over TLS is not supported yet",
-            "Name the server as stun:HOST if it answers without TLS too, or name another one with --server.",
-        )
 
 
 async def _measure(run: MeasurementRun, families: tuple[Family, ...], journal: Journal | None) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
 from nattools.model.endpoint import Family, Transport
+from nattools.model.observed import Observation
 from nattools.model.portmapping import MappingProtocol, Refusal
+from nattools.model.relaytrial import RelayTrial
 
 Purpose = Literal[
     "reach",  # does this server answer at all?
@@ -21,22 +21,15 @@ Purpose = Literal[
     "control",  # sent beside a filtering test over the same path, to know the loss
     "allocation",  # fresh local ports, one destination
     "ports",  # is this destination port open?
+    "round-trip",  # asked alone, when nothing else is under way
 ]
 Outcome = Literal[
-    "answered", "timeout", "refused", "unreachable", "reset", "prohibited", "malformed", "error"
+    "answered", "timeout", "refused", "unreachable", "reset", "prohibited", "malformed", "tls", "error"
 ]
 
 
 FORBIDDEN_HERE = "this machine's own firewall does not let it out"
 """The detail of an outcome "prohibited" that the own system gave; else an ICMP error did."""
-
-
-class Observation(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """`id` is unique within a report and counts from 1; `probe` names the probe that recorded it."""
-
-    id: int = 0
-    probe: str = ""
-    at_s: float = 0.0
 
 
 class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
@@ -239,6 +232,21 @@ class Resolution(Observation, frozen=True, kw_only=True, tag="resolution"):
     error: str | None = None
 
 
+PrefixSource = Literal["router", "dns", "guess"]
+
+
+class Nat64(Observation, frozen=True, kw_only=True, tag="nat64"):
+    """A prefix by which a machine without IPv4 reaches IPv4 (RFC 6146, RFC 6052). `learnt`: a router
+    advertises it (RFC 8781), the name server made addresses with it (RFC 7050), or nobody said so and it was
+    tried. `works`: a server answered through it; None: there was nobody to ask, or it was not waited for.
+    `used`: what was asked over IPv4 afterwards went that way."""
+
+    prefix: str
+    learnt: PrefixSource
+    works: bool | None = None
+    used: bool = False
+
+
 class SecondOpinion(Observation, frozen=True, kw_only=True, tag="second-opinion"):
     """What another tool says of the same network (`--cross-check`)."""
 
@@ -370,6 +378,7 @@ AnyObservation = (
     | BirthdayTrial
     | Connection
     | Resolution
+    | Nat64
     | SecondOpinion
     | Gap
     | MapOffer
@@ -377,4 +386,5 @@ AnyObservation = (
     | MapCheck
     | MapEntry
     | MapTable
+    | RelayTrial
 )

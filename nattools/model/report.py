@@ -15,6 +15,7 @@ from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import PortMapping
 from nattools.model.punch import Matrix, Punch
+from nattools.model.relay import Relay
 from nattools.model.statement import Reason, Statement
 
 SCHEMA = "nattools.report/1"
@@ -151,7 +152,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     nat: NatByTransport = NatByTransport()
     ipv6: None = None
     mappings: tuple[PortMapping, ...] = ()
-    relays: tuple[None, ...] = ()
+    relays: tuple[Relay, ...] = ()
     punch: Punch | None = None
     matrix: Matrix | None = None
     pwnat: None = None

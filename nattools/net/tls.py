@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from typing import Final
+from typing import Final, Literal
 
 from nattools.errors import UsageError
 from nattools.net.base import TcpStream
@@ -12,6 +12,18 @@ from nattools.net.eventloop import TimeLimit
 
 HANDSHAKE_BYTE: Final = 0x16
 """How a TLS connection begins (RFC 8446 5.1)."""
+
+
+class TlsFailure(str):
+    """Why there is no TLS, in words; `cause` in one: the other side's certificate is not the right one, it
+    does not speak TLS (or none that is acceptable), it closed the connection, or it did not answer."""
+
+    cause: Literal["certificate", "not-tls", "closed", "timeout"]
+
+    def __new__(cls, cause: Literal["certificate", "not-tls", "closed", "timeout"], words: str) -> TlsFailure:
+        made = super().__new__(cls, words)
+        made.cause = cause
+        return made
 
 
 class TlsStream:
@@ -84,7 +96,7 @@ class TlsStream:
         self._ended = True
         self._stream.abort()
 
-    async def handshake(self) -> str | None:
+    async def handshake(self) -> TlsFailure | None:
         """None when it is done, else why it failed."""
         while True:
             try:
@@ -92,13 +104,14 @@ class TlsStream:
             except ssl.SSLWantReadError:
                 self._flush()
                 if not await self._feed():
-                    return "the connection ended during the TLS handshake"
+                    return TlsFailure("closed", "the connection ended during the TLS handshake")
             except ssl.SSLCertVerificationError as error:
                 self._flush()
-                return f"its certificate is not valid: {error.verify_message}"
+                words = f"its certificate is not valid: {error.verify_message}"
+                return TlsFailure("certificate", words)
             except ssl.SSLError as error:
                 self._flush()
-                return f"the TLS handshake failed: {error.reason or error}"
+                return TlsFailure("not-tls", f"the TLS handshake failed: {error.reason or error}")
             else:
                 self._flush()
                 return None
@@ -123,14 +136,14 @@ async def start_tls(
     timeout_s: float,
     server_name: str | None = None,
     first: bytes = b"",
-) -> TlsStream | str:
+) -> TlsStream | TlsFailure:
     """Make the handshake on a connected stream: as the server, with `first` read already, if `server_name`
     is None, else as the client. A text says why it failed, and the stream is closed."""
     arriving, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
     arriving.write(first)
     tls = context.wrap_bio(arriving, leaving, server_side=server_name is None, server_hostname=server_name)
     secured = TlsStream(stream, tls, arriving, leaving)
-    problem: str | None = f"no TLS handshake in {timeout_s:g} s"
+    problem: TlsFailure | None = TlsFailure("timeout", f"no TLS handshake in {timeout_s:g} s")
     async with TimeLimit(timeout_s):
         problem = await secured.handshake()
     if problem is None:

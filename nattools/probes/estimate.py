@@ -41,7 +41,8 @@ class UnderWay:
 
 class PathEstimate:
     """Round trips in seconds, and how many questions that were bound to be answered were not. `old_servers`
-    answered nothing but what RFC 3489 wrote. `tcp_questions` are those on which connections are under way."""
+    answered nothing but what RFC 3489 wrote. `tls` are those that are asked within TLS, with the names that
+    their certificates have to bear. `tcp_questions` are those on which connections are under way."""
 
     def __init__(self) -> None:
         self.tcp_questions = UnderWay()
@@ -50,6 +51,7 @@ class PathEstimate:
         self.lowest_s: float | None = None
         self.highest_s = 0.0
         self.old_servers: set[Endpoint] = set()
+        self.tls: dict[Endpoint, str] = {}
 
     def answered(self, rtt_s: float) -> None:
         """A question came back after this long."""

@@ -90,7 +90,11 @@ async def reach_tcp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hin
     if isinstance(stream, TcpFailure):
         return None
     stream.close()
-    return target_of(uri, question, "tcp", stream.local)
+    found = target_of(uri, question, "tcp", stream.local)
+    name = context.estimate.tls.get(endpoint)
+    if found is not None and name is not None:
+        context.estimate.tls |= dict.fromkeys(found.corners(), name)
+    return found
 
 
 async def first_of(tasks: list[asyncio.Task[Target | None]], *, enough: int, grace_s: float) -> list[Target]:

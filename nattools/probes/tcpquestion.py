@@ -8,6 +8,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Connection
 from nattools.net.base import TcpFailure, TcpStream
+from nattools.net.tls import client_context, start_tls
 from nattools.probes.estimate import RttHint
 from nattools.probes.probe import ProbeContext
 from nattools.probes.question import PADDED_TO
@@ -53,7 +54,7 @@ async def _ask(
             _record_connection(context, question, None, began, None)
         else:
             _record_connection(context, question, stream.local, began, round(connected_s, 6))
-            await _ask_on(context, stream, question, patience_s)
+            stream = await _ask_on(context, stream, question, patience_s)
         if question.answer is not None or question.failure != "timeout" or not context.estimate.lost:
             break
         if not isinstance(stream, TcpFailure):
@@ -81,15 +82,20 @@ async def _connect(
 
 
 async def _ask_on(
-    context: ProbeContext, stream: TcpStream, question: BindingQuestion, patience_s: float
-) -> None:
-    """Ask on a connection; the question and what came of it go on record."""
+    context: ProbeContext, connected: TcpStream, question: BindingQuestion, patience_s: float
+) -> TcpStream:
+    """Ask on a connection, within TLS where the server is asked so; the question and what came of it go on
+    record. What is returned is the stream to go on with."""
     loop = asyncio.get_running_loop()
     question.failure = None
     asked_at = loop.time()
-    limit = loop.call_later(patience_s, stream.abort)
+    limit = loop.call_later(patience_s, connected.abort)
+    stream = connected
     try:
-        await _converse(stream, question)
+        stream = await _secured(context, connected, question, patience_s)
+        asked_at = loop.time()
+        if question.failure is None:
+            await _converse(stream, question)
     except asyncio.CancelledError:
         stream.abort()
         raise
@@ -109,6 +115,21 @@ async def _ask_on(
         source=str(question.asked) if answered else None,
     )
     context.recorder.add(observed, at=asked_at)
+    return stream
+
+
+async def _secured(
+    context: ProbeContext, stream: TcpStream, question: BindingQuestion, patience_s: float
+) -> TcpStream:
+    """The same, or TLS within it (RFC 8489 6.2.3); the question says why there is none."""
+    name = context.estimate.tls.get(question.asked)
+    if name is None:
+        return stream
+    secured = await start_tls(stream, client_context(), timeout_s=patience_s + 1, server_name=name)
+    if not isinstance(secured, str):
+        return secured
+    question.failure, question.detail = "tls", secured
+    return stream
 
 
 async def _converse(stream: TcpStream, question: BindingQuestion) -> None:

@@ -10,6 +10,7 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net import exchange
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
+from nattools.net.tls import client_context, start_tls
 from nattools.protocols import stun
 
 PATIENCE_S = 3.0
@@ -71,15 +72,20 @@ def _mapped(response: stun.Message | None) -> Endpoint | None:
 
 
 async def where_seen_over_tcp(
-    network: Network, server: Endpoint, *, host: str | None = None
+    network: Network, server: Endpoint, *, tls: str | None = None
 ) -> tuple[TcpStream, Endpoint] | None:
     """A connection to the server, still open, and where the server sees it; None if there is none, or it does
-    not say."""
+    not say. `tls`: it is asked within TLS, and its certificate has to bear that name."""
     try:
-        stream = await network.connect_tcp(server, host=host, timeout_s=TCP_PATIENCE_S)
+        connected = await network.connect_tcp(server, timeout_s=TCP_PATIENCE_S)
     except CannotRun:
         return None
-    if isinstance(stream, TcpFailure):
+    if isinstance(connected, TcpFailure):
+        return None
+    stream: TcpStream | str = connected
+    if tls is not None:
+        stream = await start_tls(connected, client_context(), timeout_s=TCP_PATIENCE_S, server_name=tls)
+    if isinstance(stream, str):
         return None
     stream.write(stun.binding_request(stun.new_transaction_id(), hello=False))
     framer = stun.Framer()

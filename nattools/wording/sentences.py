@@ -8,7 +8,7 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from nattools.model.statement import Statement
-from nattools.wording import advice, behaviour, punch, verdicts
+from nattools.wording import advice, behaviour, punch, relays, verdicts
 from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES
 
 TABLES: dict[str, Mapping[str, str]] = {
@@ -16,6 +16,7 @@ TABLES: dict[str, Mapping[str, str]] = {
     "advice": advice.SENTENCES,
     "behaviour": behaviour.SENTENCES,
     "punch": punch.SENTENCES,
+    "relays": relays.SENTENCES,
 }
 """The tables of all areas by name; a code stands in one of them. docs/reference/findings.md lists them."""
 _TEMPLATES = {code: template for table in TABLES.values() for code, template in table.items()}
@@ -43,6 +44,7 @@ _SPECS: dict[str, Callable[[Any], str]] = {
     "percent": lambda share: f"{100 * share:.0f}%",
     "odds": _odds,
     "seconds": lambda value: f"{value:g} s",
+    "ms": lambda value: f"{value:.3g} ms",
     "span": _span,
     "list": lambda names: ", ".join(map(str, names)),
     "and": lambda names: _joined(names, "and"),

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from nattools.model.nat import Nat, PeerKind, Requirement
 from nattools.model.punch import PlannedStep, Punch, Stage
+from nattools.model.relay import Relay
 from nattools.model.report import Advice, CrossCheck, Report
 from nattools.wording.sentences import is_known, sentence, text_of
 
@@ -33,6 +34,7 @@ def with_texts(report: Report) -> Report:
         cross_checks=_explained(report.cross_checks),
         warnings=tuple(map(sentence, report.notices)) if report.notices else report.warnings,
         punch=report.punch and _punch(report.punch),
+        relays=tuple(map(_relay, report.relays)),
     )
 
 
@@ -56,6 +58,13 @@ def _punch(punch: Punch) -> Punch:
         why=text_of(punch.reasons) if punch.reasons else punch.why,
         advice=text_of(punch.remedies) if punch.remedies else punch.advice,
     )
+
+
+def _relay(relay: Relay) -> Relay:
+    error = relay.error
+    if error is None or not error.reason:
+        return relay
+    return replace(relay, error=replace(error, meaning=text_of(error.reason), advice=text_of(error.remedy)))
 
 
 def _nat(nat: Nat) -> Nat:

@@ -242,8 +242,6 @@ SENTENCES = {
     # techniques without a probe
     "technique-not-probed": "This version has no probe for it yet.",
     "try-pwnat": "The pwnat program tries it; both ends need it.",
-    "try-turnutils": "turnutils_uclient (coturn) tries a TURN server.",
-    "try-tailscale-netcheck": "tailscale netcheck shows the latency to its DERP relays.",
     "try-ping": "ping tells whether a machine on your own network answers.",
     "try-autonat": "A libp2p node's own AutoNAT tells whether others reach it.",
     "try-tailscale-ping": "tailscale netcheck and tailscale ping tell.",

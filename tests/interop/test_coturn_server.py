@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import msgspec
 import pytest
+from certificates import HOST, certificate
 from msgspec.structs import replace
 from stunclients import KINDS
 
 from nattools.engine.run import measure
 from nattools.lab import expect
 from nattools.lab.netns.netnslab import NetnsLab
+from nattools.lab.netns.processes import await_listener, coturn_command
 from nattools.lab.scenario import Scenario, ServerSpec
 from nattools.lab.scenariofiles import load
 from nattools.model.report import Report
+from nattools.model.serveruri import parse_server
 from nattools.trials.scenarios import expectations, measure_options, no_progress
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop("turnserver")]
@@ -38,10 +44,6 @@ def test_the_findings_are_those_with_nattools_serve(kind: str) -> None:
     # coturn connects to nobody, so who may connect in stays open, and so does whether two may at once
     expected["nat"]["tcp4"]["filtering"] = "unknown"
     expected["technique"]["tcp-punch"] = "unknown"
-    if expected["nat"]["udp4"].get("mapping") not in ("none", "endpoint-independent"):
-        # its silence is all there is: where each destination has an outside port of its own, nothing else can
-        # show that it answers from its other address at all
-        expected["nat"]["udp4"]["filtering"] = "unknown"
     assert expect.check(measured(with_coturn(scenario)), expected) == []
 
 
@@ -52,3 +54,29 @@ def test_it_answers_to_another_port_so_a_mappings_lifetime_can_be_measured() -> 
     found = measured(short, lifetime=True, max_lifetime_s=6.0)
     bounds = {"binding_lifetime_bounds_s": {"contains": 4.0}}
     assert expect.check(found, {"nat": {"udp4": bounds}}) == []
+
+
+def test_within_tls_it_tells_the_same_as_over_tcp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cert, key = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", cert)
+    scenario = load("kernel-masquerade")
+    command = [
+        *coturn_command(_COTURN, (HOST,)),
+        "--cert",
+        cert,
+        "--pkey",
+        key,
+        "--tls-listening-port",
+        "5349",
+    ]
+    command.remove("--no-tls")
+    command[command.index("--listening-port") + 1] = "3490"
+    with NetnsLab(scenario) as lab:
+        coturn = lab.popen("stun", command, stdout=subprocess.DEVNULL)
+        await_listener(coturn, 5349, 10.0, ("tcp",))
+        options = replace(measure_options(lab, "alice"), servers=(parse_server(f"stuns:{HOST}"),))
+        report = lab.run(lambda: measure(lab.network("alice"), options, no_progress))
+    assert [server.answered for server in report.servers] == [True], report.servers
+    tcp = report.nat.tcp4
+    assert tcp is not None
+    assert (tcp.present, tcp.external, tcp.reachable) == (True, ("11.1.0.2",), True)

@@ -8,6 +8,7 @@ denies.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,20 @@ from randomrouters import Life
 
 ROUTERS = int(os.environ.get("NATTOOLS_ROUTERS", "200"))
 EACH = 20
+ONCE_WRONG = (100264, 101450)
+"""A noise that was a true answer with another epoch; a lifetime told that is longer than the one kept."""
 
 
 @pytest.mark.parametrize("first", range(0, ROUTERS, EACH))
 def test_random_routers(first: int, tmp_path: Path) -> None:
-    found = {seed: Life(seed, tmp_path / str(seed)).run() for seed in range(first, first + EACH)}
-    assert {seed: problems for seed, problems in found.items() if problems} == {}
+    assert problems(range(first, first + EACH), tmp_path) == {}
+
+
+def test_those_that_were_once_wrong(tmp_path: Path) -> None:
+    assert problems(ONCE_WRONG, tmp_path) == {}
+
+
+def problems(seeds: Iterable[int], folder: Path) -> dict[int, list[str]]:
+    """What is wrong with each."""
+    found = {seed: Life(seed, folder / str(seed)).run() for seed in seeds}
+    return {seed: wrong for seed, wrong in found.items() if wrong}

@@ -13,11 +13,13 @@ from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
 from nattools.engine.analysis.portmappings import RouterEvidence
+from nattools.engine.analysis.relays import relays
 from nattools.engine.analysis.servers import Conduct
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Way
 from nattools.model.nat import Classic, Nat, NatByTransport
 from nattools.model.observation import Binding, Connection, DialBack, Resolution
+from nattools.model.relay import Relay
 from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
 from nattools.model.statement import Reason, Statement
 
@@ -186,6 +188,11 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
             tcp4=self.nat("tcp", 4),
             tcp6=self.nat("tcp", 6),
         )
+
+    @cached_property
+    def relays(self) -> tuple[Relay, ...]:
+        """Those that were tried, the best first."""
+        return relays(self.measurement.observations)
 
     @property
     def main(self) -> Family:

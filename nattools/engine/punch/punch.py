@@ -15,11 +15,11 @@ from typing import Final
 import msgspec
 
 from nattools.chance import random_bytes
-from nattools.engine.measurement import MeasurementRun, primary_error
+from nattools.engine.measurement import MeasurementRun, learn_translation, primary_error
 from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.attempt import close_all, prepare
-from nattools.engine.punch.candidates import Base, server_of
+from nattools.engine.punch.candidates import Base, seen_over_tcp, server_of
 from nattools.engine.punch.connection import Connector
 from nattools.engine.punch.local_side import RouterMapping, local_side
 from nattools.engine.punch.options import PunchOptions, Use, Watcher, echoing
@@ -46,7 +46,7 @@ from nattools.protocols.stun.constants import SERVICE_MAILBOX
 from nattools.traversal.codes import new_code, parse_code
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
-from nattools.traversal.sample import where_seen, where_seen_over_tcp
+from nattools.traversal.sample import where_seen
 from nattools.traversal.tokens import Token, decode_token, encode_token
 from nattools.wording import sentence
 
@@ -93,6 +93,7 @@ async def _by_mailbox(
     router: RouterMapping | None,
     use: Use,
 ) -> None:
+    await learn_translation(run)  # the mailbox may be reached by it alone
     async with asyncio.TaskGroup() as group:
         looking = group.create_task(observe(run))
         asking = group.create_task(_ask(router))
@@ -272,7 +273,7 @@ async def _look(run: MeasurementRun) -> CompletedRun:
 async def _told(run: MeasurementRun, bases: list[Base]) -> StepSockets:
     """A socket for the steps over UDP, and a connection whose port they use over TCP."""
     hosts = [base.socket.local.host for base in bases if base.socket.local.family == 4]
-    udp_server, tcp_server = server_of(run, "udp", 4), server_of(run, "tcp", 4)
+    udp_server = server_of(run, "udp", 4)
     udp: tuple[UdpSocket, Endpoint] | None = None
     if udp_server is not None and hosts:
         socket = await open_path_socket(run.network, family=4, host=hosts[0], interface=run.options.interface)
@@ -280,8 +281,7 @@ async def _told(run: MeasurementRun, bases: list[Base]) -> StepSockets:
         udp = None if seen is None else (socket, seen)
         if seen is None:
             socket.close()
-    tcp = None if tcp_server is None else await where_seen_over_tcp(run.network, tcp_server)
-    return StepSockets(udp, tcp)
+    return StepSockets(udp, await seen_over_tcp(run, 4))
 
 
 def _token(introduction: Introduction, public: bytes, told: StepSockets) -> Token:

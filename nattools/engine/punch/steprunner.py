@@ -5,7 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from nattools.engine.punch.candidates import AttemptContext, Base, server_of, why_not_a_destination
+from nattools.engine.punch.candidates import (
+    AttemptContext,
+    Base,
+    seen_over_tcp,
+    server_of,
+    why_not_a_destination,
+)
 from nattools.engine.punch.planning import AT_ONCE
 from nattools.engine.punch.signaling import SignalingEnded, StepPosition
 from nattools.engine.punch.token_signaling import TokenSignaling
@@ -17,7 +23,7 @@ from nattools.net.base import TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver, open_path_socket
 from nattools.traversal.path import SelectedPath, StreamPath
-from nattools.traversal.sample import where_seen, where_seen_over_tcp
+from nattools.traversal.sample import where_seen
 from nattools.traversal.sending import ProbeCounts, send_step
 from nattools.traversal.simultaneous_open import StreamMeeting, simultaneous_open
 from nattools.traversal.steps import Step
@@ -27,7 +33,7 @@ CHECKS_S: Final = 2.0
 MAX_ROUNDS: Final = 90
 COSTLY_ROUNDS: Final = 3
 COSTLY: Final = 100
-"""Packets of both sides; a step that may need more is repeated `COSTLY_ROUNDS` times at most."""
+"""Packets, or attempts to connect, of both sides; what may need more is repeated `COSTLY_ROUNDS` times."""
 
 
 class StepRunner:
@@ -69,7 +75,7 @@ class StepRunner:
         packets is tried a few times only."""
         for rounds in range(MAX_ROUNDS if steps else 0):
             for index, step in enumerate(steps):
-                if rounds >= COSTLY_ROUNDS and sum(step.packets or ()) > COSTLY:
+                if rounds >= COSTLY_ROUNDS and sum(each.packets for each in step.schedules or ()) > COSTLY:
                     continue
                 if rounds == 0:
                     self.tried.append(f"{step.strategy} over {step.transport.upper()}")
@@ -199,8 +205,7 @@ class StepRunner:
         partner = self._context.partner
         if isinstance(partner, TokenSignaling):
             return partner.told.tcp
-        server = server_of(self._context.own.run, "tcp", step.family)
-        return None if server is None else await where_seen_over_tcp(self._context.own.run.network, server)
+        return await seen_over_tcp(self._context.own.run, step.family)
 
     async def _over_tcp(self, turn: StepPosition, step: Step) -> SelectedPath | None:
         context = self._context

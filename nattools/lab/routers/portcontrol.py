@@ -213,7 +213,9 @@ def _noise(answer: bytes) -> list[bytes]:
     """What is no answer to the same question: cut short, of another opcode, version or inside port, a request
     instead, and nonsense."""
     changed = []
-    for position, mask in ((1, 0x05), (0, 0x40), (1, 0x80), (_PORT_AT.get(len(answer), 9), 0x33)):
+    port_at = _PORT_AT.get(len(answer))
+    wrong = [(1, 0x05), (0, 0x40), (1, 0x80)] + ([] if port_at is None else [(port_at, 0x33)])
+    for position, mask in wrong:
         data = bytearray(answer)
         if position < len(data):
             data[position] ^= mask

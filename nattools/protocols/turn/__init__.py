@@ -15,6 +15,7 @@ from nattools.protocols.stun.relaying import (
 )
 from nattools.protocols.turn import constants
 from nattools.protocols.turn.allocation import (
+    LARGEST,
     Allocation,
     AllocationEvent,
     AllocationState,
@@ -31,15 +32,17 @@ from nattools.protocols.turn.channeldata import (
 from nattools.protocols.turn.credentials import (
     Credentials,
     expiry,
+    problem_of,
     time_limited,
     time_limited_password,
 )
 from nattools.protocols.turn.grants import Permission
-from nattools.protocols.turn.refusal import Refusal
+from nattools.protocols.turn.refusal import Refusal, refusal
 from nattools.protocols.turn.requests import Wish
 
 __all__ = [
     "FIRST_CHANNEL",
+    "LARGEST",
     "LAST_CHANNEL",
     "Allocation",
     "AllocationEvent",
@@ -63,6 +66,8 @@ __all__ = [
     "pack_family",
     "pack_icmp",
     "pack_transport",
+    "problem_of",
+    "refusal",
     "time_limited",
     "time_limited_password",
 ]

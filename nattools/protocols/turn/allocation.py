@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from nattools.errors import ProtocolError
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, Family
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 from nattools.protocols.turn import requests
@@ -43,7 +43,7 @@ _SHORTEST_S: Final = 5.0  # between renewals, however short a lifetime a server 
 _KEEPALIVE_S: Final = 15.0
 """A NAT before the relay forgets (RFC 8445 11)."""
 _MOST_UNDER_WAY: Final = 16
-_LARGEST: Final = LONGEST - 100
+LARGEST: Final = LONGEST - 100
 """Bytes to a peer, beside the headers of a Send indication."""
 
 
@@ -121,10 +121,16 @@ class Allocation:
         self._running: dict[stun.Transaction, Callable[[stun.Transaction, float], None]] = {}
         self._outbox: list[bytes] = []
         self._events: list[AllocationEvent] = []
+        self._families: set[Family] = set()
         self._sent_at = self._renew_at = self._ends_at = 0.0
-        self._start(requests.allocate(wish), self._allocated)
+        self._first = self._start(requests.allocate(wish), self._allocated)
 
     # --- driving
+
+    @property
+    def doubt(self) -> str:
+        """Why the last answer to the first request was not believed; "" if none came."""
+        return self._first.problem
 
     @property
     def done(self) -> bool:
@@ -208,8 +214,9 @@ class Allocation:
 
     def wrap(self, data: bytes, peer: Endpoint, now: float) -> bytes | None:
         """The message that takes a datagram to a peer. None: it waits for a permission and leaves with a
-        later `datagrams_to_send`, or `refuses(peer)` says why it never will."""
-        if self.state != "standing" or len(data) > _LARGEST:
+        later `datagrams_to_send`; or it never will: it is larger than LARGEST, there is no relayed address of
+        the peer's family, or `peers.refusal` says why."""
+        if self.state != "standing" or len(data) > LARGEST or peer.family not in self._families:
             return None
         message = self.peers.wrap(data, peer, now)
         self._sent_at = now
@@ -273,7 +280,7 @@ class Allocation:
             raise ProtocolError("the server's answer has no lifetime")
         self.mapped, self.reservation = response.mapped, response.reservation_token
         self.family_refusal = response.address_error
-        self.relayed = relayed
+        self.relayed, self._families = relayed, {each.family for each in relayed}
         self._lasts(lifetime_s, now)
 
     def _lasts(self, lifetime_s: int, now: float) -> None:
@@ -359,9 +366,13 @@ class Allocation:
             authentication=self._authentication,
         )
 
-    def _start(self, request: bytes, then: Callable[[stun.Transaction, float], None], *, rc: int = 7) -> None:
-        self._running[self._transaction(request, rc)] = then
+    def _start(
+        self, request: bytes, then: Callable[[stun.Transaction, float], None], *, rc: int = 7
+    ) -> stun.Transaction:
+        transaction = self._transaction(request, rc)
+        self._running[transaction] = then
         self.due = True
+        return transaction
 
     def _settle(self, now: float) -> None:
         for transaction in [each for each in self._running if each.done]:

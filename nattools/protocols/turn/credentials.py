@@ -7,6 +7,9 @@ import hmac
 from base64 import b64encode
 from typing import NamedTuple
 
+from nattools.protocols.stun.attributes import USERNAME_LIMIT
+from nattools.protocols.stun.authentication import opaque_string
+
 
 class Credentials(NamedTuple):
     """What the long-term mechanism of STUN needs (RFC 8489 9.2)."""
@@ -30,3 +33,15 @@ def expiry(username: str) -> int | None:
     """Until when a user name holds, in seconds since 1970; None: it has no time limit."""
     digits = username.partition(":")[0]
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 12 else None
+
+
+def problem_of(credentials: Credentials | None) -> str | None:
+    """Why a user name or password cannot be one (RFC 8489 14.3, RFC 8265), or None."""
+    try:
+        for text in credentials or ():
+            opaque_string(text)
+    except ValueError as error:
+        return str(error)
+    if credentials is not None and len(credentials.username.encode()) > USERNAME_LIMIT:
+        return f"a user name of more than {USERNAME_LIMIT} bytes"
+    return None

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
 from nattools.report.sections import map as mapped
-from nattools.report.sections import matrix, nat, observations, punch, summary, techniques
+from nattools.report.sections import matrix, nat, observations, punch, relays, summary, techniques
 
 Make = Callable[[Report, View], Sequence[Section]]
 
@@ -32,6 +32,8 @@ _MEASURED = (
     Entry(summary.servers),
     Entry(summary.round_trips, 1),
     Entry(mapped.mappings, 1),
+    Entry(relays.relays, 1),
+    Entry(relays.failures, 1),
     Entry(nat.requirements, 1),
     *_END,
 )
@@ -61,6 +63,16 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(summary.warnings),
         Entry(mapped.open_questions),
         Entry(summary.servers, 1),
+        *_END,
+    ),
+    "relay": (
+        Entry(relays.answer),
+        Entry(relays.relays),
+        Entry(relays.chart),
+        Entry(relays.failures),
+        Entry(relays.figures, 1),
+        Entry(relays.steps, 1),
+        Entry(summary.warnings),
         *_END,
     ),
     "punch": (

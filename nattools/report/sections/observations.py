@@ -7,6 +7,7 @@ from typing import Any
 
 from nattools.model import observation as seen
 from nattools.model.portmapping import Refusal
+from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Report
 from nattools.report.document import Cell, Section, Table, View
 from nattools.report.safetext import safe
@@ -20,6 +21,7 @@ PURPOSES: dict[seen.Purpose, str] = {
     "control": "control beside a filtering test",
     "allocation": "port allocation",
     "ports": "is this port open",
+    "round-trip": "how long is a round trip",
 }
 
 
@@ -191,6 +193,20 @@ def _table(o: seen.MapTable) -> str:
     return text + _refused(o.refusal) + _detail(o.incomplete)
 
 
+def _relay_trial(o: RelayTrial) -> str:
+    text = f"relay: {o.relay} {o.uri} over {o.transport}"
+    if o.steps:
+        last = o.steps[-1]
+        text += f": as far as {last.step}, {'done' if last.ok else 'which failed'}"
+    if o.sent:
+        text += f", {number(len(o.trips_s))} of {number(o.sent)} came back through it"
+    if o.direct_sent:
+        text += f", {number(len(o.direct_s))} of {number(o.direct_sent)} without it"
+    failure = o.failure
+    code = "" if failure is None or failure.code is None else f" {number(failure.code)}"
+    return text if failure is None else f"{text}: {failure.cause}{code}{_detail(failure.detail)}"
+
+
 def _refused(refusal: Refusal | None) -> str:
     return "" if refusal is None else f", {number(refusal.code)} {refusal.name}"
 
@@ -221,4 +237,5 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.MapCheck: _check,
     seen.MapEntry: _entry,
     seen.MapTable: _table,
+    RelayTrial: _relay_trial,
 }

@@ -140,8 +140,9 @@ def test_only_a_server_with_two_addresses_that_announces_it_is_asked() -> None:
 
     one_address = Endpoint(A1P1.host, 3479)
     unable = [target(7), target(15, one_address), target(15, None), target(15, A2P2, "tcp")]
-    assert last_steps(LANE_PROBES, unable) == []
-    ((lane, step),) = last_steps(LANE_PROBES, [target(7), target(15)])
+    birthday = [probe for probe in LANE_PROBES if probe.name == "birthday"]
+    assert last_steps(birthday, unable) == []
+    ((lane, step),) = last_steps(birthday, [target(7), target(15)])
     assert (lane.name, step.probe.name, step.targets[0].services) == ("udp4", "birthday", 15)
 
 

@@ -205,7 +205,7 @@ def test_a_side_that_no_server_has_told_of_its_ports(
 ) -> None:
     """Steps that need such a port say so, and the rest goes on."""
     monkeypatch.setattr(punch, "where_seen", unseen)
-    monkeypatch.setattr(punch, "where_seen_over_tcp", unseen)
+    monkeypatch.setattr(punch, "seen_over_tcp", unseen)
     for found in swapped(kinds(first, second), limit_s=200.0):
         assert not found.connected
         tried = {each.code for stage in found.stages for each in stage.statements}
