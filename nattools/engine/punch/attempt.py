@@ -310,7 +310,7 @@ async def prepare(
 
     families = sorted({each.family for each in own.run.reached} or set(own.run.options.families))
     relaying = "never" if direct else own.options.relaying
-    bases = await gather(own.run, families) if own.options.udp and relaying != "only" else []
+    bases = await gather(own.run, families, own.nat) if own.options.udp and relaying != "only" else []
     texts = [ice.encode(candidate) for base in bases for candidate in base.candidates()]
     introduction = Introduction(
         program=f"nattools {__version__}",

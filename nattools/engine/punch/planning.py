@@ -17,7 +17,7 @@ from nattools.traversal.steps import Plan, Step
 from nattools.wording import sentence
 
 COSTLY: Final = 100
-"""Packets of both sides; a step that may need more is not repeated as often as others."""
+"""Packets, or attempts to connect, of both sides; what may need more is not repeated as often as others."""
 AT_ONCE = ("host", "reflexive", "mapped")
 """Strategies that ICE's own checks are."""
 
@@ -45,7 +45,7 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool, search: int =
     if shared and made.path == "direct" and all(step.relayed for step in steps):
         return Plan(path="unknown", family=4, unknown=statement("plan-no-hairpinning", external=shared))
     if search:
-        steps = tuple(step for step in steps if not step.relayed and (search == 1 or not _is_costly(step)))
+        steps = tuple(step for step in steps if not step.relayed and (search == 1 or not is_costly(step)))
     elif "never" in relaying and made.path == "direct":
         steps = tuple(step for step in steps if not step.relayed)
     elif own.relay or peer.relay:
@@ -53,9 +53,9 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool, search: int =
     return msgspec.structs.replace(made, steps=steps)
 
 
-def _is_costly(step: Step) -> bool:
+def is_costly(step: Step) -> bool:
     """Does it take so many packets of both sides that it is not repeated often?"""
-    return sum(step.packets or ()) > COSTLY
+    return sum(each.packets for each in step.schedules or ()) > COSTLY
 
 
 def _by_relay(step: Step, uri: str) -> Step:

@@ -12,7 +12,7 @@ from nattools.engine.punch.candidates import (
     server_of,
     why_not_a_destination,
 )
-from nattools.engine.punch.planning import AT_ONCE, COSTLY
+from nattools.engine.punch.planning import AT_ONCE, is_costly
 from nattools.engine.punch.signaling import SignalingEnded, StepPosition
 from nattools.engine.punch.token_signaling import TokenSignaling
 from nattools.errors import CannotRun
@@ -32,7 +32,7 @@ CHECKS_S: Final = 2.0
 """How long plain checks have before the next step, beside what their step says."""
 MAX_ROUNDS: Final = 90
 COSTLY_ROUNDS: Final = 3
-"""A costly step is tried so often at most."""
+"""What is costly is repeated so often at most."""
 
 
 class StepRunner:
@@ -74,7 +74,7 @@ class StepRunner:
         packets is tried a few times only."""
         for rounds in range(MAX_ROUNDS if steps else 0):
             for index, step in enumerate(steps):
-                if rounds >= COSTLY_ROUNDS and sum(step.packets or ()) > COSTLY:
+                if rounds >= COSTLY_ROUNDS and is_costly(step):
                     continue
                 if rounds == 0:
                     self.tried.append(f"{step.strategy} over {step.transport.upper()}")
