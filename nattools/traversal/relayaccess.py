@@ -20,6 +20,11 @@ class RelayAccess(NamedTuple):
     security: Security | None = None
 
 
+def usable(uri: ServerUri) -> bool:
+    """Is it a relay by TURN, as far as its URI says? TURN over DTLS is not supported."""
+    return uri.scheme == "turn" or (uri.scheme == "turns" and uri.transport != "udp")
+
+
 def offered(offer: RelayOffer, host: str, port: int, *, tls: bool) -> tuple[RelayAccess, ...]:
     """The ways to the relays that a mailbox at this place offers: by UDP first, then by what else there is.
     `tls`: the mailbox is within TLS."""
@@ -40,5 +45,5 @@ def _readable(uris: Iterable[str]) -> Iterator[ServerUri]:
             uri = parse_server(text)
         except UsageError:
             continue
-        if uri.scheme in ("turn", "turns"):
+        if usable(uri):
             yield uri

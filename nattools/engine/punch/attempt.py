@@ -14,14 +14,8 @@ from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.planning import as_told, planned
 from nattools.engine.punch.relaying import WAIT_S as RELAY_WAIT_S
 from nattools.engine.punch.relaying import AttemptRelay
-from nattools.engine.punch.signaling import (
-    MAX_CANDIDATES,
-    Introduction,
-    Signaling,
-    SignalingEnded,
-    Superseded,
-    without_evidence,
-)
+from nattools.engine.punch.signaling import Signaling, SignalingEnded, Superseded
+from nattools.engine.punch.signals import MAX_CANDIDATES, Introduction, without_evidence
 from nattools.engine.punch.steprunner import StepRunner
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.punch import PlannedStep, Strategy
@@ -140,10 +134,7 @@ class Attempt:
         self.driver.on_event = self._on_event
         early.hand_to(self.driver)
         self.runner = StepRunner(context, self.driver, bases)
-        self._peer_relays = context.relays and bool(peer.relay)
-        if context.relays and self._relays:
-            network = self.own.run.network
-            self._relay = AttemptRelay(network, self.driver, self.timeline, self._relays, peer.candidates)
+        self._take_relay(context, self.driver, peer)
         try:
             way = await self._race(self.driver, self.runner, bases)
         except BaseException:
@@ -152,6 +143,12 @@ class Attempt:
         if not isinstance(way, IcePath):
             self.driver.close()
         return way
+
+    def _take_relay(self, context: AttemptContext, driver: IceDriver, peer: Introduction) -> None:
+        self._peer_relays = context.relays and bool(peer.relay)
+        if context.relays and self._relays:
+            network = self.own.run.network
+            self._relay = AttemptRelay(network, driver, self.timeline, self._relays, peer.candidates)
 
     async def _race(self, driver: IceDriver, runner: StepRunner, bases: list[Base]) -> SelectedPath | NoPath:
         """The checks that run all the time, and the steps one after the other: whichever finds a way."""
