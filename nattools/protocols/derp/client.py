@@ -16,6 +16,8 @@ from nattools.protocols.http import status_line
 VERSION: Final = 2
 _TIMES: Final = Layout(">II")
 _MAX_TEXT: Final = 300
+_MOST_ANSWERS: Final = 64
+"""To pings of a server that does not read them."""
 
 State = Literal["upgrade", "server key", "server info", "ready"]
 """What is waited for, in the order in which it comes; "ready" is what lasts."""
@@ -138,7 +140,8 @@ class DerpClient:
         if kind == f.RECEIVED:
             return Received(body[: f.KEY_SIZE], body[f.KEY_SIZE :])
         if kind == f.PING:
-            self._leaving.append(f.encode(f.PONG, body[: f.TOKEN_SIZE]))
+            if len(self._leaving) < _MOST_ANSWERS:
+                self._leaving.append(f.encode(f.PONG, body[: f.TOKEN_SIZE]))
             return None
         if kind == f.PEER_GONE:
             return PeerGone(body[: f.KEY_SIZE], was_here=body[f.KEY_SIZE : f.KEY_SIZE + 1] != b"\1")

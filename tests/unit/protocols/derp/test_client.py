@@ -73,6 +73,13 @@ def test_pings_are_answered() -> None:
     assert derp.Deframer().feed(client.data_to_send()) == [derp.Frame(f.PONG, b"12345678")]
 
 
+def test_a_server_that_pings_and_does_not_read_makes_nothing_grow() -> None:
+    client = admitted()
+    for _ in range(1000):
+        client.receive(f.encode(f.PING, b"12345678") * 10)
+    assert len(client.data_to_send()) < 1000
+
+
 def test_packets_and_pings_leave_once_the_client_is_let_in() -> None:
     with pytest.raises(ValueError, match="packet"):
         derp.DerpClient(CLIENT, "derp.example").send(b"", STRANGER)
