@@ -13,7 +13,7 @@ help:
 	@echo "make coverage      the same tests, with how much of each module they run, lines and branches"
 	@echo "make bench         every figure we claim, measured beside the program it is compared with"
 	@echo "make loss          a thousand simulated runs for each kind of NAT, at 10% loss each way; 10,000 odd routers; 20,000 networks"
-	@echo "make fuzz          a million documents as routers send them, changed at random, through every reader"
+	@echo "make fuzz          a million documents as routers send them, changed at random, through every reader; evil peers"
 	@echo "make attacks       a nattools serve under each attack that once worked, 60 s each, beside an honest client (needs root)"
 	@echo "make resume        100 MB through a pipe, a mailbox restart, a NAT restart and 30 s of total loss (needs root)"
 	@echo "make punches       every pair of networks connected: 100 times simulated, 5 times in namespaces"
@@ -66,7 +66,8 @@ loss: setup
 	  tests/scenarios/test_random_networks.py tests/properties/test_ways.py $(ARGS)
 
 fuzz: setup
-	@NATTOOLS_FUZZ_DOCUMENTS=1000000 $(PYTHON) -m pytest tests/properties/test_lenient_readers.py $(ARGS)
+	@NATTOOLS_FUZZ_DOCUMENTS=1000000 NATTOOLS_CONVERSATIONS=3000 $(PYTHON) -m pytest \
+	  tests/properties/test_lenient_readers.py tests/properties/test_punch_budget.py $(ARGS)
 
 attacks: setup
 	@NATTOOLS_ATTACK_S=60 $(PYTHON) -m pytest tests/netns/test_serve_under_attack.py -rP $(ARGS)
