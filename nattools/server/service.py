@@ -9,18 +9,16 @@ from typing import Final
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import DatagramHandler, Network, SendFailure, TcpFailure, TcpStream, UdpSocket
-from nattools.protocols import dialback, stun, turn
+from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Outcome
-from nattools.server.connections import Answer, BackgroundTasks
+from nattools.server.connections import CHANNELS, Answer, BackgroundTasks
 from nattools.server.dialbackserver import DialBackServer, Order
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.relaying import Relay
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
 from nattools.server.turn import METHODS
 
-_CHANNELS: Final = frozenset(
-    bytes((each,)) for each in range(turn.FIRST_CHANNEL >> 8, (turn.LAST_CHANNEL >> 8) + 1)
-)
+_CHANNELS: Final = frozenset(bytes((each,)) for each in CHANNELS)
 _DIAL_TIMEOUT_S: Final = 3.0
 _NOT_SENT: Final[dict[SendFailure, Outcome]] = {
     "unreachable": "unreachable",
@@ -126,7 +124,7 @@ class StunService:
         again = self._binding.repeats(role, stream=True).answer
 
         def answer(data: bytes, stream: TcpStream) -> bytes | Awaitable[bytes | None] | None:
-            if self._relay is not None and turn.is_channel_data(data):
+            if self._relay is not None and data[:1] in _CHANNELS:
                 return self._relay.on_stream_message(data, None, stream)
             reply = again(data, stream.remote)
             if reply is not None:

@@ -6,6 +6,7 @@ Where this deviates:
 - A request with no credentials that is not worth a challenge gets no answer; nor does an unknown method.
 - DONT-FRAGMENT of the Allocate request holds for all that the allocation sends, and that of a Send indication
   does nothing more: sockets have one such setting.
+- Channels are 0x4000 to 0x7FFF, among which RFC 5766's clients choose; RFC 8656 has left the first 4,096.
 - Who has an allocation keeps it, and refreshes it, when the time of his credentials is over.
 - There are no moving clients (RFC 8016): a quota that follows its user around can be evaded.
 

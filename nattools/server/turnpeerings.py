@@ -39,7 +39,7 @@ class Peerings:
     def bind_channel(self, request: stun.Message, allocation: Allocation, now: float) -> None:
         """RFC 8656 12.2. TurnError: why not."""
         number, peers = request.channel, request.peers
-        if number is None or not turn.FIRST_CHANNEL <= number <= turn.LAST_CHANNEL or len(peers) != 1:
+        if number is None or not turn.FIRST_CHANNEL <= number <= t.LAST_OLD_CHANNEL or len(peers) != 1:
             raise TurnError(t.BAD_REQUEST)
         peer = peers[0]
         self._check_family(allocation, peer)
