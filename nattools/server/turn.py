@@ -85,8 +85,8 @@ class _Reservation(NamedTuple):
 class TurnServer:
     """All allocations.
 
-    Driving contract: give each message to `receive`, and ChannelData to `from_client`. Bytes are the answer
-    to send back now, a `Forward` is to be sent to a peer; an order is to be carried out, as it says itself.
+    Driving contract: give each message to `receive`, ChannelData to `peerings.from_channels`. Bytes are the
+    answer to send back now, a `Forward` is to be sent to a peer; an order is to be carried out, as it says.
     What arrives at a relayed address is the allocation's own: `Allocation.from_peer`. Call `sweep` every
     `sweep_s` seconds, `gone` when a client's connection is over. After each of these, and after `receive`,
     close `take_over()`: what is of use to nobody any more.
@@ -337,10 +337,6 @@ class TurnServer:
         for connection in list(allocation.connections.values()):
             self.connections.end(connection)
         self._quotas.leave(allocation.user.name, client.remote)
-
-    def from_client(self, data: bytes, allocation: Allocation, now: float) -> Forward | None:
-        """A ChannelData message of the client; None: it is dropped."""
-        return self.peerings.from_channel(data, allocation, now)
 
 
 def _unproven(request: stun.Message, client: Client, answer: bytes) -> bytes | None:
