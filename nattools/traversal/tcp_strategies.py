@@ -14,7 +14,15 @@ from nattools.model.statement import Statement, statement
 from nattools.traversal.odds import odds, shown
 from nattools.traversal.side import Side
 from nattools.traversal.steps import SendSchedule, Step
-from nattools.traversal.udp_strategies import PROBES, PROBES_PER_S, SOCKETS, Whose, hold_s, opening_ttl
+from nattools.traversal.udp_strategies import (
+    PROBES,
+    PROBES_PER_S,
+    SOCKETS,
+    Whose,
+    dealt,
+    hold_s,
+    opening_ttl,
+)
 
 
 def restricted(tcp: Nat) -> str | None:
@@ -31,6 +39,11 @@ def tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
             return [_tcp("host", statement("step-tcp-open", whose=name), _both(first, second))]
         if side.open:
             return [_tcp("reflexive", statement("step-tcp-open-external", whose=name), _both(first, second))]
+    return [dealt(step, first, second) for step in _meeting(first, second, whose)]
+
+
+def _meeting(first: Side, second: Side, whose: Whose) -> list[Step]:
+    """Of two sides that have to open their own way in."""
     if first.moves == "not" and second.moves == "not":
         return [_tcp("simultaneous-open", statement("step-tcp-both-open"), _both(first, second))]
     still, moves, name = (first, second, whose[1]) if first.moves == "not" else (second, first, whose[0])
@@ -49,9 +62,13 @@ def tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     return [tried] if tried.odds == 1.0 else [tried, again]
 
 
+SYNS = 3
+SYN_S = 2.9
+"""So long an attempt to connect lasts: `SYNS`, as systems repeat one once a second at most (RFC 6298 2.1).
+Whoever calls later is heard by the port that listens."""
 LASTS_S = 20.0
-"""Long enough for the SYNs that follow a lost one, after 1, 3 and 7 seconds (RFC 6298 2.1 and 5.5), and for a
-second attempt. Without losses it takes a fraction of a second."""
+"""Long enough for all attempts, and for proof on one of the last. Without losses it takes a fraction of a
+second."""
 NEXT_PORTS = 16
 TRIES = 4
 
@@ -90,7 +107,7 @@ def _tcp(
         reason=reason,
         odds=shown(chance),
         schedules=schedules,
-        packets=(schedules[0].packets, schedules[1].packets),
+        packets=(SYNS * schedules[0].packets, SYNS * schedules[1].packets),
         seconds=round(LASTS_S + max(_out_s(schedule) for schedule in schedules), 2),
     )
 

@@ -256,7 +256,7 @@ async def prepare(
     from nattools import __version__
 
     families = sorted({each.family for each in own.run.reached} or set(own.run.options.families))
-    bases = await gather(own.run, families) if own.options.udp else []
+    bases = await gather(own.run, families, own.nat) if own.options.udp else []
     texts = [ice.encode(candidate) for base in bases for candidate in base.candidates()]
     introduction = Introduction(
         program=f"nattools {__version__}",
