@@ -101,6 +101,7 @@ def scenario_types() -> dict[str, type[msgspec.Struct]]:
         scenario.NatSpec,
         scenario.FirewallSpec,
         scenario.HostSpec,
+        scenario.DerpSpec,
         scenario.ServerSpec,
     )
     return {kind.__name__: kind for kind in kinds}

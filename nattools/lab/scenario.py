@@ -145,6 +145,22 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     lets_out: tuple[str, ...] | None = None
 
 
+class DerpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A DERP server as derper is: over TLS at `port`, with STUN at the server's own port, and an answer at
+    port 80 to who looks for captive portals. `verifies`: it lets in only the keys of its own network, none
+    of which is here (headscale's does so, and has `port_80 = false`). `fault`: "drops" (lets everybody in
+    and relays nothing), "silent" (takes connections and says nothing), "no-derp" (is another web server),
+    "lies" (breaks the protocol once it has let somebody in), "restarts" (once, soon after its first client
+    has come)."""
+
+    port: int = 443
+    tls: bool = True
+    stun: bool = True
+    port_80: bool = True
+    verifies: bool = False
+    fault: Literal["drops", "silent", "no-derp", "lies", "restarts"] | None = None
+
+
 class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A STUN server on the internet.
 
@@ -156,7 +172,7 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `says`: what it says of its clients, always: an address, or an address and port ("own": its own address;
     "mapped": theirs, as an IPv4-mapped IPv6 address); `rewritten`: what an ALG on the way makes of
     MAPPED-ADDRESS in it. "rfc3489" has no other attribute, "plain" has both.
-    `program`: on netns, run this real daemon instead ("coturn").
+    `program`: on netns, run this real daemon instead ("coturn"). `derp`: it is a DERP server, and no other.
     """
 
     kind: Literal[
@@ -181,6 +197,7 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ipv6: bool = True
     tcp: bool = True
     program: Literal["nattools", "coturn"] = "nattools"
+    derp: DerpSpec | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -241,8 +258,8 @@ def has_ipv6(scenario: Scenario, router: str) -> bool:
 
 def server_uris(scenario: Scenario) -> tuple[str, ...]:
     """The servers as `--server` takes them, in the order of the file: by name, since one may have addresses
-    of both families."""
-    return tuple(f"stun:{name}:{spec.port}" for name, spec in scenario.server.items())
+    of both families. DERP servers answer nobody's STUN but their own clients'."""
+    return tuple(f"stun:{name}:{spec.port}" for name, spec in scenario.server.items() if spec.derp is None)
 
 
 def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:

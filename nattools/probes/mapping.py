@@ -49,19 +49,26 @@ class MappingUdp(LaneProbe):
             for question in questions:
                 client.record(question)
             for target in targets[:CLAIMANTS]:
-                # what other servers say does not count: one of them may lie
-                own = [question for question in questions if question.asked in target.corners()]
-                if len({question.outside(client.local) for question in own} - {None}) < 2:
-                    await _control(client, target)
+                await _control(client, target, {each.asked: each.outside(client.local) for each in questions})
 
 
-async def _control(client: StunClient, target: Target) -> None:
+async def _control(client: StunClient, target: Target, seen: dict[Endpoint, Endpoint | None]) -> None:
     """Can the server answer from its other address at all? Asked from a port that has written there, so that
-    no filter stops the answer: else its silence in a filtering test would be taken for a filter. A nattools
-    server has said that it can."""
-    if not target.two_addresses or target.nattools:
+    no filter stops the answer: else its silence in a filtering test would be taken for a filter. Where each
+    destination has an outside port of its own, the answer is to go to the one that wrote there (RFC 5780
+    7.5). A nattools server has said that it can."""
+    if target.other is None or not target.two_addresses or target.nattools:
         return
-    question = client.prepare(target.endpoint, "control", change_address=True, change_port=True)
+    here, there = seen.get(target.endpoint), seen.get(target.other)
+    if here is None or there is None or here.host != there.host:
+        return
+    question = client.prepare(
+        target.endpoint,
+        "control",
+        change_address=True,
+        change_port=True,
+        response_port=None if here == there else there.port,
+    )
     await client.try_out(question)
     client.record(question)
 

@@ -124,7 +124,10 @@ def _over_tcp(
 
 
 def _completed(tcp: Nat, udp: Nat | None) -> Nat:
-    """Few probes look at how TCP ports are allocated; a NAT as good as always does it as for UDP."""
+    """Few probes look at how TCP ports are allocated, and none at how addresses are; a NAT as good as always
+    does it as for UDP."""
+    if udp is not None and tcp.pooling == "unknown":
+        tcp = msgspec.structs.replace(tcp, pooling=udp.pooling, external=udp.external)
     if tcp.port_allocation != "unknown" or udp is None or udp.port_allocation == "unknown":
         return tcp
     return msgspec.structs.replace(

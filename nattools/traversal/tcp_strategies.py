@@ -14,7 +14,15 @@ from nattools.model.statement import Statement, statement
 from nattools.traversal.odds import odds, shown
 from nattools.traversal.side import Side
 from nattools.traversal.steps import SendSchedule, Step
-from nattools.traversal.udp_strategies import PROBES, PROBES_PER_S, SOCKETS, Whose, hold_s, opening_ttl
+from nattools.traversal.udp_strategies import (
+    PROBES,
+    PROBES_PER_S,
+    SOCKETS,
+    Whose,
+    dealt,
+    hold_s,
+    opening_ttl,
+)
 
 
 def restricted(tcp: Nat) -> str | None:
@@ -31,6 +39,11 @@ def tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
             return [_tcp("host", statement("step-tcp-open", whose=name), _both(first, second))]
         if side.open:
             return [_tcp("reflexive", statement("step-tcp-open-external", whose=name), _both(first, second))]
+    return [dealt(step, first, second) for step in _meeting(first, second, whose)]
+
+
+def _meeting(first: Side, second: Side, whose: Whose) -> list[Step]:
+    """Of two sides that have to open their own way in."""
     if first.moves == "not" and second.moves == "not":
         return [_tcp("simultaneous-open", statement("step-tcp-both-open"), _both(first, second))]
     still, moves, name = (first, second, whose[1]) if first.moves == "not" else (second, first, whose[0])

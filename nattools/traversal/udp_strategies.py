@@ -22,6 +22,8 @@ SPREAD_SOCKETS, SPREAD_AHEAD, SPREAD_PORTS = 24, 14, 32
 """Between the look at both NATs' counters and the punch others take ports, too. Some sockets send to the port
 14 ahead, one socket at the next 32: with 16 they meet if others took up to 13 ports, on both sides together;
 with 24 also if several of the first packets are lost, so that the later ones get their ports."""
+DEALT_SOCKETS = 4
+"""For each outside address that a mapping may get: one of them gets the one that the peer looks at."""
 WIDER = 2
 """So much further a prediction reaches the second time, from where the counters are then: others took more
 ports than expected, and may do so again."""
@@ -46,7 +48,15 @@ def udp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     for still, moves, name, turned in _orders(first, second, whose):
         if still.moves == "not":
             return _turned(_one_moves(still, moves, name), turned)
-    return _both_move(first, second, whose)
+    return [dealt(step, first, second) for step in _both_move(first, second, whose)]
+
+
+def dealt(step: Step, first: Side, second: Side) -> Step:
+    """The same with its odds where mappings get any of several outside addresses: each side is looked for at
+    one of the other's."""
+    if step.odds is None:
+        return step
+    return msgspec.structs.replace(step, odds=shown(step.odds / (first.addresses * second.addresses)))
 
 
 def _orders(first: Side, second: Side, whose: Whose) -> list[tuple[Side, Side, Whose, bool]]:
@@ -178,9 +188,11 @@ def _predicted(still: Side, moves: Side, whose: Whose, wider: int) -> Step:
     count = 1 if moves.keeps else SPREAD_PORTS * wider
     hold = round(hold_s(still, moves) + count / PROBES_PER_S, 3)
     own = _next_ports(moves, wider, hold=hold, fresh=False, ttl=opening_ttl(still))
-    peer = SendSchedule(fresh=not moves.keeps, ttl=moves.ttl, hold_s=hold)
+    sockets = 1 if moves.keeps or moves.addresses == 1 else min(SPREAD_AHEAD, DEALT_SOCKETS * moves.addresses)
+    peer = SendSchedule(sockets=sockets, fresh=not moves.keeps, ttl=moves.ttl, hold_s=hold)
     reason = statement("step-next-port", whose=whose[1], count=count)
-    return _step("prediction", own, peer, 1.0, reason, wider=wider)
+    chance = 1.0 - (1.0 - 1.0 / moves.addresses) ** sockets
+    return _step("prediction", own, peer, chance, reason, wider=wider)
 
 
 def _birthday(
@@ -203,7 +215,7 @@ def _birthday(
     reason = statement(
         f"step-birthday{kind}", whose=whose[1], sockets=sockets, ports=ports, probes=probes, rate=PROBES_PER_S
     )
-    return _step("birthday", prober, opener, odds(sockets, probes, ports), reason)
+    return _step("birthday", prober, opener, odds(sockets // moves.addresses, probes, ports), reason)
 
 
 # --- both sides' external ports change

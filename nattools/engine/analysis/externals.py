@@ -81,7 +81,7 @@ def external(path: PathEvidence, twin: PathEvidence) -> ExternalAddresses:
         now = _named(path, [answer for answer in path.answers if answer.at_s >= since])
         notices.append(statement("external-address-changed", addresses=tuple(ranked), at_s=since))
         return ExternalAddresses(tuple(sorted(now)), frozenset(now), (), since, tuple(notices))
-    fickle = _fickle(path) | _fickle(twin)
+    fickle = _fickle(path) | _fickle(twin) | _erratic(path)
     agreed = (_proven(path, fickle) | _proven(twin, fickle)) & named.keys()
     out = {host for host in ranked[1:] if host not in agreed and named[host].servers <= fickle}
     kept = tuple(host for host in ranked if host not in out)
@@ -125,6 +125,19 @@ def _fickle(path: PathEvidence) -> set[str]:
         if answer.local is not None:
             said[answer.local, answer.asked].add(answer.mapped.host)
     return {path.groups.of(asked.host) for (_, asked), hosts in said.items() if len(hosts) > 1}
+
+
+def _erratic(path: PathEvidence) -> set[str]:
+    """Servers to whose one address own ports seemed to come from several, while another server saw a single
+    one of so many ports: a NAT that deals its addresses out at random would have shown it others too."""
+    seen: dict[str, dict[str, set[Endpoint | None]]] = defaultdict(lambda: defaultdict(set))
+    for answer in path.answers:
+        seen[answer.asked.host][answer.mapped.host].add(answer.local)
+    steady = any(
+        len(hosts) == 1 and all(2.0 ** (1 - len(ports)) < POOLING_ERROR for ports in hosts.values())
+        for hosts in seen.values()
+    )
+    return {path.groups.of(asked) for asked, hosts in seen.items() if steady and len(hosts) > 1}
 
 
 def _proven(path: PathEvidence, fickle: set[str]) -> set[str]:

@@ -86,10 +86,8 @@ def _stopped(path: PathEvidence, trials: list[FilterTrial], kind: Changed) -> tu
 
 
 def _stun_trials(path: PathEvidence, conducts: dict[str, Conduct]) -> Iterator[FilterTrial]:
-    """A silent server is no filter: it must be known to answer from elsewhere at all, or a second one must be
-    as silent."""
+    """A silent server is no filter: it must be known to answer from elsewhere at all."""
     written = _written_to(path)
-    doubtful: dict[str, list[FilterTrial]] = defaultdict(list)
     for binding in path.bindings:
         asked = endpoint(binding.asked)
         if asked is None or not binding.purpose.startswith("filter-"):
@@ -98,15 +96,8 @@ def _stun_trials(path: PathEvidence, conducts: dict[str, Conduct]) -> Iterator[F
         if server is None or server.distrusted or server.refuses_change:
             continue
         trial = _stun_trial(path, binding, asked, written.get(endpoint(binding.local), set()))
-        if trial is None:
-            continue
-        if trial.passed or server.changed or server.nattools:
+        if trial is not None and (trial.passed or server.changed or server.nattools):
             yield trial
-        else:
-            doubtful[path.groups.of(asked.host)].append(trial)
-    if len(doubtful) > 1:
-        for trials in doubtful.values():
-            yield from trials
 
 
 def _written_to(path: PathEvidence) -> dict[Endpoint | None, set[Endpoint]]:

@@ -257,7 +257,7 @@ async def prepare(
     from nattools import __version__
 
     families = sorted({each.family for each in own.run.reached} or set(own.run.options.families))
-    bases = await gather(own.run, families) if own.options.udp else []
+    bases = await gather(own.run, families, own.nat) if own.options.udp else []
     candidates = [candidate for base in bases for candidate in base.candidates()]
     texts = [ice.encode(each) for each in candidates if not carries_ipv4_over_ipv6(each.endpoint.host)]
     introduction = Introduction(

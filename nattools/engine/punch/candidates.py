@@ -15,7 +15,7 @@ from nattools.engine.punch.signaling import MAX_CANDIDATES, Introduction, Signal
 from nattools.engine.punch.timeline import Timeline
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
-from nattools.model.nat import NatByTransport
+from nattools.model.nat import Nat, NatByTransport
 from nattools.model.statement import Statement, statement
 from nattools.net.addresses import carries_ipv4_over_ipv6
 from nattools.net.base import Network, TcpStream, UdpSocket
@@ -23,7 +23,7 @@ from nattools.protocols import ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver, open_path_socket
 from nattools.traversal.sample import places_seen, where_seen_over_tcp
-from nattools.traversal.side import side_of
+from nattools.traversal.side import moving, side_of
 from nattools.traversal.steps import Plan
 from nattools.traversal.udp_strategies import hold_s, opening_ttl
 
@@ -98,16 +98,24 @@ def _of_use(host: str) -> bool:
     return not (address.is_loopback or address.is_link_local or address.is_unspecified)
 
 
-async def gather(run: MeasurementRun, families: Iterable[Family]) -> list[Base]:
+async def gather(run: MeasurementRun, families: Iterable[Family], nat: NatByTransport) -> list[Base]:
     """A socket for each own address, and where servers see it. CannotRun: no socket can be had."""
     hosts = own_addresses(run, families)
     preferences = ice.local_preferences(hosts)
     sockets = await _open_all(run.network, hosts, run.options.interface)
     asked = [(socket, _whom_to_ask(run, socket.local.family)) for socket in sockets]
     return [
-        Base(socket, places, preferences[socket.local.host])
+        Base(socket, _also_dealt(places, nat.udp4), preferences[socket.local.host])
         for socket, places in zip(sockets, await places_seen(asked), strict=True)
     ]
+
+
+def _also_dealt(places: tuple[Endpoint, ...], nat: Nat | None) -> tuple[Endpoint, ...]:
+    """And where it may be seen besides, if each peer sees it at any of several addresses."""
+    if nat is None or nat.pooling != "arbitrary" or not moving(nat) or not places or places[0].family == 6:
+        return places
+    others = [host for host in nat.external if host not in {place.host for place in places}]
+    return *places, *(Endpoint(host, places[0].port) for host in others[:MAX_ADDRESSES])
 
 
 async def _open_all(network: Network, hosts: list[str], interface: str | None) -> list[UdpSocket]:

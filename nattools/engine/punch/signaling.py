@@ -130,7 +130,7 @@ def without_evidence(nat: NatByTransport) -> NatByTransport:
 def _bare(nat: Nat) -> Nat:
     return msgspec.structs.replace(
         nat,
-        external=(),
+        external=nat.external if nat.pooling == "arbitrary" else (),
         layers=(),
         unknowns={},
         unknown_reasons={},
