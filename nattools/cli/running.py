@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from msgspec.structs import replace
+
 from nattools.cli import options
 from nattools.cli.options import LabChoice, Request, Servers, chosen_servers
 from nattools.cli.outputs import show, write_files
@@ -61,6 +63,10 @@ def _on_host(invocation: Invocation) -> Report:
     network = HostNetwork()
     servers = chosen_servers(invocation.request.servers)
     chosen = measure_options(invocation.request, network, servers)
+    if chosen.command == "diagnose":
+        from nattools.cli.relay import relays_at_hand
+
+        chosen = replace(chosen, relays=relays_at_hand(servers))
     with _journal(invocation) as journal:
         return run_interruptibly(lambda: _worked(invocation, network, chosen, journal))
 
@@ -87,6 +93,7 @@ def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
     from nattools.engine.portmap.journal import MemoryJournal
     from nattools.lab.backend import find_host, open_lab
     from nattools.lab.scenariofiles import load
+    from nattools.trials.labrelays import relays_of_lab
 
     request = invocation.request
     scenario = load(choice.scenario)
@@ -95,6 +102,7 @@ def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
         network = lab.network(host)
         uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
         chosen = measure_options(request, network, Servers(uris), f"{scenario.name}:{host}", lab.seed)
+        chosen = replace(chosen, relays=relays_of_lab(lab))
         # the routers end with this process, and their mappings with them
         return lab.run(lambda: _worked(invocation, network, chosen, MemoryJournal()))
 
