@@ -50,13 +50,14 @@ class Nat64Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A router whose inside has IPv6 alone, and IPv4 by translation (RFC 6146).
 
     `prefix`: the IPv6 addresses that stand for IPv4 ones. `dns64`: its name server makes such addresses for
-    names that have none (RFC 6147); `says`: with this prefix, where that is another one. On netns, tayga
-    translates and the kernel's NAT does the rest.
+    names that have none (RFC 6147); `says`: with this prefix, where that is another one. `advertised`: the
+    router tells of it (RFC 8781). On netns, tayga translates and the kernel's NAT does the rest.
     """
 
     prefix: str = "64:ff9b::/96"
     dns64: bool = True
     says: str | None = None
+    advertised: bool = False
 
 
 class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,6 +78,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
     `dmz`: the host behind it that gets all that comes in and belongs to nothing: with one host, a 1:1 NAT.
     `mapper`: what it offers to those who want port mappings (None: nothing).
+    `portal`: nothing gets out, and it answers all connections itself ("connections"), also by giving all
+    names an address of its own ("names").
     `nat64`: what makes it one (None: hosts inside have IPv4).
     `pool`: how many outside addresses it has, where it stands on the internet; `pooling`: which of them
     a new mapping gets (RFC 4787 4.1): one for each inside host, any, or one for each destination address.
@@ -108,6 +111,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     dmz: str | None = None
     mapper: MapperSpec | None = None
     nat64: Nat64Spec | None = None
+    portal: Literal["connections", "names"] | None = None
     pool: int = 1
     pooling: Pooling = "paired"
 

@@ -65,7 +65,7 @@ def test_broken_off_it_leaves_no_socket_and_its_number_is_spent(monkeypatch: pyt
             cast("LocalSide", Willing()), cast("Signaling", partner), Timeline(lambda _: None), lambda _: None
         )
 
-        async def prepared(own: LocalSide, number: int, resumes: bool) -> tuple[Any, list[Base]]:
+        async def prepared(own: LocalSide, number: int, *_: object) -> tuple[Any, list[Base]]:
             socket = Closing(await lab.network("alice").open_udp(family=4))
             sockets.append(socket)
             return told, [Base(cast("Any", socket), (), 1)]
