@@ -65,7 +65,7 @@ async def _derp_of(
         chosen = [region for each in own for region in _regions(each, search.regions)]
         others = [region for each in public for region in _regions(each, search.regions)]
         _expect_regions(search, own + public, chosen, others)
-        own_asks, public_asks = _nodes(chosen), _nodes(others)
+        own_asks, public_asks = _nodes(chosen), _nodes(others, 1 if search.far_only else None)
     else:
         own_asks = public_asks = []
     far = await _distances(run, context, [*named, *own_asks, *public_asks], families)
@@ -101,8 +101,8 @@ def _expect_regions(
             raise UsageError(f"--region {name[:20]!r}: no DERP map has it; regions: {near}")
 
 
-def _nodes(regions: Iterable[derp.DerpRegion]) -> list[DerpAsk]:
-    return [DerpAsk(node, region.name or region.code) for region in regions for node in region.nodes]
+def _nodes(regions: Iterable[derp.DerpRegion], most: int | None = None) -> list[DerpAsk]:
+    return [DerpAsk(node, region.name or region.code) for region in regions for node in region.nodes[:most]]
 
 
 async def load_maps(
@@ -219,7 +219,7 @@ class Relays(MachineProbe):
     """Of a diagnosis: the relays that are named, and servers that were asked and say that they relay."""
 
     name = "relay"
-    text = "do the relays relay?"
+    text = "is there a relay, and does it relay?"
     commands = frozenset({"diagnose"})
 
     def __init__(self, run: MeasurementRun) -> None:
