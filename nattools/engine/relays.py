@@ -33,6 +33,8 @@ from nattools.protocols.stun.constants import SERVICE_RELAY
 THROUGH = 3
 """Of the servers of a map, so many of the nearest ones are tried further, or all if there are few."""
 FEW = 8
+MOST = 1000
+"""Servers of maps that are asked how far away they are."""
 CREDENTIALS_S = 3600
 BRIEF_COUNT = 3
 
@@ -68,6 +70,7 @@ async def _derp_of(
         own_asks, public_asks = _nodes(chosen), _nodes(others, 1 if search.far_only else None)
     else:
         own_asks = public_asks = []
+    own_asks, public_asks = own_asks[:MOST], public_asks[:MOST]
     far = await _distances(run, context, [*named, *own_asks, *public_asks], families)
     further = [] if search.far_only else [*_nearest(own_asks, far, FEW), *_nearest(public_asks, far, 0)]
     if further and (missing := derp.why_no_keys()) is not None:

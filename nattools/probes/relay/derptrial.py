@@ -28,7 +28,9 @@ async def how_far(context: RelayContext, ask: DerpAsk, pingers: Pingers) -> tupl
     HTTPS."""
     node = ask.node
     if node.stun_port is not None:
-        found = await derp_endpoints(context.network, node, Steps(), context.family, node.stun_port)
+        await context.flight.take()
+        with context.flight.taken():
+            found = await derp_endpoints(context.network, node, Steps(), context.family, node.stun_port)
         if isinstance(found, StepFailure):
             return ()
         endpoint = next((each for each in found if each.family in pingers), None)

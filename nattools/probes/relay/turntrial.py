@@ -105,10 +105,9 @@ class _Trial:
     async def _ask_directly(self, relayed: RelayedSocket, opened: ExitStack) -> None:
         """The round trip to the relay itself, and how the peer's port is seen from there."""
         server = relayed.server
-        if server.family != relayed.local.family:
-            self._pinger = await self._open_pinger(relayed.local.family, opened)
-            return
         await self._trips(server, opened)
+        if server.family != relayed.local.family:
+            self._pinger, self._outside = await self._open_pinger(relayed.local.family, opened), None
 
     async def _trips(self, server: Endpoint, opened: ExitStack) -> None:
         self._pinger = await self._open_pinger(server.family, opened)
@@ -167,7 +166,7 @@ class _Trial:
             self._record.told["back_by"] = "own-port"
             self._record.done("relay")
             await self._record.measure(outward, inward)
-        elif not came.trips and not left.trips and "direct_s" not in self._record.told:
+        elif not came.trips and not left.trips and self._outside is None:
             await self._by_second_allocation(relayed, opened, came.sent + left.sent)
         else:
             self._record.told["sent"] = came.sent + left.sent

@@ -128,3 +128,10 @@ def test_ninety_servers_in_three_seconds_in_the_right_order(tmp_path: Path) -> N
     assert took_s < 3
     assert counted.sent == 3 * NODES
     assert counted.most <= 40
+
+
+def test_a_line_that_loses_packets_finds_all_of_them_too(tmp_path: Path) -> None:
+    report, counted, took_s, _ = measured(tmp_path, loss=0.1, delay_ms=5)
+    assert sum(row.direct_rtt_ms is not None for row in report.relays) == NODES
+    assert took_s < 8
+    assert counted.sent == 3 * NODES
