@@ -22,8 +22,8 @@ _UNKNOWN_TRIP_S: Final = 0.25
 Send = Callable[[bytes], SendFailure | None]
 
 
-class Way:
-    """One way across a relay: `send` gives a datagram to one end, and `on_datagram` is told at the other."""
+class Passage:
+    """Across a relay: `send` gives a datagram to one end, and `on_datagram` is told at the other."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

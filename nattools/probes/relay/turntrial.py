@@ -19,7 +19,7 @@ from nattools.net.serverstream import Security
 from nattools.net.steps import StepFailure
 from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
-from nattools.probes.relay.crossing import Crossing, Way
+from nattools.probes.relay.crossing import Crossing, Passage
 from nattools.probes.relay.flight import HANDSHAKE
 from nattools.probes.relay.pinger import Pinger, open_pinger
 from nattools.probes.relay.trial import DIRECT_TRIPS, RelayContext, RelayRecord, TurnAsk
@@ -148,10 +148,10 @@ class _Trial:
             if outside[0] is not None:
                 relayed.send(data, outside[0])
 
-        inward = Way(
+        inward = Passage(
             lambda data: None if self._pinger is None else self._pinger.socket.send(data, relayed.local)
         )
-        outward = Way(send_out)
+        outward = Passage(send_out)
 
         def came_in(data: bytes, source: Endpoint) -> None:
             if inward.take(data):
@@ -196,7 +196,7 @@ class _Trial:
         other = await self._allocate(again=True)
         if other is not None:
             opened.callback(other.close)
-            way = Way(lambda data: relayed.send(data, other.local))
+            way = Passage(lambda data: relayed.send(data, other.local))
             other.on_datagram = way.on_datagram
             crossing = way.crossing()
             permitted = (await other.permit(relayed.local), await relayed.permit(other.local))

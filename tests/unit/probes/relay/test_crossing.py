@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nattools.lab.sim.loop import SimLoop
-from nattools.probes.relay.crossing import FULL, SIZES, Way, largest, series, throughput
+from nattools.probes.relay.crossing import FULL, SIZES, Passage, largest, series, throughput
 from nattools.probes.relay.flight import Flight
 
 
@@ -19,7 +19,7 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
     loop.close()
 
 
-def across(way: list[Way], carry: Callable[[bytes, int], float | None]) -> Way:
+def across(way: list[Passage], carry: Callable[[bytes, int], float | None]) -> Passage:
     """A way on which the n-th datagram takes so long, or is lost (None)."""
     count = 0
 
@@ -30,7 +30,7 @@ def across(way: list[Way], carry: Callable[[bytes, int], float | None]) -> Way:
         if delay_s is not None:
             asyncio.get_running_loop().call_later(delay_s, way[0].take, data)
 
-    way.append(Way(send))
+    way.append(Passage(send))
     return way[0]
 
 
@@ -51,7 +51,7 @@ def test_trips_losses_and_what_came_out_of_order() -> None:
 def test_copies_and_strangers_count_for_nothing() -> None:
     async def main() -> None:
         kept: list[bytes] = []
-        way = Way(lambda data: kept.append(data))
+        way = Passage(lambda data: kept.append(data))
         crossing = way.crossing()
         crossing.send()
         assert way.take(kept[0])
