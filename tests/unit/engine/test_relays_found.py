@@ -9,6 +9,7 @@ from nattools.engine.relaysearch import RelaySearch
 from nattools.engine.run import measure
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec, TurnSpec
 from nattools.lab.sim.simlab import SimLab
+from nattools.model.observation import Gap
 from nattools.model.report import Report, Technique
 from nattools.model.serveruri import parse_server
 from nattools.protocols.turn import Credentials
@@ -86,3 +87,12 @@ def test_peers_that_need_a_relay_are_told_what_it_costs() -> None:
     assert any(peer.path == "relay" for peer in report.peers)
     assert report.advice is not None
     assert "turn:relay:3478 over TCP" in report.advice.best
+
+
+def test_a_map_that_cannot_be_had_is_a_gap_and_costs_no_verdict() -> None:
+    report = diagnosed(RelaySearch(public_map=True, far_only=True), "stun:plain")
+    gaps = [seen for seen in report.observations if isinstance(seen, Gap) and seen.probe == "relay"]
+    assert len(gaps) == 1
+    assert "controlplane.tailscale.com" in gaps[0].question
+    derp = next(each for each in report.techniques if each.id == "relay-derp")
+    assert (derp.verdict, report.relays) == ("unknown", ())
