@@ -24,6 +24,7 @@ SENTENCES = {
     "best-tcp": "TCP: possible with {reached} of {kinds} kinds of peers; a relay for the others",
     "best-tcp-all": "TCP: possible with all {kinds} kinds of peers",
     "best-relay": "A relay over TCP or TLS",
+    "best-relay-measured": "The relay {uri} over {transport:upper}: {rtt_ms:ms} there and back",
     "best-offline": "None known: check the connection",
     "best-unknown": "None known: see what would settle it",
     # what to do
