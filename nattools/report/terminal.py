@@ -7,7 +7,6 @@ Why rich does not lay them out: docs/design/0003.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
@@ -42,9 +41,11 @@ def is_live(stream: TextIO) -> bool:
 
 def terminal_columns(stream: TextIO) -> int:
     """Columns to use: COLUMNS if set, else the terminal's width; 80 where there is no terminal."""
-    if not stream.isatty() and "COLUMNS" not in os.environ:
-        return 80
-    return min(shutil.get_terminal_size((80, 24)).columns, MAX_COLUMNS)
+    try:
+        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size(stream.fileno()).columns)
+    except (OSError, ValueError):
+        columns = 0
+    return min(columns if columns > 0 else 80, MAX_COLUMNS)
 
 
 def print_report(report: Report, stream: TextIO | None = None, *, detail: Detail = 0) -> None:
