@@ -41,11 +41,14 @@ def is_live(stream: TextIO) -> bool:
 
 def terminal_columns(stream: TextIO) -> int:
     """Columns to use: COLUMNS if set, else the terminal's width; 80 where there is no terminal."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return min(int(told), MAX_COLUMNS)
     try:
-        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size(stream.fileno()).columns)
-    except (OSError, ValueError):
-        columns = 0
-    return min(columns if columns > 0 else 80, MAX_COLUMNS)
+        # of this stream, for the one that Python began with may be gone
+        return min(os.get_terminal_size(stream.fileno()).columns or 80, MAX_COLUMNS)
+    except (OSError, ValueError, AttributeError):
+        return 80
 
 
 def print_report(report: Report, stream: TextIO | None = None, *, detail: Detail = 0) -> None:
