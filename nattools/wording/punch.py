@@ -83,6 +83,7 @@ SENTENCES = {
     "relay-refused": "The relay {uri} cannot be used: {detail}.",
     "direct-failed": "No direct path was found: {steps:then} did not connect.",
     "direct-search": "Looking for a direct path again; the relay passes everything on meanwhile.",
+    "direct-found": "Connected directly to {remote} now; the relay is left.",
     "direct-search-failed": "No direct path was found; the relay stays in use.",
     "path-changed-direct": "A direct path works, from {local} to {remote}; the relay is left.",
     "relay-in-reserve": "A relay that both sides reach passes everything on, more slowly.",

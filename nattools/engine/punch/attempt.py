@@ -115,8 +115,9 @@ class Attempt:
         self.resumes = introduction.resumes and peer.resumes
         self._peer_asks = peer.asks_router
         self.made = planned(introduction, peer, leads=self.leads, search=self._search)
-        self.timeline.note("behaviour", behaviour(peer.nat), side="there")
-        self._tell_plan(peer)
+        if not self._search:
+            self.timeline.note("behaviour", behaviour(peer.nat), side="there")
+        self._tell_plan()
         if introduction.nonce == peer.nonce:
             close_all(bases)
             return NoPath((statement("peer-mirrors"),))
@@ -233,13 +234,16 @@ class Attempt:
 
     # --- words
 
-    def _tell_plan(self, peer: Introduction) -> None:
+    def _tell_plan(self) -> None:
+        """To who looks on; what is tried again in the background is bounded all the same."""
         assert self.made is not None
         made = self.made
         steps = tuple(as_told(step, leads=self.leads) for step in made.steps)
         direct = made.direct_steps
         odds = made.odds if direct else None
         most = self._most(steps)
+        if self._search:
+            return
         self._announce(AnnouncedPlan(steps, odds, _gain(made), most))
         if not direct:
             self.timeline.note("plan", statement("plan-none"), *_obstacle(made), most)

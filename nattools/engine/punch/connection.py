@@ -236,8 +236,8 @@ class PunchConnection:
             return
         attempt = self.connector.last
         problem = await self.secure(path, resumes=resumes and attempt is not None and attempt.resumes)
-        if problem is not None:
-            self._timeline.note("again", *problem, ok=False)
+        found = problem or (statement("direct-found", remote=str(path.remote)),)
+        self._timeline.note("again", *found, ok=problem is None)
 
     def _has_moved(self) -> bool:
         """Does this machine use another address of its own towards the peer than when the path was found?"""

@@ -68,7 +68,8 @@ class Connector:
             relays = () if search else self._relays()
             introduction, bases = self._prepared or await self._prepare(own, number, resumes, relays, search)
             self._prepared = None
-            self.timeline.note("candidates", *_addresses(introduction.candidates))
+            if not search:
+                self.timeline.note("candidates", *_addresses(introduction.candidates))
             attempt = Attempt(
                 own,
                 self.signaling,
