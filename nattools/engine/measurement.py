@@ -223,6 +223,7 @@ def describe_host(
         gateways=network.gateways(),
         measured_interface=options.interface or (route[0] if route else None),
         ways=tuple(way for way in ways if way is not None),
+        runs_in=network.runs_in(),
     )
 
 

@@ -87,7 +87,8 @@ class NetnsLab:
     def network(self, node: str) -> Network:
         """The network as the named host (or server, or router) sees it. Names are those of the servers."""
         names = {server: self._addresses(server) for server in self.scenario.server}
-        return HostNetwork(self.network_path(node), names)
+        spec = self.scenario.host.get(node)
+        return HostNetwork(self.network_path(node), names, spec.runs_in if spec is not None else None)
 
     def network_path(self, node: str) -> str:
         """The path of a node's namespace, for this process and its forked children."""
