@@ -26,6 +26,7 @@ setup:
 
 lab-tools:
 	@scripts/lab-tools.sh
+	@scripts/peers.sh
 
 diagnose:
 	@scripts/setup.sh

@@ -32,6 +32,7 @@ fi
 tree="$folder/nattools"
 mkdir "$tree"
 git ls-files -z | xargs -0 cp --parents -t "$tree"
+[ ! -d .peers ] || cp -a .peers "$tree"
 "$base/bin/python$version" -m venv --without-pip "$tree/.venv"
 packages="$tree/.venv/lib/python$version/site-packages"
 cp -a ".venv/lib/python$version/site-packages/." "$packages"

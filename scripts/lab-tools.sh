@@ -12,6 +12,7 @@ need turnserver coturn
 need stun stun-client
 need tshark tshark
 need miniupnpd miniupnpd-nftables
+need tayga tayga
 need upnpc miniupnpc
 need natpmpc natpmpc
 

@@ -97,9 +97,11 @@ def scenario_types() -> dict[str, type[msgspec.Struct]]:
         scenario.Scenario,
         scenario.Impairment,
         scenario.MapperSpec,
+        scenario.Nat64Spec,
         scenario.NatSpec,
         scenario.FirewallSpec,
         scenario.HostSpec,
+        scenario.DerpSpec,
         scenario.ServerSpec,
     )
     return {kind.__name__: kind for kind in kinds}

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from guard import Guard
@@ -25,7 +26,9 @@ TOOLS = {
     "miniupnpd": "miniupnpd-nftables",
     "upnpc": "miniupnpc",
     "natpmpc": "natpmpc",
+    "derper": "Go, and run scripts/peers.sh",
 }
+PEERS = Path(__file__).parent.parent / ".peers"
 
 
 @cache
@@ -39,8 +42,8 @@ def why_no_namespaces() -> str | None:
 
 
 def tool(name: str) -> str | None:
-    """The path of a program, also where only root's PATH has it."""
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    """The path of a program, also where only root's PATH has it, or `scripts/peers.sh` has built it."""
+    return shutil.which(name) or shutil.which(name, path=f"/usr/sbin:/sbin:{PEERS}")
 
 
 def why_not(item: pytest.Item) -> str | None:

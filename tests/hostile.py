@@ -16,11 +16,11 @@ from nattools.engine.punch.punch import punch
 from nattools.errors import ProtocolError
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
+from nattools.lab.sim.topology import NextHop
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
-from nattools.net.trace import Trace, TracedNetwork
 from nattools.protocols import stun
-from nattools.protocols.packet import Packet
+from nattools.protocols.packet import ACK, SYN, Packet
 from nattools.protocols.stun.constants import USERNAME
 from nattools.traversal.codes import parse_code
 from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, rendezvous
@@ -52,7 +52,7 @@ class Seen:
 
     @property
     def packets(self) -> int:
-        """Checks over UDP, ICE's and the strategies', and attempts to connect over TCP."""
+        """Checks over UDP, ICE's and the strategies', and SYNs."""
         return sum(self.sent.values())
 
     @property
@@ -139,13 +139,12 @@ def against(
     with SimLab(home(kind), seed=3) as lab:
         for name in (VICTIM, NEIGHBOUR):
             _count(lab, name, seen.arrived)
+        seen.sent = named(lab, "alice")
 
         async def main() -> None:
             loop = asyncio.get_running_loop()
             measuring = punching(lab)
             code: asyncio.Future[str] = loop.create_future()
-            trace = Trace(loop.time())
-            network = TracedNetwork(lab.network("alice"), trace)
 
             async def join() -> None:
                 address = MailboxAddress(SERVER)
@@ -157,20 +156,31 @@ def against(
                 joining = group.create_task(join())
                 options = PunchOptions(measuring=measuring, low_ports=False)
                 began = loop.time()
-                seen.report = await punch(network, options, Watcher(code=code.set_result), None, use)
+                seen.report = await punch(
+                    lab.network("alice"), options, Watcher(code=code.set_result), None, use
+                )
                 seen.took_s = loop.time() - began
                 joining.cancel()
-            events = (
-                each for each in trace.events if each.outgoing and not each.remote.host.startswith(SERVERS)
-            )
-            seen.sent.update(
-                each.remote
-                for each in events
-                if (each.kind == "datagram" and _is_check(each.data)) or each.kind == "connect"
-            )
 
         lab.run(main)
     return seen
+
+
+def named(lab: SimLab, name: str) -> Counter[Endpoint]:
+    """Counts, from now on, what leaves this machine for others than servers because a peer has named them:
+    checks over UDP, and SYNs, repeated ones too."""
+    stack = lab.net.node(name).stack
+    sent: Counter[Endpoint] = Counter()
+    before = stack.depart
+
+    def departed(hop: NextHop, packet: Packet) -> None:
+        syn = packet.protocol == "tcp" and packet.flags & (SYN | ACK) == SYN
+        if not packet.destination.startswith(SERVERS) and (syn or _is_check(packet.payload)):
+            sent[Endpoint(packet.destination, packet.destination_port)] += 1
+        before(hop, packet)
+
+    stack.depart = departed
+    return sent
 
 
 def _is_check(data: bytes) -> bool:

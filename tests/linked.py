@@ -10,7 +10,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
 from nattools.protocols.demultiplex import protocol_of
 from nattools.traversal.link import DatagramPath, Link, Receive
-from nattools.traversal.quiclink import QuicLink, quic_link
+from nattools.traversal.quiclink import QuicLink
+from nattools.traversal.quicopening import quic_link
 from nattools.traversal.tlslink import TlsLink, tls_link
 
 T = TypeVar("T")

@@ -23,6 +23,7 @@ GROUPS: Final[tuple[tuple[str, Callable[[Scenario], bool]], ...]] = (
     ("Servers of other kinds", lambda it: any(each.kind != "nattools" for each in it.server.values())),
     ("Routers that map ports on request", lambda it: any(nat.mapper for nat in it.nat.values())),
     ("VPNs, and several ways out", lambda it: any(isinstance(h.behind, tuple) for h in it.host.values())),
+    ("IPv6 alone, and IPv4 by translation", lambda it: any(nat.nat64 for nat in it.nat.values())),
     ("Several routers, one behind the other", _behind),
     ("Firewalls without translation", lambda it: bool(it.firewall)),
     ("One router that translates", lambda it: bool(it.nat)),

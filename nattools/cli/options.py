@@ -265,7 +265,7 @@ def checked_lab(lab: str | None, backend: str | None, seed: int | None) -> LabCh
 def split_lab(text: str) -> tuple[str, str | None]:
     """`SCENARIO[:HOST]`, where SCENARIO may be a path that has colons itself."""
     scenario, colon, host = text.rpartition(":")
-    if not colon or "/" in host or "\\" in host or Path(text).is_file():
+    if not colon or "/" in host or "\\" in host or os.path.isfile(text):
         return text, None
     if not scenario or not host:
         raise UsageError(f"--lab {text!r}: write SCENARIO or SCENARIO:HOST")
@@ -308,26 +308,24 @@ def _from_environment() -> tuple[ServerUri, ...]:
 
 
 def _from_config(path: Path) -> tuple[ServerUri, ...]:
-    import tomllib
+    from nattools.boundedtoml import read_text, toml_table
 
     try:
-        with path.open("rb") as file:
-            config = tomllib.load(file)
+        text = read_text(path, str(path))
     except FileNotFoundError:
         return ()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from None
-    return _servers_of(config, path)
+    try:
+        return _servers_of(toml_table(text))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
-def _servers_of(config: dict[str, Any], path: Path) -> tuple[ServerUri, ...]:
+def _servers_of(config: dict[str, Any]) -> tuple[ServerUri, ...]:
     unknown = [key for key in config if key != "server"]
     if unknown:
-        raise UsageError(f"{path}: unknown key {safe(unknown[0], 60)!r}; there is only 'server'")
+        raise UsageError(f"unknown key {safe(unknown[0], 60)!r}; there is only 'server'")
     value = config.get("server", [])
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise UsageError(f'{path}: write server = ["HOST:PORT", ...]')
-    return parse_all(texts, str(path))
+        raise UsageError('write server = ["HOST:PORT", ...]')
+    return parse_all(texts)

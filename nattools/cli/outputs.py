@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,13 +33,15 @@ def checked_outputs(paths: list[Path]) -> tuple[Path, ...]:
 def check_writable(path: Path) -> None:
     """UsageError if the file could not be written, without creating it."""
     try:
-        os.lstat(path)
+        mode = os.stat(path).st_mode
     except FileNotFoundError:
-        pass
-    except OSError as error:  # a name that is too long, say
+        mode = stat.S_IFREG
+    except OSError as error:  # a name that is too long, say, or a link to itself
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
-    if path.is_dir():
+    if stat.S_ISDIR(mode):
         raise UsageError(f"cannot write {path}: it is a directory")
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):  # it might be waited for, for ever
+        raise UsageError(f"cannot write {path}: it is not a file")
     folder = path.parent
     if not folder.is_dir():
         raise UsageError(f"cannot write {path}: there is no directory {folder}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -69,7 +70,7 @@ def _anew(report: Report) -> Report:
 @report_app.command("validate")
 def validate_report(file: File, as_json: options.Json = False) -> int:
     """Check a saved report: exit code 0 if it is a report of this schema, 1 if it is not."""
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise UsageError(f"there is no file {file}")
     try:
         report = load_file(file)

@@ -21,10 +21,14 @@ from nattools.model.report import Server
 from nattools.model.statement import Statement, statement
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import Network
+from nattools.net.eventloop import TimeLimit
+from nattools.net.translated import TranslatedNetwork
 from nattools.probes.estimate import PathEstimate, RttHint
+from nattools.probes.nat64 import find_nat64
 from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
 from nattools.probes.reach import first_address, first_of, ports_tcp, ports_udp, reach_tcp, reach_udp
 from nattools.probes.target import Lane, Target
+from nattools.protocols.nat64 import parse_prefix
 
 Reach = Callable[[ProbeContext, str, Endpoint, RttHint], Coroutine[None, None, Target | None]]
 ENOUGH_PUBLIC_SERVERS = 3
@@ -44,10 +48,11 @@ class FamilyPath(msgspec.Struct):
 class MeasurementRun(msgspec.Struct):
     """A measurement under way: what is known of the servers, and of the paths to them."""
 
-    network: Network
+    network: TranslatedNetwork
     options: MeasureOptions
     emit: Emit
     recorder: Recorder
+    translation_known: bool = False
     addresses: dict[Family, list[ServerAddress]] = msgspec.field(default_factory=dict)
     rtt_hints: dict[tuple[str, Family], RttHint] = msgspec.field(default_factory=dict)
     reached: list[Target] = msgspec.field(default_factory=list)
@@ -128,6 +133,22 @@ class MeasurementRun(msgspec.Struct):
     def rtt_hint(self, address: ServerAddress) -> RttHint:
         """What is known of the round trip to a server."""
         return self.rtt_hints.setdefault((address.uri, address.endpoint.family), RttHint())
+
+
+async def learn_translation(run: MeasurementRun) -> None:
+    """How IPv4 is reached on a machine that has IPv6 alone; once for each run, since the network may have
+    become another one."""
+    if run.translation_known or 4 not in run.options.families:
+        return
+    run.translation_known = True
+    run.network.prefix, run.network.named = None, ()
+    servers = [(server.host, server.port_or_default) for server in run.options.servers]
+    async with TimeLimit(run.options.timeout_s):
+        found = [
+            run.recorder.add(each) for each in await find_nat64(run.network, servers, run.options.interface)
+        ]
+        run.network.named = tuple(parse_prefix(each.prefix) for each in found if each.learnt == "dns")
+        run.network.prefix = next((parse_prefix(each.prefix) for each in found if each.used), None)
 
 
 async def resolve_servers(run: MeasurementRun, families: tuple[Family, ...]) -> None:

@@ -16,6 +16,7 @@ from nattools.engine.measurement import (
     MeasurementRun,
     describe_host,
     describe_servers,
+    learn_translation,
     primary_error,
     reach_servers,
     resolve_servers,
@@ -28,6 +29,7 @@ from nattools.model.observation import FORBIDDEN_HERE, Binding
 from nattools.model.report import MapAction, Measurement, Report
 from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
+from nattools.net.translated import TranslatedNetwork
 from nattools.probes.probe import LaneProbe, MachineProbe, Recorder
 from nattools.probes.target import Lane
 from nattools.wording.sentences import text_of
@@ -86,7 +88,8 @@ async def measure(
 
 def new_run(network: Network, options: MeasureOptions, emit: Emit) -> MeasurementRun:
     """A measurement that is about to begin."""
-    return MeasurementRun(network, options, emit, Recorder(asyncio.get_running_loop().time()))
+    translated = network if isinstance(network, TranslatedNetwork) else TranslatedNetwork(network)
+    return MeasurementRun(translated, options, emit, Recorder(asyncio.get_running_loop().time()))
 
 
 async def observe(run: MeasurementRun, journal: Journal | None = None) -> CompletedRun:
@@ -94,6 +97,7 @@ async def observe(run: MeasurementRun, journal: Journal | None = None) -> Comple
 
     CannotRun: there is no route, or no server's name resolves."""
     started = datetime.now(UTC)
+    await learn_translation(run)
     families = await routed_families(run.network, run.options)
     timed_out = await within_time_limit(run, _measure(run, families, journal))
     return CompletedRun(run, families, started, timed_out)

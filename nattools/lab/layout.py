@@ -20,6 +20,7 @@ from nattools.lab.scenario import (
     NodeKind,
     Routing,
     Scenario,
+    has_ipv6,
     host_behind,
     inside_network,
     nodes_by_kind,
@@ -114,17 +115,6 @@ class _Draft(msgspec.Struct):
         return f"2a10:{index:x}:0:1::/64" if has_ipv6(self.scenario, name) else None
 
 
-def has_ipv6(scenario: Scenario, router: str) -> bool:
-    """A router has IPv6 inside if it and all routers outside it have."""
-    name: str | None = router
-    while name is not None:
-        spec = routers(scenario)[name]
-        if spec.ipv6 is None:
-            return False
-        name = spec.behind
-    return True
-
-
 def plan(scenario: Scenario) -> Layout:
     """Give every node its interfaces, addresses and routes. UsageError if the drawing cannot be built."""
     check_wiring(scenario)
@@ -147,14 +137,17 @@ def _inside(draft: _Draft, name: str) -> None:
     network4 = ip_network(inside_network(scenario, name))
     network6 = draft.inside6(name)
     base6 = ip_network(network6) if network6 else None
+    nat = scenario.nat.get(name)
     taken = 1
 
     def addresses(index: int) -> tuple[Address, ...]:
-        four = (Address(str(network4[index]), network4.prefixlen),)
+        """Behind a NAT64 nobody but the router itself has IPv4."""
+        only6 = nat is not None and nat.nat64 is not None and index > 1
+        four = () if only6 else (Address(str(network4[index]), network4.prefixlen),)
         return four + ((Address(str(base6[index]), base6.prefixlen),) if base6 else ())
 
-    gateways = tuple(address.ip for address in addresses(1))
     ports = [Port(name, "lan0", addresses(1))]
+    gateways = tuple(each.ip for each in addresses(1) if ":" in each.ip or nat is None or nat.nat64 is None)
     impairments: dict[str, Impairment] = {}
     for inner, spec in routers(scenario).items():
         if spec.behind == name:

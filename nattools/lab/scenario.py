@@ -47,6 +47,19 @@ class MapperSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     faults: dict[str, Any] = {}
 
 
+class Nat64Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A router whose inside has IPv6 alone, and IPv4 by translation (RFC 6146).
+
+    `prefix`: the IPv6 addresses that stand for IPv4 ones. `dns64`: its name server makes such addresses for
+    names that have none (RFC 6147); `says`: with this prefix, where that is another one. On netns, tayga
+    translates and the kernel's NAT does the rest.
+    """
+
+    prefix: str = "64:ff9b::/96"
+    dns64: bool = True
+    says: str | None = None
+
+
 class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A NAT router. RFC 4787's axes, with an ordinary home router's values.
 
@@ -65,6 +78,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
     `dmz`: the host behind it that gets all that comes in and belongs to nothing: with one host, a 1:1 NAT.
     `mapper`: what it offers to those who want port mappings (None: nothing).
+    `nat64`: what makes it one (None: hosts inside have IPv4).
     `pool`: how many outside addresses it has, where it stands on the internet; `pooling`: which of them
     a new mapping gets (RFC 4787 4.1): one for each inside host, any, or one for each destination address.
     """
@@ -94,6 +108,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ipv6: Literal["firewall", "open"] | None = None
     dmz: str | None = None
     mapper: MapperSpec | None = None
+    nat64: Nat64Spec | None = None
     pool: int = 1
     pooling: Pooling = "paired"
 
@@ -130,6 +145,22 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     runs_in: Surroundings | None = None
 
 
+class DerpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A DERP server as derper is: over TLS at `port`, with STUN at the server's own port, and an answer at
+    port 80 to who looks for captive portals. `verifies`: it lets in only the keys of its own network, none
+    of which is here (headscale's does so, and has `port_80 = false`). `fault`: "drops" (lets everybody in
+    and relays nothing), "silent" (takes connections and says nothing), "no-derp" (is another web server),
+    "lies" (breaks the protocol once it has let somebody in), "restarts" (once, soon after its first client
+    has come)."""
+
+    port: int = 443
+    tls: bool = True
+    stun: bool = True
+    port_80: bool = True
+    verifies: bool = False
+    fault: Literal["drops", "silent", "no-derp", "lies", "restarts"] | None = None
+
+
 class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A STUN server on the internet.
 
@@ -141,7 +172,7 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `says`: what it says of its clients, always: an address, or an address and port ("own": its own address;
     "mapped": theirs, as an IPv4-mapped IPv6 address); `rewritten`: what an ALG on the way makes of
     MAPPED-ADDRESS in it. "rfc3489" has no other attribute, "plain" has both.
-    `program`: on netns, run this real daemon instead ("coturn").
+    `program`: on netns, run this real daemon instead ("coturn"). `derp`: it is a DERP server, and no other.
     """
 
     kind: Literal[
@@ -166,6 +197,7 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ipv6: bool = True
     tcp: bool = True
     program: Literal["nattools", "coturn"] = "nattools"
+    derp: DerpSpec | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -213,10 +245,21 @@ def inside_network(scenario: Scenario, router: str) -> str:
     return f"11.{150 + index}.0.0/24" if nat is None else nat.address or f"10.0.{index}.0/24"
 
 
+def has_ipv6(scenario: Scenario, router: str) -> bool:
+    """A router has IPv6 inside if it and all routers outside it have."""
+    name: str | None = router
+    while name is not None:
+        spec = routers(scenario)[name]
+        if spec.ipv6 is None:
+            return False
+        name = spec.behind
+    return True
+
+
 def server_uris(scenario: Scenario) -> tuple[str, ...]:
     """The servers as `--server` takes them, in the order of the file: by name, since one may have addresses
-    of both families."""
-    return tuple(f"stun:{name}:{spec.port}" for name, spec in scenario.server.items())
+    of both families. DERP servers answer nobody's STUN but their own clients'."""
+    return tuple(f"stun:{name}:{spec.port}" for name, spec in scenario.server.items() if spec.derp is None)
 
 
 def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ the line and the reason.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 
 import nattools
+from nattools.boundedtoml import read_text, toml_table
 from nattools.errors import UsageError
 from nattools.lab import expect, layout, validation
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
@@ -30,10 +30,6 @@ from nattools.lab.tomlfields import (
     table_of,
 )
 
-SIZE_LIMIT = 256 * 1024
-LONGEST_LINE = 4000
-MOST_DOTS = 60
-"""Of a line. A key of many parts costs its parser the square of their number."""
 MOST_OF_A_KIND = 40
 """Nodes of one kind: as many as `lab.layout` has addresses for."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,11}", re.ASCII)
@@ -88,24 +84,16 @@ def file_of(name: str) -> Path:
 
 def _read(path: Path, shown_as: str) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(SIZE_LIMIT + 1)
-        return data.decode()
-    except OSError as error:
-        raise UsageError(f"cannot read {shown_as}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{shown_as} is not text in UTF-8") from None
-    except ValueError as error:
-        raise UsageError(f"cannot read {shown(shown_as)}: {error}") from None
+        return read_text(path, shown_as)
+    except FileNotFoundError:
+        raise UsageError(f"cannot read {shown_as}: there is no such file") from None
 
 
 def parse(text: str, name: str) -> Scenario:
     """A scenario from its text. `name` is the file's name for messages; without folder and suffix it
     becomes the scenario's `name`."""
-    if len(text) > SIZE_LIMIT:
-        raise UsageError(f"{name} is longer than {SIZE_LIMIT // 1024} KiB, the limit for a scenario")
     try:
-        return _scenario(_table_of(text), Path(name).stem)
+        return _scenario(toml_table(text), Path(name).stem)
     except InvalidValue as bad:
         where = f"{name}, line {line_of(text, bad.path)}"
         raise UsageError(f"{where}: {_dotted(bad.path)}{bad.reason}") from None
@@ -113,20 +101,6 @@ def parse(text: str, name: str) -> Scenario:
         raise UsageError(f"{name}: nested too deeply for a scenario") from None
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
-
-
-def _table_of(text: str) -> dict[str, Any]:
-    """tomllib's errors name the line themselves."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if len(line) > LONGEST_LINE or line.count(".") > MOST_DOTS:
-            raise UsageError(
-                f"line {number} is too long for a scenario: at most {LONGEST_LINE} characters, and "
-                f"{MOST_DOTS} dots"
-            )
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:
-        raise UsageError(f"not TOML: {error}") from None
 
 
 def _dotted(path: tuple[str, ...]) -> str:

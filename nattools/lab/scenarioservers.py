@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from nattools.errors import ProtocolError
 from nattools.lab.scenario import ServerSpec
@@ -21,6 +21,9 @@ from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import Places, RateLimit
 from nattools.server.serving import ServeConfig, serve
 from nattools.server.stun import BindingServer, Reply
+
+if TYPE_CHECKING:
+    from nattools.lab.derpserver import LabDerpServer
 
 _IDLE_S = 30.0
 _WRONG_ADDRESS: dict[Family, str] = {4: "11.99.99.99", 6: "2a10:9999::9999"}
@@ -42,16 +45,24 @@ async def start(network: Network, spec: ServerSpec, addresses: tuple[str, ...]) 
 
     CannotRun: an address is not this node's, or a port is taken.
     """
-    if spec.kind == "nattools":
+    if spec.kind == "nattools" and spec.derp is None:
         config = ServeConfig(addresses=addresses, port=spec.port, alternate_port=spec.port + 1, tcp=spec.tcp)
         return await serve(network, config)
-    server = _Server(network, spec)
+    server = _other(network, spec)
     try:
         await server.open(addresses)
     except BaseException:
         await server.close()
         raise
     return server
+
+
+def _other(network: Network, spec: ServerSpec) -> _Server | LabDerpServer:
+    if spec.derp is None:
+        return _Server(network, spec)
+    from nattools.lab.derpserver import LabDerpServer
+
+    return LabDerpServer(network, spec, spec.derp)
 
 
 class AnswerPolicy:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
+from nattools.errors import ProtocolError
 from nattools.lab.scenario import (
     INTERNET,
     HostSpec,
     MapperSpec,
+    Nat64Spec,
     NatSpec,
     RouterSpec,
     Scenario,
+    has_ipv6,
     host_behind,
     inside_network,
     nodes_by_kind,
     routers,
 )
 from nattools.lab.tomlfields import InvalidValue, convert, shown, suggestion
+from nattools.protocols.nat64 import parse_prefix
 
 _PRIVILEGED = 1024
 
@@ -32,6 +36,8 @@ def validate(scenario: Scenario) -> None:
             nat.dmz not in scenario.host or name not in host_behind(scenario, nat.dmz)
         ):
             raise InvalidValue(("nat", name, "dmz"), f"{shown(nat.dmz)} is no host behind {name!r}")
+        if nat.nat64 is not None:
+            _check_nat64(scenario, name, nat, nat.nat64)
         if nat.mapper is not None:
             _check_mapper(("nat", name, "mapper"), nat.mapper)
     for name, host in scenario.host.items():
@@ -121,6 +127,21 @@ def _check_mapper(path: tuple[str, ...], spec: MapperSpec) -> None:
         from nattools.lab.routers.routerbehaviour import RouterBehaviour
 
         convert(spec.faults, RouterBehaviour, (*path, "faults"))
+
+
+def _check_nat64(scenario: Scenario, name: str, nat: NatSpec, spec: Nat64Spec) -> None:
+    path = ("nat", name, "nat64")
+    if not has_ipv6(scenario, name):
+        raise InvalidValue(path, 'it needs ipv6 = "firewall" or "open", and so do the routers outside it')
+    if nat.mapper is not None or nat.dmz is not None:
+        raise InvalidValue(path, "it forwards no ports: leave out mapper and dmz")
+    if any(router.behind == name for router in routers(scenario).values()):
+        raise InvalidValue(path, "only hosts can be behind it: a router there would need IPv4")
+    for key, text in (("prefix", spec.prefix), ("says", spec.says)):
+        try:
+            parse_prefix(text or spec.prefix)
+        except ProtocolError as error:
+            raise InvalidValue((*path, key), str(error)) from None
 
 
 def _check_network(scenario: Scenario, name: str, spec: NatSpec) -> None:

@@ -232,6 +232,21 @@ class Resolution(Observation, frozen=True, kw_only=True, tag="resolution"):
     error: str | None = None
 
 
+PrefixSource = Literal["router", "dns", "guess"]
+
+
+class Nat64(Observation, frozen=True, kw_only=True, tag="nat64"):
+    """A prefix by which a machine without IPv4 reaches IPv4 (RFC 6146, RFC 6052). `learnt`: a router
+    advertises it (RFC 8781), the name server made addresses with it (RFC 7050), or nobody said so and it was
+    tried. `works`: a server answered through it; None: there was nobody to ask, or it was not waited for.
+    `used`: what was asked over IPv4 afterwards went that way."""
+
+    prefix: str
+    learnt: PrefixSource
+    works: bool | None = None
+    used: bool = False
+
+
 class SecondOpinion(Observation, frozen=True, kw_only=True, tag="second-opinion"):
     """What another tool says of the same network (`--cross-check`)."""
 
@@ -363,6 +378,7 @@ AnyObservation = (
     | BirthdayTrial
     | Connection
     | Resolution
+    | Nat64
     | SecondOpinion
     | Gap
     | MapOffer

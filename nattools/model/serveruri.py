@@ -53,13 +53,13 @@ def parse_server(text: str) -> ServerUri:
     host, port = _split_port(rest, stripped)
     if port is None and host.isdigit() and stripped.lower().startswith(f"{scheme}:"):
         raise UsageError(f"server {_shown(text)}: for a machine called {scheme!r} write {scheme}:{stripped}")
-    return ServerUri(stripped, scheme, _checked_host(host, stripped), port, transport)
+    return ServerUri(stripped, scheme, checked_host(host, stripped), port, transport)
 
 
 def is_host(text: str) -> bool:
     """Is it a name in ASCII, or an address without brackets?"""
     try:
-        return _checked_host(text, text) == text
+        return checked_host(text, text) == text
     except UsageError:
         return False
 
@@ -115,13 +115,15 @@ def _port(digits: str, text: str) -> int:
     raise UsageError(f"server {_shown(text)}: {_shown(digits)} is not a port: give a number from 1 to 65535")
 
 
-def _checked_host(host: str, text: str) -> str:
+def checked_host(host: str, text: str) -> str:
+    """A host name in ASCII, or an address in its canonical form. UsageError: `host`, a part of `text`, is
+    neither."""
     if not host:
         raise UsageError(f"server {_shown(text)}: there is no host: write HOST, HOST:PORT or stun:HOST:PORT")
     last = host.rstrip(".").rpartition(".")[2]
     if ":" in host or last.isdigit():
         return _checked_address(host, text)
-    return checked_name(host, text)
+    return _checked_name(host, text)
 
 
 def _checked_address(host: str, text: str) -> str:
@@ -135,8 +137,7 @@ def _checked_address(host: str, text: str) -> str:
     return f"{address}%{zone}" if zone else str(address)
 
 
-def checked_name(host: str, text: str) -> str:
-    """A host name in ASCII. UsageError: `host`, a part of `text`, is none."""
+def _checked_name(host: str, text: str) -> str:
     try:
         name = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:

@@ -159,10 +159,11 @@ async def connect(
 
     try:
         send_promptly(sock)
-        if not parse_address(remote.host).is_loopback:
+        here = parse_address(remote.host).is_loopback
+        if not here:
             fit_everywhere(sock)
         if opener is not None:
-            linux.lower_ttl(sock, opener.ttl)
+            linux.lower_ttl(sock, opener.ttl, here=here)
         elif linux.AVAILABLE:
             linux.collect_icmp_errors(sock)
         async with asyncio.timeout(timeout_s) as deadline:

@@ -77,24 +77,27 @@ def refused(capability: Literal["icmp-errors", "ttl", "dont-fragment"]) -> str |
     return None
 
 
-def lower_ttl(sock: socket.socket, ttl: int) -> None:
+def lower_ttl(sock: socket.socket, ttl: int, *, here: bool = False) -> None:
     """What this TCP socket sends expires after `ttl` hops, and the ICMP errors about it do not end the
-    attempt to connect: those whose quoted TTL is below the least that is accepted are ignored."""
+    attempt to connect: those whose quoted TTL is below the least that is accepted are ignored. Of IPv6 the
+    kernel looks at the error's own hop limit instead, so that until `raise_ttl` nobody is heard there but who
+    sends with 255. `here`: it goes to this machine itself, where there are no routers."""
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_UNICAST_HOPS, ttl)
-        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, LEAST_TTL)
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, LEAST_TTL if here else 255)
     else:
         sock.setsockopt(socket.IPPROTO_IP, _IP_TTL, ttl)
         sock.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, LEAST_TTL)
 
 
 def raise_ttl(sock: socket.socket) -> None:
-    """Back to the system's own TTL; nothing for a closed socket. The least TTL stays until the end: an error
-    about the opener may be late."""
+    """Back to the system's own TTL; nothing for a closed socket. The least TTL of IPv4 stays until the end:
+    an error about the opener may be late."""
     if sock.fileno() < 0:
         return
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_UNICAST_HOPS, -1)
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, 0)
     else:
         sock.setsockopt(socket.IPPROTO_IP, _IP_TTL, _ORDINARY_TTL)
 

@@ -12,19 +12,8 @@ from nattools.model.host import Surroundings
 
 _CONTAINER_MARKS: Final = ("/.dockerenv", "/run/.containerenv")
 _CLOUDS: Final = (
-    *(
-        "amazon",
-        "google",
-        "digitalocean",
-        "hetzner",
-        "vultr",
-        "linode",
-        "akamai",
-        "scaleway",
-        "ovh",
-        "upcloud",
-    ),
-    *("alibaba", "tencent", "huawei cloud", "openstack", "oraclecloud", "exoscale", "nutanix"),
+    *("amazon", "google", "digitalocean", "hetzner", "vultr", "linode", "akamai", "scaleway", "ovh"),
+    *("upcloud", "alibaba", "tencent", "huawei cloud", "openstack", "oraclecloud", "exoscale", "nutanix"),
     "7783-7084-3265-9085-8269-3286-77",  # Azure's asset tag
 )
 """Parts of what clouds write into the firmware's tables of their machines (SMBIOS)."""

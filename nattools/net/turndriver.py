@@ -139,6 +139,18 @@ class TurnDriver:
             self._changed = asyncio.Event()
         await self._changed.wait()
 
+    async def permit(self, host: str) -> turn.Refusal | None:
+        """Let an address in, until the end; why the relay does not."""
+        permission = self.allocation.permit(host, self._loop.time())
+        if permission is None:
+            return turn.Refusal("permission", "abandoned", None, "there are too many peers")
+        self.drive()
+        while permission.state == "wanted" and self.allocation.state == "standing":
+            await self.change()
+        if self.allocation.state == "standing":
+            return permission.refusal
+        return self.allocation.refusal or turn.Refusal("permission", "abandoned", None, "it is over")
+
     async def release(self) -> None:
         """Give the allocation back, wait for the answer, and close."""
         self.on_end = None

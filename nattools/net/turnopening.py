@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final
+from functools import partial
+from typing import Final, TypedDict, Unpack
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.serveruri import ServerUri, is_host
-from nattools.net.base import Network
+from nattools.net.base import Network, TcpStream
 from nattools.net.eventloop import TimeLimit
 from nattools.net.serverstream import Security, addresses_of, open_server_stream
 from nattools.net.steps import Cause, StepFailure, StepName, Steps
 from nattools.net.turndriver import Carrier, TurnDriver, TurnStream
 from nattools.net.turnsocket import RelayedSocket
+from nattools.net.turnstreams import RelayedStreams
 from nattools.protocols import turn
 
 OPEN_S: Final = 10.0
@@ -30,63 +32,87 @@ _CAUSES: Final[dict[str, Cause]] = {
 """By what an ICMP error or a failed attempt to send says; all else is "unreachable"."""
 
 
+class RelayOptions(TypedDict, total=False):
+    """How to reach a relay: by the `transport` that its URI names, else by this one, else by UDP, and over
+    TLS for `turns:`; `family` is that of the way to it. `security`: what its certificate is held to, its name
+    by default. `timeout_s`: for all steps together; `rto_s`: as for `stun.Transaction`."""
+
+    transport: Transport
+    family: Family | None
+    interface: str | None
+    security: Security | None
+    rto_s: float
+    timeout_s: float
+
+
 async def open_relayed(
     network: Network,
     server: ServerUri,
     credentials: turn.Credentials | None,
     wish: turn.Wish | None = None,
-    *,
-    transport: Transport | None = None,
-    family: Family | None = None,
-    interface: str | None = None,
-    security: Security | None = None,
-    rto_s: float = 0.5,
-    timeout_s: float = OPEN_S,
+    **options: Unpack[RelayOptions],
 ) -> RelayedSocket | StepFailure:
-    """Ask a relay for an allocation, by the `transport` that its URI names, else by this one, else by UDP,
-    and over TLS for `turns:`; `family` is that of the way to it. `security`: what its certificate is held to,
-    its name by default. A redirection is followed a few times (RFC 8489 10)."""
-    opening = _Opening(network, credentials, wish or turn.Wish(), rto_s, interface, timeout_s)
-    by = server.transport or transport or ("tcp" if server.secure else "udp")
-    if (problem := turn.problem_of(credentials)) is not None:
-        return opening.steps.failed("authenticate", "no-credentials", problem)
-    if server.secure and by == "udp":
-        return opening.steps.failed("tls", "not-tls", "TURN over DTLS is not supported")
-    if server.secure:
-        opening.security = security or Security(server.host)
-    hosts = await addresses_of(network, server.host, opening.steps, family)
-    if isinstance(hosts, StepFailure):
-        return hosts
-    endpoints = [Endpoint(host, server.port_or_default) for host in hosts]
-    routed = [each for each in endpoints if network.route(each.host) is not None]
-    driver = await opening.follow(routed or endpoints, by)
+    """Ask a relay for an allocation. A redirection is followed a few times (RFC 8489 10)."""
+    opening = _Opening(network, credentials, wish or turn.Wish(), options)
+    driver = await opening.open(server)
     return driver if isinstance(driver, StepFailure) else RelayedSocket(driver, opening.steps.taken)
+
+
+async def open_relayed_streams(
+    network: Network,
+    server: ServerUri,
+    credentials: turn.Credentials | None,
+    **options: Unpack[RelayOptions],
+) -> RelayedStreams | StepFailure:
+    """Ask a relay for an allocation for TCP, over TCP or TLS (RFC 6062 4.1)."""
+    opening = _Opening(network, credentials, turn.Wish(tcp=True), {**options, "transport": "tcp"})
+    driver = await opening.open(server)
+    if isinstance(driver, StepFailure):
+        return driver
+    another = partial(opening.stream_to, driver.allocation.server)
+    return RelayedStreams(driver, opening.steps.taken, another)
 
 
 class _Opening:
     """One attempt to get an allocation, until its time is over."""
 
     def __init__(
-        self,
-        network: Network,
-        credentials: turn.Credentials | None,
-        wish: turn.Wish,
-        rto_s: float,
-        interface: str | None,
-        timeout_s: float,
+        self, network: Network, credentials: turn.Credentials | None, wish: turn.Wish, options: RelayOptions
     ) -> None:
         self.steps = Steps()
-        self.security: Security | None = None
         self._network = network
         self._credentials = credentials
         self._wish = wish
-        self._rto_s = rto_s
-        self._interface = interface
+        self._options = options
+        self._security: Security | None = None
+        self._interface = options.get("interface")
         self._loop = asyncio.get_running_loop()
         self._began_at = self._loop.time()
-        self._until = self._began_at + timeout_s
+        self._until = self._began_at + options.get("timeout_s", OPEN_S)
 
-    async def follow(self, endpoints: list[Endpoint], by: Transport) -> TurnDriver | StepFailure:
+    async def open(self, server: ServerUri) -> TurnDriver | StepFailure:
+        """Whatever it takes."""
+        by = server.transport or self._options.get("transport") or ("tcp" if server.secure else "udp")
+        if (problem := turn.problem_of(self._credentials)) is not None:
+            return self.steps.failed("authenticate", "no-credentials", problem)
+        if server.secure and by == "udp":
+            return self.steps.failed("tls", "not-tls", "TURN over DTLS is not supported")
+        if server.secure:
+            self._security = self._options.get("security") or Security(server.host)
+        hosts = await addresses_of(self._network, server.host, self.steps, self._options.get("family"))
+        if isinstance(hosts, StepFailure):
+            return hosts
+        endpoints = [Endpoint(host, server.port_or_default) for host in hosts]
+        routed = [each for each in endpoints if self._network.route(each.host) is not None]
+        return await self._follow(routed or endpoints, by)
+
+    async def stream_to(self, server: Endpoint, timeout_s: float) -> TcpStream | StepFailure:
+        """Another connection to the relay."""
+        return await open_server_stream(
+            self._network, [server], Steps(), self._security, timeout_s=timeout_s, interface=self._interface
+        )
+
+    async def _follow(self, endpoints: list[Endpoint], by: Transport) -> TurnDriver | StepFailure:
         """At the first of these endpoints that answers, or where it sends us. With 437 our own end is known
         there, from an earlier allocation, and another one is taken, once (RFC 8656 7.4)."""
         asked: set[Endpoint] = set()
@@ -103,8 +129,8 @@ class _Opening:
                 if not self._may_be_sent_to(refusal, driver.allocation.server, asked):
                     words = f"it sends us on to {refusal.alternate or 'nowhere'}"
                     return self.steps.failed("allocate", "error", words, 300)
-                if self.security is not None and refusal.domain:
-                    self.security = Security(refusal.domain)
+                if self._security is not None and refusal.domain:
+                    self._security = Security(refusal.domain)
                 endpoints = [alternate for alternate in (refusal.alternate,) if alternate is not None]
             elif code == 437 and again:
                 again, endpoints = False, [driver.allocation.server]
@@ -130,13 +156,11 @@ class _Opening:
             carrier = await self._carrier(endpoint, endpoints, by)
             if isinstance(carrier, StepFailure):
                 return carrier
-            share_s = max(0.0, self._until - self._loop.time()) / (
-                1 if by == "tcp" else len(endpoints) - number
-            )
-            driver = await self._wait(
-                carrier, carrier.remote if isinstance(carrier, TurnStream) else endpoint, share_s
-            )
-            if driver.allocation.answered or by == "tcp":
+            left_s = max(0.0, self._until - self._loop.time())
+            if isinstance(carrier, TurnStream):  # the first that took the connection
+                return await self._wait(carrier, carrier.remote, left_s)
+            driver = await self._wait(carrier, endpoint, left_s / (len(endpoints) - number))
+            if driver.allocation.answered:
                 break
         assert driver is not None  # a name that is resolved has an address
         return driver
@@ -145,15 +169,18 @@ class _Opening:
         self, endpoint: Endpoint, endpoints: Iterable[Endpoint], by: Transport
     ) -> Carrier | StepFailure:
         if by == "udp":
+            whole = self._wish.dont_fragment and self._network.missing("dont-fragment") is None
             try:
-                return await self._network.open_udp(family=endpoint.family, interface=self._interface)
+                return await self._network.open_udp(
+                    family=endpoint.family, interface=self._interface, dont_fragment=whole
+                )
             except CannotRun as error:
                 return self.steps.failed("connect", "unreachable", str(error))
         stream = await open_server_stream(
             self._network,
             endpoints,
             self.steps,
-            self.security,
+            self._security,
             timeout_s=max(0.0, self._until - self._loop.time()),
             interface=self._interface,
         )
@@ -161,7 +188,11 @@ class _Opening:
 
     async def _wait(self, carrier: Carrier, server: Endpoint, patience_s: float) -> TurnDriver:
         allocation = turn.Allocation(
-            server, self._credentials, self._wish, stream=isinstance(carrier, TurnStream), rto_s=self._rto_s
+            server,
+            self._credentials,
+            self._wish,
+            stream=isinstance(carrier, TurnStream),
+            rto_s=self._options.get("rto_s", 0.5),
         )
         driver = TurnDriver(carrier, allocation)
         try:
@@ -179,7 +210,9 @@ class _Opening:
 
     def _stands(self, allocation: turn.Allocation) -> None:
         at = allocation.challenged_at
-        self.steps.done("authenticate", "" if at else "it asks for no credentials", at_once=at is None, at=at)
+        self.steps.done(
+            "authenticate", "it asks for no credentials" if at is None else "", at_once=at is None, at=at
+        )
         self.steps.done("allocate", ", ".join(str(each) for each in allocation.relayed))
 
     def _failed(self, driver: TurnDriver, refusal: turn.Refusal | None, by: Transport) -> StepFailure:

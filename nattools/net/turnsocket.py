@@ -71,15 +71,7 @@ class RelayedSocket:
 
     async def permit(self, peer: Endpoint) -> turn.Refusal | None:
         """Let this address in, whatever port it sends from, until the end; why the relay does not."""
-        permission = self.allocation.permit(peer.host, self._time())
-        if permission is None:
-            return turn.Refusal("permission", "abandoned", None, "there are too many peers")
-        self._driver.drive()
-        while permission.state == "wanted" and self.allocation.state == "standing":
-            await self._driver.change()
-        if self.allocation.state != "standing":
-            return self.ended or turn.Refusal("permission", "abandoned", None, "the allocation is over")
-        return permission.refusal
+        return await self._driver.permit(peer.host)
 
     def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
         """Send now; None when the datagram left, waits for its permission, or was dropped because the stream

@@ -11,9 +11,9 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.observation import Binding, Outcome, Purpose
-from nattools.net.nat64 import WELL_KNOWN, embed, embedded, prefix_of
 from nattools.net.outsideview import as_ipv4, why_impossible
 from nattools.protocols import stun
+from nattools.protocols.nat64 import WELL_KNOWN, embed, embedded, prefix_of
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
 
@@ -143,8 +143,9 @@ def _other(answer: stun.Message, asked: Endpoint) -> Endpoint | None:
     nattools server that has a single address, as its NATTOOLS-HELLO tells."""
     other, hello = read_answer(answer).other_address, answer.hello or b""
     usable = other is not None and other.port != 0 and other.host not in ("0.0.0.0", "::")
-    if other is not None and usable and (other.family, asked.family) == (4, 6) and _translated(asked, answer):
-        other = embed(other, asked.host)
+    prefix = prefix_of(asked.host)
+    if other is not None and usable and other.family == 4 and prefix and _translated(asked, answer):
+        other = embed(other, prefix)
     if other is not None and usable and other.family == asked.family and other != asked:
         return other
     port = int.from_bytes(hello[2:4], "big") if _services(answer) is not None and len(hello) >= 4 else 0
@@ -154,7 +155,8 @@ def _other(answer: stun.Message, asked: Endpoint) -> Endpoint | None:
 def _translated(asked: Endpoint, answer: stun.Message) -> bool:
     """Was the server reached through a NAT64, of which it knows nothing?"""
     origin = read_answer(answer).response_origin
-    return prefix_of(asked.host) == WELL_KNOWN or embedded(asked) == origin
+    prefix = prefix_of(asked.host)
+    return prefix is not None and (prefix == WELL_KNOWN or embedded(asked, prefix) == origin)
 
 
 def _services(answer: stun.Message) -> int | None:

@@ -24,7 +24,7 @@ DAY_S: Final = 86_400.0
 
 
 class Spending(NamedTuple):
-    """Of packets (over TCP: attempts to connect), and of addresses that they go to."""
+    """Of packets (over TCP: SYNs, the system's repeated ones too), and of addresses that they go to."""
 
     packets: int
     addresses: int
@@ -51,19 +51,19 @@ class Budget:
         self.limit = self.limit._replace(packets=packets)
         return self.limit
 
-    def take(self, to: Endpoint) -> bool:
-        """May one packet be sent there?"""
+    def take(self, to: Endpoint, packets: int = 1) -> bool:
+        """May so many packets be sent there?"""
         now = self._now()
         if self._began is None or now - self._began >= DAY_S:
             self._began, self._total, self._proofs = now, 0, 0
             self._spent.clear()
         host = to.host.partition("%")[0]
         known = host in self._spent or len(self._spent) < self.limit.addresses
-        if not known or self._total >= self.limit.packets:
+        if not known or self._total + packets > self.limit.packets:
             self.exceeded = True
             return False
-        self._spent[host] += 1
-        self._total += 1
+        self._spent[host] += packets
+        self._total += packets
         return True
 
     def proven(self, at: Endpoint) -> None:

@@ -47,7 +47,6 @@ class IceDriver:
         self.on_data: DataHandler | None = None
         self.on_batch: Callable[[bytes, int], None] | None = None
         self.on_selected: Callable[[], None] | None = None
-        self.heard_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Endpoint, UdpSocket] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -244,7 +243,6 @@ class IceDriver:
         if not self.agent.is_authorised(local, source, transport):
             self.agent.reject_data(source)
             return
-        self.heard_at = now
         if self.on_data is not None:
             self.on_data(data, protocol, local, source)
 
@@ -253,7 +251,6 @@ class IceDriver:
         starts = range(0, len(data), size)
         alike = all(protocol_of(data[at : at + 1]) == "quic" for at in starts)
         if alike and self.on_batch is not None and self.agent.is_authorised(path[1], path[2], "udp"):
-            self.heard_at = self._loop.time()
             self.on_batch(data, size)
             return
         for at in starts:

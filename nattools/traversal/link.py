@@ -10,8 +10,9 @@ from typing import Literal, Protocol
 from nattools.model.endpoint import Endpoint
 
 LinkKind = Literal["quic", "tls"]
-Receive = Callable[[bytes, int], None]
-"""(data, size): datagrams one behind the other, each of `size` bytes, the last one perhaps shorter."""
+Receive = Callable[[bytes, int], bool]
+"""(data, size): datagrams one behind the other, each of `size` bytes, the last one perhaps shorter. Was there
+news in them that only the peer can have sent?"""
 
 
 class Ends(Protocol):

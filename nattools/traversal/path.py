@@ -94,6 +94,7 @@ class IcePath(SelectedPath):
         self.driver = driver
         self._pair = pair
         self._receive: Receive | None = None
+        self._heard_at = asyncio.get_running_loop().time()
 
     @property
     def _best(self) -> ice.Pair:
@@ -130,7 +131,7 @@ class IcePath(SelectedPath):
     def silent_s(self) -> float:
         """Over any of the pairs."""
         heard = [pair.answered_at for pair in self.driver.agent.pairs if pair.answered_at is not None]
-        return asyncio.get_running_loop().time() - max([*heard, self.driver.heard_at])
+        return asyncio.get_running_loop().time() - max([*heard, self._heard_at])
 
     def check(self) -> None:
         """By a consent check (RFC 7675) of the selected pair, and checks of the others."""
@@ -139,7 +140,7 @@ class IcePath(SelectedPath):
 
     async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | Statement:
         """By QUIC."""
-        from nattools.traversal.quiclink import quic_link
+        from nattools.traversal.quicopening import quic_link
 
         link = await quic_link(self, secret, leads=leads, timeout_s=timeout_s)
         if isinstance(link, Statement) and link.code == "link-silent" and self.silent_s() < timeout_s * 0.8:
@@ -150,7 +151,7 @@ class IcePath(SelectedPath):
         """Take over what the driver gets that is not ICE's."""
         self._receive = receive
         self.driver.on_data, self.driver.on_selected = self._arrived, changed
-        self.driver.on_batch = receive
+        self.driver.on_batch = self._arrived_many
         changed()
 
     def detach(self) -> None:
@@ -168,8 +169,13 @@ class IcePath(SelectedPath):
         self.driver.close()
 
     def _arrived(self, data: bytes, protocol: SharedProtocol, local: Endpoint, source: Endpoint) -> None:
-        if protocol == "quic" and self._receive is not None:
-            self._receive(data, len(data))
+        if protocol == "quic":
+            self._arrived_many(data, len(data))
+
+    def _arrived_many(self, data: bytes, size: int) -> None:
+        """Anybody can send in the peer's name: only what its link believes is a sign of life."""
+        if self._receive is not None and self._receive(data, size):
+            self._heard_at = asyncio.get_running_loop().time()
 
 
 class StreamPath(SelectedPath):

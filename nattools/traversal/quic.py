@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from qh3 import QuicConnection, QuicConnectionError
 from qh3.quic.events import (
@@ -28,7 +28,7 @@ from qh3.quic.events import (
 from qh3.quic.packet import QuicErrorCode
 
 from nattools.traversal.quickeys import DATAGRAM_SIZE, ID_SIZE, IDLE_S, Keys
-from nattools.traversal.quicreceive import BROKEN_OFF, GOODBYE, REPLACED
+from nattools.traversal.quicreceive import BROKEN_OFF, GOODBYE, REPLACED, ConnectionOwner
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,9 @@ MAX_DATAGRAM: Final = DATAGRAM_SIZE - 1 - 8 - 2 - 16 - 3
 frame's type and length (RFC 9221 4)."""
 ATTEMPTS: Final = 4
 """So many unproven clients are heard at once; the oldest one makes room."""
+VERSION: Final = (1).to_bytes(4, "big")
+RETRY: Final = 0xF0
+"""No peer has another version, or sends Retry (RFC 9000 17.2.5): whoever does is nobody."""
 KEY_PACKETS: Final = 1 << 22
 """One key seals half as many packets as AES-128-GCM may at most (RFC 9001 6.6)."""
 CRYPTO_ERRORS: Final = range(0x100, 0x200)
@@ -51,28 +54,6 @@ ROOM_S: Final = 0.01
 SAMPLE_S: Final = 0.05
 _OFTEN: Final = 2
 """Nobody confirms a CONNECTION_CLOSE: so many are sent."""
-
-
-class ConnectionOwner(Protocol):
-    """What a connection tells of."""
-
-    def completed(self, connection: PeerConnection) -> None:
-        """The peer is proven."""
-
-    def stream_data(self, connection: PeerConnection, data: bytes) -> None:
-        """Bytes of the peer's stream, in order."""
-
-    def datagram(self, data: bytes) -> None:
-        """A DATAGRAM frame."""
-
-    def round_trip(self, connection: PeerConnection, seconds: float) -> None:
-        """A ping was answered."""
-
-    def flushed(self) -> None:
-        """Something was taken, or may have left."""
-
-    def connection_ended(self, connection: PeerConnection, code: int, reason: str) -> None:
-        """Once; then the connection does nothing more."""
 
 
 class PeerConnection:
@@ -134,21 +115,24 @@ class PeerConnection:
         self.quic.connect(PEER, self._loop.time())
         self.wake()
 
-    def receive(self, data: bytes, size: int) -> None:
-        """Datagrams of `size` bytes."""
+    def receive(self, data: bytes, size: int) -> bool:
+        """Datagrams of `size` bytes. Was there news in them, of the peer if it is proven?"""
         if self.closed:
-            return
-        self.heard_at = self._loop.time()
+            return False
+        now = self._loop.time()
         try:
             if len(data) > size:
-                self.quic.receive_gro_buffer(data, size, PEER, self.heard_at)
+                self.quic.receive_gro_buffer(data, size, PEER, now)
             else:
-                self.quic.receive_datagram(data, PEER, self.heard_at)
+                self.quic.receive_datagram(data, PEER, now)
         except Exception as error:
             self._broken(error)
-            return
-        self._tell()
+            return False
+        news = self._tell()
+        if news:
+            self.heard_at = now
         self.wake()
+        return news
 
     def write(self, data: bytes) -> None:
         """Queue bytes of the own stream."""
@@ -231,12 +215,16 @@ class PeerConnection:
             self.bytes_per_s = (left - before) / (now - since)
             self._sample = now, left
 
-    def _tell(self) -> None:
+    def _tell(self) -> bool:
+        """What has happened; was it anything?"""
+        news = False
         while not self.closed and (event := self.quic.next_event()) is not None:
+            news = True
             if isinstance(event, StreamDataReceived):
                 self.owner.stream_data(self, event.data)
             else:
                 self._tell_of_rare(event)
+        return news
 
     def _tell_of_rare(self, event: QuicEvent) -> None:
         if isinstance(event, DatagramFrameReceived):
@@ -313,15 +301,15 @@ class PeerConnections:
         connection.connect()
         return connection
 
-    def receive(self, data: bytes, size: int) -> None:
-        """Datagrams of `size` bytes each, one behind the other."""
-        start, whose = 0, self._whose(data, 0)
+    def receive(self, data: bytes, size: int) -> bool:
+        """Datagrams of `size` bytes each, one behind the other. Was there news from a proven peer?"""
+        news, start, whose = False, 0, self._whose(data, 0)
         for at in range(size, len(data), size):
             following = self._whose(data, at)
             if following is not whose or whose is None:
-                self._pass(whose, data[start:at], size)
+                news = self._pass(whose, data[start:at], size) or news
                 start, whose = at, following
-        self._pass(whose, data[start:] if start else data, size)
+        return self._pass(whose, data[start:] if start else data, size) or news
 
     def let_go_of(self, connection: PeerConnection) -> None:
         """It has ended."""
@@ -340,26 +328,28 @@ class PeerConnections:
             self._unproven.remove(connection)
 
     def _whose(self, data: bytes, at: int) -> PeerConnection | None:
-        if at >= len(data):
+        if at >= len(data) or data[at] & RETRY == RETRY:
             return None
         if not data[at] & 0x80:
             return self._by_id.get(data[at + 1 : at + 1 + ID_SIZE])
+        if data[at + 1 : at + 5] != VERSION:
+            return None
         length = data[at + 5] if at + 5 < len(data) else 0
         return self._by_id.get(data[at + 6 : at + 6 + length])
 
-    def _pass(self, connection: PeerConnection | None, data: bytes, size: int) -> None:
+    def _pass(self, connection: PeerConnection | None, data: bytes, size: int) -> bool:
+        connection = connection or self._accept(data)
         if connection is None:
-            connection = self._accept(data)
-        if connection is not None:
-            connection.receive(data, size)
-            if not connection.is_client and not connection.ready and connection.refuted:
-                connection.close(BROKEN_OFF, UNPROVEN)
+            return False
+        news = connection.receive(data, size)
+        if not connection.is_client and not connection.ready and connection.refuted:
+            connection.close(BROKEN_OFF, UNPROVEN)
+        return news and connection.ready
 
     def _accept(self, data: bytes) -> PeerConnection | None:
         """A first packet (RFC 9000 14.1: it is padded) from somebody new begins an attempt."""
-        if self.accepts is None or len(data) < DATAGRAM_SIZE or data[0] & 0xF0 != 0xC0:
-            return None
-        if data[1:5] != b"\0\0\0\1" or not ID_SIZE <= data[5] <= 20:
+        initial = len(data) >= DATAGRAM_SIZE and data[0] & 0xF0 == 0xC0 and data[1:5] == VERSION
+        if self.accepts is None or not initial or not ID_SIZE <= data[5] <= 20:
             return None
         while len(self._unproven) >= ATTEMPTS:
             strangers = [each for each in self._unproven if not each.knows_secret]

@@ -17,7 +17,6 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from nattools.model.statement import Statement, statement
 from nattools.traversal.link import Changes, DatagramPath
 from nattools.traversal.quicreceive import (
     BROKEN_OFF,
@@ -49,44 +48,11 @@ STALLED_S: Final = 2.0
 4.3). Both, since on a short path many pings are answered between two acknowledgments."""
 KEEP_ALIVE_S: Final = 15.0
 IDLE_S: Final = 300.0
-_FIRST: Final = b"pre-shared key"
-
-
-async def quic_link(
-    path: DatagramPath, secret: bytes, *, leads: bool, timeout_s: float
-) -> QuicLink | Statement:
-    """Connect to the peer at the other end of the path, who knows the same 32 bytes. Exactly one side leads.
-
-    The leader gives up when its connection fails. The follower goes on waiting for somebody who knows the
-    secret: anybody can send a first packet (RFC 9001 5.2). A statement says why it failed; then the path is
-    as it was. Only the leader is ever the first one's client, so that nobody's own messages can be turned
-    back at him (RFC 9257 4.1)."""
-    from nattools.traversal.quic import PeerConnections
-    from nattools.traversal.quickeys import Keys
-
-    link = QuicLink(path, leads=leads)
-    connections = link.connections = PeerConnections(Keys(secret), path.send, link)
-    path.attach(connections.receive, link.path_changed)
-    if leads:
-        link.open(_FIRST)
-    else:
-        connections.accepts = _FIRST
-    try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await link.established.wait()
-    except BaseException:
-        link.abort()
-        raise
-    if link.first is not None:
-        return link
-    link.abort()
-    silent = statement("link-silent", protocol="QUIC", limit_s=timeout_s)
-    return silent if link.problem is None else statement("link-failed", problem=link.problem)
 
 
 class QuicLink(ReceivingEnd):
-    """`nattools.traversal.link.Link` over QUIC, once the peer is proven."""
+    """`nattools.traversal.link.Link` over QUIC, once the peer is proven: there is a `first` connection then.
+    `changes` tells of that, and of whatever else is waited for; `problem`: why the last try failed."""
 
     connections: PeerConnections
 
@@ -94,17 +60,17 @@ class QuicLink(ReceivingEnd):
         from nattools.traversal.quic import MAX_DATAGRAM
 
         super().__init__(MAX_DATAGRAM, path)
-        self.established = asyncio.Event()
         self.first: PeerConnection | None = None
         self.problem: str | None = None
         self._path = path
         self._leads = leads
         self._loop = asyncio.get_running_loop()
-        self._changes = Changes()
+        self.changes = Changes()
         self._own_use = b""
         self._sending: list[PeerConnection] = []
         self._live: list[PeerConnection] = []
         self._opening: PeerConnection | None = None
+        self._first_tries: list[PeerConnection] = []
         self._probes = True
         # what is sent: `_held` waits for room, `_kept` for its acknowledgment
         self._held: deque[memoryview] = deque()
@@ -132,7 +98,7 @@ class QuicLink(ReceivingEnd):
         """Wait until all that is written has been passed to a connection and leaves soon, or the link has
         ended."""
         while self._reason is None and self._held:
-            await self._changes.next()
+            await self.changes.next()
 
     def send_datagram(self, data: bytes) -> bool:
         """Of at most `max_datagram` bytes; False if it was dropped here."""
@@ -222,7 +188,7 @@ class QuicLink(ReceivingEnd):
                 self._kept.popleft()
             self._skip(received)
         self._pump()
-        self._changes.tell()
+        self.changes.tell()
 
     def _skip(self, received: int) -> None:
         """What is to be sent again may have arrived before its connection was replaced."""
@@ -245,12 +211,22 @@ class QuicLink(ReceivingEnd):
     async def _some_delivered(self) -> None:
         before = self._acknowledged
         while not self._delivered() and self._acknowledged == before:
-            await self._changes.next()
+            await self.changes.next()
 
     def _control(self) -> PeerConnection | None:
         return next(iter(self._sending or self._live), None)
 
     # --- the connections
+
+    def try_first(self, use: bytes) -> PeerConnection:
+        """Begin a first connection, beside those that were begun before."""
+        self._first_tries.append(self.connections.open(use, probes=self._probes))
+        return self._first_tries[-1]
+
+    @property
+    def trying_first(self) -> bool:
+        """May one of them still be established?"""
+        return any(not each.closed for each in self._first_tries)
 
     def open(self, use: bytes) -> None:
         """Another connection, if none is being opened already."""
@@ -275,17 +251,19 @@ class QuicLink(ReceivingEnd):
         self.first, self._sending = connection, [connection]
         uses = connection.uses
         self._own_use, self.connections.accepts = uses if self._leads else reversed(uses)
+        for each in self._first_tries:
+            if each is not connection:
+                each.close(REPLACED, "")
         self.connections.drop_unproven()
         self.problem = None
-        self.established.set()
+        self.changes.tell()
 
     def connection_ended(self, connection: PeerConnection, code: int, reason: str) -> None:
         """Its data goes another way if it was replaced; else that is the end."""
         self.connections.let_go_of(connection)
         if self.first is None:
             self.problem = self.problem if self._reason else reason
-            if self._leads:
-                self.established.set()
+            self.changes.tell()
             return
         if connection is self._opening:
             self._opening = None
@@ -336,7 +314,7 @@ class QuicLink(ReceivingEnd):
                 if self._rounds.count.wanted > len(self._sending):
                     self.open(self._own_use)
         self._pump()
-        self._changes.tell()
+        self.changes.tell()
 
     def round_trip(self, connection: PeerConnection, seconds: float) -> None:
         """Of a ping."""
@@ -384,7 +362,7 @@ class QuicLink(ReceivingEnd):
         if self._reason is None:
             self._reason = reason
         self._inbox.end()
-        self._changes.tell()
+        self.changes.tell()
 
     def _break_off(self, reason: str) -> None:
         self._over(BROKEN_OFF, reason)
@@ -395,6 +373,6 @@ class QuicLink(ReceivingEnd):
             if timer is not None:
                 timer.cancel()
         self._path.detach()
-        for connection in [*self._live, *([self._opening] if self._opening else [])]:
+        for connection in [*self._live, *self._first_tries, *([self._opening] if self._opening else [])]:
             connection.close(max(0, code), reason)
         self.connections.drop_unproven()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from nattools.traversal.link import Ends, LinkEnd
 
@@ -23,6 +23,28 @@ HEAD: Final = Struct("!BIQ")
 GOODBYE, BROKEN_OFF, REPLACED = 0, 1, 2
 """QUIC's error codes of our own (RFC 9000 20.2). Replaced: the link goes on over other connections."""
 GONE: Final = "the peer sent more than it was granted"
+
+
+class ConnectionOwner(Protocol):
+    """What a connection tells of."""
+
+    def completed(self, connection: PeerConnection) -> None:
+        """The peer is proven."""
+
+    def stream_data(self, connection: PeerConnection, data: bytes) -> None:
+        """Bytes of the peer's stream, in order."""
+
+    def datagram(self, data: bytes) -> None:
+        """A DATAGRAM frame."""
+
+    def round_trip(self, connection: PeerConnection, seconds: float) -> None:
+        """A ping was answered."""
+
+    def flushed(self) -> None:
+        """Something was taken, or may have left."""
+
+    def connection_ended(self, connection: PeerConnection, code: int, reason: str) -> None:
+        """Once; then the connection does nothing more."""
 
 
 class ReceivingEnd(LinkEnd):

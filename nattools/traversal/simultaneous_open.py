@@ -36,6 +36,7 @@ from nattools.protocols.ice.checkmessages import (
 from nattools.traversal.budget import Budget
 from nattools.traversal.sending import ProbeCounts
 from nattools.traversal.steps import SendSchedule, Step
+from nattools.traversal.tcp_strategies import SYN_S, SYNS
 
 RETRY_S = 0.2
 """After a refusal: the peer's router may not know of it yet."""
@@ -55,7 +56,7 @@ class StreamMeeting:
     `leads`: exactly one of them nominates the connection to use. `own` and `peer`: both sides' ICE
     credentials. `local`: the local address and port whose external port the peer was told; `remote`: where
     the peer was seen. `claim` is asked before a connection is nominated: False if another path is; `unclaim`
-    says that it came to nothing. Attempts to connect are taken from `budget`.
+    says that it came to nothing. The SYNs of attempts to connect are taken from `budget`.
     """
 
     leads: bool
@@ -203,7 +204,11 @@ class _Opening:
             self.counts.sent += 1
             try:
                 stream = await self.network.connect_tcp(
-                    to, host=self.meeting.local.host, port=local, timeout_s=left_s, opener=opener
+                    to,
+                    host=self.meeting.local.host,
+                    port=local,
+                    timeout_s=min(left_s, SYN_S),
+                    opener=opener,
                 )
             except CannotRun:
                 self.counts.unsent += 1
@@ -216,7 +221,7 @@ class _Opening:
             await asyncio.sleep(RETRY_S)
 
     def _may_try(self, to: Endpoint) -> bool:
-        return self.meeting.budget is None or self.meeting.budget.take(to)
+        return self.meeting.budget is None or self.meeting.budget.take(to, SYNS)
 
     async def _prove(self, stream: TcpStream) -> None:
         """Both say a check and answer the other's; the leading one nominates by its check once it picked."""

@@ -62,9 +62,13 @@ def _meeting(first: Side, second: Side, whose: Whose) -> list[Step]:
     return [tried] if tried.odds == 1.0 else [tried, again]
 
 
+SYNS = 3
+SYN_S = 2.9
+"""So long an attempt to connect lasts: `SYNS`, as systems repeat one once a second at most (RFC 6298 2.1).
+Whoever calls later is heard by the port that listens."""
 LASTS_S = 20.0
-"""Long enough for the SYNs that follow a lost one, after 1, 3 and 7 seconds (RFC 6298 2.1 and 5.5), and for a
-second attempt. Without losses it takes a fraction of a second."""
+"""Long enough for all attempts, and for proof on one of the last. Without losses it takes a fraction of a
+second."""
 NEXT_PORTS = 16
 TRIES = 4
 
@@ -103,7 +107,7 @@ def _tcp(
         reason=reason,
         odds=shown(chance),
         schedules=schedules,
-        packets=(schedules[0].packets, schedules[1].packets),
+        packets=(SYNS * schedules[0].packets, SYNS * schedules[1].packets),
         seconds=round(LASTS_S + max(_out_s(schedule) for schedule in schedules), 2),
     )
 

@@ -73,6 +73,18 @@ SENTENCES = {
     "through-nat64": (
         "IPv4 goes through a NAT64 here: what is said of IPv4 is said of that, with its address."
     ),
+    "ipv4-by-nat64": (
+        "This machine has IPv6 alone: IPv4 goes through the NAT64 of its network ({prefix}), and what is "
+        "said of IPv4 is said of that."
+    ),
+    "nat64-leads-nowhere": (
+        "The name server makes addresses for a NAT64 with the prefix {prefix}, but no server answered "
+        "through it: tell whoever runs this network."
+    ),
+    "nat64-not-named": (
+        "This network has a NAT64 ({prefix}) that the name server does not tell of, so other programs have "
+        "no IPv4 here: use the network's own name server."
+    ),
     "time-over": "The time given was over before all questions were answered; what is missing is unknown.",
     "vpn-measured": (
         "The measurement went through {interface}, which is a VPN: everything said here is about the VPN. "

@@ -16,7 +16,7 @@ from linked import SocketPath
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
 from nattools.net.hostnetwork import HostNetwork
-from nattools.traversal.quiclink import quic_link
+from nattools.traversal.quicopening import quic_link
 from nattools.traversal.tlslink import tls_link
 
 HOST = "127.0.0.1"

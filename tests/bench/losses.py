@@ -18,7 +18,8 @@ from simulated import open_internet, run
 
 from nattools.lab.sim.simlab import SimLab
 from nattools.traversal.link import Link, Receive
-from nattools.traversal.quiclink import QuicLink, quic_link
+from nattools.traversal.quiclink import QuicLink
+from nattools.traversal.quicopening import quic_link
 
 TRIP_S = 0.02
 

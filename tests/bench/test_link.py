@@ -26,7 +26,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.net.hostnetwork import HostNetwork
 from nattools.traversal.link import Link
-from nattools.traversal.quiclink import quic_link
+from nattools.traversal.quicopening import quic_link
 from nattools.traversal.tlslink import tls_link
 
 REQUIRED_MBIT_PER_S = {"quic": 400, "tls": 100}

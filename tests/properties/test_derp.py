@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nattools.errors import ProtocolError
 from nattools.protocols import derp
 from nattools.protocols.derp import frames as f
+from nattools.protocols.derp.yamlmap import read_yaml
 
 SERVER, CLIENT = derp.KeyPair(bytes(range(32))), derp.KeyPair(bytes(range(1, 33)))
 BODIES = st.binary(max_size=80) | st.just(f.MAGIC + SERVER.public)
@@ -39,6 +40,12 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
+
+
+@given(st.text(alphabet="ab:- \n'\"#{[\t1&", max_size=60))
+def test_any_yaml_is_read_or_named(text: str) -> None:
+    with contextlib.suppress(ProtocolError):
+        read_yaml(text)
 
 
 @given(BEGINNINGS, st.lists(FRAMES | st.binary(max_size=40), max_size=6))

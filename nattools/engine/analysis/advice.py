@@ -32,9 +32,7 @@ _REFUSED = {"no-mapping", "no-mapping-error", "mapping-without-effect", "mapping
 def measurement_notices(measurement: Measurement) -> list[Statement]:
     """Warnings about time, interfaces and routes."""
     found = [statement(TIME_OVER)] if measurement.timed_out else []
-    known = translation.prefixes(measurement.observations)
-    if any(translation.as_ipv4(seen, known) is not seen for seen in measurement.observations):
-        found.append(statement("through-nat64"))
+    found += translation.notices(measurement.observations)
     host = measurement.host
     by_family: dict[Family | None, str | None] = {way.family: way.interface for way in host.ways}
     by_family = by_family or {None: host.measured_interface}

@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from nattools.model.endpoint import Endpoint, parse_endpoint
-from nattools.model.observation import AnyObservation, Binding, Connection
+from nattools.model.observation import AnyObservation, Binding, Connection, Nat64
+from nattools.model.statement import Statement, statement
 from nattools.net.addresses import is_public
-from nattools.net.nat64 import WELL_KNOWN, embedded, prefix_of
+from nattools.protocols.nat64 import WELL_KNOWN, Nat64Prefix, embedded, prefix_of
 
 
-def prefixes(observations: Iterable[AnyObservation]) -> set[str]:
+def prefixes(observations: Iterable[AnyObservation]) -> set[Nat64Prefix]:
     """Those of NAT64 here."""
     found = {WELL_KNOWN}
     for seen in observations:
@@ -26,16 +27,17 @@ def prefixes(observations: Iterable[AnyObservation]) -> set[str]:
             continue
         asked, origin = _at(seen.asked), _at(seen.response_origin)
         prefix = None if asked is None else prefix_of(asked.host)
-        if asked is None or prefix is None:
+        inner = None if asked is None or prefix is None else embedded(asked, prefix)
+        if prefix is None or inner is None:
             continue
-        inner, mapped = embedded(asked).host, _at(seen.mapped)
-        sees_ipv4 = mapped is not None and mapped.family == 4 and is_public(inner)
-        if sees_ipv4 or (origin is not None and inner == origin.host):
+        mapped = _at(seen.mapped)
+        sees_ipv4 = mapped is not None and mapped.family == 4 and is_public(inner.host)
+        if sees_ipv4 or (origin is not None and inner.host == origin.host):
             found.add(prefix)
     return found
 
 
-def as_ipv4(seen: AnyObservation, known: set[str]) -> AnyObservation:
+def as_ipv4(seen: AnyObservation, known: set[Nat64Prefix]) -> AnyObservation:
     """The observation as one of IPv4 if it was made through a NAT64, else as it is."""
     if isinstance(seen, Connection) and seen.family == 6:
         inner = _inner(seen.remote, known)
@@ -47,9 +49,27 @@ def as_ipv4(seen: AnyObservation, known: set[str]) -> AnyObservation:
     return seen
 
 
-def _inner(text: str | None, known: set[str]) -> str | None:
+def notices(observations: Iterable[AnyObservation]) -> list[Statement]:
+    """What a reader should know of it."""
+    seen = tuple(observations)
+    tried = [each for each in seen if isinstance(each, Nat64)]
+    found = [statement("nat64-leads-nowhere", prefix=each.prefix) for each in tried if each.works is False]
+    for each in tried:
+        if each.used:
+            found.append(statement("ipv4-by-nat64", prefix=each.prefix))
+            if each.learnt == "guess":
+                found.append(statement("nat64-not-named", prefix=each.prefix))
+    known = prefixes(seen)
+    if any(as_ipv4(each, known) is not each for each in seen):
+        found.append(statement("through-nat64"))
+    return found
+
+
+def _inner(text: str | None, known: set[Nat64Prefix]) -> str | None:
     at = _at(text)
-    return str(embedded(at)) if at is not None and prefix_of(at.host) in known else None
+    prefix = None if at is None else prefix_of(at.host)
+    inner = embedded(at, prefix) if at is not None and prefix in known and prefix is not None else None
+    return None if inner is None else str(inner)
 
 
 def _at(text: str | None) -> Endpoint | None:

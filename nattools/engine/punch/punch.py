@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from nattools.chance import random_bytes
-from nattools.engine.measurement import MeasurementRun, primary_error
+from nattools.engine.measurement import MeasurementRun, learn_translation, primary_error
 from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.attempt import close_all, prepare
@@ -93,6 +93,7 @@ async def _by_mailbox(
     router: RouterMapping | None,
     use: Use,
 ) -> None:
+    await learn_translation(run)  # the mailbox may be reached by it alone
     async with asyncio.TaskGroup() as group:
         looking = group.create_task(observe(run))
         asking = group.create_task(_ask(router))

@@ -33,7 +33,7 @@ CHECKS_S: Final = 2.0
 MAX_ROUNDS: Final = 90
 COSTLY_ROUNDS: Final = 3
 COSTLY: Final = 100
-"""Packets of both sides; a step that may need more is repeated `COSTLY_ROUNDS` times at most."""
+"""Packets, or attempts to connect, of both sides; what may need more is repeated `COSTLY_ROUNDS` times."""
 
 
 class StepRunner:
@@ -75,7 +75,7 @@ class StepRunner:
         packets is tried a few times only."""
         for rounds in range(MAX_ROUNDS if steps else 0):
             for index, step in enumerate(steps):
-                if rounds >= COSTLY_ROUNDS and sum(step.packets or ()) > COSTLY:
+                if rounds >= COSTLY_ROUNDS and sum(each.packets for each in step.schedules or ()) > COSTLY:
                     continue
                 if rounds == 0:
                     self.tried.append(f"{step.strategy} over {step.transport.upper()}")

@@ -21,8 +21,9 @@ from typing import Any, Self, TypeVar
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.backend import Backend
 from nattools.lab.layout import plan
+from nattools.lab.names import names_at
 from nattools.lab.nat.engine import NatEngine, Side
-from nattools.lab.netns import namespaces, nft, processes, wiring
+from nattools.lab.netns import namespaces, nft, processes, tayga, wiring
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.tunnels import TunDevice, join_tunnel
 from nattools.lab.netns.userspace import (
@@ -86,8 +87,8 @@ class NetnsLab:
 
     def network(self, node: str) -> Network:
         """The network as the named host (or server, or router) sees it. Names are those of the servers."""
-        names = {server: self._addresses(server) for server in self.scenario.server}
-        spec = self.scenario.host.get(node)
+        servers = {server: self._addresses(server) for server in self.scenario.server}
+        names, spec = names_at(self.scenario, node, servers), self.scenario.host.get(node)
         return HostNetwork(self.network_path(node), names, spec.runs_in if spec is not None else None)
 
     def network_path(self, node: str) -> str:
@@ -108,7 +109,7 @@ class NetnsLab:
         Names are those of all hosts and servers. It ends with the lab at the latest, and so do its children.
         CannotRun: there is no such program.
         """
-        hosts = namespaces.hosts_table(self._names())
+        hosts = namespaces.hosts_table(names_at(self.scenario, node, self._names()))
 
         def prepare() -> None:
             processes.die_with_parent()
@@ -178,7 +179,14 @@ class NetnsLab:
                     timeouts = nft.timeouts(routers(self.scenario)[node])
                     namespaces.configure({f"net/netfilter/{k}": str(v) for k, v in timeouts.items()})
         self.mappers.start_all()
+        for name, spec in self.scenario.nat.items():
+            if spec.nat64 is not None:
+                tayga.start(self, name, spec.nat64, self._inside6(name))
         self._await_programs(waiting)
+
+    def _inside6(self, router: str) -> str:
+        inside = next(port for port in self.layout.ports_of(router) if port.interface == nft.LAN)
+        return next(address.ip for address in inside.addresses if ":" in address.ip)
 
     def _settings(self, node: str) -> dict[str, str]:
         if node == WIRES:
@@ -335,6 +343,8 @@ def userspace_routers(scenario: Scenario) -> dict[str, str]:
         engine = spec.engine if isinstance(spec, NatSpec) else "auto"
         if isinstance(spec, NatSpec) and spec.mapper is not None:
             engine, reason = "kernel", miniupnpd_gap(spec.mapper) or reason
+        if isinstance(spec, NatSpec) and spec.nat64 is not None:
+            engine = "kernel"
         if engine == "kernel" and reason:
             raise UsageError(f"the kernel's NAT cannot act as {name!r}: {reason}")
         if engine == "tun" or reason:

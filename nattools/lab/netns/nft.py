@@ -1,6 +1,7 @@
 """nftables rulesets for the lab's routers: pure, from a router's spec to the text that `nft -f -` reads.
 
-The inside interface is always `lan0`, the outside one `wan0`. What the kernel's NAT looks like from outside:
+The inside interface is always `lan0`, the outside one `wan0`, that of a NAT64's translator `nat64`. What the
+kernel's NAT looks like from outside:
 
 - `masquerade` alone keeps the port until two flows collide: endpoint-independent mapping, and
   address-and-port-dependent filtering once new connections from outside are dropped;
@@ -19,11 +20,12 @@ from math import inf
 
 from nattools.lab.nat.bindings import ICMP_QUERY_S, Forwards
 from nattools.lab.nat.portallocation import allocation_of
-from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec
+from nattools.lab.scenario import FirewallSpec, Nat64Spec, NatSpec, RouterSpec
 from nattools.model.endpoint import Endpoint
 
 LAN = "lan0"
 WAN = "wan0"
+TRANSLATED = "nat64"
 TABLE = "nattools"
 _STRICTEST = "address-and-port-dependent"
 MAPPER_CHAINS = {
@@ -86,6 +88,7 @@ def _behaviour_gap(spec: NatSpec) -> str | None:
     behaviours = {
         "it hairpins": spec.hairpinning,
         "it has several outside addresses": spec.pool > 1,
+        "it is a NAT64 with a weaker filter": spec.nat64 is not None and spec.filtering != _STRICTEST,
         "it is no hop": spec.ttl == "kept",
         "it has a weaker filter and a host for the rest": bool(spec.dmz and spec.filtering != _STRICTEST),
         "only outbound packets refresh its mappings": spec.refreshed_by == "outbound",
@@ -122,12 +125,22 @@ def ruleset(spec: RouterSpec, *, translate: bool, dmz: str | None = None) -> str
     if isinstance(spec, NatSpec):
         if spec.ttl == "reset":
             lines += _chain("lifted", "filter hook postrouting priority mangle", _RESET_TTL)
+        if spec.nat64 is not None:
+            lines += _chain("prolonged", "filter hook prerouting priority mangle", _one_hop(spec.nat64))
         if not spec.answers_ttl:
             lines += _chain("sent", "filter hook output priority filter", _SILENT)
         if translate:
             lines += _chain("translated", "nat hook postrouting priority srcnat", _masquerade(spec))
             lines += _chain("redirected", "nat hook prerouting priority dstnat", _dnat(spec, dmz))
     return "\n".join([*lines, "}", ""])
+
+
+def _one_hop(spec: Nat64Spec) -> list[str]:
+    """The translator, and the kernel behind it, would be hops of their own: a NAT64 is one."""
+    raised = ", ".join(f"{left} : {left + 2}" for left in range(2, 254))
+    return [
+        f'iifname "{LAN}" ip6 daddr {spec.prefix} ip6 hoplimit set ip6 hoplimit map {{ {raised} }}',
+    ]
 
 
 def output_rules(interfaces: list[str]) -> str:
@@ -193,7 +206,9 @@ def _pcp_switched_off(spec: RouterSpec) -> list[str]:
 
 
 def _forward_rules(spec: RouterSpec) -> list[str]:
-    outward = f'iifname "{LAN}" oifname "{WAN}"'
+    # what a NAT64 has translated comes from there
+    inside = f'{{ "{LAN}", "{TRANSLATED}" }}' if isinstance(spec, NatSpec) and spec.nat64 else f'"{LAN}"'
+    outward = f'iifname {inside} oifname "{WAN}"'
     inward = f'iifname "{WAN}"'
     rules = [f'iifname "{LAN}" oifname "{LAN}" accept', "ct state invalid drop"]
     rules += [f"{outward} ct state new {rule}" for rule in _blocked_outbound(spec)]

@@ -15,11 +15,13 @@ from typing import Any
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.nat.engine import Emitted, NatEngine, Side
 from nattools.lab.nat.ipv6 import PassEngine, ipv6_engine
+from nattools.lab.nat.nat64 import IPV6_HEADER_MORE, Translator
 from nattools.lab.scenario import NatSpec, routers, ttl_beyond
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.stack import Stack
 from nattools.lab.sim.topology import NextHop, NodePlan, Topology, Wire
 from nattools.model.endpoint import Family
+from nattools.protocols.nat64 import parse_prefix
 from nattools.protocols.packet import Packet
 
 # a packet that is held back so that later ones pass it
@@ -233,9 +235,10 @@ class CoreRouter(Node):
 
 
 class NatRouter(Node):
-    """A router with a NAT or a firewall between its inside and its outside; IPv6 is never translated."""
+    """A router with a NAT or a firewall between its inside and its outside; of IPv6, only the addresses of a
+    NAT64 are translated."""
 
-    __slots__ = ("_answers_ttl", "_engine4", "_engine6", "_inside", "_outside", "_outside4", "_ttl")
+    __slots__ = ("_answers_ttl", "_engine4", "_engine6", "_inside", "_outside", "_translator", "_ttl")
 
     def __init__(self, net: SimNet, plan: NodePlan) -> None:
         super().__init__(net, plan)
@@ -245,11 +248,12 @@ class NatRouter(Node):
         inside, outside = plan.ports[self._inside], plan.ports[self._outside]
         self._answers_ttl = spec.answers_ttl if isinstance(spec, NatSpec) else True
         self._ttl = spec.ttl if isinstance(spec, NatSpec) else "lowered"
-        self._outside4 = outside.address(4) or ""
+        nat64 = spec.nat64 if isinstance(spec, NatSpec) else None
+        self._translator = Translator(parse_prefix(nat64.prefix)) if nat64 is not None else None
         self._engine4 = NatEngine(
             spec,
             inside=inside.prefixes[4],
-            outside_address=self._outside4,
+            outside_address=outside.address(4) or "",
             inside_address=inside.address(4) or "",
             rng=net.rng,
         )
@@ -302,6 +306,9 @@ class NatRouter(Node):
     def _from_inside_unusually(self, packet: Packet, hop: NextHop) -> None:
         """IPv6, what is for the router itself or for another inside host, what is too big or expires here."""
         destination, wire = packet.destination, hop.wire
+        if self._translator is not None and self._translator.inner(destination) is not None:
+            self._through_nat64(packet, self._translator)
+            return
         engine = self._engine6 if ":" in destination else self._engine4
         if engine is None:
             return
@@ -319,6 +326,19 @@ class NatRouter(Node):
         else:
             for side, out in engine.from_inside(packet, self.net.loop.now):
                 self._emit(side, out)
+
+    def _through_nat64(self, packet: Packet, translator: Translator) -> None:
+        if packet.ttl <= 1:
+            self._expired(packet, self._inside)
+            return
+        translated = translator.to_ipv4(packet)
+        translated.ttl -= 1
+        wire = self.hop(translated.destination).wire
+        if wire is not None and too_big(translated, wire):
+            self._complain(packet, self._inside, TOO_BIG, wire.mtu + IPV6_HEADER_MORE)
+            return
+        for side, out in self._engine4.from_inside(translated, self.net.loop.now):
+            self._emit(side, out)
 
     def _from_outside(self, packet: Packet) -> None:
         if packet.destination not in self._engine4.outside_addresses or packet.ttl <= 1:
@@ -372,6 +392,8 @@ class NatRouter(Node):
             self._complain(packet, port, TIME_EXCEEDED)
 
     def _emit(self, side: Side, packet: Packet) -> None:
+        if self._translator is not None and side == "inside" and ":" not in packet.source:
+            packet = self._translator.to_ipv6(packet)
         hop = self.table.get(packet.destination) or self.plan.hop(packet.destination)
         wanted = self._inside if side == "inside" else self._outside
         if hop.wire is not None and hop.port == wanted:

@@ -224,7 +224,7 @@ class SimNetwork:
         address = resolve.numeric(name)
         if address is not None:
             return resolve.of_family(name, (address,), family)
-        answer = resolve.from_table(name, self._node.net.topology.names, family)
+        answer = resolve.from_table(name, self._node.net.topology.names(self._node.plan.name), family)
         return f"{name} does not resolve" if answer is None else answer
 
     async def open_udp(self, **options: Unpack[UdpOptions]) -> SimUdpSocket:

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 
 from nattools.lab.layout import Layout, Port, Segment, plan
+from nattools.lab.names import names_at
 from nattools.lab.scenario import Impairment, NodeKind, Scenario
 from nattools.lab.sim.loop import SimLoop
 from nattools.model.endpoint import Family, family_of
@@ -274,6 +275,7 @@ class Topology:
         self.by_name = {node.name: node for node in self.nodes}
         self._owners: dict[tuple[str, str], tuple[NodePlan, int]] = {}
         self._wires: dict[tuple[int, int, int, int], Wire] = {}
+        self._names: dict[str, dict[str, tuple[str, ...]]] = {}
         ports = [(port, segment) for segment in self.layout.segments for port in segment.ports]
         # a host's first interface is preferred, whatever the order of the routers it is behind
         for port, segment in sorted(ports, key=lambda found: self._preference(found[0])):
@@ -284,10 +286,11 @@ class Topology:
         """All addresses of each node, in the layout's order."""
         return {node.name: tuple(a for p in node.ports for a in p.addresses) for node in self.nodes}
 
-    @cached_property
-    def names(self) -> dict[str, tuple[str, ...]]:
-        """What the names of the nodes resolve to."""
-        return {name.lower(): addresses for name, addresses in self.addresses.items()}
+    def names(self, node: str) -> dict[str, tuple[str, ...]]:
+        """What the names of the nodes resolve to, on one of them."""
+        if node not in self._names:
+            self._names[node] = names_at(self.scenario, node, self.addresses)
+        return self._names[node]
 
     def static_routes(self, node: str) -> list[tuple[Network, str]]:
         """(network, via) of a node."""

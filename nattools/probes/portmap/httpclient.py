@@ -11,7 +11,8 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import TcpFailure, TcpStream
+from nattools.net import webrequest
+from nattools.net.base import TcpFailure
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.protocols import http
@@ -82,8 +83,7 @@ async def _ask(
         )
         return HttpFailure(failure, f"{url.host} port {url.port}: {stream.outcome}")
     try:
-        stream.write(request)
-        response = await _read(stream)
+        response = await webrequest.ask(stream, request)
     except ProtocolError as error:
         stream.abort()
         return HttpFailure("malformed", str(error))
@@ -92,14 +92,3 @@ async def _ask(
         raise
     stream.close()
     return response
-
-
-async def _read(stream: TcpStream) -> http.HttpResponse:
-    reader = http.ResponseReader()
-    while reader.response is None:
-        data = await stream.read()
-        if data:
-            reader.feed(data)
-        else:
-            reader.close()
-    return reader.response

@@ -11,7 +11,6 @@ from nattools.protocols.derp.client import (
     Health,
     PeerGone,
     Ponged,
-    Ready,
     Received,
     Restarting,
 )
@@ -40,7 +39,6 @@ __all__ = [
     "KeyPair",
     "PeerGone",
     "Ponged",
-    "Ready",
     "Received",
     "Restarting",
     "challenge_for",

@@ -30,13 +30,6 @@ _ENDS: Final[dict[State, tuple[EndCause, str]]] = {
 clients refuses by that alone."""
 
 
-class Ready(NamedTuple):
-    """The server has let this client in: packets may be sent. `rate`: bytes a second that it passes on for
-    each client, None if it does not say."""
-
-    rate: int | None
-
-
 class Received(NamedTuple):
     """A packet, from the holder of the key `source`."""
 
@@ -71,7 +64,7 @@ class Ponged(NamedTuple):
     token: bytes
 
 
-DerpEvent = Ready | Received | PeerGone | Health | Restarting | Ponged
+DerpEvent = Received | PeerGone | Health | Restarting | Ponged
 
 
 class _ServerInfo(msgspec.Struct):
@@ -86,7 +79,8 @@ class DerpClient:
 
     How to drive it: write what `data_to_send` returns, at first and after each of the calls below; pass what
     is read to `receive`; at the end of the stream ask `why_closed`. Once `state` is "ready", `send` and
-    `ping`. The server's own pings are answered here.
+    `ping`; `rate` is then how many bytes a second the server passes on for a client, None if it does not say.
+    The server's own pings are answered here.
     """
 
     def __init__(self, keys: KeyPair, authority: str) -> None:
@@ -94,6 +88,7 @@ class DerpClient:
         self.keys = keys
         self.state: State = "upgrade"
         self.server_key: bytes | None = None
+        self.rate: int | None = None
         self._deframer = f.Deframer()
         self._head = bytearray()
         self._leaving = [_upgrade(authority)]
@@ -149,7 +144,8 @@ class DerpClient:
             self._take_server_key(kind, body)
             return None
         if self.state == "server info":
-            return self._take_server_info(kind, body)
+            self._take_server_info(kind, body)
+            return None
         if kind == f.RECEIVED:
             return Received(body[: f.KEY_SIZE], body[f.KEY_SIZE :])
         if kind == f.PING:
@@ -176,7 +172,7 @@ class DerpClient:
         )
         self.state = "server info"
 
-    def _take_server_info(self, kind: int, body: bytes) -> Ready:
+    def _take_server_info(self, kind: int, body: bytes) -> None:
         assert self.server_key is not None
         if kind != f.SERVER_INFO:
             raise ProtocolError(f"a frame of type {kind:#x} where the server's introduction belongs")
@@ -184,8 +180,8 @@ class DerpClient:
             about = msgspec.json.decode(self.keys.open(body, self.server_key), type=_ServerInfo)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ProtocolError(f"an introduction that cannot be read: {error}") from None
+        self.rate = about.rate
         self.state = "ready"
-        return Ready(about.rate)
 
 
 def _upgrade(authority: str) -> bytes:

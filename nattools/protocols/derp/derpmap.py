@@ -1,8 +1,8 @@
 """DERP maps: which servers there are, by region, as Tailscale and its users write them.
 
 Taken are the JSON that `controlplane.tailscale.com/derpmap/default` gives, what a tailnet's policy file has
-under `derpMap` (with comments, and commas too many), and whatever else has `Regions`. Go reads names of
-fields in any case, and so does this.
+under `derpMap` (with comments, and commas too many), headscale's YAML, and whatever else has `Regions`. Go
+reads names of fields in any case, and so does this.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import msgspec
 
 from nattools.errors import ProtocolError, UsageError
 from nattools.model.endpoint import parse_address
-from nattools.model.serveruri import DEFAULT_PORTS, checked_name
+from nattools.model.serveruri import DEFAULT_PORTS, checked_host
+from nattools.protocols.derp.yamlmap import read_yaml
 
 MAX_SIZE: Final = 1 << 20
 """Bytes of a map."""
@@ -127,11 +128,14 @@ def parse_map(data: bytes) -> DerpMap:
 
 
 def _decoded(data: bytes) -> Any:
+    """JSON, as it begins with a brace or a bracket; else YAML."""
     try:
-        text = data.decode("utf-8-sig")
-        return msgspec.json.decode(_NOT_JSON.sub(r"\1", text))
+        text = _NOT_JSON.sub(r"\1", data.decode("utf-8-sig"))
+        if text.lstrip()[:1] in ("{", "["):
+            return msgspec.json.decode(text)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise ProtocolError(f"it is not JSON: {error}") from None
+    return read_yaml(data.decode("utf-8-sig"))
 
 
 def _region(key: str, value: Any) -> DerpRegion:
@@ -193,8 +197,8 @@ def _address(fields: dict[str, Any], name: str, where: str) -> str | None:
 def _host(text: str, where: str) -> str:
     """A name or an address, as it may stand in a request."""
     try:
-        return str(parse_address(text)) if ":" in text else checked_name(text, where)
-    except (UsageError, ValueError):
+        return checked_host(text, where)
+    except UsageError:
         raise ProtocolError(f"{where}: {_shown(text)} is not a host name") from None
 
 

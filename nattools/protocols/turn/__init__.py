@@ -37,7 +37,7 @@ from nattools.protocols.turn.credentials import (
     time_limited_password,
 )
 from nattools.protocols.turn.grants import Permission
-from nattools.protocols.turn.refusal import Refusal
+from nattools.protocols.turn.refusal import Refusal, refusal
 from nattools.protocols.turn.requests import Wish
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "pack_icmp",
     "pack_transport",
     "problem_of",
+    "refusal",
     "time_limited",
     "time_limited_password",
 ]

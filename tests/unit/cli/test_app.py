@@ -101,6 +101,19 @@ def test_misuse_is_2_with_a_suggestion(capsys: Capture, arguments: list[str], sa
     assert "--help" in captured.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["report", "show", "x" * 300], "File name too long"),
+        (["report", "validate", "x" * 300], "there is no file"),
+        (["nat", "--lab", "open:" + "x" * 300], "the scenario has no host"),
+    ],
+)
+def test_a_name_that_no_file_can_have(capsys: Capture, arguments: list[str], says: str) -> None:
+    assert run(arguments) == 2
+    assert says in capsys.readouterr().err
+
+
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], int]:
     """Run a function as a command of the application."""

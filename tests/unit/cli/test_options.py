@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from nattools.cli.app import run
 from nattools.cli.options import LabChoice, checked_families, checked_lab, checked_seconds, split_lab
-from nattools.cli.outputs import checked_outputs
+from nattools.cli.outputs import check_writable, checked_outputs
 from nattools.errors import UsageError
 
 Capture = pytest.CaptureFixture[str]
@@ -85,6 +87,18 @@ def test_a_file_that_cannot_be_written_is_said_first(tmp_path: Path, monkeypatch
     folder.mkdir()
     with pytest.raises(UsageError, match="it is a directory"):
         checked_outputs([folder])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has neither")
+def test_what_is_no_file_is_not_written_to(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe.json", tmp_path / "link.json"
+    os.mkfifo(pipe)
+    link.symlink_to(link)
+    for path, says in ((pipe, "it is not a file"), (link, "Too many levels of symbolic links")):
+        with pytest.raises(UsageError, match=says):
+            checked_outputs([path])
+        with pytest.raises(UsageError, match=says):
+            check_writable(path)
 
 
 def test_families_and_seconds() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,7 +54,14 @@ def test_an_empty_variable_counts_as_none(config: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("server = ", "is not TOML"),
+        ("server = ", "not TOML"),
+        ("server = " + "9" * 5000, "line 1 is too long"),
+        ("server = " + "9" * 3990, 'write server = ["HOST:PORT", ...]'),
+        ("server = 0x" + "f" * 3900, 'write server = ["HOST:PORT", ...]'),
+        ("a" + ".a" * 100_000 + " = 1", "line 1 is too long"),
+        ("server = " + "[" * 3900, "nested too deeply"),
+        ("#" * (300 << 10), "longer than 256 KiB"),
+        ("server = '\ud800'", "not text in UTF-8"),
         ("server = 3", 'write server = ["HOST:PORT", ...]'),
         ("server = [3]", 'write server = ["HOST:PORT", ...]'),
         ('server = "a:0"', "'0' is not a port"),
@@ -60,11 +69,24 @@ def test_an_empty_variable_counts_as_none(config: Path, monkeypatch: pytest.Monk
     ],
 )
 def test_a_bad_file_is_named(config: Path, text: str, says: str) -> None:
-    config.write_text(text)
+    config.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(UsageError) as caught:
         chosen_servers(())
     assert says in str(caught.value)
     assert str(config) in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has none of them")
+def test_what_is_no_file_is_not_waited_for(config: Path) -> None:
+    os.mkfifo(config)
+    with pytest.raises(UsageError, match="it is not a file"):
+        chosen_servers(())
+    config.unlink()
+    for target in ("/dev/zero", str(config)):
+        config.symlink_to(target)
+        with pytest.raises(UsageError, match=f"cannot read {config}"):
+            chosen_servers(())
+        config.unlink()
 
 
 def test_a_bad_variable_is_named(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

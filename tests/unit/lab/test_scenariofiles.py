@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nattools import boundedtoml
 from nattools.errors import UsageError
 from nattools.lab import expect, scenariofiles
 from nattools.lab.scenariofiles import load, parse
@@ -149,7 +150,7 @@ def test_not_toml_and_too_much_of_it() -> None:
     assert "not TOML" in complaint('title = "x')
     assert "line 2" in complaint('title = "x"\n[[[')
     assert "nested too deeply" in complaint("title = " + "[" * 3900)
-    assert "longer than" in complaint("#" * (scenariofiles.SIZE_LIMIT + 1))
+    assert "longer than" in complaint("#" * (boundedtoml.SIZE_LIMIT + 1))
     for line in ("a." * 50_000 + "a = 1", "[" + "a." * 70 + "a]", f"a = {{{'b.' * 70}b = 1}}", "x" * 5000):
         assert "scenarios/x.toml: line 3 is too long" in complaint(f'title = "x"\n[host.h]\n{line}\n')
     many = "".join(f"[host.h{number}]\n" for number in range(41))

@@ -19,7 +19,7 @@ from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.link import DatagramPath, Link, Receive
 from nattools.traversal.path import SECURE_S, IcePath, SelectedPath
-from nattools.traversal.quiclink import quic_link
+from nattools.traversal.quicopening import quic_link
 from nattools.traversal.tunnel.measure import echoes
 
 DATA = Random(2).randbytes(100_000)

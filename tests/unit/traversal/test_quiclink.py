@@ -34,7 +34,8 @@ from nattools.traversal.identity import NAME, identity
 from nattools.traversal.link import Link
 from nattools.traversal.quic import ATTEMPTS, PEER
 from nattools.traversal.quickeys import Keys
-from nattools.traversal.quiclink import QuicLink, quic_link
+from nattools.traversal.quiclink import QuicLink
+from nattools.traversal.quicopening import quic_link
 from nattools.traversal.quicreceive import WINDOW
 from nattools.wording import sentence
 

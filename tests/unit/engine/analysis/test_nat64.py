@@ -12,7 +12,7 @@ from nattools.model.host import Host, Interface
 from nattools.model.observation import Binding
 from nattools.model.report import Report
 from nattools.net.addresses import is_public
-from nattools.net.nat64 import embed, embedded, prefix_of
+from nattools.protocols.nat64 import Nat64Prefix, embed
 
 OWN = "2a10:1::2"
 HOST = Host(os="test", interfaces=(Interface(name="eth0", kind="ethernet", addresses=(OWN,)),))
@@ -27,8 +27,8 @@ def reached_by(prefix: str) -> Report:
             binding,
             family=6,
             local=f"[{OWN}]:{parse_endpoint(binding.local or '').port}",
-            asked=str(embed(parse_endpoint(binding.asked), prefix)),
-            source=binding.source and str(embed(parse_endpoint(binding.source), prefix)),
+            asked=str(embed(parse_endpoint(binding.asked), Nat64Prefix(prefix))),
+            source=binding.source and str(embed(parse_endpoint(binding.source), Nat64Prefix(prefix))),
         )
 
     world = World(mangle=translated).measure()
@@ -60,7 +60,7 @@ def test_it_is_a_nat_of_ipv4_and_none_of_ipv6(prefix: str) -> None:
 
 
 def test_a_plain_server_through_another_prefix_is_not_accused() -> None:
-    asked = str(embed(parse_endpoint("11.202.0.2:3478"), "2a10:64::"))
+    asked = str(embed(parse_endpoint("11.202.0.2:3478"), Nat64Prefix("2a10:64::")))
     plain = World().binding("reach", parse_endpoint(f"[{OWN}]:5000"), CORNERS[0], other=None)
     seen = msgspec.structs.replace(plain, id=1, family=6, asked=asked, source=asked, mapped="11.1.0.2:5000")
     report = analyse(measurement((seen,), host=HOST, families=(6,)), is_public=is_public)
@@ -68,11 +68,3 @@ def test_a_plain_server_through_another_prefix_is_not_accused() -> None:
     assert (report.nat.udp4.present, report.nat.udp4.external) == (True, ("11.1.0.2",))
     assert report.nat.udp6 is None
     assert not any("not believed" in warning for warning in report.warnings)
-
-
-def test_addresses_within_addresses() -> None:
-    inside = embed(parse_endpoint("11.201.0.2:3478"), "64:ff9b::1")
-    assert str(inside) == "[64:ff9b::bc9:2]:3478"
-    assert str(embedded(inside)) == "11.201.0.2:3478"
-    assert prefix_of(inside.host) == "64:ff9b::"
-    assert prefix_of("11.1.0.2") is None

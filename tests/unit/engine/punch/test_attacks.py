@@ -13,6 +13,7 @@ import pytest
 from piped import Side, pipe_through
 from punching import MATRIX_KINDS, pair, punching
 
+from nattools.engine.punch.connection import LOST_S
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher, echoing
 from nattools.engine.punch.punch import punch, punch_both
 from nattools.lab.sim.simlab import SimLab
@@ -228,3 +229,53 @@ def test_nonsense_over_the_secure_connection(
         alice, _ = lab.run(main)
     assert alice.punch is not None
     assert "broke the protocol" in alice.punch.advice
+
+
+# --- a path that is not silent and carries nothing
+
+
+class Spoiler:
+    """From `begin` on what comes over the paths that are in use then arrives with a bit of it wrong; other
+    paths are let alone."""
+
+    def __init__(self) -> None:
+        self.began = False
+        self.spoiled = 0
+        self._paths: set[tuple[str, int, str, int]] = set()
+
+    def watch(self, lab: SimLab) -> None:
+        for name in ("alice", "bob"):
+            node = lab.net.node(name)
+            node.input = self._spoiling(node.stack.input)
+
+    async def begin(self, _: SimLab) -> None:
+        self.began = True
+
+    def _spoiling(self, honest: Callable[[Packet], None]) -> Callable[[Packet], None]:
+        def arrived(packet: Packet) -> None:
+            path = packet.source, packet.source_port, packet.destination, packet.destination_port
+            if packet.protocol != "udp" or packet.source.startswith(STUN):
+                honest(packet)
+            elif not self.began:
+                self._paths.add(path)
+                honest(packet)
+            elif path in self._paths:
+                self.spoiled += 1
+                honest(altered(packet, -1))
+            else:
+                honest(packet)
+
+        return arrived
+
+
+@pytest.mark.parametrize("kinds", [OPEN, HOMES], ids=" x ".join)
+def test_garbage_in_the_peers_name_is_no_sign_of_life(kinds: tuple[str, str]) -> None:
+    spoiler = Spoiler()
+    sides = pipe_through(kinds, spoiler.begin, before=spoiler.watch)
+    assert spoiler.spoiled > 10
+    for side, other in (sides, sides[::-1]):
+        assert bytes(side.got) == other.data
+        secured, lost = (
+            next(each.at_s for each in side.stages if each.stage == stage) for stage in ("secured", "lost")
+        )
+        assert lost < secured + 1.0 + LOST_S + 3.0

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hostile import SERVERS
+from hostile import named
 from punching import MATRIX_KINDS, pair, punching
 
 from nattools.engine.punch.connection import Connector, PunchConnection
@@ -21,7 +21,6 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.statement import Statement, statement
-from nattools.net.trace import Trace, TracedNetwork
 from nattools.protocols import ice
 from nattools.traversal.budget import ADDRESSES
 from nattools.traversal.tokens import TokenCandidate, decode_token, encode_token
@@ -37,11 +36,13 @@ def limits(report: Report) -> tuple[int, int]:
     return int(str(said[-1].values["packets"])), int(str(said[-1].values["addresses"]))
 
 
-def sent_to_others(trace: Trace, *known: str) -> Counter[str]:
-    """UDP packets and attempts to connect, by address, but for those to servers."""
-    outgoing = (each for each in trace.events if each.outgoing and each.kind in ("datagram", "connect"))
-    hosts = (each.remote.host for each in outgoing)
-    return Counter(host for host in hosts if not host.startswith(SERVERS) and host not in known)
+def by_host(sent: Counter[Endpoint], *known: str) -> Counter[str]:
+    """Packets by address, but for those to these."""
+    found: Counter[str] = Counter()
+    for place, count in sent.items():
+        if place.host not in known:
+            found[place.host] += count
+    return found
 
 
 @pytest.mark.parametrize("kind", ["full-cone", "symmetric-random"])
@@ -89,20 +90,19 @@ def test_a_peer_who_loses_the_path_and_names_new_victims_each_time(
             await asyncio.sleep(900.0)
             return UseResult()
 
-        async def main() -> tuple[Report, Trace]:
-            trace = Trace(lab.loop.time())
+        async def main() -> Report:
             options = PunchOptions(measuring=punching(lab), low_ports=False)
-            alice = TracedNetwork(lab.network("alice"), trace)
             report, _ = await punch_both(
-                (alice, options, Watcher()),
+                (lab.network("alice"), options, Watcher()),
                 (bob, options, Watcher()),
                 uses=(Use(quarter_of_an_hour, names=("keep",)), Use(stay, names=("keep",))),
             )
-            return report, trace
+            return report
 
-        report, trace = lab.run(main)
+        sent = named(lab, "alice")
+        report = lab.run(main)
     packets, addresses = limits(report)
-    others = sent_to_others(trace, OWN_OUTSIDE, "11.2.0.2")
+    others = by_host(sent, OWN_OUTSIDE, "11.2.0.2")
     assert 0 < others.total() <= packets <= 8000
     assert len(others) <= addresses == ADDRESSES
 
@@ -119,8 +119,7 @@ def test_a_peer_who_loses_the_path_and_names_new_victims_each_time(
 def test_a_token_that_names_thirty_victims(kinds: tuple[str, str]) -> None:
     """Alice waits for ten minutes for somebody who never comes."""
 
-    async def main(lab: SimLab) -> tuple[Report, Trace]:
-        trace = Trace(lab.loop.time())
+    async def main(lab: SimLab) -> Report:
         options = PunchOptions(measuring=punching(lab), low_ports=False)
         shown: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -138,15 +137,15 @@ def test_a_token_that_names_thirty_victims(kinds: tuple[str, str]) -> None:
             bob = group.create_task(
                 punch_by_tokens(lab.network("bob"), options, Watcher(code=shown.set_result, ask_token=never))
             )
-            network = TracedNetwork(lab.network("alice"), trace)
-            report = await punch_by_tokens(network, options, Watcher(ask_token=evil))
+            report = await punch_by_tokens(lab.network("alice"), options, Watcher(ask_token=evil))
             bob.cancel()
-        return report, trace
+        return report
 
     with SimLab(pair(*(MATRIX_KINDS[kind] for kind in kinds), delay_ms=5), seed=3) as lab:
-        report, trace = lab.run(lambda: main(lab))
+        sent = named(lab, "alice")
+        report = lab.run(lambda: main(lab))
     packets, addresses = limits(report)
-    others = sent_to_others(trace, OWN_OUTSIDE)
+    others = by_host(sent, OWN_OUTSIDE)
     assert report.punch is not None
     assert not report.punch.connected
     assert 0 < report.punch.probes_sent <= packets <= 8000

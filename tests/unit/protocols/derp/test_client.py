@@ -33,7 +33,8 @@ def test_the_client_asks_for_the_upgrade_introduces_itself_and_is_let_in() -> No
     about = msgspec.json.decode(SERVER.open(introduced.body[32:], CLIENT.public))
     assert about == {"version": 2, "CanAckPings": True}
     limits = b'{"version":2,"TokenBucketBytesPerSecond":5000,"TokenBucketBytesBurst":9000}'
-    assert client.receive(introduction(SERVER, CLIENT.public, limits)) == [derp.Ready(5000)]
+    assert client.receive(introduction(SERVER, CLIENT.public, limits)) == []
+    assert (client.state, client.rate) == ("ready", 5000)
     assert client.server_key == SERVER.public
 
 
@@ -42,7 +43,7 @@ def test_bytes_may_come_one_by_one() -> None:
     packet = f.encode(f.RECEIVED, STRANGER, b"hello")
     for byte in greeting(SERVER) + introduction(SERVER, CLIENT.public) + packet:
         events += client.receive(bytes([byte]))
-    assert events == [derp.Ready(None), derp.Received(STRANGER, b"hello")]
+    assert events == [derp.Received(STRANGER, b"hello")]
 
 
 @pytest.mark.parametrize(

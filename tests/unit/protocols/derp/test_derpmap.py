@@ -33,6 +33,29 @@ POLICY = b"""// policy.hujson
   },},
 }""" % (b"ab" * 32)
 
+HEADSCALE = b"""# derp.yaml
+regions:
+  900: # the first one for users' own
+    regionid: 900
+    regioncode: custom
+    regionname: "My Region"
+    nodes:
+      - name: 900a
+        regionid: 900
+        hostname: myderp.mydomain.no
+        ipv4: 123.123.123.123
+        ipv6: "2604:a880:400:d1::828:b001"
+        stunport: 0
+        stunonly: false
+        derpport: 0
+      - name: '900b'
+        hostname: other.mydomain.no
+        stunonly: true
+  901:
+    nodes: []
+  10: null
+"""
+
 
 def node(**fields: Any) -> bytes:
     """A map with one node."""
@@ -76,6 +99,41 @@ def test_a_tailnets_policy_is_read_with_its_comments_and_commas() -> None:
     assert (secure.uri, secure.authority) == ("derp://derp.example:8443", "derp.example:8443")
 
 
+def test_headscales_yaml_is_read() -> None:
+    own = derp.parse_map(HEADSCALE)
+    first, second = own.regions
+    assert (first.id, first.code, first.name, second.id, own.without) == (
+        900,
+        "custom",
+        "My Region",
+        901,
+        {10},
+    )
+    assert first.nodes[0] == derp.DerpNode(
+        host="myderp.mydomain.no", name="900a", ipv4="123.123.123.123", ipv6="2604:a880:400:d1::828:b001"
+    )
+    assert (first.nodes[1].name, first.nodes[1].relays) == ("900b", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "it is empty"),
+        ("# nothing", "it is empty"),
+        ("<html>", "line 1 is neither JSON nor 'key: value'"),
+        ("regions:\n  900:\n    nodes:\n   - name: x", "line 4 is not indented"),
+        ("regions: &all\n  900: *all", "line 1 uses more of YAML"),
+        ("regions: {900", "the value in line 1 cannot be read"),
+        ("".join(f"{' ' * n}a:\n" for n in range(20)), "line 14 is nested too deep"),
+        ("- - - - - - - - - - - - - - - x", "line 1 is nested too deep"),
+        ("regions:\n\t900: x", "line 2"),
+    ],
+)
+def test_what_is_no_yaml_is_named_by_its_line(text: str, why: str) -> None:
+    with pytest.raises(ProtocolError, match=why):
+        derp.parse_map(text.encode())
+
+
 def test_maps_of_several_tailnets_stand_side_by_side_and_the_default_below_them() -> None:
     default, policy = derp.parse_map(DEFAULT), derp.parse_map(POLICY)
     other = derp.parse_map(b'{"Regions":{"900":{"Nodes":[{"HostName":"other.example"}]}}}')
@@ -89,8 +147,6 @@ def test_maps_of_several_tailnets_stand_side_by_side_and_the_default_below_them(
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"", "not JSON"),
-        (b"<html>", "not JSON"),
         (b"\xff\xfe", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b"[]", "not an object"),
@@ -121,7 +177,9 @@ def test_what_is_no_map_is_named(data: bytes, why: str) -> None:
         derp.parse_map(data)
 
 
-@pytest.mark.parametrize("piece", [b"/*", b'"', b'\\"', b",", b", ", b"//", b'"\\'])
+@pytest.mark.parametrize(
+    "piece", [b"/*", b'"', b'\\"', b",", b", ", b"//", b'"\\', b"- ", b"#", b"a:\n", b"- a\n", b" #'"]
+)
 def test_no_map_takes_longer_to_read_than_it_is_long(piece: bytes) -> None:
     began = time.process_time()
     with pytest.raises(ProtocolError):

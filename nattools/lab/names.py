@@ -1,0 +1,34 @@
+"""What a host's resolver answers in a scenario: the nodes by their names, and behind a NAT64 the addresses
+that its DNS64 makes (RFC 6147)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from nattools.lab.scenario import Nat64Spec, Scenario, host_behind
+from nattools.protocols.nat64 import NAME, NAMED, parse_prefix
+
+NO_IPV6: Final = {NAME: tuple(sorted(map(str, NAMED)))}
+
+
+def names_at(
+    scenario: Scenario, node: str, addresses: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """The table of one node; `addresses` are those of all nodes whose names are known."""
+    names = {name.lower(): found for name, found in addresses.items()} | NO_IPV6
+    spec = nat64_of(scenario, node)
+    if spec is None or not spec.dns64:
+        return names
+    prefix = parse_prefix(spec.says or spec.prefix)
+    return {
+        name: found if any(":" in each for each in found) else (*found, *map(prefix.embed, found))
+        for name, found in names.items()
+    }
+
+
+def nat64_of(scenario: Scenario, node: str) -> Nat64Spec | None:
+    """The NAT64 that a host is directly behind."""
+    behind = host_behind(scenario, node) if node in scenario.host else ()
+    found = (scenario.nat[each].nat64 for each in behind if each in scenario.nat)
+    return next((each for each in found if each is not None), None)

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Other people's Go programs that tests run against, built from their modules into .peers/ where Go is installed.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf '%s\n' "$*" >&2; }
+
+build() { # name, package, version
+    [ -x ".peers/$1-$3" ] && return 0
+    if ! command -v go >/dev/null 2>&1; then
+        say "Missing for the tests with $1: Go. Those tests are skipped."
+        return 0
+    fi
+    say "Building $1 $3"
+    folder="$(mktemp -d)"
+    if GOBIN="$folder" CGO_ENABLED=0 GOTOOLCHAIN=local go install -p 2 -ldflags "-s -w" "$2@$3" >"$folder/log" 2>&1; then
+        mkdir -p .peers
+        mv "$folder/$1" ".peers/$1-$3"
+        ln -sf "$1-$3" ".peers/$1"
+    else
+        say "$1 could not be built; its tests are skipped:"
+        tail -3 "$folder/log" >&2
+    fi
+    rm -rf "$folder"
+}
+
+build derper tailscale.com/cmd/derper v1.102.5

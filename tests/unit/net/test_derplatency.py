@@ -1,0 +1,87 @@
+"""How far away a DERP server is, and whether it is the server that answers."""
+
+from __future__ import annotations
+
+import pytest
+from derped import between_walls, derp_node, run
+from pages import Pages, response
+
+from nattools.lab.scenario import NatSpec
+from nattools.lab.sim.simlab import SimLab
+from nattools.net.derplatency import captive_portal, https_latency, stun_latency
+from nattools.net.steps import StepFailure
+
+OPEN = NatSpec(delay_ms=10)
+
+
+def test_stun_and_https_measure_the_same_way() -> None:
+    async def main(lab: SimLab) -> None:
+        alice, node = lab.network("alice"), derp_node(lab)
+        assert await stun_latency(alice, node) == pytest.approx(0.02, abs=0.001)
+        assert await https_latency(alice, node) == pytest.approx(0.02, abs=0.002)
+        assert await https_latency(alice, derp_node(lab, tls=False, port=80)) == pytest.approx(
+            0.02, abs=0.002
+        )
+
+    run(between_walls(OPEN), main)
+
+
+def test_where_udp_is_blocked_https_still_measures() -> None:
+    async def main(lab: SimLab) -> None:
+        alice, node = lab.network("alice"), derp_node(lab)
+        failure = await stun_latency(alice, node)
+        assert isinstance(failure, StepFailure)
+        assert failure.cause == "timeout"
+        assert await https_latency(alice, node) == pytest.approx(0.02, abs=0.002)
+        assert await captive_portal(alice, node) is False
+
+    run(between_walls(), main)
+
+
+def test_a_lost_request_is_repeated() -> None:
+    async def main(lab: SimLab) -> None:
+        measured = [await stun_latency(lab.network("alice"), derp_node(lab)) for _ in range(10)]
+        assert sum(value == pytest.approx(0.02, abs=0.001) for value in measured) >= 8
+
+    run(between_walls(NatSpec(delay_ms=10, loss=0.2)), main)
+
+
+@pytest.mark.parametrize(
+    ("spec", "cause"),
+    [
+        ({"fault": "silent"}, "timeout"),
+        ({"port": 8443}, "timeout"),
+    ],
+)
+def test_what_does_not_answer_https_is_named(spec: dict[str, object], cause: str) -> None:
+    async def main(lab: SimLab) -> None:
+        failure = await https_latency(lab.network("alice"), derp_node(lab), timeout_s=3)
+        assert isinstance(failure, StepFailure)
+        assert failure.cause == cause
+
+    run(between_walls(**spec), main)
+
+
+@pytest.mark.parametrize(
+    ("said", "portal"),
+    [
+        (response(b"", "302 Found", "Location: http://portal/"), True),
+        (response(b"<html>"), True),
+        (response(b"", "204 No Content"), True),
+        (response(b"", "204 No Content", "X-Tailscale-Response: response nt_derp"), False),
+        (b"\0\0\r\n\r\n", None),
+    ],
+)
+def test_a_portal_that_answers_in_the_servers_place_is_found(said: bytes, portal: bool | None) -> None:
+    async def main(lab: SimLab) -> bool | None:
+        await Pages({"/generate_204": said}).open(lab.network("derp"))
+        return await captive_portal(lab.network("alice"), derp_node(lab, answers_port_80=True))
+
+    assert run(between_walls(OPEN, port_80=False), main) is portal
+
+
+def test_a_server_that_does_not_answer_at_port_80_is_not_asked() -> None:
+    async def main(lab: SimLab) -> bool | None:
+        return await captive_portal(lab.network("alice"), derp_node(lab))
+
+    assert run(between_walls(OPEN, port_80=False), main) is None
