@@ -18,7 +18,7 @@ from nattools.model.serveruri import parse_server
 
 COUNT = max(60, int(os.environ.get("NATTOOLS_LOSS_RUNS", "0")))
 ONCE_WRONG = (396, 486, 547, 655, 100074, 100099)
-"""A router that lowers no TTL, at the end of a tunnel whose route names none; one there that makes mappings."""
+"""A router that lowers no TTL, at the end of a tunnel whose route names none; and one that makes mappings."""
 ABOUT_ROUTERS = {
     "enable-mappings",
     "enable-mappings-at",

@@ -133,7 +133,7 @@ def test_a_fake_without_a_public_address_refuses_as_miniupnpd_does() -> None:
 
 def test_pinholes_only_where_there_is_ipv6() -> None:
     nat = {"isp": NatSpec(), "home": NatSpec(behind="isp", ipv6="open"), "own": NatSpec(ipv6="firewall")}
-    drawn = plan(Scenario(title="three", nat=nat))
+    drawn = plan(Scenario(title="three", nat=nat, host={"alice": HostSpec(behind="home")}))
     assert {name: families(drawn, name) for name in nat} == {"isp": (4,), "home": (4,), "own": (4, 6)}
     with_ipv6 = behaviour(NatSpec(ipv6="firewall"), MapperSpec(), public=True)
     assert "WANIPv6FirewallControl:1" in with_ipv6.services
