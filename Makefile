@@ -6,18 +6,18 @@ RUN = $(PYTHON) -m nattools
 .PHONY: help setup lab-tools diagnose test check test-as-user coverage bench loss fuzz attacks resume punches documents lab clean
 
 help:
-	@echo "make diagnose      diagnose a simulated home network: no privileges, nothing leaves this machine"
-	@echo "make test          all tests (as root: also those in network namespaces, with coturn and others)"
-	@echo "make test-as-user  what needs namespaces or other programs, as an ordinary user (needs root to make one)"
+	@echo "make diagnose      diagnose a simulated home network, and nothing else"
+	@echo "make test          all tests (as root: those in network namespaces too)"
+	@echo "make test-as-user  those that need namespaces, as a user made for it (root)"
 	@echo "make check         format, lint, types, layers, generated documents"
-	@echo "make coverage      the same tests, with how much of each module they run, lines and branches"
-	@echo "make bench         every figure we claim, measured beside the program it is compared with"
-	@echo "make loss          a thousand simulated runs for each kind of NAT, at 10% loss each way; 10,000 odd routers; 20,000 networks"
-	@echo "make fuzz          a million documents as routers send them, changed at random, through every reader"
-	@echo "make attacks       a nattools serve under each attack that once worked, 60 s each, beside an honest client (needs root)"
-	@echo "make resume        100 MB through a pipe, a mailbox restart, a NAT restart and 30 s of total loss (needs root)"
-	@echo "make punches       every pair of networks connected: 100 times simulated, 5 times in namespaces"
-	@echo "make documents     the reference and the samples of the documents, made anew"
+	@echo "make coverage      all tests, with how much of each module they run"
+	@echo "make bench         our figures, beside the programs they are compared with"
+	@echo "make loss          thousands of networks and routers, with lost packets"
+	@echo "make fuzz          a million damaged documents, thousands of evil peers"
+	@echo "make attacks       a nattools serve under attack, 60 s each way (root)"
+	@echo "make resume        100 MB through a pipe while all that can break breaks (root)"
+	@echo "make punches       every pair of networks connected, many times"
+	@echo "make documents     the reference and the samples of the documents, anew"
 	@echo "make lab           the scenarios that come with nattools"
 	@echo "make clean         remove what the others made"
 
@@ -31,9 +31,9 @@ lab-tools:
 diagnose:
 	@scripts/setup.sh
 	@$(RUN) diagnose --lab home-router
-	@echo
-	@echo "That was a simulated home network. To measure the network you are on:  .venv/bin/nattools diagnose"
-	@echo "It exchanges one to two hundred small packets with public STUN servers, or with your own:  --server HOST"
+	@echo "That was a simulated home network. To measure the network you are on:"
+	@echo "    .venv/bin/nattools diagnose"
+	@echo "It exchanges one to two hundred small packets with public STUN servers."
 
 test: setup lab-tools
 	@scripts/test.sh $(ARGS)
@@ -67,7 +67,8 @@ loss: setup
 	  tests/scenarios/test_random_networks.py tests/properties/test_ways.py $(ARGS)
 
 fuzz: setup
-	@NATTOOLS_FUZZ_DOCUMENTS=1000000 $(PYTHON) -m pytest tests/properties/test_lenient_readers.py $(ARGS)
+	@NATTOOLS_FUZZ_DOCUMENTS=1000000 NATTOOLS_CONVERSATIONS=3000 $(PYTHON) -m pytest \
+	  tests/properties/test_lenient_readers.py tests/properties/test_punch_budget.py $(ARGS)
 
 attacks: setup
 	@NATTOOLS_ATTACK_S=60 $(PYTHON) -m pytest tests/netns/test_serve_under_attack.py -rP $(ARGS)

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 say() { printf '%s\n' "$*" >&2; }
 
-build() { # name, package, version
+build() { # name, package, version; or name, a folder with a module, the version of what it is built with
     [ -x ".peers/$1-$3" ] && return 0
     if ! command -v go >/dev/null 2>&1; then
         say "Missing for the tests with $1: Go. Those tests are skipped."
@@ -13,7 +13,10 @@ build() { # name, package, version
     fi
     say "Building $1 $3"
     folder="$(mktemp -d)"
-    if GOBIN="$folder" CGO_ENABLED=0 GOTOOLCHAIN=local go install -p 2 -ldflags "-s -w" "$2@$3" >"$folder/log" 2>&1; then
+    from=. what="$2@$3"
+    [ ! -d "$2" ] || { from="$2" what=.; }
+    if (cd "$from" && GOBIN="$folder" CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-buildvcs=false \
+        go install -p 2 -ldflags "-s -w" "$what") >"$folder/log" 2>&1; then
         mkdir -p .peers
         mv "$folder/$1" ".peers/$1-$3"
         ln -sf "$1-$3" ".peers/$1"
@@ -25,3 +28,4 @@ build() { # name, package, version
 }
 
 build derper tailscale.com/cmd/derper v1.102.5
+build pionclient tests/interop/pionclient v4.1.4

@@ -102,6 +102,7 @@ def scenario_types() -> dict[str, type[msgspec.Struct]]:
         scenario.FirewallSpec,
         scenario.HostSpec,
         scenario.DerpSpec,
+        scenario.TurnSpec,
         scenario.ServerSpec,
     )
     return {kind.__name__: kind for kind in kinds}

@@ -27,6 +27,7 @@ TOOLS = {
     "upnpc": "miniupnpc",
     "natpmpc": "natpmpc",
     "derper": "Go, and run scripts/peers.sh",
+    "pionclient": "Go, and run scripts/peers.sh",
 }
 PEERS = Path(__file__).parent.parent / ".peers"
 

@@ -66,11 +66,17 @@ def beside_a_relay(
         lab.run(lambda: whole(lab))
 
 
-def relay_config(folder: Path | None = None, address: str = HOST, **options: Any) -> ServeConfig:
+def relay_config(
+    folder: Path | None = None, address: str = HOST, port: int = 3478, **options: Any
+) -> ServeConfig:
     """What the server does."""
     files = None if folder is None else certificate(folder)
     return ServeConfig(
-        addresses=(address,), relay=RelayConfig(users=dict((ALICE,)), **options), tls_files=files
+        addresses=(address,),
+        port=port,
+        relay=RelayConfig(users=dict((ALICE,)), **options),
+        tls_files=files,
+        alternate_port=None,
     )
 
 

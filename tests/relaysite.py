@@ -44,7 +44,7 @@ class Port:
         self.local = local
         self.closed = False
 
-    def send(self, data: bytes, to: Endpoint) -> None:
+    def send_many(self, datagrams: list[bytes], to: Endpoint) -> None:
         raise AssertionError("what is sent is in a Forward")
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ class RelayClient:
         """Sign it with what is known, say it, and carry out what it brings about."""
         decision = self.put(self.login.sign(request))
         if isinstance(decision, AllocateOrder):
-            decision.allocation.say = self.said.append
+            decision.allocation.say = self.said.extend
             decision = self.site.open_ports(decision)
         return stun.decode(decision) if isinstance(decision, bytes) else decision
 
@@ -201,7 +201,8 @@ class RelayClient:
         if self.allocation is None:
             return None
         message = turn.encode_channel_data(number, data)
-        return self.site.server.from_client(message, self.allocation, self.site.now)
+        found = self.site.server.peerings.from_channels(message, len(message), self.allocation, self.site.now)
+        return found[0] if found else None
 
     def connect(self, peer: Endpoint) -> ConnectOrder | int | None:
         """An order, or the error."""

@@ -75,6 +75,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools punch --forward 8080:localhost:80", "the other machine's web server, here on port 8080"),
         ("nattools punch 7-lantern-propeller --pipe > file", "join by the code, and receive"),
     ),
+    "relay": (
+        ("nattools relay turn:relay.example --turn-user alice:secret", "one of your own, by UDP and TCP"),
+        ("nattools relay --region fra", "one region of Tailscale's public DERP map"),
+    ),
     "serve": (
         ("nattools serve", "on the addresses that the default routes use"),
         ("nattools serve --listen 192.0.2.1 --listen 192.0.2.2", "two addresses: filtering can be measured"),

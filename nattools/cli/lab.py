@@ -20,7 +20,7 @@ from nattools.cli.app import new_app
 from nattools.cli.outputs import show, tell, write_files, write_json, write_out
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.backend import Backend
-from nattools.report.safetext import safe
+from nattools.report.safetext import safe, wrap
 
 if TYPE_CHECKING:
     from nattools.model.punch import Punch
@@ -230,9 +230,9 @@ def run_shell(scenario: ScenarioName, host: AnyHost = None, seed: options.Seed =
 
     host = find_host(load(scenario), host)
     where = f"{host}@{Path(scenario).stem}"
-    tell(f"A shell on {where}; exit ends it.")
+    greeting = f"A shell on {where}; exit ends it."
     with _prompting(where) as (command, environment):
-        return run_inside(scenario, host, command, seed, environment)
+        return run_inside(scenario, host, command, seed, environment, greeting)
 
 
 @contextmanager
@@ -285,13 +285,26 @@ def _paragraph(trial: Trial) -> str:
     """A host's result: what was found, then whether that is what the scenario says."""
     report = trial.report
     if report is None:
-        return f"  {trial.case.subject}: could not run: {safe(trial.problem)}\n"
+        return _fitted([f"  {trial.case.subject}: could not run: {safe(trial.problem)}"])
     lines = [f"  {trial.case.subject}: {_found(trial)}"]
     if trial.wrong:
         lines += [f"    NOT as expected: {safe(sentence)}" for sentence in trial.wrong]
     else:
         lines.append("    as expected")
-    return "".join(f"{line}\n" for line in lines)
+    return _fitted(lines)
+
+
+def _fitted(lines: list[str]) -> str:
+    """On a terminal broken at spaces, and going on 2 columns further in than each begins."""
+    from nattools.report.terminal import terminal_columns
+
+    columns = terminal_columns(sys.stdout) if sys.stdout.isatty() else sys.maxsize
+    fitted = []
+    for line in lines:
+        indent = len(line) - len(line.lstrip(" "))
+        first, *more = wrap(line, columns - indent - 2)
+        fitted += [f"{'':{indent}}{first}", *(f"{'':{indent + 2}}{one}" for one in more)]
+    return "".join(f"{line}\n" for line in fitted)
 
 
 def _found(trial: Trial) -> str:
@@ -320,9 +333,11 @@ def run_inside(
     command: list[str],
     seed: int | None,
     more: Mapping[str, str] = MappingProxyType({}),
+    greeting: str = "",
 ) -> int:
     """Run a program on a host of a scenario (None: the first) with this process's standard streams, and
-    `more` in its environment; returns its exit code (128 and the signal's number if a signal ended it)."""
+    `more` in its environment, once `greeting` is said; returns its exit code (128 and the signal's number
+    if a signal ended it)."""
     from nattools.lab.backend import find_host
     from nattools.lab.netns.netnslab import NetnsLab
     from nattools.lab.scenariofiles import load
@@ -331,6 +346,8 @@ def run_inside(
     host = find_host(drawn, host)
     with _ended_by_sigterm(), NetnsLab(drawn, seed=seed or 0) as lab:
         environment = {**os.environ, **more, options.SERVER_VARIABLE: " ".join(lab.server_uris())}
+        if greeting:
+            tell(greeting)
         process = lab.popen(host, command, env=environment)
         return _exit_code(process)
 

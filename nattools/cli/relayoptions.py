@@ -31,7 +31,7 @@ class RelayOptions(NamedTuple):
 def relay_config(options: RelayOptions, *, mailbox: bool, files: int) -> RelayConfig | None:
     """What to relay, with at most half of so many files; None: nothing. UsageError: the options do not go
     together."""
-    secret, users = read_secret(options.secret), dict(_user(each) for each in options.users)
+    secret, users = read_secret(options.secret), dict(checked_user(each) for each in options.users)
     uris = tuple(_relay_uri(each) for each in options.uris)
     if not options.relays:
         _check_without_relay(options, secret, uris, mailbox=mailbox)
@@ -81,7 +81,8 @@ def read_secret(text: str | None) -> str | None:
     return secret
 
 
-def _user(text: str) -> tuple[str, str]:
+def checked_user(text: str) -> tuple[str, str]:
+    """The name and the password of `--turn-user`. UsageError: they cannot be such."""
     name, _, password = text.partition(":")
     try:
         stun.long_term_key(name, "", password)

@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+from msgspec.structs import replace
 
 from nattools.cli import options
 from nattools.cli.options import LabChoice, Request, Servers, chosen_servers
@@ -18,6 +20,7 @@ from nattools.cli.outputs import show, write_files
 from nattools.cli.progress import ProgressLine
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.errors import CannotRun, UsageError
+from nattools.model.observation import Portal
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
@@ -60,6 +63,10 @@ def _on_host(invocation: Invocation) -> Report:
     network = HostNetwork()
     servers = chosen_servers(invocation.request.servers)
     chosen = measure_options(invocation.request, network, servers)
+    if chosen.command == "diagnose":
+        from nattools.cli.relay import relays_at_hand
+
+        chosen = replace(chosen, relays=relays_at_hand(servers))
     with _journal(invocation) as journal:
         return run_interruptibly(lambda: _worked(invocation, network, chosen, journal))
 
@@ -86,6 +93,7 @@ def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
     from nattools.engine.portmap.journal import MemoryJournal
     from nattools.lab.backend import find_host, open_lab
     from nattools.lab.scenariofiles import load
+    from nattools.trials.labrelays import relays_of_lab
 
     request = invocation.request
     scenario = load(choice.scenario)
@@ -94,6 +102,7 @@ def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
         network = lab.network(host)
         uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
         chosen = measure_options(request, network, Servers(uris), f"{scenario.name}:{host}", lab.seed)
+        chosen = replace(chosen, relays=relays_of_lab(lab))
         # the routers end with this process, and their mappings with them
         return lab.run(lambda: _worked(invocation, network, chosen, MemoryJournal()))
 
@@ -177,8 +186,18 @@ def _diagnosed(request: Request) -> int:
     report = run(Invocation(request, _measure, asks_routers=diagnosing, without_journal=True))
     deliver(report, request)
     if not any(server.answered for server in report.servers):
-        raise CannotRun("no server answered, so nothing could be measured from outside", _remedy(request))
+        _give_up(report, request)
     return 0
+
+
+def _give_up(report: Report, request: Request) -> NoReturn:
+    """CannotRun: the report is there, and says nothing of what is outside."""
+    for seen in report.observations:
+        if isinstance(seen, Portal):
+            from nattools.engine.measurement import behind_portal
+
+            raise behind_portal(seen)
+    raise CannotRun("no server answered, so nothing could be measured from outside", _remedy(request))
 
 
 async def _measure(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:

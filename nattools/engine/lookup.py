@@ -60,10 +60,10 @@ async def routed_families(network: Network, options: MeasureOptions) -> tuple[Fa
         if found:
             return found
     wanted = " or ".join(f"IPv{family}" for family in options.families)
-    raise CannotRun(
-        f"this machine has no {wanted} route to the internet",
-        "Connect it to a network (is the cable in, is Wi-Fi on?), or look at its routes with `ip route`.",
-    )
+    way_out = "Connect it to a network (is the cable in, is Wi-Fi on?), or look at `ip route`."
+    if other := next((each for each in FAR_AWAY if network.route(FAR_AWAY[each])), None):
+        way_out = f"It has one of IPv{other}: leave out -{10 - other}."
+    raise CannotRun(f"this machine has no {wanted} route to the internet", way_out)
 
 
 async def look_up_servers(

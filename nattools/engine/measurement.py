@@ -16,7 +16,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.host import Host
 from nattools.model.nat import Nat
-from nattools.model.observation import Binding, Outcome
+from nattools.model.observation import Binding, Outcome, Portal
 from nattools.model.report import Server
 from nattools.model.statement import Statement, statement
 from nattools.net.addresses import FAR_AWAY
@@ -25,10 +25,12 @@ from nattools.net.eventloop import TimeLimit
 from nattools.net.translated import TranslatedNetwork
 from nattools.probes.estimate import PathEstimate, RttHint
 from nattools.probes.nat64 import find_nat64
+from nattools.probes.portal import find_portal
 from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
 from nattools.probes.reach import first_address, first_of, ports_tcp, ports_udp, reach_tcp, reach_udp
 from nattools.probes.target import Lane, Target
 from nattools.protocols.nat64 import parse_prefix
+from nattools.wording import sentence
 
 Reach = Callable[[ProbeContext, str, Endpoint, RttHint], Coroutine[None, None, Target | None]]
 ENOUGH_PUBLIC_SERVERS = 3
@@ -149,6 +151,23 @@ async def learn_translation(run: MeasurementRun) -> None:
         ]
         run.network.named = tuple(parse_prefix(each.prefix) for each in found if each.learnt == "dns")
         run.network.prefix = next((parse_prefix(each.prefix) for each in found if each.used), None)
+
+
+async def look_for_portal(run: MeasurementRun) -> Portal | None:
+    """Where no server answered: is that because somebody answers in their place?"""
+    if run.reached:
+        return None
+    hosts = [at.host for servers in run.addresses.values() for each in servers for at in each.endpoints]
+    run.emit(Event("started", "portal", "does somebody else answer in the servers' place?"))
+    found = await find_portal(run.network, run.options.families, hosts, run.options.interface)
+    run.emit(Event("finished", "portal"))
+    return None if found is None else run.recorder.add(found)
+
+
+def behind_portal(met: Portal) -> CannotRun:
+    """That nothing can be done before somebody has logged in."""
+    remedy = sentence(statement("log-in-at-portal", location=met.location))
+    return CannotRun("a captive portal answers in the servers' place", remedy)
 
 
 async def resolve_servers(run: MeasurementRun, families: tuple[Family, ...]) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from nattools.model.endpoint import Family, Transport
 from nattools.model.portmapping import MAPPING_NAME, MappingProtocol
 from nattools.model.serveruri import ServerUri
+
+if TYPE_CHECKING:
+    from nattools.engine.relaysearch import RelaySearch
 
 
 class MeasureOptions(msgspec.Struct, frozen=True):
@@ -20,9 +23,10 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     `interface`: bind to it (None: the system's choice). `timeout_s` bounds the whole measurement (None:
     the engine's own bounds). `lifetime`: measure the binding lifetime up to `max_lifetime_s` seconds of
     idleness. `cross_check`: ask other tools for a second opinion. `scenario`, `seed`: to note in the report.
+    `relays`: the relays to try beside all else (None: none).
     """
 
-    command: Literal["diagnose", "nat", "map", "punch"]
+    command: Literal["diagnose", "nat", "map", "punch", "relay"]
     servers: tuple[ServerUri, ...]
     families: tuple[Family, ...] = (4, 6)
     interface: str | None = None
@@ -33,6 +37,7 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     scenario: str | None = None
     seed: int | None = None
     default_servers: bool = False
+    relays: RelaySearch | None = None
 
 
 MAPPING_LIFETIME_S = 7200

@@ -46,8 +46,11 @@ MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)
 
 def machine_probes(run: MeasurementRun, journal: Journal | None) -> tuple[MachineProbe, ...]:
     """Those without a lane. Routers are asked for mappings only where there is a journal to note them in."""
+    from nattools.engine.relays import Relays
+
+    probes = (*MACHINE_PROBES, Relays(run))
     if journal is None:
-        return MACHINE_PROBES
+        return probes
     from nattools.engine.portmap.trial import RouterMappings
 
-    return (RouterMappings(run, journal), *MACHINE_PROBES)
+    return (RouterMappings(run, journal), *probes)

@@ -17,6 +17,7 @@ from nattools.engine.measurement import (
     describe_host,
     describe_servers,
     learn_translation,
+    look_for_portal,
     primary_error,
     reach_servers,
     resolve_servers,
@@ -25,7 +26,7 @@ from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.plan import PlannedProbe
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
-from nattools.model.observation import FORBIDDEN_HERE, Binding
+from nattools.model.observation import FORBIDDEN_HERE, Binding, Portal
 from nattools.model.report import MapAction, Measurement, Report
 from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
@@ -82,6 +83,7 @@ async def measure(
 
     CannotRun: there is no route, no server's name resolves, or no server answered at all."""
     completed = await observe(new_run(network, options, emit), journal)
+    await look_for_portal(completed.run)
     _expect_an_answer(completed.run, completed.timed_out)
     return completed.report()
 
@@ -186,7 +188,7 @@ async def _step(
 
 def _expect_an_answer(run: MeasurementRun, timed_out: bool) -> None:
     """CannotRun unless something came back from somewhere."""
-    if run.reached:
+    if run.reached or any(isinstance(seen, Portal) for seen in run.recorder.observations):
         return
     for seen in run.recorder.observations:
         if isinstance(seen, Binding) and seen.received:

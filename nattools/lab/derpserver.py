@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import ssl
 import tempfile
 from collections import deque
@@ -18,6 +17,7 @@ from typing import Final
 import msgspec
 
 from nattools.errors import ProtocolError
+from nattools.lab.labidentity import fingerprint_at, identity_at, pem_of
 from nattools.lab.scenario import DerpSpec, Scenario, ServerSpec
 from nattools.model.endpoint import Endpoint, family_of
 from nattools.net.base import DatagramHandler, Network, TcpListener, TcpStream, UdpSocket
@@ -27,7 +27,7 @@ from nattools.protocols.derp import frames as f
 from nattools.protocols.headers import Headers, parse_head, split_head
 from nattools.protocols.stun import constants as c
 from nattools.server.connections import BackgroundTasks
-from nattools.traversal.identity import Identity, identity
+from nattools.traversal.identity import Identity
 
 _QUEUE: Final = 32
 """Packets that wait for one client, as derper has it; what comes then is dropped."""
@@ -52,7 +52,7 @@ def derp_map(scenario: Scenario, addresses: Mapping[str, tuple[str, ...]]) -> by
 
 def _node(name: str, spec: ServerSpec, own: DerpSpec, addresses: tuple[str, ...]) -> dict[str, object]:
     first = {family_of(address): address for address in reversed(addresses)}
-    certificate = hashlib.sha256(_identity(addresses).der).hexdigest()
+    certificate = fingerprint_at(addresses)
     return {
         "Name": name,
         "HostName": name,
@@ -63,10 +63,6 @@ def _node(name: str, spec: ServerSpec, own: DerpSpec, addresses: tuple[str, ...]
         "CanPort80": own.port_80,
         "CertName": f"sha256-raw:{certificate}" if own.tls else "",
     }
-
-
-def _identity(addresses: tuple[str, ...]) -> Identity:
-    return identity(hashlib.sha256(f"DERP at {addresses[0]}".encode()).digest(), leads=False)
 
 
 class LabDerpServer:
@@ -87,7 +83,8 @@ class LabDerpServer:
         """CannotRun: an address is not this node's, or a port is taken."""
         await self._tasks.start()
         if self._own.tls:
-            self._tls = _context(_identity(addresses))
+            portal = self._own.fault == "portal"
+            self._tls = _context(identity_at(("a portal",) if portal else addresses))
         for host in addresses:
             family = family_of(host)
             if self._own.stun:
@@ -141,7 +138,11 @@ class LabDerpServer:
                 return
         request, headers = parse_head(head[:end])
         path = request.split(" ")[1] if request.count(" ") == 2 else ""
-        if path == "/derp" and headers.get("upgrade").lower() == "derp" and self._own.fault != "no-derp":
+        if (
+            path == "/derp"
+            and headers.get("upgrade").lower() == "derp"
+            and self._own.fault not in ("no-derp", "portal")
+        ):
             stream.write(_UPGRADED.encode())
             await self._converse(stream)
             return
@@ -149,6 +150,8 @@ class LabDerpServer:
         await stream.drain()
 
     def _found(self, path: str, headers: Headers) -> bytes:
+        if self._own.fault == "portal":
+            return _page("302 Found", "Location: http://10.0.0.1/login\r\n")
         if path in ("/derp/latency-check", "/derp/probe"):
             return _page("200 OK")
         if path == "/generate_204" and self._own.port_80:
@@ -269,12 +272,9 @@ def _tailnode_answers(socket: UdpSocket) -> DatagramHandler:
 
 
 def _context(own: Identity) -> ssl.SSLContext:
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    key = own.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with tempfile.TemporaryDirectory(prefix="nattools-") as directory:
         path = Path(directory) / "server.pem"
-        path.write_bytes(own.pem + key)
+        path.write_bytes(pem_of(own))
         context.load_cert_chain(path)
     return context

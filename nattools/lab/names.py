@@ -9,6 +9,8 @@ from typing import Final
 from nattools.lab.scenario import Nat64Spec, Scenario, host_behind
 from nattools.protocols.nat64 import NAME, NAMED, parse_prefix
 
+PORTAL: Final = "172.31.255.254"
+"""What a captive portal answers to all questions for names."""
 NO_IPV6: Final = {NAME: tuple(sorted(map(str, NAMED)))}
 
 
@@ -17,6 +19,8 @@ def names_at(
 ) -> dict[str, tuple[str, ...]]:
     """The table of one node; `addresses` are those of all nodes whose names are known."""
     names = {name.lower(): found for name, found in addresses.items()} | NO_IPV6
+    if any(scenario.nat[each].portal == "names" for each in _nats(scenario, node)):
+        return dict.fromkeys(names, (PORTAL,))
     spec = nat64_of(scenario, node)
     if spec is None or not spec.dns64:
         return names
@@ -29,6 +33,11 @@ def names_at(
 
 def nat64_of(scenario: Scenario, node: str) -> Nat64Spec | None:
     """The NAT64 that a host is directly behind."""
-    behind = host_behind(scenario, node) if node in scenario.host else ()
-    found = (scenario.nat[each].nat64 for each in behind if each in scenario.nat)
+    found = (scenario.nat[each].nat64 for each in _nats(scenario, node))
     return next((each for each in found if each is not None), None)
+
+
+def _nats(scenario: Scenario, node: str) -> list[str]:
+    """Those that a host is directly behind."""
+    behind = host_behind(scenario, node) if node in scenario.host else ()
+    return [each for each in behind if each in scenario.nat]

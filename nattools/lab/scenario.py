@@ -78,6 +78,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
     `dmz`: the host behind it that gets all that comes in and belongs to nothing: with one host, a 1:1 NAT.
     `mapper`: what it offers to those who want port mappings (None: nothing).
+    `portal`: nothing gets out, and it answers all connections itself ("connections"), also by giving all
+    names an address of its own ("names").
     `nat64`: what makes it one (None: hosts inside have IPv4).
     `pool`: how many outside addresses it has, where it stands on the internet; `pooling`: which of them
     a new mapping gets (RFC 4787 4.1): one for each inside host, any, or one for each destination address.
@@ -109,6 +111,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     dmz: str | None = None
     mapper: MapperSpec | None = None
     nat64: Nat64Spec | None = None
+    portal: Literal["connections", "names"] | None = None
     pool: int = 1
     pooling: Pooling = "paired"
 
@@ -151,14 +154,26 @@ class DerpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     of which is here (headscale's does so, and has `port_80 = false`). `fault`: "drops" (lets everybody in
     and relays nothing), "silent" (takes connections and says nothing), "no-derp" (is another web server),
     "lies" (breaks the protocol once it has let somebody in), "restarts" (once, soon after its first client
-    has come)."""
+    has come), "portal" (a captive portal answers in its place, with a certificate of its own)."""
 
     port: int = 443
     tls: bool = True
     stun: bool = True
     port_80: bool = True
     verifies: bool = False
-    fault: Literal["drops", "silent", "no-derp", "lies", "restarts"] | None = None
+    fault: Literal["drops", "silent", "no-derp", "lies", "restarts", "portal"] | None = None
+
+
+class TurnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A relay (TURN) at the server's port, over UDP and TCP. `users`: names with their passwords; `secret`:
+    what makes time-limited credentials. `tls`: within TLS as well. `fault`: "drops" (gives addresses and
+    relays nothing), "private-address" (gives a private one, as behind a NAT that it does not know of),
+    "not-reached" (nothing from outside reaches the addresses that it gives)."""
+
+    users: dict[str, str] = {}
+    secret: str | None = None
+    tls: bool = False
+    fault: Literal["drops", "private-address", "not-reached"] | None = None
 
 
 class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,6 +188,7 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     "mapped": theirs, as an IPv4-mapped IPv6 address); `rewritten`: what an ALG on the way makes of
     MAPPED-ADDRESS in it. "rfc3489" has no other attribute, "plain" has both.
     `program`: on netns, run this real daemon instead ("coturn"). `derp`: it is a DERP server, and no other.
+    `relay`: a server of kind "nattools", or coturn, that relays.
     """
 
     kind: Literal[
@@ -198,6 +214,7 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tcp: bool = True
     program: Literal["nattools", "coturn"] = "nattools"
     derp: DerpSpec | None = None
+    relay: TurnSpec | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -47,6 +47,7 @@ _OPTIONS: dict[str, Any] = {
     "families": list[int],
     "cross_check": bool,
     "low_ports": bool,
+    "turn_user": str,
 }
 
 

@@ -45,6 +45,10 @@ async def start(network: Network, spec: ServerSpec, addresses: tuple[str, ...]) 
 
     CannotRun: an address is not this node's, or a port is taken.
     """
+    if spec.relay is not None:
+        from nattools.lab.labrelay import serve_relay
+
+        return await serve_relay(network, spec, spec.relay, addresses)
     if spec.kind == "nattools" and spec.derp is None:
         config = ServeConfig(addresses=addresses, port=spec.port, alternate_port=spec.port + 1, tcp=spec.tcp)
         return await serve(network, config)

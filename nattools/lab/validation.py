@@ -36,6 +36,8 @@ def validate(scenario: Scenario) -> None:
             nat.dmz not in scenario.host or name not in host_behind(scenario, nat.dmz)
         ):
             raise InvalidValue(("nat", name, "dmz"), f"{shown(nat.dmz)} is no host behind {name!r}")
+        if nat.portal is not None and (nat.ipv6 is not None or nat.mapper is not None):
+            raise InvalidValue(("nat", name, "portal"), "it lets nothing out: leave out ipv6 and mapper")
         if nat.nat64 is not None:
             _check_nat64(scenario, name, nat, nat.nat64)
         if nat.mapper is not None:

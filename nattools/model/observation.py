@@ -247,6 +247,15 @@ class Nat64(Observation, frozen=True, kw_only=True, tag="nat64"):
     used: bool = False
 
 
+class Portal(Observation, frozen=True, kw_only=True, tag="portal"):
+    """Somebody answered over HTTP in the name of `asked`, whom nobody can have, or whose address is not the
+    right one: a captive portal. `location`: where it sends browsers. `status` None: it was no HTTP."""
+
+    asked: str
+    status: int | None = None
+    location: str | None = None
+
+
 class SecondOpinion(Observation, frozen=True, kw_only=True, tag="second-opinion"):
     """What another tool says of the same network (`--cross-check`)."""
 
@@ -379,6 +388,7 @@ AnyObservation = (
     | Connection
     | Resolution
     | Nat64
+    | Portal
     | SecondOpinion
     | Gap
     | MapOffer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
-from typing import Literal
+from typing import Final, Literal
 
 from nattools.model.endpoint import Family, parse_address
 
@@ -27,6 +27,9 @@ AddressKind = Literal[
 
 FAR_AWAY: dict[Family, str] = {4: "198.41.0.4", 6: "2001:503:ba3e::2:30"}
 """An address to ask the routing table about where any on the internet will do; nothing is sent there."""
+
+NOBODY: Final[dict[Family, str]] = {4: "192.0.2.1", 6: "2001:db8::1"}
+"""An address for examples (RFC 5737, RFC 3849), which nobody can have."""
 
 # The first row that holds an address decides
 _RANGES: tuple[tuple[str, AddressKind], ...] = (

@@ -280,7 +280,7 @@ class HostUdpSocket(WatchedSocket):
             self._failures = 0
             each = linux.segment_size(ancillary) or size
             fits = each == segment or (each < segment and size == each)  # a shorter one can only be the last
-            if batch and (address != source or not fits or len(batch[-1]) % segment):
+            if batch and (address != source or not fits or not segment or len(batch[-1]) % segment):
                 self._pass_on(batch, segment, source)
                 batch = []
             if not batch:

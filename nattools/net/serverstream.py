@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import ssl
 from collections.abc import Iterable
+from functools import cache
 from typing import Final, NamedTuple
 
 from nattools.model.endpoint import Endpoint, Family
@@ -34,16 +35,22 @@ class Security(NamedTuple):
 
     def context(self) -> ssl.SSLContext:
         """For `start_tls`, after which `refuses` must be asked."""
-        if not self.sha256 and not self.unchecked:
-            return client_context()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
+        return _context(checked=not self.sha256 and not self.unchecked)
 
     def refuses(self, certificate: bytes | None) -> bool:
         """Is it another one than the one that it has to be?"""
         return bool(self.sha256) and hashlib.sha256(certificate or b"").hexdigest() != self.sha256
+
+
+@cache
+def _context(*, checked: bool) -> ssl.SSLContext:
+    """One for all: to read the system's authorities takes longer than a handshake."""
+    if checked:
+        return client_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 async def open_server_stream(

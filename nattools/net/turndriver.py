@@ -10,6 +10,7 @@ from typing import Final
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import BatchHandler, DatagramHandler, IcmpError, IcmpHandler, TcpStream, UdpSocket
+from nattools.net.eventloop import TimeLimit
 from nattools.protocols import turn
 
 logger = logging.getLogger(__name__)
@@ -17,6 +18,9 @@ logger = logging.getLogger(__name__)
 MOST_UNSENT: Final = 131_072
 """Bytes that wait for a stream to take them; datagrams that come then are dropped, as any router's full queue
 does, so that those who send notice what the way carries."""
+
+RELEASE_S: Final = 2.0
+"""So long the answer to the last request is waited for."""
 
 
 class TurnStream:
@@ -152,13 +156,16 @@ class TurnDriver:
         return self.allocation.refusal or turn.Refusal("permission", "abandoned", None, "it is over")
 
     async def release(self) -> None:
-        """Give the allocation back, wait for the answer, and close."""
+        """Give the allocation back, wait a little for the answer, and close."""
         self.on_end = None
-        self.allocation.release(self._loop.time())
-        self.drive()
-        while not self.allocation.done:
-            await self.change()
-        self.close()
+        try:
+            self.allocation.release(self._loop.time())
+            self.drive()
+            async with TimeLimit(RELEASE_S):
+                while not self.allocation.done:
+                    await self.change()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Give the allocation back without waiting for the answer. Idempotent."""
@@ -167,7 +174,8 @@ class TurnDriver:
         self._closed = True
         if not self.allocation.done:
             now = self._loop.time()
-            self.allocation.release(now)
+            if self.allocation.state != "releasing":
+                self.allocation.release(now)
             for data, to in self.allocation.datagrams_to_send(now):
                 self.carrier.send(data, to)
             self.allocation.abandon("closed on this side")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
@@ -16,6 +17,8 @@ from nattools.protocols.turn.constants import CONNECT_TIMEOUT_S
 
 AnotherStream = Callable[[float], Awaitable[TcpStream | StepFailure]]
 """Another connection to the same relay, within so many seconds."""
+MOST_ACCEPTING: Final = 64
+"""Connections of peers that are being taken over; those that come on top are left to their time limit."""
 
 
 class RelayedStreams:
@@ -78,7 +81,7 @@ class RelayedStreams:
             return
         if isinstance(event, turn.NotConnected) or not event.offered:
             self._results[event.peer] = event
-        elif self.on_stream is not None:
+        elif self.on_stream is not None and len(self._accepting) < MOST_ACCEPTING:
             task = asyncio.get_running_loop().create_task(self._accept(event))
             self._accepting.add(task)
             task.add_done_callback(self._accepting.discard)

@@ -20,7 +20,7 @@ from nattools.net.base import Network, TcpFailure
 from nattools.net.eventloop import TimeLimit
 from nattools.net.outsideview import as_ipv4
 from nattools.protocols import stun
-from nattools.protocols.nat64 import NAME, WELL_KNOWN, Nat64Prefix, prefixes_in
+from nattools.protocols.nat64 import LENGTHS, NAME, WELL_KNOWN, Nat64Prefix, prefix_of, prefixes_in
 
 MOST = 4
 """Prefixes that are tried."""
@@ -44,6 +44,22 @@ async def find_nat64(
     found = dict(list(found.items())[:MOST])
     found.setdefault(WELL_KNOWN, "guess")
     return await _tried(network, found, whom, interface)
+
+
+async def synthesized(network: Network, addresses: Sequence[str]) -> set[str]:
+    """Those of a name's IPv6 addresses that a DNS64 made of its IPv4 ones (RFC 6147): they lead to the same
+    machine by IPv4, which has an address of its own here. That one stands in the other is no proof of it."""
+    fours = {each for each in addresses if ":" not in each}
+    if not any(_within(each, fours) for each in addresses if ":" in each):
+        return set()
+    named = await network.resolve(NAME, 6)
+    prefixes = prefixes_in(() if isinstance(named, str) else named)
+    return {each for each in addresses if any(prefix.extract(each) in fours for prefix in prefixes)}
+
+
+def _within(host: str, fours: set[str]) -> bool:
+    found = (prefix_of(host, length) for length in LENGTHS)
+    return any(prefix is not None and prefix.extract(host) in fours for prefix in found)
 
 
 async def _ipv4_of(network: Network, servers: Sequence[tuple[str, int]]) -> list[Endpoint]:

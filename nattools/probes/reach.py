@@ -9,6 +9,7 @@ from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.observation import Resolution
 from nattools.net.base import Network, TcpFailure
 from nattools.probes.estimate import RttHint
+from nattools.probes.nat64 import synthesized
 from nattools.probes.probe import ProbeContext, Recorder
 from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import BindingQuestion, Target, target_of
@@ -166,7 +167,9 @@ async def resolve(
         # is it the name, or does it have addresses of the other family alone?
         found = await network.resolve(name)
     addresses = () if isinstance(found, str) else found
+    made = await synthesized(network, addresses)
     if addresses != (name,) or error is not None:
         recorder.add(Resolution(probe="resolve", name=name, addresses=addresses, error=error))
-    of_family = {family: tuple(a for a in addresses if family_of(a) == family) for family in families}
+    asked = [each for each in addresses if each not in made]
+    of_family = {family: tuple(a for a in asked if family_of(a) == family) for family in families}
     return {family: these[:MOST_ADDRESSES] for family, these in of_family.items() if these}

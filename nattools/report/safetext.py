@@ -69,12 +69,20 @@ def untied(text: str) -> str:
 
 
 def _pieces(word: str, columns: int) -> list[str]:
-    """A word that is too long for a line, broken where the line ends."""
-    if width(word) <= columns:
-        return [word]
-    pieces = [""]
-    for character in word:
-        if width(pieces[-1]) + _character_width(character) > columns:
-            pieces.append("")
-        pieces[-1] += character
-    return pieces
+    """A word that is too long for a line, broken behind a hyphen, or else where the line ends."""
+    pieces = []
+    while (end := _fitting(word, columns)) < len(word):
+        end = word.rfind("-", 1, end) + 1 or end
+        pieces.append(word[:end])
+        word = word[end:]
+    return [*pieces, word]
+
+
+def _fitting(word: str, columns: int) -> int:
+    """How many of its characters fit into a line; at least one."""
+    taken = 0
+    for place, character in enumerate(word):
+        taken += _character_width(character)
+        if taken > columns:
+            return max(place, 1)
+    return len(word)

@@ -32,8 +32,8 @@ class RelayedPort(Closable, Protocol):
     def local(self) -> Endpoint:
         """The relayed address."""
 
-    def send(self, data: bytes, to: Endpoint) -> object:
-        """Send a datagram to a peer."""
+    def send_many(self, datagrams: list[bytes], to: Endpoint) -> object:
+        """Send them to a peer."""
 
 
 class PeerConnection:
@@ -64,17 +64,17 @@ class Channel:
 
 
 class Forward(NamedTuple):
-    """Data to send to a peer, from the relayed address of its family."""
+    """Datagrams to send to a peer, from the relayed address of its family."""
 
     family: Family
-    data: bytes
+    datagrams: list[bytes]
     peer: Endpoint
 
 
 class Allocation:
-    """One client's. `ports`: what is relayed, by family. `say` sends bytes to the client, and drops what it
-    cannot take. `padded`: over a stream, where ChannelData is padded. `permissions`: hosts, and until when.
-    `transaction_id`: of the request that made it, which may come again."""
+    """One client's. `ports`: what is relayed, by family. `say` sends messages to the client, and drops what
+    it cannot take. `padded`: over a stream, where ChannelData is padded. `permissions`: hosts, and until
+    when. `transaction_id`: of the request that made it, which may come again."""
 
     __slots__ = (
         "_carrier",
@@ -97,7 +97,7 @@ class Allocation:
         self,
         client: Client,
         user: User,
-        say: Callable[[bytes], object],
+        say: Callable[[list[bytes]], object],
         carrier: tuple[TokenBucket, TokenBucket],
         transaction_id: bytes,
     ) -> None:
@@ -125,30 +125,45 @@ class Allocation:
         """Has this address a permission?"""
         return self.permissions.get(host, 0.0) > now
 
-    def from_channel(self, message: bytes, now: float) -> tuple[Channel, bytes] | None:
-        """What a ChannelData message of the client is, and for whom (RFC 8656 12.6); None: it is dropped."""
-        if len(message) < 4:
-            return None
-        number, size = _UNPACK(message)
-        channel = self.channels.get(number)
-        end = size + 4
-        if channel is None or end > len(message) or channel.expires_at <= now or not self.carries(end, now):
-            return None
-        # a permission may have lapsed before its channel did
-        if self.permissions.get(channel.peer.host, 0.0) <= now:
-            return None
-        return channel, message[4:end]
+    def from_channels(self, data: bytes, size: int, now: float) -> list[tuple[Channel, list[bytes]]]:
+        """What ChannelData messages of the client hold, and for whom (RFC 8656 12.6). They stand one behind
+        the other, each of `size` bytes, the last perhaps shorter. What is for nobody is dropped."""
+        found = []
+        start, end = 0, len(data)
+        while start + 4 <= end:
+            head = data[start : start + 4]
+            number, length = _UNPACK(head)
+            payloads = []
+            while data[start : start + 4] == head:
+                if length <= min(size, end - start) - 4:
+                    payloads.append(data[start + 4 : start + 4 + length])
+                start += size
+            channel = self.channels.get(number)
+            if channel is None or not payloads or not self._is_open(channel, now):
+                continue
+            if self.carries(length * len(payloads), now):
+                found.append((channel, payloads))
+        return found
 
-    def from_peer(self, data: bytes, peer: Endpoint, now: float) -> bytes | None:
-        """What the client gets when a peer has sent this to the relayed address (RFC 8656 11.3, 12.7); None:
-        it is dropped."""
+    def _is_open(self, channel: Channel, now: float) -> bool:
+        """Its permission may have lapsed before it did."""
+        return channel.expires_at > now and self.permissions.get(channel.peer[0], 0.0) > now
+
+    def from_peer(self, data: bytes, size: int, peer: Endpoint, now: float) -> list[bytes]:
+        """What the client gets when a peer has sent this to the relayed address (RFC 8656 11.3, 12.7):
+        datagrams one behind the other, each of `size` bytes, the last perhaps shorter. Nothing: it is
+        dropped."""
         if self.permissions.get(peer[0], 0.0) <= now or not self.carries(len(data), now):
-            return None
+            return []
+        pieces = [data] if size >= len(data) else [data[at : at + size] for at in range(0, len(data), size)]
         channel = self.by_peer.get(peer)
-        if channel is not None and channel.expires_at > now:
-            message = _HEAD(channel.number, len(data)) + data
-            return message + bytes(-len(data) % 4) if self.padded else message
-        return self._indication(peer, (c.DATA, data))
+        if channel is None or channel.expires_at <= now:
+            return [self._indication(peer, (c.DATA, piece)) for piece in pieces]
+        head = _HEAD(channel.number, len(pieces[0]))
+        messages = [head + piece for piece in pieces]
+        if len(pieces[-1]) < size:
+            messages[-1] = _HEAD(channel.number, len(pieces[-1])) + pieces[-1]
+        return [each + bytes(-len(each) % 4) for each in messages] if self.padded else messages
 
     def icmp_from(
         self, peer: Endpoint, icmp_type: int, icmp_code: int, detail: int, now: float

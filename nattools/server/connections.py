@@ -11,6 +11,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
+from nattools.protocols import turn
 from nattools.protocols.turn import TurnFramer
 from nattools.server.limits import Place, Places, RateLimit
 
@@ -21,11 +22,19 @@ NonStunHandler = Callable[[TcpStream, bytes], Awaitable[None]]
 """Serves a connection that does not begin with STUN, and closes it; of what it says, this was read."""
 _FOREIGN: Final = bytes(range(4, 256))
 """RFC 7983 7: a first byte up to 3 is STUN's; TLS begins with 22, and an HTTP request with a letter."""
+CHANNELS: Final = range(turn.FIRST_CHANNEL >> 8, (turn.constants.LAST_OLD_CHANNEL >> 8) + 1)
+"""The first bytes of clients' ChannelData."""
 _PIECE: Final = 1024
 """Bytes that are read and worked on before everybody else has a turn: some 50 requests."""
 _TURNS: Final = 2
 """Connections that are worked on before UDP has its turn again."""
 _PAUSE_S: Final = 0.05
+
+
+class ClientFramer(TurnFramer):
+    """As far as RFC 5766's clients have channels: nothing else shares the connection."""
+
+    CHANNELS = CHANNELS
 
 
 class Reception:
@@ -124,7 +133,7 @@ async def _answer(
 ) -> bytes:
     """Until the end; or what the stream begins with, if its first byte is one of `foreign`."""
     writing = False
-    loop, framer = asyncio.get_running_loop(), TurnFramer()
+    loop, framer = asyncio.get_running_loop(), ClientFramer()
     async with TimeLimit(patience_s(stream)) as limit:
         while data := await stream.read():
             if data[0] in foreign:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -13,7 +14,7 @@ from nattools.chance import chance
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import (
-    DatagramHandler,
+    BatchHandler,
     IcmpError,
     Network,
     TcpFailure,
@@ -114,16 +115,16 @@ class Relay:
 
     # --- clients over UDP
 
-    def channel_handler(self, local: Endpoint) -> DatagramHandler:
+    def channel_handler(self, local: Endpoint) -> BatchHandler:
         """What takes ChannelData that came to this endpoint of the server."""
-        clients, now, from_client = self.turn.clients("udp", local), self._time, self.turn.from_client
+        clients, now = self.turn.clients("udp", local), self._time
+        from_channels = self.turn.peerings.from_channels
 
-        def on_channel_data(data: bytes, source: Endpoint) -> None:
+        def on_channel_data(data: bytes, size: int, source: Endpoint) -> None:
             allocation = clients.get(source)
             if allocation is not None:
-                forward = from_client(data, allocation, now())
-                if forward is not None:
-                    allocation.ports[forward.family].send(forward.data, forward.peer)
+                for family, datagrams, peer in from_channels(data, size, allocation, now()):
+                    allocation.ports[family].send_many(datagrams, peer)
 
         return on_channel_data
 
@@ -134,11 +135,11 @@ class Relay:
         if isinstance(decision, bytes):
             socket.send(decision, source)
         elif isinstance(decision, AllocateOrder):
-            decision.allocation.say = lambda data: socket.send(data, source)
+            decision.allocation.say = partial(socket.send_many, to=source)
             self._tasks.spawn(self._allocate_and_tell(decision))
 
     async def _allocate_and_tell(self, order: AllocateOrder) -> None:
-        order.allocation.say(await self._allocate(order))
+        order.allocation.say([await self._allocate(order)])
 
     # --- clients over TCP
 
@@ -150,7 +151,8 @@ class Relay:
         if message is None:
             allocation = self.turn.clients("tcp", stream.local).get(stream.remote)
             if allocation is not None:
-                self._forward(self.turn.from_client(data, allocation, self._time()), allocation)
+                for forward in self.turn.peerings.from_channels(data, len(data), allocation, self._time()):
+                    self._forward(forward, allocation)
             return None
         decision = self._decide(message, client)
         if isinstance(decision, AllocateOrder):
@@ -190,9 +192,8 @@ class Relay:
             self._busy.set()
         return decision
 
-    def _forward(self, forward: Forward | None, allocation: Allocation) -> None:
-        if forward is not None:
-            allocation.ports[forward.family].send(forward.data, forward.peer)
+    def _forward(self, forward: Forward, allocation: Allocation) -> None:
+        allocation.ports[forward.family].send_many(forward.datagrams, forward.peer)
 
     def _close_over(self) -> None:
         for each in self.turn.take_over():
@@ -259,20 +260,23 @@ class Relay:
             return
         now, from_peer = self._time, allocation.from_peer
 
+        def on_batch(data: bytes, size: int, peer: Endpoint) -> None:
+            messages = from_peer(data, size, peer, now())
+            if messages:
+                allocation.say(messages)
+
         def on_datagram(data: bytes, peer: Endpoint) -> None:
-            message = from_peer(data, peer, now())
-            if message is not None:
-                allocation.say(message)
+            on_batch(data, len(data), peer)
 
         def on_icmp(error: IcmpError) -> None:
             message = allocation.icmp_from(
                 error.destination, error.icmp_type, error.icmp_code, error.mtu or 0, now()
             )
             if message is not None:
-                allocation.say(message)
+                allocation.say([message])
 
         socket: UdpSocket = port  # type: ignore[assignment]
-        socket.on_datagram, socket.on_icmp = on_datagram, on_icmp
+        socket.on_datagram, socket.on_batch, socket.on_icmp = on_datagram, on_batch, on_icmp
 
     # --- connections of peers (RFC 6062)
 
@@ -281,7 +285,7 @@ class Relay:
         if attempt is None:
             peer.abort()
         else:
-            allocation.say(attempt)
+            allocation.say([attempt])
 
     async def _connect(self, order: ConnectOrder, stream: TcpStream) -> None:
         connection = order.connection
@@ -333,8 +337,9 @@ class Outbox:
         self._untaken = 0
         self._draining = False
 
-    def say(self, data: bytes) -> None:
-        """Send it, or drop it."""
+    def say(self, messages: list[bytes]) -> None:
+        """Send them, or drop them."""
+        data = b"".join(messages)
         if self._untaken + len(data) > _UNTAKEN or self._stream.over:
             return
         self._untaken += len(data)
@@ -357,7 +362,7 @@ class _RelayedListener:
         self.local = listener.local
         self.close = listener.close
 
-    def send(self, data: bytes, to: Endpoint) -> None:
+    def send_many(self, datagrams: list[bytes], to: Endpoint) -> None:
         """Datagrams are not for TCP."""
 
 

@@ -8,19 +8,17 @@ from typing import Final
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import DatagramHandler, Network, SendFailure, TcpFailure, TcpStream, UdpSocket
-from nattools.protocols import dialback, stun, turn
+from nattools.net.base import Network, SendFailure, TcpFailure, TcpStream, UdpSocket
+from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Outcome
-from nattools.server.connections import Answer, BackgroundTasks
+from nattools.server.connections import CHANNELS, Answer, BackgroundTasks
 from nattools.server.dialbackserver import DialBackServer, Order
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.relaying import Relay
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
 from nattools.server.turn import METHODS
 
-_CHANNELS: Final = frozenset(
-    bytes((each,)) for each in range(turn.FIRST_CHANNEL >> 8, (turn.LAST_CHANNEL >> 8) + 1)
-)
+_CHANNELS: Final = frozenset(bytes((each,)) for each in CHANNELS)
 _DIAL_TIMEOUT_S: Final = 3.0
 _NOT_SENT: Final[dict[SendFailure, Outcome]] = {
     "unreachable": "unreachable",
@@ -68,10 +66,11 @@ class StunService:
         self._relay = relay
         self._time = asyncio.get_running_loop().time
 
-    def datagram_handler(self, role: Role) -> DatagramHandler:
-        """What a UDP socket calls for each datagram. The plainest request is answered without decoding it,
+    def receive_on(self, role: Role) -> None:
+        """Take what comes to a UDP socket. The plainest request is answered without decoding it,
         and so are requests like earlier ones; nor is ChannelData looked into."""
-        answer_plain, now, send = self._binding.answer_plain, self._time, self._sockets[role].send
+        socket = self._sockets[role]
+        answer_plain, now, send = self._binding.answer_plain, self._time, socket.send
         again = self._binding.repeats(role).answer
 
         def on_datagram(data: bytes, source: Endpoint) -> None:
@@ -87,16 +86,24 @@ class StunService:
                 self._sockets[reply[0]].send(reply[1], source)
 
         if self._relay is None:
-            return on_datagram
+            socket.on_datagram = on_datagram
+            return
         on_channel_data = self._relay.channel_handler(self._site.at(role))
 
         def on_any(data: bytes, source: Endpoint) -> None:
             if data[:1] in _CHANNELS:
-                on_channel_data(data, source)
+                on_channel_data(data, len(data), source)
             else:
                 on_datagram(data, source)
 
-        return on_any
+        def on_batch(data: bytes, size: int, source: Endpoint) -> None:
+            if data and all(map(CHANNELS.__contains__, data[::size])):
+                on_channel_data(data, size, source)
+            else:
+                for start in range(0, max(1, len(data)), max(1, size)):
+                    on_any(data[start : start + size], source)
+
+        socket.on_datagram, socket.on_batch = on_any, on_batch
 
     def _receive(self, data: bytes, source: Endpoint, role: Role) -> None:
         """Only requests of a known method are answered: neither noise nor what others answered."""
@@ -126,7 +133,7 @@ class StunService:
         again = self._binding.repeats(role, stream=True).answer
 
         def answer(data: bytes, stream: TcpStream) -> bytes | Awaitable[bytes | None] | None:
-            if self._relay is not None and turn.is_channel_data(data):
+            if self._relay is not None and data[:1] in _CHANNELS:
                 return self._relay.on_stream_message(data, None, stream)
             reply = again(data, stream.remote)
             if reply is not None:

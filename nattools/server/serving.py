@@ -165,8 +165,8 @@ class Running:
             )
         )
         service = self._service(site, sockets)
-        for role, socket in sockets.items():
-            socket.on_datagram = service.datagram_handler(role)
+        for role in sockets:
+            service.receive_on(role)
         if self._config.tcp:
             await self._listen(family, site, service)
         return site

@@ -6,6 +6,7 @@ Where this deviates:
 - A request with no credentials that is not worth a challenge gets no answer; nor does an unknown method.
 - DONT-FRAGMENT of the Allocate request holds for all that the allocation sends, and that of a Send indication
   does nothing more: sockets have one such setting.
+- Channels are 0x4000 to 0x7FFF, among which RFC 5766's clients choose; RFC 8656 has left the first 4,096.
 - Who has an allocation keeps it, and refreshes it, when the time of his credentials is over.
 - There are no moving clients (RFC 8016): a quota that follows its user around can be evaded.
 
@@ -84,8 +85,8 @@ class _Reservation(NamedTuple):
 class TurnServer:
     """All allocations.
 
-    Driving contract: give each message to `receive`, and ChannelData to `from_client`. Bytes are the answer
-    to send back now, a `Forward` is to be sent to a peer; an order is to be carried out, as it says itself.
+    Driving contract: give each message to `receive`, ChannelData to `peerings.from_channels`. Bytes are the
+    answer to send back now, a `Forward` is to be sent to a peer; an order is to be carried out, as it says.
     What arrives at a relayed address is the allocation's own: `Allocation.from_peer`. Call `sweep` every
     `sweep_s` seconds, `gone` when a client's connection is over. After each of these, and after `receive`,
     close `take_over()`: what is of use to nobody any more.
@@ -336,10 +337,6 @@ class TurnServer:
         for connection in list(allocation.connections.values()):
             self.connections.end(connection)
         self._quotas.leave(allocation.user.name, client.remote)
-
-    def from_client(self, data: bytes, allocation: Allocation, now: float) -> Forward | None:
-        """A ChannelData message of the client; None: it is dropped."""
-        return self.peerings.from_channel(data, allocation, now)
 
 
 def _unproven(request: stun.Message, client: Client, answer: bytes) -> bytes | None:

@@ -39,7 +39,7 @@ class Peerings:
     def bind_channel(self, request: stun.Message, allocation: Allocation, now: float) -> None:
         """RFC 8656 12.2. TurnError: why not."""
         number, peers = request.channel, request.peers
-        if number is None or not turn.FIRST_CHANNEL <= number <= turn.LAST_CHANNEL or len(peers) != 1:
+        if number is None or not turn.FIRST_CHANNEL <= number <= t.LAST_OLD_CHANNEL or len(peers) != 1:
             raise TurnError(t.BAD_REQUEST)
         peer = peers[0]
         self._check_family(allocation, peer)
@@ -74,17 +74,16 @@ class Peerings:
             return None
         if peer.family not in allocation.ports or not allocation.carries(len(data), now):
             return None
-        return Forward(peer.family, data, peer)
+        return Forward(peer.family, [data], peer)
 
-    def from_channel(self, data: bytes, allocation: Allocation, now: float) -> Forward | None:
-        """A ChannelData message; None: it is dropped."""
-        found = allocation.from_channel(data, now)
-        if found is None:
-            return None
-        channel, payload = found
-        if channel.own and channel.peer not in self._relayed:
-            return None  # the relayed port of another, which is gone: who has it now is not for clients
-        return Forward(channel.peer.family, payload, channel.peer)
+    def from_channels(self, data: bytes, size: int, allocation: Allocation, now: float) -> list[Forward]:
+        """ChannelData messages one behind the other, each of `size` bytes, the last perhaps shorter."""
+        return [
+            Forward(channel.peer.family, payloads, channel.peer)
+            for channel, payloads in allocation.from_channels(data, size, now)
+            # the relayed port of another, which is gone: who has it now is not for clients
+            if not channel.own or channel.peer in self._relayed
+        ]
 
     def drop_lapsed(self, allocation: Allocation, now: float) -> None:
         """Forget what has outlived its time."""

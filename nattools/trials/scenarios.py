@@ -23,6 +23,7 @@ from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
 from nattools.report.safetext import safe
+from nattools.trials.labrelays import relays_of_lab
 from nattools.trials.pairs import PairOptions, Reports, Told, connect_pair, in_processes
 
 
@@ -119,6 +120,7 @@ def measure_options(lab: Lab, host: str) -> MeasureOptions:
     scenario = lab.scenario
     wanted = dict(scenario.options)
     wanted.pop("low_ports", None)  # it concerns punches
+    wanted.pop("turn_user", None)  # it concerns relays
     if "families" in wanted:
         wanted["families"] = tuple(wanted["families"])
     return MeasureOptions(
@@ -126,6 +128,7 @@ def measure_options(lab: Lab, host: str) -> MeasureOptions:
         servers=tuple(parse_server(uri) for uri in lab.server_uris()),
         scenario=f"{scenario.name}:{host}",
         seed=lab.seed,
+        relays=relays_of_lab(lab),
         **wanted,
     )
 

@@ -13,6 +13,7 @@ SENTENCES = {
     "reachable-by-relay": "This machine can be reached only through a relay.",
     "reachable-unknown": "Whether this machine can be reached could not be measured.",
     "offline": "No server answered: this machine seems to be offline, or everything is blocked.",
+    "behind-portal": "No server answered: a captive portal keeps this machine from the internet.",
     "nothing-asked": "Nothing was measured: no server was asked.",
     # the best way
     "best-pinhole": "An IPv6 pinhole by {protocols:protocols}: every peer with IPv6 can connect",
@@ -67,6 +68,7 @@ SENTENCES = {
     "phone-forwards-nothing": "This network is a phone's hotspot, which forwards no ports: use IPv6.",
     "port-per-peer": "Your router uses a different port for each peer: a port mapping or IPv6 helps most.",
     "no-default-route": "There is no default route: connect to a network first.",
+    "log-in-at-portal": "Open {location:or any web page} in a browser, log in there, and run this again.",
     "check-cable": "Check the cable or the wireless network, and whether a web page opens.",
     "try-other-server": ("If it does, name a server that is known to work: nattools diagnose --server HOST."),
     # warnings
@@ -85,6 +87,10 @@ SENTENCES = {
         "This network has a NAT64 ({prefix}) that the name server does not tell of, so other programs have "
         "no IPv4 here: use the network's own name server."
     ),
+    "portal-answers": (
+        "{asked} answers on this network, an address that nobody can have: a captive portal answers for all."
+    ),
+    "portal-names": "Names lead to {asked} here, where a web page answers: a captive portal's, it seems.",
     "time-over": "The time given was over before all questions were answered; what is missing is unknown.",
     "vpn-measured": (
         "The measurement went through {interface}, which is a VPN: everything said here is about the VPN. "

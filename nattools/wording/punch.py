@@ -59,8 +59,8 @@ SENTENCES = {
     # the plan
     "plan-made": "{steps:then}; odds {odds:percent}.",
     "plan-limit": (
-        "At most {packets:,} packets go to at most {addresses} addresses where the peer does not answer, in "
-        "a day."
+        "Where the peer does not answer, at most {packets:,} packets a day go to at most {addresses} "
+        "addresses."
     ),
     "plan-none": "No direct path is known.",
     "plan-no-common-family": "The two have no measured address family in common.",

@@ -183,8 +183,7 @@ SENTENCES = {
     ),
     "birthday-needless-open": "Not needed here: your side lets in any peer that you have sent to.",
     "birthday-sessions": (
-        "It takes hundreds of sessions of the router's table for some minutes: use it when nothing else "
-        "works."
+        "Use it when nothing else works: the router keeps its many sessions for some minutes."
     ),
     "birthday-predicted-sessions": (
         "Predicted, not tested: it would take hundreds of the router's sessions."

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 from portmapped import granted
 
+from nattools.engine.options import MapOptions, MeasureOptions
+from nattools.engine.portmap import commands
+from nattools.engine.portmap.journal import Journal
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint, Family, Transport
@@ -185,6 +189,24 @@ def test_a_pinhole_that_pcp_cannot_remove_any_more_is_removed_by_upnp() -> None:
         assert await lab.opens("udp", ask.internal, ask.internal)
         assert await remove_mapping(mappers, ask, "pcp", made) is None
         assert not await lab.reaches("udp", ask.internal, ask.internal)
+
+    run(main)
+
+
+def test_one_mapping_that_two_protocols_asked_for_is_removed_once(tmp_path: Path) -> None:
+    """By PCP it is refused then, as if it were not gone."""
+    options = MeasureOptions("map", (), families=(4,))
+    asked = MapOptions(ports=(5000,), transports=("udp",))
+
+    async def main(lab: Lab) -> None:
+        with Journal(tmp_path) as journal:
+            for protocol in ("upnp-igd", "pcp"):
+                each = msgspec.structs.replace(asked, protocol=protocol)
+                await commands.add(lab.alice, options, lambda _: None, journal, each)
+            assert len(journal.notes()) == 2
+            report = await commands.delete(lab.alice, options, lambda _: None, journal, asked)
+            assert [each.removed for each in report.mappings] == [True, True]
+            assert journal.notes() == []
 
     run(main)
 

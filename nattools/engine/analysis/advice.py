@@ -9,9 +9,11 @@ from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.obstacles import obstacle, remedies, router_address, true_mappings
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat, PeerKind
+from nattools.model.observation import Portal
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import TIME_OVER, Advice, Measurement, Technique
 from nattools.model.statement import Reason, Statement, statement, unique
+from nattools.net.addresses import NOBODY
 from nattools.traversal.side import moving
 
 Reachable = Literal["directly", "by punching", "over tcp only", "by relay only", "unknown", "offline"]
@@ -33,6 +35,9 @@ def measurement_notices(measurement: Measurement) -> list[Statement]:
     """Warnings about time, interfaces and routes."""
     found = [statement(TIME_OVER)] if measurement.timed_out else []
     found += translation.notices(measurement.observations)
+    for met in (each for each in measurement.observations if isinstance(each, Portal)):
+        nobody = met.asked.rpartition(":")[0].strip("[]") in NOBODY.values()
+        found.append(statement("portal-answers" if nobody else "portal-names", asked=met.asked))
     host = measurement.host
     by_family: dict[Family | None, str | None] = {way.family: way.interface for way in host.ways}
     by_family = by_family or {None: host.measured_interface}
@@ -58,6 +63,8 @@ def advice(findings: Findings, techniques: tuple[Technique, ...], peers: tuple[P
         answer = statement("reachable-by-mapping")
     if not findings.asked:
         answer = statement("nothing-asked")
+    elif findings.portal is not None:
+        answer = statement("behind-portal")
     return Advice(
         reachable=reachable,
         answer=answer,
@@ -159,6 +166,8 @@ def _about_nat(findings: Findings, nat: Nat) -> list[Statement]:
 
 
 def _offline(findings: Findings) -> list[Statement]:
+    if findings.portal is not None:
+        return [statement("log-in-at-portal", location=findings.portal.location)]
     host = findings.measurement.host
     found = [statement("no-default-route")] if host.interfaces and not host.gateways else []
     return [*found, statement("check-cable"), statement("try-other-server")]

@@ -180,8 +180,8 @@ def hairpinning(
     tests = [test for test in path.hairpins if test.sent > 0]
     ids = tuple(test.id for test in tests)
     if not tests:
-        reason = statement("hairpinning-not-tested") if path.answers else path.unanswered
-        return HairpinFinding(None, (), (reason,))
+        untested = statement("no-probe" if path.transport == "tcp" else "hairpinning-not-tested")
+        return HairpinFinding(None, (), (untested if path.answers else path.unanswered,))
     came = [test for test in tests if test.received > 0]
     if came:
         return HairpinFinding(True, ids, (), len(came) / len(tests), _source_outside(path, came))

@@ -18,7 +18,7 @@ from nattools.engine.analysis.servers import Conduct
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Way
 from nattools.model.nat import Classic, Nat, NatByTransport
-from nattools.model.observation import Binding, Connection, DialBack, Resolution
+from nattools.model.observation import Binding, Connection, DialBack, Portal, Resolution
 from nattools.model.relay import Relay
 from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
 from nattools.model.statement import Reason, Statement
@@ -235,8 +235,13 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def answered(self) -> bool:
-        """Did anything at all come back?"""
-        return any(found.nat.reachable for found in self.by_path.values())
+        """Did anything at all come back? What a captive portal says in others' names is nothing."""
+        return self.portal is None and any(found.nat.reachable for found in self.by_path.values())
+
+    @property
+    def portal(self) -> Portal | None:
+        """The captive portal that answered, if any."""
+        return next((each for each in self.measurement.observations if isinstance(each, Portal)), None)
 
     def own_addresses(self, family: Family) -> tuple[str, ...]:
         """This machine's addresses of a family, those that questions left from first, without loopback and

@@ -73,6 +73,8 @@ def _is_bridged(findings: Findings) -> bool:
 
 def _is_closed(findings: Findings) -> bool:
     """Does somebody choose what may leave this network? Then what may come in is theirs to choose too."""
+    if findings.portal is not None:
+        return True
     nats = [nat for nat in (findings.nat("udp", 4), findings.nat("tcp", 4)) if nat is not None]
     return any(nat.reachable is False or nat.blocked_ports for nat in nats)
 

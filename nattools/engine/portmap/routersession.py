@@ -15,7 +15,7 @@ import msgspec
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.options import Event
-from nattools.engine.portmap.journal import Journal, JournalEntry, is_of, shares_inside
+from nattools.engine.portmap.journal import Journal, JournalEntry, is_of, is_same, shares_inside
 from nattools.engine.portmap.readback import as_listed, leads_to, runs_on
 from nattools.engine.portmap.recording import (
     Action,
@@ -85,6 +85,7 @@ class PortmapSession:
     gateways: tuple[GatewayContext, ...] = ()
     discovery: Discovery = field(default_factory=Discovery)
     held: list[HeldMapping] = field(default_factory=list)
+    removed: list[JournalEntry] = field(default_factory=list)
     elsewhere: dict[str, list[Mapper]] = field(default_factory=dict)
 
     async def discover(self) -> None:
@@ -267,6 +268,7 @@ class PortmapSession:
         result = await self._delete(held)
         if result is None:
             self._forget(held)
+            self.removed.append(msgspec.structs.replace(held.note, granted=held.granted))
         return result
 
     async def _delete(self, held: HeldMapping) -> Refused | None:
@@ -277,9 +279,15 @@ class PortmapSession:
         others = [] if shared else [each for each in self.discovery.mappers if each is not held.mapper]
         with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
             result = await remove_mapping([held.mapper, *others], held.wanted, protocol, held.granted)
+        if result is not None and result.failure == "refused" and self._went_with_another(held):
+            result = None
         known = held.granted
         record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
         return result
+
+    def _went_with_another(self, held: HeldMapping) -> bool:
+        """Was it the same mapping as one that has been removed, asked for once by each of two protocols?"""
+        return any(is_same(held.note, held.granted, each) for each in self.removed)
 
     async def list_table(self, mapper: Mapper) -> Listing | None:
         """A router's table; its rows go on record, and whether that is all of them. None: it has none."""

@@ -24,6 +24,7 @@ from nattools.engine.punch.steprunner import StepRunner
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.punch import PlannedStep, Strategy
 from nattools.model.statement import Statement, statement
+from nattools.net.addresses import carries_ipv4_over_ipv6
 from nattools.protocols import ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver
@@ -257,7 +258,8 @@ async def prepare(
 
     families = sorted({each.family for each in own.run.reached} or set(own.run.options.families))
     bases = await gather(own.run, families, own.nat) if own.options.udp else []
-    texts = [ice.encode(candidate) for base in bases for candidate in base.candidates()]
+    candidates = [candidate for base in bases for candidate in base.candidates()]
+    texts = [ice.encode(each) for each in candidates if not carries_ipv4_over_ipv6(each.endpoint.host)]
     introduction = Introduction(
         program=f"nattools {__version__}",
         attempt=number,

@@ -17,6 +17,7 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.statement import Statement, statement
+from nattools.net.addresses import carries_ipv4_over_ipv6
 from nattools.net.base import Network, TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.budget import Budget
@@ -174,6 +175,8 @@ class CandidateFilter:
         if candidate is None:
             return False
         host = candidate.endpoint.host
+        if carries_ipv4_over_ipv6(host):
+            return False  # many machines have that very address, and this one may
         if candidate.kind != "host" and self._is_elsewhere(host):
             return False
         if candidate.family == 6 or candidate.mapped or wide or self._pooled:

@@ -15,7 +15,13 @@ from typing import Final
 import msgspec
 
 from nattools.chance import random_bytes
-from nattools.engine.measurement import MeasurementRun, learn_translation, primary_error
+from nattools.engine.measurement import (
+    MeasurementRun,
+    behind_portal,
+    learn_translation,
+    look_for_portal,
+    primary_error,
+)
 from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.attempt import close_all, prepare
@@ -79,6 +85,11 @@ async def punch(
     try:
         if await within_time_limit(run, work):
             state.timeline.note("end", statement("punch-time-over"))
+    except CannotRun:
+        met = await look_for_portal(run)
+        if met is None:
+            raise
+        raise behind_portal(met) from None
     finally:
         if router is not None:
             await router.release()

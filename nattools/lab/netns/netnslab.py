@@ -22,7 +22,8 @@ from nattools.errors import CannotRun, UsageError
 from nattools.lab.backend import Backend
 from nattools.lab.layout import plan
 from nattools.lab.names import names_at
-from nattools.lab.nat.engine import NatEngine, Side
+from nattools.lab.nat.engine import Side
+from nattools.lab.nat.portal import engine_of
 from nattools.lab.netns import namespaces, nft, processes, tayga, wiring
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.tunnels import TunDevice, join_tunnel
@@ -253,7 +254,7 @@ class NetnsLab:
         with entered(self._namespaces[name].path):
             sock = packet_socket(ETH_P_IP)
         router = userspace_router(self.layout, self._wiring, name, spec)
-        engine = NatEngine(
+        engine = engine_of(
             spec,
             inside=router.inside_network,
             outside_address=router.outside.address,

@@ -90,6 +90,7 @@ def _behaviour_gap(spec: NatSpec) -> str | None:
         "it has several outside addresses": spec.pool > 1,
         "it is a NAT64 with a weaker filter": spec.nat64 is not None and spec.filtering != _STRICTEST,
         "it is no hop": spec.ttl == "kept",
+        "it answers in the name of others": spec.portal is not None,
         "it has a weaker filter and a host for the rest": bool(spec.dmz and spec.filtering != _STRICTEST),
         "only outbound packets refresh its mappings": spec.refreshed_by == "outbound",
         "it holds a limited number of mappings": spec.session_limit is not None,

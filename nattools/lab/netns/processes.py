@@ -266,8 +266,13 @@ def router_main(
 
 
 def coturn_command(spec: ServerSpec, addresses: tuple[str, ...]) -> list[str]:
-    """Debian's turnserver as a STUN server alone, without any file of its own."""
-    command = [find("turnserver", "coturn"), "-n", "--stun-only", "--no-tls", "--no-dtls", "--no-cli"]
+    """Debian's turnserver without any file of its own; a STUN server alone, unless it is to relay."""
+    command = [find("turnserver", "coturn"), "-n", "--no-tls", "--no-dtls", "--no-cli"]
+    if spec.relay is None:
+        command.append("--stun-only")
+    else:
+        command += ["--lt-cred-mech", "--realm", "lab", "--relay-ip", addresses[0]]
+        command += [f"--user={name}:{password}" for name, password in spec.relay.users.items()]
     if not spec.tcp:
         command.append("--no-tcp")
     for address in addresses:

@@ -16,6 +16,7 @@ from nattools.lab.nat.bindings import Forwards
 from nattools.lab.nat.engine import Emitted, NatEngine, Side
 from nattools.lab.nat.ipv6 import PassEngine, ipv6_engine
 from nattools.lab.nat.nat64 import IPV6_HEADER_MORE, Translator
+from nattools.lab.nat.portal import engine_of
 from nattools.lab.scenario import NatSpec, routers, ttl_beyond
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.stack import Stack
@@ -235,10 +236,9 @@ class CoreRouter(Node):
 
 
 class NatRouter(Node):
-    """A router with a NAT or a firewall between its inside and its outside; of IPv6, only the addresses of a
-    NAT64 are translated."""
+    """A router with a NAT or a firewall; of IPv6, only the addresses of a NAT64 are translated."""
 
-    __slots__ = ("_answers_ttl", "_engine4", "_engine6", "_inside", "_outside", "_translator", "_ttl")
+    __slots__ = ("_answers_ttl", "_engine4", "_engine6", "_inside", "_odd", "_outside", "_translator", "_ttl")
 
     def __init__(self, net: SimNet, plan: NodePlan) -> None:
         super().__init__(net, plan)
@@ -246,11 +246,11 @@ class NatRouter(Node):
         self._outside = next(i for i, port in enumerate(plan.ports) if port.layout.uplink)
         self._inside = 1 - self._outside
         inside, outside = plan.ports[self._inside], plan.ports[self._outside]
-        self._answers_ttl = spec.answers_ttl if isinstance(spec, NatSpec) else True
-        self._ttl = spec.ttl if isinstance(spec, NatSpec) else "lowered"
-        nat64 = spec.nat64 if isinstance(spec, NatSpec) else None
-        self._translator = Translator(parse_prefix(nat64.prefix)) if nat64 is not None else None
-        self._engine4 = NatEngine(
+        nat = spec if isinstance(spec, NatSpec) else NatSpec()
+        self._answers_ttl, self._ttl = nat.answers_ttl, nat.ttl
+        self._odd = nat.ttl != "lowered" or nat.portal is not None
+        self._translator = None if nat.nat64 is None else Translator(parse_prefix(nat.nat64.prefix))
+        self._engine4 = engine_of(
             spec,
             inside=inside.prefixes[4],
             outside_address=outside.address(4) or "",
@@ -291,7 +291,7 @@ class NatRouter(Node):
             wire is None
             or hop.port != self._outside
             or packet.ttl <= 1
-            or self._ttl != "lowered"
+            or self._odd
             or len(packet.payload) > wire.room
             or ":" in destination
             or destination in self.owns

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address
 from typing import Final, Literal, cast, get_args
 from zlib import crc32
 
@@ -145,12 +145,15 @@ def why_not_a_target(endpoint: Endpoint) -> str | None:
 
 
 def scope(host: str) -> str:
-    """Addresses pair with those of the same scope only (RFC 8445 6.1.2.2)."""
+    """Addresses pair with those of the same scope only (RFC 8445 6.1.2.2). What is sent to a discard-only one
+    reaches nobody (RFC 6666): such stand for the keys of relays that know no addresses."""
     address = parse_address(host)
     if address.is_loopback:
         return f"loopback {address.version}"
     if address.version == 6 and address.is_link_local:
         return "link-local 6"
+    if address.version == 6 and address in _DISCARD_ONLY:
+        return "discard-only 6"
     return f"global {address.version}"
 
 
@@ -158,6 +161,7 @@ MAX_LENGTH: Final = 512
 MAX_PRIORITY: Final = 2**31 - 1
 _PREFIX: Final = "candidate:"
 _FOUNDATION: Final = re.compile(r"[A-Za-z0-9+/]{1,32}")
+_DISCARD_ONLY: Final = IPv6Network("100::/64")
 _TYPES: Final = frozenset(get_args(CandidateType))
 _TCP_TYPES: Final = frozenset(get_args(TcpType))
 

@@ -291,6 +291,7 @@ def goes_with(local: Candidate, remote: Candidate) -> bool:
     peers send them, but a punch over TCP makes its connections itself."""
     if "tcp" in (local.transport, remote.transport):
         return False
-    if local.kind == "relay" and local.family == remote.family:
-        return scope(remote.endpoint.host).startswith("global")
-    return scope(local.sends_from.host) == scope(remote.endpoint.host)
+    own, other = scope(local.sends_from.host), scope(remote.endpoint.host)
+    if local.kind == "relay" and local.family == remote.family and own != "discard-only 6":
+        return other.startswith("global")
+    return own == other

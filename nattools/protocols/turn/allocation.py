@@ -27,7 +27,7 @@ _Event = Literal["granted", "refused", "renewed", "lost", "release", "released",
 _NEXT: Final[dict[tuple[AllocationState, _Event], AllocationState]] = {
     ("asking", "granted"): "standing",  # RFC 8656 7.3
     ("asking", "refused"): "over",  # 7.4, or an answer that cannot be understood, or none
-    ("asking", "release"): "over",
+    ("asking", "release"): "releasing",  # the answer may be on its way
     ("asking", "abandon"): "over",
     ("standing", "renewed"): "standing",  # 8.3
     ("standing", "lost"): "over",  # 437, or no renewal until its end
@@ -202,13 +202,13 @@ class Allocation:
         self._finish("abandon", Refusal("allocate", "abandoned", None, problem))
 
     def release(self, now: float) -> None:
-        """Give it back (RFC 8656 8.1)."""
-        if self.state == "standing":
+        """Give it back (RFC 8656 8.1), also where the server may have granted it by now."""
+        if self.state == "standing" or (self.state == "asking" and self.challenged_at is not None):
             self._running.clear()
             self._go("release")
             self._start(requests.refresh(0), lambda _transaction, _now: self._finish("released", None), rc=3)
-        else:
-            self._finish("release", None)
+        elif self.state == "asking":
+            self._finish("abandon", None)
 
     # --- peers
 

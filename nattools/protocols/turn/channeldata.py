@@ -46,11 +46,13 @@ class TurnFramer(stun.Framer):
     """Cuts a TCP stream into STUN and ChannelData messages, the latter with their padding."""
 
     LEAST: ClassVar = HEADER_SIZE
+    CHANNELS: ClassVar = _FIRST_BYTES
+    """How ChannelData begins."""
 
     def _wrong(self, head: bytes) -> str | None:
-        return None if head[0] in _FIRST_BYTES else super()._wrong(head)
+        return None if head[0] in self.CHANNELS else super()._wrong(head)
 
     def _size(self, head: bytes) -> int:
-        if head[0] in _FIRST_BYTES:
+        if head[0] in self.CHANNELS:
             return HEADER_SIZE + (int.from_bytes(head[2:], "big") + 3 & ~3)
         return super()._size(head)

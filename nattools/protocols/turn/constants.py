@@ -17,6 +17,8 @@ PERMISSION_LIFETIME_S: Final = 300
 """RFC 8656 9."""
 CHANNEL_LIFETIME_S: Final = 600
 """RFC 8656 12."""
+LAST_OLD_CHANNEL: Final = 0x7FFF
+"""RFC 5766 11 had more channels than RFC 8656 12, and clients from then choose among all of them."""
 CHANNEL_REUSE_S: Final = 300
 """So long after a channel has lapsed its number and its peer are not to be bound otherwise (RFC 8656 12)."""
 NONCE_LIFETIME_S: Final = 3600

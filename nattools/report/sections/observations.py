@@ -129,6 +129,11 @@ def _resolution(o: seen.Resolution) -> str:
     return f"name {o.name}: {', '.join(o.addresses) or o.error or 'no address'}"
 
 
+def _nat64(o: seen.Nat64) -> str:
+    state = {True: "a server answered through it", False: "no answer", None: "not tried"}[o.works]
+    return f"NAT64 {o.prefix}, learnt by {o.learnt}: {state}{', used' if o.used else ''}"
+
+
 def _second_opinion(o: seen.SecondOpinion) -> str:
     return f"{o.tool} {o.version} says: {o.says} ({seconds(o.duration_s)}){_detail(o.detail)}"
 
@@ -230,6 +235,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.BirthdayTrial: _birthday_trial,
     seen.Connection: _connection,
     seen.Resolution: _resolution,
+    seen.Nat64: _nat64,
     seen.SecondOpinion: _second_opinion,
     seen.Gap: _gap,
     seen.MapOffer: _offer,

@@ -13,13 +13,13 @@ from nattools.wording import terms
 
 MOST_ROWS = 20
 STEPS: dict[str, str] = {
-    "resolve": "look the name up",
+    "resolve": "name",
     "connect": "connect",
-    "tls": "TLS handshake",
-    "authenticate": "credentials",
+    "tls": "TLS",
+    "authenticate": "log in",
     "allocate": "allocate",
-    "permit": "permit the peer",
-    "relay": "a byte through it and back",
+    "permit": "permit",
+    "relay": "relay",
 }
 
 
@@ -31,14 +31,14 @@ def answer(report: Report, view: View) -> list[Section]:
 
 def headline(report: Report) -> str:
     """What came of `nattools relay`, as a sentence."""
-    tried = [row for row in report.relays if row.works is not None]
-    working = [row for row in tried if row.works]
+    tried = {row.uri for row in report.relays if row.works is not None}
+    working = [row for row in report.relays if row.works]
     if working:
-        best = working[0]
-        count = f"{len(working)} of {len(tried)} relays work" if len(tried) > 1 else "The relay works"
-        which = (
-            f"; the best is {_name(best)} over {_over(best)}" if len(tried) > 1 else f" over {_over(best)}"
+        best, many = working[0], len(tried) > 1
+        count = (
+            f"{len({row.uri for row in working})} of {len(tried)} relays work" if many else "The relay works"
         )
+        which = f"; the best is {_name(best)} over {_over(best)}" if many else f" over {_over(best)}"
         return f"{count}{which}: {_ms(best.rtt_ms.median if best.rtt_ms else None)} there and back."
     near = next((row for row in report.relays if row.works is None and row.direct_rtt_ms is not None), None)
     if tried:
@@ -103,24 +103,23 @@ def figures(report: Report, view: View) -> list[Section]:
     rows = [row for row in report.relays if row.works]
     if not rows:
         return []
-    titles = ("relay", "over", "min / median / 95%", "behind", "largest", "throughput", "gives")
-    return [Section("Through them", (Table(titles, tuple(map(_figures, rows)), (2, 0, 0, 0, 0, 0, 1)),))]
+    titles = ("relay", "over", "min", "median", "95%", "behind", "largest", "throughput")
+    rates = any(row.throughput_mbps is not None for row in rows)
+    columns = len(titles) if rates else len(titles) - 1
+    table = Table(titles[:columns], tuple(_figures(row)[:columns] for row in rows), (1, *[0] * (columns - 1)))
+    return [Section("Through them", (table,))]
 
 
 def _figures(row: Relay) -> tuple[Cell, ...]:
-    trips = row.rtt_ms
-    values = () if trips is None else (trips.min, trips.median, trips.p95)
-    rate = row.throughput_mbps
+    trips, rate = row.rtt_ms, row.throughput_mbps
+    values = (None, None, None) if trips is None else (trips.min, trips.median, trips.p95)
     return (
         Cell(_name(row)),
         Cell(_over(row)),
-        Cell(
-            " / ".join(_ms(each).removesuffix(f"{terms.TIE}ms") for each in values) + " ms" if values else ""
-        ),
+        *(Cell(_ms(each)) for each in values),
         Cell("" if row.reordered is None else terms.number(row.reordered)),
-        Cell("" if row.mtu is None else f"{terms.number(row.mtu)} bytes"),
-        Cell("" if rate is None else f"{terms.number(rate)} Mbit/s"),
-        Cell(safe(row.relayed or "", 60)),
+        Cell("" if row.mtu is None else f"{terms.number(row.mtu)}{terms.TIE}bytes"),
+        Cell("" if rate is None else f"{terms.number(rate)}{terms.TIE}Mbit/s"),
     )
 
 
@@ -130,7 +129,7 @@ def failures(report: Report, view: View) -> list[Section]:
     if not rows:
         return []
     shown = rows if view.detail else rows[:MOST_ROWS]
-    table = Table(("relay", "over", "fails at", "why"), tuple(map(_failure, shown)), (1, 0, 0, 3))
+    table = Table(("relay", "over", "fails at", "why"), tuple(map(_failure, shown)), (0, 0, 0, 1))
     more = (Prose(f"and {len(rows) - len(shown)} more: -v shows all."),) if len(rows) > len(shown) else ()
     return [Section("Not working", (table, *more))]
 
@@ -143,7 +142,7 @@ def _failure(row: Relay) -> tuple[Cell, ...]:
             Cell("", "unsure"),
             Cell("It did not answer in the time given."),
         )
-    code = "" if row.error.code is None else f" ({terms.number(row.error.code)} {row.error.name})"
+    code = "" if row.error.code is None else f" ({terms.number(row.error.code)})"
     step = STEPS.get(row.error.step, row.error.step)
     why = f"{row.error.meaning} {row.error.advice}".strip()
     return Cell(_name(row)), Cell(_over(row)), Cell(safe(step + code, 60), "bad"), Cell(safe(why))
@@ -158,7 +157,7 @@ def steps(report: Report, view: View) -> list[Section]:
     ]
     if not rows:
         return []
-    table = Table(("relay", "over", "step", "took", ""), tuple(rows), (1, 0, 0, 0, 2))
+    table = Table(("relay", "over", "step", "took", ""), tuple(rows), (0, 0, 0, 0, 1))
     return [Section("Step by step", (table,), collapsed=True)]
 
 

@@ -210,3 +210,12 @@ def test_ctrl_c_ends_the_program_too(
     assert program.got == got
     sys.stdin.close()
     assert not lab._is_in_foreground(), "standard input is closed"
+
+
+def test_on_a_terminal_a_result_is_broken_at_words(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert run(["lab", "run", "home-router"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 60] == []
+    assert "    filtering address-and-port-dependent" in lines

@@ -141,6 +141,12 @@ def test_on_a_machine_without_ipv6_such_a_server_has_no_route() -> None:
     assert "IPv4 address" in told.value.remedy
 
 
+def test_whoever_asks_for_the_family_that_is_not_there_is_told_of_the_other() -> None:
+    with pytest.raises(CannotRun, match="no IPv6 route") as told:
+        measured("stun.example", families=(6,), names={"stun.example": (STUN,)})
+    assert told.value.remedy == "It has one of IPv4: leave out -6."
+
+
 def test_a_server_that_is_not_found_beside_one_that_is() -> None:
     report = measured("stun.example", "gone.example", names={"stun.example": (STUN,)})
     assert [server.problem for server in report.servers] == ["", "no name server answered for gone.example"]

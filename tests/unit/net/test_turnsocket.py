@@ -14,8 +14,9 @@ from simulated import pass_time
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
+from nattools.net.hostnetwork import HostNetwork
 from nattools.net.steps import StepFailure
-from nattools.net.turndriver import MOST_UNSENT
+from nattools.net.turndriver import MOST_UNSENT, RELEASE_S
 from nattools.net.turnsocket import RelayedSocket
 from nattools.protocols import ice, turn
 from nattools.protocols.demultiplex import SharedProtocol
@@ -172,6 +173,22 @@ def test_a_relay_that_goes_away(uri: str) -> None:
     beside_a_relay(main)
 
 
+def test_a_dead_relay_keeps_nobody_waiting() -> None:
+    async def main(lab: SimLab) -> None:
+        server = lab.network("other")
+        route = server.route("11.1.1.1")
+        assert route is not None
+        running = await serve(server, relay_config(address=route[1]))
+        alice = await relay(lab.network("alice"), f"turn:{route[1]}")
+        await running.close()
+        began_at = asyncio.get_running_loop().time()
+        await alice.release()
+        assert asyncio.get_running_loop().time() - began_at == RELEASE_S
+        alice.close()
+
+    beside_a_relay(main)
+
+
 def test_over_a_stream_that_is_full_datagrams_are_dropped() -> None:
     async def main(lab: SimLab) -> None:
         alice = await relay(lab.network("alice"), URIS[1])
@@ -229,6 +246,42 @@ def test_ice_over_two_relayed_sockets(uri: str) -> None:
         other.close()
 
     beside_a_relay(main)
+
+
+@pytest.mark.parametrize("query", ["", "?transport=tcp"])
+def test_quic_over_the_sockets_of_this_machine(query: str) -> None:
+    """On loopback, where many datagrams come at once."""
+
+    async def main() -> None:
+        network = HostNetwork()
+        config = relay_config(address="127.0.0.1", port=0, permits=lambda host: True)
+        running = await serve(network, config)
+        uri = f"turn:{running.endpoints[0]}{query}"
+        one, other = await relay(network, uri), await relay(network, uri)
+        assert await one.permit(other.local) is None
+        assert await other.permit(one.local) is None
+        path = SocketPath(other, one.local)
+        ours, theirs = await quic_links(WatchedPath(SocketPath(one, other.local)), WatchedPath(path))
+        batches: list[int] = []
+        receive = other.on_batch
+        assert receive is not None
+
+        def on_batch(data: bytes, size: int, source: Endpoint) -> None:
+            batches.append(-(-len(data) // size))
+            receive(data, size, source)
+
+        other.on_batch = on_batch
+        data = Random(1).randbytes(1_000_000)
+        ours.write(data)
+        assert await read_exactly(theirs, len(data)) == data
+        assert query or max(batches) > 1
+        await ours.close()
+        await theirs.close()
+        await one.release()
+        await other.release()
+        await running.close()
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("uri", URIS)

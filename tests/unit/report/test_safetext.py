@@ -48,6 +48,15 @@ def test_wide_characters_take_two_columns() -> None:
     assert wrap("\u6771\u4eac\u6771", 4) == ["\u6771\u4eac", "\u6771"]
 
 
+def test_a_word_that_is_too_long_is_broken_behind_a_hyphen() -> None:
+    assert wrap("Filtering is address-and-port-dependent. #50", 26) == [
+        "Filtering is",
+        "address-and-port-",
+        "dependent. #50",
+    ]
+    assert wrap("-" * 100_000, 2) == ["--"] * 50_000
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

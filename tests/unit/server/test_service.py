@@ -56,7 +56,10 @@ def answers_to(data: bytes, source: Endpoint = SOURCE) -> list[tuple[bytes, Endp
             BindingServer(SITE, nothing, 3),
             DialBackServer(SITE, Cookies(b"secret"), DialBackLimits()),
         )
-        service.datagram_handler((0, 0))(data, source)
+        service.receive_on((0, 0))
+        on_datagram = sockets[0, 0].on_datagram
+        assert on_datagram is not None
+        on_datagram(data, source)
         return sent
 
     return asyncio.run(main())

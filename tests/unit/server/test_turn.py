@@ -130,7 +130,7 @@ def test_two_families() -> None:
     answer = answered(client, c.ALLOCATE, UDP, ALSO_V6)
     assert [each.family for each in answer.relayed] == [4, 6]
     assert client.permit(PEER, PEER6) is None
-    assert client.send(PEER6, b"x") == Forward(6, b"x", PEER6)
+    assert client.send(PEER6, b"x") == Forward(6, [b"x"], PEER6)
     assert error_of(answered(client, c.REFRESH, lasting(0), V6)) is None
     assert client.permit(PEER6) == 443
     assert client.permit(PEER) is None
@@ -241,19 +241,18 @@ def test_permissions() -> None:
     assert error_of(answered(client, c.CREATE_PERMISSION)) == 400
     assert error_of(answered(client, c.CREATE_PERMISSION, (c.XOR_PEER_ADDRESS, b"short"))) == 400
     assert client.permit(PEER6) == 443
-    assert allocation.from_peer(b"x", PEER, site.now) is None, "nothing passes inward before"
+    assert allocation.from_peer(b"x", 1, PEER, site.now) == [], "nothing passes inward before"
     assert client.send(PEER, b"x") is None
     assert client.permit(PEER, BOB) is None
-    assert client.send(PEER, b"x") == Forward(4, b"x", PEER)
-    data = allocation.from_peer(b"y", Endpoint(PEER.host, 9), site.now)
-    assert data is not None
+    assert client.send(PEER, b"x") == Forward(4, [b"x"], PEER)
+    (data,) = allocation.from_peer(b"y", 1, Endpoint(PEER.host, 9), site.now)
     message = stun.decode(data)
     assert (message.method, message.kind) == (c.DATA_METHOD, "indication")
     assert message.peers == (Endpoint(PEER.host, 9),), "a permission is for an address"
     assert message.get(c.DATA) == b"y"
     site.pass_time(301)
     assert client.send(PEER, b"x") is None
-    assert allocation.from_peer(b"y", PEER, site.now) is None
+    assert allocation.from_peer(b"y", 1, PEER, site.now) == []
     assert site.quotas.peers == 0
 
 
@@ -265,7 +264,7 @@ def test_all_permissions_or_none() -> None:
     assert client.send(PEER, b"x") is None
 
 
-@pytest.mark.parametrize("number", [0x3FFF, 0x5000, 0x7FFF, 0x0000])
+@pytest.mark.parametrize("number", [0x0000, 0x3FFF, 0x8000, 0xFFFF])
 def test_no_channel_has_this_number(number: int) -> None:
     client = RelayClient(RelaySite())
     client.allocate()
@@ -285,9 +284,9 @@ def test_channels() -> None:
     assert client.bind(0x4000, PEER) is None
     assert client.bind(0x4000, BOB) == 400, "the number is another's"
     assert client.bind(0x4001, PEER) == 400, "the peer has another"
-    assert client.channel(0x4000, b"hello") == Forward(4, b"hello", PEER)
+    assert client.channel(0x4000, b"hello") == Forward(4, [b"hello"], PEER)
     assert client.channel(0x4001, b"hello") is None
-    assert allocation.from_peer(b"back", PEER, site.now) == turn.encode_channel_data(0x4000, b"back")
+    assert allocation.from_peer(b"back", 4, PEER, site.now) == [turn.encode_channel_data(0x4000, b"back")]
     site.pass_time(301)
     assert client.channel(0x4000, b"x") is None, "its permission has lapsed"
     assert client.bind(0x4000, PEER) is None
@@ -308,9 +307,9 @@ def test_channel_data_that_is_cut_short_is_dropped() -> None:
     client.bind(0x4000, PEER)
     assert client.allocation is not None
     for message in (b"", b"\x40", b"\x40\x00\x00", b"\x40\x00\x00\x05four"):
-        assert site.server.from_client(message, client.allocation, site.now) is None
-    padded = site.server.from_client(b"\x40\x00\x00\x02hi\0\0", client.allocation, site.now)
-    assert padded == Forward(4, b"hi", PEER)
+        assert site.server.peerings.from_channels(message, len(message), client.allocation, site.now) == []
+    (padded,) = site.server.peerings.from_channels(b"\x40\x00\x00\x02hi\0\0", 8, client.allocation, site.now)
+    assert padded == Forward(4, [b"hi"], PEER)
 
 
 def test_over_a_stream_channel_data_is_padded() -> None:
@@ -319,7 +318,7 @@ def test_over_a_stream_channel_data_is_padded() -> None:
     client.allocate()
     client.bind(0x4000, PEER)
     assert client.allocation is not None
-    assert client.allocation.from_peer(b"12345", PEER, site.now) == b"\x40\x00\x00\x0512345\0\0\0"
+    assert client.allocation.from_peer(b"12345", 5, PEER, site.now) == [b"\x40\x00\x00\x0512345\0\0\0"]
 
 
 def test_dont_fragment_is_asked_for_at_the_beginning() -> None:
@@ -330,7 +329,7 @@ def test_dont_fragment_is_asked_for_at_the_beginning() -> None:
     for client in (plain, whole):
         client.permit(PEER)
     assert plain.send(PEER, b"x", WHOLE) is None
-    assert whole.send(PEER, b"x", WHOLE) == Forward(4, b"x", PEER)
+    assert whole.send(PEER, b"x", WHOLE) == Forward(4, [b"x"], PEER)
 
 
 def test_send_indications_with_what_is_not_understood_are_dropped() -> None:
@@ -363,7 +362,7 @@ def test_bandwidth_is_bounded_for_a_user_and_in_all() -> None:
     for client in clients:
         client.allocate()
         client.bind(0x4000, PEER)
-        passed.append(sum(client.channel(0x4000, bytes(96)) is not None for _ in range(200)))
+        passed.append(sum(client.channel(0x4000, bytes(100)) is not None for _ in range(200)))
     assert passed == [100, 50]
     site.pass_time(0.5)
     assert clients[0].channel(0x4000, bytes(96)) is not None
@@ -424,3 +423,26 @@ def test_messages_that_are_harmed_or_none_get_no_answer() -> None:
         assert client.put(stun.encode(client.message(c.ALLOCATE, UDP, kind=kind))) is None  # type: ignore[arg-type]
     assert client.put(stun.encode(client.message(c.SEND, PEER))) is None, "Send is no request"
     assert client.put(stun.encode(client.message(c.REFRESH, kind="indication"))) is None
+
+
+def test_datagrams_that_came_together_leave_together() -> None:
+    site = RelaySite()
+    client = RelayClient(site)
+    client.allocate()
+    client.bind(0x4000, PEER)
+    client.bind(0x4001, BOB)
+    allocation = client.allocation
+    assert allocation is not None
+    messages = [turn.encode_channel_data(0x4000, b"%4d" % number) for number in range(3)]
+    others = [turn.encode_channel_data(0x4001, b"%4d" % number) for number in range(2)]
+    strange = turn.encode_channel_data(0x4002, b"none")
+    last = turn.encode_channel_data(0x4000, b"end")
+    together = b"".join((*messages, *others, strange, last))
+    assert site.server.peerings.from_channels(together, 8, allocation, site.now) == [
+        Forward(4, [b"   0", b"   1", b"   2"], PEER),
+        Forward(4, [b"   0", b"   1"], BOB),
+        Forward(4, [b"end"], PEER),
+    ]
+    back = allocation.from_peer(b"onetwotri4", 3, PEER, site.now)
+    assert back == [turn.encode_channel_data(0x4000, each) for each in (b"one", b"two", b"tri", b"4")]
+    assert allocation.from_peer(b"", 0, PEER, site.now) == [turn.encode_channel_data(0x4000, b"")]

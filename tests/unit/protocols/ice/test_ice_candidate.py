@@ -143,6 +143,7 @@ class TestText:
         ("127.0.0.1", "loopback 4"),
         ("::1", "loopback 6"),
         ("fe80::1%eth0", "link-local 6"),
+        ("100::1234:5678:9abc:def0", "discard-only 6"),
         ("2a10::1", "global 6"),
     ],
 )

@@ -42,6 +42,14 @@ class TestPairing:
         assert goes_with(local6, host(Endpoint("fe80::2", 1)))
         assert not goes_with(host(A1), tcp("passive"))
 
+    def test_what_stands_for_a_key_goes_with_keys_alone(self) -> None:
+        keys = [ice.local_candidate("relay", Endpoint(f"100::{number}", 1)) for number in (1, 2)]
+        address = host(Endpoint("2a10::1", 1))
+        assert goes_with(*keys)
+        assert not goes_with(keys[0], address)
+        assert not goes_with(address, keys[0])
+        assert not goes_with(ice.local_candidate("relay", Endpoint("2a10::2", 1)), keys[0])
+
     @pytest.mark.parametrize("local", ["active", "passive", "so"])
     @pytest.mark.parametrize("remote", ["active", "passive", "so"])
     def test_tcp_candidates_are_not_paired(self, local: ice.TcpType, remote: ice.TcpType) -> None:

@@ -288,6 +288,20 @@ class TestLife:
         found.allocation.release(found.now)
         assert found.allocation.datagrams_to_send(found.now) == []
 
+    def test_it_is_given_back_before_the_answer_is_here(self) -> None:
+        relay = ScriptedRelay()
+        answered: list[bytes] = []
+        relay.answers[c.ALLOCATE] = lambda request: answered.append(relay.success(request))
+        found = converse(relay)
+        found.allocation.release(found.now)
+        found.settle()
+        assert found.allocation.state == "over"
+        assert relay.of(c.REFRESH)[-1].lifetime_s == 0
+        unasked = turn.Allocation(SERVER, ALICE)
+        unasked.release(0.0)
+        assert unasked.state == "over"
+        assert unasked.datagrams_to_send(0.0) == []
+
     def test_it_is_given_back_to_a_server_that_is_gone(self) -> None:
         found = converse()
         found.delivers = False

@@ -1,0 +1,202 @@
+"""`nattools relay`: which relay is nearest, what it costs, and at which step one fails."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from msgspec.structs import replace
+
+from nattools.cli import options, running
+from nattools.cli.options import OptionGroup, Request, Servers
+from nattools.cli.relayoptions import checked_user, read_secret
+from nattools.cli.running import Invocation
+from nattools.engine.options import Emit, MeasureOptions
+from nattools.errors import UsageError
+from nattools.model.report import Report
+from nattools.model.serveruri import ServerUri, parse_server
+from nattools.net.base import Network
+
+if TYPE_CHECKING:
+    from nattools.engine.portmap.journal import Journal
+    from nattools.engine.relaysearch import RelaySearch
+    from nattools.protocols.derp import DerpNode
+    from nattools.protocols.turn import Credentials
+
+USER_VARIABLE = "NATTOOLS_TURN_USER"
+SECRET_VARIABLE = "NATTOOLS_TURN_SECRET"
+MOST_COUNT = 1000
+_DERP = "derp://"
+
+Uris = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[URI]...", help="turn:HOST, turns:HOST, derp://HOST (default: all known)."),
+]
+TurnUser = Annotated[
+    str | None,
+    typer.Option("--turn-user", metavar="NAME:PASSWORD", help=f"For TURN. Also {USER_VARIABLE}."),
+]
+TurnSecret = Annotated[
+    str | None,
+    typer.Option(
+        "--turn-secret",
+        metavar="SECRET|@FILE",
+        help=f"Make time-limited credentials with the relay's secret. Also {SECRET_VARIABLE}.",
+    ),
+]
+DerpMaps = Annotated[
+    list[str] | None,
+    typer.Option("--derp-map", metavar="URL|FILE", help="DERP servers to try. Repeatable."),
+]
+NoDerp = Annotated[bool, typer.Option("--no-derp", help="Leave Tailscale's public DERP servers out.")]
+Regions = Annotated[
+    list[str] | None,
+    typer.Option("--region", metavar="ID|CODE", help="Only this region of the maps. Repeatable."),
+]
+Count = Annotated[int, typer.Option("--count", metavar="N", help="Datagrams that measure a round trip.")]
+Throughput = Annotated[
+    bool, typer.Option("--throughput", help="Also how much passes: 3 s and 16 MiB at most for each relay.")
+]
+
+
+class RelayRequest(msgspec.Struct, frozen=True):
+    """What is wanted, checked. `named`: relays or maps were named, so that the configured servers and the
+    public map are not meant."""
+
+    search: RelaySearch
+    named: bool
+    no_derp: bool
+
+
+def relay_request(
+    uri: Uris = None,
+    *,
+    turn_user: TurnUser = None,
+    turn_secret: TurnSecret = None,
+    derp_map: DerpMaps = None,
+    no_derp: NoDerp = False,
+    region: Regions = None,
+    count: Count = 10,
+    throughput: Throughput = False,
+) -> RelayRequest:
+    """UsageError says what makes no sense."""
+    from nattools.engine.relaysearch import RelaySearch
+
+    if not 1 <= count <= MOST_COUNT:
+        raise UsageError(f"--count {count}: give a number from 1 to {MOST_COUNT}")
+    texts = uri or []
+    turn = tuple(dict.fromkeys(_turn_server(each) for each in texts if not each.startswith(_DERP)))
+    nodes = tuple(dict.fromkeys(_derp_node(each) for each in texts if each.startswith(_DERP)))
+    for source in derp_map or []:
+        if not source.startswith(("http://", "https://")) and not Path(source).is_file():
+            raise UsageError(f"--derp-map {source[:100]!r}: there is no such file, and it is no URL")
+    user, secret = credentials_of(turn_user, turn_secret)
+    search = RelaySearch(
+        turn=turn,
+        user=user,
+        secret=secret,
+        derp=nodes,
+        maps=tuple(dict.fromkeys(derp_map or [])),
+        regions=tuple(dict.fromkeys(region or [])),
+        count=count,
+        throughput=throughput,
+    )
+    return RelayRequest(search, bool(texts or derp_map), no_derp)
+
+
+def _turn_server(text: str) -> ServerUri:
+    server = parse_server(text)
+    if server.scheme == "stuns":
+        raise UsageError(f"{text[:80]!r}: a relay over TLS is written turns:HOST")
+    if server.scheme == "turns" and server.transport == "udp":
+        raise UsageError(f"{text[:80]!r}: TURN over DTLS is not supported; leave ?transport=udp out")
+    return server
+
+
+def _derp_node(text: str) -> DerpNode:
+    from nattools.protocols.derp import node_at
+
+    server = parse_server(text.removeprefix(_DERP).rstrip("/"))
+    if server.scheme != "stun" or server.text.startswith("stun:"):
+        raise UsageError(f"{text[:80]!r}: a DERP server is written derp://HOST or derp://HOST:PORT")
+    return node_at(server.host, server.port)
+
+
+def credentials_of(user: str | None, secret: str | None) -> tuple[Credentials | None, str | None]:
+    """A TURN user's name and password, and the secret that makes them: as given, else from the environment.
+    UsageError: they cannot be such."""
+    from nattools.engine.relaysearch import read_user
+
+    given = user is not None or secret is not None
+    if not given:
+        user, secret = os.environ.get(USER_VARIABLE) or None, os.environ.get(SECRET_VARIABLE) or None
+    if given and user is not None and secret is not None:
+        raise UsageError("--turn-user and --turn-secret: give one of them")
+    if user is None:
+        return None, read_secret(secret)
+    found = read_user(user)
+    checked_user(user)
+    return found, None
+
+
+_WITHOUT = ("lifetime", "max_lifetime", "cross_check")
+
+
+@options.takes(wanted=OptionGroup(relay_request), request=options.measuring("relay", without=_WITHOUT))
+def command(wanted: RelayRequest, request: Request) -> int:
+    """Which relay is nearest and what it costs, TURN and DERP side by side: each step from its name to a byte
+    relayed and back, the first that failed with what it means, and the round trip beside the direct one.
+
+    Without arguments: the servers that are configured, and Tailscale's public DERP map. Exit code 1 if no
+    relay works."""
+
+    async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
+        from nattools.engine.relays import measure_relays
+
+        search = searched(wanted, chosen, named=bool(request.servers))
+        return await measure_relays(network, replace(chosen, relays=search), emit)
+
+    report = running.run(Invocation(request, work))
+    running.deliver(report, request)
+    return 0 if any(row.works for row in report.relays) else 1
+
+
+def searched(wanted: RelayRequest, chosen: MeasureOptions, *, named: bool) -> RelaySearch:
+    """What is tried where the network has these servers, which are `named` or only configured. UsageError:
+    nothing is left to try."""
+    search, of_lab = wanted.search, chosen.relays
+    anything = wanted.named or named
+    servers = () if chosen.default_servers or (wanted.named and not named) else chosen.servers
+    search = replace(search, turn=(*search.turn, *servers))
+    if of_lab is not None:
+        search = replace(search, pinned=of_lab.pinned)
+        search = search if search.user or search.secret else replace(search, user=of_lab.user)
+        if not anything:
+            search = replace(search, turn=of_lab.turn, derp=of_lab.derp)
+    elif not anything and not wanted.no_derp:
+        search = replace(search, public_map=True, keep=map_folder())
+    if not (search.turn or search.derp or search.maps or search.public_map):
+        raise UsageError("no relay is named: nattools relay turn:HOST, or derp://HOST")
+    return replace(search, keep=map_folder()) if search.maps else search
+
+
+def relays_at_hand(servers: Servers) -> RelaySearch:
+    """What a diagnosis tries: relays among its servers, and where these are public ones, how far away the
+    public DERP servers are."""
+    from nattools.engine.relaysearch import RelaySearch
+
+    user, secret = credentials_of(None, None)
+    turn = tuple(each for each in servers.uris if each.scheme in ("turn", "turns") and not servers.public)
+    return RelaySearch(
+        turn=turn, user=user, secret=secret, public_map=servers.public, far_only=True, keep=map_folder()
+    )
+
+
+def map_folder() -> Path:
+    """Where DERP maps that were fetched are kept."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("nattools", appauthor=False)

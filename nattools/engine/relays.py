@@ -1,0 +1,255 @@
+"""Relays tried side by side: TURN servers by each way to them, DERP servers after how far away they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nattools.engine.lookup import routed_families
+from nattools.engine.measurement import MeasurementRun
+from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.relaysearch import RelaySearch
+from nattools.engine.run import CompletedRun, new_run, within_time_limit
+from nattools.errors import UsageError
+from nattools.model.endpoint import Family, Transport
+from nattools.model.observation import Gap
+from nattools.model.report import Report
+from nattools.model.serveruri import ServerUri, parse_server
+from nattools.net.base import Network
+from nattools.net.derpmaps import DEFAULT_MAP, KEPT_S, is_page, kept_age_s, load_map
+from nattools.probes.probe import MachineContext, MachineProbe
+from nattools.probes.relay.derptrial import Pingers, how_far, note_distance, try_derp
+from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.pinger import open_pinger
+from nattools.probes.relay.trial import DerpAsk, RelayContext, TurnAsk
+from nattools.probes.relay.turntrial import try_turn
+from nattools.probes.target import Lane
+from nattools.protocols import derp, turn
+from nattools.protocols.stun.constants import SERVICE_RELAY
+
+THROUGH = 3
+"""Of the servers of a map, so many of the nearest ones are tried further, or all if there are few."""
+FEW = 8
+CREDENTIALS_S = 3600
+BRIEF_COUNT = 3
+
+
+async def measure_relays(network: Network, options: MeasureOptions, emit: Emit) -> Report:
+    """All relays of `options.relays`, as a report. CannotRun: there is no route, or a map cannot be had."""
+    started = datetime.now(UTC)
+    run = new_run(network, options, emit)
+    families = await routed_families(network, options)
+    search = options.relays or RelaySearch()
+    timed_out = await within_time_limit(run, _all(run, search, families))
+    return CompletedRun(run, families, started, timed_out, tells_servers=False).report()
+
+
+async def _all(run: MeasurementRun, search: RelaySearch, families: Sequence[Family]) -> None:
+    context = _context(run, search, search.count, sizes=True)
+    async with asyncio.TaskGroup() as group:
+        for ask in turn_asks(search.turn, search):
+            group.create_task(_try_turn(run, context, ask))
+        group.create_task(_derp_of(run, context, search, families))
+
+
+async def _derp_of(
+    run: MeasurementRun, context: RelayContext, search: RelaySearch, families: Sequence[Family]
+) -> None:
+    """Those named, and those of the maps."""
+    named = [DerpAsk(each) for each in search.derp]
+    own, public = await load_maps(run, search)
+    if own or public or search.regions:
+        chosen = [region for each in own for region in _regions(each, search.regions)]
+        others = [region for each in public for region in _regions(each, search.regions)]
+        _expect_regions(search, own + public, chosen, others)
+        own_asks, public_asks = _nodes(chosen), _nodes(others)
+    else:
+        own_asks = public_asks = []
+    far = await _distances(run, context, [*named, *own_asks, *public_asks], families)
+    further = [] if search.far_only else [*_nearest(own_asks, far, FEW), *_nearest(public_asks, far, 0)]
+    if further and (missing := derp.why_no_keys()) is not None:
+        further = []
+        question = "Do the DERP servers of the map relay?"
+        run.recorder.add(Gap(probe="relay", question=question, reason=str(missing), settle=missing.remedy))
+    for ask in far:
+        if ask not in named and ask not in further:
+            note_distance(context, ask, far[ask])
+    async with asyncio.TaskGroup() as group:
+        for ask in (*named, *further):
+            group.create_task(_try_derp(run, context, ask, far[ask]))
+
+
+def _regions(found: derp.DerpMap, wanted: Sequence[str]) -> list[derp.DerpRegion]:
+    if not wanted:
+        return [region for region in found.regions if region.measured]
+    named = (found.named(each) for each in wanted)
+    return [region for region in named if region is not None]
+
+
+def _expect_regions(
+    search: RelaySearch, maps: Sequence[derp.DerpMap], *chosen: Sequence[derp.DerpRegion]
+) -> None:
+    """UsageError: a region is named that no map has."""
+    known = {name.lower() for regions in chosen for each in regions for name in (str(each.id), each.code)}
+    for name in search.regions:
+        if name.lower() not in known:
+            codes = sorted({each.code for one in maps for each in one.regions if each.code})
+            near = ", ".join(codes[:20]) or "none: there is no map"
+            raise UsageError(f"--region {name[:20]!r}: no DERP map has it; regions: {near}")
+
+
+def _nodes(regions: Iterable[derp.DerpRegion]) -> list[DerpAsk]:
+    return [DerpAsk(node, region.name or region.code) for region in regions for node in region.nodes]
+
+
+async def load_maps(
+    run: MeasurementRun, search: RelaySearch
+) -> tuple[tuple[derp.DerpMap, ...], tuple[derp.DerpMap, ...]]:
+    """The user's own maps, and Tailscale's public one. A map that cannot be had is a gap.
+
+    UsageError: there is no such file, or it holds no map."""
+    own = [await _load_map(run, source, search.keep) for source in search.maps]
+    public = [await _load_map(run, DEFAULT_MAP, search.keep)] if search.public_map else []
+    return tuple(each for each in own if each), tuple(each for each in public if each)
+
+
+async def _load_map(run: MeasurementRun, source: str, keep: Path | None) -> derp.DerpMap | None:
+    name = f"map {source}"
+    if is_page(source) and (kept_age_s(source, keep) or KEPT_S) >= KEPT_S:
+        run.emit(Event("started", name, f"fetching the DERP map {source}"))
+    loaded = await load_map(run.network, source, keep)
+    run.emit(Event("finished", name))
+    if isinstance(loaded, str):
+        run.recorder.add(
+            Gap(
+                probe="relay",
+                question=f"Which DERP servers does {source} list?",
+                reason=loaded,
+                settle="name a map in a file: --derp-map FILE, or leave it out: --no-derp",
+            )
+        )
+        return None
+    return loaded.map
+
+
+def _context(run: MeasurementRun, search: RelaySearch, count: int, *, sizes: bool) -> RelayContext:
+    families = run.options.families
+    return RelayContext(
+        network=run.network,
+        recorder=run.recorder,
+        flight=Flight(),
+        count=count,
+        sizes=sizes,
+        throughput=search.throughput,
+        family=families[0] if len(families) == 1 else None,
+        interface=run.options.interface,
+        pinned=search.pinned,
+    )
+
+
+def turn_asks(servers: Iterable[ServerUri], search: RelaySearch) -> list[TurnAsk]:
+    """By which transports each is tried: the one that its URI names, TLS for `turns:`, else UDP and TCP."""
+    credentials = search.user
+    if search.secret is not None:
+        until = int(datetime.now(UTC).timestamp()) + CREDENTIALS_S
+        credentials = turn.time_limited(search.secret, "nattools", until)
+    found = []
+    for server in servers:
+        over: tuple[Transport, ...] = ("tcp",) if server.secure else ("udp", "tcp")
+        if server.transport is not None:
+            over = (server.transport,)
+        found += [TurnAsk(server, transport, credentials) for transport in over]
+    return found
+
+
+async def _try_turn(run: MeasurementRun, context: RelayContext, ask: TurnAsk) -> None:
+    name = f"relay {ask.server.text} {ask.over}"
+    run.emit(Event("started", name, f"does {ask.server.text} relay over {ask.over.upper()}?"))
+    await try_turn(context, ask)
+    run.emit(Event("finished", name))
+
+
+async def _distances(
+    run: MeasurementRun, context: RelayContext, asks: Sequence[DerpAsk], families: Sequence[Family]
+) -> dict[DerpAsk, tuple[float, ...]]:
+    """Round trips to each, in seconds, without relaying."""
+    far: dict[DerpAsk, tuple[float, ...]] = dict.fromkeys(asks, ())
+    if not asks:
+        return far
+    name, text, answered = "derp distance", f"how far away are {len(far)} DERP servers?", 0
+    run.emit(Event("started", name, text))
+
+    async def ask_one(ask: DerpAsk) -> None:
+        nonlocal answered
+        far[ask] = await how_far(context, ask, pingers)
+        answered += 1
+        run.emit(Event("progress", name, text, answered / len(far)))
+
+    with ExitStack() as opened:
+        pingers: Pingers = {}
+        for family in families:
+            pingers[family] = await open_pinger(context.network, family, context.flight, context.interface)
+            opened.callback(pingers[family].socket.close)
+        async with asyncio.TaskGroup() as group:
+            for ask in far:
+                group.create_task(ask_one(ask))
+    run.emit(Event("finished", name))
+    return far
+
+
+def _nearest(asks: Sequence[DerpAsk], far: dict[DerpAsk, tuple[float, ...]], few: int) -> list[DerpAsk]:
+    """Those to try: all if they are few, and if nobody else's."""
+    answered = sorted((ask for ask in asks if far[ask] and ask.node.relays), key=lambda ask: min(far[ask]))
+    return list(asks) if len(asks) <= few else answered[:THROUGH]
+
+
+async def _try_derp(
+    run: MeasurementRun, context: RelayContext, ask: DerpAsk, direct: tuple[float, ...]
+) -> None:
+    name = f"relay {ask.node.uri}"
+    run.emit(Event("started", name, f"does {ask.node.uri} relay?"))
+    await try_derp(context, ask, direct)
+    run.emit(Event("finished", name))
+
+
+class Relays(MachineProbe):
+    """Of a diagnosis: the relays that are named, and servers that were asked and say that they relay."""
+
+    name = "relay"
+    text = "do the relays relay?"
+    commands = frozenset({"diagnose"})
+
+    def __init__(self, run: MeasurementRun) -> None:
+        self._run = run
+
+    async def run(self, context: MachineContext) -> None:
+        """Each of them, briefly."""
+        run = self._run
+        search = run.options.relays or RelaySearch()
+        brief = _context(run, search, BRIEF_COUNT, sizes=False)
+        async with asyncio.TaskGroup() as group:
+            for ask in turn_asks(search.turn, search):
+                group.create_task(try_turn(brief, ask))
+            group.create_task(_derp_of(run, brief, search, context.families))
+            for ask in turn_asks(await self._relaying(search), search):
+                group.create_task(try_turn(brief, ask))
+
+    async def _relaying(self, search: RelaySearch) -> list[ServerUri]:
+        """Servers of `nattools serve` that say that they relay, by the transport that reached them first."""
+        run, known = self._run, {(server.host, server.port_or_default) for server in search.turn}
+        await run.resolved.wait()
+        found: dict[str, ServerUri] = {}
+        for family, addresses in run.addresses.items():
+            for transport in ("udp", "tcp"):
+                lane = Lane("udp" if transport == "udp" else "tcp", family)
+                if any(address.serves(lane) for address in addresses):
+                    await run.reach_finished(lane).wait()
+        for target in run.reached:
+            host, port = parse_server(target.uri).host, target.endpoint.port
+            if target.services & SERVICE_RELAY and (host, port) not in known:
+                uri = f"turn:{f'[{host}]' if ':' in host else host}:{port}"
+                found.setdefault(uri, ServerUri(uri, "turn", host, port, target.transport))
+        return list(found.values())

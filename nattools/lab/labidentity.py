@@ -1,0 +1,25 @@
+"""Certificates of a lab's servers: they follow from a server's first address, so that its clients in the lab
+know them without asking."""
+
+from __future__ import annotations
+
+import hashlib
+
+from nattools.traversal.identity import Identity, identity
+
+
+def identity_at(addresses: tuple[str, ...]) -> Identity:
+    """Of the server that has these addresses."""
+    return identity(hashlib.sha256(f"server at {addresses[0]}".encode()).digest(), leads=False)
+
+
+def fingerprint_at(addresses: tuple[str, ...]) -> str:
+    """The SHA-256 of its certificate, in hexadecimal."""
+    return hashlib.sha256(identity_at(addresses).der).hexdigest()
+
+
+def pem_of(own: Identity) -> bytes:
+    """The certificate and its key."""
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return own.pem + own.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

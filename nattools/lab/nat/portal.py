@@ -1,0 +1,52 @@
+"""A captive portal: nothing gets out, and whatever is asked over TCP, the portal itself answers, in the name
+of who was asked."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from nattools.lab.nat.engine import Emitted, NatEngine
+from nattools.lab.scenario import FirewallSpec, NatSpec
+from nattools.protocols.packet import ACK, FIN, PSH, RST, SYN, Packet
+
+LOGIN: Final = "http://login.portal.test/"
+_FIRST = 4096
+_GET = f"HTTP/1.1 302 Found\r\nLocation: {LOGIN}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+_OTHER = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class PortalEngine(NatEngine):
+    """`NatEngine`'s interface. It keeps nothing: each segment says what is to be answered."""
+
+    def leave(self, packet: Packet, now: float) -> Packet | None:
+        """Nothing does."""
+        return None
+
+    def from_inside(self, packet: Packet, now: float) -> Emitted:
+        """The answers, inside."""
+        return [("inside", _answer(packet))] if packet.protocol == "tcp" and _asks(packet) else []
+
+
+def _asks(packet: Packet) -> bool:
+    """Is there anything to say to this segment? Not to a mere acknowledgement."""
+    return not packet.flags & RST and bool(packet.payload or packet.flags & (SYN | FIN))
+
+
+def _answer(packet: Packet) -> Packet:
+    taken = len(packet.payload) + bool(packet.flags & SYN) + bool(packet.flags & FIN)
+    reply = Packet("tcp", packet.destination, packet.destination_port, packet.source, packet.source_port)
+    reply.ack = (packet.seq + taken) & 0xFFFFFFFF
+    if packet.flags & SYN:
+        reply.seq, reply.flags = _FIRST, SYN | ACK
+    elif packet.payload:
+        reply.seq, reply.flags = packet.ack, ACK | PSH | FIN
+        reply.payload = _GET if packet.payload.startswith(b"GET ") else _OTHER
+    else:
+        reply.seq, reply.flags = packet.ack, ACK
+    return reply
+
+
+def engine_of(spec: NatSpec | FirewallSpec, **more: Any) -> NatEngine:
+    """The engine that does what the spec says; `more` is what `NatEngine` takes."""
+    portal = isinstance(spec, NatSpec) and spec.portal is not None
+    return PortalEngine(spec, **more) if portal else NatEngine(spec, **more)

@@ -1,0 +1,170 @@
+"""Datagrams that are given to one end of a relay and awaited at the other; both ends are here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from nattools.chance import random_bytes
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import SendFailure
+from nattools.net.eventloop import TimedEvent
+from nattools.probes.relay.flight import Flight
+
+_NUMBER: Final = 4
+SMALLEST: Final = 8 + _NUMBER
+ORDINARY: Final = 64
+"""Bytes of a datagram that measures nothing but time."""
+_LONGEST_GAP_S: Final = 0.05
+_SHORTEST_GAP_S: Final = 0.01
+_UNKNOWN_TRIP_S: Final = 0.25
+Send = Callable[[bytes], SendFailure | None]
+
+
+class Way:
+    """One way across a relay: `send` gives a datagram to one end, and `on_datagram` is told at the other."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._crossings: list[Crossing] = []
+
+    def crossing(self) -> Crossing:
+        """New datagrams, counted by themselves."""
+        crossing = Crossing(self._send)
+        self._crossings.append(crossing)
+        return crossing
+
+    def take(self, data: bytes) -> bool:
+        """A datagram has arrived; False: it is none of those that were sent."""
+        return any(each.take(data) for each in reversed(self._crossings))
+
+    def on_datagram(self, data: bytes, source: Endpoint) -> None:
+        """The same, for a socket."""
+        self.take(data)
+
+
+class Crossing:
+    """`send` gives a datagram to one end. Hand what arrives at the other to `take`, which knows its own."""
+
+    def __init__(self, send: Send) -> None:
+        self.sent = 0
+        self.reordered = 0
+        self.arrived_bytes = 0
+        self.trips: dict[int, float] = {}
+        self._send = send
+        self._secret = random_bytes(8)
+        self._sent_at: list[float] = []
+        self._highest = -1
+        self._awaited: dict[int, TimedEvent] = {}
+        self._any = TimedEvent()
+        self._time = asyncio.get_running_loop().time
+
+    def send(self, size: int = ORDINARY) -> SendFailure | None:
+        """One more datagram, of so many bytes; its number is how many were sent before."""
+        number = self._secret + self.sent.to_bytes(_NUMBER, "big")
+        self._sent_at.append(self._time())
+        self.sent += 1
+        return self._send(number + bytes(max(0, size - len(number))))
+
+    async def crossed(self, wait_s: float, size: int = ORDINARY) -> bool:
+        """Send one, and wait for it, at most so long."""
+        number, event = self.sent, TimedEvent()
+        self._awaited[number] = event
+        try:
+            return self.send(size) is None and await event.wait(wait_s)
+        finally:
+            del self._awaited[number]
+
+    def take(self, data: bytes) -> bool:
+        """It has arrived; False: it is none of these."""
+        number = int.from_bytes(data[8:SMALLEST], "big")
+        if len(data) < SMALLEST or data[:8] != self._secret or not 0 <= number < self.sent:
+            return False
+        if number in self.trips:
+            return True
+        self.trips[number] = self._time() - self._sent_at[number]
+        self.arrived_bytes += len(data)
+        self.reordered += number < self._highest
+        self._highest = max(self._highest, number)
+        if number in self._awaited:
+            self._awaited[number].set()
+        self._any.set()
+        return True
+
+    @property
+    def trip_s(self) -> float:
+        """The longest up to now, or a guess."""
+        return max(self.trips.values(), default=_UNKNOWN_TRIP_S)
+
+    async def arrival(self, wait_s: float) -> bool:
+        """Wait for the next datagram, at most so long."""
+        self._any.clear()
+        return await self._any.wait(wait_s)
+
+
+async def series(crossing: Crossing, count: int, flight: Flight) -> None:
+    """Send so many, evenly, and wait for them."""
+    gap_s = min(_LONGEST_GAP_S, max(_SHORTEST_GAP_S, crossing.trip_s / 4))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(count):
+            await flight.take()
+            group.create_task(_held(crossing, flight))
+            await asyncio.sleep(gap_s)
+
+
+async def _held(crossing: Crossing, flight: Flight) -> None:
+    """Send one, and hold its place until it has come or will not come any more."""
+    with flight.taken():
+        await crossing.crossed(max(0.3, 4 * crossing.trip_s))
+
+
+SIZES: Final = (1472, 1452, 1432, 1412, 1392, 1372, 1352, 1312, 1280, 1232, 1200, 1100, 1000, 800, 576)
+"""Payloads of UDP that fill the packets of usual links and tunnels, IPv4 and IPv6, and what fits anywhere."""
+_COPIES: Final = 2
+
+
+async def largest(crossing: Crossing, flight: Flight) -> int | None:
+    """The largest of `SIZES` that arrives, found by halving; None: not even the smallest does."""
+    low, high = 0, len(SIZES)  # all from `high` on arrive
+    while low < high:
+        middle = (low + high) // 2
+        if await _passes(crossing, SIZES[middle], flight):
+            high = middle
+        else:
+            low = middle + 1
+    return SIZES[low] if low < len(SIZES) else None
+
+
+async def _passes(crossing: Crossing, size: int, flight: Flight) -> bool:
+    for _ in range(_COPIES):
+        await flight.take()
+        with flight.taken():
+            if await crossing.crossed(max(0.15, 2 * crossing.trip_s), size):
+                return True
+    return False
+
+
+FULL: Final = 1200
+MOST_SECONDS: Final = 3.0
+MOST_BYTES: Final = 16 * 1024 * 1024
+_FIRST_WINDOW: Final = 16
+_LARGEST_WINDOW: Final = 4096
+
+
+async def throughput(crossing: Crossing) -> tuple[int, float]:
+    """As much as goes through for some seconds: bytes that arrived, and in how many seconds. Twice as many
+    datagrams go together with each round trip, as long as none is lost (RFC 5681 3.1, roughly)."""
+    loop = asyncio.get_running_loop()
+    began_at, window = loop.time(), _FIRST_WINDOW
+    before, first = crossing.arrived_bytes, crossing.sent
+    while loop.time() - began_at < MOST_SECONDS and (crossing.sent - first) * FULL < MOST_BYTES:
+        arrived, round_at = len(crossing.trips), loop.time()
+        for _ in range(window):
+            crossing.send(FULL)
+        until = round_at + max(0.05, min(2 * crossing.trip_s, 1.0))
+        while len(crossing.trips) - arrived < window and loop.time() < until:
+            await crossing.arrival(max(0.001, until - loop.time()))
+        whole = len(crossing.trips) - arrived >= window
+        window = min(_LARGEST_WINDOW, window * 2) if whole else max(_FIRST_WINDOW, window // 2)
+    return crossing.arrived_bytes - before, loop.time() - began_at

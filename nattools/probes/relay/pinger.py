@@ -1,0 +1,96 @@
+"""Round trips to a server without relaying: STUN questions, of many servers at once from one port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint, Family
+from nattools.net.base import Network, UdpSocket
+from nattools.net.eventloop import TimedEvent
+from nattools.probes.relay.flight import Flight
+from nattools.protocols import stun
+
+FIRST_WAIT_S: Final = 1.0
+"""For the first answer; afterwards the round trip is known."""
+Request = Callable[[bytes], bytes]
+"""A question with this transaction id."""
+
+
+class Trip(NamedTuple):
+    """An answer: after how many seconds, and how the server sees us."""
+
+    seconds: float
+    mapped: Endpoint | None
+
+
+class _Waiting:
+    __slots__ = ("came", "to", "trip")
+
+    def __init__(self, to: Endpoint) -> None:
+        self.to = to
+        self.came = TimedEvent()
+        self.trip: tuple[float, Endpoint | None] | None = None
+
+
+class Pinger:
+    """Asks from one socket, whose datagrams it takes; what belongs to no question goes to `other`."""
+
+    def __init__(self, socket: UdpSocket, flight: Flight) -> None:
+        self.socket = socket
+        self.other: Callable[[bytes, Endpoint], None] | None = None
+        self._flight = flight
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[bytes, _Waiting] = {}
+        socket.on_datagram = self._arrived
+
+    async def trip(self, request: Request, to: Endpoint, wait_s: float = FIRST_WAIT_S) -> Trip | None:
+        """One question; None: no answer in so many seconds."""
+        await self._flight.take()
+        with self._flight.taken():
+            transaction_id = stun.new_transaction_id()
+            waiting = self._waiting[transaction_id] = _Waiting(to)
+            began_at = self._loop.time()
+            try:
+                if self.socket.send(request(transaction_id), to) is not None:
+                    return None
+                await waiting.came.wait(wait_s)
+            finally:
+                del self._waiting[transaction_id]
+            return None if waiting.trip is None else Trip(waiting.trip[0] - began_at, waiting.trip[1])
+
+    async def trips(self, request: Request, to: Endpoint, count: int) -> list[Trip]:
+        """So many questions one after the other; those that were answered."""
+        found: list[Trip] = []
+        for _ in range(count):
+            wait_s = FIRST_WAIT_S if not found else max(0.2, 3 * max(each.seconds for each in found))
+            trip = await self.trip(request, to, min(wait_s, FIRST_WAIT_S))
+            if trip is not None:
+                found.append(trip)
+        return found
+
+    def _arrived(self, data: bytes, source: Endpoint) -> None:
+        waiting = self._waiting.get(data[8:20])
+        if waiting is None or source != waiting.to:
+            if self.other is not None:
+                self.other(data, source)
+            return
+        try:
+            answer = stun.decode(data)
+            mapped = answer.mapped
+        except ProtocolError:
+            return
+        if answer.kind == "success" and answer.method == stun.BINDING and waiting.trip is None:
+            waiting.trip = self._loop.time(), mapped
+            waiting.came.set()
+
+
+async def open_pinger(
+    network: Network, family: Family, flight: Flight, interface: str | None = None, *, whole: bool = False
+) -> Pinger:
+    """From a fresh port; `whole`: what it sends is not to be fragmented. CannotRun: there is no such port."""
+    wanted = whole and network.missing("dont-fragment") is None
+    socket = await network.open_udp(family=family, interface=interface, dont_fragment=wanted)
+    return Pinger(socket, flight)

@@ -1,0 +1,129 @@
+"""A bounded load of ChannelData between two clients of one relay, and what its process pays for it."""
+
+from __future__ import annotations
+
+import select
+import socket
+import statistics
+import time
+from typing import Final, NamedTuple
+
+from bench.load import cpu_seconds
+
+from nattools.model.endpoint import Endpoint
+from nattools.protocols import stun, turn
+from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.message import Attribute
+from nattools.protocols.turn import constants as t
+
+CHANNEL: Final = 0x4000
+_WINDOW: Final = 64
+_PATIENCE_S: Final = 1.0
+_ID: Final = bytes(11)
+
+
+class RelayedLoad(NamedTuple):
+    """`arrived` of `sent` datagrams; each passes the relay twice, since the receiver is its client too."""
+
+    sent: int
+    arrived: int
+    cpu_s: float
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Datagrams relayed a second of one core: in by one allocation, or out by the other."""
+        return 2 * self.arrived / self.cpu_s
+
+
+class BenchClient:
+    """An allocation over UDP, without timers: it answers a challenge, and asks once."""
+
+    def __init__(self, server: tuple[str, int], user: str, password: str, host: str | None = None) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.socket.bind((host or server[0], 0))
+        self.socket.connect(server)
+        self.socket.settimeout(5)
+        self._login = stun.LongTermAuthentication(user, password)
+        self._number = 0
+        self.relayed = self._ask(c.ALLOCATE, (c.REQUESTED_TRANSPORT, turn.pack_transport(t.UDP))).relayed[0]
+
+    def _ask(self, method: int, *attributes: Attribute) -> stun.Message:
+        for _ in range(3):
+            self._number += 1
+            request = stun.Message(method, "request", self._number.to_bytes(12, "big"), attributes)
+            self.socket.send(self._login.sign(request))
+            answer = stun.decode(self.socket.recv(2048))
+            if answer.error is None:
+                return answer
+            assert answer.error[0] in (401, 438), answer.error
+            assert self._login.renew(answer) is None
+        raise AssertionError("challenged without end")
+
+    def bind(self, peer: Endpoint) -> None:
+        """A channel for a peer."""
+        number = (self._number + 1).to_bytes(12, "big")
+        self._ask(
+            c.CHANNEL_BIND,
+            (c.CHANNEL_NUMBER, turn.pack_channel(CHANNEL)),
+            (c.XOR_PEER_ADDRESS, stun.pack_xor_address(peer, number)),
+        )
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def pair(server: tuple[str, int], user: str, password: str) -> tuple[BenchClient, BenchClient]:
+    """Two clients with channels for each other."""
+    first, second = BenchClient(server, user, password), BenchClient(server, user, password)
+    first.bind(second.relayed)
+    second.bind(first.relayed)
+    return first, second
+
+
+def put(clients: tuple[BenchClient, BenchClient], pid: int, total: int, size: int) -> RelayedLoad:
+    """Send so many datagrams from the first to the second, a window after the other."""
+    first, second = clients
+    first.socket.setblocking(False)
+    second.socket.setblocking(False)
+    message = turn.encode_channel_data(CHANNEL, bytes(size))
+    sent = arrived = 0
+    cpu = cpu_seconds(pid)
+    while sent < total:
+        for _ in range(_WINDOW):
+            first.socket.send(message)
+        sent += _WINDOW
+        arrived += _collect(second.socket, sent - arrived if sent - arrived <= _WINDOW else _WINDOW)
+    return RelayedLoad(sent, arrived, cpu_seconds(pid) - cpu)
+
+
+def _collect(receiver: socket.socket, count: int) -> int:
+    got = 0
+    while got < count and select.select([receiver], [], [], _PATIENCE_S)[0]:
+        try:
+            while got < count:
+                receiver.recv(2048)
+                got += 1
+        except BlockingIOError:
+            pass
+    return got
+
+
+def round_trips_us(clients: tuple[BenchClient, BenchClient], count: int) -> tuple[float, float]:
+    """p50 and p99 of a datagram's way through the relay to the other client, once for each of `count`."""
+    first, second = clients
+    first.socket.setblocking(True)
+    second.socket.setblocking(True)
+    first.socket.settimeout(5)
+    second.socket.settimeout(5)
+    message = turn.encode_channel_data(CHANNEL, bytes(160))
+    taken = []
+    for _ in range(count):
+        began = time.perf_counter()
+        first.socket.send(message)
+        second.socket.recv(2048)
+        second.socket.send(message)
+        first.socket.recv(2048)
+        taken.append((time.perf_counter() - began) * 1e6)
+    cuts = statistics.quantiles(taken, n=100)
+    return cuts[49], cuts[98]

@@ -1,0 +1,107 @@
+"""Somebody who answers in the place of others."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from nattools.errors import CannotRun
+from nattools.lab.scenariofiles import load, parse
+from nattools.lab.sim.simlab import SimLab
+from nattools.model.observation import Portal
+from nattools.net.base import TcpStream
+from nattools.probes.portal import PATIENCE_S, find_portal
+from nattools.trials.pairs import PairOptions, connect_pair
+
+LOGIN = "http://login.portal.test/"
+PAIR = """
+title = "t"
+[nat.hotel]
+portal = "connections"
+[nat.home]
+[host.alice]
+behind = "hotel"
+[host.bob]
+behind = "home"
+"""
+
+
+def asked(name: str, host: str, *servers: str) -> Portal | None:
+    with SimLab(load(name)) as lab:
+        return lab.run(lambda: find_portal(lab.network(host), (4, 6), servers))
+
+
+def test_who_answers_for_nobody_is_a_portal() -> None:
+    found = asked("captive-portal", "alice", "11.201.0.2")
+    assert found == Portal(probe="portal", asked="192.0.2.1:80", status=302, location=LOGIN)
+
+
+@pytest.mark.parametrize("name", ["home-router", "udp-blocked", "only-443", "open", "nat64"])
+def test_other_networks_have_none(name: str) -> None:
+    assert asked(name, "alice", "11.201.0.2") is None
+
+
+def answered(said: bytes) -> Portal | None:
+    """By a machine at a private address, which a name led to, over HTTP."""
+
+    async def serve(stream: TcpStream) -> None:
+        await stream.read()
+        stream.write(said)
+        stream.end()
+
+    with SimLab(parse('title = "t"\n[nat.home]\n[host.alice]\nbehind = "home"\n', "t.toml")) as lab:
+
+        async def work() -> Portal | None:
+            async with asyncio.TaskGroup() as group:
+                router = lab.network("home")
+                listener = await router.listen_tcp(
+                    family=4, host="10.0.1.1", port=80, on_stream=lambda s: group.create_task(serve(s))
+                )
+                found = await find_portal(lab.network("alice"), (4,), ["10.0.1.1", "11.201.0.2"])
+                listener.close()
+            return found
+
+        return lab.run(work)
+
+
+def test_a_private_address_with_a_web_page_is_where_names_led() -> None:
+    found = answered(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+    assert found == Portal(probe="portal", asked="10.0.1.1:80", status=200)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"\xff" * 70_000, b"HTTP/1.1 302 F\r\nLocation: "],
+)
+def test_what_is_no_web_page_is_no_portal(said: bytes) -> None:
+    assert answered(said) is None
+
+
+@pytest.mark.parametrize("where", ["javascript:alert(1)", "/login", "", "ftp://x"])
+def test_only_a_web_address_is_passed_on(where: str) -> None:
+    found = answered(f"HTTP/1.1 302 Found\r\nLocation: {where}\r\nContent-Length: 0\r\n\r\n".encode())
+    assert found is not None
+    assert found.location is None
+
+
+def test_one_that_says_nothing_takes_little_time() -> None:
+    with SimLab(parse('title = "t"\n[nat.home]\n[host.alice]\nbehind = "home"\n', "t.toml")) as lab:
+
+        async def work() -> float:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            listener = await lab.network("home").listen_tcp(
+                family=4, host="10.0.1.1", port=80, on_stream=lambda stream: None
+            )
+            assert await find_portal(lab.network("alice"), (4,), ["10.0.1.1"]) is None
+            listener.close()
+            return loop.time() - began
+
+        assert lab.run(work) <= PATIENCE_S + 0.1
+
+
+def test_a_punch_says_so_too() -> None:
+    with SimLab(parse(PAIR, "t.toml")) as lab, pytest.raises(CannotRun, match="captive portal") as caught:
+        lab.run(lambda: connect_pair(lab, "alice", "bob", PairOptions()))
+    assert LOGIN in caught.value.remedy
