@@ -227,11 +227,14 @@ async def _reach_one(
     return await first_address(
         server.endpoints,
         lambda at: ask(context, server.uri, at, hint),
-        lambda at: any(
-            isinstance(seen, Binding) and seen.asked == str(at) and seen.received
-            for seen in run.recorder.observations
-        ),
+        lambda at: _has_answered(run, at),
     )
+
+
+def _has_answered(run: MeasurementRun, endpoint: Endpoint) -> bool:
+    """Over whichever transport."""
+    seen_all = run.recorder.observations
+    return any(isinstance(one, Binding) and one.asked == str(endpoint) and one.received for one in seen_all)
 
 
 def describe_host(
