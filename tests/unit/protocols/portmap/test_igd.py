@@ -436,3 +436,9 @@ def test_results_that_make_no_sense() -> None:
 def test_depth_is_counted_up_and_down() -> None:
     flat = b"<a>" + b"<b><c/></b>" * 100 + b"</a>"
     assert len(xml.parse(flat)) == 100
+
+
+def test_names_may_have_any_letters_leniently_too() -> None:
+    document = '<?xml version="1.0" encoding="iso-8859-1"?><a><ÿþb/><ü·x>1</ü·x></a>'.encode("latin-1")
+    for root in (xml.parse(document), xml.read_leniently(xml.decode(document))):
+        assert [xml.local_name(each) for each in root] == ["ÿþb", "ü·x"]
