@@ -51,13 +51,14 @@ class Nat64Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A router whose inside has IPv6 alone, and IPv4 by translation (RFC 6146).
 
     `prefix`: the IPv6 addresses that stand for IPv4 ones. `dns64`: its name server makes such addresses for
-    names that have none (RFC 6147); `says`: with this prefix, where that is another one. On netns, tayga
-    translates and the kernel's NAT does the rest.
+    names that have none (RFC 6147); `says`: with this prefix, where that is another one. `advertised`: the
+    router tells of it (RFC 8781). On netns, tayga translates and the kernel's NAT does the rest.
     """
 
     prefix: str = "64:ff9b::/96"
     dns64: bool = True
     says: str | None = None
+    advertised: bool = False
 
 
 class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):

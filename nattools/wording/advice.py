@@ -24,6 +24,7 @@ SENTENCES = {
     "best-tcp": "TCP: possible with {reached} of {kinds} kinds of peers; a relay for the others",
     "best-tcp-all": "TCP: possible with all {kinds} kinds of peers",
     "best-relay": "A relay over TCP or TLS",
+    "best-relay-measured": "The relay {uri} over {transport:upper}: {rtt_ms:ms} there and back",
     "best-offline": "None known: check the connection",
     "best-unknown": "None known: see what would settle it",
     # what to do
@@ -79,7 +80,11 @@ SENTENCES = {
         "This machine has IPv6 alone: IPv4 goes through the NAT64 of its network ({prefix}), and what is "
         "said of IPv4 is said of that."
     ),
-    "nat64-leads-nowhere": (
+    "nat64-of-router-leads-nowhere": (
+        "The router advertises a NAT64 with the prefix {prefix}, but no server answered through it: tell "
+        "whoever runs this network."
+    ),
+    "nat64-of-dns-leads-nowhere": (
         "The name server makes addresses for a NAT64 with the prefix {prefix}, but no server answered "
         "through it: tell whoever runs this network."
     ),

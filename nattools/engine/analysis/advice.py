@@ -108,7 +108,11 @@ def _best(
         case "over tcp only":
             return statement("best-tcp" if reached < kinds else "best-tcp-all", reached=reached, kinds=kinds)
         case "by relay only":
-            return statement("best-relay")
+            best = next((row for row in findings.relays if row.works and row.rtt_ms is not None), None)
+            if best is None or best.rtt_ms is None:
+                return statement("best-relay")
+            rtt_ms = best.rtt_ms.median
+            return statement("best-relay-measured", uri=best.uri, transport=best.transport, rtt_ms=rtt_ms)
         case _:
             return statement("best-offline" if reachable == "offline" else "best-unknown")
 
