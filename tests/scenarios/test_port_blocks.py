@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
+from port_sets import MASK, VALUE, map_e  # noqa: F401
 from punching import APDM, MATRIX_KINDS, look, measured, meet_as_measured_there, pair
 
-from nattools.lab.nat import portallocation
 from nattools.lab.scenario import NatSpec, RouterSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.traversal.punchplan import MeasuredEnd, plan
@@ -49,25 +46,7 @@ def test_what_is_planned_through_a_block_is_what_comes(peer: RouterSpec, low_por
     assert connected >= TRIES * min(each.plan.odds for each in met) - 2
 
 
-MASK, VALUE = 0x0FC0, 0x0340
-"""Of MAP-E with an offset of 4 bits and a PSID of 6: 15 blocks of 64 ports (RFC 7597 5.1)."""
-
-
-@pytest.fixture
-def map_e(monkeypatch: pytest.MonkeyPatch) -> NatSpec:
-    """A router whose customer has a port set; told from others by its range."""
-    spec = NatSpec(mapping=APDM, allocation="random", range=(1025, 65535))
-    draw = portallocation.PortAllocator._random
-
-    def within(self: Any, bounds: tuple[int, int] | None, port: int, free: Callable[[int], bool]) -> Any:
-        in_set = bounds == spec.range
-        return draw(self, bounds, port, lambda at: free(at) and (not in_set or at & MASK == VALUE))
-
-    monkeypatch.setattr(portallocation.PortAllocator, "_random", within)
-    return spec
-
-
-def test_a_port_set_is_measured_before_anything_is_promised(map_e: NatSpec) -> None:
+def test_a_port_set_is_measured_before_anything_is_promised(map_e: NatSpec) -> None:  # noqa: F811
     """No source port leads out of it, so low ones are of no use; and all of it can be tried."""
     with SimLab(pair(map_e, None), seed=3) as lab:
         nat = lab.run(lambda: look(lab, "alice"))
