@@ -68,6 +68,10 @@ SENTENCES = {
     ),
     "phone-forwards-nothing": "This network is a phone's hotspot, which forwards no ports: use IPv6.",
     "port-per-peer": "Your router uses a different port for each peer: a port mapping or IPv6 helps most.",
+    "port-set": (
+        "Your provider shares the external address by sets of ports (MAP-E or MAP-T): a port that is to be "
+        "forwarded must be one of yours, as {first} to {last} are."
+    ),
     "no-default-route": "There is no default route: connect to a network first.",
     "log-in-at-portal": "Open {location:or any web page} in a browser, log in there, and run this again.",
     "check-cable": "Check the cable or the wireless network, and whether a web page opens.",

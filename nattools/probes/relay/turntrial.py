@@ -224,5 +224,5 @@ def _expired(failure: StepFailure, credentials: turn.Credentials | None) -> tupl
     return "expired", datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _cause_of(refusal: turn.Refusal) -> RelayCause:
+def _cause_of(refusal: turn.TurnRefusal) -> RelayCause:
     return "error" if refusal.code is not None else "timeout"
