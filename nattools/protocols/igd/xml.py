@@ -69,10 +69,10 @@ _ENCODINGS = re.compile(
     r"|iso-8859-\d{1,2}|windows-125\d|cp125\d"
 )
 # every alternative ends at the next "<", so that a hostile document costs no more than its length; a name may
-# have any letters (XML 1.0 2.3), and here whatever is beyond Latin-1's signs (sets by what is not in them:
+# have any letters (XML 1.0 2.3), and here whatever is beyond ASCII (sets by what is not in them:
 # they take a tenth of the time to compile), and no blank
 _TAG = re.compile(
-    r"<[?!][^<>]*>|<(/?)([^\x00-@\[-^`{-\xbf][^\x00-,/;-@\[-^`{-\xb6]*)"
+    r"<[?!][^<>]*>|<(/?)([^\x00-@\[-^`{-\xa0][^\x00-,/;-@\[-^`{-\xa0]*)"
     r"(?:[\t-\r ](?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*|[\t-\r ][^<>]*)?/?>"
 )
 _DOCTYPE = re.compile(r"<!DOCTYPE[^<>\[]*\[[^\]]*\]\s*>", re.IGNORECASE)
