@@ -108,7 +108,8 @@ def _coturn(folder: Path) -> Any:
     port = _free_port()
     options = (
         f"-n --no-tls --no-dtls --no-tcp --no-cli -m 1 -L {_HOST} -E {_HOST} -p {port} "
-        f"--allow-loopback-peers --lt-cred-mech -u {_USER}:{_PASSWORD} -r bench --min-port 20000 --max-port 65535"
+        f"--allow-loopback-peers --lt-cred-mech -u {_USER}:{_PASSWORD} -r bench "
+        "--min-port 20000 --max-port 65535"
     ).split()
     files = ["--log-file", str(folder / "log"), "--pidfile", str(folder / "pid"), "-b", str(folder / "db")]
     return _process((_HOST, port), str(_TURNSERVER), *options, *files)
