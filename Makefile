@@ -13,7 +13,7 @@ help:
 	@echo "make coverage      all tests, with how much of each module they run"
 	@echo "make bench         our figures, beside the programs they are compared with"
 	@echo "make loss          thousands of networks and routers, with lost packets"
-	@echo "make fuzz          a million damaged documents through every reader"
+	@echo "make fuzz          a million damaged documents, thousands of evil peers"
 	@echo "make attacks       a nattools serve under attack, 60 s each way (root)"
 	@echo "make resume        100 MB through a pipe while all that can break breaks (root)"
 	@echo "make punches       every pair of networks connected, many times"
@@ -67,7 +67,8 @@ loss: setup
 	  tests/scenarios/test_random_networks.py tests/properties/test_ways.py $(ARGS)
 
 fuzz: setup
-	@NATTOOLS_FUZZ_DOCUMENTS=1000000 $(PYTHON) -m pytest tests/properties/test_lenient_readers.py $(ARGS)
+	@NATTOOLS_FUZZ_DOCUMENTS=1000000 NATTOOLS_CONVERSATIONS=3000 $(PYTHON) -m pytest \
+	  tests/properties/test_lenient_readers.py tests/properties/test_punch_budget.py $(ARGS)
 
 attacks: setup
 	@NATTOOLS_ATTACK_S=60 $(PYTHON) -m pytest tests/netns/test_serve_under_attack.py -rP $(ARGS)

@@ -80,9 +80,16 @@ fi
 say "Installing nattools into .venv, and what is needed $for:"
 {
     .venv/bin/python "$@" --disable-pip-version-check "$compile" 2>&1 || echo "pip has failed"
-} | tee .venv/setup.log | awk '
-    /^Collecting / { sub(/[^A-Za-z0-9_.-].*/, "", $2); printf "%s%s", (n++ % 8 ? " " : "\n  "), $2; fflush() }
-    END { printf "\n" }' | sed 1d >&2
+} | tee .venv/setup.log | {
+    number=0
+    while read -r doing name _; do
+        [ "$doing" = Collecting ] || continue
+        [ $((number % 8)) -eq 0 ] && [ "$number" -gt 0 ] && printf '\n'
+        printf ' %s' "${name%%[!A-Za-z0-9_.-]*}"
+        number=$((number + 1))
+    done
+    printf '\n'
+} >&2
 if grep -q '^pip has failed' .venv/setup.log; then
     grep -v '^pip has failed' .venv/setup.log | tail -15 >&2
     say "pip could not install what is needed (.venv/setup.log has all that it said). Is the internet within reach?"

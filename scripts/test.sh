@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests, or those that the arguments choose. What runs in network namespaces mostly waits and the rest mostly
-# computes, so all of it goes in three parts side by side; each part's output comes when the part before is over.
+# computes, so all of it goes in four parts side by side, two of each kind, on two cores; each part's output comes
+# when the part before is over.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 pytest=(.venv/bin/python -m pytest)
@@ -21,8 +22,10 @@ part() {
   parts+=("$!")
 }
 
-part --ignore=tests/interop --ignore=tests/scenarios --ignore-glob='tests/netns/test_[!p]*'
-part tests/scenarios
+part --ignore=tests/interop --ignore=tests/netns --ignore=tests/properties --ignore=tests/scenarios
+part tests/properties tests/scenarios tests/netns --ignore=tests/scenarios/test_scenarios.py \
+  --ignore-glob='tests/netns/test_[!p]*'
+part tests/scenarios/test_scenarios.py
 part tests/interop tests/netns --ignore-glob='tests/netns/test_p*'
 trap 'kill -INT "${parts[@]}" 2>/dev/null; wait; rm -rf "$logs"; exit 130' INT TERM HUP
 

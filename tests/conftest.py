@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -12,6 +13,10 @@ from pathlib import Path
 import pytest
 from guard import Guard
 from hypothesis import HealthCheck, settings
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # as in the background of a script: the programs that tests interrupt would ignore that too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # no test of properties fails because the machine is busy
 settings.register_profile("nattools", deadline=None, suppress_health_check=[HealthCheck.too_slow])

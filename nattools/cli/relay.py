@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from nattools.cli import options, running
 from nattools.cli.options import OptionGroup, Request, Servers
+from nattools.cli.outputs import tell
 from nattools.cli.relayoptions import checked_user, read_secret
 from nattools.cli.running import Invocation
 from nattools.engine.options import Emit, MeasureOptions
@@ -157,6 +158,7 @@ def command(wanted: RelayRequest, request: Request) -> int:
         from nattools.engine.relays import measure_relays
 
         search = searched(wanted, chosen, named=bool(request.servers))
+        _say_what_is_fetched(search)
         return await measure_relays(network, replace(chosen, relays=search), emit)
 
     report = running.run(Invocation(request, work))
@@ -176,11 +178,20 @@ def searched(wanted: RelayRequest, chosen: MeasureOptions, *, named: bool) -> Re
         search = search if search.user or search.secret else replace(search, user=of_lab.user)
         if not anything:
             search = replace(search, turn=of_lab.turn, derp=of_lab.derp)
-    elif not anything and not wanted.no_derp:
+    elif not anything and not wanted.no_derp and chosen.scenario is None:
         search = replace(search, public_map=True, keep=map_folder())
     if not (search.turn or search.derp or search.maps or search.public_map):
         raise UsageError("no relay is named: nattools relay turn:HOST, or derp://HOST")
     return replace(search, keep=map_folder()) if search.maps else search
+
+
+def _say_what_is_fetched(search: RelaySearch) -> None:
+    """Somebody is asked for something that was not named."""
+    from nattools.net.derpmaps import DEFAULT_MAP, KEPT_S, kept_age_s
+
+    age_s = kept_age_s(DEFAULT_MAP, search.keep)
+    if search.public_map and (age_s is None or age_s >= KEPT_S):
+        tell(f"nattools relay: fetching the map of public DERP servers, {DEFAULT_MAP} (--no-derp: without)")
 
 
 def relays_at_hand(servers: Servers) -> RelaySearch:

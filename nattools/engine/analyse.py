@@ -106,7 +106,12 @@ def _all_paths(
 
 def _peers(findings: Findings) -> tuple[PeerKind, ...]:
     main = findings.main
-    return peer_kinds(findings.nat("udp", main), findings.nat("tcp", main), true_mappings(findings))
+    rows = peer_kinds(findings.nat("udp", main), findings.nat("tcp", main), true_mappings(findings))
+    best = next((row.rtt_ms for row in findings.relays if row.works and row.rtt_ms is not None), None)
+    if best is None:
+        return rows
+    measured = msgspec.structs.replace
+    return tuple(measured(row, relay_rtt_ms=best.median) if row.path == "relay" else row for row in rows)
 
 
 def reanalyse(report: Report, *, is_public: Callable[[str], bool]) -> Report:

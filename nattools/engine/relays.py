@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 
 from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import MeasurementRun
@@ -19,7 +18,8 @@ from nattools.model.observation import Gap
 from nattools.model.report import Report
 from nattools.model.serveruri import ServerUri, parse_server
 from nattools.net.base import Network
-from nattools.net.derpmaps import DEFAULT_MAP, KEPT_S, is_page, kept_age_s, load_map
+from nattools.net.derpmaps import DEFAULT_MAP, KEPT_S, LoadedMap, is_page, kept_age_s, load_map
+from nattools.net.eventloop import TimeLimit
 from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.relay.derptrial import Pingers, how_far, note_distance, try_derp
 from nattools.probes.relay.flight import Flight
@@ -33,8 +33,12 @@ from nattools.protocols.stun.constants import SERVICE_RELAY
 THROUGH = 3
 """Of the servers of a map, so many of the nearest ones are tried further, or all if there are few."""
 FEW = 8
+MOST = 1000
+"""Servers of maps that are asked how far away they are."""
 CREDENTIALS_S = 3600
 BRIEF_COUNT = 3
+BRIEF_FETCH_S = 3.0
+"""In a diagnosis nobody waits longer for the list of public relays."""
 
 
 async def measure_relays(network: Network, options: MeasureOptions, emit: Emit) -> Report:
@@ -65,9 +69,10 @@ async def _derp_of(
         chosen = [region for each in own for region in _regions(each, search.regions)]
         others = [region for each in public for region in _regions(each, search.regions)]
         _expect_regions(search, own + public, chosen, others)
-        own_asks, public_asks = _nodes(chosen), _nodes(others)
+        own_asks, public_asks = _nodes(chosen), _nodes(others, 1 if search.far_only else None)
     else:
         own_asks = public_asks = []
+    own_asks, public_asks = own_asks[:MOST], public_asks[:MOST]
     far = await _distances(run, context, [*named, *own_asks, *public_asks], families)
     further = [] if search.far_only else [*_nearest(own_asks, far, FEW), *_nearest(public_asks, far, 0)]
     if further and (missing := derp.why_no_keys()) is not None:
@@ -101,8 +106,8 @@ def _expect_regions(
             raise UsageError(f"--region {name[:20]!r}: no DERP map has it; regions: {near}")
 
 
-def _nodes(regions: Iterable[derp.DerpRegion]) -> list[DerpAsk]:
-    return [DerpAsk(node, region.name or region.code) for region in regions for node in region.nodes]
+def _nodes(regions: Iterable[derp.DerpRegion], most: int | None = None) -> list[DerpAsk]:
+    return [DerpAsk(node, region.name or region.code) for region in regions for node in region.nodes[:most]]
 
 
 async def load_maps(
@@ -111,16 +116,18 @@ async def load_maps(
     """The user's own maps, and Tailscale's public one. A map that cannot be had is a gap.
 
     UsageError: there is no such file, or it holds no map."""
-    own = [await _load_map(run, source, search.keep) for source in search.maps]
-    public = [await _load_map(run, DEFAULT_MAP, search.keep)] if search.public_map else []
+    own = [await _load_map(run, search, source) for source in search.maps]
+    public = [await _load_map(run, search, DEFAULT_MAP)] if search.public_map else []
     return tuple(each for each in own if each), tuple(each for each in public if each)
 
 
-async def _load_map(run: MeasurementRun, source: str, keep: Path | None) -> derp.DerpMap | None:
+async def _load_map(run: MeasurementRun, search: RelaySearch, source: str) -> derp.DerpMap | None:
     name = f"map {source}"
-    if is_page(source) and (kept_age_s(source, keep) or KEPT_S) >= KEPT_S:
+    if is_page(source) and (kept_age_s(source, search.keep) or KEPT_S) >= KEPT_S:
         run.emit(Event("started", name, f"fetching the DERP map {source}"))
-    loaded = await load_map(run.network, source, keep)
+    loaded: LoadedMap | str = f"no answer in {BRIEF_FETCH_S:g} s"
+    async with TimeLimit(BRIEF_FETCH_S if search.far_only else None):
+        loaded = await load_map(run.network, source, search.keep)
     run.emit(Event("finished", name))
     if isinstance(loaded, str):
         run.recorder.add(
@@ -219,7 +226,7 @@ class Relays(MachineProbe):
     """Of a diagnosis: the relays that are named, and servers that were asked and say that they relay."""
 
     name = "relay"
-    text = "do the relays relay?"
+    text = "is there a relay, and does it relay?"
     commands = frozenset({"diagnose"})
 
     def __init__(self, run: MeasurementRun) -> None:

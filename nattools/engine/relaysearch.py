@@ -27,7 +27,7 @@ class RelaySearch(msgspec.Struct, frozen=True, kw_only=True):
     `turn`: TURN servers, those without `turn:` or `turns:` over UDP and TCP. `user`: a name and password for
     them; `secret`: what makes time-limited ones. `derp`: DERP servers named by themselves; `maps`: files and
     URLs of maps of them; `public_map`: Tailscale's, of which only the nearest are tried further, or none if
-    `far_only`: then it is only told how far away they are. `regions`:
+    `far_only`: then it is only told how far away one of each region is. `regions`:
     only these regions of the maps, by number or code (none: all). `keep`: the folder where maps that were
     fetched are kept. `count` datagrams measure a round trip.
     `pinned`: the SHA-256 of a server's certificate, by its name, where no authority vouches for it.

@@ -50,13 +50,14 @@ class Nat64Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A router whose inside has IPv6 alone, and IPv4 by translation (RFC 6146).
 
     `prefix`: the IPv6 addresses that stand for IPv4 ones. `dns64`: its name server makes such addresses for
-    names that have none (RFC 6147); `says`: with this prefix, where that is another one. On netns, tayga
-    translates and the kernel's NAT does the rest.
+    names that have none (RFC 6147); `says`: with this prefix, where that is another one. `advertised`: the
+    router tells of it (RFC 8781). On netns, tayga translates and the kernel's NAT does the rest.
     """
 
     prefix: str = "64:ff9b::/96"
     dns64: bool = True
     says: str | None = None
+    advertised: bool = False
 
 
 class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,6 +75,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     hops behind it. `engine`: "kernel" or "tun" forces a netns backend; "auto" takes the kernel where it can
     do all this.
     `ipv6`: None: no IPv6 inside; else how inside hosts are protected.
+    `port_set` (mask, value): only ports with `port & mask == value` are its own, as where customers share an
+    address by MAP-E or MAP-T (RFC 7597 5.1).
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
     `dmz`: the host behind it that gets all that comes in and belongs to nothing: with one host, a 1:1 NAT.
     `mapper`: what it offers to those who want port mappings (None: nothing).
@@ -93,6 +96,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     block: int | None = None
     range: tuple[int, int] | None = None
     parity: bool = False
+    port_set: tuple[int, int] | None = None
     hairpinning: bool = False
     lifetime_s: float = 180.0
     tcp_lifetime_s: float = 7440.0

@@ -150,6 +150,12 @@ def _above_zero(high: float) -> Callable[[Any], str | None]:
     return check
 
 
+def _port_set(value: tuple[int, int]) -> str | None:
+    mask, wanted = value
+    right = 0 < mask < 65536 and 0 <= wanted == wanted & mask
+    return None if right else "not a mask within 16 bits and a value within the mask"
+
+
 def _port_range(value: tuple[int, int]) -> str | None:
     low, high = value
     return None if 1 <= low <= high <= 65535 else "not a range of ports [low, high] within 1 to 65535"
@@ -187,6 +193,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "step": _PORT,
     "block": _PORT,
     "range": _port_range,
+    "port_set": _port_set,
     "lifetime_s": _above_zero(1e6),
     "tcp_lifetime_s": _above_zero(1e6),
     "session_limit": _within(1, 1_000_000),

@@ -146,7 +146,8 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
 class PeerKind(msgspec.Struct, frozen=True, kw_only=True):
     """How this machine connects to a peer behind a NAT of this kind.
 
-    `odds` in 0..1 and `seconds` are for the strategy named; `why` is the text of `reason`.
+    `odds` in 0..1 and `seconds` are for the strategy named; `why` is the text of `reason`. `relay_rtt_ms`: a
+    round trip through the best relay that was tried, where the way is a relay.
     """
 
     kind: str
@@ -154,5 +155,6 @@ class PeerKind(msgspec.Struct, frozen=True, kw_only=True):
     strategy: str
     odds: float | None = None
     seconds: float | None = None
+    relay_rtt_ms: float | None = None
     why: str = ""
     reason: Reason = ()

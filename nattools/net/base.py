@@ -16,6 +16,7 @@ from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface, Way
 from nattools.model.report import Substrate
 from nattools.protocols.icmp import ErrorKind
+from nattools.protocols.nat64 import Nat64Prefix
 
 Capability = Literal["icmp-errors", "ttl", "dont-fragment", "shared-ports", "icmp", "raw-packets"]
 
@@ -210,6 +211,10 @@ class Network(Protocol):
         """Addresses of a name in order of preference, or a text that says why there are none.
 
         An address in text form resolves to itself."""
+
+    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...]:
+        """The prefixes of a NAT64 that routers on this machine's links advertise (RFC 8781), as far as the
+        system lets us hear that; within a second."""
 
     async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
         """A bound UDP socket; `local.host` is the address that the default route would use if `host` is None.

@@ -7,48 +7,17 @@ import asyncio
 from typing import Final
 
 from nattools.errors import ProtocolError
-from nattools.model.endpoint import Endpoint, Family
-from nattools.net import exchange
+from nattools.model.endpoint import Family
 from nattools.net.base import Network, TcpStream
 from nattools.net.derpsocket import derp_endpoints, security_of
 from nattools.net.eventloop import TimeLimit
 from nattools.net.serverstream import open_server_stream
 from nattools.net.steps import StepFailure, Steps
 from nattools.net.webrequest import ask
-from nattools.protocols import derp, stun
+from nattools.protocols import derp
 from nattools.protocols.http import HttpResponse
 
 _MAX_PAGE: Final = 16_384
-_PATIENCE_S: Final = (0.5, 1.0, 1.5)
-
-
-def stun_question(endpoint: Endpoint, patience_s: float) -> stun.Transaction:
-    """A Binding transaction of the kind that such servers answer, to be run in an `Exchanges`: one request,
-    so that it is known which one was answered."""
-    request = derp.tailnode_request(stun.new_transaction_id())
-    return stun.Transaction(request, endpoint, rto_s=patience_s, rc=1, rm=1, check_source=True)
-
-
-async def stun_latency(
-    network: Network, node: derp.DerpNode, *, family: Family | None = None, interface: str | None = None
-) -> float | StepFailure:
-    """Seconds to the server's STUN port and back. CannotRun: no socket can be opened."""
-    steps = Steps()
-    endpoints = await derp_endpoints(network, node, steps, family, node.stun_port)
-    if isinstance(endpoints, StepFailure):
-        return endpoints
-    socket = await network.open_udp(family=endpoints[0].family, interface=interface)
-    problem = ""
-    try:
-        for patience_s in _PATIENCE_S:
-            question = stun_question(endpoints[0], patience_s)
-            await exchange.run(question, socket)
-            if question.response is not None and question.rtt_s is not None:
-                return question.rtt_s
-            problem = question.problem
-    finally:
-        socket.close()
-    return steps.failed("connect", "timeout", problem or f"no answer to {len(_PATIENCE_S)} requests")
 
 
 async def https_latency(

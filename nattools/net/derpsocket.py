@@ -44,6 +44,9 @@ _SETTLED_S: Final = 10.0
 """A server that ends connections sooner is come back to ever more slowly."""
 _LONGEST_WAIT_S: Final = 10.0
 _PING_S: Final = 5.0
+SILENT_S: Final = 20.0
+"""A server that says nothing for so long, though it was asked to every 5 s, is gone: TCP itself would go on
+trying for many minutes (RFC 9293 3.8.3)."""
 
 
 class DerpSocket:
@@ -73,10 +76,10 @@ class DerpSocket:
         self._peers: dict[Endpoint, bytes] = {}
         self._unsent = 0
         self._due = asyncio.Event()
-        self._pings: dict[bytes, asyncio.Future[None]] = {}
         self._return_in_s = 0.0
         self._tries = 0
         self._loop = asyncio.get_running_loop()
+        self._heard_at = self._loop.time()
         self._try_until = self._loop.time() + RETURN_S
         self._task = self._loop.create_task(self._run(events))
 
@@ -84,11 +87,6 @@ class DerpSocket:
     def server(self) -> Endpoint:
         """The server's end of the connection."""
         return self._stream.remote
-
-    @property
-    def rate(self) -> int | None:
-        """How many bytes a second the server passes on for each client, if it says so."""
-        return self._client.rate
 
     def permit(self, key: bytes) -> Endpoint:
         """Exchange packets with the holder of this key, too; what others send is dropped. Its place.
@@ -123,21 +121,6 @@ class DerpSocket:
         failures = [self.send(data, to) for data in datagrams]
         return next((each for each in reversed(failures) if each is not None), None)
 
-    async def ping(self) -> float | None:
-        """Seconds to the server and back, without relaying; None: no answer in 5 s."""
-        if self.ended is not None:
-            return None
-        token = random_bytes(8)
-        answered = self._pings[token] = self._loop.create_future()
-        began_at = self._loop.time()
-        self._client.ping(token)
-        self._due.set()
-        async with TimeLimit(_PING_S):
-            await answered
-            return self._loop.time() - began_at
-        self._pings.pop(token, None)
-        return None
-
     def close(self) -> None:
         """Idempotent."""
         if self.ended is None:
@@ -166,19 +149,36 @@ class DerpSocket:
     async def _converse(self) -> str:
         """Until the connection ends; why."""
         async with asyncio.TaskGroup() as group:
-            writing = group.create_task(self._write())
+            others = [group.create_task(self._write()), group.create_task(self._watch())]
             why = await self._read()
-            writing.cancel()
+            for each in others:
+                each.cancel()
         return why
 
     async def _read(self) -> str:
         try:
             while data := await self._stream.read():
+                self._heard_at = self._loop.time()
                 self._take(self._client.receive(data))
                 self._due.set()
         except ProtocolError as error:
             return f"the server broke its protocol: {error}"
+        if self._silent_s >= SILENT_S:
+            return f"nothing came from it for {SILENT_S:g} s"
         return self._client.why_closed()[1]
+
+    @property
+    def _silent_s(self) -> float:
+        return self._loop.time() - self._heard_at
+
+    async def _watch(self) -> None:
+        """End the connection when the server is not there any more."""
+        self._heard_at = self._loop.time()
+        while self._silent_s < SILENT_S:
+            await asyncio.sleep(_PING_S)
+            self._client.ping(random_bytes(8))
+            self._due.set()
+        self._stream.abort()
 
     async def _write(self) -> None:
         while True:
@@ -219,10 +219,6 @@ class DerpSocket:
                     self._deliver(packets)
                     packets = []
                 packets.append(event)
-            elif isinstance(event, derp.Ponged):
-                answered = self._pings.pop(event.token, None)
-                if answered is not None and not answered.done():
-                    answered.set_result(None)
             elif isinstance(event, derp.PeerGone):
                 place = derp.endpoint_of(event.key)
                 if self.on_gone is not None and self._peers.get(place) == event.key:

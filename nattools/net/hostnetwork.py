@@ -11,7 +11,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.host import Gateway, Interface, Way
 from nattools.model.report import Substrate
-from nattools.net import addresses, hosticmp, hosttcp, hostudp, linux, resolve
+from nattools.net import addresses, hosticmp, hosttcp, hostudp, linux, resolve, routeradverts
 from nattools.net import interfaces as system
 from nattools.net.base import (
     Capability,
@@ -29,6 +29,7 @@ from nattools.net.base import (
 from nattools.net.namespace import entered
 from nattools.net.routes import Route, RouteCache
 from nattools.net.sockets import Zones, bound_socket, default_source, source_address
+from nattools.protocols.nat64 import Nat64Prefix
 
 _REFUSED = {
     "icmp-errors": "report the ICMP errors about UDP datagrams",
@@ -100,6 +101,12 @@ class HostNetwork:
         if self._netns is not None:
             return f"there is no host {name} in this lab"
         return await resolve.look_up(name, family)
+
+    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...]:
+        links = [each.name for each in self.interfaces() if each.up and each.kind != "loopback"]
+        with entered(self._netns):
+            sock = routeradverts.open_socket(links)
+        return () if sock is None else await routeradverts.advertised(sock)
 
     async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
         """A bound UDP socket; see `Network.open_udp`.

@@ -30,6 +30,7 @@ from nattools.net.base import (
     UdpOptions,
     UdpSocket,
 )
+from nattools.protocols.nat64 import Nat64Prefix
 
 EventKind = Literal[
     "datagram",
@@ -269,6 +270,9 @@ class TracedNetwork:
             known = self.trace.names.get(name, ())
             self.trace.names[name] = tuple(dict.fromkeys(known + answer))
         return answer
+
+    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...]:
+        return await self._inner.advertised_nat64()
 
     async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
         return TracedUdpSocket(await self._inner.open_udp(**options), self.trace)

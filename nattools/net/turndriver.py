@@ -10,6 +10,7 @@ from typing import Final
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import BatchHandler, DatagramHandler, IcmpError, IcmpHandler, TcpStream, UdpSocket
+from nattools.net.eventloop import TimeLimit
 from nattools.protocols import turn
 
 logger = logging.getLogger(__name__)
@@ -17,6 +18,9 @@ logger = logging.getLogger(__name__)
 MOST_UNSENT: Final = 131_072
 """Bytes that wait for a stream to take them; datagrams that come then are dropped, as any router's full queue
 does, so that those who send notice what the way carries."""
+
+RELEASE_S: Final = 2.0
+"""So long the answer to the last request is waited for."""
 
 
 class TurnStream:
@@ -93,7 +97,7 @@ class TurnDriver:
     allocation is over, but for `close` and `release`. Errors of ICMP about the way to the relay count until
     it has answered; later on they may be forged, or about something that passes."""
 
-    def __init__(self, carrier: Carrier, allocation: turn.Allocation) -> None:
+    def __init__(self, carrier: Carrier, allocation: turn.ClientAllocation) -> None:
         self.carrier = carrier
         self.allocation = allocation
         self.on_data: Callable[[Endpoint, bytes], None] | None = None
@@ -139,26 +143,29 @@ class TurnDriver:
             self._changed = asyncio.Event()
         await self._changed.wait()
 
-    async def permit(self, host: str) -> turn.Refusal | None:
+    async def permit(self, host: str) -> turn.TurnRefusal | None:
         """Let an address in, until the end; why the relay does not."""
         permission = self.allocation.permit(host, self._loop.time())
         if permission is None:
-            return turn.Refusal("permission", "abandoned", None, "there are too many peers")
+            return turn.TurnRefusal("permission", "abandoned", None, "there are too many peers")
         self.drive()
         while permission.state == "wanted" and self.allocation.state == "standing":
             await self.change()
         if self.allocation.state == "standing":
             return permission.refusal
-        return self.allocation.refusal or turn.Refusal("permission", "abandoned", None, "it is over")
+        return self.allocation.refusal or turn.TurnRefusal("permission", "abandoned", None, "it is over")
 
     async def release(self) -> None:
-        """Give the allocation back, wait for the answer, and close."""
+        """Give the allocation back, wait a little for the answer, and close."""
         self.on_end = None
-        self.allocation.release(self._loop.time())
-        self.drive()
-        while not self.allocation.done:
-            await self.change()
-        self.close()
+        try:
+            self.allocation.release(self._loop.time())
+            self.drive()
+            async with TimeLimit(RELEASE_S):
+                while not self.allocation.done:
+                    await self.change()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Give the allocation back without waiting for the answer. Idempotent."""
@@ -167,7 +174,8 @@ class TurnDriver:
         self._closed = True
         if not self.allocation.done:
             now = self._loop.time()
-            self.allocation.release(now)
+            if self.allocation.state != "releasing":
+                self.allocation.release(now)
             for data, to in self.allocation.datagrams_to_send(now):
                 self.carrier.send(data, to)
             self.allocation.abandon("closed on this side")

@@ -37,8 +37,10 @@ async def find_nat64(
     `servers`: names or addresses, and ports, to ask through it."""
     if network.route(FAR_AWAY[4]) is not None or network.route(FAR_AWAY[6]) is None:
         return []
-    named, whom = await asyncio.gather(network.resolve(NAME, 6), _ipv4_of(network, servers))
-    found: dict[Nat64Prefix, PrefixSource] = {}
+    told, named, whom = await asyncio.gather(
+        network.advertised_nat64(), network.resolve(NAME, 6), _ipv4_of(network, servers)
+    )
+    found: dict[Nat64Prefix, PrefixSource] = dict.fromkeys(told, "router")
     for prefix in prefixes_in(() if isinstance(named, str) else named):
         found.setdefault(prefix, "dns")
     found = dict(list(found.items())[:MOST])

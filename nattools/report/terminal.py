@@ -7,7 +7,6 @@ Why rich does not lay them out: docs/design/0003.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
@@ -42,9 +41,14 @@ def is_live(stream: TextIO) -> bool:
 
 def terminal_columns(stream: TextIO) -> int:
     """Columns to use: COLUMNS if set, else the terminal's width; 80 where there is no terminal."""
-    if not stream.isatty() and "COLUMNS" not in os.environ:
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return min(int(told), MAX_COLUMNS)
+    try:
+        # of this stream, for the one that Python began with may be gone
+        return min(os.get_terminal_size(stream.fileno()).columns or 80, MAX_COLUMNS)
+    except (OSError, ValueError, AttributeError):
         return 80
-    return min(shutil.get_terminal_size((80, 24)).columns, MAX_COLUMNS)
 
 
 def print_report(report: Report, stream: TextIO | None = None, *, detail: Detail = 0) -> None:

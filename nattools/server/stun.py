@@ -85,12 +85,13 @@ class BindingServer:
     def answer_plain(self, request: bytes, source: Endpoint, role: Role, now: float) -> bytes | None:
         """The answer to 20 bytes that begin with PLAIN_REQUEST: by far the most common request, read without
         decoding it. It goes back the way the request came."""
+        ipv6, ready = ":" in source[0], self._ready
         if not self._limit.refuses(source, now) and self._limit.take(source, now):
             transaction_id = request[8:]
-            return _success(transaction_id, self._modern(source, transaction_id, role, role))
-        if ":" in source[0]:
-            return None  # 44 bytes would be 2.2 times the request
-        return self._ready.shortest(request, source)
+            if ipv6:
+                return _success(transaction_id, self._modern(source, transaction_id, role, role))
+            return ready.start(transaction_id, source, ready.tail(role, role, hello=False))
+        return None if ipv6 else ready.shortest(request, source)  # 44 bytes would be 2.2 times the request
 
     def repeats(self, role: Role, *, stream: bool = False) -> Repeats:
         """The cache to look in first for requests that come to `role`, over TCP if `stream`."""

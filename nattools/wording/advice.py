@@ -24,6 +24,7 @@ SENTENCES = {
     "best-tcp": "TCP: possible with {reached} of {kinds} kinds of peers; a relay for the others",
     "best-tcp-all": "TCP: possible with all {kinds} kinds of peers",
     "best-relay": "A relay over TCP or TLS",
+    "best-relay-measured": "The relay {uri} over {transport:upper}: {rtt_ms:ms} there and back",
     "best-offline": "None known: check the connection",
     "best-unknown": "None known: see what would settle it",
     # what to do
@@ -55,6 +56,10 @@ SENTENCES = {
     "use-ipv6": "Use IPv6: this network has IPv4 only by translation.",
     "phone-forwards-nothing": "This network is a phone's hotspot, which forwards no ports: use IPv6.",
     "port-per-peer": "Your router uses a different port for each peer: a port mapping or IPv6 helps most.",
+    "port-set": (
+        "Your provider shares the external address by sets of ports (MAP-E or MAP-T): a port that is to be "
+        "forwarded must be one of yours, as {first} to {last} are."
+    ),
     "no-default-route": "There is no default route: connect to a network first.",
     "log-in-at-portal": "Open {location:or any web page} in a browser, log in there, and run this again.",
     "check-cable": "Check the cable or the wireless network, and whether a web page opens.",
@@ -67,7 +72,11 @@ SENTENCES = {
         "This machine has IPv6 alone: IPv4 goes through the NAT64 of its network ({prefix}), and what is "
         "said of IPv4 is said of that."
     ),
-    "nat64-leads-nowhere": (
+    "nat64-of-router-leads-nowhere": (
+        "The router advertises a NAT64 with the prefix {prefix}, but no server answered through it: tell "
+        "whoever runs this network."
+    ),
+    "nat64-of-dns-leads-nowhere": (
         "The name server makes addresses for a NAT64 with the prefix {prefix}, but no server answered "
         "through it: tell whoever runs this network."
     ),

@@ -79,7 +79,7 @@ SENTENCES = {
     ),
     "relay-in-reserve": "A relay that both sides reach passes everything on, more slowly.",
     "relay-both-change": (
-        "Both external ports change, one of them among all: it would take minutes and many packets."
+        "Both external ports change, one of them at random among all: it would take minutes and many packets."
     ),
     "relay-tcp-restricted": "UDP does not pass on one side, and {whose} TCP reaches certain ports at most.",
     "relay-tcp-ports": "TCP leaves {whose} network only to certain ports ({ports}); a relay there works.",

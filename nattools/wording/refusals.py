@@ -228,8 +228,8 @@ NAT_PMP: Texts = {
     ),
     2: (
         "NOT_AUTHORIZED",
-        "The router supports NAT-PMP, but it is switched off or refuses this machine or this port.",
-        "Switch on NAT-PMP (often called UPnP or automatic port forwarding) in the router's settings, or ask "
+        "The router supports NAT-PMP, but it is disabled, or refuses this machine or this port.",
+        "Enable NAT-PMP (often called UPnP or automatic port forwarding) in the router's settings, or ask "
         f"for another port. {_LOW_PORTS}",
     ),
     3: (

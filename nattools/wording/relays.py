@@ -18,7 +18,7 @@ SENTENCES = {
     "relay-ask-network": "Ask whoever runs this network, or use another one.",
     "relay-not-tls": "TLS with {server} fails: {detail}.",
     "relay-check-tls-port": "Check the port: turns: has 5349 unless one is named, and often 443.",
-    "relay-certificate": "Its certificate cannot be trusted: {detail}.",
+    "relay-certificate": "It cannot be trusted: {detail}.",
     "relay-check-certificate": (
         "Name the relay as its certificate does. If that is so, its operator has to renew the certificate, "
         "or this network intercepts TLS."

@@ -253,7 +253,7 @@ SENTENCES = {
         "How our NAT allocates ports is not known; more fresh ports would settle it."
     ),
     "peer-both-random": (
-        "Both external ports change, one of them among all ports: it would take minutes and many packets."
+        "Both external ports change, one of them at random among all: it would take minutes and many packets."
     ),
     "peer-tcp-not-measured": "UDP does not pass on one side, and our TCP was not measured.",
     "peer-nothing-passes": "Neither UDP nor TCP gets out.",

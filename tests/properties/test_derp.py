@@ -83,5 +83,4 @@ def test_a_box_opens_for_whom_it_was_closed_and_nothing_else_does(plain: bytes, 
 )
 def test_any_map_is_read_or_named(data: bytes) -> None:
     with contextlib.suppress(ProtocolError):
-        found = derp.parse_map(data)
-        assert derp.merged((found,), found).regions == tuple(dict.fromkeys(found.regions))
+        assert all(region.id > 0 for region in derp.parse_map(data).regions)

@@ -1,9 +1,13 @@
-"""Whatever a peer or a token says: no more packets, no more addresses and no more time than announced."""
+"""Whatever a peer and its mailbox say: no more packets, no more addresses and no more time than announced."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 from hostile import Foe, against, introduction
@@ -15,12 +19,17 @@ from nattools.engine.punch import signaling as m
 from nattools.engine.punch.connection import ESTABLISH_S
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import ice
+from nattools.protocols.mailbox import messages as m_mailbox
+from nattools.server.mailbox import Mailbox, OutgoingText
 from nattools.traversal.budget import DAY_S, MOST, PROOFS, Budget
 
 HOSTS = st.integers(0, 9).map(lambda at: f"11.{60 + at}.0.1") | st.integers(0, 255).map(
     lambda at: f"11.70.0.{at}"
 )
 PORTS = st.integers(1, 65_535)
+CONVERSATIONS = int(os.environ.get("NATTOOLS_CONVERSATIONS", "60"))
+Fate = Callable[[OutgoingText], list[OutgoingText]]
+"""What a mailbox says in place of what it should."""
 KINDS = (
     "port-restricted",
     "symmetric-random",
@@ -67,14 +76,49 @@ def introductions(draw: st.DrawFn) -> m.Introduction:
     return introduction(draw(st.sampled_from(KINDS)), **said)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def as_it_is(out: OutgoingText) -> list[OutgoingText]:
+    return [out]
+
+
+def says(message: m_mailbox.FromMailbox) -> Fate:
+    """Something else, to the same peer."""
+    return lambda out: [out._replace(text=m_mailbox.encode(message), last=False)]
+
+
+FATES: list[Fate] = [
+    lambda _: [],
+    lambda out: [out, out],
+    lambda out: [out._replace(last=True)],
+    lambda out: [out._replace(text=b'{"type":"relay","body":"AAAA"}'), out],
+    lambda out: [out._replace(text=b"[" * 20_000)],
+    *(says(m_mailbox.Peer(present)) for present in (True, False)),
+    *(says(m_mailbox.Closed(reason)) for reason in ("expired", "replaced", "left", "rate")),
+    *(says(m_mailbox.Joined(number, True)) for number in (1, 77)),
+]
+
+
+@contextmanager
+def mailbox_that(fates: list[Fate]) -> Iterator[None]:
+    """Of what it should say, the first texts meet these fates."""
+    left = iter(fates)
+    receive = Mailbox.receive
+
+    def evil(self: Mailbox, number: int, text: bytes, now: float) -> list[OutgoingText]:
+        return [each for out in receive(self, number, text, now) for each in next(left, as_it_is)(out)]
+
+    with patch.object(Mailbox, "receive", evil):
+        yield
+
+
+@settings(max_examples=CONVERSATIONS, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
+    fates=st.lists(st.just(as_it_is) | st.sampled_from(FATES), max_size=60),
     said=st.lists(introductions() | SAID, max_size=12),
     first=introductions(),
     kind=st.sampled_from(["port-restricted", "symmetric-random", "symmetric-sequential"]),
 )
-def test_nothing_that_a_peer_says_costs_more_than_announced(
-    said: list[m.Message | float | bytes], first: m.Introduction, kind: str
+def test_nothing_that_a_peer_and_its_mailbox_say_costs_more_than_announced(
+    fates: list[Fate], said: list[m.Message | float | bytes], first: m.Introduction, kind: str
 ) -> None:
     async def foe(foe: Foe) -> None:
         foe.say(msgspec.structs.replace(first, attempt=0))
@@ -88,7 +132,8 @@ def test_nothing_that_a_peer_says_costs_more_than_announced(
         while await foe.heard() is not None:
             pass
 
-    seen = against(foe, kind=kind, limit_s=2 * ESTABLISH_S)
+    with mailbox_that(fates):
+        seen = against(foe, kind=kind, limit_s=2 * ESTABLISH_S)
     seen.kept_to_it()
     assert seen.took_s < ESTABLISH_S + 60.0
 

@@ -3,6 +3,7 @@ the scenario expects, and both say the same."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,10 @@ SLEEPERS = ("lifetime-5min", "lifetime-30s", "lifetime-10s")
 CASES = [(name, host) for name in available() for host in hosts_to_try(load(name))]
 PAIRS = [(name, *pair) for name in available() for pair in pairs_to_try(load(name))]
 AWAKE = [case for case in CASES if case[0] not in SLEEPERS]
+AGAIN = 2
+"""So often a network of namespaces is measured again where something stayed unknown: on a busy machine
+answers come late. What is wrong fails at once."""
+NOT_KNOWN = re.compile(r'but is ("unknown"|null)$')
 FINDINGS = (
     "reachable", "present", "mapping", "filtering", "port_allocation", "port_step", "port_block",
     "hairpinning", "refreshed_by_inbound", "external", "cgnat", "double_nat", "distance_hops", "classic",
@@ -29,7 +34,12 @@ FINDINGS = (
 
 def tried(name: str, host: str, backend: Backend, seed: int | None = None, peer: str | None = None) -> Trial:
     """A trial that gave a report, as expected."""
-    trial = run_trial(Case(name, host, backend, seed, peer))
+    case = Case(name, host, backend, seed, peer)
+    trial = run_trial(case)
+    for _ in range(AGAIN if backend == "netns" else 0):
+        if not trial.wrong or not all(map(NOT_KNOWN.search, trial.wrong)):
+            break
+        trial = run_trial(case)
     assert trial.problem == ""
     assert trial.wrong == ()
     if trial.report is not None:
@@ -66,7 +76,22 @@ def test_simulated(name: str, host: str, seed: int) -> None:
 @pytest.mark.netns
 @pytest.mark.parametrize(("name", "host"), AWAKE)
 def test_in_namespaces_and_the_same_as_simulated(name: str, host: str) -> None:
-    assert findings(tried(name, host, "netns")) == findings(tried(name, host, "sim"))
+    simulated = findings(tried(name, host, "sim"))
+    real = findings(tried(name, host, "netns"))
+    for _ in range(AGAIN):
+        if not differ_in_what_one_does_not_know(real, simulated):
+            break
+        real = findings(tried(name, host, "netns"))
+    assert real == simulated
+
+
+def differ_in_what_one_does_not_know(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """And in nothing else."""
+    pairs = [(one[each], other[each]) for each in one if one[each] != other[each]]
+    lanes = [(a, b) for a, b in pairs if isinstance(a, dict) and isinstance(b, dict)]
+    values = [(a[each], b[each]) for a, b in lanes for each in a if a[each] != b[each]]
+    values += [each for each in pairs if each not in lanes]
+    return bool(values) and all("unknown" in each or None in each for each in values)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -108,7 +108,11 @@ def _best(
         case "over tcp only":
             return statement("best-tcp" if reached < kinds else "best-tcp-all", reached=reached, kinds=kinds)
         case "by relay only":
-            return statement("best-relay")
+            best = next((row for row in findings.relays if row.works and row.rtt_ms is not None), None)
+            if best is None or best.rtt_ms is None:
+                return statement("best-relay")
+            rtt_ms = best.rtt_ms.median
+            return statement("best-relay-measured", uri=best.uri, transport=best.transport, rtt_ms=rtt_ms)
         case _:
             return statement("best-offline" if reachable == "offline" else "best-unknown")
 
@@ -160,7 +164,17 @@ def _forwarding(findings: Findings, verdicts: dict[str, Technique]) -> Reason:
 
 
 def _about_nat(findings: Findings, nat: Nat) -> list[Statement]:
-    return [statement("port-per-peer")] if moving(nat) and obstacle(findings) == "router" else []
+    found = [statement("port-per-peer")] if moving(nat) and obstacle(findings) == "router" else []
+    if nat.port_mask is not None:
+        first, last = _first_run(*nat.port_mask)
+        found.append(statement("port-set", first=first, last=last))
+    return found
+
+
+def _first_run(mask: int, value: int) -> tuple[int, int]:
+    """The first ports above the privileged ones with `port & mask == value`, as far as they have no gap."""
+    first = next((port for port in range(1024, 65536) if port & mask == value), value)
+    return first, first + (mask & -mask) - 1 if mask else first
 
 
 def _offline(findings: Findings) -> list[Statement]:

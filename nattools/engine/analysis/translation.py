@@ -53,7 +53,11 @@ def notices(observations: Iterable[AnyObservation]) -> list[Statement]:
     """What a reader should know of it."""
     seen = tuple(observations)
     tried = [each for each in seen if isinstance(each, Nat64)]
-    found = [statement("nat64-leads-nowhere", prefix=each.prefix) for each in tried if each.works is False]
+    found = [
+        statement(f"nat64-of-{each.learnt}-leads-nowhere", prefix=each.prefix)
+        for each in tried
+        if each.works is False and each.learnt != "guess"
+    ]
     for each in tried:
         if each.used:
             found.append(statement("ipv4-by-nat64", prefix=each.prefix))

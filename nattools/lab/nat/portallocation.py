@@ -56,6 +56,7 @@ class PortAllocator:
         self._rng = rng
         self._range = spec.range
         self._parity = spec.parity
+        self._set = spec.port_set
         self._step = spec.step
         self._foreign = spec.foreign_sessions
         self._next: dict[str, int] = {}
@@ -65,7 +66,7 @@ class PortAllocator:
     def keeps(self, port: int) -> bool:
         """Is this source port one that the NAT would leave as it is?"""
         within = self._range is None or self._range[0] <= port <= self._range[1]
-        return within and self.allocation == "preserving"
+        return within and self._in_set(port) and self.allocation == "preserving"
 
     def choose(self, protocol: str, inside: str, port: int, free: Free) -> int | None:
         """The outside port for a new binding of `inside`:`port`; None when none is free.
@@ -74,6 +75,12 @@ class PortAllocator:
         """
         if self.keeps(port) and free(port):
             return port
+        return self._moved(protocol, inside, port, lambda at: self._in_set(at) and free(at))
+
+    def _in_set(self, port: int) -> bool:
+        return self._set is None or port & self._set[0] == self._set[1]
+
+    def _moved(self, protocol: str, inside: str, port: int, free: Free) -> int | None:
         if self.allocation == "sequential":
             return self._sequential(protocol, port, free)
         if self.allocation == "block":

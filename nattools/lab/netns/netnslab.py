@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import select
+import socket
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -46,6 +47,7 @@ from nattools.net.base import Network
 from nattools.net.eventloop import run_interruptibly
 from nattools.net.hostnetwork import HostNetwork
 from nattools.net.namespace import entered
+from nattools.protocols.nat64 import Nat64Prefix, parse_prefix
 
 T = TypeVar("T")
 _START_LIMIT_S = 15.0
@@ -182,7 +184,16 @@ class NetnsLab:
         for name, spec in self.scenario.nat.items():
             if spec.nat64 is not None:
                 tayga.start(self, name, spec.nat64, self._inside6(name))
+                if spec.nat64.advertised:
+                    self._advertise(name, parse_prefix(spec.nat64.prefix))
         self._await_programs(waiting)
+
+    def _advertise(self, router: str, prefix: Nat64Prefix) -> None:
+        with (
+            entered(self.network_path(router)),
+            socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as sock,
+        ):
+            self._children.fork(f"the advertiser of {router}", processes.advertiser_main(sock, prefix))
 
     def _inside6(self, router: str) -> str:
         inside = next(port for port in self.layout.ports_of(router) if port.interface == nft.LAN)

@@ -62,6 +62,8 @@ def _mapping_gap(spec: NatSpec) -> str | None:
         return f"its mapping is endpoint-independent with {allocation} ports"
     if spec.mapping == "address-and-port-dependent" and allocation != "random":
         return f"its ports are {allocation}, a new one for each destination"
+    if spec.port_set is not None:
+        return "its ports are a set with gaps"
     if spec.range is not None and allocation == "preserving":
         return "it keeps to a range of ports"
     return "it keeps the parity of ports" if spec.parity else None

@@ -13,6 +13,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ from nattools.lab.layout import Layout
 from nattools.lab.scenario import MapperSpec, NatSpec, ServerSpec
 from nattools.net.base import Network
 from nattools.net.namespace import enter
+from nattools.protocols import routeradvert
+from nattools.protocols.nat64 import Nat64Prefix
 
 MARK = "NATTOOLS_LAB"
 _PR_SET_PDEATHSIG = 1
@@ -261,6 +264,21 @@ def router_main(
     def main() -> None:
         enter(path)
         asyncio.run(serve())
+
+    return main
+
+
+def advertiser_main(sock: socket.socket, prefix: Nat64Prefix) -> Callable[[], None]:
+    """What answers solicitations for ever, with the prefix of a NAT64; `sock` is a raw one for ICMPv6 in the
+    router's namespace."""
+    message = routeradvert.advertisement(prefix, 1800)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, routeradvert.HOP_LIMIT)
+
+    def main() -> None:
+        while True:
+            heard, source = sock.recvfrom(2048)
+            if heard[:1] == routeradvert.SOLICITATION[:1]:
+                sock.sendto(message, (routeradvert.ALL_NODES, 0, 0, source[3]))
 
     return main
 

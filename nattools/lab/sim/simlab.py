@@ -18,6 +18,7 @@ from nattools.chance import drawn_from
 from nattools.errors import ProtocolError
 from nattools.lab.backend import Backend
 from nattools.lab.layout import Layout
+from nattools.lab.names import nat64_of
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.scenario import Scenario, server_uris
 from nattools.lab.sim.loop import Deadlock, SimLoop
@@ -41,6 +42,7 @@ from nattools.net.base import (
     UdpOptions,
 )
 from nattools.protocols import ip
+from nattools.protocols.nat64 import Nat64Prefix, parse_prefix
 
 if TYPE_CHECKING:
     from nattools.lab.routers.fakerouter import SimulatedRouters
@@ -224,6 +226,10 @@ class SimNetwork:
             return resolve.of_family(name, (address,), family)
         answer = resolve.from_table(name, self._node.net.topology.names(self._node.plan.name), family)
         return f"{name} does not resolve" if answer is None else answer
+
+    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...]:
+        spec = nat64_of(self._node.net.topology.scenario, self._node.plan.name)
+        return (parse_prefix(spec.prefix),) if spec is not None and spec.advertised else ()
 
     async def open_udp(self, **options: Unpack[UdpOptions]) -> SimUdpSocket:
         return self._stack.open_udp(**options)

@@ -11,7 +11,7 @@ from nattools.model.endpoint import Family
 from nattools.net.derplatency import captive_portal, https_latency
 from nattools.net.derpsocket import DerpSocket, derp_endpoints, open_derp
 from nattools.net.steps import StepFailure, Steps
-from nattools.probes.relay.crossing import Way
+from nattools.probes.relay.crossing import Passage
 from nattools.probes.relay.flight import HANDSHAKE
 from nattools.probes.relay.pinger import Pinger
 from nattools.probes.relay.trial import DerpAsk, RelayContext, RelayRecord
@@ -28,7 +28,9 @@ async def how_far(context: RelayContext, ask: DerpAsk, pingers: Pingers) -> tupl
     HTTPS."""
     node = ask.node
     if node.stun_port is not None:
-        found = await derp_endpoints(context.network, node, Steps(), context.family, node.stun_port)
+        await context.flight.take()
+        with context.flight.taken():
+            found = await derp_endpoints(context.network, node, Steps(), context.family, node.stun_port)
         if isinstance(found, StepFailure):
             return ()
         endpoint = next((each for each in found if each.family in pingers), None)
@@ -97,7 +99,7 @@ async def _relay(record: RelayRecord, socket: DerpSocket) -> None:
     """To the sender itself: a server passes on what is sent to any key."""
     place = socket.permit(socket.key)
     record.told |= {"relayed": str(socket.local), "back_by": "itself"}
-    way = Way(lambda data: socket.send(data, place))
+    way = Passage(lambda data: socket.send(data, place))
     socket.on_datagram = way.on_datagram
     proof = way.crossing()
     loop = asyncio.get_running_loop()

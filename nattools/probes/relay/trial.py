@@ -15,7 +15,7 @@ from nattools.model.serveruri import ServerUri
 from nattools.net.base import Network
 from nattools.net.steps import Step, StepFailure
 from nattools.probes.probe import Recorder
-from nattools.probes.relay.crossing import Way, largest, series, throughput
+from nattools.probes.relay.crossing import Passage, largest, series, throughput
 from nattools.probes.relay.flight import Flight
 from nattools.protocols import derp, turn
 
@@ -105,7 +105,7 @@ class RelayRecord:
         self._steps.append(RelayStep(step=step, ok=ok, ms=ms, detail=detail))
         self._began_at = self._time()
 
-    async def measure(self, way: Way, whole: Way | None = None) -> None:
+    async def measure(self, way: Passage, whole: Passage | None = None) -> None:
         """The figures of a relay that has relayed by this way. `whole`: one that fragments nothing."""
         context, crossing = self.context, way.crossing()
         try:

@@ -19,7 +19,7 @@ from nattools.net.serverstream import Security
 from nattools.net.steps import StepFailure
 from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
-from nattools.probes.relay.crossing import Crossing, Way
+from nattools.probes.relay.crossing import Crossing, Passage
 from nattools.probes.relay.flight import HANDSHAKE
 from nattools.probes.relay.pinger import Pinger, open_pinger
 from nattools.probes.relay.trial import DIRECT_TRIPS, RelayContext, RelayRecord, TurnAsk
@@ -105,10 +105,9 @@ class _Trial:
     async def _ask_directly(self, relayed: RelayedSocket, opened: ExitStack) -> None:
         """The round trip to the relay itself, and how the peer's port is seen from there."""
         server = relayed.server
-        if server.family != relayed.local.family:
-            self._pinger = await self._open_pinger(relayed.local.family, opened)
-            return
         await self._trips(server, opened)
+        if server.family != relayed.local.family:
+            self._pinger, self._outside = await self._open_pinger(relayed.local.family, opened), None
 
     async def _trips(self, server: Endpoint, opened: ExitStack) -> None:
         self._pinger = await self._open_pinger(server.family, opened)
@@ -149,10 +148,10 @@ class _Trial:
             if outside[0] is not None:
                 relayed.send(data, outside[0])
 
-        inward = Way(
+        inward = Passage(
             lambda data: None if self._pinger is None else self._pinger.socket.send(data, relayed.local)
         )
-        outward = Way(send_out)
+        outward = Passage(send_out)
 
         def came_in(data: bytes, source: Endpoint) -> None:
             if inward.take(data):
@@ -167,7 +166,7 @@ class _Trial:
             self._record.told["back_by"] = "own-port"
             self._record.done("relay")
             await self._record.measure(outward, inward)
-        elif not came.trips and not left.trips and "direct_s" not in self._record.told:
+        elif not came.trips and not left.trips and self._outside is None:
             await self._by_second_allocation(relayed, opened, came.sent + left.sent)
         else:
             self._record.told["sent"] = came.sent + left.sent
@@ -197,7 +196,7 @@ class _Trial:
         other = await self._allocate(again=True)
         if other is not None:
             opened.callback(other.close)
-            way = Way(lambda data: relayed.send(data, other.local))
+            way = Passage(lambda data: relayed.send(data, other.local))
             other.on_datagram = way.on_datagram
             crossing = way.crossing()
             permitted = (await other.permit(relayed.local), await relayed.permit(other.local))
@@ -225,5 +224,5 @@ def _expired(failure: StepFailure, credentials: turn.Credentials | None) -> tupl
     return "expired", datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _cause_of(refusal: turn.Refusal) -> RelayCause:
+def _cause_of(refusal: turn.TurnRefusal) -> RelayCause:
     return "error" if refusal.code is not None else "timeout"

@@ -10,11 +10,10 @@ from nattools.protocols.derp.client import (
     DerpEvent,
     Health,
     PeerGone,
-    Ponged,
     Received,
     Restarting,
 )
-from nattools.protocols.derp.derpmap import DerpMap, DerpNode, DerpRegion, merged, node_at, parse_map
+from nattools.protocols.derp.derpmap import DerpMap, DerpNode, DerpRegion, node_at, parse_map
 from nattools.protocols.derp.frames import KEY_SIZE, MAX_PACKET, Deframer, Frame, encode
 from nattools.protocols.derp.keys import KeyPair, endpoint_of, why_no_keys
 from nattools.protocols.derp.latency import (
@@ -38,7 +37,6 @@ __all__ = [
     "Health",
     "KeyPair",
     "PeerGone",
-    "Ponged",
     "Received",
     "Restarting",
     "challenge_for",
@@ -46,7 +44,6 @@ __all__ = [
     "endpoint_of",
     "latency_request",
     "meets_challenge",
-    "merged",
     "node_at",
     "parse_map",
     "portal_request",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from struct import Struct as Layout
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,8 @@ from nattools.protocols.http import status_line
 VERSION: Final = 2
 _TIMES: Final = Layout(">II")
 _MAX_TEXT: Final = 300
+_MOST_ANSWERS: Final = 64
+"""To pings of a server that does not read them."""
 
 State = Literal["upgrade", "server key", "server info", "ready"]
 """What is waited for, in the order in which it comes; "ready" is what lasts."""
@@ -58,20 +60,11 @@ class Restarting(NamedTuple):
     try_for_s: float
 
 
-class Ponged(NamedTuple):
-    """The answer to a ping."""
-
-    token: bytes
-
-
-DerpEvent = Received | PeerGone | Health | Restarting | Ponged
+DerpEvent = Received | PeerGone | Health | Restarting
 
 
 class _ServerInfo(msgspec.Struct):
     version: int = 0
-    rate: Annotated[int, msgspec.Meta(ge=1, le=1 << 50)] | None = msgspec.field(
-        default=None, name="TokenBucketBytesPerSecond"
-    )
 
 
 class DerpClient:
@@ -79,8 +72,7 @@ class DerpClient:
 
     How to drive it: write what `data_to_send` returns, at first and after each of the calls below; pass what
     is read to `receive`; at the end of the stream ask `why_closed`. Once `state` is "ready", `send` and
-    `ping`; `rate` is then how many bytes a second the server passes on for a client, None if it does not say.
-    The server's own pings are answered here.
+    `ping`. The server's own pings are answered here.
     """
 
     def __init__(self, keys: KeyPair, authority: str) -> None:
@@ -88,7 +80,6 @@ class DerpClient:
         self.keys = keys
         self.state: State = "upgrade"
         self.server_key: bytes | None = None
-        self.rate: int | None = None
         self._deframer = f.Deframer()
         self._head = bytearray()
         self._leaving = [_upgrade(authority)]
@@ -149,10 +140,9 @@ class DerpClient:
         if kind == f.RECEIVED:
             return Received(body[: f.KEY_SIZE], body[f.KEY_SIZE :])
         if kind == f.PING:
-            self._leaving.append(f.encode(f.PONG, body[: f.TOKEN_SIZE]))
+            if len(self._leaving) < _MOST_ANSWERS:
+                self._leaving.append(f.encode(f.PONG, body[: f.TOKEN_SIZE]))
             return None
-        if kind == f.PONG:
-            return Ponged(body[: f.TOKEN_SIZE])
         if kind == f.PEER_GONE:
             return PeerGone(body[: f.KEY_SIZE], was_here=body[f.KEY_SIZE : f.KEY_SIZE + 1] != b"\1")
         if kind == f.HEALTH:
@@ -177,10 +167,9 @@ class DerpClient:
         if kind != f.SERVER_INFO:
             raise ProtocolError(f"a frame of type {kind:#x} where the server's introduction belongs")
         try:
-            about = msgspec.json.decode(self.keys.open(body, self.server_key), type=_ServerInfo)
+            msgspec.json.decode(self.keys.open(body, self.server_key), type=_ServerInfo)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ProtocolError(f"an introduction that cannot be read: {error}") from None
-        self.rate = about.rate
         self.state = "ready"
 
 

@@ -83,12 +83,9 @@ class DerpRegion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DerpMap(msgspec.Struct, frozen=True):
-    """Regions in the order of their numbers. As a tailnet's policy file has it: `alone` leaves the default
-    map out, `without` some of its regions."""
+    """Regions in the order of their numbers."""
 
     regions: tuple[DerpRegion, ...] = ()
-    alone: bool = False
-    without: frozenset[int] = frozenset()
 
     def named(self, wanted: str) -> DerpRegion | None:
         """The region with that number or code, in any case."""
@@ -102,16 +99,6 @@ def node_at(host: str, port: int | None) -> DerpNode:
     return DerpNode(host=host, port=port, name=host, tls=port not in _PLAIN_PORTS)
 
 
-def merged(own: tuple[DerpMap, ...], default: DerpMap | None = None) -> DerpMap:
-    """Several maps as one. Regions of the own ones replace those of the default map that have their numbers,
-    as in a tailnet; but two tailnets may well have the same numbers for different servers."""
-    regions = list(dict.fromkeys(region for each in own for region in each.regions))
-    if default is not None and not any(each.alone for each in own):
-        taken = {region.id for region in regions}.union(*(each.without for each in own))
-        regions += [region for region in default.regions if region.id not in taken]
-    return DerpMap(tuple(sorted(regions, key=lambda one: one.id)))
-
-
 def parse_map(data: bytes) -> DerpMap:
     """Read a map. ProtocolError: it is none, or a server in it cannot be one; the text says where."""
     if len(data) > MAX_SIZE:
@@ -121,10 +108,9 @@ def parse_map(data: bytes) -> DerpMap:
     regions = fields.get("regions")
     if not isinstance(regions, dict) or len(regions) > MAX_REGIONS:
         raise ProtocolError(f"it has no Regions, of which there are at most {MAX_REGIONS}")
+    # a policy's null takes a region of the default map away
     found = [_region(key, value) for key, value in regions.items() if value is not None]
-    without = {int(key) for key, value in regions.items() if value is None and _NUMBER.match(key)}
-    by_number = tuple(sorted(found, key=lambda one: one.id))
-    return DerpMap(by_number, _flag(fields, "omitdefaultregions"), frozenset(without))
+    return DerpMap(tuple(sorted(found, key=lambda one: one.id)))
 
 
 def _decoded(data: bytes) -> Any:

@@ -73,6 +73,7 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(relays.figures, 1),
         Entry(relays.steps, 1),
         Entry(summary.warnings),
+        Entry(mapped.open_questions),
         *_END,
     ),
     "punch": (

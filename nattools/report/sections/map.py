@@ -151,7 +151,7 @@ def to_do(report: Report) -> Iterator[str]:
             return
         page = next((g.address for g in report.host.gateways if g.family == 4 and g.address), None)
         where = f" (http://{page})" if page else ""
-        yield f"Switch on UPnP, NAT-PMP or PCP in your router's settings{where}, or forward a port there."
+        yield f"Enable UPnP, NAT-PMP or PCP in your router's settings{where}, or forward a port there."
         return
     told = [each.advice for each in report.techniques if each.verdict == "fails"]
     if not told and report.noted(NOT_REACHED):

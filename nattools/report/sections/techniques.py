@@ -73,6 +73,8 @@ def _peer(peer: PeerKind) -> tuple[Cell, ...]:
         how += f", {terms.percent(peer.odds)}"
     if peer.seconds is not None:
         how += f" in {terms.seconds(peer.seconds)}"
+    if peer.relay_rtt_ms is not None:
+        how += f", {terms.milliseconds(peer.relay_rtt_ms)} there and back"
     return Cell(safe(peer.kind, 60)), Cell(peer.path, PATH_MOODS[peer.path]), Cell(how), Cell(safe(peer.why))
 
 

@@ -218,4 +218,4 @@ def test_on_a_terminal_a_result_is_broken_at_words(monkeypatch: pytest.MonkeyPat
     assert run(["lab", "run", "home-router"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if len(line) > 60] == []
-    assert "    filtering address-and-port-dependent" in lines
+    assert "    address-and-port-dependent" in lines

@@ -73,7 +73,8 @@ def test_the_first_host_is_the_one_that_is_not_named(monkeypatch: pytest.MonkeyP
         ("home-router", None, ["ip", "address"], None),
         ("home-router", "alice", ["ip"], None),
     ]
-    assert asked[2] == ("two-homes", "alice", ["/bin/sh"], None, {"PS1": "(alice@two-homes) $ "})
+    greeting = "A shell on alice@two-homes; exit ends it."
+    assert asked[2] == ("two-homes", "alice", ["/bin/sh"], None, {"PS1": "(alice@two-homes) $ "}, greeting)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_json_is_one_document(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("probe", "--lab", "mapping-off"), 1, "Switch on UPnP, NAT-PMP or PCP"),
+        (("probe", "--lab", "mapping-off"), 1, "Enable UPnP, NAT-PMP or PCP"),
         (("probe", "--lab", "mapping-double-nat"), 1, "there is a second NAT beyond it"),
         (("add", "5000", "--lab", "mapping-all"), 0, "2 mappings made, verified from outside."),
         (("add", "5000", "--transport", "udp", "--lab", "mapping-all"), 0, "1 mapping made"),

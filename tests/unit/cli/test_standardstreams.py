@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -36,3 +37,22 @@ def test_a_stream_that_is_not_there(command: str, streams: str, code: int, says:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert (done.returncode, done.stdout, done.stderr) == (code, "", says)
+
+
+@pytest.mark.parametrize("columns", [50, 120])
+def test_a_report_is_as_wide_as_the_terminal(columns: int) -> None:
+    termios = pytest.importorskip("termios")
+    leader, follower = os.openpty()
+    termios.tcsetwinsize(follower, (24, columns))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
+    environment.pop("COLUMNS", None)
+    command = [sys.executable, "-m", "nattools", "nat", "--lab", "home-router", "-v"]
+    with subprocess.Popen(command, stdout=follower, stderr=subprocess.DEVNULL, env=environment):
+        os.close(follower)
+        text = b""
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while data := os.read(leader, 65536):
+                text += data
+    os.close(leader)
+    longest = max(len(line) for line in text.decode().splitlines())
+    assert columns - 30 < longest <= columns

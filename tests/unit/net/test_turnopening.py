@@ -198,3 +198,39 @@ def test_answers_that_cannot_be_verified_are_told() -> None:
         assert "error 508 full: its message integrity is missing or wrong" in found.detail
 
     beside(main)
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "cause", "code"),
+    [
+        ("no realm", "authenticate", "challenge", 401),
+        ("no address", "allocate", "not-a-relay", None),
+        ("441", "authenticate", "error", 441),
+        ("486", "allocate", "error", 486),
+    ],
+)
+def test_which_step_it_was(kind: str, step: str, cause: str, code: int | None) -> None:
+    async def main(relays: Relays) -> None:
+        relay = ScriptedRelay()
+        if kind == "no realm":
+            relay.realm = ""
+        elif kind == "no address":
+            relay.relayed = ()
+        else:
+            relay.refuses[c.ALLOCATE] = int(kind)
+        found = await relays.open(await relays.add(relay))
+        assert isinstance(found, StepFailure)
+        assert (found.step, found.cause, found.code) == (step, cause, code)
+        assert found.detail
+
+    beside(main)
+
+
+def test_a_firewall_that_says_no() -> None:
+    async def main(lab: SimLab) -> None:
+        found = await open_relayed(lab.network("alice"), parse_server(f"turn:{HOST}"), ALICE, timeout_s=5.0)
+        assert isinstance(found, StepFailure)
+        assert (found.step, found.cause) == ("connect", "refused")
+        assert "ICMP port-unreachable from" in found.detail
+
+    run(two_sites(), main)

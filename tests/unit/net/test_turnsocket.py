@@ -16,7 +16,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
 from nattools.net.hostnetwork import HostNetwork
 from nattools.net.steps import StepFailure
-from nattools.net.turndriver import MOST_UNSENT
+from nattools.net.turndriver import MOST_UNSENT, RELEASE_S
 from nattools.net.turnsocket import RelayedSocket
 from nattools.protocols import ice, turn
 from nattools.protocols.demultiplex import SharedProtocol
@@ -106,9 +106,9 @@ def test_a_peer_that_the_relay_refuses() -> None:
         (URIS[0], {"credentials": None}, "authenticate", "no-credentials", 401),
         (URIS[1], {"credentials": turn.Credentials("alice", "wrong")}, "authenticate", "error", 401),
         (URIS[0], {"credentials": turn.Credentials("\a", "wrong")}, "authenticate", "no-credentials", None),
-        (URIS[0], {"wish": turn.Wish(family=6)}, "allocate", "error", 440),
-        (URIS[0], {"wish": turn.Wish(reservation=b"12345678")}, "allocate", "error", 508),
-        (URIS[0], {"wish": turn.Wish(tcp=True)}, "allocate", "error", 400),
+        (URIS[0], {"wish": turn.AllocationWish(family=6)}, "allocate", "error", 440),
+        (URIS[0], {"wish": turn.AllocationWish(reservation=b"12345678")}, "allocate", "error", 508),
+        (URIS[0], {"wish": turn.AllocationWish(tcp=True)}, "allocate", "error", 400),
     ],
 )
 def test_the_step_that_fails(
@@ -168,6 +168,22 @@ def test_a_relay_that_goes_away(uri: str) -> None:
         assert alice.ended is not None
         assert alice.send(b"hello", Endpoint("11.1.1.1", 9)) == "unreachable"
         assert await alice.permit(Endpoint("11.1.1.1", 9)) is not None
+        alice.close()
+
+    beside_a_relay(main)
+
+
+def test_a_dead_relay_keeps_nobody_waiting() -> None:
+    async def main(lab: SimLab) -> None:
+        server = lab.network("other")
+        route = server.route("11.1.1.1")
+        assert route is not None
+        running = await serve(server, relay_config(address=route[1]))
+        alice = await relay(lab.network("alice"), f"turn:{route[1]}")
+        await running.close()
+        began_at = asyncio.get_running_loop().time()
+        await alice.release()
+        assert asyncio.get_running_loop().time() - began_at == RELEASE_S
         alice.close()
 
     beside_a_relay(main)

@@ -19,7 +19,7 @@ from nattools.engine.punch.punch import punch, punch_both
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.report import Report
 from nattools.protocols import tunnel as p
-from nattools.protocols.packet import Packet
+from nattools.protocols.packet import ACK, FIN, RST, Packet
 from nattools.protocols.tunnel import frames as f
 from nattools.traversal.codes import Code, parse_code
 from nattools.traversal.tunnel.stream import TunnelStream
@@ -279,3 +279,57 @@ def test_garbage_in_the_peers_name_is_no_sign_of_life(kinds: tuple[str, str]) ->
             next(each.at_s for each in side.stages if each.stage == stage) for stage in ("secured", "lost")
         )
         assert lost < secured + 1.0 + LOST_S + 3.0
+
+
+# --- over TCP
+
+
+class Breaker:
+    """Adds segments to the TCP connection between the two, each as if the next byte of the peer came: some
+    times, a while apart."""
+
+    def __init__(self, forged: Callable[[Packet], Packet]) -> None:
+        self.forged = forged
+        self.broken = 0
+        self._next_at = 0.0
+
+    def watch(self, lab: SimLab) -> None:
+        for name in ("alice", "bob"):
+            node = lab.net.node(name)
+            node.input = self._breaking(lab, node.stack.input)
+
+    def _breaking(self, lab: SimLab, honest: Callable[[Packet], None]) -> Callable[[Packet], None]:
+        def arrived(packet: Packet) -> None:
+            known = packet.protocol == "tcp" and not packet.source.startswith(STUN)
+            now = lab.loop.time()
+            if known and len(packet.payload) > 500 and self.broken < 3 and now >= self._next_at:
+                self.broken += 1
+                self._next_at = now + 2.0
+                honest(self.forged(packet))
+            honest(packet)
+
+        return arrived
+
+
+SEGMENTS: dict[str, Callable[[Packet], Packet]] = {
+    "garbage": lambda packet: msgspec.structs.replace(packet, payload=bytes(len(packet.payload))),
+    "a bit": lambda packet: altered(packet, -1),
+    "reset": lambda packet: msgspec.structs.replace(packet, flags=RST | ACK, payload=b""),
+    "end": lambda packet: msgspec.structs.replace(packet, flags=FIN | ACK, payload=b""),
+    "closing alert": lambda packet: msgspec.structs.replace(
+        packet, payload=bytes.fromhex("15030300020100").ljust(len(packet.payload), b"\0")
+    ),
+    "record of before": lambda packet: msgspec.structs.replace(packet, seq=packet.seq - 20_000 & 0xFFFFFFFF),
+}
+
+
+@pytest.mark.parametrize("kind", SEGMENTS)
+def test_segments_put_into_a_connection_lose_no_byte(kind: str) -> None:
+    """Who sees a TCP connection can end it (RFC 9293 3.10.7.4): the tunnel takes the next one."""
+    breaker = Breaker(SEGMENTS[kind])
+    sides = pipe_through(("udp-blocked", "open"), nothing, before=breaker.watch)
+    assert breaker.broken > 1
+    for side, other in (sides, sides[::-1]):
+        assert bytes(side.got) == other.data
+        assert side.problem is None
+        assert connected(side)

@@ -104,6 +104,15 @@ def test_both_sides_connect_the_same_way(first: str, second: str, strategies: se
         assert {"token", "plan", "secured"} <= {stage.stage for stage in found.stages}
 
 
+@pytest.mark.parametrize("second", ["symmetric-sequential", "port-restricted"])
+@pytest.mark.parametrize("first", ["symmetric-random", "symmetric-sequential"])
+def test_half_a_minute_may_be_between_the_two(first: str, second: str) -> None:
+    """As the guide says: each side guesses three times, each time where the clock says."""
+    expected = (first, second) != ("symmetric-random", "symmetric-sequential")
+    for found in swapped(kinds(first, second), Person(), Person(30.0), low_ports=False):
+        assert found.connected == expected, found.reasons
+
+
 def test_a_port_is_kept_open_while_a_person_copies() -> None:
     """NATs that forget in 20 s and then give another port, and two people who need two minutes and three."""
     forgetful = NatSpec(allocation="random", lifetime_s=20.0)

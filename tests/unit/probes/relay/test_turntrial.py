@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from relayed import ALICE, HOST, beside_a_relay
+from relayed import relay as hold
 
 from nattools.engine.analysis.relays import relays
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
@@ -17,7 +18,9 @@ from nattools.probes.relay.flight import Flight
 from nattools.probes.relay.trial import RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
 from nattools.protocols import turn
+from nattools.server.relaying import RelayConfig
 from nattools.server.serving import ServeConfig, serve
+from nattools.server.turnlimits import TurnLimits
 
 OTHER = "11.202.0.2"
 
@@ -120,5 +123,23 @@ def test_how_much_goes_through() -> None:
         row = await tried(lab, throughput=True)
         assert row.throughput_mbps is not None
         assert row.throughput_mbps > 1
+
+    beside_a_relay(main)
+
+
+def test_what_a_relay_says_no_to_has_its_step_and_its_code() -> None:
+    async def refused(lab: SimLab, **options: Any) -> tuple[str, int | None]:
+        relay = RelayConfig(users=dict((ALICE,)), **options)
+        other = await serve(lab.network("other"), ServeConfig(addresses=(OTHER,), relay=relay))
+        held = await hold(lab.network("bob"), f"turn:{OTHER}")
+        row = await tried(lab, f"turn:{OTHER}")
+        held.close()
+        await other.close()
+        assert row.error is not None
+        return row.error.step, row.error.code
+
+    async def main(lab: SimLab) -> None:
+        assert await refused(lab, permits=lambda host: False) == ("permit", 403)
+        assert await refused(lab, limits=TurnLimits(allocations_per_user=1)) == ("allocate", 486)
 
     beside_a_relay(main)

@@ -88,7 +88,7 @@ def test_the_default_map_is_read() -> None:
 def test_a_tailnets_policy_is_read_with_its_comments_and_commas() -> None:
     own = derp.parse_map(POLICY)
     plain, secure = own.regions[0].nodes
-    assert (own.alone, own.without) == (False, {1})
+    assert [region.id for region in own.regions] == [900]
     assert (plain.host, plain.stun_port, plain.tls, plain.unchecked) == ("10.0.0.9", None, False, True)
     assert (plain.uri, plain.authority) == ("derp://10.0.0.9:3340", "10.0.0.9:3340")
     assert (secure.name, secure.stun_port, secure.certificate) == (
@@ -102,13 +102,7 @@ def test_a_tailnets_policy_is_read_with_its_comments_and_commas() -> None:
 def test_headscales_yaml_is_read() -> None:
     own = derp.parse_map(HEADSCALE)
     first, second = own.regions
-    assert (first.id, first.code, first.name, second.id, own.without) == (
-        900,
-        "custom",
-        "My Region",
-        901,
-        {10},
-    )
+    assert (first.id, first.code, first.name, second.id) == (900, "custom", "My Region", 901)
     assert first.nodes[0] == derp.DerpNode(
         host="myderp.mydomain.no", name="900a", ipv4="123.123.123.123", ipv6="2604:a880:400:d1::828:b001"
     )
@@ -132,16 +126,6 @@ def test_headscales_yaml_is_read() -> None:
 def test_what_is_no_yaml_is_named_by_its_line(text: str, why: str) -> None:
     with pytest.raises(ProtocolError, match=why):
         derp.parse_map(text.encode())
-
-
-def test_maps_of_several_tailnets_stand_side_by_side_and_the_default_below_them() -> None:
-    default, policy = derp.parse_map(DEFAULT), derp.parse_map(POLICY)
-    other = derp.parse_map(b'{"Regions":{"900":{"Nodes":[{"HostName":"other.example"}]}}}')
-    both = derp.merged((policy, other, policy), default)
-    assert [(region.id, len(region.nodes)) for region in both.regions] == [(24, 0), (900, 2), (900, 1)]
-    alone = msgspec.structs.replace(other, alone=True)
-    assert derp.merged((alone,), default).regions == other.regions
-    assert derp.merged((), default) == default
 
 
 @pytest.mark.parametrize(
