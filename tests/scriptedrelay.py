@@ -112,7 +112,7 @@ class ScriptedRelay:
 class Conversation:
     """An allocation and its relay on a clock of numbers; `delivers` False: the network loses everything."""
 
-    def __init__(self, relay: ScriptedRelay, allocation: turn.Allocation) -> None:
+    def __init__(self, relay: ScriptedRelay, allocation: turn.ClientAllocation) -> None:
         self.relay = relay
         self.allocation = allocation
         self.now = 0.0
@@ -156,13 +156,13 @@ class Conversation:
 
 def converse(
     relay: ScriptedRelay | None = None,
-    wish: turn.Wish | None = None,
+    wish: turn.AllocationWish | None = None,
     credentials: turn.Credentials | None = ALICE,
     *,
     stream: bool = False,
 ) -> Conversation:
     """Ask for an allocation, and let it be answered."""
-    allocation = turn.Allocation(SERVER, credentials, wish or turn.Wish(), stream=stream)
+    allocation = turn.ClientAllocation(SERVER, credentials, wish or turn.AllocationWish(), stream=stream)
     conversation = Conversation(relay or ScriptedRelay(), allocation)
     conversation.settle()
     return conversation

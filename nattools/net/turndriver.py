@@ -97,7 +97,7 @@ class TurnDriver:
     allocation is over, but for `close` and `release`. Errors of ICMP about the way to the relay count until
     it has answered; later on they may be forged, or about something that passes."""
 
-    def __init__(self, carrier: Carrier, allocation: turn.Allocation) -> None:
+    def __init__(self, carrier: Carrier, allocation: turn.ClientAllocation) -> None:
         self.carrier = carrier
         self.allocation = allocation
         self.on_data: Callable[[Endpoint, bytes], None] | None = None
@@ -143,17 +143,17 @@ class TurnDriver:
             self._changed = asyncio.Event()
         await self._changed.wait()
 
-    async def permit(self, host: str) -> turn.Refusal | None:
+    async def permit(self, host: str) -> turn.TurnRefusal | None:
         """Let an address in, until the end; why the relay does not."""
         permission = self.allocation.permit(host, self._loop.time())
         if permission is None:
-            return turn.Refusal("permission", "abandoned", None, "there are too many peers")
+            return turn.TurnRefusal("permission", "abandoned", None, "there are too many peers")
         self.drive()
         while permission.state == "wanted" and self.allocation.state == "standing":
             await self.change()
         if self.allocation.state == "standing":
             return permission.refusal
-        return self.allocation.refusal or turn.Refusal("permission", "abandoned", None, "it is over")
+        return self.allocation.refusal or turn.TurnRefusal("permission", "abandoned", None, "it is over")
 
     async def release(self) -> None:
         """Give the allocation back, wait a little for the answer, and close."""

@@ -32,7 +32,7 @@ _CAUSES: Final[dict[str, Cause]] = {
 """By what an ICMP error or a failed attempt to send says; all else is "unreachable"."""
 
 
-class RelayOptions(TypedDict, total=False):
+class RelayAccess(TypedDict, total=False):
     """How to reach a relay: by the `transport` that its URI names, else by this one, else by UDP, and over
     TLS for `turns:`; `family` is that of the way to it. `security`: what its certificate is held to, its name
     by default. `timeout_s`: for all steps together; `rto_s`: as for `stun.Transaction`."""
@@ -49,11 +49,11 @@ async def open_relayed(
     network: Network,
     server: ServerUri,
     credentials: turn.Credentials | None,
-    wish: turn.Wish | None = None,
-    **options: Unpack[RelayOptions],
+    wish: turn.AllocationWish | None = None,
+    **options: Unpack[RelayAccess],
 ) -> RelayedSocket | StepFailure:
     """Ask a relay for an allocation. A redirection is followed a few times (RFC 8489 10)."""
-    opening = _Opening(network, credentials, wish or turn.Wish(), options)
+    opening = _Opening(network, credentials, wish or turn.AllocationWish(), options)
     driver = await opening.open(server)
     return driver if isinstance(driver, StepFailure) else RelayedSocket(driver, opening.steps.taken)
 
@@ -62,10 +62,10 @@ async def open_relayed_streams(
     network: Network,
     server: ServerUri,
     credentials: turn.Credentials | None,
-    **options: Unpack[RelayOptions],
+    **options: Unpack[RelayAccess],
 ) -> RelayedStreams | StepFailure:
     """Ask a relay for an allocation for TCP, over TCP or TLS (RFC 6062 4.1)."""
-    opening = _Opening(network, credentials, turn.Wish(tcp=True), {**options, "transport": "tcp"})
+    opening = _Opening(network, credentials, turn.AllocationWish(tcp=True), {**options, "transport": "tcp"})
     driver = await opening.open(server)
     if isinstance(driver, StepFailure):
         return driver
@@ -77,7 +77,11 @@ class _Opening:
     """One attempt to get an allocation, until its time is over."""
 
     def __init__(
-        self, network: Network, credentials: turn.Credentials | None, wish: turn.Wish, options: RelayOptions
+        self,
+        network: Network,
+        credentials: turn.Credentials | None,
+        wish: turn.AllocationWish,
+        options: RelayAccess,
     ) -> None:
         self.steps = Steps()
         self._network = network
@@ -137,7 +141,7 @@ class _Opening:
             else:
                 return self._failed(driver, refusal, by)
 
-    def _may_be_sent_to(self, refusal: turn.Refusal, server: Endpoint, asked: set[Endpoint]) -> bool:
+    def _may_be_sent_to(self, refusal: turn.TurnRefusal, server: Endpoint, asked: set[Endpoint]) -> bool:
         """To a few others, by the same family (RFC 8489 10), and from outside not into our own network."""
         alternate = refusal.alternate
         if alternate is None or alternate in asked or len(asked) > MOST_REDIRECTIONS:
@@ -187,7 +191,7 @@ class _Opening:
         return stream if isinstance(stream, StepFailure) else TurnStream(stream)
 
     async def _wait(self, carrier: Carrier, server: Endpoint, patience_s: float) -> TurnDriver:
-        allocation = turn.Allocation(
+        allocation = turn.ClientAllocation(
             server,
             self._credentials,
             self._wish,
@@ -208,14 +212,14 @@ class _Opening:
             self._stands(allocation)
         return driver
 
-    def _stands(self, allocation: turn.Allocation) -> None:
+    def _stands(self, allocation: turn.ClientAllocation) -> None:
         at = allocation.challenged_at
         self.steps.done(
             "authenticate", "it asks for no credentials" if at is None else "", at_once=at is None, at=at
         )
         self.steps.done("allocate", ", ".join(str(each) for each in allocation.relayed))
 
-    def _failed(self, driver: TurnDriver, refusal: turn.Refusal | None, by: Transport) -> StepFailure:
+    def _failed(self, driver: TurnDriver, refusal: turn.TurnRefusal | None, by: Transport) -> StepFailure:
         """Which step it was, and why."""
         allocation = driver.allocation
         step: StepName = "allocate"
@@ -228,7 +232,7 @@ class _Opening:
         cause, detail = self._cause(driver, refusal)
         return self.steps.failed(step, cause, detail, None if refusal is None else refusal.code)
 
-    def _cause(self, driver: TurnDriver, refusal: turn.Refusal | None) -> tuple[Cause, str]:
+    def _cause(self, driver: TurnDriver, refusal: turn.TurnRefusal | None) -> tuple[Cause, str]:
         if refusal is None or refusal.state == "timed out":
             waited_s = self._loop.time() - self._began_at
             return "timeout", driver.allocation.doubt or f"no answer within {waited_s:.2g} s"

@@ -55,7 +55,7 @@ class RelayedSocket:
         return self.allocation.mapped
 
     @property
-    def ended(self) -> turn.Refusal | None:
+    def ended(self) -> turn.TurnRefusal | None:
         """Why it is of no use any more."""
         return self.allocation.refusal if self.allocation.done else None
 
@@ -69,7 +69,7 @@ class RelayedSocket:
         self._on_batch = handler
         self._carrier.on_batch = None if handler is None else self._arrived_many
 
-    async def permit(self, peer: Endpoint) -> turn.Refusal | None:
+    async def permit(self, peer: Endpoint) -> turn.TurnRefusal | None:
         """Let this address in, whatever port it sends from, until the end; why the relay does not."""
         return await self._driver.permit(peer.host)
 

@@ -42,15 +42,15 @@ class RelayedStreams:
         driver.on_event = self._happened
 
     @property
-    def ended(self) -> turn.Refusal | None:
+    def ended(self) -> turn.TurnRefusal | None:
         """Why it is of no use any more."""
         return self._driver.allocation.refusal if self._driver.allocation.done else None
 
-    async def permit(self, peer: Endpoint) -> turn.Refusal | None:
+    async def permit(self, peer: Endpoint) -> turn.TurnRefusal | None:
         """Let this address connect, until the end; why the relay does not."""
         return await self._driver.permit(peer.host)
 
-    async def connect(self, peer: Endpoint) -> TcpStream | turn.Refusal:
+    async def connect(self, peer: Endpoint) -> TcpStream | turn.TurnRefusal:
         """Have the relay connect to a peer; it tries for half a minute."""
         self._driver.allocation.connect(peer)
         self._driver.drive()
@@ -60,7 +60,7 @@ class RelayedStreams:
         if isinstance(result, turn.Connected):
             return await self._bind(result.connection_id)
         why = self.ended if result is None else result.refusal
-        return why or turn.Refusal("connect", "abandoned", None, "the allocation is over")
+        return why or turn.TurnRefusal("connect", "abandoned", None, "the allocation is over")
 
     async def release(self) -> None:
         """Give the allocation back, and wait until the relay has heard of it."""
@@ -88,18 +88,18 @@ class RelayedStreams:
 
     async def _accept(self, offered: turn.Connected) -> None:
         stream = await self._bind(offered.connection_id)
-        if isinstance(stream, turn.Refusal):
+        if isinstance(stream, turn.TurnRefusal):
             return
         if self.on_stream is None:
             stream.abort()
         else:
             self.on_stream(stream, offered.peer)
 
-    async def _bind(self, connection_id: int) -> TcpStream | turn.Refusal:
+    async def _bind(self, connection_id: int) -> TcpStream | turn.TurnRefusal:
         """Take over a peer's connection (RFC 6062 4.3, 4.4)."""
         stream = await self._another(CONNECT_TIMEOUT_S)
         if isinstance(stream, StepFailure):
-            return turn.Refusal("connection-bind", "abandoned", None, stream.detail)
+            return turn.TurnRefusal("connection-bind", "abandoned", None, stream.detail)
         transaction = self._driver.allocation.connection_bind(connection_id)
         try:
             async with TimeLimit(CONNECT_TIMEOUT_S):

@@ -116,12 +116,15 @@ def test_a_wrong_password(server: Coturn, transport: str) -> None:
 @pytest.mark.parametrize(
     ("wish", "code"),
     [
-        (turn.Wish(family=6), 440),
-        (turn.Wish(tcp=True), 400),  # coturn's word for UDP; RFC 6062 5.1 has 400 too
-        (turn.Wish(reservation=b"12345678"), 404),  # and for a token that nobody has: 508 in RFC 8656 7.2
+        (turn.AllocationWish(family=6), 440),
+        (turn.AllocationWish(tcp=True), 400),  # coturn's word for UDP; RFC 6062 5.1 has 400 too
+        (
+            turn.AllocationWish(reservation=b"12345678"),
+            404,
+        ),  # and for a token that nobody has: 508 in RFC 8656 7.2
     ],
 )
-def test_what_it_refuses(server: Coturn, wish: turn.Wish, code: int) -> None:
+def test_what_it_refuses(server: Coturn, wish: turn.AllocationWish, code: int) -> None:
     async def main(network: Network) -> None:
         found = await try_relay(network, server.uris["udp"], wish=wish)
         assert isinstance(found, StepFailure)
@@ -132,11 +135,11 @@ def test_what_it_refuses(server: Coturn, wish: turn.Wish, code: int) -> None:
 
 def test_a_pair_of_ports(server: Coturn) -> None:
     async def main(network: Network) -> None:
-        even = await relay(network, server.uris["udp"], wish=turn.Wish(port="pair"))
+        even = await relay(network, server.uris["udp"], wish=turn.AllocationWish(port="pair"))
         assert even.local.port % 2 == 0
         token = even.allocation.reservation
         assert token is not None
-        odd = await relay(network, server.uris["udp"], wish=turn.Wish(reservation=token))
+        odd = await relay(network, server.uris["udp"], wish=turn.AllocationWish(reservation=token))
         assert odd.local.port == even.local.port + 1
         await even.release()
         await odd.release()
@@ -147,11 +150,13 @@ def test_a_pair_of_ports(server: Coturn) -> None:
 def test_an_ipv6_address(tmp_path: Path) -> None:
     async def main(network: Network) -> None:
         with coturn(tmp_path, next(_PORTS), "--relay-ip=::1") as found:
-            both = await relay(network, found.uris["udp"], wish=turn.Wish(both_families=True))
+            both = await relay(network, found.uris["udp"], wish=turn.AllocationWish(both_families=True))
             assert both.local.host == HOST
             assert len(both.relayed) == 1, "coturn 4.6.1 passes over ADDITIONAL-ADDRESS-FAMILY"
             await both.release()
-            six = await relay(network, found.uris["udp"], wish=turn.Wish(family=6, dont_fragment=True))
+            six = await relay(
+                network, found.uris["udp"], wish=turn.AllocationWish(family=6, dont_fragment=True)
+            )
             assert six.local.host == "::1"
             peer = Inbox(await network.open_udp(family=6, host="::1"))
             for number in range(8):
@@ -252,7 +257,7 @@ class TestTcpThroughIt:
             alice = await open_relayed_streams(network, uri, ALICE, security=UNCHECKED)
             assert isinstance(alice, RelayedStreams), alice
             mine = await alice.connect(listener.local)
-            assert not isinstance(mine, turn.Refusal), mine
+            assert not isinstance(mine, turn.TurnRefusal), mine
             await echo(mine, await accepted.get())
             offered: asyncio.Queue[TcpStream] = asyncio.Queue()
             alice.on_stream = lambda stream, peer: offered.put_nowait(stream)
@@ -271,7 +276,7 @@ class TestTcpThroughIt:
             alice = await open_relayed_streams(network, uri, ALICE)
             assert isinstance(alice, RelayedStreams), alice
             refusal = await alice.connect(Endpoint(HOST, 9))
-            assert isinstance(refusal, turn.Refusal)
+            assert isinstance(refusal, turn.TurnRefusal)
             assert refusal.code == 447
             alice.close()
 

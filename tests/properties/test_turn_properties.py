@@ -129,7 +129,7 @@ class Victim(Conversation):
 @given(st.integers(0, 2**32), st.booleans())
 def test_whatever_a_relay_says(seed: int, stream: bool) -> None:
     """The client ends or goes on, and sends no more than a few datagrams a second."""
-    found = Victim(HostileRelay(seed), turn.Allocation(SERVER, ALICE, stream=stream))
+    found = Victim(HostileRelay(seed), turn.ClientAllocation(SERVER, ALICE, stream=stream))
     for number in range(40):
         found.send(b"hello", Endpoint(PEER.host, 1000 + number % 3))
         if number % 10 == 0:
@@ -151,6 +151,6 @@ def test_who_does_not_know_the_password_gives_no_address(seed: int) -> None:
     relay = HostileRelay(seed)
     relay.credentials = turn.Credentials("alice", "another")
     relay.relayed = (RELAYED,)
-    found = Victim(relay, turn.Allocation(SERVER, ALICE))
+    found = Victim(relay, turn.ClientAllocation(SERVER, ALICE))
     found.pass_time(100)
     assert found.allocation.relayed == ()

@@ -25,7 +25,7 @@ from nattools.protocols.stun.attributes import (
     unpack_types,
     unpack_xor_address,
 )
-from nattools.protocols.stun.relaying import (
+from nattools.protocols.stun.turnattributes import (
     unpack_address_error,
     unpack_channel,
     unpack_even_port,

@@ -3,7 +3,7 @@
 Pure: bytes in, values out, and back. Decoders raise ProtocolError and nothing else, for any bytes.
 """
 
-from nattools.protocols.stun.relaying import (
+from nattools.protocols.stun.turnattributes import (
     FIRST_CHANNEL,
     LAST_CHANNEL,
     pack_address_error,
@@ -14,20 +14,20 @@ from nattools.protocols.stun.relaying import (
     pack_transport,
 )
 from nattools.protocols.turn import constants
-from nattools.protocols.turn.allocation import (
-    LARGEST,
-    Allocation,
-    AllocationEvent,
-    AllocationState,
-    Connected,
-    NotConnected,
-    PeerError,
-)
 from nattools.protocols.turn.channeldata import (
     TurnFramer,
     decode_channel_data,
     encode_channel_data,
     is_channel_data,
+)
+from nattools.protocols.turn.clientallocation import (
+    LARGEST,
+    AllocationEvent,
+    AllocationState,
+    ClientAllocation,
+    Connected,
+    NotConnected,
+    PeerError,
 )
 from nattools.protocols.turn.credentials import (
     Credentials,
@@ -37,24 +37,24 @@ from nattools.protocols.turn.credentials import (
     time_limited_password,
 )
 from nattools.protocols.turn.grants import Permission
-from nattools.protocols.turn.refusal import Refusal, refusal
-from nattools.protocols.turn.requests import Wish
+from nattools.protocols.turn.refusal import TurnRefusal, refusal
+from nattools.protocols.turn.requests import AllocationWish
 
 __all__ = [
     "FIRST_CHANNEL",
     "LARGEST",
     "LAST_CHANNEL",
-    "Allocation",
     "AllocationEvent",
     "AllocationState",
+    "AllocationWish",
+    "ClientAllocation",
     "Connected",
     "Credentials",
     "NotConnected",
     "PeerError",
     "Permission",
-    "Refusal",
     "TurnFramer",
-    "Wish",
+    "TurnRefusal",
     "constants",
     "decode_channel_data",
     "encode_channel_data",

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from nattools.errors import ProtocolError
 from nattools.protocols import stun
-from nattools.protocols.stun.relaying import FIRST_CHANNEL, LAST_CHANNEL
+from nattools.protocols.stun.turnattributes import FIRST_CHANNEL, LAST_CHANNEL
 
 HEADER_SIZE: Final = 4
 LONGEST: Final = 0xFFFF

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, Literal
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.turn import requests
 from nattools.protocols.turn.constants import CHANNEL_LIFETIME_S, CHANNEL_REUSE_S, PERMISSION_LIFETIME_S
-from nattools.protocols.turn.refusal import Asked, Refusal
+from nattools.protocols.turn.refusal import Asked, TurnRefusal
 
 GrantState = Literal["wanted", "granted", "refused", "lapsed"]
 _Event = Literal["success", "failure", "end", "use"]
@@ -45,7 +45,7 @@ class Grant(ABC):
         self.asked = False
         self.kept = kept
         self.used_at = now
-        self.refusal: Refusal | None = None
+        self.refusal: TurnRefusal | None = None
         self._ends = self._due = now
 
     @abstractmethod
@@ -57,7 +57,7 @@ class Grant(ABC):
         self.used_at = now
         self._go("use", now)
 
-    def answered(self, refusal: Refusal | None, now: float) -> None:
+    def answered(self, refusal: TurnRefusal | None, now: float) -> None:
         """The request is over."""
         self.asked = False
         self.refusal = refusal

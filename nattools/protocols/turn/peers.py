@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from nattools.model.endpoint import Endpoint
-from nattools.protocols.stun.relaying import FIRST_CHANNEL, LAST_CHANNEL
+from nattools.protocols.stun.turnattributes import FIRST_CHANNEL, LAST_CHANNEL
 from nattools.protocols.turn import requests
 from nattools.protocols.turn.channeldata import encode_channel_data
 from nattools.protocols.turn.grants import MOST_WAITING, Channel, Grant, Permission
-from nattools.protocols.turn.refusal import Refusal
+from nattools.protocols.turn.refusal import TurnRefusal
 
 MOST_PERMISSIONS: Final = 1024
 MOST_CHANNELS: Final = 1024
@@ -85,7 +85,7 @@ class Peers:
         """Whose data comes by this channel; None: it is nobody's."""
         return self._by_number.get(channel)
 
-    def refusal(self, host: str) -> Refusal | None:
+    def refusal(self, host: str) -> TurnRefusal | None:
         """Why nothing can be sent to an address, if the server said so."""
         permission = self._permissions.get(host)
         return permission.refusal if permission is not None and permission.state == "refused" else None

@@ -15,7 +15,7 @@ from nattools.protocols.turn.constants import REASONS, TRY_ALTERNATE
 Asked = Literal["allocate", "refresh", "permission", "channel", "connect", "connection-bind"]
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class TurnRefusal(msgspec.Struct, frozen=True):
     """`asked`: for what. `state`: how the transaction ended; "failed" is an error response, whose `code` this
     is (RFC 8489 14.8, RFC 8656 19, RFC 6062 6.3), or a success response that cannot be understood. `detail`:
     the server's own words, or what is wrong with its answer; it comes from the network. With code 300
@@ -37,20 +37,20 @@ class Refusal(msgspec.Struct, frozen=True):
         return f"{self.code} {REASONS.get(self.code, self.detail)}".rstrip()
 
 
-def refusal(asked: Asked, transaction: stun.Transaction) -> Refusal | None:
+def refusal(asked: Asked, transaction: stun.Transaction) -> TurnRefusal | None:
     """Of a transaction that is over; None: it succeeded."""
     if transaction.state == "succeeded":
         return None
     response = transaction.response
     if response is None or transaction.state != "failed":
-        return Refusal(asked, transaction.state, None, transaction.problem)
+        return TurnRefusal(asked, transaction.state, None, transaction.problem)
     error = response.error if response.kind == "error" else None
     if error is None:
-        return Refusal(asked, "failed", None, transaction.problem)
+        return TurnRefusal(asked, "failed", None, transaction.problem)
     code, words = error
     if code != TRY_ALTERNATE:
-        return Refusal(asked, "failed", code, transaction.problem or words)
+        return TurnRefusal(asked, "failed", code, transaction.problem or words)
     try:
-        return Refusal(asked, "failed", code, words, response.alternate_server, response.alternate_domain)
+        return TurnRefusal(asked, "failed", code, words, response.alternate_server, response.alternate_domain)
     except ProtocolError as problem:
-        return Refusal(asked, "failed", code, str(problem))
+        return TurnRefusal(asked, "failed", code, str(problem))

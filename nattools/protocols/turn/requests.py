@@ -9,12 +9,12 @@ import msgspec
 from nattools.model.endpoint import Endpoint, Family
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
-from nattools.protocols.stun import relaying as r
+from nattools.protocols.stun import turnattributes as r
 from nattools.protocols.stun.message import Attribute
 from nattools.protocols.turn.constants import TCP, UDP
 
 
-class Wish(msgspec.Struct, frozen=True):
+class AllocationWish(msgspec.Struct, frozen=True):
     """What an allocation is to be like (RFC 8656 7.1, RFC 6062 4.1).
 
     `family` of its relayed address, None: whichever the server gives, which is IPv4; `both_families` asks for
@@ -41,7 +41,7 @@ class Wish(msgspec.Struct, frozen=True):
             raise ValueError("an allocation for TCP has neither an even port nor a don't-fragment bit")
 
 
-def allocate(wish: Wish) -> bytes:
+def allocate(wish: AllocationWish) -> bytes:
     """RFC 8656 7.1."""
     attributes: list[Attribute] = [(c.REQUESTED_TRANSPORT, r.pack_transport(TCP if wish.tcp else UDP))]
     if wish.lifetime_s is not None:

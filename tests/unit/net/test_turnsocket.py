@@ -106,9 +106,9 @@ def test_a_peer_that_the_relay_refuses() -> None:
         (URIS[0], {"credentials": None}, "authenticate", "no-credentials", 401),
         (URIS[1], {"credentials": turn.Credentials("alice", "wrong")}, "authenticate", "error", 401),
         (URIS[0], {"credentials": turn.Credentials("\a", "wrong")}, "authenticate", "no-credentials", None),
-        (URIS[0], {"wish": turn.Wish(family=6)}, "allocate", "error", 440),
-        (URIS[0], {"wish": turn.Wish(reservation=b"12345678")}, "allocate", "error", 508),
-        (URIS[0], {"wish": turn.Wish(tcp=True)}, "allocate", "error", 400),
+        (URIS[0], {"wish": turn.AllocationWish(family=6)}, "allocate", "error", 440),
+        (URIS[0], {"wish": turn.AllocationWish(reservation=b"12345678")}, "allocate", "error", 508),
+        (URIS[0], {"wish": turn.AllocationWish(tcp=True)}, "allocate", "error", 400),
     ],
 )
 def test_the_step_that_fails(

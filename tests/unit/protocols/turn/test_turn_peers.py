@@ -57,7 +57,7 @@ def test_a_peer_that_is_refused(code: int) -> None:
     found.relay.refuses[c.CREATE_PERMISSION] = code
     found.send(b"one")
     refusal = found.allocation.peers.refusal(PEER.host)
-    assert refusal == turn.Refusal("permission", "failed", code, "its own words")
+    assert refusal == turn.TurnRefusal("permission", "failed", code, "its own words")
     assert found.send(b"two") is None
     assert found.relay.indications == []
     assert found.allocation.state == "standing"

@@ -18,8 +18,8 @@ from nattools.protocols.turn.constants import ALLOCATION_MISMATCH, MAX_LIFETIME_
 from nattools.protocols.turn.credentials import Credentials
 from nattools.protocols.turn.grants import Grant, Permission
 from nattools.protocols.turn.peers import Peers
-from nattools.protocols.turn.refusal import Refusal, refusal
-from nattools.protocols.turn.requests import Wish
+from nattools.protocols.turn.refusal import TurnRefusal, refusal
+from nattools.protocols.turn.requests import AllocationWish
 
 AllocationState = Literal["asking", "standing", "releasing", "over"]
 _Event = Literal["granted", "refused", "renewed", "lost", "release", "released", "abandon"]
@@ -69,13 +69,13 @@ class NotConnected(msgspec.Struct, frozen=True):
     """The relay could not connect to a peer."""
 
     peer: Endpoint
-    refusal: Refusal
+    refusal: TurnRefusal
 
 
 AllocationEvent = PeerError | Connected | NotConnected
 
 
-class Allocation:
+class ClientAllocation:
     """Asks a relay for an address, and keeps it until `release`. Pure: the caller has a socket, or a stream
     cut by `TurnFramer`, and a clock.
 
@@ -96,7 +96,7 @@ class Allocation:
         self,
         server: Endpoint,
         credentials: Credentials | None,
-        wish: Wish = Wish(),  # noqa: B008 (it is frozen)
+        wish: AllocationWish = AllocationWish(),  # noqa: B008 (it is frozen)
         *,
         stream: bool = False,
         rto_s: float = 0.5,
@@ -109,7 +109,7 @@ class Allocation:
         self.mapped: Endpoint | None = None
         self.lifetime_s = 0.0
         self.reservation: bytes | None = None
-        self.refusal: Refusal | None = None
+        self.refusal: TurnRefusal | None = None
         self.family_refusal: tuple[int, int, str] | None = None
         self.challenged_at: float | None = None
         self.answered = False
@@ -199,7 +199,7 @@ class Allocation:
 
     def abandon(self, problem: str) -> None:
         """End it: the way to the server is broken."""
-        self._finish("abandon", Refusal("allocate", "abandoned", None, problem))
+        self._finish("abandon", TurnRefusal("allocate", "abandoned", None, problem))
 
     def release(self, now: float) -> None:
         """Give it back (RFC 8656 8.1), also where the server may have granted it by now."""
@@ -262,7 +262,7 @@ class Allocation:
                 self._go("granted")
                 return
             except ProtocolError as error:
-                refused = Refusal("allocate", "failed", None, str(error))
+                refused = TurnRefusal("allocate", "failed", None, str(error))
         self._finish("refused", refused)
 
     def _read_grant(self, response: stun.Message, now: float) -> None:
@@ -294,14 +294,16 @@ class Allocation:
         try:
             lifetime_s = None if response is None or refused is not None else response.lifetime_s
         except ProtocolError as error:
-            refused, lifetime_s = Refusal("refresh", "failed", None, str(error)), None
+            refused, lifetime_s = TurnRefusal("refresh", "failed", None, str(error)), None
         if lifetime_s:
             self.refusal = None
             self._lasts(lifetime_s, now)
         elif refused is not None and refused.code == ALLOCATION_MISMATCH:
             self._finish("lost", refused)
         else:
-            self.refusal = refused or Refusal("refresh", "failed", None, "it was renewed for no time at all")
+            self.refusal = refused or TurnRefusal(
+                "refresh", "failed", None, "it was renewed for no time at all"
+            )
             self._renew_at = now + _SHORTEST_S
 
     def _answered(self, grant: Grant, transaction: stun.Transaction, now: float) -> None:
@@ -324,9 +326,9 @@ class Allocation:
                 if (number := response.connection_id) is not None:
                     self._events.append(Connected(peer, number, offered=False))
                     return
-                refused = Refusal("connect", "failed", None, "the server's answer has no connection id")
+                refused = TurnRefusal("connect", "failed", None, "the server's answer has no connection id")
             except ProtocolError as error:
-                refused = Refusal("connect", "failed", None, str(error))
+                refused = TurnRefusal("connect", "failed", None, str(error))
         if refused is not None:
             self._events.append(NotConnected(peer, refused))
 
@@ -381,7 +383,7 @@ class Allocation:
                 then(transaction, now)
         self.due = True
 
-    def _finish(self, event: _Event, why: Refusal | None) -> None:
+    def _finish(self, event: _Event, why: TurnRefusal | None) -> None:
         self._go(event)
         if self.state == "over":
             self._running.clear()
