@@ -26,11 +26,11 @@ from nattools.engine.punch.steprunner import StepRunner
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.punch import PlannedStep, Strategy
 from nattools.model.statement import Statement, statement
-from nattools.protocols import ice
+from nattools.protocols import derp, ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath, SelectedPath, strategy_of
-from nattools.traversal.relayaccess import RelayAccess
+from nattools.traversal.relayaccess import AnyAccess, derp_keys
 from nattools.traversal.steps import Plan
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Attempt:
         announce: Callable[[AnnouncedPlan], None],
         budget: Budget,
         router: RouterMapping | None = None,
-        relays: tuple[RelayAccess, ...] = (),
+        relays: tuple[AnyAccess, ...] = (),
         search: int = 0,
     ) -> None:
         """`relays`: those that this side can use; `search`: as in `AttemptBegun`."""
@@ -143,7 +143,9 @@ class Attempt:
         self._peer_relays = context.relays and bool(peer.relay)
         if context.relays and self._relays:
             network = self.own.run.network
-            self._relay = AttemptRelay(network, self.driver, self.timeline, self._relays, peer.candidates)
+            self._relay = AttemptRelay(
+                network, self.driver, self.timeline, self._relays, peer.candidates, self._keys
+            )
         try:
             way = await self._race(self.driver, self.runner, bases)
         except BaseException:
@@ -152,6 +154,10 @@ class Attempt:
         if not isinstance(way, IcePath):
             self.driver.close()
         return way
+
+    def _keys(self, own: bool) -> derp.KeyPair:
+        """At a DERP server: of this side, or of the peer."""
+        return derp_keys(self.partner.secret, self.number, leads=self.leads == own)
 
     async def _race(self, driver: IceDriver, runner: StepRunner, bases: list[Base]) -> SelectedPath | NoPath:
         """The checks that run all the time, and the steps one after the other: whichever finds a way."""

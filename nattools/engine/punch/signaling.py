@@ -21,7 +21,7 @@ from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import Stage
 from nattools.model.statement import Statement, statement
 from nattools.protocols.mailbox import MAX_PAYLOAD, MailboxFailure
-from nattools.traversal.relayaccess import RelayAccess
+from nattools.traversal.relayaccess import AnyAccess
 from nattools.traversal.rendezvous import Rendezvous
 
 VERSION: Final = 1
@@ -198,7 +198,7 @@ class Signaling(ABC):
         self.attempt = self.heard_of = self.heard_search = 0
 
     @property
-    def relays(self) -> tuple[RelayAccess, ...]:
+    def relays(self) -> tuple[AnyAccess, ...]:
         """What the mailbox offers for the two."""
         return ()
 
@@ -324,7 +324,7 @@ class MailboxSignaling(Signaling):
         return self._meeting.apart
 
     @property
-    def relays(self) -> tuple[RelayAccess, ...]:
+    def relays(self) -> tuple[AnyAccess, ...]:
         return self._meeting.relays
 
     # --- saying
