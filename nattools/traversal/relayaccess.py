@@ -47,6 +47,11 @@ def derp_keys(secret: bytes, attempt: int, *, leads: bool) -> derp.KeyPair:
     return derp.KeyPair(hmac.digest(secret, use.encode(), "sha256"))
 
 
+def usable(uri: ServerUri) -> bool:
+    """Is it a relay by TURN, as far as its URI says? TURN over DTLS is not supported."""
+    return uri.scheme == "turn" or (uri.scheme == "turns" and uri.transport != "udp")
+
+
 def offered(offer: RelayOffer, host: str, port: int, *, tls: bool) -> tuple[RelayAccess, ...]:
     """The ways to the relays that a mailbox at this place offers: by UDP first, then by what else there is.
     `tls`: the mailbox is within TLS."""
@@ -67,5 +72,5 @@ def _readable(uris: Iterable[str]) -> Iterator[ServerUri]:
             uri = parse_server(text)
         except UsageError:
             continue
-        if uri.scheme in ("turn", "turns"):
+        if usable(uri):
             yield uri

@@ -335,9 +335,8 @@ class Rendezvous:
             case mailbox.PeerHere():
                 self._note("met")
             case mailbox.RelayOffered(offer):
-                self.relays = offered(
-                    offer, self._address.host, self._address.port, tls=self._address.tls is not None
-                )
+                address = self._address
+                self.relays = offered(offer, address.host, address.port, tls=address.tls is not None)
             case mailbox.PeerLost():
                 self._note("interrupted")
             case mailbox.Confirmed():

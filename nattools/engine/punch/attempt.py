@@ -14,14 +14,8 @@ from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.planning import as_told, planned
 from nattools.engine.punch.relaying import WAIT_S as RELAY_WAIT_S
 from nattools.engine.punch.relaying import AttemptRelay
-from nattools.engine.punch.signaling import (
-    MAX_CANDIDATES,
-    Introduction,
-    Signaling,
-    SignalingEnded,
-    Superseded,
-    without_evidence,
-)
+from nattools.engine.punch.signaling import Signaling, SignalingEnded, Superseded
+from nattools.engine.punch.signals import MAX_CANDIDATES, Introduction, without_evidence
 from nattools.engine.punch.steprunner import StepRunner
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.punch import PlannedStep, Strategy
@@ -140,12 +134,7 @@ class Attempt:
         self.driver.on_event = self._on_event
         early.hand_to(self.driver)
         self.runner = StepRunner(context, self.driver, bases)
-        self._peer_relays = context.relays and bool(peer.relay)
-        if context.relays and self._relays:
-            network = self.own.run.network
-            self._relay = AttemptRelay(
-                network, self.driver, self.timeline, self._relays, peer.candidates, self._keys
-            )
+        self._take_relay(context, self.driver, peer)
         try:
             way = await self._race(self.driver, self.runner, bases)
         except BaseException:
@@ -154,6 +143,14 @@ class Attempt:
         if not isinstance(way, IcePath):
             self.driver.close()
         return way
+
+    def _take_relay(self, context: AttemptContext, driver: IceDriver, peer: Introduction) -> None:
+        self._peer_relays = context.relays and bool(peer.relay)
+        if context.relays and self._relays:
+            network = self.own.run.network
+            self._relay = AttemptRelay(
+                network, driver, self.timeline, self._relays, peer.candidates, self._keys
+            )
 
     def _keys(self, own: bool) -> derp.KeyPair:
         """At a DERP server: of this side, or of the peer."""

@@ -11,7 +11,8 @@ from typing import Final
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.planning import keeps_ports
-from nattools.engine.punch.signaling import MAX_CANDIDATES, Introduction, Signaling
+from nattools.engine.punch.signaling import Signaling
+from nattools.engine.punch.signals import MAX_CANDIDATES, Introduction
 from nattools.engine.punch.timeline import Timeline
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address

@@ -13,7 +13,7 @@ from nattools.model.statement import Reason, Statement
 from nattools.traversal.codes import Code
 
 if TYPE_CHECKING:
-    from nattools.engine.punch.signaling import Relaying
+    from nattools.engine.punch.signals import Relaying
     from nattools.traversal.relayaccess import AnyAccess
     from nattools.traversal.rendezvous import MailboxAddress
     from nattools.traversal.tunnel import Tunnel

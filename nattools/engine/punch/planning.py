@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from nattools.engine.punch.signaling import Introduction
+from nattools.engine.punch.signals import Introduction
 from nattools.errors import ProtocolError
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import PlannedStep

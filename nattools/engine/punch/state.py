@@ -10,11 +10,12 @@ from typing import Final
 import msgspec
 
 from nattools.engine.punch.attempt import Attempt
-from nattools.engine.punch.connection import Connector, PunchConnection
+from nattools.engine.punch.connection import PunchConnection
+from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.directsearch import PathLog
 from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.engine.punch.planning import as_told
-from nattools.engine.punch.signaling import remote_timeline
+from nattools.engine.punch.signals import remote_timeline
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.run import CompletedRun
 from nattools.errors import CannotRun, NattoolsError

@@ -10,7 +10,7 @@ from hostile import introduction
 from punching import MATRIX_KINDS, pair
 
 from nattools.engine.punch.candidates import Base
-from nattools.engine.punch.connection import Connector
+from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.signaling import Signaling
@@ -21,7 +21,7 @@ from nattools.lab.sim.simlab import SimLab
 class Silent:
     """A partner who never says who he is."""
 
-    live, secret, attempt, heard_of = True, bytes(32), 0, 0
+    live, secret, attempt, heard_of, relays = True, bytes(32), 0, 0, ()
 
     def __init__(self) -> None:
         self.begun: list[int] = []
