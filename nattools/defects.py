@@ -42,6 +42,8 @@ _REFUSALS = {
     errno.EOPNOTSUPP: _NOT_HERE,
     errno.EPROTONOSUPPORT: _NOT_HERE,
 }
+_SAID_WITHOUT_MEMORY = f"nattools: this machine refuses: out of memory\n  {_MEMORY}\n".encode()
+_ENOUGH = 4 << 20
 _ABOUT_FILES = (_SPACE, _PERMISSION)
 
 
@@ -53,13 +55,21 @@ def refusal(error: BaseException) -> CannotRun | None:
         if isinstance(each, OSError) and each.errno in _REFUSALS:
             about = f" ({each.filename})" if each.filename and _REFUSALS[each.errno] in _ABOUT_FILES else ""
             return CannotRun(f"this machine refuses: {os.strerror(each.errno)}{about}", _REFUSALS[each.errno])
-        if isinstance(each, MemoryError):
+        if isinstance(each, MemoryError) or (isinstance(each, SystemError) and _memory_is_short()):
             return CannotRun("this machine refuses: out of memory", _MEMORY)
         if isinstance(each, RuntimeError) and str(each) == "can't start new thread":
             return CannotRun("this machine refuses: no more threads", _REFUSALS[errno.EAGAIN])
         if isinstance(each, ImportError):
             return CannotRun(f"a part of nattools cannot be loaded: {each}", "Install nattools again.")
     return None
+
+
+def _memory_is_short() -> bool:
+    """CPython does not always say so: then it says SystemError."""
+    try:
+        return not bytearray(_ENOUGH)
+    except MemoryError:
+        return True
 
 
 def each_of(error: BaseException) -> Iterator[BaseException]:
@@ -83,6 +93,14 @@ class Defects:
     def note(self, error: BaseException, what: str) -> int:
         """Write it down, and say so if it is the first; the exit code of a command that it ends. `what`:
         where it showed. What the machine refused is no defect, and told of once."""
+        try:
+            return self._note(error, what)
+        except MemoryError:  # there is not even enough to say it with what is not there yet
+            with contextlib.suppress(OSError):
+                os.write(2, _SAID_WITHOUT_MEMORY)
+            return CannotRun.exit_code
+
+    def _note(self, error: BaseException, what: str) -> int:
         refused = refusal(error)
         if refused is not None:
             if str(refused) not in self._refused:

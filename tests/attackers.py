@@ -15,9 +15,11 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Final
 
+from nattools.errors import ProtocolError
 from nattools.protocols import dialback, stun
 from nattools.protocols.mailbox import PATH
 from nattools.protocols.mailbox import messages as m
+from nattools.protocols.stun import constants as c
 
 SERVER: Final = "127.0.0.1"
 HANDSHAKE: Final = (
@@ -26,6 +28,9 @@ HANDSHAKE: Final = (
 ).encode()
 CLOSE: Final = bytes.fromhex("8880 00000000")
 PING: Final = bytes.fromhex("8980 00000000")
+CUSTOMER: Final = ("mallory", "password")
+"""Who may use the relay."""
+REQUESTED_UDP: Final = (c.REQUESTED_TRANSPORT, b"\x11\0\0\0")
 REQUEST: Final = stun.binding_request(bytes(12), hello=False)
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -152,8 +157,54 @@ async def datagrams(port: int) -> None:
             sender.close()
 
 
+def _turn(number: int, method: int, *attributes: tuple[int, bytes]) -> stun.Message:
+    return stun.Message(method, "request", b"%012d" % number, attributes)
+
+
+async def strangers(port: int) -> None:
+    """To the relay, without credentials: allocations, guesses at connections and channels, half messages."""
+    parts = (
+        stun.encode(_turn(1, c.ALLOCATE, REQUESTED_UDP)),
+        stun.encode(_turn(2, c.CONNECTION_BIND, (c.CONNECTION_ID, bytes(4)))),
+        b"\x40\x00\x00\x10" + bytes(16),
+        b"\x40\x01\xff\xff" + bytes(3000),
+    )
+    for number in count():
+        await visit(port, 18, number, *parts[number % 4 :], stay_s=0.05)
+
+
+async def customers(port: int) -> None:
+    """Of the relay, with credentials, over TCP: each takes an allocation and is gone."""
+    for number in count():
+        login = stun.LongTermAuthentication(*CUSTOMER)
+        with contextlib.suppress(OSError, ProtocolError):
+            reader, writer = await connect(port, 19, number)
+            try:
+                for _ in range(2):
+                    writer.write(login.sign(_turn(number, c.ALLOCATE, REQUESTED_UDP)))
+                    async with asyncio.timeout(0.5):
+                        answer = stun.decode(await reader.read(4096))
+                    login.renew(answer)
+            except TimeoutError:
+                pass
+            finally:
+                writer.transport.abort()
+
+
 ATTACKS: Final[dict[str, Callable[[int], Awaitable[None]]]] = {
-    each.__name__: each for each in (handshakes, pipelines, places, heads, rooms, dials, pings, datagrams)
+    each.__name__: each
+    for each in (
+        handshakes,
+        pipelines,
+        places,
+        heads,
+        rooms,
+        dials,
+        pings,
+        datagrams,
+        strangers,
+        customers,
+    )
 }
 
 

@@ -133,11 +133,12 @@ class ProgressLine:
         shown.add_column()
         shown.add_column(no_wrap=True, overflow="ellipsis")
         shown.add_row(Spinner(SPINNER), Text(line))
-        if self._live is not None:
-            self._live.update(shown, refresh=True)
-            return
         # one column stays free: some terminals begin a new line once the last one is written to
         columns = terminal_columns(self._stream) - 1
+        if self._live is not None:
+            self._live.console.width = columns
+            self._live.update(shown, refresh=True)
+            return
         loop = asyncio.get_running_loop()
         console = Console(file=self._stream, width=columns, height=1, force_terminal=True, get_time=loop.time)
         self._live = Live(

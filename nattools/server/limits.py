@@ -191,7 +191,7 @@ class Places:
         if not self._occupancy.has_room_for(source):
             return None
         if self._occupancy.full:
-            largest = max(self._networks.values(), key=lambda places: len(places))
+            largest = max(self._networks.values(), key=len)
             if len(largest) < crowd:
                 return None
             next(iter(largest)).lose()

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attackers import ATTACKS, SERVER, attack
+from attackers import ATTACKS, CUSTOMER, SERVER, attack
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.hostnetwork import HostNetwork
@@ -38,7 +38,8 @@ ATTACKERS = Path(__file__).parents[1] / "attackers.py"
 def server() -> Iterator[tuple[int, int]]:
     """Port and process id of a server in a process of its own."""
     command = [sys.executable, "-m", "nattools", "serve", "--listen", SERVER, "--port", "0"]
-    process = subprocess.Popen([*command, "--alternate-port", "0"], stderr=subprocess.PIPE, text=True)
+    command += ["--alternate-port", "0", "--relay", "--turn-user", ":".join(CUSTOMER)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
         assert "is ready" in process.stderr.readline()

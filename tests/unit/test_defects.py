@@ -59,6 +59,10 @@ ENDS = {
     "Burns(ValueError('a'))": (70, "ValueError: a"),
     "Burns(KeyboardInterrupt()); threading.Event().wait(20)": (130, "nattools: interrupted"),
     "raise MemoryError": (3, "nattools: this machine refuses: out of memory"),
+    "import resource; resource.setrlimit(resource.RLIMIT_AS, (1, 1)); raise SystemError('x')": (
+        3,
+        "nattools: this machine refuses: out of memory",
+    ),
     "import nattools.nothing": (3, "nattools: a part of nattools cannot be loaded: No module named"),
 }
 
@@ -116,6 +120,17 @@ def test_what_is_refused_again_and_again_is_said_once(capsys: pytest.CaptureFixt
         assert defects.note(OSError(errno.EMFILE, "x"), "") == 3
     assert capsys.readouterr().err.count("Too many open files") == 1
     assert defects.count == 0
+
+
+def test_without_memory_for_a_word_it_is_said_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object) -> int:
+        raise MemoryError
+
+    monkeypatch.setattr(Defects, "_note", refused)
+    assert Defects().note(ValueError(), "") == 3
+    assert capfd.readouterr().err.startswith("nattools: this machine refuses: out of memory\n  Give it more")
 
 
 @pytest.mark.parametrize("full", [False, True])

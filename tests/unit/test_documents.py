@@ -51,6 +51,12 @@ def test_links_lead_somewhere(name: str) -> None:
             assert anchor in anchors(target.read_text(encoding="utf-8")), link
 
 
+def test_what_make_says_fits_a_terminal() -> None:
+    said = re.findall(r'@echo "(.*)"', (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert len(said) > 10
+    assert [line for line in said if len(line) > 80] == []
+
+
 def shown_commands(text: str) -> list[str]:
     """All command lines of nattools in a document, in blocks and in the text."""
     lines = CODE.findall(prose(text))

@@ -15,6 +15,10 @@ from nattools.protocols import stun
 
 FIRST_WAIT_S: Final = 1.0
 """For the first answer; afterwards the round trip is known."""
+_ENOUGH: Final = 3
+"""Questions without any answer: the server is silent."""
+_BLOCKED: Final = 20
+"""The same, to whichever servers."""
 Request = Callable[[bytes], bytes]
 """A question with this transaction id."""
 
@@ -44,6 +48,7 @@ class Pinger:
         self._flight = flight
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[bytes, _Waiting] = {}
+        self._silence = 0
         socket.on_datagram = self._arrived
 
     async def trip(self, request: Request, to: Endpoint, wait_s: float = FIRST_WAIT_S) -> Trip | None:
@@ -61,14 +66,23 @@ class Pinger:
                 del self._waiting[transaction_id]
             return None if waiting.trip is None else Trip(waiting.trip[0] - began_at, waiting.trip[1])
 
-    async def trips(self, request: Request, to: Endpoint, count: int) -> list[Trip]:
-        """So many questions one after the other; those that were answered."""
+    async def trips(
+        self, request: Request, to: Endpoint, count: int, wait_s: float = FIRST_WAIT_S
+    ) -> list[Trip]:
+        """So many questions one after the other; those that were answered. It ends early where none of the
+        first is, and at once where so many to anybody were not that UDP must be blocked."""
         found: list[Trip] = []
-        for _ in range(count):
-            wait_s = FIRST_WAIT_S if not found else max(0.2, 3 * max(each.seconds for each in found))
-            trip = await self.trip(request, to, min(wait_s, FIRST_WAIT_S))
+        for number in range(count):
+            if not found and (number >= _ENOUGH or self._silence >= _BLOCKED):
+                break
+            trip = await self.trip(request, to, wait_s)
             if trip is not None:
                 found.append(trip)
+                wait_s = min(FIRST_WAIT_S, max(0.2, 3 * max(each.seconds for each in found)))
+            if trip is not None or self._silence < 0:
+                self._silence = -1  # somebody answers: each server's silence is its own
+            else:
+                self._silence += 1
         return found
 
     def _arrived(self, data: bytes, source: Endpoint) -> None:

@@ -70,6 +70,12 @@ class RelayRecord:
         self._time = asyncio.get_running_loop().time
         self._began_at = self._time()
 
+    @property
+    def longest_s(self) -> float | None:
+        """The longest step but for the name's: about a round trip. None: there was none yet."""
+        times = [one.ms for one in self._steps if one.step != "resolve" and one.ms is not None]
+        return max(times) / 1000 if times else None
+
     def reached(self, server: Endpoint) -> None:
         """Where it is, is known."""
         self.told |= {"server": str(server), "family": server.family}

@@ -21,7 +21,7 @@ from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
 from nattools.probes.relay.crossing import Crossing, Passage
 from nattools.probes.relay.flight import HANDSHAKE
-from nattools.probes.relay.pinger import Pinger, open_pinger
+from nattools.probes.relay.pinger import FIRST_WAIT_S, Pinger, open_pinger
 from nattools.probes.relay.trial import DIRECT_TRIPS, RelayContext, RelayRecord, TurnAsk
 from nattools.protocols import stun, turn
 
@@ -113,7 +113,9 @@ class _Trial:
         self._pinger = await self._open_pinger(server.family, opened)
         if self._pinger is None:
             return
-        trips = await self._pinger.trips(stun.binding_request, server, DIRECT_TRIPS)
+        known_s = self._record.longest_s
+        wait_s = FIRST_WAIT_S if known_s is None else min(FIRST_WAIT_S, max(0.3, 3 * known_s))
+        trips = await self._pinger.trips(stun.binding_request, server, DIRECT_TRIPS, wait_s)
         if trips:
             self._outside = trips[-1].mapped
             seconds = tuple(round(each.seconds, 6) for each in trips)

@@ -131,6 +131,25 @@ def on_screen(drawn: str) -> list[str]:
     return [line for line in lines if line] or [""]
 
 
+def test_a_line_fits_on_a_terminal_that_becomes_narrower(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or each new one would begin below what is left of the one before."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal()
+    progress = ProgressLine(terminal, waiting=True)
+    progress.status(lambda: "Connected " * 7)
+    clock.advance(2)
+    before = len(terminal.getvalue())
+    monkeypatch.setenv("COLUMNS", "40")
+    clock.advance(4)
+    progress.close()
+    shown = re.split(r"\x1b\[[0-9;?]*[A-Za-z]|\r", terminal.getvalue()[before:])
+    assert 30 < max(len(line.strip("\n")) for line in shown) < 40
+    assert on_screen(terminal.getvalue()) == [""]
+
+
 def test_a_stream_that_breaks_stops_nothing(clock: Clock) -> None:
     log = io.StringIO()
     progress = ProgressLine(log, waiting=True)

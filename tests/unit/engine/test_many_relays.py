@@ -96,8 +96,10 @@ class CountedSocket:
         self.on_datagram(data, source)
 
 
-def measured(tmp_path: Path, **host: Any) -> tuple[Report, Counted, float, dict[str, float]]:
-    scenario = many()
+def measured(
+    tmp_path: Path, nat: NatSpec | None = None, **host: Any
+) -> tuple[Report, Counted, float, dict[str, float]]:
+    scenario = msgspec.structs.replace(many(), nat={"home": nat or NatSpec()})
     if host:
         scenario = msgspec.structs.replace(scenario, host={"alice": HostSpec(behind="home", **host)})
     with SimLab(scenario) as lab:
@@ -135,3 +137,12 @@ def test_a_line_that_loses_packets_finds_all_of_them_too(tmp_path: Path) -> None
     assert sum(row.direct_rtt_ms is not None for row in report.relays) == NODES
     assert took_s < 8
     assert counted.sent == 3 * NODES
+
+
+def test_where_udp_is_blocked_https_tells_and_nobody_waits_for_each_silence(tmp_path: Path) -> None:
+    report, counted, took_s, true_ms = measured(tmp_path, NatSpec(udp="blocked"))
+    ranked = [true_ms[row.region] for row in sorted(report.relays, key=lambda row: row.rank or 999)]
+    assert ranked == sorted(ranked)
+    assert len(ranked) == NODES
+    assert took_s < 10
+    assert counted.sent <= NODES
