@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 from punching import MATRIX_KINDS, measured, punching
 
-from nattools.engine.punch import signaling as m
+from nattools.engine.punch import signals as m
 from nattools.engine.punch.options import PunchOptions, Use, Watcher
 from nattools.engine.punch.punch import punch
 from nattools.errors import CannotRun, ProtocolError

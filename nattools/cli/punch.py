@@ -23,6 +23,7 @@ from nattools.cli.punchdisplay import PunchDisplay
 from nattools.cli.punchoptions import PunchRequest
 from nattools.cli.punchsession import CommandResult, PunchSession
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
+from nattools.cli.turnoptions import TurnSecret, TurnUser
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.options import WAIT_S, Use, Watcher
 from nattools.errors import UsageError
@@ -63,15 +64,22 @@ def command(
     udp_only: punchoptions.UdpOnly = False,
     tcp_only: punchoptions.TcpOnly = False,
     mailbox: punchoptions.Mailbox = None,
+    no_relay: punchoptions.NoRelay = False,
+    relay_only: punchoptions.RelayOnly = False,
+    turn: punchoptions.Turn = None,
+    turn_user: TurnUser = None,
+    turn_secret: TurnSecret = None,
     *,
     request: Request,
 ) -> int:
-    """Connect two machines directly, encrypted: run it on one, which prints a code, and with that code on
-    the other.
+    """Connect two machines, directly where that is possible, encrypted: run it on one, which prints a code,
+    and with that code on the other. Where nothing direct works, a relay is used if there is one.
 
     Exit code 1 if they did not connect; the report says at which stage, and why."""
     typed = " ".join(code or ()) or None
     asked = typed == punchoptions.ASK
+    choice = punchoptions.RelayChoice(no_relay, relay_only, tuple(turn or ()), turn_user, turn_secret)
+    relaying, relays = punchoptions.checked_relays(choice)
     wanted = PunchRequest(
         code=punchoptions.chosen_code(None if asked else typed, words, manual),
         manual=manual,
@@ -81,6 +89,8 @@ def command(
         low_ports=False if no_low_ports else None,
         udp=not tcp_only,
         tcp=not udp_only,
+        relaying=relaying,
+        relays=relays,
         pipe=pipe,
         forwards=punchoptions.checked_forwards(forward, "--forward"),
         reverses=punchoptions.checked_forwards(reverse, "--reverse"),

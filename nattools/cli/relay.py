@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +12,8 @@ from msgspec.structs import replace
 from nattools.cli import options, running
 from nattools.cli.options import OptionGroup, Request, Servers
 from nattools.cli.outputs import tell
-from nattools.cli.relayoptions import checked_user, read_secret
 from nattools.cli.running import Invocation
+from nattools.cli.turnoptions import TurnSecret, TurnUser, credentials_of
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.errors import UsageError
 from nattools.model.report import Report
@@ -25,28 +24,13 @@ if TYPE_CHECKING:
     from nattools.engine.portmap.journal import Journal
     from nattools.engine.relaysearch import RelaySearch
     from nattools.protocols.derp import DerpNode
-    from nattools.protocols.turn import Credentials
 
-USER_VARIABLE = "NATTOOLS_TURN_USER"
-SECRET_VARIABLE = "NATTOOLS_TURN_SECRET"
 MOST_COUNT = 1000
 _DERP = "derp://"
 
 Uris = Annotated[
     list[str] | None,
     typer.Argument(metavar="[URI]...", help="turn:HOST, turns:HOST, derp://HOST (default: all known)."),
-]
-TurnUser = Annotated[
-    str | None,
-    typer.Option("--turn-user", metavar="NAME:PASSWORD", help=f"For TURN. Also {USER_VARIABLE}."),
-]
-TurnSecret = Annotated[
-    str | None,
-    typer.Option(
-        "--turn-secret",
-        metavar="SECRET|@FILE",
-        help=f"Make time-limited credentials with the relay's secret. Also {SECRET_VARIABLE}.",
-    ),
 ]
 DerpMaps = Annotated[
     list[str] | None,
@@ -124,23 +108,6 @@ def _derp_node(text: str) -> DerpNode:
     if server.scheme != "stun" or server.text.startswith("stun:"):
         raise UsageError(f"{text[:80]!r}: a DERP server is written derp://HOST or derp://HOST:PORT")
     return node_at(server.host, server.port)
-
-
-def credentials_of(user: str | None, secret: str | None) -> tuple[Credentials | None, str | None]:
-    """A TURN user's name and password, and the secret that makes them: as given, else from the environment.
-    UsageError: they cannot be such."""
-    from nattools.engine.relaysearch import read_user
-
-    given = user is not None or secret is not None
-    if not given:
-        user, secret = os.environ.get(USER_VARIABLE) or None, os.environ.get(SECRET_VARIABLE) or None
-    if given and user is not None and secret is not None:
-        raise UsageError("--turn-user and --turn-secret: give one of them")
-    if user is None:
-        return None, read_secret(secret)
-    found = read_user(user)
-    checked_user(user)
-    return found, None
 
 
 _WITHOUT = ("lifetime", "max_lifetime", "cross_check")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal, NamedTuple
 
@@ -25,6 +26,7 @@ class Endpoint(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+@lru_cache(maxsize=4096)
 def parse_endpoint(text: str) -> Endpoint:
     """Read `1.2.3.4:5` or `[2001:db8::1]:5`; ValueError for everything else, names included."""
     host, separator, port = text.rpartition(":")

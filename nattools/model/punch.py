@@ -58,6 +58,33 @@ class Path(msgspec.Struct, frozen=True, kw_only=True):
     rtt_ms: float | None = None
 
 
+class UsedPath(msgspec.Struct, frozen=True, kw_only=True):
+    """A path that was used, from `since_s` on the timeline for so many `seconds`. `relay`: the URI of the
+    relay that it went over, or its address if the peer did not name it."""
+
+    path: Literal["direct", "relayed"]
+    transport: Transport
+    family: Family
+    strategy: Strategy
+    local: str
+    remote: str
+    since_s: float
+    seconds: float = 0.0
+    rtt_ms: float | None = None
+    relay: str | None = None
+
+
+class RelayUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A relay that was used, the last one of them: at first `since_s` on the timeline, in all for so many
+    `seconds`. `rtt_ms`: the round trip to the peer through it."""
+
+    kind: Literal["turn", "derp"]
+    uri: str
+    rtt_ms: float | None = None
+    since_s: float
+    seconds: float
+
+
 class Echoes(msgspec.Struct, frozen=True, kw_only=True):
     """Small messages through the secure connection and back: `rtt_ms` (least, median, most)."""
 
@@ -82,7 +109,7 @@ class Punch(msgspec.Struct, frozen=True, kw_only=True):
     side, of all attempts. `local` and `remote` are the ends of the path as this side sees them, `spares` the
     other paths that work. `plan` is what was announced before; `stages` the timeline of both sides.
     `why`: why it worked or did not, made from `reasons`; `advice`: what would help, made from `remedies`, or
-    empty."""
+    empty. `paths`: all that were used, in order, `path` the last of them; `relay`: one that was used."""
 
     connected: bool
     path: Literal["direct", "relayed"] | None = None
@@ -105,6 +132,8 @@ class Punch(msgspec.Struct, frozen=True, kw_only=True):
     throughput: Throughput | None = None
     reasons: tuple[Statement, ...] = ()
     remedies: tuple[Statement, ...] = ()
+    paths: tuple[UsedPath, ...] = ()
+    relay: RelayUse | None = None
 
 
 class PairResult(msgspec.Struct, frozen=True, kw_only=True):

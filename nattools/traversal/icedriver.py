@@ -49,6 +49,7 @@ class IceDriver:
         self.on_selected: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Endpoint, UdpSocket] = {}
+        self._relays: dict[Endpoint, str] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()
         self._pumping = False
@@ -66,6 +67,24 @@ class IceDriver:
         self.listen(socket)
         self._found(ice.local_candidate("host", socket.local, local_preference=local_preference))
         self.pump()
+
+    def add_relayed(self, socket: UdpSocket, relay: str) -> None:
+        """Use a socket of which a relay passes everything on, by the URI `relay`."""
+        self._relays[socket.local] = relay
+        self.listen(socket)
+        self.offer(ice.local_candidate("relay", socket.local))
+
+    def relay_named(self, candidate: ice.Candidate) -> str:
+        """The URI of the relay that an own candidate is of, or ""."""
+        return self._relays.get(candidate.sends_from, "")
+
+    def relay_of(self, pair: ice.Pair) -> str | None:
+        """The URI of the relay that a pair goes over, or its address if it is the peer's and was not named;
+        None: the pair is direct."""
+        if not pair.relayed:
+            return None
+        place = pair.local.sends_from if pair.local.kind == "relay" else pair.remote_endpoint
+        return self._relays.get(place, place.host)
 
     def listen(self, socket: UdpSocket) -> None:
         """Use a socket that is no candidate, as one of the many of a birthday strategy: it sends probes and
@@ -117,12 +136,15 @@ class IceDriver:
         self.agent.resume_nomination(self._loop.time())
         self.pump()
 
-    def add_peer_candidate(self, text: str) -> str | None:
-        """A candidate as the peer wrote it; returns why it is of no use, or None."""
+    def add_peer_candidate(self, text: str, relay: str = "") -> str | None:
+        """A candidate as the peer wrote it, and the URI of its relay if it is one's; returns why it is of no
+        use, or None."""
         try:
             candidate = ice.parse(text)
         except ProtocolError as error:
             return str(error)
+        if relay and candidate.kind == "relay":
+            self._relays[candidate.endpoint] = relay
         added = self.agent.add_remote_candidate(candidate, self._loop.time())
         self.pump()
         return None if added else "known already, no place to send to, or one too many"

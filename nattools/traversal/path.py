@@ -30,9 +30,14 @@ class SelectedPath(ABC):
     authenticated answer."""
 
     def __init__(self, strategy: Strategy, transport: Transport, elapsed_s: float) -> None:
-        self.strategy = strategy
+        self._strategy = strategy
         self.transport = transport
         self.elapsed_s = round(elapsed_s, 4)
+
+    @property
+    def strategy(self) -> Strategy:
+        """What leads over it, at the moment."""
+        return self._strategy
 
     @property
     @abstractmethod
@@ -53,6 +58,11 @@ class SelectedPath(ABC):
     def relayed(self) -> bool:
         """Does somebody else pass everything on?"""
         return self.strategy == "relay"
+
+    @property
+    def relay(self) -> str | None:
+        """The relay's URI, or what else is known of it; None: it is direct."""
+        return None
 
     @property
     def datagrams(self) -> DatagramPath | None:
@@ -87,7 +97,8 @@ class SelectedPath(ABC):
 
 
 class IcePath(SelectedPath):
-    """The best pair of an ICE agent, which may become another one; closing it closes the agent's sockets."""
+    """The best pair of an ICE agent, which may become another one, and a relayed one a direct one; closing it
+    closes the agent's sockets."""
 
     def __init__(self, driver: IceDriver, pair: ice.Pair, strategy: Strategy, elapsed_s: float) -> None:
         super().__init__(strategy, pair.local.transport, elapsed_s)
@@ -100,6 +111,18 @@ class IcePath(SelectedPath):
     def _best(self) -> ice.Pair:
         self._pair = self.driver.agent.usable or self.driver.agent.selected or self._pair
         return self._pair
+
+    @property
+    def strategy(self) -> Strategy:
+        """What has found the best pair."""
+        if self._best.relayed:
+            return "relay"
+        return strategy_of(self._best) if self._strategy == "relay" else self._strategy
+
+    @property
+    def relay(self) -> str | None:
+        """Of the best pair."""
+        return self.driver.relay_of(self._best)
 
     @property
     def local(self) -> Endpoint:

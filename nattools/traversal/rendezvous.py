@@ -22,6 +22,7 @@ from nattools.net.websocket import WebSocket
 from nattools.protocols import mailbox
 from nattools.protocols.mailbox import MailboxClient, MailboxFailure
 from nattools.traversal.codes import Code
+from nattools.traversal.relayaccess import RelayAccess, offered
 
 if TYPE_CHECKING:
     import ssl
@@ -67,7 +68,8 @@ class RendezvousPatience:
 
 
 class Rendezvous:
-    """A conversation with the peer that has the same code. Use `rendezvous(...)` to make one.
+    """A conversation with the peer that has the same code. Use `rendezvous(...)` to make one. `relays`:
+    what the mailbox offers for the two, once the peer has come.
 
     Only one coroutine should wait in `receive`.
     """
@@ -80,6 +82,7 @@ class Rendezvous:
         patience: RendezvousPatience | None = None,
     ) -> None:
         self.failure: MailboxFailure | None = None
+        self.relays: tuple[RelayAccess, ...] = ()
         self._network = network
         self._address = address
         self._code = code
@@ -331,6 +334,9 @@ class Rendezvous:
                 self._note("open")
             case mailbox.PeerHere():
                 self._note("met")
+            case mailbox.RelayOffered(offer):
+                address = self._address
+                self.relays = offered(offer, address.host, address.port, tls=address.tls is not None)
             case mailbox.PeerLost():
                 self._note("interrupted")
             case mailbox.Confirmed():

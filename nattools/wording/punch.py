@@ -77,6 +77,15 @@ SENTENCES = {
         "Both are behind {external}, whose NAT does not support hairpinning: they connect only if they can "
         "reach each other's own addresses."
     ),
+    "relay-in-reserve-at": "The relay {uri} passes everything on, more slowly, while nothing direct works.",
+    "relay-only": "Only a relay is wanted.",
+    "relay-allocated": "The relay {uri} gives the address {relayed}.",
+    "relay-refused": "The relay {uri} cannot be used: {detail}.",
+    "direct-failed": "No direct path was found: {steps:then} did not connect.",
+    "direct-search": "Looking for a direct path again; the relay passes everything on meanwhile.",
+    "direct-found": "Connected directly to {remote} now; the relay is left.",
+    "direct-search-failed": "No direct path was found; the relay stays in use.",
+    "path-changed-direct": "A direct path works, from {local} to {remote}; the relay is left.",
     "relay-in-reserve": "A relay that both sides reach passes everything on, more slowly.",
     "relay-both-change": (
         "Both external ports change, one of them at random among all: it would take minutes and many packets."

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from peernetworks import NETWORKS
 
-from nattools.engine.punch import signaling as m
+from nattools.engine.punch import signals as m
 from nattools.engine.punch.connection import ESTABLISH_S
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import ice

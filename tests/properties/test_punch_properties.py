@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from peernetworks import NETWORKS
 
-from nattools.engine.punch import signaling as m
+from nattools.engine.punch import signals as m
 from nattools.engine.punch.planning import planned
 from nattools.engine.punch.token_signaling import external_endpoint, introduction_from_token
 from nattools.errors import ProtocolError

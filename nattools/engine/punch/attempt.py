@@ -12,14 +12,10 @@ from nattools.engine.punch.candidates import AttemptContext, Base, EarlyDatagram
 from nattools.engine.punch.local_side import LocalSide, RouterMapping, behaviour
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.planning import as_told, planned
-from nattools.engine.punch.signaling import (
-    MAX_CANDIDATES,
-    Introduction,
-    Signaling,
-    SignalingEnded,
-    Superseded,
-    without_evidence,
-)
+from nattools.engine.punch.relaying import WAIT_S as RELAY_WAIT_S
+from nattools.engine.punch.relaying import AttemptRelay
+from nattools.engine.punch.signaling import Signaling, SignalingEnded, Superseded
+from nattools.engine.punch.signals import MAX_CANDIDATES, Introduction, without_evidence
 from nattools.engine.punch.steprunner import StepRunner
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.punch import PlannedStep, Strategy
@@ -29,6 +25,7 @@ from nattools.protocols import ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath, SelectedPath, strategy_of
+from nattools.traversal.relayaccess import RelayAccess
 from nattools.traversal.steps import Plan
 
 logger = logging.getLogger(__name__)
@@ -39,6 +36,7 @@ MAPPING_WAIT_S = 4.0
 """The same where a router is still being asked for a port."""
 ONLY_CHECKS_S = 10.0
 """Where there is no plan, so long the checks go on."""
+MAX_URI = 300
 CHECKS = 600
 """Packets that ICE's own checks may take: seven for each of 80 pairs."""
 CHECKS_BY_TOKENS = 1500
@@ -58,7 +56,10 @@ class Attempt:
         announce: Callable[[AnnouncedPlan], None],
         budget: Budget,
         router: RouterMapping | None = None,
+        relays: tuple[RelayAccess, ...] = (),
+        search: int = 0,
     ) -> None:
+        """`relays`: those that this side can use; `search`: as in `AttemptBegun`."""
         self.own, self.partner, self.number, self.timeline = own, partner, number, timeline
         self.made: Plan | None = None
         self.leads = False
@@ -69,6 +70,10 @@ class Attempt:
         self._announce = announce
         self._budget = budget
         self._router = router
+        self._relays = relays
+        self._search = search
+        self._relay: AttemptRelay | None = None
+        self._peer_relays = False
         self._peer_asks = False
         self._answered_at: float | None = None
         self._loop = asyncio.get_running_loop()
@@ -78,6 +83,16 @@ class Attempt:
         """Packets of all steps and checks so far."""
         checks = 0 if self.driver is None else self.driver.checks_sent
         return checks + (0 if self.runner is None else self.runner.sent)
+
+    @property
+    def why_not_direct(self) -> tuple[Statement, ...]:
+        """Why no direct path was found, as far as is known."""
+        made, runner = self.made, self.runner
+        if made is None:
+            return ()
+        if runner is None or not runner.tried:
+            return _obstacle(made)
+        return (statement("direct-failed", steps=_named(runner.tried)), *runner.last)
 
     # --- the attempt
 
@@ -99,9 +114,10 @@ class Attempt:
         self.leads = introduction.nonce > peer.nonce
         self.resumes = introduction.resumes and peer.resumes
         self._peer_asks = peer.asks_router
-        self.made = planned(introduction, peer, leads=self.leads)
-        self.timeline.note("behaviour", behaviour(peer.nat), side="there")
-        self._tell_plan(peer)
+        self.made = planned(introduction, peer, leads=self.leads, search=self._search)
+        if not self._search:
+            self.timeline.note("behaviour", behaviour(peer.nat), side="there")
+        self._tell_plan()
         if introduction.nonce == peer.nonce:
             close_all(bases)
             return NoPath((statement("peer-mirrors"),))
@@ -114,11 +130,13 @@ class Attempt:
             self.leads,
             self.known_at,
             self._budget,
+            relays=not self._search and "never" not in (introduction.relaying, peer.relaying),
         )
         self.driver = begin_checks(context, introduction, peer, bases)
         self.driver.on_event = self._on_event
         early.hand_to(self.driver)
         self.runner = StepRunner(context, self.driver, bases)
+        self._take_relay(context, self.driver, peer)
         try:
             way = await self._race(self.driver, self.runner, bases)
         except BaseException:
@@ -128,19 +146,27 @@ class Attempt:
             self.driver.close()
         return way
 
+    def _take_relay(self, context: AttemptContext, driver: IceDriver, peer: Introduction) -> None:
+        self._peer_relays = context.relays and bool(peer.relay)
+        if context.relays and self._relays:
+            network = self.own.run.network
+            self._relay = AttemptRelay(network, driver, self.timeline, self._relays, peer.candidates)
+
     async def _race(self, driver: IceDriver, runner: StepRunner, bases: list[Base]) -> SelectedPath | NoPath:
         """The checks that run all the time, and the steps one after the other: whichever finds a way."""
         async with asyncio.TaskGroup() as group:
             mapping = group.create_task(self._mapped(driver, bases))
             checks = group.create_task(self._by_checks(driver))
             steps = group.create_task(runner.go())
+            relay = group.create_task(self._relayed())
             limit_s = None if self.partner.live else self.own.options.wait_s
             await asyncio.wait((checks, steps), return_when=asyncio.FIRST_COMPLETED, timeout=limit_s)
             if steps.done() and not checks.done() and steps.result() is None:
                 await asyncio.wait((checks,), timeout=self._last_wait_s())
-            for task in (checks, steps, mapping):
+                await self._wait_for_relay(checks)
+            for task in (checks, steps, mapping, relay):
                 task.cancel()
-            await asyncio.wait((checks, steps, mapping))
+            await asyncio.wait((checks, steps, mapping, relay))
         for task in (steps, checks):
             if not task.cancelled() and task.result() is not None:
                 way = task.result()
@@ -148,11 +174,27 @@ class Attempt:
                 return way
         return self._why_not(runner)
 
+    async def _relayed(self) -> None:
+        """The relay's part, if this side has one."""
+        if self._relay is not None:
+            await self._relay.run()
+
+    async def _wait_for_relay(self, checks: asyncio.Task[SelectedPath | None]) -> None:
+        """Direct tries have come to nothing: what a relay on either side gives is used now."""
+        if self._relay is not None:
+            self._relay.begin()
+        if not checks.done() and (self._relay is not None or self._peer_relays):
+            await asyncio.wait((checks,), timeout=RELAY_WAIT_S)
+
     def _last_wait_s(self) -> float:
         if self.made is None or self.made.path == "unknown":
             return ONLY_CHECKS_S
+        if self.own.options.relaying == "only":
+            return 0.0
         expecting = self._peer_asks or (self._router is not None and not self._router.settled)
-        return MAPPING_WAIT_S if expecting else LAST_WAIT_S
+        if expecting:
+            return MAPPING_WAIT_S
+        return LAST_WAIT_S if self.made.direct_steps or self._relay is None else 0.0
 
     async def _mapped(self, driver: IceDriver, bases: list[Base]) -> None:
         """Ports on the router, asked for meanwhile; the peer is told of each."""
@@ -172,6 +214,8 @@ class Attempt:
 
     def _name_of(self, pair: ice.Pair) -> Strategy:
         """What the checks found, as the plan calls it: a NAT may stand before one of two own addresses."""
+        if pair.relayed:
+            return "relay"
         name = strategy_of(pair)
         steps = () if self.made is None else self.made.steps
         family = pair.remote_endpoint.family
@@ -183,18 +227,23 @@ class Attempt:
             self._answered_at = self._loop.time()
         if isinstance(event, ice.Selected) and event.before is not None and event.pair is not None:
             logger.debug("path changed, %s: %s", event.reason, event.before.reason)
-            changed = statement(f"path-changed-{event.reason}", **_ends(event.pair))
+            nearer = event.before.relayed and not event.pair.relayed
+            reason = "direct" if nearer else event.reason
+            changed = statement(f"path-changed-{reason}", **_ends(event.pair))
             self.timeline.note("nomination", changed, ok=True)
 
     # --- words
 
-    def _tell_plan(self, peer: Introduction) -> None:
+    def _tell_plan(self) -> None:
+        """To who looks on; what is tried again in the background is bounded all the same."""
         assert self.made is not None
         made = self.made
         steps = tuple(as_told(step, leads=self.leads) for step in made.steps)
         direct = made.direct_steps
         odds = made.odds if direct else None
         most = self._most(steps)
+        if self._search:
+            return
         self._announce(AnnouncedPlan(steps, odds, _gain(made), most))
         if not direct:
             self.timeline.note("plan", statement("plan-none"), *_obstacle(made), most)
@@ -212,6 +261,8 @@ class Attempt:
         made = self.made
         assert made is not None
         gain = _gain(made)
+        if self._relay is not None and self._relay.problem:
+            gain = (*self._relay.problem, *gain)
         if self._budget.exceeded:
             gain = (statement("budget-spent"), *gain)
         if made.path == "unknown" and not runner.tried:
@@ -252,12 +303,16 @@ async def prepare(
     *,
     asks_router: bool = False,
     resumes: bool = False,
+    relay: str = "",
+    direct: bool = False,
 ) -> tuple[Introduction, list[Base]]:
-    """Sockets, and how they are told of to the peer."""
+    """Sockets, and how they are told of to the peer. `relay`: the URI of one that this side can use;
+    `direct`: it is for a direct path alone."""
     from nattools import __version__
 
     families = sorted({each.family for each in own.run.reached} or set(own.run.options.families))
-    bases = await gather(own.run, families, own.nat) if own.options.udp else []
+    relaying = "never" if direct else own.options.relaying
+    bases = await gather(own.run, families, own.nat) if own.options.udp and relaying != "only" else []
     candidates = [candidate for base in bases for candidate in base.candidates()]
     texts = [ice.encode(each) for each in candidates if not carries_ipv4_over_ipv6(each.endpoint.host)]
     introduction = Introduction(
@@ -273,6 +328,8 @@ async def prepare(
         ufrag=credentials.ufrag,
         password=credentials.password,
         candidates=tuple(texts[:MAX_CANDIDATES]),
+        relaying=relaying,
+        relay="" if relaying == "never" else relay[:MAX_URI],
     )
     return introduction, bases
 

@@ -11,7 +11,8 @@ from typing import Final
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.planning import keeps_ports
-from nattools.engine.punch.signaling import MAX_CANDIDATES, Introduction, Signaling
+from nattools.engine.punch.signaling import Signaling
+from nattools.engine.punch.signals import MAX_CANDIDATES, Introduction
 from nattools.engine.punch.timeline import Timeline
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
@@ -179,7 +180,7 @@ class CandidateFilter:
             return False  # many machines have that very address, and this one may
         if candidate.kind != "host" and self._is_elsewhere(host):
             return False
-        if candidate.family == 6 or candidate.mapped or wide or self._pooled:
+        if candidate.family == 6 or candidate.mapped or candidate.kind == "relay" or wide or self._pooled:
             return True
         return candidate.kind == "host" and (self._network.is_public(host) or self._is_near(host))
 
@@ -242,7 +243,7 @@ class EarlyDatagrams:
 @dataclass(frozen=True, slots=True)
 class AttemptContext:
     """`number`: which attempt it is; `leads`: the part of this side; `known_at`: the loop's time at which
-    both sides' candidates were known."""
+    both sides' candidates were known; `relays`: may a relay be used?"""
 
     own: LocalSide
     partner: Signaling
@@ -252,6 +253,7 @@ class AttemptContext:
     leads: bool
     known_at: float
     budget: Budget
+    relays: bool = False
 
 
 MARGIN_S = 0.02
@@ -279,9 +281,10 @@ def begin_checks(
         driver.add_socket(base.socket, local_preference=base.preference)
         for candidate in base.candidates()[1:]:
             driver.offer(candidate)
-    driver.on_candidate = lambda found: partner.tell_candidate(number, ice.encode(found))
-    if introduction.udp and peer.udp:
-        _take_candidates(context, driver, peer, bases)
+    driver.on_candidate = lambda found: partner.tell_candidate(
+        number, ice.encode(found), driver.relay_named(found)
+    )
+    _take_candidates(context, driver, peer, bases, direct=introduction.udp and peer.udp)
     try:
         driver.set_peer(peer.ufrag, peer.password)
     except ProtocolError as error:
@@ -291,25 +294,28 @@ def begin_checks(
 
 
 def _take_candidates(
-    context: AttemptContext, driver: IceDriver, peer: Introduction, bases: list[Base]
+    context: AttemptContext, driver: IceDriver, peer: Introduction, bases: list[Base], *, direct: bool
 ) -> None:
     """Those of the peer's that can lead anywhere: a check that cannot would only spend a port of a NAT that
-    counts them."""
+    counts them. Not `direct`: those of relays alone."""
     wide = keeps_ports(context.plan)
     useful = CandidateFilter(context.own.run.network, bases, peer.candidates)
     opener = _opener(context.own.nat, peer)
     for text in peer.candidates:
-        if useful.of_use(text, wide=wide):
+        if direct and useful.of_use(text, wide=wide):
             if opener is not None and " typ srflx" in text and ":" not in text.split()[4]:
                 driver.agent.set_opener(opener, ice.parse(text).endpoint)
             driver.add_peer_candidate(text)
     late = 0
 
-    def add(text: str) -> None:
+    def add(text: str, relay: str) -> None:
         nonlocal late
         late += 1
-        if late <= MAX_CANDIDATES and useful.of_use(text, wide=wide):
-            driver.add_peer_candidate(text)
+        relayed = " typ relay" in text
+        if late > MAX_CANDIDATES or not useful.of_use(text, wide=wide):
+            return
+        if context.relays if relayed else direct:
+            driver.add_peer_candidate(text, relay)
 
     context.partner.on_candidate(context.number, add)
 

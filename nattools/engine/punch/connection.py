@@ -7,30 +7,22 @@ import asyncio
 import contextlib
 import hmac
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Final
 
-from nattools.engine.punch.attempt import Attempt, prepare
-from nattools.engine.punch.candidates import Base
-from nattools.engine.punch.local_side import LocalSide, RouterMapping, measure_again
-from nattools.engine.punch.options import AnnouncedPlan
-from nattools.engine.punch.signaling import Introduction, Signaling, SignalingEnded, Superseded
-from nattools.engine.punch.timeline import NoPath, Timeline
+from nattools.engine.punch.connector import Connector
+from nattools.engine.punch.directsearch import DirectSearch, PathLog
+from nattools.engine.punch.signaling import SignalingEnded
+from nattools.engine.punch.timeline import NoPath
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Transport
 from nattools.model.statement import Statement, statement
 from nattools.net.eventloop import TimeLimit
-from nattools.protocols import ice
-from nattools.traversal.budget import Budget
 from nattools.traversal.link import Link
 from nattools.traversal.path import SelectedPath
 from nattools.traversal.tunnel import Tunnel
 from nattools.wording import text_of
 
-MOST_SHOWN: Final = 6
-"""Candidates that the timeline names."""
-MOST_RESTARTS: Final = 8
-"""So often the peer may start over before one attempt is finished."""
 MOST_FIRST_PATHS: Final = 3
 """So many paths that cannot be secured are given up before there is a connection."""
 ESTABLISH_S: Final = 600.0
@@ -47,6 +39,7 @@ OFTEN: Final = 2
 """What is lost more often within this time is replaced ever more slowly: a peer might report losses for ever,
 and each attempt costs packets that may go to others."""
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+_SEARCH: Final = statement("direct-search")
 GIVE_UP_S: Final = 120.0
 """So long another path is looked for when one is lost."""
 PIPE_GIVE_UP_S: Final = 3600.0
@@ -62,86 +55,6 @@ def patience_s(uses: Collection[str]) -> float:
     if "keep" in uses or (not ends and not {"forward", "reverse", "allow"}.isdisjoint(uses)):
         return LASTING_GIVE_UP_S
     return PIPE_GIVE_UP_S if "pipe" in uses else GIVE_UP_S
-
-
-class Connector:
-    """Makes attempt after attempt. `last` is the latest one; set `moved` when this machine has come into
-    another network, so that it is measured again."""
-
-    def __init__(
-        self,
-        own: LocalSide,
-        signaling: Signaling,
-        timeline: Timeline,
-        announce: Callable[[AnnouncedPlan], None],
-        router: RouterMapping | None = None,
-        prepared: tuple[Introduction, list[Base]] | None = None,
-    ) -> None:
-        """`prepared`: the introduction and sockets of the first attempt, if the peer knows them already."""
-        self.own, self.signaling, self.timeline = own, signaling, timeline
-        self._router = router
-        self._prepared = prepared
-        self.budget = Budget(asyncio.get_running_loop().time)
-        self.last: Attempt | None = None
-        self.moved = False
-        self.sent = 0
-        self._announce = announce
-        self._number = 0
-
-    async def connect(
-        self, *, resumes: bool = False, without: Transport | None = None
-    ) -> SelectedPath | NoPath:
-        """One attempt, or a later one if the peer is ahead. `resumes`: as in `Introduction`; `without`: a
-        transport not to use this time.
-
-        CannotRun: this machine is in no network."""
-        if self.moved:
-            self.own = await measure_again(self.own, self.timeline)
-            self.moved = False
-        own = self.own.without(without)
-        self._number = max(self._number, self.signaling.heard_of)
-        for _ in range(MOST_RESTARTS):
-            number, self._number = self._number, self._number + 1  # spent, also if this is broken off
-            self.signaling.begin(number)
-            introduction, bases = self._prepared or await self._prepare(own, number, resumes)
-            self._prepared = None
-            self.timeline.note("candidates", *_addresses(introduction.candidates))
-            attempt = Attempt(
-                own, self.signaling, number, self.timeline, self._announce, self.budget, self._router
-            )
-            self.last = attempt
-            try:
-                found = await attempt.go(introduction, bases)
-            finally:
-                self.sent += attempt.sent
-            if not isinstance(found, Superseded):
-                return found
-            self._number = found.attempt
-        return NoPath((statement("peer-begins-again"),))
-
-    async def _prepare(self, own: LocalSide, number: int, resumes: bool) -> tuple[Introduction, list[Base]]:
-        agent = ice.Agent("controlling")  # for its choice of credentials
-        return await prepare(
-            own,
-            number,
-            agent.credentials,
-            asks_router=self._router is not None and not self._router.settled,
-            resumes=resumes,
-        )
-
-
-def _addresses(candidates: tuple[str, ...]) -> Iterator[Statement]:
-    shown = [ice.parse(text) for text in candidates[:MOST_SHOWN]]
-    own = tuple(str(each.endpoint) for each in shown if each.kind != "srflx")
-    external = tuple(str(each.endpoint) for each in shown if each.kind == "srflx")
-    if own:
-        yield statement("own-addresses", endpoints=own)
-    if external:
-        yield statement("external-addresses", endpoints=external)
-    if len(candidates) > MOST_SHOWN:
-        yield statement("more-addresses", count=len(candidates) - MOST_SHOWN)
-    if not candidates:
-        yield statement("no-addresses")
 
 
 class PunchConnection:
@@ -163,6 +76,8 @@ class PunchConnection:
         self._uses = uses
         self._parted = False
         self._leads: bool | None = None
+        self.paths = PathLog(connector.timeline.began)
+        self._search = DirectSearch()
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -214,6 +129,7 @@ class PunchConnection:
         self.path, self._source = path, self._route(path)
         if old is not None and old is not path:
             old.close()
+        self.paths.note(path)
         quic = self.link is not None and self.link.kind == "quic"
         self._timeline.note("secured", statement("secured", protocol="QUIC" if quic else "TLS 1.3"), ok=True)
         return None
@@ -255,6 +171,9 @@ class PunchConnection:
             loss = await self._loss()
             if loss is None:
                 return
+            if loss is _SEARCH:
+                await self._look_for_direct()
+                continue
             search = statement("looking-for-path", limit_s=patience_s(self._uses))
             self._timeline.note("lost", loss, search, ok=False)
             self._signaling.doubt()
@@ -268,7 +187,8 @@ class PunchConnection:
                 self.tunnel.stop(text_of(self.ended))
 
     async def _loss(self) -> Statement | None:
-        """Why the path is lost; None: the tunnel has ended, or this side is leaving."""
+        """Why the path is lost, or `_SEARCH`: it is relayed, and a direct one is to be looked for; None: the
+        tunnel has ended, or this side is leaving."""
         signaling, settles_at = self._signaling, self._loop.time() + SETTLED_S
         while self.tunnel.ended is None:
             await asyncio.sleep(WATCH_S)
@@ -279,8 +199,12 @@ class PunchConnection:
                 return statement("address-changed")
             if not self._is_alive():
                 return statement("connection-broke")
+            self.paths.note(self.path)
             if signaling.heard_of > signaling.attempt:
-                return statement("peer-lost-path")
+                joins = signaling.heard_search and self._search.join(self._loop.time())
+                return _SEARCH if joins else statement("peer-lost-path")
+            if self._leads and self._search.due(self._is_relayed, self._loop.time()):
+                return _SEARCH
             silent_s = self._silent_s()
             if silent_s >= LOST_S:
                 return statement("peer-quiet", silent_s=round(silent_s, 3))
@@ -290,6 +214,30 @@ class PunchConnection:
                 signaling.settle()
                 settles_at = math.inf
         return None
+
+    @property
+    def _is_relayed(self) -> bool:
+        """Over a relay that is there for want of a direct path?"""
+        options = self.connector.own.options
+        live = self._signaling.live and options.relaying == "reserve"
+        return live and self.path is not None and self.path.relayed
+
+    async def _look_for_direct(self) -> None:
+        """Try once more to do without the relay, which goes on passing everything on meanwhile."""
+        number = self._signaling.heard_search if self._signaling.heard_of > self._signaling.attempt else 0
+        self._timeline.note("again", statement("direct-search"))
+        resumes = self.resumable
+        try:
+            path = await self.connector.connect(resumes=resumes, search=number or self._search.number)
+        except CannotRun as error:
+            path = NoPath((statement("cannot-run", problem=str(error)),))
+        if isinstance(path, NoPath):
+            self._timeline.note("again", statement("direct-search-failed"), ok=False)
+            return
+        attempt = self.connector.last
+        problem = await self.secure(path, resumes=resumes and attempt is not None and attempt.resumes)
+        found = problem or (statement("direct-found", remote=str(path.remote)),)
+        self._timeline.note("again", *found, ok=problem is None)
 
     def _has_moved(self) -> bool:
         """Does this machine use another address of its own towards the peer than when the path was found?"""

@@ -13,6 +13,8 @@ from nattools.model.statement import Reason, Statement
 from nattools.traversal.codes import Code
 
 if TYPE_CHECKING:
+    from nattools.engine.punch.signals import Relaying
+    from nattools.traversal.relayaccess import RelayAccess
     from nattools.traversal.rendezvous import MailboxAddress
     from nattools.traversal.tunnel import Tunnel
 
@@ -26,7 +28,8 @@ class PunchOptions:
     `code` None: make a new one; one without a nameplate is new too. `mailbox` None: the first of the servers
     that is a nattools one. `wait_s`: how long to wait for the peer. `ask_router`: try port mappings beside
     the punch. `udp` and `tcp`: what may be used. `low_ports`: may this process bind ports below 1024 (None:
-    find out)? `echoes`: how many are sent when connected.
+    find out)? `echoes`: how many are sent when connected. `relaying`: when a relay may be used; `relays`:
+    those that the user has named, which are used in place of what the mailbox offers.
     """
 
     measuring: MeasureOptions = field(default_factory=lambda: MeasureOptions("punch", ()))
@@ -38,6 +41,8 @@ class PunchOptions:
     tcp: bool = True
     low_ports: bool | None = None
     echoes: int = 10
+    relaying: Relaying = "reserve"
+    relays: tuple[RelayAccess, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
-from nattools.engine.punch.signaling import Introduction
+from nattools.engine.punch.signals import Introduction
 from nattools.errors import ProtocolError
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import PlannedStep
 from nattools.model.statement import statement
 from nattools.protocols import ice
-from nattools.traversal.punchplan import MeasuredEnd, plan
+from nattools.traversal.punchplan import RELAY, MeasuredEnd, plan
 from nattools.traversal.steps import Plan, Step
 from nattools.wording import sentence
 
+COSTLY: Final = 100
+"""Packets, or attempts to connect, of both sides; what may need more is not repeated as often as others."""
 AT_ONCE = ("host", "reflexive", "mapped")
 """Strategies that ICE's own checks are."""
 
 
-def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
-    """What to try. The leading side is the first of every pair of parts."""
+def planned(own: Introduction, peer: Introduction, *, leads: bool, search: int = 0) -> Plan:
+    """What to try. The leading side is the first of every pair of parts. `search`: it is the so manieth
+    attempt at a direct path while a relayed one is in use."""
+    relaying = {own.relaying, peer.relaying}
+    if "only" in relaying and "never" not in relaying:
+        return Plan(path="relay", steps=(msgspec.structs.replace(RELAY, reason=statement("relay-only")),))
     udp, tcp = own.udp and peer.udp, own.tcp and peer.tcp
     ends = [
         MeasuredEnd(nat=each.nat.each(_presumed), low_ports=each.low_ports)
@@ -36,7 +44,25 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool) -> Plan:
     )
     if shared and made.path == "direct" and all(step.relayed for step in steps):
         return Plan(path="unknown", family=4, unknown=statement("plan-no-hairpinning", external=shared))
+    if search:
+        steps = tuple(step for step in steps if not step.relayed and (search == 1 or not is_costly(step)))
+    elif "never" in relaying and made.path == "direct":
+        steps = tuple(step for step in steps if not step.relayed)
+    elif own.relay or peer.relay:
+        steps = tuple(_by_relay(step, own.relay or peer.relay) if step.relayed else step for step in steps)
     return msgspec.structs.replace(made, steps=steps)
+
+
+def is_costly(step: Step) -> bool:
+    """Does it take so many packets of both sides that it is not repeated often?"""
+    return sum(each.packets for each in step.schedules or ()) > COSTLY
+
+
+def _by_relay(step: Step, uri: str) -> Step:
+    """The step in reserve, with the relay's name."""
+    if step.reason.code != "relay-in-reserve":
+        return step
+    return msgspec.structs.replace(step, reason=statement("relay-in-reserve-at", uri=uri))
 
 
 def _shared_outside(own: Introduction, peer: Introduction) -> str:

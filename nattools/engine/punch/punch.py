@@ -26,10 +26,11 @@ from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.attempt import close_all, prepare
 from nattools.engine.punch.candidates import Base, seen_over_tcp, server_of
-from nattools.engine.punch.connection import Connector
+from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.local_side import RouterMapping, local_side
 from nattools.engine.punch.options import PunchOptions, Use, Watcher, echoing
-from nattools.engine.punch.signaling import Introduction, MailboxSignaling
+from nattools.engine.punch.signaling import MailboxSignaling
+from nattools.engine.punch.signals import Introduction
 from nattools.engine.punch.state import PunchState, connect_and_use
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.punch.token_signaling import (

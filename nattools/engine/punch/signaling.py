@@ -1,8 +1,5 @@
-"""What the two sides tell each other before they are connected (signaling, as RFC 8445 calls it): the
-messages, JSON within an encrypted conversation, and the conversation in a mailbox.
-
-The peer is known to have the code, no more: what it sends is bounded and checked like any stranger's.
-"""
+"""The conversation of the two sides before they are connected (signaling, as RFC 8445 calls it), in a mailbox
+or by other means."""
 
 from __future__ import annotations
 
@@ -10,136 +7,31 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Meta
 
+from nattools.engine.punch.signals import (
+    AttemptBegun,
+    Introduction,
+    LateCandidate,
+    Message,
+    RemoteTimeline,
+    StepReady,
+    decode,
+    encode,
+    endpoint_of,
+)
 from nattools.errors import ProtocolError
-from nattools.model.endpoint import Endpoint, Transport, parse_endpoint
-from nattools.model.nat import Nat, NatByTransport
-from nattools.model.punch import Stage
+from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
-from nattools.protocols.mailbox import MAX_PAYLOAD, MailboxFailure
+from nattools.protocols.mailbox import MailboxFailure
+from nattools.traversal.relayaccess import RelayAccess
 from nattools.traversal.rendezvous import Rendezvous
 
-VERSION: Final = 1
-MAX_CANDIDATES: Final = 48
-MAX_STAGES: Final = 60
-MAX_ATTEMPTS: Final = 1_000_000
-
 T = TypeVar("T")
-Short = Annotated[str, Meta(max_length=512)]
-Number = Annotated[int, Meta(ge=0, le=MAX_ATTEMPTS)]
-
-
-class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"):
-    """All that the peer plans with. `attempt` counts from 0 as connections are lost and made again. The side
-    with the larger `nonce` leads. `candidates` as text (RFC 8839 5.1); `asks_router`: a router may still
-    map one more. `resumes`: the secure connection of the attempt before is
-    there and only lacks a path. `udp` and `tcp`: what this side is willing to use. `second`: it knew the
-    other introduction already, and sends its first packets now."""
-
-    version: int = VERSION
-    program: Short = ""
-    attempt: Number = 0
-    nonce: Annotated[int, Meta(ge=0, lt=2**62)]
-    nat: NatByTransport
-    low_ports: bool = False
-    udp: bool = True
-    tcp: bool = True
-    asks_router: bool = False
-    resumes: bool = False
-    ufrag: Short
-    password: Short
-    candidates: Annotated[tuple[Short, ...], Meta(max_length=MAX_CANDIDATES)] = ()
-    second: bool = False
-
-
-class LateCandidate(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"):
-    """One more candidate of an attempt."""
-
-    attempt: Number
-    candidate: Short
-
-
-class StepReady(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """This side has what it needs for a step of the plan, which begins when both have sent and received this.
-    `told`: where a server sees the socket for it, None if no server answered."""
-
-    attempt: Number
-    step: Annotated[int, Meta(ge=0, le=99)]
-    told: Short | None = None
-
-
-class AttemptBegun(msgspec.Struct, frozen=True, kw_only=True, tag="again"):
-    """The connection is lost here, and this attempt at a new one has begun."""
-
-    attempt: Number
-
-
-class RemoteTimeline(msgspec.Struct, frozen=True, kw_only=True, tag="story"):
-    """What happened on this side, for the timeline of the other; times since the attempt began here."""
-
-    attempt: Number
-    stages: Annotated[tuple[Stage, ...], Meta(max_length=MAX_STAGES)] = ()
-
-
-def remote_timeline(attempt: int, stages: tuple[Stage, ...]) -> RemoteTimeline:
-    """As much of what happened as fits into one message."""
-    kept = stages[:MAX_STAGES]
-    while len(encode(message := RemoteTimeline(attempt=attempt, stages=kept))) > MAX_PAYLOAD:
-        kept = kept[: len(kept) * 3 // 4]
-    return message
-
-
-Message = Introduction | LateCandidate | StepReady | AttemptBegun | RemoteTimeline
-
-_decoder: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
-_encoder: Final = msgspec.json.Encoder()
-
-
-def encode(message: Message) -> bytes:
-    """The bytes to send."""
-    return _encoder.encode(message)
-
-
-def decode(data: bytes) -> Message:
-    """What the peer sent. ProtocolError: this version knows no such message."""
-    try:
-        return _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ProtocolError(str(error)) from None
-
-
-def endpoint_of(text: str | None) -> Endpoint | None:
-    """An address and a port as the peer wrote them; None for anything else."""
-    if text is None:
-        return None
-    try:
-        return parse_endpoint(text)
-    except ValueError:
-        return None
-
-
-def without_evidence(nat: NatByTransport) -> NatByTransport:
-    """What a peer needs to know of a network to plan, and no more."""
-    return nat.each(_bare)
-
-
-def _bare(nat: Nat) -> Nat:
-    return msgspec.structs.replace(
-        nat,
-        external=nat.external if nat.pooling == "arbitrary" else (),
-        layers=(),
-        unknowns={},
-        unknown_reasons={},
-        evidence={},
-        cgnat=None,
-        double_nat=None,
-    )
-
-
+CandidateHandler = Callable[[str, str], None]
+"""(candidate, its relay's URI or "")."""
 SECRET_LABEL = "nattools punch"
 STEP_PATIENCE_S = 20.0
 INTRODUCTION_PATIENCE_S = 90.0
@@ -176,17 +68,24 @@ class Signaling(ABC):
     """The conversation with the peer; what is not overridden is as if nothing more could be said. `secret` is
     known to both sides and to nobody else. `live`: messages arrive within a round trip, so the sides can
     begin at the same moment, else within `apart_s`. `attempt` is the one under way, `heard_of` the latest
-    that the peer has begun."""
+    that the peer has begun, and `heard_search` is above 0 if that is for a direct path instead of a relayed
+    one."""
 
     live = False
     apart_s = 0.0
 
     def __init__(self, secret: bytes) -> None:
         self.secret = secret
-        self.attempt = self.heard_of = 0
+        self.attempt = self.heard_of = self.heard_search = 0
 
-    def begin(self, attempt: int) -> None:  # noqa: B027
-        """From now on this attempt counts, and what belongs to earlier ones is forgotten."""
+    @property
+    def relays(self) -> tuple[RelayAccess, ...]:
+        """What the mailbox offers for the two."""
+        return ()
+
+    def begin(self, attempt: int, search: int = 0) -> None:  # noqa: B027
+        """From now on this attempt counts, and what belongs to earlier ones is forgotten. `search`: as in
+        `AttemptBegun`."""
 
     def doubt(self) -> None:  # noqa: B027
         """Something is wrong with the network; the conversation may be broken, too."""
@@ -214,10 +113,10 @@ class Signaling(ABC):
         """Wait for the moment at which a step begins: where the peer's socket for it is seen, None if the
         peer does not know. `told`: where ours is."""
 
-    def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:  # noqa: B027
+    def on_candidate(self, attempt: int, take: CandidateHandler) -> None:  # noqa: B027
         """`take` gets candidates of the peer that come later."""
 
-    def tell_candidate(self, attempt: int, candidate: str) -> None:  # noqa: B027
+    def tell_candidate(self, attempt: int, candidate: str, relay: str = "") -> None:  # noqa: B027
         """One more of ours."""
 
     async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
@@ -239,7 +138,7 @@ class MailboxSignaling(Signaling):
         self._ready: dict[tuple[int, int], StepReady] = {}
         self._timelines: dict[int, RemoteTimeline] = {}
         self._late: list[LateCandidate] = []
-        self._take: Callable[[str], None] | None = None
+        self._take: CandidateHandler | None = None
 
     # --- hearing
 
@@ -262,7 +161,8 @@ class MailboxSignaling(Signaling):
     def _hear(self, message: Message) -> None:
         if message.attempt < self.attempt:
             return
-        self.heard_of = max(self.heard_of, message.attempt)
+        if message.attempt > self.heard_of:
+            self.heard_of, self.heard_search = message.attempt, 0
         match message:
             case Introduction():
                 self._introduction = message
@@ -274,12 +174,13 @@ class MailboxSignaling(Signaling):
             case LateCandidate():
                 self._found(message)
             case AttemptBegun():
-                pass
+                if message.attempt == self.heard_of:
+                    self.heard_search = message.search
         self._changed.set()
 
     def _found(self, message: LateCandidate) -> None:
         if message.attempt == self.attempt and self._take is not None:
-            self._take(message.candidate)
+            self._take(message.candidate, message.relay)
         elif len(self._late) < 16:
             self._late.append(message)
 
@@ -303,11 +204,15 @@ class MailboxSignaling(Signaling):
     def apart(self) -> Statement:
         return self._meeting.apart
 
+    @property
+    def relays(self) -> tuple[RelayAccess, ...]:
+        return self._meeting.relays
+
     # --- saying
 
-    def begin(self, attempt: int) -> None:
+    def begin(self, attempt: int, search: int = 0) -> None:
         if attempt > self.attempt:
-            self._meeting.send(encode(AttemptBegun(attempt=attempt)))
+            self._meeting.send(encode(AttemptBegun(attempt=attempt, search=search)))
         self.attempt = attempt
         self._take = None
         self._ready = {key: each for key, each in self._ready.items() if key[0] >= attempt}
@@ -365,14 +270,14 @@ class MailboxSignaling(Signaling):
             await self._change()
         return self._ready.get((attempt, step)) or self._ended or SignalingEnded(())
 
-    def on_candidate(self, attempt: int, take: Callable[[str], None]) -> None:
+    def on_candidate(self, attempt: int, take: CandidateHandler) -> None:
         self._take = take
         for each in [late for late in self._late if late.attempt == attempt]:
-            take(each.candidate)
+            take(each.candidate, each.relay)
         self._late = [each for each in self._late if each.attempt != attempt]
 
-    def tell_candidate(self, attempt: int, candidate: str) -> None:
-        self._meeting.send(encode(LateCandidate(attempt=attempt, candidate=candidate)))
+    def tell_candidate(self, attempt: int, candidate: str, relay: str = "") -> None:
+        self._meeting.send(encode(LateCandidate(attempt=attempt, candidate=candidate, relay=relay)))
 
     async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
         self._meeting.send(encode(own))

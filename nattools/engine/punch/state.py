@@ -10,10 +10,12 @@ from typing import Final
 import msgspec
 
 from nattools.engine.punch.attempt import Attempt
-from nattools.engine.punch.connection import Connector, PunchConnection
+from nattools.engine.punch.connection import PunchConnection
+from nattools.engine.punch.connector import Connector
+from nattools.engine.punch.directsearch import PathLog
 from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.engine.punch.planning import as_told
-from nattools.engine.punch.signaling import remote_timeline
+from nattools.engine.punch.signals import remote_timeline
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.run import CompletedRun
 from nattools.errors import CannotRun, NattoolsError
@@ -36,6 +38,7 @@ class PunchState:
     result: SelectedPath | NoPath | None = None
     used: UseResult = field(default_factory=UseResult)
     ended: tuple[Statement, ...] = ()
+    paths: PathLog | None = None
 
     def report(self) -> Report:
         """The report so far. CannotRun: this machine's network has not been measured yet."""
@@ -54,10 +57,21 @@ class PunchState:
         if self.connector is not None and self.connector.last is not None:
             found = _with_plan(found, self.connector.last)
         if isinstance(self.result, SelectedPath):
-            reason = statement(f"by-{self.result.strategy}")
-            return _explained(_with_path(found, self.result), (reason,), self.ended)
+            found = _with_path(found, self.result)
+            if self.paths is not None:
+                self.paths.note(self.result)
+                found = msgspec.structs.replace(found, paths=self.paths.used, relay=self.paths.relay)
+            return _explained(found, self._reasons(self.result), self.ended)
         failed = self.result or NoPath((statement("stopped"),))
         return _explained(found, failed.reasons, failed.remedies)
+
+    def _reasons(self, path: SelectedPath) -> tuple[Statement, ...]:
+        """Why it works; and if over a relay alone, why not directly."""
+        reason = statement(f"by-{path.strategy}")
+        attempt = None if self.connector is None else self.connector.last
+        if not path.relayed or attempt is None:
+            return (reason,)
+        return (reason, *attempt.why_not_direct)
 
 
 def _explained(found: Punch, reasons: tuple[Statement, ...], remedies: tuple[Statement, ...]) -> Punch:
@@ -97,6 +111,7 @@ async def connect_and_use(state: PunchState, connector: Connector, use: Use) -> 
     """Make a connection and use it; `state` says how far it has come."""
     state.connector = connector
     connection = PunchConnection(connector, uses=use.names, prepare=use.prepare)
+    state.paths = connection.paths
     try:
         state.result = await connection.establish()
         if state.result is None:

@@ -12,7 +12,7 @@ from nattools.engine.punch.candidates import (
     server_of,
     why_not_a_destination,
 )
-from nattools.engine.punch.planning import AT_ONCE
+from nattools.engine.punch.planning import AT_ONCE, is_costly
 from nattools.engine.punch.signaling import SignalingEnded, StepPosition
 from nattools.engine.punch.token_signaling import TokenSignaling
 from nattools.errors import CannotRun
@@ -32,8 +32,7 @@ CHECKS_S: Final = 2.0
 """How long plain checks have before the next step, beside what their step says."""
 MAX_ROUNDS: Final = 90
 COSTLY_ROUNDS: Final = 3
-COSTLY: Final = 100
-"""Packets, or attempts to connect, of both sides; what may need more is repeated `COSTLY_ROUNDS` times."""
+"""What is costly is repeated so often at most."""
 
 
 class StepRunner:
@@ -75,7 +74,7 @@ class StepRunner:
         packets is tried a few times only."""
         for rounds in range(MAX_ROUNDS if steps else 0):
             for index, step in enumerate(steps):
-                if rounds >= COSTLY_ROUNDS and sum(each.packets for each in step.schedules or ()) > COSTLY:
+                if rounds >= COSTLY_ROUNDS and is_costly(step):
                     continue
                 if rounds == 0:
                     self.tried.append(f"{step.strategy} over {step.transport.upper()}")
@@ -191,7 +190,7 @@ class StepRunner:
     def found(self, pair: ice.Pair) -> Strategy | None:
         """The strategy whose step has found a pair; None: ICE's own checks have."""
         step, bases = self._step, {base.socket.local for base in self._bases}
-        if step is None or pair.path[1] in bases:
+        if step is None or pair.relayed or pair.path[1] in bases:
             return None
         counts, pairs = self._counts[-1], self._driver.agent.pairs
         counts.seen = sum(each.checks_heard + each.valid for each in pairs if each.path[1] not in bases)

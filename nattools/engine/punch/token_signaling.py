@@ -13,13 +13,8 @@ from typing import Final
 
 import msgspec
 
-from nattools.engine.punch.signaling import (
-    Introduction,
-    Signaling,
-    SignalingEnded,
-    StepPosition,
-    Superseded,
-)
+from nattools.engine.punch.signaling import Signaling, SignalingEnded, StepPosition, Superseded
+from nattools.engine.punch.signals import Introduction
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.statement import Statement, statement

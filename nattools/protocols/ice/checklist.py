@@ -171,6 +171,12 @@ class CheckList:
             return None
         return pair if self.insert(pair) else None
 
+    def rename(self, found: Candidate, told: Candidate) -> None:
+        """The peer calls one of its candidates by another name."""
+        for pair in self._ordered:
+            if pair.remote is found:
+                pair.remote = told
+
     def insert(self, pair: Pair, *, wanted: bool = False) -> bool:
         """Add a pair; False if the list is full of better ones. A `wanted` one always finds room, unless all
         others work."""

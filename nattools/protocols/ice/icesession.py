@@ -88,9 +88,14 @@ class IceSession:
         return True
 
     def add_remote(self, candidate: Candidate) -> bool:
-        """Pair it with all local ones. False if it is known."""
+        """Pair it with all local ones. False if it is known. What a check found before it was told of was
+        peer-reflexive, and is now what the peer calls it (RFC 8445 7.3.1.3)."""
         if candidate in self.remote_candidates:
             return False
+        found = self._remote_at(candidate.transport, candidate.endpoint)
+        if found is not None and found.kind == "prflx":
+            self.remote_candidates.remove(found)
+            self.check_list.rename(found, candidate)
         self.remote_candidates.append(candidate)
         for local in self.local_candidates:
             self.check_list.form(local, candidate)

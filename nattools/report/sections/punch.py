@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nattools.model.nat import Nat
-from nattools.model.punch import Echoes, PlannedStep, Punch, PunchStage, Stage, Strategy, Throughput
+from nattools.model.punch import (
+    Echoes,
+    PlannedStep,
+    Punch,
+    PunchStage,
+    RelayUse,
+    Stage,
+    Strategy,
+    Throughput,
+    UsedPath,
+)
 from nattools.model.punch import Path as Way
 from nattools.model.report import Report
 from nattools.report.document import Cell, EventChart, Mood, Prose, Section, Table, TimelineEvent, View
@@ -18,6 +28,7 @@ SIDES = ("here", "there")
 MOST_STEPS = 20
 MOST_STAGES = 400
 MOST_SPARES = 10
+MOST_PATHS = 6
 NARROW = 60
 STAGES: dict[PunchStage, str] = {
     "mailbox": "mailbox",
@@ -91,6 +102,10 @@ def _connection(punch: Punch) -> Iterator[Prose]:
         yield Prose(_echoes(punch.echoes), "Round trip")
     elif punch.rtt_ms is not None:
         yield Prose(terms.milliseconds(punch.rtt_ms), "Round trip")
+    if punch.relay is not None:
+        yield Prose(_relay(punch.relay), "Relay")
+    if len(punch.paths) > 1:
+        yield Prose(_used(punch.paths), "Paths")
     if punch.throughput is not None:
         yield Prose(_throughput(punch.throughput), "Throughput")
     if punch.secured_by is not None:
@@ -99,6 +114,19 @@ def _connection(punch: Punch) -> Iterator[Prose]:
         yield Prose(f"{_PROTECTION[punch.secured_by]}, bound to {bound}", "Secured by")
     for number, spare in enumerate(punch.spares[:MOST_SPARES]):
         yield Prose(_way(spare), "Spare paths" if number == 0 else " ")
+
+
+def _relay(relay: RelayUse) -> str:
+    """Which relay, how far it makes the way, and how long it was in use."""
+    trip = "" if relay.rtt_ms is None else f"; {terms.milliseconds(relay.rtt_ms)} to the peer and back"
+    return f"{safe(relay.uri, 80)}, in use for {terms.seconds(relay.seconds)}{trip}"
+
+
+def _used(paths: Sequence[UsedPath]) -> str:
+    """One after the other, the last ones if there were many."""
+    shown = paths[-MOST_PATHS:]
+    texts = [f"{each.path} to {safe(each.remote, 80)} for {terms.seconds(each.seconds)}" for each in shown]
+    return ("..., " if len(paths) > len(shown) else "") + ", then ".join(texts)
 
 
 def _echoes(echoes: Echoes) -> str:

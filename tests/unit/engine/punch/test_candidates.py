@@ -47,10 +47,10 @@ def test_an_interface_without_internet_delays_nothing() -> None:
     async def main(lab: SimLab) -> None:
         loop = asyncio.get_running_loop()
         options = MeasureOptions("punch", (parse_server(lab.server_uris()[0]),), families=(4,))
-        run = (await observe(new_run(lab.network("alice"), options, lambda _: None))).run
+        looked = await observe(new_run(lab.network("alice"), options, lambda _: None))
         lab.cut("dead")
         began = loop.time()
-        bases = await gather(run, [4])
+        bases = await gather(looked.run, [4], looked.report().nat)
         assert loop.time() - began < 0.3
         assert [len(base.seen) for base in bases] == [1, 0]
 

@@ -10,8 +10,9 @@ from hostile import introduction
 from punching import MATRIX_KINDS, pair
 
 from nattools.engine.punch.candidates import Base
-from nattools.engine.punch.connection import Connector
+from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.local_side import LocalSide
+from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.signaling import Signaling
 from nattools.engine.punch.timeline import Timeline
 from nattools.lab.sim.simlab import SimLab
@@ -20,13 +21,13 @@ from nattools.lab.sim.simlab import SimLab
 class Silent:
     """A partner who never says who he is."""
 
-    live, secret, attempt, heard_of = True, bytes(32), 0, 0
+    live, secret, attempt, heard_of, relays = True, bytes(32), 0, 0, ()
 
     def __init__(self) -> None:
         self.begun: list[int] = []
         self.asked = asyncio.Event()
 
-    def begin(self, attempt: int) -> None:
+    def begin(self, attempt: int, search: int = 0) -> None:
         self.begun.append(attempt)
 
     async def introduce(self, own: object) -> None:
@@ -36,6 +37,8 @@ class Silent:
 
 class Willing:
     """A side that uses whatever there is."""
+
+    options = PunchOptions()
 
     def without(self, transport: str | None) -> Willing:
         assert transport is None
@@ -62,7 +65,7 @@ def test_broken_off_it_leaves_no_socket_and_its_number_is_spent(monkeypatch: pyt
             cast("LocalSide", Willing()), cast("Signaling", partner), Timeline(lambda _: None), lambda _: None
         )
 
-        async def prepared(own: LocalSide, number: int, resumes: bool) -> tuple[Any, list[Base]]:
+        async def prepared(own: LocalSide, number: int, *_: object) -> tuple[Any, list[Base]]:
             socket = Closing(await lab.network("alice").open_udp(family=4))
             sockets.append(socket)
             return told, [Base(cast("Any", socket), (), 1)]

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hostile import NEIGHBOUR, VICTIM, Foe, Seen, against, introduction
 
-from nattools.engine.punch import signaling as m
+from nattools.engine.punch import signals as m
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import Stage
 from nattools.protocols.mailbox import MAX_PAYLOAD

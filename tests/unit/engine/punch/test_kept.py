@@ -67,8 +67,8 @@ def mailboxes(monkeypatch: pytest.MonkeyPatch) -> list[Mailbox]:
     limits = MailboxLimits(lifetime_s=12 * HOUR_S * scale, waiting_s=max(120.0, HOUR_S * scale))
     made: list[Mailbox] = []
 
-    def new(_: MailboxLimits | None) -> Mailbox:
-        made.append(Mailbox(limits))
+    def new(_: MailboxLimits | None, **options: Any) -> Mailbox:
+        made.append(Mailbox(limits, **options))
         return made[-1]
 
     monkeypatch.setattr(mailboxserver, "Mailbox", new)

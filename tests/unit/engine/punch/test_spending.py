@@ -14,7 +14,8 @@ import pytest
 from hostile import named
 from punching import MATRIX_KINDS, pair, punching
 
-from nattools.engine.punch.connection import Connector, PunchConnection
+from nattools.engine.punch.connection import PunchConnection
+from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.punch import punch_both, punch_by_tokens
 from nattools.lab.sim.simlab import SimLab

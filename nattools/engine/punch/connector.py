@@ -1,0 +1,125 @@
+"""Attempt after attempt at a path to the peer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from nattools.engine.punch.attempt import Attempt, prepare
+from nattools.engine.punch.candidates import Base
+from nattools.engine.punch.local_side import LocalSide, RouterMapping, measure_again
+from nattools.engine.punch.options import AnnouncedPlan
+from nattools.engine.punch.signaling import Signaling, Superseded
+from nattools.engine.punch.signals import Introduction
+from nattools.engine.punch.timeline import NoPath, Timeline
+from nattools.model.endpoint import Transport
+from nattools.model.statement import Statement, statement
+from nattools.protocols import ice
+from nattools.traversal.budget import Budget
+from nattools.traversal.path import SelectedPath
+from nattools.traversal.relayaccess import RelayAccess
+
+MOST_SHOWN: Final = 6
+"""Candidates that the timeline names."""
+MOST_RESTARTS: Final = 8
+"""So often the peer may start over before one attempt is finished."""
+
+
+class Connector:
+    """Makes attempt after attempt. `last` is the latest one; set `moved` when this machine has come into
+    another network, so that it is measured again."""
+
+    def __init__(
+        self,
+        own: LocalSide,
+        signaling: Signaling,
+        timeline: Timeline,
+        announce: Callable[[AnnouncedPlan], None],
+        router: RouterMapping | None = None,
+        prepared: tuple[Introduction, list[Base]] | None = None,
+    ) -> None:
+        """`prepared`: the introduction and sockets of the first attempt, if the peer knows them already."""
+        self.own, self.signaling, self.timeline = own, signaling, timeline
+        self._router = router
+        self._prepared = prepared
+        self.budget = Budget(asyncio.get_running_loop().time)
+        self.last: Attempt | None = None
+        self.moved = False
+        self.sent = 0
+        self._announce = announce
+        self._number = 0
+
+    async def connect(
+        self, *, resumes: bool = False, without: Transport | None = None, search: int = 0
+    ) -> SelectedPath | NoPath:
+        """One attempt, or a later one if the peer is ahead. `resumes`: as in `Introduction`; `without`: a
+        transport not to use this time; `search`: as in `AttemptBegun`.
+
+        CannotRun: this machine is in no network."""
+        if self.moved:
+            self.own = await measure_again(self.own, self.timeline)
+            self.moved = False
+        own = self.own.without(without)
+        self._number = max(self._number, self.signaling.heard_of)
+        for _ in range(MOST_RESTARTS):
+            number, self._number = self._number, self._number + 1  # spent, also if this is broken off
+            self.signaling.begin(number, search)
+            relays = () if search else self._relays()
+            introduction, bases = self._prepared or await self._prepare(own, number, resumes, relays, search)
+            self._prepared = None
+            if not search:
+                self.timeline.note("candidates", *_addresses(introduction.candidates))
+            attempt = Attempt(
+                own,
+                self.signaling,
+                number,
+                self.timeline,
+                self._announce,
+                self.budget,
+                self._router,
+                relays,
+                search,
+            )
+            self.last = attempt
+            try:
+                found = await attempt.go(introduction, bases)
+            finally:
+                self.sent += attempt.sent
+            if not isinstance(found, Superseded):
+                return found
+            self._number = found.attempt
+        return NoPath((statement("peer-begins-again"),))
+
+    def _relays(self) -> tuple[RelayAccess, ...]:
+        """Those that this side can use: named by the user, or else offered by the mailbox."""
+        options = self.own.options
+        return () if options.relaying == "never" else options.relays or self.signaling.relays
+
+    async def _prepare(
+        self, own: LocalSide, number: int, resumes: bool, relays: tuple[RelayAccess, ...], search: int
+    ) -> tuple[Introduction, list[Base]]:
+        agent = ice.Agent("controlling")  # for its choice of credentials
+        return await prepare(
+            own,
+            number,
+            agent.credentials,
+            asks_router=self._router is not None and not self._router.settled,
+            resumes=resumes,
+            relay=relays[0].uri.text if relays else "",
+            direct=search > 0,
+        )
+
+
+def _addresses(candidates: tuple[str, ...]) -> Iterator[Statement]:
+    shown = [ice.parse(text) for text in candidates[:MOST_SHOWN]]
+    own = tuple(str(each.endpoint) for each in shown if each.kind != "srflx")
+    external = tuple(str(each.endpoint) for each in shown if each.kind == "srflx")
+    if own:
+        yield statement("own-addresses", endpoints=own)
+    if external:
+        yield statement("external-addresses", endpoints=external)
+    if len(candidates) > MOST_SHOWN:
+        yield statement("more-addresses", count=len(candidates) - MOST_SHOWN)
+    if not candidates:
+        yield statement("no-addresses")

@@ -1,0 +1,49 @@
+"""Relays that a side of a punch can use: those that the user names, and those that a mailbox offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from nattools.errors import UsageError
+from nattools.model.serveruri import ServerUri, parse_server
+from nattools.net.serverstream import Security
+from nattools.protocols import turn
+from nattools.protocols.mailbox import RelayOffer
+
+
+class RelayAccess(NamedTuple):
+    """A relay, and what it lets us in by. `security`: what its certificate is held to, None for its name."""
+
+    uri: ServerUri
+    credentials: turn.Credentials | None
+    security: Security | None = None
+
+
+def usable(uri: ServerUri) -> bool:
+    """Is it a relay by TURN, as far as its URI says? TURN over DTLS is not supported."""
+    return uri.scheme == "turn" or (uri.scheme == "turns" and uri.transport != "udp")
+
+
+def offered(offer: RelayOffer, host: str, port: int, *, tls: bool) -> tuple[RelayAccess, ...]:
+    """The ways to the relays that a mailbox at this place offers: by UDP first, then by what else there is.
+    `tls`: the mailbox is within TLS."""
+    credentials = turn.Credentials(offer.username, offer.password)
+    if offer.uris:
+        return tuple(RelayAccess(uri, credentials) for uri in _readable(offer.uris))
+    name = f"[{host}]" if ":" in host else host
+    texts = [f"turn:{name}:{port}?transport=udp", f"turn:{name}:{port}?transport=tcp"]
+    if tls:
+        texts = [f"turns:{name}:{port}?transport=tcp"]
+    return tuple(RelayAccess(parse_server(text), credentials) for text in texts)
+
+
+def _readable(uris: Iterable[str]) -> Iterator[ServerUri]:
+    """A mailbox may write anything: what is no relay is left out."""
+    for text in uris:
+        try:
+            uri = parse_server(text)
+        except UsageError:
+            continue
+        if usable(uri):
+            yield uri

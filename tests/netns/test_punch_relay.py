@@ -1,0 +1,135 @@
+"""A relay of one's own, `nattools serve --relay`, where nothing direct works: it is used by itself, left for
+a direct path when there is one, and taken again when that dies. Every byte arrives."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from conftest import tool
+from punchpair import Pair, Side, homes
+
+from nattools.lab.netns.netnslab import NetnsLab
+from nattools.lab.scenario import NatSpec, Scenario
+from nattools.net.namespace import entered
+
+pytestmark = pytest.mark.netns
+
+MEGABYTES = int(os.environ.get("NATTOOLS_RELAY_MB", "12"))
+RANDOM = NatSpec(mapping="address-and-port-dependent", allocation="random")
+WALL = (
+    "table inet wall { chain passing { type filter hook forward priority -300; "
+    "ip saddr 11.2.0.2 drop; ip daddr 11.2.0.2 drop; }; }"
+)
+SERVE = ("--listen", "11.201.0.2", "--listen", "11.201.0.3", "--relay")
+
+
+def beside_a_relay(scenario: Scenario, state: Path) -> Iterator[Pair]:
+    with NetnsLab(scenario, start_servers=False) as lab:
+        both = Pair(lab, state)
+        try:
+            both.start("stun", *SERVE, command="serve").await_match("is ready")
+            yield both
+        finally:
+            both.stop()
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[Pair]:
+    """Both behind NATs through which no direct way leads."""
+    yield from beside_a_relay(homes(RANDOM, RANDOM), tmp_path)
+
+
+@pytest.fixture
+def ordinary(tmp_path: Path) -> Iterator[Pair]:
+    """Both behind NATs that are easily passed."""
+    yield from beside_a_relay(homes(), tmp_path)
+
+
+def test_two_random_nats_without_any_privilege(strict: Pair) -> None:
+    alice, bob = strict.meet(("--json", "--no-low-ports"), ("--json", "--no-low-ports"))
+    for side in (alice, bob):
+        punch = side.report()["punch"]
+        assert (punch["path"], punch["strategy"]) == ("relayed", "relay")
+        assert punch["relay"]["uri"].startswith("turn:")
+        assert punch["echoes"]["received"] == punch["echoes"]["sent"]
+
+
+def test_without_a_relay_they_do_not_meet(strict: Pair) -> None:
+    alice, bob = strict.meet(("--json", "--no-low-ports", "--no-relay"), ("--json", "--no-low-ports"))
+    assert [side.end()[0] for side in (alice, bob)] == [1, 1]
+
+
+class Wall:
+    """Between the two sites, and not to the server."""
+
+    def __init__(self, both: Pair) -> None:
+        self._path = both.lab.network_path("one")
+
+    def up(self) -> None:
+        self._nft("-f", "-", text=WALL)
+
+    def down(self) -> None:
+        self._nft("delete", "table", "inet", "wall")
+
+    def _nft(self, *arguments: str, text: str = "") -> None:
+        with entered(self._path):
+            subprocess.run([str(tool("nft")), *arguments], input=text.encode(), check=True)
+
+
+class Flow:
+    """Bytes from one side's standard input to the other's output, a portion at a time."""
+
+    def __init__(self, source: Side, sink: Side) -> None:
+        self.sent = self.got = b""
+        self._source = source
+        self._reader = Thread(target=self._read, args=(sink,), daemon=True)
+        self._reader.start()
+        self._draw = random.Random(1)
+
+    def _read(self, sink: Side) -> None:
+        assert sink.process.stdout is not None
+        while data := os.read(sink.process.stdout.fileno(), 1 << 20):
+            self.got += data
+
+    def pass_on(self, size: int, *, end: bool = False) -> None:
+        data = self._draw.randbytes(size)
+        self.sent += data
+        self._source.write(data, end=end)
+
+    def ended(self) -> None:
+        self._reader.join(timeout=60.0)
+        assert self.got == self.sent
+
+
+def secured(times: int) -> str:
+    """What a side has said when so many paths were secured."""
+    return rf"(Encrypted by(.|\n)*){{{times}}}"
+
+
+def test_relay_to_direct_and_back(ordinary: Pair) -> None:
+    wall, portion = Wall(ordinary), MEGABYTES * 1_000_000 // 3
+    wall.up()
+    alice = ordinary.start("alice", "--pipe", "-v")
+    bob = ordinary.start("bob", ordinary.code(alice), "--pipe", "-v")
+    flow = Flow(alice, bob)
+    for side in (alice, bob):
+        side.await_match(secured(1))
+    flow.pass_on(portion)
+    wall.down()
+    alice.await_match("Connected directly to")
+    flow.pass_on(portion)
+    wall.up()
+    alice.await_match(
+        "Looking for a direct path(.|\n)*Encrypted by(.|\n)*gives the address(.|\n)*Encrypted by"
+    )
+    flow.pass_on(portion, end=True)
+    flow.ended()
+    bob.write(b"", end=True)
+    codes = [side.process.wait(timeout=60.0) for side in (alice, bob)]
+    assert codes == [0, 0], alice.said + bob.said

@@ -1,0 +1,220 @@
+"""A relay where nothing direct works: offered by the mailbox, used when direct tries have failed, left for a
+direct path when there is one, and taken again when that is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from piped import Side, Trouble, pipe_through
+from punching import MATRIX_KINDS, pair, punching
+from simulated import STUN
+
+from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.punch import punch_both
+from nattools.lab import scenarioservers
+from nattools.lab.sim.simlab import SimLab
+from nattools.model.endpoint import parse_endpoint
+from nattools.model.punch import Punch
+from nattools.model.report import Report
+from nattools.model.serveruri import parse_server
+from nattools.net.base import Network
+from nattools.net.trace import Trace, TracedNetwork
+from nattools.protocols import turn
+from nattools.protocols.packet import Packet
+from nattools.server import serving
+from nattools.server.relaying import Relay, RelayConfig
+from nattools.server.serving import ServeConfig
+from nattools.traversal.relayaccess import RelayAccess
+
+RANDOM = ("symmetric-random", "symmetric-random")
+UDP = ("port-restricted", "port-restricted")
+ALICE = turn.Credentials("alice", "wonderland")
+URI = f"turn:{STUN.host}"
+
+
+@pytest.fixture
+def relays(monkeypatch: pytest.MonkeyPatch) -> list[Relay]:
+    """The servers of a lab relay, too; these are their relays."""
+    made: list[Relay] = []
+    serve, making = serving.serve, serving.Running._make_relay
+
+    def relaying(network: Network, config: ServeConfig) -> Any:
+        relay = RelayConfig(secret="it is one", users=dict((ALICE,)))
+        return serve(network, msgspec.structs.replace(config, relay=relay))
+
+    def noted(self: Any, config: RelayConfig) -> Relay:
+        made.append(making(self, config))
+        return made[-1]
+
+    monkeypatch.setattr(scenarioservers, "serve", relaying)
+    monkeypatch.setattr(serving.Running, "_make_relay", noted)
+    return made
+
+
+def punched(
+    kinds: tuple[str, str], *, seed: int = 1, traces: tuple[Trace, Trace] | None = None, **options: Any
+) -> tuple[Punch, Punch]:
+    """Both sides' results; `second` are bob's options if they are others."""
+    second = options.pop("second", options)
+    with SimLab(pair(*(MATRIX_KINDS[kind] for kind in kinds), delay_ms=20), seed=seed) as lab:
+        networks: list[Network] = [lab.network("alice"), lab.network("bob")]
+        if traces is not None:
+            networks = [TracedNetwork(*both) for both in zip(networks, traces, strict=True)]
+        sides = [
+            (network, PunchOptions(measuring=punching(lab), low_ports=False, **each), Watcher())
+            for network, each in zip(networks, (options, second), strict=True)
+        ]
+
+        async def main() -> tuple[Report, Report]:
+            found = await punch_both(sides[0], sides[1])
+            await asyncio.sleep(1.0)  # what is given back on the way arrives
+            return found
+
+        reports = lab.run(main)
+    found = [each.punch for each in reports if each.punch is not None]
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("kinds", [RANDOM, ("symmetric-random", "symmetric-sequential")], ids=" x ".join)
+def test_what_has_no_direct_path_is_relayed_at_once(kinds: tuple[str, str], relays: list[Relay]) -> None:
+    for found in punched(kinds):
+        assert (found.connected, found.path, found.strategy) == (True, "relayed", "relay")
+        assert found.elapsed_s is not None
+        assert found.elapsed_s < 1
+        assert found.relay is not None
+        assert found.relay.kind == "turn"
+        assert found.relay.uri == "turn:stun:3478?transport=udp"
+        assert found.relay.rtt_ms == pytest.approx(80, abs=5)
+        assert [each.path for each in found.paths] == ["relayed"]
+        assert "Both external ports change" in found.why
+
+
+def test_where_udp_is_blocked_on_one_side_the_relay_is_reached_over_tcp(relays: list[Relay]) -> None:
+    alice, bob = punched(("udp-blocked", "symmetric-random"), tcp=False)
+    assert alice.path == bob.path == "relayed"
+    assert alice.relay is not None
+    assert alice.relay.uri == "turn:stun:3478?transport=tcp"
+
+
+def test_a_direct_path_needs_no_relay(relays: list[Relay]) -> None:
+    for found in punched(UDP):
+        assert (found.path, found.relay) == ("direct", None)
+        assert found.strategy == "reflexive"
+
+
+def test_nobody_uses_a_relay_who_does_not_want_one(relays: list[Relay]) -> None:
+    for found in punched(RANDOM, relaying="never", second={}):
+        assert not found.connected
+        assert not any(each.strategy == "relay" and each.sent for each in found.stages)
+
+
+def test_who_wants_a_relay_alone_shows_the_peer_no_address_of_its_own(relays: list[Relay]) -> None:
+    traces = Trace(0.0), Trace(0.0)
+    alice, bob = punched(UDP, relaying="only", second={}, traces=traces)
+    assert alice.path == bob.path == "relayed"
+    leaving = (each for each in traces[0].events if each.outgoing and each.kind in ("datagram", "connect"))
+    assert {each.remote.host for each in leaving} <= {"11.201.0.2", "11.201.0.3", "11.1.0.2"}
+    assert all(each.host == STUN.host for each in (parse_endpoint(path.remote) for path in bob.paths))
+
+
+def test_both_want_a_relay_alone(relays: list[Relay]) -> None:
+    for found in punched(UDP, relaying="only"):
+        assert found.path == "relayed"
+        assert found.plan[0].why == "Only a relay is wanted."
+
+
+def test_a_relay_that_is_named_is_used_on_its_side(relays: list[Relay]) -> None:
+    named = (RelayAccess(parse_server(URI), ALICE),)
+    alice, bob = punched(RANDOM, relays=named, second={"relaying": "reserve"})
+    assert alice.path == bob.path == "relayed"
+    assert URI in {path.relay for found in (alice, bob) for path in found.paths} | {
+        str(value) for found in (alice, bob) for each in found.stages for statement in each.statements
+        for value in statement.values.values()
+    }  # fmt: skip
+
+
+def test_credentials_that_are_refused_are_told(relays: list[Relay]) -> None:
+    wrong = (RelayAccess(parse_server(URI), turn.Credentials("alice", "no")),)
+    for found in punched(RANDOM, relays=wrong):
+        assert not found.connected
+        assert "cannot be used" in found.advice
+
+
+def wall(lab: SimLab, router: str, outside: str) -> None:
+    """Nothing of this address passes a router any more, until it is mended."""
+    node = lab.net.node(router)
+    takes = [node.entry(port) for port in range(len(node.plan.ports))]
+
+    def without(take: Callable[[Packet], object]) -> Callable[[Packet], None]:
+        return lambda packet: None if outside in (packet.source, packet.destination) else void(take(packet))
+
+    lab.net.entries[node.plan.index] = [without(take) for take in takes]
+
+
+def void(_: object) -> None:
+    """Nothing."""
+
+
+def apart(lab: SimLab) -> None:
+    """The two sites reach the server, and not each other."""
+    wall(lab, "a", "11.2.0.2")
+    wall(lab, "b", "11.1.0.2")
+
+
+def mended(after_s: float) -> Trouble:
+    async def trouble(lab: SimLab) -> None:
+        await asyncio.sleep(after_s)
+        lab.mend("a")
+        lab.mend("b")
+
+    return trouble
+
+
+async def broken(lab: SimLab) -> None:
+    apart(lab)
+
+
+def whole(sides: tuple[Side, Side]) -> list[Punch]:
+    """Both got all that the other gave."""
+    for side, other in (sides, sides[::-1]):
+        assert side.problem is None
+        assert bytes(side.got) == other.data
+    return [side.report.punch for side in sides if side.report is not None and side.report.punch is not None]
+
+
+def test_a_relay_is_left_for_a_direct_path_without_losing_a_byte(relays: list[Relay]) -> None:
+    sides = pipe_through(UDP, mended(2.0), before=apart, size=3_000_000)
+    for found in whole(sides):
+        assert found.path == "direct"
+        assert [each.path for each in found.paths] == ["relayed", "direct"]
+        assert found.relay is not None
+        assert found.relay.seconds > 2
+
+
+def test_a_direct_path_that_is_lost_is_replaced_by_a_relayed_one(relays: list[Relay]) -> None:
+    sides = pipe_through(UDP, broken, size=6_000_000)
+    for found in whole(sides):
+        assert found.path == "relayed"
+        assert [each.path for each in found.paths] == ["direct", "relayed"]
+
+
+def test_there_and_back(relays: list[Relay]) -> None:
+    async def trouble(lab: SimLab) -> None:
+        await mended(2.0)(lab)
+        await asyncio.sleep(10.0)
+        apart(lab)
+
+    sides = pipe_through(UDP, trouble, before=apart, size=7_000_000)
+    for found in whole(sides):
+        assert [each.path for each in found.paths] == ["relayed", "direct", "relayed"]
+
+
+def test_nothing_is_left_on_the_relay(relays: list[Relay]) -> None:
+    for kinds in (RANDOM, UDP):
+        relays.clear()
+        punched(kinds)
+        assert [relay.turn.allocations for relay in relays] == [0]
