@@ -29,6 +29,7 @@ TOOLS = {
     "turnutils_natdiscovery": "coturn",
     "stun": "stun-client",
     "miniupnpd": "miniupnpd-nftables",
+    "tayga": "tayga",
     "upnpc": "miniupnpc",
     "natpmpc": "natpmpc",
     "derper": "Go, and run scripts/peers.sh",

@@ -123,7 +123,7 @@ def command(
         relay=relay_config(options, mailbox=not no_mailbox and not no_tcp, files=files),
         report=(lambda text: tell(f"nattools serve: {text}")) if verbose else None,
     )
-    run_interruptibly(lambda: _serve_until_told(network, config))
+    run_interruptibly(lambda: _serve_until_told(network, config), for_long=True)
 
 
 async def _serve_until_told(network: HostNetwork, config: ServeConfig) -> None:

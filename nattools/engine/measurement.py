@@ -243,7 +243,17 @@ async def _reach_one(
     hint = run.rtt_hint(server)
     if server.tls is not None:
         context.estimate.tls |= dict.fromkeys(server.endpoints, server.tls)
-    return await first_address(server.endpoints, lambda at: ask(context, server.uri, at, hint))
+    return await first_address(
+        server.endpoints,
+        lambda at: ask(context, server.uri, at, hint),
+        lambda at: _has_answered(run, at),
+    )
+
+
+def _has_answered(run: MeasurementRun, endpoint: Endpoint) -> bool:
+    """Over whichever transport."""
+    seen_all = run.recorder.observations
+    return any(isinstance(one, Binding) and one.asked == str(endpoint) and one.received for one in seen_all)
 
 
 def describe_host(
@@ -263,6 +273,7 @@ def describe_host(
         gateways=network.gateways(),
         measured_interface=options.interface or (route[0] if route else None),
         ways=tuple(way for way in ways if way is not None),
+        runs_in=network.runs_in(),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from nattools.model.host import Surroundings
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
 
 Routing = Literal["by-source", "by-metric", "by-rule", "by-halves"]
@@ -138,7 +139,8 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     chooses among several ways out. "by-source": the own address that a packet has, else the order of
     `behind`; "by-metric": that order alone; the first one overrides the others by a rule and a table of its
     own ("by-rule"), or by two routes to half of all addresses each ("by-halves"). `lets_out`: the routers
-    that this machine's own firewall lets packets out to (None: all)."""
+    that this machine's own firewall lets packets out to (None: all). `runs_in`: what it says that it runs in,
+    so that the router before it is no router of a home."""
 
     behind: str | tuple[str, ...] | None = None
     ipv6: bool = False
@@ -147,6 +149,7 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     default_route: bool | tuple[str, ...] = True
     routing: Routing = "by-source"
     lets_out: tuple[str, ...] | None = None
+    runs_in: Surroundings | None = None
 
 
 class DerpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ import msgspec
 
 from nattools.model.endpoint import Family
 
+Surroundings = Literal["container", "wsl", "cloud"]
 InterfaceKind = Literal["ethernet", "wireless", "vpn", "loopback", "virtual", "unknown"]
 
 
@@ -42,7 +43,8 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
     """The machine that measured: `measured_interface` is the one that the kernel chose for the servers,
-    `ways` the route of each family that was measured (reports of earlier versions have none)."""
+    `ways` the route of each family that was measured (reports of earlier versions have none). `runs_in`: what
+    the system says that it runs in, which may have a NAT or a firewall of its own."""
 
     os: str
     python: str = ""
@@ -50,6 +52,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     gateways: tuple[Gateway, ...] = ()
     measured_interface: str | None = None
     ways: tuple[Way, ...] = ()
+    runs_in: Surroundings | None = None
 
     def kind(self, interface: str | None) -> InterfaceKind:
         """What the interface of that name is."""

@@ -13,7 +13,7 @@ from typing import Literal, Protocol, Required, TypedDict, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Way
+from nattools.model.host import Gateway, Interface, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.protocols.icmp import ErrorKind
 from nattools.protocols.nat64 import Nat64Prefix
@@ -243,6 +243,9 @@ class Network(Protocol):
         """Send one whole IP packet as it is, with any source address and any content; None when it left.
 
         CannotRun: no privilege (see `missing("raw-packets")`)."""
+
+    def runs_in(self) -> Surroundings | None:
+        """What this system runs in, as far as it says, and that may stand between it and its network."""
 
     def is_public(self, address: str) -> bool:
         """Can everybody on the internet route to this address?"""

@@ -19,8 +19,9 @@ T = TypeVar("T")
 _FILES = 8192
 
 
-def run_interruptibly(main: Callable[[], Awaitable[T]]) -> T:
-    """Run to completion on a new event loop; raises what `main` raises.
+def run_interruptibly(main: Callable[[], Awaitable[T]], *, for_long: bool = False) -> T:
+    """Run to completion on a new event loop; raises what `main` raises. `for_long`: on uvloop's, where it is
+    installed, which takes longer to start and less for each event.
 
     It may open many files: each socket is one, a birthday has hundreds, and a mailbox one for each peer.
     After Ctrl-C `main` is cancelled once, and KeyboardInterrupt raised when it has ended. Where a loop cannot
@@ -43,7 +44,8 @@ def run_interruptibly(main: Callable[[], Awaitable[T]]) -> T:
         return await main()
 
     try:
-        result = asyncio.run(whole())
+        with asyncio.Runner(loop_factory=_fast_loop() if for_long else None) as runner:
+            result = runner.run(whole())
     except asyncio.CancelledError:
         if interrupted:
             raise KeyboardInterrupt from None
@@ -51,6 +53,14 @@ def run_interruptibly(main: Callable[[], Awaitable[T]]) -> T:
     if interrupted:
         raise KeyboardInterrupt
     return result
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None
 
 
 def allow_many_files() -> int:

@@ -9,7 +9,7 @@ from typing import Unpack
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Way
+from nattools.model.host import Gateway, Interface, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net import addresses, hosticmp, hosttcp, hostudp, linux, resolve, routeradverts
 from nattools.net import interfaces as system
@@ -29,6 +29,7 @@ from nattools.net.base import (
 from nattools.net.namespace import entered
 from nattools.net.routes import Route, RouteCache
 from nattools.net.sockets import Zones, bound_socket, default_source, source_address
+from nattools.net.surroundings import surroundings
 from nattools.protocols.nat64 import Nat64Prefix
 
 _REFUSED = {
@@ -44,12 +45,18 @@ class HostNetwork:
     `netns` is the path of a Linux network namespace (as `/run/netns/NAME`): every socket is opened and every
     question about interfaces is asked inside it. There, names come from the table `names` (lower case, no
     final dot) alone: a system resolver may ask a local service over a Unix socket, which does not follow the
-    namespace, and the question would leave by the machine's own network.
+    namespace, and the question would leave by the machine's own network. `runs_in` is what it runs in there.
     """
 
-    def __init__(self, netns: str | None = None, names: Mapping[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        netns: str | None = None,
+        names: Mapping[str, tuple[str, ...]] | None = None,
+        runs_in: Surroundings | None = None,
+    ) -> None:
         self.substrate: Substrate = "host" if netns is None else "netns"
         self._netns = netns
+        self._runs_in = runs_in
         self._names: Mapping[str, tuple[str, ...]] = names or {}
         self._zones = Zones(netns)
         self._routes = RouteCache(netns)
@@ -151,6 +158,9 @@ class HostNetwork:
     def send_packet(self, packet: bytes) -> SendFailure | None:
         with entered(self._netns):
             return hosticmp.send_packet(packet)
+
+    def runs_in(self) -> Surroundings | None:
+        return surroundings() if self._netns is None else self._runs_in
 
     def is_public(self, address: str) -> bool:
         return addresses.is_public(address)

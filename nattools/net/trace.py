@@ -8,7 +8,7 @@ from typing import Literal, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Way
+from nattools.model.host import Gateway, Interface, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net.base import (
     BatchHandler,
@@ -318,6 +318,9 @@ class TracedNetwork:
         nowhere = Endpoint("0.0.0.0", 0)
         self.trace.add(TraceEvent(_now(), "packet", True, nowhere, nowhere, packet, note=failure or ""))
         return failure
+
+    def runs_in(self) -> Surroundings | None:
+        return self._inner.runs_in()
 
     def is_public(self, address: str) -> bool:
         return self._inner.is_public(address)

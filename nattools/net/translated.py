@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, Unpack
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Way
+from nattools.model.host import Gateway, Interface, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import (
@@ -151,6 +151,9 @@ class TranslatedNetwork:
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         return self.inner.send_packet(packet)
+
+    def runs_in(self) -> Surroundings | None:
+        return self.inner.runs_in()
 
     def is_public(self, address: str) -> bool:
         return self.inner.is_public(address)

@@ -60,14 +60,17 @@ async def _control(client: StunClient, target: Target, seen: dict[Endpoint, Endp
     if target.other is None or not target.two_addresses or target.nattools:
         return
     here, there = seen.get(target.endpoint), seen.get(target.other)
-    if here is None or there is None or here.host != there.host:
-        return
+    response_port = None
+    if here is not None and there is not None and here != there:
+        if here.host != there.host:
+            return
+        response_port = there.port
     question = client.prepare(
         target.endpoint,
         "control",
         change_address=True,
         change_port=True,
-        response_port=None if here == there else there.port,
+        response_port=response_port,
     )
     await client.try_out(question)
     client.record(question)

@@ -18,6 +18,9 @@ from nattools.probes.tcpquestion import PATIENCE_S, ROUTE_S, ask_over_tcp
 MOST_ADDRESSES = 4
 NEXT_ADDRESS_S = 0.2
 """After so long without an answer from one of a server's addresses the next one is asked too."""
+LOST_S = 1.2
+"""The same where that address is known to be up: what was lost over TCP comes again after a second (RFC 6298
+2.1), and a second connection would take a port of the NAT in the midst of those that are looked at."""
 COPIES = 10
 GAPS_S = (0.1, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.5)
 OTHER_PORTS = (3478, 443, 53)
@@ -26,22 +29,31 @@ OTHER_PORT_TCP_S = 1.5
 
 
 async def first_address(
-    endpoints: Sequence[Endpoint], ask: Callable[[Endpoint], Coroutine[None, None, Target | None]]
+    endpoints: Sequence[Endpoint],
+    ask: Callable[[Endpoint], Coroutine[None, None, Target | None]],
+    is_up: Callable[[Endpoint], bool] = lambda _: False,
 ) -> Target | None:
     """Ask a server by each of its addresses, the next one once one has failed or kept silent for a moment
-    (as RFC 8305 5 connects); the first that answers is the one that it is known by."""
+    (as RFC 8305 5 connects), longer if `is_up` says so; the first that answers is the one that it is known
+    by."""
+    loop = asyncio.get_running_loop()
     waiting: set[asyncio.Task[Target | None]] = set()
     found: Target | None = None
     async with asyncio.TaskGroup() as group:
         for endpoint in endpoints:
             waiting.add(group.create_task(ask(endpoint)))
-            last = endpoint == endpoints[-1]
+            last, began = endpoint == endpoints[-1], loop.time()
+            until = began + NEXT_ADDRESS_S
             while waiting and found is None:
                 done, waiting = await asyncio.wait(
-                    waiting, timeout=None if last else NEXT_ADDRESS_S, return_when=asyncio.FIRST_COMPLETED
+                    waiting,
+                    timeout=None if last else until - loop.time(),
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 found = next((answer for task in done if (answer := task.result()) is not None), None)
-                if not last and found is None:
+                if not last and not done and until < began + LOST_S and is_up(endpoint):
+                    until = began + LOST_S
+                elif not last and found is None:
                     break
             if found is not None:
                 break

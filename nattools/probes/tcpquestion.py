@@ -8,7 +8,6 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Connection
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.net.tls import client_context, start_tls
 from nattools.probes.estimate import RttHint
 from nattools.probes.probe import ProbeContext
 from nattools.probes.question import PADDED_TO
@@ -125,6 +124,8 @@ async def _secured(
     name = context.estimate.tls.get(question.asked)
     if name is None:
         return stream
+    from nattools.net.tls import client_context, start_tls
+
     secured = await start_tls(stream, client_context(), timeout_s=patience_s + 1, server_name=name)
     if not isinstance(secured, str):
         return secured

@@ -10,7 +10,6 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net import exchange
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
-from nattools.net.tls import client_context, start_tls
 from nattools.protocols import stun
 
 PATIENCE_S = 3.0
@@ -84,6 +83,8 @@ async def where_seen_over_tcp(
         return None
     stream: TcpStream | str = connected
     if tls is not None:
+        from nattools.net.tls import client_context, start_tls
+
         stream = await start_tls(connected, client_context(), timeout_s=TCP_PATIENCE_S, server_name=tls)
     if isinstance(stream, str):
         return None

@@ -54,6 +54,18 @@ SENTENCES = {
         "choose another interface with --interface."
     ),
     "use-ipv6": "Use IPv6: this network has IPv4 only by translation.",
+    "publish-port": (
+        "This runs in a container, behind the NAT of the machine that it is on: publish the port there "
+        "(docker run -p), or let it use that machine's network (--network host)."
+    ),
+    "mirror-networking": (
+        "This runs in WSL, behind a NAT of Windows: set networkingMode=mirrored in .wslconfig, then measure "
+        "again."
+    ),
+    "open-security-group": (
+        "Let the port in where your cloud has its firewall (security group, network rules), and give this "
+        "machine a public address of its own if it has none."
+    ),
     "phone-forwards-nothing": "This network is a phone's hotspot, which forwards no ports: use IPv6.",
     "port-per-peer": "Your router uses a different port for each peer: a port mapping or IPv6 helps most.",
     "port-set": (

@@ -19,7 +19,6 @@ from nattools.protocols.turn import constants as t
 CHANNEL: Final = 0x4000
 _WINDOW: Final = 64
 _PATIENCE_S: Final = 1.0
-_ID: Final = bytes(11)
 
 
 class RelayedLoad(NamedTuple):
@@ -38,10 +37,12 @@ class RelayedLoad(NamedTuple):
 class BenchClient:
     """An allocation over UDP, without timers: it answers a challenge, and asks once."""
 
-    def __init__(self, server: tuple[str, int], user: str, password: str, host: str | None = None) -> None:
+    def __init__(
+        self, server: tuple[str, int], user: str, password: str, local: tuple[str, int] | None = None
+    ) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self.socket.bind((host or server[0], 0))
+        self.socket.bind(local or (server[0], 0))
         self.socket.connect(server)
         self.socket.settimeout(5)
         self._login = stun.LongTermAuthentication(user, password)
@@ -110,20 +111,32 @@ def _collect(receiver: socket.socket, count: int) -> int:
 
 
 def round_trips_us(clients: tuple[BenchClient, BenchClient], count: int) -> tuple[float, float]:
-    """p50 and p99 of a datagram's way through the relay to the other client, once for each of `count`."""
-    first, second = clients
-    first.socket.setblocking(True)
-    second.socket.setblocking(True)
-    first.socket.settimeout(5)
-    second.socket.settimeout(5)
-    message = turn.encode_channel_data(CHANNEL, bytes(160))
+    """p50 and p99 of a datagram's way through the relay to the other client and back."""
+    first, second = (each.socket for each in clients)
+    return _trips_us(first, second, turn.encode_channel_data(CHANNEL, bytes(160)), count)
+
+
+def direct_us(count: int) -> tuple[float, float]:
+    """The same between two sockets of loopback without a relay."""
+    first, second = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    with first, second:
+        for each in (first, second):
+            each.bind(("127.0.0.1", 0))
+        first.connect(second.getsockname())
+        second.connect(first.getsockname())
+        return _trips_us(first, second, bytes(164), count)
+
+
+def _trips_us(first: socket.socket, second: socket.socket, message: bytes, count: int) -> tuple[float, float]:
     taken = []
+    for each in (first, second):
+        each.settimeout(5)
     for _ in range(count):
         began = time.perf_counter()
-        first.socket.send(message)
-        second.socket.recv(2048)
-        second.socket.send(message)
-        first.socket.recv(2048)
+        first.send(message)
+        second.recv(2048)
+        second.send(message)
+        first.recv(2048)
         taken.append((time.perf_counter() - began) * 1e6)
     cuts = statistics.quantiles(taken, n=100)
     return cuts[49], cuts[98]

@@ -18,6 +18,7 @@ from evilpeer import VICTIMS
 from punchpair import CODE, TOKEN, Pair, Side, pair
 
 from nattools.lab.netns.netnslab import NetnsLab
+from nattools.lab.netns.processes import find
 from nattools.lab.scenario import INTERNET, HostSpec, Scenario
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import statement
@@ -44,7 +45,7 @@ ATTACK_S = 8.0
 
 def count(lab: NetnsLab) -> None:
     """From here on, what passes for victims; there it is lost, as where nobody is."""
-    assert lab.popen(INTERNET, ["nft", COUNT]).wait() == 0
+    assert lab.popen(INTERNET, [find("nft", "nftables"), COUNT]).wait() == 0
 
 
 def counted(lab: NetnsLab) -> dict[str, int]:

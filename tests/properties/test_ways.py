@@ -17,8 +17,8 @@ from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 
 COUNT = max(60, int(os.environ.get("NATTOOLS_LOSS_RUNS", "0")))
-ONCE_WRONG = (396, 486, 547, 655)
-"""A router that lowers no TTL, at the end of a tunnel whose route names none."""
+ONCE_WRONG = (396, 486, 547, 655, 100074, 100099)
+"""A router that lowers no TTL, at the end of a tunnel whose route names none; and one that makes mappings."""
 ABOUT_ROUTERS = {
     "enable-mappings",
     "enable-mappings-at",
@@ -78,8 +78,11 @@ def _ways(scenario: Scenario) -> tuple[str, ...]:
 
 
 def _asked(scenario: Scenario) -> str | None:
-    """The router that is asked for mappings: the first that a route names."""
-    alice = scenario.host["alice"]
+    """The router that is asked for mappings: the other end of the tunnel that packets take, where it answers;
+    else the first that a route names."""
+    alice, first = scenario.host["alice"], _ways(scenario)[0]
+    if first in alice.vpn and scenario.nat[first].mapper is not None:
+        return first
     named = [name for name in _ways(scenario) if name not in alice.vpn or alice.routing != "by-rule"]
     return named[0] if named else None
 

@@ -149,6 +149,8 @@ def _forwarding(findings: Findings, verdicts: dict[str, Technique]) -> Reason:
     if obstacle(findings) not in ("none", "router"):
         return remedies(findings)
     general = verdicts["direct-ipv4"].remedy if "direct-ipv4" in verdicts else ()
+    if obstacle(findings) == "none":
+        return general
     tried = [verdicts[name] for name in _MAPPED if name in verdicts and verdicts[name].evidence]
     if not tried or all(each.code not in ("forward-port", "open-firewall") for each in general):
         return general

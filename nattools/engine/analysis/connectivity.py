@@ -143,8 +143,10 @@ def layers(
     reach = _within(path, filtering) if _counts_all(path, hops) else None
     inferred = _before_public(hops, path)
     distance = reach if reach is not None else inferred
-    cgnat = _cgnat(path, outside, hops, reach)
-    double = _double(path, hops, reach, inferred, cgnat)
+    # a first hop that keeps silent may be a second router, behind one that lowers no TTL
+    alone = reach == 1 and any(hop.ttl == 1 and hop.address is not None for hop in hops)
+    cgnat = _cgnat(path, outside, hops, alone=alone)
+    double = False if alone else _double(path, hops, reach, inferred, cgnat)
     drawn = tuple(_layer(path, hop, distance, cgnat=cgnat, double=double) for hop in hops)
     reason = () if None not in (cgnat, double, distance) else _why(path, hops)
     return LayersFinding(drawn, distance, cgnat, double, reason, ids)
@@ -187,7 +189,7 @@ def _before_public(hops: list[Hop], path: PathEvidence) -> int | None:
     return min(public) - 1 if public and min(public) > 1 else None
 
 
-def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], reach: int | None) -> bool | None:
+def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], *, alone: bool) -> bool | None:
     locals_ = {answer.local.host for answer in path.answers if answer.local is not None}
     if locals_ & path.in_vpn:
         return None  # what stands beyond the tunnel is not the provider's, and shared addresses are its own
@@ -197,17 +199,15 @@ def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], reac
         return None
     if any(h.address and (is_shared(h.address) or carries_ipv4_over_ipv6(h.address)) for h in hops):
         return True
-    return False if reach == 1 else None
+    return False if alone else None
 
 
 def _double(
     path: PathEvidence, hops: list[Hop], reach: int | None, inferred: int | None, cgnat: bool | None
 ) -> bool | None:
-    """One device within reach is one NAT. Two inside networks one behind the other are two NATs: between
+    """Two inside networks one behind the other are two NATs: between
     them stands a router that hides the first (one that merely routes would show in the same way, but
     homes have none, and 100.64.0.0/10 is never routed to customers' own networks)."""
-    if reach == 1:
-        return False
     networks = list(
         dict.fromkeys(_network(h.address) for h in hops if h.address and _inside(path, h.address))
     )

@@ -14,11 +14,23 @@ from nattools.model.statement import Reason, Statement, statement
 from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared
 
 Obstacle = Literal[
-    "none", "vpn", "ipv6 network", "closed network", "provider", "second router", "phone", "router"
+    "none",
+    "vpn",
+    "container",
+    "wsl",
+    "ipv6 network",
+    "closed network",
+    "cloud",
+    "provider",
+    "second router",
+    "phone",
+    "router",
 ]
 
 _PHONE = frozenset(map(str, ip_network("172.20.10.0/28")))  # a saved report may have any text as an address
 """What an iPhone's hotspot gives to others, and itself `.1`."""
+_BRIDGES = ("10.88.", "10.0.2.", *(f"172.{second}." for second in range(16, 32)))
+"""What Docker, WSL, Podman and slirp4netns give to those within."""
 _ADDRESS_MISMATCH = 12
 _NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8)}
 """What routers say that have no public address to map; some say it for other reasons too."""
@@ -37,16 +49,26 @@ def obstacle(findings: Findings) -> Obstacle:
         nat = tcp if tcp is not None and tcp.present is not None else nat
     if nat is not None and nat.present is False:
         return "none"
+    within = findings.measurement.host.runs_in
+    if within in ("container", "wsl") and _is_bridged(findings):
+        return within
     if any(map(carries_ipv4_over_ipv6, findings.own_addresses(4)[:1])):
         return "ipv6 network"
     if _is_closed(findings):
         return "closed network"
+    if within == "cloud":
+        return "cloud"
     if (nat is not None and nat.cgnat) or any(map(_is_providers, findings.routers.claimed_addresses)):
         return "provider"
     if (nat is not None and nat.double_nat) or nat_beyond(findings) is not None:
         return "second router"
     router = router_address(findings)
     return "phone" if router in _PHONE else "router"
+
+
+def _is_bridged(findings: Findings) -> bool:
+    """Has it an address of a network within its own machine, and not of that machine's?"""
+    return any(own.startswith(_BRIDGES) for own in findings.own_addresses(4)[:1])
 
 
 def _is_closed(findings: Findings) -> bool:
@@ -84,6 +106,12 @@ def remedies(findings: Findings) -> Reason:
             return (statement("bridge-or-forward-twice"),)
         case "second router":
             return statement("bridge-one-router"), statement("enable-mappings-then")
+        case "container":
+            return (statement("publish-port"),)
+        case "wsl":
+            return (statement("mirror-networking"),)
+        case "cloud":
+            return (statement("open-security-group"),)
         case "phone":
             return (statement("phone-forwards-nothing"),)
         case _:

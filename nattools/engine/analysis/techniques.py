@@ -45,7 +45,8 @@ def direct(findings: Findings, family: Family) -> Technique:
 def _no_address(findings: Findings, family: Family) -> Technique:
     if not findings.measurement.host.interfaces:
         return technique(_IDS[family], "unknown", 0.0, statement("addresses-unknown"))
-    enable = family == 6 and obstacle(findings) not in ("vpn", "closed network", "phone")
+    at_home = findings.measurement.host.runs_in is None
+    enable = family == 6 and at_home and obstacle(findings) in ("none", "provider", "second router", "router")
     remedy = (statement("enable-ipv6"),) if enable else ()
     return technique(_IDS[family], "fails", 1.0, statement("no-address", family=family), remedy=remedy)
 

@@ -49,14 +49,18 @@ def as_ipv4(seen: AnyObservation, known: set[Nat64Prefix]) -> AnyObservation:
     return seen
 
 
+_LEADS_NOWHERE = {"router": "nat64-of-router-leads-nowhere", "dns": "nat64-of-dns-leads-nowhere"}
+"""By who said that there is a NAT64; of a guess nothing is said."""
+
+
 def notices(observations: Iterable[AnyObservation]) -> list[Statement]:
     """What a reader should know of it."""
     seen = tuple(observations)
     tried = [each for each in seen if isinstance(each, Nat64)]
     found = [
-        statement(f"nat64-of-{each.learnt}-leads-nowhere", prefix=each.prefix)
+        statement(_LEADS_NOWHERE[each.learnt], prefix=each.prefix)
         for each in tried
-        if each.works is False and each.learnt != "guess"
+        if each.works is False and each.learnt in _LEADS_NOWHERE
     ]
     for each in tried:
         if each.used:

@@ -91,7 +91,8 @@ class NetnsLab:
     def network(self, node: str) -> Network:
         """The network as the named host (or server, or router) sees it. Names are those of the servers."""
         servers = {server: self._addresses(server) for server in self.scenario.server}
-        return HostNetwork(self.network_path(node), names_at(self.scenario, node, servers))
+        names, spec = names_at(self.scenario, node, servers), self.scenario.host.get(node)
+        return HostNetwork(self.network_path(node), names, spec.runs_in if spec is not None else None)
 
     def network_path(self, node: str) -> str:
         """The path of a node's namespace, for this process and its forked children."""

@@ -253,7 +253,7 @@ def router_main(
         kernel = Runner(find("nft", "nftables"))
         running = [
             await start_fake(network, layout, router, spec, family, kernel.forwards())
-            for family in families(spec[0])
+            for family in families(layout, router)
         ]
         for each in running:
             each.announce()

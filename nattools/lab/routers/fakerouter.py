@@ -238,7 +238,7 @@ class SimulatedRouters:
         if nat is None or nat.mapper is None:
             raise UsageError(f"the router {router!r} has no port mapping service in this scenario")
         self.running[router] = []
-        for family in families(nat):
+        for family in families(self._layout, router):
             self.running[router].append(await self._start(router, nat, nat.mapper, family))
 
     async def stop(self, router: str) -> None:
@@ -290,7 +290,8 @@ async def start_fake(
         next(address.ip for address in port.addresses if family_of(address.ip) == family)
         for port in (inside, outside)
     )
-    how = behaviour(*spec, public=network.is_public(external))
+    nat = spec[0] if 6 in families(layout, router) else msgspec.structs.replace(spec[0], ipv6=None)
+    how = behaviour(nat, spec[1], public=network.is_public(external))
     if family == 6:
         external = own
         pinholes = tuple(each for each in how.services if each == _FIREWALL)
@@ -298,6 +299,7 @@ async def start_fake(
     return await start_router(network, own, external, how, forwards)
 
 
-def families(nat: NatSpec) -> tuple[Family, ...]:
-    """Those that a router has inside."""
-    return (4,) if nat.ipv6 is None else (4, 6)
+def families(layout: Layout, router: str) -> tuple[Family, ...]:
+    """Those that a router has inside: IPv6 only where its own provider has it too."""
+    inside = next(port for port in layout.ports_of(router) if not port.uplink)
+    return tuple(family_of(address.ip) for address in inside.addresses)

@@ -27,7 +27,7 @@ from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import topology_of
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Way
+from nattools.model.host import Gateway, Interface, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net import addresses, resolve
 from nattools.net.base import (
@@ -86,7 +86,8 @@ class SimLab:
     def network(self, node: str) -> Network:
         """The network as the named host (or server, or router) sees it. KeyError: no such node."""
         if node not in self._networks:
-            self._networks[node] = SimNetwork(self.net.node(node))
+            spec = self.scenario.host.get(node)
+            self._networks[node] = SimNetwork(self.net.node(node), None if spec is None else spec.runs_in)
         return self._networks[node]
 
     def forwards(self, router: str, family: Family = 4) -> Forwards | None:
@@ -186,9 +187,10 @@ class SimNetwork:
 
     substrate: Substrate = "sim"
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, runs_in: Surroundings | None = None) -> None:
         self._node = node
         self._stack = node.stack
+        self._runs_in = runs_in
 
     def interfaces(self) -> tuple[Interface, ...]:
         return self._node.plan.interfaces
@@ -276,6 +278,9 @@ class SimNetwork:
             return "error"
         self._node.send(parsed)
         return None
+
+    def runs_in(self) -> Surroundings | None:
+        return self._runs_in
 
     def is_public(self, address: str) -> bool:
         return addresses.is_public(address)

@@ -134,6 +134,11 @@ def _nat64(o: seen.Nat64) -> str:
     return f"NAT64 {o.prefix}, learnt by {o.learnt}: {state}{', used' if o.used else ''}"
 
 
+def _portal(o: seen.Portal) -> str:
+    answered = "what is no HTTP" if o.status is None else f"HTTP {number(o.status)}"
+    return f"captive portal: {o.asked} answered {answered}" + (f", to {o.location}" if o.location else "")
+
+
 def _second_opinion(o: seen.SecondOpinion) -> str:
     return f"{o.tool} {o.version} says: {o.says} ({seconds(o.duration_s)}){_detail(o.detail)}"
 
@@ -236,6 +241,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.Connection: _connection,
     seen.Resolution: _resolution,
     seen.Nat64: _nat64,
+    seen.Portal: _portal,
     seen.SecondOpinion: _second_opinion,
     seen.Gap: _gap,
     seen.MapOffer: _offer,

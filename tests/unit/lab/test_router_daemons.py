@@ -10,6 +10,7 @@ import pytest
 from conftest import tool
 
 from nattools.errors import UsageError
+from nattools.lab.layout import plan
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.netns import nft
 from nattools.lab.netns.netnslab import userspace_routers
@@ -131,8 +132,9 @@ def test_a_fake_without_a_public_address_refuses_as_miniupnpd_does() -> None:
 
 
 def test_pinholes_only_where_there_is_ipv6() -> None:
-    assert families(NatSpec()) == (4,)
-    assert families(NatSpec(ipv6="firewall")) == (4, 6)
+    nat = {"isp": NatSpec(), "home": NatSpec(behind="isp", ipv6="open"), "own": NatSpec(ipv6="firewall")}
+    drawn = plan(Scenario(title="three", nat=nat, host={"alice": HostSpec(behind="home")}))
+    assert {name: families(drawn, name) for name in nat} == {"isp": (4,), "home": (4,), "own": (4, 6)}
     with_ipv6 = behaviour(NatSpec(ipv6="firewall"), MapperSpec(), public=True)
     assert "WANIPv6FirewallControl:1" in with_ipv6.services
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from nattools.errors import ProtocolError
@@ -436,3 +438,16 @@ def test_results_that_make_no_sense() -> None:
 def test_depth_is_counted_up_and_down() -> None:
     flat = b"<a>" + b"<b><c/></b>" * 100 + b"</a>"
     assert len(xml.parse(flat)) == 100
+
+
+def test_names_may_have_any_letters_leniently_too() -> None:
+    document = '<?xml version="1.0" encoding="iso-8859-1"?><a><ÿþb/><ü·x>1</ü·x><Neªw/></a>'.encode("latin-1")
+    for root in (xml.parse(document), xml.read_leniently(xml.decode(document))):
+        assert [xml.local_name(each) for each in root] == ["ÿþb", "ü·x", "Neªw"]
+
+
+def test_a_name_of_blanks_takes_no_longer_than_others() -> None:
+    began = time.process_time()
+    with pytest.raises(ProtocolError):
+        xml.read_leniently("<" + "\u2000" * 100_000)
+    assert time.process_time() - began < 0.5
