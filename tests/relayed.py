@@ -36,7 +36,7 @@ def two_sites(**spec: Any) -> Scenario:
     hosts = {
         "alice": HostSpec(behind="left", delay_ms=10, **spec),
         "bob": HostSpec(behind="right", delay_ms=10),
-        "carol": HostSpec(),
+        "carol": HostSpec(ipv6=True),
     }
     return Scenario(
         title="two sites",

@@ -20,7 +20,7 @@ from nattools.traversal.forwardspec import Allowed, Forward, parse_forward
 
 if TYPE_CHECKING:
     from nattools.engine.punch.signals import Relaying
-    from nattools.traversal.relayaccess import RelayAccess
+    from nattools.traversal.relayaccess import AnyAccess, DerpAccess
     from nattools.traversal.rendezvous import MailboxAddress
 
 ASK = "-"
@@ -71,7 +71,8 @@ Turn = Annotated[
     connect(
         "--turn",
         metavar="URI",
-        help="A relay (turn:HOST, turns:HOST) to use in place of the mailbox's. Repeatable.",
+        help="A relay to use in place of the mailbox's: turn:HOST, turns:HOST, or derp://HOST on both "
+        "machines. Repeatable.",
     ),
 ]
 Pipe = Annotated[bool, use("--pipe", help="Connect standard input and output with the other machine's.")]
@@ -200,7 +201,7 @@ class RelayChoice:
     secret: str | None = None
 
 
-def checked_relays(choice: RelayChoice) -> tuple[Relaying, tuple[RelayAccess, ...]]:
+def checked_relays(choice: RelayChoice) -> tuple[Relaying, tuple[AnyAccess, ...]]:
     """When a relay is used, and those that are named. UsageError says what makes no sense."""
     if choice.never and (choice.only or choice.uris):
         raise UsageError("--no-relay contradicts --relay-only and --turn: give one of them")
@@ -211,7 +212,20 @@ def checked_relays(choice: RelayChoice) -> tuple[Relaying, tuple[RelayAccess, ..
     return "only" if choice.only else "reserve", tuple(_accesses(choice))
 
 
-def _accesses(choice: RelayChoice) -> Iterator[RelayAccess]:
+def _derp_access(text: str) -> DerpAccess:
+    """CannotRun: PyNaCl is missing."""
+    from nattools.cli.relay import derp_node
+    from nattools.protocols.derp import why_no_keys
+    from nattools.traversal.relayaccess import DerpAccess
+
+    node, missing = derp_node(text), why_no_keys()
+    if missing is not None:
+        raise missing
+    return DerpAccess(node)
+
+
+def _accesses(choice: RelayChoice) -> Iterator[AnyAccess]:
+    from nattools.cli.relay import DERP
     from nattools.cli.turnoptions import credentials_of
     from nattools.protocols import turn
     from nattools.traversal.relayaccess import RelayAccess, usable
@@ -220,9 +234,12 @@ def _accesses(choice: RelayChoice) -> Iterator[RelayAccess]:
     if secret is not None:
         credentials = turn.time_limited(secret, "nattools", int(time.time()) + _CREDENTIALS_S)
     for text in choice.uris[:MOST_RELAYS]:
+        if text.startswith(DERP):
+            yield _derp_access(text)
+            continue
         uri = parse_server(text)
         if not usable(uri):
-            raise UsageError(f"--turn takes turn:HOST or turns:HOST, not {text[:80]!r}")
+            raise UsageError(f"--turn takes turn:HOST, turns:HOST or derp://HOST, not {text[:80]!r}")
         yield RelayAccess(uri, credentials)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nattools.protocols.derp import DerpNode
 
 MOST_COUNT = 1000
-_DERP = "derp://"
+DERP = "derp://"
 
 Uris = Annotated[
     list[str] | None,
@@ -73,8 +73,8 @@ def relay_request(
     if not 1 <= count <= MOST_COUNT:
         raise UsageError(f"--count {count}: give a number from 1 to {MOST_COUNT}")
     texts = uri or []
-    turn = tuple(dict.fromkeys(_turn_server(each) for each in texts if not each.startswith(_DERP)))
-    nodes = tuple(dict.fromkeys(_derp_node(each) for each in texts if each.startswith(_DERP)))
+    turn = tuple(dict.fromkeys(_turn_server(each) for each in texts if not each.startswith(DERP)))
+    nodes = tuple(dict.fromkeys(derp_node(each) for each in texts if each.startswith(DERP)))
     for source in derp_map or []:
         if not source.startswith(("http://", "https://")) and not Path(source).is_file():
             raise UsageError(f"--derp-map {source[:100]!r}: there is no such file, and it is no URL")
@@ -101,10 +101,11 @@ def _turn_server(text: str) -> ServerUri:
     return server
 
 
-def _derp_node(text: str) -> DerpNode:
+def derp_node(text: str) -> DerpNode:
+    """A DERP server, as `derp://HOST[:PORT]`. UsageError: it is none."""
     from nattools.protocols.derp import node_at
 
-    server = parse_server(text.removeprefix(_DERP).rstrip("/"))
+    server = parse_server(text.removeprefix(DERP).rstrip("/"))
     if server.scheme != "stun" or server.text.startswith("stun:"):
         raise UsageError(f"{text[:80]!r}: a DERP server is written derp://HOST or derp://HOST:PORT")
     return node_at(server.host, server.port)

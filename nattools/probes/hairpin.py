@@ -78,7 +78,7 @@ class Hairpinning(LaneProbe):
     """`ROUNDS` pairs of fresh ports, side by side."""
 
     name = "hairpin"
-    text = "can machines behind this NAT reach each other by their outside addresses?"
+    text = "does the NAT's outside address work from inside too?"
     transport = "udp"
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from nattools.errors import UsageError
 from nattools.model.serveruri import ServerUri, parse_server
 from nattools.net.serverstream import Security
-from nattools.protocols import turn
+from nattools.protocols import derp, turn
 from nattools.protocols.mailbox import RelayOffer
 
 
@@ -18,6 +19,32 @@ class RelayAccess(NamedTuple):
     uri: ServerUri
     credentials: turn.Credentials | None
     security: Security | None = None
+
+    @property
+    def text(self) -> str:
+        """As the user wrote it."""
+        return self.uri.text
+
+
+class DerpAccess(NamedTuple):
+    """A DERP server, at which the two sides meet: so both have to name it."""
+
+    node: derp.DerpNode
+
+    @property
+    def text(self) -> str:
+        """As the user wrote it, or would."""
+        return self.node.uri
+
+
+AnyAccess = RelayAccess | DerpAccess
+
+
+def derp_keys(secret: bytes, attempt: int, *, leads: bool) -> derp.KeyPair:
+    """By which one side of an attempt is known to a DERP server. They follow from the secret that the two
+    share, so that neither has to be told the other's. CannotRun: see `derp.why_no_keys`."""
+    use = f"nattools DERP {attempt} {'leader' if leads else 'follower'}"
+    return derp.KeyPair(hmac.digest(secret, use.encode(), "sha256"))
 
 
 def usable(uri: ServerUri) -> bool:

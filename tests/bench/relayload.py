@@ -37,10 +37,12 @@ class RelayedLoad(NamedTuple):
 class BenchClient:
     """An allocation over UDP, without timers: it answers a challenge, and asks once."""
 
-    def __init__(self, server: tuple[str, int], user: str, password: str, host: str | None = None) -> None:
+    def __init__(
+        self, server: tuple[str, int], user: str, password: str, local: tuple[str, int] | None = None
+    ) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self.socket.bind((host or server[0], 0))
+        self.socket.bind(local or (server[0], 0))
         self.socket.connect(server)
         self.socket.settimeout(5)
         self._login = stun.LongTermAuthentication(user, password)

@@ -25,7 +25,7 @@ _ROUNDS = 3
 _TRIPS = 2_000
 _TURNSERVER = shutil.which("turnserver")
 _ALLOCATIONS = (1_000, 10_000)
-_SOURCES = 64  # loopback addresses that clients come from, as many as it takes for their ports
+_SOURCES = 64  # loopback addresses that clients come from, each from a port that no other has
 _SERVE = """
 import asyncio, sys
 from nattools.net.eventloop import allow_many_files
@@ -193,7 +193,8 @@ def _memory(relay: Relay, counts: tuple[int, ...]) -> list[float]:
     for count in counts:
         while made < count:
             # closed at once: the allocation stays with the relay
-            BenchClient(relay.server, _USER, _PASSWORD, f"127.0.1.{1 + made % _SOURCES}").close()
+            local = f"127.0.1.{1 + made % _SOURCES}", 20_000 + made // _SOURCES
+            BenchClient(relay.server, _USER, _PASSWORD, local).close()
             made += 1
         found.append((_resident(relay.pid) - before) / count)
     return found

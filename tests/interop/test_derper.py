@@ -11,21 +11,27 @@ from pathlib import Path
 
 import pytest
 from conftest import tool
+from punching import punching
 from simulated import Notes
 
+from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.punch import punch_both
+from nattools.lab import scenarioservers
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.netns.processes import await_listener
-from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
+from nattools.lab.scenario import DerpSpec, HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.model.endpoint import Endpoint
+from nattools.model.report import Report
 from nattools.net.derplatency import captive_portal, https_latency
 from nattools.net.derpsocket import DerpSocket, open_derp
 from nattools.net.steps import StepFailure
 from nattools.probes.relay.flight import Flight
 from nattools.probes.relay.pinger import open_pinger
 from nattools.protocols import derp, stun
+from nattools.traversal.relayaccess import DerpAccess
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop("derper")]
-WALLED = NatSpec(udp="blocked", open_ports=("tcp/443",))
+WALLED = NatSpec(udp="blocked", open_ports=("tcp/443", "tcp/3478"))
 SCENARIO = Scenario(
     title="derper",
     nat={"left": WALLED, "right": WALLED, "home": NatSpec()},
@@ -34,7 +40,11 @@ SCENARIO = Scenario(
         "bob": HostSpec(behind="right"),
         "carol": HostSpec(behind="home"),
     },
-    server={"derp": ServerSpec(addresses=1), "private": ServerSpec(addresses=1)},
+    server={
+        "stun": ServerSpec(addresses=1),
+        "derp": ServerSpec(addresses=1, derp=DerpSpec()),
+        "private": ServerSpec(addresses=1, derp=DerpSpec()),
+    },
 )
 _LIMIT_S = 20.0
 
@@ -157,3 +167,28 @@ def test_another_certificate_than_the_maps_is_not_accepted(lab: NetnsLab, node: 
             assert (failure.step, failure.cause) == ("tls", "certificate")
 
     lab.run(main)
+
+
+def test_punch_meets_at_it_where_neither_side_has_any_other_way(lab: NetnsLab, node: derp.DerpNode) -> None:
+    address = lab.layout.ports_of("stun")[0].addresses[0].ip
+
+    async def main() -> tuple[Report, Report]:
+        mailbox = await scenarioservers.start(lab.network("stun"), SCENARIO.server["stun"], (address,))
+        sides = [
+            (
+                lab.network(host),
+                PunchOptions(measuring=punching(lab), low_ports=False, relays=(DerpAccess(node),)),
+                Watcher(),
+            )
+            for host in ("alice", "bob")
+        ]
+        try:
+            return await punch_both(sides[0], sides[1])
+        finally:
+            await mailbox.close()
+
+    for report in lab.run(main):
+        assert report.punch is not None
+        assert report.punch.connected, report.punch.why
+        assert report.punch.relay is not None
+        assert (report.punch.relay.kind, report.punch.relay.uri) == ("derp", node.uri)

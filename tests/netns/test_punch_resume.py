@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Condition, Event, Thread, Timer
 
 import pytest
@@ -94,14 +95,18 @@ def both(tmp_path: Path) -> Iterator[Pair]:
             both.stop()
 
 
-def feed(side: Side, data: bytes) -> Thread:
+def feed(side: Side) -> SimpleQueue[bytes]:
+    """Writes what is put into the queue; nothing at all ends it."""
+    parts: SimpleQueue[bytes] = SimpleQueue()
+
     def write() -> None:
         with suppress(BrokenPipeError):  # it has ended: what it said shows why
-            side.write(data, end=True)
+            while part := parts.get():
+                side.write(part)
+            side.write(b"", end=True)
 
-    thread = Thread(target=write, daemon=True)
-    thread.start()
-    return thread
+    Thread(target=write, daemon=True).start()
+    return parts
 
 
 class Receiver:
@@ -149,7 +154,8 @@ def went_on_elsewhere(side: Side) -> bool:
 
 
 def pipe_through(both: Pair, size: int, troubles: Sequence[Callable[[], None]]) -> tuple[Side, Side]:
-    """Alice's bytes to bob, with the troubles one after the other on the way."""
+    """Alice's bytes to bob, with the troubles one after the other on the way: in the midst of a part of them,
+    and the next part only afterwards, however long a busy machine takes to make trouble."""
     alice = both.start("alice", "--pipe", "-v")
     bob = both.start("bob", both.code(alice), "--pipe", "-v")
     listening = [listen(side) for side in (alice, bob)]
@@ -157,12 +163,15 @@ def pipe_through(both: Pair, size: int, troubles: Sequence[Callable[[], None]]) 
     too_late.daemon = True
     too_late.start()
     data = random.Random(6).randbytes(size)
-    feed(alice, data)
+    parts, share = feed(alice), size // (len(troubles) + 1)
     bob.write(b"", end=True)
     receiver = Receiver(bob)
-    for number, trouble in enumerate(troubles, 1):
-        receiver.wait_for(size * number // (len(troubles) + 2))
+    for number, trouble in enumerate(troubles):
+        parts.put(data[number * share : (number + 1) * share])
+        receiver.wait_for(number * share + share // 2)
         trouble()
+    parts.put(data[len(troubles) * share :])
+    parts.put(b"")
     receiver.wait_for(size + 1)
     too_late.cancel()
     for side, thread in zip((alice, bob), listening, strict=True):

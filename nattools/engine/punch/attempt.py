@@ -21,11 +21,11 @@ from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.punch import PlannedStep, Strategy
 from nattools.model.statement import Statement, statement
 from nattools.net.addresses import carries_ipv4_over_ipv6
-from nattools.protocols import ice
+from nattools.protocols import derp, ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath, SelectedPath, strategy_of
-from nattools.traversal.relayaccess import RelayAccess
+from nattools.traversal.relayaccess import AnyAccess, derp_keys
 from nattools.traversal.steps import Plan
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Attempt:
         announce: Callable[[AnnouncedPlan], None],
         budget: Budget,
         router: RouterMapping | None = None,
-        relays: tuple[RelayAccess, ...] = (),
+        relays: tuple[AnyAccess, ...] = (),
         search: int = 0,
     ) -> None:
         """`relays`: those that this side can use; `search`: as in `AttemptBegun`."""
@@ -150,7 +150,13 @@ class Attempt:
         self._peer_relays = context.relays and bool(peer.relay)
         if context.relays and self._relays:
             network = self.own.run.network
-            self._relay = AttemptRelay(network, driver, self.timeline, self._relays, peer.candidates)
+            self._relay = AttemptRelay(
+                network, driver, self.timeline, self._relays, peer.candidates, self._keys
+            )
+
+    def _keys(self, own: bool) -> derp.KeyPair:
+        """At a DERP server: of this side, or of the peer."""
+        return derp_keys(self.partner.secret, self.number, leads=self.leads == own)
 
     async def _race(self, driver: IceDriver, runner: StepRunner, bases: list[Base]) -> SelectedPath | NoPath:
         """The checks that run all the time, and the steps one after the other: whichever finds a way."""

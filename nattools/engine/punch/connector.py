@@ -18,7 +18,7 @@ from nattools.model.statement import Statement, statement
 from nattools.protocols import ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.path import SelectedPath
-from nattools.traversal.relayaccess import RelayAccess
+from nattools.traversal.relayaccess import AnyAccess
 
 MOST_SHOWN: Final = 6
 """Candidates that the timeline names."""
@@ -91,13 +91,13 @@ class Connector:
             self._number = found.attempt
         return NoPath((statement("peer-begins-again"),))
 
-    def _relays(self) -> tuple[RelayAccess, ...]:
+    def _relays(self) -> tuple[AnyAccess, ...]:
         """Those that this side can use: named by the user, or else offered by the mailbox."""
         options = self.own.options
         return () if options.relaying == "never" else options.relays or self.signaling.relays
 
     async def _prepare(
-        self, own: LocalSide, number: int, resumes: bool, relays: tuple[RelayAccess, ...], search: int
+        self, own: LocalSide, number: int, resumes: bool, relays: tuple[AnyAccess, ...], search: int
     ) -> tuple[Introduction, list[Base]]:
         agent = ice.Agent("controlling")  # for its choice of credentials
         return await prepare(
@@ -106,7 +106,7 @@ class Connector:
             agent.credentials,
             asks_router=self._router is not None and not self._router.settled,
             resumes=resumes,
-            relay=relays[0].uri.text if relays else "",
+            relay=relays[0].text if relays else "",
             direct=search > 0,
         )
 

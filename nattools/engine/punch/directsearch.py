@@ -87,7 +87,7 @@ class PathLog:
         last = found[-1]
         seconds = sum(each.seconds for each in found if each.relay == last.relay)
         return RelayUse(
-            kind="turn",
+            kind="derp" if (last.relay or "").startswith("derp:") else "turn",
             uri=last.relay or "",
             rtt_ms=last.rtt_ms,
             since_s=next(each.since_s for each in found if each.relay == last.relay),

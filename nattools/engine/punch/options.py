@@ -14,7 +14,7 @@ from nattools.traversal.codes import Code
 
 if TYPE_CHECKING:
     from nattools.engine.punch.signals import Relaying
-    from nattools.traversal.relayaccess import RelayAccess
+    from nattools.traversal.relayaccess import AnyAccess
     from nattools.traversal.rendezvous import MailboxAddress
     from nattools.traversal.tunnel import Tunnel
 
@@ -42,7 +42,7 @@ class PunchOptions:
     low_ports: bool | None = None
     echoes: int = 10
     relaying: Relaying = "reserve"
-    relays: tuple[RelayAccess, ...] = ()
+    relays: tuple[AnyAccess, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ offered to the checks of both sides when those have failed, or have taken too lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from nattools.engine.punch.timeline import Timeline
@@ -12,12 +12,13 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network
+from nattools.net.derpsocket import DerpSocket, open_derp
 from nattools.net.steps import StepFailure
 from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
-from nattools.protocols import ice
+from nattools.protocols import derp, ice
 from nattools.traversal.icedriver import IceDriver
-from nattools.traversal.relayaccess import RelayAccess
+from nattools.traversal.relayaccess import AnyAccess, DerpAccess
 
 AFTER_S: Final = 10.0
 """After so long without a direct path a relayed one is used; direct ones are looked for all the same."""
@@ -38,9 +39,11 @@ class AttemptRelay:
         network: Network,
         driver: IceDriver,
         timeline: Timeline,
-        access: tuple[RelayAccess, ...],
+        access: tuple[AnyAccess, ...],
         peer_candidates: tuple[str, ...],
+        keys: Callable[[bool], derp.KeyPair],
     ) -> None:
+        """`keys`: this side's own (True) at a DERP server, and the peer's."""
         self.problem: tuple[Statement, ...] = ()
         self._network = network
         self._driver = driver
@@ -48,7 +51,8 @@ class AttemptRelay:
         self._access = access
         self._peers = tuple(dict.fromkeys(_outside(peer_candidates)))[:MOST_PERMITTED]
         self._due = asyncio.Event()
-        self._opened: RelayedSocket | None = None
+        self._keys = keys
+        self._opened: RelayedSocket | DerpSocket | None = None
 
     def begin(self) -> None:
         """Use what the relay gives, from now on. Idempotent."""
@@ -70,9 +74,13 @@ class AttemptRelay:
         if access is None or socket is None:
             self._timeline.note("attempt", *self.problem, ok=False, strategy="relay")
             return
-        place = statement("relay-allocated", uri=access.uri.text, relayed=str(socket.local))
+        place = statement("relay-allocated", uri=access.text, relayed=str(socket.local))
         self._timeline.note("attempt", place, strategy="relay")
-        self._driver.add_relayed(socket, access.uri.text)
+        self._driver.add_relayed(socket, access.text)
+        if isinstance(socket, DerpSocket):
+            there = socket.permit(self._keys(False).public)
+            self._driver.add_peer_candidate(ice.encode(ice.local_candidate("relay", there)), access.text)
+            return
         async with asyncio.TaskGroup() as group:
             for peer in self._peers:
                 if peer.family == socket.local.family and self._network.is_public(peer.host):
@@ -85,7 +93,7 @@ class AttemptRelay:
         except TimeoutError:
             pass
 
-    async def _open(self) -> RelayAccess | None:
+    async def _open(self) -> AnyAccess | None:
         """By the first way that leads to an allocation; each begins a little after the one before."""
         async with asyncio.TaskGroup() as group:
             tasks = {
@@ -99,12 +107,10 @@ class AttemptRelay:
                 task.cancel()
         return next((tasks[task] for task in tasks if not task.cancelled() and task.result()), None)
 
-    async def _by(self, access: RelayAccess, pause_s: float) -> bool:
+    async def _by(self, access: AnyAccess, pause_s: float) -> bool:
         """Has this way led to the allocation that is used?"""
         await asyncio.sleep(pause_s)
-        opened = await open_relayed(
-            self._network, access.uri, access.credentials, security=access.security, timeout_s=_OPEN_S
-        )
+        opened = await self._opening(access)
         if isinstance(opened, StepFailure):
             self.problem = (*self.problem, _why(access, opened))
             return False
@@ -114,10 +120,17 @@ class AttemptRelay:
         self._opened = opened
         return True
 
+    async def _opening(self, access: AnyAccess) -> RelayedSocket | DerpSocket | StepFailure:
+        if isinstance(access, DerpAccess):
+            return await open_derp(self._network, access.node, self._keys(True), timeout_s=_OPEN_S)
+        return await open_relayed(
+            self._network, access.uri, access.credentials, security=access.security, timeout_s=_OPEN_S
+        )
 
-def _why(access: RelayAccess, failure: StepFailure) -> Statement:
+
+def _why(access: AnyAccess, failure: StepFailure) -> Statement:
     return statement(
-        "relay-refused", uri=access.uri.text, step=failure.step, detail=failure.detail or failure.cause
+        "relay-refused", uri=access.text, step=failure.step, detail=failure.detail or failure.cause
     )
 
 

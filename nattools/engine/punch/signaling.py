@@ -26,7 +26,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
 from nattools.protocols.mailbox import MailboxFailure
-from nattools.traversal.relayaccess import RelayAccess
+from nattools.traversal.relayaccess import AnyAccess
 from nattools.traversal.rendezvous import Rendezvous
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class Signaling(ABC):
         self.attempt = self.heard_of = self.heard_search = 0
 
     @property
-    def relays(self) -> tuple[RelayAccess, ...]:
+    def relays(self) -> tuple[AnyAccess, ...]:
         """What the mailbox offers for the two."""
         return ()
 
@@ -205,7 +205,7 @@ class MailboxSignaling(Signaling):
         return self._meeting.apart
 
     @property
-    def relays(self) -> tuple[RelayAccess, ...]:
+    def relays(self) -> tuple[AnyAccess, ...]:
         return self._meeting.relays
 
     # --- saying

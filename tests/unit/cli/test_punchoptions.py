@@ -8,10 +8,12 @@ import pytest
 
 from nattools.cli.punchoptions import (
     PunchRequest,
+    RelayChoice,
     check_together,
     checked_allowed,
     checked_forwards,
     checked_mailbox,
+    checked_relays,
     chosen_code,
 )
 from nattools.errors import UsageError
@@ -112,3 +114,10 @@ def test_options_that_contradict_each_other(wish: dict[str, Any], others: dict[s
     with pytest.raises(UsageError, match=says):
         check_together(PunchRequest(code=new_code(), **wish), **given)
     check_together(PunchRequest(code=new_code(), bench=True), as_json=True, lab="netns")
+
+
+def test_a_derp_server_is_a_relay_by_its_uri() -> None:
+    relaying, (access,) = checked_relays(RelayChoice(uris=("derp://relay.example:8443",)))
+    assert (relaying, access.text) == ("reserve", "derp://relay.example:8443")
+    with pytest.raises(UsageError, match="no host"):
+        checked_relays(RelayChoice(uris=("derp://",)))

@@ -123,3 +123,9 @@ def test_a_stray_timeout_error_is_not_the_end_of_the_time_given() -> None:
 
     with SimLab(behind_nat()) as lab:
         lab.run(lambda: main(lab))
+
+
+def test_what_is_waited_for_fits_a_line() -> None:
+    """Behind "nattools: waiting: ", as it is said where there is no terminal."""
+    probes = (*registry.LANE_PROBES, *registry.MACHINE_PROBES)
+    assert [probe.text for probe in probes if len(f"nattools: waiting: {probe.text}") > 80] == []

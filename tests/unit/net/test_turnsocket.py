@@ -6,13 +6,14 @@ import asyncio
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 from linked import SocketPath, WatchedPath, quic_links, read_exactly
 from relayed import HOST, URIS, Inbox, beside_a_relay, relay, relay_config, try_relay
 from simulated import pass_time
 
 from nattools.lab.sim.simlab import SimLab
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import TcpStream
 from nattools.net.hostnetwork import HostNetwork
 from nattools.net.steps import StepFailure
@@ -73,6 +74,30 @@ def test_only_who_is_permitted_gets_in(uri: str) -> None:
         assert await inbox.next() == (b"and later", carol.local)
         alice.close()
         carol.close()
+
+    beside_a_relay(main)
+
+
+def test_an_address_of_each_family() -> None:
+    async def main(lab: SimLab) -> None:
+        server = lab.network("other")
+        hosts = [route[1] for to in ("11.1.1.1", "2a10::1") if (route := server.route(to)) is not None]
+        config = msgspec.structs.replace(relay_config(), addresses=tuple(hosts))
+        running = await serve(server, config)
+        wish = turn.AllocationWish(both_families=True)
+        alice = await relay(lab.network("alice"), f"turn:{hosts[0]}", wish=wish)
+        assert sorted(each.host for each in alice.relayed) == sorted(hosts)
+        families: tuple[Family, ...] = (4, 6)
+        for family in families:
+            carol = Inbox(await lab.network("carol").open_udp(family=family))
+            for number in range(2 * BUSY_AFTER):
+                assert alice.send(bytes([number]), carol.socket.local) is None
+                data, source = await carol.next()
+                assert data == bytes([number])
+                assert source in alice.relayed
+            carol.socket.close()
+        await alice.release()
+        await running.close()
 
     beside_a_relay(main)
 
