@@ -178,9 +178,11 @@ class CandidateFilter:
         host = candidate.endpoint.host
         if carries_ipv4_over_ipv6(host):
             return False  # many machines have that very address, and this one may
+        if candidate.kind == "relay":
+            return True
         if candidate.kind != "host" and self._is_elsewhere(host):
             return False
-        if candidate.family == 6 or candidate.mapped or candidate.kind == "relay" or wide or self._pooled:
+        if candidate.family == 6 or candidate.mapped or wide or self._pooled:
             return True
         return candidate.kind == "host" and (self._network.is_public(host) or self._is_near(host))
 

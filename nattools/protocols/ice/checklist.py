@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import InitVar, dataclass, field
 from typing import Final, Literal
 
-from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.endpoint import Endpoint, Transport, parse_address
 from nattools.protocols.ice.candidate import Candidate, bare, scope
 from nattools.protocols.ice.pacing import RoundTripEstimate
 
@@ -297,6 +297,8 @@ def goes_with(local: Candidate, remote: Candidate) -> bool:
     peers send them, but a punch over TCP makes its connections itself."""
     if "tcp" in (local.transport, remote.transport):
         return False
+    if remote.kind == "relay" and local.kind != "relay" and not parse_address(remote.endpoint.host).is_global:
+        return False  # what a relay at somebody's home gives is reached through that relay alone
     own, other = scope(local.sends_from.host), scope(remote.endpoint.host)
     if local.kind == "relay" and local.family == remote.family and own != "discard-only 6":
         return other.startswith("global")

@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 from piped import Side, Trouble, pipe_through
-from punching import MATRIX_KINDS, pair, punching
+from punching import APDM, MATRIX_KINDS, pair, punching
 from simulated import STUN
 
+from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.punch import punch_both
 from nattools.lab import scenarioservers
+from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import parse_endpoint
 from nattools.model.punch import Punch
@@ -218,3 +220,42 @@ def test_nothing_is_left_on_the_relay(relays: list[Relay]) -> None:
         relays.clear()
         punched(kinds)
         assert [relay.turn.allocations for relay in relays] == [0]
+
+
+def test_a_relay_at_a_friends_home() -> None:
+    """Only its own port is forwarded there, and what it gives is a private address: both sides go through it,
+    and none sends to that address by itself."""
+    nat = NatSpec(mapping=APDM, filtering=APDM, allocation="random")
+    scenario = Scenario(
+        title="a friend's relay",
+        nat={"a": nat, "b": nat, "home": NatSpec(dmz="carol")},
+        host={"alice": HostSpec(behind="a"), "bob": HostSpec(behind="b"), "carol": HostSpec(behind="home")},
+    )
+    traces = Trace(0.0), Trace(0.0)
+
+    async def main(lab: SimLab) -> tuple[Report, Report]:
+        carol = lab.network("carol")
+        route = carol.route("11.1.0.2")
+        assert route is not None
+        relay = RelayConfig(secret="it is one")
+        running = await serving.serve(carol, ServeConfig(addresses=(route[1],), relay=relay))
+        measuring = MeasureOptions("punch", (parse_server("11.3.0.2"),), families=(4,))
+        options = PunchOptions(measuring=measuring, low_ports=False)
+        sides = [
+            (TracedNetwork(lab.network(name), trace), options, Watcher())
+            for name, trace in zip(("alice", "bob"), traces, strict=True)
+        ]
+        try:
+            return await punch_both(sides[0], sides[1])
+        finally:
+            await running.close()
+
+    with SimLab(scenario, seed=1) as lab:
+        reports = lab.run(lambda: main(lab))
+    for report, trace in zip(reports, traces, strict=True):
+        assert report.punch is not None
+        assert report.punch.path == "relayed"
+        assert report.punch.remote is not None
+        assert report.punch.remote.startswith("10.")
+        leaving = (each for each in trace.events if each.outgoing and each.kind == "datagram")
+        assert not any(each.remote.host.startswith("10.") for each in leaving)
