@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nattools.protocols.derp import KeyPair
-from nattools.protocols.derp import frames as f
+from nattools.protocols.derp import derpframes as f
 
 UPGRADED = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\nConnection: Upgrade\r\nDerp-Version: 2\r\n\r\n"

@@ -101,7 +101,7 @@ class Meeting:
 
     def hear(self, name: str, envelope: m.Envelope) -> None:
         """Have a peer hear this, as if the mailbox had passed it on."""
-        self.peer(name).receive(m.encode(m.Relay(m.pack(envelope))), self.now)
+        self.peer(name).receive(m.encode(m.PeerMessage(m.pack(envelope))), self.now)
         self.settle()
 
     def payloads(self, name: str) -> list[bytes]:
@@ -130,9 +130,9 @@ class Meeting:
             if name is None or not out.text:
                 continue
             message = m.decode_from_mailbox(out.text)
-            if not isinstance(message, m.Relay):
+            if not isinstance(message, m.PeerMessage):
                 self.peer(name).receive(out.text, self.now)
                 continue
             self.passed.append(message.body)
             for envelope in self.tamper(name, m.decode_envelope(message.body)):
-                self.peer(name).receive(m.encode(m.Relay(m.pack(envelope))), self.now)
+                self.peer(name).receive(m.encode(m.PeerMessage(m.pack(envelope))), self.now)

@@ -15,15 +15,15 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, UdpSocket
+from nattools.net.serversteps import StepFailure
 from nattools.net.serverstream import Security
-from nattools.net.steps import StepFailure
 from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
 from nattools.protocols import turn
-from nattools.server.relaying import RelayConfig
+from nattools.server.relayservice import RelayConfig
 from nattools.server.serving import ServeConfig, serve
 
-ALICE = turn.Credentials("alice", "wonderland")
+ALICE = turn.LongTermCredentials("alice", "wonderland")
 HOST = STUN.host
 UNCHECKED = Security(HOST, unchecked=True)
 URIS = (f"turn:{HOST}", f"turn:{HOST}?transport=tcp", f"turns:{HOST}:3478")

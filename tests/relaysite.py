@@ -11,8 +11,8 @@ from nattools.net.addresses import is_public
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
-from nattools.protocols.turn import constants as t
-from nattools.server.allocation import Allocation, Forward
+from nattools.protocols.turn import turnconstants as t
+from nattools.server.relayallocation import ForwardedData, RelayAllocation
 from nattools.server.turn import AllocateOrder, Decision, TurnServer
 from nattools.server.turnconnections import ConnectOrder, JoinOrder
 from nattools.server.turncredentials import Challenges, Client, TurnUsers
@@ -45,7 +45,7 @@ class Port:
         self.closed = False
 
     def send_many(self, datagrams: list[bytes], to: Endpoint) -> None:
-        raise AssertionError("what is sent is in a Forward")
+        raise AssertionError("what is sent is in a ForwardedData")
 
     def close(self) -> None:
         self.closed = True
@@ -134,7 +134,7 @@ class RelayClient:
         self.login = stun.LongTermAuthentication(user, password)
 
     @property
-    def allocation(self) -> Allocation | None:
+    def allocation(self) -> RelayAllocation | None:
         return self.site.server.clients(self.client.transport, self.client.local).get(self.client.remote)
 
     def message(self, method: int, *items: Item, kind: stun.Kind = "request") -> stun.Message:
@@ -189,14 +189,14 @@ class RelayClient:
         channel = (c.CHANNEL_NUMBER, turn.pack_channel(number))
         return error_of(self.ask(c.CHANNEL_BIND, channel, peer))
 
-    def send(self, peer: Endpoint, data: bytes, *more: Attribute) -> Forward | None:
+    def send(self, peer: Endpoint, data: bytes, *more: Attribute) -> ForwardedData | None:
         """What is sent on because of a Send indication."""
         message = self.message(c.SEND, peer, (c.DATA, data), *more, kind="indication")
         decision = self.put(stun.encode(message))
-        assert decision is None or isinstance(decision, Forward)
+        assert decision is None or isinstance(decision, ForwardedData)
         return decision
 
-    def channel(self, number: int, data: bytes) -> Forward | None:
+    def channel(self, number: int, data: bytes) -> ForwardedData | None:
         """What is sent on because of ChannelData."""
         if self.allocation is None:
             return None

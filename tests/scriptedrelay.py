@@ -14,7 +14,7 @@ RELAYED = Endpoint("198.51.100.1", 50000)
 RELAYED6 = Endpoint("2001:db8:1::1", 50001)
 MAPPED = Endpoint("203.0.113.7", 40000)
 PEER = Endpoint("203.0.113.99", 7000)
-ALICE = turn.Credentials("alice", "wonderland")
+ALICE = turn.LongTermCredentials("alice", "wonderland")
 
 Answer = Callable[[stun.Message], bytes | None]
 
@@ -23,7 +23,7 @@ class ScriptedRelay:
     """Grants whatever is asked for with the right password, unless `refuses` has an error code, or `answers`
     an answer, for a method. Challenges once, as a real one, and again when `nonce` was changed."""
 
-    def __init__(self, credentials: turn.Credentials | None = ALICE, *, sha256: bool = False) -> None:
+    def __init__(self, credentials: turn.LongTermCredentials | None = ALICE, *, sha256: bool = False) -> None:
         self.credentials = credentials
         self.sha256 = sha256
         self.nonce = stun.make_nonce(b"first", password_algorithms=sha256)
@@ -157,7 +157,7 @@ class Conversation:
 def converse(
     relay: ScriptedRelay | None = None,
     wish: turn.AllocationWish | None = None,
-    credentials: turn.Credentials | None = ALICE,
+    credentials: turn.LongTermCredentials | None = ALICE,
     *,
     stream: bool = False,
 ) -> Conversation:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nattools.cli import options, punchoptions, running
-from nattools.cli.options import LabChoice, Request, Servers
+from nattools.cli.options import LabChoice, OptionGroup, Request, Servers
 from nattools.cli.outputs import show, tell, write_files
 from nattools.cli.progress import ProgressLine
 from nattools.cli.prompts import TokenReader, ask_code
 from nattools.cli.punchdisplay import PunchDisplay
 from nattools.cli.punchoptions import PunchRequest
+from nattools.cli.punchrelays import RelayChoice, relay_choice
 from nattools.cli.punchsession import CommandResult, PunchSession
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
-from nattools.cli.turnoptions import TurnSecret, TurnUser
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.options import WAIT_S, Use, Watcher
 from nattools.errors import UsageError
@@ -41,11 +41,12 @@ if TYPE_CHECKING:
 
 
 @options.takes(
+    relays=OptionGroup(relay_choice),
     request=options.measuring(
         "punch",
         without=("lifetime", "max_lifetime", "cross_check"),
         instead={"lab": {"annotation": punchoptions.Lab}},
-    )
+    ),
 )
 def command(
     code: punchoptions.CodeArgument = None,
@@ -64,12 +65,8 @@ def command(
     udp_only: punchoptions.UdpOnly = False,
     tcp_only: punchoptions.TcpOnly = False,
     mailbox: punchoptions.Mailbox = None,
-    no_relay: punchoptions.NoRelay = False,
-    relay_only: punchoptions.RelayOnly = False,
-    turn: punchoptions.Turn = None,
-    turn_user: TurnUser = None,
-    turn_secret: TurnSecret = None,
     *,
+    relays: RelayChoice,
     request: Request,
 ) -> int:
     """Connect two machines, directly where that is possible, encrypted: run it on one, which prints a code,
@@ -78,8 +75,6 @@ def command(
     Exit code 1 if they did not connect; the report says at which stage, and why."""
     typed = " ".join(code or ()) or None
     asked = typed == punchoptions.ASK
-    choice = punchoptions.RelayChoice(no_relay, relay_only, tuple(turn or ()), turn_user, turn_secret)
-    relaying, relays = punchoptions.checked_relays(choice)
     wanted = PunchRequest(
         code=punchoptions.chosen_code(None if asked else typed, words, manual),
         manual=manual,
@@ -89,8 +84,7 @@ def command(
         low_ports=False if no_low_ports else None,
         udp=not tcp_only,
         tcp=not udp_only,
-        relaying=relaying,
-        relays=relays,
+        **relays._asdict(),
         pipe=pipe,
         forwards=punchoptions.checked_forwards(forward, "--forward"),
         reverses=punchoptions.checked_forwards(reverse, "--reverse"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -19,16 +18,12 @@ from nattools.traversal.codes import WORDS, Code, complete, new_code, parse_code
 from nattools.traversal.forwardspec import Allowed, Forward, parse_forward
 
 if TYPE_CHECKING:
-    from nattools.engine.punch.signals import Relaying
-    from nattools.traversal.relayaccess import AnyAccess, DerpAccess
     from nattools.traversal.rendezvous import MailboxAddress
 
 ASK = "-"
 LASTING = frozenset({"forward", "reverse", "keep"})
 """Uses of a connection that have no end by themselves."""
 MOST_FORWARDS = 32
-MOST_RELAYS = 8
-_CREDENTIALS_S = 12 * 3600
 _TLS_PORT = 443
 _PORT = 3478
 
@@ -62,19 +57,6 @@ Mailbox = Annotated[
 NoMap = Annotated[bool, connect("--no-map", help="Do not ask the router for a port mapping.")]
 UdpOnly = Annotated[bool, connect("--udp-only", help="Connect over UDP or not at all.")]
 TcpOnly = Annotated[bool, connect("--tcp-only", help="Connect over TCP or not at all.")]
-NoRelay = Annotated[bool, connect("--no-relay", help="Connect directly or not at all.")]
-RelayOnly = Annotated[
-    bool, connect("--relay-only", help="Use a relay, so that the other machine sees no address of this one.")
-]
-Turn = Annotated[
-    list[str] | None,
-    connect(
-        "--turn",
-        metavar="URI",
-        help="A relay to use in place of the mailbox's: turn:HOST, turns:HOST, or derp://HOST on both "
-        "machines. Repeatable.",
-    ),
-]
 Pipe = Annotated[bool, use("--pipe", help="Connect standard input and output with the other machine's.")]
 ForwardOption = Annotated[
     list[str] | None,
@@ -188,59 +170,6 @@ def checked_mailbox(text: str | None) -> MailboxAddress | None:
     default = _TLS_PORT if secure else _PORT
     port = default if server.port is None else server.port
     return MailboxAddress(server.host, port, client_context if secure else None)
-
-
-@dataclass(frozen=True, slots=True)
-class RelayChoice:
-    """Whether relays are used, and which: as typed."""
-
-    never: bool = False
-    only: bool = False
-    uris: tuple[str, ...] = ()
-    user: str | None = None
-    secret: str | None = None
-
-
-def checked_relays(choice: RelayChoice) -> tuple[Relaying, tuple[AnyAccess, ...]]:
-    """When a relay is used, and those that are named. UsageError says what makes no sense."""
-    if choice.never and (choice.only or choice.uris):
-        raise UsageError("--no-relay contradicts --relay-only and --turn: give one of them")
-    if not choice.uris:
-        if choice.user is not None or choice.secret is not None:
-            raise UsageError("--turn-user and --turn-secret are for the relays of --turn URI")
-        return "never" if choice.never else "only" if choice.only else "reserve", ()
-    return "only" if choice.only else "reserve", tuple(_accesses(choice))
-
-
-def _derp_access(text: str) -> DerpAccess:
-    """CannotRun: PyNaCl is missing."""
-    from nattools.cli.relay import derp_node
-    from nattools.protocols.derp import why_no_keys
-    from nattools.traversal.relayaccess import DerpAccess
-
-    node, missing = derp_node(text), why_no_keys()
-    if missing is not None:
-        raise missing
-    return DerpAccess(node)
-
-
-def _accesses(choice: RelayChoice) -> Iterator[AnyAccess]:
-    from nattools.cli.relay import DERP
-    from nattools.cli.turnoptions import credentials_of
-    from nattools.protocols import turn
-    from nattools.traversal.relayaccess import RelayAccess, usable
-
-    credentials, secret = credentials_of(choice.user, choice.secret)
-    if secret is not None:
-        credentials = turn.time_limited(secret, "nattools", int(time.time()) + _CREDENTIALS_S)
-    for text in choice.uris[:MOST_RELAYS]:
-        if text.startswith(DERP):
-            yield _derp_access(text)
-            continue
-        uri = parse_server(text)
-        if not usable(uri):
-            raise UsageError(f"--turn takes turn:HOST, turns:HOST or derp://HOST, not {text[:80]!r}")
-        yield RelayAccess(uri, credentials)
 
 
 def checked_forwards(texts: list[str] | None, option: str) -> tuple[Forward, ...]:

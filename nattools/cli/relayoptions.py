@@ -13,7 +13,7 @@ from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
 from nattools.net.oserrors import describe
 from nattools.protocols import stun
-from nattools.server.relaying import RelayConfig
+from nattools.server.relayservice import RelayConfig
 from nattools.server.turnlimits import TurnLimits
 
 

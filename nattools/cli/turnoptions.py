@@ -9,7 +9,7 @@ from nattools.cli.help import connect
 from nattools.errors import UsageError
 
 if TYPE_CHECKING:
-    from nattools.protocols.turn import Credentials
+    from nattools.protocols.turn import LongTermCredentials
 
 USER_VARIABLE = "NATTOOLS_TURN_USER"
 SECRET_VARIABLE = "NATTOOLS_TURN_SECRET"
@@ -17,7 +17,9 @@ SECRET_VARIABLE = "NATTOOLS_TURN_SECRET"
 TurnUser = Annotated[
     str | None,
     connect(
-        "--turn-user", metavar="NAME:PASSWORD", help=f"Credentials for relays by TURN. Also {USER_VARIABLE}."
+        "--turn-user",
+        metavar="NAME:PASSWORD",
+        help=f"Credentials for relays by TURN. Also {USER_VARIABLE}.",
     ),
 ]
 TurnSecret = Annotated[
@@ -30,7 +32,7 @@ TurnSecret = Annotated[
 ]
 
 
-def credentials_of(user: str | None, secret: str | None) -> tuple[Credentials | None, str | None]:
+def credentials_of(user: str | None, secret: str | None) -> tuple[LongTermCredentials | None, str | None]:
     """A TURN user's name and password, and the secret that makes them: as given, else from the environment.
     UsageError: they cannot be such."""
     from nattools.cli.relayoptions import checked_user, read_secret

@@ -24,8 +24,8 @@ from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
 from nattools.net.translated import TranslatedNetwork
 from nattools.probes.estimate import PathEstimate, RttHint
-from nattools.probes.nat64 import find_nat64
-from nattools.probes.portal import find_portal
+from nattools.probes.nat64prefix import find_nat64
+from nattools.probes.portalcheck import find_portal
 from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
 from nattools.probes.reach import first_address, first_of, ports_tcp, ports_udp, reach_tcp, reach_udp
 from nattools.probes.target import Lane, Target

@@ -9,16 +9,16 @@ import msgspec
 
 from nattools.model.serveruri import ServerUri
 from nattools.protocols.derp import DerpNode
-from nattools.protocols.turn import Credentials
+from nattools.protocols.turn import LongTermCredentials
 
 _TIME_LIMITED = re.compile(r"([0-9]{9,12}:[^:]*):(.*)\Z", re.DOTALL)
 
 
-def read_user(text: str) -> Credentials:
+def read_user(text: str) -> LongTermCredentials:
     """`NAME:PASSWORD`, where the name may be a time-limited one, `EXPIRY:NAME`."""
     limited = _TIME_LIMITED.match(text)
     name, _, password = text.partition(":")
-    return Credentials(limited[1], limited[2]) if limited else Credentials(name, password)
+    return LongTermCredentials(limited[1], limited[2]) if limited else LongTermCredentials(name, password)
 
 
 class RelaySearch(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class RelaySearch(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     turn: tuple[ServerUri, ...] = ()
-    user: Credentials | None = None
+    user: LongTermCredentials | None = None
     secret: str | None = None
     derp: tuple[DerpNode, ...] = ()
     maps: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ from nattools.model.endpoint import Endpoint, family_of
 from nattools.net.base import DatagramHandler, Network, TcpListener, TcpStream, UdpSocket
 from nattools.net.tls import start_tls
 from nattools.protocols import derp, stun
-from nattools.protocols.derp import frames as f
+from nattools.protocols.derp import derpframes as f
 from nattools.protocols.headers import Headers, parse_head, split_head
 from nattools.protocols.stun import constants as c
 from nattools.server.connections import BackgroundTasks
@@ -163,7 +163,7 @@ class LabDerpServer:
 
     async def _converse(self, stream: TcpStream) -> None:
         stream.write(f.encode(f.SERVER_KEY, f.MAGIC, self._keys.public))
-        deframer = derp.Deframer()
+        deframer = derp.DerpFrameReader()
         client: _Client | None = None
         try:
             while data := await stream.read():

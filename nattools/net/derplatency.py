@@ -11,8 +11,8 @@ from nattools.model.endpoint import Family
 from nattools.net.base import Network, TcpStream
 from nattools.net.derpsocket import derp_endpoints, security_of
 from nattools.net.eventloop import TimeLimit
+from nattools.net.serversteps import StepFailure, Steps
 from nattools.net.serverstream import open_server_stream
-from nattools.net.steps import StepFailure, Steps
 from nattools.net.webrequest import ask
 from nattools.protocols import derp
 from nattools.protocols.http import HttpResponse

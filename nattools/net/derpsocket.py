@@ -27,8 +27,8 @@ from nattools.net.base import (
     TcpStream,
 )
 from nattools.net.eventloop import TimeLimit
+from nattools.net.serversteps import ServerStep, StepFailure, Steps
 from nattools.net.serverstream import Security, addresses_of, open_server_stream
-from nattools.net.steps import Step, StepFailure, Steps
 from nattools.protocols import derp
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class DerpSocket:
     def __init__(self, opening: _Opening, conversation: _Conversation) -> None:
         self.key = conversation.client.keys.public
         self.local = derp.endpoint_of(self.key)
-        self.steps: tuple[Step, ...] = opening.steps.taken
+        self.steps: tuple[ServerStep, ...] = opening.steps.taken
         self.ended: str | None = None
         self.complaint = ""
         self.dropped = 0
@@ -212,9 +212,9 @@ class DerpSocket:
             logger.debug("%s at %s ended: %s", self.local, self.server, why)
 
     def _take(self, events: list[derp.DerpEvent]) -> None:
-        packets: list[derp.Received] = []
+        packets: list[derp.PacketReceived] = []
         for event in events:
-            if isinstance(event, derp.Received):
+            if isinstance(event, derp.PacketReceived):
                 if packets and not _go_together(packets, event):
                     self._deliver(packets)
                     packets = []
@@ -230,7 +230,7 @@ class DerpSocket:
         if packets:
             self._deliver(packets)
 
-    def _deliver(self, packets: list[derp.Received]) -> None:
+    def _deliver(self, packets: list[derp.PacketReceived]) -> None:
         """Packets of one source and of one size, the last one perhaps shorter."""
         source = derp.endpoint_of(packets[0].source)
         if self._peers.get(source) != packets[0].source or self.ended is not None:
@@ -242,7 +242,7 @@ class DerpSocket:
                 self.on_datagram(each.data, source)
 
 
-def _go_together(packets: list[derp.Received], packet: derp.Received) -> bool:
+def _go_together(packets: list[derp.PacketReceived], packet: derp.PacketReceived) -> bool:
     first, last = packets[0], packets[-1]
     return first.source == packet.source and len(first.data) == len(last.data) >= len(packet.data) > 0
 

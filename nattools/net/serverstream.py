@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import Network, TcpFailure, TcpStream
 from nattools.net.resolve import numeric
-from nattools.net.steps import Cause, StepFailure, Steps
+from nattools.net.serversteps import Cause, StepFailure, Steps
 from nattools.net.tls import TlsFailure, client_context, start_tls
 
 _CAUSES: Final[dict[str, Cause]] = {

@@ -13,8 +13,8 @@ from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.serveruri import ServerUri, is_host
 from nattools.net.base import Network, TcpStream
 from nattools.net.eventloop import TimeLimit
+from nattools.net.serversteps import Cause, StepFailure, StepName, Steps
 from nattools.net.serverstream import Security, addresses_of, open_server_stream
-from nattools.net.steps import Cause, StepFailure, StepName, Steps
 from nattools.net.turndriver import Carrier, TurnDriver, TurnStream
 from nattools.net.turnsocket import RelayedSocket
 from nattools.net.turnstreams import RelayedStreams
@@ -48,7 +48,7 @@ class RelayAccess(TypedDict, total=False):
 async def open_relayed(
     network: Network,
     server: ServerUri,
-    credentials: turn.Credentials | None,
+    credentials: turn.LongTermCredentials | None,
     wish: turn.AllocationWish | None = None,
     **options: Unpack[RelayAccess],
 ) -> RelayedSocket | StepFailure:
@@ -61,7 +61,7 @@ async def open_relayed(
 async def open_relayed_streams(
     network: Network,
     server: ServerUri,
-    credentials: turn.Credentials | None,
+    credentials: turn.LongTermCredentials | None,
     **options: Unpack[RelayAccess],
 ) -> RelayedStreams | StepFailure:
     """Ask a relay for an allocation for TCP, over TCP or TLS (RFC 6062 4.1)."""
@@ -79,7 +79,7 @@ class _Opening:
     def __init__(
         self,
         network: Network,
-        credentials: turn.Credentials | None,
+        credentials: turn.LongTermCredentials | None,
         wish: turn.AllocationWish,
         options: RelayAccess,
     ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import BatchHandler, DatagramHandler, IcmpError, IcmpHandler, SendFailure
-from nattools.net.steps import Step
+from nattools.net.serversteps import ServerStep
 from nattools.net.turndriver import TurnDriver, TurnStream
 from nattools.protocols import turn
 from nattools.protocols.icmp import error_kind
@@ -26,7 +26,7 @@ class RelayedSocket:
     once when the relay takes the allocation back or cannot be reached any more. There is no TTL.
     """
 
-    def __init__(self, driver: TurnDriver, steps: tuple[Step, ...]) -> None:
+    def __init__(self, driver: TurnDriver, steps: tuple[ServerStep, ...]) -> None:
         self.allocation = driver.allocation
         self.local = driver.allocation.relayed[0]
         self.server = driver.allocation.server

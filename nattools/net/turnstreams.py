@@ -10,10 +10,10 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
-from nattools.net.steps import Step, StepFailure
+from nattools.net.serversteps import ServerStep, StepFailure
 from nattools.net.turndriver import TurnDriver
 from nattools.protocols import stun, turn
-from nattools.protocols.turn.constants import CONNECT_TIMEOUT_S
+from nattools.protocols.turn.turnconstants import CONNECT_TIMEOUT_S
 
 AnotherStream = Callable[[float], Awaitable[TcpStream | StepFailure]]
 """Another connection to the same relay, within so many seconds."""
@@ -30,14 +30,14 @@ class RelayedStreams:
     more; streams live on until the relay ends them.
     """
 
-    def __init__(self, driver: TurnDriver, steps: tuple[Step, ...], another: AnotherStream) -> None:
+    def __init__(self, driver: TurnDriver, steps: tuple[ServerStep, ...], another: AnotherStream) -> None:
         self.local = driver.allocation.relayed[0]
         self.server = driver.allocation.server
         self.steps = steps
         self.on_stream: Callable[[TcpStream, Endpoint], None] | None = None
         self._driver = driver
         self._another = another
-        self._results: dict[Endpoint, turn.Connected | turn.NotConnected] = {}
+        self._results: dict[Endpoint, turn.PeerConnected | turn.NotConnected] = {}
         self._accepting: set[asyncio.Task[None]] = set()
         driver.on_event = self._happened
 
@@ -57,7 +57,7 @@ class RelayedStreams:
         while peer not in self._results and self._driver.allocation.state == "standing":
             await self._driver.change()
         result = self._results.pop(peer, None)
-        if isinstance(result, turn.Connected):
+        if isinstance(result, turn.PeerConnected):
             return await self._bind(result.connection_id)
         why = self.ended if result is None else result.refusal
         return why or turn.TurnRefusal("connect", "abandoned", None, "the allocation is over")
@@ -86,7 +86,7 @@ class RelayedStreams:
             self._accepting.add(task)
             task.add_done_callback(self._accepting.discard)
 
-    async def _accept(self, offered: turn.Connected) -> None:
+    async def _accept(self, offered: turn.PeerConnected) -> None:
         stream = await self._bind(offered.connection_id)
         if isinstance(stream, turn.TurnRefusal):
             return

@@ -11,8 +11,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.serveruri import checked_host
 from nattools.net.base import Network, TcpStream
 from nattools.net.eventloop import TimeLimit
+from nattools.net.serversteps import StepFailure, Steps
 from nattools.net.serverstream import Security, addresses_of, open_server_stream
-from nattools.net.steps import StepFailure, Steps
 from nattools.protocols import http
 
 _MAX_REDIRECTS: Final = 3

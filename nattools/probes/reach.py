@@ -9,7 +9,7 @@ from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.observation import Resolution
 from nattools.net.base import Network, TcpFailure
 from nattools.probes.estimate import RttHint
-from nattools.probes.nat64 import synthesized
+from nattools.probes.nat64prefix import synthesized
 from nattools.probes.probe import ProbeContext, Recorder
 from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import BindingQuestion, Target, target_of

@@ -183,7 +183,7 @@ class Mailbox:
             return self._join(number, connection, message, now)
         if connection.room is None or connection.member is None:
             return self._dismiss(number, "protocol", now)
-        if isinstance(message, m.Relay):
+        if isinstance(message, m.PeerMessage):
             return self._relay(connection.room, connection.member, message)
         return self._leave(connection.room, connection.member, message.reason, now)
 
@@ -287,7 +287,7 @@ class Mailbox:
                 return [] if number is None else self._end(number, "taken")
         return []
 
-    def _relay(self, room: _Room, member: _Member, message: m.Relay) -> list[OutgoingText]:
+    def _relay(self, room: _Room, member: _Member, message: m.PeerMessage) -> list[OutgoingText]:
         other = room.other(member)
         if other is None:
             return []

@@ -14,7 +14,7 @@ from nattools.protocols.dialback import Outcome
 from nattools.server.connections import CHANNELS, Answer, BackgroundTasks
 from nattools.server.dialbackserver import DialBackServer, Order
 from nattools.server.endpoints import Role, ServerEndpoints
-from nattools.server.relaying import Relay
+from nattools.server.relayservice import RelayService
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
 from nattools.server.turn import METHODS
 
@@ -54,7 +54,7 @@ class StunService:
         binding: BindingServer,
         dial_back: DialBackServer | None,
         report: Callable[[str], None] | None = None,
-        relay: Relay | None = None,
+        relay: RelayService | None = None,
     ) -> None:
         self._network = network
         self._site = site

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from nattools.server.mailbox import MailboxLimits
     from nattools.server.mailboxserver import MailboxConnections
-    from nattools.server.relaying import Relay, RelayConfig
+    from nattools.server.relayservice import RelayConfig, RelayService
 _DIAL_BACK = c.SERVICE_DIAL_BACK_UDP | c.SERVICE_DIAL_BACK_TCP | c.SERVICE_DIAL_BACK_PORTS
 
 
@@ -98,7 +98,7 @@ class Running:
         self._places = Places(per_source=config.streams_per_source, total=config.streams)
         self._proven: set[tuple[Endpoint, Endpoint]] = set()
         self._reception = Reception(_rate(config, "arrival"), _rate(config, "octet"), self._proven)
-        self._relay: Relay | None = None
+        self._relay: RelayService | None = None
         self._relays = config.relay is not None and config.relay.relays
         self._has_mailbox = config.tcp and config.mailbox
         self._mailbox_connections: MailboxConnections | None = None
@@ -136,13 +136,13 @@ class Running:
         self._open.clear()
         await self._tasks.close()
 
-    def _make_relay(self, config: RelayConfig) -> Relay:
-        from nattools.server.relaying import Relay
+    def _make_relay(self, config: RelayConfig) -> RelayService:
+        from nattools.server.relayservice import RelayService
 
         hosts: dict[Family, str] = {}
         for address in self._config.addresses:
             hosts.setdefault(family_of(address), address)
-        relay = Relay(self._network, config, hosts, self._tasks, self._config.secret, self._proven)
+        relay = RelayService(self._network, config, hosts, self._tasks, self._config.secret, self._proven)
         self._tasks.spawn(relay.sweep_forever())
         return relay
 

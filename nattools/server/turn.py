@@ -16,8 +16,8 @@ Where this deviates:
 | Refresh | 8656 8.2 | refreshed, or with LIFETIME 0 deleted | 437 |
 | CreatePermission | 8656 10.2 | as `Peerings` | 437 |
 | ChannelBind | 8656 12.2 | as `Peerings` | 437 |
-| Connect | 6062 5.2 | as `PeerConnections` | 437 |
-| ConnectionBind | 6062 5.4 | 400 | as `PeerConnections` |
+| Connect | 6062 5.2 | as `RelayedConnections` | 437 |
+| ConnectionBind | 6062 5.4 | 400 | as `RelayedConnections` |
 
 With another user's credentials than those that made it, a request on an allocation gets 441.
 """
@@ -33,10 +33,10 @@ from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
-from nattools.protocols.turn import constants as t
-from nattools.server.allocation import Allocation, Closable, Forward, RelayedPort
-from nattools.server.turnconnections import ConnectOrder, JoinOrder, PeerConnections
-from nattools.server.turncredentials import Challenges, Client, Refused, User
+from nattools.protocols.turn import turnconstants as t
+from nattools.server.relayallocation import Closable, ForwardedData, RelayAllocation, RelayedPort
+from nattools.server.turnconnections import ConnectOrder, JoinOrder, RelayedConnections
+from nattools.server.turncredentials import Challenges, Client, CredentialsRefused, User
 from nattools.server.turnlimits import Quotas
 from nattools.server.turnpeerings import Peerings
 from nattools.server.turnpeers import PeerRules
@@ -66,13 +66,13 @@ class AllocateOrder(NamedTuple):
     """Open a UDP socket, or a TCP listener if `wish.protocol` says so, for each of `wish.families`, as `wish`
     says, and set the allocation's `say`; then tell `TurnServer.allocated`. `reserved` is open already."""
 
-    allocation: Allocation
+    allocation: RelayAllocation
     request: stun.Message
     wish: Wish
     reserved: RelayedPort | None = None
 
 
-Decision = bytes | Forward | AllocateOrder | ConnectOrder | JoinOrder | None
+Decision = bytes | ForwardedData | AllocateOrder | ConnectOrder | JoinOrder | None
 
 
 class _Reservation(NamedTuple):
@@ -86,10 +86,10 @@ class TurnServer:
     """All allocations.
 
     Driving contract: give each message to `receive`, ChannelData to `peerings.from_channels`. Bytes are the
-    answer to send back now, a `Forward` is to be sent to a peer; an order is to be carried out, as it says.
-    What arrives at a relayed address is the allocation's own: `Allocation.from_peer`. Call `sweep` every
-    `sweep_s` seconds, `gone` when a client's connection is over. After each of these, and after `receive`,
-    close `take_over()`: what is of use to nobody any more.
+    answer to send back now, a `ForwardedData` is to be sent to a peer; an order is to be carried out, as it
+    says. What arrives at a relayed address is the allocation's own: `RelayAllocation.from_peer`. Call `sweep`
+    every `sweep_s` seconds, `gone` when a client's connection is over. After each of these, and after
+    `receive`, close `take_over()`: what is of use to nobody any more.
     """
 
     sweep_s: Final = 5.0
@@ -108,12 +108,12 @@ class TurnServer:
         self._quotas = quotas
         self._families = families
         self._can_forbid_fragments = can_forbid_fragments
-        self._tables: dict[tuple[Transport, Endpoint], dict[Endpoint, Allocation]] = {}
-        self._relayed: dict[int, dict[Endpoint, Allocation]] = {t.UDP: {}, t.TCP: {}}
+        self._tables: dict[tuple[Transport, Endpoint], dict[Endpoint, RelayAllocation]] = {}
+        self._relayed: dict[int, dict[Endpoint, RelayAllocation]] = {t.UDP: {}, t.TCP: {}}
         self._reservations: dict[bytes, _Reservation] = {}
         self._over: list[Closable] = []
         self.peerings = Peerings(rules, quotas, self._relayed[t.UDP])
-        self.connections = PeerConnections(rules, quotas, self._relayed[t.TCP])
+        self.connections = RelayedConnections(rules, quotas, self._relayed[t.TCP])
 
     @property
     def allocations(self) -> int:
@@ -125,7 +125,7 @@ class TurnServer:
         """Is there nothing that could outlive its time?"""
         return not (self.allocations or self._reservations)
 
-    def clients(self, transport: Transport, local: Endpoint) -> dict[Endpoint, Allocation]:
+    def clients(self, transport: Transport, local: Endpoint) -> dict[Endpoint, RelayAllocation]:
         """The allocations of those who speak to this endpoint of the server, by where they are."""
         return self._tables.setdefault((transport, local), {})
 
@@ -145,8 +145,8 @@ class TurnServer:
             known = None if allocation is None else allocation.user
             user = self._challenges.identify(message, client, now, known)
         except ProtocolError:
-            user = Refused(t.BAD_REQUEST)
-        if isinstance(user, Refused):
+            user = CredentialsRefused(t.BAD_REQUEST)
+        if isinstance(user, CredentialsRefused):
             if allocation is not None and not self._quotas.challenges.take(client.remote, now):
                 return None
             return _unproven(message, client, bare_failure(message, user.code, user.attributes))
@@ -158,7 +158,12 @@ class TurnServer:
             return failure(message, user, error)
 
     def _answer(
-        self, request: stun.Message, client: Client, allocation: Allocation | None, user: User, now: float
+        self,
+        request: stun.Message,
+        client: Client,
+        allocation: RelayAllocation | None,
+        user: User,
+        now: float,
     ) -> Decision:
         error = unknown_attributes(request)
         if error is not None:
@@ -187,7 +192,12 @@ class TurnServer:
     # --- allocations begin (RFC 8656 7.2, 7.3)
 
     def _allocate(
-        self, request: stun.Message, client: Client, allocation: Allocation | None, user: User, now: float
+        self,
+        request: stun.Message,
+        client: Client,
+        allocation: RelayAllocation | None,
+        user: User,
+        now: float,
     ) -> bytes | AllocateOrder | None:
         if allocation is not None:
             if allocation.transaction_id != request.transaction_id:
@@ -200,7 +210,7 @@ class TurnServer:
         except TurnError:
             self._over += [] if reserved is None else [reserved]
             raise
-        allocation = Allocation(
+        allocation = RelayAllocation(
             client, user, lambda data: None, self._quotas.carrier(user.name), request.transaction_id
         )
         allocation.protocol, allocation.dont_fragment = wish.protocol, wish.dont_fragment
@@ -245,7 +255,7 @@ class TurnServer:
     def _allocated(
         self,
         request: stun.Message,
-        allocation: Allocation,
+        allocation: RelayAllocation,
         user: User,
         now: float,
         more: list[Attribute] | None = None,
@@ -259,7 +269,7 @@ class TurnServer:
         attributes.append((c.XOR_MAPPED_ADDRESS, stun.pack_xor_address(allocation.client.remote, number)))
         return success(request, user, [*attributes, *(more or ())])
 
-    def _reserve(self, port: RelayedPort, allocation: Allocation, now: float) -> bytes:
+    def _reserve(self, port: RelayedPort, allocation: RelayAllocation, now: float) -> bytes:
         token = random_bytes(8)
         self._reservations[token] = _Reservation(
             port, allocation.user, allocation.client.remote, now + t.RESERVATION_LIFETIME_S
@@ -279,7 +289,7 @@ class TurnServer:
 
     # --- allocations go on, and end (RFC 8656 8.2)
 
-    def _refresh(self, request: stun.Message, allocation: Allocation, user: User, now: float) -> bytes:
+    def _refresh(self, request: stun.Message, allocation: RelayAllocation, user: User, now: float) -> bytes:
         family = request.requested_family
         asked = request.get(c.REQUESTED_ADDRESS_FAMILY) is not None
         if asked and (family is None or family not in allocation.ports):
@@ -320,11 +330,11 @@ class TurnServer:
         over, self._over = self._over, []
         return over
 
-    def _is_known(self, allocation: Allocation) -> bool:
+    def _is_known(self, allocation: RelayAllocation) -> bool:
         client = allocation.client
         return self.clients(client.transport, client.local).get(client.remote) is allocation
 
-    def _end(self, allocation: Allocation) -> None:
+    def _end(self, allocation: RelayAllocation) -> None:
         if not self._is_known(allocation):
             return
         client = allocation.client

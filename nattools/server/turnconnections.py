@@ -9,8 +9,8 @@ from nattools.chance import chance
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
-from nattools.protocols.turn import constants as t
-from nattools.server.allocation import Allocation, Closable, PeerConnection
+from nattools.protocols.turn import turnconstants as t
+from nattools.server.relayallocation import Closable, RelayAllocation, RelayedConnection
 from nattools.server.turncredentials import User
 from nattools.server.turnlimits import Quotas
 from nattools.server.turnpeers import PeerRules
@@ -21,31 +21,33 @@ _GRACE_S: Final = 5.0
 
 
 class ConnectOrder(NamedTuple):
-    """Connect to the peer from the relayed address within 30 s, then tell `PeerConnections.connected`."""
+    """Connect to the peer from the relayed address within 30 s, then tell `RelayedConnections.connected`."""
 
-    connection: PeerConnection
+    connection: RelayedConnection
     request: stun.Message
     user: User
 
 
 class JoinOrder(NamedTuple):
     """Send `answer` on the connection that this came by; from there on it and the peer's are one stream.
-    Tell `PeerConnections.end` when that is over."""
+    Tell `RelayedConnections.end` when that is over."""
 
-    connection: PeerConnection
+    connection: RelayedConnection
     answer: bytes
 
 
-class PeerConnections:
+class RelayedConnections:
     """Of all allocations. `relayed`: the TCP endpoints that are relayed here."""
 
     def __init__(self, rules: PeerRules, quotas: Quotas, relayed: Container[Endpoint]) -> None:
         self._rules = rules
         self._quotas = quotas
         self._relayed = relayed
-        self._all: dict[int, PeerConnection] = {}
+        self._all: dict[int, RelayedConnection] = {}
 
-    def connect(self, request: stun.Message, allocation: Allocation, user: User, now: float) -> ConnectOrder:
+    def connect(
+        self, request: stun.Message, allocation: RelayAllocation, user: User, now: float
+    ) -> ConnectOrder:
         """A Connect request (RFC 6062 5.2). TurnError: why not."""
         peers = request.peers
         if allocation.protocol != t.TCP or len(peers) != 1:
@@ -77,7 +79,9 @@ class PeerConnections:
         connection.expires_at = now + t.CONNECT_TIMEOUT_S
         return success(order.request, order.user, ((c.CONNECTION_ID, _pack(connection)),))
 
-    def attempted(self, allocation: Allocation, peer: Endpoint, stream: Closable, now: float) -> bytes | None:
+    def attempted(
+        self, allocation: RelayAllocation, peer: Endpoint, stream: Closable, now: float
+    ) -> bytes | None:
         """A peer has connected to the relayed address: the ConnectionAttempt for the client (5.3). None: it
         may not, and is to be reset."""
         if not allocation.is_permitted(peer.host, now) or peer in allocation.connections:
@@ -103,7 +107,7 @@ class PeerConnections:
         connection.bound = True
         return JoinOrder(connection, success(request, user, ((c.CONNECTION_ID, _pack(connection)),)))
 
-    def end(self, connection: PeerConnection) -> None:
+    def end(self, connection: RelayedConnection) -> None:
         """It is over. Idempotent."""
         if self._all.pop(connection.number, None) is not None:
             self._quotas.connections -= 1
@@ -116,7 +120,9 @@ class PeerConnections:
         for each in [each for each in self._all.values() if not each.bound and each.expires_at <= now]:
             self.end(each)
 
-    def _add(self, allocation: Allocation, peer: Endpoint, expires_at: float) -> PeerConnection | None:
+    def _add(
+        self, allocation: RelayAllocation, peer: Endpoint, expires_at: float
+    ) -> RelayedConnection | None:
         limits = self._quotas.limits
         if self._quotas.connections >= limits.connections:
             return None
@@ -126,10 +132,10 @@ class PeerConnections:
         while number in self._all or not number:
             number = chance().getrandbits(32)
         self._quotas.connections += 1
-        connection = PeerConnection(number, allocation, peer, expires_at)
+        connection = RelayedConnection(number, allocation, peer, expires_at)
         self._all[number] = allocation.connections[peer] = connection
         return connection
 
 
-def _pack(connection: PeerConnection) -> bytes:
+def _pack(connection: RelayedConnection) -> bytes:
     return connection.number.to_bytes(4, "big")

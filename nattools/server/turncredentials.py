@@ -45,7 +45,7 @@ class User(NamedTuple):
     algorithm: stun.IntegrityAlgorithm
 
 
-class Refused(NamedTuple):
+class CredentialsRefused(NamedTuple):
     """An error response instead: unsigned."""
 
     code: int
@@ -78,7 +78,7 @@ class TurnUsers:
         except ValueError:
             return None
 
-    def issue(self, lifetime_s: int) -> turn.Credentials | None:
+    def issue(self, lifetime_s: int) -> turn.LongTermCredentials | None:
         """New time-limited credentials of somebody whom nobody knows; None: there is no secret."""
         if self._secret is None:
             return None
@@ -96,7 +96,7 @@ class Challenges:
 
     def identify(
         self, request: stun.Message, client: Client, now: float, known: User | None = None
-    ) -> User | Refused:
+    ) -> User | CredentialsRefused:
         """Whose request is it? `known` has the allocation that the request is about: he goes on with the key
         that he began with, whatever has become of his name since. ProtocolError: malformed."""
         signed = request.get(c.MESSAGE_INTEGRITY) or request.get(c.MESSAGE_INTEGRITY_SHA256)
@@ -105,7 +105,7 @@ class Challenges:
         name, realm, nonce = request.username, request.realm, request.nonce
         algorithm = self._algorithm(request)
         if name is None or realm is None or nonce is None or algorithm is None:
-            return Refused(turn.constants.BAD_REQUEST)
+            return CredentialsRefused(turn.constants.BAD_REQUEST)
         if not self._accepts(nonce, client, now):
             return self.challenge(request, client, now, turn.constants.STALE_NONCE)
         strong: stun.IntegrityAlgorithm = "sha1" if request.get(c.MESSAGE_INTEGRITY) else "sha256"
@@ -116,16 +116,18 @@ class Challenges:
             return self.challenge(request, client, now, turn.constants.UNAUTHENTICATED)
         return User(name, key, strong)
 
-    def challenge(self, request: stun.Message, client: Client, now: float, code: int) -> Refused:
+    def challenge(self, request: stun.Message, client: Client, now: float, code: int) -> CredentialsRefused:
         """401 or 438, as long as the request is worth."""
         room = 0xFFFF if client.transport == "tcp" else len(request.raw) * 8 // 5
         room -= c.HEADER_SIZE + 8 + 4 + (len(self._realm[1]) + 3 & ~3) + 4
         full = (_COOKIE_SIZE + _LETTERS + 3 & ~3) + 4 + len(_ALGORITHMS)
         if room >= full:
             nonce = stun.make_nonce(self._opaque(client, now, True), password_algorithms=True)
-            return Refused(code, (self._realm, (c.NONCE, nonce), (c.PASSWORD_ALGORITHMS, _ALGORITHMS)))
+            return CredentialsRefused(
+                code, (self._realm, (c.NONCE, nonce), (c.PASSWORD_ALGORITHMS, _ALGORITHMS))
+            )
         letters = max(_LEAST_LETTERS, min(_LETTERS, room & ~3))
-        return Refused(code, (self._realm, (c.NONCE, self._opaque(client, now, False)[:letters])))
+        return CredentialsRefused(code, (self._realm, (c.NONCE, self._opaque(client, now, False)[:letters])))
 
     def _algorithm(self, request: stun.Message) -> int | None:
         """RFC 8489 9.2.4: MD5 if the request names none; None: it names one that was not offered."""

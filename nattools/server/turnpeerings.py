@@ -8,8 +8,8 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
-from nattools.protocols.turn import constants as t
-from nattools.server.allocation import Allocation, Channel, Forward
+from nattools.protocols.turn import turnconstants as t
+from nattools.server.relayallocation import ClientChannel, ForwardedData, RelayAllocation
 from nattools.server.turnlimits import Quotas
 from nattools.server.turnpeers import PeerRules
 from nattools.server.turnrequests import UNDERSTOOD, TurnError
@@ -23,7 +23,7 @@ class Peerings:
         self._quotas = quotas
         self._relayed = relayed
 
-    def create_permission(self, request: stun.Message, allocation: Allocation, now: float) -> None:
+    def create_permission(self, request: stun.Message, allocation: RelayAllocation, now: float) -> None:
         """RFC 8656 10.2: all of them, or none. TurnError: why none."""
         peers = request.peers
         if not peers:
@@ -36,7 +36,7 @@ class Peerings:
         for peer in peers:
             allocation.permissions[peer.host] = now + t.PERMISSION_LIFETIME_S
 
-    def bind_channel(self, request: stun.Message, allocation: Allocation, now: float) -> None:
+    def bind_channel(self, request: stun.Message, allocation: RelayAllocation, now: float) -> None:
         """RFC 8656 12.2. TurnError: why not."""
         number, peers = request.channel, request.peers
         if number is None or not turn.FIRST_CHANNEL <= number <= t.LAST_OLD_CHANNEL or len(peers) != 1:
@@ -52,12 +52,12 @@ class Peerings:
             raise TurnError(t.FORBIDDEN)
         self._make_room(allocation, {peer.host}, channel is None, now)
         if channel is None:
-            channel = Channel(number, peer, self._rules.is_here(peer.host))
+            channel = ClientChannel(number, peer, self._rules.is_here(peer.host))
             allocation.channels[number] = allocation.by_peer[peer] = channel
         channel.expires_at = now + t.CHANNEL_LIFETIME_S
         allocation.permissions[peer.host] = now + t.PERMISSION_LIFETIME_S
 
-    def send(self, message: stun.Message, allocation: Allocation, now: float) -> Forward | None:
+    def send(self, message: stun.Message, allocation: RelayAllocation, now: float) -> ForwardedData | None:
         """A Send indication (RFC 8656 11.2); None: it is dropped. Where DONT-FRAGMENT was not asked for at
         the beginning it cannot be done here."""
         data = message.get(c.DATA)
@@ -74,18 +74,20 @@ class Peerings:
             return None
         if peer.family not in allocation.ports or not allocation.carries(len(data), now):
             return None
-        return Forward(peer.family, [data], peer)
+        return ForwardedData(peer.family, [data], peer)
 
-    def from_channels(self, data: bytes, size: int, allocation: Allocation, now: float) -> list[Forward]:
+    def from_channels(
+        self, data: bytes, size: int, allocation: RelayAllocation, now: float
+    ) -> list[ForwardedData]:
         """ChannelData messages one behind the other, each of `size` bytes, the last perhaps shorter."""
         return [
-            Forward(channel.peer.family, payloads, channel.peer)
+            ForwardedData(channel.peer.family, payloads, channel.peer)
             for channel, payloads in allocation.from_channels(data, size, now)
             # the relayed port of another, which is gone: who has it now is not for clients
             if not channel.own or channel.peer in self._relayed
         ]
 
-    def drop_lapsed(self, allocation: Allocation, now: float) -> None:
+    def drop_lapsed(self, allocation: RelayAllocation, now: float) -> None:
         """Forget what has outlived its time."""
         hosts = [host for host, expires_at in allocation.permissions.items() if expires_at <= now]
         for host in hosts:
@@ -95,17 +97,19 @@ class Peerings:
             del allocation.channels[channel.number], allocation.by_peer[channel.peer]
         self._quotas.peers -= len(hosts) + len(channels)
 
-    def drop_all(self, allocation: Allocation) -> None:
+    def drop_all(self, allocation: RelayAllocation) -> None:
         """The allocation is over."""
         self._quotas.peers -= len(allocation.permissions) + len(allocation.channels)
         for table in (allocation.permissions, allocation.channels, allocation.by_peer):
             table.clear()
 
-    def _check_family(self, allocation: Allocation, peer: Endpoint) -> None:
+    def _check_family(self, allocation: RelayAllocation, peer: Endpoint) -> None:
         if peer.family not in allocation.ports:
             raise TurnError(t.PEER_FAMILY_MISMATCH)
 
-    def _make_room(self, allocation: Allocation, hosts: Iterable[str], channels: int, now: float) -> None:
+    def _make_room(
+        self, allocation: RelayAllocation, hosts: Iterable[str], channels: int, now: float
+    ) -> None:
         """For new ones. TurnError: the allocation has its share, or all are taken."""
         more = sum(host not in allocation.permissions for host in hosts) + channels
         most = self._quotas.limits.peers_per_allocation

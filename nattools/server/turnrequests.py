@@ -9,7 +9,7 @@ from nattools.model.endpoint import Family
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
-from nattools.protocols.turn import constants as t
+from nattools.protocols.turn import turnconstants as t
 from nattools.server.turncredentials import Client, User
 
 UNDERSTOOD: Final = frozenset(

@@ -13,11 +13,11 @@ from nattools.protocols import derp, turn
 from nattools.protocols.mailbox import RelayOffer
 
 
-class RelayAccess(NamedTuple):
+class TurnAccess(NamedTuple):
     """A relay, and what it lets us in by. `security`: what its certificate is held to, None for its name."""
 
     uri: ServerUri
-    credentials: turn.Credentials | None
+    credentials: turn.LongTermCredentials | None
     security: Security | None = None
 
     @property
@@ -37,7 +37,7 @@ class DerpAccess(NamedTuple):
         return self.node.uri
 
 
-AnyAccess = RelayAccess | DerpAccess
+AnyAccess = TurnAccess | DerpAccess
 
 
 def derp_keys(secret: bytes, attempt: int, *, leads: bool) -> derp.KeyPair:
@@ -52,17 +52,17 @@ def usable(uri: ServerUri) -> bool:
     return uri.scheme == "turn" or (uri.scheme == "turns" and uri.transport != "udp")
 
 
-def offered(offer: RelayOffer, host: str, port: int, *, tls: bool) -> tuple[RelayAccess, ...]:
+def offered(offer: RelayOffer, host: str, port: int, *, tls: bool) -> tuple[TurnAccess, ...]:
     """The ways to the relays that a mailbox at this place offers: by UDP first, then by what else there is.
     `tls`: the mailbox is within TLS."""
-    credentials = turn.Credentials(offer.username, offer.password)
+    credentials = turn.LongTermCredentials(offer.username, offer.password)
     if offer.uris:
-        return tuple(RelayAccess(uri, credentials) for uri in _readable(offer.uris))
+        return tuple(TurnAccess(uri, credentials) for uri in _readable(offer.uris))
     name = f"[{host}]" if ":" in host else host
     texts = [f"turn:{name}:{port}?transport=udp", f"turn:{name}:{port}?transport=tcp"]
     if tls:
         texts = [f"turns:{name}:{port}?transport=tcp"]
-    return tuple(RelayAccess(parse_server(text), credentials) for text in texts)
+    return tuple(TurnAccess(parse_server(text), credentials) for text in texts)
 
 
 def _readable(uris: Iterable[str]) -> Iterator[ServerUri]:

@@ -22,7 +22,7 @@ from nattools.net.websocket import WebSocket
 from nattools.protocols import mailbox
 from nattools.protocols.mailbox import MailboxClient, MailboxFailure
 from nattools.traversal.codes import Code
-from nattools.traversal.relayaccess import RelayAccess, offered
+from nattools.traversal.relayaccess import TurnAccess, offered
 
 if TYPE_CHECKING:
     import ssl
@@ -82,7 +82,7 @@ class Rendezvous:
         patience: RendezvousPatience | None = None,
     ) -> None:
         self.failure: MailboxFailure | None = None
-        self.relays: tuple[RelayAccess, ...] = ()
+        self.relays: tuple[TurnAccess, ...] = ()
         self._network = network
         self._address = address
         self._code = code

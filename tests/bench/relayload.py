@@ -14,7 +14,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
-from nattools.protocols.turn import constants as t
+from nattools.protocols.turn import turnconstants as t
 
 CHANNEL: Final = 0x4000
 _WINDOW: Final = 64

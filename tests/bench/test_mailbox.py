@@ -91,8 +91,8 @@ async def a_room(number: int, port: int) -> list[WebSocket]:
     second.send(m.encode(m.Join(VERSION, b"%16d" % (2 * number + 1), opened.nameplate)))
     assert await heard(second) == m.Joined(opened.nameplate, True)
     assert await heard(first) == m.Peer(True)
-    first.send(m.encode(m.Relay(bytes(1000))))
-    assert await heard(second) == m.Relay(bytes(1000))
+    first.send(m.encode(m.PeerMessage(bytes(1000))))
+    assert await heard(second) == m.PeerMessage(bytes(1000))
     return [first, second]
 
 

@@ -30,7 +30,7 @@ _SERVE = """
 import asyncio, sys
 from nattools.net.eventloop import allow_many_files
 from nattools.net.hostnetwork import HostNetwork
-from nattools.server.relaying import RelayConfig
+from nattools.server.relayservice import RelayConfig
 from nattools.server.serving import ServeConfig, serve
 from nattools.server.turnlimits import TurnLimits
 

@@ -24,7 +24,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.net.derplatency import captive_portal, https_latency
 from nattools.net.derpsocket import DerpSocket, open_derp
-from nattools.net.steps import StepFailure
+from nattools.net.serversteps import StepFailure
 from nattools.probes.relay.flight import Flight
 from nattools.probes.relay.pinger import open_pinger
 from nattools.protocols import derp, stun

@@ -18,7 +18,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure, TcpStream
 from nattools.net.hostnetwork import HostNetwork
-from nattools.net.steps import StepFailure
+from nattools.net.serversteps import StepFailure
 from nattools.net.turnopening import open_relayed_streams
 from nattools.net.turnsocket import RelayedSocket
 from nattools.net.turnstreams import RelayedStreams
@@ -105,7 +105,7 @@ def test_quic_over_them(server: Coturn, transport: str) -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_wrong_password(server: Coturn, transport: str) -> None:
     async def main(network: Network) -> None:
-        wrong = turn.Credentials("alice", "guessed")
+        wrong = turn.LongTermCredentials("alice", "guessed")
         found = await try_relay(network, server.uris[transport], credentials=wrong)
         assert isinstance(found, StepFailure)
         assert (found.step, found.cause, found.code) == ("authenticate", "error", 401)

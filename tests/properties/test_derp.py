@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nattools.errors import ProtocolError
 from nattools.protocols import derp
-from nattools.protocols.derp import frames as f
+from nattools.protocols.derp import derpframes as f
 from nattools.protocols.derp.yamlmap import read_yaml
 
 SERVER, CLIENT = derp.KeyPair(bytes(range(32))), derp.KeyPair(bytes(range(1, 33)))
@@ -61,7 +61,7 @@ def test_a_client_takes_any_bytes_or_says_protocol_error(first: bytes, said: lis
 @given(st.lists(st.binary(max_size=60), max_size=6), st.integers(1, 30))
 def test_frames_come_whole_in_whatever_pieces(packets: list[bytes], size: int) -> None:
     data = b"".join(f.encode(f.RECEIVED, CLIENT.public, packet) for packet in packets)
-    deframer, got = derp.Deframer(), []
+    deframer, got = derp.DerpFrameReader(), []
     for at in range(0, len(data), size):
         got += deframer.feed(data[at : at + size])
     assert [frame.body[32:] for frame in got] == packets

@@ -26,13 +26,13 @@ envelopes = st.one_of(
 bodies = st.binary(max_size=60) | envelopes.map(m.pack)
 to_mailbox = st.one_of(
     st.builds(m.Join, st.integers(0, 2), secrets, st.none() | nameplates),
-    st.builds(m.Relay, bodies),
+    st.builds(m.PeerMessage, bodies),
     st.builds(m.Leave, st.sampled_from(("done", "wrong-code", "failed"))),
 )
 from_mailbox = st.one_of(
     st.builds(m.Joined, nameplates, st.booleans()),
     st.builds(m.Peer, st.booleans()),
-    st.builds(m.Relay, bodies),
+    st.builds(m.PeerMessage, bodies),
     st.builds(m.Closed, st.sampled_from(("left", "taken", "rate", "expired"))),
 )
 

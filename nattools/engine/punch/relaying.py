@@ -13,7 +13,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network
 from nattools.net.derpsocket import DerpSocket, open_derp
-from nattools.net.steps import StepFailure
+from nattools.net.serversteps import StepFailure
 from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
 from nattools.protocols import derp, ice

@@ -24,7 +24,7 @@ from nattools.lab.backend import Backend
 from nattools.lab.layout import plan
 from nattools.lab.names import names_at
 from nattools.lab.nat.engine import Side
-from nattools.lab.nat.portal import engine_of
+from nattools.lab.nat.portalpage import engine_of
 from nattools.lab.netns import namespaces, nft, processes, tayga, wiring
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.tunnels import TunDevice, join_tunnel

@@ -15,8 +15,8 @@ from typing import Any
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.nat.engine import Emitted, NatEngine, Side
 from nattools.lab.nat.ipv6 import PassEngine, ipv6_engine
-from nattools.lab.nat.nat64 import IPV6_HEADER_MORE, Translator
-from nattools.lab.nat.portal import engine_of
+from nattools.lab.nat.nat64translation import IPV6_HEADER_MORE, Translator
+from nattools.lab.nat.portalpage import engine_of
 from nattools.lab.scenario import NatSpec, routers, ttl_beyond
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.stack import Stack

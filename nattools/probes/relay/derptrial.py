@@ -10,11 +10,11 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.net.derplatency import captive_portal, https_latency
 from nattools.net.derpsocket import DerpSocket, derp_endpoints, open_derp
-from nattools.net.steps import StepFailure, Steps
+from nattools.net.serversteps import StepFailure, Steps
 from nattools.probes.relay.crossing import Passage
 from nattools.probes.relay.flight import HANDSHAKE
 from nattools.probes.relay.pinger import Pinger
-from nattools.probes.relay.trial import DerpAsk, RelayContext, RelayRecord
+from nattools.probes.relay.relaytrial import DerpAsk, RelayContext, RelayRecord
 from nattools.protocols import derp
 
 OPEN_S: Final = 6.0

@@ -15,14 +15,14 @@ from typing import Final
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.relaytrial import RelayCause
+from nattools.net.serversteps import StepFailure
 from nattools.net.serverstream import Security
-from nattools.net.steps import StepFailure
 from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
 from nattools.probes.relay.crossing import Crossing, Passage
 from nattools.probes.relay.flight import HANDSHAKE
 from nattools.probes.relay.pinger import FIRST_WAIT_S, Pinger, open_pinger
-from nattools.probes.relay.trial import DIRECT_TRIPS, RelayContext, RelayRecord, TurnAsk
+from nattools.probes.relay.relaytrial import DIRECT_TRIPS, RelayContext, RelayRecord, TurnAsk
 from nattools.protocols import stun, turn
 
 OPEN_S: Final = 6.0
@@ -218,7 +218,9 @@ class _Trial:
         self._record.fail("relay", self._why(relayed, none, none))
 
 
-def _expired(failure: StepFailure, credentials: turn.Credentials | None) -> tuple[RelayCause | None, str]:
+def _expired(
+    failure: StepFailure, credentials: turn.LongTermCredentials | None
+) -> tuple[RelayCause | None, str]:
     """The relay says only that it does not accept them; that they are too old, they say themselves."""
     until = None if credentials is None else turn.expiry(credentials.username)
     if failure.code not in _REFUSED or until is None or until >= datetime.now(UTC).timestamp():

@@ -5,17 +5,17 @@ Pure: bytes in, values out, and back. There is no RFC; what it follows is what d
 clients do. A server is hostile here: decoders raise ProtocolError and nothing else, for any bytes.
 """
 
-from nattools.protocols.derp.client import (
+from nattools.protocols.derp.derpclient import (
     DerpClient,
     DerpEvent,
     Health,
+    PacketReceived,
     PeerGone,
-    Received,
     Restarting,
 )
+from nattools.protocols.derp.derpframes import KEY_SIZE, MAX_PACKET, DerpFrameReader, Frame, encode
+from nattools.protocols.derp.derpkeys import KeyPair, endpoint_of, why_no_keys
 from nattools.protocols.derp.derpmap import DerpMap, DerpNode, DerpRegion, node_at, parse_map
-from nattools.protocols.derp.frames import KEY_SIZE, MAX_PACKET, Deframer, Frame, encode
-from nattools.protocols.derp.keys import KeyPair, endpoint_of, why_no_keys
 from nattools.protocols.derp.latency import (
     challenge_for,
     latency_request,
@@ -27,17 +27,17 @@ from nattools.protocols.derp.latency import (
 __all__ = [
     "KEY_SIZE",
     "MAX_PACKET",
-    "Deframer",
     "DerpClient",
     "DerpEvent",
+    "DerpFrameReader",
     "DerpMap",
     "DerpNode",
     "DerpRegion",
     "Frame",
     "Health",
     "KeyPair",
+    "PacketReceived",
     "PeerGone",
-    "Received",
     "Restarting",
     "challenge_for",
     "encode",

@@ -138,7 +138,7 @@ class MailboxClient:
                 self._invalid("a message of a room that is not open yet")
             case m.Peer():
                 self._on_peer(message.present, message.relay, now)
-            case m.Relay():
+            case m.PeerMessage():
                 self._on_relay(message.body, now)
 
     def send(self, payload: bytes) -> bool:
@@ -370,7 +370,7 @@ class MailboxClient:
             self._pass_on(sealed)
 
     def _pass_on(self, envelope: m.Envelope) -> None:
-        self._say(m.Relay(m.pack(envelope)))
+        self._say(m.PeerMessage(m.pack(envelope)))
 
     def _say(self, message: m.ToMailbox) -> None:
         self._texts.append(m.encode(message))

@@ -63,7 +63,7 @@ class Join(msgspec.Struct, frozen=True, tag="join"):
     nameplate: Nameplate | None = None
 
 
-class Relay(msgspec.Struct, frozen=True, tag="relay"):
+class PeerMessage(msgspec.Struct, frozen=True, tag="relay"):
     """To the other peer, or from it."""
 
     body: Body
@@ -106,8 +106,8 @@ class Closed(msgspec.Struct, frozen=True, tag="closed"):
     reason: Closing
 
 
-ToMailbox = Join | Relay | Leave
-FromMailbox = Joined | Peer | Relay | Closed
+ToMailbox = Join | PeerMessage | Leave
+FromMailbox = Joined | Peer | PeerMessage | Closed
 
 
 class Pake(msgspec.Struct, frozen=True, array_like=True, tag=0):

@@ -13,7 +13,7 @@ from nattools.protocols.stun.turnattributes import (
     pack_icmp,
     pack_transport,
 )
-from nattools.protocols.turn import constants
+from nattools.protocols.turn import turnconstants as constants
 from nattools.protocols.turn.channeldata import (
     TurnFramer,
     decode_channel_data,
@@ -25,12 +25,12 @@ from nattools.protocols.turn.clientallocation import (
     AllocationEvent,
     AllocationState,
     ClientAllocation,
-    Connected,
     NotConnected,
+    PeerConnected,
     PeerError,
 )
 from nattools.protocols.turn.credentials import (
-    Credentials,
+    LongTermCredentials,
     expiry,
     problem_of,
     time_limited,
@@ -48,9 +48,9 @@ __all__ = [
     "AllocationState",
     "AllocationWish",
     "ClientAllocation",
-    "Connected",
-    "Credentials",
+    "LongTermCredentials",
     "NotConnected",
+    "PeerConnected",
     "PeerError",
     "Permission",
     "TurnFramer",

@@ -14,12 +14,12 @@ from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 from nattools.protocols.turn import requests
 from nattools.protocols.turn.channeldata import LONGEST, decode_channel_data, is_channel_data
-from nattools.protocols.turn.constants import ALLOCATION_MISMATCH, MAX_LIFETIME_S
-from nattools.protocols.turn.credentials import Credentials
+from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.protocols.turn.grants import Grant, Permission
 from nattools.protocols.turn.peers import Peers
 from nattools.protocols.turn.refusal import TurnRefusal, refusal
 from nattools.protocols.turn.requests import AllocationWish
+from nattools.protocols.turn.turnconstants import ALLOCATION_MISMATCH, MAX_LIFETIME_S
 
 AllocationState = Literal["asking", "standing", "releasing", "over"]
 _Event = Literal["granted", "refused", "renewed", "lost", "release", "released", "abandon"]
@@ -56,7 +56,7 @@ class PeerError(msgspec.Struct, frozen=True):
     data: int
 
 
-class Connected(msgspec.Struct, frozen=True):
+class PeerConnected(msgspec.Struct, frozen=True):
     """A TCP connection between the relay and a peer waits for ConnectionBind; `offered`: the peer began it
     (RFC 6062 4.4), else `connect` did."""
 
@@ -72,7 +72,7 @@ class NotConnected(msgspec.Struct, frozen=True):
     refusal: TurnRefusal
 
 
-AllocationEvent = PeerError | Connected | NotConnected
+AllocationEvent = PeerError | PeerConnected | NotConnected
 
 
 class ClientAllocation:
@@ -95,7 +95,7 @@ class ClientAllocation:
     def __init__(
         self,
         server: Endpoint,
-        credentials: Credentials | None,
+        credentials: LongTermCredentials | None,
         wish: AllocationWish = AllocationWish(),  # noqa: B008 (it is frozen)
         *,
         stream: bool = False,
@@ -324,7 +324,7 @@ class ClientAllocation:
         if refused is None and response is not None:
             try:
                 if (number := response.connection_id) is not None:
-                    self._events.append(Connected(peer, number, offered=False))
+                    self._events.append(PeerConnected(peer, number, offered=False))
                     return
                 refused = TurnRefusal("connect", "failed", None, "the server's answer has no connection id")
             except ProtocolError as error:
@@ -340,7 +340,7 @@ class ClientAllocation:
             if message.method == c.DATA_METHOD and (error := message.icmp) is not None:
                 self._events.append(PeerError(peers[0], *error))
             elif message.method == c.CONNECTION_ATTEMPT and (number := message.connection_id) is not None:
-                self._events.append(Connected(peers[0], number, offered=True))
+                self._events.append(PeerConnected(peers[0], number, offered=True))
             else:
                 return False
         except ProtocolError:

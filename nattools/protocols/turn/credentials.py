@@ -11,7 +11,7 @@ from nattools.protocols.stun.attributes import USERNAME_LIMIT
 from nattools.protocols.stun.authentication import opaque_string
 
 
-class Credentials(NamedTuple):
+class LongTermCredentials(NamedTuple):
     """What the long-term mechanism of STUN needs (RFC 8489 9.2)."""
 
     username: str
@@ -23,10 +23,10 @@ def time_limited_password(secret: str, username: str) -> str:
     return b64encode(hmac.digest(secret.encode(), username.encode(), "sha1")).decode()
 
 
-def time_limited(secret: str, name: str, expires: int) -> Credentials:
+def time_limited(secret: str, name: str, expires: int) -> LongTermCredentials:
     """Credentials that hold until `expires`, in seconds since 1970; `name` is for the relay's log."""
     username = f"{expires}:{name}"
-    return Credentials(username, time_limited_password(secret, username))
+    return LongTermCredentials(username, time_limited_password(secret, username))
 
 
 def expiry(username: str) -> int | None:
@@ -35,7 +35,7 @@ def expiry(username: str) -> int | None:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 12 else None
 
 
-def problem_of(credentials: Credentials | None) -> str | None:
+def problem_of(credentials: LongTermCredentials | None) -> str | None:
     """Why a user name or password cannot be one (RFC 8489 14.3, RFC 8265), or None."""
     try:
         for text in credentials or ():

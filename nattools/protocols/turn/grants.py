@@ -7,8 +7,8 @@ from typing import ClassVar, Final, Literal
 
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.turn import requests
-from nattools.protocols.turn.constants import CHANNEL_LIFETIME_S, CHANNEL_REUSE_S, PERMISSION_LIFETIME_S
 from nattools.protocols.turn.refusal import Asked, TurnRefusal
+from nattools.protocols.turn.turnconstants import CHANNEL_LIFETIME_S, CHANNEL_REUSE_S, PERMISSION_LIFETIME_S
 
 GrantState = Literal["wanted", "granted", "refused", "lapsed"]
 _Event = Literal["success", "failure", "end", "use"]
@@ -116,7 +116,7 @@ class Permission(Grant):
         return requests.create_permission(self.host)
 
 
-class Channel(Grant):
+class PeerChannel(Grant):
     """For one peer; its number and its peer stay together for some minutes after its end (RFC 8656 12)."""
 
     kind = "channel"

@@ -9,7 +9,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.protocols.stun.turnattributes import FIRST_CHANNEL, LAST_CHANNEL
 from nattools.protocols.turn import requests
 from nattools.protocols.turn.channeldata import encode_channel_data
-from nattools.protocols.turn.grants import MOST_WAITING, Channel, Grant, Permission
+from nattools.protocols.turn.grants import MOST_WAITING, Grant, PeerChannel, Permission
 from nattools.protocols.turn.refusal import TurnRefusal
 
 MOST_PERMISSIONS: Final = 1024
@@ -27,7 +27,7 @@ class Peers:
         self._stream = stream
         self._dont_fragment = dont_fragment
         self._permissions: dict[str, Permission] = {}
-        self._channels: dict[Endpoint, Channel] = {}
+        self._channels: dict[Endpoint, PeerChannel] = {}
         self._by_number: dict[int, Endpoint] = {}
         self._sent: dict[Endpoint, int] = {}
         self._next = FIRST_CHANNEL
@@ -73,7 +73,7 @@ class Peers:
         del self._sent[peer]
         while self._next in self._by_number:
             self._turn()
-        self._channels[peer] = Channel(self._next, peer, now)
+        self._channels[peer] = PeerChannel(self._next, peer, now)
         self._by_number[self._next] = peer
         self.wanting = True
         self._turn()
@@ -105,7 +105,7 @@ class Peers:
                 continue
             if isinstance(each, Permission):
                 del self._permissions[each.host]
-            elif isinstance(each, Channel):
+            elif isinstance(each, PeerChannel):
                 del self._channels[each.peer], self._by_number[each.number]
 
     def _all(self) -> Iterator[Grant]:

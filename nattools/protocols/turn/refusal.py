@@ -10,7 +10,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
 from nattools.protocols.stun.transaction import State
-from nattools.protocols.turn.constants import REASONS, TRY_ALTERNATE
+from nattools.protocols.turn.turnconstants import REASONS, TRY_ALTERNATE
 
 Asked = Literal["allocate", "refresh", "permission", "channel", "connect", "connection-bind"]
 

@@ -11,7 +11,7 @@ from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun import turnattributes as r
 from nattools.protocols.stun.message import Attribute
-from nattools.protocols.turn.constants import TCP, UDP
+from nattools.protocols.turn.turnconstants import TCP, UDP
 
 
 class AllocationWish(msgspec.Struct, frozen=True):

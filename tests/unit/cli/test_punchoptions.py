@@ -8,14 +8,13 @@ import pytest
 
 from nattools.cli.punchoptions import (
     PunchRequest,
-    RelayChoice,
     check_together,
     checked_allowed,
     checked_forwards,
     checked_mailbox,
-    checked_relays,
     chosen_code,
 )
+from nattools.cli.punchrelays import relay_choice
 from nattools.errors import UsageError
 from nattools.net.tls import client_context
 from nattools.traversal.codes import new_code
@@ -117,7 +116,31 @@ def test_options_that_contradict_each_other(wish: dict[str, Any], others: dict[s
 
 
 def test_a_derp_server_is_a_relay_by_its_uri() -> None:
-    relaying, (access,) = checked_relays(RelayChoice(uris=("derp://relay.example:8443",)))
+    relaying, (access,) = relay_choice(turn=["derp://relay.example:8443"])
     assert (relaying, access.text) == ("reserve", "derp://relay.example:8443")
     with pytest.raises(UsageError, match="no host"):
-        checked_relays(RelayChoice(uris=("derp://",)))
+        relay_choice(turn=["derp://"])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"no_relay": True, "relay_only": True}, "--no-relay contradicts"),
+        ({"no_relay": True, "turn": ["turn:relay.example"]}, "--no-relay contradicts"),
+        ({"turn_user": "alice:secret"}, "are for the relays of --turn"),
+        ({"turn": ["stun:relay.example"]}, "--turn takes"),
+        ({"turn": ["turns:relay.example?transport=udp"]}, "--turn takes"),
+        ({"turn": ["turn:relay.example"] * 9}, "at most 8"),
+    ],
+)
+def test_what_is_said_of_relays_must_make_sense(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        relay_choice(**given)
+
+
+def test_relays_that_are_named() -> None:
+    assert relay_choice() == ("reserve", ())
+    assert relay_choice(no_relay=True).relaying == "never"
+    chosen = relay_choice(relay_only=True, turn=["turn:relay.example"], turn_user="alice:secret")
+    assert chosen.relaying == "only"
+    assert [each.text for each in chosen.relays] == ["turn:relay.example"]

@@ -15,7 +15,7 @@ from nattools.engine.relays import turn_asks
 from nattools.engine.relaysearch import RelaySearch
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
-from nattools.protocols.turn import Credentials
+from nattools.protocols.turn import LongTermCredentials
 
 
 @pytest.fixture(autouse=True)
@@ -59,21 +59,23 @@ def test_what_makes_no_sense_is_said(uris: list[str], options: dict[str, object]
 
 
 def test_a_password_may_have_colons_and_so_has_a_time_limited_name() -> None:
-    def user(text: str) -> Credentials | None:
+    def user(text: str) -> LongTermCredentials | None:
         return relay_request(["turn:a"], turn_user=text).search.user
 
-    assert user("alice:in:wonderland") == Credentials("alice", "in:wonderland")
-    assert user("1700000000:alice:aGVsbG8=") == Credentials("1700000000:alice", "aGVsbG8=")
+    assert user("alice:in:wonderland") == LongTermCredentials("alice", "in:wonderland")
+    assert user("1700000000:alice:aGVsbG8=") == LongTermCredentials("1700000000:alice", "aGVsbG8=")
 
 
 def test_the_environment_has_credentials_unless_the_command_line_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("NATTOOLS_TURN_USER", "alice:wonderland")
-    assert relay_request(["turn:a"]).search.user == Credentials("alice", "wonderland")
+    assert relay_request(["turn:a"]).search.user == LongTermCredentials("alice", "wonderland")
     given = relay_request(["turn:a"], turn_secret="secret").search
     assert (given.user, given.secret) == (None, "secret")
-    assert relays_at_hand(Servers((parse_server("turn:a"),))).user == Credentials("alice", "wonderland")
+    assert relays_at_hand(Servers((parse_server("turn:a"),))).user == LongTermCredentials(
+        "alice", "wonderland"
+    )
 
 
 def test_a_secret_makes_time_limited_credentials() -> None:

@@ -12,9 +12,9 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.observation import Gap
 from nattools.model.report import Report, Technique
 from nattools.model.serveruri import parse_server
-from nattools.protocols.turn import Credentials
+from nattools.protocols.turn import LongTermCredentials
 
-ALICE = Credentials("alice", "wonderland")
+ALICE = LongTermCredentials("alice", "wonderland")
 SITE = Scenario(
     title="relay",
     nat={"home": NatSpec()},

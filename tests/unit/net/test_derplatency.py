@@ -9,7 +9,7 @@ from pages import Pages, response
 from nattools.lab.scenario import NatSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.net.derplatency import captive_portal, https_latency
-from nattools.net.steps import StepFailure
+from nattools.net.serversteps import StepFailure
 
 OPEN = NatSpec(delay_ms=10)
 

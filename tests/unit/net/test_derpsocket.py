@@ -13,7 +13,7 @@ from nattools.lab.scenario import NatSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.statement import Statement
 from nattools.net.derpsocket import MOST_UNSENT, DerpSocket, open_derp
-from nattools.net.steps import StepFailure
+from nattools.net.serversteps import StepFailure
 from nattools.protocols import derp, ice
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath

@@ -13,7 +13,7 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.serveruri import parse_server
 from nattools.net.base import UdpSocket
-from nattools.net.steps import StepFailure
+from nattools.net.serversteps import StepFailure
 from nattools.net.turnopening import MOST_REDIRECTIONS, open_relayed
 from nattools.net.turnsocket import RelayedSocket
 from nattools.protocols import stun

@@ -16,7 +16,7 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import TcpStream
 from nattools.net.hostnetwork import HostNetwork
-from nattools.net.steps import StepFailure
+from nattools.net.serversteps import StepFailure
 from nattools.net.turndriver import MOST_UNSENT, RELEASE_S
 from nattools.net.turnsocket import RelayedSocket
 from nattools.protocols import ice, turn
@@ -129,8 +129,14 @@ def test_a_peer_that_the_relay_refuses() -> None:
         (f"turns:{HOST}:3478", {"security": None}, "tls", "certificate", None),
         (f"turns:{HOST}?transport=udp", {}, "tls", "not-tls", None),
         (URIS[0], {"credentials": None}, "authenticate", "no-credentials", 401),
-        (URIS[1], {"credentials": turn.Credentials("alice", "wrong")}, "authenticate", "error", 401),
-        (URIS[0], {"credentials": turn.Credentials("\a", "wrong")}, "authenticate", "no-credentials", None),
+        (URIS[1], {"credentials": turn.LongTermCredentials("alice", "wrong")}, "authenticate", "error", 401),
+        (
+            URIS[0],
+            {"credentials": turn.LongTermCredentials("\a", "wrong")},
+            "authenticate",
+            "no-credentials",
+            None,
+        ),
         (URIS[0], {"wish": turn.AllocationWish(family=6)}, "allocate", "error", 440),
         (URIS[0], {"wish": turn.AllocationWish(reservation=b"12345678")}, "allocate", "error", 508),
         (URIS[0], {"wish": turn.AllocationWish(tcp=True)}, "allocate", "error", 400),

@@ -15,7 +15,7 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure, TcpStream
-from nattools.net.steps import StepFailure
+from nattools.net.serversteps import StepFailure
 from nattools.net.turnopening import open_relayed_streams
 from nattools.net.turnstreams import MOST_ACCEPTING, RelayedStreams
 from nattools.protocols import stun, turn

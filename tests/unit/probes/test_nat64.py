@@ -8,7 +8,7 @@ from nattools.lab.scenariofiles import parse
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.observation import Nat64
 from nattools.net.translated import TranslatedNetwork
-from nattools.probes.nat64 import GUESS_S, find_nat64
+from nattools.probes.nat64prefix import GUESS_S, find_nat64
 from nattools.protocols.nat64 import Nat64Prefix
 
 

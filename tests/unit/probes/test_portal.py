@@ -11,7 +11,7 @@ from nattools.lab.scenariofiles import load, parse
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.observation import Portal
 from nattools.net.base import TcpStream
-from nattools.probes.portal import PATIENCE_S, find_portal
+from nattools.probes.portalcheck import PATIENCE_S, find_portal
 from nattools.trials.pairs import PairOptions, connect_pair
 
 LOGIN = "http://login.portal.test/"

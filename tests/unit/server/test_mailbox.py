@@ -66,10 +66,10 @@ def test_two_meet_and_a_third_stays_outside() -> None:
     assert peers.join("bob", opened.nameplate) == m.Joined(opened.nameplate, True)
     assert peers.told["alice"] == [opened, m.Peer(True)]
     assert peers.join("mallory", opened.nameplate) == m.Closed("taken")
-    peers.say("alice", m.Relay(b"to bob"))
-    peers.say("bob", m.Relay(b"to alice"))
-    assert peers.told["bob"][-1] == m.Relay(b"to bob")
-    assert peers.told["alice"][-1] == m.Relay(b"to alice")
+    peers.say("alice", m.PeerMessage(b"to bob"))
+    peers.say("bob", m.PeerMessage(b"to alice"))
+    assert peers.told["bob"][-1] == m.PeerMessage(b"to bob")
+    assert peers.told["alice"][-1] == m.PeerMessage(b"to alice")
     assert peers.gone == ["mallory"]
 
 
@@ -100,7 +100,7 @@ def test_a_member_comes_back_on_a_new_connection() -> None:
     assert peers.gone == ["alice"]
     peers.lose("bob")
     assert peers.told["alice'"][-1] == m.Peer(False)
-    peers.say("alice'", m.Relay(b"nobody hears this"))
+    peers.say("alice'", m.PeerMessage(b"nobody hears this"))
     assert peers.join("bob'", 7) == m.Joined(7, True)
     assert peers.told["alice'"][-1] == m.Peer(True)
     assert peers.mailbox.rooms == 1
@@ -129,7 +129,7 @@ def test_leaving_ends_the_room_and_uses_the_code_up(parting: m.Parting, told: m.
     peers = Peers(used_up_s=600)
     peers.join("alice", 7)
     peers.join("bob", 7)
-    peers.say("bob", m.Relay(b"his half"))
+    peers.say("bob", m.PeerMessage(b"his half"))
     peers.say("bob", m.Leave(parting))
     assert peers.told["alice"][-1] == m.Closed(told)
     assert peers.gone == ["bob", "alice"]
@@ -217,20 +217,20 @@ def test_who_said_nothing_ends_no_conversation(parting: m.Parting) -> None:
     peers = Peers()
     peers.join("alice", 7)
     peers.join("mallory", 7, source=BOB)
-    peers.say("alice", m.Relay(b"her half"))
+    peers.say("alice", m.PeerMessage(b"her half"))
     peers.say("mallory", m.Leave(parting))
     assert peers.told["alice"][-1] == m.Peer(False)
     assert peers.gone == ["mallory"]
     assert peers.join("bob", 7) == m.Joined(7, True)
-    peers.say("bob", m.Relay(b"his half"))
-    assert peers.told["alice"][-1] == m.Relay(b"his half")
+    peers.say("bob", m.PeerMessage(b"his half"))
+    assert peers.told["alice"][-1] == m.PeerMessage(b"his half")
 
 
 def test_who_says_nothing_does_not_keep_the_seat_of_another() -> None:
     peers = Peers(speaks_within_s=3)
     peers.join("alice", 7)
     peers.join("mallory", 7, source=BOB)
-    peers.say("alice", m.Relay(b"her half"))
+    peers.say("alice", m.PeerMessage(b"her half"))
     peers.now = 2.9
     assert peers.join("early", 7) == m.Closed("taken")
     peers.now = 3.0
@@ -238,7 +238,7 @@ def test_who_says_nothing_does_not_keep_the_seat_of_another() -> None:
     assert peers.told["mallory"][-1] == m.Closed("taken")
     assert peers.told["alice"][-1] == m.Peer(True)
     peers.now = 10.0
-    peers.say("bob", m.Relay(b"his half"))
+    peers.say("bob", m.PeerMessage(b"his half"))
     assert peers.join("late", 7) == m.Closed("taken"), "both have spoken"
 
 
@@ -250,7 +250,7 @@ def test_who_ends_the_conversations_of_others_finds_few_and_codes_become_longer(
         peers.join("mallory", number, source=BOB)
         if peers.told["mallory"][-1] == m.Closed("rate"):
             break
-        peers.say("mallory", m.Relay(b"a guess"))
+        peers.say("mallory", m.PeerMessage(b"a guess"))
         ended += peers.told["mallory"][0] == m.Joined(number, True)
         peers.say("mallory", m.Leave("wrong-code"))
     assert 0 < ended <= len(codes)
@@ -281,7 +281,7 @@ def test_a_talker_is_shown_the_door_and_may_come_back() -> None:
     peers.join("alice", 7)
     peers.join("bob", 7)
     for _ in range(20):
-        peers.say("alice", m.Relay(b"x"))
+        peers.say("alice", m.PeerMessage(b"x"))
     assert len(peers.told["bob"]) == 1 + 19 + 1
     assert peers.told["alice"][-1] == m.Closed("rate")
     assert peers.told["bob"][-1] == m.Peer(False)
@@ -302,7 +302,7 @@ def test_pings_count_too() -> None:
     [
         b"{}",
         b"\xff",
-        m.encode(m.Relay(b"x")),
+        m.encode(m.PeerMessage(b"x")),
         m.encode(m.Leave()),
         b'{"type":"join","version":1,"member":"AAAAAAAAAAAAAAAAAAAAAA==","nameplate":0}',
         b'{"type":"join","version":1,"member":"AAAA"}',

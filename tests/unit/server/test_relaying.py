@@ -15,14 +15,14 @@ from simulated import pass_time
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.net.steps import StepFailure
+from nattools.net.serversteps import StepFailure
 from nattools.protocols import mailbox as protocol
 from nattools.protocols import stun, turn
 from nattools.protocols.mailbox import messages as m
 from nattools.protocols.stun import constants as c
 from nattools.server.connections import BackgroundTasks
 from nattools.server.mailbox import Mailbox
-from nattools.server.relaying import Outbox, RelayConfig
+from nattools.server.relayservice import Outbox, RelayConfig
 from nattools.server.serving import ServeConfig, serve
 from nattools.server.turnlimits import TurnLimits
 
@@ -91,7 +91,7 @@ def test_what_the_server_hands_out_works(relays: bool) -> None:
             assert offer is not None
             assert offer.uris == config.uris
             assert turn.time_limited_password("shared", offer.username) == offer.password
-            credentials = turn.Credentials(offer.username, offer.password)
+            credentials = turn.LongTermCredentials(offer.username, offer.password)
             found = await try_relay(
                 lab.network("alice"), "turn:11.202.0.2", credentials=credentials, timeout_s=5
             )

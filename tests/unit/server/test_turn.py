@@ -22,7 +22,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
-from nattools.server.allocation import Forward
+from nattools.server.relayallocation import ForwardedData
 from nattools.server.turnlimits import TurnLimits
 
 EVEN: Attribute = (c.EVEN_PORT, turn.pack_even_port(reserve_next=False))
@@ -130,7 +130,7 @@ def test_two_families() -> None:
     answer = answered(client, c.ALLOCATE, UDP, ALSO_V6)
     assert [each.family for each in answer.relayed] == [4, 6]
     assert client.permit(PEER, PEER6) is None
-    assert client.send(PEER6, b"x") == Forward(6, [b"x"], PEER6)
+    assert client.send(PEER6, b"x") == ForwardedData(6, [b"x"], PEER6)
     assert error_of(answered(client, c.REFRESH, lasting(0), V6)) is None
     assert client.permit(PEER6) == 443
     assert client.permit(PEER) is None
@@ -244,7 +244,7 @@ def test_permissions() -> None:
     assert allocation.from_peer(b"x", 1, PEER, site.now) == [], "nothing passes inward before"
     assert client.send(PEER, b"x") is None
     assert client.permit(PEER, BOB) is None
-    assert client.send(PEER, b"x") == Forward(4, [b"x"], PEER)
+    assert client.send(PEER, b"x") == ForwardedData(4, [b"x"], PEER)
     (data,) = allocation.from_peer(b"y", 1, Endpoint(PEER.host, 9), site.now)
     message = stun.decode(data)
     assert (message.method, message.kind) == (c.DATA_METHOD, "indication")
@@ -284,7 +284,7 @@ def test_channels() -> None:
     assert client.bind(0x4000, PEER) is None
     assert client.bind(0x4000, BOB) == 400, "the number is another's"
     assert client.bind(0x4001, PEER) == 400, "the peer has another"
-    assert client.channel(0x4000, b"hello") == Forward(4, [b"hello"], PEER)
+    assert client.channel(0x4000, b"hello") == ForwardedData(4, [b"hello"], PEER)
     assert client.channel(0x4001, b"hello") is None
     assert allocation.from_peer(b"back", 4, PEER, site.now) == [turn.encode_channel_data(0x4000, b"back")]
     site.pass_time(301)
@@ -309,7 +309,7 @@ def test_channel_data_that_is_cut_short_is_dropped() -> None:
     for message in (b"", b"\x40", b"\x40\x00\x00", b"\x40\x00\x00\x05four"):
         assert site.server.peerings.from_channels(message, len(message), client.allocation, site.now) == []
     (padded,) = site.server.peerings.from_channels(b"\x40\x00\x00\x02hi\0\0", 8, client.allocation, site.now)
-    assert padded == Forward(4, [b"hi"], PEER)
+    assert padded == ForwardedData(4, [b"hi"], PEER)
 
 
 def test_over_a_stream_channel_data_is_padded() -> None:
@@ -329,7 +329,7 @@ def test_dont_fragment_is_asked_for_at_the_beginning() -> None:
     for client in (plain, whole):
         client.permit(PEER)
     assert plain.send(PEER, b"x", WHOLE) is None
-    assert whole.send(PEER, b"x", WHOLE) == Forward(4, [b"x"], PEER)
+    assert whole.send(PEER, b"x", WHOLE) == ForwardedData(4, [b"x"], PEER)
 
 
 def test_send_indications_with_what_is_not_understood_are_dropped() -> None:
@@ -439,9 +439,9 @@ def test_datagrams_that_came_together_leave_together() -> None:
     last = turn.encode_channel_data(0x4000, b"end")
     together = b"".join((*messages, *others, strange, last))
     assert site.server.peerings.from_channels(together, 8, allocation, site.now) == [
-        Forward(4, [b"   0", b"   1", b"   2"], PEER),
-        Forward(4, [b"   0", b"   1"], BOB),
-        Forward(4, [b"end"], PEER),
+        ForwardedData(4, [b"   0", b"   1", b"   2"], PEER),
+        ForwardedData(4, [b"   0", b"   1"], BOB),
+        ForwardedData(4, [b"end"], PEER),
     ]
     back = allocation.from_peer(b"onetwotri4", 3, PEER, site.now)
     assert back == [turn.encode_channel_data(0x4000, each) for each in (b"one", b"two", b"tri", b"4")]

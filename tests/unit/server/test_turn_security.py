@@ -25,7 +25,7 @@ from relaysite import (
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
-from nattools.server.allocation import Forward
+from nattools.server.relayallocation import ForwardedData
 from nattools.server.turnconnections import ConnectOrder
 from nattools.server.turnlimits import TurnLimits
 from nattools.server.turnpeers import ipv4_within
@@ -91,7 +91,7 @@ def test_others_are_relayed_to(host: str) -> None:
     peer = Endpoint(host, 5000)
     site, client = relay_with_client()
     assert client.permit(peer) is None
-    assert client.send(peer, b"x") == Forward(peer.family, [b"x"], peer)
+    assert client.send(peer, b"x") == ForwardedData(peer.family, [b"x"], peer)
     assert client.bind(0x4000, peer) is None
     over_tcp = RelayClient(site, transport="tcp")
     over_tcp.allocate(TCP, (c.REQUESTED_ADDRESS_FAMILY, turn.pack_family(peer.family)))
@@ -115,8 +115,8 @@ def test_the_relays_own_ports_are_no_peers_but_what_it_relays_is() -> None:
     relayed = other.allocate()
     assert client.permit(relayed) is None
     assert client.bind(0x4000, relayed) is None
-    assert client.send(relayed, b"x") == Forward(4, [b"x"], relayed)
-    assert client.channel(0x4000, b"x") == Forward(4, [b"x"], relayed)
+    assert client.send(relayed, b"x") == ForwardedData(4, [b"x"], relayed)
+    assert client.channel(0x4000, b"x") == ForwardedData(4, [b"x"], relayed)
     for control in (SERVER, Endpoint(SERVER.host, 3479), Endpoint(SERVER.host, relayed.port + 1)):
         assert client.send(control, b"x") is None
         assert client.bind(0x4001, control) == 403

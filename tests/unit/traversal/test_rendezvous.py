@@ -447,12 +447,12 @@ class Liar(Mailbox):
 
     def _instead(self, out: OutgoingText) -> Iterator[OutgoingText]:
         message = m.decode_from_mailbox(out.text) if out.text else None
-        envelope = m.decode_envelope(message.body) if isinstance(message, m.Relay) else None
+        envelope = m.decode_envelope(message.body) if isinstance(message, m.PeerMessage) else None
         if not isinstance(envelope, m.Sealed):
             yield out
             return
         for each in type(self).lie(envelope):
-            yield OutgoingText(out.connection, m.encode(m.Relay(m.pack(each))))
+            yield OutgoingText(out.connection, m.encode(m.PeerMessage(m.pack(each))))
 
 
 @pytest.mark.parametrize(
@@ -497,7 +497,7 @@ def test_a_flood_is_ended_and_others_do_not_notice() -> None:
         assert not isinstance(guest, str)
         guest.send(m.encode(m.Join(m.VERSION, bytes(16), 777)))
         for _ in range(5000):
-            guest.send(m.encode(m.Relay(bytes(100))))
+            guest.send(m.encode(m.PeerMessage(bytes(100))))
         async with met(lab) as (alice, bob):
             alice.send(b"x")
             assert await bob.receive() == b"x"
@@ -525,7 +525,7 @@ def test_who_does_not_read_is_put_out() -> None:
             assert await guest.receive()
             guests.append(guest)
         for _ in range(200):
-            guests[1].send(m.encode(m.Relay(bytes(9000))))
+            guests[1].send(m.encode(m.PeerMessage(bytes(9000))))
         await pass_time(60)
         heard = [await guests[1].receive()]
         assert m.decode_from_mailbox(heard[0] or b"") == m.Peer(False)

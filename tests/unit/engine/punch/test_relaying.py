@@ -28,27 +28,27 @@ from nattools.net.trace import Trace, TracedNetwork
 from nattools.protocols import turn
 from nattools.protocols.packet import Packet
 from nattools.server import serving
-from nattools.server.relaying import Relay, RelayConfig
+from nattools.server.relayservice import RelayConfig, RelayService
 from nattools.server.serving import ServeConfig
-from nattools.traversal.relayaccess import RelayAccess
+from nattools.traversal.relayaccess import TurnAccess
 
 RANDOM = ("symmetric-random", "symmetric-random")
 UDP = ("port-restricted", "port-restricted")
-ALICE = turn.Credentials("alice", "wonderland")
+ALICE = turn.LongTermCredentials("alice", "wonderland")
 URI = f"turn:{STUN.host}"
 
 
 @pytest.fixture
-def relays(monkeypatch: pytest.MonkeyPatch) -> list[Relay]:
+def relays(monkeypatch: pytest.MonkeyPatch) -> list[RelayService]:
     """The servers of a lab relay, too; these are their relays."""
-    made: list[Relay] = []
+    made: list[RelayService] = []
     serve, making = serving.serve, serving.Running._make_relay
 
     def relaying(network: Network, config: ServeConfig) -> Any:
         relay = RelayConfig(secret="it is one", users=dict((ALICE,)))
         return serve(network, msgspec.structs.replace(config, relay=relay))
 
-    def noted(self: Any, config: RelayConfig) -> Relay:
+    def noted(self: Any, config: RelayConfig) -> RelayService:
         made.append(making(self, config))
         return made[-1]
 
@@ -82,7 +82,9 @@ def punched(
 
 
 @pytest.mark.parametrize("kinds", [RANDOM, ("symmetric-random", "symmetric-sequential")], ids=" x ".join)
-def test_what_has_no_direct_path_is_relayed_at_once(kinds: tuple[str, str], relays: list[Relay]) -> None:
+def test_what_has_no_direct_path_is_relayed_at_once(
+    kinds: tuple[str, str], relays: list[RelayService]
+) -> None:
     for found in punched(kinds):
         assert (found.connected, found.path, found.strategy) == (True, "relayed", "relay")
         assert found.elapsed_s is not None
@@ -95,26 +97,26 @@ def test_what_has_no_direct_path_is_relayed_at_once(kinds: tuple[str, str], rela
         assert "Both external ports change" in found.why
 
 
-def test_where_udp_is_blocked_on_one_side_the_relay_is_reached_over_tcp(relays: list[Relay]) -> None:
+def test_where_udp_is_blocked_on_one_side_the_relay_is_reached_over_tcp(relays: list[RelayService]) -> None:
     alice, bob = punched(("udp-blocked", "symmetric-random"), tcp=False)
     assert alice.path == bob.path == "relayed"
     assert alice.relay is not None
     assert alice.relay.uri == "turn:stun:3478?transport=tcp"
 
 
-def test_a_direct_path_needs_no_relay(relays: list[Relay]) -> None:
+def test_a_direct_path_needs_no_relay(relays: list[RelayService]) -> None:
     for found in punched(UDP):
         assert (found.path, found.relay) == ("direct", None)
         assert found.strategy == "reflexive"
 
 
-def test_nobody_uses_a_relay_who_does_not_want_one(relays: list[Relay]) -> None:
+def test_nobody_uses_a_relay_who_does_not_want_one(relays: list[RelayService]) -> None:
     for found in punched(RANDOM, relaying="never", second={}):
         assert not found.connected
         assert not any(each.strategy == "relay" and each.sent for each in found.stages)
 
 
-def test_who_wants_a_relay_alone_shows_the_peer_no_address_of_its_own(relays: list[Relay]) -> None:
+def test_who_wants_a_relay_alone_shows_the_peer_no_address_of_its_own(relays: list[RelayService]) -> None:
     traces = Trace(0.0), Trace(0.0)
     alice, bob = punched(UDP, relaying="only", second={}, traces=traces)
     assert alice.path == bob.path == "relayed"
@@ -123,14 +125,14 @@ def test_who_wants_a_relay_alone_shows_the_peer_no_address_of_its_own(relays: li
     assert all(each.host == STUN.host for each in (parse_endpoint(path.remote) for path in bob.paths))
 
 
-def test_both_want_a_relay_alone(relays: list[Relay]) -> None:
+def test_both_want_a_relay_alone(relays: list[RelayService]) -> None:
     for found in punched(UDP, relaying="only"):
         assert found.path == "relayed"
         assert found.plan[0].why == "Only a relay is wanted."
 
 
-def test_a_relay_that_is_named_is_used_on_its_side(relays: list[Relay]) -> None:
-    named = (RelayAccess(parse_server(URI), ALICE),)
+def test_a_relay_that_is_named_is_used_on_its_side(relays: list[RelayService]) -> None:
+    named = (TurnAccess(parse_server(URI), ALICE),)
     alice, bob = punched(RANDOM, relays=named, second={"relaying": "reserve"})
     assert alice.path == bob.path == "relayed"
     assert URI in {path.relay for found in (alice, bob) for path in found.paths} | {
@@ -139,8 +141,8 @@ def test_a_relay_that_is_named_is_used_on_its_side(relays: list[Relay]) -> None:
     }  # fmt: skip
 
 
-def test_credentials_that_are_refused_are_told(relays: list[Relay]) -> None:
-    wrong = (RelayAccess(parse_server(URI), turn.Credentials("alice", "no")),)
+def test_credentials_that_are_refused_are_told(relays: list[RelayService]) -> None:
+    wrong = (TurnAccess(parse_server(URI), turn.LongTermCredentials("alice", "no")),)
     for found in punched(RANDOM, relays=wrong):
         assert not found.connected
         assert "cannot be used" in found.advice
@@ -188,7 +190,7 @@ def whole(sides: tuple[Side, Side]) -> list[Punch]:
     return [side.report.punch for side in sides if side.report is not None and side.report.punch is not None]
 
 
-def test_a_relay_is_left_for_a_direct_path_without_losing_a_byte(relays: list[Relay]) -> None:
+def test_a_relay_is_left_for_a_direct_path_without_losing_a_byte(relays: list[RelayService]) -> None:
     sides = pipe_through(UDP, mended(2.0), before=apart, size=3_000_000)
     for found in whole(sides):
         assert found.path == "direct"
@@ -197,14 +199,14 @@ def test_a_relay_is_left_for_a_direct_path_without_losing_a_byte(relays: list[Re
         assert found.relay.seconds > 2
 
 
-def test_a_direct_path_that_is_lost_is_replaced_by_a_relayed_one(relays: list[Relay]) -> None:
+def test_a_direct_path_that_is_lost_is_replaced_by_a_relayed_one(relays: list[RelayService]) -> None:
     sides = pipe_through(UDP, broken, size=6_000_000)
     for found in whole(sides):
         assert found.path == "relayed"
         assert [each.path for each in found.paths] == ["direct", "relayed"]
 
 
-def test_there_and_back(relays: list[Relay]) -> None:
+def test_there_and_back(relays: list[RelayService]) -> None:
     async def trouble(lab: SimLab) -> None:
         await mended(2.0)(lab)
         await asyncio.sleep(10.0)
@@ -215,7 +217,7 @@ def test_there_and_back(relays: list[Relay]) -> None:
         assert [each.path for each in found.paths] == ["relayed", "direct", "relayed"]
 
 
-def test_nothing_is_left_on_the_relay(relays: list[Relay]) -> None:
+def test_nothing_is_left_on_the_relay(relays: list[RelayService]) -> None:
     for kinds in (RANDOM, UDP):
         relays.clear()
         punched(kinds)

@@ -14,11 +14,11 @@ from nattools.model.relay import Relay
 from nattools.model.serveruri import parse_server
 from nattools.probes.probe import Recorder
 from nattools.probes.relay.flight import Flight
-from nattools.probes.relay.trial import RelayContext, TurnAsk
+from nattools.probes.relay.relaytrial import RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
 from nattools.protocols import turn
 
-ALICE = turn.Credentials("alice", "wonderland")
+ALICE = turn.LongTermCredentials("alice", "wonderland")
 APD = "address-and-port-dependent"
 HOME = NatSpec()
 RANDOM = NatSpec(mapping=APD, allocation="random")

@@ -8,7 +8,7 @@ from derpserverside import UPGRADED, greeting, introduction
 
 from nattools.errors import ProtocolError
 from nattools.protocols import derp
-from nattools.protocols.derp import frames as f
+from nattools.protocols.derp import derpframes as f
 
 SERVER, CLIENT = derp.KeyPair(bytes(range(32))), derp.KeyPair(bytes(range(1, 33)))
 STRANGER = bytes(range(2, 34))
@@ -27,7 +27,7 @@ def test_the_client_asks_for_the_upgrade_introduces_itself_and_is_let_in() -> No
     asked = client.data_to_send()
     assert asked.startswith(b"GET /derp HTTP/1.1\r\nHost: derp.example:8443\r\nUpgrade: DERP\r\n")
     assert client.receive(greeting(SERVER)) == []
-    (introduced,) = derp.Deframer().feed(client.data_to_send())
+    (introduced,) = derp.DerpFrameReader().feed(client.data_to_send())
     assert introduced.kind == f.CLIENT_INFO
     assert introduced.body[:32] == CLIENT.public
     about = msgspec.json.decode(SERVER.open(introduced.body[32:], CLIENT.public))
@@ -43,14 +43,14 @@ def test_bytes_may_come_one_by_one() -> None:
     packet = f.encode(f.RECEIVED, STRANGER, b"hello")
     for byte in greeting(SERVER) + introduction(SERVER, CLIENT.public) + packet:
         events += client.receive(bytes([byte]))
-    assert events == [derp.Received(STRANGER, b"hello")]
+    assert events == [derp.PacketReceived(STRANGER, b"hello")]
 
 
 @pytest.mark.parametrize(
     ("frame", "events"),
     [
-        (f.encode(f.RECEIVED, STRANGER), [derp.Received(STRANGER, b"")]),
-        (f.encode(f.RECEIVED, STRANGER, bytes(65536)), [derp.Received(STRANGER, bytes(65536))]),
+        (f.encode(f.RECEIVED, STRANGER), [derp.PacketReceived(STRANGER, b"")]),
+        (f.encode(f.RECEIVED, STRANGER, bytes(65536)), [derp.PacketReceived(STRANGER, bytes(65536))]),
         (f.encode(f.PEER_GONE, STRANGER), [derp.PeerGone(STRANGER, was_here=True)]),
         (f.encode(f.PEER_GONE, STRANGER, b"\0"), [derp.PeerGone(STRANGER, was_here=True)]),
         (f.encode(f.PEER_GONE, STRANGER, b"\1"), [derp.PeerGone(STRANGER, was_here=False)]),
@@ -70,7 +70,7 @@ def test_what_a_server_says_is_told(frame: bytes, events: list[derp.DerpEvent]) 
 def test_pings_are_answered() -> None:
     client = admitted()
     assert client.receive(f.encode(f.PING, b"12345678")) == []
-    assert derp.Deframer().feed(client.data_to_send()) == [derp.Frame(f.PONG, b"12345678")]
+    assert derp.DerpFrameReader().feed(client.data_to_send()) == [derp.Frame(f.PONG, b"12345678")]
 
 
 def test_a_server_that_pings_and_does_not_read_makes_nothing_grow() -> None:
@@ -86,7 +86,7 @@ def test_packets_and_pings_leave_once_the_client_is_let_in() -> None:
     client = admitted()
     client.send(b"hello", STRANGER)
     client.ping(b"abcdefgh")
-    sent = derp.Deframer().feed(client.data_to_send())
+    sent = derp.DerpFrameReader().feed(client.data_to_send())
     assert sent == [derp.Frame(f.SEND, STRANGER + b"hello"), derp.Frame(f.PING, b"abcdefgh")]
     with pytest.raises(ValueError, match="bytes"):
         client.send(bytes(65537), STRANGER)
@@ -143,7 +143,7 @@ def test_keys_have_their_size_and_stand_for_a_place_that_is_none() -> None:
 
 
 def test_without_pynacl_the_way_to_get_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nattools.protocols.derp.keys.find_spec", lambda name: None)
+    monkeypatch.setattr("nattools.protocols.derp.derpkeys.find_spec", lambda name: None)
     missing = derp.why_no_keys()
     assert missing is not None
     assert "nattools[derp]" in missing.remedy

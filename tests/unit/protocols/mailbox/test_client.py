@@ -183,7 +183,7 @@ def test_own_messages_that_come_back_are_named(kind: type[m.Envelope]) -> None:
     meeting.alice.send(b"x")
     text = meeting.alice.texts_to_send()[0]
     relay = m.decode_to_mailbox(text)
-    assert isinstance(relay, m.Relay)
+    assert isinstance(relay, m.PeerMessage)
     spoken.append(m.decode_envelope(relay.body))
     meeting.hear("alice", spoken[0] if kind is m.Sealed else own_element(meeting))
     assert meeting.reason("alice") == "reflected"
@@ -195,7 +195,7 @@ def own_element(meeting: Meeting) -> m.Envelope:
     own.receive(m.encode(m.Peer(True)), 0)
     texts = [m.decode_to_mailbox(text) for text in own.texts_to_send()]
     first = texts[0]
-    assert isinstance(first, m.Relay)
+    assert isinstance(first, m.PeerMessage)
     element = m.decode_envelope(first.body)
     assert element in pakes
     return element
@@ -228,8 +228,8 @@ def test_a_mailbox_in_the_middle_without_the_code_is_a_wrong_code() -> None:
         (b'{"type":"joined"}', "mailbox"),
         (b" " * (m.MAX_TEXT + 1), "mailbox"),
         (m.encode(m.Joined(999, False)), "mailbox"),
-        (m.encode(m.Relay(b"\xc1")), "garbage"),
-        (m.encode(m.Relay(m.pack(m.Pake(b"S" + b"\xff" * 32)))), "another-peer"),
+        (m.encode(m.PeerMessage(b"\xc1")), "garbage"),
+        (m.encode(m.PeerMessage(m.pack(m.Pake(b"S" + b"\xff" * 32)))), "another-peer"),
         (m.encode(m.Closed("replaced")), "refused"),
         (m.encode(m.Closed("left")), "left"),
     ],
@@ -269,7 +269,7 @@ def test_a_relay_before_there_is_a_peer_or_a_room() -> None:
         alice.connected()
         if joined:
             alice.receive(m.encode(m.Joined(7, False)), 0)
-        alice.receive(m.encode(m.Relay(m.pack(m.Pake(bytes(33))))), 0)
+        alice.receive(m.encode(m.PeerMessage(m.pack(m.Pake(bytes(33))))), 0)
         assert alice.failure is not None
         assert alice.failure.reason == "mailbox"
 
@@ -438,12 +438,12 @@ def test_who_waits_in_the_room_that_is_kept_learns_and_gets_nothing(code: bytes)
     (pake,) = [
         each
         for body in said
-        if isinstance(body, m.Relay) and isinstance(each := m.decode_envelope(body.body), m.Pake)
+        if isinstance(body, m.PeerMessage) and isinstance(each := m.decode_envelope(body.body), m.Pake)
     ]
     channel = squatter.finish(pake.element)
     assert channel.export("tls") != secret
     for body in said:
-        envelope = m.decode_envelope(body.body) if isinstance(body, m.Relay) else pake
+        envelope = m.decode_envelope(body.body) if isinstance(body, m.PeerMessage) else pake
         if isinstance(envelope, m.Sealed):
             with pytest.raises(ProtocolError):
                 channel.open(envelope)

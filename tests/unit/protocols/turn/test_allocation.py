@@ -6,7 +6,7 @@ from scriptedrelay import ALICE, MAPPED, PEER, RELAYED, RELAYED6, SERVER, Script
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
-from nattools.protocols.turn.constants import REASONS
+from nattools.protocols.turn.turnconstants import REASONS
 
 ELSEWHERE = Endpoint("192.0.2.2", 3478)
 REFUSED = sorted(set(REASONS) - {300, 401, 438})
@@ -48,7 +48,7 @@ def test_every_error_ends_it_with_its_name(code: int) -> None:
 
 
 def test_a_wrong_password_is_asked_once_more_and_no_further() -> None:
-    found = converse(credentials=turn.Credentials("alice", "guessed"))
+    found = converse(credentials=turn.LongTermCredentials("alice", "guessed"))
     assert found.allocation.refusal is not None
     assert found.allocation.refusal.code == 401
     assert found.allocation.refusal.detail == "the server does not accept the user name and password"

@@ -19,7 +19,7 @@ def test_the_relay_connects_to_a_peer() -> None:
     found.allocation.connect(PEER)
     found.settle()
     assert found.relay.of(c.CONNECT)[0].peers == (PEER,)
-    assert found.events == [turn.Connected(PEER, 77, offered=False)]
+    assert found.events == [turn.PeerConnected(PEER, 77, offered=False)]
 
 
 @pytest.mark.parametrize("code", [400, 403, 437, 446, 447, 486, 500, 508])
@@ -53,7 +53,7 @@ def test_a_peer_connects_to_the_relay() -> None:
     )
     data = stun.encode(stun.Message(c.CONNECTION_ATTEMPT, "indication", bytes(12), attributes))
     assert allocation.receive_datagram(data, SERVER, 0.0)
-    assert allocation.take_events() == [turn.Connected(PEER, 9, offered=True)]
+    assert allocation.take_events() == [turn.PeerConnected(PEER, 9, offered=True)]
 
 
 @pytest.mark.parametrize("code", [None, 400, 437, 500])

@@ -8,8 +8,8 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from nattools.errors import ProtocolError
-from nattools.protocols.derp import frames as f
-from nattools.protocols.derp.keys import KeyPair
+from nattools.protocols.derp import derpframes as f
+from nattools.protocols.derp.derpkeys import KeyPair
 from nattools.protocols.headers import parse_head, split_head
 from nattools.protocols.http import status_line
 
@@ -32,7 +32,7 @@ _ENDS: Final[dict[State, tuple[EndCause, str]]] = {
 clients refuses by that alone."""
 
 
-class Received(NamedTuple):
+class PacketReceived(NamedTuple):
     """A packet, from the holder of the key `source`."""
 
     source: bytes
@@ -60,7 +60,7 @@ class Restarting(NamedTuple):
     try_for_s: float
 
 
-DerpEvent = Received | PeerGone | Health | Restarting
+DerpEvent = PacketReceived | PeerGone | Health | Restarting
 
 
 class _ServerInfo(msgspec.Struct):
@@ -80,7 +80,7 @@ class DerpClient:
         self.keys = keys
         self.state: State = "upgrade"
         self.server_key: bytes | None = None
-        self._deframer = f.Deframer()
+        self._deframer = f.DerpFrameReader()
         self._head = bytearray()
         self._leaving = [_upgrade(authority)]
 
@@ -138,7 +138,7 @@ class DerpClient:
             self._take_server_info(kind, body)
             return None
         if kind == f.RECEIVED:
-            return Received(body[: f.KEY_SIZE], body[f.KEY_SIZE :])
+            return PacketReceived(body[: f.KEY_SIZE], body[f.KEY_SIZE :])
         if kind == f.PING:
             if len(self._leaving) < _MOST_ANSWERS:
                 self._leaving.append(f.encode(f.PONG, body[: f.TOKEN_SIZE]))

@@ -63,7 +63,7 @@ def encode(kind: int, *parts: bytes) -> bytes:
     return b"".join((_HEAD.pack(kind, size), *parts))
 
 
-class Deframer:
+class DerpFrameReader:
     """Frames out of what is read from a stream, in whatever pieces it comes. It holds one frame at most."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from nattools.chance import random_bytes
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.protocols.derp.frames import KEY_SIZE, NONCE_SIZE
+from nattools.protocols.derp.derpframes import KEY_SIZE, NONCE_SIZE
 
 _BY_KEY: Final = IPv6Network("100::/64")
 """Discard-only (RFC 6666): what is sent there by mistake, past the relay, is dropped by every router."""

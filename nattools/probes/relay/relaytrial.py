@@ -13,7 +13,7 @@ from nattools.model.relay import RelayKind, RelayStep, RelayStepName, RelayTrans
 from nattools.model.relaytrial import RelayCause, RelayFailure, RelayTrial
 from nattools.model.serveruri import ServerUri
 from nattools.net.base import Network
-from nattools.net.steps import Step, StepFailure
+from nattools.net.serversteps import ServerStep, StepFailure
 from nattools.probes.probe import Recorder
 from nattools.probes.relay.crossing import Passage, largest, series, throughput
 from nattools.probes.relay.flight import Flight
@@ -27,7 +27,7 @@ class TurnAsk(msgspec.Struct, frozen=True):
 
     server: ServerUri
     transport: Transport
-    credentials: turn.Credentials | None
+    credentials: turn.LongTermCredentials | None
 
     @property
     def over(self) -> RelayTransport:
@@ -80,7 +80,7 @@ class RelayRecord:
         """Where it is, is known."""
         self.told |= {"server": str(server), "family": server.family}
 
-    def took(self, steps: Iterable[Step]) -> None:
+    def took(self, steps: Iterable[ServerStep]) -> None:
         """Steps on the way to it."""
         self._steps += [RelayStep(step=one.name, ok=one.ok, ms=one.ms, detail=one.detail) for one in steps]
         self.begin()

@@ -24,9 +24,9 @@ from nattools.net.base import (
 )
 from nattools.protocols import stun
 from nattools.protocols.mailbox import RelayOffer
-from nattools.protocols.turn import constants as t
-from nattools.server.allocation import Allocation, Forward, RelayedPort
+from nattools.protocols.turn import turnconstants as t
 from nattools.server.connections import BackgroundTasks
+from nattools.server.relayallocation import ForwardedData, RelayAllocation, RelayedPort
 from nattools.server.turn import AllocateOrder, TurnServer
 from nattools.server.turnconnections import ConnectOrder, JoinOrder
 from nattools.server.turncredentials import Challenges, Client, TurnUsers
@@ -63,7 +63,7 @@ class RelayConfig(msgspec.Struct, frozen=True):
         return f"RelayConfig(ports={self.ports!r}, uris={self.uris!r})"
 
 
-class Relay:
+class RelayService:
     """The relay of a server. `hosts`: the addresses that it relays on; `secret` is for nonces. `proven` gets
     both ends of the TCP connections whose clients have shown who they are."""
 
@@ -185,14 +185,14 @@ class Relay:
     ) -> bytes | AllocateOrder | ConnectOrder | JoinOrder | None:
         decision = self.turn.receive(message, client, self._time())
         self._close_over()
-        if isinstance(decision, Forward):
+        if isinstance(decision, ForwardedData):
             self._forward(decision, self.turn.clients(client.transport, client.local)[client.remote])
             return None
         if isinstance(decision, AllocateOrder):
             self._busy.set()
         return decision
 
-    def _forward(self, forward: Forward, allocation: Allocation) -> None:
+    def _forward(self, forward: ForwardedData, allocation: RelayAllocation) -> None:
         allocation.ports[forward.family].send_many(forward.datagrams, forward.peer)
 
     def _close_over(self) -> None:
@@ -254,7 +254,7 @@ class Relay:
         )
         return _RelayedListener(listener)
 
-    def _listen(self, allocation: Allocation, port: RelayedPort) -> None:
+    def _listen(self, allocation: RelayAllocation, port: RelayedPort) -> None:
         """Pass on to the client what comes to a relayed UDP port."""
         if isinstance(port, _RelayedListener):
             return
@@ -280,7 +280,7 @@ class Relay:
 
     # --- connections of peers (RFC 6062)
 
-    def _on_peer_stream(self, allocation: Allocation, peer: TcpStream) -> None:
+    def _on_peer_stream(self, allocation: RelayAllocation, peer: TcpStream) -> None:
         attempt = self.turn.connections.attempted(allocation, peer.remote, peer, self._time())
         if attempt is None:
             peer.abort()
@@ -316,7 +316,7 @@ class Relay:
         finally:
             self.turn.connections.end(connection)
 
-    async def _pump(self, source: TcpStream, sink: TcpStream, allocation: Allocation) -> None:
+    async def _pump(self, source: TcpStream, sink: TcpStream, allocation: RelayAllocation) -> None:
         while (data := await source.read()) and not sink.over:
             while not allocation.carries(len(data), self._time()):  # noqa: ASYNC110 -- time helps
                 await asyncio.sleep(_PAUSE_S)

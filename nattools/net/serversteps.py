@@ -23,7 +23,7 @@ Cause = Literal[
 ]
 
 
-class Step(NamedTuple):
+class ServerStep(NamedTuple):
     """`ms`: how many milliseconds it took, None where there was nothing to do. `detail`: what came of it, or
     why it failed."""
 
@@ -37,7 +37,7 @@ class StepFailure(NamedTuple):
     """Why a way leads nowhere. The last of `steps` is the one that failed; `code` is the server's own."""
 
     cause: Cause
-    steps: tuple[Step, ...]
+    steps: tuple[ServerStep, ...]
     code: int | None = None
 
     @property
@@ -55,11 +55,11 @@ class Steps:
     """The steps of one way, as they are taken. Make it within the event loop, when the first one begins."""
 
     def __init__(self) -> None:
-        self._taken: list[Step] = []
+        self._taken: list[ServerStep] = []
         self._began_at = asyncio.get_running_loop().time()
 
     @property
-    def taken(self) -> tuple[Step, ...]:
+    def taken(self) -> tuple[ServerStep, ...]:
         """Up to now."""
         return tuple(self._taken)
 
@@ -78,6 +78,6 @@ class Steps:
     def _note(self, name: StepName, ok: bool, detail: str, at_once: bool, at: float | None = None) -> None:
         now = asyncio.get_running_loop().time() if at is None else at
         ms = None if at_once else round((now - self._began_at) * 1000, 3)
-        self._taken.append(Step(name, ok, ms, detail))
+        self._taken.append(ServerStep(name, ok, ms, detail))
         if not at_once:
             self._began_at = now

@@ -36,13 +36,13 @@ class RelayedPort(Closable, Protocol):
         """Send them to a peer."""
 
 
-class PeerConnection:
+class RelayedConnection:
     """A connection between a relayed address and a peer (RFC 6062). `stream` is None while it is being made.
     Unless it is bound by `expires_at` it is closed."""
 
     __slots__ = ("allocation", "bound", "expires_at", "number", "peer", "stream")
 
-    def __init__(self, number: int, allocation: Allocation, peer: Endpoint, expires_at: float) -> None:
+    def __init__(self, number: int, allocation: RelayAllocation, peer: Endpoint, expires_at: float) -> None:
         self.number = number
         self.allocation = allocation
         self.peer = peer
@@ -51,7 +51,7 @@ class PeerConnection:
         self.stream: Closable | None = None
 
 
-class Channel:
+class ClientChannel:
     """A number for a peer (RFC 8656 12)."""
 
     __slots__ = ("expires_at", "number", "own", "peer")
@@ -63,7 +63,7 @@ class Channel:
         self.expires_at = 0.0
 
 
-class Forward(NamedTuple):
+class ForwardedData(NamedTuple):
     """Datagrams to send to a peer, from the relayed address of its family."""
 
     family: Family
@@ -71,7 +71,7 @@ class Forward(NamedTuple):
     peer: Endpoint
 
 
-class Allocation:
+class RelayAllocation:
     """One client's. `ports`: what is relayed, by family. `say` sends messages to the client, and drops what
     it cannot take. `padded`: over a stream, where ChannelData is padded. `permissions`: hosts, and until
     when. `transaction_id`: of the request that made it, which may come again."""
@@ -111,9 +111,9 @@ class Allocation:
         self.ports: dict[Family, RelayedPort] = {}
         self.expires_at = 0.0
         self.permissions: dict[str, float] = {}
-        self.channels: dict[int, Channel] = {}
-        self.by_peer: dict[Endpoint, Channel] = {}
-        self.connections: dict[Endpoint, PeerConnection] = {}
+        self.channels: dict[int, ClientChannel] = {}
+        self.by_peer: dict[Endpoint, ClientChannel] = {}
+        self.connections: dict[Endpoint, RelayedConnection] = {}
         self._carrier = carrier
 
     def carries(self, size: int, now: float) -> bool:
@@ -125,7 +125,7 @@ class Allocation:
         """Has this address a permission?"""
         return self.permissions.get(host, 0.0) > now
 
-    def from_channels(self, data: bytes, size: int, now: float) -> list[tuple[Channel, list[bytes]]]:
+    def from_channels(self, data: bytes, size: int, now: float) -> list[tuple[ClientChannel, list[bytes]]]:
         """What ChannelData messages of the client hold, and for whom (RFC 8656 12.6). They stand one behind
         the other, each of `size` bytes, the last perhaps shorter. What is for nobody is dropped."""
         found = []
@@ -145,7 +145,7 @@ class Allocation:
                 found.append((channel, payloads))
         return found
 
-    def _is_open(self, channel: Channel, now: float) -> bool:
+    def _is_open(self, channel: ClientChannel, now: float) -> bool:
         """Its permission may have lapsed before it did."""
         return channel.expires_at > now and self.permissions.get(channel.peer[0], 0.0) > now
 
