@@ -59,6 +59,8 @@ def findings(trial: Trial) -> dict[str, Any]:
         found[lane] = None if nat is None else {field: getattr(nat, field) for field in FINDINGS}
         if nat is not None and nat.pooling == "arbitrary":
             found[lane]["external"] = len(nat.external) > 1  # which of them are met, and when, is chance
+            if lane.startswith("tcp"):  # and so is whether five connections had ports of one address
+                found[lane] |= {"port_allocation": None, "port_block": None}
     return found
 
 
