@@ -39,7 +39,7 @@ table ip counted {
   }
 }
 """
-TOLD = re.compile(r"At\s+most\s+([\d,]+)\s+packets\s+go\s+to\s+at\s+most\s+(\d+)\s+addresses")
+TOLD = re.compile(r"at\s+most\s+([\d,]+)\s+packets\s+a\s+day\s+go\s+to\s+at\s+most\s+(\d+)\s+addresses")
 ATTACK_S = 8.0
 
 

@@ -20,7 +20,9 @@ from nattools.model.serveruri import parse_server
 from nattools.probes.udppunch import PunchPlan
 from nattools.protocols.packet import SYN
 
-RUNS = int(os.environ.get("NATTOOLS_LOSS_RUNS", "8"))
+RUNS = int(os.environ.get("NATTOOLS_LOSS_RUNS", "24"))
+"""With UDP blocked, or behind a NAT that counts, TCP is proven in 92 of 100 (56 of 60 measured): that fewer
+than 18 of 24 are is one change in a thousand of what is drawn."""
 NAT = '[nat.n]\n{}\n[host.a]\nbehind = "n"\n'
 COUNTING = 'mapping = "address-and-port-dependent"\nallocation = "sequential"\n'
 RANDOM = 'mapping = "address-and-port-dependent"\nallocation = "random"\n'
