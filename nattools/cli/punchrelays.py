@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from nattools.traversal.relayaccess import AnyAccess, DerpAccess
 
 MOST_RELAYS = 8
-_CREDENTIALS_S = 12 * 3600
 
 NoRelay = Annotated[bool, connect("--no-relay", help="Connect directly or not at all.")]
 RelayOnly = Annotated[
@@ -73,12 +71,12 @@ def _derp_access(text: str) -> DerpAccess:
 
 def _accesses(uris: Iterable[str], user: str | None, secret: str | None) -> Iterator[AnyAccess]:
     from nattools.cli.relay import DERP
-    from nattools.protocols import turn
+    from nattools.engine.relaysearch import time_limited_user
     from nattools.traversal.relayaccess import TurnAccess, usable
 
     credentials, found = credentials_of(user, secret)
     if found is not None:
-        credentials = turn.time_limited(found, "nattools", int(time.time()) + _CREDENTIALS_S)
+        credentials = time_limited_user(found)
     for text in uris:
         if text.startswith(DERP):
             yield _derp_access(text)

@@ -66,12 +66,13 @@ def steps(probes: Iterable[P], lane: Lane, targets: Sequence[Target]) -> list[Pl
 
 
 def last_steps(probes: Iterable[P], reached: Sequence[Target]) -> list[tuple[Lane, PlannedProbe[P]]]:
-    """What comes one by one when all else is over."""
-    last = [probe for probe in probes if probe.last]
+    """What comes one by one when all else is over: probe after probe as they are registered, each in all its
+    lanes."""
     found = []
-    for lane in lanes(FAMILIES):
-        of_lane = [target for target in reached if (target.transport, target.family) == lane.key]
-        found += [(lane, step) for step in _steps(last, lane, of_lane)]
+    for probe in [probe for probe in probes if probe.last]:
+        for lane in lanes(FAMILIES):
+            of_lane = [target for target in reached if (target.transport, target.family) == lane.key]
+            found += [(lane, step) for step in _steps([probe], lane, of_lane)]
     return found
 
 

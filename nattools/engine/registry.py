@@ -37,9 +37,9 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     FilterAddressTcp(),
     TcpPunch(plan_punch),
     Unsolicited(),
-    Birthday(plan_birthday),
     RoundTrip(),
     RoundTripTcp(),
+    Birthday(plan_birthday),
 )
 MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.options import Emit, Event, MeasureOptions
-from nattools.engine.relaysearch import RelaySearch
+from nattools.engine.relaysearch import RelaySearch, time_limited_user
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
 from nattools.errors import UsageError
 from nattools.model.endpoint import Family, Transport
@@ -27,7 +27,7 @@ from nattools.probes.relay.pinger import open_pinger
 from nattools.probes.relay.relaytrial import DerpAsk, RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
 from nattools.probes.target import Lane
-from nattools.protocols import derp, turn
+from nattools.protocols import derp
 from nattools.protocols.stun.constants import SERVICE_RELAY
 
 THROUGH = 3
@@ -35,7 +35,6 @@ THROUGH = 3
 FEW = 8
 MOST = 1000
 """Servers of maps that are asked how far away they are."""
-CREDENTIALS_S = 3600
 BRIEF_COUNT = 3
 BRIEF_FETCH_S = 3.0
 """In a diagnosis nobody waits longer for the list of public relays."""
@@ -161,8 +160,7 @@ def turn_asks(servers: Iterable[ServerUri], search: RelaySearch) -> list[TurnAsk
     """By which transports each is tried: the one that its URI names, TLS for `turns:`, else UDP and TCP."""
     credentials = search.user
     if search.secret is not None:
-        until = int(datetime.now(UTC).timestamp()) + CREDENTIALS_S
-        credentials = turn.time_limited(search.secret, "nattools", until)
+        credentials = time_limited_user(search.secret)
     found = []
     for server in servers:
         over: tuple[Transport, ...] = ("tcp",) if server.secure else ("udp", "tcp")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import msgspec
 
 from nattools.model.serveruri import ServerUri
 from nattools.protocols.derp import DerpNode
-from nattools.protocols.turn import LongTermCredentials
+from nattools.protocols.turn import LongTermCredentials, time_limited
 
+CREDENTIALS_S = 12 * 3600
 _TIME_LIMITED = re.compile(r"([0-9]{9,12}:[^:]*):(.*)\Z", re.DOTALL)
 
 
@@ -19,6 +21,11 @@ def read_user(text: str) -> LongTermCredentials:
     limited = _TIME_LIMITED.match(text)
     name, _, password = text.partition(":")
     return LongTermCredentials(limited[1], limited[2]) if limited else LongTermCredentials(name, password)
+
+
+def time_limited_user(secret: str) -> LongTermCredentials:
+    """Made with the secret of a relay; they hold for `CREDENTIALS_S` seconds from now."""
+    return time_limited(secret, "nattools", int(time.time()) + CREDENTIALS_S)
 
 
 class RelaySearch(msgspec.Struct, frozen=True, kw_only=True):

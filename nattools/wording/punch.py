@@ -79,6 +79,7 @@ SENTENCES = {
     ),
     "relay-in-reserve-at": "The relay {uri} passes everything on, more slowly, while nothing direct works.",
     "relay-only": "Only a relay is wanted.",
+    "relay-disagreed": "One side uses a relay alone (--relay-only), and the other one none (--no-relay).",
     "relay-allocated": "The relay {uri} gives the address {relayed}.",
     "relay-refused": "The relay {uri} cannot be used: {detail}.",
     "direct-failed": "No direct path was found: {steps:then} did not connect.",

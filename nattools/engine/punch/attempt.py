@@ -44,8 +44,8 @@ CHECKS_BY_TOKENS = 1500
 
 
 class Attempt:
-    """`go` it once. `made`, `sent` and `known_at` (the loop's time at which both sides' candidates were
-    known) tell of it afterwards."""
+    """`go` it once. `made`, `sent`, `known_at` (the loop's time at which both sides' candidates were known)
+    and `only_relayed` (one of the sides wants a relay alone) tell of it afterwards."""
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class Attempt:
         self._search = search
         self._relay: AttemptRelay | None = None
         self._peer_relays = False
+        self.only_relayed = False
         self._peer_asks = False
         self._answered_at: float | None = None
         self._loop = asyncio.get_running_loop()
@@ -114,6 +115,7 @@ class Attempt:
         self.leads = introduction.nonce > peer.nonce
         self.resumes = introduction.resumes and peer.resumes
         self._peer_asks = peer.asks_router
+        self.only_relayed = "only" in (introduction.relaying, peer.relaying)
         self.made = planned(introduction, peer, leads=self.leads, search=self._search)
         if not self._search:
             self.timeline.note("behaviour", behaviour(peer.nat), side="there")
@@ -149,9 +151,8 @@ class Attempt:
     def _take_relay(self, context: AttemptContext, driver: IceDriver, peer: Introduction) -> None:
         self._peer_relays = context.relays and bool(peer.relay)
         if context.relays and self._relays:
-            network = self.own.run.network
             self._relay = AttemptRelay(
-                network, driver, self.timeline, self._relays, peer.candidates, self._keys
+                self.own.run, driver, self.timeline, self._relays, peer.candidates, self._keys
             )
 
     def _keys(self, own: bool) -> derp.KeyPair:
@@ -195,7 +196,7 @@ class Attempt:
     def _last_wait_s(self) -> float:
         if self.made is None or self.made.path == "unknown":
             return ONLY_CHECKS_S
-        if self.own.options.relaying == "only":
+        if self.only_relayed:
             return 0.0
         expecting = self._peer_asks or (self._router is not None and not self._router.settled)
         if expecting:
@@ -317,7 +318,7 @@ async def prepare(
     from nattools import __version__
 
     families = sorted({each.family for each in own.run.reached} or set(own.run.options.families))
-    relaying = "never" if direct else own.options.relaying
+    relaying = "never" if direct and own.options.relaying == "reserve" else own.options.relaying
     bases = await gather(own.run, families, own.nat) if own.options.udp and relaying != "only" else []
     candidates = [candidate for base in bases for candidate in base.candidates()]
     texts = [ice.encode(each) for each in candidates if not carries_ipv4_over_ipv6(each.endpoint.host)]

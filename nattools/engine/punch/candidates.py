@@ -299,12 +299,16 @@ def _take_candidates(
     context: AttemptContext, driver: IceDriver, peer: Introduction, bases: list[Base], *, direct: bool
 ) -> None:
     """Those of the peer's that can lead anywhere: a check that cannot would only spend a port of a NAT that
-    counts them. Not `direct`: those of relays alone."""
+    counts them. Not `direct`: those of relays alone, and these only where a relay may be used."""
     wide = keeps_ports(context.plan)
     useful = CandidateFilter(context.own.run.network, bases, peer.candidates)
     opener = _opener(context.own.nat, peer)
+
+    def wanted(text: str) -> bool:
+        return (context.relays if " typ relay" in text else direct) and useful.of_use(text, wide=wide)
+
     for text in peer.candidates:
-        if direct and useful.of_use(text, wide=wide):
+        if wanted(text):
             if opener is not None and " typ srflx" in text and ":" not in text.split()[4]:
                 driver.agent.set_opener(opener, ice.parse(text).endpoint)
             driver.add_peer_candidate(text)
@@ -313,10 +317,7 @@ def _take_candidates(
     def add(text: str, relay: str) -> None:
         nonlocal late
         late += 1
-        relayed = " typ relay" in text
-        if late > MAX_CANDIDATES or not useful.of_use(text, wide=wide):
-            return
-        if context.relays if relayed else direct:
+        if late <= MAX_CANDIDATES and wanted(text):
             driver.add_peer_candidate(text, relay)
 
     context.partner.on_candidate(context.number, add)

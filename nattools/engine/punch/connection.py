@@ -218,9 +218,9 @@ class PunchConnection:
     @property
     def _is_relayed(self) -> bool:
         """Over a relay that is there for want of a direct path?"""
-        options = self.connector.own.options
-        live = self._signaling.live and options.relaying == "reserve"
-        return live and self.path is not None and self.path.relayed
+        attempt = self.connector.last
+        wanted = attempt is not None and attempt.only_relayed
+        return self._signaling.live and not wanted and self.path is not None and self.path.relayed
 
     async def _look_for_direct(self) -> None:
         """Try once more to do without the relay, which goes on passing everything on meanwhile."""

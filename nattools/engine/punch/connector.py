@@ -27,8 +27,8 @@ MOST_RESTARTS: Final = 8
 
 
 class Connector:
-    """Makes attempt after attempt. `last` is the latest one; set `moved` when this machine has come into
-    another network, so that it is measured again."""
+    """Makes attempt after attempt. `last` is the latest one, and `announced` the latest whose plan was told;
+    set `moved` when this machine has come into another network, so that it is measured again."""
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Connector:
         self._prepared = prepared
         self.budget = Budget(asyncio.get_running_loop().time)
         self.last: Attempt | None = None
+        self.announced: Attempt | None = None
         self.moved = False
         self.sent = 0
         self._announce = announce
@@ -82,6 +83,8 @@ class Connector:
                 search,
             )
             self.last = attempt
+            if not search:
+                self.announced = attempt
             try:
                 found = await attempt.go(introduction, bases)
             finally:

@@ -23,11 +23,14 @@ AT_ONCE = ("host", "reflexive", "mapped")
 
 
 def planned(own: Introduction, peer: Introduction, *, leads: bool, search: int = 0) -> Plan:
-    """What to try. The leading side is the first of every pair of parts. `search`: it is the so manieth
-    attempt at a direct path while a relayed one is in use."""
+    """What to try. The leading side is the first of every pair of parts. `search`: as in `AttemptBegun`.
+
+    Who wants a relay alone wants no address of its own to be known: then nothing direct is tried, even if the
+    other side wants no relay."""
     relaying = {own.relaying, peer.relaying}
-    if "only" in relaying and "never" not in relaying:
-        return Plan(path="relay", steps=(msgspec.structs.replace(RELAY, reason=statement("relay-only")),))
+    if "only" in relaying:
+        reason = statement("relay-disagreed" if "never" in relaying else "relay-only")
+        return Plan(path="relay", steps=(msgspec.structs.replace(RELAY, reason=reason),))
     udp, tcp = own.udp and peer.udp, own.tcp and peer.tcp
     ends = [
         MeasuredEnd(nat=each.nat.each(_presumed), low_ports=each.low_ports)

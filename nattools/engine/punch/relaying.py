@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from nattools.engine.measurement import MeasurementRun
 from nattools.engine.punch.timeline import Timeline
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
-from nattools.net.base import Network
 from nattools.net.derpsocket import DerpSocket, open_derp
+from nattools.net.eventloop import TimeLimit
 from nattools.net.serversteps import StepFailure
 from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
@@ -36,20 +37,22 @@ class AttemptRelay:
 
     def __init__(
         self,
-        network: Network,
+        run: MeasurementRun,
         driver: IceDriver,
         timeline: Timeline,
         access: tuple[AnyAccess, ...],
         peer_candidates: tuple[str, ...],
         keys: Callable[[bool], derp.KeyPair],
     ) -> None:
-        """`keys`: this side's own (True) at a DERP server, and the peer's."""
+        """`run`: its network, families and interface are used; `keys`: this side's own (True) at a DERP
+        server, and the peer's."""
         self.problem: tuple[Statement, ...] = ()
-        self._network = network
+        self._network = run.network
+        self._options = run.options
         self._driver = driver
         self._timeline = timeline
         self._access = access
-        self._peers = tuple(dict.fromkeys(_outside(peer_candidates)))[:MOST_PERMITTED]
+        self._peers = tuple(_outside(peer_candidates))[:MOST_PERMITTED]
         self._due = asyncio.Event()
         self._keys = keys
         self._opened: RelayedSocket | DerpSocket | None = None
@@ -87,11 +90,8 @@ class AttemptRelay:
                     group.create_task(socket.permit(peer))
 
     async def _wait(self, after_s: float) -> None:
-        try:
-            async with asyncio.timeout(after_s):
-                await self._due.wait()
-        except TimeoutError:
-            pass
+        async with TimeLimit(after_s):
+            await self._due.wait()
 
     async def _open(self) -> AnyAccess | None:
         """By the first way that leads to an allocation; each begins a little after the one before."""
@@ -121,10 +121,25 @@ class AttemptRelay:
         return True
 
     async def _opening(self, access: AnyAccess) -> RelayedSocket | DerpSocket | StepFailure:
+        network, families = self._network, self._options.families
+        family, interface = families[0] if len(families) == 1 else None, self._options.interface
         if isinstance(access, DerpAccess):
-            return await open_derp(self._network, access.node, self._keys(True), timeout_s=_OPEN_S)
+            return await open_derp(
+                network,
+                access.node,
+                self._keys(True),
+                family=family,
+                interface=interface,
+                timeout_s=_OPEN_S,
+            )
         return await open_relayed(
-            self._network, access.uri, access.credentials, security=access.security, timeout_s=_OPEN_S
+            network,
+            access.uri,
+            access.credentials,
+            family=family,
+            interface=interface,
+            security=access.security,
+            timeout_s=_OPEN_S,
         )
 
 
@@ -135,11 +150,13 @@ def _why(access: AnyAccess, failure: StepFailure) -> Statement:
 
 
 def _outside(candidates: Iterable[str]) -> Iterator[Endpoint]:
-    """Where the peer's packets may come from."""
+    """Where the peer's packets may come from, each address once: a permission is for all ports of one."""
+    known: set[str] = set()
     for text in candidates:
         try:
             candidate = ice.parse(text)
         except ProtocolError:
             continue
-        if candidate.transport == "udp":
-            yield Endpoint(candidate.endpoint.host, candidate.endpoint.port)
+        if candidate.transport == "udp" and candidate.endpoint.host not in known:
+            known.add(candidate.endpoint.host)
+            yield candidate.endpoint

@@ -54,8 +54,8 @@ class PunchState:
             echoes=self.used.echoes,
             throughput=self.used.throughput,
         )
-        if self.connector is not None and self.connector.last is not None:
-            found = _with_plan(found, self.connector.last)
+        if self.connector is not None and self.connector.announced is not None:
+            found = _with_plan(found, self.connector.announced)
         if isinstance(self.result, SelectedPath):
             found = _with_path(found, self.result)
             if self.paths is not None:

@@ -14,7 +14,9 @@ from punching import APDM, MATRIX_KINDS, pair, punching
 from simulated import STUN
 
 from nattools.engine.options import MeasureOptions
-from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch import relaying
+from nattools.engine.punch.connector import Connector
+from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.punch import punch_both
 from nattools.lab import scenarioservers
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
@@ -25,7 +27,9 @@ from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
 from nattools.net.trace import Trace, TracedNetwork
-from nattools.protocols import turn
+from nattools.net.turnopening import open_relayed
+from nattools.net.turnsocket import RelayedSocket
+from nattools.protocols import ice, turn
 from nattools.protocols.packet import Packet
 from nattools.server import serving
 from nattools.server.relayservice import RelayConfig, RelayService
@@ -61,18 +65,24 @@ def punched(
     kinds: tuple[str, str], *, seed: int = 1, traces: tuple[Trace, Trace] | None = None, **options: Any
 ) -> tuple[Punch, Punch]:
     """Both sides' results; `second` are bob's options if they are others."""
+    uses, interface = options.pop("uses", (None, None)), options.pop("interface", None)
     second = options.pop("second", options)
     with SimLab(pair(*(MATRIX_KINDS[kind] for kind in kinds), delay_ms=20), seed=seed) as lab:
         networks: list[Network] = [lab.network("alice"), lab.network("bob")]
         if traces is not None:
             networks = [TracedNetwork(*both) for both in zip(networks, traces, strict=True)]
+        measuring = msgspec.structs.replace(punching(lab), interface=interface)
         sides = [
-            (network, PunchOptions(measuring=punching(lab), low_ports=False, **each), Watcher())
+            (
+                network,
+                PunchOptions(measuring=measuring, low_ports=False, **each),
+                Watcher(),
+            )
             for network, each in zip(networks, (options, second), strict=True)
         ]
 
         async def main() -> tuple[Report, Report]:
-            found = await punch_both(sides[0], sides[1])
+            found = await punch_both(sides[0], sides[1], uses=uses)
             await asyncio.sleep(1.0)  # what is given back on the way arrives
             return found
 
@@ -125,6 +135,64 @@ def test_who_wants_a_relay_alone_shows_the_peer_no_address_of_its_own(relays: li
     assert all(each.host == STUN.host for each in (parse_endpoint(path.remote) for path in bob.paths))
 
 
+@pytest.mark.parametrize("others", ["reserve", "never"])
+def test_who_wants_a_relay_alone_shows_no_address_later_either(
+    others: str, relays: list[RelayService]
+) -> None:
+    """Not when the other side looks for a direct path, as often as it may, nor when it wants no relay."""
+
+    async def stay(_: Connected) -> UseResult:
+        await asyncio.sleep(240.0)
+        return UseResult()
+
+    traces = Trace(0.0), Trace(0.0)
+    for seed in (1, 2, 3):  # so that each side leads once
+        alice, bob = punched(
+            UDP,
+            seed=seed,
+            relaying="only",
+            second={"relaying": others},
+            traces=traces,
+            uses=(Use(stay), Use(stay)),
+        )
+        assert alice.connected == bob.connected == (others == "reserve")
+        assert ("the other one none" in alice.why) == (others == "never")
+        assert not any("direct-" in each.code for stage in bob.stages for each in stage.statements)
+    for trace, outside in zip(traces, ("11.2.0.2", "11.1.0.2"), strict=True):
+        leaving = [each for each in trace.events if each.outgoing and each.kind in ("datagram", "connect")]
+        assert leaving
+        assert not any(each.remote.host == outside for each in leaving)
+
+
+def test_a_relay_of_the_peers_is_not_used_by_who_wants_none(
+    relays: list[RelayService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even if it is told of where only direct candidates belong."""
+    prepare = Connector._prepare
+    opened: list[RelayedSocket] = []
+
+    async def sly(self: Connector, *arguments: Any) -> Any:
+        introduction, bases = await prepare(self, *arguments)
+        if self.own.options.relays:
+            socket = await open_relayed(self.own.run.network, parse_server(URI), ALICE)
+            assert isinstance(socket, RelayedSocket)
+            opened.append(socket)
+            text = ice.encode(ice.local_candidate("relay", socket.local))
+            introduction = msgspec.structs.replace(
+                introduction, candidates=(*introduction.candidates, text), relaying="reserve"
+            )
+        return introduction, bases
+
+    monkeypatch.setattr(Connector, "_prepare", sly)
+    traces = Trace(0.0), Trace(0.0)
+    named = (TurnAccess(parse_server(URI), ALICE),)
+    alice, _ = punched(RANDOM, relaying="never", second={"relays": named}, traces=traces)
+    assert not alice.connected
+    places = {each.local for each in opened}
+    assert places
+    assert not any(each.outgoing and each.remote in places for each in traces[0].events)
+
+
 def test_both_want_a_relay_alone(relays: list[RelayService]) -> None:
     for found in punched(UDP, relaying="only"):
         assert found.path == "relayed"
@@ -139,6 +207,21 @@ def test_a_relay_that_is_named_is_used_on_its_side(relays: list[RelayService]) -
         str(value) for found in (alice, bob) for each in found.stages for statement in each.statements
         for value in statement.values.values()
     }  # fmt: skip
+
+
+def test_the_relay_is_reached_by_the_interface_and_family_that_are_wanted(
+    relays: list[RelayService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, Any]] = []
+
+    async def noted(*given: Any, **options: Any) -> Any:
+        asked.append((options["family"], options["interface"]))
+        return await open_relayed(*given, **options)
+
+    monkeypatch.setattr(relaying, "open_relayed", noted)
+    for found in punched(RANDOM, interface="eth0"):
+        assert found.path == "relayed"
+    assert set(asked) == {(4, "eth0")}
 
 
 def test_credentials_that_are_refused_are_told(relays: list[RelayService]) -> None:
