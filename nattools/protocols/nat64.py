@@ -41,16 +41,22 @@ class Nat64Prefix(msgspec.Struct, frozen=True):
     def extract(self, host: str) -> str | None:
         """The IPv4 address in an IPv6 one; None where it has another prefix, or is no address. What stands
         behind is zero, as translators write it: else whole networks would look translated."""
-        try:
-            address = parse_address(host)
-        except ValueError:
-            return None
-        if not isinstance(address, IPv6Address):
+        address = _ipv6(host)
+        if address is None:
             return None
         places = _places(self.length)
         inner = bytes(address.packed[place] for place in places)
         text = str(IPv4Address(inner))
         return text if self.embed(text) == str(IPv6Address(int(address))) else None
+
+
+def _ipv6(host: str) -> IPv6Address | None:
+    """None for an IPv4 address, and for what is no address."""
+    try:
+        address = parse_address(host)
+    except ValueError:
+        return None
+    return address if isinstance(address, IPv6Address) else None
 
 
 def _places(length: int) -> list[int]:
@@ -76,11 +82,8 @@ def parse_prefix(text: str) -> Nat64Prefix:
 
 def prefix_of(host: str, length: int = 96) -> Nat64Prefix | None:
     """The one that an IPv6 address would have; None for IPv4, and for what is no address."""
-    try:
-        address = parse_address(host)
-    except ValueError:
-        return None
-    if not isinstance(address, IPv6Address):
+    address = _ipv6(host)
+    if address is None:
         return None
     rest = 128 - length
     return Nat64Prefix(str(IPv6Address(int(address) >> rest << rest)), length)
