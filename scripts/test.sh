@@ -22,8 +22,10 @@ part() {
   parts+=("$!")
 }
 
-part --ignore=tests/interop --ignore=tests/netns --ignore=tests/properties --ignore=tests/scenarios
-part tests/scenarios tests/netns --ignore=tests/scenarios/test_scenarios.py --ignore-glob='tests/netns/test_[!p]*'
+part --ignore=tests/interop --ignore=tests/properties --ignore=tests/scenarios \
+  --ignore-glob='tests/netns/test_[!p]*' --ignore-glob='tests/netns/test_punch_[!r]*'
+part tests/scenarios tests/netns --ignore=tests/scenarios/test_scenarios.py \
+  --ignore-glob='tests/netns/test_[!p]*' --ignore-glob='tests/netns/test_punch_r*'
 part tests/properties tests/scenarios/test_scenarios.py
 part tests/interop tests/netns --ignore-glob='tests/netns/test_p*'
 trap 'kill -INT "${parts[@]}" 2>/dev/null; wait; rm -rf "$logs"; exit 130' INT TERM HUP

@@ -194,7 +194,8 @@ class NetnsLab:
             entered(self.network_path(router)),
             socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as sock,
         ):
-            self._children.fork(f"the advertiser of {router}", processes.advertiser_main(sock, prefix))
+            main = processes.advertiser_main(sock, socket.if_nametoindex(nft.LAN), prefix)
+            self._children.fork(f"the advertiser of {router}", main)
 
     def _inside6(self, router: str) -> str:
         inside = next(port for port in self.layout.ports_of(router) if port.interface == nft.LAN)

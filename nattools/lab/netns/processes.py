@@ -268,17 +268,17 @@ def router_main(
     return main
 
 
-def advertiser_main(sock: socket.socket, prefix: Nat64Prefix) -> Callable[[], None]:
+def advertiser_main(sock: socket.socket, link: int, prefix: Nat64Prefix) -> Callable[[], None]:
     """What answers solicitations for ever, with the prefix of a NAT64; `sock` is a raw one for ICMPv6 in the
-    router's namespace."""
+    router's namespace, `link` the index of its inner interface. A host whose link-local address is not ready
+    yet asks from its global one, which names no interface to answer on."""
     message = routeradvert.advertisement(prefix, 1800)
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, routeradvert.HOP_LIMIT)
 
     def main() -> None:
         while True:
-            heard, source = sock.recvfrom(2048)
-            if heard[:1] == routeradvert.SOLICITATION[:1]:
-                sock.sendto(message, (routeradvert.ALL_NODES, 0, 0, source[3]))
+            if sock.recv(2048)[:1] == routeradvert.SOLICITATION[:1]:
+                sock.sendto(message, (routeradvert.ALL_NODES, 0, 0, link))
 
     return main
 
