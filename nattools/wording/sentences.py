@@ -8,7 +8,7 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from nattools.model.statement import Statement
-from nattools.wording import advice, behaviour, punch, relays, verdicts
+from nattools.wording import advice, behaviour, punch, relays, tailscale, verdicts
 from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES
 
 TABLES: dict[str, Mapping[str, str]] = {
@@ -17,6 +17,7 @@ TABLES: dict[str, Mapping[str, str]] = {
     "behaviour": behaviour.SENTENCES,
     "punch": punch.SENTENCES,
     "relays": relays.SENTENCES,
+    "tailscale": tailscale.SENTENCES,
 }
 """The tables of all areas by name; a code stands in one of them. docs/reference/findings.md lists them."""
 _TEMPLATES = {code: template for table in TABLES.values() for code, template in table.items()}
