@@ -79,6 +79,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools relay turn:relay.example --turn-user alice:secret", "one of your own, by UDP and TCP"),
         ("nattools relay --region fra", "one region of Tailscale's public DERP map"),
     ),
+    "tailscale": (
+        ("nattools tailscale", "Tailscale's own servers, and which networks are direct"),
+        ("tailscale status --json | nattools tailscale --status -", "why peers are relayed"),
+        ("nattools tailscale --control https://headscale.example", "a control server of one's own"),
+    ),
     "serve": (
         ("nattools serve", "on the addresses that the default routes use"),
         ("nattools serve --listen 192.0.2.1 --listen 192.0.2.2", "two addresses: filtering can be measured"),
