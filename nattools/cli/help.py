@@ -80,8 +80,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools relay --region fra", "one region of Tailscale's public DERP map"),
     ),
     "tailscale": (
-        ("nattools tailscale", "Tailscale's own servers, and which networks are direct"),
-        ("tailscale status --json | nattools tailscale --status -", "why peers are relayed"),
+        ("nattools tailscale --status status.json", "why the peers of tailscale status --json are relayed"),
         ("nattools tailscale --control https://headscale.example", "a control server of one's own"),
     ),
     "serve": (

@@ -164,13 +164,13 @@ async def _regions(
     run.emit(Event("started", name, text))
     await try_regions(context, number, regions)
     run.emit(Event("finished", name))
-    home = _nearest(run, number, regions)
+    home, seconds = _nearest(run, number, regions)
     if home is None or derp.why_no_keys() is not None:
         return
     node = next((each for each in home.nodes if each.relays), None)
     if node is not None:
         run.emit(Event("started", f"relay {number}", f"does {node.uri} relay?"))
-        await try_derp(_relaying(run), DerpAsk(node, home.name or home.code), ())
+        await try_derp(_relaying(run), DerpAsk(node, home.name or home.code), seconds)
         run.emit(Event("finished", f"relay {number}"))
 
 
@@ -186,9 +186,10 @@ def _relaying(run: MeasurementRun) -> RelayContext:
 
 def _nearest(
     run: MeasurementRun, number: int, regions: tuple[derp.DerpRegion, ...]
-) -> derp.DerpRegion | None:
-    """The one that answered soonest; where none did, one whose servers show by which step it fails."""
+) -> tuple[derp.DerpRegion | None, tuple[float, ...]]:
+    """The one that answered soonest, and after how many seconds; where none did, one whose servers show by
+    which step it fails."""
     seen = [one for one in run.recorder.observations if isinstance(one, RegionTrial) and one.number == number]
     near = sorted((one.latency_s, one.region) for one in seen if one.latency_s is not None)
     wanted = near[0][1] if near else next((each.id for each in regions if each.measured), None)
-    return next((each for each in regions if each.id == wanted), None)
+    return next((each for each in regions if each.id == wanted), None), tuple(s for s, _ in near[:1])

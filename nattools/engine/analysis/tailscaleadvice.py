@@ -77,7 +77,7 @@ def verdict(findings: Findings, ways: Mapping[str, TailscaleWay], tailnets: Sequ
     nat = findings.nat("udp", findings.main)
     ids = () if nat is None else nat.evidence.get("mapping") or nat.evidence.get("reachable") or ()
     if nat is not None and nat.reachable:
-        why = overall(findings, ways)
+        why = overall(findings, ways)[:1]
         if all(way != "direct" for way in ways.values()) and "unknown" in ways.values():
             return _verdict("unknown", why, _SETTLE, ids)
         return _verdict("works", why, _opening_of(findings, ways), ids)
