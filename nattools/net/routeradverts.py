@@ -63,8 +63,8 @@ class RouterAsker:
         self._changed = asyncio.Event()
 
     async def prefixes(self, waits_s: Sequence[float] = WAITS_S) -> tuple[Nat64Prefix, ...]:
-        """Those of the first advertisement that has any. Asks again as long as no router is heard, and waits so
-        long each time. Closes the socket."""
+        """Those of the first advertisement that has any. Asks again as long as no router is heard, and waits
+        so long each time. Closes the socket."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._socket, self._readable)
         try:

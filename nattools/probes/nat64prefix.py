@@ -33,7 +33,8 @@ GUESS_S = 1.0
 async def find_nat64(
     network: Network, servers: Sequence[tuple[str, int]], interface: str | None = None
 ) -> list[Nat64 | Gap]:
-    """What there is, the one to use `used`; a gap where none is found and the router could not be asked. Nothing where IPv4 has a route of its own, or IPv6 none.
+    """What there is, the one to use `used`; a gap where none is found and the router could not be asked.
+    Nothing where IPv4 has a route of its own, or IPv6 none.
     `servers`: names or addresses, and ports, to ask through it."""
     if network.route(FAR_AWAY[4]) is not None or network.route(FAR_AWAY[6]) is None:
         return []

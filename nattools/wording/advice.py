@@ -101,8 +101,8 @@ SENTENCES = {
         "through it: tell whoever runs this network."
     ),
     "nat64-unasked": (
-        "No way to IPv4 was found. Whether the router advertises a NAT64 could not be asked: run this as root, "
-        "or with CAP_NET_RAW."
+        "No way to IPv4 was found. Whether the router advertises a NAT64 could not be asked: run this as "
+        "root, or with CAP_NET_RAW."
     ),
     "nat64-not-named": (
         "This network has a NAT64 ({prefix}) that the name server does not tell of, so other programs have "
