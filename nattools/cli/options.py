@@ -89,6 +89,9 @@ NoLowPorts = Annotated[
 Pcap = Annotated[
     Path | None, output("--pcap", metavar="FILE", help="Write what is sent and received as pcapng.")
 ]
+Redact = Annotated[
+    bool, output("--redact", help="Put pseudonyms for addresses, names and tokens into the report.")
+]
 Verbose = Annotated[
     int,
     output(
@@ -121,6 +124,7 @@ class Request(msgspec.Struct, frozen=True):
     max_lifetime_s: float = DEFAULT_MAX_LIFETIME_S
     cross_check: bool = False
     pcap: Path | None = None
+    redact: bool = False
     detail: Detail = 0
 
 
@@ -141,10 +145,13 @@ def request_of(
     max_lifetime: MaxLifetime = None,
     cross_check: CrossCheck = False,
     pcap: Pcap = None,
+    redact: Redact = False,
     verbose: Verbose = 0,
 ) -> Request:
     """The options that measuring commands share, checked. UsageError says what makes no sense."""
     longest_s = checked_seconds(max_lifetime, "--max-lifetime")
+    if redact and pcap is not None:
+        raise UsageError("--redact changes the report alone: what --pcap writes would still hold it all")
     if cross_check and lab is not None:
         raise UsageError(
             "--cross-check runs other programs, which have no way into a scenario from here: in namespaces, "
@@ -163,6 +170,7 @@ def request_of(
         max_lifetime_s=longest_s or DEFAULT_MAX_LIFETIME_S,
         cross_check=cross_check,
         pcap=pcap,
+        redact=redact,
         detail=detail_of(verbose),
     )
 

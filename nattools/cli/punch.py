@@ -106,8 +106,9 @@ def run(request: Request, wanted: PunchRequest) -> int:
         done = run_in_lab(request, wanted, request.lab)
     else:
         done = run_on_host(request, wanted)
-    write_files(done.report, request.outputs, request.detail)
-    show_punch(done.report, request, quiet=wanted.pipe, told=done.told)
+    report = running.shareable(done.report, request)
+    write_files(report, request.outputs, request.detail)
+    show_punch(report, request, quiet=wanted.pipe, told=done.told and not request.redact)
     return done.code
 
 

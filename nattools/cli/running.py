@@ -44,8 +44,18 @@ class Invocation:
     without_journal: bool = False
 
 
+def shareable(report: Report, request: Request) -> Report:
+    """The report as it was asked for: with pseudonyms, or as it is."""
+    if not request.redact:
+        return report
+    from nattools.report.redaction import Redaction, redacted
+
+    return redacted(report, Redaction())
+
+
 def deliver(report: Report, request: Request) -> None:
     """Write the report where it was asked for, and show it."""
+    report = shareable(report, request)
     write_files(report, request.outputs, request.detail)
     show(report, as_json=request.as_json, detail=request.detail)
 
