@@ -92,7 +92,7 @@ Pcap = Annotated[
 Verbose = Annotated[
     int,
     output(
-        "-v", "--verbose", count=True, show_default=False, help="-v: figures and RFC rows; -vv: observations."
+        "-v", "--verbose", count=True, show_default=False, help="-v: tables and figures; -vv: observations."
     ),
 ]
 
