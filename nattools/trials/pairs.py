@@ -25,6 +25,7 @@ from nattools.model.punch import Matrix, PairResult, Punch
 from nattools.model.report import Report, Tool
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
+from nattools.trials.labrelays import accesses_of_lab
 
 Told = Callable[[int, int], None]
 """Is told how many of how many are done."""
@@ -61,7 +62,8 @@ def _options(lab: Lab, host: str, terms: PairOptions) -> PunchOptions:
         scenario=f"{terms.scenario}:{host}" if terms.scenario else None,
         seed=lab.seed,
     )
-    return PunchOptions(measuring=measuring, low_ports=terms.low_ports, echoes=0)
+    relays = accesses_of_lab(lab)
+    return PunchOptions(measuring=measuring, low_ports=terms.low_ports, echoes=0, relays=relays)
 
 
 @dataclass(frozen=True, slots=True)
