@@ -45,6 +45,14 @@ SENTENCES = {
     "token-received": "The peer's token has been read.",
     "token-missing": "No token was entered within {wait_s:.0f} s.",
     "tokens-once": "Tokens are exchanged once; nothing more can be sent to the peer.",
+    "tokens-tried": (
+        "No more tries by {strategy} after {times}: both tokens have to be pasted within a minute of each "
+        "other. If the peer was later, exchange new tokens."
+    ),
+    "tokens-stale": (
+        "The NAT of this side has gone on from port {told} to {now} since its token was made, and the peer "
+        "looks at the next {reach} alone. Exchange new tokens, and paste them sooner."
+    ),
     # what each side brings
     "network-classic": "The network is: {classic}.",
     "network-behaviour": "The network: {mapping} mapping, {filtering} filtering.",

@@ -267,7 +267,7 @@ class Attempt:
     def _why_not(self, runner: StepRunner) -> NoPath:
         made = self.made
         assert made is not None
-        gain = _gain(made)
+        gain = (*runner.stale, *_gain(made))
         if self._relay is not None and self._relay.problem:
             gain = (*self._relay.problem, *gain, *_other_relay(made))
         if self._budget.exceeded:
