@@ -11,8 +11,6 @@ from typing import NamedTuple
 from nattools.model.nat import Nat
 from nattools.model.report import Report
 
-_PORTS_OPEN = ("upnp-igd", "nat-pmp", "pcp")
-
 
 class GameNames(NamedTuple):
     """Xbox and most games on computers; PlayStation; Nintendo Switch."""
@@ -46,10 +44,8 @@ def game_names(nat: Nat | None, *, opens_ports: bool = False) -> GameNames | Non
 
 def game_names_of(report: Report) -> GameNames | None:
     """Those of a report."""
-    verdicts = {one.id: one.verdict for one in report.techniques}
-    opened = any(verdicts.get(name) == "works" for name in _PORTS_OPEN)
-    over_ipv4 = any(each.verified_inbound and each.family == 4 for each in report.mappings)
-    return game_names(report.nat.udp4, opens_ports=opened and over_ipv4)
+    opened = any(each.verified_inbound and each.family == 4 for each in report.mappings)
+    return game_names(report.nat.udp4, opens_ports=opened)
 
 
 def what_works(report: Report) -> str:
