@@ -83,6 +83,7 @@ MaxLifetime = Annotated[
     measure("--max-lifetime", metavar="S", help="Longest idle time to try (300). Implies --lifetime."),
 ]
 CrossCheck = Annotated[bool, measure("--cross-check", help="Also ask pystun3, and compare.")]
+NoDerp = Annotated[bool, measure("--no-derp", help="Leave Tailscale's public DERP servers out.")]
 NoLowPorts = Annotated[
     bool, connect("--no-low-ports", help="Do not use ports below 1024, even if permitted.")
 ]
@@ -95,7 +96,7 @@ Redact = Annotated[
 Verbose = Annotated[
     int,
     output(
-        "-v", "--verbose", count=True, show_default=False, help="-v: figures and RFC rows; -vv: observations."
+        "-v", "--verbose", count=True, show_default=False, help="-v: tables and figures; -vv: observations."
     ),
 ]
 
@@ -123,6 +124,7 @@ class Request(msgspec.Struct, frozen=True):
     lifetime: bool = False
     max_lifetime_s: float = DEFAULT_MAX_LIFETIME_S
     cross_check: bool = False
+    no_derp: bool = False
     pcap: Path | None = None
     redact: bool = False
     detail: Detail = 0
@@ -144,6 +146,7 @@ def request_of(
     lifetime: Lifetime = False,
     max_lifetime: MaxLifetime = None,
     cross_check: CrossCheck = False,
+    no_derp: NoDerp = False,
     pcap: Pcap = None,
     redact: Redact = False,
     verbose: Verbose = 0,
@@ -169,6 +172,7 @@ def request_of(
         lifetime=lifetime or longest_s is not None,
         max_lifetime_s=longest_s or DEFAULT_MAX_LIFETIME_S,
         cross_check=cross_check,
+        no_derp=no_derp,
         pcap=pcap,
         redact=redact,
         detail=detail_of(verbose),
@@ -228,7 +232,8 @@ def measuring(
     instead: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> OptionGroup:
     """The options of `request_of`, for a command."""
-    return OptionGroup(partial(request_of, command), without, instead or {})
+    others = () if command == "diagnose" else ("no_derp",)
+    return OptionGroup(partial(request_of, command), (*without, *others), instead or {})
 
 
 def check_choice(option: str, value: str | None, choices: Iterable[str]) -> None:

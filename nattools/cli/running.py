@@ -74,9 +74,11 @@ def _on_host(invocation: Invocation) -> Report:
     servers = chosen_servers(invocation.request.servers)
     chosen = measure_options(invocation.request, network, servers)
     if chosen.command == "diagnose":
-        from nattools.cli.relay import relays_at_hand
+        from nattools.cli.relay import relays_at_hand, say_what_is_fetched
 
-        chosen = replace(chosen, relays=relays_at_hand(servers))
+        search = relays_at_hand(servers, no_derp=invocation.request.no_derp)
+        say_what_is_fetched(search)
+        chosen = replace(chosen, relays=search)
     with _journal(invocation) as journal:
         return run_interruptibly(lambda: _worked(invocation, network, chosen, journal))
 
