@@ -103,7 +103,14 @@ SENTENCES = {
     "relay-tcp-ports": "TCP leaves {whose} network only to certain ports ({ports}); a relay there works.",
     "relay-udp-blocked": "UDP does not pass on one side; a relay over TCP or TLS does.",
     "nothing-in-common": "There is nothing that both sides are willing to use.",
-    "relay-would-help": "A relay that both sides reach would connect them.",
+    "relay-would-help": (
+        "A relay that both sides reach would connect them: nattools serve --relay at a public address is one."
+    ),
+    "relay-within-tls-would-help": (
+        "A relay within TLS at port 443 would connect them: nattools serve --relay --port 443 with "
+        "--tls-cert and --tls-key, named with --turn turns:HOST; or a DERP server, named with "
+        "--turn derp://HOST on both machines."
+    ),
     "low-ports-open": (
         "If {whose} program may bind ports below 1024 and the router there is a Linux one, a direct path "
         "opens: {strategy}, {odds:percent} within {seconds:.0f} s."
