@@ -24,6 +24,7 @@ from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
 from nattools.net.translated import TranslatedNetwork
 from nattools.probes.estimate import PathEstimate, RttHint
+from nattools.probes.layers import walk
 from nattools.probes.nat64prefix import find_nat64
 from nattools.probes.portalcheck import find_portal
 from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
@@ -162,6 +163,22 @@ async def look_for_portal(run: MeasurementRun) -> Portal | None:
     found = await find_portal(run.network, run.options.families, hosts, run.options.interface)
     run.emit(Event("finished", "portal"))
     return None if found is None else run.recorder.add(found)
+
+
+async def look_for_routers(run: MeasurementRun) -> None:
+    """Where nothing answered: how far do packets get? Those with a small TTL go no farther than they must to
+    tell."""
+    if run.network.missing("icmp-errors") is not None:
+        return
+    for family in run.options.families:
+        known = run.addresses.get(family)
+        towards = known[0].endpoint if known else Endpoint(FAR_AWAY[family], 3478)
+        if run.network.route(towards.host) is None:
+            continue
+        run.emit(Event("started", f"routers IPv{family}", "which routers answer?"))
+        for hop in await walk(run.context(Lane("udp", family), f"routers IPv{family}"), towards):
+            run.recorder.add(hop)
+        run.emit(Event("finished", f"routers IPv{family}"))
 
 
 def behind_portal(met: Portal) -> CannotRun:

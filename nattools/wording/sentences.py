@@ -48,6 +48,7 @@ _SPECS: dict[str, Callable[[Any], str]] = {
     "span": _span,
     "list": lambda names: ", ".join(map(str, names)),
     "and": lambda names: _joined(names, "and"),
+    "or": lambda names: _joined(names, "or"),
     "then": lambda names: ", then ".join(map(str, names)),
     "capital": lambda text: text[:1].upper() + text[1:],
     "upper": lambda name: str(name).upper(),
