@@ -16,7 +16,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.host import Host
 from nattools.model.nat import Nat
-from nattools.model.observation import Binding, Outcome, Portal
+from nattools.model.observation import Binding, Nat64, Outcome, Portal
 from nattools.model.report import Server
 from nattools.model.statement import Statement, statement
 from nattools.net.addresses import FAR_AWAY
@@ -147,9 +147,8 @@ async def learn_translation(run: MeasurementRun) -> None:
     run.network.prefix, run.network.named = None, ()
     servers = [(server.host, server.port_or_default) for server in run.options.servers]
     async with TimeLimit(run.options.timeout_s):
-        found = [
-            run.recorder.add(each) for each in await find_nat64(run.network, servers, run.options.interface)
-        ]
+        seen = await find_nat64(run.network, servers, run.options.interface)
+        found = [told for each in seen if isinstance(told := run.recorder.add(each), Nat64)]
         run.network.named = tuple(parse_prefix(each.prefix) for each in found if each.learnt == "dns")
         run.network.prefix = next((parse_prefix(each.prefix) for each in found if each.used), None)
 

@@ -67,8 +67,16 @@ SENTENCES = {
         "(docker run -p), or let it use that machine's network (--network host)."
     ),
     "mirror-networking": (
-        "This runs in WSL, behind a NAT of Windows: set networkingMode=mirrored in .wslconfig, then measure "
-        "again."
+        "This runs in WSL, behind a NAT of Windows ({router:or its own}): set networkingMode=mirrored in "
+        ".wslconfig, then measure again."
+    ),
+    "windows-shares": (
+        "The router here ({router}) is a Windows machine that shares its connection: forward the port in the "
+        "settings of its sharing, or connect to the network that it is on."
+    ),
+    "enable-pinholes": (
+        "If the router can open ports of its IPv6 firewall by {protocol:protocol}, enable that in its "
+        "settings."
     ),
     "open-security-group": (
         "Let the port in where your cloud has its firewall (security group, network rules), and give this "
@@ -122,6 +130,10 @@ SENTENCES = {
     "nat64-of-dns-leads-nowhere": (
         "The name server makes addresses for a NAT64 with the prefix {prefix}, but no server answered "
         "through it: tell whoever runs this network."
+    ),
+    "nat64-unasked": (
+        "No way to IPv4 was found. Whether the router advertises a NAT64 could not be asked: run this as "
+        "root, or with CAP_NET_RAW."
     ),
     "nat64-not-named": (
         "This network has a NAT64 ({prefix}) that the name server does not tell of, so other programs have "
