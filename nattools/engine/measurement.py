@@ -24,6 +24,7 @@ from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
 from nattools.net.translated import TranslatedNetwork
 from nattools.probes.estimate import PathEstimate, RttHint
+from nattools.probes.layers import walk
 from nattools.probes.nat64prefix import find_nat64
 from nattools.probes.portalcheck import answers_for_nobody, find_portal
 from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
@@ -175,6 +176,22 @@ def _all_see_the_inside(run: MeasurementRun) -> bool:
     pairs = [(parse_endpoint(seen.asked), parse_endpoint(seen.mapped or "")) for seen in answers]
     public = run.network.is_public
     return bool(pairs) and all(public(asked.host) and not public(mapped.host) for asked, mapped in pairs)
+
+
+async def look_for_routers(run: MeasurementRun) -> None:
+    """Where nothing answered: how far do packets get? Those with a small TTL go no farther than they must to
+    tell."""
+    if run.network.missing("icmp-errors") is not None:
+        return
+    for family in run.options.families:
+        known = run.addresses.get(family)
+        towards = known[0].endpoint if known else Endpoint(FAR_AWAY[family], 3478)
+        if run.network.route(towards.host) is None:
+            continue
+        run.emit(Event("started", f"routers IPv{family}", "which routers answer?"))
+        for hop in await walk(run.context(Lane("udp", family), f"routers IPv{family}"), towards):
+            run.recorder.add(hop)
+        run.emit(Event("finished", f"routers IPv{family}"))
 
 
 def behind_portal(met: Portal) -> CannotRun:
