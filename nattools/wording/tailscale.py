@@ -164,7 +164,6 @@ SENTENCES = {
     "overlay-map-port": (
         "A port that the router opens (UPnP, NAT-PMP, PCP, or forwarded by hand) helps with whomever."
     ),
-    "let-udp-out": "Have UDP let out of this network.",
     # addresses of kubo's
     "address-of-relay": "An address by way of a relay ({relay}).",
     "address-untested": "Nobody has tried it yet: AutoNAT asks several servers, one after the other.",

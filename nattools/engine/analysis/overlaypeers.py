@@ -15,7 +15,7 @@ from nattools.net.addresses import is_public
 from nattools.traversal.side import moving
 
 _BLOCKED = "udp blocked"
-_FORWARD = (statement("overlay-map-port"),)
+_FORWARD: Reason = (statement("overlay-map-port"),)
 _DIRECT: Mapping[str, bool | None] = {"direct": True, "relay": False, "peer-relay": False}
 
 
