@@ -186,11 +186,11 @@ def _diagnosed(request: Request) -> int:
     report = run(Invocation(request, _measure, asks_routers=diagnosing, without_journal=True))
     deliver(report, request)
     if not any(server.answered for server in report.servers):
-        _give_up(report, request)
+        give_up(report, request)
     return 0
 
 
-def _give_up(report: Report, request: Request) -> NoReturn:
+def give_up(report: Report, request: Request) -> NoReturn:
     """CannotRun: the report is there, and says nothing of what is outside."""
     for seen in report.observations:
         if isinstance(seen, Portal):

@@ -23,10 +23,10 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     `interface`: bind to it (None: the system's choice). `timeout_s` bounds the whole measurement (None:
     the engine's own bounds). `lifetime`: measure the binding lifetime up to `max_lifetime_s` seconds of
     idleness. `cross_check`: ask other tools for a second opinion. `scenario`, `seed`: to note in the report.
-    `relays`: the relays to try beside all else (None: none).
+    `relays`: the relays to try beside all else (None: none). `mtu`: look for the path MTU.
     """
 
-    command: Literal["diagnose", "nat", "map", "punch", "relay"]
+    command: Literal["diagnose", "nat", "ipv6", "map", "punch", "relay"]
     servers: tuple[ServerUri, ...]
     families: tuple[Family, ...] = (4, 6)
     interface: str | None = None
@@ -38,6 +38,7 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     seed: int | None = None
     default_servers: bool = False
     relays: RelaySearch | None = None
+    mtu: bool = False
 
 
 MAPPING_LIFETIME_S = 7200

@@ -84,7 +84,8 @@ async def measure(
     CannotRun: there is no route, no server's name resolves, or no server answered at all."""
     completed = await observe(new_run(network, options, emit), journal)
     await look_for_portal(completed.run)
-    _expect_an_answer(completed.run, completed.timed_out)
+    if options.command != "ipv6":
+        _expect_an_answer(completed.run, completed.timed_out)
     return completed.report()
 
 
@@ -100,9 +101,20 @@ async def observe(run: MeasurementRun, journal: Journal | None = None) -> Comple
     CannotRun: there is no route, or no server's name resolves."""
     started = datetime.now(UTC)
     await learn_translation(run)
-    families = await routed_families(run.network, run.options)
-    timed_out = await within_time_limit(run, _measure(run, families, journal))
+    families = await _families(run)
+    timed_out = await within_time_limit(run, _measure(run, families, journal)) if families else False
     return CompletedRun(run, families, started, timed_out)
+
+
+async def _families(run: MeasurementRun) -> tuple[Family, ...]:
+    """Those that have a route. That there is none answers what `ipv6` asks; all else it keeps from
+    running."""
+    try:
+        return await routed_families(run.network, run.options)
+    except CannotRun:
+        if run.options.command == "ipv6":
+            return ()
+        raise
 
 
 async def within_time_limit(run: MeasurementRun, work: Awaitable[None]) -> bool:
@@ -156,6 +168,7 @@ async def _run_lane(run: MeasurementRun, lane: Lane, probes: list[LaneProbe]) ->
     targets = await reach_servers(run, lane)
     if not targets:
         return
+    probes = [probe for probe in probes if probe.over(run.options, lane.family)]
     for gap in plan.gaps(probes, lane, targets):
         run.recorder.add(gap)
     tasks: dict[str, asyncio.Task[None]] = {}

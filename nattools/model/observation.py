@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nattools.model.endpoint import Family, Transport
+from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.observed import Observation
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.relaytrial import RelayTrial
@@ -397,4 +398,6 @@ AnyObservation = (
     | MapEntry
     | MapTable
     | RelayTrial
+    | InboundCheck
+    | MtuTrial
 )

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from nattools.server.mailbox import MailboxLimits
     from nattools.server.mailboxserver import MailboxConnections
     from nattools.server.relayservice import RelayConfig, RelayService
-_DIAL_BACK = c.SERVICE_DIAL_BACK_UDP | c.SERVICE_DIAL_BACK_TCP | c.SERVICE_DIAL_BACK_PORTS
+_DIAL_BACK = (
+    c.SERVICE_DIAL_BACK_UDP
+    | c.SERVICE_DIAL_BACK_TCP
+    | c.SERVICE_DIAL_BACK_PORTS
+    | c.SERVICE_DIAL_BACK_LISTENS
+)
 
 
 class ServeConfig(msgspec.Struct, frozen=True):

@@ -123,8 +123,10 @@ def measure_options(lab: Lab, host: str) -> MeasureOptions:
     wanted.pop("turn_user", None)  # it concerns relays
     if "families" in wanted:
         wanted["families"] = tuple(wanted["families"])
+    command = wanted.pop("command", "diagnose")
     return MeasureOptions(
-        command="diagnose",
+        command=command,
+        mtu=command == "ipv6",
         servers=tuple(parse_server(uri) for uri in lab.server_uris()),
         scenario=f"{scenario.name}:{host}",
         seed=lab.seed,

@@ -157,6 +157,8 @@ def techniques(findings: Findings) -> tuple[Technique, ...]:
         asked = _OF_MAP if findings.measurement.action == "probe" else ()
     elif findings.measurement.command == "relay":
         asked = _OF_RELAY
+    elif findings.measurement.command == "ipv6":
+        asked = ("direct-ipv6",)
     return tuple([_MEASURED[name](findings) if name in _MEASURED else _skipped(name) for name in asked])
 
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
+from nattools.report.sections import ipv6, matrix, nat, observations, punch, relays, summary, techniques
 from nattools.report.sections import map as mapped
-from nattools.report.sections import matrix, nat, observations, punch, relays, summary, techniques
 
 Make = Callable[[Report, View], Sequence[Section]]
 
@@ -43,6 +43,7 @@ GENERAL = (
     Entry(nat.path, 1),
     Entry(nat.behaviour),
     Entry(techniques.peers),
+    Entry(ipv6.line),
     *_MEASURED,
 )
 """Of `diagnose`, and of a command that has no list of its own."""
@@ -54,6 +55,19 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(nat.behaviour),
         Entry(techniques.peers, 1),
         *_MEASURED,
+    ),
+    "ipv6": (
+        Entry(ipv6.answer),
+        Entry(ipv6.explained),
+        Entry(ipv6.addresses),
+        Entry(ipv6.figures),
+        Entry(techniques.techniques, 1),
+        Entry(nat.behaviour, 1),
+        Entry(summary.warnings),
+        Entry(summary.servers),
+        Entry(summary.round_trips, 1),
+        Entry(mapped.mappings, 1),
+        *_END,
     ),
     "map": (
         Entry(mapped.answer),
