@@ -58,7 +58,10 @@ def show_report(
     """Show a saved report as it was shown when measured, or what a support code says."""
     options.check_choice("--format", form, FORMATS)
     if (file is None) == (code is None):
-        raise UsageError("give FILE, a report, or --code CODE, a support code of nattools ipv6")
+        raise UsageError(
+            "give FILE, a report, or --code CODE, a support code of nattools ipv6\n"
+            "See: nattools report show --help"
+        )
     if file is None:
         if form not in ("terminal", "json", "txt"):
             raise UsageError(f"--code: a support code is shown as terminal, json or txt, not as {form}")
