@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Final
 
 from nattools.engine.punch.attempt import Attempt, prepare
@@ -102,7 +101,7 @@ class Connector:
         if options.relaying == "never":
             return ()
         now = asyncio.get_running_loop().time()
-        return tuple(map(partial(with_new_credentials, now=now), options.relays)) or self.signaling.relays
+        return tuple(with_new_credentials(each, now=now) for each in options.relays) or self.signaling.relays
 
     async def _prepare(
         self, own: LocalSide, number: int, resumes: bool, relays: tuple[AnyAccess, ...], direct: bool
