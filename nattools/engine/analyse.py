@@ -133,7 +133,7 @@ def reanalyse(report: Report, *, is_public: Callable[[str], bool]) -> Report:
     )
     again = analyse(measurement, is_public=is_public)
     # what became of a punch happened, and is no conclusion
-    return again if report.punch is None else msgspec.structs.replace(again, punch=report.punch)
+    return msgspec.structs.replace(again, punch=report.punch, pwnat=report.pwnat)
 
 
 def _as_noted(server: Server) -> Server:

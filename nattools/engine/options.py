@@ -26,7 +26,7 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     `relays`: the relays to try beside all else (None: none).
     """
 
-    command: Literal["diagnose", "nat", "map", "punch", "relay"]
+    command: Literal["diagnose", "nat", "map", "punch", "pwnat", "relay"]
     servers: tuple[ServerUri, ...]
     families: tuple[Family, ...] = (4, 6)
     interface: str | None = None

@@ -8,7 +8,7 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from nattools.model.statement import Statement
-from nattools.wording import advice, behaviour, punch, relays, verdicts
+from nattools.wording import advice, behaviour, punch, pwnat, relays, verdicts
 from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES
 
 TABLES: dict[str, Mapping[str, str]] = {
@@ -16,6 +16,7 @@ TABLES: dict[str, Mapping[str, str]] = {
     "advice": advice.SENTENCES,
     "behaviour": behaviour.SENTENCES,
     "punch": punch.SENTENCES,
+    "pwnat": pwnat.SENTENCES,
     "relays": relays.SENTENCES,
 }
 """The tables of all areas by name; a code stands in one of them. docs/reference/findings.md lists them."""

@@ -8,10 +8,12 @@ from msgspec.structs import replace
 
 from nattools.model.nat import Nat, PeerKind, Requirement
 from nattools.model.punch import PlannedStep, Punch, Stage
+from nattools.model.pwnat import Pwnat
 from nattools.model.relay import Relay
 from nattools.model.report import Advice, CrossCheck, Report
 from nattools.wording.sentences import is_known, sentence, text_of
 
+Connection = TypeVar("Connection", Punch, Pwnat)
 Explained = TypeVar("Explained", PeerKind, Requirement, CrossCheck, PlannedStep)
 
 
@@ -34,6 +36,7 @@ def with_texts(report: Report) -> Report:
         cross_checks=_explained(report.cross_checks),
         warnings=tuple(map(sentence, report.notices)) if report.notices else report.warnings,
         punch=report.punch and _punch(report.punch),
+        pwnat=report.pwnat and _punch(report.pwnat),
         relays=tuple(map(_relay, report.relays)),
     )
 
@@ -50,7 +53,7 @@ def _explained(parts: tuple[Explained, ...]) -> tuple[Explained, ...]:
     return tuple(replace(one, why=text_of(one.reason)) if one.reason else one for one in parts)
 
 
-def _punch(punch: Punch) -> Punch:
+def _punch(punch: Connection) -> Connection:
     return replace(
         punch,
         stages=tuple(map(stage_with_text, punch.stages)),

@@ -64,28 +64,17 @@ class StepPosition:
     transport: Transport
 
 
-class Signaling(ABC):
-    """The conversation with the peer; what is not overridden is as if nothing more could be said. `secret` is
-    known to both sides and to nobody else. `live`: messages arrive within a round trip, so the sides can
-    begin at the same moment, else within `apart_s`. `attempt` is the one under way, `heard_of` the latest
-    that the peer has begun, and `heard_search` is above 0 if that is for a direct path instead of a relayed
-    one."""
+class Conversation(ABC):
+    """What there is with a peer beside the connection itself; what is not overridden is as if nothing more
+    could be said. `secret` is known to both sides and to nobody else. `live`: messages arrive within a round
+    trip. `attempt` is the one under way, `heard_of` the latest that the peer has begun, and `heard_search` is
+    above 0 if that is for a direct path instead of a relayed one."""
 
     live = False
-    apart_s = 0.0
 
     def __init__(self, secret: bytes) -> None:
         self.secret = secret
         self.attempt = self.heard_of = self.heard_search = 0
-
-    @property
-    def relays(self) -> tuple[AnyAccess, ...]:
-        """What the mailbox offers for the two."""
-        return ()
-
-    def begin(self, attempt: int, search: int = 0) -> None:  # noqa: B027
-        """From now on this attempt counts, and what belongs to earlier ones is forgotten. `search`: as in
-        `AttemptBegun`."""
 
     def doubt(self) -> None:  # noqa: B027
         """Something is wrong with the network; the conversation may be broken, too."""
@@ -101,6 +90,26 @@ class Signaling(ABC):
     @abstractmethod
     def apart(self) -> Statement:
         """Why the peer is not within reach."""
+
+    async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
+        """Exchange how the attempt went; None: the peer does not tell."""
+        return None
+
+
+class Signaling(Conversation):
+    """One in which the two introduce themselves and agree on what to try. Where it is not `live`, the sides
+    begin a step within `apart_s`."""
+
+    apart_s = 0.0
+
+    @property
+    def relays(self) -> tuple[AnyAccess, ...]:
+        """What the mailbox offers for the two."""
+        return ()
+
+    def begin(self, attempt: int, search: int = 0) -> None:  # noqa: B027
+        """From now on this attempt counts, and what belongs to earlier ones is forgotten. `search`: as in
+        `AttemptBegun`."""
 
     @abstractmethod
     async def introduce(self, own: Introduction) -> Introduction | SignalingEnded | Superseded:
@@ -118,10 +127,6 @@ class Signaling(ABC):
 
     def tell_candidate(self, attempt: int, candidate: str, relay: str = "") -> None:  # noqa: B027
         """One more of ours."""
-
-    async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
-        """Exchange how the attempt went; None: the peer does not tell."""
-        return None
 
 
 class MailboxSignaling(Signaling):
