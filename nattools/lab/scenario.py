@@ -15,6 +15,8 @@ from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
 Routing = Literal["by-source", "by-metric", "by-rule", "by-halves"]
 Behaviour = Literal["endpoint-independent", "address-dependent", "address-and-port-dependent"]
 Pooling = Literal["paired", "arbitrary", "per-destination"]
+ErrorsIn = Literal["strict", "lax", "blocked"]
+ErrorsOut = Literal["dropped", "untranslated", "translated"]
 LOWEST_MAPPED_PORT = 1024
 
 
@@ -70,6 +72,10 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     session: "drop" or "open" (it answers them; early packets then poison the mapping).
     `refreshed_by`: what restarts a UDP binding's lifetime. `session_limit`: how many bindings it holds.
     `icmp_ends_mapping`: an ICMP error removes the binding (against RFC 4787 REQ-12).
+    `errors_in`: which ICMP errors from outside get in: about a packet of a session ("strict"), about any
+    packet that may have come from a port in use ("lax"), or none. `errors_out`: what becomes of an ICMP
+    error from inside that is about no packet of a session. `echo_ids`: are the identifiers of echo requests
+    kept where they can be, or always others?
     `udp`: "blocked" drops all UDP from inside; `open_ports`: destination ports let out (None: all),
     as "udp/53" or "tcp/443". `reserved_wan`: its outside address is not public though nothing else says so.
     `ttl`: what it does to the TTL of what it passes on from inside: "kept" makes it no hop, "reset" hides all
@@ -105,6 +111,9 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     input: Literal["drop", "open"] = "drop"
     session_limit: int | None = None
     icmp_ends_mapping: bool = False
+    errors_in: ErrorsIn = "strict"
+    errors_out: ErrorsOut = "dropped"
+    echo_ids: Literal["kept", "rewritten"] = "kept"
     udp: Literal["open", "blocked"] = "open"
     open_ports: tuple[str, ...] | None = None
     answers_ttl: bool = True
@@ -121,7 +130,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A router that filters and does not translate: stateful, or `filtering` weaker than that."""
+    """A router that filters and does not translate: stateful, or `filtering` weaker than that. `errors_in`
+    and `errors_out`: as of a NAT; here "translated" is as "untranslated"."""
 
     behind: str | None = None
     filtering: Behaviour = "address-and-port-dependent"
@@ -129,6 +139,8 @@ class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=
     open_ports: tuple[str, ...] | None = None
     lifetime_s: float = 180.0
     ipv6: Literal["firewall", "open"] | None = None
+    errors_in: ErrorsIn = "strict"
+    errors_out: ErrorsOut = "dropped"
 
 
 class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
 from nattools.report.sections import map as mapped
-from nattools.report.sections import matrix, nat, observations, punch, relays, summary, techniques
+from nattools.report.sections import matrix, nat, observations, punch, pwnat, relays, summary, techniques
 
 Make = Callable[[Report, View], Sequence[Section]]
 
@@ -83,6 +83,16 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(punch.network),
         Entry(nat.behaviour, 1),
         Entry(mapped.mappings_made),
+        Entry(summary.warnings),
+        Entry(summary.servers),
+        *_END,
+    ),
+    "pwnat": (
+        Entry(punch.answer),
+        Entry(pwnat.figures),
+        Entry(punch.timeline),
+        Entry(punch.network),
+        Entry(nat.behaviour, 1),
         Entry(summary.warnings),
         Entry(summary.servers),
         *_END,
