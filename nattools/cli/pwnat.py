@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import sys
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +20,7 @@ from nattools.cli.pwnatoptions import LISTEN_WAIT_S, MEASURING, USES
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.options import Watcher
-from nattools.engine.pwnat.options import CALL_WAIT_S, PORT, PwnatOptions
+from nattools.engine.pwnat.knockoptions import CALL_WAIT_S, PORT, PwnatOptions
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.pwnat import PwnatRole
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 
 pwnat_app = new_app(
     no_args_is_help=True,
-    help="Connect two machines with nobody else's help: one listens, and an ICMP error brings the other's call.",
+    help="Connect two machines with nobody else's help: one listens, the other calls by an ICMP error.",
 )
 ADDRESS_UNKNOWN = (
     "ADDRESS is this network's public IPv4 address: the router's status page shows it, or a server does with "
@@ -129,14 +127,14 @@ def _on_host(request: Request, wanted: Wanted) -> CommandResult:
         watcher = Watcher(
             emit=progress, stage=display.stage, code=lambda place: _say_command(display, wanted, place)
         )
-        from nattools.engine.pwnat import pwnat
+        from nattools.engine.pwnat import connecting
 
         try:
             await use.listen()
             if wanted.role == "listener":
-                return await pwnat.listen(network, chosen, watcher, use.use)
+                return await connecting.listen(network, chosen, watcher, use.use)
             listener = await _listener_at(network, wanted.address or "")
-            return await pwnat.connect(network, replace(chosen, listener=listener), watcher, use.use)
+            return await connecting.connect(network, replace(chosen, listener=listener), watcher, use.use)
         finally:
             use.close()
 
@@ -185,7 +183,7 @@ def _in_lab(request: Request, wanted: Wanted, choice: LabChoice) -> CommandResul
 
 async def _met(request: Request, wanted: Wanted, lab: Lab, hosts: tuple[str, str]) -> CommandResult:
     """As the asked side reports it; no server is asked unless one is named."""
-    from nattools.engine.pwnat.pwnat import both
+    from nattools.trials.knocks import connected_in_lab
 
     networks = [lab.network(host) for host in hosts]
     public = Servers(request.servers, public=not request.servers)
@@ -207,14 +205,11 @@ async def _met(request: Request, wanted: Wanted, lab: Lab, hosts: tuple[str, str
         sessions[mine] = PunchSession(wanted.uses, seen, display, quiet=True)
         watchers = [Watcher(), Watcher()]
         watchers[mine] = Watcher(emit=progress) if display is None else Watcher(stage=display.stage)
-        reports = await both(
-            (networks[0], chosen[0], watchers[0]),
-            (networks[1], chosen[1], watchers[1]),
+        reports = await connected_in_lab(
+            lab,
+            hosts[0],
+            ((networks[0], chosen[0], watchers[0]), (networks[1], chosen[1], watchers[1])),
             (sessions[0].use, sessions[1].use),
-            wall=asyncio.get_running_loop().time if here.substrate == "sim" else time.time,
-            outside=lambda place: Endpoint(
-                lab.layout.outside_address(lab.scenario, hosts[0]), int(place.rpartition(":")[2])
-            ),
         )
     use = sessions[mine]
     return CommandResult(reports[mine], display is not None and display.told, use.problem, use.interrupted)

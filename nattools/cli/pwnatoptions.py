@@ -11,7 +11,7 @@ from nattools.cli.help import lab, meet
 from nattools.cli.options import OptionGroup
 from nattools.cli.punchoptions import PunchRequest, checked_allowed, checked_forwards
 from nattools.engine.punch.options import WAIT_S
-from nattools.engine.pwnat.options import PORT
+from nattools.engine.pwnat.knockoptions import PORT
 from nattools.errors import UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.pwnat import LEAST_SECRET
@@ -23,7 +23,7 @@ AddressArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="[ADDRESS[:PORT]]",
-        help=f"The listener's public address, and its outside port if it is not {PORT}. With --lab: left out.",
+        help=f"The listener's public address, and its outside port unless {PORT}. With --lab: left out.",
     ),
 ]
 Secret = Annotated[
@@ -108,5 +108,3 @@ def host_and_port(text: str) -> tuple[str, int]:
 def written(place: Endpoint) -> str:
     """As `connect` takes it."""
     return place.host if place.port == PORT else str(place)
-
-

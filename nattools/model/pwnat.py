@@ -15,7 +15,7 @@ ListenerVerdict = Literal[
 CallerVerdict = Literal["passes", "untranslated", "invalid-dropped", "icmp-blocked", "unknown"]
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class RefusedErrors(msgspec.Struct, frozen=True, kw_only=True):
     """ICMP errors that were no call. `forged`: knocks by somebody without the secret, cut short, seen before
     (`replayed`) or too old (`stale`: of these, how many); `foreign`: errors that are no knocks, of which some
     are true."""
@@ -38,6 +38,6 @@ class Pwnat(Punch, frozen=True, kw_only=True):
     beacons_sent: int = 0
     knocks_sent: int = 0
     errors_seen: int = 0
-    refused: Refused = Refused()
+    refused: RefusedErrors = RefusedErrors()
     listener: ListenerVerdict | None = None
     caller: CallerVerdict | None = None

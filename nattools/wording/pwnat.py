@@ -10,8 +10,8 @@ SENTENCES = {
     "pwnat-no-beacon": "No beacon could be sent: {failure}.",
     "pwnat-knocked": "Somebody who knows the secret knocked, and says to be at {place}.",
     "pwnat-stale": (
-        "A knock with the right secret was sent {apart_s:.0f} s from now by this machine's clock: it is an old "
-        "one sent again, or one of the two clocks is wrong."
+        "A knock with the right secret was sent {apart_s:.0f} s from now by this machine's clock: it is an "
+        "old one sent again, or one of the two clocks is wrong."
     ),
     "pwnat-busy": "Another caller knocks; one at a time is let in.",
     "pwnat-private-caller": (
@@ -31,8 +31,8 @@ SENTENCES = {
         "on the way dropped them."
     ),
     "pwnat-behind-nat": (
-        "This side is behind a NAT, and most of them do not pass a knock on: Linux routers drop it or send it "
-        "out with its private address."
+        "This side is behind a NAT, and most of them do not pass a knock on: Linux routers drop it or send "
+        "it out with its private address."
     ),
     "pwnat-name-server": "Name a server with --server, so that the knock can say where this side is.",
     "pwnat-test": (
@@ -41,6 +41,7 @@ SENTENCES = {
     ),
     "pwnat-apart": "The two are apart.",
     "by-knock": (
-        "The listener's NAT let the caller's ICMP error in, and each side then opened its own NAT for the other."
+        "The listener's NAT let the caller's ICMP error in, and each side then opened its own NAT for the "
+        "other."
     ),
 }

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 from nattools.engine.punch.attempt import Attempt
 from nattools.engine.punch.local_side import LocalSide
-from nattools.engine.punch.signaling import Conversation
+from nattools.engine.punch.signaling import PeerConversation
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.endpoint import Transport
 from nattools.traversal.budget import Budget
@@ -29,7 +29,7 @@ class PathFinder(ABC):
 
     @property
     @abstractmethod
-    def signaling(self) -> Conversation:
+    def signaling(self) -> PeerConversation:
         """The conversation with the peer."""
 
     @property

@@ -64,7 +64,7 @@ class StepPosition:
     transport: Transport
 
 
-class Conversation(ABC):
+class PeerConversation(ABC):
     """What there is with a peer beside the connection itself; what is not overridden is as if nothing more
     could be said. `secret` is known to both sides and to nobody else. `live`: messages arrive within a round
     trip. `attempt` is the one under way, `heard_of` the latest that the peer has begun, and `heard_search` is
@@ -96,7 +96,7 @@ class Conversation(ABC):
         return None
 
 
-class Signaling(Conversation):
+class Signaling(PeerConversation):
     """One in which the two introduce themselves and agree on what to try. Where it is not `live`, the sides
     begin a step within `apart_s`."""
 
@@ -107,7 +107,7 @@ class Signaling(Conversation):
         """What the mailbox offers for the two."""
         return ()
 
-    def begin(self, attempt: int, search: int = 0) -> None:  # noqa: B027
+    def begin(self, attempt: int, search: int = 0) -> None:
         """From now on this attempt counts, and what belongs to earlier ones is forgotten. `search`: as in
         `AttemptBegun`."""
 
@@ -122,10 +122,10 @@ class Signaling(Conversation):
         """Wait for the moment at which a step begins: where the peer's socket for it is seen, None if the
         peer does not know. `told`: where ours is."""
 
-    def on_candidate(self, attempt: int, take: CandidateHandler) -> None:  # noqa: B027
+    def on_candidate(self, attempt: int, take: CandidateHandler) -> None:
         """`take` gets candidates of the peer that come later."""
 
-    def tell_candidate(self, attempt: int, candidate: str, relay: str = "") -> None:  # noqa: B027
+    def tell_candidate(self, attempt: int, candidate: str, relay: str = "") -> None:
         """One more of ours."""
 
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from nattools.chance import chance
-from nattools.engine.pwnat.options import PwnatCounts
+from nattools.engine.pwnat.knockoptions import PwnatCounts
 from nattools.net.base import UdpSocket
 from nattools.protocols.pwnat import BEACON, TARGETS
 
@@ -19,7 +19,7 @@ _AGAIN_S: Final = 0.5
 
 
 def interval_s(lifetime_s: float | None) -> float:
-    """How often, where a session of the own NAT lives so long (None: not known): a lost beacon does no harm."""
+    """How often, where the own NAT keeps a session so long (None: not known): one of three may be lost."""
     return INTERVAL_S if lifetime_s is None else max(1.0, min(LONGEST_S, lifetime_s / 3))
 
 

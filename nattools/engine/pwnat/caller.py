@@ -12,9 +12,9 @@ from nattools.engine.punch.candidates import server_of
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.timeline import NoPath, Timeline
+from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
+from nattools.engine.pwnat.knocksession import KnockSession, planned
 from nattools.engine.pwnat.meeting import Meeting
-from nattools.engine.pwnat.options import PwnatCounts, PwnatOptions
-from nattools.engine.pwnat.session import KnockSession, planned
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import UdpSocket
@@ -130,7 +130,9 @@ class KnockCaller(PathFinder):
 
     def _note_knocking(self, seen: Endpoint | None) -> None:
         shown = statement("pwnat-knocking", listener=str(self._listener))
-        place = statement("pwnat-place-unknown") if seen is None else statement("pwnat-place", place=str(seen))
+        place = (
+            statement("pwnat-place-unknown") if seen is None else statement("pwnat-place", place=str(seen))
+        )
         self.timeline.note("knock", shown, place)
 
     # --- knocking
@@ -193,7 +195,12 @@ class KnockCaller(PathFinder):
             met.driver.release(socket)
         if outcome.reason is not None:
             self.timeline.note(
-                "attempt", outcome.reason, ok=False, strategy=step.strategy, sent=counts.sent, seen=counts.seen
+                "attempt",
+                outcome.reason,
+                ok=False,
+                strategy=step.strategy,
+                sent=counts.sent,
+                seen=counts.seen,
             )
 
     # --- words

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from nattools.engine.pwnat.options import PwnatCounts
-from nattools.engine.pwnat.session import KnockSession
+from nattools.engine.pwnat.knockoptions import PwnatCounts
+from nattools.engine.pwnat.knocksession import KnockSession
 from nattools.errors import ProtocolError
 from nattools.model.statement import Statement, statement
 from nattools.net.base import IcmpError

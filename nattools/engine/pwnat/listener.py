@@ -13,9 +13,9 @@ from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.beacons import Beacons, interval_s
 from nattools.engine.pwnat.hearing import Heard, Hearing
+from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
+from nattools.engine.pwnat.knocksession import KnockSession, planned
 from nattools.engine.pwnat.meeting import Meeting
-from nattools.engine.pwnat.options import PwnatCounts, PwnatOptions
-from nattools.engine.pwnat.session import KnockSession, planned
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import IcmpError, UdpSocket
@@ -192,7 +192,12 @@ class KnockListener(PathFinder):
         outcome = await send_step(network, met.driver, met.socket, place, step, first=True, counts=counts)
         if outcome.reason is not None:
             self.timeline.note(
-                "attempt", outcome.reason, ok=False, strategy=step.strategy, sent=counts.sent, seen=counts.seen
+                "attempt",
+                outcome.reason,
+                ok=False,
+                strategy=step.strategy,
+                sent=counts.sent,
+                seen=counts.seen,
             )
 
     def _place(self, heard: Heard) -> Endpoint | None:
@@ -217,5 +222,3 @@ class KnockListener(PathFinder):
 
 def _packets(knock: Knock) -> int:
     return sum(step.packets[0] for step in planned(knock.nat) if step.packets is not None)
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from nattools.engine.pwnat.session import KnockSession, Part
+from nattools.engine.pwnat.knocksession import KnockSession, Part
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Strategy
 from nattools.model.statement import Statement, statement
@@ -15,7 +15,6 @@ from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath, strategy_of
 from nattools.traversal.sending import ProbeCounts
 from nattools.traversal.steps import Step
-
 
 
 class Meeting:

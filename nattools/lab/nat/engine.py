@@ -221,9 +221,7 @@ class NatEngine:
                 outside = self._pool.choose(inside, flow[3])
             if chosen is None:
                 allocator = self._ids if protocol == "icmp" and self._ids is not None else self._allocator
-                chosen = allocator.choose(
-                    protocol, inside, port, lambda p: self._free(flow, outside, p, now)
-                )
+                chosen = allocator.choose(protocol, inside, port, lambda p: self._free(flow, outside, p, now))
             if chosen is None:
                 return None
         binding = self._bindings[binding_key] = NatBinding(binding_key, flow, outside, chosen)

@@ -4,8 +4,8 @@
     caller     -> listener   Time Exceeded (RFC 792) that quotes a beacon, and carries a knock behind it
     both                     UDP, once the listener has read the knock
 
-The listener's NAT lets the error in as one about the beacon's session (RFC 5508 REQ-4), and the listener reads
-the quote where its system reports errors about its own datagrams, without privileges.
+The listener's NAT lets the error in as one about the beacon's session (RFC 5508 REQ-4), and the listener
+reads the quote where its system reports errors about its own datagrams, without privileges.
 """
 
 from nattools.protocols.pwnat.beacon import BEACON, TARGETS, time_exceeded

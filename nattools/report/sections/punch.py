@@ -111,8 +111,8 @@ def _connection(punch: Punch) -> Iterator[Prose]:
     if punch.throughput is not None:
         yield Prose(_throughput(punch.throughput), "Throughput")
     if punch.secured_by is not None:
-        token = any(each.stage == "token" for each in punch.stages)
-        bound = "the tokens" if token else "the code"
+        stages = {each.stage for each in punch.stages}
+        bound = "the tokens" if "token" in stages else "the secret" if "knock" in stages else "the code"
         yield Prose(f"{_PROTECTION[punch.secured_by]}, bound to {bound}", "Secured by")
     for number, spare in enumerate(punch.spares[:MOST_SPARES]):
         yield Prose(_way(spare), "Spare paths" if number == 0 else " ")
@@ -160,7 +160,11 @@ def _way(way: Way) -> str:
 
 def plan(report: Report, view: View) -> list[Section]:
     """What was going to be tried."""
-    return [] if report.connection is None else plan_section(report.connection.plan, report.connection.odds, view.columns)
+    return (
+        []
+        if report.connection is None
+        else plan_section(report.connection.plan, report.connection.odds, view.columns)
+    )
 
 
 def plan_section(

@@ -8,8 +8,8 @@ from msgspec.structs import asdict, replace
 
 from nattools.engine.punch.state import PunchState
 from nattools.engine.pwnat.caller import KnockCaller
+from nattools.engine.pwnat.knockoptions import PwnatCounts
 from nattools.engine.pwnat.listener import KnockListener
-from nattools.engine.pwnat.options import PwnatCounts
 from nattools.model.pwnat import Pwnat, PwnatRole
 from nattools.model.report import Report
 from nattools.model.statement import Statement, statement

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
-from nattools.engine.punch.signaling import Conversation
+from nattools.engine.punch.signaling import PeerConversation
 from nattools.model.nat import Nat
 from nattools.model.statement import Statement, statement
 from nattools.protocols.ice import Credentials
@@ -24,7 +24,7 @@ LISTENER: Final = Side(moves="not", accepts="port")
 is taken."""
 
 
-class KnockSession(Conversation):
+class KnockSession(PeerConversation):
     """`name` None: no caller has come yet. `attempt`: of how many connections of this session it is."""
 
     def __init__(self, keys: SharedKeys, name: bytes | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from nattools.engine.punch.options import PunchOptions
 from nattools.model.endpoint import Endpoint
-from nattools.model.pwnat import Refused
+from nattools.model.pwnat import RefusedErrors
 
 PORT: Final = 2222
 """Of the listener, if nothing else is said: the original's."""
@@ -38,6 +38,8 @@ class PwnatCounts:
     stale: int = 0
 
     @property
-    def refused(self) -> Refused:
+    def refused(self) -> RefusedErrors:
         """As the report tells it."""
-        return Refused(forged=self.forged, foreign=self.foreign, replayed=self.replayed, stale=self.stale)
+        return RefusedErrors(
+            forged=self.forged, foreign=self.foreign, replayed=self.replayed, stale=self.stale
+        )

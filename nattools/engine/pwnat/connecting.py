@@ -16,9 +16,9 @@ from nattools.engine.punch.options import Use, Watcher, echoing
 from nattools.engine.punch.state import connect_and_use
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.pwnat.caller import KnockCaller
+from nattools.engine.pwnat.knockoptions import PwnatOptions
+from nattools.engine.pwnat.knockstate import PwnatState
 from nattools.engine.pwnat.listener import KnockListener
-from nattools.engine.pwnat.options import PwnatOptions
-from nattools.engine.pwnat.state import PwnatState
 from nattools.engine.run import CompletedRun, new_run, observe, within_time_limit
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
@@ -29,7 +29,7 @@ from nattools.traversal.sample import where_seen
 
 RAW_ADVICE = (
     "The caller sends one kind of packet that needs CAP_NET_RAW. Run it with sudo; or give that alone to a "
-    "Python of its own: sudo setcap cap_net_raw+ep $(readlink -f .venv/bin/python). The listener needs nothing."
+    "Python of its own: sudo setcap cap_net_raw+ep $(readlink -f .venv/bin/python). A listener needs nothing."
 )
 
 
@@ -161,7 +161,9 @@ async def both(
 
     try:
         async with asyncio.TaskGroup() as group:
-            first = group.create_task(listen(network, options, replace(watcher, code=tell), uses[0], wall=wall))
+            first = group.create_task(
+                listen(network, options, replace(watcher, code=tell), uses[0], wall=wall)
+            )
             second = group.create_task(call())
     except BaseExceptionGroup as errors:
         raise primary_error(errors) from None
