@@ -1,4 +1,4 @@
-"""Knocks: what is written is read, nothing else is believed, each counts once; the packet as others see it."""
+"""Knocks: what is written is read, nothing else is believed, each counts once; the packet, by others."""
 
 from __future__ import annotations
 
