@@ -131,6 +131,14 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools report show report.json -v", "with figures"),
         ("nattools report show report.json --format html > page.html", "as a page"),
     ),
+    "report diff": (
+        ("nattools report diff yesterday.json today.json", "what has changed, and what it means"),
+        ("nattools report diff a.json b.json --json", "each change with its code, for a script"),
+    ),
+    "report redact": (
+        ("nattools report redact report.json -o post.json -o post.html", "to post it"),
+        ("nattools report redact report.json -o post.json --keep private", "private addresses may stay"),
+    ),
     "report validate": (
         ("nattools report validate report.json", "exit code 0 if it is a report"),
         ("nattools report validate report.json --json", "what is wrong with it, for a script"),

@@ -59,6 +59,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         nat=findings.by_transport,
         mappings=findings.routers.mappings,
         relays=findings.relays,
+        ended=measurement.ended,
         advice=None if measurement.command in _OWN_ANSWER else advice(findings, verdicts, table),
         techniques=verdicts,
         peers=table,
@@ -129,6 +130,7 @@ def reanalyse(report: Report, *, is_public: Callable[[str], bool]) -> Report:
         families=_families(report),
         lifetime_asked=any(isinstance(one, Idle) for one in report.observations),
         timed_out=report.timed_out,
+        ended=report.ended,
         observations=report.observations,
     )
     again = analyse(measurement, is_public=is_public)

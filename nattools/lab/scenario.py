@@ -88,7 +88,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `dmz`: the host behind it that gets all that comes in and belongs to nothing: with one host, a 1:1 NAT.
     `mapper`: what it offers to those who want port mappings (None: nothing).
     `portal`: nothing gets out, and it answers all connections itself ("connections"), also by giving all
-    names an address of its own ("names").
+    names an address of its own ("names"), or also STUN over UDP ("stun").
     `nat64`: what makes it one (None: hosts inside have IPv4).
     `pool`: how many outside addresses it has, where it stands on the internet; `pooling`: which of them
     a new mapping gets (RFC 4787 4.1): one for each inside host, any, or one for each destination address.
@@ -124,7 +124,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     dmz: str | None = None
     mapper: MapperSpec | None = None
     nat64: Nat64Spec | None = None
-    portal: Literal["connections", "names"] | None = None
+    portal: Literal["connections", "names", "stun"] | None = None
     pool: int = 1
     pooling: Pooling = "paired"
 
@@ -152,7 +152,8 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     `behind`; "by-metric": that order alone; the first one overrides the others by a rule and a table of its
     own ("by-rule"), or by two routes to half of all addresses each ("by-halves"). `lets_out`: the routers
     that this machine's own firewall lets packets out to (None: all). `runs_in`: what it says that it runs in,
-    so that the router before it is no router of a home."""
+    so that the router before it is no router of a home. `lacks`: "link" (its cable is out), "address" (nobody
+    gave it one), or "names" (its name servers know none)."""
 
     behind: str | tuple[str, ...] | None = None
     ipv6: bool = False
@@ -162,6 +163,12 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     routing: Routing = "by-source"
     lets_out: tuple[str, ...] | None = None
     runs_in: Surroundings | None = None
+    lacks: Literal["link", "address", "names"] | None = None
+
+    @property
+    def addressed(self) -> bool:
+        """Has it addresses at all?"""
+        return self.lacks not in ("link", "address")
 
 
 class DerpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from nattools.model.ending import Ending
 from nattools.model.endpoint import Family
 from nattools.model.host import Host
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
@@ -118,7 +119,8 @@ class CrossCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """`families` are those that were measured: asked for, and with a route. `started` is RFC 3339.
-    `timed_out`: the time given was over before all questions were answered."""
+    `timed_out`: the time given was over before all questions were answered. `ended`: nothing outside
+    answered, and this is where it ended."""
 
     command: Command
     action: MapAction | None = None
@@ -132,6 +134,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     families: tuple[Family, ...] = (4,)
     lifetime_asked: bool = False
     timed_out: bool = False
+    ended: Ending | None = None
     observations: tuple[AnyObservation, ...] = ()
 
 
@@ -159,6 +162,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     pwnat: Pwnat | None = None
     lan: None = None
     advice: Advice | None = None
+    ended: Ending | None = None
     techniques: tuple[Technique, ...] = ()
     peers: tuple[PeerKind, ...] = ()
     requirements: tuple[Requirement, ...] = ()

@@ -8,13 +8,14 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from nattools.model.statement import Statement
-from nattools.wording import advice, behaviour, punch, pwnat, relays, verdicts
+from nattools.wording import advice, behaviour, differences, punch, pwnat, relays, verdicts
 from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES
 
 TABLES: dict[str, Mapping[str, str]] = {
     "verdicts": verdicts.SENTENCES,
     "advice": advice.SENTENCES,
     "behaviour": behaviour.SENTENCES,
+    "differences": differences.SENTENCES,
     "punch": punch.SENTENCES,
     "pwnat": pwnat.SENTENCES,
     "relays": relays.SENTENCES,
@@ -49,6 +50,7 @@ _SPECS: dict[str, Callable[[Any], str]] = {
     "span": _span,
     "list": lambda names: ", ".join(map(str, names)),
     "and": lambda names: _joined(names, "and"),
+    "or": lambda names: _joined(names, "or"),
     "then": lambda names: ", then ".join(map(str, names)),
     "capital": lambda text: text[:1].upper() + text[1:],
     "upper": lambda name: str(name).upper(),

@@ -34,6 +34,7 @@ def with_texts(report: Report) -> Report:
         peers=_explained(report.peers),
         requirements=_explained(report.requirements),
         cross_checks=_explained(report.cross_checks),
+        ended=report.ended and replace(report.ended, why=text_of(report.ended.reason) or report.ended.why),
         warnings=tuple(map(sentence, report.notices)) if report.notices else report.warnings,
         punch=report.punch and _punch(report.punch),
         pwnat=report.pwnat and _punch(report.pwnat),

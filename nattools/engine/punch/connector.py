@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from nattools.engine.punch.attempt import Attempt, prepare
@@ -11,13 +13,13 @@ from nattools.engine.punch.local_side import LocalSide, RouterMapping, measure_a
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signaling import Signaling, Superseded
-from nattools.engine.punch.signals import Introduction
+from nattools.engine.punch.signals import A_PATH, AttemptAim, Introduction
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.endpoint import Transport
 from nattools.model.statement import Statement, statement
 from nattools.protocols import ice
 from nattools.traversal.path import SelectedPath
-from nattools.traversal.relayaccess import AnyAccess
+from nattools.traversal.relayaccess import AnyAccess, with_new_credentials
 
 MOST_SHOWN: Final = 6
 """Candidates that the timeline names."""
@@ -58,7 +60,7 @@ class Connector(PathFinder):
         return self.last is not None and self.last.resumes
 
     async def connect(
-        self, *, resumes: bool = False, without: Transport | None = None, search: int = 0
+        self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
     ) -> SelectedPath | NoPath:
         """One attempt, or a later one if the peer is ahead. `resumes`: as in `Introduction`."""
         if self.moved:
@@ -68,11 +70,12 @@ class Connector(PathFinder):
         self._number = max(self._number, self._signaling.heard_of)
         for _ in range(MOST_RESTARTS):
             number, self._number = self._number, self._number + 1  # spent, also if this is broken off
-            self._signaling.begin(number, search)
-            relays = () if search else self._relays()
-            introduction, bases = self._prepared or await self._prepare(own, number, resumes, relays, search)
+            self._signaling.begin(number, aim)
+            relays = () if aim.search else self._relays()
+            direct = aim.search > 0
+            introduction, bases = self._prepared or await self._prepare(own, number, resumes, relays, direct)
             self._prepared = None
-            if not search:
+            if not aim.aside:
                 self.timeline.note("candidates", *_addresses(introduction.candidates))
             attempt = Attempt(
                 own,
@@ -83,10 +86,10 @@ class Connector(PathFinder):
                 self.budget,
                 self._router,
                 relays,
-                search,
+                aim,
             )
             self.last = attempt
-            if not search:
+            if not aim.aside:
                 self.announced = attempt
             try:
                 found = await attempt.go(introduction, bases)
@@ -100,10 +103,13 @@ class Connector(PathFinder):
     def _relays(self) -> tuple[AnyAccess, ...]:
         """Those that this side can use: named by the user, or else offered by the mailbox."""
         options = self.own.options
-        return () if options.relaying == "never" else options.relays or self._signaling.relays
+        if options.relaying == "never":
+            return ()
+        now = asyncio.get_running_loop().time()
+        return tuple(map(partial(with_new_credentials, now=now), options.relays)) or self._signaling.relays
 
     async def _prepare(
-        self, own: LocalSide, number: int, resumes: bool, relays: tuple[AnyAccess, ...], search: int
+        self, own: LocalSide, number: int, resumes: bool, relays: tuple[AnyAccess, ...], direct: bool
     ) -> tuple[Introduction, list[Base]]:
         agent = ice.Agent("controlling")  # for its choice of credentials
         return await prepare(
@@ -113,7 +119,7 @@ class Connector(PathFinder):
             asks_router=self._router is not None and not self._router.settled,
             resumes=resumes,
             relay=relays[0].text if relays else "",
-            direct=search > 0,
+            direct=direct,
         )
 
 

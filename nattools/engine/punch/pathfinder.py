@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from nattools.engine.punch.attempt import Attempt
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.signaling import PeerConversation
+from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.endpoint import Transport
 from nattools.traversal.budget import Budget
@@ -44,9 +45,9 @@ class PathFinder(ABC):
 
     @abstractmethod
     async def connect(
-        self, *, resumes: bool = False, without: Transport | None = None, search: int = 0
+        self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
     ) -> SelectedPath | NoPath:
         """One attempt. `resumes`: the secure connection is still there; `without`: a transport not to use
-        this time; `search`: as in `AttemptBegun`.
+        this time.
 
         CannotRun: this machine is in no network."""

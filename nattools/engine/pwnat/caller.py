@@ -11,6 +11,7 @@ from nattools.chance import chance, random_bytes
 from nattools.engine.punch.candidates import server_of
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.pathfinder import PathFinder
+from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knocksession import KnockSession, planned
@@ -88,7 +89,7 @@ class KnockCaller(PathFinder):
             self._met.close()
 
     async def connect(
-        self, *, resumes: bool = False, without: Transport | None = None, search: int = 0
+        self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
     ) -> SelectedPath | NoPath:
         """Knock until the listener has reached this side."""
         first = self._tries == 0

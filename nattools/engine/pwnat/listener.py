@@ -10,6 +10,7 @@ from typing import Final
 from nattools.engine.punch.candidates import why_not_a_destination
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.pathfinder import PathFinder
+from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.beacons import Beacons, interval_s
 from nattools.engine.pwnat.hearing import Heard, Hearing
@@ -90,7 +91,7 @@ class KnockListener(PathFinder):
             self._socket = None
 
     async def connect(
-        self, *, resumes: bool = False, without: Transport | None = None, search: int = 0
+        self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
     ) -> SelectedPath | NoPath:
         """Wait for knocks, and follow them."""
         first = self._session.name is None
