@@ -102,6 +102,7 @@ def scenario_types() -> dict[str, type[msgspec.Struct]]:
         scenario.NatSpec,
         scenario.FirewallSpec,
         scenario.HostSpec,
+        scenario.ControlSpec,
         scenario.DerpSpec,
         scenario.TurnSpec,
         scenario.ServerSpec,

@@ -91,6 +91,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools relay turn:relay.example --turn-user alice:secret", "one of your own, by UDP and TCP"),
         ("nattools relay --region fra", "one region of Tailscale's public DERP map"),
     ),
+    "tailscale": (
+        ("nattools tailscale --status status.json", "why the peers of tailscale status --json are relayed"),
+        ("nattools tailscale --control https://headscale.example", "a control server of one's own"),
+    ),
     "serve": (
         ("nattools serve", "on the addresses that the default routes use"),
         ("nattools serve --listen 192.0.2.1 --listen 192.0.2.2", "two addresses: filtering can be measured"),

@@ -187,6 +187,17 @@ class DerpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fault: Literal["drops", "silent", "no-derp", "lies", "restarts", "portal"] | None = None
 
 
+class ControlSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A control server of a tailnet, at `port` and at port 80: it gives its key, and hears of clients that
+    want to leave HTTP. `fault`: "silent" (takes connections and says nothing), "inspected" (a proxy on the
+    way answers with a certificate of its own), "proxied" (a reverse proxy before it takes the Upgrade header
+    away), "another" (is another web server)."""
+
+    port: int = 443
+    tls: bool = True
+    fault: Literal["silent", "inspected", "proxied", "another"] | None = None
+
+
 class TurnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A relay (TURN) at the server's port, over UDP and TCP. `users`: names with their passwords; `secret`:
     what makes time-limited credentials. `tls`: within TLS as well. `fault`: "drops" (gives addresses and
@@ -210,8 +221,8 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `says`: what it says of its clients, always: an address, or an address and port ("own": its own address;
     "mapped": theirs, as an IPv4-mapped IPv6 address); `rewritten`: what an ALG on the way makes of
     MAPPED-ADDRESS in it. "rfc3489" has no other attribute, "plain" has both.
-    `program`: on netns, run this real daemon instead ("coturn"). `derp`: it is a DERP server, and no other.
-    `relay`: a server of kind "nattools", or coturn, that relays.
+    `program`: on netns, run this real daemon instead ("coturn"). `derp`, `control`: it is such a server, and
+    no other. `relay`: a server of kind "nattools", or coturn, that relays.
     """
 
     kind: Literal[
@@ -237,6 +248,7 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tcp: bool = True
     program: Literal["nattools", "coturn"] = "nattools"
     derp: DerpSpec | None = None
+    control: ControlSpec | None = None
     relay: TurnSpec | None = None
 
 
@@ -298,8 +310,12 @@ def has_ipv6(scenario: Scenario, router: str) -> bool:
 
 def server_uris(scenario: Scenario) -> tuple[str, ...]:
     """The servers as `--server` takes them, in the order of the file: by name, since one may have addresses
-    of both families. DERP servers answer nobody's STUN but their own clients'."""
-    return tuple(f"stun:{name}:{spec.port}" for name, spec in scenario.server.items() if spec.derp is None)
+    of both families. DERP servers answer nobody's STUN but their own clients', control servers none."""
+    return tuple(
+        f"stun:{name}:{spec.port}"
+        for name, spec in scenario.server.items()
+        if spec.derp is None and spec.control is None
+    )
 
 
 def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:

@@ -19,10 +19,11 @@ from nattools.model.punch import Matrix, Punch
 from nattools.model.pwnat import Pwnat
 from nattools.model.relay import Relay
 from nattools.model.statement import Reason, Statement
+from nattools.model.tailscale import Tailscale
 
 SCHEMA = "nattools.report/1"
 Substrate = Literal["host", "sim", "netns"]
-Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "lab"]
+Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "lab", "tailscale"]
 TIME_OVER = "time-over"
 """The code of the warning in a report whose --timeout was too short."""
 NOT_REACHED = "mappings-not-reached"
@@ -161,6 +162,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     matrix: Matrix | None = None
     pwnat: Pwnat | None = None
     lan: None = None
+    tailscale: Tailscale | None = None
     advice: Advice | None = None
     ended: Ending | None = None
     techniques: tuple[Technique, ...] = ()

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import NothingAnswered, measure
+from nattools.engine.tailnets import measure_tailnets
 from nattools.errors import CannotRun
 from nattools.lab import expect
 from nattools.lab.backend import Backend, Lab, open_lab
@@ -25,6 +26,7 @@ from nattools.net.base import Network
 from nattools.report.safetext import safe
 from nattools.trials.knocks import knock_pair
 from nattools.trials.labrelays import relays_of_lab
+from nattools.trials.labtailnets import tailnets_of_lab
 from nattools.trials.pairs import PairOptions, Reports, Told, connect_pair, in_processes
 
 
@@ -135,14 +137,16 @@ def measure_options(lab: Lab, host: str) -> MeasureOptions:
     wanted = dict(scenario.options)
     wanted.pop("low_ports", None)  # it concerns punches
     wanted.pop("turn_user", None)  # it concerns relays
+    command = wanted.pop("command", "diagnose")
     if "families" in wanted:
         wanted["families"] = tuple(wanted["families"])
     return MeasureOptions(
-        command="diagnose",
+        command=command,
         servers=tuple(parse_server(uri) for uri in lab.server_uris()),
         scenario=f"{scenario.name}:{host}",
         seed=lab.seed,
         relays=relays_of_lab(lab),
+        tailnets=tailnets_of_lab(lab) if command == "tailscale" else None,
         **wanted,
     )
 
@@ -169,6 +173,8 @@ def _measured(case: Case, lab: Lab, emit: Emit, watched: Watched) -> Trial:
 
     async def work() -> Report:
         with watched(lab.network(case.host)) as network:
+            if chosen.command == "tailscale":
+                return await measure_tailnets(network, chosen, emit, MemoryJournal())
             return await measure(network, chosen, emit, MemoryJournal())
 
     wanted = expectations(scenario, case.host)

@@ -22,6 +22,7 @@ from nattools.report.sections import (
     pwnat,
     relays,
     summary,
+    tailscale,
     techniques,
 )
 
@@ -112,6 +113,20 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(nat.behaviour, 1),
         Entry(summary.warnings),
         Entry(summary.servers),
+        *_END,
+    ),
+    "tailscale": (
+        Entry(tailscale.answer),
+        Entry(tailscale.tailnets),
+        Entry(tailscale.peers),
+        Entry(tailscale.clashes),
+        Entry(tailscale.ways),
+        Entry(tailscale.netchecks),
+        Entry(tailscale.regions, 1),
+        Entry(tailscale.steps, 1),
+        Entry(relays.failures, 1),
+        Entry(summary.warnings),
+        Entry(summary.servers, 1),
         *_END,
     ),
     "lab": (
