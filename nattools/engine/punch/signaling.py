@@ -113,7 +113,7 @@ class Signaling(PeerConversation):
 
     apart_s = 0.0
 
-    def begin(self, attempt: int, aim: AttemptAim = A_PATH) -> None:  # noqa: B027
+    def begin(self, attempt: int, aim: AttemptAim = A_PATH) -> None:
         """From now on this attempt counts, and what belongs to earlier ones is forgotten."""
 
     @abstractmethod
