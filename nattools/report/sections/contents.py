@@ -13,7 +13,18 @@ from typing import NamedTuple
 from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
 from nattools.report.sections import map as mapped
-from nattools.report.sections import matrix, nat, observations, page, punch, relays, summary, techniques
+from nattools.report.sections import (
+    matrix,
+    nat,
+    observations,
+    page,
+    punch,
+    pwnat,
+    relays,
+    summary,
+    tailscale,
+    techniques,
+)
 
 Make = Callable[[Report, View], Sequence[Section]]
 
@@ -92,6 +103,30 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(mapped.mappings_made),
         Entry(summary.warnings),
         Entry(summary.servers),
+        *_END,
+    ),
+    "pwnat": (
+        Entry(punch.answer),
+        Entry(pwnat.figures),
+        Entry(punch.timeline),
+        Entry(punch.network),
+        Entry(nat.behaviour, 1),
+        Entry(summary.warnings),
+        Entry(summary.servers),
+        *_END,
+    ),
+    "tailscale": (
+        Entry(tailscale.answer),
+        Entry(tailscale.tailnets),
+        Entry(tailscale.peers),
+        Entry(tailscale.clashes),
+        Entry(tailscale.ways),
+        Entry(tailscale.netchecks),
+        Entry(tailscale.regions, 1),
+        Entry(tailscale.steps, 1),
+        Entry(relays.failures, 1),
+        Entry(summary.warnings),
+        Entry(summary.servers, 1),
         *_END,
     ),
     "lab": (
