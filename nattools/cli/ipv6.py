@@ -30,9 +30,14 @@ def command(request: Request, mtu: Mtu = True) -> int:
 
         return await measure(network, replace(chosen, mtu=mtu), emit, journal)
 
-    report = running.run(Invocation(request, work, asks_routers=True, without_journal=True))
+    from nattools.engine.run import NothingAnswered
+
+    try:
+        report = running.run(Invocation(request, work, asks_routers=True, without_journal=True))
+    except NothingAnswered as nothing:
+        running.deliver(nothing.report, request)
+        if nothing.report.ipv6 is not None and nothing.report.ipv6.capable is False:
+            return 0  # that this machine has no IPv6 is an answer
+        raise
     running.deliver(report, request)
-    told = report.ipv6 is not None and (report.ipv6.works is not None or report.ipv6.capable is False)
-    if not told and not any(server.answered for server in report.servers):
-        running.give_up(report, request)
     return 0

@@ -72,11 +72,11 @@ def _derp_access(text: str) -> DerpAccess:
 def _accesses(uris: Iterable[str], user: str | None, secret: str | None) -> Iterator[AnyAccess]:
     from nattools.cli.relay import DERP
     from nattools.engine.relaysearch import time_limited_user
-    from nattools.traversal.relayaccess import TurnAccess, usable
+    from nattools.traversal.relayaccess import usable, ways_to
 
     credentials, found = credentials_of(user, secret)
     if found is not None:
-        credentials = time_limited_user(found)
+        credentials = time_limited_user(found)  # of those that are made anew for every attempt
     for text in uris:
         if text.startswith(DERP):
             yield _derp_access(text)
@@ -84,4 +84,4 @@ def _accesses(uris: Iterable[str], user: str | None, secret: str | None) -> Iter
         uri = parse_server(text)
         if not usable(uri):
             raise UsageError(f"--turn takes turn:HOST, turns:HOST or derp://HOST, not {text[:80]!r}")
-        yield TurnAccess(uri, credentials)
+        yield from (way._replace(secret=found) for way in ways_to(uri, credentials))

@@ -11,7 +11,7 @@ import typer
 
 from nattools.cli import completion, options
 from nattools.cli.app import new_app
-from nattools.cli.outputs import renderer, show, write_json, write_out
+from nattools.cli.outputs import checked_outputs, renderer, show, write_files, write_json, write_out
 from nattools.errors import UsageError
 from nattools.model.report import Report
 from nattools.report.safetext import safe
@@ -24,6 +24,7 @@ Code = Annotated[
     str | None,
     typer.Option("--code", metavar="CODE", help="In place of a file: a support code of nattools ipv6."),
 ]
+KEPT = ("private",)
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
 Form = Annotated[
     str,
@@ -35,6 +36,21 @@ Form = Annotated[
     ),
 ]
 Again = Annotated[bool, typer.Option("--again", help="Analyse its observations again, with this version.")]
+
+Kept = Annotated[
+    str | None,
+    typer.Option("--keep", metavar="LIST", help="What may stay, with commas: private (addresses)."),
+]
+Salt = Annotated[
+    str | None,
+    typer.Option(
+        "--salt", metavar="TEXT", help="Reports that are redacted with the same TEXT agree; keep it secret."
+    ),
+]
+Ports = Annotated[bool, typer.Option("--ports", help="Change port numbers too.")]
+Written = Annotated[
+    list[Path], typer.Option("-o", "--output", metavar="FILE", help=".json, .md, .html or .txt. Repeatable.")
+]
 
 LowPorts = Annotated[
     str | None,
@@ -146,4 +162,51 @@ def predict(
         else render_prediction(made, files, reports, terminal_columns(sys.stdout))
     )
     write_out(text)
+    return 0
+
+
+@report_app.command("diff")
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="The earlier report.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The later one.")],
+    as_json: options.Json = False,
+    verbose: options.Verbose = 0,
+) -> int:
+    """What has changed from one report to another, and what that means.
+
+    Exit code 0: nothing that two measurements of one network would not show; 1: something."""
+    from nattools.report.comparison import compare, comparison_json, render_comparison
+
+    reports = (load_file(a), load_file(b))
+    found, files = compare(*reports), (str(a), str(b))
+    text = (
+        comparison_json(found, files)
+        if as_json
+        else render_comparison(
+            found, files, reports, terminal_columns(sys.stdout), all_of_it=bool(options.detail_of(verbose))
+        )
+    )
+    write_out(text)
+    return 0 if found.same else 1
+
+
+@report_app.command("redact")
+def redact(
+    file: File,
+    output: Written,
+    keep: Kept = None,
+    salt: Salt = None,
+    ports: Ports = False,
+) -> int:
+    """Write a report that can be posted: with pseudonyms for addresses, names and tokens, and the same
+    verdicts."""
+    kept = frozenset(filter(None, (word.strip() for word in (keep or "").split(","))))
+    for word in sorted(kept):
+        options.check_choice("--keep", word, KEPT)
+    if salt is not None and not salt:
+        raise UsageError("--salt: give a text that others cannot guess")
+    files = checked_outputs(output)
+    from nattools.report.redaction import Redaction, redacted
+
+    write_files(redacted(load_file(file), Redaction(salt, kept, ports)), files, 2)
     return 0

@@ -50,8 +50,9 @@ def machine_probes(run: MeasurementRun, journal: Journal | None) -> tuple[Machin
     """Those without a lane. Routers are asked for mappings only where there is a journal to note them in."""
     from nattools.engine.inboundtrial import Ipv6Inbound
     from nattools.engine.relays import Relays
+    from nattools.engine.tailnets import Tailnets
 
-    probes = (*MACHINE_PROBES, Relays(run), Ipv6Inbound(run))
+    probes = (*MACHINE_PROBES, Relays(run), Ipv6Inbound(run), Tailnets(run))
     if journal is None:
         return probes
     from nattools.engine.portmap.trial import RouterMappings

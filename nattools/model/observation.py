@@ -13,6 +13,7 @@ from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.observed import Observation
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.relaytrial import RelayTrial
+from nattools.model.tailnetseen import TailnetObservation
 
 Purpose = Literal[
     "reach",  # does this server answer at all?
@@ -400,4 +401,5 @@ AnyObservation = (
     | RelayTrial
     | InboundCheck
     | MtuTrial
+    | TailnetObservation
 )

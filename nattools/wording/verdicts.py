@@ -59,6 +59,7 @@ SENTENCES = {
     # upnp-igd, nat-pmp, pcp
     "no-router": "There is no router with an address on this network to ask.",
     "router-not-asked": "The router was not asked: nattools map probe asks it.",
+    "no-ipv4-to-map": "It makes mappings of IPv4 ports alone, and this network has no IPv4.",
     "router-silent": "Nothing answered.",
     "router-closed": "The router rejects the protocol's packets.",
     "router-refuses": "{name}: {meaning}",
@@ -244,7 +245,6 @@ SENTENCES = {
     "try-pwnat": "The pwnat program tries it; both ends need it.",
     "try-ping": "ping tells whether a machine on your own network answers.",
     "try-autonat": "A libp2p node's own AutoNAT tells whether others reach it.",
-    "try-tailscale-ping": "tailscale netcheck and tailscale ping tell.",
     # kinds of peers
     "peer-mapped-udp": "It sends to the port that your router opens for everybody.",
     "peer-mapped-tcp": "Over TCP: it connects to the port that your router opens for everybody.",

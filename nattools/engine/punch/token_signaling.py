@@ -20,6 +20,8 @@ from nattools.model.nat import Nat, NatByTransport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import TcpStream, UdpSocket
 from nattools.protocols import ice
+from nattools.traversal.steps import Plan
+from nattools.traversal.tcp_strategies import restricted
 from nattools.traversal.tokens import CandidateKind, Token, TokenBehaviour, TokenCandidate
 
 SLOT_S: Final = 20.0
@@ -87,30 +89,41 @@ _TYPES: Final = {kind: name for name, kind in _KINDS.items()}
 def token_from_introduction(
     introduction: Introduction, public_key: bytes, udp: Endpoint | None, tcp: Endpoint | None
 ) -> Token:
-    """What to tell the peer. `udp` and `tcp`: where the sockets for the steps are seen."""
+    """What to tell the peer. `udp` and `tcp`: where the sockets for the steps are seen. A transport that this
+    side does not want to use is told as one that does not pass."""
     nat = introduction.nat
+    udp4 = (
+        nat.udp4
+        if nat.udp4 is None or introduction.udp
+        else msgspec.structs.replace(nat.udp4, reachable=False)
+    )
     seen: list[tuple[Transport, Nat | None, int | None]] = [
-        ("udp", nat.udp4, None if udp is None else udp.port),
-        ("tcp", nat.tcp4, None if tcp is None else tcp.port),
+        ("udp", udp4, None if udp is None else udp.port),
+        ("tcp", nat.tcp4 if introduction.tcp else None, None if tcp is None else tcp.port),
     ]
     behaviours = [
         _behaviour(transport, found, port, low_ports=introduction.low_ports)
         for transport, found, port in seen
         if found is not None
     ]
+    candidates = [_candidate(text) for text in introduction.candidates]
+    if udp is not None:  # of several outside addresses the one with the ports of the steps comes first
+        candidates.sort(key=lambda each: each.kind == "server-reflexive" and each.endpoint.host != udp.host)
     by_tcp = [] if tcp is None else [TokenCandidate("server-reflexive", tcp, "tcp", "simultaneous-open")]
     return Token(
         public_key=public_key,
         ufrag=introduction.ufrag,
         pwd=introduction.password,
-        candidates=(*(_candidate(text) for text in introduction.candidates[: 32 - len(by_tcp)]), *by_tcp),
+        candidates=(*candidates[: 32 - len(by_tcp)], *by_tcp),
         behaviours=tuple(behaviours),
+        relaying=introduction.relaying,
     )
 
 
 def introduction_from_token(token: Token) -> Introduction:
     """What a token says, in the words of an introduction; the public keys decide who leads."""
-    nats: dict[Transport, Nat] = {each.transport: _nat(each) for each in token.behaviours}
+    hosts = _outside_hosts(token)
+    nats: dict[Transport, Nat] = {each.transport: _nat(each, hosts) for each in token.behaviours}
     has6 = any(each.endpoint.family == 6 for each in token.candidates)
     guarded = Nat(reachable=True, present=False, mapping="none", rtt_ms=APART_MS)
     return Introduction(
@@ -123,7 +136,14 @@ def introduction_from_token(token: Token) -> Introduction:
             _text(each) for each in token.candidates if each.transport == "udp" and each.endpoint.port
         ),
         tcp="tcp" in nats,
+        relaying=token.relaying,
     )
+
+
+def _outside_hosts(token: Token) -> tuple[str, ...]:
+    """Its IPv4 addresses as servers see them."""
+    seen = [each for each in token.candidates if each.kind == "server-reflexive" and each.transport == "udp"]
+    return tuple(dict.fromkeys(each.endpoint.host for each in seen if each.endpoint.family == 4))
 
 
 def nonce_from_key(public_key: bytes) -> int:
@@ -150,19 +170,21 @@ def _behaviour(transport: Transport, nat: Nat, port: int | None, *, low_ports: b
     if nat.port_block and nat.port_range is not None:
         block = (nat.port_range[0], nat.port_range[1] - nat.port_range[0] + 1)
     allocation = nat.port_allocation if block is None else "block"
+    only_some_ports = transport == "tcp" and restricted(nat) is not None
     return TokenBehaviour(
         transport=transport,
         mapping=nat.mapping,
         filtering=nat.filtering,
-        allocation="blocked" if nat.reachable is False else allocation,
+        allocation="blocked" if nat.reachable is False or only_some_ports else allocation,
         step=nat.port_step or 0,
         block=block,
         last_port=port,
         low_ports=low_ports and nat.port_mask is None,
+        pooled=nat.pooling == "arbitrary",
     )
 
 
-def _nat(told: TokenBehaviour) -> Nat:
+def _nat(told: TokenBehaviour, hosts: tuple[str, ...]) -> Nat:
     block = None if told.block is None else (told.block[0], told.block[0] + told.block[1] - 1)
     allocation = "random" if told.allocation == "block" else told.allocation
     return Nat(
@@ -174,8 +196,33 @@ def _nat(told: TokenBehaviour) -> Nat:
         port_step=told.step or None,
         port_range=block,
         port_block=True if block is not None else None,
+        pooling="arbitrary" if told.pooled else "unknown",
+        external=hosts if told.pooled else (),
         rtt_ms=APART_MS if told.transport == "udp" else APART_TCP_MS,
     )
+
+
+def how_far_counted(plan: Plan, *, leads: bool) -> tuple[int, int] | None:
+    """How the peer counts on, over UDP, from the port that a token told: in steps of so many ports, and so
+    many of them. None: it does not."""
+    peers = [
+        step.schedules[1 if leads else 0]
+        for step in plan.direct_steps
+        if step.schedules and step.transport == "udp"
+    ]
+    reaches = [
+        (each.ahead + each.count - 1, each.step) for each in peers if each.ports == "next" and each.step
+    ]
+    return max(reaches)[::-1] if reaches else None
+
+
+def out_of_reach(counted: tuple[int, int], told: Endpoint, now: Endpoint) -> Statement | None:
+    """Does a peer that counts on so from `told` miss a socket that gets `now`? None: no, or nobody knows."""
+    step, reach = counted
+    ahead = (now.port - told.port) * (1 if step > 0 else -1) % 65536 // abs(step)
+    if told.host != now.host or ahead < reach:
+        return None
+    return statement("tokens-stale", told=told.port, now=now.port, reach=reach)
 
 
 def as_read_by_peer(introduction: Introduction, token: Token) -> Introduction:

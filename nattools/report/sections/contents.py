@@ -12,7 +12,19 @@ from typing import NamedTuple
 
 from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
-from nattools.report.sections import ipv6, matrix, nat, observations, punch, relays, summary, techniques
+from nattools.report.sections import (
+    ipv6,
+    matrix,
+    nat,
+    observations,
+    page,
+    punch,
+    pwnat,
+    relays,
+    summary,
+    tailscale,
+    techniques,
+)
 from nattools.report.sections import map as mapped
 
 Make = Callable[[Report, View], Sequence[Section]]
@@ -25,26 +37,33 @@ class Entry(NamedTuple):
     least: Detail = 0
 
 
-_END = (Entry(summary.host, 1), Entry(observations.observations, 2), Entry(summary.footer))
-_MEASURED = (
-    Entry(techniques.cross_checks),
-    Entry(summary.warnings),
-    Entry(summary.servers),
+_EVIDENCE = (Entry(summary.host, 1), Entry(observations.observations, 2))
+_END = (*_EVIDENCE, Entry(summary.footer))
+_FIGURES = (
     Entry(summary.round_trips, 1),
     Entry(mapped.mappings, 1),
     Entry(relays.relays, 1),
     Entry(relays.failures, 1),
     Entry(nat.requirements, 1),
+)
+_MEASURED = (
+    Entry(techniques.cross_checks),
+    Entry(summary.warnings),
+    Entry(summary.servers),
+    *_FIGURES,
     *_END,
 )
 GENERAL = (
-    Entry(techniques.answer),
-    Entry(techniques.techniques),
+    Entry(page.page),
+    Entry(techniques.cross_checks),
+    Entry(techniques.techniques, 1),
     Entry(nat.path, 1),
-    Entry(nat.behaviour),
-    Entry(techniques.peers),
-    Entry(ipv6.line),
-    *_MEASURED,
+    Entry(nat.behaviour, 1),
+    Entry(techniques.peers, 1),
+    Entry(ipv6.line, 1),
+    Entry(summary.servers, 1),
+    *_FIGURES,
+    *_EVIDENCE,
 )
 """Of `diagnose`, and of a command that has no list of its own."""
 SECTIONS: dict[str, Sequence[Entry]] = {
@@ -99,6 +118,30 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(mapped.mappings_made),
         Entry(summary.warnings),
         Entry(summary.servers),
+        *_END,
+    ),
+    "pwnat": (
+        Entry(punch.answer),
+        Entry(pwnat.figures),
+        Entry(punch.timeline),
+        Entry(punch.network),
+        Entry(nat.behaviour, 1),
+        Entry(summary.warnings),
+        Entry(summary.servers),
+        *_END,
+    ),
+    "tailscale": (
+        Entry(tailscale.answer),
+        Entry(tailscale.tailnets),
+        Entry(tailscale.peers),
+        Entry(tailscale.clashes),
+        Entry(tailscale.ways),
+        Entry(tailscale.netchecks),
+        Entry(tailscale.regions, 1),
+        Entry(tailscale.steps, 1),
+        Entry(relays.failures, 1),
+        Entry(summary.warnings),
+        Entry(summary.servers, 1),
         *_END,
     ),
     "lab": (

@@ -41,6 +41,7 @@ TYPICAL = Token(
             step=-2,
             last_port=40001,
             low_ports=True,
+            pooled=True,
         ),
         TokenBehaviour("tcp", "endpoint-independent", "unknown", "block", block=(1024, 512)),
     ),
@@ -75,6 +76,7 @@ any_token = st.builds(
     st.text("ABCZabcz019+/", min_size=22, max_size=64),
     st.lists(candidates, max_size=32).map(tuple),
     st.lists(behaviours, max_size=2).map(tuple),
+    st.sampled_from(get_args(tokens.TokenRelaying)),
 )
 
 

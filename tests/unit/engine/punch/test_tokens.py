@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from msgspec import structs
 from punching import MATRIX_KINDS, pair, punching
+from swapping import Person, kinds, swapped
 
-from nattools.engine.options import MeasureOptions
 from nattools.engine.punch import punch
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.punch import punch_by_tokens
@@ -19,68 +16,7 @@ from nattools.engine.punch.steprunner import COSTLY_ROUNDS
 from nattools.errors import UsageError
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
-from nattools.model.punch import Punch
-from nattools.traversal.tokens import Token, decode_token, encode_token
-
-Edit = Callable[[Token], Token]
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody who pastes what the other side shows, `after_s` seconds later and changed by `edit`."""
-
-    after_s: float = 0.0
-    edit: Edit = lambda token: token
-    own: bool = False
-    clock_off_s: float = 0.0
-
-
-async def swap(
-    lab: SimLab, people: tuple[Person, Person], measuring: MeasureOptions, **chosen: Any
-) -> tuple[Punch, Punch]:
-    loop = asyncio.get_running_loop()
-    shown: list[asyncio.Future[str]] = [loop.create_future() for _ in people]
-
-    async def side(number: int) -> Punch:
-        person = people[number]
-
-        async def paste() -> str:
-            text = await shown[number if person.own else 1 - number]
-            await asyncio.sleep(person.after_s)
-            return encode_token(person.edit(decode_token(text)))
-
-        report = await punch_by_tokens(
-            lab.network(("alice", "bob")[number]),
-            PunchOptions(measuring=measuring, **chosen),
-            Watcher(code=shown[number].set_result, ask_token=paste),
-            wall=lambda: 1_700_000_003.0 + loop.time() + person.clock_off_s,
-        )
-        assert report.punch is not None
-        return report.punch
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(side(number)) for number in (0, 1)]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return tasks[0].result(), tasks[1].result()
-
-
-def swapped(
-    scenario: Scenario,
-    *people: Person,
-    seed: int = 1,
-    limit_s: float | None = None,
-    **chosen: Any,
-) -> tuple[Punch, Punch]:
-    with SimLab(scenario, seed=seed) as lab:
-        measuring = structs.replace(punching(lab), timeout_s=limit_s)
-        both = (*people, Person(), Person())[:2]
-        return lab.run(lambda: swap(lab, (both[0], both[1]), measuring, **chosen))
-
-
-def kinds(first: str, second: str) -> Scenario:
-    return pair(MATRIX_KINDS[first], MATRIX_KINDS[second])
+from nattools.traversal.tokens import Token
 
 
 @pytest.mark.parametrize("off_s", [-3.0, 0.9, 3.0])
@@ -111,6 +47,35 @@ def test_half_a_minute_may_be_between_the_two(first: str, second: str) -> None:
     expected = (first, second) != ("symmetric-random", "symmetric-sequential")
     for found in swapped(kinds(first, second), Person(), Person(30.0), low_ports=False):
         assert found.connected == expected, found.reasons
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_the_transport_that_one_side_wants_is_used(transport: str) -> None:
+    wants: dict[str, Any] = {"udp": transport == "udp", "tcp": transport == "tcp"}
+    for found in swapped(kinds("port-restricted", "port-restricted"), each=(wants, {}), limit_s=300.0):
+        assert (found.connected, found.transport) == (True, transport), found.reasons
+
+
+POOL: dict[str, Any] = {"pool": 3, "pooling": "arbitrary", "mapping": "address-and-port-dependent"}
+
+
+@pytest.mark.parametrize(
+    ("allocation", "peer", "fewest_odds", "most_odds"),
+    [("random", "port-restricted", 0.9, 0.98), ("sequential", "firewall", 0.95, 0.999)],
+)
+def test_a_token_tells_of_several_outside_addresses(
+    allocation: str, peer: str, fewest_odds: float, most_odds: float
+) -> None:
+    """A peer that knows of one address alone meets half of the ports; the odds are those of a code."""
+    connected = 0
+    for seed in range(4):
+        pooled = NatSpec(**POOL, allocation=allocation)
+        both = swapped(pair(pooled, MATRIX_KINDS[peer]), seed=seed, low_ports=False, limit_s=240.0)
+        for found in both:
+            assert found.odds is not None
+            assert fewest_odds <= found.odds <= most_odds
+        connected += all(found.connected for found in both)
+    assert connected >= 3
 
 
 def test_a_port_is_kept_open_while_a_person_copies() -> None:
@@ -237,3 +202,16 @@ def test_what_costs_many_packets_is_repeated_a_few_times_only() -> None:
         assert not found.connected
         assert found.plan[0].packets is not None
         assert found.probes_sent == COSTLY_ROUNDS * found.plan[0].packets[0]
+
+
+@pytest.mark.parametrize(("busy", "stale"), [(10, False), (100, True)])
+def test_a_counter_that_has_gone_on_is_told_of(busy: int, stale: bool) -> None:
+    """Between the token and the punch others take ports of a NAT that counts."""
+    sides = swapped(kinds("symmetric-sequential", "port-restricted"), Person(4.0), flows=busy, wait_s=200.0)
+    told = [{each.code for stage in found.stages for each in stage.statements} for found in sides]
+    assert ("tokens-stale" in told[0]) == stale
+    assert "tokens-stale" not in told[1]
+    assert all(found.connected is not stale for found in sides)
+    if stale:
+        assert all("tokens-tried" in each for each in told)
+        assert any("Exchange new tokens" in found.advice for found in sides)
