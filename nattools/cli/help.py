@@ -119,6 +119,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools report show report.json -v", "with figures"),
         ("nattools report show report.json --format html > page.html", "as a page"),
     ),
+    "report redact": (
+        ("nattools report redact report.json -o post.json -o post.html", "to post it"),
+        ("nattools report redact report.json -o post.json --keep private", "private addresses may stay"),
+    ),
     "report validate": (
         ("nattools report validate report.json", "exit code 0 if it is a report"),
         ("nattools report validate report.json --json", "what is wrong with it, for a script"),

@@ -81,6 +81,7 @@ Scenarios = Annotated[
 Pairs = Annotated[
     bool, typer.Option("--pairs", help="Connect every pair of kinds of networks, as nattools punch does.")
 ]
+Relay = Annotated[bool, typer.Option("--relay", help="With --pairs: the server where they meet relays.")]
 Repeat = Annotated[int, typer.Option("--repeat", metavar="N", min=1, max=1000, help="Try each N times.")]
 Jobs = Annotated[int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Run N at a time.")]
 
@@ -164,6 +165,7 @@ def run_matrix(
     jobs: Jobs = 1,
     seed: options.Seed = None,
     pairs: Pairs = False,
+    relay: Relay = False,
     no_low_ports: options.NoLowPorts = False,
     output: options.Output = None,
     as_json: options.Json = False,
@@ -172,20 +174,20 @@ def run_matrix(
     """Run scenarios on each backend and compare with what they expect: exit code 1 if anything differs.
 
     With --pairs, print which kinds of network connect to which, how and how fast: exit code 1 if a pair that
-    should connect did not.
+    should connect did not, or went over the relay although a direct way was planned.
     """
     if pairs:
         from nattools.lab.natkinds import MATRIX_KINDS
         from nattools.trials.pairs import PairMatrix, PairOptions
 
-        terms = PairOptions(low_ports=False if no_low_ports else None)
+        terms = PairOptions(low_ports=False if no_low_ports else None, relay=relay)
         kinds = PairMatrix(
             scenarios or list(MATRIX_KINDS), _backend(backend), repeat=repeat, seed=seed, terms=terms
         )
         files = options.checked_files(output, None)
         return _pair_matrix(kinds, jobs, files, as_json, options.detail_of(verbose))
-    if output or no_low_ports:
-        raise UsageError("-o and --no-low-ports go with --pairs")
+    if output or no_low_ports or relay:
+        raise UsageError("-o, --relay and --no-low-ports go with --pairs")
     from nattools.trials.scenarios import ScenarioMatrix
 
     matrix = ScenarioMatrix(scenarios or None, _backends(backend), repeat, seed)

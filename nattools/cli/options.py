@@ -83,16 +83,20 @@ MaxLifetime = Annotated[
     measure("--max-lifetime", metavar="S", help="Longest idle time to try (300). Implies --lifetime."),
 ]
 CrossCheck = Annotated[bool, measure("--cross-check", help="Also ask pystun3, and compare.")]
+NoDerp = Annotated[bool, measure("--no-derp", help="Leave Tailscale's public DERP servers out.")]
 NoLowPorts = Annotated[
     bool, connect("--no-low-ports", help="Do not use ports below 1024, even if permitted.")
 ]
 Pcap = Annotated[
     Path | None, output("--pcap", metavar="FILE", help="Write what is sent and received as pcapng.")
 ]
+Redact = Annotated[
+    bool, output("--redact", help="Put pseudonyms for addresses, names and tokens into the report.")
+]
 Verbose = Annotated[
     int,
     output(
-        "-v", "--verbose", count=True, show_default=False, help="-v: figures and RFC rows; -vv: observations."
+        "-v", "--verbose", count=True, show_default=False, help="-v: tables and figures; -vv: observations."
     ),
 ]
 
@@ -120,7 +124,9 @@ class Request(msgspec.Struct, frozen=True):
     lifetime: bool = False
     max_lifetime_s: float = DEFAULT_MAX_LIFETIME_S
     cross_check: bool = False
+    no_derp: bool = False
     pcap: Path | None = None
+    redact: bool = False
     detail: Detail = 0
 
 
@@ -140,11 +146,15 @@ def request_of(
     lifetime: Lifetime = False,
     max_lifetime: MaxLifetime = None,
     cross_check: CrossCheck = False,
+    no_derp: NoDerp = False,
     pcap: Pcap = None,
+    redact: Redact = False,
     verbose: Verbose = 0,
 ) -> Request:
     """The options that measuring commands share, checked. UsageError says what makes no sense."""
     longest_s = checked_seconds(max_lifetime, "--max-lifetime")
+    if redact and pcap is not None:
+        raise UsageError("--redact changes the report alone: what --pcap writes would still hold it all")
     if cross_check and lab is not None:
         raise UsageError(
             "--cross-check runs other programs, which have no way into a scenario from here: in namespaces, "
@@ -162,7 +172,9 @@ def request_of(
         lifetime=lifetime or longest_s is not None,
         max_lifetime_s=longest_s or DEFAULT_MAX_LIFETIME_S,
         cross_check=cross_check,
+        no_derp=no_derp,
         pcap=pcap,
+        redact=redact,
         detail=detail_of(verbose),
     )
 
@@ -220,7 +232,8 @@ def measuring(
     instead: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> OptionGroup:
     """The options of `request_of`, for a command."""
-    return OptionGroup(partial(request_of, command), without, instead or {})
+    others = () if command == "diagnose" else ("no_derp",)
+    return OptionGroup(partial(request_of, command), (*without, *others), instead or {})
 
 
 def check_choice(option: str, value: str | None, choices: Iterable[str]) -> None:

@@ -106,8 +106,9 @@ def run(request: Request, wanted: PunchRequest) -> int:
         done = run_in_lab(request, wanted, request.lab)
     else:
         done = run_on_host(request, wanted)
-    write_files(done.report, request.outputs, request.detail)
-    show_punch(done.report, request, quiet=wanted.pipe, told=done.told)
+    report = running.shareable(done.report, request)
+    write_files(report, request.outputs, request.detail)
+    show_punch(report, request, quiet=wanted.pipe, told=done.told and not request.redact)
     return done.code
 
 
@@ -233,12 +234,16 @@ def pair_of(scenario: Scenario, named: str | None) -> tuple[str, str]:
 
 
 async def _punched(request: Request, wanted: PunchRequest, lab: Lab, hosts: tuple[str, str]) -> CommandResult:
+    from nattools.trials.labrelays import accesses_of_lab
+
     uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
     networks = [lab.network(host) for host in hosts]
     measuring = [
         measure_options(request, network, Servers(uris), f"{lab.scenario.name}:{host}", lab.seed)
         for network, host in zip(networks, hosts, strict=True)
     ]
+    if wanted.relaying != "never":
+        wanted = replace(wanted, relays=accesses_of_lab(lab, wanted.relays))
     here = networks[0]
     # the first machine opens the room under whatever number the mailbox gives, the second one is told
     wanted = replace(wanted, code=wanted.code and new_code(len(wanted.code.words)))

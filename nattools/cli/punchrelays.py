@@ -72,7 +72,7 @@ def _derp_access(text: str) -> DerpAccess:
 def _accesses(uris: Iterable[str], user: str | None, secret: str | None) -> Iterator[AnyAccess]:
     from nattools.cli.relay import DERP
     from nattools.engine.relaysearch import time_limited_user
-    from nattools.traversal.relayaccess import TurnAccess, usable
+    from nattools.traversal.relayaccess import usable, ways_to
 
     credentials, found = credentials_of(user, secret)
     if found is not None:
@@ -84,4 +84,4 @@ def _accesses(uris: Iterable[str], user: str | None, secret: str | None) -> Iter
         uri = parse_server(text)
         if not usable(uri):
             raise UsageError(f"--turn takes turn:HOST, turns:HOST or derp://HOST, not {text[:80]!r}")
-        yield TurnAccess(uri, credentials)
+        yield from ways_to(uri, credentials)

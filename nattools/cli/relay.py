@@ -36,7 +36,6 @@ DerpMaps = Annotated[
     list[str] | None,
     typer.Option("--derp-map", metavar="URL|FILE", help="DERP servers to try. Repeatable."),
 ]
-NoDerp = Annotated[bool, typer.Option("--no-derp", help="Leave Tailscale's public DERP servers out.")]
 Regions = Annotated[
     list[str] | None,
     typer.Option("--region", metavar="ID|CODE", help="Only this region of the maps. Repeatable."),
@@ -62,7 +61,7 @@ def relay_request(
     turn_user: TurnUser = None,
     turn_secret: TurnSecret = None,
     derp_map: DerpMaps = None,
-    no_derp: NoDerp = False,
+    no_derp: options.NoDerp = False,
     region: Regions = None,
     count: Count = 10,
     throughput: Throughput = False,
@@ -126,7 +125,7 @@ def command(wanted: RelayRequest, request: Request) -> int:
         from nattools.engine.relays import measure_relays
 
         search = searched(wanted, chosen, named=bool(request.servers))
-        _say_what_is_fetched(search)
+        say_what_is_fetched(search)
         return await measure_relays(network, replace(chosen, relays=search), emit)
 
     report = running.run(Invocation(request, work))
@@ -153,24 +152,29 @@ def searched(wanted: RelayRequest, chosen: MeasureOptions, *, named: bool) -> Re
     return replace(search, keep=map_folder()) if search.maps else search
 
 
-def _say_what_is_fetched(search: RelaySearch) -> None:
+def say_what_is_fetched(search: RelaySearch) -> None:
     """Somebody is asked for something that was not named."""
     from nattools.net.derpmaps import DEFAULT_MAP, KEPT_S, kept_age_s
 
     age_s = kept_age_s(DEFAULT_MAP, search.keep)
     if search.public_map and (age_s is None or age_s >= KEPT_S):
-        tell(f"nattools relay: fetching the map of public DERP servers, {DEFAULT_MAP} (--no-derp: without)")
+        tell(f"nattools: fetching the map of public DERP servers, {DEFAULT_MAP} (--no-derp: without)")
 
 
-def relays_at_hand(servers: Servers) -> RelaySearch:
+def relays_at_hand(servers: Servers, *, no_derp: bool = False) -> RelaySearch:
     """What a diagnosis tries: relays among its servers, and where these are public ones, how far away the
-    public DERP servers are."""
+    public DERP servers are, unless `no_derp`."""
     from nattools.engine.relaysearch import RelaySearch
 
     user, secret = credentials_of(None, None)
     turn = tuple(each for each in servers.uris if each.scheme in ("turn", "turns") and not servers.public)
     return RelaySearch(
-        turn=turn, user=user, secret=secret, public_map=servers.public, far_only=True, keep=map_folder()
+        turn=turn,
+        user=user,
+        secret=secret,
+        public_map=servers.public and not no_derp,
+        far_only=True,
+        keep=map_folder(),
     )
 
 

@@ -11,7 +11,7 @@ import typer
 
 from nattools.cli import completion, options
 from nattools.cli.app import new_app
-from nattools.cli.outputs import renderer, show, write_json, write_out
+from nattools.cli.outputs import checked_outputs, renderer, show, write_files, write_json, write_out
 from nattools.errors import UsageError
 from nattools.model.report import Report
 from nattools.report.safetext import safe
@@ -19,6 +19,7 @@ from nattools.report.savedreport import load_file, problems
 from nattools.report.terminal import terminal_columns
 
 FORMATS = ("terminal", "json", "md", "html", "txt")
+KEPT = ("private",)
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
 Form = Annotated[
     str,
@@ -30,6 +31,21 @@ Form = Annotated[
     ),
 ]
 Again = Annotated[bool, typer.Option("--again", help="Analyse its observations again, with this version.")]
+
+Kept = Annotated[
+    str | None,
+    typer.Option("--keep", metavar="LIST", help="What may stay, with commas: private (addresses)."),
+]
+Salt = Annotated[
+    str | None,
+    typer.Option(
+        "--salt", metavar="TEXT", help="Reports that are redacted with the same TEXT agree; keep it secret."
+    ),
+]
+Ports = Annotated[bool, typer.Option("--ports", help="Change port numbers too.")]
+Written = Annotated[
+    list[Path], typer.Option("-o", "--output", metavar="FILE", help=".json, .md, .html or .txt. Repeatable.")
+]
 
 LowPorts = Annotated[
     str | None,
@@ -112,4 +128,26 @@ def predict(
         else render_prediction(made, files, reports, terminal_columns(sys.stdout))
     )
     write_out(text)
+    return 0
+
+
+@report_app.command("redact")
+def redact(
+    file: File,
+    output: Written,
+    keep: Kept = None,
+    salt: Salt = None,
+    ports: Ports = False,
+) -> int:
+    """Write a report that can be posted: with pseudonyms for addresses, names and tokens, and the same
+    verdicts."""
+    kept = frozenset(filter(None, (word.strip() for word in (keep or "").split(","))))
+    for word in sorted(kept):
+        options.check_choice("--keep", word, KEPT)
+    if salt is not None and not salt:
+        raise UsageError("--salt: give a text that others cannot guess")
+    files = checked_outputs(output)
+    from nattools.report.redaction import Redaction, redacted
+
+    write_files(redacted(load_file(file), Redaction(salt, kept, ports)), files, 2)
     return 0

@@ -44,8 +44,18 @@ class Invocation:
     without_journal: bool = False
 
 
+def shareable(report: Report, request: Request) -> Report:
+    """The report as it was asked for: with pseudonyms, or as it is."""
+    if not request.redact:
+        return report
+    from nattools.report.redaction import Redaction, redacted
+
+    return redacted(report, Redaction())
+
+
 def deliver(report: Report, request: Request) -> None:
     """Write the report where it was asked for, and show it."""
+    report = shareable(report, request)
     write_files(report, request.outputs, request.detail)
     show(report, as_json=request.as_json, detail=request.detail)
 
@@ -64,9 +74,11 @@ def _on_host(invocation: Invocation) -> Report:
     servers = chosen_servers(invocation.request.servers)
     chosen = measure_options(invocation.request, network, servers)
     if chosen.command == "diagnose":
-        from nattools.cli.relay import relays_at_hand
+        from nattools.cli.relay import relays_at_hand, say_what_is_fetched
 
-        chosen = replace(chosen, relays=relays_at_hand(servers))
+        search = relays_at_hand(servers, no_derp=invocation.request.no_derp)
+        say_what_is_fetched(search)
+        chosen = replace(chosen, relays=search)
     with _journal(invocation) as journal:
         return run_interruptibly(lambda: _worked(invocation, network, chosen, journal))
 

@@ -38,7 +38,19 @@ Path = tuple[str, ...]
 TECHNIQUE = "technique"
 WARNINGS = "warnings_contain"
 PAIR = "pair"
-_PUNCH_KEYS = ("connected", "path", "transport", "family", "strategy", "odds", "elapsed_s", "probes_sent")
+_PUNCH_KEYS = (
+    "connected",
+    "path",
+    "transport",
+    "family",
+    "strategy",
+    "odds",
+    "elapsed_s",
+    "probes_sent",
+    "relay",
+    "reasons",
+    "remedies",
+)
 _BOUND = re.compile(r"(>=|<=)\s*(-?\d{1,15}(?:\.\d{1,15})?)", re.ASCII)
 _MATCHERS = ("min", "max", "contains", "any_of")
 

@@ -9,7 +9,15 @@ from typing import Final
 import msgspec
 
 from nattools.errors import UsageError
-from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, RouterSpec, Scenario
+from nattools.lab.scenario import (
+    FirewallSpec,
+    HostSpec,
+    NatSpec,
+    RouterSpec,
+    Scenario,
+    ServerSpec,
+    TurnSpec,
+)
 from nattools.lab.tomlfields import shown, suggestion
 from nattools.model.nat import NAT_KINDS
 
@@ -66,10 +74,14 @@ def pairs_of(kinds: Sequence[str]) -> list[Pair]:
 
 
 def scenario_of_pairs(
-    sides: Iterable[tuple[RouterSpec | None, RouterSpec | None]], *, delay_ms: float = 0.0, loss: float = 0.0
+    sides: Iterable[tuple[RouterSpec | None, RouterSpec | None]],
+    *,
+    delay_ms: float = 0.0,
+    loss: float = 0.0,
+    relay: bool = False,
 ) -> Scenario:
     """Pairs of hosts, `a0` and `b0`, `a1` and `b1`, ..., each host in a site of its own. `delay_ms` and
-    `loss`: of each host's uplink, each way."""
+    `loss`: of each host's uplink, each way. `relay`: the server at which they meet relays, too."""
     sites = {
         f"{end}{index}": spec
         for index, pair in enumerate(sides)
@@ -82,11 +94,14 @@ def scenario_of_pairs(
         nat={f"r{host}": spec for host, spec in sites.items() if isinstance(spec, NatSpec)},
         firewall={f"r{host}": spec for host, spec in sites.items() if isinstance(spec, FirewallSpec)},
         host={host: HostSpec(behind=at, delay_ms=delay_ms, loss=loss) for host, at in behind.items()},
+        server={"stun": ServerSpec(relay=TurnSpec(secret="the lab's") if relay else None)},
     )
 
 
-def scenario_of_kinds(pairs: Sequence[Pair], *, delay_ms: float = 0.0, loss: float = 0.0) -> Scenario:
+def scenario_of_kinds(
+    pairs: Sequence[Pair], *, delay_ms: float = 0.0, loss: float = 0.0, relay: bool = False
+) -> Scenario:
     """The same for kinds by their names."""
     return scenario_of_pairs(
-        ((ALL[first], ALL[second]) for first, second in pairs), delay_ms=delay_ms, loss=loss
+        ((ALL[first], ALL[second]) for first, second in pairs), delay_ms=delay_ms, loss=loss, relay=relay
     )

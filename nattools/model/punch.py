@@ -137,8 +137,9 @@ class Punch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PairResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Two machines in two networks of these kinds, `runs` times: so many `connected`, and in so many it was
-    as the plan said that it would be (`as_planned`; a run is not where a direct way was planned and failed).
+    """Two machines in two networks of these kinds, `runs` times: so many `connected`, of these so many over a
+    relay (`relayed`), and in so many it was as the plan said that it would be (`as_planned`; a run is not
+    where a direct way was planned and failed).
 
     `strategy`, `transport` and `family` are those of most connections. `elapsed_s`, least, median and most:
     from both sides' candidates known to the first authenticated answer on both sides. `odds` as planned, in
@@ -149,6 +150,7 @@ class PairResult(msgspec.Struct, frozen=True, kw_only=True):
     pair: tuple[str, str]
     runs: int
     connected: int
+    relayed: int = 0
     as_planned: int
     strategy: Strategy | None = None
     transport: Transport | None = None
@@ -163,8 +165,9 @@ class PairResult(msgspec.Struct, frozen=True, kw_only=True):
 
 class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     """Every kind with itself and every other one. `low_ports`: ports below 1024 were used where that helps,
-    if the process may bind them."""
+    if the process may bind them. `relay`: their server relays what finds no direct way."""
 
     kinds: tuple[str, ...]
     low_ports: bool
+    relay: bool = False
     pairs: tuple[PairResult, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from nattools.errors import UsageError
 from nattools.model.serveruri import ServerUri, parse_server
@@ -38,6 +38,7 @@ class DerpAccess(NamedTuple):
 
 
 AnyAccess = TurnAccess | DerpAccess
+MOST_WAYS: Final = 16
 
 
 def derp_keys(secret: bytes, attempt: int, *, leads: bool) -> derp.KeyPair:
@@ -52,17 +53,23 @@ def usable(uri: ServerUri) -> bool:
     return uri.scheme == "turn" or (uri.scheme == "turns" and uri.transport != "udp")
 
 
+def ways_to(uri: ServerUri, credentials: turn.LongTermCredentials | None) -> tuple[TurnAccess, ...]:
+    """By the transport that the URI names, else by UDP first, then by TCP."""
+    if uri.secure or uri.transport is not None:
+        return (TurnAccess(uri, credentials),)
+    texts = (f"{uri.text}?transport={transport}" for transport in ("udp", "tcp"))
+    return tuple(TurnAccess(parse_server(text), credentials) for text in texts)
+
+
 def offered(offer: RelayOffer, host: str, port: int, *, tls: bool) -> tuple[TurnAccess, ...]:
     """The ways to the relays that a mailbox at this place offers: by UDP first, then by what else there is.
     `tls`: the mailbox is within TLS."""
     credentials = turn.LongTermCredentials(offer.username, offer.password)
     if offer.uris:
-        return tuple(TurnAccess(uri, credentials) for uri in _readable(offer.uris))
+        return tuple(way for uri in _readable(offer.uris) for way in ways_to(uri, credentials))[:MOST_WAYS]
     name = f"[{host}]" if ":" in host else host
-    texts = [f"turn:{name}:{port}?transport=udp", f"turn:{name}:{port}?transport=tcp"]
-    if tls:
-        texts = [f"turns:{name}:{port}?transport=tcp"]
-    return tuple(TurnAccess(parse_server(text), credentials) for text in texts)
+    text = f"turns:{name}:{port}?transport=tcp" if tls else f"turn:{name}:{port}"
+    return ways_to(parse_server(text), credentials)
 
 
 def _readable(uris: Iterable[str]) -> Iterator[ServerUri]:

@@ -66,7 +66,7 @@ class TokenBehaviour:
 
     `step`: of a sequential allocation, in ports. `block`: (first port, ports) where allocation is "block".
     `last_port`: the last mapped port seen, to predict from. `low_ports`: may this side send from ports below
-    1024?
+    1024? `pooled`: each new mapping may get any of several outside addresses, which the candidates tell.
     """
 
     transport: Transport = "udp"
@@ -77,6 +77,7 @@ class TokenBehaviour:
     block: tuple[int, int] | None = None
     last_port: int | None = None
     low_ports: bool = False
+    pooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,7 @@ def _pack_behaviour(behaviour: TokenBehaviour) -> bytes:
         | (behaviour.step != 0) << 11
         | (block is not None) << 12
         | (last is not None) << 13
+        | behaviour.pooled << 14
     )
     parts = [choices.to_bytes(2, "big")]
     if behaviour.step:
@@ -296,6 +298,7 @@ def _behaviour(reader: _Reader) -> TokenBehaviour:
         step=reader.number(signed=True) if choices & 1 << 11 else 0,
         block=(reader.number(), reader.number()) if choices & 1 << 12 else None,
         last_port=reader.number() if choices & 1 << 13 else None,
+        pooled=bool(choices & 1 << 14),
     )
 
 

@@ -1,10 +1,14 @@
-"""The relays of a lab, as what is to be tried."""
+"""The relays of a lab, as what is to be tried, and as what a punch uses."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from nattools.engine.relaysearch import RelaySearch, read_user
 from nattools.lab.backend import Lab
 from nattools.lab.labrelay import relays_of
+from nattools.net.serverstream import Security
+from nattools.traversal.relayaccess import AnyAccess, DerpAccess, ways_to
 
 
 def relays_of_lab(lab: Lab) -> RelaySearch | None:
@@ -14,3 +18,30 @@ def relays_of_lab(lab: Lab) -> RelaySearch | None:
         return None
     user = read_user(found.user) if found.user else None
     return RelaySearch(turn=found.turn, derp=found.derp, pinned=found.pinned, user=user)
+
+
+def accesses_of_lab(lab: Lab, named: Iterable[AnyAccess] = ()) -> tuple[AnyAccess, ...]:
+    """By which the hosts of a scenario use these relays of it, whose certificates no authority vouches for.
+    Without any that are `named`: all those that its hosts have credentials for, and its DERP servers. Relays
+    that a mailbox offers are none of them."""
+    found = relays_of_lab(lab)
+    if found is None:
+        return tuple(named)
+    nodes = {node.uri: node for node in found.derp}
+    chosen = tuple(named) or (
+        *(way for uri in found.turn if found.user is not None for way in ways_to(uri, found.user)),
+        *(DerpAccess(node) for node in found.derp),
+    )
+    return tuple(
+        DerpAccess(nodes.get(each.text, each.node))
+        if isinstance(each, DerpAccess)
+        else each._replace(
+            credentials=each.credentials or found.user,
+            security=_security(each.uri.host, found.pinned) if each.uri.secure else None,
+        )
+        for each in chosen
+    )
+
+
+def _security(host: str, pinned: dict[str, str]) -> Security | None:
+    return Security(host, pinned[host]) if host in pinned else None

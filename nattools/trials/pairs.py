@@ -25,6 +25,7 @@ from nattools.model.punch import Matrix, PairResult, Punch
 from nattools.model.report import Report, Tool
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
+from nattools.trials.labrelays import accesses_of_lab
 
 Told = Callable[[int, int], None]
 """Is told how many of how many are done."""
@@ -36,11 +37,12 @@ Result = TypeVar("Result")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairOptions:
     """What a punch in a lab may use. `low_ports` None: ports below 1024 if this process may bind them.
-    `scenario`: the name to note in the reports."""
+    `scenario`: the name to note in the reports. `relay`: the server of a matrix relays."""
 
     low_ports: bool | None = None
     families: tuple[Family, ...] = (4,)
     scenario: str = ""
+    relay: bool = False
 
 
 async def connect_pair(
@@ -60,7 +62,8 @@ def _options(lab: Lab, host: str, terms: PairOptions) -> PunchOptions:
         scenario=f"{terms.scenario}:{host}" if terms.scenario else None,
         seed=lab.seed,
     )
-    return PunchOptions(measuring=measuring, low_ports=terms.low_ports, echoes=0)
+    relays = accesses_of_lab(lab)
+    return PunchOptions(measuring=measuring, low_ports=terms.low_ports, echoes=0, relays=relays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class PairTrial:
     pair: Pair
     sides: tuple[Punch, Punch] | None
     problem: str = ""
+    may_relay: bool = False
 
     @property
     def connected(self) -> bool:
@@ -77,10 +81,17 @@ class PairTrial:
         return self.sides is not None and all(side.connected for side in self.sides)
 
     @property
+    def relayed(self) -> bool:
+        """Do they need the relay?"""
+        return self.connected and self.sides is not None and self.sides[0].path == "relayed"
+
+    @property
     def as_planned(self) -> bool:
-        """Connected, or no direct way was planned."""
-        direct = self.sides is not None and self.sides[0].odds is not None
-        return self.sides is not None and (self.connected or not direct)
+        """Connected directly where a direct way was planned, and else over a relay if there is one."""
+        if self.sides is None:
+            return False
+        direct = self.sides[0].odds is not None
+        return self.connected and not self.relayed if direct else self.connected or not self.may_relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,8 @@ class Batch:
     def trials(self) -> list[PairTrial]:
         """Brings the lab up and connects them."""
         try:
-            with open_lab(scenario_of_kinds(self.pairs), self.backend, self.seed) as lab:
+            drawn = scenario_of_kinds(self.pairs, relay=self.terms.relay)
+            with open_lab(drawn, self.backend, self.seed) as lab:
                 return lab.run(lambda: self._all(lab))
         except CannotRun as error:
             problem = f"{error}. {error.remedy}".strip()
@@ -111,7 +123,7 @@ class Batch:
                     reports = await connect_pair(lab, f"a{index}", f"b{index}", self.terms)
                 except CannotRun as error:
                     return PairTrial(pair, None, str(error))
-            return PairTrial(pair, _punches(reports))
+            return PairTrial(pair, _punches(reports), may_relay=self.terms.relay)
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(*each)) for each in enumerate(self.pairs)]
@@ -158,6 +170,7 @@ class PairMatrix:
             matrix=Matrix(
                 kinds=self.kinds,
                 low_ports=self._terms.low_ports is not False,
+                relay=self._terms.relay,
                 pairs=tuple(
                     _result(pair, [each for each in trials if each.pair == pair]) for pair in self.pairs
                 ),
@@ -186,6 +199,7 @@ def _result(pair: Pair, trials: Sequence[PairTrial]) -> PairResult:
         pair=pair,
         runs=len(trials),
         connected=len(good),
+        relayed=sum(trial.relayed for trial in trials),
         as_planned=sum(trial.as_planned for trial in trials),
         strategy=strategy,
         transport=transport,

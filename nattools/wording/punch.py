@@ -45,6 +45,14 @@ SENTENCES = {
     "token-received": "The peer's token has been read.",
     "token-missing": "No token was entered within {wait_s:.0f} s.",
     "tokens-once": "Tokens are exchanged once; nothing more can be sent to the peer.",
+    "tokens-tried": (
+        "No more tries by {strategy} after {times}: both tokens have to be pasted within a minute of each "
+        "other. If the peer was later, exchange new tokens."
+    ),
+    "tokens-stale": (
+        "The NAT of this side has gone on from port {told} to {now} since its token was made, and the peer "
+        "looks at the next {reach} alone. Exchange new tokens, and paste them sooner."
+    ),
     # what each side brings
     "network-classic": "The network is: {classic}.",
     "network-behaviour": "The network: {mapping} mapping, {filtering} filtering.",
@@ -95,7 +103,14 @@ SENTENCES = {
     "relay-tcp-ports": "TCP leaves {whose} network only to certain ports ({ports}); a relay there works.",
     "relay-udp-blocked": "UDP does not pass on one side; a relay over TCP or TLS does.",
     "nothing-in-common": "There is nothing that both sides are willing to use.",
-    "relay-would-help": "A relay that both sides reach would connect them.",
+    "relay-would-help": (
+        "A relay that both sides reach would connect them: nattools serve --relay at a public address is one."
+    ),
+    "relay-within-tls-would-help": (
+        "A relay within TLS at port 443 would connect them: nattools serve --relay --port 443 with "
+        "--tls-cert and --tls-key, named with --turn turns:HOST; or a DERP server, named with "
+        "--turn derp://HOST on both machines."
+    ),
     "low-ports-open": (
         "If {whose} program may bind ports below 1024 and the router there is a Linux one, a direct path "
         "opens: {strategy}, {odds:percent} within {seconds:.0f} s."

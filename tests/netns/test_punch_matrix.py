@@ -165,8 +165,13 @@ def specials(run: int) -> dict[str, Reports]:
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("case", SPECIAL)
 def test_open_inputs_and_blocks(case: str, run: int) -> None:
+    """An open INPUT takes a packet that comes before the own one for its own, which costs the port. Each side
+    waits some 50 ms so that it does not happen. A busy machine may be later than that, and then the plan's
+    next step, with other roles, connects. (In the simulator the first one has to: test_icedriver.)"""
     ways = {("reflexive", "udp"), ("birthday", "udp"), ("prediction", "udp"), ("simultaneous-open", "tcp")}
-    assert_connected(specials(run)[case], ways)
+    reports = specials(run)[case]
+    again = {("low-ttl", "udp")} if case.startswith("open INPUT") and missed_at_first(reports) else set()
+    assert_connected(reports, ways | again)
 
 
 # --- others take ports between the look at the counters and the punch

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from certificates import HOST, certificate
 from conftest import tool
 from punchpair import Pair, Side, homes
 
@@ -64,6 +65,24 @@ def test_two_random_nats_without_any_privilege(strict: Pair) -> None:
 def test_without_a_relay_they_do_not_meet(strict: Pair) -> None:
     alice, bob = strict.meet(("--json", "--no-low-ports", "--no-relay"), ("--json", "--no-low-ports"))
     assert [side.end()[0] for side in (alice, bob)] == [1, 1]
+
+
+def test_where_only_443_leaves_the_mailbox_and_the_relay_are_within_tls(tmp_path: Path) -> None:
+    walled = NatSpec(udp="blocked", open_ports=("tcp/443",))
+    cert, key = certificate(tmp_path)
+    tls = ("--port", "443", "--tls-cert", cert, "--tls-key", key)
+    with NetnsLab(homes(walled, walled), start_servers=False) as lab:
+        both = Pair(lab, tmp_path)
+        both.environment |= {"SSL_CERT_FILE": cert, "NATTOOLS_SERVER": f"stuns:{HOST}:443"}
+        try:
+            both.start("stun", *SERVE, *tls, command="serve").await_match("is ready")
+            alice, bob = both.meet(("--json",), ("--json",))
+            for side in (alice, bob):
+                punch = side.report()["punch"]
+                assert punch["path"] == "relayed"
+                assert punch["relay"]["uri"] == f"turns:{HOST}:443?transport=tcp"
+        finally:
+            both.stop()
 
 
 class Wall:

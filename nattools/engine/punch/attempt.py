@@ -267,15 +267,15 @@ class Attempt:
     def _why_not(self, runner: StepRunner) -> NoPath:
         made = self.made
         assert made is not None
-        gain = _gain(made)
+        gain = (*runner.stale, *_gain(made))
         if self._relay is not None and self._relay.problem:
-            gain = (*self._relay.problem, *gain)
+            gain = (*self._relay.problem, *gain, *_other_relay(made))
         if self._budget.exceeded:
             gain = (statement("budget-spent"), *gain)
         if made.path == "unknown" and not runner.tried:
             return NoPath((statement("plan-none"), *_obstacle(made)), gain)
         if not runner.tried:
-            return NoPath(_obstacle(made), gain or (statement("relay-would-help"),))
+            return NoPath(_obstacle(made), gain or _other_relay(made) or (statement("relay-would-help"),))
         return NoPath((statement("steps-failed", steps=_named(runner.tried)), *runner.last), gain)
 
 
@@ -289,6 +289,12 @@ def _obstacle(made: Plan) -> tuple[Statement, ...]:
 def _gain(made: Plan) -> tuple[Statement, ...]:
     """What would make it easier."""
     return () if made.privilege is None else (made.privilege,)
+
+
+def _other_relay(made: Plan) -> tuple[Statement, ...]:
+    """Where an ordinary relay is out of reach, the one that would do."""
+    strict = made.steps and made.steps[0].reason.code in ("relay-tcp-ports", "relay-tcp-restricted")
+    return (statement("relay-within-tls-would-help"),) if strict else ()
 
 
 def _named(steps: Iterable[str]) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ from nattools.engine.run import CompletedRun, new_run, observe, within_time_limi
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
+from nattools.model.serveruri import ServerUri, parse_server
 from nattools.model.statement import statement
 from nattools.net.base import Network, UdpSocket
 from nattools.net.eventloop import TimeLimit
@@ -144,12 +145,21 @@ async def choose_mailbox(looking: asyncio.Task[CompletedRun], options: PunchOpti
     """The only server named, or else the first that says that it has a mailbox. CannotRun: none does."""
     servers = options.measuring.servers
     if len(servers) == 1 and not options.measuring.default_servers:
-        return MailboxAddress(servers[0].host, servers[0].port_or_default)
+        return _mailbox_at(servers[0], Endpoint(servers[0].host, servers[0].port_or_default))
     looked = await looking
     for target in looked.run.reached:
         if target.services & SERVICE_MAILBOX:
-            return MailboxAddress(target.endpoint.host, target.endpoint.port)
+            return _mailbox_at(parse_server(target.uri), target.endpoint)
     raise CannotRun("none of the servers has a mailbox in which the two sides could meet", NO_MAILBOX)
+
+
+def _mailbox_at(server: ServerUri, place: Endpoint) -> MailboxAddress:
+    """Where STUN is within TLS the mailbox is, too, with a certificate for the name that the user gave."""
+    if not server.secure:
+        return MailboxAddress(place.host, place.port)
+    from nattools.net.tls import client_context
+
+    return MailboxAddress(server.host, place.port, client_context)
 
 
 @asynccontextmanager

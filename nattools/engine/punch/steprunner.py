@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 from nattools.engine.punch.candidates import (
@@ -14,7 +15,7 @@ from nattools.engine.punch.candidates import (
 )
 from nattools.engine.punch.planning import AT_ONCE, is_costly
 from nattools.engine.punch.signaling import SignalingEnded, StepPosition
-from nattools.engine.punch.token_signaling import TokenSignaling
+from nattools.engine.punch.token_signaling import TokenSignaling, how_far_counted, out_of_reach
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Strategy
@@ -36,12 +37,16 @@ COSTLY_ROUNDS: Final = 3
 
 
 class StepRunner:
-    """`tried`: the names of the steps so far; `last`: how the last one ended. Over UDP they send ICE's
-    checks through the `driver`, whose own checks run meanwhile."""
+    """`tried`: the names of the steps so far; `last`: how the last one ended; `stale`: what tells that tokens
+    were made too long ago. Over UDP they send ICE's checks through the `driver`, whose own checks run
+    meanwhile."""
 
     def __init__(self, context: AttemptContext, driver: IceDriver, bases: list[Base]) -> None:
         self.tried: list[str] = []
         self.last: tuple[Statement, ...] = ()
+        self.stale: tuple[Statement, ...] = ()
+        self._seen_again = False
+        self._given_up: list[Statement] = []
         self._counts: list[ProbeCounts] = []
         self._step: Step | None = None
         self._waited = False
@@ -75,6 +80,7 @@ class StepRunner:
         for rounds in range(MAX_ROUNDS if steps else 0):
             for index, step in enumerate(steps):
                 if rounds >= COSTLY_ROUNDS and is_costly(step):
+                    self._note_costs(step)
                     continue
                 if rounds == 0:
                     self.tried.append(f"{step.strategy} over {step.transport.upper()}")
@@ -156,6 +162,32 @@ class StepRunner:
         )
         return socket, None if server is None else await where_seen(socket, server)
 
+    def _note_costs(self, step: Step) -> None:
+        """That it is not repeated any more; once for each strategy."""
+        told = statement("tokens-tried", strategy=step.strategy, times=COSTLY_ROUNDS)
+        if told not in self._given_up:
+            self._given_up.append(told)
+            self._note(step, told)
+            self.stale = self.stale or (told,)
+
+    async def _look_again(self, told: Endpoint | None) -> None:
+        """A token says at which port this side's NAT was: does the peer look where it is now?"""
+        context, network = self._context, self._context.own.run.network
+        server = server_of(context.own.run, "udp", 4)
+        counted = how_far_counted(context.plan, leads=context.leads)
+        if context.partner.live or told is None or server is None or counted is None or self._seen_again:
+            return
+        with contextlib.suppress(CannotRun):
+            options = context.own.run.options
+            socket = await open_path_socket(network, family=4, interface=options.interface)
+            now = await where_seen(socket, server)
+            socket.close()
+            stale = None if now is None else out_of_reach(counted, told, now)
+            if stale is not None:
+                self._seen_again = True
+                self.stale = (stale,)
+                self._context.timeline.note("attempt", stale)
+
     async def _over_udp(self, turn: StepPosition, step: Step) -> None:
         context, driver = self._context, self._driver
         try:
@@ -168,12 +200,12 @@ class StepRunner:
         self._step = step
         driver.listen(socket)
         try:
+            await self._look_again(told)
             peer = await self._begun(turn, step, told)
             if peer is None:
                 return
-            network = context.own.run.network
             outcome = await send_step(
-                network,
+                context.own.run.network,
                 driver,
                 socket,
                 peer,

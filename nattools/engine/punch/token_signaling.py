@@ -20,6 +20,7 @@ from nattools.model.nat import Nat, NatByTransport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import TcpStream, UdpSocket
 from nattools.protocols import ice
+from nattools.traversal.steps import Plan
 from nattools.traversal.tokens import CandidateKind, Token, TokenBehaviour, TokenCandidate
 
 SLOT_S: Final = 20.0
@@ -98,19 +99,23 @@ def token_from_introduction(
         for transport, found, port in seen
         if found is not None
     ]
+    candidates = [_candidate(text) for text in introduction.candidates]
+    if udp is not None:  # of several outside addresses the one with the ports of the steps comes first
+        candidates.sort(key=lambda each: each.kind == "server-reflexive" and each.endpoint.host != udp.host)
     by_tcp = [] if tcp is None else [TokenCandidate("server-reflexive", tcp, "tcp", "simultaneous-open")]
     return Token(
         public_key=public_key,
         ufrag=introduction.ufrag,
         pwd=introduction.password,
-        candidates=(*(_candidate(text) for text in introduction.candidates[: 32 - len(by_tcp)]), *by_tcp),
+        candidates=(*candidates[: 32 - len(by_tcp)], *by_tcp),
         behaviours=tuple(behaviours),
     )
 
 
 def introduction_from_token(token: Token) -> Introduction:
     """What a token says, in the words of an introduction; the public keys decide who leads."""
-    nats: dict[Transport, Nat] = {each.transport: _nat(each) for each in token.behaviours}
+    hosts = _outside_hosts(token)
+    nats: dict[Transport, Nat] = {each.transport: _nat(each, hosts) for each in token.behaviours}
     has6 = any(each.endpoint.family == 6 for each in token.candidates)
     guarded = Nat(reachable=True, present=False, mapping="none", rtt_ms=APART_MS)
     return Introduction(
@@ -124,6 +129,12 @@ def introduction_from_token(token: Token) -> Introduction:
         ),
         tcp="tcp" in nats,
     )
+
+
+def _outside_hosts(token: Token) -> tuple[str, ...]:
+    """Its IPv4 addresses as servers see them."""
+    seen = [each for each in token.candidates if each.kind == "server-reflexive" and each.transport == "udp"]
+    return tuple(dict.fromkeys(each.endpoint.host for each in seen if each.endpoint.family == 4))
 
 
 def nonce_from_key(public_key: bytes) -> int:
@@ -159,10 +170,11 @@ def _behaviour(transport: Transport, nat: Nat, port: int | None, *, low_ports: b
         block=block,
         last_port=port,
         low_ports=low_ports and nat.port_mask is None,
+        pooled=nat.pooling == "arbitrary",
     )
 
 
-def _nat(told: TokenBehaviour) -> Nat:
+def _nat(told: TokenBehaviour, hosts: tuple[str, ...]) -> Nat:
     block = None if told.block is None else (told.block[0], told.block[0] + told.block[1] - 1)
     allocation = "random" if told.allocation == "block" else told.allocation
     return Nat(
@@ -174,8 +186,33 @@ def _nat(told: TokenBehaviour) -> Nat:
         port_step=told.step or None,
         port_range=block,
         port_block=True if block is not None else None,
+        pooling="arbitrary" if told.pooled else "unknown",
+        external=hosts if told.pooled else (),
         rtt_ms=APART_MS if told.transport == "udp" else APART_TCP_MS,
     )
+
+
+def how_far_counted(plan: Plan, *, leads: bool) -> tuple[int, int] | None:
+    """How the peer counts on, over UDP, from the port that a token told: in steps of so many ports, and so
+    many of them. None: it does not."""
+    peers = [
+        step.schedules[1 if leads else 0]
+        for step in plan.direct_steps
+        if step.schedules and step.transport == "udp"
+    ]
+    reaches = [
+        (each.ahead + each.count - 1, each.step) for each in peers if each.ports == "next" and each.step
+    ]
+    return max(reaches)[::-1] if reaches else None
+
+
+def out_of_reach(counted: tuple[int, int], told: Endpoint, now: Endpoint) -> Statement | None:
+    """Does a peer that counts on so from `told` miss a socket that gets `now`? None: no, or nobody knows."""
+    step, reach = counted
+    ahead = (now.port - told.port) * (1 if step > 0 else -1) % 65536 // abs(step)
+    if told.host != now.host or ahead < reach:
+        return None
+    return statement("tokens-stale", told=told.port, now=now.port, reach=reach)
 
 
 def as_read_by_peer(introduction: Introduction, token: Token) -> Introduction:

@@ -240,14 +240,20 @@ class Checker:
             return
         if doubt is not None:
             self._note_refusal(check, message, doubt, path[2])
-            return
-        self._end(check)
-        if message.kind == "error":
-            self._take_error(check, message)
         elif path != check.pair.path:
-            self._fail_if_current(check, f"the answer came from {path[2]} at {path[1]} instead")
+            self._note_elsewhere(check, path)
         else:
-            self._take_success(check, message)
+            self._end(check)
+            if message.kind == "error":
+                self._take_error(check, message)
+            else:
+                self._take_success(check, message)
+
+    def _note_elsewhere(self, check: CheckTransaction, path: PairKey) -> None:
+        """It says nothing about the pair. RFC 8445 7.2.5.2.1 has the pair fail at once; but anybody who sees
+        the answer can send a copy that is there first, and the true one still counts."""
+        check.pair.hint = f"the answer came from {path[2]} at {path[1]} instead"
+        self._session.reject(path[2], "an answer from another place than the check went to")
 
     def _take_probe(self, message: stun.Message, doubt: str | None, path: PairKey) -> None:
         """The answer to a probe is as good as that to a check if it comes from where the probe went. From

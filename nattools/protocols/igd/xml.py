@@ -51,8 +51,10 @@ def parse(data: bytes) -> Element:
         raise ProtocolError(f"an XML document of {len(data)} bytes")
     parser = DefusedXMLParser(target=_BoundedBuilder(), forbid_dtd=True)
     try:
+        if wide := _wide(data):
+            data.decode(wide)  # expat takes half a surrogate pair and what follows it for a character
         # some routers put blanks in front of the declaration, or a NUL behind the document
-        parser.feed(data if _wide(data) else data.strip(b" \t\r\n\0"))
+        parser.feed(data if wide else data.strip(b" \t\r\n\0"))
         root = parser.close()
     except (DefusedXmlException, ParseError, ValueError, LookupError) as error:
         logger.debug("not well-formed XML (%s), read leniently", error)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
 from nattools.report.sections import map as mapped
-from nattools.report.sections import matrix, nat, observations, punch, relays, summary, techniques
+from nattools.report.sections import matrix, nat, observations, page, punch, relays, summary, techniques
 
 Make = Callable[[Report, View], Sequence[Section]]
 
@@ -25,25 +25,32 @@ class Entry(NamedTuple):
     least: Detail = 0
 
 
-_END = (Entry(summary.host, 1), Entry(observations.observations, 2), Entry(summary.footer))
-_MEASURED = (
-    Entry(techniques.cross_checks),
-    Entry(summary.warnings),
-    Entry(summary.servers),
+_EVIDENCE = (Entry(summary.host, 1), Entry(observations.observations, 2))
+_END = (*_EVIDENCE, Entry(summary.footer))
+_FIGURES = (
     Entry(summary.round_trips, 1),
     Entry(mapped.mappings, 1),
     Entry(relays.relays, 1),
     Entry(relays.failures, 1),
     Entry(nat.requirements, 1),
+)
+_MEASURED = (
+    Entry(techniques.cross_checks),
+    Entry(summary.warnings),
+    Entry(summary.servers),
+    *_FIGURES,
     *_END,
 )
 GENERAL = (
-    Entry(techniques.answer),
-    Entry(techniques.techniques),
+    Entry(page.page),
+    Entry(techniques.cross_checks),
+    Entry(techniques.techniques, 1),
     Entry(nat.path, 1),
-    Entry(nat.behaviour),
-    Entry(techniques.peers),
-    *_MEASURED,
+    Entry(nat.behaviour, 1),
+    Entry(techniques.peers, 1),
+    Entry(summary.servers, 1),
+    *_FIGURES,
+    *_EVIDENCE,
 )
 """Of `diagnose`, and of a command that has no list of its own."""
 SECTIONS: dict[str, Sequence[Entry]] = {

@@ -47,8 +47,16 @@ def answer(report: Report, view: View) -> list[Section]:
     how = "simulated" if report.substrate == "sim" else "in network namespaces"
     low = "" if matrix.low_ports else ", without ports below 1024"
     tries = f" ({terms.number(runs)} tries)" if runs > len(matrix.pairs) else ""
-    text = f"{met} of {len(matrix.pairs)} pairs connect directly, {how}{low}{tries}."
+    directly = _directly(matrix)
+    text = f"{met} of {len(matrix.pairs)} pairs connect{directly}, {how}{low}{tries}."
     return [Section("", (Prose(text, mood="strong"),))]
+
+
+def _directly(matrix: Matrix) -> str:
+    if not matrix.relay:
+        return " directly"
+    direct = sum(each.connected == each.runs and not each.relayed for each in matrix.pairs)
+    return f", {direct} of them directly"
 
 
 def pairs(report: Report, view: View) -> list[Section]:
@@ -71,7 +79,7 @@ def _fits(matrix: Matrix, view: View) -> bool:
 
 
 def _place(result: PairResult | None) -> GridCell:
-    hint = "" if result is None else f"{_names(result)}: {result.connected} of {result.runs}"
+    hint = "" if result is None else f"{_names(result)}: {_connected(result)}"
     return GridCell(_way(result), _time(result), _mood(result), hint)
 
 
@@ -99,7 +107,14 @@ def all_pairs(report: Report, view: View) -> list[Section]:
 def _mood(result: PairResult | None) -> Mood:
     if result is None:
         return "plain"
-    return "good" if result.connected == result.runs else "bad" if result.connected == 0 else "unsure"
+    if result.connected == 0:
+        return "bad"
+    return "good" if result.connected == result.runs and not result.relayed else "unsure"
+
+
+def _connected(result: PairResult) -> str:
+    relayed = f", {result.relayed} relayed" if result.relayed else ""
+    return f"{result.connected} of {result.runs}{relayed}"
 
 
 def _way(result: PairResult | None) -> str:
@@ -110,6 +125,8 @@ def _way(result: PairResult | None) -> str:
         return "??" if len(result.problems) == result.runs else "no"
     if result.connected < result.runs:
         return f"{min(99, 100 * result.connected // result.runs)}%"
+    if result.strategy == "relay":
+        return SHORT["relay"]
     return "tcp" if result.transport == "tcp" else SHORT[result.strategy]
 
 
@@ -163,7 +180,7 @@ def _entry(result: PairResult) -> tuple[Cell, ...]:
     packets = "" if result.packets is None else ", ".join(terms.number(each) for each in result.packets)
     return (
         Cell(_names(result)),
-        Cell(f"{result.connected} of {result.runs}", _mood(result)),
+        Cell(_connected(result), _mood(result)),
         Cell(by),
         Cell(times),
         Cell(packets),

@@ -144,4 +144,7 @@ def test_relays_that_are_named() -> None:
     assert relay_choice(no_relay=True).relaying == "never"
     chosen = relay_choice(relay_only=True, turn=["turn:relay.example"], turn_user="alice:secret")
     assert chosen.relaying == "only"
-    assert [each.text for each in chosen.relays] == ["turn:relay.example"]
+    assert [each.text for each in chosen.relays] == [
+        "turn:relay.example?transport=udp",
+        "turn:relay.example?transport=tcp",
+    ]

@@ -93,6 +93,12 @@ def test_by_which_transports_each_is_tried() -> None:
     assert [ask.over for ask in asks] == ["udp", "tcp", "udp", "tcp", "tls", "udp", "tcp"]
 
 
+@pytest.mark.parametrize(("public", "no_derp"), [(True, False), (True, True), (False, False)])
+def test_a_diagnosis_asks_for_the_public_map_only_beside_public_servers(public: bool, no_derp: bool) -> None:
+    servers = Servers((parse_server("a"),), public)
+    assert relays_at_hand(servers, no_derp=no_derp).public_map == (public and not no_derp)
+
+
 def test_without_arguments_the_configured_servers_and_the_public_map() -> None:
     found = searched(relay_request(), chosen("a", "turn:b"), named=False)
     assert [each.text for each in found.turn] == ["a", "turn:b"]

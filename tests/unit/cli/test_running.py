@@ -28,8 +28,8 @@ def test_diagnose_says_the_answer_first(capsys: Capture) -> None:
     text = " ".join(captured.out.split())
     assert text.startswith("Measured in the scenario home-router:alice (simulated), not on this machine's")
     assert "This machine can be reached directly, by hole punching." in text
-    assert "UDP hole punching yes" in text
-    assert "Mapping one external port for all peers endpoint-independent" in text
+    assert "In games Moderate (PlayStation Type 2, Nintendo B) Works calls, joining games;" in text
+    assert "UDP and TCP one external port for all peers; only whom you sent to gets in" in text
     assert max(len(line) for line in captured.out.splitlines()) <= 80
     assert captured.err == ""
 
@@ -138,9 +138,9 @@ def test_conclusions_are_drawn_anew(tmp_path: Path, capsys: Capture) -> None:
     for technique in stale["techniques"]:
         technique["summary"] = "An older opinion."
     path.write_text(json.dumps(stale))
-    assert run(["report", "show", str(path)]) == 0
+    assert run(["report", "show", str(path), "-v"]) == 0
     assert "An older opinion." in capsys.readouterr().out
-    assert run(["report", "show", str(path), "--again"]) == 0
+    assert run(["report", "show", str(path), "-v", "--again"]) == 0
     assert "An older opinion." not in capsys.readouterr().out
 
 

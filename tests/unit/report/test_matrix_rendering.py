@@ -54,6 +54,20 @@ def test_a_triangle_of_nine_fits_into_80_columns_unwrapped() -> None:
     assert lines[head + 17].split() == ["9", "udp-blocked", "pred"]
 
 
+def test_which_pairs_need_the_relay_is_shown() -> None:
+    relayed = msgspec.structs.replace(
+        result(("open", "open")), relayed=3, strategy="relay", transport="udp", odds=None
+    )
+    report = matrix(relayed, result(("open", "firewall")), kinds=("open", "firewall"))
+    assert report.matrix is not None
+    drawn = msgspec.structs.replace(report.matrix, relay=True)
+    text = " ".join(render_text(msgspec.structs.replace(report, matrix=drawn), detail=1).split())
+    assert "2 of 2 pairs connect, 1 of them directly, in network namespaces (6 tries)." in text
+    assert "1 open rel pred" in text
+    assert "rel through a relay" in text
+    assert "open and open 3 of 3, 3 relayed" in text
+
+
 def test_what_did_not_connect_is_said_with_its_reason() -> None:
     never = msgspec.structs.replace(
         result(("open", "open")), connected=0, as_planned=3, why="No way.", advice="Grant it."

@@ -41,6 +41,7 @@ TYPICAL = Token(
             step=-2,
             last_port=40001,
             low_ports=True,
+            pooled=True,
         ),
         TokenBehaviour("tcp", "endpoint-independent", "unknown", "block", block=(1024, 512)),
     ),

@@ -19,6 +19,7 @@ from nattools.engine.punch.steprunner import COSTLY_ROUNDS
 from nattools.errors import UsageError
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
+from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Punch
 from nattools.traversal.tokens import Token, decode_token, encode_token
 
@@ -36,7 +37,7 @@ class Person:
 
 
 async def swap(
-    lab: SimLab, people: tuple[Person, Person], measuring: MeasureOptions, **chosen: Any
+    lab: SimLab, people: tuple[Person, Person], measuring: MeasureOptions, flows: int, **chosen: Any
 ) -> tuple[Punch, Punch]:
     loop = asyncio.get_running_loop()
     shown: list[asyncio.Future[str]] = [loop.create_future() for _ in people]
@@ -46,6 +47,7 @@ async def swap(
 
         async def paste() -> str:
             text = await shown[number if person.own else 1 - number]
+            await take_ports(lab, flows if number == 0 else 0)
             await asyncio.sleep(person.after_s)
             return encode_token(person.edit(decode_token(text)))
 
@@ -66,17 +68,26 @@ async def swap(
     return tasks[0].result(), tasks[1].result()
 
 
+async def take_ports(lab: SimLab, count: int) -> None:
+    """New flows of alice's, to nobody in particular."""
+    for _ in range(count):
+        socket = await lab.network("alice").open_udp(family=4)
+        socket.send(b"something else", Endpoint("11.9.9.9", 9))
+        socket.close()
+
+
 def swapped(
     scenario: Scenario,
     *people: Person,
     seed: int = 1,
     limit_s: float | None = None,
+    flows: int = 0,
     **chosen: Any,
 ) -> tuple[Punch, Punch]:
     with SimLab(scenario, seed=seed) as lab:
         measuring = structs.replace(punching(lab), timeout_s=limit_s)
         both = (*people, Person(), Person())[:2]
-        return lab.run(lambda: swap(lab, (both[0], both[1]), measuring, **chosen))
+        return lab.run(lambda: swap(lab, (both[0], both[1]), measuring, flows, **chosen))
 
 
 def kinds(first: str, second: str) -> Scenario:
@@ -111,6 +122,28 @@ def test_half_a_minute_may_be_between_the_two(first: str, second: str) -> None:
     expected = (first, second) != ("symmetric-random", "symmetric-sequential")
     for found in swapped(kinds(first, second), Person(), Person(30.0), low_ports=False):
         assert found.connected == expected, found.reasons
+
+
+POOL: dict[str, Any] = {"pool": 3, "pooling": "arbitrary", "mapping": "address-and-port-dependent"}
+
+
+@pytest.mark.parametrize(
+    ("allocation", "peer", "fewest_odds", "most_odds"),
+    [("random", "port-restricted", 0.9, 0.98), ("sequential", "firewall", 0.95, 0.999)],
+)
+def test_a_token_tells_of_several_outside_addresses(
+    allocation: str, peer: str, fewest_odds: float, most_odds: float
+) -> None:
+    """A peer that knows of one address alone meets half of the ports; the odds are those of a code."""
+    connected = 0
+    for seed in range(4):
+        pooled = NatSpec(**POOL, allocation=allocation)
+        both = swapped(pair(pooled, MATRIX_KINDS[peer]), seed=seed, low_ports=False, limit_s=240.0)
+        for found in both:
+            assert found.odds is not None
+            assert fewest_odds <= found.odds <= most_odds
+        connected += all(found.connected for found in both)
+    assert connected >= 3
 
 
 def test_a_port_is_kept_open_while_a_person_copies() -> None:
@@ -237,3 +270,16 @@ def test_what_costs_many_packets_is_repeated_a_few_times_only() -> None:
         assert not found.connected
         assert found.plan[0].packets is not None
         assert found.probes_sent == COSTLY_ROUNDS * found.plan[0].packets[0]
+
+
+@pytest.mark.parametrize(("busy", "stale"), [(10, False), (100, True)])
+def test_a_counter_that_has_gone_on_is_told_of(busy: int, stale: bool) -> None:
+    """Between the token and the punch others take ports of a NAT that counts."""
+    sides = swapped(kinds("symmetric-sequential", "port-restricted"), Person(4.0), flows=busy, wait_s=200.0)
+    told = [{each.code for stage in found.stages for each in stage.statements} for found in sides]
+    assert ("tokens-stale" in told[0]) == stale
+    assert "tokens-stale" not in told[1]
+    assert all(found.connected is not stale for found in sides)
+    if stale:
+        assert all("tokens-tried" in each for each in told)
+        assert any("Exchange new tokens" in found.advice for found in sides)

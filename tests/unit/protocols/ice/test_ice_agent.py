@@ -14,6 +14,14 @@ from nattools.protocols import ice, stun
 from nattools.protocols.stun import constants as c
 
 
+def answer_to_a(pipe: Pipe) -> bytes:
+    """The first one of the other side."""
+    answers = (
+        i.data for _, agent, i in pipe.sent if agent is pipe.b and stun.decode(i.data).kind == "success"
+    )
+    return next(answers)
+
+
 def test_one_path_connects_in_two_round_trips() -> None:
     """A check and its answer, then the nomination and its answer. The peer's check triggers one more."""
     pipe = Pipe(always(0.04))
@@ -419,18 +427,28 @@ class TestStrangers:
         pipe.run(1.0, pipe.connected)
         assert pipe.connected()
 
-    def test_an_answer_from_elsewhere_fails_the_pair(self) -> None:
-        """RFC 8445 7.2.5.2.1: the path is not symmetric."""
+    def test_an_answer_from_elsewhere_is_not_believed(self) -> None:
+        """RFC 8445 7.2.5.2.1: the path is not symmetric, and the pair fails unless the right answer comes."""
         pipe = Pipe(lambda source, to, ttl: 0.05 if source == A1 else None)
         pipe.start()
         pipe.run(0.06)
-        answer = next(
-            i for _, agent, i in pipe.sent if agent is pipe.b and stun.decode(i.data).kind == "success"
-        )
-        pipe.a.receive_datagram(answer.data, A1, B2, 0.07)
         (pair,) = pipe.a.pairs
-        assert pair.state == "failed"
-        assert pair.reason.startswith("the answer came from 10.0.1.2:5000")
+        assert pipe.a.receive_datagram(answer_to_a(pipe), A1, B2, 0.07)
+        assert pair.state == "in-progress"
+        assert list(pipe.a.rejected) == ["an answer from another place than the check went to"]
+        pipe.run(12.0)
+        failed = [e for e in pipe.told[pipe.a] if isinstance(e, ice.PairChanged) and e.after == "failed"]
+        assert "(the answer came from 10.0.1.2:5000 at 10.0.0.1:4000 instead)" in failed[0].reason
+
+    def test_a_copy_of_an_answer_that_is_quicker_prevents_nothing(self) -> None:
+        pipe = Pipe(lambda source, to, ttl: 0.05 if source == A1 else None)
+        pipe.start()
+        pipe.run(0.06)
+        (pair,) = pipe.a.pairs
+        for source in (B2, B1):
+            pipe.a.receive_datagram(answer_to_a(pipe), A1, source, 0.07)
+        assert pair.valid
+        assert [each.remote_endpoint for each in pipe.a.pairs if each.valid] == [B1]
 
     def test_candidates_that_are_no_targets(self) -> None:
         agent = self.agent()

@@ -1,0 +1,212 @@
+"""Pseudonyms that keep what an analysis looks at: the kind of an address, which addresses share a network,
+which names and ports are the same.
+
+Without a salt they are numbered in the order in which they come, and tell nothing. With one they follow from
+it and the original (HMAC-SHA256), so that two reports agree, and who has the salt can test a guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections import Counter
+from collections.abc import Callable, Container
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from nattools.net.addresses import FAR_AWAY, kind_of
+from nattools.protocols.nat64 import WELL_KNOWN, Nat64Prefix
+
+_KEPT_KINDS = ("loopback", "unspecified", "multicast", "documentation", "reserved")
+"""Addresses that everybody has, or nobody."""
+_CONTAINERS = ("10.88.", "10.0.2.")
+"""What Podman and slirp4netns give to all that are within; the analysis knows them."""
+_PUBLIC4, _PUBLIC6 = 11, 0x2A10
+"""11.0.0.0/8 and 2a10::/16, as in the lab: software takes them for public."""
+_BLOCK = 2048
+_TRIES = 4096
+Form = Callable[[int], str]
+"""How the pseudonym of a number begins."""
+
+
+class Pseudonyms:
+    """Each original's pseudonym, always the same. `taken`: all originals of the report, none of which may
+    stand for another one. `keep_private`: private addresses stay as they are; `ports`: ports are changed
+    too. `prefixes`: the NAT64 prefixes, in whose addresses an IPv4 one stands."""
+
+    def __init__(
+        self,
+        salt: str | None,
+        *,
+        keep_private: bool = False,
+        ports: bool = False,
+        taken: Container[str] = (),
+        prefixes: tuple[Nat64Prefix, ...] = (),
+    ) -> None:
+        self._salt = None if salt is None else salt.encode("utf-8", "surrogatepass")
+        self._keep_private = keep_private
+        self._taken = taken
+        self._prefixes = prefixes
+        self._given: dict[tuple[str, str], int] = {}
+        self._used: set[tuple[str, int]] = set()
+        self._counts: Counter[str] = Counter()
+        turn = secrets.randbelow(30) if self._salt is None else self._hashed("ports", "") % 30
+        self._turn = 1 + turn if ports else 0
+
+    def name(self, original: str) -> str:
+        """For a name or a token: `name-1`; for one with dots, `name-1.example` (RFC 2606)."""
+        key = original.lower()
+        number = self._pick("name", key, 10**9, form=lambda place: f"name-{place + 1}")
+        return f"name-{number + 1}.example" if "." in key.strip(".") else f"name-{number + 1}"
+
+    def mac(self, original: str) -> str:
+        """A locally administered MAC address (IEEE 802)."""
+        key = original.lower().replace("-", ":")
+        low = self._pick("mac", key, 2**40).to_bytes(5, "big")
+        return ":".join(f"{byte:02x}" for byte in (2, *low))
+
+    def port(self, original: int) -> int:
+        """The same port, or where ports are changed, one whose neighbours stay its neighbours: blocks of 2048
+        ports change places. Those below 2048 stay, since services have them."""
+        block, place = divmod(original, _BLOCK)
+        if not self._turn or not 1 <= block < 32:
+            return original
+        return (1 + (block - 1 + self._turn) % 31) * _BLOCK + place
+
+    def address(self, original: str) -> str:
+        """For an address without a zone, in canonical form."""
+        address = ip_address(original)
+        kind = kind_of(original)
+        anycast = original in FAR_AWAY.values() or original.startswith(("192.0.0.", "2001:1::"))
+        if kind in _KEPT_KINDS or anycast or (self._keep_private and kind in ("private", "shared")):
+            return original
+        if isinstance(address, IPv4Address):
+            return self._ipv4(address, public=kind == "public")
+        return self._ipv6(address, str(kind))
+
+    def network(self, original: str, length: int) -> str:
+        """For the address of a network with a prefix of that length: the bits behind it stay zero."""
+        mapped = ip_address(self.address(original))
+        rest = mapped.max_prefixlen - length
+        value = int(mapped) >> rest << rest
+        return str(type(mapped)(value))
+
+    def _ipv4(self, address: IPv4Address, *, public: bool) -> str:
+        first, second, third, last = address.packed
+        text = str(address)
+        if public:
+            number = self._pick("net", f"{first}.{second}.{third}", 2**16, form=_third(_PUBLIC4))
+            head = f"{_PUBLIC4}.{number >> 8}.{number & 255}"
+        elif text.startswith(_CONTAINERS):
+            head = text.rpartition(".")[0]
+        elif first == 10:
+            number = self._pick("10", f"{second}.{third}", 2**16, form=_third(10))
+            head = f"10.{number >> 8}.{number & 255}"
+        else:  # 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16
+            kept = f"{first}.{second}"
+            if first == 100:
+                kept = f"100.{64 + self._pick('100', str(second), 64)}"
+            head = f"{kept}.{self._pick(kept, str(third), 256, form=lambda n: f'{kept}.{n}')}"
+        if last in (0, 255):
+            return f"{head}.{last}"
+        number = self._pick(head, text, 254, form=lambda place: f"{head}.{place + 1}")
+        return f"{head}.{number + 1}"
+
+    def _ipv6(self, address: IPv6Address, kind: str) -> str:
+        if address.ipv4_mapped is not None:
+            return f"::ffff:{self.address(str(address.ipv4_mapped))}"
+        for prefix in (WELL_KNOWN, *self._prefixes):
+            inner = prefix.extract(str(address))
+            if inner is not None:
+                base = prefix if prefix == WELL_KNOWN else self._prefix(prefix)
+                return base.embed(inner if inner == "0.0.0.0" else self.address(inner))
+        value = int(address)
+        if kind == "translated":
+            return self._translated(value)
+        host = self._interface_id(value)
+        if kind == "link-local":
+            return str(IPv6Address((0xFE80 << 112) | host))
+        site, subnet = value >> 80, (value >> 64) & 0xFFFF
+        if kind == "private":
+            top = (0xFD << 40) | self._pick("ula", f"{site:x}", 2**40)
+        else:
+            top = (_PUBLIC6 << 32) | self._pick("site", f"{site:x}", 2**32, form=_site)
+        if subnet:
+            subnet = 1 + self._pick(f"site {site:x}", f"{subnet:x}", 2**16 - 1)
+        return str(IPv6Address((top << 80) | (subnet << 64) | host))
+
+    def _prefix(self, prefix: Nat64Prefix) -> Nat64Prefix:
+        """A network's own NAT64 prefix: its site changed, the rest as it is."""
+        value = int(IPv6Address(prefix.network))
+        site, rest = value >> 80, value & ((1 << 80) - 1)
+        top = (_PUBLIC6 << 32) | self._pick("site", f"{site:x}", 2**32, form=_site)
+        if kind_of(prefix.network) not in ("public", "reserved"):
+            return prefix
+        kept = 128 - prefix.length
+        made = ((top << 80) | rest) >> kept << kept
+        return Nat64Prefix(str(IPv6Address(made)), prefix.length)
+
+    def _translated(self, value: int) -> str:
+        """6to4 has an IPv4 address behind 2002, Teredo its server's and, inverted, the client's."""
+        if value >> 112 == 0x2002:
+            inner = self.address(str(IPv4Address((value >> 80) & 0xFFFFFFFF)))
+            head = 0x2002 << 112 | int(IPv4Address(inner)) << 80
+            return str(IPv6Address(head | self._interface_id(value)))
+        server, client = (value >> 64) & 0xFFFFFFFF, ~value & 0xFFFFFFFF
+        outer = int(IPv4Address(self.address(str(IPv4Address(server)))))
+        inner_value = int(IPv4Address(self.address(str(IPv4Address(client)))))
+        flags = (value >> 48) & 0xFFFF
+        port = self._pick("teredo", f"{value & (0xFFFF << 32):x}", 2**16)
+        made = (0x20010000 << 96) | outer << 64 | flags << 48 | port << 32 | (~inner_value & 0xFFFFFFFF)
+        return str(IPv6Address(made))
+
+    def _interface_id(self, value: int) -> int:
+        """The lower half: 0 to 255, which many routers and servers have, are numbered anew; one that is made
+        of a MAC address still looks so (RFC 4291 2.5.1)."""
+        network, host = value >> 64, value & ((1 << 64) - 1)
+        if host == 0:
+            return 0
+        if (host >> 24) & 0xFFFF == 0xFFFE:
+            mac = self._pick("mac", f"{host:x}", 2**40)
+            return 0x02 << 56 | (mac >> 24) << 40 | 0xFFFE << 24 | (mac & 0xFFFFFF)
+        size = 2**16 - 1 if self._salt is None else 2**62
+        return 1 + self._pick(f"host {network:x}", f"{host:x}", size)
+
+    def _pick(self, space: str, original: str, size: int, form: Form | None = None) -> int:
+        """The number of an original in its space of `size`: the next free one, or by the salt. What another
+        original is called by itself is not given away."""
+        key = (space, original)
+        if key in self._given:
+            return self._given[key]
+        place = self._counts[space] if self._salt is None else self._hashed(*key)
+        place %= size
+        for _ in range(min(size, _TRIES)):
+            if (space, place) not in self._used and (form is None or form(place) not in self._taken):
+                break
+            place = (place + 1) % size
+        self._counts[space] = place + 1
+        self._used.add((space, place))
+        self._given[key] = place
+        return place
+
+    def _hashed(self, space: str, original: str) -> int:
+        assert self._salt is not None
+        digest = hmac.new(self._salt, f"{space}\0{original}".encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return int.from_bytes(digest.digest()[:8], "big")
+
+
+def _third(first: int) -> Form:
+    return lambda number: f"{first}.{number >> 8}.{number & 255}"
+
+
+def _site(number: int) -> str:
+    return f"{_PUBLIC6:x}:{number >> 16:x}:{number & 0xFFFF:x}"
+
+
+def taken_by(address: str) -> tuple[str, ...]:
+    """What an original address takes from the pseudonyms: itself, and the beginning that stands for its
+    network."""
+    parsed = ip_address(address)
+    if isinstance(parsed, IPv4Address):
+        return address, address.rpartition(".")[0]
+    return address, _site((int(parsed) >> 80) & 0xFFFFFFFF)

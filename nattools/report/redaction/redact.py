@@ -1,0 +1,176 @@
+"""A report without what tells who sent it. Every text of it goes through here, whatever field it stands in:
+what is not a word of nattools' own becomes a pseudonym."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+
+import msgspec
+
+from nattools.errors import CannotRun, ProtocolError
+from nattools.model.endpoint import parse_address
+from nattools.model.report import Report
+from nattools.protocols.nat64 import Nat64Prefix, parse_prefix
+from nattools.report.redaction.ownwords import constants, is_own
+from nattools.report.redaction.pseudonyms import Pseudonyms, taken_by
+from nattools.wording.texts import with_texts
+
+_TOKEN = re.compile(
+    r"""
+    (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))
+    |(?P<mac>(?<![\w:.-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![\w:-]))
+    |(?P<address>
+        (?<![\w:.])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*:|::)[0-9A-Fa-f:.]*[0-9A-Fa-f:]
+        |(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\w)
+     )(?:/(?P<length>\d{1,3})(?![\w.]))?(?P<port>\]?:\d{1,5}(?![\w.:]))?
+    |(?P<word>\w[\w.'-]*)
+    """,
+    re.VERBOSE,
+)
+_VERSION = re.compile(r"\d{1,3}\.\d{1,3}(?:\.\d{1,3})?(?=[-+])", re.ASCII)
+"""What is kept of a version whose end somebody chose, as a kernel's."""
+_PORTS = ("aimed", "hit", "pool", "port_range", "blocked_ports", "open_ports", "wanted_port", "external_port")
+"""Numbers of a report that are ports."""
+
+
+class Redaction(msgspec.Struct, frozen=True):
+    """What to take out. `salt`: reports that are redacted with the same one agree in their pseudonyms.
+    `keep` "private": private addresses stay. `ports`: ports are changed too."""
+
+    salt: str | None = None
+    keep: frozenset[str] = frozenset()
+    ports: bool = False
+
+
+def redacted(report: Report, wanted: Redaction) -> Report:
+    """The report with pseudonyms for all that tells who sent it; its verdicts, times and figures stay.
+
+    CannotRun: something of the original would still stand in the result, so that there is none."""
+    plain = msgspec.to_builtins(report)
+    search = _Search()
+    _walk(plain, "", search.text)
+    pseudonyms = Pseudonyms(
+        wanted.salt,
+        keep_private="private" in wanted.keep,
+        ports=wanted.ports,
+        taken=search.originals,
+        prefixes=tuple(search.prefixes),
+    )
+    scrubber = _Scrubber(pseudonyms)
+    walked = _walk(plain, "", scrubber.text, pseudonyms.port if wanted.ports else None)
+    result = with_texts(msgspec.convert(walked, Report))
+    _check(result, scrubber.replaced)
+    return result
+
+
+def _walk(
+    part: Any, name: str, change: Callable[[str], str], port: Callable[[int], int] | None = None
+) -> Any:
+    """All texts changed, keys of tables included; and ports, which have names that say so."""
+    if isinstance(part, str):
+        return change(part)
+    if isinstance(part, dict):
+        return {change(key): _walk(value, key, change, port) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_walk(value, name, change, port) for value in part]
+    if port is not None and name in _PORTS and isinstance(part, int) and 0 <= part < 65536:
+        return port(part)
+    return part
+
+
+class _Search:
+    """The first reading: what stands in the report, so that no pseudonym is another original."""
+
+    def __init__(self) -> None:
+        self.originals: set[str] = set()
+        self.prefixes: dict[Nat64Prefix, None] = {}
+
+    def text(self, text: str) -> str:
+        for token in _TOKEN.finditer(text):
+            address = _address(token)
+            if address is None:
+                self.originals.add(token.group().lower())
+                continue
+            self.originals.update(taken_by(address))
+            if token["length"]:
+                self._prefix(f"{address}/{token['length']}")
+        return text
+
+    def _prefix(self, text: str) -> None:
+        try:
+            self.prefixes[parse_prefix(text)] = None
+        except ProtocolError:
+            return
+
+
+class _Scrubber:
+    """The second reading. `replaced`: the originals that must be gone."""
+
+    def __init__(self, pseudonyms: Pseudonyms) -> None:
+        self.replaced: set[str] = set()
+        self._pseudonyms = pseudonyms
+
+    def text(self, text: str) -> str:
+        """A text with pseudonyms; a value of a closed set stays."""
+        return text if text in constants() else _TOKEN.sub(self._token, text)
+
+    def _token(self, token: re.Match[str]) -> str:
+        whole = token.group()
+        if token["time"]:
+            return whole
+        address = _address(token)
+        if address is not None:
+            return self._address(token, address)
+        if token["mac"]:
+            self.replaced.add(whole)
+            return self._pseudonyms.mac(whole)
+        word = whole.rstrip(".'-")
+        if is_own(word):
+            return whole
+        self.replaced.add(word)
+        version = _VERSION.match(word)
+        return (version.group() if version else self._pseudonyms.name(word)) + whole[len(word) :]
+
+    def _address(self, token: re.Match[str], address: str) -> str:
+        length = token["length"]
+        if length and int(length) <= parse_address(address).max_prefixlen:
+            made = f"{self._pseudonyms.network(address, int(length))}/{length}"
+        else:
+            made = self._pseudonyms.address(address) + (f"/{length}" if length else "")
+        if not made.startswith(token["address"]):
+            self.replaced.add(token["address"])
+        before, colon, port = (token["port"] or "").rpartition(":")
+        if not colon:
+            return made
+        number = int(port)
+        return f"{made}{before}:{self._pseudonyms.port(number) if number < 65536 else number}"
+
+
+def _address(token: re.Match[str]) -> str | None:
+    """The address in canonical form; None for what only looks so."""
+    if not token["address"]:
+        return None
+    try:
+        return str(ip_address(token["address"]))
+    except ValueError:
+        return None
+
+
+def _check(report: Report, originals: set[str]) -> None:
+    """Is nothing of the original left? CannotRun otherwise."""
+    left: set[str] = set()
+
+    def note(text: str) -> str:
+        if text not in constants():
+            left.update(token["address"] or token.group().rstrip(".'-") for token in _TOKEN.finditer(text))
+        return text
+
+    _walk(msgspec.to_builtins(report), "", note)
+    if left & originals:
+        raise CannotRun(
+            "the report cannot be redacted: something of the original would remain in it",
+            "Please report this as a defect of nattools, without the report.",
+        )

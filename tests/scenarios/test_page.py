@@ -1,0 +1,33 @@
+"""The page of a diagnosis fits a terminal of 24 lines and 80 columns, on every network that is drawn."""
+
+from __future__ import annotations
+
+import pytest
+
+from nattools.lab.scenariofiles import available, load
+from nattools.report.safetext import safe
+from nattools.report.terminal import render_text
+from nattools.trials.scenarios import Case, run_trial
+
+LABELS = ("  UDP", "  IPv6 ", "  Router ", "  Latency ", "  Local ")
+
+
+@pytest.mark.parametrize("name", available())
+def test_the_answer_and_what_to_do_are_on_the_screen(name: str) -> None:
+    for host in load(name).host:
+        report = run_trial(Case(name, host, "sim")).report
+        assert report is not None
+        assert report.advice is not None
+        lines = render_text(report, columns=80).splitlines()
+        text = " ".join(" ".join(lines).split())
+        # the shell's prompt takes the last line
+        assert len(lines) <= 23
+        assert max(map(len, lines)) <= 80
+        assert report.advice.headline in text
+        assert report.advice.best in text
+        for action in report.advice.to_do[:1]:
+            assert safe(action) in text
+        for label in LABELS:
+            assert any(line.startswith(label) for line in lines), label
+        if report.warnings:
+            assert "Beware" in text

@@ -1,0 +1,162 @@
+"""Redacted reports: nothing of whoever sent them is left, in whatever field it stood."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import inspect
+from report_samples import home_router
+
+from nattools.model.report import Report
+from nattools.report.redaction import Redaction, redacted
+from nattools.report.savedreport import render_json
+
+RANDOM = random.Random(14)
+
+
+def secrets() -> Iterator[str]:
+    """Texts that tell who somebody is, as they stand in reports; no two the same."""
+    number = 0
+    while True:
+        number += 1
+        low, high = number % 250 + 1, number // 250 + 1
+        token = "".join(RANDOM.choice("bcdfghjkmnpqrtvwxz23456789") for _ in range(14))
+        yield from (
+            f"84.17.{high}.{low}",
+            f"84.18.{high}.{low}:{20000 + number}",
+            f"2a02:8071:{number:x}:1::{number:x}",
+            f"[2a02:8072:{number:x}::1]:{20000 + number}",
+            f"zyx{number}-laptop",
+            f"stun:zyx{number}.kowalski{number}.org:3478",
+            f"{number % 256:02x}:1b:44:11:{number // 256:02x}:b7",
+            f"https://zyx{number}.kowalski{number}.org/{token}?key={token}zz",
+            f"Zyxa{number}'s Kowalskibox {token}",
+            f"http://84.19.{high}.{low}:5000/{token}.xml",
+            f"zyx{number}@kowalski{number}.org said 84.20.{high}.{low}, or 2a02:8073::{number:x}/64.",
+            f"192.168.{high}.{low}",
+            f"fe80::21b:44ff:fe11:{number:x}%zyxeth{number}",
+            token,
+        )
+
+
+def filled(kind: Any, source: Iterator[str], planted: list[str]) -> Any:
+    """A value of the type, with a secret in each text."""
+    match kind:
+        case inspect.StrType():
+            planted.append(next(source))
+            return planted[-1]
+        case inspect.LiteralType():
+            return kind.values[0]
+        case inspect.UnionType():
+            return filled(
+                next(each for each in kind.types if not isinstance(each, inspect.NoneType)), source, planted
+            )
+        case inspect.StructType():
+            made = {field.encode_name: filled(field.type, source, planted) for field in kind.fields}
+            return made | ({kind.tag_field: kind.tag} if kind.tag_field else {})
+        case inspect.VarTupleType() if isinstance(kind.item_type, inspect.UnionType):
+            return [filled(each, source, planted) for each in kind.item_type.types]
+        case inspect.VarTupleType():
+            return [filled(kind.item_type, source, planted) for _ in range(2)]
+        case inspect.TupleType():
+            return [filled(each, source, planted) for each in kind.item_types]
+        case inspect.DictType():
+            return {filled(kind.key_type, source, planted): filled(kind.value_type, source, planted)}
+        case inspect.BoolType():
+            return True
+        case inspect.IntType() | inspect.FloatType():
+            return 1
+        case inspect.NoneType():
+            return None
+    raise AssertionError(f"no example of {kind}")
+
+
+def planted_report() -> tuple[Report, list[str]]:
+    """A report with a secret in each text of each type, and those secrets."""
+    planted: list[str] = []
+    plain = filled(inspect.type_info(Report), secrets(), planted)
+    return msgspec.convert(plain, Report), planted
+
+
+def parts_of(secret: str) -> set[str]:
+    """What must not be found of a secret: its addresses, names and tokens."""
+    found = set()
+    for piece in secret.replace("/64.", " ").replace("[", " ").replace("]", " ").split():
+        for part in piece.replace("@", "/").replace("?key=", "/").split("/"):
+            host = part.rpartition(":")[0] if part.count(":") == 1 else part
+            found |= {one.strip(",.'") for one in host.removeprefix("stun:").replace("%", " ").split()}
+    known = {"http:", "https:", "http", "https", "stun", "said", "or", ""}
+    return {part for part in found if len(part) > 3 and part.lower() not in known}
+
+
+@pytest.mark.parametrize("wanted", [Redaction(), Redaction(salt="grains of it"), Redaction(ports=True)])
+def test_no_secret_is_left_in_any_field_of_any_type(wanted: Redaction) -> None:
+    report, planted = planted_report()
+    assert len(planted) >= 200
+    before, after = render_json(report), render_json(redacted(report, wanted))
+    for secret in planted:
+        for part in parts_of(secret):
+            assert part in before
+            assert part.lower() not in after.lower(), secret
+
+
+def test_the_secrets_are_found_where_nothing_is_redacted() -> None:
+    report, planted = planted_report()
+    assert sum(part in render_json(report) for secret in planted for part in parts_of(secret)) > len(planted)
+
+
+def test_private_addresses_stay_where_they_are_wanted() -> None:
+    report = home_router()
+    kept = redacted(report, Redaction(keep=frozenset({"private"})))
+    assert kept.host.interfaces == report.host.interfaces
+    assert redacted(report, Redaction()).host.interfaces != report.host.interfaces
+
+
+def test_with_the_same_salt_two_reports_agree() -> None:
+    report = home_router()
+    longer = msgspec.structs.replace(report, servers=(*report.servers[::-1], *report.servers))
+    one, other = (redacted(each, Redaction(salt="x")) for each in (report, longer))
+    assert one.nat == other.nat
+    assert one.observations == other.observations
+    assert one.observations != redacted(report, Redaction(salt="y")).observations
+
+
+def test_networks_hosts_and_families_stay_apart_and_together() -> None:
+    texts = (
+        "84.17.1.1 84.17.1.2 84.17.2.1 100.64.3.4 100.64.3.5 172.17.0.3 169.254.1.9 127.0.0.1 "
+        "2a02:8071:1:2::1 2a02:8071:1:2::2 2a02:8071:1:3::1 fd12:3456:789a::1 fe80::1 ::1 "
+        "64:ff9b::84.17.1.1 2002:5411:101::1 ::ffff:84.17.1.1 84.17.1.0/24"
+    )
+    report = msgspec.structs.replace(home_router(), warnings=(texts,), notices=())
+    (line,) = redacted(report, Redaction()).warnings
+    a, b, c, d, e, docker, local, loop, f, g, h, ula, link, one, nat64, old, mapped, network = line.split()
+    assert [each.rpartition(".")[0] for each in (a, b)] == [network.partition(".0/24")[0]] * 2
+    assert a != b
+    assert c.rpartition(".")[0] != a.rpartition(".")[0]
+    assert {each.split(".")[0] for each in (a, b, c)} == {"11"}
+    assert d.startswith("100.")
+    assert e.rpartition(".")[0] == d.rpartition(".")[0]
+    assert docker.startswith("172.17.")
+    assert local.startswith("169.254.")
+    assert (loop, one) == ("127.0.0.1", "::1")
+    assert f.startswith("2a10:")
+    assert f.rpartition("::")[0] == g.rpartition("::")[0] != h.rpartition("::")[0]
+    assert ula.startswith("fd")
+    assert link.startswith("fe80::")
+    assert nat64.startswith("64:ff9b::")
+    assert old.startswith("2002:b")  # 11.x in hexadecimal digits
+    assert mapped == f"::ffff:{a}"
+
+
+def test_what_nattools_says_itself_stays() -> None:
+    report = home_router()
+    after = redacted(report, Redaction())
+    assert [each.verdict for each in after.techniques] == [each.verdict for each in report.techniques]
+    punching = next(each for each in after.techniques if each.id == "udp-punch")
+    assert punching.summary.startswith("Your NAT gives one port to everybody (11.")
+    assert after.tool == report.tool
+    assert after.started == report.started
