@@ -42,6 +42,7 @@ COMMANDS: dict[str, Command] = {
     "map": Command("nattools.cli.map", "map_app", "Port mappings on the router: try, add, keep, delete."),
     "punch": Command("nattools.cli.punch", "command", "Connect two machines directly, with a short code."),
     "relay": Command("nattools.cli.relay", "command", "Which relay works, and what it costs: TURN and DERP."),
+    "libp2p": Command("nattools.cli.libp2p", "command", "Will libp2p connect here, and if not, why?"),
     "serve": Command("nattools.cli.serve", "command", "A server for the other commands to measure with."),
     "lab": Command("nattools.cli.lab", "lab_app", "Test networks, simulated or in network namespaces."),
     "report": Command("nattools.cli.report", "report_app", "Show, check and compare saved reports."),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -48,6 +48,7 @@ _OPTIONS: dict[str, Any] = {
     "cross_check": bool,
     "low_ports": bool,
     "turn_user": str,
+    "command": Literal["diagnose", "libp2p"],
 }
 
 

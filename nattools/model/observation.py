@@ -10,6 +10,7 @@ from typing import Literal
 
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observed import Observation
+from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.relaytrial import RelayTrial
 
@@ -397,4 +398,8 @@ AnyObservation = (
     | MapEntry
     | MapTable
     | RelayTrial
+    | PeerVisit
+    | DialAsked
+    | PlaceAsked
+    | QuicAsked
 )

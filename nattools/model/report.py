@@ -11,6 +11,7 @@ import msgspec
 
 from nattools.model.endpoint import Family
 from nattools.model.host import Host
+from nattools.model.libp2p import Libp2p
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import PortMapping
@@ -20,7 +21,7 @@ from nattools.model.statement import Reason, Statement
 
 SCHEMA = "nattools.report/1"
 Substrate = Literal["host", "sim", "netns"]
-Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "lab"]
+Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "lab"]
 TIME_OVER = "time-over"
 """The code of the warning in a report whose --timeout was too short."""
 NOT_REACHED = "mappings-not-reached"
@@ -157,6 +158,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     matrix: Matrix | None = None
     pwnat: None = None
     lan: None = None
+    libp2p: Libp2p | None = None
     advice: Advice | None = None
     techniques: tuple[Technique, ...] = ()
     peers: tuple[PeerKind, ...] = ()

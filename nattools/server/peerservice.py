@@ -13,7 +13,7 @@ import msgspec
 from nattools.chance import chance
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family
-from nattools.net.base import Network, TcpStream
+from nattools.net.base import Network, TcpFailure, TcpStream
 from nattools.net.eventloop import TimeLimit
 from nattools.net.libp2p.peerconnection import MuxStream, PeerConnection, StreamMessages
 from nattools.net.libp2p.peerhost import PeerHost
@@ -29,7 +29,9 @@ _HANDSHAKE_S: Final = 10.0
 _IDLE_S: Final = 60.0
 _REQUEST_S: Final = 30.0
 """A client has so long to make its request, and to pay for it."""
-_DIAL_S: Final = 5.0
+_DIAL_S: Final = 3.0
+"""Within it a SYN is repeated once."""
+_DIALLED_S: Final = 6.0
 _DIAL_BACK_S: Final = 5.0
 _LEAST_DATA, _MOST_DATA = 30_000, 100_000
 
@@ -69,6 +71,7 @@ class PeerService:
     ) -> None:
         self.host = PeerHost(network, HostKey(config.seed))
         self._dialler = PeerHost(network)
+        self._network = network
         self._sites = sites
         self._dials = dials
         self._report = report
@@ -155,10 +158,7 @@ class PeerService:
         """From the other address, if there is one: to that one the client has never written."""
         site = self._sites[target.family]
         origin = site[-1].host
-        try:
-            made = await self._dialler.dial(target, peer, timeout_s=_DIAL_S, host=origin)
-        except CannotRun:
-            made = None
+        made = await self._connected(target, origin, peer)
         status: DialStatus = "dial-error"
         if isinstance(made, PeerConnection):
             status = "ok" if await _said(made, nonce) else "dial-back-error"
@@ -166,6 +166,16 @@ class PeerService:
         if self._report is not None:
             self._report(f"libp2p dial-back, {origin} to {target}: {status}")
         return status
+
+    async def _connected(self, target: Endpoint, origin: str, peer: PeerId) -> PeerConnection | None:
+        try:
+            stream = await self._network.connect_tcp(target, timeout_s=_DIAL_S, host=origin)
+        except CannotRun:
+            return None
+        if isinstance(stream, TcpFailure):
+            return None
+        made = await self._dialler.take(stream, initiates=True, expected=peer, timeout_s=_DIALLED_S)
+        return made if isinstance(made, PeerConnection) else None
 
 
 async def _collect(messages: StreamMessages, index: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from nattools.engine.libp2p import measure_libp2p
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure
@@ -23,6 +24,7 @@ from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
 from nattools.report.safetext import safe
+from nattools.trials.labpeers import peers_of_lab
 from nattools.trials.labrelays import relays_of_lab
 from nattools.trials.pairs import PairOptions, Reports, Told, connect_pair, in_processes
 
@@ -124,11 +126,12 @@ def measure_options(lab: Lab, host: str) -> MeasureOptions:
     if "families" in wanted:
         wanted["families"] = tuple(wanted["families"])
     return MeasureOptions(
-        command="diagnose",
+        command=wanted.pop("command", "diagnose"),
         servers=tuple(parse_server(uri) for uri in lab.server_uris()),
         scenario=f"{scenario.name}:{host}",
         seed=lab.seed,
         relays=relays_of_lab(lab),
+        libp2p=peers_of_lab(lab),
         **wanted,
     )
 
@@ -155,6 +158,8 @@ def _measured(case: Case, lab: Lab, emit: Emit, watched: Watched) -> Trial:
 
     async def work() -> Report:
         with watched(lab.network(case.host)) as network:
+            if chosen.command == "libp2p":
+                return await measure_libp2p(network, chosen, emit)
             return await measure(network, chosen, emit, MemoryJournal())
 
     report = lab.run(work)

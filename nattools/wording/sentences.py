@@ -8,13 +8,14 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from nattools.model.statement import Statement
-from nattools.wording import advice, behaviour, punch, relays, verdicts
+from nattools.wording import advice, behaviour, libp2p, punch, relays, verdicts
 from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES
 
 TABLES: dict[str, Mapping[str, str]] = {
     "verdicts": verdicts.SENTENCES,
     "advice": advice.SENTENCES,
     "behaviour": behaviour.SENTENCES,
+    "libp2p": libp2p.SENTENCES,
     "punch": punch.SENTENCES,
     "relays": relays.SENTENCES,
 }

@@ -6,13 +6,24 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from nattools.model.libp2p import DcutrKind, Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay
 from nattools.model.nat import Nat, PeerKind, Requirement
 from nattools.model.punch import PlannedStep, Punch, Stage
 from nattools.model.relay import Relay
 from nattools.model.report import Advice, CrossCheck, Report
 from nattools.wording.sentences import is_known, sentence, text_of
 
-Explained = TypeVar("Explained", PeerKind, Requirement, CrossCheck, PlannedStep)
+Explained = TypeVar(
+    "Explained",
+    PeerKind,
+    Requirement,
+    CrossCheck,
+    PlannedStep,
+    DcutrKind,
+    Libp2pAddress,
+    Libp2pPeer,
+    Libp2pRelay,
+)
 
 
 def with_texts(report: Report) -> Report:
@@ -35,6 +46,7 @@ def with_texts(report: Report) -> Report:
         warnings=tuple(map(sentence, report.notices)) if report.notices else report.warnings,
         punch=report.punch and _punch(report.punch),
         relays=tuple(map(_relay, report.relays)),
+        libp2p=report.libp2p and _libp2p(report.libp2p),
     )
 
 
@@ -65,6 +77,17 @@ def _relay(relay: Relay) -> Relay:
     if error is None or not error.reason:
         return relay
     return replace(relay, error=replace(error, meaning=text_of(error.reason), advice=text_of(error.remedy)))
+
+
+def _libp2p(found: Libp2p) -> Libp2p:
+    return replace(
+        found,
+        peers=_explained(found.peers),
+        autonat=_explained(found.autonat),
+        relays=_explained(found.relays),
+        dcutr_with=_explained(found.dcutr_with),
+        why=text_of(found.reason) if found.reason else found.why,
+    )
 
 
 def _nat(nat: Nat) -> Nat:

@@ -182,9 +182,11 @@ async def _guard(work: Coroutine[Any, Any, None]) -> None:
         asyncio.get_running_loop().call_exception_handler(told)
 
 
-async def listen_on_any_port(host: PeerHost, family: Family, **end: Unpack[LocalEnd]) -> Endpoint | None:
+async def listen_on_any_port(
+    peer_host: PeerHost, family: Family, interface: str | None = None
+) -> Endpoint | None:
     """Where it listens; None: it cannot."""
     try:
-        return await host.listen(family, **end)
+        return await peer_host.listen(family, interface=interface)
     except CannotRun:
         return None

@@ -83,13 +83,13 @@ DialOutcome = Literal[
 
 
 class DialAnswer(NamedTuple):
-    """What a server says of having dialled us. `index`: which of the addresses; `data`: the bytes that it
+    """What a server says of having dialled us. `position`: which of the addresses; `data`: the bytes that it
     wanted first."""
 
     outcome: DialOutcome
     status: ResponseStatus | None = None
     dial: DialStatus | None = None
-    index: int = 0
+    position: int = 0
     data: int = 0
 
 
@@ -132,7 +132,7 @@ async def _dialled(stream: MuxStream, request: autonat.DialRequest, count: int) 
         if not isinstance(said, autonat.DialDataRequest) or sent:
             raise ProtocolError("not an answer to a request to dial")
         if said.size > autonat.MAX_DIAL_DATA:
-            return DialAnswer("too-much-data", index=min(said.index, count - 1), data=said.size)
+            return DialAnswer("too-much-data", position=min(said.index, count - 1), data=said.size)
         sent = await _pay(messages, said.size)
     return DialAnswer("silent", data=sent)
 

@@ -79,8 +79,6 @@ class NoiseChannel:
     def _take(self, frame: bytes) -> bytes:
         if self._ciphers is not None:
             return self._ciphers[1].decrypt(frame)
-        if self._handshake.writes:
-            raise ProtocolError("a handshake message too many")
         payload = self._handshake.read(frame)
         if self._handshake.remote_static:
             self._believe(payload)
