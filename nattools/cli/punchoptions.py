@@ -18,7 +18,7 @@ from nattools.traversal.codes import WORDS, Code, complete, new_code, parse_code
 from nattools.traversal.forwardspec import Allowed, Forward, parse_forward
 
 if TYPE_CHECKING:
-    from nattools.traversal.rendezvous import MailboxAddress
+    from nattools.traversal.mailboxconnection import MailboxAddress
 
 ASK = "-"
 LASTING = frozenset({"forward", "reverse", "keep"})
@@ -157,7 +157,7 @@ def checked_mailbox(text: str | None) -> MailboxAddress | None:
     if text is None:
         return None
     from nattools.net.tls import client_context
-    from nattools.traversal.rendezvous import MailboxAddress
+    from nattools.traversal.mailboxconnection import MailboxAddress
 
     scheme, separator, rest = text.rpartition("://")
     if scheme.lower() not in ("", "ws", "wss"):

@@ -131,6 +131,31 @@ def predict(
     return 0
 
 
+@report_app.command("diff")
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="The earlier report.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The later one.")],
+    as_json: options.Json = False,
+    verbose: options.Verbose = 0,
+) -> int:
+    """What has changed from one report to another, and what that means.
+
+    Exit code 0: nothing that two measurements of one network would not show; 1: something."""
+    from nattools.report.comparison import compare, comparison_json, render_comparison
+
+    reports = (load_file(a), load_file(b))
+    found, files = compare(*reports), (str(a), str(b))
+    text = (
+        comparison_json(found, files)
+        if as_json
+        else render_comparison(
+            found, files, reports, terminal_columns(sys.stdout), all_of_it=bool(options.detail_of(verbose))
+        )
+    )
+    write_out(text)
+    return 0 if found.same else 1
+
+
 @report_app.command("redact")
 def redact(
     file: File,

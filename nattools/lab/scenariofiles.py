@@ -40,6 +40,7 @@ _KINDS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSpec,
 }
 _OPTIONS: dict[str, Any] = {
+    "command": Literal["diagnose", "libp2p", "tailscale"],
     "lifetime": bool,
     "max_lifetime_s": float,
     "timeout_s": float,
@@ -48,7 +49,6 @@ _OPTIONS: dict[str, Any] = {
     "cross_check": bool,
     "low_ports": bool,
     "turn_user": str,
-    "command": Literal["diagnose", "libp2p"],
 }
 
 

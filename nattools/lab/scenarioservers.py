@@ -23,6 +23,7 @@ from nattools.server.serving import ServeConfig, serve
 from nattools.server.stun import BindingServer, Reply
 
 if TYPE_CHECKING:
+    from nattools.lab.controlserver import LabControlServer
     from nattools.lab.derpserver import LabDerpServer
     from nattools.server.peerservice import PeerServiceConfig
 
@@ -50,7 +51,7 @@ async def start(network: Network, spec: ServerSpec, addresses: tuple[str, ...]) 
         from nattools.lab.labrelay import serve_relay
 
         return await serve_relay(network, spec, spec.relay, addresses)
-    if spec.kind == "nattools" and spec.derp is None:
+    if spec.kind == "nattools" and spec.derp is None and spec.control is None:
         config = ServeConfig(
             addresses=addresses,
             port=spec.port,
@@ -77,7 +78,11 @@ def _peer(spec: Libp2pSpec, addresses: tuple[str, ...]) -> PeerServiceConfig:
     return PeerServiceConfig(seed=seed_at(addresses), relay=limits)
 
 
-def _other(network: Network, spec: ServerSpec) -> _Server | LabDerpServer:
+def _other(network: Network, spec: ServerSpec) -> _Server | LabDerpServer | LabControlServer:
+    if spec.control is not None:
+        from nattools.lab.controlserver import LabControlServer
+
+        return LabControlServer(network, spec.control)
     if spec.derp is None:
         return _Server(network, spec)
     from nattools.lab.derpserver import LabDerpServer

@@ -28,11 +28,18 @@ def loss_upper_bound(sent: int, lost: int) -> float:
     nothing was sent."""
     if sent <= 0:
         return 1.0
-    share = min(max(lost, 0), sent) / sent
-    square = _Z * _Z
-    centre = share + square / (2 * sent)
-    spread = _Z * math.sqrt(share * (1 - share) / sent + square / (4 * sent * sent))
-    return min(1.0, (centre + spread) / (1 + square / sent))
+    return wilson(lost, sent)[1]
+
+
+def wilson(hits: int, of: int, z: float = _Z) -> tuple[float, float]:
+    """The interval in which the share of `hits` among `of` lies (Wilson score; 95% with the default `z`);
+    (0, 1) of none."""
+    if of <= 0:
+        return 0.0, 1.0
+    share, square = min(max(hits, 0), of) / of, z * z
+    centre = share + square / (2 * of)
+    spread = z * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
+    return max(0.0, (centre - spread) / (1 + square / of)), min(1.0, (centre + spread) / (1 + square / of))
 
 
 def chance_of_silence(copies: int, bound: float) -> float:

@@ -13,6 +13,7 @@ from nattools.model.observed import Observation
 from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.relaytrial import RelayTrial
+from nattools.model.tailnetseen import TailnetObservation
 
 Purpose = Literal[
     "reach",  # does this server answer at all?
@@ -402,4 +403,5 @@ AnyObservation = (
     | DialAsked
     | PlaceAsked
     | QuicAsked
+    | TailnetObservation
 )

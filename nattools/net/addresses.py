@@ -120,3 +120,9 @@ def carries_ipv4_over_ipv6(address: str) -> bool:
     """Is it of 192.0.0.0/29 (RFC 7335)? A machine or router has it that reaches IPv4 through its provider's
     IPv6 network: by 464XLAT's translator on this machine (CLAT), or DS-Lite's tunnel."""
     return address.startswith("192.0.0.") and address[8:] in tuple("01234567")
+
+
+def is_translated_hop(address: str) -> bool:
+    """Does a translator (464XLAT) give it to routers on a path that have no IPv4? 192.0.0.8 (RFC 7600), or
+    Android's 255.0.0.N for one some N hops away."""
+    return address == "192.0.0.8" or address.startswith("255.0.0.")

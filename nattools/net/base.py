@@ -212,9 +212,9 @@ class Network(Protocol):
 
         An address in text form resolves to itself."""
 
-    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...]:
-        """The prefixes of a NAT64 that routers on this machine's links advertise (RFC 8781), as far as the
-        system lets us hear that; within a second."""
+    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
+        """The prefixes of a NAT64 that routers on this machine's links advertise (RFC 8781); within a second,
+        or three where no router is heard. None: the system does not let us ask."""
 
     async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
         """A bound UDP socket; `local.host` is the address that the default route would use if `host` is None.

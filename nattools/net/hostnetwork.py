@@ -109,11 +109,11 @@ class HostNetwork:
             return f"there is no host {name} in this lab"
         return await resolve.look_up(name, family)
 
-    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...]:
+    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         links = [each.name for each in self.interfaces() if each.up and each.kind != "loopback"]
         with entered(self._netns):
-            sock = routeradverts.open_socket(links)
-        return () if sock is None else await routeradverts.advertised(sock)
+            asking = routeradverts.asker(links)
+        return None if asking is None else await asking.prefixes()
 
     async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
         """A bound UDP socket; see `Network.open_udp`.

@@ -7,7 +7,7 @@ import asyncio
 import socket
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from nattools.errors import ProtocolError
@@ -20,15 +20,16 @@ from nattools.protocols.routeradvert import (
     prefixes_advertised,
 )
 
-WAIT_S = 0.6
-"""A router may take its time, up to half a second (RFC 4861 6.2.6)."""
+WAITS_S = (0.6, 1.0, 1.4)
+"""A router may take its time, up to half a second, and is silent for up to three seconds after it has
+advertised last (RFC 4861 6.2.6). It is asked again only where none is heard, and sooner than by a system
+(6.3.7), which has no person waiting."""
 _ICMP6_FILTER = 1
 _RECVHOPLIMIT, _HOPLIMIT, _MULTICAST_HOPS = 51, 52, 18  # ipv6(7)
 
 
-def open_socket(links: Iterable[str]) -> socket.socket | None:
-    """A socket that hears advertisements, with a solicitation sent on each of these interfaces. Call it
-    inside the namespace. None: this process may not."""
+def asker(links: Iterable[str]) -> RouterAsker | None:
+    """Asks the routers on these interfaces. Call it inside the namespace. None: this process may not."""
     if sys.platform != "linux":
         return None
     try:
@@ -44,33 +45,56 @@ def open_socket(links: Iterable[str]) -> socket.socket | None:
         sock.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, bytes(blocked))
         sock.setsockopt(socket.IPPROTO_IPV6, _RECVHOPLIMIT, 1)
         sock.setsockopt(socket.IPPROTO_IPV6, _MULTICAST_HOPS, HOP_LIMIT)
+    found: list[int] = []
     for link in links:
-        with suppress(OSError):  # it is down, or has no IPv6
-            sock.sendto(SOLICITATION, (ALL_ROUTERS, 0, 0, socket.if_nametoindex(link)))
-    return sock
+        with suppress(OSError):  # it is gone
+            found.append(socket.if_nametoindex(link))
+    return RouterAsker(sock, found)
 
 
-async def advertised(sock: socket.socket, wait_s: float = WAIT_S) -> tuple[Nat64Prefix, ...]:
-    """The prefixes of the first advertisement that has any. Closes the socket."""
-    loop = asyncio.get_running_loop()
-    heard: asyncio.Future[tuple[Nat64Prefix, ...]] = loop.create_future()
+class RouterAsker:
+    """A raw socket for ICMPv6, and the interfaces to ask on, by number. Use it once."""
 
-    def readable() -> None:
+    def __init__(self, sock: socket.socket, links: Sequence[int]) -> None:
+        self._socket = sock
+        self._links = links
+        self._heard = False
+        self._told: tuple[Nat64Prefix, ...] = ()
+        self._changed = asyncio.Event()
+
+    async def prefixes(self, waits_s: Sequence[float] = WAITS_S) -> tuple[Nat64Prefix, ...]:
+        """Those of the first advertisement that has any. Asks again as long as no router is heard, and waits
+        so long each time. Closes the socket."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._socket, self._readable)
+        try:
+            for wait_s in waits_s:
+                self._solicit()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._changed.wait()
+                if self._heard:
+                    break
+            return self._told
+        finally:
+            loop.remove_reader(self._socket)
+            self._socket.close()
+
+    def _solicit(self) -> None:
+        for link in self._links:
+            with suppress(OSError):  # it is down, or has no IPv6
+                self._socket.sendto(SOLICITATION, (ALL_ROUTERS, 0, 0, link))
+
+    def _readable(self) -> None:
         with suppress(OSError, ProtocolError):
-            message, ancillary, _, _ = sock.recvmsg(65536, 256)
-            found = prefixes_advertised(message) if _from_neighbour(ancillary) else ()
-            if found and not heard.done():
-                heard.set_result(found)
-
-    loop.add_reader(sock, readable)
-    try:
-        async with asyncio.timeout(wait_s):
-            return await heard
-    except TimeoutError:
-        return ()
-    finally:
-        loop.remove_reader(sock)
-        sock.close()
+            message, ancillary, _, _ = self._socket.recvmsg(65536, 256)
+            if not _from_neighbour(ancillary):
+                return
+            found = prefixes_advertised(message)
+            self._heard = True
+            if found and not self._told:
+                self._told = found
+                self._changed.set()
 
 
 def _from_neighbour(ancillary: Iterable[tuple[int, int, bytes]]) -> bool:

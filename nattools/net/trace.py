@@ -271,7 +271,7 @@ class TracedNetwork:
             self.trace.names[name] = tuple(dict.fromkeys(known + answer))
         return answer
 
-    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...]:
+    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         return await self._inner.advertised_nat64()
 
     async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:

@@ -100,7 +100,7 @@ class TranslatedNetwork:
         wanted = tuple(each for each in plain if family in (None, 6 if ":" in each else 4))
         return wanted or f"{name} has no IPv{family} address"
 
-    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...]:
+    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         return await self.inner.advertised_nat64()
 
     async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:

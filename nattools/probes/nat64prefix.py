@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Sequence
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.model.observation import Nat64, PrefixSource
+from nattools.model.observation import Gap, Nat64, PrefixSource
 from nattools.net import exchange
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import Network, TcpFailure
@@ -32,20 +32,31 @@ GUESS_S = 1.0
 
 async def find_nat64(
     network: Network, servers: Sequence[tuple[str, int]], interface: str | None = None
-) -> list[Nat64]:
-    """What there is, the one to use `used`. Nothing where IPv4 has a route of its own, or IPv6 none.
+) -> list[Nat64 | Gap]:
+    """What there is, the one to use `used`; a gap where none is found and the router could not be asked.
+    Nothing where IPv4 has a route of its own, or IPv6 none.
     `servers`: names or addresses, and ports, to ask through it."""
     if network.route(FAR_AWAY[4]) is not None or network.route(FAR_AWAY[6]) is None:
         return []
     told, named, whom = await asyncio.gather(
         network.advertised_nat64(), network.resolve(NAME, 6), _ipv4_of(network, servers)
     )
-    found: dict[Nat64Prefix, PrefixSource] = dict.fromkeys(told, "router")
+    found: dict[Nat64Prefix, PrefixSource] = dict.fromkeys(told or (), "router")
     for prefix in prefixes_in(() if isinstance(named, str) else named):
         found.setdefault(prefix, "dns")
     found = dict(list(found.items())[:MOST])
     found.setdefault(WELL_KNOWN, "guess")
-    return await _tried(network, found, whom, interface)
+    tried = await _tried(network, found, whom, interface)
+    unknown = told is None and not any(each.used for each in tried)
+    return [*tried, _UNASKED] if unknown else [*tried]
+
+
+_UNASKED = Gap(
+    probe="nat64",
+    question="Which NAT64 does the router advertise?",
+    reason="a router is asked with a raw socket, which this process may not open",
+    settle="the same as root, or with CAP_NET_RAW",
+)
 
 
 async def synthesized(network: Network, addresses: Sequence[str]) -> set[str]:

@@ -8,7 +8,17 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from nattools.model.statement import Statement
-from nattools.wording import advice, behaviour, libp2p, punch, relays, verdicts
+from nattools.wording import (
+    advice,
+    behaviour,
+    differences,
+    libp2p,
+    punch,
+    pwnat,
+    relays,
+    tailscale,
+    verdicts,
+)
 from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES
 
 TABLES: dict[str, Mapping[str, str]] = {
@@ -16,8 +26,11 @@ TABLES: dict[str, Mapping[str, str]] = {
     "advice": advice.SENTENCES,
     "behaviour": behaviour.SENTENCES,
     "libp2p": libp2p.SENTENCES,
+    "differences": differences.SENTENCES,
     "punch": punch.SENTENCES,
+    "pwnat": pwnat.SENTENCES,
     "relays": relays.SENTENCES,
+    "tailscale": tailscale.SENTENCES,
 }
 """The tables of all areas by name; a code stands in one of them. docs/reference/findings.md lists them."""
 _TEMPLATES = {code: template for table in TABLES.values() for code, template in table.items()}
@@ -49,6 +62,7 @@ _SPECS: dict[str, Callable[[Any], str]] = {
     "span": _span,
     "list": lambda names: ", ".join(map(str, names)),
     "and": lambda names: _joined(names, "and"),
+    "or": lambda names: _joined(names, "or"),
     "then": lambda names: ", then ".join(map(str, names)),
     "capital": lambda text: text[:1].upper() + text[1:],
     "upper": lambda name: str(name).upper(),

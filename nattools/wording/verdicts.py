@@ -59,6 +59,7 @@ SENTENCES = {
     # upnp-igd, nat-pmp, pcp
     "no-router": "There is no router with an address on this network to ask.",
     "router-not-asked": "The router was not asked: nattools map probe asks it.",
+    "no-ipv4-to-map": "It makes mappings of IPv4 ports alone, and this network has no IPv4.",
     "router-silent": "Nothing answered.",
     "router-closed": "The router rejects the protocol's packets.",
     "router-refuses": "{name}: {meaning}",

@@ -13,7 +13,7 @@ from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silen
 from nattools.model.nat import FilteringBehaviour, Layer
 from nattools.model.observation import FORBIDDEN_HERE, Binding, Hop
 from nattools.model.statement import Reason, statement
-from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared
+from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared, is_translated_hop
 
 _CAME = ("answered", "error", "malformed")
 _STOPPED = ("prohibited", "timeout")
@@ -162,7 +162,7 @@ def _nearest(hops: list[Hop]) -> list[Hop]:
 
 
 def _inside(path: PathEvidence, address: str | None) -> bool:
-    return address is not None and not path.is_public(address)
+    return address is not None and not (path.is_public(address) or is_translated_hop(address))
 
 
 def _within(path: PathEvidence, filtering: FilteringBehaviour) -> int | None:
@@ -197,9 +197,13 @@ def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], *, a
         return True
     if any(map(carries_ipv4_over_ipv6, locals_)):
         return None
-    if any(h.address and (is_shared(h.address) or carries_ipv4_over_ipv6(h.address)) for h in hops):
+    if any(h.address is not None and _is_providers(h.address) for h in hops):
         return True
     return False if alone else None
+
+
+def _is_providers(hop: str) -> bool:
+    return is_shared(hop) or carries_ipv4_over_ipv6(hop) or is_translated_hop(hop)
 
 
 def _double(

@@ -21,14 +21,20 @@ Obstacle = Literal[
     "ipv6 network",
     "closed network",
     "cloud",
+    "phone",
+    "windows",
     "provider",
     "second router",
-    "phone",
     "router",
 ]
 
-_PHONE = frozenset(map(str, ip_network("172.20.10.0/28")))  # a saved report may have any text as an address
-"""What an iPhone's hotspot gives to others, and itself `.1`."""
+# a saved report may have any text as an address
+_PHONE = frozenset(
+    (*map(str, ip_network("172.20.10.0/28")), *(f"192.168.{of}" for of in ("43.1", "42.129", "44.1")))
+)
+"""Where an iPhone is that shares its connection, and where an Android phone was until version 10."""
+_WINDOWS = "192.168.137.1"
+"""Where a Windows machine is that shares its connection."""
 _BRIDGES = ("10.88.", "10.0.2.", *(f"172.{second}." for second in range(16, 32)))
 """What Docker, WSL, Podman and slirp4netns give to those within."""
 _ADDRESS_MISMATCH = 12
@@ -58,12 +64,16 @@ def obstacle(findings: Findings) -> Obstacle:
         return "closed network"
     if within == "cloud":
         return "cloud"
+    router = router_address(findings)
+    if router in _PHONE:
+        return "phone"
+    if router == _WINDOWS:
+        return "windows"
     if (nat is not None and nat.cgnat) or any(map(_is_providers, findings.routers.claimed_addresses)):
         return "provider"
     if (nat is not None and nat.double_nat) or nat_beyond(findings) is not None:
         return "second router"
-    router = router_address(findings)
-    return "phone" if router in _PHONE else "router"
+    return "router"
 
 
 def _is_bridged(findings: Findings) -> bool:
@@ -109,11 +119,13 @@ def remedies(findings: Findings) -> Reason:
         case "container":
             return (statement("publish-port"),)
         case "wsl":
-            return (statement("mirror-networking"),)
+            return (statement("mirror-networking", router=router_address(findings)),)
         case "cloud":
             return (statement("open-security-group"),)
         case "phone":
             return (statement("phone-forwards-nothing"),)
+        case "windows":
+            return (statement("windows-shares", router=router_address(findings)),)
         case _:
             return ()
 

@@ -84,6 +84,8 @@ def _not_asked(findings: Findings, protocol: MappingProtocol) -> Technique:
     asks = findings.measurement.command in ("diagnose", "map")
     if asks and host.interfaces and not any(gateway.address for gateway in host.gateways):
         return technique(protocol, "fails", 0.9, statement("no-router"))
+    if asks and protocol == "nat-pmp" and host.gateways and not any(g.family == 4 for g in host.gateways):
+        return technique(protocol, "fails", 0.95, statement("no-ipv4-to-map"))
     return technique(protocol, "unknown", 0.0, statement("router-not-asked"))
 
 
@@ -107,6 +109,9 @@ def _silent(findings: Findings, protocol: MappingProtocol, seen: list[MapOffer])
 def _enable(findings: Findings, protocol: MappingProtocol) -> Reason:
     if obstacle(findings) != "router":
         return ()
+    if not findings.own_addresses(4):
+        open_already = all(findings.forwarded(6).values()) and findings.forwarded(6)
+        return () if open_already else (statement("enable-pinholes", protocol=protocol),)
     router = router_address(findings)
     if router is None:
         return (statement("enable-protocol", protocol=protocol),)

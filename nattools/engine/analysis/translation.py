@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from nattools.model.endpoint import Endpoint, parse_endpoint
-from nattools.model.observation import AnyObservation, Binding, Connection, Nat64
+from nattools.model.observation import AnyObservation, Binding, Connection, Gap, Nat64
 from nattools.model.statement import Statement, statement
 from nattools.net.addresses import is_public
 from nattools.protocols.nat64 import WELL_KNOWN, Nat64Prefix, embedded, prefix_of
@@ -67,6 +67,8 @@ def notices(observations: Iterable[AnyObservation]) -> list[Statement]:
             found.append(statement("ipv4-by-nat64", prefix=each.prefix))
             if each.learnt == "guess":
                 found.append(statement("nat64-not-named", prefix=each.prefix))
+    if any(isinstance(each, Gap) and each.probe == "nat64" for each in seen):
+        found.append(statement("nat64-unasked"))
     known = prefixes(seen)
     if any(as_ipv4(each, known) is not each for each in seen):
         found.append(statement("through-nat64"))

@@ -53,7 +53,8 @@ from nattools.protocols.mailbox import MailboxFailure
 from nattools.protocols.stun.constants import SERVICE_MAILBOX
 from nattools.traversal.codes import new_code, parse_code
 from nattools.traversal.icedriver import open_path_socket
-from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, RendezvousPatience, rendezvous
+from nattools.traversal.mailboxconnection import MailboxAddress
+from nattools.traversal.rendezvous import Rendezvous, RendezvousPatience, rendezvous
 from nattools.traversal.sample import where_seen
 from nattools.traversal.tokens import Token, decode_token, encode_token
 from nattools.wording import sentence

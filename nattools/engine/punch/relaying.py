@@ -4,6 +4,7 @@ offered to the checks of both sides when those have failed, or have taken too lo
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
@@ -19,7 +20,7 @@ from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
 from nattools.protocols import derp, ice
 from nattools.traversal.icedriver import IceDriver
-from nattools.traversal.relayaccess import AnyAccess, DerpAccess
+from nattools.traversal.relayaccess import AnyAccess, DerpAccess, TurnAccess
 
 AFTER_S: Final = 10.0
 """After so long without a direct path a relayed one is used; direct ones are looked for all the same."""
@@ -79,7 +80,8 @@ class AttemptRelay:
             return
         place = statement("relay-allocated", uri=access.text, relayed=str(socket.local))
         self._timeline.note("attempt", place, strategy="relay")
-        self._driver.add_relayed(socket, access.text)
+        until = access.until if isinstance(access, TurnAccess) else math.inf
+        self._driver.add_relayed(socket, access.text, until)
         if isinstance(socket, DerpSocket):
             there = socket.permit(self._keys(False).public)
             self._driver.add_peer_candidate(ice.encode(ice.local_candidate("relay", there)), access.text)

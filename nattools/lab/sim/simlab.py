@@ -229,7 +229,7 @@ class SimNetwork:
         answer = resolve.from_table(name, self._node.net.topology.names(self._node.plan.name), family)
         return f"{name} does not resolve" if answer is None else answer
 
-    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...]:
+    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         spec = nat64_of(self._node.net.topology.scenario, self._node.plan.name)
         return (parse_prefix(spec.prefix),) if spec is not None and spec.advertised else ()
 

@@ -56,6 +56,11 @@ STATUS_MOODS: dict[str, Mood] = {"met": "good", "not met": "bad", "untested": "u
 def answer(report: Report, view: View) -> list[Section]:
     """What the NAT does, in one sentence: about UDP where it gets through, since TCP's is the same box."""
     measured = transports(report.nat)
+    if report.ended is not None:
+        told = report.advice.headline if report.advice is not None else "Nothing could be measured."
+        actions = report.advice.to_do[:10] if report.advice is not None else ()
+        lines = [Prose(safe(told), mood="strong"), Prose(safe(report.ended.why), "Why")]
+        return summary.summary(report, [*lines, *summary.to_do(actions)])
     if not measured:
         return summary.summary(report, [Prose("Nothing could be measured.", mood="strong")])
     name, first, _ = next((one for one in measured if one[1].reachable is not False), measured[0])

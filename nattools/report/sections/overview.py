@@ -204,6 +204,8 @@ def _outside(report: Report, own: str) -> str:
 
 def not_measured(report: Report) -> list[str]:
     """The names of what is not known, each once, the most telling first."""
+    if report.ended is not None:
+        return ["all that takes an answer from outside"]
     return list(dict.fromkeys(_not_measured(report)))
 
 

@@ -40,6 +40,8 @@ def _answer(report: Report) -> list[Prose]:
         text = nat.headline(measured[0][1]) if measured else "Nothing could be measured."
         return [Prose(text, mood="strong")]
     names, works = games.game_names_of(report), games.what_works(report)
+    if report.ended is not None:
+        return [Prose(safe(advice.headline), mood="strong"), Prose(safe(report.ended.why, 300), "Why")]
     return [
         Prose(safe(advice.headline), mood="strong"),
         *([Prose(safe(advice.best), "Best way")] if advice.best else []),

@@ -19,7 +19,7 @@ from nattools.errors import UsageError
 from nattools.net.tls import client_context
 from nattools.traversal.codes import new_code
 from nattools.traversal.forwardspec import parse_forward
-from nattools.traversal.rendezvous import MailboxAddress
+from nattools.traversal.mailboxconnection import MailboxAddress
 
 
 def test_forwards_and_what_is_allowed() -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 from nattools.lab.scenariofiles import parse
 from nattools.lab.sim.simlab import SimLab
-from nattools.model.observation import Nat64
+from nattools.model.observation import Gap, Nat64
 from nattools.net.translated import TranslatedNetwork
 from nattools.probes.nat64prefix import GUESS_S, find_nat64
 from nattools.protocols.nat64 import Nat64Prefix
@@ -18,7 +18,7 @@ def found(drawn: str, *servers: str) -> tuple[list[tuple[str, str, bool | None, 
         f'title = "t"\n{drawn}\n[host.alice]\nbehind = "net"\n[server.stun]\nipv6 = false', "t.toml"
     )
 
-    async def work() -> tuple[list[Nat64], float]:
+    async def work() -> tuple[list[Nat64 | Gap], float]:
         loop = asyncio.get_running_loop()
         began = loop.time()
         network = lab.network("alice")
@@ -26,7 +26,9 @@ def found(drawn: str, *servers: str) -> tuple[list[tuple[str, str, bool | None, 
 
     with SimLab(scenario) as lab:
         seen, took_s = lab.run(work)
-    return [(each.prefix, each.learnt, each.works, each.used) for each in seen], took_s
+    told = [each for each in seen if isinstance(each, Nat64)]
+    assert told == seen
+    return [(each.prefix, each.learnt, each.works, each.used) for each in told], took_s
 
 
 def nat64(*more: str) -> str:
@@ -80,7 +82,34 @@ def test_a_prefix_that_leads_to_a_machine_with_ipv6_is_none() -> None:
         assert liar == "2a10:c9::2"
         assert Nat64Prefix("2a10:c9::").extract(liar) == "0.0.0.2"
         seen = lab.run(lambda: find_nat64(_Public(network), [("0.0.0.2", 3478)]))
-    assert [(each.prefix, each.works, each.used) for each in seen] == [("2a10:c9::/96", False, False)]
+    assert [(each.prefix, each.works, each.used) for each in seen if isinstance(each, Nat64)] == [
+        ("2a10:c9::/96", False, False)
+    ]
+
+
+def test_without_the_privilege_to_ask_the_router_it_is_unknown() -> None:
+    """Unless the name server is right, or the prefix is the one that can be guessed."""
+    for more, unknown in (("", False), ('prefix = "2a10:64::/96"', False), ("dns64 = false", False)):
+        assert bool(_unasked(more)) == unknown
+    assert _unasked('prefix = "2a10:64::/96", dns64 = false, advertised = true')
+    assert _unasked('prefix = "2a10:64::/96", says = "2a10:dead::/96"')
+
+
+def _unasked(more: str) -> list[Gap]:
+    scenario = parse(
+        f'title = "t"\n{nat64(more)}\n[host.alice]\nbehind = "net"\n[server.stun]\nipv6 = false', "t.toml"
+    )
+    with SimLab(scenario) as lab:
+        network = _Unprivileged(lab.network("alice"))
+        seen = lab.run(lambda: find_nat64(network, [("stun", 3478)]))
+    return [each for each in seen if isinstance(each, Gap)]
+
+
+class _Unprivileged(TranslatedNetwork):
+    """May open no raw socket."""
+
+    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
+        return None
 
 
 class _Public(TranslatedNetwork):

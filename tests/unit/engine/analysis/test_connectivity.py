@@ -137,6 +137,15 @@ def test_two_home_routers() -> None:
     assert any("bridge mode" in line for line in report.advice.to_do)
 
 
+@pytest.mark.parametrize("unnamed", ["255.0.0.1", "192.0.0.8"])
+def test_behind_a_phone_whose_network_has_only_ipv6(unnamed: str) -> None:
+    """Its translator makes up an address for routers that have no IPv4: it is that of no network."""
+    hops = (hop(1, "10.0.1.1"), hop(2, unnamed), hop(3, None), hop(4, "11.1.0.1"))
+    _, nat = with_more(*hops, opener(3, False), opener(4, True))
+    assert (nat.distance_hops, nat.double_nat, nat.cgnat) == (3, True, True)
+    assert [layer.role for layer in nat.layers] == ["nat", "router", "carrier-nat", "internet"]
+
+
 def test_hops_alone_do_not_prove_a_single_nat() -> None:
     _, nat = with_more(hop(1, "10.0.1.1"), hop(2, "11.1.0.1"))
     assert (nat.distance_hops, nat.double_nat, nat.cgnat) == (1, None, None)

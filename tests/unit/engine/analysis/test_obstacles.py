@@ -10,7 +10,7 @@ from nattools.engine.options import MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
-from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
+from nattools.lab.scenario import HostSpec, MapperSpec, Nat64Spec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
@@ -88,6 +88,30 @@ VPN = {"provider": NatSpec(), "home": MAPS}
         pytest.param(
             {"phone": NatSpec(address="172.20.10.0/28")}, HostSpec(behind="phone"),
             ["phone-forwards-nothing"], [], id="a phone's hotspot",
+        ),
+        pytest.param(
+            {"aftr": NatSpec(address="192.0.0.0/29"), "a": NatSpec(behind="aftr", address="192.168.43.0/24")},
+            HostSpec(behind="a"),
+            ["phone-forwards-nothing"], [], id="an Android phone's hotspot",
+        ),
+        pytest.param(
+            {"home": MAPS, "windows": NatSpec(behind="home", address="192.168.137.0/24")},
+            HostSpec(behind="windows"),
+            ["windows-shares"], [], id="a Windows machine that shares its connection",
+        ),
+        pytest.param(
+            {"home": MAPS, "windows": NatSpec(behind="home", address="172.20.0.0/20")},
+            HostSpec(behind="windows", runs_in="wsl"),
+            ["mirror-networking"], [], id="WSL",
+        ),
+        pytest.param(
+            {"home": MAPS}, HostSpec(behind="home", runs_in="wsl"),
+            ["keep-port"], [], id="WSL on the network of Windows",
+        ),
+        pytest.param(
+            {"isp": NatSpec(ipv6="open", nat64=Nat64Spec(prefix="2a10:64::/96", says="2a10:dead::/96"))},
+            HostSpec(behind="isp"),
+            [], ["nat64-of-dns-leads-nowhere"], id="IPv6 alone, open",
         ),
         pytest.param(
             {"outer": NatSpec(), "home": NatSpec(behind="outer")}, HostSpec(behind="home"),

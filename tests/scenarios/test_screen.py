@@ -24,7 +24,7 @@ def test_the_answer_and_what_to_do_are_on_the_screen(name: str) -> None:
         assert len(lines) <= 23
         assert max(map(len, lines)) <= 80
         assert report.advice.headline in text
-        assert report.advice.best in text
+        assert report.ended is not None or report.advice.best in text
         for action in report.advice.to_do[:1]:
             assert safe(action) in text
         for label in LABELS:
