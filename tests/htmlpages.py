@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 
 import html5lib
 
-_TAGS = """html head meta title style body header h1 main section div h2 p ul li dl dt dd table thead tbody tr th
+_TAGS = """html head meta title style body
+header h1 main section div h2 p ul li dl dt dd table thead tbody tr th
 td details summary figure svg text rect circle line path"""
 _ATTRIBUTES = """lang charset http-equiv content name class scope data-t tabindex role aria-label viewbox x y
 x1 y1 x2 y2 cx cy r rx d width height opacity"""
