@@ -13,6 +13,7 @@ from typing import NamedTuple
 from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
 from nattools.report.sections import (
+    facts,
     libp2p,
     matrix,
     nat,
@@ -24,6 +25,7 @@ from nattools.report.sections import (
     summary,
     tailscale,
     techniques,
+    way,
 )
 from nattools.report.sections import map as mapped
 
@@ -56,8 +58,9 @@ _MEASURED = (
 GENERAL = (
     Entry(page.page),
     Entry(techniques.cross_checks),
+    Entry(way.path, 1),
+    Entry(way.doors, 2),
     Entry(techniques.techniques, 1),
-    Entry(nat.path, 1),
     Entry(nat.behaviour, 1),
     Entry(techniques.peers, 1),
     Entry(summary.servers, 1),
@@ -68,8 +71,9 @@ GENERAL = (
 SECTIONS: dict[str, Sequence[Entry]] = {
     "nat": (
         Entry(nat.answer),
+        Entry(way.path, 1),
+        Entry(way.doors, 2),
         Entry(techniques.techniques, 1),
-        Entry(nat.path, 1),
         Entry(nat.behaviour),
         Entry(techniques.peers, 1),
         *_MEASURED,
@@ -158,4 +162,5 @@ def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Docume
     view = View(detail, columns)
     entries = SECTIONS.get(report.command, GENERAL)
     made = [section for each in entries if each.least <= detail for section in each.make(report, view)]
-    return Document(TITLES.get(report.command, f"nattools {report.command}"), tuple(made))
+    title = TITLES.get(report.command, f"nattools {report.command}")
+    return Document(title, tuple(made), facts.facts(report), facts.mood(report))
