@@ -12,6 +12,7 @@ import msgspec
 
 from nattools.__main__ import main
 from nattools.engine.punch.connection import Connector, PunchConnection
+from nattools.engine.punch.signals import AttemptAim
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
 from nattools.protocols import ice
@@ -35,7 +36,7 @@ def turn_evil() -> None:
         more = introduction.candidates + named(40)
         return msgspec.structs.replace(introduction, candidates=more), bases
 
-    async def evil_loss(self: PunchConnection) -> Statement | None:
+    async def evil_loss(self: PunchConnection) -> Statement | AttemptAim | None:
         await asyncio.sleep(LOST_AFTER_S)
         return statement("peer-lost-path")
 
@@ -43,7 +44,7 @@ def turn_evil() -> None:
         return False
 
     Connector._prepare = evil_prepare  # type: ignore[method-assign]
-    PunchConnection._loss = evil_loss  # type: ignore[method-assign]
+    PunchConnection._event = evil_loss  # type: ignore[method-assign]
     PunchConnection._recovers_within = at_once  # type: ignore[method-assign]
 
 

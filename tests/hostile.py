@@ -24,7 +24,8 @@ from nattools.protocols import stun
 from nattools.protocols.packet import ACK, SYN, Packet
 from nattools.protocols.stun.constants import USERNAME
 from nattools.traversal.codes import parse_code
-from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, rendezvous
+from nattools.traversal.mailboxconnection import MailboxAddress
+from nattools.traversal.rendezvous import Rendezvous, rendezvous
 
 SERVER = "11.201.0.2"
 SERVERS = "11.201."

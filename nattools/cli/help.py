@@ -75,9 +75,25 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools punch --forward 8080:localhost:80", "the other machine's web server, here on port 8080"),
         ("nattools punch 7-lantern-propeller --pipe > file", "join by the code, and receive"),
     ),
+    "pwnat": (
+        ("nattools pwnat listen", "wait; it prints what to type on the other machine"),
+        ("nattools pwnat connect 203.0.113.7 --secret -", "call that machine (as root)"),
+    ),
+    "pwnat listen": (
+        ("nattools pwnat listen --allow localhost:22", "let the caller's --forward reach SSH"),
+        ("nattools pwnat listen --server stun.example.org", "learn the public address from a server"),
+    ),
+    "pwnat connect": (
+        ("nattools pwnat connect 203.0.113.7 --secret - --forward 2022:localhost:22", "then: ssh -p 2022"),
+        ("nattools pwnat connect --lab pwnat-public", "two machines of a scenario"),
+    ),
     "relay": (
         ("nattools relay turn:relay.example --turn-user alice:secret", "one of your own, by UDP and TCP"),
         ("nattools relay --region fra", "one region of Tailscale's public DERP map"),
+    ),
+    "tailscale": (
+        ("nattools tailscale --status status.json", "why the peers of tailscale status --json are relayed"),
+        ("nattools tailscale --control https://headscale.example", "a control server of one's own"),
     ),
     "serve": (
         ("nattools serve", "on the addresses that the default routes use"),

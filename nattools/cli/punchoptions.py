@@ -18,7 +18,7 @@ from nattools.traversal.codes import WORDS, Code, complete, new_code, parse_code
 from nattools.traversal.forwardspec import Allowed, Forward, parse_forward
 
 if TYPE_CHECKING:
-    from nattools.traversal.rendezvous import MailboxAddress
+    from nattools.traversal.mailboxconnection import MailboxAddress
 
 ASK = "-"
 LASTING = frozenset({"forward", "reverse", "keep"})
@@ -157,7 +157,7 @@ def checked_mailbox(text: str | None) -> MailboxAddress | None:
     if text is None:
         return None
     from nattools.net.tls import client_context
-    from nattools.traversal.rendezvous import MailboxAddress
+    from nattools.traversal.mailboxconnection import MailboxAddress
 
     scheme, separator, rest = text.rpartition("://")
     if scheme.lower() not in ("", "ws", "wss"):
@@ -203,8 +203,8 @@ def _contradictions(wanted: PunchRequest, *, as_json: bool, lab: Backend | None)
         yield "--udp-only and --tcp-only contradict each other: give one of them, or none"
     if wanted.manual and wanted.mailbox is not None:
         yield "--manual needs no mailbox: give only one of the two"
-    if wanted.manual and (wanted.relays or wanted.relaying == "only"):
-        yield "--manual connects directly or not at all: for a relay the two have to meet in a mailbox"
+    if wanted.manual and wanted.relaying == "only" and not wanted.relays and lab is None:
+        yield "--manual with --relay-only: name the relay, --turn URI, since nobody is there to offer one"
     if wanted.pipe and as_json:
         yield "with --pipe, standard output is the pipe's: write the report with -o FILE.json"
     if wanted.pipe and wanted.hook is not None:

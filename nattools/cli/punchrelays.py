@@ -76,7 +76,7 @@ def _accesses(uris: Iterable[str], user: str | None, secret: str | None) -> Iter
 
     credentials, found = credentials_of(user, secret)
     if found is not None:
-        credentials = time_limited_user(found)
+        credentials = time_limited_user(found)  # of those that are made anew for every attempt
     for text in uris:
         if text.startswith(DERP):
             yield _derp_access(text)
@@ -84,4 +84,4 @@ def _accesses(uris: Iterable[str], user: str | None, secret: str | None) -> Iter
         uri = parse_server(text)
         if not usable(uri):
             raise UsageError(f"--turn takes turn:HOST, turns:HOST or derp://HOST, not {text[:80]!r}")
-        yield from ways_to(uri, credentials)
+        yield from (way._replace(secret=found) for way in ways_to(uri, credentials))

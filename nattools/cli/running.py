@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
@@ -20,7 +20,6 @@ from nattools.cli.outputs import show, write_files
 from nattools.cli.progress import ProgressLine
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.errors import CannotRun, UsageError
-from nattools.model.observation import Portal
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
@@ -106,6 +105,7 @@ def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
     from nattools.lab.backend import find_host, open_lab
     from nattools.lab.scenariofiles import load
     from nattools.trials.labrelays import relays_of_lab
+    from nattools.trials.labtailnets import tailnets_of_lab
 
     request = invocation.request
     scenario = load(choice.scenario)
@@ -114,7 +114,7 @@ def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
         network = lab.network(host)
         uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
         chosen = measure_options(request, network, Servers(uris), f"{scenario.name}:{host}", lab.seed)
-        chosen = replace(chosen, relays=relays_of_lab(lab))
+        chosen = replace(chosen, relays=relays_of_lab(lab), tailnets=tailnets_of_lab(lab))
         # the routers end with this process, and their mappings with them
         return lab.run(lambda: _worked(invocation, network, chosen, MemoryJournal()))
 
@@ -194,22 +194,19 @@ def _command(name: Literal["diagnose", "nat"], summary: str) -> Callable[..., in
 
 
 def _diagnosed(request: Request) -> int:
+    """Measure, and deliver the report, also where nothing answered."""
+    from nattools.engine.run import NothingAnswered
+
     diagnosing = request.command == "diagnose"
-    report = run(Invocation(request, _measure, asks_routers=diagnosing, without_journal=True))
+    try:
+        report = run(Invocation(request, _measure, asks_routers=diagnosing, without_journal=True))
+    except NothingAnswered as nothing:
+        deliver(nothing.report, request)
+        raise
     deliver(report, request)
     if not any(server.answered for server in report.servers):
-        _give_up(report, request)
+        raise CannotRun("no server answered, so nothing could be measured from outside", _remedy(request))
     return 0
-
-
-def _give_up(report: Report, request: Request) -> NoReturn:
-    """CannotRun: the report is there, and says nothing of what is outside."""
-    for seen in report.observations:
-        if isinstance(seen, Portal):
-            from nattools.engine.measurement import behind_portal
-
-            raise behind_portal(seen)
-    raise CannotRun("no server answered, so nothing could be measured from outside", _remedy(request))
 
 
 async def _measure(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:

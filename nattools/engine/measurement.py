@@ -13,7 +13,7 @@ from nattools.engine.analyse import so_far
 from nattools.engine.lookup import ServerAddress, look_up_servers, why_no_address
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.endpoint import Endpoint, Family, Transport, parse_endpoint
 from nattools.model.host import Host
 from nattools.model.nat import Nat
 from nattools.model.observation import Binding, Nat64, Outcome, Portal
@@ -24,8 +24,9 @@ from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
 from nattools.net.translated import TranslatedNetwork
 from nattools.probes.estimate import PathEstimate, RttHint
+from nattools.probes.layers import walk
 from nattools.probes.nat64prefix import find_nat64
-from nattools.probes.portalcheck import find_portal
+from nattools.probes.portalcheck import answers_for_nobody, find_portal
 from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
 from nattools.probes.reach import first_address, first_of, ports_tcp, ports_udp, reach_tcp, reach_udp
 from nattools.probes.target import Lane, Target
@@ -153,14 +154,44 @@ async def learn_translation(run: MeasurementRun) -> None:
 
 
 async def look_for_portal(run: MeasurementRun) -> Portal | None:
-    """Where no server answered: is that because somebody answers in their place?"""
-    if run.reached:
+    """Where no server answered, or those that did saw nobody from outside: does somebody answer in their
+    place? Then none was reached."""
+    if run.reached and not _all_see_the_inside(run):
         return None
     hosts = [at.host for servers in run.addresses.values() for each in servers for at in each.endpoints]
     run.emit(Event("started", "portal", "does somebody else answer in the servers' place?"))
-    found = await find_portal(run.network, run.options.families, hosts, run.options.interface)
+    found = None
+    if not run.reached or await answers_for_nobody(run.network, run.reached[0].endpoint):
+        found = await find_portal(run.network, run.options.families, hosts, run.options.interface)
     run.emit(Event("finished", "portal"))
-    return None if found is None else run.recorder.add(found)
+    if found is None:
+        return None
+    run.reached.clear()
+    return run.recorder.add(found)
+
+
+def _all_see_the_inside(run: MeasurementRun) -> bool:
+    """Did servers on the internet see nothing but addresses that are within some network?"""
+    answers = [seen for seen in run.recorder.observations if isinstance(seen, Binding) and seen.mapped]
+    pairs = [(parse_endpoint(seen.asked), parse_endpoint(seen.mapped or "")) for seen in answers]
+    public = run.network.is_public
+    return bool(pairs) and all(public(asked.host) and not public(mapped.host) for asked, mapped in pairs)
+
+
+async def look_for_routers(run: MeasurementRun) -> None:
+    """Where nothing answered: how far do packets get? Those with a small TTL go no farther than they must to
+    tell."""
+    if run.network.missing("icmp-errors") is not None:
+        return
+    for family in run.options.families:
+        known = run.addresses.get(family)
+        towards = known[0].endpoint if known else Endpoint(FAR_AWAY[family], 3478)
+        if run.network.route(towards.host) is None:
+            continue
+        run.emit(Event("started", f"routers IPv{family}", "which routers answer?"))
+        for hop in await walk(run.context(Lane("udp", family), f"routers IPv{family}"), towards):
+            run.recorder.add(hop)
+        run.emit(Event("finished", f"routers IPv{family}"))
 
 
 def behind_portal(met: Portal) -> CannotRun:

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 
 from nattools.engine import plan
 from nattools.engine.analyse import analyse
+from nattools.engine.analysis.ending import ending
 from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import (
     MeasurementRun,
+    behind_portal,
     describe_host,
     describe_servers,
     learn_translation,
     look_for_portal,
+    look_for_routers,
     primary_error,
     reach_servers,
     resolve_servers,
@@ -26,7 +29,7 @@ from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.plan import PlannedProbe
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
-from nattools.model.observation import FORBIDDEN_HERE, Binding, Portal
+from nattools.model.observation import FORBIDDEN_HERE, Binding
 from nattools.model.report import MapAction, Measurement, Report
 from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
@@ -42,6 +45,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+class NothingAnswered(CannotRun):
+    """Nothing outside answered. `report` has what is known all the same, and where it ended."""
+
+    def __init__(self, why: CannotRun, report: Report) -> None:
+        super().__init__(str(why), why.remedy)
+        self.report = report
+
+
 @dataclass(frozen=True, slots=True)
 class CompletedRun:
     """A measurement that is over; what its `run` found can be used further, and recorded further. `action`:
@@ -54,9 +65,12 @@ class CompletedRun:
     action: MapAction | None = None
     tells_servers: bool = True
 
-    def report(self) -> Report:
-        """What the observations mean, with those that came later."""
+    def report(self, *, ended: bool = False) -> Report:
+        """What the observations mean, with those that came later. `ended`: nothing outside answered."""
         run, options = self.run, self.run.options
+        host = describe_host(run.network, options, self.families or options.families, run.reached)
+        servers = describe_servers(run) if self.tells_servers else ()
+        seen = tuple(run.recorder.observations)
         measurement = Measurement(
             command=options.command,
             action=self.action,
@@ -65,12 +79,13 @@ class CompletedRun:
             substrate=run.network.substrate,
             scenario=options.scenario,
             seed=options.seed,
-            host=describe_host(run.network, options, self.families, run.reached),
-            servers=describe_servers(run) if self.tells_servers else (),
+            host=host,
+            servers=servers,
             families=self.families,
             lifetime_asked=options.lifetime,
             timed_out=self.timed_out,
-            observations=tuple(run.recorder.observations),
+            ended=ending(host, options.families, servers, seen) if ended else None,
+            observations=seen,
         )
         return analyse(measurement, is_public=run.network.is_public)
 
@@ -81,10 +96,20 @@ async def measure(
     """Everything that can be measured here, as a report. `journal`: where to write down what is asked of
     routers; None: they are not to be asked for mappings.
 
-    CannotRun: there is no route, no server's name resolves, or no server answered at all."""
-    completed = await observe(new_run(network, options, emit), journal)
-    await look_for_portal(completed.run)
-    _expect_an_answer(completed.run, completed.timed_out)
+    NothingAnswered: there is no route, no server's name resolves, or no server answered at all."""
+    run = new_run(network, options, emit)
+    completed = CompletedRun(run, (), datetime.now(UTC), timed_out=False)
+    try:
+        completed = await observe(run, journal)
+        met = await look_for_portal(run)
+        if met is None:
+            _expect_an_answer(run, completed.timed_out)
+    except CannotRun as error:
+        await look_for_routers(run)
+        raise NothingAnswered(error, completed.report(ended=True)) from None
+    if met is not None:
+        await look_for_routers(run)
+        raise NothingAnswered(behind_portal(met), completed.report(ended=True))
     return completed.report()
 
 
@@ -127,11 +152,22 @@ async def _measure(run: MeasurementRun, families: tuple[Family, ...], journal: J
         for probe in registry.machine_probes(run, journal):
             if probe.wanted(run.options):
                 group.create_task(_run_machine_probe(run, probe, families))
-        await resolve_servers(run, families)
+        unresolved = await _resolved(run, families)
         for lane in plan.lanes([family for family in families if run.addresses.get(family)]):
             group.create_task(_lane(run, lane, wanted))
+    if unresolved is not None:
+        raise unresolved
     for lane, step in plan.last_steps(wanted, run.reached):
         await _step(run, lane, step, [])
+
+
+async def _resolved(run: MeasurementRun, families: tuple[Family, ...]) -> CannotRun | None:
+    """Look the servers up; why that cannot be done is told when the machine's own probes are over."""
+    try:
+        await resolve_servers(run, families)
+    except CannotRun as error:
+        return error
+    return None
 
 
 async def _run_machine_probe(run: MeasurementRun, probe: MachineProbe, families: tuple[Family, ...]) -> None:
@@ -188,7 +224,7 @@ async def _step(
 
 def _expect_an_answer(run: MeasurementRun, timed_out: bool) -> None:
     """CannotRun unless something came back from somewhere."""
-    if run.reached or any(isinstance(seen, Portal) for seen in run.recorder.observations):
+    if run.reached:
         return
     for seen in run.recorder.observations:
         if isinstance(seen, Binding) and seen.received:

@@ -43,7 +43,8 @@ class Address(msgspec.Struct, frozen=True):
 
 class Port(msgspec.Struct, frozen=True):
     """A node's interface on a segment. `uplink`: a default route leaves here, of the families of `gateways`;
-    `routing` is a host's, and `lets_out` False where its own firewall lets nothing out."""
+    `routing` is a host's, and `lets_out` False where its own firewall lets nothing out. `link` False: its
+    cable is out."""
 
     node: str
     interface: str
@@ -53,6 +54,7 @@ class Port(msgspec.Struct, frozen=True):
     vpn: bool = False
     routing: Routing = "by-source"
     lets_out: bool = True
+    link: bool = True
 
     @property
     def unnamed_gateway(self) -> bool:
@@ -91,6 +93,17 @@ class Layout(msgspec.Struct, frozen=True):
         if self.nodes.get(node) == "host":
             found.sort(key=lambda port: int(port.interface[3:]))  # eth0, tun1
         return tuple(found)
+
+    def outside_address(self, scenario: Scenario, host: str) -> str:
+        """The IPv4 address at which a host is seen from the internet, by its first way out; that of the last
+        NAT on the way, or its own."""
+        node, router = host, next(iter(host_behind(scenario, host)), None)
+        while router is not None:
+            spec = routers(scenario)[router]
+            node = router if isinstance(spec, NatSpec) else node
+            router = spec.behind
+        port = self.ports_of(node)[-1 if node != host else 0]
+        return next(address.ip for address in port.addresses if ":" not in address.ip)
 
     def dmz_address(self, scenario: Scenario, nat: str) -> str | None:
         """Where a NAT forwards everything that belongs to nothing; None: nowhere."""
@@ -162,16 +175,18 @@ def _inside(draft: _Draft, name: str) -> None:
             taken += 1
             position = behind.index(name)
             routed = tuple(g for g in gateways if _is_routed(host_spec, name, g))
+            own = addresses(taken) if host_spec.addressed else ()
             ports.append(
                 Port(
                     host,
                     f"tun{position}" if name in host_spec.vpn else f"eth{position}",
-                    addresses(taken),
-                    routed,
-                    uplink=bool(routed),
+                    own,
+                    routed if own else (),
+                    uplink=bool(routed and own),
                     vpn=name in host_spec.vpn,
                     routing=host_spec.routing,
                     lets_out=host_spec.lets_out is None or name in host_spec.lets_out,
+                    link=host_spec.lacks != "link",
                 )
             )
             impairments[host] = host_spec

@@ -18,6 +18,8 @@ def names_at(
     scenario: Scenario, node: str, addresses: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
     """The table of one node; `addresses` are those of all nodes whose names are known."""
+    if node in scenario.host and scenario.host[node].lacks == "names":
+        return {}
     names = {name.lower(): found for name, found in addresses.items()} | NO_IPV6
     if any(scenario.nat[each].portal == "names" for each in _nats(scenario, node)):
         return dict.fromkeys(names, (PORTAL,))

@@ -23,6 +23,7 @@ from nattools.server.serving import ServeConfig, serve
 from nattools.server.stun import BindingServer, Reply
 
 if TYPE_CHECKING:
+    from nattools.lab.controlserver import LabControlServer
     from nattools.lab.derpserver import LabDerpServer
 
 _IDLE_S = 30.0
@@ -49,7 +50,7 @@ async def start(network: Network, spec: ServerSpec, addresses: tuple[str, ...]) 
         from nattools.lab.labrelay import serve_relay
 
         return await serve_relay(network, spec, spec.relay, addresses)
-    if spec.kind == "nattools" and spec.derp is None:
+    if spec.kind == "nattools" and spec.derp is None and spec.control is None:
         config = ServeConfig(addresses=addresses, port=spec.port, alternate_port=spec.port + 1, tcp=spec.tcp)
         return await serve(network, config)
     server = _other(network, spec)
@@ -61,7 +62,11 @@ async def start(network: Network, spec: ServerSpec, addresses: tuple[str, ...]) 
     return server
 
 
-def _other(network: Network, spec: ServerSpec) -> _Server | LabDerpServer:
+def _other(network: Network, spec: ServerSpec) -> _Server | LabDerpServer | LabControlServer:
+    if spec.control is not None:
+        from nattools.lab.controlserver import LabControlServer
+
+        return LabControlServer(network, spec.control)
     if spec.derp is None:
         return _Server(network, spec)
     from nattools.lab.derpserver import LabDerpServer

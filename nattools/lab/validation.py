@@ -178,5 +178,7 @@ def _check_host(scenario: Scenario, name: str, spec: HostSpec) -> None:
     if behind and (spec.ipv6 or not spec.ipv4):
         key = "ipv6" if spec.ipv6 else "ipv4"
         raise InvalidValue((*path, key), "not allowed behind a router: the router decides")
+    if spec.lacks in ("link", "address") and not behind:
+        raise InvalidValue((*path, "lacks"), "it takes a router that the host is behind")
     if not (spec.ipv4 or spec.ipv6):
         raise InvalidValue((*path, "ipv4"), "without IPv4 it needs ipv6 = true")

@@ -12,6 +12,7 @@ from nattools.model.endpoint import Family, Transport
 from nattools.model.observed import Observation
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.relaytrial import RelayTrial
+from nattools.model.tailnetseen import TailnetObservation
 
 Purpose = Literal[
     "reach",  # does this server answer at all?
@@ -397,4 +398,5 @@ AnyObservation = (
     | MapEntry
     | MapTable
     | RelayTrial
+    | TailnetObservation
 )

@@ -9,6 +9,7 @@ from itertools import takewhile
 
 import msgspec
 
+from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding, Hop, Opener
 from nattools.net.base import IcmpError
 from nattools.net.eventloop import AllEvents
@@ -36,13 +37,13 @@ class Layers(LaneProbe):
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Hops first, then openers."""
-        hops = [context.recorder.add(hop) for hop in await _walk(context, targets[0])]
+        hops = [context.recorder.add(hop) for hop in await walk(context, targets[0].endpoint)]
         await _try_openers(context, targets[0], hops)
 
     async def record_missing(self, context: ProbeContext, targets: Sequence[Target], reason: str) -> None:
         """An opener needs no ICMP errors."""
         await super().record_missing(context, targets, reason)
-        await _try_openers(context, targets[0], await _walk(context, targets[0]))
+        await _try_openers(context, targets[0], await walk(context, targets[0].endpoint))
 
 
 async def _try_openers(context: ProbeContext, target: Target, hops: list[Hop]) -> None:
@@ -87,12 +88,12 @@ class _HopQuestion(msgspec.Struct, eq=False):
             self.question.done.set()
 
 
-async def _walk(context: ProbeContext, target: Target) -> list[Hop]:
+async def walk(context: ProbeContext, towards: Endpoint) -> list[Hop]:
     """Who answers at each distance before the server itself does."""
     now = asyncio.get_running_loop().time()
     with ExitStack() as opened:
         clients = [opened.enter_context(await open_stun_client(context)) for _ in range(FARTHEST)]
-        steps = [_HopQuestion(client, client.prepare(target.endpoint, "control"), now) for client in clients]
+        steps = [_HopQuestion(client, client.prepare(towards, "control"), now) for client in clients]
         for ttl, step in enumerate(steps, 1):
             step.question.ttl = ttl
             step.client.socket.on_icmp = step.exceeded
@@ -103,14 +104,14 @@ async def _walk(context: ProbeContext, target: Target) -> list[Hop]:
             if await AllEvents([step.question.done for step in waiting]).wait(context.estimate.retry_s):
                 break
             waiting = [step for step in waiting if not step.question.done.is_set]
-    return [_hop(step, target) for step in takewhile(lambda step: step.question.answer is None, steps)]
+    return [_hop(step, towards) for step in takewhile(lambda step: step.question.answer is None, steps)]
 
 
-def _hop(step: _HopQuestion, target: Target) -> Hop:
+def _hop(step: _HopQuestion, towards: Endpoint) -> Hop:
     return Hop(
         probe="layers",
-        family=target.family,
-        destination=str(target.endpoint),
+        family=towards.family,
+        destination=str(towards),
         ttl=step.question.ttl or 0,
         address=step.offender,
         sent=len(step.question.sent_at),

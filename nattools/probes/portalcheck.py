@@ -12,11 +12,14 @@ from collections.abc import Iterable
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.observation import Portal
+from nattools.net import exchange
 from nattools.net.addresses import NOBODY
 from nattools.net.base import Network, TcpFailure
 from nattools.net.eventloop import TimeLimit
+from nattools.protocols import stun
 from nattools.protocols.http import HttpResponse, ResponseReader, encode_request
 
+STUN_RTO_S = 0.15
 PATIENCE_S = 2.5
 """A SYN that was lost is repeated after a second (RFC 6298 2.1)."""
 _MOST = 4096
@@ -33,6 +36,22 @@ async def find_portal(
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_ask(network, host, interface)) for host in asked]
     return next((found for task in tasks if (found := task.result()) is not None), None)
+
+
+async def answers_for_nobody(network: Network, server: Endpoint) -> bool:
+    """Does somebody answer STUN over UDP for an address that nobody can have, at a server's port?"""
+    at = Endpoint(NOBODY[server.family], server.port)
+    request = stun.binding_request(stun.new_transaction_id(), hello=False)
+    question = stun.Transaction(request, at, rto_s=STUN_RTO_S, rc=3)
+    try:
+        socket = await network.open_udp(family=at.family)
+    except CannotRun:
+        return False
+    try:
+        await exchange.run(question, socket)
+    finally:
+        socket.close()
+    return question.response is not None
 
 
 async def _ask(network: Network, host: str, interface: str | None) -> Portal | None:

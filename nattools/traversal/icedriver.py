@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Unpack
 
@@ -50,6 +51,7 @@ class IceDriver:
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Endpoint, UdpSocket] = {}
         self._relays: dict[Endpoint, str] = {}
+        self._until: dict[Endpoint, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()
         self._pumping = False
@@ -68,9 +70,10 @@ class IceDriver:
         self._found(ice.local_candidate("host", socket.local, local_preference=local_preference))
         self.pump()
 
-    def add_relayed(self, socket: UdpSocket, relay: str) -> None:
-        """Use a socket of which a relay passes everything on, by the URI `relay`."""
+    def add_relayed(self, socket: UdpSocket, relay: str, until: float = math.inf) -> None:
+        """Use a socket of which the relay at this URI passes everything on, until its credentials end."""
         self._relays[socket.local] = relay
+        self._until[socket.local] = until
         self.listen(socket)
         self.offer(ice.local_candidate("relay", socket.local))
 
@@ -85,6 +88,10 @@ class IceDriver:
             return None
         place = pair.local.sends_from if pair.local.kind == "relay" else pair.remote_endpoint
         return self._relays.get(place, place.host)
+
+    def relayed_until(self, pair: ice.Pair) -> float:
+        """The loop's time at which the credentials for the relay on our side of a pair end, if any."""
+        return self._until.get(pair.local.sends_from, math.inf)
 
     def listen(self, socket: UdpSocket) -> None:
         """Use a socket that is no candidate, as one of the many of a birthday strategy: it sends probes and

@@ -7,6 +7,7 @@ kind of path (an allocation on a relay, say) is one more class here.
 from __future__ import annotations
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
@@ -63,6 +64,11 @@ class SelectedPath(ABC):
     def relay(self) -> str | None:
         """The relay's URI, or what else is known of it; None: it is direct."""
         return None
+
+    @property
+    def relayed_until(self) -> float:
+        """The loop's time at which the credentials end by which the relay lets this side in, if they do."""
+        return math.inf
 
     @property
     def datagrams(self) -> DatagramPath | None:
@@ -123,6 +129,11 @@ class IcePath(SelectedPath):
     def relay(self) -> str | None:
         """Of the best pair."""
         return self.driver.relay_of(self._best)
+
+    @property
+    def relayed_until(self) -> float:
+        """Of the best pair."""
+        return self.driver.relayed_until(self._best)
 
     @property
     def local(self) -> Endpoint:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import math
+import time
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nattools.errors import UsageError
 from nattools.model.serveruri import ServerUri, parse_server
@@ -12,13 +15,19 @@ from nattools.net.serverstream import Security
 from nattools.protocols import derp, turn
 from nattools.protocols.mailbox import RelayOffer
 
+if TYPE_CHECKING:
+    from nattools.net.turnsocket import RelayedSocket
+
 
 class TurnAccess(NamedTuple):
-    """A relay, and what it lets us in by. `security`: what its certificate is held to, None for its name."""
+    """A relay, and what it lets us in by. `security`: what its certificate is held to, None for its name.
+    `until`: the loop's time at which the credentials end; `secret`: what makes new ones."""
 
     uri: ServerUri
     credentials: turn.LongTermCredentials | None
     security: Security | None = None
+    until: float = math.inf
+    secret: str | None = None
 
     @property
     def text(self) -> str:
@@ -37,8 +46,27 @@ class DerpAccess(NamedTuple):
         return self.node.uri
 
 
-AnyAccess = TurnAccess | DerpAccess
+@dataclass(frozen=True, slots=True)
+class HeldAccess:
+    """An allocation that a relay has given already, because the peer had to be told of it beforehand."""
+
+    access: TurnAccess
+    socket: RelayedSocket
+
+    @property
+    def text(self) -> str:
+        """As the user wrote it."""
+        return self.access.text
+
+    @property
+    def until(self) -> float:
+        """The loop's time at which the credentials end."""
+        return self.access.until
+
+
+AnyAccess = TurnAccess | DerpAccess | HeldAccess
 MOST_WAYS: Final = 16
+MADE_S: Final = 12 * 3600
 
 
 def derp_keys(secret: bytes, attempt: int, *, leads: bool) -> derp.KeyPair:
@@ -61,9 +89,23 @@ def ways_to(uri: ServerUri, credentials: turn.LongTermCredentials | None) -> tup
     return tuple(TurnAccess(parse_server(text), credentials) for text in texts)
 
 
-def offered(offer: RelayOffer, host: str, port: int, *, tls: bool) -> tuple[TurnAccess, ...]:
+def with_new_credentials(access: AnyAccess, *, now: float) -> AnyAccess:
+    """The same, and where a secret makes them with credentials that hold for `MADE_S` seconds from `now`, the
+    loop's time."""
+    if not isinstance(access, TurnAccess) or access.secret is None:
+        return access
+    made = turn.time_limited(access.secret, "nattools", int(time.time()) + MADE_S)
+    return access._replace(credentials=made, until=now + MADE_S)
+
+
+def offered(offer: RelayOffer, host: str, port: int, *, tls: bool, now: float) -> tuple[TurnAccess, ...]:
     """The ways to the relays that a mailbox at this place offers: by UDP first, then by what else there is.
-    `tls`: the mailbox is within TLS."""
+    `tls`: the mailbox is within TLS; `now`: the loop's time."""
+    ways = _ways_offered(offer, host, port, tls=tls)
+    return tuple(way._replace(until=now + offer.lifetime_s) for way in ways)
+
+
+def _ways_offered(offer: RelayOffer, host: str, port: int, *, tls: bool) -> tuple[TurnAccess, ...]:
     credentials = turn.LongTermCredentials(offer.username, offer.password)
     if offer.uris:
         return tuple(way for uri in _readable(offer.uris) for way in ways_to(uri, credentials))[:MOST_WAYS]

@@ -14,22 +14,20 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
-from nattools.net import websocket
-from nattools.net.base import Network, TcpFailure, TcpStream
+from nattools.net.base import Network
 from nattools.net.websocket import WebSocket
 from nattools.protocols import mailbox
 from nattools.protocols.mailbox import MailboxClient, MailboxFailure
 from nattools.traversal.codes import Code
+from nattools.traversal.mailboxconnection import MailboxAddress, open_mailbox
 from nattools.traversal.relayaccess import TurnAccess, offered
 
 if TYPE_CHECKING:
-    import ssl
+    pass
 
 logger = logging.getLogger(__name__)
 
-_CONNECT_S: Final = 5.0
 _PING_S: Final = 20.0
 _PONG_S: Final = 10.0
 _DOUBT_S: Final = 3.0
@@ -41,20 +39,6 @@ _LONGEST_BACK_OFF_S: Final = 30.0
 _MAX_UNREAD: Final = 256
 
 RendezvousStage = Literal["connecting", "open", "met", "confirmed", "interrupted", "ended", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class MailboxAddress:
-    """Where the mailbox is. `tls` makes what it is held to; None: no TLS, on which the peers' secrets do not
-    depend."""
-
-    host: str
-    port: int = 3478
-    tls: Callable[[], ssl.SSLContext] | None = None
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +118,13 @@ class Rendezvous:
         connect anew if it does not say so soon."""
         self._doubted.set()
 
+    async def renew_relays(self) -> None:
+        """Come in again, so that the mailbox offers relays anew to both; at once if it can be reached."""
+        before = self.relays
+        if self._socket is not None:
+            self._socket.stream.abort()
+        await self._until(lambda: self.relays is not before)
+
     def settle(self) -> None:
         """All is quiet: move into the room that follows from the key, where it may last for any time."""
         self._client.settle(self._loop.time())
@@ -194,7 +185,8 @@ class Rendezvous:
         while not self._over:
             if attempt == 0:
                 self._note("connecting")
-            socket = await self._connect(lost_at + patience_s - self._loop.time())
+            within_s = lost_at + patience_s - self._loop.time()
+            socket = await open_mailbox(self._network, self._address, within_s)
             self._problem = socket if isinstance(socket, str) else ""
             if isinstance(socket, WebSocket):
                 began = self._loop.time()
@@ -217,43 +209,6 @@ class Rendezvous:
                 async with asyncio.timeout(wait_s):
                     await self._doubted.wait()
             self._doubted.clear()
-
-    async def _connect(self, within_s: float) -> WebSocket | str:
-        """Try every address of the mailbox in turn; a text says why none works."""
-        found = await self._network.resolve(self._address.host)
-        if isinstance(found, str):
-            return found
-        problem: WebSocket | str = "it has no address"
-        for host in found:
-            timeout_s = max(0.1, min(_CONNECT_S, within_s))
-            problem = await self._connect_to(Endpoint(host, self._address.port), timeout_s)
-            if isinstance(problem, WebSocket):
-                break
-        return problem
-
-    async def _connect_to(self, endpoint: Endpoint, timeout_s: float) -> WebSocket | str:
-        stream = await self._network.connect_tcp(endpoint, timeout_s=timeout_s)
-        if isinstance(stream, TcpFailure):
-            return f"{endpoint}: {stream.outcome}"
-        secured = await self._secure(stream, timeout_s)
-        if isinstance(secured, str):
-            return secured
-        return await websocket.connect(
-            secured,
-            host=str(self._address),
-            path=mailbox.PATH,
-            max_size=mailbox.MAX_TEXT,
-            timeout_s=timeout_s,
-        )
-
-    async def _secure(self, stream: TcpStream, timeout_s: float) -> TcpStream | str:
-        if self._address.tls is None:
-            return stream
-        from nattools.net.tls import start_tls
-
-        return await start_tls(
-            stream, self._address.tls(), timeout_s=timeout_s, server_name=self._address.host
-        )
 
     async def _stay(self, socket: WebSocket) -> bool:
         """Converse on this connection until it ends or goes silent. Was the room open on it?"""
@@ -336,7 +291,10 @@ class Rendezvous:
                 self._note("met")
             case mailbox.RelayOffered(offer):
                 address = self._address
-                self.relays = offered(offer, address.host, address.port, tls=address.tls is not None)
+                self.relays = offered(
+                    offer, address.host, address.port, tls=address.tls is not None, now=self._loop.time()
+                )
+                self._changed.set()
             case mailbox.PeerLost():
                 self._note("interrupted")
             case mailbox.Confirmed():

@@ -14,6 +14,14 @@ SENTENCES = {
     "reachable-unknown": "Whether this machine can be reached could not be measured.",
     "offline": "No server answered: this machine seems to be offline, or everything is blocked.",
     "behind-portal": "No server answered: a captive portal keeps this machine from the internet.",
+    "ended-without-link": "This machine is connected to no network.",
+    "ended-without-address": "This machine has no address: nobody on its network gave it one.",
+    "ended-without-route": "This machine has no way to the internet.",
+    "ended-without-names": "No server's name could be looked up (DNS).",
+    "ended-refused": (
+        "No server answered; connections were refused, by the server's machine or by a firewall."
+    ),
+    "ended-at-own-firewall": "This machine's own firewall lets nothing out.",
     "nothing-asked": "Nothing was measured: no server was asked.",
     # the best way
     "best-pinhole": "An IPv6 pinhole by {protocols:protocols}: every peer with IPv6 can connect",
@@ -80,10 +88,33 @@ SENTENCES = {
         "Your provider shares the external address by sets of ports (MAP-E or MAP-T): a port that is to be "
         "forwarded must be one of yours, as {first} to {last} are."
     ),
+    "connect-network": "Connect this machine to a network: is the cable in, is Wi-Fi on?",
+    "get-address": (
+        "Disconnect from the network and connect again. If that does not help, restart the router: it gives "
+        "out the addresses (DHCP)."
+    ),
+    "check-names": "Check this machine's name servers (DNS), and how the servers' names are spelled.",
+    "name-by-address": "To measure without them, name a server by its address: --server ADDRESS.",
+    "open-own-firewall": (
+        "If it is a VPN's kill switch, connect the VPN or switch that off; else look at the firewall's rules "
+        "for what leaves (nft list ruleset)."
+    ),
     "no-default-route": "There is no default route: connect to a network first.",
     "log-in-at-portal": "Open {location:or any web page} in a browser, log in there, and run this again.",
     "check-cable": "Check the cable or the wireless network, and whether a web page opens.",
     "try-other-server": ("If it does, name a server that is known to work: nattools diagnose --server HOST."),
+    # where a measurement ended
+    "ending-no-link": "No network interface is up ({interfaces:list}).",
+    "ending-no-address": "No interface that is up ({interfaces:list}) has an address but link-local ones.",
+    "ending-no-route": "There is no {families:or} route to the internet.",
+    "ending-no-name": "The name {name} was looked up: {detail:or no address}.",
+    "ending-no-names": "So were {names:list}, to no avail.",
+    "ending-portal": "A captive portal answered in the name of {asked}.",
+    "ending-forbidden": "The system refused to send what was to leave.",
+    "ending-no-answer": "There was no answer over UDP or TCP from {servers:list}.",
+    "ending-refused": "Refused: {ports:list}.",
+    "ending-got-as-far": "The farthest router that answered is {address}, {hops} hops away.",
+    "ending-no-hop": "No router on the way answered either.",
     # warnings
     "through-nat64": (
         "IPv4 goes through a NAT64 here: what is said of IPv4 is said of that, with its address."

@@ -8,7 +8,7 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from nattools.model.statement import Statement
-from nattools.wording import advice, behaviour, differences, punch, relays, verdicts
+from nattools.wording import advice, behaviour, differences, punch, pwnat, relays, tailscale, verdicts
 from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES
 
 TABLES: dict[str, Mapping[str, str]] = {
@@ -17,7 +17,9 @@ TABLES: dict[str, Mapping[str, str]] = {
     "behaviour": behaviour.SENTENCES,
     "differences": differences.SENTENCES,
     "punch": punch.SENTENCES,
+    "pwnat": pwnat.SENTENCES,
     "relays": relays.SENTENCES,
+    "tailscale": tailscale.SENTENCES,
 }
 """The tables of all areas by name; a code stands in one of them. docs/reference/findings.md lists them."""
 _TEMPLATES = {code: template for table in TABLES.values() for code, template in table.items()}
@@ -49,6 +51,7 @@ _SPECS: dict[str, Callable[[Any], str]] = {
     "span": _span,
     "list": lambda names: ", ".join(map(str, names)),
     "and": lambda names: _joined(names, "and"),
+    "or": lambda names: _joined(names, "or"),
     "then": lambda names: ", then ".join(map(str, names)),
     "capital": lambda text: text[:1].upper() + text[1:],
     "upper": lambda name: str(name).upper(),

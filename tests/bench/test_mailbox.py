@@ -28,7 +28,8 @@ from nattools.protocols.mailbox import MAX_TEXT, PATH, VERSION
 from nattools.protocols.mailbox import messages as m
 from nattools.server.serving import ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
-from nattools.traversal.rendezvous import MailboxAddress, rendezvous
+from nattools.traversal.mailboxconnection import MailboxAddress
+from nattools.traversal.rendezvous import rendezvous
 
 HOST = "127.0.0.1"
 ROOMS = 1000

@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 from certificates import HOST, certificate
 from conftest import tool
-from punchpair import Pair, Side, homes
+from punchpair import TOKEN, Pair, Side, homes
 
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import NatSpec, Scenario
@@ -28,7 +28,7 @@ WALL = (
     "table inet wall { chain passing { type filter hook forward priority -300; "
     "ip saddr 11.2.0.2 drop; ip daddr 11.2.0.2 drop; }; }"
 )
-SERVE = ("--listen", "11.201.0.2", "--listen", "11.201.0.3", "--relay")
+SERVE = (*("--listen", "11.201.0.2", "--listen", "11.201.0.3"), "--relay", "--turn-user", "alice:wonderland")
 
 
 def beside_a_relay(scenario: Scenario, state: Path) -> Iterator[Pair]:
@@ -65,6 +65,21 @@ def test_two_random_nats_without_any_privilege(strict: Pair) -> None:
 def test_without_a_relay_they_do_not_meet(strict: Pair) -> None:
     alice, bob = strict.meet(("--json", "--no-low-ports", "--no-relay"), ("--json", "--no-low-ports"))
     assert [side.end()[0] for side in (alice, bob)] == [1, 1]
+
+
+def test_tokens_that_hold_the_address_of_a_relay(strict: Pair) -> None:
+    named = ("--turn", f"turn:{HOST}", "--turn-user", "alice:wonderland")
+    sides = [
+        strict.start(host, "--manual", "--json", "--no-low-ports", *options)
+        for host, options in (("alice", named), ("bob", ()))
+    ]
+    tokens = [side.await_match(TOKEN)[0] for side in sides]
+    for side, token in zip(sides, reversed(tokens), strict=True):
+        side.write(f"{token}\n".encode())
+    for side in sides:
+        punch = side.report()["punch"]
+        assert punch["path"] == "relayed"
+        assert punch["relay"]["kind"] == "turn"
 
 
 def test_where_only_443_leaves_the_mailbox_and_the_relay_are_within_tls(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.hostnetwork import HostNetwork
 from nattools.protocols import stun
 from nattools.traversal.codes import Code, new_code
-from nattools.traversal.rendezvous import MailboxAddress, rendezvous
+from nattools.traversal.mailboxconnection import MailboxAddress
+from nattools.traversal.rendezvous import rendezvous
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc; 127.0.0.0/8")
 WHOLE = "NATTOOLS_ATTACK_S" in os.environ

@@ -16,7 +16,8 @@ from nattools.net.base import TcpFailure, TcpStream
 from nattools.protocols.mailbox import PATH, MailboxFailure
 from nattools.server.serving import ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
-from nattools.traversal.rendezvous import MailboxAddress, RendezvousPatience, rendezvous
+from nattools.traversal.mailboxconnection import MailboxAddress
+from nattools.traversal.rendezvous import RendezvousPatience, rendezvous
 
 HOST = "11.201.0.2"
 REQUEST = (

@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 from typing import Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from nattools.engine.analysis import translation
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
@@ -23,6 +24,7 @@ from nattools.model.observation import (
     Hop,
     Idle,
     Opener,
+    Portal,
     PunchTrial,
 )
 from nattools.model.statement import Reason, Statement, statement
@@ -219,6 +221,23 @@ def doubt(binding: Binding) -> Statement | None:
     return None
 
 
+def _without_portals(observations: tuple[AnyObservation, ...]) -> tuple[AnyObservation, ...]:
+    """What a captive portal answered in the servers' names, they have not answered."""
+    if not any(isinstance(each, Portal) for each in observations):
+        return observations
+    return tuple(map(_unanswered, observations))
+
+
+def _unanswered(seen: AnyObservation) -> AnyObservation:
+    if isinstance(seen, Binding) and seen.outcome in ("answered", "error", "malformed"):
+        return replace(
+            seen, outcome="timeout", received=0, mapped=None, other_address=None, nattools_server=False
+        )
+    if isinstance(seen, Connection) and seen.outcome == "answered":
+        return replace(seen, outcome="timeout")
+    return seen
+
+
 def gather(
     interfaces: Iterable[Interface],
     observations: Iterable[AnyObservation],
@@ -236,7 +255,7 @@ def gather(
             paths[transport, family] = PathEvidence(
                 transport, family, is_public, groups, own, in_vpn, routers
             )
-    observations = tuple(observations)
+    observations = _without_portals(tuple(observations))
     through_nat64 = translation.prefixes(observations)
     for observation in (translation.as_ipv4(each, through_nat64) for each in observations):
         _sort_in(paths, observation)

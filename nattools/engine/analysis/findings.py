@@ -262,7 +262,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
             for address in interface.addresses
         ]
         both = dict.fromkeys((*asked_from, *configured))
-        return tuple(a for a in both if (":" in a) == (family == 6) and _usable(a))
+        return tuple(a for a in both if (":" in a) == (family == 6) and is_usable(a))
 
 
 def main_family(four: Nat | None, six: Nat | None) -> Family:
@@ -273,7 +273,8 @@ def main_family(four: Nat | None, six: Nat | None) -> Family:
     return 4
 
 
-def _usable(address: str) -> bool:
+def is_usable(address: str) -> bool:
+    """Is it neither loopback nor link-local?"""
     lowered = address.lower()
     return lowered not in ("0.0.0.0", "::", "::1") and not lowered.startswith(("127.", "169.254.", "fe80:"))
 

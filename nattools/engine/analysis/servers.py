@@ -11,7 +11,7 @@ from nattools.engine.analysis.externals import ExternalAddresses
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding
 from nattools.model.report import Server
-from nattools.model.statement import Statement, statement
+from nattools.model.statement import Statement, statement, unique
 
 
 class Conduct(msgspec.Struct):
@@ -133,7 +133,7 @@ def _described(server: Server, paths: list[PathEvidence], conducts: dict[str, Co
     if host is None or host not in conducts:
         return server
     known = conducts[host]
-    problems = (*server.problems, *known.problems)
+    problems = unique((*server.problems, *known.problems))
     if not known.answered and not problems:
         problems = (statement("server-silent"),)
     return Server(

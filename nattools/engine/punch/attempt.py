@@ -12,10 +12,16 @@ from nattools.engine.punch.candidates import AttemptContext, Base, EarlyDatagram
 from nattools.engine.punch.local_side import LocalSide, RouterMapping, behaviour
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.planning import as_told, planned
+from nattools.engine.punch.relaying import AFTER_S, BY_TOKENS_S, AttemptRelay
 from nattools.engine.punch.relaying import WAIT_S as RELAY_WAIT_S
-from nattools.engine.punch.relaying import AttemptRelay
 from nattools.engine.punch.signaling import Signaling, SignalingEnded, Superseded
-from nattools.engine.punch.signals import MAX_CANDIDATES, Introduction, without_evidence
+from nattools.engine.punch.signals import (
+    A_PATH,
+    MAX_CANDIDATES,
+    AttemptAim,
+    Introduction,
+    without_evidence,
+)
 from nattools.engine.punch.steprunner import StepRunner
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.punch import PlannedStep, Strategy
@@ -57,9 +63,9 @@ class Attempt:
         budget: Budget,
         router: RouterMapping | None = None,
         relays: tuple[AnyAccess, ...] = (),
-        search: int = 0,
+        aim: AttemptAim = A_PATH,
     ) -> None:
-        """`relays`: those that this side can use; `search`: as in `AttemptBegun`."""
+        """`relays`: those that this side can use."""
         self.own, self.partner, self.number, self.timeline = own, partner, number, timeline
         self.made: Plan | None = None
         self.leads = False
@@ -71,7 +77,7 @@ class Attempt:
         self._budget = budget
         self._router = router
         self._relays = relays
-        self._search = search
+        self._aim = aim
         self._relay: AttemptRelay | None = None
         self._peer_relays = False
         self.only_relayed = False
@@ -116,8 +122,8 @@ class Attempt:
         self.resumes = introduction.resumes and peer.resumes
         self._peer_asks = peer.asks_router
         self.only_relayed = "only" in (introduction.relaying, peer.relaying)
-        self.made = planned(introduction, peer, leads=self.leads, search=self._search)
-        if not self._search:
+        self.made = planned(introduction, peer, leads=self.leads, aim=self._aim)
+        if not self._aim.aside:
             self.timeline.note("behaviour", behaviour(peer.nat), side="there")
         self._tell_plan()
         if introduction.nonce == peer.nonce:
@@ -132,7 +138,7 @@ class Attempt:
             self.leads,
             self.known_at,
             self._budget,
-            relays=not self._search and "never" not in (introduction.relaying, peer.relaying),
+            relays=not self._aim.search and "never" not in (introduction.relaying, peer.relaying),
         )
         self.driver = begin_checks(context, introduction, peer, bases)
         self.driver.on_event = self._on_event
@@ -184,7 +190,12 @@ class Attempt:
     async def _relayed(self) -> None:
         """The relay's part, if this side has one."""
         if self._relay is not None:
-            await self._relay.run()
+            await self._relay.run(self._relay_after_s())
+
+    def _relay_after_s(self) -> float:
+        if self.partner.live:
+            return AFTER_S
+        return BY_TOKENS_S if self.made is not None and self.made.direct_steps else 0.0
 
     async def _wait_for_relay(self, checks: asyncio.Task[SelectedPath | None]) -> None:
         """Direct tries have come to nothing: what a relay on either side gives is used now."""
@@ -249,7 +260,7 @@ class Attempt:
         direct = made.direct_steps
         odds = made.odds if direct else None
         most = self._most(steps)
-        if self._search:
+        if self._aim.aside:
             return
         self._announce(AnnouncedPlan(steps, odds, _gain(made), most))
         if not direct:

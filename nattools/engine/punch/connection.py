@@ -10,9 +10,11 @@ import math
 from collections.abc import Callable, Collection
 from typing import Final
 
-from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.directsearch import DirectSearch, PathLog
+from nattools.engine.punch.pathfinder import PathFinder
+from nattools.engine.punch.renewal import RelayRenewal
 from nattools.engine.punch.signaling import SignalingEnded
+from nattools.engine.punch.signals import AttemptAim
 from nattools.engine.punch.timeline import NoPath
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Transport
@@ -20,6 +22,7 @@ from nattools.model.statement import Statement, statement
 from nattools.net.eventloop import TimeLimit
 from nattools.traversal.link import Link
 from nattools.traversal.path import SelectedPath
+from nattools.traversal.relayaccess import TurnAccess
 from nattools.traversal.tunnel import Tunnel
 from nattools.wording import text_of
 
@@ -39,7 +42,8 @@ OFTEN: Final = 2
 """What is lost more often within this time is replaced ever more slowly: a peer might report losses for ever,
 and each attempt costs packets that may go to others."""
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-_SEARCH: Final = statement("direct-search")
+OFFER_S: Final = 30.0
+"""So long the mailbox is asked for new credentials."""
 GIVE_UP_S: Final = 120.0
 """So long another path is looked for when one is lost."""
 PIPE_GIVE_UP_S: Final = 3600.0
@@ -62,7 +66,7 @@ class PunchConnection:
     path was found any more, once that is so."""
 
     def __init__(
-        self, connector: Connector, *, uses: tuple[str, ...] = (), prepare: Callable[[Tunnel], None]
+        self, connector: PathFinder, *, uses: tuple[str, ...] = (), prepare: Callable[[Tunnel], None]
     ) -> None:
         """`uses`: what this side was started for; `prepare` registers what the peer may open."""
         self.connector = connector
@@ -78,6 +82,7 @@ class PunchConnection:
         self._leads: bool | None = None
         self.paths = PathLog(connector.timeline.began)
         self._search = DirectSearch()
+        self._renewal = RelayRenewal()
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -106,7 +111,7 @@ class PunchConnection:
             if isinstance(path, NoPath):
                 return path
             if self._leads is None:  # of the first path: one side may have a link over it, and keep its part
-                self._leads = self.connector.last is not None and self.connector.last.leads
+                self._leads = self.connector.leads
             problem = await self.secure(path)
             if problem is None:
                 return None
@@ -168,11 +173,11 @@ class PunchConnection:
         """Watch the path, and find another one when it is lost, until the tunnel has ended."""
         losses: list[float] = []
         while self.tunnel.ended is None:
-            loss = await self._loss()
+            loss = await self._event()
             if loss is None:
                 return
-            if loss is _SEARCH:
-                await self._look_for_direct()
+            if isinstance(loss, AttemptAim):
+                await self._try_aside(loss)
                 continue
             search = statement("looking-for-path", limit_s=patience_s(self._uses))
             self._timeline.note("lost", loss, search, ok=False)
@@ -186,9 +191,9 @@ class PunchConnection:
                 self._timeline.note("end", *self.ended, ok=False)
                 self.tunnel.stop(text_of(self.ended))
 
-    async def _loss(self) -> Statement | None:
-        """Why the path is lost, or `_SEARCH`: it is relayed, and a direct one is to be looked for; None: the
-        tunnel has ended, or this side is leaving."""
+    async def _event(self) -> Statement | AttemptAim | None:
+        """A statement: why the path is lost. An aim: it is relayed, and another one is to be tried beside it.
+        None: the tunnel has ended, or this side is leaving."""
         signaling, settles_at = self._signaling, self._loop.time() + SETTLED_S
         while self.tunnel.ended is None:
             await asyncio.sleep(WATCH_S)
@@ -200,11 +205,8 @@ class PunchConnection:
             if not self._is_alive():
                 return statement("connection-broke")
             self.paths.note(self.path)
-            if signaling.heard_of > signaling.attempt:
-                joins = signaling.heard_search and self._search.join(self._loop.time())
-                return _SEARCH if joins else statement("peer-lost-path")
-            if self._leads and self._search.due(self._is_relayed, self._loop.time()):
-                return _SEARCH
+            if (aim := self._heard_aim() or self._own_aim()) is not None:
+                return aim
             silent_s = self._silent_s()
             if silent_s >= LOST_S:
                 return statement("peer-quiet", silent_s=round(silent_s, 3))
@@ -215,6 +217,22 @@ class PunchConnection:
                 settles_at = math.inf
         return None
 
+    def _heard_aim(self) -> Statement | AttemptAim | None:
+        """What the peer has begun. It is not followed aside as often as it likes."""
+        if self._signaling.heard_of <= self._signaling.attempt:
+            return None
+        aim = self._signaling.heard_aim
+        return aim if aim.aside and self._search.join(self._loop.time()) else statement("peer-lost-path")
+
+    def _own_aim(self) -> AttemptAim | None:
+        """What is to be begun here."""
+        if not self._signaling.live or self.path is None:
+            return None
+        now = self._loop.time()
+        if self._leads and self._search.due(self._is_relayed, now):
+            return AttemptAim(search=self._search.number)
+        return AttemptAim(renews=True) if self._renewal.due(self.path.relayed_until, now) else None
+
     @property
     def _is_relayed(self) -> bool:
         """Over a relay that is there for want of a direct path?"""
@@ -222,22 +240,34 @@ class PunchConnection:
         wanted = attempt is not None and attempt.only_relayed
         return self._signaling.live and not wanted and self.path is not None and self.path.relayed
 
-    async def _look_for_direct(self) -> None:
-        """Try once more to do without the relay, which goes on passing everything on meanwhile."""
-        number = self._signaling.heard_search if self._signaling.heard_of > self._signaling.attempt else 0
-        self._timeline.note("again", statement("direct-search"))
+    async def _try_aside(self, aim: AttemptAim) -> None:
+        """Try for another path while the relay goes on passing everything on."""
+        self._timeline.note("again", statement("relay-renewal" if aim.renews else "direct-search"))
+        if aim.renews and self._signaling.heard_of <= self._signaling.attempt:
+            await self._renew_offer()
         resumes = self.resumable
         try:
-            path = await self.connector.connect(resumes=resumes, search=number or self._search.number)
+            path = await self.connector.connect(resumes=resumes, aim=aim)
         except CannotRun as error:
             path = NoPath((statement("cannot-run", problem=str(error)),))
         if isinstance(path, NoPath):
-            self._timeline.note("again", statement("direct-search-failed"), ok=False)
+            failed = statement("relay-renewal-failed" if aim.renews else "direct-search-failed")
+            self._timeline.note("again", failed, ok=False)
             return
-        attempt = self.connector.last
-        problem = await self.secure(path, resumes=resumes and attempt is not None and attempt.resumes)
-        found = problem or (statement("direct-found", remote=str(path.remote)),)
-        self._timeline.note("again", *found, ok=problem is None)
+        problem = await self.secure(path, resumes=resumes and self.connector.resumes)
+        found = statement("relay-renewed" if path.relayed else "direct-found", remote=str(path.remote))
+        self._timeline.note("again", *(problem or (found,)), ok=problem is None)
+
+    async def _renew_offer(self) -> None:
+        """New credentials from the mailbox, unless those that it gave last hold for much longer than those in
+        use, or relays are named here."""
+        now = self._loop.time()
+        left_s = 0.0 if self.path is None else self.path.relayed_until - now
+        offers = (each.until - now for each in self._signaling.relays if isinstance(each, TurnAccess))
+        if self.connector.own.options.relays or any(holds_s > 2 * left_s for holds_s in offers):
+            return
+        async with TimeLimit(OFFER_S):
+            await self._signaling.renew_relays()
 
     def _has_moved(self) -> bool:
         """Does this machine use another address of its own towards the peer than when the path was found?"""
@@ -305,8 +335,7 @@ class PunchConnection:
             return (statement("cannot-run", problem=str(error)),)  # the cable may be in again soon
         if isinstance(path, NoPath):
             return path.reasons
-        attempt = self.connector.last
-        return await self.secure(path, resumes=resumes and attempt is not None and attempt.resumes)
+        return await self.secure(path, resumes=resumes and self.connector.resumes)
 
     async def _reach_peer(self, until: float) -> tuple[Statement, ...] | None:
         """Wait until the peer can be told of another path; statements say why it cannot."""

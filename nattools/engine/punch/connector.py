@@ -10,15 +10,15 @@ from nattools.engine.punch.attempt import Attempt, prepare
 from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.local_side import LocalSide, RouterMapping, measure_again
 from nattools.engine.punch.options import AnnouncedPlan
+from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signaling import Signaling, Superseded
-from nattools.engine.punch.signals import Introduction
+from nattools.engine.punch.signals import A_PATH, AttemptAim, Introduction
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.endpoint import Transport
 from nattools.model.statement import Statement, statement
 from nattools.protocols import ice
-from nattools.traversal.budget import Budget
 from nattools.traversal.path import SelectedPath
-from nattools.traversal.relayaccess import AnyAccess
+from nattools.traversal.relayaccess import AnyAccess, with_new_credentials
 
 MOST_SHOWN: Final = 6
 """Candidates that the timeline names."""
@@ -26,9 +26,8 @@ MOST_RESTARTS: Final = 8
 """So often the peer may start over before one attempt is finished."""
 
 
-class Connector:
-    """Makes attempt after attempt. `last` is the latest one, and `announced` the latest whose plan was told;
-    set `moved` when this machine has come into another network, so that it is measured again."""
+class Connector(PathFinder):
+    """Makes attempts by the plan that both sides draw from their introductions."""
 
     def __init__(
         self,
@@ -40,50 +39,56 @@ class Connector:
         prepared: tuple[Introduction, list[Base]] | None = None,
     ) -> None:
         """`prepared`: the introduction and sockets of the first attempt, if the peer knows them already."""
-        self.own, self.signaling, self.timeline = own, signaling, timeline
+        super().__init__(own, timeline)
+        self._signaling = signaling
         self._router = router
         self._prepared = prepared
-        self.budget = Budget(asyncio.get_running_loop().time)
-        self.last: Attempt | None = None
-        self.announced: Attempt | None = None
-        self.moved = False
-        self.sent = 0
         self._announce = announce
         self._number = 0
 
-    async def connect(
-        self, *, resumes: bool = False, without: Transport | None = None, search: int = 0
-    ) -> SelectedPath | NoPath:
-        """One attempt, or a later one if the peer is ahead. `resumes`: as in `Introduction`; `without`: a
-        transport not to use this time; `search`: as in `AttemptBegun`.
+    @property
+    def signaling(self) -> Signaling:
+        return self._signaling
 
-        CannotRun: this machine is in no network."""
+    @property
+    def leads(self) -> bool:
+        return self.last is not None and self.last.leads
+
+    @property
+    def resumes(self) -> bool:
+        return self.last is not None and self.last.resumes
+
+    async def connect(
+        self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
+    ) -> SelectedPath | NoPath:
+        """One attempt, or a later one if the peer is ahead. `resumes`: as in `Introduction`."""
         if self.moved:
             self.own = await measure_again(self.own, self.timeline)
             self.moved = False
         own = self.own.without(without)
-        self._number = max(self._number, self.signaling.heard_of)
+        self._number = max(self._number, self._signaling.heard_of)
         for _ in range(MOST_RESTARTS):
             number, self._number = self._number, self._number + 1  # spent, also if this is broken off
-            self.signaling.begin(number, search)
-            relays = () if search else self._relays()
-            introduction, bases = self._prepared or await self._prepare(own, number, resumes, relays, search)
+            self._signaling.begin(number, aim)
+            relays = () if aim.search else self._relays()
+            direct = aim.search > 0
+            introduction, bases = self._prepared or await self._prepare(own, number, resumes, relays, direct)
             self._prepared = None
-            if not search:
+            if not aim.aside:
                 self.timeline.note("candidates", *_addresses(introduction.candidates))
             attempt = Attempt(
                 own,
-                self.signaling,
+                self._signaling,
                 number,
                 self.timeline,
                 self._announce,
                 self.budget,
                 self._router,
                 relays,
-                search,
+                aim,
             )
             self.last = attempt
-            if not search:
+            if not aim.aside:
                 self.announced = attempt
             try:
                 found = await attempt.go(introduction, bases)
@@ -97,10 +102,14 @@ class Connector:
     def _relays(self) -> tuple[AnyAccess, ...]:
         """Those that this side can use: named by the user, or else offered by the mailbox."""
         options = self.own.options
-        return () if options.relaying == "never" else options.relays or self.signaling.relays
+        if options.relaying == "never":
+            return ()
+        now = asyncio.get_running_loop().time()
+        renewed = (with_new_credentials(each, now=now) for each in options.relays)
+        return tuple(renewed) or self._signaling.relays
 
     async def _prepare(
-        self, own: LocalSide, number: int, resumes: bool, relays: tuple[AnyAccess, ...], search: int
+        self, own: LocalSide, number: int, resumes: bool, relays: tuple[AnyAccess, ...], direct: bool
     ) -> tuple[Introduction, list[Base]]:
         agent = ice.Agent("controlling")  # for its choice of credentials
         return await prepare(
@@ -110,7 +119,7 @@ class Connector:
             asks_router=self._router is not None and not self._router.settled,
             resumes=resumes,
             relay=relays[0].text if relays else "",
-            direct=search > 0,
+            direct=direct,
         )
 
 

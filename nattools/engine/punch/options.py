@@ -14,8 +14,8 @@ from nattools.traversal.codes import Code
 
 if TYPE_CHECKING:
     from nattools.engine.punch.signals import Relaying
+    from nattools.traversal.mailboxconnection import MailboxAddress
     from nattools.traversal.relayaccess import AnyAccess
-    from nattools.traversal.rendezvous import MailboxAddress
     from nattools.traversal.tunnel import Tunnel
 
 WAIT_S = 600.0

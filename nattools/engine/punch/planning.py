@@ -6,11 +6,11 @@ from typing import Final
 
 import msgspec
 
-from nattools.engine.punch.signals import Introduction
+from nattools.engine.punch.signals import A_PATH, AttemptAim, Introduction
 from nattools.errors import ProtocolError
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import PlannedStep
-from nattools.model.statement import statement
+from nattools.model.statement import Statement, statement
 from nattools.protocols import ice
 from nattools.traversal.punchplan import RELAY, MeasuredEnd, plan
 from nattools.traversal.steps import Plan, Step
@@ -22,15 +22,18 @@ AT_ONCE = ("host", "reflexive", "mapped")
 """Strategies that ICE's own checks are."""
 
 
-def planned(own: Introduction, peer: Introduction, *, leads: bool, search: int = 0) -> Plan:
-    """What to try. The leading side is the first of every pair of parts. `search`: as in `AttemptBegun`.
+def planned(own: Introduction, peer: Introduction, *, leads: bool, aim: AttemptAim = A_PATH) -> Plan:
+    """What to try. The leading side is the first of every pair of parts. What is tried beside a path in use
+    takes few packets.
 
     Who wants a relay alone wants no address of its own to be known: then nothing direct is tried, even if the
     other side wants no relay."""
     relaying = {own.relaying, peer.relaying}
     if "only" in relaying:
         reason = statement("relay-disagreed" if "never" in relaying else "relay-only")
-        return Plan(path="relay", steps=(msgspec.structs.replace(RELAY, reason=reason),))
+        return _by_relay_alone(reason)
+    if aim.renews:
+        return _by_relay_alone(statement("relay-renewal"))
     udp, tcp = own.udp and peer.udp, own.tcp and peer.tcp
     ends = [
         MeasuredEnd(nat=each.nat.each(_presumed), low_ports=each.low_ports)
@@ -47,13 +50,17 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool, search: int =
     )
     if shared and made.path == "direct" and all(step.relayed for step in steps):
         return Plan(path="unknown", family=4, unknown=statement("plan-no-hairpinning", external=shared))
-    if search:
-        steps = tuple(step for step in steps if not step.relayed and (search == 1 or not is_costly(step)))
+    if aim.search:
+        steps = tuple(step for step in steps if not step.relayed and (aim.search == 1 or not is_costly(step)))
     elif "never" in relaying and made.path == "direct":
         steps = tuple(step for step in steps if not step.relayed)
     elif own.relay or peer.relay:
         steps = tuple(_by_relay(step, own.relay or peer.relay) if step.relayed else step for step in steps)
     return msgspec.structs.replace(made, steps=steps)
+
+
+def _by_relay_alone(reason: Statement) -> Plan:
+    return Plan(path="relay", steps=(msgspec.structs.replace(RELAY, reason=reason),))
 
 
 def is_costly(step: Step) -> bool:

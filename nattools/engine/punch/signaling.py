@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from nattools.engine.punch.signals import (
+    A_PATH,
+    AttemptAim,
     AttemptBegun,
     Introduction,
     LateCandidate,
@@ -64,28 +66,26 @@ class StepPosition:
     transport: Transport
 
 
-class Signaling(ABC):
-    """The conversation with the peer; what is not overridden is as if nothing more could be said. `secret` is
-    known to both sides and to nobody else. `live`: messages arrive within a round trip, so the sides can
-    begin at the same moment, else within `apart_s`. `attempt` is the one under way, `heard_of` the latest
-    that the peer has begun, and `heard_search` is above 0 if that is for a direct path instead of a relayed
-    one."""
+class PeerConversation(ABC):
+    """What there is with a peer beside the connection itself; what is not overridden is as if nothing more
+    could be said. `secret` is known to both sides and to nobody else. `live`: messages arrive within a round
+    trip. `attempt` is the one under way, `heard_of` the latest that the peer has begun, and `heard_aim`
+    what that is for."""
 
     live = False
-    apart_s = 0.0
 
     def __init__(self, secret: bytes) -> None:
         self.secret = secret
-        self.attempt = self.heard_of = self.heard_search = 0
+        self.attempt = self.heard_of = 0
+        self.heard_aim = A_PATH
 
     @property
     def relays(self) -> tuple[AnyAccess, ...]:
         """What the mailbox offers for the two."""
         return ()
 
-    def begin(self, attempt: int, search: int = 0) -> None:  # noqa: B027
-        """From now on this attempt counts, and what belongs to earlier ones is forgotten. `search`: as in
-        `AttemptBegun`."""
+    async def renew_relays(self) -> None:  # noqa: B027
+        """Have the mailbox offer relays again, with new credentials."""
 
     def doubt(self) -> None:  # noqa: B027
         """Something is wrong with the network; the conversation may be broken, too."""
@@ -102,6 +102,20 @@ class Signaling(ABC):
     def apart(self) -> Statement:
         """Why the peer is not within reach."""
 
+    async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
+        """Exchange how the attempt went; None: the peer does not tell."""
+        return None
+
+
+class Signaling(PeerConversation):
+    """One in which the two introduce themselves and agree on what to try. Where it is not `live`, the sides
+    begin a step within `apart_s`."""
+
+    apart_s = 0.0
+
+    def begin(self, attempt: int, aim: AttemptAim = A_PATH) -> None:
+        """From now on this attempt counts, and what belongs to earlier ones is forgotten."""
+
     @abstractmethod
     async def introduce(self, own: Introduction) -> Introduction | SignalingEnded | Superseded:
         """Exchange the introductions of an attempt."""
@@ -113,15 +127,11 @@ class Signaling(ABC):
         """Wait for the moment at which a step begins: where the peer's socket for it is seen, None if the
         peer does not know. `told`: where ours is."""
 
-    def on_candidate(self, attempt: int, take: CandidateHandler) -> None:  # noqa: B027
+    def on_candidate(self, attempt: int, take: CandidateHandler) -> None:
         """`take` gets candidates of the peer that come later."""
 
-    def tell_candidate(self, attempt: int, candidate: str, relay: str = "") -> None:  # noqa: B027
+    def tell_candidate(self, attempt: int, candidate: str, relay: str = "") -> None:
         """One more of ours."""
-
-    async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
-        """Exchange how the attempt went; None: the peer does not tell."""
-        return None
 
 
 class MailboxSignaling(Signaling):
@@ -162,7 +172,7 @@ class MailboxSignaling(Signaling):
         if message.attempt < self.attempt:
             return
         if message.attempt > self.heard_of:
-            self.heard_of, self.heard_search = message.attempt, 0
+            self.heard_of, self.heard_aim = message.attempt, A_PATH
         match message:
             case Introduction():
                 self._introduction = message
@@ -175,7 +185,7 @@ class MailboxSignaling(Signaling):
                 self._found(message)
             case AttemptBegun():
                 if message.attempt == self.heard_of:
-                    self.heard_search = message.search
+                    self.heard_aim = message.aim
         self._changed.set()
 
     def _found(self, message: LateCandidate) -> None:
@@ -208,11 +218,14 @@ class MailboxSignaling(Signaling):
     def relays(self) -> tuple[AnyAccess, ...]:
         return self._meeting.relays
 
+    async def renew_relays(self) -> None:
+        await self._meeting.renew_relays()
+
     # --- saying
 
-    def begin(self, attempt: int, search: int = 0) -> None:
+    def begin(self, attempt: int, aim: AttemptAim = A_PATH) -> None:
         if attempt > self.attempt:
-            self._meeting.send(encode(AttemptBegun(attempt=attempt, search=search)))
+            self._meeting.send(encode(AttemptBegun(attempt=attempt, search=aim.search, renews=aim.renews)))
         self.attempt = attempt
         self._take = None
         self._ready = {key: each for key, each in self._ready.items() if key[0] >= attempt}

@@ -5,7 +5,7 @@ The peer is known to have the code, no more: what it sends is bounded and checke
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -70,12 +70,33 @@ class StepReady(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     told: Short | None = None
 
 
+class AttemptAim(NamedTuple):
+    """What an attempt is for while a relay passes everything on: it is the `search`th one at a direct path,
+    or at another relayed one (`renews`), before the relay's credentials end. Neither: there is no path."""
+
+    search: int = 0
+    renews: bool = False
+
+    @property
+    def aside(self) -> bool:
+        """Is there a path in use meanwhile?"""
+        return self.search > 0 or self.renews
+
+
+A_PATH: Final = AttemptAim()
+
+
 class AttemptBegun(msgspec.Struct, frozen=True, kw_only=True, tag="again"):
-    """The connection is lost here, and this attempt at a new one has begun; or it is relayed, and this is the
-    `search`th attempt at a direct one."""
+    """This attempt has begun here, for the reason of an `AttemptAim`: by default the connection is lost."""
 
     attempt: Number
     search: Number = 0
+    renews: bool = False
+
+    @property
+    def aim(self) -> AttemptAim:
+        """Both in one."""
+        return AttemptAim(self.search, self.renews)
 
 
 class RemoteTimeline(msgspec.Struct, frozen=True, kw_only=True, tag="story"):

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from nattools.errors import ProtocolError
 from nattools.lab.nat.engine import Emitted, NatEngine
 from nattools.lab.scenario import FirewallSpec, NatSpec
+from nattools.model.endpoint import Endpoint
+from nattools.protocols import stun
 from nattools.protocols.packet import ACK, FIN, PSH, RST, SYN, Packet
 
 LOGIN: Final = "http://login.portal.test/"
@@ -24,7 +27,23 @@ class PortalEngine(NatEngine):
 
     def from_inside(self, packet: Packet, now: float) -> Emitted:
         """The answers, inside."""
+        if packet.protocol == "udp" and isinstance(self.spec, NatSpec) and self.spec.portal == "stun":
+            seen = _stun_answer(packet)
+            return [] if seen is None else [("inside", seen)]
         return [("inside", _answer(packet))] if packet.protocol == "tcp" and _asks(packet) else []
+
+
+def _stun_answer(packet: Packet) -> Packet | None:
+    """Where it sees the client, which is on its own network: at the client's own address."""
+    try:
+        asked = stun.decode(packet.payload)
+    except ProtocolError:
+        return None
+    if (asked.method, asked.kind) != (stun.BINDING, "request"):
+        return None
+    reply = Packet("udp", packet.destination, packet.destination_port, packet.source, packet.source_port)
+    reply.payload = stun.binding_success(asked.transaction_id, Endpoint(packet.source, packet.source_port))
+    return reply
 
 
 def _asks(packet: Packet) -> bool:

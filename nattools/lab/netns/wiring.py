@@ -230,13 +230,15 @@ def set_up(
     with entered(namespace.path):
         index = {device.name: socket.if_nametoindex(device.name) for device in devices}
     batch.append("bring up the loopback", "link", "set", index=1, state="up")
-    for device in devices:
-        _bring_up(batch, device, index)
     ports = layout.ports_of(node)
+    unplugged = {port.interface for port in ports if not port.link}
+    for device in devices:
+        if device.name not in unplugged:
+            _bring_up(batch, device, index)
     for port in ports:
         _assign(batch, port, index[port.interface], without)
     for neighbour in wiring.neighbours:
-        if neighbour.node == node and neighbour.device in cabled:
+        if neighbour.node == node and neighbour.device in cabled and neighbour.device not in unplugged:
             _add_neighbour(batch, neighbour, index)
     for position, port in enumerate(port for port in ports if port.uplink):
         _default_routes(batch, port, index[port.interface], position, without)

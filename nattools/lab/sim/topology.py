@@ -127,6 +127,7 @@ class PortPlan:
         return Interface(
             name=self.layout.interface,
             kind=self._kind,
+            up=self.layout.link,
             mtu=self.mtu,
             addresses=self.addresses,
         )

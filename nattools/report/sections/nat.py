@@ -6,18 +6,7 @@ import msgspec
 
 from nattools.model.nat import Layer, Nat, NatByTransport
 from nattools.model.report import Report
-from nattools.report.document import (
-    Block,
-    Cell,
-    Detail,
-    Mood,
-    PathChart,
-    PathNode,
-    Prose,
-    Section,
-    Table,
-    View,
-)
+from nattools.report.document import Block, Cell, Detail, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
 from nattools.wording import terms
@@ -41,7 +30,6 @@ FINDINGS = {
     "double_nat": "whether there is a second NAT",
     "distance_hops": "how far away the NAT is",
 }
-MOST_HOPS = 8
 PATH_FINDINGS = ("cgnat", "double_nat", "distance_hops")
 """The path is the same for every transport, and UDP is the better tool to find out about it."""
 
@@ -56,6 +44,11 @@ STATUS_MOODS: dict[str, Mood] = {"met": "good", "not met": "bad", "untested": "u
 def answer(report: Report, view: View) -> list[Section]:
     """What the NAT does, in one sentence: about UDP where it gets through, since TCP's is the same box."""
     measured = transports(report.nat)
+    if report.ended is not None:
+        told = report.advice.headline if report.advice is not None else "Nothing could be measured."
+        actions = report.advice.to_do[:10] if report.advice is not None else ()
+        lines = [Prose(safe(told), mood="strong"), Prose(safe(report.ended.why), "Why")]
+        return summary.summary(report, [*lines, *summary.to_do(actions)])
     if not measured:
         return summary.summary(report, [Prose("Nothing could be measured.", mood="strong")])
     name, first, _ = next((one for one in measured if one[1].reachable is not False), measured[0])
@@ -81,31 +74,6 @@ def behaviour(report: Report, view: View) -> list[Section]:
         nat_section(name, one, detail=view.detail, over_udp=udp, said=said)
         for name, one, udp in transports(report.nat)
     ]
-
-
-def path(report: Report, view: View) -> list[Section]:
-    """The way out over IPv4, from this machine through all NATs: drawn if anything is known of it."""
-    nat = report.nat.udp4 or report.nat.tcp4
-    if nat is None or nat.reachable is False or nat.present is None:
-        return []
-    own = (
-        one
-        for each in report.host.interfaces
-        if each.up and each.kind != "loopback"
-        for one in each.addresses
-    )
-    here = PathNode("This machine", safe(next((each for each in own if "." in each), "?"), 40))
-    outside = safe(nat.external[0], 60) if nat.external else "address not known"
-    end = PathNode("Internet", f"you are {outside}" if nat.external else outside)
-    hops = [_station(layer) for layer in nat.layers[:MOST_HOPS] if layer.role != "internet"]
-    if nat.present and not any(layer.role in ("nat", "carrier-nat") for layer in nat.layers):
-        hops.append(PathNode("NAT", "address not known", "unsure"))
-    return [Section("Path", (PathChart("The path to the internet", (here, *hops, end)),))]
-
-
-def _station(layer: Layer) -> PathNode:
-    name = {"carrier-nat": "Provider's NAT", "nat": "NAT", "router": "Router"}.get(layer.role, "Hop")
-    return PathNode(name, safe(layer.address, 60) if layer.address else "did not answer")
 
 
 def requirements(report: Report, view: View) -> list[Section]:

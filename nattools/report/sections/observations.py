@@ -11,6 +11,7 @@ from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Report
 from nattools.report.document import Cell, Section, Table, View
 from nattools.report.safetext import safe
+from nattools.report.sections import tailnetlines
 from nattools.wording.terms import number, seconds
 
 PURPOSES: dict[seen.Purpose, str] = {
@@ -250,4 +251,5 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.MapEntry: _entry,
     seen.MapTable: _table,
     RelayTrial: _relay_trial,
+    **tailnetlines.LINES,
 }

@@ -22,7 +22,7 @@ from nattools.net.tls import client_context
 from nattools.report.savedreport import load, load_file
 from nattools.traversal.codes import new_code
 from nattools.traversal.forwardspec import parse_forward
-from nattools.traversal.rendezvous import MailboxAddress
+from nattools.traversal.mailboxconnection import MailboxAddress
 
 Capture = pytest.CaptureFixture[str]
 RANDOM = """

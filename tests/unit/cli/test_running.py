@@ -83,8 +83,6 @@ def test_files_by_suffix_and_a_capture(tmp_path: Path, capsys: Capture) -> None:
             "no interface 'wlan7' here; there are: lo, eth0",
         ),
         (["--lab", "/nonexistent/x.toml"], 2, "/nonexistent/x.toml"),
-        (["--lab", "home-router", "-6"], 3, "no IPv6 route"),
-        (["--lab", "home-router", "--server", "nowhere.example"], 3, "nowhere.example"),
     ],
 )
 def test_what_cannot_be_done_is_said(capsys: Capture, arguments: list[str], code: int, says: str) -> None:
@@ -93,6 +91,36 @@ def test_what_cannot_be_done_is_said(capsys: Capture, arguments: list[str], code
     assert captured.out == ""
     assert captured.err.startswith("nattools: ")
     assert says in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "step", "says"),
+    [
+        (["--lab", "home-router", "-6"], "route", "no IPv6 route"),
+        (["--lab", "home-router", "--server", "nowhere.example"], "dns", "nowhere.example"),
+        (["--lab", "home-router", "--server", "11.201.0.9"], "answer", "11.201.0.9"),
+        (["--lab", "captive-portal"], "portal", "captive portal"),
+    ],
+)
+@pytest.mark.parametrize("command", ["diagnose", "nat"])
+def test_where_nothing_answers_there_is_a_report_all_the_same(
+    tmp_path: Path, capsys: Capture, command: str, arguments: list[str], step: str, says: str
+) -> None:
+    file = tmp_path / "report.json"
+    assert run([command, *arguments, "--json", "-o", str(file)]) == 3
+    captured = capsys.readouterr()
+    assert captured.err.startswith("nattools: ")
+    assert says in captured.err
+    report = load(captured.out.encode())
+    assert load_file(file) == report
+    assert report.ended is not None
+    assert report.ended.step == step
+    assert report.ended.why
+    assert run(["report", "show", str(file), "--again", "--json"]) == 0
+    assert load(capsys.readouterr().out.encode()) == report
+    assert run(["report", "show", str(file)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert report.ended.why in shown
 
 
 def test_a_bad_scenario_is_named_with_its_line(tmp_path: Path, capsys: Capture) -> None:

@@ -6,10 +6,13 @@ import asyncio
 
 import pytest
 
+from nattools.engine.options import MeasureOptions
+from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab.scenariofiles import load, parse
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.observation import Portal
+from nattools.model.serveruri import parse_server
 from nattools.net.base import TcpStream
 from nattools.probes.portalcheck import PATIENCE_S, find_portal
 from nattools.trials.pairs import PairOptions, connect_pair
@@ -105,3 +108,19 @@ def test_a_punch_says_so_too() -> None:
     with SimLab(parse(PAIR, "t.toml")) as lab, pytest.raises(CannotRun, match="captive portal") as caught:
         lab.run(lambda: connect_pair(lab, "alice", "bob", PairOptions()))
     assert LOGIN in caught.value.remedy
+
+
+def test_a_server_that_sees_this_machine_within_its_network_is_believed_unless_nobody_answers_too() -> None:
+    """As in a company whose server has a public address and is reached without any NAT."""
+    drawn = 'title = "t"\n[nat.office]\n[host.alice]\nbehind = "office"\n[server.stun]\nsays = "10.0.1.2"\n'
+    with SimLab(parse(drawn, "t.toml")) as lab:
+        options = MeasureOptions("nat", tuple(parse_server(uri) for uri in lab.server_uris()))
+        report = lab.run(lambda: measure(lab.network("alice"), options, lambda event: None))
+    assert [server.answered for server in report.servers] == [True]
+    assert not any(isinstance(seen, Portal) for seen in report.observations)
+
+
+def test_a_punch_behind_a_portal_that_answers_stun_says_so() -> None:
+    scenario = parse(PAIR.replace('"connections"', '"stun"'), "t.toml")
+    with SimLab(scenario) as lab, pytest.raises(CannotRun, match="captive portal"):
+        lab.run(lambda: connect_pair(lab, "alice", "bob", PairOptions()))

@@ -19,7 +19,8 @@ from nattools.protocols.mailbox import messages as m
 from nattools.server.mailbox import Mailbox
 from nattools.server.serving import Running, ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
-from nattools.traversal.rendezvous import MailboxAddress, rendezvous
+from nattools.traversal.mailboxconnection import MailboxAddress
+from nattools.traversal.rendezvous import rendezvous
 
 SERVER = Endpoint("11.201.0.2", 3478)
 HANDSHAKE = (

@@ -24,7 +24,7 @@ def test_over_udp_first_and_then_over_tcp_unless_the_uri_says_which(uri: str, wa
 def test_what_a_mailbox_offers() -> None:
     def texts(*uris: str, tls: bool = False) -> list[str]:
         offer = RelayOffer("9:bob", "secret", 600, uris)
-        return [way.text for way in offered(offer, "2a10::1", 443, tls=tls)]
+        return [way.text for way in offered(offer, "2a10::1", 443, tls=tls, now=5.0)]
 
     assert texts() == ["turn:[2a10::1]:443?transport=udp", "turn:[2a10::1]:443?transport=tcp"]
     assert texts(tls=True) == ["turns:[2a10::1]:443?transport=tcp"]

@@ -25,13 +25,8 @@ from nattools.protocols.mailbox import messages as m
 from nattools.server.mailbox import Mailbox, MailboxLimits, OutgoingText
 from nattools.server.serving import Running, ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
-from nattools.traversal.rendezvous import (
-    MailboxAddress,
-    Rendezvous,
-    RendezvousPatience,
-    RendezvousStage,
-    rendezvous,
-)
+from nattools.traversal.mailboxconnection import MailboxAddress
+from nattools.traversal.rendezvous import Rendezvous, RendezvousPatience, RendezvousStage, rendezvous
 from nattools.wording import sentence
 
 HOST = "11.201.0.2"

@@ -14,6 +14,7 @@ from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.signaling import Signaling
+from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import Timeline
 from nattools.lab.sim.simlab import SimLab
 
@@ -27,7 +28,7 @@ class Silent:
         self.begun: list[int] = []
         self.asked = asyncio.Event()
 
-    def begin(self, attempt: int, search: int = 0) -> None:
+    def begin(self, attempt: int, aim: AttemptAim = A_PATH) -> None:
         self.begun.append(attempt)
 
     async def introduce(self, own: object) -> None:

@@ -35,7 +35,8 @@ from nattools.protocols.mailbox.messages import MAX_NAMEPLATE
 from nattools.server import mailboxserver
 from nattools.server.mailbox import Mailbox, MailboxLimits
 from nattools.traversal.codes import Code
-from nattools.traversal.rendezvous import MailboxAddress, Rendezvous, rendezvous
+from nattools.traversal.mailboxconnection import MailboxAddress
+from nattools.traversal.rendezvous import Rendezvous, rendezvous
 from nattools.traversal.tunnel import Tunnel
 from nattools.traversal.tunnel.measure import echoes
 

@@ -14,7 +14,7 @@ from punching import APDM, MATRIX_KINDS, pair, punching
 from simulated import STUN
 
 from nattools.engine.options import MeasureOptions
-from nattools.engine.punch import relaying
+from nattools.engine.punch import relayopening
 from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.punch import punch_both
@@ -218,7 +218,7 @@ def test_the_relay_is_reached_by_the_interface_and_family_that_are_wanted(
         asked.append((options["family"], options["interface"]))
         return await open_relayed(*given, **options)
 
-    monkeypatch.setattr(relaying, "open_relayed", noted)
+    monkeypatch.setattr(relayopening, "open_relayed", noted)
     for found in punched(RANDOM, interface="eth0"):
         assert found.path == "relayed"
     assert set(asked) == {(4, "eth0")}

@@ -18,6 +18,7 @@ from nattools.engine.punch.connection import PunchConnection
 from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.punch import punch_both, punch_by_tokens
+from nattools.engine.punch.signals import AttemptAim
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
@@ -52,7 +53,7 @@ def test_a_peer_who_loses_the_path_and_names_new_victims_each_time(
 ) -> None:
     """As long as he likes; alice wants to keep the connection, too."""
     victims = (f"11.{number // 250 + 60}.{number % 250}.9" for number in itertools.count())
-    prepare, loss = Connector._prepare, PunchConnection._loss
+    prepare, loss = Connector._prepare, PunchConnection._event
 
     with SimLab(pair(MATRIX_KINDS[kind], MATRIX_KINDS["full-cone"], delay_ms=5), seed=3) as lab:
         bob = lab.network("bob")
@@ -67,7 +68,7 @@ def test_a_peer_who_loses_the_path_and_names_new_victims_each_time(
                 )
             return introduction, bases
 
-        async def evil_loss(self: PunchConnection) -> Statement | None:
+        async def evil_loss(self: PunchConnection) -> Statement | AttemptAim | None:
             if self.connector.own.run.network is not bob:
                 return await loss(self)
             await asyncio.sleep(0.5)
@@ -79,7 +80,7 @@ def test_a_peer_who_loses_the_path_and_names_new_victims_each_time(
             return False
 
         monkeypatch.setattr(Connector, "_prepare", evil_prepare)
-        monkeypatch.setattr(PunchConnection, "_loss", evil_loss)
+        monkeypatch.setattr(PunchConnection, "_event", evil_loss)
         monkeypatch.setattr(PunchConnection, "_recovers_within", at_once)
 
         async def stay(connected: Connected) -> UseResult:
