@@ -23,7 +23,9 @@ def expected(drawing: Drawing, report: Report, host: str) -> None:
         nat = getattr(report.nat, lane)
         if nat is not None and (values := _behaviour(nat)):
             drawing.table("expect", host, "nat", lane).update(values)
-    verdicts = {each.id: each.verdict for each in report.techniques if each.verdict in ("works", "fails")}
+    verdicts: dict[str, Any] = {
+        each.id: each.verdict for each in report.techniques if each.verdict in ("works", "fails")
+    }
     if verdicts:
         drawing.table("expect", host, "technique").update(verdicts)
     if report.advice is not None:

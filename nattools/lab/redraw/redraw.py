@@ -3,7 +3,6 @@ original, so that a redacted report gives the same network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from nattools.lab.redraw.drawing import Drawing
@@ -88,7 +87,7 @@ def _several_ways(
     return found
 
 
-def _path_quality(report: Report) -> Mapping[str, Any]:
+def _path_quality(report: Report) -> dict[str, Any]:
     """Half of the shortest round trip, the loss of one direction, and how much round trips vary."""
     found: dict[str, Any] = {}
     trips = shortest_trips(report)
