@@ -147,6 +147,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools report redact report.json -o post.json -o post.html", "to post it"),
         ("nattools report redact report.json -o post.json --keep private", "private addresses may stay"),
     ),
+    "report scenario": (
+        ("nattools report scenario report.json -o network.toml", "draw the network that it was made in"),
+        ("nattools report scenario report.json -o drawn.toml", "then: nattools lab run drawn.toml"),
+    ),
     "report validate": (
         ("nattools report validate report.json", "exit code 0 if it is a report"),
         ("nattools report validate report.json --json", "what is wrong with it, for a script"),
