@@ -109,4 +109,4 @@ def test_names_from_a_map_cannot_drive_a_terminal_or_a_page() -> None:
     page = render_html(hostile)
     assert "<script" not in page
     HTMLParser().feed(page)
-    assert render_html(report(NEAR, FAR)).count("<svg") == 1
+    assert render_html(report(NEAR, FAR)).count("<svg") == 2
