@@ -13,7 +13,9 @@ from typing import NamedTuple
 from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
 from nattools.report.sections import (
+    facts,
     ipv6,
+    libp2p,
     matrix,
     nat,
     observations,
@@ -24,6 +26,7 @@ from nattools.report.sections import (
     summary,
     tailscale,
     techniques,
+    way,
 )
 from nattools.report.sections import map as mapped
 
@@ -56,8 +59,9 @@ _MEASURED = (
 GENERAL = (
     Entry(page.page),
     Entry(techniques.cross_checks),
+    Entry(way.path, 1),
+    Entry(way.doors, 2),
     Entry(techniques.techniques, 1),
-    Entry(nat.path, 1),
     Entry(nat.behaviour, 1),
     Entry(techniques.peers, 1),
     Entry(ipv6.line, 1),
@@ -69,8 +73,9 @@ GENERAL = (
 SECTIONS: dict[str, Sequence[Entry]] = {
     "nat": (
         Entry(nat.answer),
+        Entry(way.path, 1),
+        Entry(way.doors, 2),
         Entry(techniques.techniques, 1),
-        Entry(nat.path, 1),
         Entry(nat.behaviour),
         Entry(techniques.peers, 1),
         *_MEASURED,
@@ -107,6 +112,18 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(relays.steps, 1),
         Entry(summary.warnings),
         Entry(mapped.open_questions),
+        *_END,
+    ),
+    "libp2p": (
+        Entry(libp2p.answer),
+        Entry(libp2p.addresses),
+        Entry(libp2p.peers),
+        Entry(libp2p.relays),
+        Entry(libp2p.kinds),
+        Entry(nat.behaviour, 1),
+        Entry(summary.warnings),
+        Entry(mapped.open_questions),
+        Entry(summary.servers, 1),
         *_END,
     ),
     "punch": (
@@ -160,4 +177,5 @@ def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Docume
     view = View(detail, columns)
     entries = SECTIONS.get(report.command, GENERAL)
     made = [section for each in entries if each.least <= detail for section in each.make(report, view)]
-    return Document(TITLES.get(report.command, f"nattools {report.command}"), tuple(made))
+    title = TITLES.get(report.command, f"nattools {report.command}")
+    return Document(title, tuple(made), facts.facts(report), facts.mood(report))
