@@ -29,6 +29,7 @@ build() { # name, package, version, its build tags; or a folder with a module, a
 
 build derper tailscale.com/cmd/derper v1.102.5
 build pionclient tests/interop/pionclient v4.1.4
+build p2p tests/interop/p2p v0.52.0
 build tailcontrol tests/interop/peers/tailcontrol v1.102.5
 # the client takes four minutes of two cores, and its tests run where it is built: make peers
 if [ "${1:-}" = all ]; then
