@@ -34,6 +34,7 @@ sys.path.insert(0, str(ROOT))
 from nattools.cli.app import COMMANDS, run  # noqa: E402 -- of this clone, whatever is installed
 from nattools.lab import scenario, scenariofiles  # noqa: E402
 from nattools.model.observation import Observation  # noqa: E402
+from nattools.model.punch import Punch  # noqa: E402
 from nattools.model.report import Report  # noqa: E402
 from nattools.wording.sentences import TABLES  # noqa: E402
 
@@ -101,8 +102,10 @@ def scenario_types() -> dict[str, type[msgspec.Struct]]:
         scenario.NatSpec,
         scenario.FirewallSpec,
         scenario.HostSpec,
+        scenario.ControlSpec,
         scenario.DerpSpec,
         scenario.TurnSpec,
+        scenario.Libp2pSpec,
         scenario.ServerSpec,
     )
     return {kind.__name__: kind for kind in kinds}
@@ -121,7 +124,8 @@ def fields_of(name: str) -> list[Field]:
     if name in scenario_types():
         return list(_scenario_fields(scenario_types()[name]))
     kind = report_types()[name]
-    common = get_type_hints(Observation) if issubclass(kind, Observation) else {}
+    base = next((each for each in (Observation, Punch) if kind is not each and issubclass(kind, each)), None)
+    common = {} if base is None else get_type_hints(base)
     return [(key, values(hint)) for key, hint in get_type_hints(kind).items() if key not in common]
 
 

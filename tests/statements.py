@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from nattools.model.nat import Nat
 from nattools.model.report import Report
 from nattools.model.statement import Statement
+from nattools.model.tailscale import Tailscale
 from nattools.wording import is_known, sentence
-from nattools.wording.texts import with_texts
+from nattools.wording.texts import Advised, with_texts
 
 
 def statements_of(part: object) -> Iterator[Statement]:
@@ -48,6 +49,23 @@ def without_texts(report: Report) -> Report:
         requirements=tuple(replace(one, why="") for one in report.requirements),
         cross_checks=tuple(replace(one, why="") for one in report.cross_checks),
         warnings=(),
+        tailscale=report.tailscale and _without_tailscale_texts(report.tailscale),
+    )
+
+
+def _without_tailscale_texts(found: Tailscale) -> Tailscale:
+    def bare(parts: tuple[Advised, ...]) -> tuple[Advised, ...]:
+        return tuple(replace(one, why="", advice="") for one in parts)
+
+    tailnets = tuple(replace(one, peers=bare(one.peers)) for one in bare(found.tailnets))
+    return replace(
+        found,
+        tailnets=tailnets,
+        address_overlaps=bare(found.address_overlaps),
+        conflicts=bare(found.conflicts),
+        why="",
+        to_do=(),
+        beyond=(),
     )
 
 

@@ -23,6 +23,7 @@ Say = Callable[[str], None]
 
 
 _NO_CODE = "Give the code on the command line: nattools punch CODE --pipe."
+_NO_SECRET = "Give it on the command line: --secret TEXT."
 _NO_TOKEN = "Start it at a terminal, or meet by a code instead: nattools punch --pipe."
 
 
@@ -51,6 +52,16 @@ def ask_code(*, from_terminal: bool, say: Say) -> Code:
                 say(safe(str(error)))
             except EOFError:
                 raise UsageError("no code was typed") from None
+
+
+def ask_secret(*, from_terminal: bool, say: Say) -> str:
+    """A secret that the person types, unseen where that can be."""
+    if from_terminal or not sys.stdin.isatty():
+        say("The secret:")
+        return _first_line(_terminal(_NO_SECRET) if from_terminal else sys.stdin.fileno()).strip()
+    from getpass import getpass
+
+    return getpass("The secret: ").strip()
 
 
 def _typed(prompt: str) -> str:

@@ -119,7 +119,7 @@ def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
     async def work(
         network: Network, measuring: MeasureOptions, progress: ProgressLine, journal: Journal | None
     ) -> Report:
-        _end_on_sigterm()
+        end_on_sigterm()
         display = PunchDisplay(sys.stderr, progress, others_options(wanted, measuring))
         use = PunchSession(wanted, network, display, quiet=request.as_json)
         sides.append((display, use))
@@ -138,7 +138,7 @@ def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
     return CommandResult(report, display.told, use.problem, use.interrupted)
 
 
-def _end_on_sigterm() -> None:
+def end_on_sigterm() -> None:
     """As on Ctrl-C, so that no mapping stays on the router. A connection in use handles the signal itself."""
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         loop = asyncio.get_running_loop()
@@ -160,7 +160,7 @@ def watcher(wanted: PunchRequest, display: PunchDisplay, progress: ProgressLine)
 def others_options(wanted: PunchRequest, measuring: MeasureOptions) -> tuple[str, ...]:
     """The options that the other machine needs beside the code: how to find the same mailbox, and its part in
     what this side wants."""
-    return (*(() if wanted.manual else _meeting_options(wanted, measuring)), *_counterpart(wanted))
+    return (*(() if wanted.manual else _meeting_options(wanted, measuring)), *counterpart(wanted))
 
 
 def _meeting_options(wanted: PunchRequest, measuring: MeasureOptions) -> tuple[str, ...]:
@@ -172,7 +172,8 @@ def _meeting_options(wanted: PunchRequest, measuring: MeasureOptions) -> tuple[s
     return tuple(f"--server {shlex.quote(server.text)}" for server in measuring.servers)
 
 
-def _counterpart(wanted: PunchRequest) -> Iterator[str]:
+def counterpart(wanted: PunchRequest) -> Iterator[str]:
+    """The other side's part in what this side wants, as its command line has it."""
     if wanted.pipe:
         yield "--pipe"
     for forward in wanted.forwards:
@@ -189,8 +190,8 @@ def show_punch(report: Report, request: Request, *, quiet: bool, told: bool) -> 
     if quiet:
         from nattools.report.sections.punch import in_short
 
-        if report.punch is not None and not report.punch.connected:
-            tell("\n".join(f"nattools: {line}" for line in in_short(report.punch)))
+        if report.connection is not None and not report.connection.connected:
+            tell("\n".join(f"nattools: {line}" for line in in_short(report.connection)))
         return
     if told and not request.detail and not request.as_json and _one_terminal():
         report = _untold(report)
@@ -202,9 +203,11 @@ def _one_terminal() -> bool:
 
 
 def _untold(report: Report) -> Report:
-    if report.punch is None:
+    found = report.connection
+    if found is None:
         return report
-    return msgspec.structs.replace(report, punch=msgspec.structs.replace(report.punch, plan=(), stages=()))
+    name = "punch" if found is report.punch else "pwnat"
+    return msgspec.structs.replace(report, **{name: msgspec.structs.replace(found, plan=(), stages=())})
 
 
 def run_in_lab(request: Request, wanted: PunchRequest, choice: LabChoice) -> CommandResult:

@@ -36,6 +36,10 @@ class PunchDisplay:
         """A code, for the other machine."""
         self._say(lambda columns: code_lines(text, self._options, columns))
 
+    def command(self, words: tuple[str, ...], remark: str = "") -> None:
+        """What to type on the other machine, and what there is to say of it."""
+        self._say(lambda columns: command_lines(words, remark, columns))
+
     def token(self, text: str) -> None:
         """A token, for the other machine."""
         whole = not is_live(self._stream)
@@ -88,11 +92,19 @@ def code_lines(code: str, options: tuple[str, ...], columns: int) -> Iterator[Li
     """The code by itself, and what to type on the other machine."""
     yield []
     yield [_INDENT, Cell("The code:  "), Cell(safe(code), "strong")]
+    yield from command_lines(("nattools", "punch", safe(code), *options), "", columns)
+
+
+def command_lines(words: tuple[str, ...], remark: str, columns: int) -> Iterator[Line]:
+    """What to type on the other machine, and a remark on it."""
     yield []
     yield [_INDENT, Cell("On the other machine:")]
-    for line in _command(("nattools", "punch", safe(code), *options), columns - 6):
+    for line in _command(words, columns - 6):
         yield [Cell("    "), Cell(line, "strong")]
     yield []
+    if remark:
+        yield from ([_INDENT, Cell(line)] for line in wrap(remark, columns - 4))
+        yield []
 
 
 def _command(words: tuple[str, ...], columns: int) -> Iterator[str]:

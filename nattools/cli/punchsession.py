@@ -44,7 +44,7 @@ class CommandResult(NamedTuple):
         """The exit code."""
         if self.interrupted:
             return INTERRUPTED
-        connected = self.report.punch is not None and self.report.punch.connected
+        connected = self.report.connection is not None and self.report.connection.connected
         return 0 if connected and not self.problem else 1
 
 
@@ -94,7 +94,7 @@ class PunchSession:
 
     async def _run(self, connected: Connected) -> UseResult:
         self._listen_to_signals()
-        punch = connected.report().punch
+        punch = connected.report().connection
         if punch is not None and self._wanted.uses and self._display is not None:
             self._display.connected(punch, lasts=self._wanted.lasts)
             self._display.status(TrafficLine(connected.tunnel))
@@ -161,9 +161,9 @@ class PunchSession:
     async def _run_command(self, command: str, report: Report) -> None:
         from nattools.report.savedreport import render_json
 
-        assert report.punch is not None
+        assert report.connection is not None
         json = render_json(report).encode()
-        code = await run_hook(command, report.punch, json, writes=not self._quiet)
+        code = await run_hook(command, report.connection, json, writes=not self._quiet)
         if code:
             self._note(f"the --exec command exited with {code}")
 

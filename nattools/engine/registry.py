@@ -47,8 +47,9 @@ MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)
 def machine_probes(run: MeasurementRun, journal: Journal | None) -> tuple[MachineProbe, ...]:
     """Those without a lane. Routers are asked for mappings only where there is a journal to note them in."""
     from nattools.engine.relays import Relays
+    from nattools.engine.tailnets import Tailnets
 
-    probes = (*MACHINE_PROBES, Relays(run))
+    probes = (*MACHINE_PROBES, Relays(run), Tailnets(run))
     if journal is None:
         return probes
     from nattools.engine.portmap.trial import RouterMappings

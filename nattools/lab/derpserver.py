@@ -8,16 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import tempfile
 from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from nattools.errors import ProtocolError
-from nattools.lab.labidentity import fingerprint_at, identity_at, pem_of
+from nattools.lab.labidentity import context_of, fingerprint_at, identity_at
 from nattools.lab.scenario import DerpSpec, Scenario, ServerSpec
 from nattools.model.endpoint import Endpoint, family_of
 from nattools.net.base import DatagramHandler, Network, TcpListener, TcpStream, UdpSocket
@@ -27,7 +25,6 @@ from nattools.protocols.derp import derpframes as f
 from nattools.protocols.headers import Headers, parse_head, split_head
 from nattools.protocols.stun import constants as c
 from nattools.server.connections import BackgroundTasks
-from nattools.traversal.identity import Identity
 
 _QUEUE: Final = 32
 """Packets that wait for one client, as derper has it; what comes then is dropped."""
@@ -84,7 +81,7 @@ class LabDerpServer:
         await self._tasks.start()
         if self._own.tls:
             portal = self._own.fault == "portal"
-            self._tls = _context(identity_at(("a portal",) if portal else addresses))
+            self._tls = context_of(identity_at(("a portal",) if portal else addresses))
         for host in addresses:
             family = family_of(host)
             if self._own.stun:
@@ -269,12 +266,3 @@ def _tailnode_answers(socket: UdpSocket) -> DatagramHandler:
             socket.send(stun.binding_success(message.transaction_id, source), source)
 
     return on_datagram
-
-
-def _context(own: Identity) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory(prefix="nattools-") as directory:
-        path = Path(directory) / "server.pem"
-        path.write_bytes(pem_of(own))
-        context.load_cert_chain(path)
-    return context

@@ -19,6 +19,11 @@ Of a punch between two hosts, what both of their reports must say of it:
 
     [expect.pair.alice-bob]
     strategy = "birthday"
+
+And the same where the first one listens and the second one calls by `nattools pwnat`:
+
+    [expect.pwnat.alice-bob]
+    connected = false
 """
 
 from __future__ import annotations
@@ -32,12 +37,15 @@ import msgspec
 
 from nattools.lab.tomlfields import InvalidValue, check_keys, choices_of, plain, shown, suggestion, table_of
 from nattools.model.punch import Punch
+from nattools.model.pwnat import Pwnat
 from nattools.model.report import TECHNIQUE_IDS, Report, Verdict
 
 Path = tuple[str, ...]
 TECHNIQUE = "technique"
 WARNINGS = "warnings_contain"
 PAIR = "pair"
+PWNAT = "pwnat"
+_CONNECTIONS: dict[str, type[Punch]] = {PAIR: Punch, PWNAT: Pwnat}
 _PUNCH_KEYS = (
     "connected",
     "path",
@@ -70,11 +78,13 @@ def check(report: Report, expected: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
-def pairs(expected: Mapping[str, Any], hosts: Sequence[str]) -> dict[tuple[str, str], dict[str, Any]]:
-    """The two hosts of each pair that a scenario expects something of, and what."""
-    if PAIR in hosts:
+def pairs(
+    expected: Mapping[str, Any], hosts: Sequence[str], kind: str = PAIR
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """The two hosts of each pair that a scenario expects something of, and what; `kind` is PAIR or PWNAT."""
+    if kind in hosts:
         return {}
-    return {_named(hosts)[key]: table for key, table in expected.get(PAIR, {}).items()}
+    return {_named(hosts)[key]: table for key, table in expected.get(kind, {}).items()}
 
 
 def _named(hosts: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -88,7 +98,7 @@ def check_pair(reports: Mapping[str, Report], expected: Mapping[str, Any]) -> li
     return [
         f"{host}: {sentence}"
         for host, report in reports.items()
-        for sentence in _compare(msgspec.to_builtins(report.punch), wanted, ("punch",))
+        for sentence in _compare(msgspec.to_builtins(report.connection), wanted, (report.command,))
     ]
 
 
@@ -159,19 +169,20 @@ def validate(expected: Mapping[str, Any], hosts: Sequence[str]) -> None:
     for host, table in expected.items():
         path = ("expect", host)
         table_of(table, path)
-        if host == PAIR and PAIR not in hosts:
-            _validate_pairs(table, hosts)
+        if host in _CONNECTIONS and host not in hosts:
+            _validate_pairs(host, table, hosts)
         elif host not in hosts:
-            raise InvalidValue(path, f"no host is called {shown(host)}; {suggestion(host, [*hosts, PAIR])}")
+            known = [*hosts, *_CONNECTIONS]
+            raise InvalidValue(path, f"no host is called {shown(host)}; {suggestion(host, known)}")
         else:
             _validate_host(table, path)
 
 
-def _validate_pairs(pairs: Mapping[str, Any], hosts: Sequence[str]) -> None:
-    hints = get_type_hints(Punch)
-    check_keys(pairs, list(_named(hosts)), ("expect", PAIR))
+def _validate_pairs(kind: str, pairs: Mapping[str, Any], hosts: Sequence[str]) -> None:
+    hints = get_type_hints(_CONNECTIONS[kind])
+    check_keys(pairs, list(_named(hosts)), ("expect", kind))
     for pair, table in pairs.items():
-        path = ("expect", PAIR, pair)
+        path = ("expect", kind, pair)
         check_keys(table_of(table, path), _PUNCH_KEYS, path)
         for key, wanted in table.items():
             _validate_value(wanted, hints[key], (*path, key))

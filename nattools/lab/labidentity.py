@@ -4,6 +4,9 @@ know them without asking."""
 from __future__ import annotations
 
 import hashlib
+import ssl
+import tempfile
+from pathlib import Path
 
 from nattools.traversal.identity import Identity, identity
 
@@ -23,3 +26,13 @@ def pem_of(own: Identity) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     return own.pem + own.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def context_of(own: Identity) -> ssl.SSLContext:
+    """What a server with this certificate speaks TLS by."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory(prefix="nattools-") as directory:
+        path = Path(directory) / "server.pem"
+        path.write_bytes(pem_of(own))
+        context.load_cert_chain(path)
+    return context

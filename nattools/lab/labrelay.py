@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack, cast
 
 from nattools.lab.labidentity import fingerprint_at, identity_at, pem_of
+from nattools.lab.labtailnet import addresses_by_family, derp_map_of
 from nattools.lab.layout import Layout
 from nattools.lab.scenario import Scenario, ServerSpec, TurnSpec
-from nattools.model.endpoint import Endpoint, family_of
+from nattools.model.endpoint import Endpoint
 from nattools.model.serveruri import ServerUri, parse_server
 from nattools.net.base import DatagramHandler, Network, SendFailure, UdpOptions, UdpSocket
 from nattools.server.serving import ServeConfig, serve
@@ -111,7 +112,7 @@ def relays_of(scenario: Scenario, layout: Layout) -> LabRelays | None:
     turn, pinned, derp = [], {}, {}
     user = scenario.options.get("turn_user")
     for name, spec in scenario.server.items():
-        addresses = _addresses(layout, name)
+        addresses = addresses_by_family(layout, name)
         if spec.relay is not None:
             scheme = "turns" if spec.relay.tls else "turn"
             turn.append(parse_server(f"{scheme}:{name}:{spec.port}"))
@@ -121,20 +122,6 @@ def relays_of(scenario: Scenario, layout: Layout) -> LabRelays | None:
             derp[name] = addresses
     if not turn and not derp:
         return None
-    return LabRelays(tuple(turn), _nodes(scenario, derp), pinned, user or "")
-
-
-def _nodes(scenario: Scenario, addresses: dict[str, tuple[str, ...]]) -> tuple[DerpNode, ...]:
-    if not addresses:
-        return ()
-    from nattools.lab.derpserver import derp_map
-    from nattools.protocols.derp import parse_map
-
-    found = parse_map(derp_map(scenario, addresses))
-    return tuple(node for region in found.regions for node in region.nodes)
-
-
-def _addresses(layout: Layout, name: str) -> tuple[str, ...]:
-    """The IPv4 ones first."""
-    found = [address.ip for port in layout.ports_of(name) for address in port.addresses]
-    return tuple(sorted(found, key=family_of))
+    regions = derp_map_of(scenario, derp)
+    nodes = () if regions is None else tuple(node for region in regions.regions for node in region.nodes)
+    return LabRelays(tuple(turn), nodes, pinned, user or "")

@@ -94,6 +94,17 @@ class Layout(msgspec.Struct, frozen=True):
             found.sort(key=lambda port: int(port.interface[3:]))  # eth0, tun1
         return tuple(found)
 
+    def outside_address(self, scenario: Scenario, host: str) -> str:
+        """The IPv4 address at which a host is seen from the internet, by its first way out; that of the last
+        NAT on the way, or its own."""
+        node, router = host, next(iter(host_behind(scenario, host)), None)
+        while router is not None:
+            spec = routers(scenario)[router]
+            node = router if isinstance(spec, NatSpec) else node
+            router = spec.behind
+        port = self.ports_of(node)[-1 if node != host else 0]
+        return next(address.ip for address in port.addresses if ":" not in address.ip)
+
     def dmz_address(self, scenario: Scenario, nat: str) -> str | None:
         """Where a NAT forwards everything that belongs to nothing; None: nowhere."""
         spec = scenario.nat.get(nat)

@@ -15,6 +15,8 @@ from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
 Routing = Literal["by-source", "by-metric", "by-rule", "by-halves"]
 Behaviour = Literal["endpoint-independent", "address-dependent", "address-and-port-dependent"]
 Pooling = Literal["paired", "arbitrary", "per-destination"]
+ErrorsIn = Literal["strict", "lax", "blocked"]
+ErrorsOut = Literal["dropped", "untranslated", "translated"]
 LOWEST_MAPPED_PORT = 1024
 
 
@@ -70,6 +72,10 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     session: "drop" or "open" (it answers them; early packets then poison the mapping).
     `refreshed_by`: what restarts a UDP binding's lifetime. `session_limit`: how many bindings it holds.
     `icmp_ends_mapping`: an ICMP error removes the binding (against RFC 4787 REQ-12).
+    `errors_in`: which ICMP errors from outside get in: about a packet of a session ("strict"), about any
+    packet that may have come from a port in use ("lax"), or none. `errors_out`: what becomes of an ICMP
+    error from inside that is about no packet of a session. `echo_ids`: are the identifiers of echo requests
+    kept where they can be, or always others?
     `udp`: "blocked" drops all UDP from inside; `open_ports`: destination ports let out (None: all),
     as "udp/53" or "tcp/443". `reserved_wan`: its outside address is not public though nothing else says so.
     `ttl`: what it does to the TTL of what it passes on from inside: "kept" makes it no hop, "reset" hides all
@@ -105,6 +111,9 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     input: Literal["drop", "open"] = "drop"
     session_limit: int | None = None
     icmp_ends_mapping: bool = False
+    errors_in: ErrorsIn = "strict"
+    errors_out: ErrorsOut = "dropped"
+    echo_ids: Literal["kept", "rewritten"] = "kept"
     udp: Literal["open", "blocked"] = "open"
     open_ports: tuple[str, ...] | None = None
     answers_ttl: bool = True
@@ -121,7 +130,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A router that filters and does not translate: stateful, or `filtering` weaker than that."""
+    """A router that filters and does not translate: stateful, or `filtering` weaker than that. `errors_in`
+    and `errors_out`: as of a NAT; here "translated" is as "untranslated"."""
 
     behind: str | None = None
     filtering: Behaviour = "address-and-port-dependent"
@@ -129,6 +139,8 @@ class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=
     open_ports: tuple[str, ...] | None = None
     lifetime_s: float = 180.0
     ipv6: Literal["firewall", "open"] | None = None
+    errors_in: ErrorsIn = "strict"
+    errors_out: ErrorsOut = "dropped"
 
 
 class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,6 +187,17 @@ class DerpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fault: Literal["drops", "silent", "no-derp", "lies", "restarts", "portal"] | None = None
 
 
+class ControlSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A control server of a tailnet, at `port` and at port 80: it gives its key, and hears of clients that
+    want to leave HTTP. `fault`: "silent" (takes connections and says nothing), "inspected" (a proxy on the
+    way answers with a certificate of its own), "proxied" (a reverse proxy before it takes the Upgrade header
+    away), "another" (is another web server)."""
+
+    port: int = 443
+    tls: bool = True
+    fault: Literal["silent", "inspected", "proxied", "another"] | None = None
+
+
 class TurnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A relay (TURN) at the server's port, over UDP and TCP. `users`: names with their passwords; `secret`:
     what makes time-limited credentials. `tls`: within TLS as well. `fault`: "drops" (gives addresses and
@@ -185,6 +208,14 @@ class TurnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     secret: str | None = None
     tls: bool = False
     fault: Literal["drops", "private-address", "not-reached"] | None = None
+
+
+class Libp2pSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A libp2p peer at the server's port over TCP, as `nattools serve --libp2p` is one: it dials from its
+    second address, if it has two. `relay`: it relays, and gives `places` to each source."""
+
+    relay: bool = True
+    places: int = 8
 
 
 class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -198,8 +229,9 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `says`: what it says of its clients, always: an address, or an address and port ("own": its own address;
     "mapped": theirs, as an IPv4-mapped IPv6 address); `rewritten`: what an ALG on the way makes of
     MAPPED-ADDRESS in it. "rfc3489" has no other attribute, "plain" has both.
-    `program`: on netns, run this real daemon instead ("coturn"). `derp`: it is a DERP server, and no other.
-    `relay`: a server of kind "nattools", or coturn, that relays.
+    `program`: on netns, run this real daemon instead ("coturn"). `derp`, `control`: it is such a server, and
+    no other. `relay`: a server of kind "nattools", or coturn, that relays. `libp2p`: one of kind "nattools"
+    that is a libp2p peer, too.
     """
 
     kind: Literal[
@@ -225,7 +257,9 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tcp: bool = True
     program: Literal["nattools", "coturn"] = "nattools"
     derp: DerpSpec | None = None
+    control: ControlSpec | None = None
     relay: TurnSpec | None = None
+    libp2p: Libp2pSpec | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -286,8 +320,12 @@ def has_ipv6(scenario: Scenario, router: str) -> bool:
 
 def server_uris(scenario: Scenario) -> tuple[str, ...]:
     """The servers as `--server` takes them, in the order of the file: by name, since one may have addresses
-    of both families. DERP servers answer nobody's STUN but their own clients'."""
-    return tuple(f"stun:{name}:{spec.port}" for name, spec in scenario.server.items() if spec.derp is None)
+    of both families. DERP servers answer nobody's STUN but their own clients', control servers none."""
+    return tuple(
+        f"stun:{name}:{spec.port}"
+        for name, spec in scenario.server.items()
+        if spec.derp is None and spec.control is None
+    )
 
 
 def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -40,6 +40,7 @@ _KINDS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSpec,
 }
 _OPTIONS: dict[str, Any] = {
+    "command": Literal["diagnose", "libp2p", "tailscale"],
     "lifetime": bool,
     "max_lifetime_s": float,
     "timeout_s": float,

@@ -13,8 +13,8 @@ Strategy = Literal[
     "host", "reflexive", "mapped", "low-ttl", "prediction", "birthday", "simultaneous-open", "relay"
 ]
 PunchStage = Literal[
-    "mailbox", "token", "behaviour", "mappings", "candidates", "plan", "attempt", "nomination", "secured",
-    "lost", "again", "use", "end",
+    "mailbox", "token", "beacon", "knock", "behaviour", "mappings", "candidates", "plan", "attempt",
+    "nomination", "secured", "lost", "again", "use", "end",
 ]  # fmt: skip
 
 

@@ -12,16 +12,19 @@ import msgspec
 from nattools.model.ending import Ending
 from nattools.model.endpoint import Family
 from nattools.model.host import Host
+from nattools.model.libp2p import Libp2p
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import PortMapping
 from nattools.model.punch import Matrix, Punch
+from nattools.model.pwnat import Pwnat
 from nattools.model.relay import Relay
 from nattools.model.statement import Reason, Statement
+from nattools.model.tailscale import Tailscale
 
 SCHEMA = "nattools.report/1"
 Substrate = Literal["host", "sim", "netns"]
-Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "lab"]
+Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "lab", "tailscale"]
 TIME_OVER = "time-over"
 """The code of the warning in a report whose --timeout was too short."""
 NOT_REACHED = "mappings-not-reached"
@@ -158,8 +161,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     relays: tuple[Relay, ...] = ()
     punch: Punch | None = None
     matrix: Matrix | None = None
-    pwnat: None = None
+    pwnat: Pwnat | None = None
     lan: None = None
+    libp2p: Libp2p | None = None
+    tailscale: Tailscale | None = None
     advice: Advice | None = None
     ended: Ending | None = None
     techniques: tuple[Technique, ...] = ()
@@ -177,6 +182,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return any(notice.code == code for notice in self.notices) or (
             words is not None and any(words in warning for warning in self.warnings)
         )
+
+    @property
+    def connection(self) -> Punch | None:
+        """What became of connecting two machines, if that was tried."""
+        return self.punch or self.pwnat
 
     @property
     def timed_out(self) -> bool:

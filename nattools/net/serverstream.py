@@ -100,9 +100,9 @@ async def _secured(
         stream.abort()
         raise
     if isinstance(secured, TlsFailure):
-        return steps.failed("tls", secured.cause, secured)
+        return steps.failed("tls", secured.cause, str(secured))
     if security.refuses(secured.peer_certificate):
         secured.abort()
-        return steps.failed("tls", "certificate", "its certificate is not the one that the map names")
+        return steps.failed("tls", "certificate", "its certificate is another one than it has to be")
     steps.done("tls")
     return secured

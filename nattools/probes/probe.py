@@ -52,7 +52,7 @@ class ProbeOptions(Protocol):
 
     @property
     def command(self) -> str:
-        """Which command measures: "diagnose", "nat", "map" or "punch"."""
+        """Which command measures: "diagnose", "nat" and so on."""
 
     @property
     def lifetime(self) -> bool:
@@ -117,7 +117,7 @@ class Probe(ABC):
 
     name: ClassVar[str]
     text: ClassVar[str]
-    commands: ClassVar[frozenset[str]] = frozenset({"diagnose", "nat", "punch"})
+    commands: ClassVar[frozenset[str]] = frozenset({"diagnose", "nat", "punch", "libp2p", "tailscale"})
     capability: ClassVar[Capability | None] = None
     question: ClassVar[str] = ""
     settle: ClassVar[str] = ""

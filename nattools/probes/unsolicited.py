@@ -20,7 +20,7 @@ class Unsolicited(LaneProbe):
 
     name = "unsolicited"
     text = "does what nobody asked for arrive?"
-    commands = frozenset({"diagnose"})
+    commands = frozenset({"diagnose", "tailscale"})
     transport = "udp"
     tells_loss = False
 

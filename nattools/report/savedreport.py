@@ -103,8 +103,8 @@ def problems(report: Report) -> list[str]:
     for technique in report.techniques:
         if not 0 <= technique.confidence <= 1:
             found.append(f"technique {technique.id}: its confidence is not between 0 and 1")
-    if report.punch is not None:
-        found += _about_punch(report.punch)
+    if report.connection is not None:
+        found += _about_punch(report.connection)
     return found[:20]
 
 

@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from nattools.engine.libp2p import measure_libp2p
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import NothingAnswered, measure
+from nattools.engine.tailnets import measure_tailnets
 from nattools.errors import CannotRun
 from nattools.lab import expect
 from nattools.lab.backend import Backend, Lab, open_lab
@@ -23,23 +25,29 @@ from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
 from nattools.report.safetext import safe
+from nattools.trials.knocks import knock_pair
+from nattools.trials.labpeers import peers_of_lab
 from nattools.trials.labrelays import relays_of_lab
+from nattools.trials.labtailnets import tailnets_of_lab
 from nattools.trials.pairs import PairOptions, Reports, Told, connect_pair, in_processes
 
 
 class Case(msgspec.Struct, frozen=True):
-    """What to try: `host` is measured, or with a `peer`, the two are connected."""
+    """What to try: `host` is measured, or with a `peer`, the two are connected: by a punch, or with `knocks`
+    by pwnat, where the host listens."""
 
     scenario: str
     host: str
     backend: Backend
     seed: int | None = None
     peer: str | None = None
+    knocks: bool = False
 
     @property
     def subject(self) -> str:
         """The host, or the pair as a scenario names it."""
-        return self.host if self.peer is None else f"{self.host}-{self.peer}"
+        pair = self.host if self.peer is None else f"{self.host}-{self.peer}"
+        return f"{pair} (pwnat)" if self.knocks else pair
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -96,7 +104,8 @@ def no_progress(event: Event) -> None:
 def hosts_to_try(scenario: Scenario) -> list[str]:
     """The hosts with expectations, or all hosts if nothing is expected of any."""
     expected = [host for host in scenario.host if host in scenario.expect]
-    return expected if expected or pairs_to_try(scenario) else list(scenario.host)
+    connected = [*pairs_to_try(scenario), *knocks_to_try(scenario)]
+    return expected if expected or connected else list(scenario.host)
 
 
 def pairs_to_try(scenario: Scenario) -> list[tuple[str, str]]:
@@ -104,11 +113,18 @@ def pairs_to_try(scenario: Scenario) -> list[tuple[str, str]]:
     return list(expect.pairs(scenario.expect, list(scenario.host)))
 
 
+def knocks_to_try(scenario: Scenario) -> list[tuple[str, str]]:
+    """The same of pwnat: listeners and their callers."""
+    return list(expect.pairs(scenario.expect, list(scenario.host), expect.PWNAT))
+
+
 def cases_of(name: str, backend: Backend, seed: int | None) -> list[Case]:
     """All that a scenario expects something of."""
     scenario = load(name)
     hosts = [Case(name, host, backend, seed) for host in hosts_to_try(scenario)]
-    return hosts + [Case(name, host, backend, seed, peer) for host, peer in pairs_to_try(scenario)]
+    pairs = [Case(name, host, backend, seed, peer) for host, peer in pairs_to_try(scenario)]
+    knocks = [Case(name, host, backend, seed, peer, knocks=True) for host, peer in knocks_to_try(scenario)]
+    return hosts + pairs + knocks
 
 
 def expectations(scenario: Scenario, host: str) -> dict[str, Any]:
@@ -123,14 +139,17 @@ def measure_options(lab: Lab, host: str) -> MeasureOptions:
     wanted = dict(scenario.options)
     wanted.pop("low_ports", None)  # it concerns punches
     wanted.pop("turn_user", None)  # it concerns relays
+    command = wanted.pop("command", "diagnose")
     if "families" in wanted:
         wanted["families"] = tuple(wanted["families"])
     return MeasureOptions(
-        command="diagnose",
+        command=command,
         servers=tuple(parse_server(uri) for uri in lab.server_uris()),
         scenario=f"{scenario.name}:{host}",
         seed=lab.seed,
         relays=relays_of_lab(lab),
+        libp2p=peers_of_lab(lab),
+        tailnets=tailnets_of_lab(lab) if command == "tailscale" else None,
         **wanted,
     )
 
@@ -157,6 +176,10 @@ def _measured(case: Case, lab: Lab, emit: Emit, watched: Watched) -> Trial:
 
     async def work() -> Report:
         with watched(lab.network(case.host)) as network:
+            if chosen.command == "libp2p":
+                return await measure_libp2p(network, chosen, emit)
+            if chosen.command == "tailscale":
+                return await measure_tailnets(network, chosen, emit, MemoryJournal())
             return await measure(network, chosen, emit, MemoryJournal())
 
     wanted = expectations(scenario, case.host)
@@ -179,10 +202,13 @@ def _connected(case: Case, lab: Lab, watched: Watched) -> Trial:
 
     async def work() -> Reports:
         with watched(lab.network(case.host)) as network:
+            if case.knocks:
+                return await knock_pair(lab, *hosts, network)
             return await connect_pair(lab, *hosts, terms, network)
 
     reports = lab.run(work)
-    wanted = expect.pairs(scenario.expect, list(scenario.host)).get(hosts, {})
+    kind = expect.PWNAT if case.knocks else expect.PAIR
+    wanted = expect.pairs(scenario.expect, list(scenario.host), kind).get(hosts, {})
     return Trial(case, reports[0], tuple(expect.check_pair(dict(zip(hosts, reports, strict=True)), wanted)))
 
 

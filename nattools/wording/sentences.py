@@ -8,16 +8,29 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from nattools.model.statement import Statement
-from nattools.wording import advice, behaviour, differences, punch, relays, verdicts
+from nattools.wording import (
+    advice,
+    behaviour,
+    differences,
+    libp2p,
+    punch,
+    pwnat,
+    relays,
+    tailscale,
+    verdicts,
+)
 from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES
 
 TABLES: dict[str, Mapping[str, str]] = {
     "verdicts": verdicts.SENTENCES,
     "advice": advice.SENTENCES,
     "behaviour": behaviour.SENTENCES,
+    "libp2p": libp2p.SENTENCES,
     "differences": differences.SENTENCES,
     "punch": punch.SENTENCES,
+    "pwnat": pwnat.SENTENCES,
     "relays": relays.SENTENCES,
+    "tailscale": tailscale.SENTENCES,
 }
 """The tables of all areas by name; a code stands in one of them. docs/reference/findings.md lists them."""
 _TEMPLATES = {code: template for table in TABLES.values() for code, template in table.items()}

@@ -6,13 +6,28 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from nattools.model.libp2p import DcutrKind, Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay
 from nattools.model.nat import Nat, PeerKind, Requirement
 from nattools.model.punch import PlannedStep, Punch, Stage
+from nattools.model.pwnat import Pwnat
 from nattools.model.relay import Relay
 from nattools.model.report import Advice, CrossCheck, Report
+from nattools.model.tailscale import Tailnet, TailnetClash, TailnetPeer, Tailscale
 from nattools.wording.sentences import is_known, sentence, text_of
 
-Explained = TypeVar("Explained", PeerKind, Requirement, CrossCheck, PlannedStep)
+Explained = TypeVar(
+    "Explained",
+    PeerKind,
+    Requirement,
+    CrossCheck,
+    PlannedStep,
+    DcutrKind,
+    Libp2pAddress,
+    Libp2pPeer,
+    Libp2pRelay,
+)
+Connection = TypeVar("Connection", Punch, Pwnat)
+Advised = TypeVar("Advised", Tailnet, TailnetPeer, TailnetClash)
 
 
 def with_texts(report: Report) -> Report:
@@ -35,7 +50,10 @@ def with_texts(report: Report) -> Report:
         ended=report.ended and replace(report.ended, why=text_of(report.ended.reason) or report.ended.why),
         warnings=tuple(map(sentence, report.notices)) if report.notices else report.warnings,
         punch=report.punch and _punch(report.punch),
+        pwnat=report.pwnat and _punch(report.pwnat),
         relays=tuple(map(_relay, report.relays)),
+        libp2p=report.libp2p and _libp2p(report.libp2p),
+        tailscale=report.tailscale and _tailscale(report.tailscale),
     )
 
 
@@ -51,7 +69,7 @@ def _explained(parts: tuple[Explained, ...]) -> tuple[Explained, ...]:
     return tuple(replace(one, why=text_of(one.reason)) if one.reason else one for one in parts)
 
 
-def _punch(punch: Punch) -> Punch:
+def _punch(punch: Connection) -> Connection:
     return replace(
         punch,
         stages=tuple(map(stage_with_text, punch.stages)),
@@ -66,6 +84,40 @@ def _relay(relay: Relay) -> Relay:
     if error is None or not error.reason:
         return relay
     return replace(relay, error=replace(error, meaning=text_of(error.reason), advice=text_of(error.remedy)))
+
+
+def _libp2p(found: Libp2p) -> Libp2p:
+    return replace(
+        found,
+        peers=_explained(found.peers),
+        autonat=_explained(found.autonat),
+        relays=_explained(found.relays),
+        dcutr_with=_explained(found.dcutr_with),
+        why=text_of(found.reason) if found.reason else found.why,
+    )
+
+
+def _tailscale(found: Tailscale) -> Tailscale:
+    return replace(
+        found,
+        tailnets=tuple(_tailnet(each) for each in found.tailnets),
+        address_overlaps=_advised(found.address_overlaps),
+        conflicts=_advised(found.conflicts),
+        why=text_of(found.reason) if found.reason else found.why,
+        to_do=tuple(dict.fromkeys(map(sentence, found.actions))) if found.actions else found.to_do,
+        beyond=tuple(map(sentence, found.beyond_netcheck)) if found.beyond_netcheck else found.beyond,
+    )
+
+
+def _tailnet(tailnet: Tailnet) -> Tailnet:
+    return replace(_advised((tailnet,))[0], peers=_advised(tailnet.peers))
+
+
+def _advised(parts: tuple[Advised, ...]) -> tuple[Advised, ...]:
+    return tuple(
+        replace(one, why=text_of(one.reason), advice=text_of(one.remedy)) if one.reason else one
+        for one in parts
+    )
 
 
 def _nat(nat: Nat) -> Nat:

@@ -14,12 +14,13 @@ from nattools.lab.backend import Backend
 from nattools.lab.scenariofiles import available, load
 from nattools.model.nat import Nat
 from nattools.model.report import Report
-from nattools.trials.scenarios import Case, Trial, hosts_to_try, pairs_to_try, run_trial
+from nattools.trials.scenarios import Case, Trial, hosts_to_try, knocks_to_try, pairs_to_try, run_trial
 
 SEEDS = range(3)
 SLEEPERS = ("lifetime-5min", "lifetime-30s", "lifetime-10s")
 CASES = [(name, host) for name in available() for host in hosts_to_try(load(name))]
 PAIRS = [(name, *pair) for name in available() for pair in pairs_to_try(load(name))]
+KNOCKS = [(name, *pair) for name in available() for pair in knocks_to_try(load(name))]
 AWAKE = [case for case in CASES if case[0] not in SLEEPERS]
 AGAIN = 2
 """So often a network of namespaces is measured again where something stayed unknown: on a busy machine
@@ -32,9 +33,16 @@ FINDINGS = (
 )  # fmt: skip
 
 
-def tried(name: str, host: str, backend: Backend, seed: int | None = None, peer: str | None = None) -> Trial:
+def tried(
+    name: str,
+    host: str,
+    backend: Backend,
+    seed: int | None = None,
+    peer: str | None = None,
+    knocks: bool = False,
+) -> Trial:
     """A trial that gave a report, as expected."""
-    case = Case(name, host, backend, seed, peer)
+    case = Case(name, host, backend, seed, peer, knocks)
     trial = run_trial(case)
     for _ in range(AGAIN if backend == "netns" else 0):
         if not trial.wrong or not all(map(NOT_KNOWN.search, trial.wrong)):
@@ -121,9 +129,24 @@ def test_pairs_in_namespaces_and_the_same_as_simulated(name: str, host: str, pee
 def way(report: Report | None) -> tuple[Any, ...]:
     """What both backends must agree about, of a punch."""
     assert report is not None
-    assert report.punch is not None
-    punch = report.punch
+    punch = report.connection
+    assert punch is not None
     return punch.connected, punch.path, punch.transport, punch.family, punch.strategy, punch.odds
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("name", "host", "peer"), KNOCKS)
+def test_knocks_simulated(name: str, host: str, peer: str, seed: int) -> None:
+    tried(name, host, "sim", seed, peer, knocks=True)
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize(("name", "host", "peer"), KNOCKS)
+def test_knocks_in_namespaces_and_the_same_as_simulated(name: str, host: str, peer: str) -> None:
+    real, simulated = (
+        tried(name, host, backend, None, peer, knocks=True).report for backend in ("netns", "sim")
+    )
+    assert way(real) == way(simulated)
 
 
 @pytest.mark.netns

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from functools import cache, partial
 
 from nattools.engine.analysis.findings import Findings, technique
+from nattools.engine.analysis.libp2p import libp2p_works
 from nattools.engine.analysis.obstacles import obstacle, remedies
 from nattools.engine.analysis.portmap_verdicts import port_mapping
 from nattools.engine.analysis.punching import tcp_punch, udp_birthday, udp_punch
 from nattools.engine.analysis.relay_verdicts import relayed
+from nattools.engine.analysis.tailnetfindings import tailscale_verdict
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat
 from nattools.model.report import TECHNIQUE_IDS, Technique, TechniqueId
@@ -138,25 +140,31 @@ _MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
     "tcp-punch": tcp_punch,
     "relay-turn": partial(relayed, kind="turn"),
     "relay-derp": partial(relayed, kind="derp"),
+    "libp2p": libp2p_works,
+    "tailscale": tailscale_verdict,
 }
 _MEANWHILE: dict[TechniqueId, Statement] = {
     "pwnat": statement("try-pwnat"),
     "lan": statement("try-ping"),
-    "libp2p": statement("try-autonat"),
     "tailscale": statement("try-tailscale-ping"),
 }
 _OF_MAP: tuple[TechniqueId, ...] = ("upnp-igd", "nat-pmp", "pcp")
 _OF_RELAY: tuple[TechniqueId, ...] = ("relay-turn", "relay-derp")
+_OF_TAILSCALE: tuple[TechniqueId, ...] = ("relay-derp", "tailscale")
 
 
 def techniques(findings: Findings) -> tuple[Technique, ...]:
-    """All of them, but of `map` and `relay` their own. What this version has no probe for is skipped, and
-    says so."""
+    """All of them, but of `map`, `relay` and `tailscale` their own. What this version has no probe for is
+    skipped, and says so."""
     asked: tuple[TechniqueId, ...] = TECHNIQUE_IDS
     if findings.measurement.command == "map":
         asked = _OF_MAP if findings.measurement.action == "probe" else ()
     elif findings.measurement.command == "relay":
         asked = _OF_RELAY
+    elif findings.measurement.command == "libp2p":
+        asked = ("libp2p",)
+    elif findings.measurement.command == "tailscale":
+        asked = _OF_TAILSCALE
     return tuple([_MEASURED[name](findings) if name in _MEASURED else _skipped(name) for name in asked])
 
 

@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Collection
 from typing import Final
 
-from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.directsearch import DirectSearch, PathLog
+from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.renewal import RelayRenewal
 from nattools.engine.punch.signaling import SignalingEnded
 from nattools.engine.punch.signals import AttemptAim
@@ -66,7 +66,7 @@ class PunchConnection:
     path was found any more, once that is so."""
 
     def __init__(
-        self, connector: Connector, *, uses: tuple[str, ...] = (), prepare: Callable[[Tunnel], None]
+        self, connector: PathFinder, *, uses: tuple[str, ...] = (), prepare: Callable[[Tunnel], None]
     ) -> None:
         """`uses`: what this side was started for; `prepare` registers what the peer may open."""
         self.connector = connector
@@ -111,7 +111,7 @@ class PunchConnection:
             if isinstance(path, NoPath):
                 return path
             if self._leads is None:  # of the first path: one side may have a link over it, and keep its part
-                self._leads = self.connector.last is not None and self.connector.last.leads
+                self._leads = self.connector.leads
             problem = await self.secure(path)
             if problem is None:
                 return None
@@ -254,8 +254,7 @@ class PunchConnection:
             failed = statement("relay-renewal-failed" if aim.renews else "direct-search-failed")
             self._timeline.note("again", failed, ok=False)
             return
-        attempt = self.connector.last
-        problem = await self.secure(path, resumes=resumes and attempt is not None and attempt.resumes)
+        problem = await self.secure(path, resumes=resumes and self.connector.resumes)
         found = statement("relay-renewed" if path.relayed else "direct-found", remote=str(path.remote))
         self._timeline.note("again", *(problem or (found,)), ok=problem is None)
 
@@ -336,8 +335,7 @@ class PunchConnection:
             return (statement("cannot-run", problem=str(error)),)  # the cable may be in again soon
         if isinstance(path, NoPath):
             return path.reasons
-        attempt = self.connector.last
-        return await self.secure(path, resumes=resumes and attempt is not None and attempt.resumes)
+        return await self.secure(path, resumes=resumes and self.connector.resumes)
 
     async def _reach_peer(self, until: float) -> tuple[Statement, ...] | None:
         """Wait until the peer can be told of another path; statements say why it cannot."""

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Final
 
 from nattools.engine.punch.attempt import Attempt, prepare
 from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.local_side import LocalSide, RouterMapping, measure_again
 from nattools.engine.punch.options import AnnouncedPlan
+from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signaling import Signaling, Superseded
 from nattools.engine.punch.signals import A_PATH, AttemptAim, Introduction
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.endpoint import Transport
 from nattools.model.statement import Statement, statement
 from nattools.protocols import ice
-from nattools.traversal.budget import Budget
 from nattools.traversal.path import SelectedPath
 from nattools.traversal.relayaccess import AnyAccess, with_new_credentials
 
@@ -27,9 +26,8 @@ MOST_RESTARTS: Final = 8
 """So often the peer may start over before one attempt is finished."""
 
 
-class Connector:
-    """Makes attempt after attempt. `last` is the latest one, and `announced` the latest whose plan was told;
-    set `moved` when this machine has come into another network, so that it is measured again."""
+class Connector(PathFinder):
+    """Makes attempts by the plan that both sides draw from their introductions."""
 
     def __init__(
         self,
@@ -41,32 +39,37 @@ class Connector:
         prepared: tuple[Introduction, list[Base]] | None = None,
     ) -> None:
         """`prepared`: the introduction and sockets of the first attempt, if the peer knows them already."""
-        self.own, self.signaling, self.timeline = own, signaling, timeline
+        super().__init__(own, timeline)
+        self._signaling = signaling
         self._router = router
         self._prepared = prepared
-        self.budget = Budget(asyncio.get_running_loop().time)
-        self.last: Attempt | None = None
-        self.announced: Attempt | None = None
-        self.moved = False
-        self.sent = 0
         self._announce = announce
         self._number = 0
+
+    @property
+    def signaling(self) -> Signaling:
+        return self._signaling
+
+    @property
+    def leads(self) -> bool:
+        return self.last is not None and self.last.leads
+
+    @property
+    def resumes(self) -> bool:
+        return self.last is not None and self.last.resumes
 
     async def connect(
         self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
     ) -> SelectedPath | NoPath:
-        """One attempt, or a later one if the peer is ahead. `resumes`: as in `Introduction`; `without`: a
-        transport not to use this time.
-
-        CannotRun: this machine is in no network."""
+        """One attempt, or a later one if the peer is ahead. `resumes`: as in `Introduction`."""
         if self.moved:
             self.own = await measure_again(self.own, self.timeline)
             self.moved = False
         own = self.own.without(without)
-        self._number = max(self._number, self.signaling.heard_of)
+        self._number = max(self._number, self._signaling.heard_of)
         for _ in range(MOST_RESTARTS):
             number, self._number = self._number, self._number + 1  # spent, also if this is broken off
-            self.signaling.begin(number, aim)
+            self._signaling.begin(number, aim)
             relays = () if aim.search else self._relays()
             direct = aim.search > 0
             introduction, bases = self._prepared or await self._prepare(own, number, resumes, relays, direct)
@@ -75,7 +78,7 @@ class Connector:
                 self.timeline.note("candidates", *_addresses(introduction.candidates))
             attempt = Attempt(
                 own,
-                self.signaling,
+                self._signaling,
                 number,
                 self.timeline,
                 self._announce,
@@ -102,7 +105,8 @@ class Connector:
         if options.relaying == "never":
             return ()
         now = asyncio.get_running_loop().time()
-        return tuple(map(partial(with_new_credentials, now=now), options.relays)) or self.signaling.relays
+        renewed = (with_new_credentials(each, now=now) for each in options.relays)
+        return tuple(renewed) or self._signaling.relays
 
     async def _prepare(
         self, own: LocalSide, number: int, resumes: bool, relays: tuple[AnyAccess, ...], direct: bool

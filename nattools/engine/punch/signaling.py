@@ -66,14 +66,13 @@ class StepPosition:
     transport: Transport
 
 
-class Signaling(ABC):
-    """The conversation with the peer; what is not overridden is as if nothing more could be said. `secret` is
-    known to both sides and to nobody else. `live`: messages arrive within a round trip, so the sides can
-    begin at the same moment, else within `apart_s`. `attempt` is the one under way, `heard_of` the latest
-    that the peer has begun, and `heard_aim` what that is for."""
+class PeerConversation(ABC):
+    """What there is with a peer beside the connection itself; what is not overridden is as if nothing more
+    could be said. `secret` is known to both sides and to nobody else. `live`: messages arrive within a round
+    trip. `attempt` is the one under way, `heard_of` the latest that the peer has begun, and `heard_aim`
+    what that is for."""
 
     live = False
-    apart_s = 0.0
 
     def __init__(self, secret: bytes) -> None:
         self.secret = secret
@@ -87,9 +86,6 @@ class Signaling(ABC):
 
     async def renew_relays(self) -> None:  # noqa: B027
         """Have the mailbox offer relays again, with new credentials."""
-
-    def begin(self, attempt: int, aim: AttemptAim = A_PATH) -> None:  # noqa: B027
-        """From now on this attempt counts, and what belongs to earlier ones is forgotten."""
 
     def doubt(self) -> None:  # noqa: B027
         """Something is wrong with the network; the conversation may be broken, too."""
@@ -106,6 +102,20 @@ class Signaling(ABC):
     def apart(self) -> Statement:
         """Why the peer is not within reach."""
 
+    async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
+        """Exchange how the attempt went; None: the peer does not tell."""
+        return None
+
+
+class Signaling(PeerConversation):
+    """One in which the two introduce themselves and agree on what to try. Where it is not `live`, the sides
+    begin a step within `apart_s`."""
+
+    apart_s = 0.0
+
+    def begin(self, attempt: int, aim: AttemptAim = A_PATH) -> None:
+        """From now on this attempt counts, and what belongs to earlier ones is forgotten."""
+
     @abstractmethod
     async def introduce(self, own: Introduction) -> Introduction | SignalingEnded | Superseded:
         """Exchange the introductions of an attempt."""
@@ -117,15 +127,11 @@ class Signaling(ABC):
         """Wait for the moment at which a step begins: where the peer's socket for it is seen, None if the
         peer does not know. `told`: where ours is."""
 
-    def on_candidate(self, attempt: int, take: CandidateHandler) -> None:  # noqa: B027
+    def on_candidate(self, attempt: int, take: CandidateHandler) -> None:
         """`take` gets candidates of the peer that come later."""
 
-    def tell_candidate(self, attempt: int, candidate: str, relay: str = "") -> None:  # noqa: B027
+    def tell_candidate(self, attempt: int, candidate: str, relay: str = "") -> None:
         """One more of ours."""
-
-    async def exchange_timelines(self, own: RemoteTimeline) -> RemoteTimeline | None:
-        """Exchange how the attempt went; None: the peer does not tell."""
-        return None
 
 
 class MailboxSignaling(Signaling):

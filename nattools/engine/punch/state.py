@@ -11,9 +11,9 @@ import msgspec
 
 from nattools.engine.punch.attempt import Attempt
 from nattools.engine.punch.connection import PunchConnection
-from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.directsearch import PathLog
 from nattools.engine.punch.options import Connected, Use, UseResult
+from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.planning import as_told
 from nattools.engine.punch.signals import remote_timeline
 from nattools.engine.punch.timeline import NoPath, Timeline
@@ -34,7 +34,7 @@ class PunchState:
 
     timeline: Timeline
     looked: CompletedRun | None = None
-    connector: Connector | None = None
+    connector: PathFinder | None = None
     result: SelectedPath | NoPath | None = None
     used: UseResult = field(default_factory=UseResult)
     ended: tuple[Statement, ...] = ()
@@ -107,7 +107,7 @@ def _with_path(found: Punch, path: SelectedPath) -> Punch:
     )
 
 
-async def connect_and_use(state: PunchState, connector: Connector, use: Use) -> None:
+async def connect_and_use(state: PunchState, connector: PathFinder, use: Use) -> None:
     """Make a connection and use it; `state` says how far it has come."""
     state.connector = connector
     connection = PunchConnection(connector, uses=use.names, prepare=use.prepare)
@@ -176,7 +176,7 @@ async def _ended(connection: PunchConnection) -> None:
         await connection.tunnel.changed()
 
 
-async def _exchange_timelines(connector: Connector) -> None:
+async def _exchange_timelines(connector: PathFinder) -> None:
     """Both sides' view of the attempt in one timeline."""
     attempt, timeline = connector.last, connector.timeline
     if attempt is None or attempt.known_at is None:

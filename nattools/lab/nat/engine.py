@@ -25,6 +25,7 @@ from nattools.lab.nat.bindings import (
     NatFlow,
     NatTables,
 )
+from nattools.lab.nat.icmperrors import IcmpErrors
 from nattools.lab.nat.pool import AddressPool, outside_addresses
 from nattools.lab.nat.portallocation import PortAllocator, destination, is_kernel_like
 from nattools.lab.scenario import FirewallSpec, NatSpec
@@ -69,6 +70,8 @@ class NatEngine:
         self._mapping_depth = _DEPTH[nat.mapping] if nat else 0
         self._filter_depth = _DEPTH[spec.filtering]
         self._allocator = PortAllocator(nat, rng) if nat else None
+        rewrites = nat is not None and nat.echo_ids == "rewritten"
+        self._ids = PortAllocator(replace(nat, allocation="random"), rng) if nat and rewrites else None
         several = nat is not None and len(self.outside_addresses) > 1
         self._pool = AddressPool(nat, self.outside_addresses, rng) if nat is not None and several else None
         self._kernel = nat is not None and not several and is_kernel_like(nat)
@@ -76,7 +79,6 @@ class NatEngine:
         self._hairpinning = nat is not None and nat.hairpinning
         self._input_open = nat is not None and nat.input == "open"
         self._limit = nat.session_limit if nat else None
-        self._icmp_ends_mapping = nat is not None and nat.icmp_ends_mapping
         self._udp_s = spec.lifetime_s
         self._tcp_s = nat.tcp_lifetime_s if nat else TCP_ESTABLISHED_S
         self._inbound_refreshes = nat is None or nat.refreshed_by == "both"
@@ -86,6 +88,9 @@ class NatEngine:
         tables = self._tables = NatTables()
         self._bindings, self._ports = tables.bindings, tables.ports
         self._entries, self._flows = tables.entries, tables.flows
+        self._errors = IcmpErrors(
+            spec, tables, self.outside_addresses[0], self.translates, self._mapping_depth, self._entry_key
+        )
         self._early = EarlyConntrack()
         self._created = 0
 
@@ -176,6 +181,8 @@ class NatEngine:
         if self._pool is not None and self._pool.by_destination:
             mapping_key = (*mapping_key, self._pool.choose(key[1], key[3]))
         binding = self._tables.live(mapping_key, now)
+        if self._ids is not None and key[0] == "icmp":
+            return binding or self._bind(mapping_key, key, now)
         if binding is not None:
             taken = self._kernel and not self._passable(binding, key, now)
             return self._bind(key, key, now) if taken else binding
@@ -213,9 +220,8 @@ class NatEngine:
             if self._pool is not None:
                 outside = self._pool.choose(inside, flow[3])
             if chosen is None:
-                chosen = self._allocator.choose(
-                    protocol, inside, port, lambda p: self._free(flow, outside, p, now)
-                )
+                allocator = self._ids if protocol == "icmp" and self._ids is not None else self._allocator
+                chosen = allocator.choose(protocol, inside, port, lambda p: self._free(flow, outside, p, now))
             if chosen is None:
                 return None
         binding = self._bindings[binding_key] = NatBinding(binding_key, flow, outside, chosen)
@@ -334,7 +340,7 @@ class NatEngine:
 
     def _icmp_leave(self, packet: Packet, now: float) -> Packet | None:
         if packet.about is not None:
-            return self._error_leaves(packet, packet.about, now)
+            return self._errors.leaves(packet, packet.about, now)
         key = ("icmp", packet.source, packet.source_port, packet.destination, 0)
         flow = self._flows.get(key)
         if flow is None or flow.entry.expires <= now:
@@ -350,7 +356,7 @@ class NatEngine:
 
     def _icmp_enter(self, packet: Packet, now: float) -> Packet | None:
         if packet.about is not None:
-            return self._error_enters(packet, packet.about, now)
+            return self._errors.enters(packet, packet.about, now)
         if packet.icmp_type not in ECHO_REPLIES:
             return None
         key = self._entry_key("icmp", packet.destination, packet.source_port, packet.source, 0)
@@ -361,38 +367,6 @@ class NatEngine:
             return packet
         port = entry.binding.inside_port
         return readdressed(packet, packet.source, port, entry.binding.inside, port)
-
-    def _error_leaves(self, packet: Packet, about: Packet, now: float) -> Packet | None:
-        """An inside node sends an error about a packet that was let in: RFC 5508 REQ-5 and REQ-6."""
-        remote_port = 0 if about.protocol == "icmp" else about.source_port
-        key = (about.protocol, about.destination, about.destination_port, about.source, remote_port)
-        flow = self._flows.get(key)
-        binding = flow.entry.binding if flow else self._tables.live(key[: 3 + self._mapping_depth], now)
-        if binding is None or binding.expires <= now:
-            return None
-        if not self.translates:
-            return packet
-        source_port = binding.outside_port if about.protocol == "icmp" else about.source_port
-        quoted = readdressed(about, about.source, source_port, binding.outside, binding.outside_port)
-        return replace(packet, source=binding.outside, about=quoted)
-
-    def _error_enters(self, packet: Packet, about: Packet, now: float) -> Packet | None:
-        """An error about a packet that went out: RFC 5508 REQ-4. It refreshes nothing, and ends the binding
-        only where the spec says so (against RFC 4787 REQ-12)."""
-        remote_port = 0 if about.protocol == "icmp" else about.destination_port
-        entry = self._entries.get(
-            self._entry_key(about.protocol, about.source, about.source_port, about.destination, remote_port)
-        )
-        if entry is None or entry.expires <= now:
-            return None
-        binding = entry.binding
-        if self._icmp_ends_mapping:
-            self._tables.remove(binding)
-        if not self.translates:
-            return packet
-        port = binding.inside_port if about.protocol == "icmp" else about.destination_port
-        quoted = readdressed(about, binding.inside, binding.inside_port, about.destination, port)
-        return replace(packet, destination=binding.inside, about=quoted)
 
 
 def _on(side: Side, packet: Packet | None) -> Emitted:

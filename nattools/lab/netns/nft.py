@@ -44,9 +44,10 @@ def gap(spec: RouterSpec, *, inside_nodes: int) -> str | None:
     `inside_nodes` is the number of hosts and routers that stand directly behind this router.
     """
     if isinstance(spec, FirewallSpec):
-        return _lifetime_gap(spec.lifetime_s)
+        return _lifetime_gap(spec.lifetime_s) or _errors_gap(spec)
     return (
-        _mapping_gap(spec)
+        _errors_gap(spec)
+        or _mapping_gap(spec)
         or _filtering_gap(spec, inside_nodes)
         or _lifetime_gap(spec.lifetime_s)
         or _lifetime_gap(spec.tcp_lifetime_s)
@@ -78,6 +79,13 @@ def _filtering_gap(spec: NatSpec, inside_nodes: int) -> str | None:
         # the map of used ports would give a port to whoever used it last
         return f"its filtering is {spec.filtering} and it has {inside_nodes} machines inside"
     return None
+
+
+def _errors_gap(spec: RouterSpec) -> str | None:
+    if spec.errors_in == "lax":
+        return "it lets in errors about packets that it has not seen"
+    translated = isinstance(spec, NatSpec) and spec.errors_out == "translated"
+    return "it translates errors about packets that it has not seen" if translated else None
 
 
 def _lifetime_gap(lifetime_s: float) -> str | None:
@@ -154,6 +162,7 @@ def output_rules(interfaces: list[str]) -> str:
 
 
 _RESET_TTL = [f'oifname "{WAN}" ip ttl set 64', f'oifname "{WAN}" ip6 hoplimit set 64']
+_ERRORS = "{ destination-unreachable, time-exceeded, parameter-problem }"
 _SILENT = ["icmp type time-exceeded drop", "icmpv6 type time-exceeded drop"]
 
 
@@ -213,7 +222,12 @@ def _forward_rules(spec: RouterSpec) -> list[str]:
     inside = f'{{ "{LAN}", "{TRANSLATED}" }}' if isinstance(spec, NatSpec) and spec.nat64 else f'"{LAN}"'
     outward = f'iifname {inside} oifname "{WAN}"'
     inward = f'iifname "{WAN}"'
-    rules = [f'iifname "{LAN}" oifname "{LAN}" accept', "ct state invalid drop"]
+    rules = [f'iifname "{LAN}" oifname "{LAN}" accept']
+    if spec.errors_out != "dropped":
+        rules += [f"{outward} icmp type {_ERRORS} ct state invalid accept"]
+    if spec.errors_in == "blocked":
+        rules += [f"{inward} icmp type {_ERRORS} drop"]
+    rules += ["ct state invalid drop"]
     rules += [f"{outward} ct state new {rule}" for rule in _blocked_outbound(spec)]
     rules += [f"{outward} {rule}" for rule in _note(spec, inbound=False)]
     rules += [f"{outward} accept"]
@@ -266,6 +280,8 @@ def _wanted(spec: RouterSpec) -> str:
 def _masquerade(spec: NatSpec) -> list[str]:
     outward = f'oifname "{WAN}" meta nfproto ipv4'
     first = _mapper_first(spec, "postrouting")
+    if spec.echo_ids == "rewritten":
+        first = [*first, f"{outward} meta l4proto icmp masquerade fully-random"]
     if spec.mapping == "endpoint-independent":
         return [*first, f"{outward} masquerade"]
     ports = f" to :{spec.range[0]}-{spec.range[1]}" if spec.range else ""

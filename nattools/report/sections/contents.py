@@ -12,8 +12,22 @@ from typing import NamedTuple
 
 from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
+from nattools.report.sections import (
+    facts,
+    libp2p,
+    matrix,
+    nat,
+    observations,
+    page,
+    punch,
+    pwnat,
+    relays,
+    summary,
+    tailscale,
+    techniques,
+    way,
+)
 from nattools.report.sections import map as mapped
-from nattools.report.sections import matrix, nat, observations, page, punch, relays, summary, techniques
 
 Make = Callable[[Report, View], Sequence[Section]]
 
@@ -44,8 +58,9 @@ _MEASURED = (
 GENERAL = (
     Entry(page.page),
     Entry(techniques.cross_checks),
+    Entry(way.path, 1),
+    Entry(way.doors, 2),
     Entry(techniques.techniques, 1),
-    Entry(nat.path, 1),
     Entry(nat.behaviour, 1),
     Entry(techniques.peers, 1),
     Entry(summary.servers, 1),
@@ -56,8 +71,9 @@ GENERAL = (
 SECTIONS: dict[str, Sequence[Entry]] = {
     "nat": (
         Entry(nat.answer),
+        Entry(way.path, 1),
+        Entry(way.doors, 2),
         Entry(techniques.techniques, 1),
-        Entry(nat.path, 1),
         Entry(nat.behaviour),
         Entry(techniques.peers, 1),
         *_MEASURED,
@@ -83,6 +99,18 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(mapped.open_questions),
         *_END,
     ),
+    "libp2p": (
+        Entry(libp2p.answer),
+        Entry(libp2p.addresses),
+        Entry(libp2p.peers),
+        Entry(libp2p.relays),
+        Entry(libp2p.kinds),
+        Entry(nat.behaviour, 1),
+        Entry(summary.warnings),
+        Entry(mapped.open_questions),
+        Entry(summary.servers, 1),
+        *_END,
+    ),
     "punch": (
         Entry(punch.answer),
         Entry(punch.plan),
@@ -92,6 +120,30 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(mapped.mappings_made),
         Entry(summary.warnings),
         Entry(summary.servers),
+        *_END,
+    ),
+    "pwnat": (
+        Entry(punch.answer),
+        Entry(pwnat.figures),
+        Entry(punch.timeline),
+        Entry(punch.network),
+        Entry(nat.behaviour, 1),
+        Entry(summary.warnings),
+        Entry(summary.servers),
+        *_END,
+    ),
+    "tailscale": (
+        Entry(tailscale.answer),
+        Entry(tailscale.tailnets),
+        Entry(tailscale.peers),
+        Entry(tailscale.clashes),
+        Entry(tailscale.ways),
+        Entry(tailscale.netchecks),
+        Entry(tailscale.regions, 1),
+        Entry(tailscale.steps, 1),
+        Entry(relays.failures, 1),
+        Entry(summary.warnings),
+        Entry(summary.servers, 1),
         *_END,
     ),
     "lab": (
@@ -110,4 +162,5 @@ def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Docume
     view = View(detail, columns)
     entries = SECTIONS.get(report.command, GENERAL)
     made = [section for each in entries if each.least <= detail for section in each.make(report, view)]
-    return Document(TITLES.get(report.command, f"nattools {report.command}"), tuple(made))
+    title = TITLES.get(report.command, f"nattools {report.command}")
+    return Document(title, tuple(made), facts.facts(report), facts.mood(report))

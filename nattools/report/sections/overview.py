@@ -135,7 +135,7 @@ def _router(report: Report, room: int) -> Cell:
     if address is None and not report.host.gateways:
         return Cell("none: there is no default route", "bad")
     where = safe(address, 60) if address else "no address of its own"
-    return Cell(fitted([f"{where}{_standing(report)}", _opening(report)], room))
+    return Cell(fitted([f"{where}{_standing(report)}", opening(report)], room))
 
 
 def _standing(report: Report) -> str:
@@ -151,7 +151,7 @@ def _standing(report: Report) -> str:
     return ", the only NAT" if nat.double_nat is False else ", a NAT"
 
 
-def _opening(report: Report) -> str:
+def opening(report: Report) -> str:
     """Whether the router opens ports when it is asked."""
     found = [one for one in report.techniques if one.id in _PORT_PROTOCOLS and one.verdict != "skipped"]
     working = [terms.TECHNIQUES[one.id] for one in found if one.verdict == "works"]

@@ -33,6 +33,8 @@ NARROW = 60
 STAGES: dict[PunchStage, str] = {
     "mailbox": "mailbox",
     "token": "token",
+    "beacon": "beacon",
+    "knock": "knock",
     "behaviour": "NAT",
     "mappings": "router",
     "candidates": "addresses",
@@ -81,8 +83,8 @@ def headline(punch: Punch | None) -> str:
 
 def answer(report: Report, view: View) -> list[Section]:
     """The answer, why, and what the connection is like."""
-    first = Prose(headline(report.punch), mood="strong")
-    return summary.summary(report, (first, *_reasons(report.punch)))
+    first = Prose(headline(report.connection), mood="strong")
+    return summary.summary(report, (first, *_reasons(report.connection)))
 
 
 def _reasons(punch: Punch | None) -> Iterator[Prose]:
@@ -109,8 +111,8 @@ def _connection(punch: Punch) -> Iterator[Prose]:
     if punch.throughput is not None:
         yield Prose(_throughput(punch.throughput), "Throughput")
     if punch.secured_by is not None:
-        token = any(each.stage == "token" for each in punch.stages)
-        bound = "the tokens" if token else "the code"
+        stages = {each.stage for each in punch.stages}
+        bound = "the tokens" if "token" in stages else "the secret" if "knock" in stages else "the code"
         yield Prose(f"{_PROTECTION[punch.secured_by]}, bound to {bound}", "Secured by")
     for number, spare in enumerate(punch.spares[:MOST_SPARES]):
         yield Prose(_way(spare), "Spare paths" if number == 0 else " ")
@@ -158,7 +160,11 @@ def _way(way: Way) -> str:
 
 def plan(report: Report, view: View) -> list[Section]:
     """What was going to be tried."""
-    return [] if report.punch is None else plan_section(report.punch.plan, report.punch.odds, view.columns)
+    return (
+        []
+        if report.connection is None
+        else plan_section(report.connection.plan, report.connection.odds, view.columns)
+    )
 
 
 def plan_section(
@@ -211,7 +217,7 @@ def _capital(text: str) -> str:
 
 def timeline(report: Report, view: View) -> list[Section]:
     """Both sides' doings, in the order of time on this machine's clock."""
-    stages = report.punch.stages if report.punch is not None else ()
+    stages = report.connection.stages if report.connection is not None else ()
     if not stages:
         return []
     events = tuple(timeline_event(each) for each in stages[:MOST_STAGES])

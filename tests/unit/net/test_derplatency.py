@@ -63,3 +63,36 @@ def test_a_server_that_does_not_answer_at_port_80_is_not_asked() -> None:
         return await captive_portal(lab.network("alice"), derp_node(lab))
 
     assert run(between_walls(OPEN, port_80=False), main) is None
+
+
+def test_a_name_that_is_none_is_the_step_that_failed() -> None:
+    async def main(lab: SimLab) -> None:
+        alice = lab.network("alice")
+        node = derp_node(lab, host="nowhere.example", ipv4="", ipv6=None, answers_port_80=True)
+        failure = await https_latency(alice, node, timeout_s=3)
+        assert isinstance(failure, StepFailure)
+        assert failure.step == "resolve"
+        assert await captive_portal(alice, node) is None
+
+    run(between_walls(OPEN), main)
+
+
+def test_nobody_at_port_80_is_no_portal() -> None:
+    async def main(lab: SimLab) -> bool | None:
+        return await captive_portal(lab.network("alice"), derp_node(lab, answers_port_80=True))
+
+    assert run(between_walls(OPEN, port_80=False), main) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"), [(b"\0\0\r\n\r\n", "not-a-relay"), (response(b"", "404 Not Found"), "not-a-relay")]
+)
+def test_another_server_in_its_place(said: bytes, cause: str) -> None:
+    async def main(lab: SimLab) -> None:
+        await Pages({"/derp/latency-check": said}).open(lab.network("derp"))
+        node = derp_node(lab, tls=False, port=80)
+        failure = await https_latency(lab.network("alice"), node, timeout_s=3)
+        assert isinstance(failure, StepFailure)
+        assert (failure.step, failure.cause) == ("relay", cause)
+
+    run(between_walls(OPEN, port_80=False), main)

@@ -1,0 +1,110 @@
+"""The options of `nattools pwnat`: as typed, and as checked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nattools.cli import completion, options, punchoptions
+from nattools.cli.help import lab, meet
+from nattools.cli.options import OptionGroup
+from nattools.cli.punchoptions import PunchRequest, checked_allowed, checked_forwards
+from nattools.engine.punch.options import WAIT_S
+from nattools.engine.pwnat.knockoptions import PORT
+from nattools.errors import UsageError
+from nattools.model.endpoint import Endpoint
+from nattools.protocols.pwnat import LEAST_SECRET
+
+ASK = "-"
+LONGEST_SECRET = 200
+
+AddressArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[ADDRESS[:PORT]]",
+        help=f"The listener's public address, and its outside port unless {PORT}. With --lab: left out.",
+    ),
+]
+Secret = Annotated[
+    str | None, meet("--secret", metavar="TEXT", help="What both sides know; '-' prompts for it.")
+]
+ListenerPort = Annotated[
+    int, meet("--port", metavar="N", help="This machine's port; 0: one that the system chooses.")
+]
+ListenWait = Annotated[float, meet("--wait", metavar="S", help="How long to wait for a caller.")]
+CallWait = Annotated[float, meet("--wait", metavar="S", help="How long to knock.")]
+Lab = Annotated[
+    str | None,
+    lab(
+        "--lab",
+        metavar="SCENARIO[:HOST,HOST]",
+        help="Connect two machines of a scenario; the first one listens.",
+        autocompletion=completion.labs,
+    ),
+]
+LISTEN_WAIT_S = WAIT_S
+
+
+def uses(
+    *,
+    pipe: punchoptions.Pipe = False,
+    forward: punchoptions.ForwardOption = None,
+    reverse: punchoptions.ReverseOption = None,
+    allow: punchoptions.AllowOption = None,
+    bench: punchoptions.Bench = False,
+    keep: punchoptions.Keep = False,
+    hook: punchoptions.Exec = None,
+) -> PunchRequest:
+    """What the connection is for; UsageError for what cannot be read."""
+    return PunchRequest(
+        pipe=pipe,
+        forwards=checked_forwards(forward, "--forward"),
+        reverses=checked_forwards(reverse, "--reverse"),
+        allowed=checked_allowed(allow),
+        bench=bench,
+        keep=keep,
+        hook=hook,
+    )
+
+
+USES = OptionGroup(uses)
+MEASURING = options.measuring(
+    "pwnat",
+    without=("only4", "only6", "lifetime", "max_lifetime", "cross_check"),
+    instead={"lab": {"annotation": Lab}},
+)
+
+
+def checked_secret(text: str) -> str:
+    """UsageError: it is too easy to guess, or no text."""
+    if not LEAST_SECRET <= len(text) <= LONGEST_SECRET or not text.isprintable():
+        raise UsageError(
+            f"--secret: {LEAST_SECRET} to {LONGEST_SECRET} characters, and none that cannot be seen. A knock "
+            "passes many networks, so let `nattools pwnat listen` make one"
+        )
+    return text
+
+
+def checked_port(port: int) -> int:
+    """UsageError: it is none."""
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port {port}: give a number from 0 to 65535")
+    return port
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Where to knock. UsageError: it cannot be read."""
+    host, colon, port = text.rpartition(":")
+    if text.count(":") > 1:
+        raise UsageError(f"{text[:60]!r}: the trick works over IPv4; give an IPv4 address or a name")
+    if not colon:
+        return text, PORT
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UsageError(f"{text[:60]!r}: write ADDRESS or ADDRESS:PORT")
+    return host, int(port)
+
+
+def written(place: Endpoint) -> str:
+    """As `connect` takes it."""
+    return place.host if place.port == PORT else str(place)

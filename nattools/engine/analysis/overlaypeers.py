@@ -1,0 +1,132 @@
+"""Why a peer is relayed now, by what is known of both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+
+from nattools.engine.analysis.findings import Findings
+from nattools.model.endpoint import Endpoint, family_of
+from nattools.model.nat import Nat
+from nattools.model.overlay import OverlayPeer, OverlayStatus
+from nattools.model.statement import Reason, Statement, statement
+from nattools.model.tailscale import TailnetPeer, TailscaleWay
+from nattools.net.addresses import is_public
+from nattools.traversal.side import moving
+
+_BLOCKED = "udp blocked"
+_DIRECT: Mapping[str, bool | None] = {"direct": True, "relay": False, "peer-relay": False}
+
+
+def explained(
+    findings: Findings, ways: Mapping[str, TailscaleWay], own: OverlayStatus, peer: OverlayPeer
+) -> TailnetPeer:
+    """One peer, with what its way is and why it is that one."""
+    reason, remedy = _why(findings, ways, own, peer)
+    return TailnetPeer(
+        name=peer.name,
+        direct=_DIRECT.get(peer.path),
+        relay=peer.relay,
+        endpoint=peer.endpoint,
+        reason=reason,
+        remedy=remedy,
+    )
+
+
+def _why(
+    findings: Findings, ways: Mapping[str, TailscaleWay], own: OverlayStatus, peer: OverlayPeer
+) -> tuple[Reason, Reason]:
+    if peer.path == "direct":
+        return (statement("peer-is-direct", endpoint=peer.endpoint),), ()
+    if peer.expired:
+        return (statement("peer-expired"),), (statement("renew-key"),)
+    if peer.online is False:
+        return (statement("peer-offline"),), ()
+    if peer.path in ("none", "unknown"):
+        told = statement("peer-idle" if peer.path == "none" else "peer-way-unknown")
+        return (told,), ((statement("ping-peer", name=peer.name),) if own.program == "tailscale" else ())
+    relays = _relays(own, peer)
+    if peer.path == "peer-relay":
+        return (statement("peer-by-peer-relay", relay=peer.relay),), ()
+    near = _neighbour(findings, peer)
+    if near is not None:
+        return (*relays, statement("peer-near", endpoint=near)), (statement("look-at-lan"),)
+    return _by_networks(findings, ways, peer, relays)
+
+
+def _relays(own: OverlayStatus, peer: OverlayPeer) -> tuple[Statement, ...]:
+    """Its relay and ours."""
+    if not peer.relay:
+        return (statement("peer-relayed"),)
+    if own.relay and own.relay != peer.relay:
+        return (statement("peer-relayed-by-its", relay=peer.relay, own=own.relay),)
+    return (statement("peer-relayed-by", relay=peer.relay),)
+
+
+def _by_networks(
+    findings: Findings, ways: Mapping[str, TailscaleWay], peer: OverlayPeer, relays: Reason
+) -> tuple[Reason, Reason]:
+    """What the two networks allow."""
+    nat = findings.nat("udp", findings.main)
+    if nat is None or (nat.reachable is None and nat.mapping == "unknown"):
+        return (*relays, statement("own-network-unknown")), ()
+    if nat.reachable is False:
+        return (*relays, statement("own-udp-blocked")), (statement("ts-let-udp-out"),)
+    left = tuple(kind for kind, way in ways.items() if way == "relay")
+    seen = _ports_of(peer)
+    if moving(nat) and seen > 1:
+        return (*relays, statement("both-move", ports=seen)), _ours(findings)
+    if moving(nat):
+        return (*relays, statement("own-moves", kinds=left)), _ours(findings)
+    if left == (_BLOCKED,):
+        return (*relays, statement("only-blocked-left")), (statement("measure-at-peer"),)
+    if seen > 1:
+        return (*relays, statement("peer-moves", ports=seen)), _ours(findings)
+    return (*relays, statement("one-of-these-left", kinds=left)), (
+        statement("measure-at-peer"),
+        *_ours(findings),
+    )
+
+
+def _ours(findings: Findings) -> Reason:
+    """What helps on this side whatever the peer's is."""
+    return (statement("ts-map-port" if _behind_nat(findings.nat("udp", 4)) else "ts-open-port"),)
+
+
+def _behind_nat(nat: Nat | None) -> bool:
+    return nat is None or nat.present is not False
+
+
+def _ports_of(peer: OverlayPeer) -> int:
+    """At how many ports of one public address was it seen? Several: its NAT gives another one to each."""
+    ports: dict[str, set[int]] = {}
+    for each in map(_endpoint, peer.endpoints):
+        if each is not None and is_public(each.host) and family_of(each.host) == 4:
+            ports.setdefault(each.host, set()).add(each.port)
+    return max(map(len, ports.values()), default=0)
+
+
+def _endpoint(text: str) -> Endpoint | None:
+    host, _, port = text.rpartition(":")
+    return Endpoint(host.strip("[]"), int(port)) if host and port.isdigit() else None
+
+
+def _neighbour(findings: Findings, peer: OverlayPeer) -> str | None:
+    """An address at which it says that it can be reached, and that is on a network of this machine's."""
+    for each in map(_endpoint, peer.endpoints):
+        if each is None or is_public(each.host):
+            continue
+        for own in findings.own_addresses(4):
+            if _same_network(own, each.host):
+                return str(each)
+    return None
+
+
+def _same_network(own: str, other: str) -> bool:
+    """By their first 24 bits, as nearly all home networks have it."""
+    try:
+        if ip_address(own).is_global or ip_address(other).version != 4 or own == other:
+            return False
+        return ip_address(other) in ip_network(f"{own}/24", strict=False)
+    except ValueError:
+        return False

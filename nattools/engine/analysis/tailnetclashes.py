@@ -1,0 +1,183 @@
+"""Several tailnets on one machine: what two of them claim both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from itertools import combinations
+from typing import Final, NamedTuple
+
+from nattools.engine.analysis.evidence import endpoint
+from nattools.engine.analysis.findings import Findings
+from nattools.model.overlay import OverlayStatus
+from nattools.model.statement import statement
+from nattools.model.tailscale import TailnetClash
+from nattools.net.addresses import is_shared
+
+_SHARED: Final = "100.64.0.0/10"
+_MOST: Final = 20
+_PHYSICAL: Final = ("ethernet", "wireless")
+
+
+class Joined(NamedTuple):
+    """A tailnet's name here, and what its client says."""
+
+    name: str
+    status: OverlayStatus
+
+
+def overlaps(findings: Findings, joined: Sequence[Joined]) -> tuple[TailnetClash, ...]:
+    """Addresses and networks that two of them claim, or one of them and this machine's own network."""
+    found = [clash for one, other in combinations(joined, 2) for clash in _between(one, other)]
+    found += [clash for one in joined for clash in _with_own_networks(findings, one)]
+    return tuple(found[:_MOST])
+
+
+def _between(one: Joined, other: Joined) -> Iterator[TailnetClash]:
+    names = (one.name, other.name)
+    both = sorted(set(_addresses(one.status)) & set(_addresses(other.status)))
+    if both:
+        yield TailnetClash(
+            kind="addresses",
+            tailnets=names,
+            addresses=tuple(both[:_MOST]),
+            reason=(statement("clash-addresses", count=len(both), address=both[0]),),
+            remedy=(statement("give-other-range"),),
+        )
+    elif _shares_range(one.status) and _shares_range(other.status):
+        yield TailnetClash(
+            kind="addresses",
+            tailnets=names,
+            addresses=(_SHARED,),
+            reason=(statement("clash-range", network=_SHARED),),
+            remedy=(statement("give-other-range"),),
+        )
+    for network in _common(_routes(one.status), _routes(other.status)):
+        yield TailnetClash(
+            kind="routes",
+            tailnets=names,
+            addresses=(network,),
+            reason=(statement("clash-routes", network=network),),
+            remedy=(statement("accept-one"),),
+        )
+
+
+def _with_own_networks(findings: Findings, joined: Joined) -> Iterator[TailnetClash]:
+    own = set(_addresses(joined.status))
+    for interface in findings.measurement.host.interfaces:
+        if interface.kind not in _PHYSICAL or not interface.up:
+            continue
+        for address in interface.addresses:
+            if is_shared(address) and address not in own and _shares_range(joined.status):
+                yield TailnetClash(
+                    kind="addresses",
+                    tailnets=(joined.name,),
+                    addresses=(address,),
+                    reason=(statement("clash-carrier", address=address, interface=interface.name),),
+                    remedy=(statement("give-other-range"),),
+                )
+            for network in _networks(_routes(joined.status)):
+                if _holds(network, address):
+                    yield TailnetClash(
+                        kind="routes",
+                        tailnets=(joined.name,),
+                        addresses=(str(network),),
+                        reason=(statement("clash-local", network=str(network), address=address),),
+                        remedy=(statement("renumber"),),
+                    )
+
+
+def conflicts(findings: Findings, joined: Sequence[Joined]) -> tuple[TailnetClash, ...]:
+    """A port or the default route that two of them want."""
+    return (*_ports(findings, joined), *_kernels(joined), *_default_route(findings, joined))
+
+
+def _ports(findings: Findings, joined: Sequence[Joined]) -> Iterator[TailnetClash]:
+    own = set(findings.own_addresses(4)) | set(findings.own_addresses(6))
+    for one, other in combinations(joined, 2):
+        ends = [
+            {at for at in map(endpoint, each.status.endpoints) if at is not None} for each in (one, other)
+        ]
+        same = sorted(at for at in ends[0] & ends[1])
+        local = [at for at in same if at.host in own] or same
+        if local:
+            yield TailnetClash(
+                kind="port",
+                tailnets=(one.name, other.name),
+                addresses=(str(local[0]),),
+                reason=(statement("clash-port", endpoint=str(local[0]), port=local[0].port),),
+                remedy=(statement("choose-port"),),
+            )
+
+
+def _kernels(joined: Sequence[Joined]) -> Iterator[TailnetClash]:
+    """Two clients of one kind that set routes and firewall rules of the same names."""
+    both = [each for each in joined if each.status.kernel and each.status.program == "tailscale"]
+    if len(both) > 1:
+        yield TailnetClash(
+            kind="default-route",
+            tailnets=tuple(each.name for each in both),
+            reason=(statement("clash-rules"),),
+            remedy=(statement("run-in-userspace"),),
+        )
+
+
+def _default_route(findings: Findings, joined: Sequence[Joined]) -> Iterator[TailnetClash]:
+    wanting = [each for each in joined if each.status.exit_node]
+    way = findings.way(4)
+    owner = next((each for each in joined if way is not None and way.source in each.status.addresses), None)
+    if owner is None and len(wanting) == 1:
+        owner = wanting[0]
+    if len(wanting) > 1:
+        names = tuple(each.name for each in wanting)
+        told = (statement("clash-exit-nodes", owner=None if owner is None else owner.name),)
+        yield TailnetClash(
+            kind="default-route", tailnets=names, reason=told, remedy=(statement("one-exit-node"),)
+        )
+    elif owner is not None and len(joined) > 1:
+        others = tuple(each.name for each in joined if each is not owner)
+        told = (statement("default-route-of", owner=owner.name, others=others),)
+        yield TailnetClash(kind="default-route", tailnets=(owner.name, *others), reason=told)
+
+
+def _addresses(status: OverlayStatus) -> Iterator[str]:
+    yield from status.addresses
+    for peer in status.peers:
+        yield from peer.addresses
+
+
+def _routes(status: OverlayStatus) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(route for peer in status.peers for route in peer.routes))
+
+
+def _shares_range(status: OverlayStatus) -> bool:
+    return any(map(is_shared, _addresses(status)))
+
+
+def _networks(texts: Iterable[str]) -> list[IPv4Network | IPv6Network]:
+    found = []
+    for text in texts:
+        try:
+            found.append(ip_network(text, strict=False))
+        except ValueError:
+            continue
+    return found
+
+
+def _holds(network: IPv4Network | IPv6Network, address: str) -> bool:
+    try:
+        return ip_address(address.partition("%")[0]) in network
+    except ValueError:
+        return False
+
+
+def _common(one: Iterable[str], other: Iterable[str]) -> list[str]:
+    """The narrower of two networks that overlap, each once."""
+    found: dict[str, None] = {}
+    others = _networks(other)
+    for network in _networks(one):
+        for against in others:
+            if network.version == against.version and network.overlaps(against):
+                narrow = max(network, against, key=lambda each: each.prefixlen)
+                found[str(narrow)] = None
+    return list(found)[:_MOST]

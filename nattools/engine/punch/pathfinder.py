@@ -1,0 +1,53 @@
+"""What a connection asks for a path, and for another one when that is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+
+from nattools.engine.punch.attempt import Attempt
+from nattools.engine.punch.local_side import LocalSide
+from nattools.engine.punch.signaling import PeerConversation
+from nattools.engine.punch.signals import A_PATH, AttemptAim
+from nattools.engine.punch.timeline import NoPath, Timeline
+from nattools.model.endpoint import Transport
+from nattools.traversal.budget import Budget
+from nattools.traversal.path import SelectedPath
+
+
+class PathFinder(ABC):
+    """Makes attempt after attempt. `last` is the latest one by a plan, and `announced` the latest whose plan
+    was told; `sent`: packets of all attempts. Set `moved` when this machine has come into another network, so
+    that it is measured again."""
+
+    def __init__(self, own: LocalSide, timeline: Timeline) -> None:
+        self.own, self.timeline = own, timeline
+        self.budget = Budget(asyncio.get_running_loop().time)
+        self.last: Attempt | None = None
+        self.announced: Attempt | None = None
+        self.moved = False
+        self.sent = 0
+
+    @property
+    @abstractmethod
+    def signaling(self) -> PeerConversation:
+        """The conversation with the peer."""
+
+    @property
+    @abstractmethod
+    def leads(self) -> bool:
+        """This side's part in the latest attempt."""
+
+    @property
+    def resumes(self) -> bool:
+        """Have both sides still the secure connection that the latest attempt was to find a path for?"""
+        return False
+
+    @abstractmethod
+    async def connect(
+        self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
+    ) -> SelectedPath | NoPath:
+        """One attempt. `resumes`: the secure connection is still there; `without`: a transport not to use
+        this time.
+
+        CannotRun: this machine is in no network."""

@@ -1,0 +1,1 @@
+"""Two machines connected without a third one: `nattools pwnat`."""

@@ -1,0 +1,224 @@
+"""The caller's side: it knocks at the listener's outside address, and waits for its checks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from itertools import cycle, repeat
+from typing import Final
+
+from nattools.chance import chance, random_bytes
+from nattools.engine.punch.candidates import server_of
+from nattools.engine.punch.local_side import LocalSide
+from nattools.engine.punch.pathfinder import PathFinder
+from nattools.engine.punch.signals import A_PATH, AttemptAim
+from nattools.engine.punch.timeline import NoPath, Timeline
+from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
+from nattools.engine.pwnat.knocksession import KnockSession, planned
+from nattools.engine.pwnat.meeting import Meeting
+from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.statement import Statement, statement
+from nattools.net.base import UdpSocket
+from nattools.protocols.pwnat import TARGETS, CallerNat, Knock, encode, keys_of, time_exceeded
+from nattools.protocols.pwnat.knock import SESSION_SIZE
+from nattools.traversal.icedriver import open_path_socket
+from nattools.traversal.path import SelectedPath
+from nattools.traversal.sample import where_seen
+from nattools.traversal.sending import ProbeCounts, send_step
+from nattools.traversal.side import side_of
+from nattools.traversal.steps import Step
+
+PAUSE_S: Final = 0.5
+LONG_PAUSE_S: Final = 2.0
+HURRIED: Final = 20
+"""So many knocks come one after the short pause, the others after the long one."""
+JITTER: Final = 0.1
+LATER_S: Final = 30.0
+"""How long one attempt knocks when a connection was lost."""
+STEP_TIMES: Final = 2
+"""The plan is gone through so often: what is drawn is drawn anew."""
+STEP_KNOCKS: Final = 2
+OPENERS: Final = (2, 3, 4, 5, 6)
+"""TTLs of what opens the own NAT, one after the other, where nobody has measured how far that is: too small
+opens nothing, and what reaches the listener's router before its own packet has left may block the way."""
+CHECKS: Final = 400
+
+
+class KnockCaller(PathFinder):
+    """`close` at the end. `wall`: seconds of UTC."""
+
+    def __init__(
+        self,
+        own: LocalSide,
+        options: PwnatOptions,
+        timeline: Timeline,
+        counts: PwnatCounts,
+        wall: Callable[[], float],
+    ) -> None:
+        super().__init__(own, timeline)
+        assert options.listener is not None
+        self._keys = keys_of(options.secret)
+        self._options = options
+        self._listener = options.listener
+        self._session = KnockSession(self._keys, random_bytes(SESSION_SIZE))
+        self._counts = counts
+        self._wall = wall
+        self._nat = CallerNat.of(own.nat.udp4, low_ports=own.low_ports)
+        self._steps = planned(self._nat, own.nat.udp4)
+        self._numbers = iter(range(0x10000))
+        self._tries = 0
+        self._failure: str | None = None
+        self._met: Meeting | None = None
+
+    @property
+    def signaling(self) -> KnockSession:
+        return self._session
+
+    @property
+    def leads(self) -> bool:
+        return False
+
+    @property
+    def peer(self) -> Endpoint:
+        """Where the listener is."""
+        return self._listener
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self._met is not None:
+            self._met.close()
+
+    async def connect(
+        self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
+    ) -> SelectedPath | NoPath:
+        """Knock until the listener has reached this side."""
+        first = self._tries == 0
+        self._session.attempt = min(self._tries, 0xFF)
+        self._tries += 1
+        run = self.own.run
+        source = run.network.route(self._listener.host)
+        socket = await open_path_socket(
+            run.network, family=4, host=source and source[1], interface=run.options.interface
+        )
+        seen = await self._seen(socket)
+        self._note_knocking(seen)
+        self.budget.announce(sum(step.packets[1] for step in self._steps if step.packets), CHECKS)
+        met = self._met = Meeting(self._session, "caller", self.budget, socket)
+        met.place = self._listener
+        wait_s = self._options.wait_s if first else LATER_S
+        async with asyncio.TaskGroup() as group:
+            knocking = group.create_task(self._knock_all(met, seen))
+            connected = group.create_task(met.driver.connected(wait_s))
+            await asyncio.wait((knocking, connected), return_when=asyncio.FIRST_COMPLETED)
+            for task in (knocking, connected):
+                task.cancel()
+        self.sent += met.sent
+        path = met.path()
+        if path is None:
+            met.close()
+            return self._why_not(seen)
+        self.timeline.note("nomination", met.nominated, ok=True)
+        return path
+
+    async def _seen(self, socket: UdpSocket) -> Endpoint | None:
+        """Where this side is reached: as a server says, or at its own address if that is public. None: nobody
+        knows."""
+        server = server_of(self.own.run, "udp", 4)
+        seen = None if server is None else await where_seen(socket, server)
+        if seen is None and self.own.run.network.is_public(socket.local.host):
+            return socket.local
+        return seen
+
+    def _note_knocking(self, seen: Endpoint | None) -> None:
+        shown = statement("pwnat-knocking", listener=str(self._listener))
+        place = (
+            statement("pwnat-place-unknown") if seen is None else statement("pwnat-place", place=str(seen))
+        )
+        self.timeline.note("knock", shown, place)
+
+    # --- knocking
+
+    async def _knock_all(self, met: Meeting, seen: Endpoint | None) -> None:
+        """By the plan where there is one; else until it is broken off."""
+        if self._steps and seen is not None:
+            for _ in range(STEP_TIMES):
+                for number, step in enumerate(self._steps, 1):
+                    await self._by_step(met, number, step)
+            return
+        for number, ttl in enumerate(self._openers()):
+            met.driver.probe(met.socket, self._listener, ttl=ttl)
+            self._knock(met.socket, seen)
+            pause_s = PAUSE_S if number < HURRIED else LONG_PAUSE_S
+            await asyncio.sleep(pause_s * (1 + JITTER * (2 * chance().random() - 1)))
+
+    def _openers(self) -> Iterator[int | None]:
+        """The TTLs of openers; None, the ordinary one, where there is nothing to open."""
+        own = side_of(self.own.nat.udp4)
+        return cycle(OPENERS) if own is None or own.ttl is None else repeat(own.ttl)
+
+    def _knock(self, socket: UdpSocket, seen: Endpoint | None, step: int = 0) -> None:
+        """One knock for each place that beacons go to."""
+        network = self.own.run.network
+        for target in TARGETS:
+            knock = Knock(
+                session=self._session.name or b"",
+                number=next(self._numbers, 0xFFFF),
+                sent_ms=int(self._wall() * 1000),
+                caller=None if seen is None else seen.host,
+                port=(seen or socket.local).port,
+                attempt=self._session.attempt,
+                step=step,
+                nat=self._nat,
+            )
+            data = encode(knock, self._keys.knock)
+            packet = time_exceeded(socket.local.host, self._listener, target, data)
+            self._failure = network.send_packet(packet)
+            self._counts.knocks += self._failure is None
+
+    async def _by_step(self, met: Meeting, number: int, step: Step) -> None:
+        """Ask where a NAT's counter stands now, say so, and begin."""
+        run = self.own.run
+        socket = await open_path_socket(
+            run.network, family=4, host=met.socket.local.host, interface=run.options.interface
+        )
+        seen = await self._seen(socket)
+        met.driver.listen(socket)
+        counts = ProbeCounts()
+        met.counts.append((step, counts))
+        self.timeline.note("attempt", step.reason, strategy=step.strategy)
+        try:
+            for _ in range(STEP_KNOCKS):
+                self._knock(socket, seen, number)
+            outcome = await send_step(
+                run.network, met.driver, socket, self._listener, step, first=False, counts=counts
+            )
+        finally:
+            met.driver.release(socket)
+        if outcome.reason is not None:
+            self.timeline.note(
+                "attempt",
+                outcome.reason,
+                ok=False,
+                strategy=step.strategy,
+                sent=counts.sent,
+                seen=counts.seen,
+            )
+
+    # --- words
+
+    def _why_not(self, seen: Endpoint | None) -> NoPath:
+        """What can be said of this side: the listener's says nothing to whom it does not hear."""
+        if self._failure is not None:
+            return NoPath((statement("pwnat-not-sent", failure=self._failure),))
+        reasons = [statement("pwnat-no-answer", listener=str(self._listener), knocks=self._counts.knocks)]
+        remedies: list[Statement] = []
+        if seen is None:
+            reasons.append(statement("pwnat-behind-nat"))
+            remedies.append(statement("pwnat-name-server"))
+        elif seen != Endpoint(self._local_host(), seen.port):
+            reasons.append(statement("pwnat-behind-nat"))
+        return NoPath(tuple(reasons), (*remedies, statement("pwnat-test")))
+
+    def _local_host(self) -> str:
+        route = self.own.run.network.route(self._listener.host)
+        return "" if route is None else route[1]

@@ -1,0 +1,175 @@
+"""`nattools pwnat`: wait for a caller, or call, and use the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from nattools.engine.measurement import MeasurementRun, learn_translation, primary_error
+from nattools.engine.punch.candidates import server_of
+from nattools.engine.punch.local_side import LocalSide, behaviour, may_bind_low_ports
+from nattools.engine.punch.options import Use, Watcher, echoing
+from nattools.engine.punch.state import connect_and_use
+from nattools.engine.punch.timeline import Timeline
+from nattools.engine.pwnat.caller import KnockCaller
+from nattools.engine.pwnat.knockoptions import PwnatOptions
+from nattools.engine.pwnat.knockstate import PwnatState
+from nattools.engine.pwnat.listener import KnockListener
+from nattools.engine.run import CompletedRun, new_run, observe, within_time_limit
+from nattools.errors import CannotRun, UsageError
+from nattools.model.endpoint import Endpoint
+from nattools.model.report import Report
+from nattools.model.statement import statement
+from nattools.net.base import Network
+from nattools.traversal.sample import where_seen
+
+RAW_ADVICE = (
+    "The caller sends one kind of packet that needs CAP_NET_RAW. Run it with sudo; or give that alone to a "
+    "Python of its own: sudo setcap cap_net_raw+ep $(readlink -f .venv/bin/python). A listener needs nothing."
+)
+
+
+async def listen(
+    network: Network,
+    options: PwnatOptions,
+    watcher: Watcher,
+    use: Use | None = None,
+    *,
+    wall: Callable[[], float] = time.time,
+) -> Report:
+    """Wait for a caller, use the connection, and report. `watcher.code` is told where callers have to knock:
+    an address and port, or ":" and the port where nobody knows the address.
+
+    CannotRun: this system does not report ICMP errors, or the port is taken."""
+    missing = network.missing("icmp-errors")
+    if missing is not None:
+        raise CannotRun(missing, "A listener needs Linux; the caller may be the other machine.")
+    state = PwnatState(Timeline(watcher.stage), role="listener")
+    run = new_run(network, options.measuring, watcher.emit)
+    await _within(state, run, _listening(state, run, options, watcher, use or echoing(options.echoes), wall))
+    return state.report()
+
+
+async def connect(
+    network: Network,
+    options: PwnatOptions,
+    watcher: Watcher,
+    use: Use | None = None,
+    *,
+    wall: Callable[[], float] = time.time,
+) -> Report:
+    """Knock at `options.listener`, use the connection, and report.
+
+    CannotRun: no privilege for crafted packets. UsageError: there is no listener to knock at."""
+    if options.listener is None:
+        raise UsageError("the listener's address is needed")
+    missing = network.missing("raw-packets")
+    if missing is not None:
+        raise CannotRun(missing, RAW_ADVICE)
+    state = PwnatState(Timeline(watcher.stage), role="caller")
+    run = new_run(network, options.measuring, watcher.emit)
+    await _within(state, run, _calling(state, run, options, use or echoing(options.echoes), wall))
+    return state.report()
+
+
+async def _within(state: PwnatState, run: MeasurementRun, work: Coroutine[Any, Any, None]) -> None:
+    if await within_time_limit(run, work):
+        state.timeline.note("end", statement("punch-time-over"))
+
+
+async def _listening(
+    state: PwnatState,
+    run: MeasurementRun,
+    options: PwnatOptions,
+    watcher: Watcher,
+    use: Use,
+    wall: Callable[[], float],
+) -> None:
+    own = await _own_side(state, run, options)
+    listener = state.side = KnockListener(own, options, state.timeline, state.counts, wall)
+    try:
+        socket = await listener.open()
+        server = server_of(own.run, "udp", 4)
+        seen = None if server is None else await where_seen(socket, server)
+        if seen is None and run.network.is_public(socket.local.host):
+            seen = socket.local
+        watcher.code(f":{socket.local.port}" if seen is None else str(seen))
+        await connect_and_use(state, listener, use)
+    finally:
+        listener.close()
+
+
+async def _calling(
+    state: PwnatState, run: MeasurementRun, options: PwnatOptions, use: Use, wall: Callable[[], float]
+) -> None:
+    own = await _own_side(state, run, options)
+    caller = state.side = KnockCaller(own, options, state.timeline, state.counts, wall)
+    try:
+        await connect_and_use(state, caller, use)
+    finally:
+        caller.close()
+
+
+async def _own_side(state: PwnatState, run: MeasurementRun, options: PwnatOptions) -> LocalSide:
+    """With the network measured only by servers that the user has named."""
+    looked = CompletedRun(run, run.options.families, datetime.now(UTC), False, tells_servers=False)
+    if options.measuring.servers and not options.measuring.default_servers:
+        await learn_translation(run)
+        try:
+            looked = await observe(run)
+        except CannotRun:
+            looked = CompletedRun(run, run.options.families, datetime.now(UTC), False)
+    state.looked = looked
+    nat = looked.report().nat
+    low = options.low_ports
+    if low is None:
+        low = await may_bind_low_ports(run.network)
+    if nat.udp4 is not None:
+        state.timeline.note("behaviour", behaviour(nat))
+    return LocalSide(looked.run, nat, low, options)
+
+
+Side = tuple[Network, PwnatOptions, Watcher]
+
+
+async def both(
+    listening: Side,
+    calling: Side,
+    uses: tuple[Use | None, Use | None] = (None, None),
+    *,
+    wall: Callable[[], float] = time.time,
+    outside: Callable[[str], Endpoint] | None = None,
+) -> tuple[Report, Report]:
+    """Both sides in one process, as in a lab: the caller begins once the listener says where to knock, which
+    `outside` may complete. Errors are those of `listen` and `connect`."""
+    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    network, options, watcher = listening
+
+    def tell(place: str) -> None:
+        watcher.code(place)
+        if not told.done():
+            told.set_result(place)
+
+    async def call() -> Report:
+        place = await told
+        to = calling[1].listener or (outside or _endpoint)(place)
+        return await connect(calling[0], replace(calling[1], listener=to), calling[2], uses[1], wall=wall)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(
+                listen(network, options, replace(watcher, code=tell), uses[0], wall=wall)
+            )
+            second = group.create_task(call())
+    except BaseExceptionGroup as errors:
+        raise primary_error(errors) from None
+    return first.result(), second.result()
+
+
+def _endpoint(place: str) -> Endpoint:
+    host, _, port = place.rpartition(":")
+    return Endpoint(host, int(port))

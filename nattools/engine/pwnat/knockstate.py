@@ -1,0 +1,44 @@
+"""The state of a listener or a caller, and its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from msgspec.structs import asdict, replace
+
+from nattools.engine.punch.state import PunchState
+from nattools.engine.pwnat.caller import KnockCaller
+from nattools.engine.pwnat.knockoptions import PwnatCounts
+from nattools.engine.pwnat.listener import KnockListener
+from nattools.model.pwnat import Pwnat, PwnatRole
+from nattools.model.report import Report
+from nattools.model.statement import Statement, statement
+from nattools.traversal.path import SelectedPath
+
+
+@dataclass(slots=True)
+class PwnatState(PunchState):
+    """That of a punch, told in another way. `side`: the listener or the caller, once there is one."""
+
+    role: PwnatRole = "listener"
+    counts: PwnatCounts = field(default_factory=PwnatCounts)
+    side: KnockListener | KnockCaller | None = None
+
+    def report(self) -> Report:
+        """The report so far."""
+        found = PunchState.report(self)
+        peer = None if self.side is None else self.side.peer
+        assert found.punch is not None
+        pwnat = Pwnat(
+            **asdict(found.punch),
+            role=self.role,
+            peer=None if peer is None else str(peer),
+            beacons_sent=self.counts.beacons,
+            knocks_sent=self.counts.knocks,
+            errors_seen=self.counts.errors,
+            refused=self.counts.refused,
+        )
+        return replace(found, command="pwnat", punch=None, pwnat=pwnat)
+
+    def _reasons(self, path: SelectedPath) -> tuple[Statement, ...]:
+        return (statement("by-knock"),)

@@ -1,0 +1,225 @@
+"""The listener's side: beacons until somebody knocks, then checks to where the caller is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from nattools.engine.punch.candidates import why_not_a_destination
+from nattools.engine.punch.local_side import LocalSide
+from nattools.engine.punch.pathfinder import PathFinder
+from nattools.engine.punch.signals import A_PATH, AttemptAim
+from nattools.engine.punch.timeline import NoPath, Timeline
+from nattools.engine.pwnat.beacons import Beacons, interval_s
+from nattools.engine.pwnat.hearing import Heard, Hearing
+from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
+from nattools.engine.pwnat.knocksession import KnockSession, planned
+from nattools.engine.pwnat.meeting import Meeting
+from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.statement import Statement, statement
+from nattools.net.base import IcmpError, UdpSocket
+from nattools.protocols.pwnat import TARGETS, Knock, keys_of
+from nattools.traversal.icedriver import open_path_socket
+from nattools.traversal.path import SelectedPath
+from nattools.traversal.sending import ProbeCounts, send_step
+
+QUIET_S: Final = 6.0
+"""A caller that is still there knocks at least every 2 s."""
+LATER_S: Final = 30.0
+"""How long one attempt waits for the caller of a connection that was lost."""
+CHECKS: Final = 400
+"""Packets that go where knocks say that the caller is, beside what a plan takes."""
+
+
+class KnockListener(PathFinder):
+    """`open` first, `close` at the end. `wall`: seconds of UTC."""
+
+    def __init__(
+        self,
+        own: LocalSide,
+        options: PwnatOptions,
+        timeline: Timeline,
+        counts: PwnatCounts,
+        wall: Callable[[], float],
+    ) -> None:
+        super().__init__(own, timeline)
+        keys = keys_of(options.secret)
+        self._options = options
+        self._session = KnockSession(keys)
+        self._hearing = Hearing(keys, self._session, counts, wall, self._tell_refusal)
+        nat = own.nat.udp4
+        self._beacons = Beacons(counts, interval_s(None if nat is None else nat.binding_lifetime_s))
+        self._socket: UdpSocket | None = None
+        self._port = options.port
+        self._met: Meeting | None = None
+        self._done: set[int] = set()
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def signaling(self) -> KnockSession:
+        return self._session
+
+    @property
+    def leads(self) -> bool:
+        return True
+
+    @property
+    def peer(self) -> Endpoint | None:
+        """Where the caller says that it is."""
+        return None if self._met is None else self._met.place
+
+    async def open(self) -> UdpSocket:
+        """The socket that beacons leave from, and over which the connection goes. CannotRun: its port is
+        taken."""
+        if self._socket is None:
+            run = self.own.run
+            self._socket = await open_path_socket(
+                run.network, family=4, port=self._port, interface=run.options.interface
+            )
+            self._port = self._socket.local.port
+        return self._socket
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._beacons.stop()
+        if self._met is not None:
+            self._met.close()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    async def connect(
+        self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
+    ) -> SelectedPath | NoPath:
+        """Wait for knocks, and follow them."""
+        first = self._session.name is None
+        self._forget_path()
+        socket = await self.open()
+        socket.on_icmp = self._hearing.take
+        self._beacons.start(socket)
+        if self._beacons.failure is not None:
+            return NoPath((statement("pwnat-no-beacon", failure=self._beacons.failure),))
+        targets = tuple(target.host for target in TARGETS)
+        self.timeline.note("beacon", statement("pwnat-beacons", port=socket.local.port, targets=targets))
+        wait_s = self._options.wait_s if first else LATER_S
+        failed: NoPath | None = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while True:
+                    path = await self._followed(socket, await self._hearing.next())
+                    if isinstance(path, SelectedPath):
+                        return path
+                    failed = path or failed
+        self._close_meeting()
+        return failed or NoPath((statement("pwnat-nobody", wait_s=wait_s),), (statement("pwnat-test"),))
+
+    def _forget_path(self) -> None:
+        """The path of the attempt before is lost, and its port is needed again."""
+        self._close_meeting()
+        self._session.attempt = max(self._session.attempt, self._session.heard_of)
+        self._hearing.forget(self._session.attempt)
+        self._done.clear()
+
+    def _close_meeting(self) -> None:
+        if self._met is not None:
+            self.sent += self._met.sent
+            self._met.close()
+            self._met, self._socket = None, None
+
+    def _tell_refusal(self, why: Statement) -> None:
+        self.timeline.note("knock", why, ok=False)
+
+    # --- following a caller
+
+    async def _followed(self, socket: UdpSocket, heard: Heard) -> SelectedPath | NoPath | None:
+        """A path to the caller; why there is none; None: the knock tells of no place to send to."""
+        place = self._place(heard)
+        if place is None:
+            return None
+        knock = heard.knock
+        if self._session.name is None:
+            self._session.begin(knock.session)
+        self._session.attempt = self._session.heard_of = max(self._session.attempt, knock.attempt)
+        self.timeline.note("knock", statement("pwnat-knocked", place=str(place)), ok=True)
+        self.budget.announce(_packets(knock), CHECKS)
+        if self._met is None:
+            self._met = Meeting(self._session, "listener", self.budget, socket)
+            hears = socket.on_icmp
+            socket.on_icmp = lambda error: self._icmp(error, hears)
+        met = self._met
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(self._follow(met, heard))
+            connected = group.create_task(met.driver.connected(3600.0))
+            await asyncio.wait((following, connected), return_when=asyncio.FIRST_COMPLETED)
+            for task in (following, connected):
+                task.cancel()
+        path = met.path()
+        if path is None:
+            return NoPath((statement("pwnat-caller-silent", place=str(met.place)),))
+        self.timeline.note("nomination", met.nominated, ok=True)
+        return path
+
+    def _icmp(self, error: IcmpError, rest: Callable[[IcmpError], None] | None) -> None:
+        """Errors about beacons are for the hearing, others about what the checks send."""
+        if self._hearing.about_beacon(error):
+            self._hearing.take(error)
+        elif rest is not None:
+            rest(error)
+
+    async def _follow(self, met: Meeting, heard: Heard) -> None:
+        """Send to where each knock says, until there is none for a while."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                place = self._place(heard)
+                if place is not None and heard.knock.attempt == self._session.attempt:
+                    met.expect(place)
+                    await self._step(met, heard.knock, place)
+                async with asyncio.timeout(QUIET_S):
+                    heard = await self._hearing.next()
+
+    async def _step(self, met: Meeting, knock: Knock, place: Endpoint) -> None:
+        """The plan's step that begins now, unless it has."""
+        steps = planned(knock.nat)
+        if not 0 < knock.step <= len(steps) or knock.step in self._done:
+            return
+        self._done.add(knock.step)
+        step = steps[knock.step - 1]
+        self.timeline.note("attempt", step.reason, strategy=step.strategy)
+        counts = ProbeCounts()
+        met.counts.append((step, counts))
+        network = self.own.run.network
+        outcome = await send_step(network, met.driver, met.socket, place, step, first=True, counts=counts)
+        if outcome.reason is not None:
+            self.timeline.note(
+                "attempt",
+                outcome.reason,
+                ok=False,
+                strategy=step.strategy,
+                sent=counts.sent,
+                seen=counts.seen,
+            )
+
+    def _place(self, heard: Heard) -> Endpoint | None:
+        """Where to send to; None: nothing may be sent there, and the person is told."""
+        place = heard.knock.place(heard.source)
+        if place is None:
+            return None
+        network = self.own.run.network
+        refused = why_not_a_destination(network, place, None)
+        if refused is None and not network.is_public(place.host) and not self._is_near(place):
+            refused = statement("pwnat-private-caller", place=str(place))
+        if refused is not None:
+            self._hearing.tell(refused)
+            return None
+        return place
+
+    def _is_near(self, place: Endpoint) -> bool:
+        """May a private address be on a network of ours?"""
+        own = (host for each in self.own.run.network.interfaces() for host in each.addresses)
+        return any(host.rpartition(".")[0] == place.host.rpartition(".")[0] for host in own)
+
+
+def _packets(knock: Knock) -> int:
+    return sum(step.packets[0] for step in planned(knock.nat) if step.packets is not None)

@@ -1,0 +1,22 @@
+"""What the probes of tailnets are given."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nattools.model.endpoint import Family
+from nattools.net.base import Network
+from nattools.probes.probe import Recorder
+from nattools.probes.relay.flight import Flight
+
+
+class TailnetContext(msgspec.Struct, frozen=True):
+    """`families`: those with a route. `pinned`: the SHA-256 of a server's certificate, by its name, where no
+    authority vouches for it."""
+
+    network: Network
+    recorder: Recorder
+    flight: Flight
+    families: tuple[Family, ...]
+    interface: str | None = None
+    pinned: dict[str, str] = {}

@@ -1,0 +1,89 @@
+"""`tailscale status --json`, as Tailscale's clients print it since 1.20 (package ipnstate; headscale's are
+the same programs)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from nattools.model.overlay import OverlayPath, OverlayPeer, OverlayStatus
+from nattools.protocols.overlays import jsonfields as j
+
+_ALL: Final = ("0.0.0.0/0", "::/0")
+_NEVER: Final = "0001-01-01"
+"""How Go writes that something never happened."""
+
+
+def is_tailscale(value: Any) -> bool:
+    """Does it look like that program's?"""
+    return isinstance(value, dict) and "BackendState" in value and ("Self" in value or "Peer" in value)
+
+
+def tailscale_status(value: Any) -> OverlayStatus:
+    """ProtocolError: it is no such status."""
+    fields = j.fields_of(value, "a Tailscale status")
+    own, tailnet = j.fields_in(fields, "Self"), j.fields_in(fields, "CurrentTailnet")
+    peers = [each for each in list(j.fields_in(fields, "Peer").values())[: j.MOST] if isinstance(each, dict)]
+    suffix = j.text_in(tailnet, "MagicDNSSuffix") or j.text_in(fields, "MagicDNSSuffix")
+    exit_node = j.fields_in(fields, "ExitNodeStatus")
+    return OverlayStatus(
+        program="tailscale",
+        version=j.text_in(fields, "Version"),
+        name=j.text_in(tailnet, "Name") or suffix,
+        state=j.text_in(fields, "BackendState"),
+        addresses=j.addresses_in(own, "TailscaleIPs") or j.addresses_in(fields, "TailscaleIPs"),
+        endpoints=j.endpoints_in(own, "Addrs"),
+        relay=j.text_in(own, "Relay"),
+        routes=j.networks_in(own, "PrimaryRoutes"),
+        exit_node=_exit_node(exit_node, peers),
+        kernel=j.flag_in(fields, "TUN"),
+        problems=j.texts_in(fields, "Health")[:20],
+        peers=tuple(_peer(each) for each in peers),
+    )
+
+
+def _exit_node(status: j.Fields, peers: Sequence[j.Fields]) -> str:
+    """An address of the peer that all traffic goes through; "" if there is none."""
+    named = j.addresses_in(status, "TailscaleIPs")
+    chosen = next((each for each in peers if j.flag_in(each, "ExitNode")), None)
+    if not named and chosen is not None:
+        named = j.addresses_in(chosen, "TailscaleIPs") or (_name(chosen),)
+    return named[0] if named else ""
+
+
+def _name(fields: j.Fields) -> str:
+    """As `tailscale ping` takes it."""
+    return j.text_in(fields, "DNSName").split(".")[0] or j.text_in(fields, "HostName")
+
+
+def _peer(fields: j.Fields) -> OverlayPeer:
+    own = j.addresses_in(fields, "TailscaleIPs")
+    routes = (*j.networks_in(fields, "PrimaryRoutes"), *j.networks_in(fields, "AllowedIPs"))
+    hosts = {f"{address}/{128 if ':' in address else 32}" for address in own}
+    return OverlayPeer(
+        name=_name(fields) or (own[0] if own else "?"),
+        addresses=own,
+        online=j.flag_in(fields, "Online"),
+        active=j.flag_in(fields, "Active"),
+        expired=j.flag_in(fields, "Expired") is True,
+        path=_path(fields),
+        endpoint=j.endpoint_of(j.text_in(fields, "CurAddr")),
+        relay=j.text_in(fields, "PeerRelay") or j.text_in(fields, "Relay"),
+        endpoints=j.endpoints_in(fields, "Addrs"),
+        routes=tuple(dict.fromkeys(each for each in routes if each not in hosts and each not in _ALL)),
+    )
+
+
+def _path(fields: j.Fields) -> OverlayPath:
+    """What `tailscale status` makes of the same fields: a current address means direct, none and a relay mean
+    relayed, as long as there is traffic."""
+    if j.endpoint_of(j.text_in(fields, "CurAddr")):
+        return "direct"
+    if j.text_in(fields, "PeerRelay"):
+        return "peer-relay"
+    if not j.flag_in(fields, "Active"):
+        return "none"
+    written = j.text_in(fields, "LastWrite")
+    if written.startswith(_NEVER):
+        return "none"
+    return "relay" if j.text_in(fields, "Relay") else "unknown"

@@ -1,0 +1,198 @@
+"""Tailscale and headscale in plain words: are their servers reached, what would a client find, which peers
+are direct, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nattools.model.report import Report
+from nattools.model.tailscale import Netcheck, Tailnet, TailnetClash, TailnetPeer, TailscaleWay
+from nattools.report.document import Cell, Mood, Prose, Section, Table, View
+from nattools.report.safetext import safe
+from nattools.report.sections import summary
+from nattools.wording import terms
+
+MOST_ROWS = 20
+WAYS: dict[TailscaleWay, Mood] = {"direct": "good", "relay": "bad", "unknown": "unsure"}
+PEER_WAYS: dict[bool | None, tuple[str, Mood]] = {
+    True: ("direct", "good"),
+    False: ("relayed", "bad"),
+    None: ("unknown", "unsure"),
+}
+
+
+def answer(report: Report, view: View) -> list[Section]:
+    """How much is direct, and what to do."""
+    found = report.tailscale
+    if found is None:
+        return []
+    lines = [Prose(safe(headline(report)), mood="strong"), *summary.to_do(found.to_do[:6])]
+    return summary.summary(report, lines)
+
+
+def headline(report: Report) -> str:
+    """What came of `nattools tailscale`, as a sentence or two."""
+    found = report.tailscale
+    if found is None:
+        return "Nothing was asked."
+    verdict = next((one for one in report.techniques if one.id == "tailscale"), None)
+    if verdict is not None and verdict.verdict == "fails":
+        return f"Tailscale does not work here. {verdict.summary}"
+    return found.why
+
+
+def tailnets(report: Report, view: View) -> list[Section]:
+    """Their servers: which answer, and at which step one does not."""
+    found = () if report.tailscale is None else report.tailscale.tailnets
+    if not found:
+        return []
+    rows = tuple(_tailnet(each) for each in found[:MOST_ROWS])
+    titles = ("tailnet", "control", "home region", "relays", "why")
+    return [Section("Servers", (Table(titles, rows, (0, 0, 0, 0, 1)),))]
+
+
+def _tailnet(tailnet: Tailnet) -> tuple[Cell, ...]:
+    asked = tailnet.control is not None
+    return (
+        Cell(safe(tailnet.name, 40)),
+        _yes_no(tailnet.reachable) if asked else Cell("not asked", "quiet"),
+        Cell(safe(tailnet.home_region or "none", 40), "plain" if tailnet.home_region else "unsure"),
+        _yes_no(tailnet.relays),
+        Cell(safe(tailnet.why)),
+    )
+
+
+def _yes_no(value: bool | None) -> Cell:
+    moods: dict[bool | None, Mood] = {True: "good", False: "bad", None: "unsure"}
+    return Cell(terms.yes_no(value), moods[value])
+
+
+def steps(report: Report, view: View) -> list[Section]:
+    """The way to each control server."""
+    found = () if report.tailscale is None else report.tailscale.tailnets
+    rows = tuple(
+        (
+            Cell(safe(each.control or "", 60)),
+            Cell(step.step, "good" if step.ok else "bad"),
+            Cell("" if step.ms is None else terms.milliseconds(step.ms)),
+            Cell(safe(step.detail, 120)),
+        )
+        for each in found[:MOST_ROWS]
+        for step in each.steps
+    )
+    if not rows:
+        return []
+    table = Table(("control server", "step", "took", ""), rows, (0, 0, 0, 1))
+    return [Section("Step by step", (table,), collapsed=True)]
+
+
+def ways(report: Report, view: View) -> list[Section]:
+    """For each kind of network of a peer."""
+    found = report.tailscale
+    if found is None or not found.direct_with:
+        return []
+    rows = tuple((Cell(safe(kind, 40)), Cell(way, WAYS[way])) for kind, way in found.direct_with.items())
+    return [Section("Connecting to", (Table(("a peer behind", "by Tailscale"), rows, (0, 1)),))]
+
+
+def netchecks(report: Report, view: View) -> list[Section]:
+    """What `tailscale netcheck` would print, and what it leaves out."""
+    found = report.tailscale
+    if found is None:
+        return []
+    made = []
+    many = len(found.tailnets) > 1
+    for each in found.tailnets[:MOST_ROWS]:
+        if each.netcheck is not None:
+            rows = tuple(_netcheck(each.netcheck, each))
+            made.append(
+                Section(
+                    f"What netcheck would say in {safe(each.name, 40)}"
+                    if many
+                    else "What netcheck would say",
+                    (Table(("", ""), rows, (0, 1)),),
+                )
+            )
+    if found.beyond:
+        prose = tuple(Prose(f"- {safe(text)}") for text in found.beyond)
+        made.append(Section("What netcheck leaves out", prose))
+    return made
+
+
+def _netcheck(check: Netcheck, tailnet: Tailnet) -> Iterator[tuple[Cell, ...]]:
+    services = [name for name, on in (("UPnP", check.UPnP), ("NAT-PMP", check.PMP), ("PCP", check.PCP)) if on]
+    asked = any(each is not None for each in (check.UPnP, check.PMP, check.PCP))
+    home = next((row for row in tailnet.regions if row.id == check.PreferredDERP), None)
+    nearest = "unknown"
+    if home is not None and home.rtt_ms is not None:
+        nearest = f"{home.name or home.code}, {terms.milliseconds(home.rtt_ms)}"
+    yield Cell("UDP"), _yes_no(check.UDP)
+    yield Cell("IPv4"), Cell(safe(check.GlobalV4 or "no address found", 60))
+    yield Cell("IPv6"), Cell(safe(check.GlobalV6, 60) if check.GlobalV6 else _no_ipv6(check))
+    yield Cell("MappingVariesByDestIP"), Cell(terms.yes_no(check.MappingVariesByDestIP))
+    yield Cell("PortMapping"), Cell(", ".join(services) or ("none" if asked else "not checked"))
+    if check.CaptivePortal is not None:
+        yield Cell("CaptivePortal"), Cell(terms.yes_no(check.CaptivePortal))
+    yield Cell("Nearest DERP"), Cell(safe(nearest, 60))
+
+
+def _no_ipv6(check: Netcheck) -> str:
+    return "no, but the system has it" if check.OSHasIPv6 else "no"
+
+
+def regions(report: Report, view: View) -> list[Section]:
+    """How far away each region is."""
+    found = () if report.tailscale is None else report.tailscale.tailnets
+    made = []
+    for each in found[:MOST_ROWS]:
+        rows = tuple(
+            (
+                Cell(safe(row.code or str(row.id), 20)),
+                Cell(safe(row.name, 40)),
+                Cell("no answer" if row.rtt_ms is None else terms.milliseconds(row.rtt_ms)),
+                Cell(row.by),
+            )
+            for row in each.regions[:100]
+        )
+        if rows:
+            table = Table(("region", "name", "round trip", "by"), rows, (0, 1, 0, 0))
+            made.append(Section(f"DERP regions of {safe(each.name, 40)}", (table,), collapsed=True))
+    return made
+
+
+def peers(report: Report, view: View) -> list[Section]:
+    """Each peer that is not direct now, and why; the others with detail."""
+    found = () if report.tailscale is None else report.tailscale.tailnets
+    made = []
+    for each in found[:MOST_ROWS]:
+        shown = [peer for peer in each.peers if view.detail or peer.direct is not True]
+        most = 200 if view.detail else MOST_ROWS
+        if not each.peers:
+            continue
+        rows = tuple(_peer(peer) for peer in shown[:most])
+        direct = sum(peer.direct is True for peer in each.peers)
+        note = f"{direct} of {len(each.peers)} direct"
+        blocks = (Table(("peer", "now", "why"), rows, (0, 0, 1)),) if rows else (Prose("All are direct."),)
+        more = (Prose(f"and {len(shown) - most} more: -v shows 200."),) if len(shown) > most else ()
+        made.append(Section(f"Peers in {safe(each.name, 40)}", (*blocks, *more), note))
+    return made
+
+
+def _peer(peer: TailnetPeer) -> tuple[Cell, ...]:
+    words, mood = PEER_WAYS[peer.direct]
+    return Cell(safe(peer.name, 40)), Cell(words, mood), Cell(safe(f"{peer.why} {peer.advice}".strip()))
+
+
+def clashes(report: Report, view: View) -> list[Section]:
+    """What two tailnets on this machine both claim."""
+    if report.tailscale is None:
+        return []
+    found = (*report.tailscale.address_overlaps, *report.tailscale.conflicts)
+    rows = tuple(_clash(each) for each in found[:MOST_ROWS])
+    return [Section("Several tailnets here", (Table(("", "what", "why"), rows, (0, 0, 1)),))] if rows else []
+
+
+def _clash(clash: TailnetClash) -> tuple[Cell, ...]:
+    mood: Mood = "unsure" if clash.advice else "plain"
+    who = " and ".join(safe(name, 30) for name in clash.tailnets[:3])
+    return Cell(who), Cell(clash.kind, mood), Cell(safe(f"{clash.why} {clash.advice}".strip()))

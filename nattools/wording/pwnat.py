@@ -1,0 +1,47 @@
+"""What happened while one machine knocked at another by an ICMP error, and what would help."""
+
+from __future__ import annotations
+
+SENTENCES = {
+    "pwnat-beacons": (
+        "Port {port} sends a beacon now and then to {targets:and}, where nobody answers; a caller's ICMP "
+        "error about one of them gets in."
+    ),
+    "pwnat-no-beacon": "No beacon could be sent: {failure}.",
+    "pwnat-knocked": "Somebody who knows the secret knocked, and says to be at {place}.",
+    "pwnat-stale": (
+        "A knock with the right secret was sent {apart_s:.0f} s from now by this machine's clock: it is an "
+        "old one sent again, or one of the two clocks is wrong."
+    ),
+    "pwnat-busy": "Another caller knocks; one at a time is let in.",
+    "pwnat-private-caller": (
+        "The caller knocks, but its packet left with the private address {place}, and it does not know its "
+        "public one: let it name a server with --server."
+    ),
+    "pwnat-nobody": "Nobody knocked within {wait_s:span}.",
+    "pwnat-caller-silent": "The caller at {place} knocked, but nothing else came from there.",
+    "pwnat-knocking": "Knocking at {listener}.",
+    "pwnat-place": "The knock says that this side is at {place}.",
+    "pwnat-place-unknown": (
+        "No public address of this side is known: the listener answers to where the knock comes from."
+    ),
+    "pwnat-not-sent": "The knock could not be sent: {failure}.",
+    "pwnat-no-answer": (
+        "{knocks} knocks at {listener} were not answered: no listener with this secret is there, or a router "
+        "on the way dropped them."
+    ),
+    "pwnat-behind-nat": (
+        "This side is behind a NAT, and most of them do not pass a knock on: Linux routers drop it or send "
+        "it out with its private address."
+    ),
+    "pwnat-name-server": "Name a server with --server, so that the knock can say where this side is.",
+    "pwnat-test": (
+        "nattools pwnat test --server HOST shows on either side whether its router lets this through; with "
+        "the parts exchanged it may work."
+    ),
+    "pwnat-apart": "The two are apart.",
+    "by-knock": (
+        "The listener's NAT let the caller's ICMP error in, and each side then opened its own NAT for the "
+        "other."
+    ),
+}

@@ -1,0 +1,197 @@
+"""What a report says of Tailscale and headscale."""
+
+from __future__ import annotations
+
+SENTENCES = {
+    # in a sentence
+    "ts-direct-count": "Tailscale connects directly with {direct} of {kinds} kinds of networks.",
+    "ts-ways-unknown": "Which peers it reaches directly is not known: this NAT's behaviour was not measured.",
+    "ts-ways-partly-unknown": "Of the others it is not known: no server here could measure the filtering.",
+    "ts-all-relayed": "UDP does not get out here, so Tailscale relays everything over HTTPS.",
+    "ts-easy": "Everybody who can send UDP reaches this machine.",
+    "ts-mapped": "The router opens a port for it, which everybody who can send UDP reaches.",
+    "ts-hard": (
+        "This NAT gives another port to each peer (a hard NAT), and Tailscale predicts no ports: it meets "
+        "only those who let an address in whatever its port."
+    ),
+    "ts-strict": (
+        "This NAT lets in only ports that were written to, so a peer whose NAT gives another port to each "
+        "peer is relayed."
+    ),
+    "ts-firewalled": (
+        "The firewall here lets in only ports that were written to, so a peer whose NAT gives another port "
+        "to each peer is relayed."
+    ),
+    "ts-relays-untried": "UDP was not seen to get out; whether Tailscale's relays are reached was not tried.",
+    "ts-nothing-passes": "UDP does not get out, and no relay is reached.",
+    "settle-tailscale": "nattools tailscale asks its servers.",
+    # control servers
+    "ts-control-answers": "The control server {url} answers.",
+    "ts-control-unresolved": "The control server {url} is not found: {detail}.",
+    "ts-control-silent": "Nothing answers at the control server {url}: {detail}.",
+    "ts-control-refused": "Nothing listens at the control server {url}.",
+    "ts-control-unreachable": "There is no way to the control server {url}: {detail}.",
+    "ts-control-prohibited": "A firewall rejects packets to the control server {url}.",
+    "ts-control-closed": "The connection to the control server {url} is ended by somebody: {detail}.",
+    "ts-control-not-tls": "What answers for the control server {url} does not speak TLS: {detail}.",
+    "ts-control-certificate": (
+        "The certificate shown for the control server {url} cannot be trusted: {detail}."
+    ),
+    "ts-control-certificate-by": (
+        "The certificate shown for the control server {url} cannot be trusted ({detail}): {issuer} issued "
+        "it. This network inspects TLS, or the server's own certificate is at fault."
+    ),
+    "ts-control-portal": "A captive portal answers for the control server {url}.",
+    "ts-control-error": "The control server {url} does not give its key: {detail}.",
+    "ts-control-other": "What answers at {url} is no control server: {detail}.",
+    "ts-check-dns": "Check the name, and that this network's name server does not block it.",
+    "ts-let-https-out": (
+        "Ask whoever runs this network to let TCP port 443 out to it, or use another network."
+    ),
+    "ts-check-control": "Check the URL and that the server runs; its own log says more.",
+    "ts-exempt-from-inspection": (
+        "Ask whoever runs this network to leave {url} out of TLS inspection. If the server is yours, check "
+        "its certificate."
+    ),
+    "ts-upgrade-lost": (
+        "The control server {url} answers, but a reverse proxy before it takes away the header by which "
+        "clients leave HTTP: none can log in."
+    ),
+    "ts-pass-upgrade": (
+        "Let the proxy pass the Upgrade and Connection headers on (nginx: proxy_http_version 1.1, "
+        "proxy_set_header Upgrade $http_upgrade)."
+    ),
+    # DERP
+    "ts-map-missing": "Its DERP map {map} cannot be had: {detail}.",
+    "ts-name-map": "Name a map in a file: --derp-map FILE (tailscale debug derp-map prints one).",
+    "ts-home": "Its home region would be {region}, {rtt_ms:ms} away.",
+    "ts-home-without-udp": (
+        "Its home region would be {region}, {rtt_ms:ms} away by HTTPS: STUN is not answered."
+    ),
+    "ts-home-differs": "Its client says {said}.",
+    "ts-no-region": "None of its DERP servers answers.",
+    "ts-relay-verifies": (
+        "{uri} lets in only the machines of its own tailnet, so whether it relays was not tried."
+    ),
+    "ts-relay-fails": "{uri} does not relay.",
+    # what would make it direct
+    "ts-let-udp-out": (
+        "Have UDP let out of this network: to any port, or at least to 3478 and from 41641. Until then all "
+        "is relayed."
+    ),
+    "ts-open-port": "Open UDP port 41641 in the firewall for what comes in: then everybody reaches it.",
+    "ts-map-port": (
+        "Enable UPnP, NAT-PMP or PCP in the router, or forward UDP port 41641 to this machine: Tailscale "
+        "uses both by itself, and then everybody who can send UDP reaches it."
+    ),
+    "ts-map-port-at": (
+        "Enable UPnP, NAT-PMP or PCP in the router (http://{router}), or forward UDP port 41641 to this "
+        "machine: Tailscale uses both by itself, and then everybody who can send UDP reaches it."
+    ),
+    "ts-ipv6": "With IPv6 on both sides no NAT is in the way.",
+    # beyond netcheck
+    "ts-filtering": "Filtering: {filtering}.",
+    "ts-filtering-unknown": "Filtering: not measured; a nattools serve outside tells.",
+    "ts-varies-after-all": (
+        "The mapping does vary by destination: netcheck had the answers of one server alone."
+    ),
+    "ts-allocation": "Port allocation: {allocation}.",
+    "ts-carrier-nat": "A second NAT, the provider's: port mappings on your router do not reach the internet.",
+    "ts-double-nat": "A second NAT: port mappings on the nearer router do not reach the internet.",
+    "ts-one-nat": "One NAT, no second behind it.",
+    "ts-layers-unknown": "Whether there is a second NAT is not known.",
+    "ts-hairpin": "Hairpinning works: two machines here meet at their outside addresses.",
+    "ts-no-hairpin": "No hairpinning: two machines here meet only at their inside addresses.",
+    "ts-hairpin-unknown": "Hairpinning: not known.",
+    "ts-lifetime": (
+        "An idle mapping lives {lifetime_s:seconds}, longer than the {heartbeat_s:seconds} between a "
+        "client's heartbeats."
+    ),
+    "ts-lifetime-short": (
+        "An idle mapping lives {lifetime_s:seconds}, less than the {heartbeat_s:seconds} between a client's "
+        "heartbeats: direct paths break."
+    ),
+    "ts-lifetime-unmeasured": (
+        "How long an idle mapping lives was not measured (--lifetime); clients send every "
+        "{heartbeat_s:seconds}."
+    ),
+    "ts-mapping-true": "A port mapping by {protocol:protocol} works from outside: {external}.",
+    "ts-mapping-false": (
+        "A port mapping by {protocol:protocol} is granted, but nothing comes in by {external}."
+    ),
+    "ts-mapping-unverified": (
+        "A port mapping by {protocol:protocol} is granted ({external}); nobody tried it."
+    ),
+    "ts-no-mapping": "No router here makes port mappings.",
+    "ts-mapping-not-asked": "No router was asked for port mappings.",
+    # peers
+    "peer-is-direct": "Packets go to {endpoint}.",
+    "peer-expired": "Its key has expired.",
+    "renew-key": "Log in again on that machine.",
+    "peer-offline": "It is not online.",
+    "peer-idle": "No packets go there, so no way is chosen.",
+    "ping-peer": "tailscale ping {name} makes it choose one.",
+    "peer-way-unknown": "The status does not say which way packets go.",
+    "peer-by-peer-relay": "Another machine of the tailnet passes its packets on ({relay}).",
+    "peer-relayed": "It is relayed.",
+    "peer-relayed-by": "It is relayed by {relay}.",
+    "peer-relayed-by-its": "It is relayed by {relay}, its home; ours is {own}.",
+    "peer-near": (
+        "It says that it is at {endpoint}, on this very network: a firewall on one of the two machines, or "
+        "an access point that keeps its clients apart, stops UDP."
+    ),
+    "look-at-lan": "nattools lan on both tells; else let UDP port 41641 in on both.",
+    "own-network-unknown": "Why is not known: this network was not measured.",
+    "own-udp-blocked": "UDP does not get out of this network.",
+    "both-move": (
+        "This NAT gives another port to each peer, and so does its ({ports} ports of one address were "
+        "seen): two hard NATs."
+    ),
+    "own-moves": (
+        "This NAT gives another port to each peer, so that it is relayed if its network is one of these: "
+        "{kinds:list}."
+    ),
+    "peer-moves": (
+        "Its NAT gives another port to each peer ({ports} ports of one address were seen), and this side "
+        "lets in only ports that it wrote to."
+    ),
+    "only-blocked-left": (
+        "This side connects with all that send UDP: its network blocks UDP, or a firewall does."
+    ),
+    "one-of-these-left": "By elimination its network is one of these: {kinds:list}.",
+    "measure-at-peer": "nattools tailscale on that machine tells.",
+    # several tailnets
+    "clash-addresses": "Both have {count} of their addresses in common, as {address}.",
+    "clash-range": (
+        "Both give their machines addresses of {network}. On Linux each client drops what comes from there "
+        "by another interface."
+    ),
+    "clash-carrier": (
+        "{address} on {interface} is of the provider's network, from whose range the tailnet has its "
+        "addresses, too: on Linux its client drops what comes from there."
+    ),
+    "give-other-range": (
+        "Give one of them another range (headscale: prefixes.v4), or run one client in userspace "
+        "(tailscaled --tun=userspace-networking)."
+    ),
+    "clash-routes": "Both have a route to {network}: which one is taken is chance.",
+    "accept-one": "Accept routes of one of them alone (tailscale set --accept-routes=false on the other).",
+    "clash-local": "It has a route to {network}, and this machine's own network ({address}) is within it.",
+    "renumber": "Give one of the two networks other addresses, or do not accept that route here.",
+    "clash-port": "Two clients are seen at {endpoint}: only one of them can have port {port}.",
+    "choose-port": "Give one of them a port of its own: tailscaled --port=41642.",
+    "clash-rules": (
+        "Both clients set the routes and firewall rules of this system, under the same names: the later one "
+        "undoes those of the other."
+    ),
+    "run-in-userspace": (
+        "Run one of them in userspace (tailscaled --tun=userspace-networking) or in a container of its own."
+    ),
+    "clash-exit-nodes": (
+        "Both want all traffic for their exit nodes; {owner:or it is not known which} has it."
+    ),
+    "one-exit-node": "Keep one exit node: tailscale set --exit-node= takes the other's away.",
+    "default-route-of": (
+        "All other traffic goes by {owner}, and so do the servers and relays of {others:and}."
+    ),
+}

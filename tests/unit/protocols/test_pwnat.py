@@ -1,0 +1,173 @@
+"""Knocks: what is written is read, nothing else is believed, each counts once; the packet, by others."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.layers.inet import ICMP, IP, IPerror, UDPerror
+
+from nattools.errors import ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.model.nat import Nat
+from nattools.protocols import ip, pwnat
+from nattools.protocols.pwnat import CallerNat, Knock, KnockFilter
+
+KEYS = pwnat.keys_of("sesame-open")
+LISTENER = Endpoint("11.1.0.2", 2222)
+
+
+def knock(**fields: object) -> Knock:
+    return Knock(
+        **{"session": bytes(12), "number": 1, "sent_ms": 10**12, "caller": "11.2.0.2", "port": 4000, **fields}
+    )  # type: ignore[arg-type]
+
+
+knocks = st.builds(
+    Knock,
+    session=st.binary(min_size=12, max_size=12),
+    number=st.integers(0, 65535),
+    sent_ms=st.integers(0, 2**64 - 1),
+    caller=st.none() | st.sampled_from(["11.2.0.2", "2a10::1", "255.255.255.255"]),
+    port=st.integers(0, 65535),
+    attempt=st.integers(0, 255),
+    step=st.integers(0, 255),
+    nat=st.builds(
+        CallerNat,
+        mapping=st.sampled_from(["none", "endpoint-independent", "address-and-port-dependent", "unknown"]),
+        filtering=st.sampled_from(["endpoint-independent", "address-dependent", "unknown"]),
+        allocation=st.sampled_from(["preserving", "sequential", "random", "unknown"]),
+        step=st.integers(-32768, 32767),
+        ports=st.none() | st.just((1024, 65535)) | st.just((600, 600)),
+        block=st.booleans(),
+        low_ports=st.booleans(),
+    ),
+)
+
+
+@given(knocks)
+def test_what_is_written_is_read(told: Knock) -> None:
+    data = pwnat.encode(told, KEYS.knock)
+    assert len(data) == 88
+    assert pwnat.looks_like_knock(data)
+    assert pwnat.decode(data, KEYS.knock) == told
+    assert pwnat.decode(data + b"extension", KEYS.knock) == told
+
+
+@given(st.binary(max_size=600))
+def test_anything_else_is_an_error(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        pwnat.decode(data, KEYS.knock)
+    with pytest.raises(ProtocolError):
+        pwnat.decode(b"nPW\x01" + data, KEYS.knock)
+
+
+@given(knocks, st.integers(0, 87), st.integers(1, 255))
+def test_a_single_changed_byte_is_noticed(told: Knock, at: int, change: int) -> None:
+    data = bytearray(pwnat.encode(told, KEYS.knock))
+    data[at] ^= change
+    with pytest.raises(ProtocolError):
+        pwnat.decode(bytes(data), KEYS.knock)
+
+
+@pytest.mark.parametrize("size", range(88))
+def test_cut_short(size: int) -> None:
+    with pytest.raises(ProtocolError):
+        pwnat.decode(pwnat.encode(knock(), KEYS.knock)[:size], KEYS.knock)
+
+
+def test_an_authentic_knock_of_a_kind_of_nat_that_there_is_not() -> None:
+    import hmac
+
+    fields = bytearray(pwnat.encode(knock(), KEYS.knock)[:56])
+    fields[46] = 200
+    with pytest.raises(ProtocolError, match="unknown kind"):
+        pwnat.decode(bytes(fields) + hmac.digest(KEYS.knock, bytes(fields), "sha256"), KEYS.knock)
+
+
+def test_other_secrets_give_other_keys() -> None:
+    other = pwnat.keys_of("sesame-opem")
+    assert len({KEYS.knock, KEYS.root, other.knock, other.root}) == 4
+    assert KEYS.session(b"a" * 12) != KEYS.session(b"b" * 12)
+    with pytest.raises(ProtocolError):
+        pwnat.decode(pwnat.encode(knock(), other.knock), KEYS.knock)
+
+
+def test_new_secrets() -> None:
+    made = {pwnat.new_secret() for _ in range(100)}
+    assert len(made) == 100
+    assert all(len(each) == 29 and len(each.split("-")) == 5 for each in made)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"session": b""}, {"number": 65536}, {"port": -1}, {"attempt": 256}, {"sent_ms": -1}]
+)
+def test_fields_out_of_range(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError):
+        pwnat.encode(knock(**wrong), KEYS.knock)
+
+
+def test_where_the_caller_is() -> None:
+    assert knock().place("10.0.0.1") == Endpoint("11.2.0.2", 4000)
+    assert knock(caller=None).place("11.9.0.2") == Endpoint("11.9.0.2", 4000)
+    assert knock(caller=None).place(None) is None
+    assert knock(port=0).place("11.9.0.2") is None
+
+
+def test_each_counts_once_and_only_while_it_is_fresh() -> None:
+    seen = KnockFilter()
+    now = 10**9
+    told = knock(sent_ms=now * 1000)
+    assert seen.doubt(told, now + 299) is None
+    assert seen.doubt(told, now + 299) == "replayed"
+    assert seen.doubt(knock(sent_ms=now * 1000, number=2), now) is None
+    assert seen.doubt(knock(sent_ms=now * 1000, session=b"a" * 12), now) is None
+    assert seen.doubt(knock(sent_ms=now * 1000, number=3), now + 301) == "stale"
+    assert seen.doubt(knock(sent_ms=now * 1000, number=3), now - 301) == "stale"
+    assert seen.apart_s == -301
+
+
+def test_memory_is_bounded() -> None:
+    seen = KnockFilter()
+    for number in range(10_000):
+        seen.doubt(knock(session=number.to_bytes(12, "big")), 10**9)
+    assert len(seen._seen) == 4096
+
+
+def test_the_callers_nat_as_it_was_measured() -> None:
+    measured = Nat(
+        reachable=True,
+        present=True,
+        mapping="address-and-port-dependent",
+        port_allocation="sequential",
+        port_step=2,
+    )
+    told = CallerNat.of(measured, low_ports=True)
+    again = pwnat.decode(pwnat.encode(knock(nat=told), KEYS.knock), KEYS.knock).nat.as_measured()
+    assert (again.mapping, again.port_allocation, again.port_step) == (measured.mapping, "sequential", 2)
+    assert CallerNat.of(None, low_ports=False).as_measured().mapping == "endpoint-independent"
+    huge = CallerNat.of(Nat(reachable=True, port_step=70_000), low_ports=False)
+    assert pwnat.encode(knock(nat=huge), KEYS.knock)
+
+
+def test_the_packet_as_scapy_reads_it_and_as_we_do() -> None:
+    data = pwnat.encode(knock(), KEYS.knock)
+    packet = pwnat.time_exceeded("11.2.0.2", LISTENER, pwnat.TARGETS[0], data)
+    read = IP(packet)
+    assert (read.src, read.dst, read[ICMP].type, read[ICMP].code) == ("11.2.0.2", "11.1.0.2", 11, 0)
+    quoted = read[IPerror]
+    assert (quoted.src, quoted.dst, quoted.ttl) == ("11.1.0.2", "3.3.3.3", 1)
+    assert (read[UDPerror].sport, read[UDPerror].dport, read[UDPerror].len) == (2222, 443, 16)
+    assert ip.checksum(packet[20:]) == 0
+    about = ip.parse(packet).about
+    assert about is not None
+    assert about.payload == data
+
+
+def test_the_quote_is_the_beacon_byte_for_byte() -> None:
+    """Also with its checksum: some NATs look at it."""
+    beacon = ip.build(
+        ip.Packet("udp", LISTENER.host, LISTENER.port, *pwnat.TARGETS[0], payload=pwnat.BEACON, ttl=1)
+    )
+    packet = pwnat.time_exceeded("11.2.0.2", LISTENER, pwnat.TARGETS[0], b"")
+    assert packet[28:56] == beacon[:28]
