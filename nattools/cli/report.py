@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,17 @@ import typer
 
 from nattools.cli import completion, options
 from nattools.cli.app import new_app
-from nattools.cli.outputs import checked_outputs, renderer, show, write_files, write_json, write_out
+from nattools.cli.outputs import (
+    check_writable,
+    checked_outputs,
+    renderer,
+    show,
+    tell,
+    write_files,
+    write_json,
+    write_out,
+    write_text,
+)
 from nattools.errors import UsageError
 from nattools.model.report import Report
 from nattools.report.safetext import safe
@@ -175,4 +186,34 @@ def redact(
     from nattools.report.redaction import Redaction, redacted
 
     write_files(redacted(load_file(file), Redaction(salt, kept, ports)), files, 2)
+    return 0
+
+
+@report_app.command("scenario")
+def scenario(
+    file: File,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE.toml", help="The scenario file to write.")
+    ],
+) -> int:
+    """Draw the network of a report as a scenario, which gives the same report: reproduce it on your desk.
+
+    What the report leaves open has the ordinary value and is marked. 'nattools lab run FILE.toml' holds one
+    against the other."""
+    if output.suffix.lower() != ".toml":
+        raise UsageError(f"-o {output}: a scenario's file is called FILE.toml")
+    check_writable(output)
+    from nattools.lab.redraw import redrawn
+    from nattools.lab.scenariofiles import parse
+
+    drawing = redrawn(load_file(file))
+    text = drawing.toml()
+    try:
+        parse(text, str(output))
+    except UsageError as error:
+        raise UsageError(f"{file}: no scenario can be drawn like this: {error}") from None
+    write_text(output, text)
+    marked = len(drawing.open)
+    left = f"; {marked} {'thing is' if marked == 1 else 'things are'} left open and marked" if marked else ""
+    tell(f"nattools: {output} is written{left}. To measure it: nattools lab run {shlex.quote(str(output))}")
     return 0

@@ -11,6 +11,7 @@ from nattools.engine.analysis.advice import advice, measurement_notices
 from nattools.engine.analysis.cross_checks import cross_checks
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
+from nattools.engine.analysis.libp2p import libp2p
 from nattools.engine.analysis.obstacles import true_mappings
 from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.engine.analysis.portmap_verdicts import mapping_notices
@@ -27,7 +28,7 @@ from nattools.model.report import Measurement, Report, Server, Tool
 from nattools.model.statement import unique
 from nattools.wording.texts import with_texts
 
-_OWN_ANSWER = ("map", "relay", "tailscale")
+_OWN_ANSWER = ("map", "relay", "libp2p", "tailscale")
 """Commands that ask for something else than whether this machine can be reached."""
 
 
@@ -60,6 +61,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         nat=findings.by_transport,
         mappings=findings.routers.mappings,
         relays=findings.relays,
+        libp2p=libp2p(findings),
         tailscale=tailscale(findings),
         ended=measurement.ended,
         advice=None if measurement.command in _OWN_ANSWER else advice(findings, verdicts, table),

@@ -210,6 +210,14 @@ class TurnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fault: Literal["drops", "private-address", "not-reached"] | None = None
 
 
+class Libp2pSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A libp2p peer at the server's port over TCP, as `nattools serve --libp2p` is one: it dials from its
+    second address, if it has two. `relay`: it relays, and gives `places` to each source."""
+
+    relay: bool = True
+    places: int = 8
+
+
 class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A STUN server on the internet.
 
@@ -222,7 +230,8 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     "mapped": theirs, as an IPv4-mapped IPv6 address); `rewritten`: what an ALG on the way makes of
     MAPPED-ADDRESS in it. "rfc3489" has no other attribute, "plain" has both.
     `program`: on netns, run this real daemon instead ("coturn"). `derp`, `control`: it is such a server, and
-    no other. `relay`: a server of kind "nattools", or coturn, that relays.
+    no other. `relay`: a server of kind "nattools", or coturn, that relays. `libp2p`: one of kind "nattools"
+    that is a libp2p peer, too.
     """
 
     kind: Literal[
@@ -250,6 +259,7 @@ class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     derp: DerpSpec | None = None
     control: ControlSpec | None = None
     relay: TurnSpec | None = None
+    libp2p: Libp2pSpec | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,6 +10,7 @@ from typing import Literal
 
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observed import Observation
+from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.tailnetseen import TailnetObservation
@@ -398,5 +399,9 @@ AnyObservation = (
     | MapEntry
     | MapTable
     | RelayTrial
+    | PeerVisit
+    | DialAsked
+    | PlaceAsked
+    | QuicAsked
     | TailnetObservation
 )

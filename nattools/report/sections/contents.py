@@ -14,6 +14,7 @@ from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
 from nattools.report.sections import (
     facts,
+    libp2p,
     matrix,
     nat,
     observations,
@@ -96,6 +97,18 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(relays.steps, 1),
         Entry(summary.warnings),
         Entry(mapped.open_questions),
+        *_END,
+    ),
+    "libp2p": (
+        Entry(libp2p.answer),
+        Entry(libp2p.addresses),
+        Entry(libp2p.peers),
+        Entry(libp2p.relays),
+        Entry(libp2p.kinds),
+        Entry(nat.behaviour, 1),
+        Entry(summary.warnings),
+        Entry(mapped.open_questions),
+        Entry(summary.servers, 1),
         *_END,
     ),
     "punch": (

@@ -12,6 +12,7 @@ from nattools.model.report import Report
 from nattools.report.document import Cell, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import tailnetlines
+from nattools.report.sections.peerobservations import PEER_WORDS
 from nattools.wording.terms import number, seconds
 
 PURPOSES: dict[seen.Purpose, str] = {
@@ -251,5 +252,6 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.MapEntry: _entry,
     seen.MapTable: _table,
     RelayTrial: _relay_trial,
+    **PEER_WORDS,
     **tailnetlines.LINES,
 }
