@@ -218,7 +218,7 @@ def explanations() -> str:
         sections.append(
             f"### {topic.title}\n\n{topic.meaning}\n\n"
             f"**Found by:** {topic.found}\n\n**To do:** {topic.do}\n{products}\n"
-            f"Codes: {', '.join(f'`{code}`' for code in topic.codes)}.\n"
+            f"Codes: {', '.join(f'`{code}`' for code in topic.codes) or 'all others'}.\n"
         )
     return "\n".join(sections)
 

@@ -111,9 +111,17 @@ TOPICS = (
     Topic(
         "punch",
         "What happened while two machines were connected",
-        ("*",),
+        (),
         "One step of the conversation with the network or the peer, or its outcome.",
         "The timeline says when, and on which side.",
         "Nothing by itself: the first lines of the report say what would help.",
+    ),
+    Topic(
+        "finding",
+        "A finding",
+        (),
+        "The sentence says what was found. Its values stand beside the code in the report's JSON.",
+        "The report names the observations that it rests on: -vv shows them.",
+        "What helps stands beside it, or in the report's first lines.",
     ),
 )  # fmt: skip

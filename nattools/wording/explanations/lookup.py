@@ -19,7 +19,16 @@ TOPICS: tuple[Topic, ...] = (
     *aboutmeasuring.TOPICS,
     *aboutconnections.TOPICS,
 )
-"""In the order in which they are tried; the last one fits all."""
+"""In the order in which they are tried."""
+_OF_TABLES = {
+    "punch": "punch",
+    "pwnat": "pwnat",
+    "tailscale": "programs",
+    "libp2p": "programs",
+    "lan": "programs",
+}
+"""What there is to say of a code that no topic names."""
+OTHERS = "finding"
 _TABLES = {
     "upnp-igd": refusals.UPNP_MAPPING,
     "upnp-pinhole": refusals.UPNP_PINHOLE,
@@ -49,7 +58,11 @@ def _by_name() -> dict[str, Topic]:
 @cache
 def topic_of(code: str) -> Topic:
     """What there is to say of a code of a statement."""
-    return next(topic for topic in TOPICS if any(fnmatchcase(code, pattern) for pattern in topic.codes))
+    for topic in TOPICS:
+        if any(fnmatchcase(code, pattern) for pattern in topic.codes):
+            return topic
+    table = next((name for name, sentences in TABLES.items() if code in sentences), "")
+    return _by_name()[_OF_TABLES.get(table, OTHERS)]
 
 
 @cache
