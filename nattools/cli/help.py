@@ -47,6 +47,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools nat --lifetime", "also how long an idle mapping lives"),
         ("nattools nat -4 --lab symmetric-random", "a simulated network"),
     ),
+    "ipv6": (
+        ("nattools ipv6 --server serve.example.org", "with a nattools serve that tries from outside"),
+        ("nattools ipv6 --lab ipv6-prohibiting", "a simulated network"),
+    ),
     "map": (
         ("nattools map add 8080", "ask the router for a port"),
         ("nattools map delete --mine", "remove all that nattools has made"),

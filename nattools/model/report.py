@@ -12,6 +12,7 @@ import msgspec
 from nattools.model.ending import Ending
 from nattools.model.endpoint import Family
 from nattools.model.host import Host
+from nattools.model.ipv6 import Ipv6
 from nattools.model.libp2p import Libp2p
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
@@ -156,7 +157,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     host: Host
     servers: tuple[Server, ...] = ()
     nat: NatByTransport = NatByTransport()
-    ipv6: None = None
+    ipv6: Ipv6 | None = None
     mappings: tuple[PortMapping, ...] = ()
     relays: tuple[Relay, ...] = ()
     punch: Punch | None = None
