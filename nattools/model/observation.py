@@ -10,6 +10,7 @@ from typing import Literal
 
 from nattools.model.endpoint import Family, Transport
 from nattools.model.ipv6trial import InboundCheck, MtuTrial
+from nattools.model.lanseen import LanObservation
 from nattools.model.observed import Observation
 from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked
 from nattools.model.portmapping import MappingProtocol, Refusal
@@ -407,4 +408,5 @@ AnyObservation = (
     | PlaceAsked
     | QuicAsked
     | TailnetObservation
+    | LanObservation
 )

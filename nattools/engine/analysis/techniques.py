@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache, partial
 
 from nattools.engine.analysis.findings import Findings, technique
+from nattools.engine.analysis.lanfindings import lan_verdict
 from nattools.engine.analysis.libp2p import libp2p_works
 from nattools.engine.analysis.obstacles import obstacle, remedies
 from nattools.engine.analysis.portmap_verdicts import port_mapping
@@ -141,15 +142,15 @@ _MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
     "relay-turn": partial(relayed, kind="turn"),
     "relay-derp": partial(relayed, kind="derp"),
     "libp2p": libp2p_works,
+    "lan": lan_verdict,
     "tailscale": tailscale_verdict,
 }
 _MEANWHILE: dict[TechniqueId, Statement] = {
     "pwnat": statement("try-pwnat"),
-    "lan": statement("try-ping"),
-    "tailscale": statement("try-tailscale-ping"),
 }
 _OF_MAP: tuple[TechniqueId, ...] = ("upnp-igd", "nat-pmp", "pcp")
 _OF_RELAY: tuple[TechniqueId, ...] = ("relay-turn", "relay-derp")
+_OF_LAN: tuple[TechniqueId, ...] = ("lan",)
 _OF_TAILSCALE: tuple[TechniqueId, ...] = ("relay-derp", "tailscale")
 
 
@@ -167,6 +168,8 @@ def techniques(findings: Findings) -> tuple[Technique, ...]:
         asked = ("libp2p",)
     elif findings.measurement.command == "tailscale":
         asked = _OF_TAILSCALE
+    elif findings.measurement.command == "lan":
+        asked = _OF_LAN
     return tuple([_MEASURED[name](findings) if name in _MEASURED else _skipped(name) for name in asked])
 
 

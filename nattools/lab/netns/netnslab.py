@@ -42,7 +42,7 @@ from nattools.lab.netns.userspace import (
 )
 from nattools.lab.netns.wiring import WIRES, wire_up
 from nattools.lab.routers.daemons import RouterDaemons, miniupnpd_gap
-from nattools.lab.scenario import INTERNET, MapperSpec, NatSpec, Scenario, routers, server_uris
+from nattools.lab.scenario import INTERNET, MapperSpec, NatSpec, Scenario, neighbours, routers, server_uris
 from nattools.net.base import Network
 from nattools.net.eventloop import run_interruptibly
 from nattools.net.hostnetwork import HostNetwork
@@ -311,6 +311,12 @@ class NetnsLab:
             network, addresses = self.network(name), self._addresses(name)
             serve = processes.server_main(network, spec, addresses, said)
             self._children.fork(f"the server {name}", serve)
+            os.close(said)
+            waiting[ready] = name
+        for name in neighbours(self.scenario):
+            ready, said = os.pipe()
+            main = processes.neighbour_main(self.network(name), name, self.scenario.host[name], said)
+            self._children.fork(f"the neighbour {name}", main)
             os.close(said)
             waiting[ready] = name
         return waiting
