@@ -6,9 +6,9 @@ SENTENCES = {
     "lan-not-asked": "Nobody asked the machines here.",
     "settle-lan": "nattools lan asks them.",
     "lan-isolated": "This network keeps its machines apart: the router answers, and {address} does not.",
-    "lan-proven": "{count} other machine(s) here run nattools lan; between you pass {ways:and}.",
+    "lan-proven": "Another machine here runs nattools lan ({address}); between you pass {ways:and}.",
     "lan-lost": "What does not pass: {ways:and}.",
-    "lan-somebody": "{count} machine(s) here answer.",
+    "lan-somebody": "Another machine here answers ({address}).",
     "lan-only-multicast": "Machines here announce themselves, and none answers to what is sent to it alone.",
     "lan-router-alone": (
         "The router answers, and nobody else was seen: either nobody else is here, or this network keeps "
@@ -29,10 +29,10 @@ SENTENCES = {
     "lan-apart": "Machines are kept apart here.",
     "lan-no-ipv6": "{interface} has no IPv6 address, not even a link-local one.",
     "lan-yggdrasil-heard": "A node at {address} sends its beacons here.",
-    "lan-yggdrasil-ready": "Multicast over IPv6 passes, by which its nodes find each other (ff02::114).",
+    "lan-yggdrasil-ready": "Multicast over IPv6 passes, by which its nodes find each other.",
     "lan-yggdrasil-not": (
-        "Multicast over IPv6 does not pass, by which its nodes find each other (ff02::114): name peers in "
-        "its configuration."
+        "Multicast over IPv6 does not pass, by which its nodes find each other: name peers in its "
+        "configuration."
     ),
     "lan-yggdrasil-unknown": "Whether multicast over IPv6 passes was not seen.",
     "lan-batman-no-ethernet": "{interface} carries no Ethernet frames.",

@@ -243,7 +243,6 @@ SENTENCES = {
     # techniques without a probe
     "technique-not-probed": "This version has no probe for it yet.",
     "try-pwnat": "The pwnat program tries it; both ends need it.",
-    "try-tailscale-ping": "tailscale netcheck and tailscale ping tell.",
     # kinds of peers
     "peer-mapped-udp": "It sends to the port that your router opens for everybody.",
     "peer-mapped-tcp": "Over TCP: it connects to the port that your router opens for everybody.",

@@ -233,33 +233,19 @@ def _reason(found: Lan, seen: _Evidence) -> Reason:
     if found.isolated:
         return (statement("lan-isolated", address=seen.gone[0]),)
     if found.proven:
-        count = len(seen.peers)
-        passed = tuple(
-            name
-            for name, value in (
-                ("unicast", found.unicast),
-                ("broadcast", found.broadcast),
-                ("multicast over IPv4", found.multicast4),
-                ("multicast over IPv6", found.multicast6),
-            )
-            if value
-        )
-        lost = tuple(
-            name
-            for name, value in (
-                ("unicast", found.unicast),
-                ("broadcast", found.broadcast),
-                ("multicast over IPv4", found.multicast4),
-                ("multicast over IPv6", found.multicast6),
-            )
-            if value is False
-        )
-        told = [statement("lan-proven", count=count, ways=passed)]
+        ways = {
+            "unicast": found.unicast,
+            "broadcast": found.broadcast,
+            "multicast over IPv4": found.multicast4,
+            "multicast over IPv6": found.multicast6,
+        }
+        passed = tuple(name for name, value in ways.items() if value)
+        lost = tuple(name for name, value in ways.items() if value is False)
+        told = [statement("lan-proven", address=seen.peers[0].address, ways=passed)]
         return (*told, statement("lan-lost", ways=lost)) if lost else tuple(told)
     if found.unicast:
-        return (
-            statement("lan-somebody", count=len([each for each in found.neighbours if not each.gateway])),
-        )
+        known = [*seen.alive("neighbour", "named"), *(peer.address for peer in seen.peers)]
+        return (statement("lan-somebody", address=known[0]),)
     if found.mdns.works:
         return (statement("lan-only-multicast"),)
     if seen.alive("gateway"):
