@@ -123,7 +123,7 @@ class MappingTcp(LaneProbe):
     name = "mapping-tcp"
     text = "one outside port for all TCP connections?"
     transport = "tcp"
-    commands = frozenset({"diagnose", "nat", "punch"})
+    commands = frozenset({"diagnose", "nat", "punch", "pwnat"})
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
         """All: they are the destinations."""

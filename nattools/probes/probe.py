@@ -117,7 +117,7 @@ class Probe(ABC):
 
     name: ClassVar[str]
     text: ClassVar[str]
-    commands: ClassVar[frozenset[str]] = frozenset({"diagnose", "nat", "punch", "tailscale"})
+    commands: ClassVar[frozenset[str]] = frozenset({"diagnose", "nat", "punch", "pwnat", "tailscale"})
     capability: ClassVar[Capability | None] = None
     question: ClassVar[str] = ""
     settle: ClassVar[str] = ""

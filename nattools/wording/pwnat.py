@@ -19,6 +19,11 @@ SENTENCES = {
         "public one: let it name a server with --server."
     ),
     "pwnat-nobody": "Nobody knocked within {wait_s:span}.",
+    "pwnat-forged": (
+        "{count} ICMP errors were made to look like a knock, without the secret: is it the same one on the "
+        "other machine?"
+    ),
+    "pwnat-foreign": "{count} ICMP errors came about beacons, so they do get in; none of them was a knock.",
     "pwnat-caller-silent": "The caller at {place} knocked, but nothing else came from there.",
     "pwnat-knocking": "Knocking at {listener}.",
     "pwnat-place": "The knock says that this side is at {place}.",
