@@ -15,6 +15,7 @@ from nattools.engine.analysis.obstacles import true_mappings
 from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.engine.analysis.portmap_verdicts import mapping_notices
 from nattools.engine.analysis.portmappings import router_evidence
+from nattools.engine.analysis.pwnat_verdicts import tested
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import Conduct, conduct, describe, server_notices
 from nattools.engine.analysis.tailnetfindings import tailscale
@@ -27,7 +28,7 @@ from nattools.model.report import Measurement, Report, Server, Tool
 from nattools.model.statement import unique
 from nattools.wording.texts import with_texts
 
-_OWN_ANSWER = ("map", "relay", "tailscale")
+_OWN_ANSWER = ("map", "pwnat", "relay", "tailscale")
 """Commands that ask for something else than whether this machine can be reached."""
 
 
@@ -60,6 +61,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         nat=findings.by_transport,
         mappings=findings.routers.mappings,
         relays=findings.relays,
+        pwnat=tested(findings),
         tailscale=tailscale(findings),
         ended=measurement.ended,
         advice=None if measurement.command in _OWN_ANSWER else advice(findings, verdicts, table),

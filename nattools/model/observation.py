@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nattools.model.endpoint import Family, Transport
+from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.observed import Observation
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.relaytrial import RelayTrial
@@ -386,6 +387,7 @@ AnyObservation = (
     | DialBack
     | PunchTrial
     | BirthdayTrial
+    | ErrorTrial
     | Connection
     | Resolution
     | Nat64

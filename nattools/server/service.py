@@ -9,11 +9,12 @@ from typing import Final
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, SendFailure, TcpFailure, TcpStream, UdpSocket
-from nattools.protocols import dialback, stun
+from nattools.protocols import dialback, errortrial, stun
 from nattools.protocols.dialback import Outcome
 from nattools.server.connections import CHANNELS, Answer, BackgroundTasks
 from nattools.server.dialbackserver import DialBackServer, Order
 from nattools.server.endpoints import Role, ServerEndpoints
+from nattools.server.errortrials import ErrorTrials
 from nattools.server.relayservice import RelayService
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
 from nattools.server.turn import METHODS
@@ -55,6 +56,7 @@ class StunService:
         dial_back: DialBackServer | None,
         report: Callable[[str], None] | None = None,
         relay: RelayService | None = None,
+        error_trials: ErrorTrials | None = None,
     ) -> None:
         self._network = network
         self._site = site
@@ -64,12 +66,15 @@ class StunService:
         self._dial_back = dial_back
         self._report = report
         self._relay = relay
+        self._error_trials = error_trials
         self._time = asyncio.get_running_loop().time
 
     def receive_on(self, role: Role) -> None:
         """Take what comes to a UDP socket. The plainest request is answered without decoding it,
         and so are requests like earlier ones; nor is ChannelData looked into."""
         socket = self._sockets[role]
+        if self._error_trials is not None:
+            self._error_trials.listen_on(socket)
         answer_plain, now, send = self._binding.answer_plain, self._time, socket.send
         again = self._binding.repeats(role).answer
 
@@ -119,6 +124,10 @@ class StunService:
             reply = self._binding.answer(request, source, role, self._time())
             if reply is not None:
                 self._sockets[reply.role].send(reply.data, reply.to)
+        elif request.method == errortrial.METHOD and self._error_trials is not None:
+            told = self._error_trials.answer(request, source, role, self._time())
+            if told is not None:
+                self._sockets[role].send(told, source)
         elif request.method == dialback.METHOD and self._dial_back is not None:
             decision = self._dial_back.receive(request, source, role, self._time())
             if isinstance(decision, Order):

@@ -15,6 +15,7 @@ from nattools.protocols.stun import constants as c
 from nattools.server.connections import Answer, BackgroundTasks, NonStunHandler, Reception, converse
 from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer
 from nattools.server.endpoints import Role, ServerEndpoints, dialled_from
+from nattools.server.errortrials import ErrorTrials
 from nattools.server.limits import Places, RateLimit
 from nattools.server.service import StunService
 from nattools.server.stun import BindingServer
@@ -99,6 +100,7 @@ class Running:
         self._proven: set[tuple[Endpoint, Endpoint]] = set()
         self._reception = Reception(_rate(config, "arrival"), _rate(config, "octet"), self._proven)
         self._relay: RelayService | None = None
+        self._trials: ErrorTrials | None = None
         self._relays = config.relay is not None and config.relay.relays
         self._has_mailbox = config.tcp and config.mailbox
         self._mailbox_connections: MailboxConnections | None = None
@@ -127,6 +129,7 @@ class Running:
             mailbox=self._has_mailbox,
             tls=self._config.tls_files is not None,
             relay=self._config.relay,
+            error_trials=self._trials,
         )
 
     async def close(self) -> None:
@@ -229,6 +232,10 @@ class Running:
         flags |= c.SERVICE_MAILBOX if self._has_mailbox else 0
         flags |= c.SERVICE_RELAY if self._relays else 0
         dials = self._config.dials or dialled_from(self._network, site)
+        trials = self._error_trials(site, dials)
+        if trials is not None:
+            self._trials = trials
+            flags |= c.SERVICE_ERROR_TRIALS
         return StunService(
             self._network,
             site,
@@ -238,7 +245,16 @@ class Running:
             DialBackServer(site, self._cookies, self._dial_limits, dials) if dial_back else None,
             self._config.report,
             self._relay if self._relays else None,
+            trials,
         )
+
+    def _error_trials(self, site: ServerEndpoints, dials: Callable[[str], bool]) -> ErrorTrials | None:
+        """For pwnat, which is one of IPv4; where this system tells of ICMP errors."""
+        four = family_of(site.at((0, 0)).host) == 4
+        if not self._config.dial_back or not four or self._network.missing("icmp-errors") is not None:
+            return None
+        crafts = self._network.missing("raw-packets") is None
+        return ErrorTrials(self._network, site, self._cookies, dials, crafts=crafts)
 
 
 def _rate(config: ServeConfig, kind: Literal["answer", "arrival", "octet"]) -> RateLimit:
@@ -298,6 +314,7 @@ def describe(
     mailbox: bool = False,
     tls: bool = False,
     relay: RelayConfig | None = None,
+    error_trials: ErrorTrials | None = None,
 ) -> str:
     """Lines of text, the first one a summary."""
     lines = [_summary(tcp, dial_back)]
@@ -306,6 +323,9 @@ def describe(
     secured = ", with and without TLS" if tls else ""
     if mailbox:
         lines.append(f"Mailbox (WebSocket) on the same ports over TCP{secured}")
+    if error_trials is not None:
+        does = "crafted on request" if error_trials.crafts else "seen, not sent: that takes CAP_NET_RAW"
+        lines.append(f"ICMP errors for pwnat test: {does}")
     if relay is not None:
         lines += _relay_lines(relay, tcp=tcp, mailbox=mailbox, secured=secured)
     return "\n".join(lines)

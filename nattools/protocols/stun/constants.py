@@ -118,3 +118,5 @@ SERVICE_DIAL_BACK_PORTS: Final = 8
 """Dial-backs over UDP to lists of ports."""
 SERVICE_RELAY: Final = 16
 """TURN, on the same ports."""
+SERVICE_ERROR_TRIALS: Final = 128
+"""ICMP errors, crafted on request where the server may do that, and told of (`protocols.errortrial`)."""

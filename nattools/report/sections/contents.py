@@ -106,7 +106,7 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         *_END,
     ),
     "pwnat": (
-        Entry(punch.answer),
+        Entry(pwnat.answer),
         Entry(pwnat.figures),
         Entry(punch.timeline),
         Entry(punch.network),
