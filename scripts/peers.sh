@@ -29,3 +29,4 @@ build() { # name, package, version; or name, a folder with a module, the version
 
 build derper tailscale.com/cmd/derper v1.102.5
 build pionclient tests/interop/pionclient v4.1.4
+build p2p tests/interop/p2p v0.52.0

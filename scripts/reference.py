@@ -105,6 +105,7 @@ def scenario_types() -> dict[str, type[msgspec.Struct]]:
         scenario.ControlSpec,
         scenario.DerpSpec,
         scenario.TurnSpec,
+        scenario.Libp2pSpec,
         scenario.ServerSpec,
     )
     return {kind.__name__: kind for kind in kinds}

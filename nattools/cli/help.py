@@ -47,6 +47,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools nat --lifetime", "also how long an idle mapping lives"),
         ("nattools nat -4 --lab symmetric-random", "a simulated network"),
     ),
+    "ipv6": (
+        ("nattools ipv6 --server serve.example.org", "with a nattools serve that tries from outside"),
+        ("nattools ipv6 --lab ipv6-prohibiting", "a simulated network"),
+    ),
     "map": (
         ("nattools map add 8080", "ask the router for a port"),
         ("nattools map delete --mine", "remove all that nattools has made"),
@@ -90,6 +94,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "pwnat connect": (
         ("nattools pwnat connect 203.0.113.7 --secret - --forward 2022:localhost:22", "then: ssh -p 2022"),
         ("nattools pwnat connect --lab pwnat-public", "two machines of a scenario"),
+    ),
+    "libp2p": (
+        ("nattools libp2p", "peers of the public network"),
+        ("nattools libp2p /dns4/peer.example/tcp/4001", "a peer of your own"),
     ),
     "relay": (
         ("nattools relay turn:relay.example --turn-user alice:secret", "one of your own, by UDP and TCP"),
@@ -146,6 +154,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "report redact": (
         ("nattools report redact report.json -o post.json -o post.html", "to post it"),
         ("nattools report redact report.json -o post.json --keep private", "private addresses may stay"),
+    ),
+    "report scenario": (
+        ("nattools report scenario report.json -o network.toml", "draw the network that it was made in"),
+        ("nattools report scenario report.json -o drawn.toml", "then: nattools lab run drawn.toml"),
     ),
     "report validate": (
         ("nattools report validate report.json", "exit code 0 if it is a report"),

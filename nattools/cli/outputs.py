@@ -52,11 +52,15 @@ def check_writable(path: Path) -> None:
 def write_files(report: Report, paths: tuple[Path, ...], detail: Detail) -> None:
     """Write the report to each file in the format of its suffix; CannotRun if the system refuses."""
     for path in paths:
-        text = renderer(path.suffix.lower().removeprefix("."), detail)(report)
-        try:
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            raise cannot_write(error, str(path)) from None
+        write_text(path, renderer(path.suffix.lower().removeprefix("."), detail)(report))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; CannotRun if the system refuses."""
+    try:
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise cannot_write(error, str(path)) from None
 
 
 def renderer(form: str, detail: Detail = 0) -> Callable[[Report], str]:

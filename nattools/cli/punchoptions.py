@@ -203,8 +203,8 @@ def _contradictions(wanted: PunchRequest, *, as_json: bool, lab: Backend | None)
         yield "--udp-only and --tcp-only contradict each other: give one of them, or none"
     if wanted.manual and wanted.mailbox is not None:
         yield "--manual needs no mailbox: give only one of the two"
-    if wanted.manual and (wanted.relays or wanted.relaying == "only"):
-        yield "--manual connects directly or not at all: for a relay the two have to meet in a mailbox"
+    if wanted.manual and wanted.relaying == "only" and not wanted.relays and lab is None:
+        yield "--manual with --relay-only: name the relay, --turn URI, since nobody is there to offer one"
     if wanted.pipe and as_json:
         yield "with --pipe, standard output is the pipe's: write the report with -o FILE.json"
     if wanted.pipe and wanted.hook is not None:

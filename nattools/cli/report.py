@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +12,29 @@ import typer
 
 from nattools.cli import completion, options
 from nattools.cli.app import new_app
-from nattools.cli.outputs import checked_outputs, renderer, show, write_files, write_json, write_out
+from nattools.cli.outputs import (
+    check_writable,
+    checked_outputs,
+    renderer,
+    show,
+    tell,
+    write_files,
+    write_json,
+    write_out,
+    write_text,
+)
 from nattools.errors import UsageError
 from nattools.model.report import Report
 from nattools.report.safetext import safe
 from nattools.report.savedreport import load_file, problems
-from nattools.report.terminal import terminal_columns
+from nattools.report.terminal import lay_out, terminal_columns, write_lines
 
 FORMATS = ("terminal", "json", "md", "html", "txt")
+AnyFile = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A report that -o or --json wrote.")]
+Code = Annotated[
+    str | None,
+    typer.Option("--code", metavar="CODE", help="In place of a file: a support code of nattools ipv6."),
+]
 KEPT = ("private",)
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
 Form = Annotated[
@@ -59,20 +75,49 @@ report_app = new_app(no_args_is_help=True, help="Show, check and compare saved r
 
 @report_app.command("show")
 def show_report(
-    file: File,
+    file: AnyFile = None,
+    code: Code = None,
     form: Form = "terminal",
     again: Again = False,
     as_json: options.Json = False,
     verbose: options.Verbose = 0,
 ) -> int:
-    """Show a saved report as it was shown when measured."""
+    """Show a saved report as it was shown when measured, or what a support code says."""
     options.check_choice("--format", form, FORMATS)
+    if (file is None) == (code is None):
+        raise UsageError(
+            "give FILE, a report, or --code CODE, a support code of nattools ipv6\n"
+            "See: nattools report show --help"
+        )
+    if file is None:
+        if form not in ("terminal", "json", "txt"):
+            raise UsageError(f"--code: a support code is shown as terminal, json or txt, not as {form}")
+        return _show_code(code or "", as_json=as_json or form == "json")
     report = _anew(load_file(file)) if again else load_file(file)
     detail = options.detail_of(verbose)
     if form == "terminal" or as_json:
         show(report, as_json=as_json, detail=detail)
     else:
         write_out(renderer(form, detail)(report))
+    return 0
+
+
+def _show_code(code: str, *, as_json: bool) -> int:
+    from nattools.model.supportcode import read_support_code
+    from nattools.report.document import Document
+    from nattools.report.sections.ipv6 import of_code
+    from nattools.wording.texts import ipv6_with_texts
+
+    try:
+        found = ipv6_with_texts(read_support_code(code))
+    except ValueError as error:
+        raise UsageError(f"--code {code[:40]!r}: {error}") from None
+    if as_json:
+        write_json(found)
+        return 0
+    columns = terminal_columns(sys.stdout)
+    write_lines(lay_out(Document(f"Support code {found.code}", of_code(found)), columns), sys.stdout)
+    sys.stdout.flush()
     return 0
 
 
@@ -175,4 +220,34 @@ def redact(
     from nattools.report.redaction import Redaction, redacted
 
     write_files(redacted(load_file(file), Redaction(salt, kept, ports)), files, 2)
+    return 0
+
+
+@report_app.command("scenario")
+def scenario(
+    file: File,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE.toml", help="The scenario file to write.")
+    ],
+) -> int:
+    """Draw the network of a report as a scenario, which gives the same report: reproduce it on your desk.
+
+    What the report leaves open has the ordinary value and is marked. 'nattools lab run FILE.toml' holds one
+    against the other."""
+    if output.suffix.lower() != ".toml":
+        raise UsageError(f"-o {output}: a scenario's file is called FILE.toml")
+    check_writable(output)
+    from nattools.lab.redraw import redrawn
+    from nattools.lab.scenariofiles import parse
+
+    drawing = redrawn(load_file(file))
+    text = drawing.toml()
+    try:
+        parse(text, str(output))
+    except UsageError as error:
+        raise UsageError(f"{file}: no scenario can be drawn like this: {error}") from None
+    write_text(output, text)
+    marked = len(drawing.open)
+    left = f"; {marked} {'thing is' if marked == 1 else 'things are'} left open and marked" if marked else ""
+    tell(f"nattools: {output} is written{left}. To measure it: nattools lab run {shlex.quote(str(output))}")
     return 0

@@ -10,7 +10,9 @@ from typing import Literal
 
 from nattools.model.endpoint import Family, Transport
 from nattools.model.errortrialseen import ErrorTrial
+from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.observed import Observation
+from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.tailnetseen import TailnetObservation
@@ -400,5 +402,11 @@ AnyObservation = (
     | MapEntry
     | MapTable
     | RelayTrial
+    | InboundCheck
+    | MtuTrial
+    | PeerVisit
+    | DialAsked
+    | PlaceAsked
+    | QuicAsked
     | TailnetObservation
 )

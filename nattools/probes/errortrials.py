@@ -151,15 +151,15 @@ async def _outward(context: ProbeContext, target: Target) -> None:
         return
     nonce, began = new_nonce(), asyncio.get_running_loop().time()
     with await open_stun_client(context) as client:
-        sent, answer = 0, None
-        while sent < context.estimate.copies() and (answer is None or answer.outcome == "missing"):
+        sent, answer = 0, await _told(client, target, nonce)  # from now on the server listens
+        while sent < context.estimate.copies() and answer is not None and answer.outcome == "missing":
             packet = pwnat.time_exceeded(client.local.host, target.endpoint, pwnat.TARGETS[0], nonce)
             for _ in range(min(MAX_COPIES, context.estimate.copies() - sent)):
                 sent += context.network.send_packet(packet) is None
                 await asyncio.sleep(context.estimate.gap_s)
             await asyncio.sleep(context.estimate.rtt_s / 2)
             answer = await _told(client, target, nonce)
-            if answer is None or not sent:
+            if not sent:
                 break
         arrived = answer is not None and answer.outcome == "arrived"
         echoed = None if arrived else await _echoed(context, target)

@@ -84,12 +84,14 @@ class EventChart(NamedTuple):
 
 
 class GridCell(NamedTuple):
-    """One place of a grid: two short texts, one above the other where there is no room beside it."""
+    """One place of a grid: two short texts, one above the other where there is no room beside it. `heat` in
+    0..1: how strong a picture colours it."""
 
     text: str
     below: str = ""
     mood: Mood = "plain"
     hint: str = ""
+    heat: float = 1.0
 
 
 class GridChart(NamedTuple):
@@ -102,11 +104,13 @@ class GridChart(NamedTuple):
 
 
 class PathNode(NamedTuple):
-    """A station on the way: what it is, and its address or what is known of it."""
+    """A station on the way: what it is, its address or what is known of it, and what it `does` to packets,
+    which only a picture has room for."""
 
     name: str
     detail: str
     mood: Mood = "plain"
+    does: tuple[str, ...] = ()
 
 
 class PathChart(NamedTuple):
@@ -116,8 +120,26 @@ class PathChart(NamedTuple):
     nodes: tuple[PathNode, ...]
 
 
-Figure = BarChart | EventChart | GridChart | PathChart
-Block = Table | Prose | BarChart | EventChart | GridChart | PathChart
+class Door(NamedTuple):
+    """Somebody outside: at which port they see this machine, and whether what they send gets in (None: not
+    known)."""
+
+    who: str
+    sees: str
+    enters: bool | None
+
+
+class DoorChart(NamedTuple):
+    """Who gets in to `inside` past the `gate`."""
+
+    caption: str
+    inside: str
+    gate: str
+    doors: tuple[Door, ...]
+
+
+Figure = BarChart | EventChart | GridChart | PathChart | DoorChart
+Block = Table | Prose | BarChart | EventChart | GridChart | PathChart | DoorChart
 
 
 class Section(NamedTuple):
@@ -130,7 +152,10 @@ class Section(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A whole report. `title` is for formats that need one (HTML, Markdown)."""
+    """A whole report. `title` is for formats that need one (HTML, Markdown), `facts` for a page that begins
+    with what a helpdesk asks first, labels with what is known; `mood` is that of its first line."""
 
     title: str
     sections: tuple[Section, ...]
+    facts: tuple[tuple[str, Cell], ...] = ()
+    mood: Mood = "plain"

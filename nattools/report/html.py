@@ -1,32 +1,18 @@
-"""A report as one HTML page: no scripts, nothing loaded from elsewhere, light and dark."""
+"""A report as one HTML page: no scripts, nothing loaded from elsewhere, light and dark, for any width."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from nattools.model.report import Report
-from nattools.report.document import Block, Cell, EventChart, Prose, Section, Table
-from nattools.report.figures import SVG_STYLE, as_table, escape, render_svg
+from nattools.report.document import Block, Cell, Document, EventChart, Figure, Prose, Section, Table
+from nattools.report.drawing import escape
+from nattools.report.figures import as_table
+from nattools.report.pagestyle import STYLE
 from nattools.report.sections.contents import contents
+from nattools.report.svgcharts import render_narrow_svg, render_svg
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --line: #d0d7de; --quiet: #59636e;
-  --mark: #57708f; --good: #1a7f37; --bad: #b42318; --unsure: #8a5a00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --line: #30363d;
-  --quiet: #9198a1; --mark: #8fa9c8; --good: #4ac26b; --bad: #ff8182; --unsure: #d9a23a; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
-  max-width: 60rem; padding: 0 1rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.3rem; } h2, summary { font-size: 1.05rem; font-weight: 600; margin-top: 1.6rem; }
-summary { cursor: pointer; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0;
-  border-bottom: 1px solid var(--line); }
-th, td { overflow-wrap: break-word; }
-th, td:first-child { overflow-wrap: normal; }
-.good { color: var(--good); } .bad { color: var(--bad); } .unsure { color: var(--unsure); }
-figure { margin: .6rem 0; } ul { margin: 0; }
-.quiet { color: var(--quiet); } .strong { font-weight: 600; }
-""".strip()
 COLUMNS = 200
 BULLET = "- "
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -35,15 +21,39 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 def render_html(report: Report) -> str:
     """The whole report with every detail, the details folded away; ends in a newline."""
     document = contents(report, detail=2, columns=COLUMNS)
-    body = "\n".join(line for section in document.sections for line in _section(section))
+    body = "\n".join(_page(document))
     title = escape(document.title)
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>\n{STYLE}\n{SVG_STYLE}\n</style>\n</head>\n"
-        f"<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{title}</title>\n<style>\n{STYLE}\n</style>\n</head>\n"
+        f"<body>\n<header><h1>{title}</h1></header>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
+
+
+def _page(document: Document) -> Iterator[str]:
+    """The answer, the facts, and everything else."""
+    answered = False
+    for section in document.sections:
+        blocks = section.blocks
+        if not answered and (found := _answer(blocks)) is not None:
+            answered, (place, text) = True, found
+            yield from (_prose(each) for each in blocks[:place] if isinstance(each, Prose))
+            yield f'<p class="verdict {document.mood}">{escape(text)}</p>'
+            yield _list(document.facts, "facts")
+            section = section._replace(blocks=blocks[place + 1 :])
+        if section.blocks:
+            yield from _section(section)
+
+
+def _answer(blocks: Sequence[Block]) -> tuple[int, str] | None:
+    """The first line of a report and where it stands, if it is among these."""
+    for number, each in enumerate(blocks):
+        if isinstance(each, Prose) and each.mood == "strong":
+            return number, each.text
+    return None
 
 
 def _section(section: Section) -> Iterator[str]:
@@ -53,12 +63,31 @@ def _section(section: Section) -> Iterator[str]:
     elif title:
         yield f"<section><h2>{title}</h2>"
     else:
-        yield "<section>"
+        yield "<div>"
     if section.note:
         yield f"<p>{escape(section.note[:1].upper() + section.note[1:])}.</p>"
-    for block in section.blocks:
-        yield from _block(block)
-    yield "</details>" if section.collapsed else "</section>"
+    for kind, blocks in groupby(section.blocks, _kind):
+        yield from _blocks(kind, list(blocks))
+    yield "</details>" if section.collapsed else "</section>" if title else "</div>"
+
+
+def _kind(block: Block) -> str:
+    """Paragraphs that belong together become one list."""
+    if not isinstance(block, Prose):
+        return "other"
+    return "labelled" if block.label else "bullet" if block.text.startswith(BULLET) else "plain"
+
+
+def _blocks(kind: str, blocks: list[Block]) -> Iterator[str]:
+    proses = [each for each in blocks if isinstance(each, Prose)]
+    if kind == "labelled":
+        yield _list([(each.label, Cell(each.text, each.mood)) for each in proses])
+    elif kind == "bullet":
+        items = (f'<li class="{each.mood}">{escape(each.text.removeprefix(BULLET))}</li>' for each in proses)
+        yield f"<ul>{''.join(items)}</ul>"
+    else:
+        for block in blocks:
+            yield from _block(block)
 
 
 def _block(block: Block) -> Iterator[str]:
@@ -67,28 +96,55 @@ def _block(block: Block) -> Iterator[str]:
     elif isinstance(block, Prose):
         yield _prose(block)
     else:
-        yield f"<figure>{render_svg(block)}</figure>"
+        yield _figure(block)
         if isinstance(block, EventChart):
             yield from _table(as_table(block, COLUMNS))
 
 
+def _figure(figure: Figure) -> str:
+    """Drawn for each width, or to be moved sideways, also with the keyboard."""
+    narrow = render_narrow_svg(figure)
+    if narrow:
+        return (
+            f'<figure><div class="wide">{render_svg(figure)}</div><div class="narrow">{narrow}</div></figure>'
+        )
+    label = escape(figure.caption)
+    named = f'class="scrolls" tabindex="0" role="group" aria-label="{label}"'
+    return f"<figure {named}>{render_svg(figure)}</figure>"
+
+
 def _prose(prose: Prose) -> str:
-    if not prose.label and prose.text.startswith(BULLET):
-        return f'<ul class="{prose.mood}"><li>{escape(prose.text.removeprefix(BULLET))}</li></ul>'
-    label = f"<strong>{escape(prose.label)}:</strong> " if prose.label.strip() else ""
-    return f'<p class="{prose.mood}">{label}{escape(prose.text)}</p>'
+    return f'<p class="{prose.mood}">{escape(prose.text)}</p>'
+
+
+def _list(entries: Sequence[tuple[str, Cell]], kind: str = "") -> str:
+    """Labels with what belongs to them; an entry without a label goes on with the one before."""
+    parts: list[str] = []
+    for number, (label, cell) in enumerate(entries):
+        if label.strip() or number == 0:
+            parts.append(f"<dt>{escape(label)}</dt>")
+        parts.append(f'<dd class="{cell.mood}">{escape(cell.text)}</dd>')
+    classes = f' class="{kind}"' if kind else ""
+    return f"<dl{classes}>{''.join(parts)}</dl>"
 
 
 def _table(table: Table) -> Iterator[str]:
-    yield "<table>"
-    if any(table.titles):
-        titles = "".join(f'<th scope="col">{escape(title.capitalize())}</th>' for title in table.titles)
-        yield f"<thead><tr>{titles}</tr></thead>"
+    titles = [title.capitalize() for title in table.titles]
+    yield "<table>" if any(titles) else '<table class="rows">'
+    if any(titles):
+        heads = "".join(f'<th scope="col">{escape(title)}</th>' if title else "<td></td>" for title in titles)
+        yield f"<thead><tr>{heads}</tr></thead>"
     yield "<tbody>"
     for row in table.rows:
-        yield "<tr>" + "".join(_cell(cell) for cell in row) + "</tr>"
+        yield "<tr>" + "".join(_cells(row, titles)) + "</tr>"
     yield "</tbody></table>"
 
 
-def _cell(cell: Cell) -> str:
-    return f'<td class="{cell.mood}">{escape(cell.text)}</td>'
+def _cells(row: Sequence[Cell], titles: Sequence[str]) -> Iterator[str]:
+    """The first heads its row, where there are several. A telephone shows the titles beside the others."""
+    for number, (cell, title) in enumerate(zip(row, titles, strict=True)):
+        if number == 0 and len(row) > 1:
+            yield f'<th scope="row" class="{cell.mood}">{escape(cell.text)}</th>'
+            continue
+        named = f' data-t="{escape(title)}"' if title and cell.text else ""
+        yield f'<td class="{cell.mood}"{named}>{escape(cell.text)}</td>'

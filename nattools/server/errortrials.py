@@ -11,12 +11,13 @@ import msgspec
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import IcmpError, Network, UdpSocket
+from nattools.net.base import IcmpError, Network
 from nattools.protocols import errortrial, provenrequest, pwnat, stun
 from nattools.protocols.errortrial import TrialAsk, TrialOutcome, TrialResult
 from nattools.server.dialbackserver import Cookies
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import RateLimit
+from nattools.server.socketerrors import SocketErrors
 
 MOST: Final = 1024
 """Errors that are remembered, and answers: of each kind."""
@@ -37,8 +38,11 @@ class TrialLimits(msgspec.Struct, frozen=True):
 class ErrorTrials:
     """One address family's. `crafts`: may it send crafted packets? `dials`: may something go to this address?
 
-    Driving contract: `listen_on` each socket; give each request to `answer`, whose bytes are to be sent back.
-    A request that comes again gets the same answer, and nothing is sent for it."""
+    Driving contract: set `errors`; give each request to `answer`, whose bytes are to be sent back. A request
+    that comes again gets the same answer, and nothing is sent for it. Who wants to be told of an error asks
+    once before it is sent, since only then the server listens."""
+
+    errors: SocketErrors | None = None
 
     def __init__(
         self,
@@ -54,10 +58,6 @@ class ErrorTrials:
         self._limits = TrialLimits()
         self._arrived: OrderedDict[bytes, str] = OrderedDict()
         self._answered: OrderedDict[tuple[Endpoint, bytes], bytes] = OrderedDict()
-
-    def listen_on(self, socket: UdpSocket) -> None:
-        """Notice crafted errors about what this socket might have sent to nobody."""
-        socket.on_icmp = self.heard
 
     def heard(self, error: IcmpError) -> None:
         """An ICMP error that came to one of the sockets."""
@@ -85,6 +85,8 @@ class ErrorTrials:
 
     def _result(self, ask: TrialAsk, source: Endpoint, role: Role, now: float) -> TrialResult:
         if ask.wish == "tell":
+            if self.errors is not None:
+                self.errors.hear(role, self.heard)
             if ask.nonce not in self._arrived:
                 return TrialResult("missing", source)
             return TrialResult("arrived", source, self._arrived[ask.nonce] or None)
@@ -102,6 +104,15 @@ class ErrorTrials:
         except CannotRun:
             return "denied"
         return "sent" if any(sent) else "error"
+
+
+def error_trials(
+    network: Network, site: ServerEndpoints, cookies: Cookies, dials: Callable[[str], bool]
+) -> ErrorTrials | None:
+    """For pwnat, which is one of IPv4; None where this system does not tell of ICMP errors."""
+    if site.at((0, 0)).family == 6 or network.missing("icmp-errors") is not None:
+        return None
+    return ErrorTrials(network, site, cookies, dials, crafts=network.missing("raw-packets") is None)
 
 
 def _keep(kept: OrderedDict[Key, Value], key: Key, value: Value) -> None:

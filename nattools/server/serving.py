@@ -15,7 +15,7 @@ from nattools.protocols.stun import constants as c
 from nattools.server.connections import Answer, BackgroundTasks, NonStunHandler, Reception, converse
 from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer
 from nattools.server.endpoints import Role, ServerEndpoints, dialled_from
-from nattools.server.errortrials import ErrorTrials
+from nattools.server.errortrials import ErrorTrials, error_trials
 from nattools.server.limits import Places, RateLimit
 from nattools.server.service import StunService
 from nattools.server.stun import BindingServer
@@ -25,8 +25,16 @@ if TYPE_CHECKING:
 
     from nattools.server.mailbox import MailboxLimits
     from nattools.server.mailboxserver import MailboxConnections
+    from nattools.server.peerservice import PeerService, PeerServiceConfig
     from nattools.server.relayservice import RelayConfig, RelayService
-_DIAL_BACK = c.SERVICE_DIAL_BACK_UDP | c.SERVICE_DIAL_BACK_TCP | c.SERVICE_DIAL_BACK_PORTS
+_MULTISTREAM = 19
+"""What a connection of libp2p begins with (`protocols.libp2p.multistream.FIRST_BYTE`)."""
+_DIAL_BACK = (
+    c.SERVICE_DIAL_BACK_UDP
+    | c.SERVICE_DIAL_BACK_TCP
+    | c.SERVICE_DIAL_BACK_PORTS
+    | c.SERVICE_DIAL_BACK_LISTENS
+)
 
 
 class ServeConfig(msgspec.Struct, frozen=True):
@@ -68,6 +76,7 @@ class ServeConfig(msgspec.Struct, frozen=True):
     peers: int = 4096
     mailbox_limits: MailboxLimits | None = None
     relay: RelayConfig | None = None
+    libp2p: PeerServiceConfig | None = None
     secret: bytes = msgspec.field(default_factory=lambda: random_bytes(32))
     dials: Callable[[str], bool] | None = None
     report: Callable[[str], None] | None = None
@@ -105,6 +114,7 @@ class Running:
         self._has_mailbox = config.tcp and config.mailbox
         self._mailbox_connections: MailboxConnections | None = None
         self._tls = None if config.tls_files is None else _tls(config.tls_files)
+        self._peers: PeerService | None = None
 
     async def start(self) -> None:
         """Open the sockets and serve. CannotRun: an address is not here, or a port is taken."""
@@ -120,6 +130,8 @@ class Running:
         except BaseException:
             await self.close()
             raise
+        if self._config.libp2p is not None and self._config.tcp:
+            self._peers = self._make_peers(self._config.libp2p, sites)
         self.endpoints = tuple(endpoint for site in sites.values() for _, endpoint in site)
         self.services = describe(
             tuple(sites.values()),
@@ -129,7 +141,8 @@ class Running:
             mailbox=self._has_mailbox,
             tls=self._config.tls_files is not None,
             relay=self._config.relay,
-            error_trials=self._trials,
+            trials=self._trials,
+            libp2p=() if self._peers is None else tuple(map(str, self._peers.addresses)),
         )
 
     async def close(self) -> None:
@@ -148,6 +161,19 @@ class Running:
         relay = RelayService(self._network, config, hosts, self._tasks, self._config.secret, self._proven)
         self._tasks.spawn(relay.sweep_forever())
         return relay
+
+    def _make_peers(self, config: PeerServiceConfig, sites: dict[Family, ServerEndpoints]) -> PeerService:
+        from nattools.server.peerservice import PeerService
+
+        peers = PeerService(
+            self._network,
+            config,
+            {family: [row[0] for row in site.endpoints] for family, site in sites.items()},
+            {each: self._config.dials or dialled_from(self._network, site) for each, site in sites.items()},
+            self._config.report,
+        )
+        self._tasks.spawn(peers.run())
+        return peers
 
     async def _open_family(self, family: Family, addresses: list[str]) -> ServerEndpoints:
         """UDP first: the site's ports are known then, also where the system chose one."""
@@ -205,9 +231,17 @@ class Running:
 
     def _non_stun(self, answer: Answer) -> NonStunHandler | None:
         """What serves connections that do not begin with STUN."""
-        if not self._has_mailbox and self._tls is None:
+        if not self._has_mailbox and self._tls is None and self._config.libp2p is None:
             return None
-        return lambda stream, first: self._mailbox().serve(stream, first, answer, self._places)
+        return lambda stream, first: self._serve_other(stream, first, answer)
+
+    async def _serve_other(self, stream: TcpStream, first: bytes, answer: Answer) -> None:
+        if self._peers is not None and first[0] == _MULTISTREAM:
+            await self._peers.serve(stream, first)
+        elif self._has_mailbox or self._tls is not None:
+            await self._mailbox().serve(stream, first, answer, self._places)
+        else:
+            stream.close()
 
     def _mailbox(self) -> MailboxConnections:
         """Created and imported with its first client: most clients want STUN."""
@@ -231,8 +265,9 @@ class Running:
         flags = _DIAL_BACK if dial_back else 0
         flags |= c.SERVICE_MAILBOX if self._has_mailbox else 0
         flags |= c.SERVICE_RELAY if self._relays else 0
+        flags |= c.SERVICE_LIBP2P if self._config.libp2p is not None and self._config.tcp else 0
         dials = self._config.dials or dialled_from(self._network, site)
-        trials = self._error_trials(site, dials)
+        trials = error_trials(self._network, site, self._cookies, dials) if dial_back else None
         if trials is not None:
             self._trials = trials
             flags |= c.SERVICE_ERROR_TRIALS
@@ -247,14 +282,6 @@ class Running:
             self._relay if self._relays else None,
             trials,
         )
-
-    def _error_trials(self, site: ServerEndpoints, dials: Callable[[str], bool]) -> ErrorTrials | None:
-        """For pwnat, which is one of IPv4; where this system tells of ICMP errors."""
-        four = family_of(site.at((0, 0)).host) == 4
-        if not self._config.dial_back or not four or self._network.missing("icmp-errors") is not None:
-            return None
-        crafts = self._network.missing("raw-packets") is None
-        return ErrorTrials(self._network, site, self._cookies, dials, crafts=crafts)
 
 
 def _rate(config: ServeConfig, kind: Literal["answer", "arrival", "octet"]) -> RateLimit:
@@ -314,7 +341,8 @@ def describe(
     mailbox: bool = False,
     tls: bool = False,
     relay: RelayConfig | None = None,
-    error_trials: ErrorTrials | None = None,
+    trials: ErrorTrials | None = None,
+    libp2p: Iterable[str] = (),
 ) -> str:
     """Lines of text, the first one a summary."""
     lines = [_summary(tcp, dial_back)]
@@ -323,11 +351,12 @@ def describe(
     secured = ", with and without TLS" if tls else ""
     if mailbox:
         lines.append(f"Mailbox (WebSocket) on the same ports over TCP{secured}")
-    if error_trials is not None:
-        does = "crafted on request" if error_trials.crafts else "seen, not sent: that takes CAP_NET_RAW"
+    if trials is not None:
+        does = "crafted on request" if trials.crafts else "seen, not sent: that takes CAP_NET_RAW"
         lines.append(f"ICMP errors for pwnat test: {does}")
     if relay is not None:
         lines += _relay_lines(relay, tcp=tcp, mailbox=mailbox, secured=secured)
+    lines += [f"libp2p (identify, AutoNAT v2, relay v2) at {address}" for address in libp2p]
     return "\n".join(lines)
 
 

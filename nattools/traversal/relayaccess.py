@@ -6,13 +6,17 @@ import hmac
 import math
 import time
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nattools.errors import UsageError
 from nattools.model.serveruri import ServerUri, parse_server
 from nattools.net.serverstream import Security
 from nattools.protocols import derp, turn
 from nattools.protocols.mailbox import RelayOffer
+
+if TYPE_CHECKING:
+    from nattools.net.turnsocket import RelayedSocket
 
 
 class TurnAccess(NamedTuple):
@@ -42,7 +46,25 @@ class DerpAccess(NamedTuple):
         return self.node.uri
 
 
-AnyAccess = TurnAccess | DerpAccess
+@dataclass(frozen=True, slots=True)
+class HeldAccess:
+    """An allocation that a relay has given already, because the peer had to be told of it beforehand."""
+
+    access: TurnAccess
+    socket: RelayedSocket
+
+    @property
+    def text(self) -> str:
+        """As the user wrote it."""
+        return self.access.text
+
+    @property
+    def until(self) -> float:
+        """The loop's time at which the credentials end."""
+        return self.access.until
+
+
+AnyAccess = TurnAccess | DerpAccess | HeldAccess
 MOST_WAYS: Final = 16
 MADE_S: Final = 12 * 3600
 
@@ -70,7 +92,7 @@ def ways_to(uri: ServerUri, credentials: turn.LongTermCredentials | None) -> tup
 def with_new_credentials(access: AnyAccess, *, now: float) -> AnyAccess:
     """The same, and where a secret makes them with credentials that hold for `MADE_S` seconds from `now`, the
     loop's time."""
-    if isinstance(access, DerpAccess) or access.secret is None:
+    if not isinstance(access, TurnAccess) or access.secret is None:
         return access
     made = turn.time_limited(access.secret, "nattools", int(time.time()) + MADE_S)
     return access._replace(credentials=made, until=now + MADE_S)

@@ -33,6 +33,7 @@ Mapping = Literal[
 Filtering = Literal[
     "unknown", "none", "endpoint-independent", "address-dependent", "address-and-port-dependent"
 ]
+TokenRelaying = Literal["reserve", "only", "never"]
 Allocation = Literal["unknown", "preserving", "sequential", "random", "block", "blocked"]
 
 _KINDS: Final[tuple[CandidateKind, ...]] = get_args(CandidateKind)
@@ -44,6 +45,7 @@ _WAYS: Final[tuple[tuple[Transport, TcpKind | None], ...]] = (
 )
 _MAPPINGS: Final[tuple[Mapping, ...]] = get_args(Mapping)
 _FILTERINGS: Final[tuple[Filtering, ...]] = get_args(Filtering)
+_RELAYING: Final[tuple[TokenRelaying, ...]] = get_args(TokenRelaying)
 _ALLOCATIONS: Final[tuple[Allocation, ...]] = get_args(Allocation)
 _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)} | {"O": 0, "I": 1, "L": 1}
@@ -83,13 +85,14 @@ class TokenBehaviour:
 @dataclass(frozen=True, slots=True)
 class Token:
     """One side's. `ufrag` and `pwd` are ICE's (RFC 8445 5.3); `public_key` is what its certificate's key
-    hashes to or is, KEY_SIZE bytes."""
+    hashes to or is, KEY_SIZE bytes. `relaying`: when it is willing to use a relay."""
 
     public_key: bytes
     ufrag: str
     pwd: str
     candidates: tuple[TokenCandidate, ...] = ()
     behaviours: tuple[TokenBehaviour, ...] = field(default=())
+    relaying: TokenRelaying = "reserve"
 
 
 def encode_token(token: Token) -> str:
@@ -110,6 +113,7 @@ def decode_token(text: str) -> Token:
         pwd=reader.ice_text(),
         candidates=tuple(_candidate(reader) for _ in range(reader.count(MAX_CANDIDATES))),
         behaviours=tuple(_behaviour(reader) for _ in range(reader.count(2))),
+        relaying=_RELAYING[0 if reader.at_end else reader.count(len(_RELAYING) - 1)],
     )
     reader.end()
     if not _ICE.match(token.ufrag) or not 22 <= len(token.pwd) <= 256:
@@ -198,6 +202,8 @@ def _content(token: Token) -> Iterator[int]:
     yield len(token.behaviours)
     for behaviour in token.behaviours:
         yield from _pack_behaviour(behaviour)
+    if token.relaying != _RELAYING[0]:
+        yield _RELAYING.index(token.relaying)
 
 
 def _pack_ice_text(text: str) -> bytes:
@@ -269,8 +275,12 @@ class _Reader:
         packed = self.take(-(-size * 6 // 8))
         return base64.b64encode(packed + bytes(-len(packed) % 3)).decode()[:size]
 
+    @property
+    def at_end(self) -> bool:
+        return self._position == len(self._content)
+
     def end(self) -> None:
-        if self._position != len(self._content):
+        if not self.at_end:
             raise _wrong("there is data after its content")
 
 

@@ -8,7 +8,7 @@ from nattools.engine.relaysearch import RelaySearch, read_user
 from nattools.lab.backend import Lab
 from nattools.lab.labrelay import relays_of
 from nattools.net.serverstream import Security
-from nattools.traversal.relayaccess import AnyAccess, DerpAccess, ways_to
+from nattools.traversal.relayaccess import AnyAccess, DerpAccess, TurnAccess, ways_to
 
 
 def relays_of_lab(lab: Lab) -> RelaySearch | None:
@@ -33,14 +33,17 @@ def accesses_of_lab(lab: Lab, named: Iterable[AnyAccess] = ()) -> tuple[AnyAcces
         *(DerpAccess(node) for node in found.derp),
     )
     return tuple(
-        DerpAccess(nodes.get(each.text, each.node))
-        if isinstance(each, DerpAccess)
-        else each._replace(
-            credentials=each.credentials or found.user,
-            security=_security(each.uri.host, found.pinned) if each.uri.secure else None,
-        )
+        DerpAccess(nodes.get(each.text, each.node)) if isinstance(each, DerpAccess) else _known(each, found)
         for each in chosen
     )
+
+
+def _known(access: AnyAccess, found: RelaySearch) -> AnyAccess:
+    """With the scenario's credentials, unless there are others, and with its certificate."""
+    if not isinstance(access, TurnAccess):
+        return access
+    security = _security(access.uri.host, found.pinned) if access.uri.secure else None
+    return access._replace(credentials=access.credentials or found.user, security=security)
 
 
 def _security(host: str, pinned: dict[str, str]) -> Security | None:

@@ -90,7 +90,8 @@ def is_told(done: Done, code: int, *words: str, remedy: str = "") -> None:
     assert done.code == code, done
     assert done.out == "" or load(done.out.encode()).ended is not None
     assert "Traceback" not in done.err
-    told = [line for line in done.err.splitlines() if not line.startswith("nattools: waiting: ")]
+    under_way = ("nattools: waiting: ", "nattools: fetching ")
+    told = [line for line in done.err.splitlines() if not line.startswith(under_way)]
     assert told[0].startswith("nattools: "), done.err
     assert all(word in told[0] for word in words), done.err
     assert not remedy or remedy in " ".join(told[1:]), done.err

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
+import msgspec
 import pytest
 from certificates import HOST, certificate
 from conftest import tool
-from punchpair import Pair, Side, homes
+from punchpair import TOKEN, Pair, Side, homes, pair
 
 from nattools.lab.netns.netnslab import NetnsLab
-from nattools.lab.scenario import NatSpec, Scenario
+from nattools.lab.scenario import DerpSpec, NatSpec, Scenario, ServerSpec
 from nattools.net.namespace import entered
 
 pytestmark = pytest.mark.netns
@@ -28,7 +29,7 @@ WALL = (
     "table inet wall { chain passing { type filter hook forward priority -300; "
     "ip saddr 11.2.0.2 drop; ip daddr 11.2.0.2 drop; }; }"
 )
-SERVE = ("--listen", "11.201.0.2", "--listen", "11.201.0.3", "--relay")
+SERVE = (*("--listen", "11.201.0.2", "--listen", "11.201.0.3"), "--relay", "--turn-user", "alice:wonderland")
 
 
 def beside_a_relay(scenario: Scenario, state: Path) -> Iterator[Pair]:
@@ -65,6 +66,21 @@ def test_two_random_nats_without_any_privilege(strict: Pair) -> None:
 def test_without_a_relay_they_do_not_meet(strict: Pair) -> None:
     alice, bob = strict.meet(("--json", "--no-low-ports", "--no-relay"), ("--json", "--no-low-ports"))
     assert [side.end()[0] for side in (alice, bob)] == [1, 1]
+
+
+def test_tokens_that_hold_the_address_of_a_relay(strict: Pair) -> None:
+    named = ("--turn", f"turn:{HOST}", "--turn-user", "alice:wonderland")
+    sides = [
+        strict.start(host, "--manual", "--json", "--no-low-ports", *options)
+        for host, options in (("alice", named), ("bob", ()))
+    ]
+    tokens = [side.await_match(TOKEN)[0] for side in sides]
+    for side, token in zip(sides, reversed(tokens), strict=True):
+        side.write(f"{token}\n".encode())
+    for side in sides:
+        punch = side.report()["punch"]
+        assert punch["path"] == "relayed"
+        assert punch["relay"]["kind"] == "turn"
 
 
 def test_where_only_443_leaves_the_mailbox_and_the_relay_are_within_tls(tmp_path: Path) -> None:
@@ -132,11 +148,13 @@ def secured(times: int) -> re.Pattern[str]:
     return re.compile(".*".join(["Encrypted by"] * times), re.DOTALL)
 
 
-def test_relay_to_direct_and_back(ordinary: Pair) -> None:
-    wall, portion = Wall(ordinary), MEGABYTES * 1_000_000 // 3
+def there_and_back(both: Pair, *options: str) -> None:
+    """Over a relay while there is a wall, directly without it, and over the relay again: a third of the bytes
+    each."""
+    wall, portion = Wall(both), MEGABYTES * 1_000_000 // 3
     wall.up()
-    alice = ordinary.start("alice", "--pipe", "-v")
-    bob = ordinary.start("bob", ordinary.code(alice), "--pipe", "-v")
+    alice = both.start("alice", "--pipe", "-v", *options)
+    bob = both.start("bob", both.code(alice), "--pipe", "-v", *options)
     flow = Flow(alice, bob)
     for side in (alice, bob):
         side.await_match(secured(1))
@@ -151,3 +169,15 @@ def test_relay_to_direct_and_back(ordinary: Pair) -> None:
     bob.write(b"", end=True)
     codes = [side.process.wait(timeout=60.0) for side in (alice, bob)]
     assert codes == [0, 0], alice.said + bob.said
+
+
+def test_relay_to_direct_and_back(ordinary: Pair) -> None:
+    there_and_back(ordinary)
+
+
+def test_the_same_with_a_derp_server(tmp_path: Path) -> None:
+    plain = ServerSpec(derp=DerpSpec(port=3340, tls=False))
+    drawn = homes()
+    with pair(tmp_path, msgspec.structs.replace(drawn, server={**drawn.server, "derp": plain})) as both:
+        (place, *_) = both.lab.layout.ports_of("derp")
+        there_and_back(both, "--turn", f"derp://{place.addresses[0].ip}:3340")

@@ -1,14 +1,18 @@
-"""The page of a diagnosis fits a terminal of 24 lines and 80 columns, on every network that is drawn."""
+"""The page of a diagnosis fits a terminal of 24 lines and 80 columns, on every network that is drawn, and as
+HTML it is valid and small."""
 
 from __future__ import annotations
 
 import pytest
+from htmlpages import check_page
 
 from nattools.lab.scenariofiles import available, load
+from nattools.report.html import render_html
 from nattools.report.safetext import safe
 from nattools.report.terminal import render_text
 from nattools.trials.scenarios import Case, run_trial
 
+MOST_BYTES = 300_000
 LABELS = ("  UDP", "  IPv6 ", "  Router ", "  Latency ", "  Local ")
 
 
@@ -31,3 +35,6 @@ def test_the_answer_and_what_to_do_are_on_the_screen(name: str) -> None:
             assert any(line.startswith(label) for line in lines), label
         if report.warnings:
             assert "Beware" in text
+        page = render_html(report)
+        assert len(page.encode()) <= MOST_BYTES
+        assert report.advice.headline in check_page(page).replace("  ", " ")

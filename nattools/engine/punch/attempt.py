@@ -12,8 +12,8 @@ from nattools.engine.punch.candidates import AttemptContext, Base, EarlyDatagram
 from nattools.engine.punch.local_side import LocalSide, RouterMapping, behaviour
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.planning import as_told, planned
+from nattools.engine.punch.relaying import AFTER_S, BY_TOKENS_S, AttemptRelay
 from nattools.engine.punch.relaying import WAIT_S as RELAY_WAIT_S
-from nattools.engine.punch.relaying import AttemptRelay
 from nattools.engine.punch.signaling import Signaling, SignalingEnded, Superseded
 from nattools.engine.punch.signals import (
     A_PATH,
@@ -190,7 +190,12 @@ class Attempt:
     async def _relayed(self) -> None:
         """The relay's part, if this side has one."""
         if self._relay is not None:
-            await self._relay.run()
+            await self._relay.run(self._relay_after_s())
+
+    def _relay_after_s(self) -> float:
+        if self.partner.live:
+            return AFTER_S
+        return BY_TOKENS_S if self.made is not None and self.made.direct_steps else 0.0
 
     async def _wait_for_relay(self, checks: asyncio.Task[SelectedPath | None]) -> None:
         """Direct tries have come to nothing: what a relay on either side gives is used now."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Final
 
 from nattools.engine.punch.attempt import Attempt, prepare
@@ -106,7 +105,8 @@ class Connector(PathFinder):
         if options.relaying == "never":
             return ()
         now = asyncio.get_running_loop().time()
-        return tuple(map(partial(with_new_credentials, now=now), options.relays)) or self._signaling.relays
+        renewed = (with_new_credentials(each, now=now) for each in options.relays)
+        return tuple(renewed) or self._signaling.relays
 
     async def _prepare(
         self, own: LocalSide, number: int, resumes: bool, relays: tuple[AnyAccess, ...], direct: bool

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import math
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -22,13 +20,14 @@ from nattools.engine.measurement import (
     look_for_portal,
     primary_error,
 )
-from nattools.engine.options import Event
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.attempt import close_all, prepare
 from nattools.engine.punch.candidates import Base, seen_over_tcp, server_of
 from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.local_side import RouterMapping, local_side
+from nattools.engine.punch.meeting import choose_mailbox, join_mailbox
 from nattools.engine.punch.options import PunchOptions, Use, Watcher, echoing
+from nattools.engine.punch.relayopening import hold_relay
 from nattools.engine.punch.signaling import MailboxSignaling
 from nattools.engine.punch.signals import Introduction
 from nattools.engine.punch.state import PunchState, connect_and_use
@@ -44,27 +43,19 @@ from nattools.engine.run import CompletedRun, new_run, observe, within_time_limi
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
-from nattools.model.serveruri import ServerUri, parse_server
 from nattools.model.statement import statement
 from nattools.net.base import Network, UdpSocket
 from nattools.net.eventloop import TimeLimit
 from nattools.protocols import ice, stun
-from nattools.protocols.mailbox import MailboxFailure
-from nattools.protocols.stun.constants import SERVICE_MAILBOX
-from nattools.traversal.codes import new_code, parse_code
+from nattools.traversal.codes import parse_code
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.mailboxconnection import MailboxAddress
-from nattools.traversal.rendezvous import Rendezvous, RendezvousPatience, rendezvous
+from nattools.traversal.relayaccess import AnyAccess, HeldAccess
 from nattools.traversal.sample import where_seen
-from nattools.traversal.tokens import Token, decode_token, encode_token
-from nattools.wording import sentence
+from nattools.traversal.tokens import MAX_CANDIDATES, Token, decode_token, encode_token
 
-PATIENCE = RendezvousPatience(return_s=120.0, kept_s=math.inf)
-"""Once the peer is there, the connection decides how long to wait for a mailbox that is gone."""
-NO_MAILBOX = (
-    "Name a nattools server with --server HOST (`nattools serve` on any machine that both sides reach makes "
-    "one), or swap tokens with --manual."
-)
+MOST_IN_TOKEN: Final = MAX_CANDIDATES - 1
+"""Beside the port for the steps over TCP."""
 REFRESH_S: Final = 15.0
 """While a person copies a token, the ports that it tells of are kept open: some NATs forget them in 20 s."""
 
@@ -142,72 +133,6 @@ async def _ask(router: RouterMapping | None) -> None:
         await router.discover()
 
 
-async def choose_mailbox(looking: asyncio.Task[CompletedRun], options: PunchOptions) -> MailboxAddress:
-    """The only server named, or else the first that says that it has a mailbox. CannotRun: none does."""
-    servers = options.measuring.servers
-    if len(servers) == 1 and not options.measuring.default_servers:
-        return _mailbox_at(servers[0], Endpoint(servers[0].host, servers[0].port_or_default))
-    looked = await looking
-    for target in looked.run.reached:
-        if target.services & SERVICE_MAILBOX:
-            return _mailbox_at(parse_server(target.uri), target.endpoint)
-    raise CannotRun("none of the servers has a mailbox in which the two sides could meet", NO_MAILBOX)
-
-
-def _mailbox_at(server: ServerUri, place: Endpoint) -> MailboxAddress:
-    """Where STUN is within TLS the mailbox is, too, with a certificate for the name that the user gave."""
-    if not server.secure:
-        return MailboxAddress(place.host, place.port)
-    from nattools.net.tls import client_context
-
-    return MailboxAddress(server.host, place.port, client_context)
-
-
-@asynccontextmanager
-async def join_mailbox(
-    network: Network, address: MailboxAddress, options: PunchOptions, watcher: Watcher, timeline: Timeline
-) -> AsyncIterator[Rendezvous | NoPath]:
-    """The conversation with the peer, once it is there; or why there is none.
-
-    CannotRun: the mailbox cannot be reached."""
-    code = options.code or new_code()
-    async with rendezvous(network, address, code, PATIENCE) as meeting:
-        opened = await meeting.opened()
-        if isinstance(opened, MailboxFailure):
-            yield _not_met(opened)
-            return
-        timeline.note(
-            "mailbox", statement("mailbox-room-open", room=opened.nameplate, mailbox=str(address)), ok=True
-        )
-        if code.nameplate is None:
-            watcher.code(str(opened))
-        elif not meeting.has_reached("met"):
-            timeline.note("mailbox", statement("mailbox-nobody-yet"))
-        watcher.emit(Event("started", "peer", "the other machine, with the same code", alone=True))
-        problem = await _confirmed(meeting, options.wait_s)
-        watcher.emit(Event("finished", "peer"))
-        if problem is not None:
-            timeline.note("mailbox", *problem.reasons, ok=False)
-            yield problem
-            return
-        timeline.note("mailbox", statement("mailbox-peer-confirmed"), ok=True)
-        yield meeting
-
-
-async def _confirmed(meeting: Rendezvous, wait_s: float) -> NoPath | None:
-    async with TimeLimit(wait_s) as limit:
-        failure = await meeting.confirmed()
-    if limit.expired():
-        return NoPath((statement("mailbox-nobody-came", wait_s=wait_s),))
-    return None if failure is None else _not_met(failure)
-
-
-def _not_met(failure: MailboxFailure) -> NoPath:
-    if failure.reason == "unreachable":
-        raise CannotRun(sentence(failure.statement).removesuffix("."), NO_MAILBOX)
-    return NoPath((failure.statement,))
-
-
 async def punch_by_tokens(
     network: Network,
     options: PunchOptions,
@@ -241,10 +166,14 @@ async def _by_tokens(
     timeline = state.timeline
     state.looked = await _look(run)
     own = await local_side(state.looked, options, timeline)
+    if options.relaying != "never":
+        options = replace(options, relays=await hold_relay(run, options.relays, timeline))
+        own = replace(own, options=options)
     keys = _Keys()
     agent = ice.Agent("controlling")  # for its choice of credentials
     introduction, bases = await prepare(own, 0, agent.credentials)
-    told = await _told(run, bases)
+    introduction = _with_relay(introduction, options.relays)
+    told = StepSockets() if options.relaying == "only" else await _told(run, bases)
     try:
         ours = _token(introduction, keys.public, told)
         watcher.code(encode_token(ours))
@@ -263,6 +192,20 @@ async def _by_tokens(
     finally:
         close_all(bases)
         told.close()
+        for each in options.relays:
+            if isinstance(each, HeldAccess):
+                each.socket.close()
+
+
+def _with_relay(introduction: Introduction, relays: tuple[AnyAccess, ...]) -> Introduction:
+    """And with the address that a relay has given, which the peer cannot be told later."""
+    held = [
+        ice.encode(ice.local_candidate("relay", each.socket.local))
+        for each in relays
+        if isinstance(each, HeldAccess)
+    ]
+    own = introduction.candidates[: MOST_IN_TOKEN - len(held)]
+    return msgspec.structs.replace(introduction, candidates=(*own, *held))
 
 
 class _Keys:

@@ -9,27 +9,24 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from nattools.engine.measurement import MeasurementRun
+from nattools.engine.punch.relayopening import RelayOpening
 from nattools.engine.punch.timeline import Timeline
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
-from nattools.net.derpsocket import DerpSocket, open_derp
+from nattools.net.derpsocket import DerpSocket
 from nattools.net.eventloop import TimeLimit
-from nattools.net.serversteps import StepFailure
-from nattools.net.turnopening import open_relayed
-from nattools.net.turnsocket import RelayedSocket
 from nattools.protocols import derp, ice
 from nattools.traversal.icedriver import IceDriver
-from nattools.traversal.relayaccess import AnyAccess, DerpAccess, TurnAccess
+from nattools.traversal.relayaccess import AnyAccess, DerpAccess
 
 AFTER_S: Final = 10.0
 """After so long without a direct path a relayed one is used; direct ones are looked for all the same."""
 WAIT_S: Final = 12.0
 """So long a relayed path is waited for when nothing else is left: the relay may have to be reached over TCP,
 and its address told to the peer."""
-_OPEN_S: Final = 10.0
-_HEAD_START_S: Final = 1.0
-"""Before the next way to a relay is tried beside the first."""
+BY_TOKENS_S: Final = 60.0
+"""In place of `AFTER_S` where the two begin when each has the other's token: a first round of all steps."""
 MOST_PERMITTED: Final = 8
 
 
@@ -47,16 +44,18 @@ class AttemptRelay:
     ) -> None:
         """`run`: its network, families and interface are used; `keys`: this side's own (True) at a DERP
         server, and the peer's."""
-        self.problem: tuple[Statement, ...] = ()
         self._network = run.network
-        self._options = run.options
         self._driver = driver
         self._timeline = timeline
-        self._access = access
+        self._opening = RelayOpening(run, access, lambda: keys(True))
         self._peers = tuple(_outside(peer_candidates))[:MOST_PERMITTED]
         self._due = asyncio.Event()
         self._keys = keys
-        self._opened: RelayedSocket | DerpSocket | None = None
+
+    @property
+    def problem(self) -> tuple[Statement, ...]:
+        """See above."""
+        return self._opening.problem
 
     def begin(self) -> None:
         """Use what the relay gives, from now on. Idempotent."""
@@ -68,19 +67,19 @@ class AttemptRelay:
         try:
             async with asyncio.TaskGroup() as group:
                 waiting = group.create_task(self._wait(after_s))
-                access = await self._open()
-                if access is None:
+                opened = await self._opening.open()
+                if opened is None:
                     waiting.cancel()
-            socket, self._opened = self._opened, None
+            self._opening.take()
         finally:
-            if self._opened is not None:
-                self._opened.close()
-        if access is None or socket is None:
+            self._opening.close()
+        if opened is None:
             self._timeline.note("attempt", *self.problem, ok=False, strategy="relay")
             return
+        access, socket = opened
         place = statement("relay-allocated", uri=access.text, relayed=str(socket.local))
         self._timeline.note("attempt", place, strategy="relay")
-        until = access.until if isinstance(access, TurnAccess) else math.inf
+        until = math.inf if isinstance(access, DerpAccess) else access.until
         self._driver.add_relayed(socket, access.text, until)
         if isinstance(socket, DerpSocket):
             there = socket.permit(self._keys(False).public)
@@ -94,61 +93,6 @@ class AttemptRelay:
     async def _wait(self, after_s: float) -> None:
         async with TimeLimit(after_s):
             await self._due.wait()
-
-    async def _open(self) -> AnyAccess | None:
-        """By the first way that leads to an allocation; each begins a little after the one before."""
-        async with asyncio.TaskGroup() as group:
-            tasks = {
-                group.create_task(self._by(access, number * _HEAD_START_S)): access
-                for number, access in enumerate(self._access)
-            }
-            waiting = set(tasks)
-            while waiting and self._opened is None:
-                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in waiting:
-                task.cancel()
-        return next((tasks[task] for task in tasks if not task.cancelled() and task.result()), None)
-
-    async def _by(self, access: AnyAccess, pause_s: float) -> bool:
-        """Has this way led to the allocation that is used?"""
-        await asyncio.sleep(pause_s)
-        opened = await self._opening(access)
-        if isinstance(opened, StepFailure):
-            self.problem = (*self.problem, _why(access, opened))
-            return False
-        if self._opened is not None:
-            opened.close()
-            return False
-        self._opened = opened
-        return True
-
-    async def _opening(self, access: AnyAccess) -> RelayedSocket | DerpSocket | StepFailure:
-        network, families = self._network, self._options.families
-        family, interface = families[0] if len(families) == 1 else None, self._options.interface
-        if isinstance(access, DerpAccess):
-            return await open_derp(
-                network,
-                access.node,
-                self._keys(True),
-                family=family,
-                interface=interface,
-                timeout_s=_OPEN_S,
-            )
-        return await open_relayed(
-            network,
-            access.uri,
-            access.credentials,
-            family=family,
-            interface=interface,
-            security=access.security,
-            timeout_s=_OPEN_S,
-        )
-
-
-def _why(access: AnyAccess, failure: StepFailure) -> Statement:
-    return statement(
-        "relay-refused", uri=access.text, step=failure.step, detail=failure.detail or failure.cause
-    )
 
 
 def _outside(candidates: Iterable[str]) -> Iterator[Endpoint]:

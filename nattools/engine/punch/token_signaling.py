@@ -21,6 +21,7 @@ from nattools.model.statement import Statement, statement
 from nattools.net.base import TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.steps import Plan
+from nattools.traversal.tcp_strategies import restricted
 from nattools.traversal.tokens import CandidateKind, Token, TokenBehaviour, TokenCandidate
 
 SLOT_S: Final = 20.0
@@ -88,11 +89,17 @@ _TYPES: Final = {kind: name for name, kind in _KINDS.items()}
 def token_from_introduction(
     introduction: Introduction, public_key: bytes, udp: Endpoint | None, tcp: Endpoint | None
 ) -> Token:
-    """What to tell the peer. `udp` and `tcp`: where the sockets for the steps are seen."""
+    """What to tell the peer. `udp` and `tcp`: where the sockets for the steps are seen. A transport that this
+    side does not want to use is told as one that does not pass."""
     nat = introduction.nat
+    udp4 = (
+        nat.udp4
+        if nat.udp4 is None or introduction.udp
+        else msgspec.structs.replace(nat.udp4, reachable=False)
+    )
     seen: list[tuple[Transport, Nat | None, int | None]] = [
-        ("udp", nat.udp4, None if udp is None else udp.port),
-        ("tcp", nat.tcp4, None if tcp is None else tcp.port),
+        ("udp", udp4, None if udp is None else udp.port),
+        ("tcp", nat.tcp4 if introduction.tcp else None, None if tcp is None else tcp.port),
     ]
     behaviours = [
         _behaviour(transport, found, port, low_ports=introduction.low_ports)
@@ -109,6 +116,7 @@ def token_from_introduction(
         pwd=introduction.password,
         candidates=(*candidates[: 32 - len(by_tcp)], *by_tcp),
         behaviours=tuple(behaviours),
+        relaying=introduction.relaying,
     )
 
 
@@ -128,6 +136,7 @@ def introduction_from_token(token: Token) -> Introduction:
             _text(each) for each in token.candidates if each.transport == "udp" and each.endpoint.port
         ),
         tcp="tcp" in nats,
+        relaying=token.relaying,
     )
 
 
@@ -161,11 +170,12 @@ def _behaviour(transport: Transport, nat: Nat, port: int | None, *, low_ports: b
     if nat.port_block and nat.port_range is not None:
         block = (nat.port_range[0], nat.port_range[1] - nat.port_range[0] + 1)
     allocation = nat.port_allocation if block is None else "block"
+    only_some_ports = transport == "tcp" and restricted(nat) is not None
     return TokenBehaviour(
         transport=transport,
         mapping=nat.mapping,
         filtering=nat.filtering,
-        allocation="blocked" if nat.reachable is False else allocation,
+        allocation="blocked" if nat.reachable is False or only_some_ports else allocation,
         step=nat.port_step or 0,
         block=block,
         last_port=port,

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
-from nattools.report.sections import map as mapped
 from nattools.report.sections import (
+    facts,
+    ipv6,
+    libp2p,
     matrix,
     nat,
     observations,
@@ -24,7 +26,9 @@ from nattools.report.sections import (
     summary,
     tailscale,
     techniques,
+    way,
 )
+from nattools.report.sections import map as mapped
 
 Make = Callable[[Report, View], Sequence[Section]]
 
@@ -55,10 +59,12 @@ _MEASURED = (
 GENERAL = (
     Entry(page.page),
     Entry(techniques.cross_checks),
+    Entry(way.path, 1),
+    Entry(way.doors, 2),
     Entry(techniques.techniques, 1),
-    Entry(nat.path, 1),
     Entry(nat.behaviour, 1),
     Entry(techniques.peers, 1),
+    Entry(ipv6.line, 1),
     Entry(summary.servers, 1),
     *_FIGURES,
     *_EVIDENCE,
@@ -67,11 +73,25 @@ GENERAL = (
 SECTIONS: dict[str, Sequence[Entry]] = {
     "nat": (
         Entry(nat.answer),
+        Entry(way.path, 1),
+        Entry(way.doors, 2),
         Entry(techniques.techniques, 1),
-        Entry(nat.path, 1),
         Entry(nat.behaviour),
         Entry(techniques.peers, 1),
         *_MEASURED,
+    ),
+    "ipv6": (
+        Entry(ipv6.answer),
+        Entry(ipv6.explained),
+        Entry(ipv6.addresses),
+        Entry(ipv6.figures),
+        Entry(techniques.techniques, 1),
+        Entry(nat.behaviour, 1),
+        Entry(summary.warnings),
+        Entry(summary.servers),
+        Entry(summary.round_trips, 1),
+        Entry(mapped.mappings, 1),
+        *_END,
     ),
     "map": (
         Entry(mapped.answer),
@@ -92,6 +112,18 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(relays.steps, 1),
         Entry(summary.warnings),
         Entry(mapped.open_questions),
+        *_END,
+    ),
+    "libp2p": (
+        Entry(libp2p.answer),
+        Entry(libp2p.addresses),
+        Entry(libp2p.peers),
+        Entry(libp2p.relays),
+        Entry(libp2p.kinds),
+        Entry(nat.behaviour, 1),
+        Entry(summary.warnings),
+        Entry(mapped.open_questions),
+        Entry(summary.servers, 1),
         *_END,
     ),
     "punch": (
@@ -145,4 +177,5 @@ def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Docume
     view = View(detail, columns)
     entries = SECTIONS.get(report.command, GENERAL)
     made = [section for each in entries if each.least <= detail for section in each.make(report, view)]
-    return Document(TITLES.get(report.command, f"nattools {report.command}"), tuple(made))
+    title = TITLES.get(report.command, f"nattools {report.command}")
+    return Document(title, tuple(made), facts.facts(report), facts.mood(report))

@@ -6,18 +6,7 @@ import msgspec
 
 from nattools.model.nat import Layer, Nat, NatByTransport
 from nattools.model.report import Report
-from nattools.report.document import (
-    Block,
-    Cell,
-    Detail,
-    Mood,
-    PathChart,
-    PathNode,
-    Prose,
-    Section,
-    Table,
-    View,
-)
+from nattools.report.document import Block, Cell, Detail, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
 from nattools.wording import terms
@@ -41,7 +30,6 @@ FINDINGS = {
     "double_nat": "whether there is a second NAT",
     "distance_hops": "how far away the NAT is",
 }
-MOST_HOPS = 8
 PATH_FINDINGS = ("cgnat", "double_nat", "distance_hops")
 """The path is the same for every transport, and UDP is the better tool to find out about it."""
 
@@ -86,31 +74,6 @@ def behaviour(report: Report, view: View) -> list[Section]:
         nat_section(name, one, detail=view.detail, over_udp=udp, said=said)
         for name, one, udp in transports(report.nat)
     ]
-
-
-def path(report: Report, view: View) -> list[Section]:
-    """The way out over IPv4, from this machine through all NATs: drawn if anything is known of it."""
-    nat = report.nat.udp4 or report.nat.tcp4
-    if nat is None or nat.reachable is False or nat.present is None:
-        return []
-    own = (
-        one
-        for each in report.host.interfaces
-        if each.up and each.kind != "loopback"
-        for one in each.addresses
-    )
-    here = PathNode("This machine", safe(next((each for each in own if "." in each), "?"), 40))
-    outside = safe(nat.external[0], 60) if nat.external else "address not known"
-    end = PathNode("Internet", f"you are {outside}" if nat.external else outside)
-    hops = [_station(layer) for layer in nat.layers[:MOST_HOPS] if layer.role != "internet"]
-    if nat.present and not any(layer.role in ("nat", "carrier-nat") for layer in nat.layers):
-        hops.append(PathNode("NAT", "address not known", "unsure"))
-    return [Section("Path", (PathChart("The path to the internet", (here, *hops, end)),))]
-
-
-def _station(layer: Layer) -> PathNode:
-    name = {"carrier-nat": "Provider's NAT", "nat": "NAT", "router": "Router"}.get(layer.role, "Hop")
-    return PathNode(name, safe(layer.address, 60) if layer.address else "did not answer")
 
 
 def requirements(report: Report, view: View) -> list[Section]:

@@ -26,7 +26,7 @@ def page(report: Report, view: View) -> list[Section]:
     """The whole page; with more detail every action and every warning, however long."""
     room = max(min(view.columns - _MARGIN, _WIDEST) - _LABEL, _LEAST)
     first = summary.summary(report, _answer(report))[0].blocks
-    below = _below(report, room)
+    below = _below(report, view, room)
     left = LINES - _BLANK - _height(first, room) - _height(below, room)
     to_do, left = _to_do(report, view, room, left)
     odd = _warnings(report, view, room, left)
@@ -50,9 +50,9 @@ def _answer(report: Report) -> list[Prose]:
     ]
 
 
-def _below(report: Report, room: int) -> tuple[Block, ...]:
+def _below(report: Report, view: View, room: int) -> tuple[Block, ...]:
     rows = tuple((Cell(label, "strong"), cell) for label, cell in overview.lines(report, room))
-    unknown = _unknown(overview.not_measured(report), room)
+    unknown = _unknown(overview.not_measured(report), view, room)
     return (
         Table(("", ""), rows, (0, 1)),
         *([Prose(unknown, "Not known", "unsure")] if unknown else []),
@@ -60,8 +60,10 @@ def _below(report: Report, room: int) -> tuple[Block, ...]:
     )
 
 
-def _unknown(names: Sequence[str], room: int) -> str:
-    """One sentence, two lines at most."""
+def _unknown(names: Sequence[str], view: View, room: int) -> str:
+    """One sentence, two lines at most where what would settle it does not stand below."""
+    if view.detail:
+        return f"{', '.join(names)}." if names else ""
     shown = list(names)
     while shown:
         rest = len(names) - len(shown)

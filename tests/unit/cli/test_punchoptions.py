@@ -98,7 +98,7 @@ FORWARD = parse_forward("80:a:80")
     [
         ({"udp": False, "tcp": False}, {}, "contradict"),
         ({"manual": True, "mailbox": MAILBOX}, {}, "--manual needs no mailbox"),
-        ({"manual": True, "relaying": "only"}, {}, "--manual connects directly"),
+        ({"manual": True, "relaying": "only"}, {}, "--manual with --relay-only: name the relay"),
         ({"pipe": True}, {"as_json": True}, "standard output is the pipe's"),
         ({"pipe": True, "hook": "x"}, {}, "both want standard input"),
         ({"pipe": True}, {"lab": "netns"}, "in a scenario"),

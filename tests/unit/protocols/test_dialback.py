@@ -15,8 +15,8 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Arrival, Ask, DialBackRequest, Result
-from nattools.protocols.stun import constants as c
 from nattools.protocols.provenrequest import NO_COOKIE
+from nattools.protocols.stun import constants as c
 
 ID = bytes(range(12))
 NONCE = b"12345678"

@@ -44,4 +44,4 @@ def test_a_new_section_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "NEIGHBOUR" not in render_text(report)
     assert "NEIGHBOUR  WHAT IT IS" in render_text(report, detail=1)
     assert "| fe80::1 | printer |" in render_markdown(report)
-    assert '<td class="good">printer</td>' in render_html(report)
+    assert '<td class="good" data-t="What it is">printer</td>' in render_html(report)

@@ -15,6 +15,8 @@ from nattools.report.document import (
     BarChart,
     Cell,
     Document,
+    Door,
+    DoorChart,
     EventChart,
     Figure,
     GridCell,
@@ -24,9 +26,9 @@ from nattools.report.document import (
     Section,
     TimelineEvent,
 )
-from nattools.report.figures import render_svg
 from nattools.report.html import render_html
 from nattools.report.markdown import render_markdown
+from nattools.report.svgcharts import render_narrow_svg, render_svg
 from nattools.report.terminal import plain_text, render_text
 
 BARS = BarChart(
@@ -58,9 +60,19 @@ GRID = GridChart(
 )
 PATH = PathChart(
     "The path",
-    (PathNode("This machine", "10.0.0.2"), PathNode("NAT", "10.0.0.1"), PathNode("Internet", "11.1.0.2")),
+    (
+        PathNode("This machine", "10.0.0.2"),
+        PathNode("NAT", "10.0.0.1", "plain", ("translates",)),
+        PathNode("Internet", "11.1.0.2"),
+    ),
 )
-FIGURES: tuple[Figure, ...] = (BARS, EVENTS, GRID, PATH)
+DOORS = DoorChart(
+    "Who gets in",
+    "This machine",
+    "NAT",
+    (Door("A peer", "port 7", True), Door("Anybody", "port 8", False), Door("Others", "port 9", None)),
+)
+FIGURES: tuple[Figure, ...] = (BARS, EVENTS, GRID, PATH, DOORS)
 
 
 def drawn(figure: Figure, columns: int) -> list[str]:
@@ -130,17 +142,23 @@ class Tags(HTMLParser):
         (BARS, ("near", "10 ms", "no answer")),
         (EVENTS, ("here", "there", "two steps", "nothing came <b>", "0.50 s")),
         (GRID, ("1 open", "host", "0.01", "??")),
-        (PATH, ("This machine", "10.0.0.1", "Internet")),
+        (PATH, ("This machine", "10.0.0.1", "Internet", "translates")),
+        (DOORS, ("A peer", "sees you at", "port 7", "gets in", "kept out", "not known")),
     ],
 )
 def test_as_svg_it_is_well_formed_and_says_all_of_it(figure: Figure, words: tuple[str, ...]) -> None:
+    for drawn in filter(None, (render_svg(figure), render_narrow_svg(figure))):
+        check_svg(drawn, figure.caption, words)
+
+
+def check_svg(drawn: str, caption: str, words: tuple[str, ...]) -> None:
     tags = Tags()
-    tags.feed(render_svg(figure))
+    tags.feed(drawn)
     tags.close()
     assert tags.open == []
-    assert tags.seen <= {"svg", "title", "text", "rect", "circle", "line"}
+    assert tags.seen <= {"svg", "title", "text", "rect", "circle", "line", "path"}
     said = " ".join(tags.words)
-    assert all(word in said for word in (figure.caption, *words))
+    assert all(word in said for word in (caption, *words))
 
 
 def test_a_figure_without_values_is_drawn() -> None:
@@ -151,16 +169,20 @@ def test_a_figure_without_values_is_drawn() -> None:
         EventChart("x", ("here",), (TimelineEvent(1e300, "here", "s", Cell(""), Cell("late")),)),
         GridChart("x", "y", (), ()),
         PathChart("x", (PathNode("here", ""),)),
+        PathChart("x", ()),
+        DoorChart("x", "here", "NAT", ()),
     ):
         assert render_svg(empty).startswith("<svg")
+        assert "nan" not in render_narrow_svg(empty)
         assert drawn(empty, 80) is not None
 
 
 def test_reports_have_their_figures() -> None:
     page = render_html(home_router())
-    assert "The path to the internet: This machine 10.0.0.2; NAT 10.0.0.1" in page
+    assert "The path to the internet: This machine 10.0.0.2 Linux 6.1; NAT 10.0.0.1 translates" in page
     assert "Round trips to servers: 11.201.0.2:3478 30.1 ms" in page
-    assert page.count("<svg") == 2
+    assert "Who gets in over UDP: A peer that you sent to" in page
+    assert page.count("<svg") == 2 * 3  # for a screen, and for a telephone
     assert "What happened, by side:" in render_html(punched(connected()))
 
 

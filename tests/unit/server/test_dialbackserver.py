@@ -15,8 +15,8 @@ from nattools.net.addresses import is_public
 from nattools.net.base import Network
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Ask, Result
-from nattools.protocols.stun import constants as c
 from nattools.protocols.provenrequest import NO_COOKIE
+from nattools.protocols.stun import constants as c
 from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer, Order
 from nattools.server.endpoints import Role, ServerEndpoints, dialled_from
 from nattools.server.limits import Occupancy, RateLimit

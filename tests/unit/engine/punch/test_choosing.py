@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from nattools.engine.options import MeasureOptions
+from nattools.engine.punch.meeting import choose_mailbox
 from nattools.engine.punch.options import PunchOptions
-from nattools.engine.punch.punch import choose_mailbox
 from nattools.engine.run import CompletedRun
 from nattools.model.serveruri import parse_server
 

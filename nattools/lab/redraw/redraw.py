@@ -1,0 +1,119 @@
+"""From a report to a scenario. Pure. Only findings and observations are used, no names or addresses of the
+original, so that a redacted report gives the same network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nattools.lab.redraw.drawing import Drawing
+from nattools.lab.redraw.expectations import expected
+from nattools.lab.redraw.redrawnrouters import HOST, RouterPlan, draw_uplink
+from nattools.lab.redraw.redrawnservers import draw_servers, shortest_trips
+from nattools.lab.redraw.uplinks import Uplink, uplinks_of
+from nattools.model.observation import Idle, MapOffer
+from nattools.model.report import Report
+
+
+def redrawn(report: Report) -> Drawing:
+    """A scenario whose report is the same, with what it is to say as its expectations."""
+    drawing = Drawing(
+        f"Drawn from a report of {report.command}, {report.started}",
+        "What the report leaves open has the ordinary value, and is marked.",
+    )
+    uplinks = uplinks_of(report)
+    plans = [draw_uplink(drawing, report, uplink) for uplink in uplinks]
+    drawing.table("host", HOST).update(_host(drawing, report, uplinks, plans))
+    draw_servers(drawing, report)
+    _options(drawing, report, uplinks)
+    expected(drawing, report, HOST)
+    return drawing
+
+
+def _host(drawing: Drawing, report: Report, uplinks: list[Uplink], plans: list[RouterPlan]) -> dict[str, Any]:
+    host: dict[str, Any] = {}
+    behind = [plan.inner for plan in plans if plan.inner is not None]
+    if not behind:
+        host.update(_on_the_internet(report))
+    elif len(behind) == 1:
+        host["behind"] = behind[0]
+    else:
+        host["behind"] = behind
+        host.update(_several_ways(drawing, report, uplinks, behind))
+    tunnels = [
+        plan.inner for uplink, plan in zip(uplinks, plans, strict=True) if uplink.tunnel and plan.inner
+    ]
+    if tunnels:
+        host["vpn"] = tunnels
+    if report.host.runs_in is not None:
+        host["runs_in"] = report.host.runs_in
+    return host | _path_quality(report)
+
+
+def _on_the_internet(report: Report) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if report.nat.udp6 is not None or report.nat.tcp6 is not None:
+        found["ipv6"] = True
+        if report.nat.udp4 is None and report.nat.tcp4 is None:
+            found["ipv4"] = False
+    return found
+
+
+def _several_ways(
+    drawing: Drawing, report: Report, uplinks: list[Uplink], behind: list[str]
+) -> dict[str, Any]:
+    """What chooses among them, as far as the report shows it."""
+    routed = [
+        name if uplink.routed == (4, 6) or not uplink.six else f"{name}/{family}"
+        for name, uplink in zip(behind, uplinks, strict=True)
+        for family in uplink.routed
+        if uplink.routed != (4, 6) or family == 4
+    ]
+    found: dict[str, Any] = {}
+    whole = all(4 in uplink.routed for uplink in uplinks)
+    if not whole:
+        found["default_route"] = routed
+    measured = uplinks[0]
+    if measured.overrides is not None:
+        found["routing"] = measured.overrides
+    elif not whole:
+        found["routing"] = "by-metric"
+    if any(
+        isinstance(seen, MapOffer) and seen.replies not in (None, seen.interface)
+        for seen in report.observations
+    ):
+        found.setdefault("routing", "by-rule")
+    if "routing" not in found:
+        drawing.mark(("host", HOST), "behind", "what chooses among them is not told: the source address")
+    return found
+
+
+def _path_quality(report: Report) -> dict[str, Any]:
+    """Half of the shortest round trip, the loss of one direction, and how much round trips vary."""
+    found: dict[str, Any] = {}
+    trips = shortest_trips(report)
+    if trips and min(trips.values()) >= 1:
+        found["delay_ms"] = round(min(trips.values()) / 2, 1)
+    udp = report.nat.udp4 or report.nat.udp6
+    if udp is not None and udp.loss and udp.loss < 1:
+        found["loss"] = round(1 - (1 - min(udp.loss, 0.5)) ** 0.5, 4)
+    return found
+
+
+def _options(drawing: Drawing, report: Report, uplinks: list[Uplink]) -> None:
+    options: dict[str, Any] = {}
+    idle = [seen.idle_s for seen in report.observations if isinstance(seen, Idle)]
+    if idle:
+        options["lifetime"] = True
+        if max(idle) > 300:
+            options["max_lifetime_s"] = float(round(max(idle)))
+    families = sorted({way.family for way in report.host.ways})
+    if len(families) == 1 and any(each.family not in families for each in report.host.gateways):
+        options["families"] = families
+    chosen = report.host.measured_interface
+    first = next((each for each in uplinks if not families or families[0] in each.routed), None)
+    if first is not None and first.interface.name != chosen and not any(each.overrides for each in uplinks):
+        for number, uplink in enumerate(uplinks):
+            if uplink.interface.name == chosen:
+                options["interface"] = f"{'tun' if uplink.tunnel else 'eth'}{number}"
+    if options:
+        drawing.table("options").update(options)

@@ -1,0 +1,87 @@
+"""A report becomes a scenario that gives the same report again: every scenario that comes with nattools, on
+the simulator, and some of them on network namespaces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nattools.lab.backend import Backend
+from nattools.lab.redraw import redrawn
+from nattools.lab.scenariofiles import available, load, parse
+from nattools.model.report import Report
+from nattools.report.redaction import Redaction, redacted
+from nattools.trials.scenarios import Case, hosts_to_try, run_trial
+
+CASES = [(name, host) for name in available() for host in hosts_to_try(load(name))]
+FINDINGS = (
+    "reachable", "present", "mapping", "filtering", "port_allocation", "port_step", "port_block",
+    "hairpinning", "refreshed_by_inbound", "cgnat", "double_nat", "distance_hops", "classic", "pooling",
+    "port_mask", "open_ports",
+)  # fmt: skip
+ON_NETNS = (
+    "home-router", "cgnat", "symmetric-random", "full-cone", "udp-blocked", "ipv6-firewall", "mapping-pcp",
+    "open", "firewall", "nat64", "vpn", "double-nat",
+)  # fmt: skip
+
+
+def findings(report: Report) -> dict[str, Any]:
+    """What both reports must say; addresses are the lab's own."""
+    found: dict[str, Any] = {each.id: each.verdict for each in report.techniques}
+    for lane in ("udp4", "udp6", "tcp4", "tcp6"):
+        nat = getattr(report.nat, lane)
+        found[lane] = nat and {field: getattr(nat, field) for field in FINDINGS}
+        if nat is not None:
+            found[lane]["external"] = len(nat.external) > 1
+            if found[lane]["external"]:  # which of them are met, and what their ports show, is chance
+                found[lane] |= dict.fromkeys(("port_allocation", "port_step", "port_block"))
+    found["warnings"] = sorted({each.code for each in report.notices})
+    found["mappings"] = [(one.protocol, one.created, one.verified_inbound) for one in report.mappings]
+    found["relays"] = sorted((one.kind, str(one.works)) for one in report.relays)
+    found["advice"] = report.advice and report.advice.reachable
+    return found
+
+
+def again(report: Report, folder: Path, backend: Backend = "sim", seed: int = 0) -> Report:
+    file = folder / "drawn.toml"
+    file.write_text(redrawn(report).toml(), encoding="utf-8")
+    trial = run_trial(Case(str(file), "here", backend, seed))
+    assert trial.problem == ""
+    assert trial.wrong == ()
+    assert trial.report is not None
+    return trial.report
+
+
+def measured(name: str, host: str) -> Report:
+    report = run_trial(Case(name, host, "sim")).report
+    assert report is not None
+    return report
+
+
+@pytest.mark.parametrize(("name", "host"), CASES)
+def test_simulated(name: str, host: str, tmp_path: Path) -> None:
+    report = measured(name, host)
+    assert findings(again(report, tmp_path)) == findings(report)
+    assert findings(again(report, tmp_path, seed=1)) == findings(report)
+
+
+@pytest.mark.parametrize("name", ON_NETNS)
+def test_a_redacted_report_gives_the_same_network(name: str, tmp_path: Path) -> None:
+    report = redacted(measured(name, "alice"), Redaction())
+    assert findings(again(report, tmp_path)) == findings(report)
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("name", ON_NETNS)
+def test_in_namespaces(name: str, tmp_path: Path) -> None:
+    report = measured(name, "alice")
+    assert findings(again(report, tmp_path, "netns")) == findings(report)
+
+
+def test_what_the_report_leaves_open_is_marked() -> None:
+    drawing = redrawn(measured("plain-stun", "alice"))
+    assert any(each.startswith("nat.home.filtering: not measured") for each in drawing.open)
+    assert 'filtering = "address-and-port-dependent"  # not measured: the ordinary value' in drawing.toml()
+    assert parse(drawing.toml(), "drawn.toml").nat["home"].filtering == "address-and-port-dependent"
