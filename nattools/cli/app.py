@@ -39,15 +39,20 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "diagnose": Command("nattools.cli.running", "diagnose", "Can this machine be reached, and how?"),
     "nat": Command("nattools.cli.running", "nat", "What the NAT does: mapping, filtering, ports, lifetime."),
+    "ipv6": Command(
+        "nattools.cli.ipv6", "command", "Can others reach this machine over IPv6, and if not, why?"
+    ),
     "map": Command("nattools.cli.map", "map_app", "Port mappings on the router: try, add, keep, delete."),
     "punch": Command("nattools.cli.punch", "command", "Connect two machines directly, with a short code."),
     "pwnat": Command(
         "nattools.cli.pwnat", "pwnat_app", "Connect two machines with no third one at all, by ICMP."
     ),
     "relay": Command("nattools.cli.relay", "command", "Which relay works, and what it costs: TURN and DERP."),
+    "libp2p": Command("nattools.cli.libp2p", "command", "Will libp2p connect here, and if not, why?"),
     "tailscale": Command("nattools.cli.tailscale", "command", "Will Tailscale and headscale connect here?"),
     "serve": Command("nattools.cli.serve", "command", "A server for the other commands to measure with."),
     "lab": Command("nattools.cli.lab", "lab_app", "Test networks, simulated or in network namespaces."),
+    "explain": Command("nattools.cli.explain", "command", "What a code of a report means, and what to do."),
     "report": Command("nattools.cli.report", "report_app", "Show, check and compare saved reports."),
 }
 

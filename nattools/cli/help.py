@@ -47,6 +47,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools nat --lifetime", "also how long an idle mapping lives"),
         ("nattools nat -4 --lab symmetric-random", "a simulated network"),
     ),
+    "ipv6": (
+        ("nattools ipv6 --server serve.example.org", "with a nattools serve that tries from outside"),
+        ("nattools ipv6 --lab ipv6-prohibiting", "a simulated network"),
+    ),
     "map": (
         ("nattools map add 8080", "ask the router for a port"),
         ("nattools map delete --mine", "remove all that nattools has made"),
@@ -86,6 +90,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "pwnat connect": (
         ("nattools pwnat connect 203.0.113.7 --secret - --forward 2022:localhost:22", "then: ssh -p 2022"),
         ("nattools pwnat connect --lab pwnat-public", "two machines of a scenario"),
+    ),
+    "libp2p": (
+        ("nattools libp2p", "peers of the public network"),
+        ("nattools libp2p /dns4/peer.example/tcp/4001", "a peer of your own"),
     ),
     "relay": (
         ("nattools relay turn:relay.example --turn-user alice:secret", "one of your own, by UDP and TCP"),
@@ -130,6 +138,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "report": (
         ("nattools report show report.json", "as it was shown when measured"),
         ("nattools report predict a.json b.json", "will these two machines connect?"),
+    ),
+    "explain": (
+        ("nattools explain port-per-peer", "a code of a report, which -v shows in brackets"),
+        ("nattools explain UPnP 718", "what a router's refusal means"),
     ),
     "report show": (
         ("nattools report show report.json -v", "with figures"),

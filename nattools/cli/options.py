@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Backend = Literal["sim", "netns"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-MeasuringName = Literal["diagnose", "nat", "map", "punch", "pwnat", "relay", "tailscale"]
+MeasuringName = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "tailscale"]
 DEFAULT_MAX_LIFETIME_S = 300.0
 SERVER_VARIABLE = "NATTOOLS_SERVER"
 CONFIG_NAME = "config.toml"

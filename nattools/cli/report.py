@@ -28,9 +28,14 @@ from nattools.model.provider import Provider
 from nattools.model.report import Report
 from nattools.report.safetext import safe
 from nattools.report.savedreport import load_file, problems
-from nattools.report.terminal import terminal_columns
+from nattools.report.terminal import lay_out, terminal_columns, write_lines
 
 FORMATS = ("terminal", "json", "md", "html", "txt")
+AnyFile = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A report that -o or --json wrote.")]
+Code = Annotated[
+    str | None,
+    typer.Option("--code", metavar="CODE", help="In place of a file: a support code of nattools ipv6."),
+]
 KEPT = ("asn", "country", "private")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
 Form = Annotated[
@@ -79,20 +84,49 @@ report_app = new_app(no_args_is_help=True, help="Show, check and compare saved r
 
 @report_app.command("show")
 def show_report(
-    file: File,
+    file: AnyFile = None,
+    code: Code = None,
     form: Form = "terminal",
     again: Again = False,
     as_json: options.Json = False,
     verbose: options.Verbose = 0,
 ) -> int:
-    """Show a saved report as it was shown when measured."""
+    """Show a saved report as it was shown when measured, or what a support code says."""
     options.check_choice("--format", form, FORMATS)
+    if (file is None) == (code is None):
+        raise UsageError(
+            "give FILE, a report, or --code CODE, a support code of nattools ipv6\n"
+            "See: nattools report show --help"
+        )
+    if file is None:
+        if form not in ("terminal", "json", "txt"):
+            raise UsageError(f"--code: a support code is shown as terminal, json or txt, not as {form}")
+        return _show_code(code or "", as_json=as_json or form == "json")
     report = _anew(load_file(file)) if again else load_file(file)
     detail = options.detail_of(verbose)
     if form == "terminal" or as_json:
         show(report, as_json=as_json, detail=detail)
     else:
         write_out(renderer(form, detail)(report))
+    return 0
+
+
+def _show_code(code: str, *, as_json: bool) -> int:
+    from nattools.model.supportcode import read_support_code
+    from nattools.report.document import Document
+    from nattools.report.sections.ipv6 import of_code
+    from nattools.wording.texts import ipv6_with_texts
+
+    try:
+        found = ipv6_with_texts(read_support_code(code))
+    except ValueError as error:
+        raise UsageError(f"--code {code[:40]!r}: {error}") from None
+    if as_json:
+        write_json(found)
+        return 0
+    columns = terminal_columns(sys.stdout)
+    write_lines(lay_out(Document(f"Support code {found.code}", of_code(found)), columns), sys.stdout)
+    sys.stdout.flush()
     return 0
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nattools.cli.outputs import tell
+from nattools.cli.peeroptions import peer_config
 from nattools.cli.relayoptions import RelayOptions, relay_config
 from nattools.errors import UsageError
 from nattools.net.eventloop import allow_many_files, run_interruptibly
@@ -84,6 +86,20 @@ TurnUri = Annotated[
         "repeatable.",
     ),
 ]
+Libp2p = Annotated[
+    bool,
+    typer.Option(
+        "--libp2p", help="Be a libp2p peer too, on the same ports over TCP: identify, AutoNAT v2, relay v2."
+    ),
+]
+Libp2pKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--libp2p-key",
+        metavar="FILE",
+        help="Its key, 32 bytes, made if there is none, so that its address stays. Default: a new one.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log every dial-back.")]
 
 
@@ -101,10 +117,12 @@ def command(
     turn_secret: TurnSecret = None,
     turn_user: TurnUser = None,
     turn_uri: TurnUri = None,
+    libp2p: Libp2p = False,
+    libp2p_key: Libp2pKey = None,
     verbose: Verbose = False,
 ) -> None:
     """Serve STUN (RFC 8489, and RFC 5780 with two addresses), dial-back, the mailbox in which peers find each
-    other and, with --relay, a relay (TURN), until SIGTERM or Ctrl-C.
+    other and, with --relay, a relay (TURN), with --libp2p a libp2p peer, until SIGTERM or Ctrl-C.
 
     Clients need one option: --server ADDRESS. It is ready when it says so on standard error.
     """
@@ -121,6 +139,7 @@ def command(
         mailbox=not no_mailbox,
         tls_files=_tls_files(tls_cert, tls_key),
         relay=relay_config(options, mailbox=not no_mailbox and not no_tcp, files=files),
+        libp2p=peer_config(libp2p, libp2p_key, tcp=not no_tcp, files=files),
         report=(lambda text: tell(f"nattools serve: {text}")) if verbose else None,
     )
     run_interruptibly(lambda: _serve_until_told(network, config), for_long=True)

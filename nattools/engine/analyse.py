@@ -11,6 +11,8 @@ from nattools.engine.analysis.advice import advice, measurement_notices
 from nattools.engine.analysis.cross_checks import cross_checks
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
+from nattools.engine.analysis.ipv6 import ipv6
+from nattools.engine.analysis.libp2p import libp2p
 from nattools.engine.analysis.obstacles import true_mappings
 from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.engine.analysis.portmap_verdicts import mapping_notices
@@ -27,7 +29,8 @@ from nattools.model.report import Measurement, Report, Server, Tool
 from nattools.model.statement import unique
 from nattools.wording.texts import with_texts
 
-_OWN_ANSWER = ("map", "relay", "tailscale")
+_ABOUT_IPV6 = ("diagnose", "ipv6")
+_OWN_ANSWER = ("map", "relay", "ipv6", "libp2p", "tailscale")
 """Commands that ask for something else than whether this machine can be reached."""
 
 
@@ -58,14 +61,16 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         host=measurement.host,
         servers=describe(measurement.servers, list(paths.values()), conducts),
         nat=findings.by_transport,
+        ipv6=ipv6(findings) if measurement.command in _ABOUT_IPV6 else None,
         mappings=findings.routers.mappings,
         relays=findings.relays,
+        libp2p=libp2p(findings),
         tailscale=tailscale(findings),
         ended=measurement.ended,
         advice=None if measurement.command in _OWN_ANSWER else advice(findings, verdicts, table),
         techniques=verdicts,
         peers=table,
-        requirements=requirements(findings),
+        requirements=() if measurement.command == "ipv6" else requirements(findings),
         cross_checks=cross_checks(
             measurement.observations,
             findings.nat("udp", 4),

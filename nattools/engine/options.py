@@ -12,6 +12,7 @@ from nattools.model.portmapping import MAPPING_NAME, MappingProtocol
 from nattools.model.serveruri import ServerUri
 
 if TYPE_CHECKING:
+    from nattools.engine.peersearch import PeerSearch
     from nattools.engine.relaysearch import RelaySearch
     from nattools.engine.tailnetsearch import TailnetSearch
 
@@ -24,10 +25,11 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     `interface`: bind to it (None: the system's choice). `timeout_s` bounds the whole measurement (None:
     the engine's own bounds). `lifetime`: measure the binding lifetime up to `max_lifetime_s` seconds of
     idleness. `cross_check`: ask other tools for a second opinion. `scenario`, `seed`: to note in the report.
-    `relays`: the relays to try beside all else (None: none); `tailnets`: those to look at.
+    `relays`: the relays to try beside all else (None: none); `libp2p`: the peers to ask (None: none);
+    `tailnets`: those to look at. `mtu`: look for the path MTU.
     """
 
-    command: Literal["diagnose", "nat", "map", "punch", "pwnat", "relay", "tailscale"]
+    command: Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "tailscale"]
     servers: tuple[ServerUri, ...]
     families: tuple[Family, ...] = (4, 6)
     interface: str | None = None
@@ -39,6 +41,8 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     seed: int | None = None
     default_servers: bool = False
     relays: RelaySearch | None = None
+    mtu: bool = False
+    libp2p: PeerSearch | None = None
     tailnets: TailnetSearch | None = None
 
 

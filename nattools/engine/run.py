@@ -126,7 +126,7 @@ async def observe(run: MeasurementRun, journal: Journal | None = None) -> Comple
     started = datetime.now(UTC)
     await learn_translation(run)
     families = await routed_families(run.network, run.options)
-    timed_out = await within_time_limit(run, _measure(run, families, journal))
+    timed_out = await within_time_limit(run, put_questions(run, families, journal))
     return CompletedRun(run, families, started, timed_out)
 
 
@@ -144,7 +144,11 @@ async def within_time_limit(run: MeasurementRun, work: Awaitable[None]) -> bool:
     return limit.expired()
 
 
-async def _measure(run: MeasurementRun, families: tuple[Family, ...], journal: Journal | None) -> None:
+async def put_questions(
+    run: MeasurementRun, families: tuple[Family, ...], journal: Journal | None = None
+) -> None:
+    """All that the command asks of servers, of this machine's network and, with a journal, of routers.
+    CannotRun, perhaps in a group: no server's name resolves."""
     from nattools.engine import registry
 
     wanted = [probe for probe in registry.LANE_PROBES if probe.wanted(run.options)]
@@ -192,6 +196,7 @@ async def _run_lane(run: MeasurementRun, lane: Lane, probes: list[LaneProbe]) ->
     targets = await reach_servers(run, lane)
     if not targets:
         return
+    probes = [probe for probe in probes if probe.over(run.options, lane.family)]
     for gap in plan.gaps(probes, lane, targets):
         run.recorder.add(gap)
     tasks: dict[str, asyncio.Task[None]] = {}

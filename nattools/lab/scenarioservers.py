@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from nattools.errors import ProtocolError
-from nattools.lab.scenario import ServerSpec
+from nattools.lab.scenario import Libp2pSpec, ServerSpec
 from nattools.model.endpoint import Endpoint, Family, family_of, parse_endpoint
 from nattools.net.base import DatagramHandler, Network, StreamHandler, TcpListener, TcpStream, UdpSocket
 from nattools.protocols import stun
@@ -25,6 +25,7 @@ from nattools.server.stun import BindingServer, Reply
 if TYPE_CHECKING:
     from nattools.lab.controlserver import LabControlServer
     from nattools.lab.derpserver import LabDerpServer
+    from nattools.server.peerservice import PeerServiceConfig
 
 _IDLE_S = 30.0
 _WRONG_ADDRESS: dict[Family, str] = {4: "11.99.99.99", 6: "2a10:9999::9999"}
@@ -51,7 +52,13 @@ async def start(network: Network, spec: ServerSpec, addresses: tuple[str, ...]) 
 
         return await serve_relay(network, spec, spec.relay, addresses)
     if spec.kind == "nattools" and spec.derp is None and spec.control is None:
-        config = ServeConfig(addresses=addresses, port=spec.port, alternate_port=spec.port + 1, tcp=spec.tcp)
+        config = ServeConfig(
+            addresses=addresses,
+            port=spec.port,
+            alternate_port=spec.port + 1,
+            tcp=spec.tcp,
+            libp2p=None if spec.libp2p is None else _peer(spec.libp2p, addresses),
+        )
         return await serve(network, config)
     server = _other(network, spec)
     try:
@@ -60,6 +67,15 @@ async def start(network: Network, spec: ServerSpec, addresses: tuple[str, ...]) 
         await server.close()
         raise
     return server
+
+
+def _peer(spec: Libp2pSpec, addresses: tuple[str, ...]) -> PeerServiceConfig:
+    from nattools.lab.labpeers import seed_at
+    from nattools.server.peerrelay import PeerRelayLimits
+    from nattools.server.peerservice import PeerServiceConfig
+
+    limits = PeerRelayLimits(places_per_source=spec.places) if spec.relay else None
+    return PeerServiceConfig(seed=seed_at(addresses), relay=limits)
 
 
 def _other(network: Network, spec: ServerSpec) -> _Server | LabDerpServer | LabControlServer:

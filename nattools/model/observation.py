@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Literal
 
 from nattools.model.endpoint import Family, Transport
+from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.observed import Observation
+from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.tailnetseen import TailnetObservation
@@ -398,5 +400,11 @@ AnyObservation = (
     | MapEntry
     | MapTable
     | RelayTrial
+    | InboundCheck
+    | MtuTrial
+    | PeerVisit
+    | DialAsked
+    | PlaceAsked
+    | QuicAsked
     | TailnetObservation
 )

@@ -12,6 +12,8 @@ import msgspec
 from nattools.model.ending import Ending
 from nattools.model.endpoint import Family
 from nattools.model.host import Host
+from nattools.model.ipv6 import Ipv6
+from nattools.model.libp2p import Libp2p
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import PortMapping
@@ -24,7 +26,7 @@ from nattools.model.tailscale import Tailscale
 
 SCHEMA = "nattools.report/1"
 Substrate = Literal["host", "sim", "netns"]
-Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "lab", "tailscale"]
+Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "lab", "tailscale"]
 TIME_OVER = "time-over"
 """The code of the warning in a report whose --timeout was too short."""
 NOT_REACHED = "mappings-not-reached"
@@ -157,13 +159,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     provider: Provider | None = None
     servers: tuple[Server, ...] = ()
     nat: NatByTransport = NatByTransport()
-    ipv6: None = None
+    ipv6: Ipv6 | None = None
     mappings: tuple[PortMapping, ...] = ()
     relays: tuple[Relay, ...] = ()
     punch: Punch | None = None
     matrix: Matrix | None = None
     pwnat: Pwnat | None = None
     lan: None = None
+    libp2p: Libp2p | None = None
     tailscale: Tailscale | None = None
     advice: Advice | None = None
     ended: Ending | None = None

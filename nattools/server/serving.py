@@ -24,8 +24,16 @@ if TYPE_CHECKING:
 
     from nattools.server.mailbox import MailboxLimits
     from nattools.server.mailboxserver import MailboxConnections
+    from nattools.server.peerservice import PeerService, PeerServiceConfig
     from nattools.server.relayservice import RelayConfig, RelayService
-_DIAL_BACK = c.SERVICE_DIAL_BACK_UDP | c.SERVICE_DIAL_BACK_TCP | c.SERVICE_DIAL_BACK_PORTS
+_MULTISTREAM = 19
+"""What a connection of libp2p begins with (`protocols.libp2p.multistream.FIRST_BYTE`)."""
+_DIAL_BACK = (
+    c.SERVICE_DIAL_BACK_UDP
+    | c.SERVICE_DIAL_BACK_TCP
+    | c.SERVICE_DIAL_BACK_PORTS
+    | c.SERVICE_DIAL_BACK_LISTENS
+)
 
 
 class ServeConfig(msgspec.Struct, frozen=True):
@@ -67,6 +75,7 @@ class ServeConfig(msgspec.Struct, frozen=True):
     peers: int = 4096
     mailbox_limits: MailboxLimits | None = None
     relay: RelayConfig | None = None
+    libp2p: PeerServiceConfig | None = None
     secret: bytes = msgspec.field(default_factory=lambda: random_bytes(32))
     dials: Callable[[str], bool] | None = None
     report: Callable[[str], None] | None = None
@@ -103,6 +112,7 @@ class Running:
         self._has_mailbox = config.tcp and config.mailbox
         self._mailbox_connections: MailboxConnections | None = None
         self._tls = None if config.tls_files is None else _tls(config.tls_files)
+        self._peers: PeerService | None = None
 
     async def start(self) -> None:
         """Open the sockets and serve. CannotRun: an address is not here, or a port is taken."""
@@ -118,6 +128,8 @@ class Running:
         except BaseException:
             await self.close()
             raise
+        if self._config.libp2p is not None and self._config.tcp:
+            self._peers = self._make_peers(self._config.libp2p, sites)
         self.endpoints = tuple(endpoint for site in sites.values() for _, endpoint in site)
         self.services = describe(
             tuple(sites.values()),
@@ -127,6 +139,7 @@ class Running:
             mailbox=self._has_mailbox,
             tls=self._config.tls_files is not None,
             relay=self._config.relay,
+            libp2p=() if self._peers is None else tuple(map(str, self._peers.addresses)),
         )
 
     async def close(self) -> None:
@@ -145,6 +158,19 @@ class Running:
         relay = RelayService(self._network, config, hosts, self._tasks, self._config.secret, self._proven)
         self._tasks.spawn(relay.sweep_forever())
         return relay
+
+    def _make_peers(self, config: PeerServiceConfig, sites: dict[Family, ServerEndpoints]) -> PeerService:
+        from nattools.server.peerservice import PeerService
+
+        peers = PeerService(
+            self._network,
+            config,
+            {family: [row[0] for row in site.endpoints] for family, site in sites.items()},
+            {each: self._config.dials or dialled_from(self._network, site) for each, site in sites.items()},
+            self._config.report,
+        )
+        self._tasks.spawn(peers.run())
+        return peers
 
     async def _open_family(self, family: Family, addresses: list[str]) -> ServerEndpoints:
         """UDP first: the site's ports are known then, also where the system chose one."""
@@ -202,9 +228,17 @@ class Running:
 
     def _non_stun(self, answer: Answer) -> NonStunHandler | None:
         """What serves connections that do not begin with STUN."""
-        if not self._has_mailbox and self._tls is None:
+        if not self._has_mailbox and self._tls is None and self._config.libp2p is None:
             return None
-        return lambda stream, first: self._mailbox().serve(stream, first, answer, self._places)
+        return lambda stream, first: self._serve_other(stream, first, answer)
+
+    async def _serve_other(self, stream: TcpStream, first: bytes, answer: Answer) -> None:
+        if self._peers is not None and first[0] == _MULTISTREAM:
+            await self._peers.serve(stream, first)
+        elif self._has_mailbox or self._tls is not None:
+            await self._mailbox().serve(stream, first, answer, self._places)
+        else:
+            stream.close()
 
     def _mailbox(self) -> MailboxConnections:
         """Created and imported with its first client: most clients want STUN."""
@@ -228,6 +262,7 @@ class Running:
         flags = _DIAL_BACK if dial_back else 0
         flags |= c.SERVICE_MAILBOX if self._has_mailbox else 0
         flags |= c.SERVICE_RELAY if self._relays else 0
+        flags |= c.SERVICE_LIBP2P if self._config.libp2p is not None and self._config.tcp else 0
         dials = self._config.dials or dialled_from(self._network, site)
         return StunService(
             self._network,
@@ -298,6 +333,7 @@ def describe(
     mailbox: bool = False,
     tls: bool = False,
     relay: RelayConfig | None = None,
+    libp2p: Iterable[str] = (),
 ) -> str:
     """Lines of text, the first one a summary."""
     lines = [_summary(tcp, dial_back)]
@@ -308,6 +344,7 @@ def describe(
         lines.append(f"Mailbox (WebSocket) on the same ports over TCP{secured}")
     if relay is not None:
         lines += _relay_lines(relay, tcp=tcp, mailbox=mailbox, secured=secured)
+    lines += [f"libp2p (identify, AutoNAT v2, relay v2) at {address}" for address in libp2p]
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from nattools.engine.libp2p import measure_libp2p
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import NothingAnswered, measure
@@ -25,6 +26,7 @@ from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
 from nattools.report.safetext import safe
 from nattools.trials.knocks import knock_pair
+from nattools.trials.labpeers import peers_of_lab
 from nattools.trials.labrelays import relays_of_lab
 from nattools.trials.labtailnets import tailnets_of_lab
 from nattools.trials.pairs import PairOptions, Reports, Told, connect_pair, in_processes
@@ -142,10 +144,12 @@ def measure_options(lab: Lab, host: str) -> MeasureOptions:
         wanted["families"] = tuple(wanted["families"])
     return MeasureOptions(
         command=command,
+        mtu=command == "ipv6",
         servers=tuple(parse_server(uri) for uri in lab.server_uris()),
         scenario=f"{scenario.name}:{host}",
         seed=lab.seed,
         relays=relays_of_lab(lab),
+        libp2p=peers_of_lab(lab),
         tailnets=tailnets_of_lab(lab) if command == "tailscale" else None,
         **wanted,
     )
@@ -173,6 +177,8 @@ def _measured(case: Case, lab: Lab, emit: Emit, watched: Watched) -> Trial:
 
     async def work() -> Report:
         with watched(lab.network(case.host)) as network:
+            if chosen.command == "libp2p":
+                return await measure_libp2p(network, chosen, emit)
             if chosen.command == "tailscale":
                 return await measure_tailnets(network, chosen, emit, MemoryJournal())
             return await measure(network, chosen, emit, MemoryJournal())

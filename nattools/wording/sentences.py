@@ -8,14 +8,27 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from nattools.model.statement import Statement
-from nattools.wording import advice, behaviour, differences, punch, pwnat, relays, tailscale, verdicts
+from nattools.wording import (
+    advice,
+    behaviour,
+    differences,
+    ipv6,
+    libp2p,
+    punch,
+    pwnat,
+    relays,
+    tailscale,
+    verdicts,
+)
 from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES
 
 TABLES: dict[str, Mapping[str, str]] = {
     "verdicts": verdicts.SENTENCES,
     "advice": advice.SENTENCES,
     "behaviour": behaviour.SENTENCES,
+    "libp2p": libp2p.SENTENCES,
     "differences": differences.SENTENCES,
+    "ipv6": ipv6.SENTENCES,
     "punch": punch.SENTENCES,
     "pwnat": pwnat.SENTENCES,
     "relays": relays.SENTENCES,

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from nattools.model.ipv6 import Ipv6
+from nattools.model.libp2p import DcutrKind, Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay
 from nattools.model.nat import Nat, PeerKind, Requirement
 from nattools.model.punch import PlannedStep, Punch, Stage
 from nattools.model.pwnat import Pwnat
@@ -14,8 +16,18 @@ from nattools.model.report import Advice, CrossCheck, Report
 from nattools.model.tailscale import Tailnet, TailnetClash, TailnetPeer, Tailscale
 from nattools.wording.sentences import is_known, sentence, text_of
 
+Explained = TypeVar(
+    "Explained",
+    PeerKind,
+    Requirement,
+    CrossCheck,
+    PlannedStep,
+    DcutrKind,
+    Libp2pAddress,
+    Libp2pPeer,
+    Libp2pRelay,
+)
 Connection = TypeVar("Connection", Punch, Pwnat)
-Explained = TypeVar("Explained", PeerKind, Requirement, CrossCheck, PlannedStep)
 Advised = TypeVar("Advised", Tailnet, TailnetPeer, TailnetClash)
 
 
@@ -28,6 +40,7 @@ def with_texts(report: Report) -> Report:
             replace(one, problem=text_of(one.problems)) if one.problems else one for one in report.servers
         ),
         nat=report.nat.each(_nat),
+        ipv6=report.ipv6 and ipv6_with_texts(report.ipv6),
         advice=report.advice and _advice(report.advice),
         techniques=tuple(
             replace(one, summary=text_of(one.reason), advice=text_of(one.remedy)) if one.reason else one
@@ -41,6 +54,7 @@ def with_texts(report: Report) -> Report:
         punch=report.punch and _punch(report.punch),
         pwnat=report.pwnat and _punch(report.pwnat),
         relays=tuple(map(_relay, report.relays)),
+        libp2p=report.libp2p and _libp2p(report.libp2p),
         tailscale=report.tailscale and _tailscale(report.tailscale),
     )
 
@@ -72,6 +86,29 @@ def _relay(relay: Relay) -> Relay:
     if error is None or not error.reason:
         return relay
     return replace(relay, error=replace(error, meaning=text_of(error.reason), advice=text_of(error.remedy)))
+
+
+def ipv6_with_texts(found: Ipv6) -> Ipv6:
+    """The same with the texts of its problems, and of what is not known."""
+    return replace(
+        found,
+        problems=tuple(
+            replace(one, meaning=text_of(one.reason), advice=text_of(one.remedy)) if one.reason else one
+            for one in found.problems
+        ),
+        unknowns={name: text_of(why) for name, why in found.unknown_reasons.items()} or found.unknowns,
+    )
+
+
+def _libp2p(found: Libp2p) -> Libp2p:
+    return replace(
+        found,
+        peers=_explained(found.peers),
+        autonat=_explained(found.autonat),
+        relays=_explained(found.relays),
+        dcutr_with=_explained(found.dcutr_with),
+        why=text_of(found.reason) if found.reason else found.why,
+    )
 
 
 def _tailscale(found: Tailscale) -> Tailscale:

@@ -244,7 +244,7 @@ SENTENCES = {
     "technique-not-probed": "This version has no probe for it yet.",
     "try-pwnat": "The pwnat program tries it; both ends need it.",
     "try-ping": "ping tells whether a machine on your own network answers.",
-    "try-autonat": "A libp2p node's own AutoNAT tells whether others reach it.",
+    "try-tailscale-ping": "tailscale netcheck and tailscale ping tell.",
     # kinds of peers
     "peer-mapped-udp": "It sends to the port that your router opens for everybody.",
     "peer-mapped-tcp": "Over TCP: it connects to the port that your router opens for everybody.",

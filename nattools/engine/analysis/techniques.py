@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache, partial
 
 from nattools.engine.analysis.findings import Findings, technique
+from nattools.engine.analysis.libp2p import libp2p_works
 from nattools.engine.analysis.obstacles import obstacle, remedies
 from nattools.engine.analysis.portmap_verdicts import port_mapping
 from nattools.engine.analysis.punching import tcp_punch, udp_birthday, udp_punch
@@ -139,12 +140,13 @@ _MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
     "tcp-punch": tcp_punch,
     "relay-turn": partial(relayed, kind="turn"),
     "relay-derp": partial(relayed, kind="derp"),
+    "libp2p": libp2p_works,
     "tailscale": tailscale_verdict,
 }
 _MEANWHILE: dict[TechniqueId, Statement] = {
     "pwnat": statement("try-pwnat"),
     "lan": statement("try-ping"),
-    "libp2p": statement("try-autonat"),
+    "tailscale": statement("try-tailscale-ping"),
 }
 _OF_MAP: tuple[TechniqueId, ...] = ("upnp-igd", "nat-pmp", "pcp")
 _OF_RELAY: tuple[TechniqueId, ...] = ("relay-turn", "relay-derp")
@@ -159,6 +161,10 @@ def techniques(findings: Findings) -> tuple[Technique, ...]:
         asked = _OF_MAP if findings.measurement.action == "probe" else ()
     elif findings.measurement.command == "relay":
         asked = _OF_RELAY
+    elif findings.measurement.command == "ipv6":
+        asked = ("direct-ipv6",)
+    elif findings.measurement.command == "libp2p":
+        asked = ("libp2p",)
     elif findings.measurement.command == "tailscale":
         asked = _OF_TAILSCALE
     return tuple([_MEASURED[name](findings) if name in _MEASURED else _skipped(name) for name in asked])

@@ -1,0 +1,90 @@
+"""`nattools libp2p`: will libp2p connect here, and if not, why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from msgspec.structs import replace
+
+from nattools.cli import options, running
+from nattools.cli.options import OptionGroup, Request
+from nattools.cli.running import Invocation
+from nattools.engine.options import Emit, MeasureOptions
+from nattools.errors import ProtocolError, UsageError
+from nattools.model.report import Report
+from nattools.net.base import Network
+from nattools.report.safetext import safe
+
+if TYPE_CHECKING:
+    from nattools.engine.portmap.journal import Journal
+    from nattools.protocols.libp2p.multiaddr import Multiaddr
+
+_MOST_PEERS = 12
+
+Peers = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[MULTIADDR]...",
+        help="/ip4/192.0.2.1/tcp/4001/p2p/12D3... (default: bootstrap peers of the public network).",
+    ),
+]
+
+
+class PeersRequest(msgspec.Struct, frozen=True):
+    """The peers that were named, checked."""
+
+    named: tuple[Multiaddr, ...]
+
+
+def peers_request(peer: Peers = None) -> PeersRequest:
+    """UsageError says what is wrong with an address."""
+    found = tuple(dict.fromkeys(map(_address, peer or [])))
+    if len(found) > _MOST_PEERS:
+        raise UsageError(f"{len(found)} peers are named; at most {_MOST_PEERS} are asked")
+    return PeersRequest(found)
+
+
+def _address(text: str) -> Multiaddr:
+    from nattools.protocols.libp2p.multiaddr import parse_multiaddr
+
+    try:
+        return parse_multiaddr(text)
+    except ProtocolError as error:
+        raise UsageError(f"{safe(text, 80)!r}: {error}") from None
+
+
+_WITHOUT = ("lifetime", "max_lifetime", "cross_check")
+
+
+@options.takes(wanted=OptionGroup(peers_request), request=options.measuring("libp2p", without=_WITHOUT))
+def command(wanted: PeersRequest, request: Request) -> int:
+    """Will libp2p connect here, and if not, why: which peers answer and from where they see this machine,
+    whether they can dial it (AutoNAT v2, with its false positives found out), whether a relay gives a place
+    and carries, and with which kinds of peers a relayed connection becomes direct (DCUtR).
+
+    Without arguments: the servers that are configured, if they speak libp2p (nattools serve --libp2p), and
+    bootstrap peers of the public network. Exit code 1 if no peer answered."""
+
+    async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
+        from nattools.engine.libp2p import measure_libp2p
+
+        return await measure_libp2p(network, _searched(wanted, chosen), emit)
+
+    report = running.run(Invocation(request, work))
+    running.deliver(report, request)
+    peers = report.libp2p.peers if report.libp2p is not None else ()
+    return 0 if any(peer.identified for peer in peers) else 1
+
+
+def _searched(wanted: PeersRequest, chosen: MeasureOptions) -> MeasureOptions:
+    """Those named, else those of the scenario, else the public ones where nothing else is configured."""
+    from nattools.engine.peersearch import PeerSearch, bootstrap_peers
+
+    if wanted.named:
+        return replace(chosen, libp2p=PeerSearch(wanted.named, named=True))
+    if chosen.libp2p is not None:
+        return chosen
+    public = chosen.default_servers and chosen.scenario is None
+    return replace(chosen, libp2p=PeerSearch(bootstrap_peers() if public else ()))

@@ -1,0 +1,236 @@
+"""What libp2p peers saw, and what follows for a node here. Only a dial by somebody whom this machine had not
+written to proves that others can connect: an address-restricted NAT lets in all whom it knows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from nattools.engine.analysis.directupgrade import open_to_all, upgrades
+from nattools.engine.analysis.evidence import endpoint
+from nattools.engine.analysis.findings import Findings, technique
+from nattools.engine.analysis.obstacles import remedies, true_mappings
+from nattools.model.libp2p import Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay
+from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked
+from nattools.model.report import Technique
+from nattools.model.statement import Reason, Statement, statement
+
+AUTONAT = "/libp2p/autonat/2/dial-request"
+RELAY = "/libp2p/circuit/relay/0.2.0/hop"
+ENOUGH_FAILURES = 2
+"""So often somebody must have failed to connect before that counts."""
+_FAILURES = ("dial-error", "dial-back-error")
+_VISITS: dict[str, str] = {
+    "unresolved": "peer-unresolved",
+    "unsupported": "peer-unsupported",
+    "timeout": "peer-silent",
+    "refused": "peer-port-closed",
+    "unreachable": "peer-unreachable",
+    "prohibited": "peer-prohibited",
+    "reset": "peer-closed",
+    "closed": "peer-closed",
+    "protocol": "peer-not-libp2p",
+    "error": "peer-failed",
+}
+_PLACES: dict[str, str] = {
+    "reservation-refused": "place-refused",
+    "permission-denied": "place-denied",
+    "limit-exceeded": "place-limit",
+}
+_SHOWN_IN = ("diagnose", "libp2p")
+
+
+def libp2p(findings: Findings) -> Libp2p | None:
+    """None: the command was about something else."""
+    if findings.measurement.command not in _SHOWN_IN:
+        return None
+    upgrade = upgrades(findings)
+    seen = findings.measurement.observations
+    relays = _relays([each for each in seen if isinstance(each, PlaceAsked)])
+    return Libp2p(
+        peers=_peers(seen),
+        autonat=_addresses([each for each in seen if isinstance(each, DialAsked)]),
+        relays=relays,
+        relay_reserved=_any(row.reserved for row in relays),
+        dcutr="unknown" if upgrade is None else upgrade.dcutr,
+        dcutr_with=() if upgrade is None else upgrade.kinds,
+        reason=(statement("dcutr-unknown") if upgrade is None else upgrade.reason,),
+    )
+
+
+def _any(values: Iterable[bool | None]) -> bool | None:
+    """True if one is, False if all are known not to be."""
+    found = list(values)
+    return True if True in found else False if found and None not in found else None
+
+
+# --- peers
+
+
+def _peers(seen: Sequence[object]) -> tuple[Libp2pPeer, ...]:
+    visits: dict[str, list[PeerVisit]] = defaultdict(list)
+    for each in seen:
+        if isinstance(each, PeerVisit):
+            visits[each.address].append(each)
+    quic = [each for each in seen if isinstance(each, QuicAsked)]
+    return tuple(_peer(address, found, quic) for address, found in visits.items())
+
+
+def _peer(address: str, visits: Sequence[PeerVisit], quic: Sequence[QuicAsked]) -> Libp2pPeer:
+    first = next((each for each in visits if each.identified), visits[0])
+    answered = [each for each in quic if first.peer is not None and each.address.endswith(first.peer)]
+    return Libp2pPeer(
+        address=address,
+        identified=first.identified,
+        observed=tuple(dict.fromkeys(each.observed for each in visits if each.observed is not None)),
+        agent=first.agent,
+        peer=first.peer,
+        rtt_ms=None if first.rtt_s is None else round(1000 * first.rtt_s, 3),
+        autonat=AUTONAT in first.protocols if first.identified else None,
+        relay=RELAY in first.protocols if first.identified else None,
+        quic=True if any(each.answered for each in answered) else None,
+        reason=() if first.identified else (_why_not(first),),
+        evidence=(*(each.id for each in visits), *(each.id for each in answered)),
+    )
+
+
+def _why_not(visit: PeerVisit) -> Statement:
+    code = _VISITS.get(visit.outcome, "peer-says-nothing")
+    return statement(code, remote=visit.remote, detail=visit.detail)
+
+
+# --- addresses
+
+
+def _addresses(asked: Sequence[DialAsked]) -> tuple[Libp2pAddress, ...]:
+    by_address: dict[str, list[DialAsked]] = defaultdict(list)
+    for each in asked:
+        by_address[each.asked].append(each)
+    return tuple(_address(address, found) for address, found in by_address.items())
+
+
+def _host(text: str | None) -> str | None:
+    at = endpoint(text)
+    return None if at is None else at.host
+
+
+def _arrived_from_stranger(each: DialAsked) -> bool:
+    return each.origin is not None and _host(each.origin) not in each.written_to
+
+
+def _address(address: str, asked: Sequence[DialAsked]) -> Libp2pAddress:
+    ids = tuple(each.id for each in asked)
+    strange = next((each for each in asked if _arrived_from_stranger(each)), None)
+    known = next((each for each in asked if each.origin is not None), None)
+    failed = [each for each in asked if each.dial in _FAILURES]
+    if strange is not None:
+        why = statement("address-reached", by=_named(strange), origin=_host(strange.origin))
+        return Libp2pAddress(address=address, reachable=True, by=strange.server, reason=(why,), evidence=ids)
+    if known is not None:
+        return _only_known(address, known, failed, ids)
+    if len(failed) >= ENOUGH_FAILURES:
+        by = tuple(dict.fromkeys(map(_named, failed)))
+        why = statement("address-not-reached", by=by)
+        return Libp2pAddress(
+            address=address, reachable=False, by=failed[0].server, reason=(why,), evidence=ids
+        )
+    return Libp2pAddress(address=address, reason=_not_known(asked), evidence=ids)
+
+
+def _only_known(
+    address: str, known: DialAsked, failed: Sequence[DialAsked], ids: tuple[int, ...]
+) -> Libp2pAddress:
+    """AutoNAT says reachable by one whom the NAT knows; what do the others say?"""
+    others = [each for each in failed if each.peer != known.peer]
+    if len(others) >= ENOUGH_FAILURES:
+        by = tuple(dict.fromkeys(map(_named, others)))
+        why = statement("address-false-positive", by=by, known=_named(known))
+        return Libp2pAddress(
+            address=address,
+            reachable=False,
+            by=others[0].server,
+            false_positive=True,
+            reason=(why,),
+            evidence=ids,
+        )
+    reason = (statement("address-only-known", known=_named(known)), statement("settle-other-address"))
+    return Libp2pAddress(address=address, reason=reason, evidence=ids)
+
+
+def _not_known(asked: Sequence[DialAsked]) -> Reason:
+    """Why nobody knows."""
+    for each in asked:
+        if each.dial == "ok":
+            return (statement("address-claimed", by=_named(each)),)
+    for code, statuses in (
+        ("address-refused", ("refused",)),
+        ("address-rejected", ("rejected", "internal-error")),
+    ):
+        for each in asked:
+            if each.status in statuses:
+                return (statement(code, by=_named(each)),)
+    if any(each.dial in _FAILURES for each in asked):
+        return (statement("address-tried-once"),)
+    return (statement("address-unanswered"),)
+
+
+def _named(each: DialAsked) -> str:
+    """The last characters of its id are what people tell peers apart by."""
+    return f"...{each.peer[-6:]}"
+
+
+# --- relays
+
+
+def _relays(asked: Sequence[PlaceAsked]) -> tuple[Libp2pRelay, ...]:
+    return tuple(_relay(each) for each in asked)
+
+
+def _relay(asked: PlaceAsked) -> Libp2pRelay:
+    reserved = None if asked.status is None else asked.status == "ok"
+    return Libp2pRelay(
+        address=asked.relay,
+        reserved=reserved,
+        limit_s=asked.limit_s,
+        limit_bytes=asked.limit_octets,
+        carries=asked.carried,
+        rtt_ms=None if asked.rtt_s is None else round(1000 * asked.rtt_s, 3),
+        reason=_about_place(asked),
+        evidence=(asked.id,),
+    )
+
+
+def _about_place(asked: PlaceAsked) -> Reason:
+    if asked.status is None:
+        return (statement("place-silent"),)
+    if asked.status != "ok":
+        return (statement(_PLACES.get(asked.status, "place-status"), status=asked.status),)
+    if asked.carried is False:
+        return (statement("place-carries-nothing", status=asked.detail),)
+    return ()
+
+
+# --- the verdict
+
+
+def libp2p_works(findings: Findings) -> Technique:
+    """Do peers reach a node here, and how?"""
+    seen, upgrade = libp2p(findings), upgrades(findings)
+    reached = next((row for row in seen.autonat if row.reachable), None) if seen is not None else None
+    nat = findings.nat("udp", findings.main)
+    ids = () if nat is None else (*nat.evidence.get("mapping", ()), *nat.evidence.get("filtering", ()))
+    if reached is not None:
+        why = statement("libp2p-reached", address=reached.address)
+        return technique("libp2p", "works", 0.99, why, evidence=reached.evidence)
+    if true_mappings(findings):
+        return technique("libp2p", "works", 0.9, statement("libp2p-mapped"), evidence=ids)
+    if upgrade is None or upgrade.dcutr == "unknown":
+        return technique("libp2p", "unknown", 0.0, statement("libp2p-unknown"), evidence=ids)
+    direct, kinds = sum(row.path == "direct" for row in upgrade.kinds), len(upgrade.kinds)
+    if nat is not None and nat.reachable and open_to_all(nat):
+        return technique("libp2p", "works", 0.9, statement("libp2p-open"), evidence=ids)
+    if upgrade.dcutr == "possible" and direct:
+        why = statement("libp2p-upgraded", direct=direct, kinds=kinds)
+        return technique("libp2p", "works", 0.9, why, evidence=ids)
+    why = statement("libp2p-relayed", direct=direct, kinds=kinds)
+    return technique("libp2p", "fails", 0.9, why, remedy=remedies(findings), evidence=ids)

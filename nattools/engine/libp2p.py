@@ -1,0 +1,104 @@
+"""What libp2p makes of this network: the network measured, then peers asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from nattools.engine.lookup import routed_families
+from nattools.engine.measurement import MeasurementRun, learn_translation
+from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.peersearch import PeerSearch
+from nattools.engine.run import CompletedRun, new_run, put_questions, within_time_limit
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Family
+from nattools.model.observation import Gap
+from nattools.model.report import Report
+from nattools.net.base import Network
+from nattools.net.libp2p.peerhost import PeerHost
+from nattools.probes.libp2p.addresschecks import check_addresses
+from nattools.probes.libp2p.peervisits import PROBE, PeerContext, Visited, locate, visit
+from nattools.probes.libp2p.places import ask_for_places
+from nattools.probes.libp2p.quicports import ask_quic_ports
+from nattools.protocols.libp2p.hostkey import HostKey
+from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
+from nattools.protocols.stun.constants import SERVICE_LIBP2P
+
+MOST_PEERS = 12
+
+
+async def measure_libp2p(network: Network, options: MeasureOptions, emit: Emit) -> Report:
+    """The network, and the peers of `options.libp2p`, as a report. CannotRun: there is no route."""
+    started = datetime.now(UTC)
+    run = new_run(network, options, emit)
+    await learn_translation(run)
+    families = await routed_families(run.network, options)
+    timed_out = await within_time_limit(run, _all(run, families))
+    return CompletedRun(run, families, started, timed_out).report()
+
+
+async def _all(run: MeasurementRun, families: tuple[Family, ...]) -> None:
+    """One after the other: connections to peers would take ports that a NAT deals out in a row."""
+    await _measure_network(run, families)
+    search = run.options.libp2p or PeerSearch()
+    addresses = search.routed(families)
+    if not search.named:
+        known = {address.endpoint for address in addresses}
+        addresses += [each for each in _of_servers(run) if each.endpoint not in known]
+    await ask_peers(run, list(dict.fromkeys(addresses))[:MOST_PEERS], families)
+
+
+async def _measure_network(run: MeasurementRun, families: tuple[Family, ...]) -> None:
+    """Without a server to ask, peers still tell something."""
+    try:
+        await put_questions(run, families)
+    except* CannotRun as group:
+        reason = str(next(iter(group.exceptions)))
+        question = "What does the NAT do, if there is one?"
+        settle = "name a server that can be reached: --server HOST"
+        run.recorder.add(Gap(probe=PROBE, question=question, reason=reason, settle=settle))
+
+
+def _of_servers(run: MeasurementRun) -> Iterable[Multiaddr]:
+    """On the ports of STUN over TCP."""
+    speaking = (target for target in run.reached if target.services & SERVICE_LIBP2P)
+    return dict.fromkeys(multiaddr_at(target.endpoint) for target in speaking)
+
+
+async def ask_peers(run: MeasurementRun, addresses: list[Multiaddr], families: tuple[Family, ...]) -> None:
+    """Visit them all side by side, then ask those that answered."""
+    context = PeerContext(
+        run.network, run.recorder, HostKey(), families, run.options.interface, lambda: _loses(run)
+    )
+    name = "libp2p"
+    run.emit(Event("started", name, f"asking {len(addresses)} libp2p peer(s) who they are"))
+    async with PeerHost(run.network, context.key) as host:
+        visited = await _visit_all(context, host, addresses)
+        run.emit(Event("progress", name, "can libp2p peers connect to this machine?"))
+        async with asyncio.TaskGroup() as group:
+            for family in families:
+                group.create_task(check_addresses(context, family, visited))
+            group.create_task(ask_for_places(context, host, visited))
+            group.create_task(ask_quic_ports(context, visited, addresses))
+    run.emit(Event("finished", name))
+
+
+async def _visit_all(context: PeerContext, host: PeerHost, addresses: list[Multiaddr]) -> list[Visited]:
+    """Each peer once, whatever addresses of it were named."""
+
+    async def one(address: Multiaddr) -> Visited | None:
+        place = await locate(context, address)
+        return None if place is None else await visit(context, host, place)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(address)) for address in addresses if address.over != "quic"]
+    found: dict[tuple[str, Family], Visited] = {}
+    for task in tasks:
+        if (seen := task.result()) is not None:
+            found.setdefault((str(seen.connection.peer), seen.connection.remote.family), seen)
+    return list(found.values())
+
+
+def _loses(run: MeasurementRun) -> bool:
+    return any(nat.loss for nat in run.findings().values())

@@ -1,0 +1,37 @@
+"""Which libp2p peers to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from nattools.model.endpoint import Family
+from nattools.protocols.libp2p.multiaddr import Multiaddr, parse_multiaddr
+
+_BOOTSTRAP: Final = (
+    "/dns4/sv15.bootstrap.libp2p.io/tcp/4001/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN",
+    "/dns4/am6.bootstrap.libp2p.io/tcp/4001/p2p/QmbLHAnMoJPWSCR5Zhtx6BHJX9KiKNN6tpvbUcqanj75Nb",
+    "/dns4/ny5.bootstrap.libp2p.io/tcp/4001/p2p/QmQCU2EcMqAqQPR2i9bChDtGNJchTbq5TbXJJ16u19uLTa",
+    "/dns4/sg1.bootstrap.libp2p.io/tcp/4001/p2p/QmcZf59bWwK5XFi76CZX8cbJ4BhTzzA3gU1ZjYZcYW3dwt",
+    "/ip4/104.131.131.82/tcp/4001/p2p/QmaCpDMGvV2BGHeYERUEnRQAwe3N8SzbUtfsmvsqQLuvuJ",
+)
+
+
+class PeerSearch(msgspec.Struct, frozen=True):
+    """`peers`: to be asked. `named`: the user wants exactly these; else those that no route leads to are left
+    out, and the measurement's servers are asked too, where they say that they speak libp2p."""
+
+    peers: tuple[Multiaddr, ...] = ()
+    named: bool = False
+
+    def routed(self, families: Sequence[Family]) -> list[Multiaddr]:
+        """Those to ask where only these families lead out."""
+        ends = ((each, each.endpoint) for each in self.peers)
+        return [each for each, at in ends if self.named or at is None or at.family in families]
+
+
+def bootstrap_peers() -> tuple[Multiaddr, ...]:
+    """Those of the public network that IPFS nodes begin with."""
+    return tuple(map(parse_multiaddr, _BOOTSTRAP))

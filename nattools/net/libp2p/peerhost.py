@@ -1,0 +1,192 @@
+"""A libp2p host: it connects, listens, and answers what every peer may ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Final, Self, Unpack
+
+from nattools import __version__
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Endpoint, Family
+from nattools.net.base import LocalEnd, Network, TcpFailure, TcpListener, TcpStream
+from nattools.net.libp2p.peerconnection import (
+    MuxStream,
+    PeerConnection,
+    PeerFailure,
+    StreamServer,
+    establish,
+)
+from nattools.protocols.libp2p.hostkey import HostKey
+from nattools.protocols.libp2p.identify import IDENTIFY, PeerDescription, encode_description
+from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
+from nattools.protocols.libp2p.peerid import PeerId
+from nattools.protocols.libp2p.peersession import PeerSession
+from nattools.protocols.libp2p.uvarint import delimited
+
+PING: Final = "/ipfs/ping/1.0.0"
+PING_SIZE: Final = 32
+_MOST_PINGS: Final = 1000
+_MOST_CALLERS: Final = 64
+"""Who calls and does not finish the handshake; no more than so many are heard at a time."""
+HANDSHAKE_S: Final = 10.0
+AGENT: Final = f"nattools/{__version__}"
+
+
+class PeerHost:
+    """`async with` runs it: leaving ends its connections and all that it serves. `servers` by protocol may be
+    added to before a peer comes. `addresses`: what it says of where it is."""
+
+    def __init__(self, network: Network, key: HostKey | None = None) -> None:
+        self.network = network
+        self.key = key or HostKey()
+        self.addresses: tuple[Multiaddr, ...] = ()
+        self.servers: dict[str, StreamServer] = {IDENTIFY: self._identify, PING: self._ping}
+        self.connections: list[PeerConnection] = []
+        self._group = asyncio.TaskGroup()
+        self._listeners: list[TcpListener] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._calling = 0
+
+    @property
+    def peer(self) -> PeerId:
+        """Its own id."""
+        return self.key.peer
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for listener in self._listeners:
+            listener.close()
+        for connection in self.connections:
+            connection.close()
+        for task in self._tasks:
+            task.cancel()
+        await self._group.__aexit__(kind, error, trace)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it until the host's end. A fault in it is told to the event loop's exception handler and ends
+        nothing else."""
+        task = self._group.create_task(_guard(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def listen(self, family: Family, **end: Unpack[LocalEnd]) -> Endpoint:
+        """Listen for peers, and where. CannotRun as in `Network.listen_tcp`."""
+        listener = await self.network.listen_tcp(family=family, on_stream=self._called, **end)
+        self._listeners.append(listener)
+        return listener.local
+
+    async def dial(
+        self,
+        remote: Endpoint,
+        expected: PeerId | None = None,
+        *,
+        timeout_s: float,
+        initiates: bool = True,
+        **end: Unpack[LocalEnd],
+    ) -> PeerConnection | PeerFailure | TcpFailure:
+        """Connect to a peer, all in `timeout_s` seconds; nobody but `expected` is taken. Without `initiates`,
+        the other end leads the handshake, as where both call each other. CannotRun as in
+        `Network.connect_tcp`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout_s
+        stream = await self.network.connect_tcp(remote, timeout_s=timeout_s, **end)
+        if isinstance(stream, TcpFailure):
+            return stream
+        left_s = until - loop.time()
+        return await self.take(stream, initiates=initiates, expected=expected, timeout_s=left_s)
+
+    async def take(
+        self,
+        stream: TcpStream,
+        *,
+        initiates: bool,
+        expected: PeerId | None = None,
+        timeout_s: float = HANDSHAKE_S,
+        relayed: bool = False,
+        first: bytes = b"",
+        idle_s: float | None = None,
+    ) -> PeerConnection | PeerFailure:
+        """Make a stream, of which `first` was read already, one of this host's connections. `idle_s`: one on
+        which nothing is said for so long ends."""
+        session = PeerSession(self.key, initiates=initiates, expected=expected)
+        made = await establish(
+            stream,
+            session,
+            self.servers,
+            self.spawn,
+            timeout_s=timeout_s,
+            first=first,
+            relayed=relayed,
+            idle_s=idle_s,
+        )
+        if isinstance(made, PeerConnection):
+            self.connections.append(made)
+            self.spawn(self._forget(made))
+        return made
+
+    async def _forget(self, connection: PeerConnection) -> None:
+        await connection.ended.wait()
+        self.connections.remove(connection)
+
+    def _called(self, stream: TcpStream) -> None:
+        if self._calling >= _MOST_CALLERS:
+            stream.abort()
+            return
+        self._calling += 1
+        self.spawn(self._answer_call(stream))
+
+    async def _answer_call(self, stream: TcpStream) -> None:
+        try:
+            await self.take(stream, initiates=False)
+        finally:
+            self._calling -= 1
+
+    async def _identify(self, stream: MuxStream) -> None:
+        description = PeerDescription(
+            agent=AGENT,
+            protocols=tuple(self.servers),
+            addresses=self.addresses,
+            observed=None if stream.connection.relayed else multiaddr_at(stream.remote),
+            public_key=self.key.public,
+            protocol_version="ipfs/0.1.0",
+        )
+        stream.write(delimited(encode_description(description)))
+        stream.end()
+        await stream.drain()
+
+    async def _ping(self, stream: MuxStream) -> None:
+        waiting = b""
+        for _ in range(_MOST_PINGS):
+            while len(waiting) < PING_SIZE:
+                data = await stream.read(PING_SIZE - len(waiting))
+                if not data:
+                    return
+                waiting += data
+            stream.write(waiting)
+            await stream.drain()
+            waiting = b""
+
+
+async def _guard(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception as error:
+        told = {"message": "a task of a libp2p host failed", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(told)
+
+
+async def listen_on_any_port(
+    peer_host: PeerHost, family: Family, interface: str | None = None
+) -> Endpoint | None:
+    """Where it listens; None: it cannot."""
+    try:
+        return await peer_host.listen(family, interface=interface)
+    except CannotRun:
+        return None

@@ -1,0 +1,108 @@
+"""Places at relays: is one given, and does a connection through it come about?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from nattools.chance import random_bytes
+from nattools.errors import CannotRun
+from nattools.model.peertrial import PlaceAsked
+from nattools.net.libp2p.peerconnection import MuxStream, PeerConnection, StreamMessages
+from nattools.net.libp2p.peerhost import PeerHost
+from nattools.net.libp2p.peerquestions import CircuitAnswer, connect_through, ping, reserve
+from nattools.probes.libp2p.peervisits import PROBE, VISIT_S, PeerContext, Visited
+from nattools.protocols.libp2p import circuit
+from nattools.protocols.libp2p.hostkey import SEED_SIZE, HostKey
+
+MOST_RELAYS: Final = 2
+_MOST_CALLS: Final = 8
+_MOST_LIMIT_S: Final = 1e6
+
+
+class RelayedCalls:
+    """Takes calls that come through relays on behalf of a host."""
+
+    def __init__(self, host: PeerHost) -> None:
+        self._host = host
+        self._calls = 0
+        host.servers[circuit.STOP] = self._stop
+
+    async def _stop(self, stream: MuxStream) -> None:
+        """ProtocolError: it is no call."""
+        messages = StreamMessages(stream, circuit.MAX_RELAY_MESSAGE)
+        request = circuit.decode_stop(await messages.expect())
+        refused = request.kind != "connect" or request.peer is None or self._calls >= _MOST_CALLS
+        status = circuit.CircuitMessage("status", "connection-failed" if refused else "ok")
+        messages.write(circuit.encode_stop(status))
+        if refused:
+            return
+        self._calls += 1
+        try:
+            made = await self._host.take(
+                stream, initiates=False, expected=request.peer, first=messages.rest, relayed=True
+            )
+            if isinstance(made, PeerConnection):
+                await made.ended.wait()
+        finally:
+            self._calls -= 1
+
+
+async def ask_for_places(context: PeerContext, host: PeerHost, visited: Sequence[Visited]) -> None:
+    """Ask the peers that relay for a place, and try to be called there."""
+    relays = [each for each in visited if each.offers(circuit.HOP)]
+    RelayedCalls(host)
+    async with asyncio.TaskGroup() as group:
+        for relay in relays[:MOST_RELAYS]:
+            group.create_task(_ask_for_place(context, host, relay))
+
+
+async def _ask_for_place(context: PeerContext, host: PeerHost, relay: Visited) -> None:
+    began = asyncio.get_running_loop().time()
+    answer = await reserve(relay.connection)
+    seen = _observed(relay, answer)
+    if answer.granted:
+        seen = await _called(context, host, relay, seen)
+    context.recorder.add(seen, at=began)
+
+
+def _observed(relay: Visited, answer: CircuitAnswer) -> PlaceAsked:
+    message = answer.message
+    limit = None if message is None else message.limit
+    return PlaceAsked(
+        probe=PROBE,
+        relay=relay.text,
+        peer=str(relay.connection.peer),
+        outcome=answer.outcome,
+        status=None if message is None else message.status,
+        limit_s=None if limit is None else min(float(limit.seconds), _MOST_LIMIT_S),
+        limit_octets=None if limit is None else limit.octets,
+    )
+
+
+async def _called(context: PeerContext, host: PeerHost, relay: Visited, seen: PlaceAsked) -> PlaceAsked:
+    """Call this machine's own place, as another peer would."""
+    async with PeerHost(context.network, HostKey(random_bytes(SEED_SIZE))) as caller:
+        try:
+            made = await caller.dial(
+                relay.connection.remote,
+                relay.connection.peer,
+                timeout_s=VISIT_S,
+                interface=context.interface,
+            )
+        except CannotRun as error:
+            return msgspec.structs.replace(seen, detail=str(error))
+        if not isinstance(made, PeerConnection):
+            return msgspec.structs.replace(seen, detail="the relay takes no second connection")
+        answer = await connect_through(made, host.peer)
+        if not answer.granted or answer.stream is None:
+            status = answer.outcome if answer.message is None else answer.message.status
+            return msgspec.structs.replace(seen, carried=False, detail=status)
+        through = await caller.take(answer.stream, initiates=True, expected=host.peer, relayed=True)
+        rtt_s = await ping(through) if isinstance(through, PeerConnection) else None
+        return msgspec.structs.replace(
+            seen, carried=rtt_s is not None, rtt_s=None if rtt_s is None else round(rtt_s, 6)
+        )

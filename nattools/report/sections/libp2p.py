@@ -1,0 +1,142 @@
+"""libp2p in plain words: can peers connect to a node here, whom does it meet directly, and who says so."""
+
+from __future__ import annotations
+
+from nattools.model.libp2p import DcutrKind, Libp2pAddress, Libp2pPeer, Libp2pRelay
+from nattools.model.report import Report
+from nattools.report.document import Cell, Mood, Prose, Section, Table, View
+from nattools.report.safetext import safe
+from nattools.report.sections import summary
+from nattools.report.sections.techniques import AGREEMENTS, PATH_MOODS, VERDICT_MOODS
+from nattools.wording import terms
+
+_MOST = 20
+
+
+def answer(report: Report, view: View) -> list[Section]:
+    """The verdict, how a node here meets others behind NATs, and what to do."""
+    if report.libp2p is None:
+        return []
+    verdict = next((each for each in report.techniques if each.id == "libp2p"), None)
+    lines = [Prose(_headline(report), mood="strong")]
+    if verdict is not None:
+        lines.append(Prose(safe(verdict.summary), mood=VERDICT_MOODS[verdict.verdict]))
+    lines.append(Prose(safe(report.libp2p.why), "DCUtR"))
+    actions = (verdict.advice,) if verdict is not None and verdict.advice else ()
+    return summary.summary(report, (*lines, *summary.to_do(actions)))
+
+
+def _headline(report: Report) -> str:
+    """What came of it, as a sentence."""
+    found = report.libp2p
+    assert found is not None
+    if any(row.reachable for row in found.autonat):
+        return "Other libp2p peers can connect to a node here."
+    if any(row.false_positive for row in found.autonat):
+        return "AutoNAT would call a node here reachable, but only peers that it has written to can connect."
+    if found.autonat and all(row.reachable is False for row in found.autonat):
+        return "Other libp2p peers cannot connect to a node here by themselves."
+    if not found.peers:
+        return "No libp2p peer was asked."
+    if not any(row.identified for row in found.peers):
+        return "No libp2p peer answered."
+    return "Whether other libp2p peers can connect to a node here is not known."
+
+
+def addresses(report: Report, view: View) -> list[Section]:
+    """What AutoNAT v2 says of each address, and what that is worth."""
+    rows = report.libp2p.autonat if report.libp2p is not None else ()
+    if not rows:
+        return []
+    table = Table(("address", "reachable", "why"), tuple(map(_address, rows[:_MOST])), (1, 0, 2))
+    return [Section("Addresses", (table,))]
+
+
+def _address(row: Libp2pAddress) -> tuple[Cell, ...]:
+    text, mood = AGREEMENTS[row.reachable]
+    if row.false_positive:
+        text = "no (false positive)"
+    return Cell(safe(row.address, 120)), Cell(text, mood), Cell(safe(row.why))
+
+
+def peers(report: Report, view: View) -> list[Section]:
+    """Those that were asked: who they are, and from where they see this machine."""
+    rows = report.libp2p.peers if report.libp2p is not None else ()
+    if not rows:
+        return []
+    titles = ("peer", "program", "ping", "AutoNAT", "relay", "sees us as")
+    table = Table(titles, tuple(map(_peer, rows[:_MOST])), (1, 1, 0, 0, 0, 2))
+    return [Section("Peers", (table,))]
+
+
+def _peer(row: Libp2pPeer) -> tuple[Cell, ...]:
+    name = Cell(safe(_short(row.address), 120), "plain" if row.identified else "bad")
+    if not row.identified:
+        return name, Cell(""), Cell(""), Cell(""), Cell(""), Cell(safe(row.why), "unsure")
+    return (
+        name,
+        Cell(safe(row.agent, 60)),
+        Cell("" if row.rtt_ms is None else terms.milliseconds(row.rtt_ms)),
+        _offered(row.autonat),
+        _offered(row.relay),
+        Cell(safe(_seen_as(row), 200)),
+    )
+
+
+def _seen_as(row: Libp2pPeer) -> str:
+    """The addresses without their ports, of which every connection has another."""
+    hosts = dict.fromkeys("/".join(each.split("/")[2:3]) for each in row.observed)
+    return ", ".join(filter(None, hosts)) or "it does not say"
+
+
+def _short(address: str) -> str:
+    """A peer's id is 52 characters, of which people read the last."""
+    before, mark, peer = address.rpartition("/p2p/")
+    return f"{before}{mark}...{peer[-6:]}" if mark and len(peer) > 12 and "/" not in peer else address
+
+
+def _offered(value: bool | None) -> Cell:
+    text, mood = AGREEMENTS[value]
+    return Cell(text, "quiet" if value is False else mood)
+
+
+def relays(report: Report, view: View) -> list[Section]:
+    """Those that were asked for a place."""
+    rows = report.libp2p.relays if report.libp2p is not None else ()
+    if not rows:
+        return []
+    titles = ("relay", "gives a place", "carries", "round trip", "limit of a connection")
+    return [Section("Relays", (Table(titles, tuple(map(_relay, rows[:_MOST])), (1, 0, 0, 0, 1)),))]
+
+
+def _relay(row: Libp2pRelay) -> tuple[Cell, ...]:
+    reserved, reserved_mood = AGREEMENTS[row.reserved]
+    carries, mood = AGREEMENTS[row.carries]
+    return (
+        Cell(safe(_short(row.address), 120)),
+        Cell(reserved, reserved_mood),
+        Cell(carries if row.reserved else "", mood),
+        Cell("" if row.rtt_ms is None else terms.milliseconds(row.rtt_ms)),
+        Cell(safe(row.why) if row.why else _limit(row)),
+    )
+
+
+def _limit(row: Libp2pRelay) -> str:
+    parts = [terms.seconds(row.limit_s)] if row.limit_s else []
+    if row.limit_bytes:
+        parts.append(f"{terms.number(row.limit_bytes // 1024)}{terms.TIE}KiB each way")
+    return ", ".join(parts) or "none"
+
+
+def kinds(report: Report, view: View) -> list[Section]:
+    """How libp2p by itself connects to each kind of peer."""
+    rows = report.libp2p.dcutr_with if report.libp2p is not None else ()
+    if not rows:
+        return []
+    table = Table(("connecting to", "way", "why"), tuple(map(_kind, rows)), (0, 0, 1))
+    return [Section("Connecting by libp2p", (table,))]
+
+
+def _kind(row: DcutrKind) -> tuple[Cell, ...]:
+    mood: Mood = PATH_MOODS[row.path]
+    return Cell(safe(row.kind, 60)), Cell(row.path, mood), Cell(safe(row.why))

@@ -1,0 +1,56 @@
+"""What was asked of libp2p peers, as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked
+from nattools.wording.terms import number, seconds
+
+
+def _visit(o: PeerVisit) -> str:
+    text = f"libp2p: {o.local or 'from here'} to {o.address}"
+    if o.outcome != "connected":
+        stage = f" at {o.stage}" if o.stage else ""
+        return f"{text}: {o.outcome}{stage}" + (f" ({o.detail})" if o.detail else "")
+    text += ", from a port that listens too" if o.listening else ""
+    if not o.identified:
+        return f"{text}: connected, and it does not say who it is"
+    ping = "" if o.rtt_s is None else f", ping {seconds(o.rtt_s)}"
+    return f"{text}: {o.agent or 'no name'}, sees us as {o.observed or '?'}{ping}"
+
+
+def _dial(o: DialAsked) -> str:
+    text = f"libp2p: {o.server} asked to dial {o.asked}"
+    paid = f", for {number(o.paid)} bytes" if o.paid else ""
+    if o.outcome != "answered":
+        return f"{text}{paid}: {o.outcome}"
+    came = f"it came from {o.origin}" if o.origin else "nothing came"
+    known = ", whom the port had written to" if o.origin and _host(o.origin) in o.written_to else ""
+    return f"{text}{paid}: {o.status}, {o.dial} after {seconds(o.took_s)}; {came}{known}"
+
+
+def _host(text: str) -> str:
+    return text.rpartition(":")[0].strip("[]")
+
+
+def _place(o: PlaceAsked) -> str:
+    text = f"libp2p: a place at {o.relay}: {o.status or o.outcome}"
+    if o.carried is None:
+        return text
+    trip = "" if o.rtt_s is None else f", there and back in {seconds(o.rtt_s)}"
+    return f"{text}, and a connection through it {'was made' if o.carried else 'was not made'}{trip}"
+
+
+def _quic(o: QuicAsked) -> str:
+    answer = f"versions {', '.join(o.versions)}" if o.answered else "silent"
+    return f"QUIC: {o.remote} asked for its versions, {number(o.sent)} sent: {answer}"
+
+
+PEER_WORDS: dict[type, Callable[[Any], str]] = {
+    PeerVisit: _visit,
+    DialAsked: _dial,
+    PlaceAsked: _place,
+    QuicAsked: _quic,
+}

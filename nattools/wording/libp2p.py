@@ -1,0 +1,92 @@
+"""What libp2p peers saw, and what follows for a libp2p node here."""
+
+from __future__ import annotations
+
+SENTENCES = {
+    # peers
+    "peer-unresolved": "Its name cannot be looked up: {detail}.",
+    "peer-unsupported": "Its address is of a kind that is not spoken here: only TCP is.",
+    "peer-silent": "Nothing answers at {remote}: it is down, or TCP to that port is blocked.",
+    "peer-port-closed": "Nothing listens at {remote}.",
+    "peer-unreachable": "{remote} cannot be reached: {detail:or there is no route}.",
+    "peer-prohibited": "A firewall rejects packets to {remote}.",
+    "peer-closed": "It ended the connection before it said who it is.",
+    "peer-not-libp2p": "What answers there is not this peer: {detail}.",
+    "peer-failed": "No connection came about: {detail:or no reason is known}.",
+    "peer-says-nothing": "It takes connections and does not say who it is.",
+    # addresses
+    "address-reached": (
+        "The peer {by} connected to it from {origin}, to which this machine had written nothing: so can "
+        "others."
+    ),
+    "address-not-reached": "Tried by {by:and}, who could not connect.",
+    "address-false-positive": (
+        "{known} could connect, since this machine had written to it; {by:and} could not. AutoNAT takes this "
+        "address for reachable (a false positive), and others cannot connect."
+    ),
+    "address-only-known": (
+        "{known} could connect, but this machine had written to it before, and a NAT that filters by address "
+        "lets in whom it knows."
+    ),
+    "settle-other-address": (
+        "A second peer with AutoNAT v2 would tell, or nattools serve --libp2p with two addresses: it dials "
+        "from the other one."
+    ),
+    "address-claimed": "{by} says that it connected, and nothing arrived here.",
+    "address-refused": "{by} does not dial this address.",
+    "address-rejected": "{by} did not dial: it was asked too often, or is busy.",
+    "address-tried-once": "One attempt to connect failed, which may have been chance.",
+    "address-unanswered": "Nobody who was asked to connect to it answered.",
+    # relays
+    "place-refused": "It has no place left, or none for this address.",
+    "place-denied": "It gives places only to peers that it knows.",
+    "place-limit": "This machine has as many places there as it allows.",
+    "place-status": "It refuses: {status}.",
+    "place-silent": "It did not answer the request for a place.",
+    "place-carries-nothing": (
+        "It gave a place, and a connection through it did not come about ({status:or silence})."
+    ),
+    # whom a node here meets directly
+    "dcutr-not-needed": "Others connect to a port here that is in use, so no upgrade is needed.",
+    "dcutr-possible": (
+        "Your network shows one port to everybody (over {over:upper}), which DCUtR needs: a relayed "
+        "connection becomes direct with {direct} of {kinds} kinds of peers."
+    ),
+    "dcutr-birthday-only": (
+        "Your NAT shows every peer another port, and libp2p does not guess ports: direct with {direct} of "
+        "{kinds} kinds of peers, relayed with the rest. nattools punch guesses them."
+    ),
+    "dcutr-tcp-varies": (
+        "UDP is blocked, and over TCP every peer sees another port: direct with {direct} of {kinds} kinds of "
+        "peers."
+    ),
+    "dcutr-nothing-passes": "Neither UDP nor TCP passes.",
+    "dcutr-unknown": "The network was not measured: no server answered.",
+    "dcutr-mapping-unknown": "Whether all peers see the same port of yours is not known.",
+    "upgrade-they-are-open": "Anybody can connect to them.",
+    "upgrade-we-are-open": "Anybody can connect to you.",
+    "upgrade-both-keep-ports": "Both show one port to everybody, and open it by calling at once.",
+    "upgrade-they-know-our-address": "They let in any port of an address that they have called.",
+    "upgrade-we-know-their-address": "Your NAT lets in any port of an address that you have called.",
+    "upgrade-port-not-guessed": (
+        "One side's port is another one for every peer, and the other lets in only known ports."
+    ),
+    "upgrade-no-port-guessed": "Neither side's port is known beforehand.",
+    "upgrade-udp-blocked": "Without UDP there is TCP alone, and neither side can be called.",
+    "upgrade-nothing-passes": "Neither UDP nor TCP passes.",
+    "upgrade-tcp-not-measured": "TCP was not measured.",
+    "upgrade-own-mapping-unknown": "Your own mapping is not known.",
+    "upgrade-own-filtering-unknown": "Your own filtering is not known.",
+    # the verdict
+    "libp2p-reached": "Peers connect directly to {address}.",
+    "libp2p-mapped": "Peers connect through a port that your router opens, as go-libp2p and kubo ask it to.",
+    "libp2p-open": "Peers connect directly to a port that is in use.",
+    "libp2p-upgraded": (
+        "Through a relay first, then directly with {direct} of {kinds} kinds of peers (DCUtR)."
+    ),
+    "libp2p-relayed": (
+        "Direct with {direct} of {kinds} kinds of peers; with the rest only through relays, which end a "
+        "connection after 2 minutes or 128 KiB unless they are your own."
+    ),
+    "libp2p-unknown": "Whether peers can connect is not known: the network was not measured.",
+}
