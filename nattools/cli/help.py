@@ -139,6 +139,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools report show report.json", "as it was shown when measured"),
         ("nattools report predict a.json b.json", "will these two machines connect?"),
     ),
+    "explain": (
+        ("nattools explain port-per-peer", "a code of a report, which -v shows in brackets"),
+        ("nattools explain UPnP 718", "what a router's refusal means"),
+    ),
     "report show": (
         ("nattools report show report.json -v", "with figures"),
         ("nattools report show report.json --format html > page.html", "as a page"),
