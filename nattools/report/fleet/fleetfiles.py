@@ -8,7 +8,7 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 from nattools.errors import UsageError
 from nattools.report.savedreport import SIZE_LIMIT
@@ -61,8 +61,8 @@ def documents(path: str) -> Iterator[tuple[str, bytes | UsageError]]:
         yield path, UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
-def _opened(path: str) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb")
+def _opened(path: str) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb"))
 
 
 def _bounded(data: bytes) -> bytes | UsageError:

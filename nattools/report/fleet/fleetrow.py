@@ -22,12 +22,12 @@ from nattools.model.report import SCHEMA, TECHNIQUE_IDS, Verdict
 from nattools.report.safetext import safe
 
 _TEXT_LIMIT = 80
-COLUMNS = {
+COLUMNS: dict[str, str] = {
     "file": "VARCHAR", "digest": "VARCHAR", "started": "VARCHAR", "version": "VARCHAR", "command": "VARCHAR",
     "reachable": "VARCHAR", "asn": "BIGINT", "provider": "VARCHAR", "country": "VARCHAR", "kind": "VARCHAR",
     "mapping": "VARCHAR", "filtering": "VARCHAR", "allocation": "VARCHAR", "cgnat": "BOOLEAN",
     "double_nat": "BOOLEAN", "ipv6": "BOOLEAN", "rtt_ms": "DOUBLE", "loss": "DOUBLE", "ends": "VARCHAR",
-    **dict.fromkeys(TECHNIQUE_IDS, "VARCHAR"),
+    **{name: "VARCHAR" for name in TECHNIQUE_IDS},
 }  # fmt: skip
 """The table's columns with their SQL types; one for each technique."""
 

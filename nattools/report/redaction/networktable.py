@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 from nattools.errors import UsageError
 from nattools.model.provider import Provider
@@ -43,8 +43,8 @@ def _lines(table: Path) -> Iterator[str]:
         raise UsageError(f"cannot read {table}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _opened(table: Path) -> IO[bytes]:
-    return gzip.open(table, "rb") if table.suffix == ".gz" else table.open("rb")
+def _opened(table: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(table, "rb") if table.suffix == ".gz" else table.open("rb"))
 
 
 def _fields(line: str, table: Path, number: int) -> tuple[str, str, str, str, str]:
