@@ -20,7 +20,11 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 def render_html(report: Report) -> str:
     """The whole report with every detail, the details folded away; ends in a newline."""
-    document = contents(report, detail=2, columns=COLUMNS)
+    return html_page(contents(report, detail=2, columns=COLUMNS))
+
+
+def html_page(document: Document) -> str:
+    """Any document as a page; ends in a newline."""
     body = "\n".join(_page(document))
     title = escape(document.title)
     return (
