@@ -155,6 +155,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools report diff yesterday.json today.json", "what has changed, and what it means"),
         ("nattools report diff a.json b.json --json", "each change with its code, for a script"),
     ),
+    "report merge": (
+        ("nattools report merge reports/ -o all.html -o all.json", "a folder of reports as one"),
+        ("nattools report merge 'in/**/*.json.gz' -o all.parquet", "a table for other programs"),
+    ),
     "report redact": (
         ("nattools report redact report.json -o post.json -o post.html", "to post it"),
         ("nattools report redact report.json -o post.json --keep private", "private addresses may stay"),

@@ -26,7 +26,7 @@ from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Interface
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.observation import AnyObservation, Idle
-from nattools.model.report import Measurement, Report, Server, Tool
+from nattools.model.report import CrossCheck, Measurement, Report, Server, Tool
 from nattools.model.statement import unique
 from nattools.wording.texts import with_texts
 
@@ -73,12 +73,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         techniques=verdicts,
         peers=table,
         requirements=() if measurement.command == "ipv6" else requirements(findings),
-        cross_checks=cross_checks(
-            measurement.observations,
-            findings.nat("udp", 4),
-            findings.routers,
-            any(each.distrusted for each in conducts.values()),
-        ),
+        cross_checks=_cross_checks(findings, conducts),
         notices=unique(
             (
                 *measurement_notices(measurement),
@@ -89,6 +84,12 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         observations=measurement.observations,
     )
     return with_texts(report)
+
+
+def _cross_checks(findings: Findings, conducts: dict[str, Conduct]) -> tuple[CrossCheck, ...]:
+    distrusted = any(each.distrusted for each in conducts.values())
+    seen = findings.measurement.observations
+    return cross_checks(seen, findings.nat("udp", 4), findings.routers, distrusted)
 
 
 def so_far(
