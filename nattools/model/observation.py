@@ -10,7 +10,7 @@ from typing import Literal
 
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observed import Observation
-from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked
+from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.tailnetseen import TailnetObservation
@@ -403,5 +403,6 @@ AnyObservation = (
     | DialAsked
     | PlaceAsked
     | QuicAsked
+    | UpgradeTried
     | TailnetObservation
 )
