@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
+import msgspec
 from punching import MATRIX_KINDS, pair, punching
 
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.punch import punch_both
+from nattools.lab.scenario import ServerSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Stage
 from nattools.model.report import Report
+from nattools.traversal.relayaccess import AnyAccess
 from nattools.traversal.tunnel import Tunnel
 from nattools.traversal.tunnel.pipe import USE, PipeUse
 
@@ -89,13 +93,17 @@ def pipe_through(
     low_ports: bool | None = None,
     after_s: float = 1.0,
     before: Callable[[SimLab], None] = lambda _: None,
+    servers: Mapping[str, ServerSpec] = MappingProxyType({}),
+    relays: Callable[[SimLab], tuple[AnyAccess, ...]] = lambda _: (),
     **impairment: float,
 ) -> tuple[Side, Side]:
     """Both sides send `size` bytes to each other; `trouble` begins `after_s` after both are connected, and
-    `before` is called with the lab before anything else."""
+    `before` is called with the lab before anything else. `servers`: more of them; `relays`: those that both
+    name."""
     draw = random.Random(seed)
     sides = Side(draw.randbytes(size)), Side(draw.randbytes(size // 10))
     scenario = pair(MATRIX_KINDS[kinds[0]], MATRIX_KINDS[kinds[1]], delay_ms=delay_ms, **impairment)
+    scenario = msgspec.structs.replace(scenario, server={**scenario.server, **servers})
     with SimLab(scenario, seed=seed) as lab:
         before(lab)
 
@@ -116,7 +124,7 @@ def pipe_through(
                 await trouble(lab)
 
             measuring = punching(lab)
-            options = PunchOptions(measuring=measuring, low_ports=low_ports)
+            options = PunchOptions(measuring=measuring, low_ports=low_ports, relays=relays(lab))
             async with asyncio.TaskGroup() as group:
                 troubling = group.create_task(make_trouble())
                 reports = await punch_both(

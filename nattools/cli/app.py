@@ -39,6 +39,9 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "diagnose": Command("nattools.cli.running", "diagnose", "Can this machine be reached, and how?"),
     "nat": Command("nattools.cli.running", "nat", "What the NAT does: mapping, filtering, ports, lifetime."),
+    "ipv6": Command(
+        "nattools.cli.ipv6", "command", "Can others reach this machine over IPv6, and if not, why?"
+    ),
     "map": Command("nattools.cli.map", "map_app", "Port mappings on the router: try, add, keep, delete."),
     "punch": Command("nattools.cli.punch", "command", "Connect two machines directly, with a short code."),
     "pwnat": Command(
@@ -49,6 +52,7 @@ COMMANDS: dict[str, Command] = {
     "tailscale": Command("nattools.cli.tailscale", "command", "Will Tailscale and headscale connect here?"),
     "serve": Command("nattools.cli.serve", "command", "A server for the other commands to measure with."),
     "lab": Command("nattools.cli.lab", "lab_app", "Test networks, simulated or in network namespaces."),
+    "explain": Command("nattools.cli.explain", "command", "What a code of a report means, and what to do."),
     "report": Command("nattools.cli.report", "report_app", "Show, check and compare saved reports."),
 }
 

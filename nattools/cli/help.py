@@ -47,6 +47,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools nat --lifetime", "also how long an idle mapping lives"),
         ("nattools nat -4 --lab symmetric-random", "a simulated network"),
     ),
+    "ipv6": (
+        ("nattools ipv6 --server serve.example.org", "with a nattools serve that tries from outside"),
+        ("nattools ipv6 --lab ipv6-prohibiting", "a simulated network"),
+    ),
     "map": (
         ("nattools map add 8080", "ask the router for a port"),
         ("nattools map delete --mine", "remove all that nattools has made"),
@@ -135,6 +139,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools report show report.json", "as it was shown when measured"),
         ("nattools report predict a.json b.json", "will these two machines connect?"),
     ),
+    "explain": (
+        ("nattools explain port-per-peer", "a code of a report, which -v shows in brackets"),
+        ("nattools explain UPnP 718", "what a router's refusal means"),
+    ),
     "report show": (
         ("nattools report show report.json -v", "with figures"),
         ("nattools report show report.json --format html > page.html", "as a page"),
@@ -142,6 +150,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "report diff": (
         ("nattools report diff yesterday.json today.json", "what has changed, and what it means"),
         ("nattools report diff a.json b.json --json", "each change with its code, for a script"),
+    ),
+    "report merge": (
+        ("nattools report merge reports/ -o all.html -o all.json", "a folder of reports as one"),
+        ("nattools report merge 'in/**/*.json.gz' -o all.parquet", "a table for other programs"),
     ),
     "report redact": (
         ("nattools report redact report.json -o post.json -o post.html", "to post it"),

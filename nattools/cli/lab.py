@@ -315,6 +315,11 @@ def _found(trial: Trial) -> str:
     if report is not None and report.punch is not None:
         return _way_of(report.punch)
     nat = None if report is None else report.nat.udp4 or report.nat.udp6
+    if report is not None and report.command == "ipv6" and report.ipv6 is not None:
+        from nattools.report.sections.ipv6 import headline as ipv6_headline
+        from nattools.wording import sentence
+
+        return f"{sentence(ipv6_headline(report.ipv6))} {safe(report.ipv6.code, 40)}"
     if report is None or nat is None:
         return "nothing measured"
     if not nat.present:

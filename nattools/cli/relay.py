@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 MOST_COUNT = 1000
 DERP = "derp://"
+_DERP_FORM = "{!r}: a DERP server is written derp://HOST or derp://HOST:PORT"
 
 Uris = Annotated[
     list[str] | None,
@@ -72,7 +74,7 @@ def relay_request(
     if not 1 <= count <= MOST_COUNT:
         raise UsageError(f"--count {count}: give a number from 1 to {MOST_COUNT}")
     texts = uri or []
-    turn = tuple(dict.fromkeys(_turn_server(each) for each in texts if not each.startswith(DERP)))
+    turn = _each_once(_turn_server(each) for each in texts if not each.startswith(DERP))
     nodes = tuple(dict.fromkeys(derp_node(each) for each in texts if each.startswith(DERP)))
     for source in derp_map or []:
         if not source.startswith(("http://", "https://")) and not Path(source).is_file():
@@ -91,7 +93,20 @@ def relay_request(
     return RelayRequest(search, bool(texts or derp_map), no_derp)
 
 
+def _each_once(servers: Iterable[ServerUri]) -> tuple[ServerUri, ...]:
+    """However often one was named, and by whichever spelling."""
+    found: dict[object, ServerUri] = {}
+    for each in servers:
+        found.setdefault((each.scheme, each.host, each.port_or_default, each.transport), each)
+    return tuple(found.values())
+
+
 def _turn_server(text: str) -> ServerUri:
+    scheme, _, rest = text.strip().partition(":")
+    if scheme.lower() in ("derp", "http", "https") or not text.strip():
+        raise UsageError(f"{text[:80]!r} is no relay: write turn:HOST, turns:HOST or derp://HOST")
+    if scheme.lower() in ("turn", "turns") and not rest:
+        raise UsageError(f"{text[:80]!r}: there is no host: write {scheme.lower()}:HOST or with a port")
     server = parse_server(text)
     if server.scheme == "stuns":
         raise UsageError(f"{text[:80]!r}: a relay over TLS is written turns:HOST")
@@ -104,9 +119,12 @@ def derp_node(text: str) -> DerpNode:
     """A DERP server, as `derp://HOST[:PORT]`. UsageError: it is none."""
     from nattools.protocols.derp import node_at
 
-    server = parse_server(text.removeprefix(DERP).rstrip("/"))
+    try:
+        server = parse_server(text.removeprefix(DERP).rstrip("/"))
+    except UsageError:
+        raise UsageError(_DERP_FORM.format(text[:80])) from None
     if server.scheme != "stun" or server.text.startswith("stun:"):
-        raise UsageError(f"{text[:80]!r}: a DERP server is written derp://HOST or derp://HOST:PORT")
+        raise UsageError(_DERP_FORM.format(text[:80]))
     return node_at(server.host, server.port)
 
 
@@ -139,7 +157,7 @@ def searched(wanted: RelayRequest, chosen: MeasureOptions, *, named: bool) -> Re
     search, of_lab = wanted.search, chosen.relays
     anything = wanted.named or named
     servers = () if chosen.default_servers or (wanted.named and not named) else chosen.servers
-    search = replace(search, turn=(*search.turn, *servers))
+    search = replace(search, turn=_each_once((*search.turn, *servers)))
     if of_lab is not None:
         search = replace(search, pinned=of_lab.pinned)
         search = search if search.user or search.secret else replace(search, user=of_lab.user)

@@ -83,7 +83,9 @@ def read_secret(text: str | None) -> str | None:
 
 def checked_user(text: str) -> tuple[str, str]:
     """The name and the password of `--turn-user`. UsageError: they cannot be such."""
-    name, _, password = text.partition(":")
+    name, colon, password = text.partition(":")
+    if not (name and colon and password):
+        raise UsageError("--turn-user takes NAME:PASSWORD, neither of them empty")
     try:
         stun.long_term_key(name, "", password)
     except ValueError as error:

@@ -24,13 +24,19 @@ from nattools.cli.outputs import (
     write_text,
 )
 from nattools.errors import UsageError
+from nattools.model.provider import Provider
 from nattools.model.report import Report
 from nattools.report.safetext import safe
 from nattools.report.savedreport import load_file, problems
-from nattools.report.terminal import terminal_columns
+from nattools.report.terminal import lay_out, terminal_columns, write_lines
 
 FORMATS = ("terminal", "json", "md", "html", "txt")
-KEPT = ("private",)
+AnyFile = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A report that -o or --json wrote.")]
+Code = Annotated[
+    str | None,
+    typer.Option("--code", metavar="CODE", help="In place of a file: a support code of nattools ipv6."),
+]
+KEPT = ("asn", "country", "private")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
 Form = Annotated[
     str,
@@ -45,12 +51,20 @@ Again = Annotated[bool, typer.Option("--again", help="Analyse its observations a
 
 Kept = Annotated[
     str | None,
-    typer.Option("--keep", metavar="LIST", help="What may stay, with commas: private (addresses)."),
+    typer.Option(
+        "--keep", metavar="LIST", help="What may stay, with commas: asn, country, private (addresses)."
+    ),
 ]
 Salt = Annotated[
     str | None,
     typer.Option(
         "--salt", metavar="TEXT", help="Reports that are redacted with the same TEXT agree; keep it secret."
+    ),
+]
+Networks = Annotated[
+    Path | None,
+    typer.Option(
+        "--networks", metavar="FILE", help="A table of iptoasn.com, for --keep asn,country: .tsv or .tsv.gz."
     ),
 ]
 Ports = Annotated[bool, typer.Option("--ports", help="Change port numbers too.")]
@@ -70,20 +84,49 @@ report_app = new_app(no_args_is_help=True, help="Show, check and compare saved r
 
 @report_app.command("show")
 def show_report(
-    file: File,
+    file: AnyFile = None,
+    code: Code = None,
     form: Form = "terminal",
     again: Again = False,
     as_json: options.Json = False,
     verbose: options.Verbose = 0,
 ) -> int:
-    """Show a saved report as it was shown when measured."""
+    """Show a saved report as it was shown when measured, or what a support code says."""
     options.check_choice("--format", form, FORMATS)
+    if (file is None) == (code is None):
+        raise UsageError(
+            "give FILE, a report, or --code CODE, a support code of nattools ipv6\n"
+            "See: nattools report show --help"
+        )
+    if file is None:
+        if form not in ("terminal", "json", "txt"):
+            raise UsageError(f"--code: a support code is shown as terminal, json or txt, not as {form}")
+        return _show_code(code or "", as_json=as_json or form == "json")
     report = _anew(load_file(file)) if again else load_file(file)
     detail = options.detail_of(verbose)
     if form == "terminal" or as_json:
         show(report, as_json=as_json, detail=detail)
     else:
         write_out(renderer(form, detail)(report))
+    return 0
+
+
+def _show_code(code: str, *, as_json: bool) -> int:
+    from nattools.model.supportcode import read_support_code
+    from nattools.report.document import Document
+    from nattools.report.sections.ipv6 import of_code
+    from nattools.wording.texts import ipv6_with_texts
+
+    try:
+        found = ipv6_with_texts(read_support_code(code))
+    except ValueError as error:
+        raise UsageError(f"--code {code[:40]!r}: {error}") from None
+    if as_json:
+        write_json(found)
+        return 0
+    columns = terminal_columns(sys.stdout)
+    write_lines(lay_out(Document(f"Support code {found.code}", of_code(found)), columns), sys.stdout)
+    sys.stdout.flush()
     return 0
 
 
@@ -174,6 +217,7 @@ def redact(
     keep: Kept = None,
     salt: Salt = None,
     ports: Ports = False,
+    networks: Networks = None,
 ) -> int:
     """Write a report that can be posted: with pseudonyms for addresses, names and tokens, and the same
     verdicts."""
@@ -185,8 +229,29 @@ def redact(
     files = checked_outputs(output)
     from nattools.report.redaction import Redaction, redacted
 
-    write_files(redacted(load_file(file), Redaction(salt, kept, ports)), files, 2)
+    report = load_file(file)
+    provider = _provider(report, kept, networks)
+    write_files(redacted(report, Redaction(salt, kept, ports, provider)), files, 2)
     return 0
+
+
+def _provider(report: Report, kept: frozenset[str], networks: Path | None) -> Provider | None:
+    """Whose network it was. UsageError: it is to be kept, and nobody knows."""
+    outside = [
+        address
+        for nat in (report.nat.udp4, report.nat.tcp4, report.nat.udp6)
+        if nat
+        for address in nat.external
+    ]
+    if networks is not None and outside:
+        from nattools.report.redaction.networktable import provider_of
+
+        return provider_of(networks, outside[0])
+    if kept & {"asn", "country"} and report.provider is None and networks is None:
+        raise UsageError(
+            "the report does not say whose network it was: --networks FILE looks it up in a table"
+        )
+    return None
 
 
 @report_app.command("scenario")
@@ -217,3 +282,23 @@ def scenario(
     left = f"; {marked} {'thing is' if marked == 1 else 'things are'} left open and marked" if marked else ""
     tell(f"nattools: {output} is written{left}. To measure it: nattools lab run {shlex.quote(str(output))}")
     return 0
+
+
+@report_app.command("merge")
+def merge(
+    named: Annotated[
+        list[str],
+        typer.Argument(metavar="FILES|FOLDER...", help="Reports: .json, .jsonl, .gz; folders; patterns."),
+    ],
+    output: Annotated[
+        list[Path],
+        typer.Option("-o", "--output", metavar="FILE", help=".json, .html, .md or .parquet. Repeatable."),
+    ],
+) -> int:
+    """Many reports as one: which technique works for which share of them, by kind of NAT, provider and
+    country, and which pairs of them would connect.
+
+    What is no report is listed, and stops nothing. Needs the extra nattools[fleet]."""
+    from nattools.cli.mergefiles import merge_into
+
+    return merge_into(named, output)

@@ -290,7 +290,7 @@ def describe_host(
     network: Network, options: MeasureOptions, families: tuple[Family, ...], reached: list[Target]
 ) -> Host:
     """This machine, and the interface that the measurement went through."""
-    towards = reached[0].endpoint.host if reached else FAR_AWAY[families[0]]
+    towards = reached[0].endpoint.host if reached else FAR_AWAY[families[0] if families else 6]
     route = network.route(towards)
     servers = {target.family: target.endpoint.host for target in reversed(reached)}
     ways = [
@@ -304,6 +304,7 @@ def describe_host(
         measured_interface=options.interface or (route[0] if route else None),
         ways=tuple(way for way in ways if way is not None),
         runs_in=network.runs_in(),
+        ipv6=network.ipv6_setup(),
     )
 
 

@@ -26,10 +26,10 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     the engine's own bounds). `lifetime`: measure the binding lifetime up to `max_lifetime_s` seconds of
     idleness. `cross_check`: ask other tools for a second opinion. `scenario`, `seed`: to note in the report.
     `relays`: the relays to try beside all else (None: none); `libp2p`: the peers to ask (None: none);
-    `tailnets`: those to look at.
+    `tailnets`: those to look at. `mtu`: look for the path MTU.
     """
 
-    command: Literal["diagnose", "nat", "map", "punch", "pwnat", "relay", "libp2p", "tailscale"]
+    command: Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "tailscale"]
     servers: tuple[ServerUri, ...]
     families: tuple[Family, ...] = (4, 6)
     interface: str | None = None
@@ -41,6 +41,7 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     seed: int | None = None
     default_servers: bool = False
     relays: RelaySearch | None = None
+    mtu: bool = False
     libp2p: PeerSearch | None = None
     tailnets: TailnetSearch | None = None
 

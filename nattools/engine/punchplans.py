@@ -37,7 +37,10 @@ def plan_punch(nat: Nat | None, target: Target, seen: Iterable[AnyObservation]) 
         return _WHY_NOT[side.moves]
     step = side.step if side.moves == "predictably" and not side.keeps else 0
     seen = tuple(seen)
-    sure = any(isinstance(each, Opener) and each.opened and each.ttl == side.ttl for each in seen)
+    sure = any(
+        isinstance(each, Opener) and each.opened and (each.ttl, each.family) == (side.ttl, target.family)
+        for each in seen
+    )
     return PunchPlan(_ttls(nat, side, target, seen), sure, step)
 
 

@@ -12,6 +12,7 @@ from nattools.probes.hairpin import Hairpinning
 from nattools.probes.layers import Layers
 from nattools.probes.lifetime import Lifetime
 from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp, Pooling
+from nattools.probes.pathmtu import PathMtuProbe
 from nattools.probes.probe import LaneProbe, MachineProbe
 from nattools.probes.roundtrip import RoundTrip, RoundTripTcp
 from nattools.probes.tcppunch import TcpPunch
@@ -37,6 +38,7 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     FilterAddressTcp(),
     TcpPunch(plan_punch),
     Unsolicited(),
+    PathMtuProbe(),
     RoundTrip(),
     RoundTripTcp(),
     Birthday(plan_birthday),
@@ -46,10 +48,11 @@ MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)
 
 def machine_probes(run: MeasurementRun, journal: Journal | None) -> tuple[MachineProbe, ...]:
     """Those without a lane. Routers are asked for mappings only where there is a journal to note them in."""
+    from nattools.engine.inboundtrial import Ipv6Inbound
     from nattools.engine.relays import Relays
     from nattools.engine.tailnets import Tailnets
 
-    probes = (*MACHINE_PROBES, Relays(run), Tailnets(run))
+    probes = (*MACHINE_PROBES, Relays(run), Ipv6Inbound(run), Tailnets(run))
     if journal is None:
         return probes
     from nattools.engine.portmap.trial import RouterMappings

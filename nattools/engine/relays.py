@@ -33,6 +33,7 @@ from nattools.protocols.stun.constants import SERVICE_RELAY
 THROUGH = 3
 """Of the servers of a map, so many of the nearest ones are tried further, or all if there are few."""
 FEW = 8
+MOST_CODES = 20
 MOST = 1000
 """Servers of maps that are asked how far away they are."""
 BRIEF_COUNT = 3
@@ -101,8 +102,16 @@ def _expect_regions(
     for name in search.regions:
         if name.lower() not in known:
             codes = sorted({each.code for one in maps for each in one.regions if each.code})
-            near = ", ".join(codes[:20]) or "none: there is no map"
-            raise UsageError(f"--region {name[:20]!r}: no DERP map has it; regions: {near}")
+            if not codes:
+                raise UsageError(
+                    "--region: there is no DERP map to choose from: name one, --derp-map URL|FILE"
+                )
+            raise UsageError(f"--region {name[:20]!r}: no DERP map has it; there are {_some(codes)}")
+
+
+def _some(codes: Sequence[str]) -> str:
+    more = f" and {len(codes) - MOST_CODES} more" if len(codes) > MOST_CODES else ""
+    return ", ".join(codes[:MOST_CODES]) + more
 
 
 def _nodes(regions: Iterable[derp.DerpRegion], most: int | None = None) -> list[DerpAsk]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nattools.engine import plan
 from nattools.engine.analyse import analyse
-from nattools.engine.analysis.ending import ending
+from nattools.engine.analysis.endings import ending
 from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import (
     MeasurementRun,
@@ -196,6 +196,7 @@ async def _run_lane(run: MeasurementRun, lane: Lane, probes: list[LaneProbe]) ->
     targets = await reach_servers(run, lane)
     if not targets:
         return
+    probes = [probe for probe in probes if probe.over(run.options, lane.family)]
     for gap in plan.gaps(probes, lane, targets):
         run.recorder.add(gap)
     tasks: dict[str, asyncio.Task[None]] = {}

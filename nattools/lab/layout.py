@@ -14,16 +14,20 @@ import msgspec
 
 from nattools.lab.scenario import (
     INTERNET,
+    LOCAL_INSIDE,
     HostSpec,
     Impairment,
     NatSpec,
     NodeKind,
+    RouterSpec,
     Routing,
     Scenario,
     has_ipv6,
     host_behind,
     inside_network,
+    inside_network6,
     nodes_by_kind,
+    outside_network6,
     routers,
 )
 from nattools.lab.validation import check_wiring
@@ -122,10 +126,13 @@ class _Draft(msgspec.Struct):
     routes: list[Route] = msgspec.field(default_factory=list)
     public_sites: int = 0
 
+    def scenario_router(self, name: str) -> RouterSpec:
+        """The router of that name."""
+        return routers(self.scenario)[name]
+
     def inside6(self, name: str) -> str | None:
         """The IPv6 network on the inside of a router."""
-        index = list(routers(self.scenario)).index(name) + 1
-        return f"2a10:{index:x}:0:1::/64" if has_ipv6(self.scenario, name) else None
+        return inside_network6(self.scenario, name)
 
 
 def plan(scenario: Scenario) -> Layout:
@@ -144,6 +151,10 @@ def plan(scenario: Scenario) -> Layout:
     return Layout(nodes, tuple(draft.segments), tuple(draft.routes))
 
 
+_HOST_PART = 0xA5C1_7E09_33D4_0000
+"""What the last half of hosts' addresses begins with where it is to be told from a router's outside one."""
+
+
 def _inside(draft: _Draft, name: str) -> None:
     """The segment on a router's inside: the router, its hosts, and the routers behind it."""
     scenario = draft.scenario
@@ -151,13 +162,15 @@ def _inside(draft: _Draft, name: str) -> None:
     network6 = draft.inside6(name)
     base6 = ip_network(network6) if network6 else None
     nat = scenario.nat.get(name)
+    local = routers(scenario)[name].ipv6 in LOCAL_INSIDE
     taken = 1
 
     def addresses(index: int) -> tuple[Address, ...]:
         """Behind a NAT64 nobody but the router itself has IPv4."""
         only6 = nat is not None and nat.nat64 is not None and index > 1
         four = () if only6 else (Address(str(network4[index]), network4.prefixlen),)
-        return four + ((Address(str(base6[index]), base6.prefixlen),) if base6 else ())
+        six = index if index == 1 or not local else index + _HOST_PART
+        return four + ((Address(str(base6[six]), base6.prefixlen),) if base6 else ())
 
     ports = [Port(name, "lan0", addresses(1))]
     gateways = tuple(each.ip for each in addresses(1) if ":" in each.ip or nat is None or nat.nat64 is None)
@@ -204,8 +217,8 @@ def _is_routed(spec: HostSpec, router: str, gateway: str) -> bool:
 def _inside_networks(draft: _Draft, router: str) -> list[str]:
     """Networks that the outside must route to this router: all IPv6, and IPv4 behind a mere firewall."""
     networks = [] if router in draft.scenario.nat else [inside_network(draft.scenario, router)]
-    six = draft.inside6(router)
-    if six:
+    six = outside_network6(draft.scenario, router) or draft.inside6(router)
+    if six and draft.scenario_router(router).ipv6 not in ("nat66", "ula"):
         networks.append(six)
     for inner, spec in routers(draft.scenario).items():
         if spec.behind == router:

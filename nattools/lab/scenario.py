@@ -15,6 +15,15 @@ from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
 Routing = Literal["by-source", "by-metric", "by-rule", "by-halves"]
 Behaviour = Literal["endpoint-independent", "address-dependent", "address-and-port-dependent"]
 Pooling = Literal["paired", "arbitrary", "per-destination"]
+Ipv6Treatment = Literal["firewall", "open", "rejecting", "prohibiting", "nat66", "nptv6", "ula", "dead"]
+"""What a router does with IPv6. "firewall": only answers come in (RFC 6092 3), the rest is dropped;
+"rejecting": it is reset or refused, "prohibiting": the router says that it is prohibited. "open": everything
+comes in. "nat66": all inside hosts share the router's own address; "nptv6": they have another prefix outside
+(RFC 6296). "ula": inside addresses are local ones, which nobody outside can answer. "dead": nothing
+passes."""
+LOCAL_INSIDE: tuple[Ipv6Treatment, ...] = ("nat66", "nptv6", "ula")
+"""Those with unique local addresses inside (RFC 4193)."""
+HostFirewall = Literal["drop", "reject", "prohibit"]
 ErrorsIn = Literal["strict", "lax", "blocked"]
 ErrorsOut = Literal["dropped", "untranslated", "translated"]
 LOWEST_MAPPED_PORT = 1024
@@ -22,9 +31,10 @@ LOWEST_MAPPED_PORT = 1024
 
 class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a node's uplink does to packets, in each direction: delay and jitter in milliseconds one way,
-    probabilities 0..1."""
+    probabilities 0..1. `more_delay6_ms`: what IPv6 is later than IPv4."""
 
     delay_ms: float = 0.0
+    more_delay6_ms: float = 0.0
     jitter_ms: float = 0.0
     loss: float = 0.0
     reorder: float = 0.0
@@ -81,7 +91,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `ttl`: what it does to the TTL of what it passes on from inside: "kept" makes it no hop, "reset" hides all
     hops behind it. `engine`: "kernel" or "tun" forces a netns backend; "auto" takes the kernel where it can
     do all this.
-    `ipv6`: None: no IPv6 inside; else how inside hosts are protected.
+    `ipv6`: None: no IPv6 inside; else what becomes of it.
+    `says_too_big`: it says so of packets that do not fit its links (RFC 1191, RFC 8201), else they vanish.
     `port_set` (mask, value): only ports with `port & mask == value` are its own, as where customers share an
     address by MAP-E or MAP-T (RFC 7597 5.1).
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
@@ -120,7 +131,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ttl: Literal["lowered", "kept", "reset"] = "lowered"
     foreign_sessions: int = 0
     engine: Literal["auto", "kernel", "tun"] = "auto"
-    ipv6: Literal["firewall", "open"] | None = None
+    ipv6: Ipv6Treatment | None = None
+    says_too_big: bool = True
     dmz: str | None = None
     mapper: MapperSpec | None = None
     nat64: Nat64Spec | None = None
@@ -138,7 +150,8 @@ class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=
     udp: Literal["open", "blocked"] = "open"
     open_ports: tuple[str, ...] | None = None
     lifetime_s: float = 180.0
-    ipv6: Literal["firewall", "open"] | None = None
+    ipv6: Ipv6Treatment | None = None
+    says_too_big: bool = True
     errors_in: ErrorsIn = "strict"
     errors_out: ErrorsOut = "dropped"
 
@@ -153,7 +166,8 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     own ("by-rule"), or by two routes to half of all addresses each ("by-halves"). `lets_out`: the routers
     that this machine's own firewall lets packets out to (None: all). `runs_in`: what it says that it runs in,
     so that the router before it is no router of a home. `lacks`: "link" (its cable is out), "address" (nobody
-    gave it one), or "names" (its name servers know none)."""
+    gave it one), or "names" (its name servers know none). `firewall`: its own one, which lets in answers
+    alone and drops, resets or refuses, or says of the rest that it is prohibited (None: it has none)."""
 
     behind: str | tuple[str, ...] | None = None
     ipv6: bool = False
@@ -163,6 +177,7 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     routing: Routing = "by-source"
     lets_out: tuple[str, ...] | None = None
     runs_in: Surroundings | None = None
+    firewall: HostFirewall | None = None
     lacks: Literal["link", "address", "names"] | None = None
 
     @property
@@ -316,6 +331,21 @@ def has_ipv6(scenario: Scenario, router: str) -> bool:
             return False
         name = spec.behind
     return True
+
+
+def inside_network6(scenario: Scenario, router: str) -> str | None:
+    """The IPv6 network on the inside of a router; None: it has none."""
+    if not has_ipv6(scenario, router):
+        return None
+    index, spec = list(routers(scenario)).index(router) + 1, routers(scenario)[router]
+    return f"{'fd00' if spec.ipv6 in LOCAL_INSIDE else '2a10'}:{index:x}:0:1::/64"
+
+
+def outside_network6(scenario: Scenario, router: str) -> str | None:
+    """What takes its place outside, where the prefix is translated."""
+    index = list(routers(scenario)).index(router) + 1
+    translated = routers(scenario)[router].ipv6 == "nptv6" and has_ipv6(scenario, router)
+    return f"2a10:{index:x}:0:1::/64" if translated else None
 
 
 def server_uris(scenario: Scenario) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ _KINDS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSpec,
 }
 _OPTIONS: dict[str, Any] = {
-    "command": Literal["diagnose", "libp2p", "tailscale"],
+    "command": Literal["diagnose", "ipv6", "libp2p", "tailscale"],
     "lifetime": bool,
     "max_lifetime_s": float,
     "timeout_s": float,

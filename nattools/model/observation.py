@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nattools.model.endpoint import Family, Transport
+from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.observed import Observation
 from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.model.portmapping import MappingProtocol, Refusal
@@ -399,6 +400,8 @@ AnyObservation = (
     | MapEntry
     | MapTable
     | RelayTrial
+    | InboundCheck
+    | MtuTrial
     | PeerVisit
     | DialAsked
     | PlaceAsked

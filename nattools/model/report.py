@@ -12,10 +12,12 @@ import msgspec
 from nattools.model.ending import Ending
 from nattools.model.endpoint import Family
 from nattools.model.host import Host
+from nattools.model.ipv6 import Ipv6
 from nattools.model.libp2p import Libp2p
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import PortMapping
+from nattools.model.provider import Provider
 from nattools.model.punch import Matrix, Punch
 from nattools.model.pwnat import Pwnat
 from nattools.model.relay import Relay
@@ -154,9 +156,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     scenario: str | None = None
     seed: int | None = None
     host: Host
+    provider: Provider | None = None
     servers: tuple[Server, ...] = ()
     nat: NatByTransport = NatByTransport()
-    ipv6: None = None
+    ipv6: Ipv6 | None = None
     mappings: tuple[PortMapping, ...] = ()
     relays: tuple[Relay, ...] = ()
     punch: Punch | None = None

@@ -13,12 +13,12 @@ from typing import Literal, Protocol, Required, TypedDict, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.protocols.icmp import ErrorKind
 from nattools.protocols.nat64 import Nat64Prefix
 
-Capability = Literal["icmp-errors", "ttl", "dont-fragment", "shared-ports", "icmp", "raw-packets"]
+Capability = Literal["icmp-errors", "ttl", "dont-fragment", "shared-ports", "icmp", "raw-packets", "arrivals"]
 
 
 class IcmpError(msgspec.Struct, frozen=True):
@@ -95,6 +95,16 @@ class IcmpSocket(Protocol):
         self, to: str, sequence: int, payload: bytes = b"", *, ttl: int | None = None
     ) -> SendFailure | None:
         """Send now; None when the request left. `sequence` has 16 bits, `ttl` is for this request alone."""
+
+    def close(self) -> None:
+        """Idempotent."""
+
+
+class ArrivalWatch(Protocol):
+    """Looks at what comes to this machine's interfaces, before any firewall of its own. Close it."""
+
+    def saw(self, source: str, transport: Literal["udp", "tcp", "icmp"], port: int) -> bool:
+        """Has a packet from this address come, for this port (of "icmp", an echo request; `port` is 0)?"""
 
     def close(self) -> None:
         """Idempotent."""
@@ -243,6 +253,14 @@ class Network(Protocol):
         """Send one whole IP packet as it is, with any source address and any content; None when it left.
 
         CannotRun: no privilege (see `missing("raw-packets")`)."""
+
+    def watch_arrivals(self, family: Family) -> ArrivalWatch:
+        """See what arrives from now on. Only on a running event loop.
+
+        CannotRun: no privilege (see `missing("arrivals")`)."""
+
+    def ipv6_setup(self) -> Ipv6Setup:
+        """This machine's IPv6 addresses and default routers, as its system has them."""
 
     def runs_in(self) -> Surroundings | None:
         """What this system runs in, as far as it says, and that may stand between it and its network."""

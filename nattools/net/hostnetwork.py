@@ -9,11 +9,12 @@ from typing import Unpack
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
 from nattools.model.report import Substrate
-from nattools.net import addresses, hosticmp, hosttcp, hostudp, linux, resolve, routeradverts
+from nattools.net import addresses, arrivals, hosticmp, hosttcp, hostudp, linux, resolve, routeradverts
 from nattools.net import interfaces as system
 from nattools.net.base import (
+    ArrivalWatch,
     Capability,
     IcmpSocket,
     LocalEnd,
@@ -26,6 +27,7 @@ from nattools.net.base import (
     UdpOptions,
     UdpSocket,
 )
+from nattools.net.ipv6setup import ipv6_setup
 from nattools.net.namespace import entered
 from nattools.net.routes import Route, RouteCache
 from nattools.net.sockets import Zones, bound_socket, default_source, source_address
@@ -159,6 +161,15 @@ class HostNetwork:
         with entered(self._netns):
             return hosticmp.send_packet(packet)
 
+    def watch_arrivals(self, family: Family) -> ArrivalWatch:
+        with entered(self._netns):
+            sock = arrivals.open_socket(family)
+        return arrivals.HostArrivals(sock)
+
+    def ipv6_setup(self) -> Ipv6Setup:
+        with entered(self._netns):
+            return ipv6_setup(resolvers=self._netns is None)
+
     def runs_in(self) -> Surroundings | None:
         return surroundings() if self._netns is None else self._runs_in
 
@@ -175,6 +186,9 @@ class HostNetwork:
             case "icmp" | "raw-packets":
                 with entered(self._netns):
                     return hosticmp.missing(raw_packets=capability == "raw-packets")
+            case "arrivals":
+                with entered(self._netns):
+                    return arrivals.missing()
             case "icmp-errors" | "ttl" | "dont-fragment" if linux.AVAILABLE:
                 refused = linux.refused(capability)
                 return refused and f"this system refuses to {_REFUSED[capability]}: {refused}"

@@ -10,7 +10,7 @@ from functools import partial
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Family
 from nattools.protocols import rtnetlink
-from nattools.protocols.rtnetlink import End, KernelLink, Message, NetlinkError, TableRoute
+from nattools.protocols.rtnetlink import End, KernelAddress, KernelLink, Message, NetlinkError, TableRoute
 
 _ROUTE = 0  # NETLINK_ROUTE
 _LONGEST_S = 1.0
@@ -41,6 +41,12 @@ def _asked(request: Callable[[int], bytes], *, dump: bool = True) -> list[Messag
 def links() -> list[KernelLink]:
     """All interfaces. OSError as in all functions here."""
     return [each for each in _asked(rtnetlink.dump_links) if isinstance(each, KernelLink)]
+
+
+def addresses(family: Family) -> list[KernelAddress]:
+    """All own addresses of a family, with what the kernel knows of them."""
+    answer = _asked(partial(rtnetlink.dump_addresses, family=family))
+    return [each for each in answer if isinstance(each, KernelAddress)]
 
 
 def table_routes(family: Family) -> list[TableRoute]:

@@ -8,9 +8,10 @@ from typing import Literal, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net.base import (
+    ArrivalWatch,
     BatchHandler,
     Capability,
     ConnectOptions,
@@ -318,6 +319,12 @@ class TracedNetwork:
         nowhere = Endpoint("0.0.0.0", 0)
         self.trace.add(TraceEvent(_now(), "packet", True, nowhere, nowhere, packet, note=failure or ""))
         return failure
+
+    def watch_arrivals(self, family: Family) -> ArrivalWatch:
+        return self._inner.watch_arrivals(family)
+
+    def ipv6_setup(self) -> Ipv6Setup:
+        return self._inner.ipv6_setup()
 
     def runs_in(self) -> Surroundings | None:
         return self._inner.runs_in()

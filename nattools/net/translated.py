@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Final, Unpack
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import (
+    ArrivalWatch,
     BatchHandler,
     Capability,
     ConnectOptions,
@@ -151,6 +152,12 @@ class TranslatedNetwork:
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         return self.inner.send_packet(packet)
+
+    def watch_arrivals(self, family: Family) -> ArrivalWatch:
+        return self.inner.watch_arrivals(family)
+
+    def ipv6_setup(self) -> Ipv6Setup:
+        return self.inner.ipv6_setup()
 
     def runs_in(self) -> Surroundings | None:
         return self.inner.runs_in()

@@ -10,7 +10,7 @@ from importlib import metadata
 from nattools.model.observation import Gap, SecondOpinion
 from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
-from nattools.probes.probe import MachineContext, MachineProbe, ProbeOptions, Recorder
+from nattools.probes.probe import EVERY_COMMAND, MachineContext, MachineProbe, ProbeOptions, Recorder
 
 PATIENCE_S = 75.0
 _PYSTUN3 = (
@@ -39,6 +39,7 @@ class Pystun3(MachineProbe):
     would not know of a lab."""
 
     name = "cross-check"
+    commands = EVERY_COMMAND
     text = f"asking pystun3 for a second opinion (up to {PATIENCE_S:.0f} s)"
 
     def wanted(self, options: ProbeOptions) -> bool:

@@ -336,7 +336,9 @@ class InboundTrial:
 def _outcome(result: dialback.Result) -> CheckOutcome:
     """As far as the server can say."""
     said = result.outcome
-    return "silent" if said == "sent" or said == "connected" or said == "timeout" else said
+    if said == "sent" or said == "connected" or said == "timeout":
+        return "silent"
+    return "unreachable" if said == "prohibited" else said
 
 
 async def verify(

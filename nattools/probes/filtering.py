@@ -11,7 +11,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.observation import DialBack, Gap
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.probes.dialbacks import DialBackOutcome, DialBacks
-from nattools.probes.probe import LaneProbe, ProbeContext
+from nattools.probes.probe import EVERY_COMMAND, LaneProbe, ProbeContext
 from nattools.probes.question import Question, open_stun_client
 from nattools.probes.target import BindingQuestion, Lane, Target
 from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, ask_over_tcp
@@ -28,6 +28,7 @@ class _Udp(LaneProbe):
     Each test has a port of its own, so that no test opens the filter for the next; each port first asks the
     server plainly (purpose "control"), which makes the mapping that the test is about."""
 
+    commands = EVERY_COMMAND
     transport = "udp"
     tells_loss = False
     purpose: ClassVar[Literal["filter-address", "filter-port"]]

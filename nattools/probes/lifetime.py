@@ -17,7 +17,7 @@ import msgspec
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Idle
 from nattools.net.eventloop import TimeLimit
-from nattools.probes.probe import LaneProbe, ProbeContext, ProbeOptions
+from nattools.probes.probe import EVERY_COMMAND, LaneProbe, ProbeContext, ProbeOptions
 from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import Target
 
@@ -72,6 +72,7 @@ class Lifetime(LaneProbe):
     """Takes as long as the mapping lives, or the longest time asked for; whichever is shorter."""
 
     name = "lifetime"
+    commands = EVERY_COMMAND
     text = "how long does an idle mapping live?"
     transport = "udp"
     tells_loss = False

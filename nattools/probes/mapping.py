@@ -10,7 +10,7 @@ from nattools.model.endpoint import Endpoint, parse_endpoint
 from nattools.model.observation import Binding
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.net.outsideview import as_ipv4, why_impossible
-from nattools.probes.probe import LaneProbe, ProbeContext
+from nattools.probes.probe import EVERY_COMMAND, LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import BindingQuestion, Target
 from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, PATIENCE_S, ask_over_tcp
@@ -35,6 +35,7 @@ class MappingUdp(LaneProbe):
 
     name = "mapping"
     text = "does the NAT use one outside port for all destinations?"
+    commands = EVERY_COMMAND
     transport = "udp"
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:

@@ -63,6 +63,10 @@ class ProbeOptions(Protocol):
         """Up to how many seconds of idleness."""
 
     @property
+    def mtu(self) -> bool:
+        """Is the path MTU to be measured?"""
+
+    @property
     def cross_check(self) -> bool:
         """Are other programs to be asked for a second opinion?"""
 
@@ -108,6 +112,9 @@ class MachineContext(msgspec.Struct):
     progress: Progress = _quiet
 
 
+EVERY_COMMAND = frozenset({"diagnose", "nat", "ipv6", "punch"})
+
+
 class Probe(ABC):
     """`name` is unique, kebab-case; `text` what a waiting person reads. `commands`: which commands run it.
 
@@ -151,6 +158,10 @@ class LaneProbe(Probe):
     after: ClassVar[tuple[str, ...]] = ()
     tells_loss: ClassVar[bool] = True
     last: ClassVar[bool] = False
+
+    def over(self, options: ProbeOptions, family: Family) -> bool:
+        """Is it to run over this family? Of `ipv6`, IPv4 is there to be compared with. Pure."""
+        return family == 6 or options.command != "ipv6"
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
         """Which of these it is put to, most able first; none: it cannot be asked. Pure."""

@@ -210,6 +210,11 @@ class Target(msgspec.Struct):
         )
 
     @property
+    def listens(self) -> bool:
+        """Does it tell what came back to a dial-back instead, and send echo requests?"""
+        return bool(self.services & c.SERVICE_DIAL_BACK_LISTENS)
+
+    @property
     def meets_ports(self) -> bool:
         """Does it write to many ports from its second address, on request?"""
         return self.two_addresses and bool(self.services & c.SERVICE_DIAL_BACK_PORTS)

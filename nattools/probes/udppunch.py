@@ -205,6 +205,7 @@ class UdpPunch(PunchProbe):
 
     name = "punch"
     text = "can a hole be punched over UDP?"
+    commands = frozenset({"diagnose", "ipv6"})
     transport = "udp"
     tells_loss = False
 

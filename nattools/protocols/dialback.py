@@ -12,13 +12,17 @@ The request carries ports and no address: the target is always the address that 
 the server saw it (XOR-MAPPED-ADDRESS says which). Over TCP the handshake is the proof, and no cookie is
 asked.
 
-    DIAL-BACK         16 bytes: transport (17 UDP, 6 TCP), flags (4 change address, 2 change port; as in
-                      RFC 5780 7.2), port, copies, spacing in milliseconds, 2 zero bytes, nonce (8 bytes)
+    DIAL-BACK         16 bytes: transport (17 UDP, 6 TCP, 1 an echo request), flags (4 change address, 2
+                      change port; as in RFC 5780 7.2), port, copies, spacing in milliseconds, 2 bytes for how
+                      many milliseconds the server listens for what comes back, nonce (8 bytes)
     DIAL-BACK-NONCE   8 bytes
     DIAL-BACK-PORTS   in a request over UDP, if at all: 1 to 64 ports of 2 bytes, each different. One copy
                       goes to each, in this order; DIAL-BACK holds the first of them. The copy's number is
                       its place. Only servers that announce it know it
     DIAL-BACK-RESULT  2 bytes: outcome, reason
+    DIAL-BACK-OFFENDER  an address as in XOR-MAPPED-ADDRESS: who sent the ICMP error that came back
+
+Only servers that announce it listen (`SERVICE_DIAL_BACK_LISTENS`), send echo requests, and say "prohibited".
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ import msgspec
 
 from nattools.chance import random_bytes
 from nattools.errors import ProtocolError
-from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 
@@ -39,15 +43,18 @@ DIAL_BACK = 0xFF50
 DIAL_BACK_NONCE = 0xFF51
 DIAL_BACK_RESULT = 0xFF52
 DIAL_BACK_PORTS = 0xFF53
+DIAL_BACK_OFFENDER = 0xFF54
 NONCE_SIZE = 8
 COOKIE_SIZE = 16
 NO_COOKIE = bytes(COOKIE_SIZE)
 MAX_COPIES = 8
 MAX_SPACING_MS = 100
 MAX_PORTS = 64
+MAX_LISTEN_MS = 2500
 LEAST_PORTS_SPACING_MS = 5
 
-Outcome = Literal["sent", "connected", "refused", "timeout", "unreachable", "denied", "error"]
+DialTransport = Literal["udp", "tcp", "icmp"]
+Outcome = Literal["sent", "connected", "refused", "timeout", "unreachable", "denied", "error", "prohibited"]
 Reason = Literal[
     "",
     "too many requests",
@@ -59,8 +66,9 @@ Reason = Literal[
 _MAX_CHALLENGES = 3
 _OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 _REASONS: tuple[Reason, ...] = get_args(Reason)
-_ASK = struct.Struct("!BBHBBxx8s")
-_PROTOCOLS: dict[int, Transport] = {17: "udp", 6: "tcp"}
+_ASK = struct.Struct("!BBHBBH8s")
+_PROTOCOLS: dict[int, DialTransport] = {17: "udp", 6: "tcp", 1: "icmp"}
+_NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
 _CHANGE_ADDRESS = 4
 _CHANGE_PORT = 2
 _STALE_NONCE = struct.pack("!HBB", 0, 4, 38)
@@ -73,10 +81,12 @@ class Ask(msgspec.Struct, frozen=True):
     `change_*` choose which of the server's own addresses and ports it comes from, counted from the one that
     was asked. Over TCP, `change_port` means a port that the server's system chooses, another for each
     attempt; without it there is one attempt, from the port that was asked. `ports`: one datagram to each of
-    these instead, of which `port` is the first.
+    these instead, of which `port` is the first. Over "icmp" the copies are echo requests, and `port` means
+    nothing. `listen_ms`: how long the server waits for what comes back (the reply, an ICMP error) before it
+    answers, and over TCP how long it tries; 0: not at all, and over TCP its usual time.
     """
 
-    transport: Transport
+    transport: DialTransport
     port: int
     nonce: bytes
     change_address: bool = False
@@ -84,12 +94,15 @@ class Ask(msgspec.Struct, frozen=True):
     copies: int = 1
     spacing_ms: int = 10
     ports: tuple[int, ...] = ()
+    listen_ms: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.port < 65536 or len(self.nonce) != NONCE_SIZE:
             raise ValueError("a dial-back needs a port from 1 to 65535 and a nonce of 8 bytes")
         if not (1 <= self.copies <= MAX_COPIES and 0 <= self.spacing_ms <= MAX_SPACING_MS):
             raise ValueError(f"at most {MAX_COPIES} copies, at most {MAX_SPACING_MS} ms apart")
+        if not 0 <= self.listen_ms <= MAX_LISTEN_MS:
+            raise ValueError(f"a server listens for {MAX_LISTEN_MS} ms at most")
         if self.ports:
             self._check_ports()
 
@@ -109,12 +122,14 @@ class Ask(msgspec.Struct, frozen=True):
 
 class Result(msgspec.Struct, frozen=True):
     """What came of it, as the server tells it. `seen` is the source that it saw the request come from (its
-    host is the address that was dialled), `origin` the own endpoint that it dialled from."""
+    host is the address that was dialled), `origin` the own endpoint that it dialled from, `offender` who sent
+    it the ICMP error that `outcome` rests on."""
 
     outcome: Outcome
     reason: Reason = ""
     seen: Endpoint | None = None
     origin: Endpoint | None = None
+    offender: str | None = None
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -133,8 +148,8 @@ def encode_request(transaction_id: bytes, ask: Ask, cookie: bytes = NO_COOKIE) -
     """A request of 60 bytes and more, with or without a cookie: long enough for every answer to an unproven
     source."""
     flags = _CHANGE_ADDRESS * ask.change_address | _CHANGE_PORT * ask.change_port
-    protocol = 17 if ask.transport == "udp" else 6
-    value = _ASK.pack(protocol, flags, ask.port, ask.copies, ask.spacing_ms, ask.nonce)
+    number = _NUMBERS[ask.transport]
+    value = _ASK.pack(number, flags, ask.port, ask.copies, ask.spacing_ms, ask.listen_ms, ask.nonce)
     attributes = [(DIAL_BACK, value), (c.NONCE, cookie)]
     if ask.ports:
         attributes.append((DIAL_BACK_PORTS, struct.pack(f"!{len(ask.ports)}H", *ask.ports)))
@@ -146,14 +161,15 @@ def decode_request(message: stun.Message) -> tuple[Ask, bytes]:
     value = _only(message, "request").get(DIAL_BACK)
     if value is None or len(value) != _ASK.size:
         raise ProtocolError("a dial-back request without a DIAL-BACK attribute of 16 bytes")
-    protocol, flags, port, copies, spacing_ms, nonce = _ASK.unpack(value)
+    protocol, flags, port, copies, spacing_ms, listen_ms, nonce = _ASK.unpack(value)
     transport = _PROTOCOLS.get(protocol)
     if transport is None:
         raise ProtocolError(f"dial-back over IP protocol {protocol}")
     change_address, change_port = bool(flags & _CHANGE_ADDRESS), bool(flags & _CHANGE_PORT)
     try:
         ports = _ports(message.get(DIAL_BACK_PORTS))
-        ask = Ask(transport, port, nonce, change_address, change_port, copies, spacing_ms, ports)
+        listen_ms = min(listen_ms, MAX_LISTEN_MS)
+        ask = Ask(transport, port, nonce, change_address, change_port, copies, spacing_ms, ports, listen_ms)
     except ValueError as error:
         raise ProtocolError(str(error)) from None
     return ask, message.get(c.NONCE) or b""
@@ -193,6 +209,9 @@ def encode_result(transaction_id: bytes, result: Result) -> bytes:
         attributes.append((c.XOR_MAPPED_ADDRESS, stun.pack_xor_address(result.seen, transaction_id)))
     if result.origin is not None:
         attributes.append((c.RESPONSE_ORIGIN, stun.pack_address(result.origin)))
+    if result.offender is not None:
+        packed = stun.pack_xor_address(Endpoint(result.offender, 0), transaction_id)
+        attributes.append((DIAL_BACK_OFFENDER, packed))
     return _encode("success", transaction_id, *attributes)
 
 
@@ -203,7 +222,12 @@ def decode_result(message: stun.Message) -> Result:
         raise ProtocolError("a dial-back answer without a result")
     outcome = _OUTCOMES[value[0]] if value[0] < len(_OUTCOMES) else "error"
     reason = _REASONS[value[1]] if value[1] < len(_REASONS) else ""
-    return Result(outcome, reason, message.mapped, message.response_origin)
+    return Result(outcome, reason, message.mapped, message.response_origin, _offender(message))
+
+
+def _offender(message: stun.Message) -> str | None:
+    value = message.get(DIAL_BACK_OFFENDER)
+    return None if value is None else stun.unpack_xor_address(value, message.transaction_id).host
 
 
 def encode_indication(nonce: bytes, copy: int = 0) -> bytes:

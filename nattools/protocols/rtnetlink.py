@@ -23,15 +23,19 @@ _ROUTE = struct.Struct(
     "=BBBBBBBBI"
 )  # struct rtmsg: family, lengths, tos, table, protocol, scope, type, flags
 _HOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, index
+_ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
+_LIFETIMES = struct.Struct("=II")  # struct ifa_cacheinfo: preferred, valid, and more
 _NUMBER = struct.Struct("=I")
 
 _ERROR, _DONE = 2, 3
-_NEW_LINK, _GET_LINK, _NEW_ROUTE, _GET_ROUTE = 16, 18, 24, 26
+_NEW_LINK, _GET_LINK, _NEW_ADDRESS, _GET_ADDRESS, _NEW_ROUTE, _GET_ROUTE = 16, 18, 20, 22, 24, 26
 _REQUEST, _DUMP = 0x1, 0x300
 _NAME, _MTU, _MASTER, _LINK_INFO, _EXTENSIONS = 3, 4, 10, 18, 29  # IFLA_
 _KIND = 1  # IFLA_INFO_KIND
 _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
 _DESTINATION, _SOURCE, _OUT, _VIA, _PRIORITY, _PREFERRED, _MULTIPATH, _TABLE = 1, 2, 4, 5, 6, 7, 9, 15  # RTA_
+_OWN, _LOCAL_END, _CACHE_INFO, _ADDRESS_FLAGS = 1, 2, 6, 8  # IFA_
+_FOREVER = 0xFFFFFFFF
 _NESTED = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _UNICAST, _LOCAL = 1, 2  # RTN_
 _CLONED = 0x200  # RTM_F_CLONED: a row of a cache, not of a table
@@ -57,7 +61,8 @@ class KernelLink(msgspec.Struct, frozen=True):
 class TableRoute(msgspec.Struct, frozen=True):
     """A route to the `length` first bits of `destination` (None: of all addresses), out of the interface with
     the index `link`. `gateway` None: everybody there is a neighbour, or the link has but one other end.
-    `source`: the own address for what this machine sends. `local`: the destination is this machine."""
+    `source`: the own address for what this machine sends. `local`: the destination is this machine.
+    `protocol`: who made the route, one of `linux/rtnetlink.h`'s RTPROT_."""
 
     family: Family
     link: int
@@ -68,6 +73,19 @@ class TableRoute(msgspec.Struct, frozen=True):
     metric: int = 0
     table: int = 254
     local: bool = False
+    protocol: int = 0
+
+
+class KernelAddress(msgspec.Struct, frozen=True):
+    """An own address on the interface with the index `link`. `flags` are those of `linux/if_addr.h`'s IFA_F_.
+    Lifetimes in seconds; None: for ever."""
+
+    link: int
+    address: str
+    length: int
+    flags: int = 0
+    preferred_s: int | None = None
+    valid_s: int | None = None
 
 
 class NetlinkError(msgspec.Struct, frozen=True):
@@ -80,13 +98,19 @@ class End(msgspec.Struct, frozen=True):
     """The end of a dump."""
 
 
-Message = KernelLink | TableRoute | NetlinkError | End
+Message = KernelLink | KernelAddress | TableRoute | NetlinkError | End
 
 
 def dump_links(sequence: int) -> bytes:
     """The request for all interfaces."""
     body = _LINK.pack(0, 0, 0, 0, 0) + _attribute(_EXTENSIONS, _NUMBER.pack(_SKIP_STATISTICS))
     return _message(_GET_LINK, _REQUEST | _DUMP, sequence, body)
+
+
+def dump_addresses(sequence: int, family: Family) -> bytes:
+    """The request for all own addresses of a family."""
+    body = _ADDRESS.pack(FAMILIES[family], 0, 0, 0, 0)
+    return _message(_GET_ADDRESS, _REQUEST | _DUMP, sequence, body)
 
 
 def dump_routes(sequence: int, family: Family) -> bytes:
@@ -147,6 +171,8 @@ def _messages(datagram: bytes, sequence: int) -> Iterator[Message]:
             yield End()
         elif kind == _NEW_LINK:
             yield _link(body)
+        elif kind == _NEW_ADDRESS:
+            yield from _addresses(body)
         elif kind == _NEW_ROUTE:
             yield from _routes(body)
 
@@ -186,9 +212,27 @@ def _link(body: bytes) -> KernelLink:
     )
 
 
+def _addresses(body: bytes) -> Iterator[KernelAddress]:
+    """One, or none of another family. Of a tunnel's two ends the local one is this machine's."""
+    number, length, flags, _, index = _ADDRESS.unpack_from(body)
+    family: Family | None = next((each for each, known in FAMILIES.items() if known == number), None)
+    if family is None:
+        return
+    found = _attributes(body[_ADDRESS.size :])
+    own = _address(family, found.get(_LOCAL_END, found.get(_OWN)))
+    if own is None:
+        return
+    lifetimes: tuple[int | None, ...] = (None, None)
+    if _CACHE_INFO in found:
+        told = _LIFETIMES.unpack_from(found[_CACHE_INFO])
+        lifetimes = tuple(None if each == _FOREVER else each for each in told)
+    all_flags = _number(found, _ADDRESS_FLAGS)
+    yield KernelAddress(index, own, length, flags if all_flags is None else all_flags, *lifetimes)
+
+
 def _routes(body: bytes) -> Iterator[TableRoute]:
     """One for each next hop; none for what leads nowhere (blackhole, unreachable, prohibit, throw)."""
-    number, length, _, _, table, _, _, kind, flags = _ROUTE.unpack_from(body)
+    number, length, _, _, table, protocol, _, kind, flags = _ROUTE.unpack_from(body)
     family: Family | None = next((each for each, known in FAMILIES.items() if known == number), None)
     if family is None or kind not in (_UNICAST, _LOCAL):
         return
@@ -207,6 +251,7 @@ def _routes(body: bytes) -> Iterator[TableRoute]:
             _number(found, _PRIORITY) or 0,
             table if named is None else named,
             kind == _LOCAL,
+            protocol,
         )
 
 

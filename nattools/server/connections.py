@@ -60,7 +60,8 @@ class Reception:
 
 class _PacedStream:
     """A stream that is read in small pieces, and waits where its source has said too much: what comes then
-    stays with the client's system (RFC 9293 3.8.6)."""
+    stays with the client's system (RFC 9293 3.8.6). Nor is one waited for that is gone: what it had said too
+    much would be worked on for minutes, and answered to nobody."""
 
     def __init__(
         self,
@@ -87,7 +88,9 @@ class _PacedStream:
             return await self._stream.read(limit)
         loop = asyncio.get_running_loop()
         data = await self._stream.read(min(limit, _PIECE))
-        while data and not self._octets.take(self.remote, loop.time(), len(data)):  # noqa: ASYNC110 -- time helps
+        while data and not self._octets.take(self.remote, loop.time(), len(data)):
+            if self.over:
+                return b""
             await asyncio.sleep(_PAUSE_S)
         async with self._turns:
             await asyncio.sleep(0)

@@ -65,13 +65,13 @@ class DialBackLimits(msgspec.Struct, frozen=True):
         """The rate limit that this request counts against."""
         if ask.ports:
             return self.listed
-        return self.datagrams if ask.transport == "udp" else self.attempts
+        return self.attempts if ask.transport == "tcp" else self.datagrams
 
     def places(self, ask: Ask) -> Occupancy:
         """The limit on concurrent work that this request counts against."""
         if ask.ports:
             return self.listing
-        return self.sending if ask.transport == "udp" else self.connecting
+        return self.connecting if ask.transport == "tcp" else self.sending
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -127,11 +127,13 @@ class DialBackServer:
             return known[1]
         return self._decide(ask, source, role, request.transaction_id, now)
 
-    def finish(self, order: Order, outcome: Outcome, origin: Endpoint, now: float) -> bytes:
+    def finish(
+        self, order: Order, outcome: Outcome, origin: Endpoint, now: float, offender: str | None = None
+    ) -> bytes:
         """The answer to the request behind an order, which is over now."""
         self._limits.places(order.ask).leave(order.source)
         answer = dialback.encode_result(
-            order.transaction_id, Result(outcome, seen=order.source, origin=origin)
+            order.transaction_id, Result(outcome, seen=order.source, origin=origin, offender=offender)
         )
         self._answers[order.source, order.transaction_id] = (now, answer)
         return answer
@@ -172,7 +174,7 @@ class DialBackServer:
 
 def _copies(ask: Ask) -> int:
     """From one port of its own a host can only make one connection at a time to another."""
-    return ask.datagrams if ask.transport == "udp" or ask.change_port else 1
+    return ask.datagrams if ask.transport != "tcp" or ask.change_port else 1
 
 
 def _denied(transaction_id: bytes, source: Endpoint, reason: Reason) -> bytes:

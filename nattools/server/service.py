@@ -6,40 +6,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from nattools.errors import CannotRun, ProtocolError
+from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import Network, SendFailure, TcpFailure, TcpStream, UdpSocket
+from nattools.net.base import Network, TcpStream, UdpSocket
 from nattools.protocols import dialback, stun
-from nattools.protocols.dialback import Outcome
 from nattools.server.connections import CHANNELS, Answer, BackgroundTasks
 from nattools.server.dialbackserver import DialBackServer, Order
+from nattools.server.dialling import Dialled, Dialler
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.relayservice import RelayService
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
 from nattools.server.turn import METHODS
 
 _CHANNELS: Final = frozenset(bytes((each,)) for each in CHANNELS)
-_DIAL_TIMEOUT_S: Final = 3.0
-_NOT_SENT: Final[dict[SendFailure, Outcome]] = {
-    "unreachable": "unreachable",
-    "prohibited": "unreachable",
-    "too-big": "error",
-    "refused": "refused",
-    "error": "error",
-}
-_NOT_CONNECTED: Final[dict[str, Outcome]] = {
-    "refused": "refused",
-    "reset": "refused",
-    "timeout": "timeout",
-    "unreachable": "unreachable",
-    "prohibited": "unreachable",
-    "error": "error",
-}
-_TELLING: Final[tuple[Outcome, ...]] = ("connected", "refused", "unreachable", "timeout", "error")
-
-
-class _Connected(Exception):  # noqa: N818 -- it is no error
-    """One connection attempt succeeded, which ends the others."""
 
 
 class StunService:
@@ -56,7 +35,6 @@ class StunService:
         report: Callable[[str], None] | None = None,
         relay: RelayService | None = None,
     ) -> None:
-        self._network = network
         self._site = site
         self._sockets = sockets
         self._tasks = tasks
@@ -64,6 +42,7 @@ class StunService:
         self._dial_back = dial_back
         self._report = report
         self._relay = relay
+        self._dialler = Dialler(network, site, sockets)
         self._time = asyncio.get_running_loop().time
 
     def receive_on(self, role: Role) -> None:
@@ -162,61 +141,13 @@ class StunService:
 
     async def _dial(self, server: DialBackServer, order: Order) -> bytes:
         """Carry out an order; the answer to its request."""
-        outcome: Outcome = "error"
-        origin = self._site.at(order.role)
+        found = Dialled("error", self._site.at(order.role))
         try:
-            if order.ask.transport == "udp":
-                outcome = await self._send_copies(order)
-            else:
-                outcome, origin = await self._connect(order)
+            found = await self._dialler.dial(order)
         finally:
-            answer = server.finish(order, outcome, origin, self._time())
+            answer = server.finish(order, found.outcome, found.origin, self._time(), found.offender)
         if self._report is not None:
             more = f" and {len(order.ask.ports) - 1} other ports" if len(order.ask.ports) > 1 else ""
-            self._report(f"dial-back over {order.ask.transport}, {origin} to {order.target}{more}: {outcome}")
+            via = f"dial-back over {order.ask.transport}, {found.origin} to {order.target}{more}"
+            self._report(f"{via}: {found.outcome}")
         return answer
-
-    async def _send_copies(self, order: Order) -> Outcome:
-        """ "sent" if any of them was."""
-        failures: list[SendFailure | None] = []
-        for number, datagram in enumerate(order.datagrams):
-            if failures:
-                await asyncio.sleep(order.ask.spacing_ms / 1000)
-            failures.append(self._sockets[order.role].send(datagram, order.target_of(number)))
-        failure = failures[-1]
-        return "sent" if failure is None or None in failures else _NOT_SENT[failure]
-
-    async def _connect(self, order: Order) -> tuple[Outcome, Endpoint]:
-        """Attempt to connect until one attempt succeeds; else the most telling outcome."""
-        found: list[tuple[Outcome, Endpoint]] = []
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(len(order.datagrams)):
-                    if number:
-                        await asyncio.sleep(order.ask.spacing_ms / 1000)
-                    group.create_task(self._attempt(order, number, found))
-        except* _Connected:
-            pass
-        return min(found, key=lambda each: _TELLING.index(each[0]))
-
-    async def _attempt(self, order: Order, number: int, found: list[tuple[Outcome, Endpoint]]) -> None:
-        """Add the outcome and the own endpoint; its port is 0 where the system chose one that is not known.
-        _Connected: no other attempt is needed."""
-        found.append(await self._dial_once(order, number))
-        if found[-1][0] == "connected":
-            raise _Connected
-
-    async def _dial_once(self, order: Order, number: int) -> tuple[Outcome, Endpoint]:
-        own = self._site.at(order.role)
-        port = 0 if order.ask.change_port else own.port
-        try:
-            stream = await self._network.connect_tcp(
-                order.target, host=own.host, port=port, timeout_s=_DIAL_TIMEOUT_S
-            )
-        except CannotRun:
-            return "error", Endpoint(own.host, port)
-        if isinstance(stream, TcpFailure):
-            return _NOT_CONNECTED[stream.outcome], Endpoint(own.host, port)
-        stream.write(order.datagrams[number])
-        stream.close()
-        return "connected", stream.local

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from nattools.server.relayservice import RelayConfig, RelayService
 _MULTISTREAM = 19
 """What a connection of libp2p begins with (`protocols.libp2p.multistream.FIRST_BYTE`)."""
-_DIAL_BACK = c.SERVICE_DIAL_BACK_UDP | c.SERVICE_DIAL_BACK_TCP | c.SERVICE_DIAL_BACK_PORTS
+_DIAL_BACK = (
+    c.SERVICE_DIAL_BACK_UDP
+    | c.SERVICE_DIAL_BACK_TCP
+    | c.SERVICE_DIAL_BACK_PORTS
+    | c.SERVICE_DIAL_BACK_LISTENS
+)
 
 
 class ServeConfig(msgspec.Struct, frozen=True):

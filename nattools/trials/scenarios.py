@@ -144,6 +144,7 @@ def measure_options(lab: Lab, host: str) -> MeasureOptions:
         wanted["families"] = tuple(wanted["families"])
     return MeasureOptions(
         command=command,
+        mtu=command == "ipv6",
         servers=tuple(parse_server(uri) for uri in lab.server_uris()),
         scenario=f"{scenario.name}:{host}",
         seed=lab.seed,

@@ -42,7 +42,8 @@ SENTENCES = {
     "relay-challenge": "Its challenge cannot be answered: {detail}.",
     "relay-verifies": "It lets in only the keys of its own network: it verifies its clients.",
     "relay-verified-network": (
-        "headscale's relay and derper with -verify-clients do: only nodes of their network can use them."
+        "Use it from a node of that network; or its operator lets others in: derper without -verify-clients, "
+        "headscale with verify_clients: false."
     ),
     # what it says no to
     "relay-error-300": "It sends its clients to another server, and that led nowhere.",

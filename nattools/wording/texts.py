@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from nattools.model.ipv6 import Ipv6
 from nattools.model.libp2p import (
     DcutrKind,
     Libp2p,
@@ -47,6 +48,7 @@ def with_texts(report: Report) -> Report:
             replace(one, problem=text_of(one.problems)) if one.problems else one for one in report.servers
         ),
         nat=report.nat.each(_nat),
+        ipv6=report.ipv6 and ipv6_with_texts(report.ipv6),
         advice=report.advice and _advice(report.advice),
         techniques=tuple(
             replace(one, summary=text_of(one.reason), advice=text_of(one.remedy)) if one.reason else one
@@ -92,6 +94,18 @@ def _relay(relay: Relay) -> Relay:
     if error is None or not error.reason:
         return relay
     return replace(relay, error=replace(error, meaning=text_of(error.reason), advice=text_of(error.remedy)))
+
+
+def ipv6_with_texts(found: Ipv6) -> Ipv6:
+    """The same with the texts of its problems, and of what is not known."""
+    return replace(
+        found,
+        problems=tuple(
+            replace(one, meaning=text_of(one.reason), advice=text_of(one.remedy)) if one.reason else one
+            for one in found.problems
+        ),
+        unknowns={name: text_of(why) for name, why in found.unknown_reasons.items()} or found.unknowns,
+    )
 
 
 def _libp2p(found: Libp2p) -> Libp2p:

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
+import msgspec
 import pytest
 from certificates import HOST, certificate
 from conftest import tool
-from punchpair import TOKEN, Pair, Side, homes
+from punchpair import TOKEN, Pair, Side, homes, pair
 
 from nattools.lab.netns.netnslab import NetnsLab
-from nattools.lab.scenario import NatSpec, Scenario
+from nattools.lab.scenario import DerpSpec, NatSpec, Scenario, ServerSpec
 from nattools.net.namespace import entered
 
 pytestmark = pytest.mark.netns
@@ -147,11 +148,13 @@ def secured(times: int) -> re.Pattern[str]:
     return re.compile(".*".join(["Encrypted by"] * times), re.DOTALL)
 
 
-def test_relay_to_direct_and_back(ordinary: Pair) -> None:
-    wall, portion = Wall(ordinary), MEGABYTES * 1_000_000 // 3
+def there_and_back(both: Pair, *options: str) -> None:
+    """Over a relay while there is a wall, directly without it, and over the relay again: a third of the bytes
+    each."""
+    wall, portion = Wall(both), MEGABYTES * 1_000_000 // 3
     wall.up()
-    alice = ordinary.start("alice", "--pipe", "-v")
-    bob = ordinary.start("bob", ordinary.code(alice), "--pipe", "-v")
+    alice = both.start("alice", "--pipe", "-v", *options)
+    bob = both.start("bob", both.code(alice), "--pipe", "-v", *options)
     flow = Flow(alice, bob)
     for side in (alice, bob):
         side.await_match(secured(1))
@@ -166,3 +169,15 @@ def test_relay_to_direct_and_back(ordinary: Pair) -> None:
     bob.write(b"", end=True)
     codes = [side.process.wait(timeout=60.0) for side in (alice, bob)]
     assert codes == [0, 0], alice.said + bob.said
+
+
+def test_relay_to_direct_and_back(ordinary: Pair) -> None:
+    there_and_back(ordinary)
+
+
+def test_the_same_with_a_derp_server(tmp_path: Path) -> None:
+    plain = ServerSpec(derp=DerpSpec(port=3340, tls=False))
+    drawn = homes()
+    with pair(tmp_path, msgspec.structs.replace(drawn, server={**drawn.server, "derp": plain})) as both:
+        (place, *_) = both.lab.layout.ports_of("derp")
+        there_and_back(both, "--turn", f"derp://{place.addresses[0].ip}:3340")

@@ -161,6 +161,8 @@ def techniques(findings: Findings) -> tuple[Technique, ...]:
         asked = _OF_MAP if findings.measurement.action == "probe" else ()
     elif findings.measurement.command == "relay":
         asked = _OF_RELAY
+    elif findings.measurement.command == "ipv6":
+        asked = ("direct-ipv6",)
     elif findings.measurement.command == "libp2p":
         asked = ("libp2p",)
     elif findings.measurement.command == "tailscale":

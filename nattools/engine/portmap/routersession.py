@@ -106,6 +106,8 @@ class PortmapSession:
         if self.named is not None:
             return (named_gateway(run.network, self.named),)
         interface, families = run.options.interface, run.options.families
+        if run.options.command == "ipv6":
+            families = tuple(family for family in families if family == 6)
         all_gateways = gateway_contexts(run.network, families=families, interface=interface)
         if self.host is not None:
             return gateways_of_host(run.network, all_gateways, self.host)

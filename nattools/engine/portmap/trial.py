@@ -29,7 +29,7 @@ class RouterMappings(MachineProbe):
 
     name = "map discovery"
     text = "does the router make port mappings?"
-    commands = frozenset({"diagnose", "tailscale"})
+    commands = frozenset({"diagnose", "ipv6", "tailscale"})
 
     def __init__(self, run: MeasurementRun, journal: Journal) -> None:
         self._session = PortmapSession(run, journal)

@@ -22,12 +22,15 @@ from nattools.lab.names import nat64_of
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.scenario import Scenario, server_uris
 from nattools.lab.sim.loop import Deadlock, SimLoop
-from nattools.lab.sim.nodes import NatRouter, Node, SimNet
+from nattools.lab.sim.natrouter import NatRouter
+from nattools.lab.sim.nodes import Node
+from nattools.lab.sim.simarrivals import SimArrivals
+from nattools.lab.sim.simnet import SimNet
 from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import topology_of
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net import addresses, resolve
 from nattools.net.base import (
@@ -278,6 +281,12 @@ class SimNetwork:
             return "error"
         self._node.send(parsed)
         return None
+
+    def watch_arrivals(self, family: Family) -> SimArrivals:
+        return SimArrivals(self._node)
+
+    def ipv6_setup(self) -> Ipv6Setup:
+        return self._node.plan.ipv6_setup
 
     def runs_in(self) -> Surroundings | None:
         return self._runs_in

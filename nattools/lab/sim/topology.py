@@ -20,7 +20,14 @@ from nattools.lab.names import names_at
 from nattools.lab.scenario import Impairment, NodeKind, Scenario
 from nattools.lab.sim.loop import SimLoop
 from nattools.model.endpoint import Family, family_of
-from nattools.model.host import Gateway, Interface, InterfaceKind
+from nattools.model.host import (
+    ConfiguredAddress,
+    ConfiguredRouter,
+    Gateway,
+    Interface,
+    InterfaceKind,
+    Ipv6Setup,
+)
 from nattools.net.addresses import carries_ipv4_over_ipv6, is_public
 from nattools.net.base import SendFailure
 from nattools.protocols.packet import Packet
@@ -38,8 +45,8 @@ Network = IPv4Network | IPv6Network
 class Wire(msgspec.Struct, frozen=True):
     """One direction between two interfaces: to interface `port` of node `to` (indices).
 
-    `plain`: delay alone. A transport payload of up to `room` bytes fits whatever its headers are.
-    """
+    `plain`: delay alone, the same for both families. A transport payload of up to `room` bytes fits whatever
+    its headers are."""
 
     number: int
     to: int
@@ -51,6 +58,7 @@ class Wire(msgspec.Struct, frozen=True):
     mtu: int
     room: int
     plain: bool
+    more_delay6_s: float = 0.0
 
 
 class NextHop(msgspec.Struct, frozen=True):
@@ -170,6 +178,28 @@ class NodePlan:
         """All interfaces, loopback first."""
         loopback = Interface(name="lo", kind="loopback", mtu=65536, addresses=("127.0.0.1", "::1"))
         return loopback, *(port.described for port in self.ports)
+
+    @cached_property
+    def ipv6_setup(self) -> Ipv6Setup:
+        """As somebody has set it up: nobody sends router advertisements here."""
+        addresses = (
+            ConfiguredAddress(
+                address=each.ip,
+                interface=port.layout.interface,
+                prefix_length=each.prefix,
+                temporary=False,
+                stable=True,
+            )
+            for port in self.ports
+            for each in port.layout.addresses
+            if ":" in each.ip
+        )
+        routers = (
+            ConfiguredRouter(address=each.address, interface=each.interface, source="static")
+            for each in self.gateways
+            if each.family == 6
+        )
+        return Ipv6Setup(addresses=tuple(addresses), routers=tuple(routers), disabled=False)
 
     @cached_property
     def gateways(self) -> tuple[Gateway, ...]:
@@ -356,6 +386,7 @@ class Topology:
             arriving *= 1 - impairment.loss
         loss, jitter = 1 - arriving, sum(impairment.jitter_ms for impairment in impairments) / 1000
         reorder = max((impairment.reorder for impairment in impairments), default=0.0)
+        more_delay6 = sum(impairment.more_delay6_ms for impairment in impairments)
         mtu = min((impairment.mtu or ETHERNET_MTU for impairment in impairments), default=ETHERNET_MTU)
         return Wire(
             number=number,
@@ -367,7 +398,8 @@ class Topology:
             reorder=reorder,
             mtu=mtu,
             room=mtu - LARGEST_HEADERS,
-            plain=not (loss or jitter or reorder),
+            plain=not (loss or jitter or reorder or more_delay6),
+            more_delay6_s=more_delay6 / 1000,
         )
 
 

@@ -61,8 +61,8 @@ async def ask_for_places(context: PeerContext, visited: Sequence[Visited]) -> No
 
 
 async def _ask_for_place(context: PeerContext, relay: Visited) -> None:
-    """As a peer of its own: a relay announces calls on whichever connection it has with the one who is called,
-    and this machine has others."""
+    """As a peer of its own: a relay announces calls on whichever connection it has with the one who is
+    called, and this machine has others."""
     began = asyncio.get_running_loop().time()
     async with PeerHost(context.network) as holder:
         made = await _connected(context, holder, relay)

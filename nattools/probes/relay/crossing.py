@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from nattools.chance import random_bytes
@@ -14,6 +14,8 @@ from nattools.probes.relay.flight import Flight
 
 _NUMBER: Final = 4
 SMALLEST: Final = 8 + _NUMBER
+FULL: Final = 1200
+"""Bytes that pass nearly everywhere."""
 ORDINARY: Final = 64
 """Bytes of a datagram that measures nothing but time."""
 _LONGEST_GAP_S: Final = 0.05
@@ -121,31 +123,38 @@ async def _held(crossing: Crossing, flight: Flight) -> None:
 
 SIZES: Final = (1472, 1452, 1432, 1412, 1392, 1372, 1352, 1312, 1280, 1232, 1200, 1100, 1000, 800, 576)
 """Payloads of UDP that fill the packets of usual links and tunnels, IPv4 and IPv6, and what fits anywhere."""
+LARGE_SIZES: Final = (65_536, 32_768, 16_384, 8192, 4096, SIZES[0], FULL)
+"""Where no link limits what a relay takes, since it comes over a stream."""
 _COPIES: Final = 2
+_SLOWEST: Final = 60_000
+"""Bytes a second of the slowest line over which large datagrams are waited for."""
 
 
-async def largest(crossing: Crossing, flight: Flight) -> int | None:
-    """The largest of `SIZES` that arrives, found by halving; None: not even the smallest does."""
-    low, high = 0, len(SIZES)  # all from `high` on arrive
+async def largest(crossing: Crossing, flight: Flight, sizes: Sequence[int] = SIZES) -> int | None:
+    """The largest of the `sizes` that arrives: mostly the first, else found by halving; None: not even the
+    smallest does."""
+    if await _passes(crossing, sizes[0], flight):
+        return sizes[0]
+    low, high = 1, len(sizes)  # all from `high` on arrive
     while low < high:
         middle = (low + high) // 2
-        if await _passes(crossing, SIZES[middle], flight):
+        if await _passes(crossing, sizes[middle], flight):
             high = middle
         else:
             low = middle + 1
-    return SIZES[low] if low < len(SIZES) else None
+    return sizes[low] if low < len(sizes) else None
 
 
 async def _passes(crossing: Crossing, size: int, flight: Flight) -> bool:
-    for _ in range(_COPIES):
+    for _ in range(_COPIES if size <= SIZES[0] else 1):
         await flight.take()
         with flight.taken():
-            if await crossing.crossed(max(0.15, 2 * crossing.trip_s), size):
+            patience_s = max(0.15, 2 * crossing.trip_s) + (size / _SLOWEST if size > SIZES[0] else 0.0)
+            if await crossing.crossed(patience_s, size):
                 return True
     return False
 
 
-FULL: Final = 1200
 MOST_SECONDS: Final = 3.0
 MOST_BYTES: Final = 16 * 1024 * 1024
 _FIRST_WINDOW: Final = 16

@@ -11,7 +11,7 @@ from nattools.model.endpoint import Family
 from nattools.net.derplatency import captive_portal, https_latency
 from nattools.net.derpsocket import DerpSocket, derp_endpoints, open_derp
 from nattools.net.serversteps import StepFailure, Steps
-from nattools.probes.relay.crossing import Passage
+from nattools.probes.relay.crossing import LARGE_SIZES, Passage
 from nattools.probes.relay.flight import HANDSHAKE
 from nattools.probes.relay.pinger import Pinger
 from nattools.probes.relay.relaytrial import DerpAsk, RelayContext, RelayRecord
@@ -20,6 +20,8 @@ from nattools.protocols import derp
 OPEN_S: Final = 6.0
 PATIENCE_S: Final = 2.0
 NEAR_TRIPS: Final = 3
+NEAR_S: Final = 3.0
+"""A server that does not take a connection in this time is not near."""
 Pingers = dict[Family, Pinger]
 
 
@@ -48,7 +50,7 @@ async def how_far(context: RelayContext, ask: DerpAsk, pingers: Pingers) -> tupl
             node,
             family=context.family,
             interface=context.interface,
-            timeout_s=OPEN_S,
+            timeout_s=NEAR_S,
         )
     return () if isinstance(latency, StepFailure) else (round(latency, 6),)
 
@@ -114,4 +116,4 @@ async def _relay(record: RelayRecord, socket: DerpSocket) -> None:
         )
         return
     record.done("relay")
-    await record.measure(way)
+    await record.measure(way, way, LARGE_SIZES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from nattools.model.serveruri import ServerUri
 from nattools.net.base import Network
 from nattools.net.serversteps import ServerStep, StepFailure
 from nattools.probes.probe import Recorder
-from nattools.probes.relay.crossing import Passage, largest, series, throughput
+from nattools.probes.relay.crossing import SIZES, Passage, largest, series, throughput
 from nattools.probes.relay.flight import Flight
 from nattools.protocols import derp, turn
 
@@ -111,8 +111,9 @@ class RelayRecord:
         self._steps.append(RelayStep(step=step, ok=ok, ms=ms, detail=detail))
         self._began_at = self._time()
 
-    async def measure(self, way: Passage, whole: Passage | None = None) -> None:
-        """The figures of a relay that has relayed by this way. `whole`: one that fragments nothing."""
+    async def measure(self, way: Passage, whole: Passage | None = None, sizes: Sequence[int] = SIZES) -> None:
+        """The figures of a relay that has relayed by this way. `whole`: one that fragments nothing, for
+        datagrams of these `sizes`."""
         context, crossing = self.context, way.crossing()
         try:
             await series(crossing, context.count, context.flight)
@@ -120,7 +121,7 @@ class RelayRecord:
             trips = tuple(round(crossing.trips[each], 6) for each in sorted(crossing.trips))
             self.told |= {"sent": crossing.sent, "trips_s": trips, "reordered": crossing.reordered}
         if context.sizes and whole is not None:
-            self.told["mtu"] = await largest(whole.crossing(), context.flight)
+            self.told["mtu"] = await largest(whole.crossing(), context.flight, sizes)
         if context.throughput:
             carried, seconds = await throughput(way.crossing())
             self.told |= {"carried_bytes": carried, "carried_s": round(seconds, 3)}

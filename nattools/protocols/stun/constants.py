@@ -120,3 +120,5 @@ SERVICE_RELAY: Final = 16
 """TURN, on the same ports."""
 SERVICE_LIBP2P: Final = 32
 """libp2p over TCP, on the same ports."""
+SERVICE_DIAL_BACK_LISTENS: Final = 64
+"""Dial-backs that tell what came back instead, and, where the server may send them, echo requests."""

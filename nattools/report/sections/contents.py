@@ -14,6 +14,7 @@ from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
 from nattools.report.sections import (
     facts,
+    ipv6,
     libp2p,
     matrix,
     nat,
@@ -63,6 +64,7 @@ GENERAL = (
     Entry(techniques.techniques, 1),
     Entry(nat.behaviour, 1),
     Entry(techniques.peers, 1),
+    Entry(ipv6.line, 1),
     Entry(summary.servers, 1),
     *_FIGURES,
     *_EVIDENCE,
@@ -77,6 +79,19 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(nat.behaviour),
         Entry(techniques.peers, 1),
         *_MEASURED,
+    ),
+    "ipv6": (
+        Entry(ipv6.answer),
+        Entry(ipv6.explained),
+        Entry(ipv6.addresses),
+        Entry(ipv6.figures),
+        Entry(techniques.techniques, 1),
+        Entry(nat.behaviour, 1),
+        Entry(summary.warnings),
+        Entry(summary.servers),
+        Entry(summary.round_trips, 1),
+        Entry(mapped.mappings, 1),
+        *_END,
     ),
     "map": (
         Entry(mapped.answer),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nattools.model import observation as seen
+from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.portmapping import Refusal
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Report
@@ -219,6 +220,25 @@ def _relay_trial(o: RelayTrial) -> str:
     return text if failure is None else f"{text}: {failure.cause}{code}{_detail(failure.detail)}"
 
 
+def _inbound(o: InboundCheck) -> str:
+    text = f"inbound: {o.transport} from {o.origin or '?'} to {o.target}: {o.outcome}"
+    text += f", as {o.offender} said" if o.offender else ""
+    card = {True: ", came to the interface", False: ", did not come to the interface", None: ""}
+    stopped = o.outcome not in ("arrived", "denied", "error")
+    return f"{text}{card[o.reached_card] if stopped else ''}, {number(o.sent)} sent{_detail(o.detail)}"
+
+
+def _mtu(o: MtuTrial) -> str:
+    text = f"path MTU: to {o.asked}: {number(o.passed) if o.passed is not None else 'nothing'} answered"
+    if o.failed is not None:
+        text += f", {number(o.failed)} not"
+    if o.told is not None or o.told_by is not None:
+        text += f", {o.told_by or '?'} says {number(o.told) if o.told is not None else '?'}"
+    if o.last_hop is not None:
+        text += f", large ones come to {o.last_hop}"
+    return f"{text}, {number(o.sent)} sent"
+
+
 def _refused(refusal: Refusal | None) -> str:
     return "" if refusal is None else f", {number(refusal.code)} {refusal.name}"
 
@@ -246,6 +266,8 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.Portal: _portal,
     seen.SecondOpinion: _second_opinion,
     seen.Gap: _gap,
+    InboundCheck: _inbound,
+    MtuTrial: _mtu,
     seen.MapOffer: _offer,
     seen.MapAttempt: _attempt,
     seen.MapCheck: _check,

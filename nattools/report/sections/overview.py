@@ -107,16 +107,38 @@ def _lifetime(nat: Nat) -> str:
 
 
 def _ipv6(report: Report, room: int) -> Cell:
+    """With the support code where there is IPv6, and the outside address where there is room."""
+    phrases, mood = _ipv6_behaviour(report)
+    found, nat = report.ipv6, report.nat.udp6 or report.nat.tcp6
+    if found is not None and found.capable and found.code:
+        phrases.append(f"code {safe(found.code, 40)}")
+    if nat is not None and nat.reachable is not False and nat.external:
+        phrases.append(safe(nat.external[0], 60))
+    return Cell(fitted(phrases, room), mood)
+
+
+def _ipv6_behaviour(report: Report) -> tuple[list[str], Mood]:
     nat = report.nat.udp6 or report.nat.tcp6
     verdict = next((one for one in report.techniques if one.id == "direct-ipv6"), None)
     if nat is None:
-        return Cell(_why_none(verdict), "unsure")
+        return [_why_none(verdict)], "unsure"
     if nat.reachable is False:
-        return Cell("blocked: nothing came back", "unsure")
-    seen = safe(nat.external[0], 60) if nat.external else ""
+        return ["blocked: nothing came back"], "unsure"
     if verdict is not None and verdict.verdict == "works":
-        return Cell(fitted(["everybody with IPv6 can connect", seen], room), "good")
-    return Cell(fitted([*_behaviour(nat)[:2], seen], room))
+        return ["everybody with IPv6 can connect"], "good"
+    stopped = report.ipv6.dropped_at if report.ipv6 is not None else None
+    behaviour = _behaviour(nat)[:2]
+    if stopped in _STOPPED:
+        # more than the behaviour says, which is that of its firewall
+        behaviour = [*(behaviour[:1] if nat.present else ()), _STOPPED[stopped]]
+    return behaviour, "plain"
+
+
+_STOPPED = {
+    "host": "this machine's own firewall lets nobody in",
+    "router": "the router's firewall lets nobody in",
+    "beyond": "a firewall beyond the router lets nobody in",
+}
 
 
 def _why_none(verdict: Technique | None) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nattools.model.relay import Relay, RelayStep
 from nattools.model.report import Report
 from nattools.report.document import Bar, BarChart, Cell, Mood, Prose, Section, Table, View
+from nattools.report.figures import ROOMY
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
 from nattools.wording import terms
@@ -64,10 +65,18 @@ def relays(report: Report, view: View) -> list[Section]:
     if not rows:
         return []
     shown = rows if view.detail else rows[:MOST_ROWS]
-    titles = ("", "relay", "over", "through it", "to it", "jitter", "loss")
-    table = Table(titles, tuple(map(_row, shown)), (0, 1, 0, 0, 0, 0, 0))
+    kept = _columns(rows, view)
+    titles = ("", "relay", "over", "through it", "to it", "jitter", "loss", "throughput")
+    cells = tuple(tuple(_row(row)[place] for place in kept) for row in shown)
+    table = Table(tuple(titles[place] for place in kept), cells, (0, 1, *[0] * (len(kept) - 2)))
     more = (Prose(f"and {len(rows) - len(shown)} more: -v shows all."),) if len(rows) > len(shown) else ()
     return [Section("Relays", (table, *more))]
+
+
+def _columns(rows: Sequence[Relay], view: View) -> tuple[int, ...]:
+    """Throughput if it was measured; in place of the jitter where there is no room for both."""
+    rates = any(row.throughput_mbps is not None for row in rows)
+    return (*range(5), *(() if rates and view.columns < ROOMY else (5,)), 6, *((7,) if rates else ()))
 
 
 def _row(row: Relay) -> tuple[Cell, ...]:
@@ -81,7 +90,13 @@ def _row(row: Relay) -> tuple[Cell, ...]:
         Cell(_ms(row.direct_rtt_ms)),
         Cell(_ms(row.jitter_ms)),
         Cell(loss, "unsure" if row.loss else "plain"),
+        _rate(row),
     )
+
+
+def _rate(row: Relay) -> Cell:
+    rate = row.throughput_mbps
+    return Cell("" if rate is None else f"{terms.number(rate)}{terms.TIE}Mbit/s")
 
 
 def chart(report: Report, view: View) -> list[Section]:
@@ -103,15 +118,13 @@ def figures(report: Report, view: View) -> list[Section]:
     rows = [row for row in report.relays if row.works]
     if not rows:
         return []
-    titles = ("relay", "over", "min", "median", "95%", "behind", "largest", "throughput")
-    rates = any(row.throughput_mbps is not None for row in rows)
-    columns = len(titles) if rates else len(titles) - 1
-    table = Table(titles[:columns], tuple(_figures(row)[:columns] for row in rows), (1, *[0] * (columns - 1)))
+    titles = ("relay", "over", "min", "median", "95%", "behind", "largest")
+    table = Table(titles, tuple(map(_figures, rows)), (1, *[0] * (len(titles) - 1)))
     return [Section("Through them", (table,))]
 
 
 def _figures(row: Relay) -> tuple[Cell, ...]:
-    trips, rate = row.rtt_ms, row.throughput_mbps
+    trips = row.rtt_ms
     values = (None, None, None) if trips is None else (trips.min, trips.median, trips.p95)
     return (
         Cell(_name(row)),
@@ -119,7 +132,6 @@ def _figures(row: Relay) -> tuple[Cell, ...]:
         *(Cell(_ms(each)) for each in values),
         Cell("" if row.reordered is None else terms.number(row.reordered)),
         Cell("" if row.mtu is None else f"{terms.number(row.mtu)}{terms.TIE}bytes"),
-        Cell("" if rate is None else f"{terms.number(rate)}{terms.TIE}Mbit/s"),
     )
 
 
@@ -129,7 +141,7 @@ def failures(report: Report, view: View) -> list[Section]:
     if not rows:
         return []
     shown = rows if view.detail else rows[:MOST_ROWS]
-    table = Table(("relay", "over", "fails at", "why"), tuple(map(_failure, shown)), (0, 0, 0, 1))
+    table = Table(("relay", "over", "fails at", "why"), tuple(map(_failure, shown)), (1, 0, 0, 1))
     more = (Prose(f"and {len(rows) - len(shown)} more: -v shows all."),) if len(rows) > len(shown) else ()
     return [Section("Not working", (table, *more))]
 

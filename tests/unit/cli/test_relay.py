@@ -45,8 +45,6 @@ def test_relays_are_named_by_uris() -> None:
         (["stuns:a"], {}, "turns:HOST"),
         (["turns:a?transport=udp"], {}, "DTLS"),
         (["derp://turn:a"], {}, "derp://HOST"),
-        (["derp://"], {}, "there is no host"),
-        (["http://a"], {}, "the scheme must be"),
         (["turn:a"], {"count": 0}, "--count 0"),
         (["turn:a"], {"turn_user": "alice"}, "NAME:PASSWORD"),
         (["turn:a"], {"turn_user": "a:b", "turn_secret": "c"}, "give one of them"),
@@ -99,6 +97,29 @@ def test_a_diagnosis_asks_for_the_public_map_only_beside_public_servers(public: 
     assert relays_at_hand(servers, no_derp=no_derp).public_map == (public and not no_derp)
 
 
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("turn:", "there is no host"),
+        ("turns:a?transport=udp", "DTLS"),
+        ("derp:a", "is no relay: write"),
+        ("derp://", "is written derp://HOST"),
+        ("derp://a:b", "is written derp://HOST"),
+        ("https://a", "is no relay: write"),
+        ("", "is no relay: write"),
+        ("stuns:a", "is written turns:HOST"),
+    ],
+)
+def test_what_is_no_relay_is_refused_with_the_right_form(uri: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        relay_request([uri])
+
+
+def test_a_relay_is_tried_once_however_it_is_spelled() -> None:
+    found = relay_request(["turn:a", "turn:a:3478", "TURN:a", "turns:a", "turn:a?transport=udp"]).search
+    assert [each.text for each in found.turn] == ["turn:a", "turns:a", "turn:a?transport=udp"]
+
+
 def test_without_arguments_the_configured_servers_and_the_public_map() -> None:
     found = searched(relay_request(), chosen("a", "turn:b"), named=False)
     assert [each.text for each in found.turn] == ["a", "turn:b"]
@@ -146,4 +167,6 @@ def test_a_region_that_no_map_has(tmp_path: Path, capsys: pytest.CaptureFixture[
     file.write_text(json.dumps({"Regions": regions}))
     arguments = ["relay", "--lab", "home-router", "--derp-map", str(file), "--region", "there"]
     assert run(arguments) == 2
-    assert "regions: here" in capsys.readouterr().err
+    assert "there are here" in capsys.readouterr().err
+    assert run([*arguments[:3], "--region", "there"]) == 2
+    assert "no DERP map to choose from" in " ".join(capsys.readouterr().err.split())

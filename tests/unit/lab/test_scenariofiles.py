@@ -200,7 +200,7 @@ def test_every_scenario_that_comes_with_nattools_is_sound(name: str) -> None:
     paired = {host for pair in expect.pairs(scenario.expect, list(scenario.host)) for host in pair}
     described = set(scenario.expect) - {expect.PAIR}
     assert set(scenario.host) <= described | paired, "something is said of every host"
-    assert all({"nat", "ended"} & set(scenario.expect[host]) for host in described)
+    assert all({"nat", "ended", "ipv6"} & set(scenario.expect[host]) for host in described)
 
 
 def test_there_are_scenarios_for_all_behaviours() -> None:

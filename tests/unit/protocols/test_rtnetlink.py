@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from nattools.errors import ProtocolError
 from nattools.protocols import rtnetlink
-from nattools.protocols.rtnetlink import End, KernelLink, NetlinkError, TableRoute, decode
+from nattools.protocols.rtnetlink import (
+    End,
+    KernelAddress,
+    KernelLink,
+    NetlinkError,
+    TableRoute,
+    decode,
+)
 
 UNICAST, BLACKHOLE = 1, 6
 
@@ -24,9 +31,15 @@ def message(kind: int, body: bytes, sequence: int = 7) -> bytes:
 
 
 def route(
-    *attributes: bytes, family: int = 2, length: int = 0, kind: int = UNICAST, table: int = 254
+    *attributes: bytes,
+    family: int = 2,
+    length: int = 0,
+    kind: int = UNICAST,
+    table: int = 254,
+    protocol: int = 0,
 ) -> bytes:
-    return message(24, struct.pack("=8BI", family, length, 0, 0, table, 4, 0, kind, 0) + b"".join(attributes))
+    head = struct.pack("=8BI", family, length, 0, 0, table, protocol, 0, kind, 0)
+    return message(24, head + b"".join(attributes))
 
 
 def number(value: int) -> bytes:
@@ -91,3 +104,38 @@ def test_a_question_is_read_back_as_it_was_meant() -> None:
     assert asked[28:] == (
         attribute(1, bytes((11, 0, 0, 1))) + attribute(2, bytes((10, 0, 1, 2))) + attribute(4, number(3))
     )
+
+
+def own_address(*attributes: bytes, family: int = 10, flags: int = 0x80) -> bytes:
+    return message(20, struct.pack("=BBBBI", family, 64, flags, 0, 3) + b"".join(attributes))
+
+
+SIX = bytes.fromhex("2a10000100000001a5c17e0933d40002")
+
+
+def test_an_address_with_its_lifetimes_and_flags() -> None:
+    lifetimes = attribute(6, struct.pack("=IIII", 600, 0xFFFFFFFF, 0, 0))
+    answer = own_address(attribute(1, SIX), lifetimes, attribute(8, number(0x121)))
+    (found,) = decode(answer, 7)
+    assert found == KernelAddress(3, "2a10:1:0:1:a5c1:7e09:33d4:2", 64, 0x121, 600, None)
+
+
+def test_of_a_tunnels_two_ends_the_local_one_is_ours() -> None:
+    far = SIX[:-1] + b"\x09"
+    (found,) = decode(own_address(attribute(1, far), attribute(2, SIX)), 7)
+    assert isinstance(found, KernelAddress)
+    assert (found.address, found.flags) == ("2a10:1:0:1:a5c1:7e09:33d4:2", 0x80)
+
+
+def test_addresses_of_other_families_are_left_out() -> None:
+    assert decode(own_address(attribute(1, SIX), family=7), 7) == []
+
+
+def test_the_request_for_addresses_names_the_family() -> None:
+    request = rtnetlink.dump_addresses(7, 6)
+    assert struct.unpack_from("=IHH", request) == (len(request), 22, 0x301)
+    assert request[16] == 10
+
+
+def test_who_made_a_route() -> None:
+    assert decode(route(OUT, protocol=9), 7) == [TableRoute(4, 3, protocol=9)]

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from nattools.model import observation as seen
+from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.portmapping import Refusal
 from nattools.report.sections.observations import _WORDS, describe
 
@@ -32,6 +33,15 @@ def trial(**more: Any) -> seen.PunchTrial:
     return seen.PunchTrial(probe="punch", transport="tcp", family=4, asked=B, towards=B, **more)
 
 
+def inbound(**more: Any) -> InboundCheck:
+    given = {"address": "2a10:1:0:1::2", "origin": "[2a10:c9::3]:3479", "target": "[2a10:1:0:1::2]:5000"}
+    return InboundCheck(probe="inbound", transport="udp", family=6, **given | more)
+
+
+def mtu(**more: Any) -> MtuTrial:
+    return MtuTrial(probe="path-mtu", family=4, asked=B, sent=9, **more)
+
+
 def idle(**more: Any) -> seen.Idle:
     given = {"transport": "udp", "local": A, "mapped": B, "idle_s": 20.0, "sent": 2}
     return seen.Idle(probe="lifetime", family=4, **given | more)
@@ -52,6 +62,24 @@ def idle(**more: Any) -> seen.Idle:
             idle(refreshed_by="inbound", alive=None),
             f"lifetime: udp {A} as {B} idle for 20 s, with inbound traffic meanwhile: could not tell",
         ),
+        (
+            inbound(outcome="prohibited", offender="2a10:1::2", reached_card=False, sent=8),
+            "inbound: udp from [2a10:c9::3]:3479 to [2a10:1:0:1::2]:5000: prohibited, as 2a10:1::2 said, did "
+            "not come to the interface, 8 sent",
+        ),
+        (
+            inbound(outcome="error", sent=8, detail="the server is busy"),
+            "inbound: udp from [2a10:c9::3]:3479 to [2a10:1:0:1::2]:5000: error, 8 sent (the server is busy)",
+        ),
+        (
+            mtu(passed=1280, failed=1284, told=1280, told_by="10.0.1.1"),
+            f"path MTU: to {B}: 1280 answered, 1284 not, 10.0.1.1 says 1280, 9 sent",
+        ),
+        (
+            mtu(passed=1280, failed=1284, last_hop="10.0.1.1"),
+            f"path MTU: to {B}: 1280 answered, 1284 not, large ones come to 10.0.1.1, 9 sent",
+        ),
+        (mtu(), f"path MTU: to {B}: nothing answered, 9 sent"),
         (idle(refreshed_by="nothing", alive=False), f"lifetime: udp {A} as {B} idle for 20 s: gone"),
         (
             birthday(outcome="silent", ttl=4, checked=64, open=60, entered=0, took_s=3.0),

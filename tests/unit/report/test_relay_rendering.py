@@ -66,14 +66,21 @@ def test_the_first_line(rows: tuple[Relay, ...], says: str) -> None:
     assert headline(report(*rows)).replace("\u00a0", " ").startswith(says)
 
 
+def test_a_throughput_that_was_measured_stands_beside_the_round_trip() -> None:
+    text = " ".join(render_text(report(NEAR, FAR)).split())
+    assert "LOSS THROUGHPUT" in text
+    assert "87.3 Mbit/s" in text
+    assert "THROUGHPUT" not in render_text(report(replace(NEAR, throughput_mbps=None)))
+
+
 def test_each_relay_has_a_row_with_what_it_costs_or_why_it_does_not_relay() -> None:
     text = " ".join(render_text(report(NEAR, FAR, REFUSED, SILENT), detail=1).split())
     for part in (
-        "1 turn:near.example UDP 20.1 ms 19.5 ms 0.4 ms 10%",
+        "1 turn:near.example UDP 20.1 ms 19.5 ms 10% 87.3 Mbit/s",
         "2 Far (far.example) not tried 140 ms",
         "turns:far.example:443 TLS log in (401) It does not. Ask.",
         "derp://silent.example".removeprefix("derp://") + " TLS It did not answer in the time given.",
-        "19.8 ms 20.1 ms 31 ms 1 1452 bytes 87.3 Mbit/s",
+        "19.8 ms 20.1 ms 31 ms 1 1452 bytes",
         "turn:near.example UDP allocate 20 ms 11.201.0.2:50000",
     ):
         assert part in text, part

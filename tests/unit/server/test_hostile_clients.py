@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from simulated import behind_nat, pass_time, run
@@ -16,6 +16,8 @@ from nattools.net.base import TcpFailure, TcpStream
 from nattools.protocols import mailbox as protocol
 from nattools.protocols import stun
 from nattools.protocols.mailbox import messages as m
+from nattools.server.connections import Reception
+from nattools.server.limits import RateLimit
 from nattools.server.mailbox import Mailbox
 from nattools.server.serving import Running, ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
@@ -210,3 +212,34 @@ def test_one_who_is_idle_makes_room() -> None:
         await pass_time(1)
 
     attacked(test, streams=2)
+
+
+class Dead:
+    """A client's stream with much that was said and is not read yet; the client is gone."""
+
+    local = remote = Endpoint("11.102.0.2", 5000)
+    over = True
+    write = drain = end = close = abort = None
+
+    def __init__(self) -> None:
+        self.read_bytes = 0
+
+    async def read(self, limit: int = 65536) -> bytes:
+        self.read_bytes += limit
+        return bytes(limit) if self.read_bytes < 200_000 else b""
+
+
+def test_what_a_client_that_is_gone_had_said_too_much_is_not_worked_on() -> None:
+    """It took minutes, and as much memory as 500 connections may have, in an attack that goes on."""
+
+    async def main(lab: SimLab) -> int:
+        octets = RateLimit(rate=1000.0, burst=10_000.0, total_rate=1e6, total_burst=1e6)
+        arrivals = RateLimit(rate=1.0, burst=1.0, total_rate=1.0, total_burst=1.0)
+        dead = Dead()
+        stream = Reception(arrivals, octets).admit(cast(TcpStream, dead))
+        assert stream is not None
+        while await stream.read():
+            pass
+        return dead.read_bytes
+
+    assert run(behind_nat(), main) <= 11_000

@@ -4,14 +4,14 @@ direct path when there is one, and taken again when that is lost."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
-from piped import Side, Trouble, pipe_through
+from piped import pipe_through
 from punching import APDM, MATRIX_KINDS, pair, punching
 from simulated import STUN
+from walled import apart, broken, mended, whole
 
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch import relayopening
@@ -30,7 +30,6 @@ from nattools.net.trace import Trace, TracedNetwork
 from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
 from nattools.protocols import ice, turn
-from nattools.protocols.packet import Packet
 from nattools.server import serving
 from nattools.server.relayservice import RelayConfig, RelayService
 from nattools.server.serving import ServeConfig
@@ -229,48 +228,6 @@ def test_credentials_that_are_refused_are_told(relays: list[RelayService]) -> No
     for found in punched(RANDOM, relays=wrong):
         assert not found.connected
         assert "cannot be used" in found.advice
-
-
-def wall(lab: SimLab, router: str, outside: str) -> None:
-    """Nothing of this address passes a router any more, until it is mended."""
-    node = lab.net.node(router)
-    takes = [node.entry(port) for port in range(len(node.plan.ports))]
-
-    def without(take: Callable[[Packet], object]) -> Callable[[Packet], None]:
-        return lambda packet: None if outside in (packet.source, packet.destination) else void(take(packet))
-
-    lab.net.entries[node.plan.index] = [without(take) for take in takes]
-
-
-def void(_: object) -> None:
-    """Nothing."""
-
-
-def apart(lab: SimLab) -> None:
-    """The two sites reach the server, and not each other."""
-    wall(lab, "a", "11.2.0.2")
-    wall(lab, "b", "11.1.0.2")
-
-
-def mended(after_s: float) -> Trouble:
-    async def trouble(lab: SimLab) -> None:
-        await asyncio.sleep(after_s)
-        lab.mend("a")
-        lab.mend("b")
-
-    return trouble
-
-
-async def broken(lab: SimLab) -> None:
-    apart(lab)
-
-
-def whole(sides: tuple[Side, Side]) -> list[Punch]:
-    """Both got all that the other gave."""
-    for side, other in (sides, sides[::-1]):
-        assert side.problem is None
-        assert bytes(side.got) == other.data
-    return [side.report.punch for side in sides if side.report is not None and side.report.punch is not None]
 
 
 def test_a_relay_is_left_for_a_direct_path_without_losing_a_byte(relays: list[RelayService]) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from derped import derp_node
 from msgspec.structs import replace
+from piped import pipe_through
 from punching import MATRIX_KINDS, pair, punching
+from walled import apart, mended, whole
 
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.punch import punch_both
@@ -63,6 +65,32 @@ def test_what_has_no_direct_path_meets_at_the_server(kinds: tuple[str, str]) -> 
         assert found.relay is not None
         assert (found.relay.kind, found.relay.uri) == ("derp", "derp://derp")
         assert found.relay.rtt_ms == pytest.approx(80, abs=5)
+
+
+def named(lab: SimLab) -> tuple[DerpAccess, ...]:
+    return (DerpAccess(derp_node(lab)),)
+
+
+def test_from_the_server_to_a_direct_path_and_back_without_losing_a_byte() -> None:
+    async def trouble(lab: SimLab) -> None:
+        await mended(2.0)(lab)
+        await asyncio.sleep(10.0)
+        apart(lab)
+
+    servers = {"derp": ServerSpec(derp=DerpSpec())}
+    sides = pipe_through(
+        ("port-restricted", "port-restricted"),
+        trouble,
+        before=apart,
+        size=7_000_000,
+        servers=servers,
+        relays=named,
+    )
+    for found in whole(sides):
+        assert [each.path for each in found.paths] == ["relayed", "direct", "relayed"]
+        assert [each.relay for each in found.paths] == ["derp://derp", None, "derp://derp"]
+        assert found.relay is not None
+        assert found.relay.kind == "derp"
 
 
 def test_a_direct_path_needs_no_server() -> None:

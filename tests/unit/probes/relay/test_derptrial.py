@@ -21,11 +21,11 @@ from nattools.probes.relay.relaytrial import DerpAsk, RelayContext
 OPEN = NatSpec(delay_ms=10)
 
 
-async def tried(lab: SimLab) -> Relay:
+async def tried(lab: SimLab, *, sizes: bool = False) -> Relay:
     """What became of it, from alice's machine."""
     network = lab.network("alice")
     recorder = Recorder(asyncio.get_running_loop().time())
-    context = RelayContext(network, recorder, Flight())
+    context = RelayContext(network, recorder, Flight(), sizes=sizes)
     ask = DerpAsk(derp_node(lab), "Here")
     pinger = await open_pinger(network, 4, context.flight)
     far = await how_far(context, ask, {4: pinger})
@@ -49,6 +49,15 @@ def test_a_byte_goes_to_the_own_key(nat: NatSpec) -> None:
         assert (row.region, row.transport) == ("Here", "tls")
 
     run(between_walls(nat), main)
+
+
+@pytest.mark.parametrize(("mtu", "least"), [(1500, 65_536), (576, 65_536)])
+def test_datagrams_of_any_size_pass_whatever_the_links_carry(mtu: int, least: int) -> None:
+    async def main(lab: SimLab) -> None:
+        row = await tried(lab, sizes=True)
+        assert row.mtu == least
+
+    run(between_walls(NatSpec(delay_ms=10, mtu=mtu)), main)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""`nattools ipv6`: can this machine be reached over IPv6, and if not, what stands in the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec.structs import replace
+
+from nattools.cli import options, running
+from nattools.cli.options import Request
+from nattools.cli.running import Invocation
+from nattools.engine.options import Emit, MeasureOptions
+from nattools.model.report import Report
+from nattools.net.base import Network
+
+if TYPE_CHECKING:
+    from nattools.engine.portmap.journal import Journal
+
+Mtu = Annotated[bool, typer.Option("--mtu/--no-mtu", help="Whether to look for the largest packet.")]
+
+
+@options.takes(request=options.measuring("ipv6"))
+def command(request: Request, mtu: Mtu = True) -> int:
+    """IPv6: this machine's addresses, whether it works, whether others get in and who stops them, the path
+    MTU, and translation."""
+
+    async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
+        from nattools.engine.run import measure
+
+        return await measure(network, replace(chosen, mtu=mtu), emit, journal)
+
+    from nattools.engine.run import NothingAnswered
+
+    try:
+        report = running.run(Invocation(request, work, asks_routers=True, without_journal=True))
+    except NothingAnswered as nothing:
+        running.deliver(nothing.report, request)
+        if nothing.report.ipv6 is not None and nothing.report.ipv6.capable is False:
+            return 0  # that this machine has no IPv6 is an answer
+        raise
+    running.deliver(report, request)
+    return 0

@@ -1,0 +1,124 @@
+"""What becomes of what nobody asked for over IPv6, and who stops it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from nattools.engine.analysis.evidence import endpoint
+from nattools.engine.analysis.findings import Findings
+from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
+from nattools.model.endpoint import Family
+from nattools.model.ipv6 import (
+    DroppedAt,
+    Inbound,
+    InboundByTransport,
+    ReachableByTransport,
+)
+from nattools.model.ipv6trial import InboundCheck
+from nattools.model.observation import Opener
+
+_SAID: dict[str, Inbound] = {
+    "arrived": "open",
+    "refused": "rejected",
+    "unreachable": "rejected",
+    "prohibited": "prohibited",
+}
+_REACHED: dict[Inbound, bool] = {"open": True, "filtered": False, "rejected": False, "prohibited": False}
+_HERE = 1
+"""The TTL of a packet that passes no router: what it opens is a filter of this machine."""
+
+
+class InboundFinding(msgspec.Struct, frozen=True):
+    """`by_address` has those of each address that was tried, `first` the one that the system chooses."""
+
+    first: InboundByTransport = InboundByTransport()
+    icmp: Inbound = "unknown"
+    by_address: dict[str, InboundByTransport] = {}
+    dropped_at: DroppedAt | None = None
+    evidence: tuple[int, ...] = ()
+
+    @property
+    def reachable(self) -> ReachableByTransport:
+        """In three values."""
+        return ReachableByTransport(
+            udp=_REACHED.get(self.first.udp), tcp=_REACHED.get(self.first.tcp), icmp=_REACHED.get(self.icmp)
+        )
+
+
+def inbound(findings: Findings, family: Family) -> InboundFinding:
+    """From what was tried; nothing, where nothing was."""
+    checks = checks_of(findings, family)
+    if not checks:
+        return InboundFinding()
+    by_address = {each.address: _of_address(findings, checks, each.address) for each in checks}
+    first = checks[0].address
+    of_first = [each for each in checks if each.address == first]
+    pings: list[Inbound] = [_state(findings, each) for each in of_first if each.transport == "icmp"]
+    return InboundFinding(
+        by_address[first],
+        pings[0] if pings else "unknown",
+        by_address,
+        _dropped_at(findings, family, [each for each in of_first if each.transport != "icmp"]),
+        tuple(each.id for each in checks),
+    )
+
+
+def checks_of(findings: Findings, family: Family) -> list[InboundCheck]:
+    """All that were made over this family, those of the address that the system chooses first."""
+    seen = findings.measurement.observations
+    return [each for each in seen if isinstance(each, InboundCheck) and each.family == family]
+
+
+def _of_address(findings: Findings, checks: Iterable[InboundCheck], address: str) -> InboundByTransport:
+    states = {each.transport: _state(findings, each) for each in checks if each.address == address}
+    return InboundByTransport(udp=states.get("udp", "unknown"), tcp=states.get("tcp", "unknown"))
+
+
+def _state(findings: Findings, check: InboundCheck) -> Inbound:
+    """Silence counts where chance cannot explain it."""
+    if check.outcome in _SAID:
+        return _SAID[check.outcome]
+    return "filtered" if check.outcome == "timeout" and _conclusive(findings, check) else "unknown"
+
+
+def _conclusive(findings: Findings, check: InboundCheck) -> bool:
+    path = findings.by_path.get(("udp", check.family))
+    if path is not None and path.path.loss.sent:
+        return path.path.loss.conclusive(check.sent)
+    return chance_of_silence(check.sent, WORST_LOSS) < CERTAIN_ERROR
+
+
+def _dropped_at(findings: Findings, family: Family, checks: list[InboundCheck]) -> DroppedAt | None:
+    """By what reached the interface; by who says so; by how far a packet has to go to open the filter."""
+    stopped = [each for each in checks if _state(findings, each) in ("filtered", "rejected", "prohibited")]
+    if not stopped:
+        return None
+    if any(each.reached_card for each in stopped):
+        return "host"
+    if any(each.offender is not None and each.offender == each.address for each in stopped):
+        return "host"
+    opened = _opened_within(findings, family)
+    if opened == 0 and all(each.reached_card is None for each in stopped):
+        return "host"
+    if opened is None or opened == 0:
+        return "unknown"
+    return "router" if opened == 1 else "beyond"
+
+
+def _opened_within(findings: Findings, family: Family) -> int | None:
+    """The number of hops within which whatever filters stands: 0 this machine, 1 the next router; more where
+    a packet that came so far opened nothing. None: not known."""
+    path = findings.by_path.get(("udp", family))
+    if path is None:
+        return None
+    own = set(findings.own_addresses(family))
+    tried: list[Opener] = [
+        each for each in path.path.openers if (at := endpoint(each.local)) is None or at.host in own
+    ]
+    opened = [each.ttl for each in tried if each.opened]
+    if opened:
+        return min(opened) - _HERE
+    closed = [each.ttl for each in tried if each.opened is False]
+    return max(closed) if closed and max(closed) > _HERE else None

@@ -1,0 +1,56 @@
+"""What is wrong with IPv6 here. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nattools.model.ipv6 import PROBLEMS, Ipv6, Ipv6Problem, ProblemCode, explained
+
+_GLOBAL = ("stable", "temporary", "eui-64", "other")
+_BROKEN: tuple[Literal["teredo", "6to4"], ...] = ("teredo", "6to4")
+
+
+def problems(found: Ipv6, *, slow: bool, switched_off: bool) -> tuple[Ipv6Problem, ...]:
+    """All that there are, by what was found."""
+    codes = {*_without_ipv6(found, switched_off=switched_off), *_with_ipv6(found, slow=slow)}
+    return tuple(explained(code, found) for code in PROBLEMS if code in codes)
+
+
+def _without_ipv6(found: Ipv6, *, switched_off: bool) -> list[ProblemCode]:
+    settled = [each for each in found.addresses if not each.tentative and each.kind != "clat"]
+    kinds = {each.kind for each in settled}
+    codes: list[ProblemCode] = []
+    if found.capable is None:
+        return []
+    if not kinds - {"link-local"}:
+        waiting = any(each.tentative and each.kind != "link-local" for each in found.addresses)
+        codes.append("switched-off" if switched_off else "tentative" if waiting else "no-address")
+    elif not found.capable:
+        codes.append("no-route")
+    if "ula" in kinds and not kinds - {"link-local", "ula"} and found.works is not True:
+        codes.append("ula-only")
+    if found.capable and found.works is False:
+        codes.append("no-answer")
+    return codes
+
+
+def _with_ipv6(found: Ipv6, *, slow: bool) -> list[ProblemCode]:
+    kinds = {each.kind for each in found.addresses}
+    codes: list[ProblemCode] = []
+    if found.path_mtu.ipv6 is not None and found.path_mtu.ipv6.black_hole:
+        codes.append("black-hole")
+    codes += ["slow"] if slow else []
+    codes += ["two-routers"] if len(found.routers) > 1 else []
+    codes += [code for code in _BROKEN if code in kinds and not kinds & set(_GLOBAL)]
+    if found.translation == "nat66":
+        codes.append("nat66")
+    elif any(
+        each in ("filtered", "rejected", "prohibited") for each in (found.inbound.udp, found.inbound.tcp)
+    ):
+        codes.append("filtered")
+    lasting = [each for each in found.addresses if each.kind in _GLOBAL and not each.deprecated]
+    if lasting and all(each.kind == "temporary" for each in lasting):
+        codes.append("temporary-only")
+    if any(each.shows_mac and each.kind not in ("link-local", "ula") for each in found.addresses):
+        codes.append("mac-shown")
+    return codes

@@ -1,0 +1,64 @@
+"""How long IPv6 takes beside IPv4, and which of them a program that tries both would use. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final, Literal
+
+from nattools.engine.analysis.evidence import endpoint
+from nattools.engine.analysis.findings import Findings
+from nattools.model.endpoint import Family
+from nattools.model.ipv6 import LatencyByFamily
+from nattools.model.observation import Binding, Connection
+
+CONNECTION_ATTEMPT_DELAY_MS: Final = 250.0
+"""RFC 8305 5: so long an answer over the preferred family is waited for."""
+_SLOW_FACTOR: Final = 3.0
+_SLOW_MS: Final = 50.0
+
+
+def latency(findings: Findings) -> LatencyByFamily:
+    """The shortest round trip to one server by both families; else to the nearest by each."""
+    by_server: dict[str, dict[Family, float]] = defaultdict(dict)
+    names = {server.address: server.uri for server in findings.measurement.servers if server.address}
+    hosts = {at.host: uri for address, uri in names.items() if (at := endpoint(address)) is not None}
+    for host, family, rtt_s in _round_trips(findings):
+        known = by_server[hosts.get(host, host)]
+        known[family] = min(rtt_s, known.get(family, rtt_s))
+    both = [known for known in by_server.values() if len(known) == 2]
+    chosen = both or list(by_server.values())
+    four, six = (
+        min((known[family] for known in chosen if family in known), default=None) for family in (4, 6)
+    )
+    return LatencyByFamily(ipv4=_ms(four), ipv6=_ms(six))
+
+
+def _round_trips(findings: Findings) -> list[tuple[str, Family, float]]:
+    found: list[tuple[str, Family, float]] = []
+    for (_, family), each in findings.by_path.items():
+        seen: list[Binding | Connection] = [*each.path.bindings, *each.path.connections]
+        for one in seen:
+            at = endpoint(one.asked if isinstance(one, Binding) else one.remote)
+            if one.outcome == "answered" and one.rtt_s is not None and one.rtt_s > 0 and at is not None:
+                found.append((at.host, family, one.rtt_s))
+    return found
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1000 * seconds, 3)
+
+
+def preferred(works4: bool | None, works6: bool | None, found: LatencyByFamily) -> Literal[4, 6] | None:
+    """IPv6, unless it takes longer than IPv4 by more than a connection attempt is waited for (RFC 8305 5)."""
+    if works6 is not True:
+        return 4 if works4 and works6 is False else None
+    if not works4 or found.ipv4 is None or found.ipv6 is None:
+        return 6
+    return 6 if found.ipv6 <= found.ipv4 + CONNECTION_ATTEMPT_DELAY_MS else 4
+
+
+def is_slow(found: LatencyByFamily) -> bool:
+    """Does IPv6 take so much longer that people notice?"""
+    if found.ipv4 is None or found.ipv6 is None:
+        return False
+    return found.ipv6 >= _SLOW_FACTOR * found.ipv4 and found.ipv6 - found.ipv4 >= _SLOW_MS

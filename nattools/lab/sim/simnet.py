@@ -1,0 +1,111 @@
+"""The simulated internet: its links, and all nodes on one loop.
+
+A packet walks through nodes and links without delay in one go; a link with a delay costs one event. What
+arrives at its destination is put into the loop's queue, so that no handler ever runs inside `send`.
+"""
+
+from __future__ import annotations
+
+import random
+from heapq import heappush
+
+from nattools.lab.sim.guardednode import GuardedNode
+from nattools.lab.sim.loop import SimLoop
+from nattools.lab.sim.natrouter import NatRouter
+from nattools.lab.sim.nodes import CoreRouter, Node, fits
+from nattools.lab.sim.topology import NextHop, NodePlan, Topology, Wire
+from nattools.protocols.packet import Packet
+
+# a packet that is held back so that later ones pass it
+HELD_BACK_S = (0.001, 0.010)
+
+
+class SimNet:
+    """All nodes of one simulation, on one loop; everything random comes from `rng`."""
+
+    __slots__ = ("_heap", "_last", "_number", "entries", "loop", "nodes", "rng", "topology")
+
+    def __init__(self, topology: Topology, loop: SimLoop, rng: random.Random) -> None:
+        self.topology = topology
+        self.loop = loop
+        self.rng = rng
+        self._heap, self._number = loop.heap, loop.number
+        self._last: dict[int, float] = {}
+        self.nodes = [self._node(node) for node in topology.nodes]
+        # where a packet goes in at the end of a wire, by node and interface
+        self.entries = [[node.entry(port) for port in range(len(node.plan.ports))] for node in self.nodes]
+
+    def node(self, name: str) -> Node:
+        """The node of that name; KeyError."""
+        return self.nodes[self.topology.by_name[name].index]
+
+    def cut(self, name: str) -> None:
+        """From now on what arrives at that node is lost; of a router, so is what it would pass on."""
+        node = self.node(name)
+        self.entries[node.plan.index] = [_lost for _ in node.plan.ports]
+
+    def mend(self, name: str) -> None:
+        """Undo a cut."""
+        node = self.node(name)
+        self.entries[node.plan.index] = [node.entry(port) for port in range(len(node.plan.ports))]
+
+    def depart(self, hop: NextHop, packet: Packet) -> None:
+        """Send a packet on its way from a node whose hop has a wire, past a mere router if one is next."""
+        wire = hop.express
+        if wire is not None and packet.ttl > 1 and (len(packet.payload) <= wire.room or fits(packet, wire)):
+            packet.ttl -= 1
+        else:
+            wire = hop.wire
+            if wire is None:
+                return
+        if not wire.plain:
+            self._depart_badly(wire, packet)
+        elif wire.delay_s:
+            # what `loop.post` does, without the call: every packet comes here
+            entry = self.entries[wire.to][wire.port]
+            heappush(self._heap, (self.loop.now + wire.delay_s, self._number(), entry, packet))
+        else:
+            self.entries[wire.to][wire.port](packet)
+
+    def _depart_badly(self, wire: Wire, packet: Packet) -> None:
+        """Down a wire that loses, delays or reorders. Jitter is uniform around the delay and keeps the order;
+        `reorder` is the probability that a packet is held back so that later ones pass it."""
+        draw = self.rng.random
+        if wire.loss and draw() < wire.loss:
+            return
+        delay = wire.delay_s
+        if wire.more_delay6_s and ":" in packet.source:
+            delay += wire.more_delay6_s
+        if wire.jitter_s:
+            delay = max(0.0, delay + wire.jitter_s * (2 * draw() - 1))
+        when = self.loop.now + delay
+        if wire.reorder and draw() < wire.reorder:
+            shortest, longest = HELD_BACK_S
+            when += shortest + (longest - shortest) * draw()
+        elif wire.jitter_s:
+            when = self._last[wire.number] = max(when, self._last.get(wire.number, 0.0))
+        self.loop.post(when, self.entries[wire.to][wire.port], packet)
+
+    def flood(self, plan: NodePlan, port: int, packet: Packet) -> None:
+        """Send a multicast packet to everybody on the segment of a node's interface, and no further."""
+        for wire in self.topology.neighbours(plan, port):
+            draw = self.rng.random
+            if not (wire.loss and draw() < wire.loss):
+                delay = wire.delay_s + wire.jitter_s * (2 * draw() - 1) if wire.jitter_s else wire.delay_s
+                self.loop.post(self.loop.now + max(0.0, delay), self._heard, (wire.to, packet))
+
+    def _heard(self, what: tuple[int, Packet]) -> None:
+        index, packet = what
+        self.nodes[index].hear(packet)
+
+    def _node(self, plan: NodePlan) -> Node:
+        if plan.kind in ("nat", "firewall"):
+            return NatRouter(self, plan)
+        host = self.topology.scenario.host.get(plan.name)
+        if host is not None and host.firewall is not None:
+            return GuardedNode(self, plan, host.firewall)
+        return CoreRouter(self, plan) if plan.kind == "internet" else Node(self, plan)
+
+
+def _lost(_: Packet) -> None:
+    """Where packets go that arrive at a node that is cut off."""

@@ -1,0 +1,114 @@
+"""What this system has been told of IPv6: its addresses with their lifetimes, its routers, its name
+servers."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from nattools.model.endpoint import family_of
+from nattools.model.host import ConfiguredAddress, ConfiguredRouter, Ipv6Setup, RouteSource
+from nattools.net import netlink
+from nattools.net.interfaces import gateways, interfaces
+from nattools.protocols.rtnetlink import KernelAddress, TableRoute
+
+_TEMPORARY, _DUPLICATE, _DEPRECATED, _TENTATIVE = 0x01, 0x08, 0x20, 0x40  # linux/if_addr.h: IFA_F_
+_OPTIMISTIC = 0x04
+_SOURCES: Final[dict[int, RouteSource]] = {9: "ra", 3: "static", 4: "static"}  # RTPROT_RA, _BOOT, _STATIC
+_SWITCH: Final = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+_RESOLVER_FILES: Final = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
+"""Where systemd-resolved is, the first names the servers that it asks, the second only itself."""
+_LONGEST: Final = 16384
+
+
+def ipv6_setup(*, resolvers: bool) -> Ipv6Setup:
+    """That of the calling thread's namespace. `resolvers`: whether the files that name them are about it."""
+    return Ipv6Setup(
+        addresses=_addresses(),
+        routers=_routers(),
+        resolvers=_resolvers() if resolvers else (),
+        disabled=_disabled(),
+    )
+
+
+def _addresses() -> tuple[ConfiguredAddress, ...]:
+    """Those of IPv6 but loopback; where the system does not tell more, no more than the addresses."""
+    try:
+        names = {link.index: link.name for link in netlink.links()}
+        found = netlink.addresses(6)
+    except OSError:
+        plain = ((each.name, address) for each in interfaces() for address in each.addresses)
+        return tuple(
+            ConfiguredAddress(address=address.partition("%")[0], interface=name)
+            for name, address in plain
+            if family_of(address.partition("%")[0]) == 6 and address != "::1"
+        )
+    return tuple(
+        _described(each, names[each.link]) for each in found if each.link in names and each.address != "::1"
+    )
+
+
+def _described(each: KernelAddress, interface: str) -> ConfiguredAddress:
+    temporary = bool(each.flags & _TEMPORARY)
+    return ConfiguredAddress(
+        address=each.address,
+        interface=interface,
+        prefix_length=each.length,
+        temporary=temporary,
+        stable=not temporary,
+        deprecated=bool(each.flags & _DEPRECATED),
+        tentative=bool(each.flags & _TENTATIVE) and not each.flags & (_DUPLICATE | _OPTIMISTIC),
+        duplicate=bool(each.flags & _DUPLICATE),
+        valid_s=each.valid_s,
+        preferred_s=each.preferred_s,
+    )
+
+
+def _routers() -> tuple[ConfiguredRouter, ...]:
+    try:
+        names = {link.index: link.name for link in netlink.links()}
+        routes = [each for each in netlink.table_routes(6) if each.length == 0 and each.destination is None]
+    except OSError:
+        told = (each for each in gateways() if each.family == 6)
+        return tuple(ConfiguredRouter(address=each.address, interface=each.interface) for each in told)
+    found: dict[tuple[int, str | None], TableRoute] = {}
+    for route in sorted(routes, key=lambda each: each.metric):
+        if route.link in names and names[route.link] != "lo" and not route.local:
+            found.setdefault((route.link, route.gateway), route)
+    return tuple(
+        ConfiguredRouter(
+            address=route.gateway,
+            interface=names[route.link],
+            source=_SOURCES.get(route.protocol, "unknown"),
+        )
+        for route in found.values()
+    )
+
+
+def _disabled() -> bool | None:
+    try:
+        return _SWITCH.read_text()[:1] == "1"
+    except OSError:
+        return True if not _SWITCH.parent.exists() and Path("/proc/sys/net").exists() else None
+
+
+def _resolvers() -> tuple[str, ...]:
+    """The name servers of the first of the files that names one that is not this machine itself."""
+    for file in _RESOLVER_FILES:
+        try:
+            text = file.read_bytes()[:_LONGEST].decode("utf-8", "replace")
+        except OSError:
+            continue
+        words = (line.split() for line in text.splitlines())
+        named = (each[1].partition("%")[0] for each in words if len(each) > 1 and each[0] == "nameserver")
+        return tuple(each for each in named if _is_address(each))
+    return ()
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,150 @@
+"""IPv6: what it is good for here, what is wrong with it, and what to do."""
+
+from __future__ import annotations
+
+SENTENCES = {
+    # what the answer is
+    "ipv6-none": "This machine has no IPv6 to the internet.",
+    "ipv6-dead": "This machine has IPv6, but it does not work.",
+    "ipv6-untried": "This machine has IPv6; whether it works is not known.",
+    "ipv6-reached": "IPv6 works, and others can reach this machine over it.",
+    "ipv6-half-reached": "IPv6 works, and others can reach this machine over {open}, but not over {closed}.",
+    "ipv6-closed": "IPv6 works, but nobody outside can reach this machine over it without being asked.",
+    "ipv6-closed-unknown": "IPv6 works; whether others can reach this machine over it is not known.",
+    # capable, works
+    "ipv6-capable": "This machine has an IPv6 address and a route.",
+    "ipv6-not-capable": "This machine lacks an IPv6 address that works outside its own network, or a route.",
+    "ipv6-capable-unknown": "Whether this machine has an IPv6 address and a route is not known.",
+    "ipv6-works": "Servers answer over IPv6.",
+    "ipv6-works-not": "No server answers over IPv6.",
+    "ipv6-works-unknown": "Whether servers answer over IPv6 is not known.",
+    # inbound
+    "ipv6-in-open": "Unsolicited {transport} packets arrive.",
+    "ipv6-in-filtered": "Unsolicited {transport} packets vanish: a firewall drops them.",
+    "ipv6-in-rejected": "Unsolicited {transport} packets are refused by a firewall.",
+    "ipv6-in-prohibited": "Unsolicited {transport} packets are refused as administratively prohibited.",
+    "ipv6-in-unknown": "Whether unsolicited {transport} packets arrive is not known.",
+    "ipv6-ping-open": "A ping from outside is answered.",
+    "ipv6-ping-closed": "A ping from outside is not answered.",
+    "ipv6-ping-unknown": "Whether a ping from outside is answered is not known.",
+    "ipv6-stopped-host": "It is this machine's own firewall that stops what comes from outside.",
+    "ipv6-stopped-router": "It is the router next to this machine that stops what comes from outside.",
+    "ipv6-stopped-beyond": "What comes from outside is stopped beyond the next router.",
+    "ipv6-stopped-unknown": "Who stops what comes from outside is not known.",
+    "ipv6-pinhole-true": "The router opens ports on request (a pinhole), verified from outside.",
+    "ipv6-pinhole-false": "The router says that it opens ports on request, but nothing arrives through them.",
+    "ipv6-pinhole-unknown": "The router says that it opens ports on request; nobody outside has tried them.",
+    "ipv6-punched": "A punched hole lets packets in (UDP hole punching).",
+    # translation
+    "ipv6-translation-none": "Others see this machine's own address.",
+    "ipv6-translation-nat66": "Others see another address: the router translates IPv6 (NAT66).",
+    "ipv6-translation-nptv6": "Others see another prefix: the router translates it (NPTv6).",
+    "ipv6-translation-unknown": "Whether others see this machine's own address is not known.",
+    "ipv6-nat64-true": "IPv4 is reached by translation from IPv6 (NAT64).",
+    "ipv6-nat64-false": "A NAT64 is named here, but it leads nowhere.",
+    "ipv6-nat64-unknown": "A NAT64 is named here; whether it leads to IPv4 is not known.",
+    # which family
+    "ipv6-preferred-6": "A program that tries both families uses IPv6.",
+    "ipv6-preferred-4": "A program that tries both families uses IPv4.",
+    "ipv6-mtu-told": "Packets that are too large are answered with Packet Too Big, as they should be.",
+    "ipv6-mtu-hole": "Packets that are too large vanish, and no router says so: a black hole.",
+    # why something is not known
+    "ipv6-not-asked": "It was not asked for. nattools ipv6 without -4 asks.",
+    "ipv6-no-server": "No server that was asked has an IPv6 address: name one that has (--server HOST).",
+    "ipv6-no-dial-back": "Nobody outside tried: a nattools serve with IPv6 would (--server HOST).",
+    "ipv6-server-cannot-ping": "The server sends no pings: it is too old, or may not.",
+    "ipv6-maybe-loss": "Nothing arrived, but the path loses packets: another run would settle it.",
+    "ipv6-server-denied": "The server did not try: {detail}.",
+    "ipv6-system-silent": "This system does not tell.",
+    "ipv6-no-look": (
+        "It takes root or CAP_NET_RAW to see what comes to the interface before the firewall drops it."
+    ),
+    # what is wrong, and what to do
+    "ipv6-problem-no-address": "This machine has no IPv6 address but local ones.",
+    "ipv6-advice-no-address": (
+        "Enable IPv6 in the router, or ask your provider for it; some offer it only on request."
+    ),
+    "ipv6-problem-switched-off": "IPv6 is switched off on this machine.",
+    "ipv6-advice-switched-off": (
+        "Switch it on: sysctl net.ipv6.conf.all.disable_ipv6=0, and remove ipv6.disable=1 from the kernel's "
+        "command line."
+    ),
+    "ipv6-problem-tentative": "Its IPv6 address is not settled: another machine may have it.",
+    "ipv6-advice-tentative": (
+        "Try again in some seconds; if it stays so, another machine has the address: ip -6 address shows "
+        "dadfailed."
+    ),
+    "ipv6-problem-no-route": "It has an IPv6 address, but no route to the internet.",
+    "ipv6-advice-no-route": (
+        "The router does not announce itself: restart it, and allow ICMPv6 router advertisements in this "
+        "machine's firewall."
+    ),
+    "ipv6-problem-no-answer": (
+        "It has an address and a route, but nothing comes back: programs that try IPv6 first wait for it."
+    ),
+    "ipv6-advice-no-answer": (
+        "Restart the router. If that does not help, tell your provider that IPv6 is announced and does not "
+        "work; until then, switch IPv6 off in the router."
+    ),
+    "ipv6-problem-ula-only": (
+        "Its IPv6 addresses are local ones (fc00::/7), which nobody outside can answer."
+    ),
+    "ipv6-advice-ula-only": (
+        "The router has no prefix from your provider: enable IPv6 (DHCPv6 prefix delegation) in the router."
+    ),
+    "ipv6-problem-slow": "IPv6 takes several times as long as IPv4 to the same server.",
+    "ipv6-advice-slow": (
+        "Ask your provider for native IPv6 if it comes by a tunnel, and show them both round trips."
+    ),
+    "ipv6-problem-black-hole": (
+        "Large packets vanish and no router says so: connections begin, and then hang."
+    ),
+    "ipv6-advice-black-hole": (
+        "Set the MTU of the router's uplink to the size that passes, and let ICMPv6 Packet Too Big through "
+        "its firewall."
+    ),
+    "ipv6-problem-two-routers": (
+        "More than one router announces IPv6: packets may leave by one that drops the other's addresses."
+    ),
+    "ipv6-advice-two-routers": (
+        "Switch off IPv6 in the router that is not to be used, or connect to one network at a time."
+    ),
+    "ipv6-problem-teredo": "Its IPv6 is Teredo, a tunnel that is given up (RFC 4380).",
+    "ipv6-advice-teredo": "Switch Teredo off and use IPv6 of your provider's.",
+    "ipv6-problem-6to4": "Its IPv6 is 6to4, a tunnel that is given up (RFC 7526).",
+    "ipv6-advice-6to4": "Switch 6to4 off in the router and use IPv6 of your provider's.",
+    "ipv6-problem-filtered": "A firewall stops what nobody asked for, so others cannot begin a connection.",
+    "ipv6-advice-filtered-host": (
+        "Allow the program's port in this machine's firewall (nft, ufw or firewalld on Linux)."
+    ),
+    "ipv6-advice-filtered-router": (
+        "Allow the port for this machine in the router's IPv6 firewall, or switch on UPnP or PCP there."
+    ),
+    "ipv6-advice-filtered-beyond": (
+        "Look in each router on the way for an IPv6 firewall; else ask your provider to let inbound IPv6 "
+        "through."
+    ),
+    "ipv6-advice-filtered-unknown": (
+        "Allow the port in this machine's firewall and in the router's IPv6 firewall; else ask your provider."
+    ),
+    "ipv6-advice-filtered-pinhole": "Programs can have the router open ports: nattools map add PORT.",
+    "ipv6-advice-filtered-punch": "Hole punching needs nothing opened: nattools punch.",
+    "ipv6-problem-nat66": "The router translates IPv6, so that nobody outside can write to this machine.",
+    "ipv6-advice-nat66": (
+        "Have the router pass on a prefix of your provider's instead of translating (NAT66 off)."
+    ),
+    "ipv6-problem-temporary-only": (
+        "It has only temporary addresses: others that know one lose this machine within a day or so."
+    ),
+    "ipv6-advice-temporary-only": (
+        "To be found by others, enable a stable address as well (RFC 7217: "
+        "net.ipv6.conf.default.addr_gen_mode=3)."
+    ),
+    "ipv6-problem-mac-shown": (
+        "An address holds this machine's hardware address: others know it again in every network."
+    ),
+    "ipv6-advice-mac-shown": (
+        "Have addresses made from a secret (RFC 7217): net.ipv6.conf.default.addr_gen_mode=3, or "
+        "ipv6.addr-gen-mode=stable-privacy in NetworkManager."
+    ),
+}
