@@ -56,7 +56,7 @@ def deliver(report: Report, request: Request) -> None:
     """Write the report where it was asked for, and show it."""
     report = shareable(report, request)
     write_files(report, request.outputs, request.detail)
-    show(report, as_json=request.as_json, detail=request.detail)
+    show(report, as_json=request.as_json, detail=request.detail, quiet=request.quiet)
 
 
 def run(invocation: Invocation) -> Report:
@@ -162,14 +162,15 @@ def _check_interface(name: str | None, network: Network) -> None:
 async def _worked(
     invocation: Invocation, network: Network, chosen: MeasureOptions, journal: Journal | None
 ) -> Report:
-    with progress_of(network) as progress, captured(network, invocation.request.pcap) as seen:
+    quiet = invocation.request.quiet
+    with progress_of(network, quiet=quiet) as progress, captured(network, invocation.request.pcap) as seen:
         return await invocation.work(seen, chosen, progress, journal)
 
 
 @contextlib.contextmanager
-def progress_of(network: Network) -> Iterator[ProgressLine]:
-    """What is waited for, on standard error."""
-    progress = ProgressLine(sys.stderr, waiting=network.substrate != "sim")
+def progress_of(network: Network, *, quiet: bool = False) -> Iterator[ProgressLine]:
+    """What is waited for, on standard error; nothing if `quiet`."""
+    progress = ProgressLine(sys.stderr, waiting=network.substrate != "sim" and not quiet)
     try:
         yield progress
     finally:

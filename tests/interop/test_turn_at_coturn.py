@@ -19,7 +19,7 @@ from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure, TcpStream
 from nattools.net.hostnetwork import HostNetwork
 from nattools.net.serversteps import StepFailure
-from nattools.net.turnopening import open_relayed_streams
+from nattools.net.turnopening import open_relayed, open_relayed_streams
 from nattools.net.turnsocket import RelayedSocket
 from nattools.net.turnstreams import RelayedStreams
 from nattools.protocols import stun, turn
@@ -294,3 +294,44 @@ async def echo(one: TcpStream, other: TcpStream) -> None:
         assert got == data
     one.close()
     other.close()
+
+
+GUIDE = Path(__file__).parents[2] / "docs/guides/a-relay-of-your-own.md"
+DENIED = (
+    *("0.0.0.0", "10.0.0.1", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.16.0.1", "192.168.1.1"),
+    *("224.0.0.1", "255.255.255.255", "::", "::1", "::127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1"),
+    *("64:ff9b:1::a00:1", "100::1", "2001:0:1::1", "2002:7f00:1::1", "fd00::1", "fe80::1", "ff02::1"),
+)
+PERMITTED = ("11.3.0.2", "100.63.0.1", "172.15.0.1", "2a10::5", "2606:4700::1111", "2001:4860::8888")
+
+
+async def refused(network: Network, server: Coturn, hosts: tuple[str, ...]) -> set[str]:
+    """Those that it gives no permission for. Nothing is sent to them."""
+    found: set[str] = set()
+    for family in (4, 6):
+        wish = turn.AllocationWish(family=family)
+        socket = await open_relayed(network, parse_server(server.uris["udp"]), ALICE, wish)
+        assert isinstance(socket, RelayedSocket)
+        for host in hosts:
+            if (
+                Endpoint(host, 5000).family == family
+                and await socket.permit(Endpoint(host, 5000)) is not None
+            ):
+                found.add(host)
+        socket.close()
+    return found
+
+
+@pytest.mark.parametrize("row", [(), ("::-::1",)], ids=["the guide", "and a row that begins with ::"])
+def test_the_rows_of_the_guide_deny_what_they_should_and_nobody_else(
+    row: tuple[str, ...], tmp_path: Path
+) -> None:
+    rows = [line for line in GUIDE.read_text().splitlines() if line.startswith("denied-peer-ip=")]
+    options = [f"--{each}" for each in (*rows, *(f"denied-peer-ip={each}" for each in row))]
+    everyone_of_ipv4 = {host for host in PERMITTED if ":" not in host} if row else set()
+
+    async def main(network: Network) -> None:
+        assert await refused(network, server, (*DENIED, *PERMITTED)) == {*DENIED, *everyone_of_ipv4}
+
+    with coturn(tmp_path, next(_PORTS), "--relay-ip=::1", *options) as server:
+        run(main)

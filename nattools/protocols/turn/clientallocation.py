@@ -123,7 +123,7 @@ class ClientAllocation:
         self._events: list[AllocationEvent] = []
         self._families: set[Family] = set()
         self._sent_at = self._renew_at = self._ends_at = 0.0
-        self._first = self._start(requests.allocate(wish), self._allocated)
+        self._first = self._start(requests.allocate(wish, padded=not stream), self._allocated)
 
     # --- driving
 

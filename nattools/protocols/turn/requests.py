@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,6 +12,9 @@ from nattools.protocols.stun import constants as c
 from nattools.protocols.stun import turnattributes as r
 from nattools.protocols.stun.message import Attribute
 from nattools.protocols.turn.turnconstants import TCP, UDP
+
+_PADDING: Final = b"nattools, a TURN client."
+"""As SOFTWARE: with it the request has 56 bytes at least."""
 
 
 class AllocationWish(msgspec.Struct, frozen=True):
@@ -41,8 +44,9 @@ class AllocationWish(msgspec.Struct, frozen=True):
             raise ValueError("an allocation for TCP has neither an even port nor a don't-fragment bit")
 
 
-def allocate(wish: AllocationWish) -> bytes:
-    """RFC 8656 7.1."""
+def allocate(wish: AllocationWish, *, padded: bool = False) -> bytes:
+    """RFC 8656 7.1. `padded`: long enough for a challenge that offers SHA-256 (RFC 8489 9.2.4) to be no more
+    than 1.6 times as long, which is as much as a careful server says to one who has proved nothing."""
     attributes: list[Attribute] = [(c.REQUESTED_TRANSPORT, r.pack_transport(TCP if wish.tcp else UDP))]
     if wish.lifetime_s is not None:
         attributes.append((c.LIFETIME, wish.lifetime_s.to_bytes(4, "big")))
@@ -56,6 +60,8 @@ def allocate(wish: AllocationWish) -> bytes:
         attributes.append((c.RESERVATION_TOKEN, wish.reservation))
     if wish.dont_fragment:
         attributes.append((c.DONT_FRAGMENT, b""))
+    if padded:
+        attributes.append((c.SOFTWARE, _PADDING))
     return _message(c.ALLOCATE, "request", *attributes)
 
 

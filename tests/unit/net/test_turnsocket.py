@@ -17,10 +17,12 @@ from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import TcpStream
 from nattools.net.hostnetwork import HostNetwork
 from nattools.net.serversteps import StepFailure
+from nattools.net.trace import Trace, TracedNetwork
 from nattools.net.turndriver import MOST_UNSENT, RELEASE_S
 from nattools.net.turnsocket import RelayedSocket
-from nattools.protocols import ice, turn
+from nattools.protocols import ice, stun, turn
 from nattools.protocols.demultiplex import SharedProtocol
+from nattools.protocols.stun import constants as c
 from nattools.protocols.turn.peers import BUSY_AFTER
 from nattools.server.serving import serve
 from nattools.traversal.icedriver import IceDriver
@@ -333,3 +335,26 @@ def test_quic_over_two_relayed_sockets(uri: str, tmp_path: Path) -> None:
         other.close()
 
     beside_a_relay(main, tmp_path)
+
+
+@pytest.mark.parametrize("uri", URIS[:2])
+def test_passwords_go_by_sha256_over_udp_as_over_tcp(uri: str) -> None:
+    """Though a server says no more than 1.6 times what it is asked."""
+    signed: list[str] = []
+
+    async def main(lab: SimLab) -> None:
+        trace = Trace(0.0)
+        socket = await relay(TracedNetwork(lab.network("alice"), trace), uri)
+        await socket.permit(Endpoint("11.2.0.2", 1))
+        for event in trace.events:
+            if event.outgoing and event.data:
+                message = stun.decode(event.data)
+                signed.extend(
+                    name
+                    for name, kind in (("sha1", c.MESSAGE_INTEGRITY), ("sha256", c.MESSAGE_INTEGRITY_SHA256))
+                    if message.get(kind) is not None
+                )
+        socket.close()
+
+    beside_a_relay(main)
+    assert signed == ["sha256", "sha256"]
