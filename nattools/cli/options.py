@@ -93,6 +93,7 @@ Pcap = Annotated[
 Redact = Annotated[
     bool, output("--redact", help="Put pseudonyms for addresses, names and tokens into the report.")
 ]
+Events = Annotated[bool, output("--events", help="What happens meanwhile, as JSON lines on standard error.")]
 Verbose = Annotated[
     int,
     output(
@@ -127,6 +128,7 @@ class Request(msgspec.Struct, frozen=True):
     no_derp: bool = False
     pcap: Path | None = None
     redact: bool = False
+    events: bool = False
     detail: Detail = 0
 
 
@@ -149,6 +151,7 @@ def request_of(
     no_derp: NoDerp = False,
     pcap: Pcap = None,
     redact: Redact = False,
+    events: Events = False,
     verbose: Verbose = 0,
 ) -> Request:
     """The options that measuring commands share, checked. UsageError says what makes no sense."""
@@ -175,6 +178,7 @@ def request_of(
         no_derp=no_derp,
         pcap=pcap,
         redact=redact,
+        events=events,
         detail=detail_of(verbose),
     )
 

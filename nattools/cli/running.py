@@ -156,14 +156,19 @@ def _check_interface(name: str | None, network: Network) -> None:
 async def _worked(
     invocation: Invocation, network: Network, chosen: MeasureOptions, journal: Journal | None
 ) -> Report:
-    with progress_of(network) as progress, captured(network, invocation.request.pcap) as seen:
+    events = invocation.request.events
+    with progress_of(network, events=events) as progress, captured(network, invocation.request.pcap) as seen:
         return await invocation.work(seen, chosen, progress, journal)
 
 
 @contextlib.contextmanager
-def progress_of(network: Network) -> Iterator[ProgressLine]:
-    """What is waited for, on standard error."""
+def progress_of(network: Network, *, events: bool = False) -> Iterator[ProgressLine]:
+    """What is waited for, on standard error; or `events` for programs. For use within an event loop."""
     progress = ProgressLine(sys.stderr, waiting=network.substrate != "sim")
+    if events:
+        from nattools.cli.eventlines import EventLines
+
+        progress = EventLines(sys.stderr)
     try:
         yield progress
     finally:
