@@ -114,12 +114,15 @@ def write_json(answer: object) -> None:
     write_out(msgspec.json.encode(answer).decode() + "\n")
 
 
-def show(report: Report, *, as_json: bool, detail: Detail) -> None:
-    """A report on standard output: one JSON document, or for a person."""
+def show(report: Report, *, as_json: bool, detail: Detail, quiet: bool = False) -> None:
+    """A report on standard output: one JSON document, or for a person; `quiet`: its answer alone."""
     if as_json:
         write_out(renderer("json")(report))
         return
-    from nattools.report.terminal import print_report
+    from nattools.report.terminal import answer_line, print_report
 
+    if quiet:
+        write_out(f"{answer_line(report)}\n")
+        return
     print_report(report, detail=detail)
     sys.stdout.flush()

@@ -208,9 +208,9 @@ def show_punch(report: Report, request: Request, *, quiet: bool, told: bool) -> 
         if report.connection is not None and not report.connection.connected:
             tell("\n".join(f"nattools: {line}" for line in in_short(report.connection)))
         return
-    if told and not request.detail and not request.as_json and _one_terminal():
+    if told and not request.quiet and not request.detail and not request.as_json and _one_terminal():
         report = _untold(report)
-    show(report, as_json=request.as_json, detail=request.detail)
+    show(report, as_json=request.as_json, detail=request.detail, quiet=request.quiet)
 
 
 def _one_terminal() -> bool:

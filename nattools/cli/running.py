@@ -56,7 +56,7 @@ def deliver(report: Report, request: Request) -> None:
     """Write the report where it was asked for, and show it."""
     report = shareable(report, request)
     write_files(report, request.outputs, request.detail)
-    show(report, as_json=request.as_json, detail=request.detail)
+    show(report, as_json=request.as_json, detail=request.detail, quiet=request.quiet)
 
 
 def run(invocation: Invocation) -> Report:
@@ -156,15 +156,19 @@ def _check_interface(name: str | None, network: Network) -> None:
 async def _worked(
     invocation: Invocation, network: Network, chosen: MeasureOptions, journal: Journal | None
 ) -> Report:
-    events = invocation.request.events
-    with progress_of(network, events=events) as progress, captured(network, invocation.request.pcap) as seen:
+    request = invocation.request
+    with (
+        progress_of(network, quiet=request.quiet, events=request.events) as progress,
+        captured(network, request.pcap) as seen,
+    ):
         return await invocation.work(seen, chosen, progress, journal)
 
 
 @contextlib.contextmanager
-def progress_of(network: Network, *, events: bool = False) -> Iterator[ProgressLine]:
-    """What is waited for, on standard error; or `events` for programs. For use within an event loop."""
-    progress = ProgressLine(sys.stderr, waiting=network.substrate != "sim")
+def progress_of(network: Network, *, quiet: bool = False, events: bool = False) -> Iterator[ProgressLine]:
+    """What is waited for, on standard error; nothing if `quiet`; or `events` for programs. For use within an
+    event loop."""
+    progress = ProgressLine(sys.stderr, waiting=network.substrate != "sim" and not quiet)
     if events:
         from nattools.cli.eventlines import EventLines
 

@@ -7,10 +7,10 @@ from itertools import groupby
 
 from nattools.model.report import Report
 from nattools.report.document import Block, Cell, Document, EventChart, Figure, Prose, Section, Table
-from nattools.report.drawing import escape
 from nattools.report.figures import as_table
 from nattools.report.pagestyle import STYLE
 from nattools.report.sections.contents import contents
+from nattools.report.svgcanvas import escape
 from nattools.report.svgcharts import render_narrow_svg, render_svg
 
 COLUMNS = 200
