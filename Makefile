@@ -3,7 +3,7 @@
 PYTHON = .venv/bin/python
 RUN = $(PYTHON) -m nattools
 
-.PHONY: help setup lab-tools diagnose test check test-as-user coverage bench loss fuzz attacks resume punches documents lab clean
+.PHONY: help setup lab-tools peers diagnose test check test-as-user coverage bench loss fuzz attacks resume punches documents lab clean
 
 help:
 	@echo "make diagnose      diagnose a simulated home network, and nothing else"
@@ -17,6 +17,7 @@ help:
 	@echo "make attacks       a nattools serve under attack, 60 s each way (root)"
 	@echo "make resume        100 MB through a pipe while all that can break breaks (root)"
 	@echo "make punches       every pair of networks connected, many times"
+	@echo "make peers         Tailscale's client too, for the tests with it (Go, 4 min)"
 	@echo "make documents     the reference and the samples of the documents, anew"
 	@echo "make lab           the scenarios that come with nattools"
 	@echo "make clean         remove what the others made"
@@ -27,6 +28,9 @@ setup:
 lab-tools:
 	@scripts/lab-tools.sh
 	@scripts/peers.sh
+
+peers:
+	@scripts/peers.sh all
 
 diagnose:
 	@scripts/setup.sh

@@ -7,6 +7,8 @@ A document marks them:
     <!-- generated help lab exec -->      what `nattools lab exec --help` prints
     <!-- generated fields Nat -->         a table of the fields of a type
     <!-- generated sentences advice -->   a table of codes and the sentences that are made of them
+    <!-- generated refusals -->           a table of what routers say instead of a mapping
+    <!-- generated explanations -->       what codes mean, how it was found, what to do
     <!-- end -->
 
 In a table the fields, their values and their defaults follow from the type; what a field means is written
@@ -36,6 +38,7 @@ from nattools.lab import scenario, scenariofiles  # noqa: E402
 from nattools.model.observation import Observation  # noqa: E402
 from nattools.model.punch import Punch  # noqa: E402
 from nattools.model.report import Report  # noqa: E402
+from nattools.wording.explanations import TOPICS, all_codes, explain  # noqa: E402
 from nattools.wording.sentences import TABLES  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
@@ -195,6 +198,31 @@ def _line(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(cells) + " |\n"
 
 
+def _table(rows: list[tuple[str, str]], heads: tuple[str, str] = ("Code", "Sentence")) -> str:
+    return "".join(map(_line, [heads, ("---", "---"), *rows]))
+
+
+def refusals() -> list[tuple[str, str]]:
+    """The codes of routers' refusals, with what happened and what to do."""
+    of_statements = {code for table in TABLES.values() for code in table}
+    found = [explained for code in all_codes() if code not in of_statements and (explained := explain(code))]
+    return [(f"`{each.code}`", f"{each.sentence} {each.remedy}") for each in found]
+
+
+def explanations() -> str:
+    """A section for each topic, with its codes as patterns: which topic is whose does not change with every
+    new code."""
+    sections = []
+    for topic in TOPICS:
+        products = f"\n{_table(list(topic.products.items()), ('Where', 'How'))}" if topic.products else ""
+        sections.append(
+            f"### {topic.title}\n\n{topic.meaning}\n\n"
+            f"**Found by:** {topic.found}\n\n**To do:** {topic.do}\n{products}\n"
+            f"Codes: {', '.join(f'`{code}`' for code in topic.codes) or 'all others'}.\n"
+        )
+    return "\n".join(sections)
+
+
 def _generated(kind: str, name: str, old: str) -> str:
     if kind == "help":
         return f"\n```text\n$ nattools {f'{name} ' if name else ''}--help\n{help_text(name)}```\n\n"
@@ -202,6 +230,10 @@ def _generated(kind: str, name: str, old: str) -> str:
         rows = [("Code", "Sentence"), ("---", "---")]
         rows += [(f"`{code}`", sentence) for code, sentence in TABLES[name].items()]
         return "\n" + "".join(map(_line, rows)) + "\n"
+    if kind == "refusals":
+        return f"\n{_table(refusals())}\n"
+    if kind == "explanations":
+        return f"\n{explanations()}\n"
     return f"\n{table(name, dict(_ROW.findall(old)))}\n"
 
 
@@ -215,7 +247,7 @@ def renewed(text: str) -> str:
 PARTS = {
     "commands.md": lambda: [f"help {command}".strip() for command in commands()],
     "report.md": lambda: [f"fields {name}" for name in ("Observation", *report_types())],
-    "findings.md": lambda: [f"sentences {name}" for name in TABLES],
+    "findings.md": lambda: [*(f"sentences {name}" for name in TABLES), "refusals", "explanations"],
     "scenario-files.md": lambda: [f"fields {name}" for name in (*scenario_types(), OPTIONS)],
 }
 """What must be in each document."""

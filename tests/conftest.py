@@ -34,6 +34,7 @@ TOOLS = {
     "natpmpc": "natpmpc",
     "derper": "Go, and run scripts/peers.sh",
     "pionclient": "Go, and run scripts/peers.sh",
+    "tailcontrol": "Go, and run scripts/peers.sh",
 }
 PEERS = Path(__file__).parent.parent / ".peers"
 

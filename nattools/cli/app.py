@@ -52,6 +52,7 @@ COMMANDS: dict[str, Command] = {
     "tailscale": Command("nattools.cli.tailscale", "command", "Will Tailscale and headscale connect here?"),
     "serve": Command("nattools.cli.serve", "command", "A server for the other commands to measure with."),
     "lab": Command("nattools.cli.lab", "lab_app", "Test networks, simulated or in network namespaces."),
+    "explain": Command("nattools.cli.explain", "command", "What a code of a report means, and what to do."),
     "report": Command("nattools.cli.report", "report_app", "Show, check and compare saved reports."),
 }
 

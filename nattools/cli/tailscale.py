@@ -146,7 +146,10 @@ def searched(wanted: TailnetRequest, chosen: MeasureOptions) -> TailnetSearch:
         _tailnet(number, *row, public=public)
         for number, row in enumerate(rows or ([(None, None, None)] if public else []), 1)
     )
-    asks = tuple(each if each.map else replace(each, regions=regions) for each in asks)
+    asks = tuple(
+        each if each.map or not _of_tailscale(each.status) else replace(each, regions=regions)
+        for each in asks
+    )
     _say_what_is_fetched(asks)
     return TailnetSearch(tailnets=asks, keep=map_folder(), pinned={} if of_lab is None else of_lab.pinned)
 
@@ -159,7 +162,7 @@ def _tailnet(
     from nattools.net.derpmaps import DEFAULT_MAP
 
     status = None if file is None else file.status
-    of_tailscale = status is None or status.program == "tailscale"
+    of_tailscale = _of_tailscale(status)
     name = _name(number, control, source, status)
     if control is None and source is None and of_tailscale and public:
         control = parse_control(CONTROL)
@@ -170,6 +173,10 @@ def _tailnet(
         status=status,
         source="" if file is None else file.source,
     )
+
+
+def _of_tailscale(status: OverlayStatus | None) -> bool:
+    return status is None or status.program == "tailscale"
 
 
 def _name(number: int, control: ControlUrl | None, source: str | None, status: OverlayStatus | None) -> str:

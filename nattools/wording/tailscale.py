@@ -160,6 +160,19 @@ SENTENCES = {
     ),
     "one-of-these-left": "By elimination its network is one of these: {kinds:list}.",
     "measure-at-peer": "nattools tailscale on that machine tells.",
+    "relayed-or-idle": "Where nothing was sent to it lately, that says nothing: ping it, and look again.",
+    "overlay-map-port": (
+        "A port that the router opens (UPnP, NAT-PMP, PCP, or forwarded by hand) helps with whomever."
+    ),
+    # addresses of kubo's
+    "address-of-relay": "An address by way of a relay ({relay}).",
+    "address-untested": "Nobody has tried it yet: AutoNAT asks several servers, one after the other.",
+    "address-reachable": "Somebody outside has reached it.",
+    "address-doubtful": (
+        "AutoNAT says that it is reached; but this NAT lets in addresses that were written to, as the one "
+        "that tried it was. Strangers may not get in."
+    ),
+    "address-unreachable": "Nobody who tried it got in; the filtering here is {filtering}.",
     # several tailnets
     "clash-addresses": "Both have {count} of their addresses in common, as {address}.",
     "clash-range": (

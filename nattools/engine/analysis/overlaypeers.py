@@ -15,6 +15,7 @@ from nattools.net.addresses import is_public
 from nattools.traversal.side import moving
 
 _BLOCKED = "udp blocked"
+_FORWARD: Reason = (statement("overlay-map-port"),)
 _DIRECT: Mapping[str, bool | None] = {"direct": True, "relay": False, "peer-relay": False}
 
 
@@ -22,6 +23,8 @@ def explained(
     findings: Findings, ways: Mapping[str, TailscaleWay], own: OverlayStatus, peer: OverlayPeer
 ) -> TailnetPeer:
     """One peer, with what its way is and why it is that one."""
+    if own.program == "kubo":
+        return _address(findings, peer)
     reason, remedy = _why(findings, ways, own, peer)
     return TailnetPeer(
         name=peer.name,
@@ -29,6 +32,30 @@ def explained(
         relay=peer.relay,
         endpoint=peer.endpoint,
         reason=reason,
+        remedy=remedy,
+    )
+
+
+def _address(findings: Findings, peer: OverlayPeer) -> TailnetPeer:
+    """An address of kubo's, as AutoNAT v2 found it, beside what this network lets in."""
+    nat, remedy = findings.nat("udp", findings.main), _FORWARD
+    filtering = "unknown" if nat is None else nat.filtering
+    if peer.path == "relay":
+        told, remedy = statement("address-of-relay", relay=peer.relay), ()
+    elif peer.reachable is None:
+        told, remedy = statement("address-untested"), ()
+    elif peer.reachable and filtering == "address-dependent" and "/udp/" in peer.name:
+        told = statement("address-doubtful")
+    elif peer.reachable:
+        told, remedy = statement("address-reachable"), ()
+    else:
+        told = statement("address-unreachable", filtering=filtering)
+    return TailnetPeer(
+        name=peer.name,
+        direct=False if peer.path == "relay" else peer.reachable,
+        relay=peer.relay,
+        endpoint=peer.endpoint,
+        reason=(told,),
         remedy=remedy,
     )
 
@@ -51,7 +78,9 @@ def _why(
     near = _neighbour(findings, peer)
     if near is not None:
         return (*relays, statement("peer-near", endpoint=near)), (statement("look-at-lan"),)
-    return _by_networks(findings, ways, peer, relays)
+    if own.program == "zerotier":
+        relays = (*relays, statement("relayed-or-idle"))
+    return _by_networks(findings, ways, own, peer, relays)
 
 
 def _relays(own: OverlayStatus, peer: OverlayPeer) -> tuple[Statement, ...]:
@@ -64,37 +93,50 @@ def _relays(own: OverlayStatus, peer: OverlayPeer) -> tuple[Statement, ...]:
 
 
 def _by_networks(
-    findings: Findings, ways: Mapping[str, TailscaleWay], peer: OverlayPeer, relays: Reason
+    findings: Findings,
+    ways: Mapping[str, TailscaleWay],
+    own: OverlayStatus,
+    peer: OverlayPeer,
+    relays: Reason,
 ) -> tuple[Reason, Reason]:
     """What the two networks allow."""
     nat = findings.nat("udp", findings.main)
     if nat is None or (nat.reachable is None and nat.mapping == "unknown"):
         return (*relays, statement("own-network-unknown")), ()
     if nat.reachable is False:
-        return (*relays, statement("own-udp-blocked")), (statement("ts-let-udp-out"),)
-    left = tuple(kind for kind, way in ways.items() if way == "relay")
+        return (*relays, statement("own-udp-blocked")), (
+            (statement("ts-let-udp-out"),) if own.program == "tailscale" else (statement("let-udp-out"),)
+        )
+    left = tuple(dict.fromkeys(_short(kind) for kind, way in ways.items() if way == "relay"))
     seen = _ports_of(peer)
     if moving(nat) and seen > 1:
-        return (*relays, statement("both-move", ports=seen)), _ours(findings)
+        return (*relays, statement("both-move", ports=seen)), _ours(findings, own)
     if moving(nat):
-        return (*relays, statement("own-moves", kinds=left)), _ours(findings)
+        return (*relays, statement("own-moves", kinds=left)), _ours(findings, own)
     if left == (_BLOCKED,):
         return (*relays, statement("only-blocked-left")), (statement("measure-at-peer"),)
     if seen > 1:
-        return (*relays, statement("peer-moves", ports=seen)), _ours(findings)
+        return (*relays, statement("peer-moves", ports=seen)), _ours(findings, own)
     return (*relays, statement("one-of-these-left", kinds=left)), (
         statement("measure-at-peer"),
-        *_ours(findings),
+        *_ours(findings, own),
     )
 
 
-def _ours(findings: Findings) -> Reason:
+def _ours(findings: Findings, own: OverlayStatus) -> Reason:
     """What helps on this side whatever the peer's is."""
+    if own.program != "tailscale":
+        return _FORWARD
     return (statement("ts-map-port" if _behind_nat(findings.nat("udp", 4)) else "ts-open-port"),)
 
 
 def _behind_nat(nat: Nat | None) -> bool:
     return nat is None or nat.present is not False
+
+
+def _short(kind: str) -> str:
+    """All symmetric NATs are one kind here."""
+    return "symmetric" if kind.startswith("symmetric") else kind
 
 
 def _ports_of(peer: OverlayPeer) -> int:

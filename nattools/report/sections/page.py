@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nattools.model.report import Report
+from nattools.model.statement import Statement
 from nattools.report.document import Block, Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe, width, wrap
 from nattools.report.sections import games, nat, overview, summary
@@ -76,7 +77,8 @@ def _unknown(names: Sequence[str], view: View, room: int) -> str:
 
 def _to_do(report: Report, view: View, room: int, left: int) -> tuple[list[Prose], int]:
     """The actions, at least one, and how many lines are left: some of them are kept for warnings."""
-    actions = [safe(text) for text in report.advice.to_do[:10]] if report.advice else []
+    advice = report.advice
+    actions = _coded(advice.to_do[:10], advice.actions, view) if advice else []
     kept = _KEPT if report.warnings else 0
     shown: list[str] = []
     for text in actions if view.detail else actions[:MOST_ACTIONS]:
@@ -88,13 +90,20 @@ def _to_do(report: Report, view: View, room: int, left: int) -> tuple[list[Prose
     return _labelled("To do", shown, "plain"), left
 
 
+def _coded(texts: Sequence[str], statements: Sequence[Statement], view: View) -> list[str]:
+    """The texts, with more detail each with the code that `nattools explain` takes."""
+    if not view.detail or len(statements) < len(texts):
+        return [safe(text) for text in texts]
+    return [f"{safe(text)} [{safe(each.code, 60)}]" for text, each in zip(texts, statements, strict=False)]
+
+
 def _labelled(label: str, texts: Sequence[str], mood: Mood) -> list[Prose]:
     return [Prose(text, label if number == 0 else " ", mood) for number, text in enumerate(texts)]
 
 
 def _warnings(report: Report, view: View, room: int, left: int) -> list[Prose]:
     """As many as there is room for, the first in any case, and how many more there are."""
-    found = [safe(text) for text in report.warnings[:MOST_WARNINGS]]
+    found = _coded(report.warnings[:MOST_WARNINGS], report.notices, view)
     rest = len(report.warnings)
     shown: list[str] = []
     for text in found:

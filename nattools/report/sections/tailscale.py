@@ -3,7 +3,7 @@ are direct, and what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nattools.model.report import Report
 from nattools.model.tailscale import Netcheck, Tailnet, TailnetClash, TailnetPeer, TailscaleWay
@@ -17,6 +17,12 @@ WAYS: dict[TailscaleWay, Mood] = {"direct": "good", "relay": "bad", "unknown": "
 PEER_WAYS: dict[bool | None, tuple[str, Mood]] = {
     True: ("direct", "good"),
     False: ("relayed", "bad"),
+    None: ("unknown", "unsure"),
+}
+
+ADDRESS_WAYS: dict[bool | None, tuple[str, Mood]] = {
+    True: ("reached", "good"),
+    False: ("not reached", "bad"),
     None: ("unknown", "unsure"),
 }
 
@@ -38,12 +44,18 @@ def headline(report: Report) -> str:
     verdict = next((one for one in report.techniques if one.id == "tailscale"), None)
     if verdict is not None and verdict.verdict == "fails":
         return f"Tailscale does not work here. {verdict.summary}"
+    others = bool(found.tailnets) and all(each.program != "tailscale" for each in found.tailnets)
+    if others:
+        peers = [peer for each in found.tailnets for peer in each.peers]
+        direct = sum(peer.direct is True for peer in peers)
+        return f"{direct} of {len(peers)} are reached directly now. {found.why}"
     return found.why
 
 
 def tailnets(report: Report, view: View) -> list[Section]:
     """Their servers: which answer, and at which step one does not."""
-    found = () if report.tailscale is None else report.tailscale.tailnets
+    known = () if report.tailscale is None else report.tailscale.tailnets
+    found = [each for each in known if each.control is not None or each.regions or each.why]
     if not found:
         return []
     rows = tuple(_tailnet(each) for each in found[:MOST_ROWS])
@@ -169,18 +181,24 @@ def peers(report: Report, view: View) -> list[Section]:
         most = 200 if view.detail else MOST_ROWS
         if not each.peers:
             continue
-        rows = tuple(_peer(peer) for peer in shown[:most])
+        rows = tuple(_peers(shown[:most], each.program))
         direct = sum(peer.direct is True for peer in each.peers)
         note = f"{direct} of {len(each.peers)} direct"
-        blocks = (Table(("peer", "now", "why"), rows, (0, 0, 1)),) if rows else (Prose("All are direct."),)
+        what = "address" if each.program == "kubo" else "peer"
+        blocks = (Table((what, "now", "why"), rows, (0, 0, 1)),) if rows else (Prose("All are direct."),)
         more = (Prose(f"and {len(shown) - most} more: -v shows 200."),) if len(shown) > most else ()
         made.append(Section(f"Peers in {safe(each.name, 40)}", (*blocks, *more), note))
     return made
 
 
-def _peer(peer: TailnetPeer) -> tuple[Cell, ...]:
-    words, mood = PEER_WAYS[peer.direct]
-    return Cell(safe(peer.name, 40)), Cell(words, mood), Cell(safe(f"{peer.why} {peer.advice}".strip()))
+def _peers(peers: Iterable[TailnetPeer], program: str) -> Iterator[tuple[Cell, ...]]:
+    """What to do stands once."""
+    ways, told = ADDRESS_WAYS if program == "kubo" else PEER_WAYS, set[str]()
+    for peer in peers:
+        words, mood = ways[peer.direct]
+        advice = "" if peer.advice in told else peer.advice
+        told.add(peer.advice)
+        yield Cell(safe(peer.name, 40)), Cell(words, mood), Cell(safe(f"{peer.why} {advice}".strip()))
 
 
 def clashes(report: Report, view: View) -> list[Section]:

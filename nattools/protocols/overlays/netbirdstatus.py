@@ -1,0 +1,63 @@
+"""`netbird status --json`, as NetBird's clients print it since 0.25."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from nattools.model.overlay import OverlayPath, OverlayPeer, OverlayStatus
+from nattools.protocols.overlays import jsonfields as j
+
+_NANOSECONDS_A_MS: Final = 1e6
+_WAYS: dict[str, OverlayPath] = {"p2p": "direct", "relayed": "relay", "relayed (turn)": "relay"}
+
+
+def is_netbird(value: Any) -> bool:
+    """Does it look like that program's?"""
+    return isinstance(value, dict) and "daemonVersion" in value and isinstance(value.get("peers"), dict)
+
+
+def netbird_status(value: Any) -> OverlayStatus:
+    """ProtocolError: it is no such status."""
+    fields = j.fields_of(value, "a NetBird status")
+    own = j.address_of(j.text_in(fields, "netbirdIp"))
+    management, signal = j.fields_in(fields, "management"), j.fields_in(fields, "signal")
+    return OverlayStatus(
+        program="netbird",
+        version=j.text_in(fields, "daemonVersion"),
+        name=j.text_in(fields, "fqdn").partition(".")[2],
+        state="Connected" if j.flag_in(management, "connected") else "Disconnected",
+        addresses=(own,) if own else (),
+        routes=j.networks_in(fields, "networks") or j.networks_in(fields, "routes"),
+        kernel=j.flag_in(fields, "usesKernelInterface"),
+        problems=tuple(
+            f"{name}: {problem}"
+            for name, part in (("management", management), ("signal", signal))
+            if (problem := j.text_in(part, "error"))
+        ),
+        peers=tuple(_peer(each) for each in j.objects_in(j.fields_in(fields, "peers"), "details")),
+    )
+
+
+def _peer(fields: j.Fields) -> OverlayPeer:
+    address = j.address_of(j.text_in(fields, "netbirdIp"))
+    connected = j.text_in(fields, "status").lower() == "connected"
+    path: OverlayPath = _WAYS.get(j.text_in(fields, "connectionType").lower(), "unknown")
+    if path == "direct" and _relays(fields):
+        path = "relay"
+    latency = j.number_in(fields, "latency")
+    return OverlayPeer(
+        name=j.text_in(fields, "fqdn") or address or "?",
+        addresses=(address,) if address else (),
+        online=True if connected else None,
+        path=path if connected else "none",
+        endpoint=j.endpoint_of(j.text_in(j.fields_in(fields, "iceCandidateEndpoint"), "remote")),
+        relay=j.text_in(fields, "relayAddress"),
+        routes=j.networks_in(fields, "networks") or j.networks_in(fields, "routes"),
+        latency_ms=None if not latency else round(latency / _NANOSECONDS_A_MS, 3),
+    )
+
+
+def _relays(fields: j.Fields) -> bool:
+    """Is one of the two candidates a relay's?"""
+    kinds = j.fields_in(fields, "iceCandidateType")
+    return "relay" in (j.text_in(kinds, "local"), j.text_in(kinds, "remote"))
