@@ -18,6 +18,7 @@ from nattools.model.libp2p import Libp2p
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import PortMapping
+from nattools.model.provider import Provider
 from nattools.model.punch import Matrix, Punch
 from nattools.model.pwnat import Pwnat
 from nattools.model.relay import Relay
@@ -158,6 +159,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     scenario: str | None = None
     seed: int | None = None
     host: Host
+    provider: Provider | None = None
     servers: tuple[Server, ...] = ()
     nat: NatByTransport = NatByTransport()
     ipv6: Ipv6 | None = None

@@ -27,6 +27,7 @@ from nattools.lab.nat.engine import Side
 from nattools.lab.nat.portalpage import engine_of
 from nattools.lab.netns import namespaces, nft, processes, tayga, wiring
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
+from nattools.lab.netns.nft6 import Prefixes
 from nattools.lab.netns.tunnels import TunDevice, join_tunnel
 from nattools.lab.netns.userspace import (
     ETH_P_IP,
@@ -42,7 +43,17 @@ from nattools.lab.netns.userspace import (
 )
 from nattools.lab.netns.wiring import WIRES, wire_up
 from nattools.lab.routers.daemons import RouterDaemons, miniupnpd_gap
-from nattools.lab.scenario import INTERNET, MapperSpec, NatSpec, Scenario, neighbours, routers, server_uris
+from nattools.lab.scenario import (
+    INTERNET,
+    MapperSpec,
+    NatSpec,
+    Scenario,
+    inside_network6,
+    neighbours,
+    outside_network6,
+    routers,
+    server_uris,
+)
 from nattools.net.base import Network
 from nattools.net.eventloop import run_interruptibly
 from nattools.net.hostnetwork import HostNetwork
@@ -238,17 +249,25 @@ class NetnsLab:
                 spec,
                 translate=router not in self.engines,
                 dmz=self.layout.dmz_address(self.scenario, router),
+                prefixes=self._prefixes(router),
             )
             for router, spec in routers(self.scenario).items()
         }
         for host in self.scenario.host:
             ports = self.layout.ports_of(host)
-            if not all(port.lets_out for port in ports):
-                rules[host] = nft.output_rules([port.interface for port in ports if port.lets_out])
+            firewall = self.scenario.host[host].firewall
+            let_out = [port.interface for port in ports if port.lets_out]
+            if len(let_out) < len(ports) or firewall is not None:
+                rules[host] = nft.host_ruleset(None if len(let_out) == len(ports) else let_out, firewall)
         for node, text in rules.items():
             with entered(self._namespaces[node].path):
                 started[node] = processes.start_nft(text)
         return started
+
+    def _prefixes(self, router: str) -> Prefixes | None:
+        inside = inside_network6(self.scenario, router)
+        outside = outside_network6(self.scenario, router)
+        return None if inside is None or outside is None else Prefixes(inside, outside)
 
     def _start_frame_loop(self) -> None:
         """One process for all userspace routers and all wires."""

@@ -20,7 +20,9 @@ from math import inf
 
 from nattools.lab.nat.bindings import ICMP_QUERY_S, Forwards
 from nattools.lab.nat.portallocation import allocation_of
-from nattools.lab.scenario import FirewallSpec, Nat64Spec, NatSpec, RouterSpec
+from nattools.lab.netns import nft6
+from nattools.lab.netns.nft6 import Prefixes
+from nattools.lab.scenario import FirewallSpec, HostFirewall, Nat64Spec, NatSpec, RouterSpec
 from nattools.model.endpoint import Endpoint
 
 LAN = "lan0"
@@ -124,25 +126,32 @@ def timeouts(spec: RouterSpec) -> dict[str, int]:
     return values
 
 
-def ruleset(spec: RouterSpec, *, translate: bool, dmz: str | None = None) -> str:
+def ruleset(
+    spec: RouterSpec, *, translate: bool, dmz: str | None = None, prefixes: Prefixes | None = None
+) -> str:
     """The router's whole ruleset; `dmz` is the address that gets what belongs to nothing. With `translate`
     False the kernel filters and translates nothing of IPv4: that is then the userspace router's work, and
-    only the rules for IPv6 remain in force."""
+    only the rules for IPv6 remain in force. `prefixes`: those of IPv6 that are
+    translated."""
     lines = [f"table inet {TABLE} {{"]
     lines += _maps(spec)
     lines += [f"  chain {name} {{ }}" for name in (MAPPER_CHAINS.values() if _has_mapper(spec) else ())]
     lines += _chain("received", "filter hook input priority filter", _input_rules(spec))
     lines += _chain("forwarded", "filter hook forward priority filter", _forward_rules(spec))
+    silent = nft6.sent_by(spec)
     if isinstance(spec, NatSpec):
         if spec.ttl == "reset":
             lines += _chain("lifted", "filter hook postrouting priority mangle", _RESET_TTL)
         if spec.nat64 is not None:
             lines += _chain("prolonged", "filter hook prerouting priority mangle", _one_hop(spec.nat64))
-        if not spec.answers_ttl:
-            lines += _chain("sent", "filter hook output priority filter", _SILENT)
-        if translate:
-            lines += _chain("translated", "nat hook postrouting priority srcnat", _masquerade(spec))
-            lines += _chain("redirected", "nat hook prerouting priority dstnat", _dnat(spec, dmz))
+        silent += _SILENT if not spec.answers_ttl else []
+    lines += _chain("sent", "filter hook output priority filter", silent)
+    out = [*nft6.translated(spec, WAN), *nft6.prefix_out(prefixes, WAN)]
+    redirected = nft6.prefix_in(prefixes, WAN)
+    if isinstance(spec, NatSpec) and translate:
+        out, redirected = _masquerade(spec) + out, _dnat(spec, dmz) + redirected
+    lines += _chain("translated", "nat hook postrouting priority srcnat", out)
+    lines += _chain("redirected", "nat hook prerouting priority dstnat", redirected)
     return "\n".join([*lines, "}", ""])
 
 
@@ -154,11 +163,18 @@ def _one_hop(spec: Nat64Spec) -> list[str]:
     ]
 
 
-def output_rules(interfaces: list[str]) -> str:
-    """The ruleset of a host whose own firewall lets packets out by these interfaces alone (a kill switch)."""
+def host_ruleset(interfaces: list[str] | None, firewall: HostFirewall | None) -> str:
+    """The ruleset of a host whose own firewall lets packets out by these interfaces alone (a kill switch;
+    None: by all), and in only answers (None: everything)."""
+    lines = _chain("received", "filter hook input priority filter", nft6.host_input(firewall))
+    if interfaces is not None:
+        lines += _chain("sent", "filter hook output priority filter", [_out_by(interfaces)])
+    return "\n".join([f"table inet {TABLE} {{", *lines, "}", ""])
+
+
+def _out_by(interfaces: list[str]) -> str:
     names = ", ".join(f'"{name}"' for name in ("lo", *interfaces))
-    sent = _chain("sent", "filter hook output priority filter", [f"oifname != {{ {names} }} drop"])
-    return "\n".join([f"table inet {TABLE} {{", *sent, "}", ""])
+    return f"oifname != {{ {names} }} drop"
 
 
 _RESET_TTL = [f'oifname "{WAN}" ip ttl set 64', f'oifname "{WAN}" ip6 hoplimit set 64']
@@ -222,7 +238,7 @@ def _forward_rules(spec: RouterSpec) -> list[str]:
     inside = f'{{ "{LAN}", "{TRANSLATED}" }}' if isinstance(spec, NatSpec) and spec.nat64 else f'"{LAN}"'
     outward = f'iifname {inside} oifname "{WAN}"'
     inward = f'iifname "{WAN}"'
-    rules = [f'iifname "{LAN}" oifname "{LAN}" accept']
+    rules = [f'iifname "{LAN}" oifname "{LAN}" accept', *nft6.forwarded_first(spec, LAN, WAN)]
     if spec.errors_out != "dropped":
         rules += [f"{outward} icmp type {_ERRORS} ct state invalid accept"]
     if spec.errors_in == "blocked":
@@ -238,7 +254,7 @@ def _forward_rules(spec: RouterSpec) -> list[str]:
         rules += [f"{inward} meta nfproto ipv6 accept"]
     if spec.filtering != "address-and-port-dependent" or (isinstance(spec, NatSpec) and spec.dmz):
         rules += [f"{inward} {_wanted(spec)} accept"]
-    return [*rules, f"{inward} drop"]
+    return [*rules, *nft6.refused_last(spec, WAN), f"{inward} drop"]
 
 
 def _blocked_outbound(spec: RouterSpec) -> list[str]:

@@ -328,6 +328,9 @@ class FrameLoop:
             send(frame)
 
 
+_IPV6 = b"\x86\xdd"  # the Ethernet type
+
+
 class ImpairedDirection:
     """One direction of a wire: frames that arrive at one end leave through `out`.
 
@@ -339,24 +342,26 @@ class ImpairedDirection:
         self._frames = frames
         self._out = out
         self._delay_s = impairment.delay_ms / 1000
+        self._more_delay6_s = impairment.more_delay6_ms / 1000
         self._jitter_s = impairment.jitter_ms / 1000
         self._loss = impairment.loss
         self._reorder = impairment.reorder
         self._rng = rng
-        self._latest_s = 0.0
+        self._latest_s = {False: 0.0, True: 0.0}
 
     def carry(self, frame: bytes, kind: int) -> None:
         """Take a frame in."""
         rng = self._rng
         if self._loss and rng.random() < self._loss:
             return
-        at_s = time.monotonic() + self._delay_s
+        six = bool(self._more_delay6_s) and frame[12:14] == _IPV6
+        at_s = time.monotonic() + self._delay_s + (self._more_delay6_s if six else 0.0)
         if self._jitter_s:
             at_s += rng.uniform(0.0, self._jitter_s)
         if self._reorder and rng.random() < self._reorder:
             at_s += max(self._jitter_s, _HELD_BACK_S)
         else:
-            at_s = self._latest_s = max(at_s, self._latest_s)
+            at_s = self._latest_s[six] = max(at_s, self._latest_s[six])
         self._frames.later(at_s, self._out, frame)
 
 

@@ -100,7 +100,8 @@ class Wiring(msgspec.Struct):
 
 def is_impaired(impairment: Impairment) -> bool:
     """Does it do to packets what a plain cable does not? (A smaller MTU is a cable's own.)"""
-    return bool(impairment.delay_ms or impairment.jitter_ms or impairment.loss or impairment.reorder)
+    late = impairment.delay_ms or impairment.more_delay6_ms
+    return bool(late or impairment.jitter_ms or impairment.loss or impairment.reorder)
 
 
 def wire_up(layout: Layout) -> Wiring:
