@@ -83,6 +83,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools pwnat listen", "wait; it prints what to type on the other machine"),
         ("nattools pwnat connect 203.0.113.7 --secret -", "call that machine (as root)"),
     ),
+    "pwnat test": (
+        ("nattools pwnat test --server stun.example.org", "a server of your own: nattools serve, as root"),
+        ("nattools pwnat test --lab pwnat-callers:linux", "a simulated network"),
+    ),
     "pwnat listen": (
         ("nattools pwnat listen --allow localhost:22", "let the caller's --forward reach SSH"),
         ("nattools pwnat listen --server stun.example.org", "learn the public address from a server"),

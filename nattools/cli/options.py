@@ -94,6 +94,7 @@ Quiet = Annotated[bool, output("-q", "--quiet", help="The answer alone, in one l
 Redact = Annotated[
     bool, output("--redact", help="Put pseudonyms for addresses, names and tokens into the report.")
 ]
+Events = Annotated[bool, output("--events", help="What happens meanwhile, as JSON lines on standard error.")]
 Verbose = Annotated[
     int,
     output(
@@ -128,6 +129,7 @@ class Request(msgspec.Struct, frozen=True):
     no_derp: bool = False
     pcap: Path | None = None
     redact: bool = False
+    events: bool = False
     quiet: bool = False
     detail: Detail = 0
 
@@ -151,6 +153,7 @@ def request_of(
     no_derp: NoDerp = False,
     pcap: Pcap = None,
     redact: Redact = False,
+    events: Events = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> Request:
@@ -172,6 +175,7 @@ def request_of(
         no_derp=no_derp,
         pcap=pcap,
         redact=redact,
+        events=events,
         quiet=quiet,
         detail=detail_of(verbose),
     )

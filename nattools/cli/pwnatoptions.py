@@ -69,9 +69,10 @@ def uses(
 
 
 USES = OptionGroup(uses)
+TEST_WITHOUT = ("only4", "only6", "lifetime", "max_lifetime", "cross_check")
 MEASURING = options.measuring(
     "pwnat",
-    without=("only4", "only6", "lifetime", "max_lifetime", "cross_check"),
+    without=TEST_WITHOUT,
     instead={"lab": {"annotation": Lab}},
 )
 

@@ -156,15 +156,23 @@ def _check_interface(name: str | None, network: Network) -> None:
 async def _worked(
     invocation: Invocation, network: Network, chosen: MeasureOptions, journal: Journal | None
 ) -> Report:
-    quiet = invocation.request.quiet
-    with progress_of(network, quiet=quiet) as progress, captured(network, invocation.request.pcap) as seen:
+    request = invocation.request
+    with (
+        progress_of(network, quiet=request.quiet, events=request.events) as progress,
+        captured(network, request.pcap) as seen,
+    ):
         return await invocation.work(seen, chosen, progress, journal)
 
 
 @contextlib.contextmanager
-def progress_of(network: Network, *, quiet: bool = False) -> Iterator[ProgressLine]:
-    """What is waited for, on standard error; nothing if `quiet`."""
+def progress_of(network: Network, *, quiet: bool = False, events: bool = False) -> Iterator[ProgressLine]:
+    """What is waited for, on standard error; nothing if `quiet`; or `events` for programs. For use within an
+    event loop."""
     progress = ProgressLine(sys.stderr, waiting=network.substrate != "sim" and not quiet)
+    if events:
+        from nattools.cli.eventlines import EventLines
+
+        progress = EventLines(sys.stderr)
     try:
         yield progress
     finally:

@@ -17,6 +17,7 @@ from nattools.engine.analysis.obstacles import true_mappings
 from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.engine.analysis.portmap_verdicts import mapping_notices
 from nattools.engine.analysis.portmappings import router_evidence
+from nattools.engine.analysis.pwnat_verdicts import tested
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import Conduct, conduct, describe, server_notices
 from nattools.engine.analysis.tailnetfindings import tailscale
@@ -30,7 +31,7 @@ from nattools.model.statement import unique
 from nattools.wording.texts import with_texts
 
 _ABOUT_IPV6 = ("diagnose", "ipv6")
-_OWN_ANSWER = ("map", "relay", "ipv6", "libp2p", "tailscale")
+_OWN_ANSWER = ("map", "relay", "ipv6", "libp2p", "pwnat", "tailscale")
 """Commands that ask for something else than whether this machine can be reached."""
 
 
@@ -64,6 +65,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         ipv6=ipv6(findings) if measurement.command in _ABOUT_IPV6 else None,
         mappings=findings.routers.mappings,
         relays=findings.relays,
+        pwnat=tested(findings),
         libp2p=libp2p(findings),
         tailscale=tailscale(findings),
         ended=measurement.ended,

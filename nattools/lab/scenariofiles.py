@@ -48,6 +48,7 @@ _OPTIONS: dict[str, Any] = {
     "families": list[int],
     "cross_check": bool,
     "low_ports": bool,
+    "named_server": bool,
     "turn_user": str,
 }
 

@@ -124,7 +124,9 @@ class Probe(ABC):
 
     name: ClassVar[str]
     text: ClassVar[str]
-    commands: ClassVar[frozenset[str]] = frozenset({"diagnose", "nat", "punch", "libp2p", "tailscale"})
+    commands: ClassVar[frozenset[str]] = frozenset(
+        {"diagnose", "nat", "punch", "pwnat", "libp2p", "tailscale"}
+    )
     capability: ClassVar[Capability | None] = None
     question: ClassVar[str] = ""
     settle: ClassVar[str] = ""

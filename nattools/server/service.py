@@ -9,12 +9,14 @@ from typing import Final
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpStream, UdpSocket
-from nattools.protocols import dialback, stun
+from nattools.protocols import dialback, errortrial, stun
 from nattools.server.connections import CHANNELS, Answer, BackgroundTasks
 from nattools.server.dialbackserver import DialBackServer, Order
 from nattools.server.dialling import Dialled, Dialler
 from nattools.server.endpoints import Role, ServerEndpoints
+from nattools.server.errortrials import ErrorTrials
 from nattools.server.relayservice import RelayService
+from nattools.server.socketerrors import SocketErrors
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
 from nattools.server.turn import METHODS
 
@@ -34,6 +36,7 @@ class StunService:
         dial_back: DialBackServer | None,
         report: Callable[[str], None] | None = None,
         relay: RelayService | None = None,
+        error_trials: ErrorTrials | None = None,
     ) -> None:
         self._site = site
         self._sockets = sockets
@@ -42,7 +45,11 @@ class StunService:
         self._dial_back = dial_back
         self._report = report
         self._relay = relay
-        self._dialler = Dialler(network, site, sockets)
+        errors = SocketErrors(sockets)
+        self._error_trials = error_trials
+        if error_trials is not None:
+            error_trials.errors = errors
+        self._dialler = Dialler(network, site, sockets, errors)
         self._time = asyncio.get_running_loop().time
 
     def receive_on(self, role: Role) -> None:
@@ -98,6 +105,10 @@ class StunService:
             reply = self._binding.answer(request, source, role, self._time())
             if reply is not None:
                 self._sockets[reply.role].send(reply.data, reply.to)
+        elif request.method == errortrial.METHOD and self._error_trials is not None:
+            told = self._error_trials.answer(request, source, role, self._time())
+            if told is not None:
+                self._sockets[role].send(told, source)
         elif request.method == dialback.METHOD and self._dial_back is not None:
             decision = self._dial_back.receive(request, source, role, self._time())
             if isinstance(decision, Order):

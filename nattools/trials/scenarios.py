@@ -139,6 +139,7 @@ def measure_options(lab: Lab, host: str) -> MeasureOptions:
     wanted = dict(scenario.options)
     wanted.pop("low_ports", None)  # it concerns punches
     wanted.pop("turn_user", None)  # it concerns relays
+    wanted.pop("named_server", None)  # it concerns pwnat
     command = wanted.pop("command", "diagnose")
     if "families" in wanted:
         wanted["families"] = tuple(wanted["families"])

@@ -7,7 +7,14 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from nattools.model.ipv6 import Ipv6
-from nattools.model.libp2p import DcutrKind, Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay
+from nattools.model.libp2p import (
+    DcutrKind,
+    Libp2p,
+    Libp2pAddress,
+    Libp2pPeer,
+    Libp2pRelay,
+    Libp2pUpgrade,
+)
 from nattools.model.nat import Nat, PeerKind, Requirement
 from nattools.model.punch import PlannedStep, Punch, Stage
 from nattools.model.pwnat import Pwnat
@@ -26,6 +33,7 @@ Explained = TypeVar(
     Libp2pAddress,
     Libp2pPeer,
     Libp2pRelay,
+    Libp2pUpgrade,
 )
 Connection = TypeVar("Connection", Punch, Pwnat)
 Advised = TypeVar("Advised", Tailnet, TailnetPeer, TailnetClash)
@@ -107,6 +115,7 @@ def _libp2p(found: Libp2p) -> Libp2p:
         autonat=_explained(found.autonat),
         relays=_explained(found.relays),
         dcutr_with=_explained(found.dcutr_with),
+        upgrades=_explained(found.upgrades),
         why=text_of(found.reason) if found.reason else found.why,
     )
 

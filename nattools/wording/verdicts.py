@@ -242,7 +242,6 @@ SENTENCES = {
     "settle-with-second-address": "nattools diagnose tries it, with a nattools serve that has two addresses.",
     # techniques without a probe
     "technique-not-probed": "This version has no probe for it yet.",
-    "try-pwnat": "The pwnat program tries it; both ends need it.",
     "try-ping": "ping tells whether a machine on your own network answers.",
     "try-tailscale-ping": "tailscale netcheck and tailscale ping tell.",
     # kinds of peers

@@ -10,6 +10,7 @@ from nattools.engine.analysis.libp2p import libp2p_works
 from nattools.engine.analysis.obstacles import obstacle, remedies
 from nattools.engine.analysis.portmap_verdicts import port_mapping
 from nattools.engine.analysis.punching import tcp_punch, udp_birthday, udp_punch
+from nattools.engine.analysis.pwnat_verdicts import pwnat_verdict
 from nattools.engine.analysis.relay_verdicts import relayed
 from nattools.engine.analysis.tailnetfindings import tailscale_verdict
 from nattools.model.endpoint import Family
@@ -138,17 +139,18 @@ _MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
     "udp-punch": udp_punch,
     "udp-birthday": udp_birthday,
     "tcp-punch": tcp_punch,
+    "pwnat": pwnat_verdict,
     "relay-turn": partial(relayed, kind="turn"),
     "relay-derp": partial(relayed, kind="derp"),
     "libp2p": libp2p_works,
     "tailscale": tailscale_verdict,
 }
 _MEANWHILE: dict[TechniqueId, Statement] = {
-    "pwnat": statement("try-pwnat"),
     "lan": statement("try-ping"),
     "tailscale": statement("try-tailscale-ping"),
 }
 _OF_MAP: tuple[TechniqueId, ...] = ("upnp-igd", "nat-pmp", "pcp")
+_OF_PWNAT: tuple[TechniqueId, ...] = ("pwnat",)
 _OF_RELAY: tuple[TechniqueId, ...] = ("relay-turn", "relay-derp")
 _OF_TAILSCALE: tuple[TechniqueId, ...] = ("relay-derp", "tailscale")
 
@@ -159,6 +161,8 @@ def techniques(findings: Findings) -> tuple[Technique, ...]:
     asked: tuple[TechniqueId, ...] = TECHNIQUE_IDS
     if findings.measurement.command == "map":
         asked = _OF_MAP if findings.measurement.action == "probe" else ()
+    elif findings.measurement.command == "pwnat":
+        asked = _OF_PWNAT
     elif findings.measurement.command == "relay":
         asked = _OF_RELAY
     elif findings.measurement.command == "ipv6":

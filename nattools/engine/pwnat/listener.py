@@ -55,6 +55,8 @@ class KnockListener(PathFinder):
         self._port = options.port
         self._met: Meeting | None = None
         self._done: set[int] = set()
+        self._counts = counts
+        self._refusal: Statement | None = None
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -112,8 +114,22 @@ class KnockListener(PathFinder):
                     if isinstance(path, SelectedPath):
                         return path
                     failed = path or failed
+        failed = failed or NoPath(self._why_nobody(wait_s), (statement("pwnat-test"),))
         self._close_meeting()
-        return failed or NoPath((statement("pwnat-nobody", wait_s=wait_s),), (statement("pwnat-test"),))
+        return failed
+
+    def _why_nobody(self, wait_s: float) -> tuple[Statement, ...]:
+        """Nobody was let in: did anybody try?"""
+        if self._met is not None:
+            return (statement("pwnat-caller-silent", place=str(self._met.place)),)
+        if self._refusal is not None:
+            return (self._refusal,)
+        nobody = statement("pwnat-nobody", wait_s=wait_s)
+        if self._counts.forged:
+            return nobody, statement("pwnat-forged", count=self._counts.forged)
+        if self._counts.foreign:
+            return nobody, statement("pwnat-foreign", count=self._counts.foreign)
+        return (nobody,)
 
     def _forget_path(self) -> None:
         """The path of the attempt before is lost, and its port is needed again."""
@@ -129,6 +145,7 @@ class KnockListener(PathFinder):
             self._met, self._socket = None, None
 
     def _tell_refusal(self, why: Statement) -> None:
+        self._refusal = why
         self.timeline.note("knock", why, ok=False)
 
     # --- following a caller

@@ -119,6 +119,7 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(libp2p.addresses),
         Entry(libp2p.peers),
         Entry(libp2p.relays),
+        Entry(libp2p.upgrades),
         Entry(libp2p.kinds),
         Entry(nat.behaviour, 1),
         Entry(summary.warnings),
@@ -138,7 +139,7 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         *_END,
     ),
     "pwnat": (
-        Entry(punch.answer),
+        Entry(pwnat.answer),
         Entry(pwnat.figures),
         Entry(punch.timeline),
         Entry(punch.network),
