@@ -4,6 +4,7 @@ another network is told apart."""
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,7 +121,8 @@ def test_yggdrasils_beacons_are_heard(lab: NetnsLab, tmp_path: Path) -> None:
     made = subprocess.run(
         [str(tool("yggdrasil")), "-genconf", "-json"], capture_output=True, text=True, check=True
     )
-    config.write_text(made.stdout.replace('"IfName": "auto"', '"IfName": "none"'))
+    settings = json.loads(made.stdout) | {"IfName": "none", "AdminListen": "none"}
+    config.write_text(json.dumps(settings))
     with running(lab, "bob", [str(tool("yggdrasil")), "-useconffile", str(config)]):
         found = lab.run(lambda: until(lab, "alice", "yggdrasil"))
     assert found.yggdrasil.ready is True
