@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from nattools.cli import options, punch, pwnatoptions, running
 from nattools.cli.app import new_app
+from nattools.cli.eventlines import display_on
 from nattools.cli.options import LabChoice, Request, Servers
 from nattools.cli.outputs import tell, write_files
 from nattools.cli.progress import ProgressLine
@@ -148,7 +148,7 @@ def _on_host(request: Request, wanted: Wanted) -> CommandResult:
         network: Network, measuring: MeasureOptions, progress: ProgressLine, journal: Journal | None
     ) -> Report:
         punch.end_on_sigterm()
-        display = PunchDisplay(sys.stderr, progress)
+        display = display_on(progress)
         use = PunchSession(wanted.uses, network, display, quiet=request.as_json)
         sides.append((display, use))
         chosen = replace(wanted.options, measuring=replaced(measuring))
@@ -226,8 +226,9 @@ async def _met(request: Request, wanted: Wanted, lab: Lab, hosts: tuple[str, str
     ]
     mine = 0 if wanted.role == "listener" else 1
     here = networks[mine]
-    with progress_of(here) as progress, captured(here, request.pcap) as seen:
-        display = None if here.substrate == "sim" else PunchDisplay(sys.stderr, progress)
+    events = request.events
+    with progress_of(here, events=events) as progress, captured(here, request.pcap) as seen:
+        display = None if here.substrate == "sim" and not events else display_on(progress)
         networks[mine] = seen
         sessions = [PunchSession(wanted.uses, each, None, quiet=True) for each in networks]
         sessions[mine] = PunchSession(wanted.uses, seen, display, quiet=True)

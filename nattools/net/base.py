@@ -178,11 +178,13 @@ class LocalEnd(TypedDict, total=False):
 
 
 class UdpOptions(LocalEnd, total=False):
-    """`group`: a multicast group to join, see `Network.open_udp`."""
+    """`group`: a multicast group to join, see `Network.open_udp`. `broadcast`: it may send to all on its
+    link."""
 
     family: Required[Family]
     dont_fragment: bool
     group: str | None
+    broadcast: bool
 
 
 class ConnectOptions(LocalEnd, total=False):

@@ -83,8 +83,10 @@ class Stack:
         interface: str | None = None,
         dont_fragment: bool = False,
         group: str | None = None,
+        broadcast: bool = False,
     ) -> SimUdpSocket:
-        """A bound UDP socket. One without an address of its own hears all groups."""
+        """A bound UDP socket. One without an address of its own hears all groups, and what is sent to all;
+        to whom it may send is not looked at."""
         place = self.place(family, host if group is None else None, interface)
         key = (place.host, port or self._free_port())
         if port and self._taken(key, family, self._udp):
