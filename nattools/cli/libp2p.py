@@ -9,7 +9,9 @@ import typer
 from msgspec.structs import replace
 
 from nattools.cli import options, running
-from nattools.cli.options import OptionGroup, Request
+from nattools.cli.help import measure
+from nattools.cli.options import OptionGroup, Request, checked_seconds
+from nattools.cli.outputs import tell
 from nattools.cli.running import Invocation
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.errors import ProtocolError, UsageError
@@ -32,18 +34,26 @@ Peers = Annotated[
 ]
 
 
+Wait = Annotated[
+    float | None,
+    measure("--wait", metavar="S", help="Then be called through a relay for so many seconds (DCUtR)."),
+]
+
+
 class PeersRequest(msgspec.Struct, frozen=True):
-    """The peers that were named, checked."""
+    """The peers that were named, checked; `wait_s`: for how long to be called afterwards."""
 
     named: tuple[Multiaddr, ...]
+    wait_s: float = 0.0
 
 
-def peers_request(peer: Peers = None) -> PeersRequest:
+def peers_request(peer: Peers = None, *, wait: Wait = None) -> PeersRequest:
     """UsageError says what is wrong with an address."""
+    wait_s = checked_seconds(wait, "--wait") or 0.0
     found = tuple(dict.fromkeys(map(_address, peer or [])))
     if len(found) > _MOST_PEERS:
         raise UsageError(f"{len(found)} peers are named; at most {_MOST_PEERS} are asked")
-    return PeersRequest(found)
+    return PeersRequest(found, wait_s)
 
 
 def _address(text: str) -> Multiaddr:
@@ -62,7 +72,8 @@ _WITHOUT = ("lifetime", "max_lifetime", "cross_check")
 def command(wanted: PeersRequest, request: Request) -> int:
     """Will libp2p connect here, and if not, why: which peers answer and from where they see this machine,
     whether they can dial it (AutoNAT v2, with its false positives found out), whether a relay gives a place
-    and carries, and with which kinds of peers a relayed connection becomes direct (DCUtR).
+    and carries, and with which kinds of peers a relayed connection becomes direct (DCUtR). A peer behind a
+    relay (/p2p-circuit) is called, and the connection upgraded.
 
     Without arguments: the servers that are configured, if they speak libp2p (nattools serve --libp2p), and
     bootstrap peers of the public network. Exit code 1 if no peer answered."""
@@ -83,8 +94,15 @@ def _searched(wanted: PeersRequest, chosen: MeasureOptions) -> MeasureOptions:
     from nattools.engine.peersearch import PeerSearch, bootstrap_peers
 
     if wanted.named:
-        return replace(chosen, libp2p=PeerSearch(wanted.named, named=True))
-    if chosen.libp2p is not None:
-        return chosen
-    public = chosen.default_servers and chosen.scenario is None
-    return replace(chosen, libp2p=PeerSearch(bootstrap_peers() if public else ()))
+        search = PeerSearch(wanted.named, named=True)
+    elif chosen.libp2p is not None:
+        search = chosen.libp2p
+    else:
+        public = chosen.default_servers and chosen.scenario is None
+        search = PeerSearch(bootstrap_peers() if public else ())
+    return replace(chosen, libp2p=replace(search, wait_s=wanted.wait_s, told=_say_where))
+
+
+def _say_where(address: str) -> None:
+    """Whoever is to call has to know it."""
+    tell(f"nattools libp2p: can be called at {safe(address, 400)}")

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 Backend = Literal["sim", "netns"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-MeasuringName = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "tailscale"]
+MeasuringName = Literal[
+    "diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "tailscale", "lan"
+]
 DEFAULT_MAX_LIFETIME_S = 300.0
 SERVER_VARIABLE = "NATTOOLS_SERVER"
 CONFIG_NAME = "config.toml"
@@ -90,9 +92,11 @@ NoLowPorts = Annotated[
 Pcap = Annotated[
     Path | None, output("--pcap", metavar="FILE", help="Write what is sent and received as pcapng.")
 ]
+Quiet = Annotated[bool, output("-q", "--quiet", help="The answer alone, in one line, and no progress.")]
 Redact = Annotated[
     bool, output("--redact", help="Put pseudonyms for addresses, names and tokens into the report.")
 ]
+Events = Annotated[bool, output("--events", help="What happens meanwhile, as JSON lines on standard error.")]
 Verbose = Annotated[
     int,
     output(
@@ -127,6 +131,8 @@ class Request(msgspec.Struct, frozen=True):
     no_derp: bool = False
     pcap: Path | None = None
     redact: bool = False
+    events: bool = False
+    quiet: bool = False
     detail: Detail = 0
 
 
@@ -149,17 +155,13 @@ def request_of(
     no_derp: NoDerp = False,
     pcap: Pcap = None,
     redact: Redact = False,
+    events: Events = False,
+    quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> Request:
     """The options that measuring commands share, checked. UsageError says what makes no sense."""
     longest_s = checked_seconds(max_lifetime, "--max-lifetime")
-    if redact and pcap is not None:
-        raise UsageError("--redact changes the report alone: what --pcap writes would still hold it all")
-    if cross_check and lab is not None:
-        raise UsageError(
-            "--cross-check runs other programs, which have no way into a scenario from here: in namespaces, "
-            "nattools lab exec SCENARIO HOST nattools nat --cross-check"
-        )
+    _check_together(quiet and bool(verbose), redact and pcap is not None, cross_check and lab is not None)
     return Request(
         command=command,
         as_json=as_json,
@@ -175,8 +177,24 @@ def request_of(
         no_derp=no_derp,
         pcap=pcap,
         redact=redact,
+        events=events,
+        quiet=quiet,
         detail=detail_of(verbose),
     )
+
+
+def _check_together(contradiction: bool, holds_it_all: bool, has_no_way: bool) -> None:
+    """UsageError for options that make no sense together: -q and -v, --redact and --pcap, --cross-check and
+    --lab."""
+    if contradiction:
+        raise UsageError("-q and -v contradict each other")
+    if holds_it_all:
+        raise UsageError("--redact changes the report alone: what --pcap writes would still hold it all")
+    if has_no_way:
+        raise UsageError(
+            "--cross-check runs other programs, which have no way into a scenario from here: in namespaces, "
+            "nattools lab exec SCENARIO HOST nattools nat --cross-check"
+        )
 
 
 def detail_of(verbose: int) -> Detail:

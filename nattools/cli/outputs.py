@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -55,6 +56,20 @@ def write_files(report: Report, paths: tuple[Path, ...], detail: Detail) -> None
         write_text(path, renderer(path.suffix.lower().removeprefix("."), detail)(report))
 
 
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that nobody else may read, whole or not at all; CannotRun if the system refuses."""
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(made, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(made)
+        raise cannot_write(error, str(path)) from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file; CannotRun if the system refuses."""
     try:
@@ -99,12 +114,15 @@ def write_json(answer: object) -> None:
     write_out(msgspec.json.encode(answer).decode() + "\n")
 
 
-def show(report: Report, *, as_json: bool, detail: Detail) -> None:
-    """A report on standard output: one JSON document, or for a person."""
+def show(report: Report, *, as_json: bool, detail: Detail, quiet: bool = False) -> None:
+    """A report on standard output: one JSON document, or for a person; `quiet`: its answer alone."""
     if as_json:
         write_out(renderer("json")(report))
         return
-    from nattools.report.terminal import print_report
+    from nattools.report.terminal import answer_line, print_report
 
+    if quiet:
+        write_out(f"{answer_line(report)}\n")
+        return
     print_report(report, detail=detail)
     sys.stdout.flush()

@@ -24,6 +24,7 @@ from nattools.cli.outputs import (
     write_text,
 )
 from nattools.errors import UsageError
+from nattools.model.provider import Provider
 from nattools.model.report import Report
 from nattools.report.safetext import safe
 from nattools.report.savedreport import load_file, problems
@@ -35,7 +36,7 @@ Code = Annotated[
     str | None,
     typer.Option("--code", metavar="CODE", help="In place of a file: a support code of nattools ipv6."),
 ]
-KEPT = ("private",)
+KEPT = ("asn", "country", "private")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
 Form = Annotated[
     str,
@@ -50,12 +51,20 @@ Again = Annotated[bool, typer.Option("--again", help="Analyse its observations a
 
 Kept = Annotated[
     str | None,
-    typer.Option("--keep", metavar="LIST", help="What may stay, with commas: private (addresses)."),
+    typer.Option(
+        "--keep", metavar="LIST", help="What may stay, with commas: asn, country, private (addresses)."
+    ),
 ]
 Salt = Annotated[
     str | None,
     typer.Option(
         "--salt", metavar="TEXT", help="Reports that are redacted with the same TEXT agree; keep it secret."
+    ),
+]
+Networks = Annotated[
+    Path | None,
+    typer.Option(
+        "--networks", metavar="FILE", help="A table of iptoasn.com, for --keep asn,country: .tsv or .tsv.gz."
     ),
 ]
 Ports = Annotated[bool, typer.Option("--ports", help="Change port numbers too.")]
@@ -208,6 +217,7 @@ def redact(
     keep: Kept = None,
     salt: Salt = None,
     ports: Ports = False,
+    networks: Networks = None,
 ) -> int:
     """Write a report that can be posted: with pseudonyms for addresses, names and tokens, and the same
     verdicts."""
@@ -219,8 +229,29 @@ def redact(
     files = checked_outputs(output)
     from nattools.report.redaction import Redaction, redacted
 
-    write_files(redacted(load_file(file), Redaction(salt, kept, ports)), files, 2)
+    report = load_file(file)
+    provider = _provider(report, kept, networks)
+    write_files(redacted(report, Redaction(salt, kept, ports, provider)), files, 2)
     return 0
+
+
+def _provider(report: Report, kept: frozenset[str], networks: Path | None) -> Provider | None:
+    """Whose network it was. UsageError: it is to be kept, and nobody knows."""
+    outside = [
+        address
+        for nat in (report.nat.udp4, report.nat.tcp4, report.nat.udp6)
+        if nat
+        for address in nat.external
+    ]
+    if networks is not None and outside:
+        from nattools.report.redaction.networktable import provider_of
+
+        return provider_of(networks, outside[0])
+    if kept & {"asn", "country"} and report.provider is None and networks is None:
+        raise UsageError(
+            "the report does not say whose network it was: --networks FILE looks it up in a table"
+        )
+    return None
 
 
 @report_app.command("scenario")
@@ -251,3 +282,23 @@ def scenario(
     left = f"; {marked} {'thing is' if marked == 1 else 'things are'} left open and marked" if marked else ""
     tell(f"nattools: {output} is written{left}. To measure it: nattools lab run {shlex.quote(str(output))}")
     return 0
+
+
+@report_app.command("merge")
+def merge(
+    named: Annotated[
+        list[str],
+        typer.Argument(metavar="FILES|FOLDER...", help="Reports: .json, .jsonl, .gz; folders; patterns."),
+    ],
+    output: Annotated[
+        list[Path],
+        typer.Option("-o", "--output", metavar="FILE", help=".json, .html, .md or .parquet. Repeatable."),
+    ],
+) -> int:
+    """Many reports as one: which technique works for which share of them, by kind of NAT, provider and
+    country, and which pairs of them would connect.
+
+    What is no report is listed, and stops nothing. Needs the extra nattools[fleet]."""
+    from nattools.cli.mergefiles import merge_into
+
+    return merge_into(named, output)

@@ -21,6 +21,8 @@ from nattools.probes.libp2p.addresschecks import check_addresses
 from nattools.probes.libp2p.peervisits import PROBE, PeerContext, Visited, locate, visit
 from nattools.probes.libp2p.places import ask_for_places
 from nattools.probes.libp2p.quicports import ask_quic_ports
+from nattools.probes.libp2p.upgradetrials import call_through, wait_for_calls
+from nattools.protocols.libp2p.circuit import HOP
 from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
 from nattools.protocols.stun.constants import SERVICE_LIBP2P
@@ -79,9 +81,32 @@ async def ask_peers(run: MeasurementRun, addresses: list[Multiaddr], families: t
         async with asyncio.TaskGroup() as group:
             for family in families:
                 group.create_task(check_addresses(context, family, visited))
-            group.create_task(ask_for_places(context, host, visited))
+            group.create_task(ask_for_places(context, visited))
             group.create_task(ask_quic_ports(context, visited, addresses))
     run.emit(Event("finished", name))
+    for address in addresses:
+        if address.relayed:
+            run.emit(Event("started", name, "does the connection through the relay become a direct one?"))
+            await call_through(context, address)
+            run.emit(Event("finished", name))
+    search = run.options.libp2p
+    if search is not None and search.wait_s:
+        await _wait(run, context, visited, search)
+
+
+async def _wait(
+    run: MeasurementRun, context: PeerContext, visited: list[Visited], search: PeerSearch
+) -> None:
+    """Be called through the first peer that relays."""
+    relay = next((each for each in visited if each.offers(HOP)), None)
+    if relay is None:
+        question = "Does a relayed connection become a direct one?"
+        gap = Gap(probe=PROBE, question=question, reason="no peer here relays", settle="name one that does")
+        run.recorder.add(gap)
+        return
+    run.emit(Event("started", PROBE, f"waiting {search.wait_s:g} s to be called through a relay"))
+    await wait_for_calls(context, relay.address, search.wait_s, search.told)
+    run.emit(Event("finished", PROBE))
 
 
 async def _visit_all(context: PeerContext, host: PeerHost, addresses: list[Multiaddr]) -> list[Visited]:
@@ -92,12 +117,18 @@ async def _visit_all(context: PeerContext, host: PeerHost, addresses: list[Multi
         return None if place is None else await visit(context, host, place)
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(address)) for address in addresses if address.over != "quic"]
+        tasks = [group.create_task(one(address)) for address in _to_visit(addresses)]
     found: dict[tuple[str, Family], Visited] = {}
     for task in tasks:
         if (seen := task.result()) is not None:
             found.setdefault((str(seen.connection.peer), seen.connection.remote.family), seen)
     return list(found.values())
+
+
+def _to_visit(addresses: Iterable[Multiaddr]) -> list[Multiaddr]:
+    """Of those behind a relay, the relay; of QUIC addresses nothing, since only their port is asked."""
+    direct = (each.relay if each.relayed else each for each in addresses if each.over != "quic")
+    return list(dict.fromkeys(each for each in direct if each is not None))
 
 
 def _loses(run: MeasurementRun) -> bool:

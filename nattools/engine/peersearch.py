@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -19,12 +19,19 @@ _BOOTSTRAP: Final = (
 )
 
 
+def _nobody(address: str) -> None:
+    return None
+
+
 class PeerSearch(msgspec.Struct, frozen=True):
     """`peers`: to be asked. `named`: the user wants exactly these; else those that no route leads to are left
-    out, and the measurement's servers are asked too, where they say that they speak libp2p."""
+    out, and the measurement's servers are asked too, where they say that they speak libp2p. `wait_s`: for so
+    long be called through a relay afterwards; `told` hears by which address."""
 
     peers: tuple[Multiaddr, ...] = ()
     named: bool = False
+    wait_s: float = 0.0
+    told: Callable[[str], None] = _nobody
 
     def routed(self, families: Sequence[Family]) -> list[Multiaddr]:
         """Those to ask where only these families lead out."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nattools.engine import plan
 from nattools.engine.analyse import analyse
-from nattools.engine.analysis.ending import ending
+from nattools.engine.analysis.endings import ending
 from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import (
     MeasurementRun,

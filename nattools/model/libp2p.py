@@ -71,6 +71,28 @@ class DcutrKind(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason = ()
 
 
+class Libp2pUpgrade(msgspec.Struct, frozen=True, kw_only=True):
+    """A peer that was met through a relay. `role`: who called whom. `direct`: did the connection become a
+    direct one? None: the peer did not try. `attempts`: how often both ends called each other at once (0: one
+    of them just connected). `elapsed_s`: since there was a relayed connection. `why` is the text of
+    `reason`."""
+
+    peer: str
+    relay: str
+    role: Literal["caller", "called"]
+    relayed: bool
+    direct: bool | None = None
+    attempts: int = 0
+    local: str | None = None
+    remote: str | None = None
+    rtt_ms: float | None = None
+    relayed_rtt_ms: float | None = None
+    elapsed_s: float | None = None
+    why: str = ""
+    reason: Reason = ()
+    evidence: tuple[int, ...] = ()
+
+
 class Libp2p(msgspec.Struct, frozen=True, kw_only=True):
     """`relay_reserved`: did one of the relays give a place? `dcutr`: can this machine and another one behind
     a NAT upgrade a relayed connection to a direct one ("birthday only": not by libp2p, which does not guess
@@ -82,5 +104,6 @@ class Libp2p(msgspec.Struct, frozen=True, kw_only=True):
     relay_reserved: bool | None = None
     dcutr: Dcutr = "unknown"
     dcutr_with: tuple[DcutrKind, ...] = ()
+    upgrades: tuple[Libp2pUpgrade, ...] = ()
     why: str = ""
     reason: Reason = ()

@@ -93,3 +93,26 @@ class QuicAsked(Observation, frozen=True, kw_only=True, tag="libp2p-quic"):
     answered: bool
     versions: tuple[str, ...] = ()
     rtt_s: float | None = None
+
+
+class UpgradeTried(Observation, frozen=True, kw_only=True, tag="libp2p-upgrade"):
+    """A connection through a relay that was to become a direct one (DCUtR over TCP). `role`: did this machine
+    call the peer through the relay, or was it called? `relayed`: the relay's answer to the call, "ok" if it
+    came about. `own` and `targets`: where both ends say that they are seen. `end`: "dialled" (one end just
+    connected), "met" (both called at once), "failed", "no-addresses" (the peer names none over TCP),
+    "not-spoken" (it does not speak DCUtR, or not in time), "silent" (it did not begin). `attempts`: how often
+    both called at once. `remote`: of the direct connection, on which a ping took `rtt_s`."""
+
+    relay: str
+    peer: str
+    role: Literal["caller", "called"]
+    relayed: str
+    relayed_rtt_s: float | None = None
+    end: str | None = None
+    attempts: int = 0
+    own: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    local: str | None = None
+    remote: str | None = None
+    rtt_s: float | None = None
+    took_s: float = 0.0

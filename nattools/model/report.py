@@ -13,10 +13,12 @@ from nattools.model.ending import Ending
 from nattools.model.endpoint import Family
 from nattools.model.host import Host
 from nattools.model.ipv6 import Ipv6
+from nattools.model.lan import Lan
 from nattools.model.libp2p import Libp2p
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import PortMapping
+from nattools.model.provider import Provider
 from nattools.model.punch import Matrix, Punch
 from nattools.model.pwnat import Pwnat
 from nattools.model.relay import Relay
@@ -25,7 +27,9 @@ from nattools.model.tailscale import Tailscale
 
 SCHEMA = "nattools.report/1"
 Substrate = Literal["host", "sim", "netns"]
-Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "lab", "tailscale"]
+Command = Literal[
+    "diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "lab", "tailscale", "lan"
+]
 TIME_OVER = "time-over"
 """The code of the warning in a report whose --timeout was too short."""
 NOT_REACHED = "mappings-not-reached"
@@ -155,6 +159,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     scenario: str | None = None
     seed: int | None = None
     host: Host
+    provider: Provider | None = None
     servers: tuple[Server, ...] = ()
     nat: NatByTransport = NatByTransport()
     ipv6: Ipv6 | None = None
@@ -163,7 +168,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     punch: Punch | None = None
     matrix: Matrix | None = None
     pwnat: Pwnat | None = None
-    lan: None = None
+    lan: Lan | None = None
     libp2p: Libp2p | None = None
     tailscale: Tailscale | None = None
     advice: Advice | None = None

@@ -7,10 +7,10 @@ from itertools import groupby
 
 from nattools.model.report import Report
 from nattools.report.document import Block, Cell, Document, EventChart, Figure, Prose, Section, Table
-from nattools.report.drawing import escape
 from nattools.report.figures import as_table
 from nattools.report.pagestyle import STYLE
 from nattools.report.sections.contents import contents
+from nattools.report.svgcanvas import escape
 from nattools.report.svgcharts import render_narrow_svg, render_svg
 
 COLUMNS = 200
@@ -20,7 +20,11 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 def render_html(report: Report) -> str:
     """The whole report with every detail, the details folded away; ends in a newline."""
-    document = contents(report, detail=2, columns=COLUMNS)
+    return html_page(contents(report, detail=2, columns=COLUMNS))
+
+
+def html_page(document: Document) -> str:
+    """Any document as a page; ends in a newline."""
     body = "\n".join(_page(document))
     title = escape(document.title)
     return (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from nattools.model.report import Report
-from nattools.report.document import Block, Cell, PathChart, Prose, Section, Table
+from nattools.report.document import Block, Cell, Document, PathChart, Prose, Section, Table
 from nattools.report.figures import without_figures
 from nattools.report.safetext import untied
 from nattools.report.sections.contents import contents
@@ -23,7 +23,11 @@ _START = re.compile(r"^(?:(\d+)([.)])|([-+=]))")
 
 def render_markdown(report: Report) -> str:
     """The whole report with every detail, the details folded away; ends in a newline."""
-    document = contents(report, detail=2, columns=COLUMNS)
+    return markdown_page(contents(report, detail=2, columns=COLUMNS))
+
+
+def markdown_page(document: Document) -> str:
+    """Any document as Markdown; ends in a newline."""
     lines = [f"## {escape(document.title)}", ""]
     for section in document.sections:
         lines += _section(section)

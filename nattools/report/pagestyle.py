@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nattools.report.drawing import SVG_STYLE
+from nattools.report.svgcanvas import SVG_STYLE
 
 _LIGHT = (
     "--ink: #1b1f24; --paper: #ffffff; --card: #f6f8fa; --line: #d0d7de; --edge: #818b98; --quiet: #59636e; "

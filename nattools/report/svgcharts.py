@@ -16,7 +16,7 @@ from nattools.report.document import (
     PathChart,
     TimelineEvent,
 )
-from nattools.report.drawing import NARROW, WIDE, Drawing, pixels
+from nattools.report.svgcanvas import NARROW, WIDE, Canvas, pixels
 from nattools.report.svgpaths import doors_narrow, doors_wide, path_narrow, path_wide
 
 _ROW = 26
@@ -61,7 +61,7 @@ def _most(chart: BarChart) -> float:
 
 
 def _bars(chart: BarChart) -> str:
-    drawing = Drawing(chart.caption, _described(chart))
+    drawing = Canvas(chart.caption, _described(chart))
     label = min(max((pixels(bar.label) for bar in chart.bars), default=0), _LABEL_MOST) + 12
     value = max((pixels(bar.text) for bar in chart.bars), default=0) + 12
     room, most = WIDE - label - value, _most(chart)
@@ -76,7 +76,7 @@ def _bars(chart: BarChart) -> str:
 
 def _bars_narrow(chart: BarChart) -> str:
     """Each label above its bar."""
-    drawing = Drawing(chart.caption, _described(chart))
+    drawing = Canvas(chart.caption, _described(chart))
     value = max((pixels(bar.text) for bar in chart.bars), default=0) + 12
     room, most = max(NARROW - value, 60.0), _most(chart)
     for number, bar in enumerate(chart.bars):
@@ -92,7 +92,7 @@ def _events(chart: EventChart) -> str:
     """A lane for each side, a mark for each event, and seconds below. The form of a mark says what its colour
     says: full for a success, a cross for a failure, hollow for what is neither."""
     shown = [event for event in chart.events if abs(event.at_s) < 1e6]
-    drawing = Drawing(chart.caption, [f"{each.at_s:.2f} s, {each.lane}: {each.text.text}" for each in shown])
+    drawing = Canvas(chart.caption, [f"{each.at_s:.2f} s, {each.lane}: {each.text.text}" for each in shown])
     first = min((each.at_s for each in shown), default=0.0)
     last = max((each.at_s for each in shown), default=0.0)
     left = max(pixels(lane) for lane in chart.lanes) + 16
@@ -109,7 +109,7 @@ def _events(chart: EventChart) -> str:
     return drawing.done(WIDE, bottom + 20)
 
 
-def _mark(drawing: Drawing, x: float, y: float, event: TimelineEvent) -> None:
+def _mark(drawing: Canvas, x: float, y: float, event: TimelineEvent) -> None:
     hint = f"{event.at_s:.2f} s, {event.step}: {event.text.text}"
     outcome: Cell = event.outcome
     if outcome.mood == "bad":
@@ -139,7 +139,7 @@ def _steps() -> Iterator[float]:
 def _grid(chart: GridChart) -> str:
     """A map of colours: the stronger, the hotter the place is."""
     words = [f"{name}: {', '.join(cell.text for cell in cells if cell.text)}" for name, cells in chart.rows]
-    drawing = Drawing(chart.caption, words)
+    drawing = Canvas(chart.caption, words)
     left = min(max((pixels(name, strong=True) for name, _ in chart.rows), default=0), _LABEL_MOST) + 12
     wide = max((WIDE - left) / max(len(chart.columns), 1), 44.0)
     for number, title in enumerate(chart.columns):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nattools.report.document import Door, DoorChart, PathChart, PathNode
-from nattools.report.drawing import LINE, NARROW, WIDE, Drawing, broken
 from nattools.report.figures import ENTERS
+from nattools.report.svgcanvas import LINE, NARROW, WIDE, Canvas, broken
 
 _LINK = 28
 _PAD = 10
@@ -19,7 +19,7 @@ def _texts(node: PathNode, room: float) -> tuple[list[str], list[str], list[str]
     return broken(node.name, room / 1.17), broken(node.detail, room), does
 
 
-def _draw_station(drawing: Drawing, node: PathNode, x: float, y: float, size: tuple[float, float]) -> None:
+def _draw_station(drawing: Canvas, node: PathNode, x: float, y: float, size: tuple[float, float]) -> None:
     name, detail, does = _texts(node, size[0] - 2 * _PAD)
     drawing.rectangle(x, y, size, f"box {node.mood}", f"{node.name}: {node.detail}")
     middle, at = x + size[0] / 2, y + 22
@@ -41,7 +41,7 @@ def path_wide(chart: PathChart) -> str:
     count = max(len(chart.nodes), 1)
     box = max((WIDE - 2 - (count - 1) * _LINK) / count, _LEAST_BOX)
     high = max((_tall(node, box - 2 * _PAD) for node in chart.nodes), default=40.0)
-    drawing = Drawing(chart.caption, _described(chart))
+    drawing = Canvas(chart.caption, _described(chart))
     x = 1.0
     for number, node in enumerate(chart.nodes):
         if number:
@@ -54,7 +54,7 @@ def path_wide(chart: PathChart) -> str:
 
 def path_narrow(chart: PathChart) -> str:
     """Station below station."""
-    drawing = Drawing(chart.caption, _described(chart))
+    drawing = Canvas(chart.caption, _described(chart))
     y, middle = 1.0, NARROW / 2
     for number, node in enumerate(chart.nodes):
         if number:
@@ -78,7 +78,7 @@ def _said(door: Door) -> str:
 
 def doors_wide(chart: DoorChart) -> str:
     """This machine at the left, the gate in the middle, and those who send at the right."""
-    drawing = Drawing(chart.caption, [_said(door) for door in chart.doors])
+    drawing = Canvas(chart.caption, [_said(door) for door in chart.doors])
     high = max(len(chart.doors), 1) * _DOOR
     drawing.rectangle(1, 1, (118, high), "box strong")
     drawing.lines(60, high / 2, broken(chart.inside, 100), "middle strong")
@@ -104,7 +104,7 @@ def _first(text: str) -> str:
     return lines[0] if len(lines) == 1 else f"{lines[0]} ..."
 
 
-def _stop(drawing: Drawing, x: float, y: float, door: Door) -> None:
+def _stop(drawing: Canvas, x: float, y: float, door: Door) -> None:
     if door.enters is False:
         drawing.cross(x, y, "bad")
     else:
@@ -113,7 +113,7 @@ def _stop(drawing: Drawing, x: float, y: float, door: Door) -> None:
 
 def doors_narrow(chart: DoorChart) -> str:
     """Each of those who send in a row of its own: the gate at the left, what happens there, who it is."""
-    drawing = Drawing(chart.caption, [_said(door) for door in chart.doors])
+    drawing = Canvas(chart.caption, [_said(door) for door in chart.doors])
     y = 20.0
     drawing.text(0, 13, f"{chart.inside}, behind: {chart.gate}", "quiet")
     top = y

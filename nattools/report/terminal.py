@@ -14,7 +14,7 @@ from typing import TextIO
 from nattools.model.report import Report
 from nattools.report.document import Cell, Detail, Document, Mood, Prose, Section, Table
 from nattools.report.figures import without_figures
-from nattools.report.safetext import width, wrap
+from nattools.report.safetext import untied, width, wrap
 
 MAX_COLUMNS = 240
 MARGIN = 2
@@ -65,6 +65,17 @@ def render_text(report: Report, *, columns: int = 80, detail: Detail = 0) -> str
     from nattools.report.sections.contents import contents
 
     return plain_text(contents(report, detail=detail, columns=columns), columns)
+
+
+def answer_line(report: Report) -> str:
+    """The first line of a report: what was asked, answered."""
+    from nattools.report.sections.contents import contents
+
+    proses = [
+        each for section in contents(report).sections for each in section.blocks if isinstance(each, Prose)
+    ]
+    strong = [prose.text for prose in proses if prose.mood == "strong"]
+    return untied((strong or [prose.text for prose in proses] or [""])[0])
 
 
 def plain_text(document: Document, columns: int) -> str:

@@ -46,6 +46,18 @@ SENTENCES = {
     "place-carries-nothing": (
         "It gave a place, and a connection through it did not come about ({status:or silence})."
     ),
+    # connections through a relay, and what became of them
+    "call-no-place": "It has no place at that relay: it is not running, or has gone.",
+    "call-not-taken": "The relay could not reach it, or it did not take the call.",
+    "call-limit": "The relay has as many connections as it allows.",
+    "call-denied": "The relay does not allow that.",
+    "call-failed": "No connection through the relay came about ({status}).",
+    "upgrade-dialled": "One end just connected to the other: {remote}.",
+    "upgrade-met": "Both called each other at once, in attempt {attempts}: {remote}.",
+    "upgrade-failed": "Both called each other {attempts} times, and none got through.",
+    "upgrade-no-addresses": "It names no address over TCP at which it is seen.",
+    "upgrade-not-spoken": "It does not speak DCUtR, or did not answer in time.",
+    "upgrade-silent": "It did not begin an upgrade.",
     # whom a node here meets directly
     "dcutr-not-needed": "Others connect to a port here that is in use, so no upgrade is needed.",
     "dcutr-possible": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nattools.engine.analysis import ending, translation
+from nattools.engine.analysis import endings, translation
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.obstacles import obstacle, remedies, router_address, true_mappings
 from nattools.model.endpoint import Family
@@ -63,7 +63,7 @@ def advice(findings: Findings, techniques: tuple[Technique, ...], peers: tuple[P
         answer = statement("reachable-by-mapping")
     ended = findings.measurement.ended
     if ended is not None:
-        reachable, answer = "offline", ending.headline(ended)
+        reachable, answer = "offline", endings.headline(ended)
     elif not findings.asked:
         answer = statement("nothing-asked")
     elif findings.portal is not None:
@@ -186,7 +186,7 @@ def _offline(findings: Findings) -> list[Statement]:
     if findings.portal is not None:
         return [statement("log-in-at-portal", location=findings.portal.location)]
     if findings.measurement.ended is not None:
-        return ending.remedies(findings.measurement.ended)
+        return endings.remedies(findings.measurement.ended)
     host = findings.measurement.host
     found = [statement("no-default-route")] if host.interfaces and not host.gateways else []
     return [*found, statement("check-cable"), statement("try-other-server")]

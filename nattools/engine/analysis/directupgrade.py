@@ -60,12 +60,15 @@ def open_to_all(nat: Nat) -> bool:
 
 
 def _with(kind: str, udp: Nat | None, tcp: Nat | None, peer: Nat) -> DcutrKind:
-    path, code = _way(udp, tcp, peer)
+    path, code = way_between(udp, tcp, peer)
     return DcutrKind(kind=kind, path=path, reason=(statement(code),))
 
 
-def _way(udp: Nat | None, tcp: Nat | None, peer: Nat) -> tuple[Literal["direct", "relay", "unknown"], str]:
-    """Between this network and a peer's, whose NAT is taken to treat TCP as it treats UDP."""
+def way_between(
+    udp: Nat | None, tcp: Nat | None, peer: Nat
+) -> tuple[Literal["direct", "relay", "unknown"], str]:
+    """(how, the code of the reason) between this network and a peer's, whose NAT is taken to treat TCP as it
+    treats UDP."""
     if peer.reachable is False or udp is None or udp.reachable is False:
         return _over_tcp(tcp, peer)
     if open_to_all(peer):
@@ -87,8 +90,9 @@ def _way(udp: Nat | None, tcp: Nat | None, peer: Nat) -> tuple[Literal["direct",
 
 
 def _over_tcp(tcp: Nat | None, peer: Nat) -> tuple[Literal["direct", "relay", "unknown"], str]:
-    """Where UDP is blocked on one side or both, only somebody whom anybody can call is met directly: that
-    both call at once through two NATs has not been seen to succeed with go-libp2p."""
+    """Where UDP is blocked on one side or both, only somebody whom anybody can call is met directly. DCUtR
+    over TCP could do more, but go-libp2p first dials from the same port, after which a Linux NAT lets no
+    simultaneous opening through (docs/design/0024)."""
     if tcp is None or tcp.reachable is None:
         return "unknown", "upgrade-tcp-not-measured"
     if tcp.reachable is False:

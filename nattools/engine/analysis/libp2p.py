@@ -10,8 +10,8 @@ from nattools.engine.analysis.directupgrade import open_to_all, upgrades
 from nattools.engine.analysis.evidence import endpoint
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.engine.analysis.obstacles import remedies, true_mappings
-from nattools.model.libp2p import Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay
-from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked
+from nattools.model.libp2p import Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
+from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.model.report import Technique
 from nattools.model.statement import Reason, Statement, statement
 
@@ -37,6 +37,19 @@ _PLACES: dict[str, str] = {
     "permission-denied": "place-denied",
     "limit-exceeded": "place-limit",
 }
+_CALLS: dict[str, str] = {
+    "no-reservation": "call-no-place",
+    "connection-failed": "call-not-taken",
+    "limit-exceeded": "call-limit",
+    "permission-denied": "call-denied",
+}
+_UPGRADES: dict[str, str] = {
+    "dialled": "upgrade-dialled",
+    "met": "upgrade-met",
+    "failed": "upgrade-failed",
+    "no-addresses": "upgrade-no-addresses",
+    "not-spoken": "upgrade-not-spoken",
+}
 _SHOWN_IN = ("diagnose", "libp2p")
 
 
@@ -54,6 +67,7 @@ def libp2p(findings: Findings) -> Libp2p | None:
         relay_reserved=_any(row.reserved for row in relays),
         dcutr="unknown" if upgrade is None else upgrade.dcutr,
         dcutr_with=() if upgrade is None else upgrade.kinds,
+        upgrades=tuple(_upgrade(each) for each in seen if isinstance(each, UpgradeTried)),
         reason=(statement("dcutr-unknown") if upgrade is None else upgrade.reason,),
     )
 
@@ -85,7 +99,7 @@ def _peer(address: str, visits: Sequence[PeerVisit], quic: Sequence[QuicAsked]) 
         observed=tuple(dict.fromkeys(each.observed for each in visits if each.observed is not None)),
         agent=first.agent,
         peer=first.peer,
-        rtt_ms=None if first.rtt_s is None else round(1000 * first.rtt_s, 3),
+        rtt_ms=_ms(first.rtt_s),
         autonat=AUTONAT in first.protocols if first.identified else None,
         relay=RELAY in first.protocols if first.identified else None,
         quic=True if any(each.answered for each in answered) else None,
@@ -194,7 +208,7 @@ def _relay(asked: PlaceAsked) -> Libp2pRelay:
         limit_s=asked.limit_s,
         limit_bytes=asked.limit_octets,
         carries=asked.carried,
-        rtt_ms=None if asked.rtt_s is None else round(1000 * asked.rtt_s, 3),
+        rtt_ms=_ms(asked.rtt_s),
         reason=_about_place(asked),
         evidence=(asked.id,),
     )
@@ -208,6 +222,39 @@ def _about_place(asked: PlaceAsked) -> Reason:
     if asked.carried is False:
         return (statement("place-carries-nothing", status=asked.detail),)
     return ()
+
+
+# --- upgrades
+
+
+def _upgrade(tried: UpgradeTried) -> Libp2pUpgrade:
+    direct = tried.remote is not None
+    return Libp2pUpgrade(
+        peer=tried.peer,
+        relay=tried.relay,
+        role=tried.role,
+        relayed=tried.relayed == "ok",
+        direct=True if direct else False if tried.end == "failed" else None,
+        attempts=tried.attempts,
+        local=tried.local,
+        remote=tried.remote,
+        rtt_ms=_ms(tried.rtt_s),
+        relayed_rtt_ms=_ms(tried.relayed_rtt_s),
+        elapsed_s=tried.took_s if tried.relayed == "ok" else None,
+        reason=(_about_upgrade(tried),),
+        evidence=(tried.id,),
+    )
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1000 * seconds, 3)
+
+
+def _about_upgrade(tried: UpgradeTried) -> Statement:
+    if tried.relayed != "ok":
+        return statement(_CALLS.get(tried.relayed, "call-failed"), status=tried.relayed)
+    code = _UPGRADES.get(tried.end or "", "upgrade-silent")
+    return statement(code, remote=tried.remote, attempts=tried.attempts)
 
 
 # --- the verdict

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
@@ -36,7 +36,8 @@ AGENT: Final = f"nattools/{__version__}"
 
 class PeerHost:
     """`async with` runs it: leaving ends its connections and all that it serves. `servers` by protocol may be
-    added to before a peer comes. `addresses`: what it says of where it is."""
+    added to before a peer comes. `addresses`: what it says of where it is. `changed` is set with each new
+    connection, for one who waits."""
 
     def __init__(self, network: Network, key: HostKey | None = None) -> None:
         self.network = network
@@ -48,6 +49,8 @@ class PeerHost:
         self._listeners: list[TcpListener] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._calling = 0
+        self._awaited: list[AwaitedCall] = []
+        self.changed = asyncio.Event()
 
     @property
     def peer(self) -> PeerId:
@@ -128,12 +131,20 @@ class PeerHost:
         )
         if isinstance(made, PeerConnection):
             self.connections.append(made)
+            self.changed.set()
             self.spawn(self._forget(made))
         return made
 
     async def _forget(self, connection: PeerConnection) -> None:
         await connection.ended.wait()
         self.connections.remove(connection)
+
+    def expect_call(self, peer: PeerId, hosts: Sequence[str], *, initiates: bool) -> AwaitedCall:
+        """Who calls from one of these IP addresses is taken for that peer, and the handshake is led by this
+        end if it `initiates`."""
+        call = AwaitedCall(peer, tuple(hosts), initiates, self._awaited)
+        self._awaited.append(call)
+        return call
 
     def _called(self, stream: TcpStream) -> None:
         if self._calling >= _MOST_CALLERS:
@@ -143,8 +154,13 @@ class PeerHost:
         self.spawn(self._answer_call(stream))
 
     async def _answer_call(self, stream: TcpStream) -> None:
+        awaited = next((each for each in self._awaited if stream.remote.host in each.hosts), None)
         try:
-            await self.take(stream, initiates=False)
+            if awaited is None:
+                await self.take(stream, initiates=False)
+            else:
+                made = await self.take(stream, initiates=awaited.initiates, expected=awaited.peer)
+                awaited.came(made)
         finally:
             self._calling -= 1
 
@@ -172,6 +188,33 @@ class PeerHost:
             stream.write(waiting)
             await stream.drain()
             waiting = b""
+
+
+class AwaitedCall:
+    """A peer that is about to call, while others are called by it. `close` it when that is over."""
+
+    def __init__(
+        self, peer: PeerId, hosts: tuple[str, ...], initiates: bool, awaited: list[AwaitedCall]
+    ) -> None:
+        self.peer, self.hosts, self.initiates = peer, hosts, initiates
+        self._awaited = awaited
+        self._made: asyncio.Future[PeerConnection] = asyncio.get_running_loop().create_future()
+
+    def came(self, made: PeerConnection | PeerFailure) -> None:
+        """It has called."""
+        if isinstance(made, PeerConnection) and not self._made.done():
+            self._made.set_result(made)
+
+    async def wait_or(self, tasks: Iterable[asyncio.Task[PeerConnection | None]]) -> PeerConnection | None:
+        """What comes first: its call, or one of these."""
+        waiting: list[asyncio.Future[Any]] = [self._made, *tasks]
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return next((made for each in done if (made := each.result()) is not None), None)
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self in self._awaited:
+            self._awaited.remove(self)
 
 
 async def _guard(work: Coroutine[Any, Any, None]) -> None:

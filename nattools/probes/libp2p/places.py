@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from nattools.chance import random_bytes
 from nattools.errors import CannotRun
 from nattools.model.peertrial import PlaceAsked
 from nattools.net.libp2p.peerconnection import MuxStream, PeerConnection, StreamMessages
@@ -16,7 +15,6 @@ from nattools.net.libp2p.peerhost import PeerHost
 from nattools.net.libp2p.peerquestions import CircuitAnswer, connect_through, ping, reserve
 from nattools.probes.libp2p.peervisits import PROBE, VISIT_S, PeerContext, Visited
 from nattools.protocols.libp2p import circuit
-from nattools.protocols.libp2p.hostkey import SEED_SIZE, HostKey
 
 MOST_RELAYS: Final = 2
 _MOST_CALLS: Final = 8
@@ -24,10 +22,11 @@ _MOST_LIMIT_S: Final = 1e6
 
 
 class RelayedCalls:
-    """Takes calls that come through relays on behalf of a host."""
+    """Takes calls that come through relays on behalf of a host. `told` hears of each."""
 
-    def __init__(self, host: PeerHost) -> None:
+    def __init__(self, host: PeerHost, told: Callable[[PeerConnection], None] | None = None) -> None:
         self._host = host
+        self._told = told
         self._calls = 0
         host.servers[circuit.STOP] = self._stop
 
@@ -46,27 +45,49 @@ class RelayedCalls:
                 stream, initiates=False, expected=request.peer, first=messages.rest, relayed=True
             )
             if isinstance(made, PeerConnection):
+                if self._told is not None:
+                    self._told(made)
                 await made.ended.wait()
         finally:
             self._calls -= 1
 
 
-async def ask_for_places(context: PeerContext, host: PeerHost, visited: Sequence[Visited]) -> None:
+async def ask_for_places(context: PeerContext, visited: Sequence[Visited]) -> None:
     """Ask the peers that relay for a place, and try to be called there."""
     relays = [each for each in visited if each.offers(circuit.HOP)]
-    RelayedCalls(host)
     async with asyncio.TaskGroup() as group:
         for relay in relays[:MOST_RELAYS]:
-            group.create_task(_ask_for_place(context, host, relay))
+            group.create_task(_ask_for_place(context, relay))
 
 
-async def _ask_for_place(context: PeerContext, host: PeerHost, relay: Visited) -> None:
+async def _ask_for_place(context: PeerContext, relay: Visited) -> None:
+    """As a peer of its own: a relay announces calls on whichever connection it has with the one who is
+    called, and this machine has others."""
     began = asyncio.get_running_loop().time()
-    answer = await reserve(relay.connection)
-    seen = _observed(relay, answer)
-    if answer.granted:
-        seen = await _called(context, host, relay, seen)
+    async with PeerHost(context.network) as holder:
+        made = await _connected(context, holder, relay)
+        if not isinstance(made, PeerConnection):
+            return
+        RelayedCalls(holder)
+        answer = await reserve(made)
+        seen = _observed(relay, answer)
+        if answer.granted:
+            seen = await _called(context, holder, relay, seen)
     context.recorder.add(seen, at=began)
+
+
+async def _connected(context: PeerContext, host: PeerHost, relay: Visited) -> PeerConnection | str:
+    """A further connection to the relay, or why there is none."""
+    try:
+        made = await host.dial(
+            relay.connection.remote,
+            relay.connection.peer,
+            timeout_s=VISIT_S,
+            interface=context.interface,
+        )
+    except CannotRun as error:
+        return str(error)
+    return made if isinstance(made, PeerConnection) else "the relay takes no further connection"
 
 
 def _observed(relay: Visited, answer: CircuitAnswer) -> PlaceAsked:
@@ -83,25 +104,17 @@ def _observed(relay: Visited, answer: CircuitAnswer) -> PlaceAsked:
     )
 
 
-async def _called(context: PeerContext, host: PeerHost, relay: Visited, seen: PlaceAsked) -> PlaceAsked:
-    """Call this machine's own place, as another peer would."""
-    async with PeerHost(context.network, HostKey(random_bytes(SEED_SIZE))) as caller:
-        try:
-            made = await caller.dial(
-                relay.connection.remote,
-                relay.connection.peer,
-                timeout_s=VISIT_S,
-                interface=context.interface,
-            )
-        except CannotRun as error:
-            return msgspec.structs.replace(seen, detail=str(error))
-        if not isinstance(made, PeerConnection):
-            return msgspec.structs.replace(seen, detail="the relay takes no second connection")
-        answer = await connect_through(made, host.peer)
+async def _called(context: PeerContext, holder: PeerHost, relay: Visited, seen: PlaceAsked) -> PlaceAsked:
+    """Call the own place, as another peer would."""
+    async with PeerHost(context.network) as caller:
+        made = await _connected(context, caller, relay)
+        if isinstance(made, str):
+            return msgspec.structs.replace(seen, detail=made)
+        answer = await connect_through(made, holder.peer)
         if not answer.granted or answer.stream is None:
             status = answer.outcome if answer.message is None else answer.message.status
             return msgspec.structs.replace(seen, carried=False, detail=status)
-        through = await caller.take(answer.stream, initiates=True, expected=host.peer, relayed=True)
+        through = await caller.take(answer.stream, initiates=True, expected=holder.peer, relayed=True)
         rtt_s = await ping(through) if isinstance(through, PeerConnection) else None
         return msgspec.structs.replace(
             seen, carried=rtt_s is not None, rtt_s=None if rtt_s is None else round(rtt_s, 6)

@@ -19,6 +19,8 @@ from nattools.wording import sentence, terms
 _PASSING = frozenset({"time-over", "external-address-changed", "router-epoch"})
 """Warnings about the measurement, and not about the network."""
 _PUNCH = ("connected", "path", "transport", "family", "strategy")
+_DERIVED = ("direct_with",)
+"""What follows from the behaviour that is compared already."""
 _SECTIONS = ("ipv6", "pwnat", "lan", "libp2p", "tailscale")
 
 
@@ -175,6 +177,7 @@ def _leaves(part: Any, path: str) -> dict[str, str | bool]:
         return {
             key: value
             for name, each in part.items()
+            if name not in _DERIVED
             for key, value in _leaves(each, f"{path}.{name}").items()
         }
     if isinstance(part, bool) or (isinstance(part, str) and part in constants()):

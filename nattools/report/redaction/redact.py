@@ -12,6 +12,7 @@ import msgspec
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import parse_address
+from nattools.model.provider import Provider
 from nattools.model.report import Report
 from nattools.protocols.nat64 import Nat64Prefix, parse_prefix
 from nattools.report.redaction.ownwords import constants, is_own
@@ -38,17 +39,21 @@ _PORTS = ("aimed", "hit", "pool", "port_range", "blocked_ports", "open_ports", "
 
 class Redaction(msgspec.Struct, frozen=True):
     """What to take out. `salt`: reports that are redacted with the same one agree in their pseudonyms.
-    `keep` "private": private addresses stay. `ports`: ports are changed too."""
+    `keep` "private": private addresses stay; "asn", "country": whose network it was stays, as the report says
+    or `provider`. `ports`: ports are changed too."""
 
     salt: str | None = None
     keep: frozenset[str] = frozenset()
     ports: bool = False
+    provider: Provider | None = None
 
 
 def redacted(report: Report, wanted: Redaction) -> Report:
     """The report with pseudonyms for all that tells who sent it; its verdicts, times and figures stay.
 
     CannotRun: something of the original would still stand in the result, so that there is none."""
+    provider = wanted.provider or report.provider
+    report = msgspec.structs.replace(report, provider=None)
     plain = msgspec.to_builtins(report)
     search = _Search()
     _walk(plain, "", search.text)
@@ -63,7 +68,17 @@ def redacted(report: Report, wanted: Redaction) -> Report:
     walked = _walk(plain, "", scrubber.text, pseudonyms.port if wanted.ports else None)
     result = with_texts(msgspec.convert(walked, Report))
     _check(result, scrubber.replaced)
-    return result
+    return msgspec.structs.replace(result, provider=provider and _kept(provider, wanted.keep))
+
+
+def _kept(provider: Provider, keep: frozenset[str]) -> Provider | None:
+    """As much of it as may stay."""
+    kept = Provider(
+        asn=provider.asn if "asn" in keep else None,
+        name=provider.name if "asn" in keep else None,
+        country=provider.country if "country" in keep else None,
+    )
+    return None if kept == Provider() else kept
 
 
 def _walk(

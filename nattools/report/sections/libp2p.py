@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nattools.model.libp2p import DcutrKind, Libp2pAddress, Libp2pPeer, Libp2pRelay
+from nattools.model.libp2p import DcutrKind, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
 from nattools.model.report import Report
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
@@ -126,6 +126,30 @@ def _limit(row: Libp2pRelay) -> str:
     if row.limit_bytes:
         parts.append(f"{terms.number(row.limit_bytes // 1024)}{terms.TIE}KiB each way")
     return ", ".join(parts) or "none"
+
+
+def upgrades(report: Report, view: View) -> list[Section]:
+    """Peers that were met through a relay: did the connection become direct?"""
+    rows = report.libp2p.upgrades if report.libp2p is not None else ()
+    if not rows:
+        return []
+    titles = ("peer", "called by", "relayed", "direct", "round trip", "why")
+    table = Table(titles, tuple(map(_upgrade, rows[:_MOST])), (0, 0, 0, 0, 0, 1))
+    return [Section("Connections through a relay", (table,))]
+
+
+def _upgrade(row: Libp2pUpgrade) -> tuple[Cell, ...]:
+    relayed, relayed_mood = AGREEMENTS[row.relayed]
+    direct, mood = AGREEMENTS[row.direct]
+    trips = [terms.milliseconds(each) for each in (row.relayed_rtt_ms, row.rtt_ms) if each is not None]
+    return (
+        Cell(f"...{safe(row.peer[-6:])}"),
+        Cell("us" if row.role == "caller" else "them"),
+        Cell(relayed, relayed_mood),
+        Cell(direct if row.relayed else "", mood),
+        Cell(", then ".join(trips)),
+        Cell(safe(row.why)),
+    )
 
 
 def kinds(report: Report, view: View) -> list[Section]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked
+from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.wording.terms import number, seconds
 
 
@@ -48,9 +48,21 @@ def _quic(o: QuicAsked) -> str:
     return f"QUIC: {o.remote} asked for its versions, {number(o.sent)} sent: {answer}"
 
 
+def _upgrade(o: UpgradeTried) -> str:
+    whom = f"{o.peer} called" if o.role == "caller" else f"called by {o.peer}"
+    text = f"libp2p: {whom} through {o.relay}: {o.relayed}"
+    if o.end is None:
+        return text
+    tries = f", {number(o.attempts)} attempts" if o.attempts else ""
+    return f"{text}; upgrade: {o.end}{tries} after {seconds(o.took_s)}" + (
+        f", direct to {o.remote}" if o.remote else ""
+    )
+
+
 PEER_WORDS: dict[type, Callable[[Any], str]] = {
     PeerVisit: _visit,
     DialAsked: _dial,
     PlaceAsked: _place,
     QuicAsked: _quic,
+    UpgradeTried: _upgrade,
 }

@@ -34,6 +34,34 @@ def test_diagnose_says_the_answer_first(capsys: Capture) -> None:
     assert captured.err == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["diagnose", "--lab", "home-router"], 0, "This machine can be reached directly, by hole punching."),
+        (
+            ["nat", "--lab", "home-router"],
+            0,
+            "Your NAT gives one external port for all peers, and lets in only",
+        ),
+        (["map", "probe", "--lab", "mapping-off"], 1, "No router here can be asked to open ports"),
+        (["diagnose", "--lab", "no-link"], 3, "This machine is connected to no network."),
+    ],
+)
+def test_quietly_there_is_the_answer_alone(
+    capsys: Capture, arguments: list[str], code: int, says: str
+) -> None:
+    assert run([*arguments, "-q"]) == code
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1
+    assert captured.out.startswith(says)
+    assert "waiting" not in captured.err
+
+
+def test_quiet_and_verbose_contradict_each_other(capsys: Capture) -> None:
+    assert run(["diagnose", "--lab", "home-router", "-q", "-v"]) == 2
+    assert capsys.readouterr().err.startswith("nattools: -q and -v contradict each other")
+
+
 def test_json_is_one_document_and_nothing_else(capsys: Capture) -> None:
     assert run(["nat", "--lab", "home-router:alice", "--json", "-v"]) == 0
     captured = capsys.readouterr()
@@ -65,7 +93,7 @@ def test_files_by_suffix_and_a_capture(tmp_path: Path, capsys: Capture) -> None:
     assert report.command == "diagnose"
     assert (tmp_path / "a.txt").read_text() == shown
     assert (tmp_path / "a.md").read_text().startswith("## nattools diagnose\n")
-    assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "a.html").read_text().startswith("<!DOCTYPE html>")
     assert capture.read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
     assert run(["report", "show", str(tmp_path / "a.json")]) == 0
     assert capsys.readouterr().out == shown

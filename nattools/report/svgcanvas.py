@@ -35,7 +35,7 @@ svg circle.hollow { fill: var(--paper); stroke: var(--mark); stroke-width: 2; }
 """.strip()
 
 
-class Drawing:
+class Canvas:
     """An SVG in the making. `words` describe it to those who do not see it; `kind` are classes; the pointer
     shows a `hint`."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from nattools.engine.analysis.ending import ending, headline, remedies
+from nattools.engine.analysis.endings import ending, headline, remedies
 from nattools.model.ending import EndingStep
 from nattools.model.host import Host, Interface, Way
 from nattools.model.observation import FORBIDDEN_HERE, AnyObservation, Binding, Hop, Portal, Resolution

@@ -1,0 +1,202 @@
+"""DCUtR over TCP: a connection through a relay is replaced by a direct one.
+
+The end that was called through the relay leads: it dials what the other end says that anybody can reach, and
+else they agree on a moment and call each other. Whoever's SYN arrives, the end that called through the relay
+is the client of what follows (libp2p's DCUtR specification).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from nattools.errors import CannotRun, ProtocolError
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import TcpFailure
+from nattools.net.eventloop import TimeLimit
+from nattools.net.libp2p.peerconnection import MuxStream, PeerConnection, StreamMessages
+from nattools.net.libp2p.peerhost import PeerHost
+from nattools.protocols.libp2p import dcutr
+from nattools.protocols.libp2p.dcutr import HolePunchMessage
+from nattools.protocols.libp2p.multiaddr import Multiaddr
+
+MEET_S: Final = 5.0
+"""For so long both ends call each other in one attempt, as go-libp2p does."""
+_RETRY_S: Final = 0.2
+_EXCHANGE_S: Final = 10.0
+_MOST_TARGETS: Final = 4
+_LONGEST_TRIP_S: Final = 4.0
+
+UpgradeEnd = Literal["dialled", "met", "failed", "no-addresses", "not-spoken"]
+
+
+@dataclass(slots=True)
+class UpgradeRecord:
+    """What became of an upgrade. `end` None: it goes on. `attempts`: how often both called at once."""
+
+    end: UpgradeEnd | None = None
+    attempts: int = 0
+    connection: PeerConnection | None = None
+    targets: list[Endpoint] = field(default_factory=list)
+
+
+class DirectUpgrades:
+    """A host's part in upgrades, from the own port `local`, which listens. `addresses`: where it is seen.
+    `meeting`: how many attempts go on; `over` is set with the last word of the `record`."""
+
+    def __init__(self, host: PeerHost, local: Endpoint, addresses: Sequence[Multiaddr]) -> None:
+        self.record = UpgradeRecord()
+        self.over = asyncio.Event()
+        self.meeting = 0
+        self._host = host
+        self._local = local
+        self._addresses = tuple(addresses)
+        self._network = host.network
+        host.servers[dcutr.DCUTR] = self._follow
+
+    # --- the end that called through the relay
+
+    async def _follow(self, stream: MuxStream) -> None:
+        """ProtocolError: it is no DCUtR, or does not come through a relay."""
+        if not stream.connection.relayed:
+            raise ProtocolError("an upgrade of what is direct")
+        messages = StreamMessages(stream, dcutr.MAX_DCUTR)
+        targets: list[Endpoint] | None = None
+        async with TimeLimit(_EXCHANGE_S):
+            targets = _targets(await self._expect(messages, "connect"))
+            messages.write(dcutr.encode_dcutr(HolePunchMessage("connect", self._addresses)))
+            await self._expect(messages, "sync")
+        if targets is None:
+            return
+        stream.close()
+        await self._meet(stream.connection, targets, initiates=True)
+
+    # --- the end that was called
+
+    async def lead(self, relayed: PeerConnection, public: Sequence[Endpoint]) -> None:
+        """Dial the `public` endpoints of the peer; where that leads nowhere, call each other, up to three
+        times. The `record` says what came of it.
+
+        Those dials leave from another port: the own router keeps a half-open connection of each for minutes,
+        and Linux's then drops the next SYN between the same ports, once the peer's has come."""
+        for target in list(public)[:_MOST_TARGETS]:
+            made = await self._dial(relayed, target, timeout_s=MEET_S, initiates=True, port=0)
+            if made is not None:
+                self._finish("dialled", made)
+                return
+        for _ in range(dcutr.ATTEMPTS):
+            targets = await self._agree(relayed)
+            if targets is None:
+                self._finish("not-spoken")
+                return
+            if not targets:
+                self._finish("no-addresses")
+                return
+            if await self._meet(relayed, targets, initiates=False):
+                return
+        self._finish("failed")
+
+    async def _agree(self, relayed: PeerConnection) -> list[Endpoint] | None:
+        """On the moment; where the peer is seen. None: it does not speak DCUtR, or not in time."""
+        stream = await relayed.open(dcutr.DCUTR, timeout_s=_EXCHANGE_S)
+        if stream is None:
+            return None
+        loop, targets, trip_s = asyncio.get_running_loop(), None, 0.0
+        try:
+            messages = StreamMessages(stream, dcutr.MAX_DCUTR)
+            async with TimeLimit(_EXCHANGE_S):
+                began = loop.time()
+                messages.write(dcutr.encode_dcutr(HolePunchMessage("connect", self._addresses)))
+                found = _targets(await self._expect(messages, "connect"))
+                trip_s = loop.time() - began
+                messages.write(dcutr.encode_dcutr(HolePunchMessage("sync")))
+                await stream.drain()
+                targets = found
+        except ProtocolError:
+            pass
+        finally:
+            stream.close()
+        if targets:
+            await asyncio.sleep(min(trip_s, _LONGEST_TRIP_S) / 2)
+        return targets
+
+    # --- both
+
+    async def _expect(self, messages: StreamMessages, kind: str) -> HolePunchMessage:
+        message = dcutr.decode_dcutr(await messages.expect())
+        if message.kind != kind:
+            raise ProtocolError(f"{message.kind} where {kind} belongs")
+        return message
+
+    async def _meet(self, relayed: PeerConnection, targets: list[Endpoint], *, initiates: bool) -> bool:
+        """Call them, and be called by them, until there is a connection or the time is over."""
+        if self.over.is_set():
+            return True
+        self.record.attempts += 1
+        self.record.targets = targets
+        self.meeting += 1
+        meeting = self._host.expect_call(relayed.peer, [each.host for each in targets], initiates=initiates)
+        try:
+            async with TimeLimit(MEET_S), asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._call(relayed, each, initiates)) for each in targets]
+                made = await meeting.wait_or(tasks)
+                for task in tasks:
+                    task.cancel()
+                if made is not None:
+                    self._finish("met", made)
+        finally:
+            meeting.close()
+            self.meeting -= 1
+            self._host.changed.set()
+        return self.over.is_set()
+
+    async def _call(
+        self, relayed: PeerConnection, target: Endpoint, initiates: bool
+    ) -> PeerConnection | None:
+        """Again and again: a router of the other end may refuse what its own end has not opened yet."""
+        while True:
+            made = await self._dial(relayed, target, timeout_s=MEET_S, initiates=initiates)
+            if made is not None:
+                return made
+            await asyncio.sleep(_RETRY_S)
+
+    async def _dial(
+        self,
+        relayed: PeerConnection,
+        target: Endpoint,
+        *,
+        timeout_s: float,
+        initiates: bool,
+        port: int | None = None,
+    ) -> PeerConnection | None:
+        own = self._local.port if port is None else port
+        try:
+            stream = await self._network.connect_tcp(
+                target, timeout_s=timeout_s, host=_bound(self._local), port=own
+            )
+        except CannotRun:
+            return None
+        if isinstance(stream, TcpFailure):
+            return None
+        made = await self._host.take(
+            stream, initiates=initiates, expected=relayed.peer, timeout_s=max(timeout_s, 1.0)
+        )
+        return made if isinstance(made, PeerConnection) else None
+
+    def _finish(self, end: UpgradeEnd, connection: PeerConnection | None = None) -> None:
+        if not self.over.is_set():
+            self.record.end, self.record.connection = end, connection
+            self.over.set()
+            self._host.changed.set()
+
+
+def _bound(local: Endpoint) -> str | None:
+    return None if local.host in ("0.0.0.0", "::") else local.host
+
+
+def _targets(message: HolePunchMessage) -> list[Endpoint]:
+    """Where the other end is seen over TCP."""
+    found = [each.endpoint for each in message.addresses if each.over == "tcp" and not each.relayed]
+    return [each for each in dict.fromkeys(found) if each is not None and each.port][:_MOST_TARGETS]

@@ -1,0 +1,71 @@
+"""Where many reports are: files, folders, patterns, compressed or one on each line."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from nattools.errors import UsageError
+from nattools.report.savedreport import SIZE_LIMIT
+
+SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
+
+
+def found_files(named: Sequence[str]) -> Iterator[str]:
+    """Each file once. Of a folder, all with the suffixes of reports, in all folders within; a name with `*`,
+    `?` or `[` is a pattern (`**`: any folders). UsageError: there is nothing."""
+    seen: set[str] = set()
+    for name in named:
+        some = False
+        for path in _of(name):
+            some = True
+            if path not in seen:
+                seen.add(path)
+                yield path
+        if not some:
+            raise UsageError(f"no report is found at {name}: name files, folders or patterns")
+
+
+def _of(name: str) -> Iterator[str]:
+    if os.path.isdir(name):
+        for folder, folders, files in os.walk(name):
+            folders.sort()
+            yield from (os.path.join(folder, file) for file in sorted(files) if file.endswith(SUFFIXES))
+    elif os.path.isfile(name):
+        yield name
+    elif glob.has_magic(name):
+        yield from (path for path in sorted(glob.iglob(name, recursive=True)) if os.path.isfile(path))
+
+
+def documents(path: str) -> Iterator[tuple[str, bytes | UsageError]]:
+    """The documents in a file with their names: one, or with the suffix .jsonl one on each line. What cannot
+    be read is the error in its place."""
+    try:
+        with _opened(path) as file:
+            if not path.removesuffix(".gz").endswith(".jsonl"):
+                yield path, _bounded(file.read(SIZE_LIMIT + 1))
+                return
+            number = 0
+            while line := file.readline(SIZE_LIMIT + 1):
+                number += 1
+                if line.strip():
+                    yield f"{path}:{number}", _bounded(line)
+                if len(line) > SIZE_LIMIT:
+                    return  # what follows is the rest of it
+    except (OSError, EOFError, zlib.error) as error:
+        yield path, UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}")
+
+
+def _opened(path: str) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb"))
+
+
+def _bounded(data: bytes) -> bytes | UsageError:
+    if len(data) <= SIZE_LIMIT:
+        return data
+    return UsageError(f"larger than {SIZE_LIMIT // 1024 // 1024} MiB: too large for a nattools report")
