@@ -112,7 +112,7 @@ class MachineContext(msgspec.Struct):
     progress: Progress = _quiet
 
 
-EVERY_COMMAND = frozenset({"diagnose", "nat", "ipv6", "punch"})
+EVERY_COMMAND = frozenset({"diagnose", "nat", "ipv6", "punch", "libp2p", "tailscale"})
 
 
 class Probe(ABC):
