@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from nattools.__main__ import main
-from nattools.engine.punch.connection import Connector, PunchConnection
+from nattools.engine.punch.connection import PunchConnection
+from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.signals import AttemptAim
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement

@@ -83,6 +83,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools pwnat listen", "wait; it prints what to type on the other machine"),
         ("nattools pwnat connect 203.0.113.7 --secret -", "call that machine (as root)"),
     ),
+    "pwnat test": (
+        ("nattools pwnat test --server stun.example.org", "a server of your own: nattools serve, as root"),
+        ("nattools pwnat test --lab pwnat-callers:linux", "a simulated network"),
+    ),
     "pwnat listen": (
         ("nattools pwnat listen --allow localhost:22", "let the caller's --forward reach SSH"),
         ("nattools pwnat listen --server stun.example.org", "learn the public address from a server"),
@@ -98,6 +102,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "relay": (
         ("nattools relay turn:relay.example --turn-user alice:secret", "one of your own, by UDP and TCP"),
         ("nattools relay --region fra", "one region of Tailscale's public DERP map"),
+    ),
+    "lan": (
+        ("nattools lan", "on two machines at the same time: both directions are proven"),
+        ("nattools lan 192.168.1.20", "is that machine reached, or does the access point keep it apart?"),
     ),
     "tailscale": (
         ("nattools tailscale --status status.json", "why the peers of tailscale status --json are relayed"),

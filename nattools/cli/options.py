@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 Backend = Literal["sim", "netns"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-MeasuringName = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "tailscale"]
+MeasuringName = Literal[
+    "diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "tailscale", "lan"
+]
 DEFAULT_MAX_LIFETIME_S = 300.0
 SERVER_VARIABLE = "NATTOOLS_SERVER"
 CONFIG_NAME = "config.toml"
@@ -94,6 +96,7 @@ Quiet = Annotated[bool, output("-q", "--quiet", help="The answer alone, in one l
 Redact = Annotated[
     bool, output("--redact", help="Put pseudonyms for addresses, names and tokens into the report.")
 ]
+Events = Annotated[bool, output("--events", help="What happens meanwhile, as JSON lines on standard error.")]
 Verbose = Annotated[
     int,
     output(
@@ -128,6 +131,7 @@ class Request(msgspec.Struct, frozen=True):
     no_derp: bool = False
     pcap: Path | None = None
     redact: bool = False
+    events: bool = False
     quiet: bool = False
     detail: Detail = 0
 
@@ -151,6 +155,7 @@ def request_of(
     no_derp: NoDerp = False,
     pcap: Pcap = None,
     redact: Redact = False,
+    events: Events = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> Request:
@@ -172,6 +177,7 @@ def request_of(
         no_derp=no_derp,
         pcap=pcap,
         redact=redact,
+        events=events,
         quiet=quiet,
         detail=detail_of(verbose),
     )

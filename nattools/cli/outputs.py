@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -53,6 +54,20 @@ def write_files(report: Report, paths: tuple[Path, ...], detail: Detail) -> None
     """Write the report to each file in the format of its suffix; CannotRun if the system refuses."""
     for path in paths:
         write_text(path, renderer(path.suffix.lower().removeprefix("."), detail)(report))
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that nobody else may read, whole or not at all; CannotRun if the system refuses."""
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(made, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(made)
+        raise cannot_write(error, str(path)) from None
 
 
 def write_text(path: Path, text: str) -> None:

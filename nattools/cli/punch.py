@@ -8,15 +8,17 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from nattools.cli import options, punchoptions, running
+from nattools.cli.eventlines import display_on
 from nattools.cli.options import LabChoice, OptionGroup, Request, Servers
-from nattools.cli.outputs import show, tell, write_files
+from nattools.cli.outputs import show, tell, write_files, write_secret
 from nattools.cli.progress import ProgressLine
 from nattools.cli.prompts import TokenReader, ask_code
 from nattools.cli.punchdisplay import PunchDisplay
@@ -60,6 +62,7 @@ def command(
     bench: punchoptions.Bench = False,
     keep: punchoptions.Keep = False,
     hook: punchoptions.Exec = None,
+    code_file: punchoptions.CodeFile = None,
     no_map: punchoptions.NoMap = False,
     no_low_ports: options.NoLowPorts = False,
     udp_only: punchoptions.UdpOnly = False,
@@ -92,6 +95,7 @@ def command(
         bench=bench,
         keep=keep,
         hook=hook,
+        code_file=punchoptions.checked_code_file(code_file),
     )
     backend = None if request.lab is None else request.lab.backend
     punchoptions.check_together(wanted, as_json=request.as_json, lab=backend)
@@ -120,7 +124,7 @@ def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
         network: Network, measuring: MeasureOptions, progress: ProgressLine, journal: Journal | None
     ) -> Report:
         end_on_sigterm()
-        display = PunchDisplay(sys.stderr, progress, others_options(wanted, measuring))
+        display = display_on(progress, others_options(wanted, measuring))
         use = PunchSession(wanted, network, display, quiet=request.as_json)
         sides.append((display, use))
         chosen, watching = replace(wanted, measuring=measuring), watcher(wanted, display, progress)
@@ -150,11 +154,22 @@ def watcher(wanted: PunchRequest, display: PunchDisplay, progress: ProgressLine)
     asking = TokenReader(from_terminal=wanted.pipe, say=display.line)
     return Watcher(
         emit=progress,
-        code=display.token if wanted.manual else display.code,
+        code=_telling(display.token if wanted.manual else display.code, wanted.code_file),
         ask_token=asking if wanted.manual else None,
         stage=display.stage,
         plan=display.plan,
     )
+
+
+def _telling(show: Callable[[str], None], file: Path | None) -> Callable[[str], None]:
+    """Shows a code or token, and writes it to a file if there is one."""
+
+    def tell_it(text: str) -> None:
+        if file is not None:
+            write_secret(file, f"{text}\n")
+        show(text)
+
+    return tell_it
 
 
 def others_options(wanted: PunchRequest, measuring: MeasureOptions) -> tuple[str, ...]:
@@ -250,9 +265,12 @@ async def _punched(request: Request, wanted: PunchRequest, lab: Lab, hosts: tupl
     here = networks[0]
     # the first machine opens the room under whatever number the mailbox gives, the second one is told
     wanted = replace(wanted, code=wanted.code and new_code(len(wanted.code.words)))
-    with progress_of(here) as progress, captured(here, request.pcap) as seen:
+    with (
+        progress_of(here, events=request.events) as progress,
+        captured(here, request.pcap) as seen,
+    ):
         # in the simulator nobody waits, so the report is soon enough
-        display = None if here.substrate == "sim" else PunchDisplay(sys.stderr, progress)
+        display = None if here.substrate == "sim" and not request.events else display_on(progress)
         use = PunchSession(wanted, seen, display, quiet=True)
         other = PunchSession(wanted, networks[1], None, quiet=True)
         connect = _by_tokens if wanted.manual else _by_code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ import typer
 from nattools.cli import completion
 from nattools.cli.help import connect, lab, meet, use
 from nattools.cli.options import Backend
+from nattools.cli.outputs import check_writable
 from nattools.engine.punch.options import PunchOptions
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
@@ -43,6 +45,10 @@ CodeArgument = Annotated[
 ]
 Manual = Annotated[
     bool, meet("--manual", help="Exchange tokens by copy and paste, without a server to meet at.")
+]
+CodeFile = Annotated[
+    Path | None,
+    meet("--code-file", metavar="FILE", help="Write the code (or token) to FILE too, for you alone to read."),
 ]
 Words = Annotated[int, meet("--words", metavar="N", help="Words in a new code, 2 to 8.")]
 Wait = Annotated[float, meet("--wait", metavar="S", help="How long to wait for the other machine.")]
@@ -118,6 +124,7 @@ class PunchRequest(PunchOptions):
     bench: bool = False
     keep: bool = False
     hook: str | None = None
+    code_file: Path | None = None
 
     @property
     def uses(self) -> tuple[str, ...]:
@@ -150,6 +157,13 @@ def chosen_code(typed: str | None, words: int, manual: bool) -> Code:
     if words != WORDS:
         raise UsageError("--words is for a new code: the one given has its words already")
     return parse_code(typed)
+
+
+def checked_code_file(path: Path | None) -> Path | None:
+    """`--code-file`; UsageError for one that cannot be written."""
+    if path is not None:
+        check_writable(path)
+    return path
 
 
 def checked_mailbox(text: str | None) -> MailboxAddress | None:
@@ -221,5 +235,7 @@ def _contradictions(wanted: PunchRequest, *, as_json: bool, lab: Backend | None)
             "--pipe, --forward, --reverse, --allow, --exec and --keep make no sense in a scenario, where "
             "both machines run in this process"
         )
+    if lab is not None and wanted.code_file is not None:
+        yield "--code-file makes no sense in a scenario: both machines run in this process"
     if lab == "sim" and wanted.bench:
         yield ("--bench: throughput in the simulator means nothing; add --backend netns (as root)")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from nattools.cli import options, punch, pwnatoptions, running
 from nattools.cli.app import new_app
+from nattools.cli.eventlines import display_on
 from nattools.cli.options import LabChoice, Request, Servers
 from nattools.cli.outputs import tell, write_files
 from nattools.cli.progress import ProgressLine
@@ -16,17 +16,19 @@ from nattools.cli.prompts import ask_secret
 from nattools.cli.punchdisplay import PunchDisplay
 from nattools.cli.punchoptions import PunchRequest, check_together
 from nattools.cli.punchsession import CommandResult, PunchSession
-from nattools.cli.pwnatoptions import LISTEN_WAIT_S, MEASURING, USES
+from nattools.cli.pwnatoptions import LISTEN_WAIT_S, MEASURING, TEST_WITHOUT, USES
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
-from nattools.engine.options import MeasureOptions
+from nattools.engine.options import Emit, MeasureOptions
 from nattools.engine.punch.options import Watcher
 from nattools.engine.pwnat.knockoptions import CALL_WAIT_S, PORT, PwnatOptions
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.pwnat import PwnatRole
 from nattools.model.report import Report
+from nattools.model.statement import statement
 from nattools.net.base import Network
 from nattools.protocols.pwnat import new_secret
+from nattools.wording import sentence
 
 if TYPE_CHECKING:
     from nattools.engine.portmap.journal import Journal
@@ -57,6 +59,7 @@ def listen(
     secret: pwnatoptions.Secret = None,
     port: pwnatoptions.ListenerPort = PORT,
     wait: pwnatoptions.ListenWait = LISTEN_WAIT_S,
+    compat: pwnatoptions.Compat = False,
     *,
     uses: PunchRequest,
     request: Request,
@@ -68,6 +71,7 @@ def listen(
         secret=_secret(secret, uses) or new_secret(),
         port=pwnatoptions.checked_port(port),
         wait_s=options.checked_seconds(wait, "--wait") or LISTEN_WAIT_S,
+        compat=compat,
     )
     return _run(request, Wanted("listener", chosen, uses))
 
@@ -78,6 +82,7 @@ def connect(
     address: pwnatoptions.AddressArgument = None,
     secret: pwnatoptions.Secret = None,
     wait: pwnatoptions.CallWait = CALL_WAIT_S,
+    compat: pwnatoptions.Compat = False,
     *,
     uses: PunchRequest,
     request: Request,
@@ -93,9 +98,32 @@ def connect(
     if known is None and request.lab is None:
         raise UsageError("--secret is needed: `nattools pwnat listen` prints it; '-' prompts for it")
     chosen = PwnatOptions(
-        secret=known or new_secret(), wait_s=options.checked_seconds(wait, "--wait") or CALL_WAIT_S
+        secret=known or new_secret(),
+        wait_s=options.checked_seconds(wait, "--wait") or CALL_WAIT_S,
+        compat=compat,
     )
     return _run(request, Wanted("caller", chosen, uses, address))
+
+
+@pwnat_app.command("test")
+@options.takes(request=options.measuring("pwnat", without=TEST_WITHOUT))
+def test(request: Request) -> int:
+    """Does this network let the trick through? A nattools server tries both directions.
+
+    As the listener: does a crafted ICMP error about this machine's packet get in? As the caller (as root):
+    does one get out? Exit code 1 if neither does; 3 if no server could try it."""
+
+    async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
+        from nattools.engine.run import measure
+
+        return await measure(network, replaced(chosen), emit)
+
+    report = running.run(Invocation(request, work))
+    running.deliver(report, request)
+    found = report.pwnat
+    if found is None or (found.listener, found.caller) == ("unknown", "unknown"):
+        raise CannotRun("nothing could be tried", sentence(statement("pwnat-settle")))
+    return 0 if "passes" in (found.listener, found.caller) else 1
 
 
 def _secret(typed: str | None, uses: PunchRequest) -> str | None:
@@ -120,7 +148,7 @@ def _on_host(request: Request, wanted: Wanted) -> CommandResult:
         network: Network, measuring: MeasureOptions, progress: ProgressLine, journal: Journal | None
     ) -> Report:
         punch.end_on_sigterm()
-        display = PunchDisplay(sys.stderr, progress)
+        display = display_on(progress)
         use = PunchSession(wanted.uses, network, display, quiet=request.as_json)
         sides.append((display, use))
         chosen = replace(wanted.options, measuring=replaced(measuring))
@@ -164,7 +192,7 @@ def _say_command(display: PunchDisplay, wanted: Wanted, place: str) -> None:
     host, _, port = place.rpartition(":")
     shown = pwnatoptions.written(Endpoint(host or "ADDRESS", int(port)))
     words = ("nattools", "pwnat", "connect", shown, "--secret", shlex.quote(wanted.options.secret))
-    more = tuple(punch.counterpart(wanted.uses))
+    more = (*punch.counterpart(wanted.uses), *(("--compat",) if wanted.options.compat else ()))
     display.command((*words, *more), "" if host else ADDRESS_UNKNOWN)
 
 
@@ -198,8 +226,9 @@ async def _met(request: Request, wanted: Wanted, lab: Lab, hosts: tuple[str, str
     ]
     mine = 0 if wanted.role == "listener" else 1
     here = networks[mine]
-    with progress_of(here) as progress, captured(here, request.pcap) as seen:
-        display = None if here.substrate == "sim" else PunchDisplay(sys.stderr, progress)
+    events = request.events
+    with progress_of(here, events=events) as progress, captured(here, request.pcap) as seen:
+        display = None if here.substrate == "sim" and not events else display_on(progress)
         networks[mine] = seen
         sessions = [PunchSession(wanted.uses, each, None, quiet=True) for each in networks]
         sessions[mine] = PunchSession(wanted.uses, seen, display, quiet=True)

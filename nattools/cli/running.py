@@ -101,7 +101,6 @@ def _journal(invocation: Invocation) -> Iterator[Journal | None]:
 
 
 def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
-    from nattools.engine.portmap.journal import MemoryJournal
     from nattools.lab.backend import find_host, open_lab
     from nattools.lab.scenariofiles import load
     from nattools.trials.labpeers import peers_of_lab
@@ -121,8 +120,15 @@ def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
             libp2p=peers_of_lab(lab),
             tailnets=tailnets_of_lab(lab),
         )
-        # the routers end with this process, and their mappings with them
-        return lab.run(lambda: _worked(invocation, network, chosen, MemoryJournal()))
+        journal = _journal_in_lab() if invocation.asks_routers else None
+        return lab.run(lambda: _worked(invocation, network, chosen, journal))
+
+
+def _journal_in_lab() -> Journal:
+    """The routers end with this process, and their mappings with them."""
+    from nattools.engine.portmap.journal import MemoryJournal
+
+    return MemoryJournal()
 
 
 def measure_options(
@@ -156,15 +162,23 @@ def _check_interface(name: str | None, network: Network) -> None:
 async def _worked(
     invocation: Invocation, network: Network, chosen: MeasureOptions, journal: Journal | None
 ) -> Report:
-    quiet = invocation.request.quiet
-    with progress_of(network, quiet=quiet) as progress, captured(network, invocation.request.pcap) as seen:
+    request = invocation.request
+    with (
+        progress_of(network, quiet=request.quiet, events=request.events) as progress,
+        captured(network, request.pcap) as seen,
+    ):
         return await invocation.work(seen, chosen, progress, journal)
 
 
 @contextlib.contextmanager
-def progress_of(network: Network, *, quiet: bool = False) -> Iterator[ProgressLine]:
-    """What is waited for, on standard error; nothing if `quiet`."""
+def progress_of(network: Network, *, quiet: bool = False, events: bool = False) -> Iterator[ProgressLine]:
+    """What is waited for, on standard error; nothing if `quiet`; or `events` for programs. For use within an
+    event loop."""
     progress = ProgressLine(sys.stderr, waiting=network.substrate != "sim" and not quiet)
+    if events:
+        from nattools.cli.eventlines import EventLines
+
+        progress = EventLines(sys.stderr)
     try:
         yield progress
     finally:

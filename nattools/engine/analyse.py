@@ -12,11 +12,13 @@ from nattools.engine.analysis.cross_checks import cross_checks
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
 from nattools.engine.analysis.ipv6 import ipv6
+from nattools.engine.analysis.lanfindings import lan
 from nattools.engine.analysis.libp2p import libp2p
 from nattools.engine.analysis.obstacles import true_mappings
 from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.engine.analysis.portmap_verdicts import mapping_notices
 from nattools.engine.analysis.portmappings import router_evidence
+from nattools.engine.analysis.pwnat_verdicts import tested
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import Conduct, conduct, describe, server_notices
 from nattools.engine.analysis.tailnetfindings import tailscale
@@ -30,7 +32,7 @@ from nattools.model.statement import unique
 from nattools.wording.texts import with_texts
 
 _ABOUT_IPV6 = ("diagnose", "ipv6")
-_OWN_ANSWER = ("map", "relay", "ipv6", "libp2p", "tailscale")
+_OWN_ANSWER = ("map", "relay", "ipv6", "lan", "libp2p", "pwnat", "tailscale")
 """Commands that ask for something else than whether this machine can be reached."""
 
 
@@ -64,8 +66,10 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         ipv6=ipv6(findings) if measurement.command in _ABOUT_IPV6 else None,
         mappings=findings.routers.mappings,
         relays=findings.relays,
+        pwnat=tested(findings),
         libp2p=libp2p(findings),
         tailscale=tailscale(findings),
+        lan=lan(findings),
         ended=measurement.ended,
         advice=None if measurement.command in _OWN_ANSWER else advice(findings, verdicts, table),
         techniques=verdicts,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nattools.engine.punchplans import plan_birthday, plan_punch
 from nattools.probes.birthday import Birthday
 from nattools.probes.crosscheck import Pystun3
+from nattools.probes.errortrials import ErrorTrials
 from nattools.probes.filtering import FilterAddress, FilterAddressTcp, FilterPort, FilterPortTcp
 from nattools.probes.hairpin import Hairpinning
 from nattools.probes.layers import Layers
@@ -42,6 +43,7 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     RoundTrip(),
     RoundTripTcp(),
     Birthday(plan_birthday),
+    ErrorTrials(),
 )
 MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Literal
 
 from nattools.model.endpoint import Family, Transport
+from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.ipv6trial import InboundCheck, MtuTrial
+from nattools.model.lanseen import LanObservation
 from nattools.model.observed import Observation
 from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.model.portmapping import MappingProtocol, Refusal
@@ -388,6 +390,7 @@ AnyObservation = (
     | DialBack
     | PunchTrial
     | BirthdayTrial
+    | ErrorTrial
     | Connection
     | Resolution
     | Nat64
@@ -408,4 +411,5 @@ AnyObservation = (
     | QuicAsked
     | UpgradeTried
     | TailnetObservation
+    | LanObservation
 )

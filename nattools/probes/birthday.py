@@ -24,6 +24,7 @@ from nattools.probes.probe import LaneProbe, NatFindings, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target, text_of
 from nattools.protocols import dialback
+from nattools.protocols.provenrequest import NO_COOKIE
 
 AT_A_TIME = 2
 """Lists of ports that the server works off side by side; one more may be under way or late."""
@@ -183,7 +184,7 @@ class _Trial:
     def _cookie(self) -> bytes:
         """What the server has given to an earlier order, if anything."""
         cookies = [order.request.cookie for order in self.orders.values()]
-        return next((each for each in reversed(cookies) if each != dialback.NO_COOKIE), dialback.NO_COOKIE)
+        return next((each for each in reversed(cookies) if each != NO_COOKIE), NO_COOKIE)
 
     def _order(self, ports: tuple[int, ...], checks: bool) -> None:
         spacing_ms = max(dialback.LEAST_PORTS_SPACING_MS, round(1000 * AT_A_TIME / self.plan.per_s))

@@ -29,6 +29,7 @@ from nattools.probes.probe import ProbeContext
 from nattools.probes.question import StunClient
 from nattools.probes.target import Target
 from nattools.protocols import dialback, stun
+from nattools.protocols.provenrequest import NO_COOKIE
 
 CONNECT_S = 3.0
 NONCE_S = 5.0
@@ -131,7 +132,7 @@ def start_order(
     ask: dialback.Ask,
     rto_s: float,
     *,
-    cookie: bytes = dialback.NO_COOKIE,
+    cookie: bytes = NO_COOKIE,
     on_done: exchange.OnDone | None = None,
 ) -> dialback.DialBackRequest:
     """Order a dial-back over UDP beside the client's questions: it goes with its `exchanges`' next step.

@@ -106,7 +106,7 @@ class _Tcp(LaneProbe):
     the outside address of a port that listens here and whose connection to the server made the mapping."""
 
     transport = "tcp"
-    commands = frozenset({"diagnose", "nat", "punch", "libp2p"})
+    commands = frozenset({"diagnose", "nat", "punch", "pwnat", "libp2p"})
     change_address: ClassVar[bool]
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:

@@ -124,7 +124,7 @@ class MappingTcp(LaneProbe):
     name = "mapping-tcp"
     text = "one outside port for all TCP connections?"
     transport = "tcp"
-    commands = frozenset({"diagnose", "nat", "punch", "libp2p"})
+    commands = frozenset({"diagnose", "nat", "punch", "pwnat", "libp2p"})
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
         """All: they are the destinations."""

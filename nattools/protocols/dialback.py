@@ -35,7 +35,8 @@ import msgspec
 from nattools.chance import random_bytes
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.protocols import stun
+from nattools.protocols import provenrequest, stun
+from nattools.protocols.provenrequest import NO_COOKIE, ProvenRequest
 from nattools.protocols.stun import constants as c
 
 METHOD = 0x0DB
@@ -45,8 +46,6 @@ DIAL_BACK_RESULT = 0xFF52
 DIAL_BACK_PORTS = 0xFF53
 DIAL_BACK_OFFENDER = 0xFF54
 NONCE_SIZE = 8
-COOKIE_SIZE = 16
-NO_COOKIE = bytes(COOKIE_SIZE)
 MAX_COPIES = 8
 MAX_SPACING_MS = 100
 MAX_PORTS = 64
@@ -63,7 +62,6 @@ Reason = Literal[
     "the server dials no such address",
 ]
 
-_MAX_CHALLENGES = 3
 _OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 _REASONS: tuple[Reason, ...] = get_args(Reason)
 _ASK = struct.Struct("!BBHBBH8s")
@@ -71,7 +69,6 @@ _PROTOCOLS: dict[int, DialTransport] = {17: "udp", 6: "tcp", 1: "icmp"}
 _NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
 _CHANGE_ADDRESS = 4
 _CHANGE_PORT = 2
-_STALE_NONCE = struct.pack("!HBB", 0, 4, 38)
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -185,20 +182,12 @@ def _ports(value: bytes | None) -> tuple[int, ...]:
 
 def encode_challenge(transaction_id: bytes, cookie: bytes) -> bytes:
     """The answer to an unproven source: error 438 with a cookie of 16 bytes; 48 bytes in all."""
-    return _encode("error", transaction_id, (c.ERROR_CODE, _STALE_NONCE), (c.NONCE, cookie))
+    return provenrequest.encode_challenge(METHOD, transaction_id, cookie)
 
 
 def decode_challenge(message: stun.Message) -> bytes | None:
     """The cookie; None if the message is no challenge. ProtocolError if its cookie or error is malformed."""
-    if message.method != METHOD or message.kind != "error":
-        return None
-    error = message.error
-    if error is None or error[0] != 438:
-        return None
-    cookie = message.get(c.NONCE)
-    if cookie is None or len(cookie) != COOKIE_SIZE:
-        raise ProtocolError("a dial-back challenge without a cookie of 16 bytes")
-    return cookie
+    return provenrequest.decode_challenge(METHOD, message)
 
 
 def encode_result(transaction_id: bytes, result: Result) -> bytes:
@@ -255,20 +244,13 @@ def _only(message: stun.Message, kind: stun.Kind) -> stun.Message:
     return message
 
 
-class DialBackRequest:
+class DialBackRequest(ProvenRequest[Result]):
     """The client's side of a dial-back over UDP or TCP, up to the server's answer; pure.
 
     The arrival itself comes to whichever socket has the port asked for: `decode_indication` there.
-
-    Driving contract: send what `datagrams_to_send(now)` returns, after the constructor and after every other
-    call; call `handle_timeout(now)` when `next_timeout()` is reached; hand in what arrives with
-    `receive_datagram`. Done when there is a `result` or a `failure`: "no answer", "rejected" (the server
-    knows no dial-back), or what it was abandoned for; `next_timeout()` is None then. Over TCP (`reliable`) a
-    datagram is one framed message and nothing is sent twice. `cookie`: what another request to this server
-    was given.
-
-    Retransmission as in RFC 8489 6.2.1: after `rto_s` seconds and doubling. `patience_s` bounds the whole.
     """
+
+    method = METHOD
 
     def __init__(
         self,
@@ -281,69 +263,12 @@ class DialBackRequest:
         reliable: bool = False,
         cookie: bytes = NO_COOKIE,
     ) -> None:
+        """As of every `ProvenRequest`."""
         self.ask = ask
-        self.server = server
-        self.result: Result | None = None
-        self.failure: str | None = None
-        self._reliable = reliable
-        self._rto_s = rto_s
-        self._give_up_at = now + patience_s
-        self._challenges = 0
-        self._begin(cookie, now)
+        super().__init__(server, now, rto_s=rto_s, patience_s=patience_s, reliable=reliable, cookie=cookie)
 
-    def _begin(self, cookie: bytes, now: float) -> None:
-        self.cookie = cookie
-        self._transaction_id = stun.new_transaction_id()
-        self._request = encode_request(self._transaction_id, self.ask, cookie)
-        self._wait_s = self._rto_s
-        self._send_at: float | None = now
+    def encode(self, transaction_id: bytes, cookie: bytes) -> bytes:
+        return encode_request(transaction_id, self.ask, cookie)
 
-    @property
-    def done(self) -> bool:
-        """There is a result, or there will be none."""
-        return self.result is not None or self.failure is not None
-
-    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Endpoint]]:
-        """(datagram, destination) that are due."""
-        if self.done or self._send_at is None or now < self._send_at:
-            return []
-        self._send_at = None if self._reliable else now + self._wait_s
-        self._wait_s *= 2
-        return [(self._request, self.server)]
-
-    def next_timeout(self) -> float | None:
-        """When to call `handle_timeout`, on the clock of `now`; None when done."""
-        if self.done:
-            return None
-        return self._give_up_at if self._send_at is None else min(self._send_at, self._give_up_at)
-
-    def handle_timeout(self, now: float) -> None:
-        """The time has come; `datagrams_to_send` has what is due."""
-        if not self.done and now >= self._give_up_at:
-            self.failure = "no answer"
-
-    def abandon(self, problem: str) -> None:
-        """End it for the caller's reasons, as after an ICMP error."""
-        if not self.done:
-            self.failure = problem
-
-    def receive_datagram(self, data: bytes, source: Endpoint, now: float) -> bool:
-        """True if this was the answer that was waited for; everything else is left to others."""
-        if self.done or source != self.server:
-            return False
-        try:
-            message = stun.decode(data)
-            return message.transaction_id == self._transaction_id and self._take(message, now)
-        except ProtocolError:
-            return False
-
-    def _take(self, message: stun.Message, now: float) -> bool:
-        cookie = decode_challenge(message)
-        if cookie is not None and self._challenges < _MAX_CHALLENGES:
-            self._challenges += 1
-            self._begin(cookie, now)
-        elif message.kind == "error" and message.method == METHOD:
-            self.failure = "rejected"
-        else:
-            self.result = decode_result(message)
-        return True
+    def decode(self, message: stun.Message) -> Result:
+        return decode_result(message)

@@ -27,10 +27,10 @@ class _Head(msgspec.Struct):
 def render_json(report: Report) -> str:
     """Exactly one JSON document, indented, ending in a newline. Control characters are escaped."""
     document = msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
-    return _escaped_controls(document) + "\n"
+    return escaped_controls(document) + "\n"
 
 
-def _escaped_controls(document: str) -> str:
+def escaped_controls(document: str) -> str:
     """JSON lets DEL, C1 controls and marks of direction stand as they are; a terminal would obey them."""
     if document.isascii() and "\x7f" not in document:
         return document

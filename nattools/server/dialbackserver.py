@@ -16,6 +16,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Ask, Outcome, Reason, Result
+from nattools.protocols.provenrequest import COOKIE_SIZE
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.limits import Occupancy, RateLimit
 
@@ -40,7 +41,7 @@ class Cookies:
         return any(hmac.compare_digest(cookie, self._at(source, each)) for each in (window, window - 1))
 
     def _at(self, source: Endpoint, window: int) -> bytes:
-        return hmac.digest(self._secret, f"{source.host} {window}".encode(), "sha256")[: dialback.COOKIE_SIZE]
+        return hmac.digest(self._secret, f"{source.host} {window}".encode(), "sha256")[:COOKIE_SIZE]
 
 
 class DialBackLimits(msgspec.Struct, frozen=True):

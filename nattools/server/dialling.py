@@ -15,6 +15,7 @@ from nattools.protocols.dialback import Outcome
 from nattools.protocols.icmp import ErrorKind
 from nattools.server.dialbackserver import Order
 from nattools.server.endpoints import Role, ServerEndpoints
+from nattools.server.socketerrors import SocketErrors
 
 _DIAL_TIMEOUT_S: Final = 3.0
 _NOT_SENT: Final[dict[SendFailure, Outcome]] = {
@@ -79,10 +80,17 @@ class _Complaints:
 class Dialler:
     """The dial-backs of one address family, from the server's own sockets."""
 
-    def __init__(self, network: Network, site: ServerEndpoints, sockets: Mapping[Role, UdpSocket]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        site: ServerEndpoints,
+        sockets: Mapping[Role, UdpSocket],
+        errors: SocketErrors,
+    ) -> None:
         self._network = network
         self._site = site
         self._sockets = sockets
+        self._errors = errors
         self._listening: dict[Endpoint, _Complaints] = {}
 
     async def dial(self, order: Order) -> Dialled:
@@ -110,7 +118,7 @@ class Dialler:
         complaints = _Complaints()
         if order.ask.listen_ms:
             self._listening[order.target] = complaints
-            self._sockets[order.role].on_icmp = self._on_icmp  # not before: the system then queues all errors
+            self._errors.hear(order.role, self._on_icmp)
         try:
             for number, datagram in enumerate(order.datagrams):
                 if failures:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpStream, UdpSocket
-from nattools.protocols import dialback, stun
+from nattools.protocols import dialback, errortrial, stun
 from nattools.server.connections import CHANNELS, Answer, BackgroundTasks
 from nattools.server.dialbackserver import DialBackServer, Order
 from nattools.server.dialling import Dialled, Dialler
 from nattools.server.endpoints import Role, ServerEndpoints
-from nattools.server.relayservice import RelayService
+from nattools.server.errortrials import ErrorTrials
+from nattools.server.socketerrors import SocketErrors
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
-from nattools.server.turn import METHODS
+
+if TYPE_CHECKING:
+    from nattools.server.relayservice import RelayService
 
 _CHANNELS: Final = frozenset(bytes((each,)) for each in CHANNELS)
 
@@ -34,6 +37,7 @@ class StunService:
         dial_back: DialBackServer | None,
         report: Callable[[str], None] | None = None,
         relay: RelayService | None = None,
+        error_trials: ErrorTrials | None = None,
     ) -> None:
         self._site = site
         self._sockets = sockets
@@ -42,7 +46,11 @@ class StunService:
         self._dial_back = dial_back
         self._report = report
         self._relay = relay
-        self._dialler = Dialler(network, site, sockets)
+        errors = SocketErrors(sockets)
+        self._error_trials = error_trials
+        if error_trials is not None:
+            error_trials.errors = errors
+        self._dialler = Dialler(network, site, sockets, errors)
         self._time = asyncio.get_running_loop().time
 
     def receive_on(self, role: Role) -> None:
@@ -90,7 +98,7 @@ class StunService:
             request = stun.decode(data)
         except ProtocolError:
             return
-        if request.method in METHODS and self._relay is not None:
+        if self._relay is not None and self._relay.takes(request.method):
             self._relay.on_message(request, source, self._sockets[role])
         if request.kind != "request":
             return
@@ -98,6 +106,10 @@ class StunService:
             reply = self._binding.answer(request, source, role, self._time())
             if reply is not None:
                 self._sockets[reply.role].send(reply.data, reply.to)
+        elif request.method == errortrial.METHOD and self._error_trials is not None:
+            told = self._error_trials.answer(request, source, role, self._time())
+            if told is not None:
+                self._sockets[role].send(told, source)
         elif request.method == dialback.METHOD and self._dial_back is not None:
             decision = self._dial_back.receive(request, source, role, self._time())
             if isinstance(decision, Order):
@@ -118,7 +130,7 @@ class StunService:
             if reply is not None:
                 return reply[1]
             request = stun.decode(data)
-            if self._relay is not None and request.method in METHODS:
+            if self._relay is not None and self._relay.takes(request.method):
                 return self._relay.on_stream_message(data, request, stream)
             if request.kind != "request":
                 return None

@@ -15,6 +15,7 @@ from nattools.protocols.stun import constants as c
 from nattools.server.connections import Answer, BackgroundTasks, NonStunHandler, Reception, converse
 from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer
 from nattools.server.endpoints import Role, ServerEndpoints, dialled_from
+from nattools.server.errortrials import ErrorTrials, error_trials
 from nattools.server.limits import Places, RateLimit
 from nattools.server.service import StunService
 from nattools.server.stun import BindingServer
@@ -108,6 +109,7 @@ class Running:
         self._proven: set[tuple[Endpoint, Endpoint]] = set()
         self._reception = Reception(_rate(config, "arrival"), _rate(config, "octet"), self._proven)
         self._relay: RelayService | None = None
+        self._trials: ErrorTrials | None = None
         self._relays = config.relay is not None and config.relay.relays
         self._has_mailbox = config.tcp and config.mailbox
         self._mailbox_connections: MailboxConnections | None = None
@@ -139,6 +141,7 @@ class Running:
             mailbox=self._has_mailbox,
             tls=self._config.tls_files is not None,
             relay=self._config.relay,
+            trials=self._trials,
             libp2p=() if self._peers is None else tuple(map(str, self._peers.addresses)),
         )
 
@@ -264,6 +267,10 @@ class Running:
         flags |= c.SERVICE_RELAY if self._relays else 0
         flags |= c.SERVICE_LIBP2P if self._config.libp2p is not None and self._config.tcp else 0
         dials = self._config.dials or dialled_from(self._network, site)
+        trials = error_trials(self._network, site, self._cookies, dials) if dial_back else None
+        if trials is not None:
+            self._trials = trials
+            flags |= c.SERVICE_ERROR_TRIALS
         return StunService(
             self._network,
             site,
@@ -273,6 +280,7 @@ class Running:
             DialBackServer(site, self._cookies, self._dial_limits, dials) if dial_back else None,
             self._config.report,
             self._relay if self._relays else None,
+            trials,
         )
 
 
@@ -333,6 +341,7 @@ def describe(
     mailbox: bool = False,
     tls: bool = False,
     relay: RelayConfig | None = None,
+    trials: ErrorTrials | None = None,
     libp2p: Iterable[str] = (),
 ) -> str:
     """Lines of text, the first one a summary."""
@@ -342,6 +351,9 @@ def describe(
     secured = ", with and without TLS" if tls else ""
     if mailbox:
         lines.append(f"Mailbox (WebSocket) on the same ports over TCP{secured}")
+    if trials is not None:
+        does = "crafted on request" if trials.crafts else "seen, not sent: that takes CAP_NET_RAW"
+        lines.append(f"ICMP errors for pwnat test: {does}")
     if relay is not None:
         lines += _relay_lines(relay, tcp=tcp, mailbox=mailbox, secured=secured)
     lines += [f"libp2p (identify, AutoNAT v2, relay v2) at {address}" for address in libp2p]

@@ -13,6 +13,7 @@ from nattools.engine.pwnat.knockoptions import PwnatOptions
 from nattools.lab.backend import Lab
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
+from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
 
 WAIT_S: Final = 20.0
@@ -22,14 +23,25 @@ WAIT_S: Final = 20.0
 async def knock_pair(
     lab: Lab, listener: str, caller: str, network: Network | None = None
 ) -> tuple[Report, Report]:
-    """Both hosts' reports, the listener's by its `network`, without any server. Errors are those of
-    `engine.pwnat`."""
+    """Both hosts' reports, the listener's by its `network`. They ask servers only if the scenario's options
+    say so. Errors are those of `engine.pwnat`."""
+    wanted = lab.scenario.options
+    uris = lab.server_uris() if wanted.get("named_server") else ()
     sides: list[Side] = []
     for host, at in ((listener, network), (caller, None)):
         measuring = MeasureOptions(
-            command="pwnat", servers=(), families=(4,), scenario=f"{lab.scenario.name}:{host}", seed=lab.seed
+            command="pwnat",
+            servers=tuple(map(parse_server, uris)),
+            families=(4,),
+            scenario=f"{lab.scenario.name}:{host}",
+            seed=lab.seed,
         )
-        options = PwnatOptions(secret="known to both of them", measuring=measuring, wait_s=WAIT_S)
+        options = PwnatOptions(
+            secret="known to both of them",
+            measuring=measuring,
+            wait_s=WAIT_S,
+            low_ports=wanted.get("low_ports"),
+        )
         sides.append((at or lab.network(host), options, Watcher()))
     return await connected_in_lab(lab, listener, (sides[0], sides[1]))
 

@@ -7,6 +7,15 @@ SENTENCES = {
         "Port {port} sends a beacon now and then to {targets:and}, where nobody answers; a caller's ICMP "
         "error about one of them gets in."
     ),
+    "pwnat-echoes": (
+        "Echo requests go to {target} now and then, as the original pwnat's; whoever an ICMP error about one "
+        "comes from is taken for a caller at port {port}."
+    ),
+    "pwnat-called": "An ICMP error came as if {place} were calling.",
+    "pwnat-hole-only": (
+        "Packets came from {listener}, so its NAT let the error in; but what answers there is no nattools "
+        "with this secret."
+    ),
     "pwnat-no-beacon": "No beacon could be sent: {failure}.",
     "pwnat-knocked": "Somebody who knows the secret knocked, and says to be at {place}.",
     "pwnat-stale": (
@@ -19,6 +28,11 @@ SENTENCES = {
         "public one: let it name a server with --server."
     ),
     "pwnat-nobody": "Nobody knocked within {wait_s:span}.",
+    "pwnat-forged": (
+        "{count} ICMP errors were made to look like a knock, without the secret: is it the same one on the "
+        "other machine?"
+    ),
+    "pwnat-foreign": "{count} ICMP errors came about beacons, so they do get in; none of them was a knock.",
     "pwnat-caller-silent": "The caller at {place} knocked, but nothing else came from there.",
     "pwnat-knocking": "Knocking at {listener}.",
     "pwnat-place": "The knock says that this side is at {place}.",
@@ -40,6 +54,45 @@ SENTENCES = {
         "the parts exchanged it may work."
     ),
     "pwnat-apart": "The two are apart.",
+    # would it work here?
+    "pwnat-listener-passes": (
+        "A stranger's ICMP error about what this machine sent gets in, so it can listen (nattools pwnat "
+        "listen)."
+    ),
+    "pwnat-listener-id-rewritten": (
+        "It cannot listen: the NAT gives each destination another port, so no caller knows which one to "
+        "quote."
+    ),
+    "pwnat-listener-quote-not-matched": (
+        "It cannot listen: the NAT lets in only errors that come from where the packet was sent."
+    ),
+    "pwnat-listener-invalid-dropped": (
+        "It cannot listen: routers' true ICMP errors get in, and crafted ones do not."
+    ),
+    "pwnat-listener-icmp-blocked": "It cannot listen: no ICMP errors get in.",
+    "pwnat-listener-unknown": "Whether it can listen is not known.",
+    "pwnat-caller-passes": (
+        "A crafted ICMP error gets out as it should, so it can call (nattools pwnat connect)."
+    ),
+    "pwnat-caller-untranslated": (
+        "It can hardly call: the router sends the ICMP error on with this machine's private address, which "
+        "most providers drop."
+    ),
+    "pwnat-caller-invalid-dropped": (
+        "It cannot call: the router drops an ICMP error that belongs to none of its sessions, as Linux "
+        "routers do."
+    ),
+    "pwnat-caller-icmp-blocked": "It cannot call: no ICMP gets out and back.",
+    "pwnat-caller-unknown": "Whether it can call is not known.",
+    "pwnat-both": "This machine can listen, and it can call.",
+    "pwnat-listens": "This machine can listen, not call: pwnat listen goes here, pwnat connect there.",
+    "pwnat-calls": "This machine can call, not listen: pwnat connect goes here, pwnat listen there.",
+    "pwnat-neither": "This machine can neither listen nor call.",
+    "pwnat-not-known": "Not all is known of what this machine can do.",
+    "pwnat-untested": "It was not tried.",
+    "pwnat-settle": (
+        "To find out: nattools pwnat test, as root, with --server and a nattools serve that runs as root."
+    ),
     "by-knock": (
         "The listener's NAT let the caller's ICMP error in, and each side then opened its own NAT for the "
         "other."

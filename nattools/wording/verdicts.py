@@ -240,11 +240,6 @@ SENTENCES = {
     "tcp-reached": ("It was tried, but our SYN reached the server's listening port, which proves nothing."),
     "tcp-not-tried": "Simultaneous open was not tried.",
     "settle-with-second-address": "nattools diagnose tries it, with a nattools serve that has two addresses.",
-    # techniques without a probe
-    "technique-not-probed": "This version has no probe for it yet.",
-    "try-pwnat": "The pwnat program tries it; both ends need it.",
-    "try-ping": "ping tells whether a machine on your own network answers.",
-    "try-tailscale-ping": "tailscale netcheck and tailscale ping tell.",
     # kinds of peers
     "peer-mapped-udp": "It sends to the port that your router opens for everybody.",
     "peer-mapped-tcp": "Over TCP: it connects to the port that your router opens for everybody.",

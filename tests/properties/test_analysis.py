@@ -13,6 +13,7 @@ from synthetic_nats import CORNERS, PLAIN, World, hop, idle, measurement, opener
 
 from nattools.engine.analyse import analyse
 from nattools.engine.analysis.allocation import dense_step, ordered_step, step_but_for_one
+from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.observation import (
     AnyObservation,
     Binding,
@@ -49,7 +50,7 @@ COUNTS = st.integers(min_value=-1, max_value=10**6)
 SECONDS = st.floats(allow_nan=True, allow_infinity=True)
 TYPES = (
     Binding, Hairpin, Idle, Hop, Opener, DialBack, Connection, Resolution, SecondOpinion, Gap, MapOffer,
-    MapAttempt, MapCheck, MapEntry, PunchTrial, BirthdayTrial,
+    MapAttempt, MapCheck, MapEntry, PunchTrial, BirthdayTrial, ErrorTrial,
 )  # fmt: skip
 ADDRESSES = {
     "asked", "source", "mapped", "other_address", "response_origin", "local", "target", "towards", "remote",

@@ -30,7 +30,6 @@ from nattools.model.portmapping import MappingProtocol
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap import (
-    Discovery,
     GatewayContext,
     Granted,
     Listing,
@@ -38,13 +37,13 @@ from nattools.probes.portmap import (
     MappingRequest,
     Refused,
     TableEntry,
-    discover,
     gateway_contexts,
     gateways_of_host,
     named_gateway,
     policy,
     remove_mapping,
 )
+from nattools.probes.portmap.discover import Discovery, discover
 from nattools.probes.portmap.igdtable import no_such_entry
 from nattools.probes.portmap.mapper import suggesting
 

@@ -9,7 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from nattools.engine.measurement import MeasurementRun, learn_translation, primary_error
+from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.candidates import server_of
 from nattools.engine.punch.local_side import LocalSide, behaviour, may_bind_low_ports
 from nattools.engine.punch.options import Use, Watcher, echoing
@@ -49,7 +52,7 @@ async def listen(
     if missing is not None:
         raise CannotRun(missing, "A listener needs Linux; the caller may be the other machine.")
     state = PwnatState(Timeline(watcher.stage), role="listener")
-    run = new_run(network, options.measuring, watcher.emit)
+    run = new_run(network, _as_for_punch(options), watcher.emit)
     await _within(state, run, _listening(state, run, options, watcher, use or echoing(options.echoes), wall))
     return state.report()
 
@@ -71,9 +74,14 @@ async def connect(
     if missing is not None:
         raise CannotRun(missing, RAW_ADVICE)
     state = PwnatState(Timeline(watcher.stage), role="caller")
-    run = new_run(network, options.measuring, watcher.emit)
+    run = new_run(network, _as_for_punch(options), watcher.emit)
     await _within(state, run, _calling(state, run, options, use or echoing(options.echoes), wall))
     return state.report()
+
+
+def _as_for_punch(options: PwnatOptions) -> MeasureOptions:
+    """What is measured for a connection is the same as there; "pwnat" measures whether the trick works."""
+    return msgspec.structs.replace(options.measuring, command="punch")
 
 
 async def _within(state: PwnatState, run: MeasurementRun, work: Coroutine[Any, Any, None]) -> None:

@@ -122,3 +122,5 @@ SERVICE_LIBP2P: Final = 32
 """libp2p over TCP, on the same ports."""
 SERVICE_DIAL_BACK_LISTENS: Final = 64
 """Dial-backs that tell what came back instead, and, where the server may send them, echo requests."""
+SERVICE_ERROR_TRIALS: Final = 128
+"""ICMP errors, crafted on request where the server may do that, and told of (`protocols.errortrial`)."""

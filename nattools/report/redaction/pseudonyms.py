@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
 from collections import Counter
 from collections.abc import Callable, Container
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from nattools.chance import chance
 from nattools.net.addresses import FAR_AWAY, kind_of
 from nattools.protocols.nat64 import WELL_KNOWN, Nat64Prefix
 
@@ -50,7 +50,7 @@ class Pseudonyms:
         self._given: dict[tuple[str, str], int] = {}
         self._used: set[tuple[str, int]] = set()
         self._counts: Counter[str] = Counter()
-        turn = secrets.randbelow(30) if self._salt is None else self._hashed("ports", "") % 30
+        turn = chance().randrange(30) if self._salt is None else self._hashed("ports", "") % 30
         self._turn = 1 + turn if ports else 0
 
     def name(self, original: str) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from nattools.model import observation as seen
+from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.portmapping import Refusal
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Report
 from nattools.report.document import Cell, Section, Table, View
 from nattools.report.safetext import safe
-from nattools.report.sections import tailnetlines
+from nattools.report.sections import lanlines, tailnetlines
 from nattools.report.sections.peerobservations import PEER_WORDS
 from nattools.wording.terms import number, seconds
 
@@ -247,6 +248,17 @@ def _quirks(quirks: tuple[str, ...]) -> str:
     return "".join(f"; {each}" for each in quirks[:10])
 
 
+def _error_trial(o: ErrorTrial) -> str:
+    whose = f"from {o.asked}, about" if o.direction == "in" else f"to {o.asked}, about"
+    what = "a beacon" if o.quotes == "beacon" else "what was sent there"
+    came = f", as from {o.source}" if o.source else ""
+    echoed = {True: "; echo requests are answered", False: "; nor are echo requests answered", None: ""}[
+        o.echoed
+    ]
+    text = f"crafted ICMP error {whose} {what}: {o.outcome}{came}, {number(o.sent)} sent"
+    return text + (echoed if o.outcome == "missing" else "") + _detail(o.detail)
+
+
 def _detail(text: str) -> str:
     return f" ({text})" if text else ""
 
@@ -260,6 +272,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.DialBack: _dial_back,
     seen.PunchTrial: _punch_trial,
     seen.BirthdayTrial: _birthday_trial,
+    ErrorTrial: _error_trial,
     seen.Connection: _connection,
     seen.Resolution: _resolution,
     seen.Nat64: _nat64,
@@ -276,4 +289,5 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     RelayTrial: _relay_trial,
     **PEER_WORDS,
     **tailnetlines.LINES,
+    **lanlines.LINES,
 }

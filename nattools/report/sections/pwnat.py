@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from nattools.model.pwnat import Pwnat
 from nattools.model.report import Report
-from nattools.report.document import Cell, Section, Table, View
+from nattools.model.statement import Statement
+from nattools.report.document import Cell, Prose, Section, Table, View
 from nattools.report.safetext import safe
-from nattools.wording import terms
+from nattools.report.sections import punch, summary
+from nattools.wording import sentence, terms
+
+
+def answer(report: Report, view: View) -> list[Section]:
+    """Are the two connected; or, of a test, what this machine can do."""
+    found = report.pwnat
+    if found is None or found.role != "test":
+        return punch.answer(report, view)
+    headline, *reasons = found.reasons or (None,)
+    lines = [Prose(safe(found.why if headline is None else sentence(headline)), mood="strong")]
+    return summary.summary(report, (*lines, *(Prose(sentence(each), _label(each)) for each in reasons)))
+
+
+def _label(reason: Statement) -> str:
+    """Which of the two parts it is about."""
+    labels = {"pwnat-listener": "Listening", "pwnat-caller": "Calling"}
+    return next((text for start, text in labels.items() if reason.code.startswith(start)), "Not known")
 
 
 def figures(report: Report, view: View) -> list[Section]:

@@ -197,8 +197,14 @@ def test_every_scenario_that_comes_with_nattools_is_sound(name: str) -> None:
     scenario = load(name)
     assert scenario.name == name
     assert scenario.description
-    paired = {host for pair in expect.pairs(scenario.expect, list(scenario.host)) for host in pair}
-    described = set(scenario.expect) - {expect.PAIR}
+    hosts = list(scenario.host)
+    paired = {
+        host
+        for kind in (expect.PAIR, expect.PWNAT)
+        for pair in expect.pairs(scenario.expect, hosts, kind)
+        for host in pair
+    }
+    described = set(scenario.expect) - {expect.PAIR, expect.PWNAT}
     assert set(scenario.host) <= described | paired, "something is said of every host"
     assert all({"nat", "ended", "ipv6"} & set(scenario.expect[host]) for host in described)
 

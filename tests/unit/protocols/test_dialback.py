@@ -15,6 +15,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Arrival, Ask, DialBackRequest, Result
+from nattools.protocols.provenrequest import NO_COOKIE
 from nattools.protocols.stun import constants as c
 
 ID = bytes(range(12))
@@ -192,7 +193,7 @@ def reply(request: DialBackRequest, sent: bytes, result: Result | None = None) -
 def test_the_client_repeats_its_question_with_the_cookie() -> None:
     request = client()
     ((first, _),) = request.datagrams_to_send(100.0)
-    assert dialback.decode_request(stun.decode(first))[1] == dialback.NO_COOKIE
+    assert dialback.decode_request(stun.decode(first))[1] == NO_COOKIE
     assert reply(request, first)
     ((second, _),) = request.datagrams_to_send(100.1)
     assert dialback.decode_request(stun.decode(second)) == (request.ask, COOKIE)

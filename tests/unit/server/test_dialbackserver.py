@@ -15,6 +15,7 @@ from nattools.net.addresses import is_public
 from nattools.net.base import Network
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Ask, Result
+from nattools.protocols.provenrequest import NO_COOKIE
 from nattools.protocols.stun import constants as c
 from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer, Order
 from nattools.server.endpoints import Role, ServerEndpoints, dialled_from
@@ -34,7 +35,7 @@ def server(site: ServerEndpoints = SITE, limits: DialBackLimits | None = None) -
     return DialBackServer(site, Cookies(b"secret"), limits or DialBackLimits())
 
 
-def request(ask: Ask, cookie: bytes = dialback.NO_COOKIE, number: int = 0) -> stun.Message:
+def request(ask: Ask, cookie: bytes = NO_COOKIE, number: int = 0) -> stun.Message:
     return stun.decode(dialback.encode_request(number.to_bytes(12, "big"), ask, cookie))
 
 
@@ -208,7 +209,7 @@ def test_each_port_of_a_list_gets_one_numbered_datagram_from_the_other_address()
 def test_an_unproven_source_gets_no_list_and_no_more_than_it_sent() -> None:
     its_server = server()
     ports = tuple(range(1000, 1064))
-    for cookie in (dialback.NO_COOKIE, cookie_for(MALLORY)):
+    for cookie in (NO_COOKIE, cookie_for(MALLORY)):
         message = request(listed(*ports), cookie)
         challenge = its_server.receive(message, ALICE, HERE, 0.0)
         assert isinstance(challenge, bytes)

@@ -79,7 +79,7 @@ def test_every_change_request_comes_truly_from_elsewhere() -> None:
                 assert message.response_origin == source
                 assert message.mapped == asker.socket.local
                 assert message.other_address == server.endpoints[3]
-                assert message.hello == b"\x01\x4f"
+                assert message.hello == b"\x01\xcf"
 
     run(test)
 

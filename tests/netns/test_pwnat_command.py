@@ -1,0 +1,159 @@
+"""`nattools pwnat` as processes behind kernel NAT: a listener without any privilege, uses of the connection,
+lost paths, Ctrl-C, and what it says where it cannot run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from punchpair import Pair, Side, pair
+
+from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
+
+pytestmark = pytest.mark.netns
+
+NOBODY = 65534
+SECRET = "the same on both sides"
+OUTSIDE = "11.1.0.2"
+
+
+def network(nat: NatSpec | None = None) -> Scenario:
+    """A home, and a machine on the internet."""
+    return Scenario(
+        title="t",
+        nat={"home": nat or NatSpec()},
+        host={"alice": HostSpec(behind="home"), "carol": HostSpec()},
+        server={"stun": ServerSpec()},
+    )
+
+
+@contextmanager
+def home(state: Path, nat: NatSpec | None = None) -> Iterator[Pair]:
+    with pair(state, network(nat)) as both:
+        both.environment.pop("NATTOOLS_SERVER")
+        yield both
+
+
+def listen(both: Pair, *arguments: str, **files: Any) -> Side:
+    side = both.start("alice", "listen", "--secret", SECRET, *arguments, command="pwnat", **files)
+    side.await_match("On the other machine")
+    return side
+
+
+def call(both: Pair, *arguments: str, **files: Any) -> Side:
+    return both.start("carol", "connect", OUTSIDE, "--secret", SECRET, *arguments, command="pwnat", **files)
+
+
+def test_what_a_person_does(tmp_path: Path) -> None:
+    """Run the one, type on the other what it says with the address put in, and both tell of it."""
+    with home(tmp_path) as both:
+        one = both.start("alice", "listen", "--json", command="pwnat")
+        typed = one.await_match(r"nattools pwnat connect ADDRESS --secret (\S+)")
+        one.await_match("status page")
+        other = both.start("carol", "connect", OUTSIDE, "--secret", typed[1], "--json", command="pwnat")
+        listener, caller = one.report()["pwnat"], other.report()["pwnat"]
+        assert (listener["role"], caller["role"]) == ("listener", "caller")
+        assert listener["connected"]
+        assert caller["connected"]
+        assert caller["remote"] == f"{OUTSIDE}:2222"
+        assert listener["remote"] == caller["local"] == listener["peer"]
+        assert listener["secured_by"] == "quic"
+        assert listener["echoes"]["received"] == listener["echoes"]["sent"] == 10
+        assert listener["refused"] == {"forged": 0, "foreign": 0, "replayed": 0, "stale": 0}
+        assert listener["errors_seen"] > 0
+        assert caller["elapsed_s"] < 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+def test_a_listener_is_nobody_and_has_no_capability_nor_ping_sockets(tmp_path: Path) -> None:
+    with home(tmp_path) as both:
+        low, high = map(int, both.other("alice", "cat", "/proc/sys/net/ipv4/ping_group_range").split())
+        assert not low <= NOBODY <= high
+        drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        bare = ["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+        program = [sys.executable, "-m", "nattools", "pwnat", "listen", "--secret", SECRET, "--json"]
+        process = both.lab.popen(
+            "alice",
+            [*drop, *bare, *program],
+            env={**both.environment, "HOME": "/nonexistent", "XDG_STATE_HOME": "/nonexistent"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        one = Side(process)
+        try:
+            one.await_match("On the other machine")
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            other = call(both, "--json")
+            assert other.report()["pwnat"]["connected"]
+            assert one.report()["pwnat"]["connected"]
+            assert re.search(rf"^Uid:\s+{NOBODY}\s", status, re.MULTILINE), status
+            assert re.search(r"^CapEff:\s+0+$", status, re.MULTILINE), status
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def test_through_a_pipe(tmp_path: Path) -> None:
+    data = Random(5).randbytes(3 << 20)
+    source, out = tmp_path / "data", tmp_path / "got"
+    source.write_bytes(data)
+    with home(tmp_path) as both:
+        one = listen(both, "--pipe", source=source)
+        other = call(both, "--pipe", out=out, source=Path("/dev/null"))
+        assert one.end()[0] == 0, one.said
+        assert other.end()[0] == 0, other.said
+        assert out.read_bytes() == data
+
+
+def test_a_caller_without_the_privilege_is_told_how_to_get_it(tmp_path: Path) -> None:
+    with home(tmp_path) as both:
+        drop = ["setpriv", "--inh-caps=-all", "--bounding-set=-net_raw"]
+        program = [sys.executable, "-m", "nattools", "pwnat", "connect", OUTSIDE, "--secret", SECRET]
+        done = both.lab.popen("carol", [*drop, *program], env=both.environment, stderr=subprocess.PIPE)
+        said = done.communicate(timeout=40)[1].decode()
+        assert done.returncode == 3
+        assert "setcap cap_net_raw+ep" in said
+        assert "sudo" in said
+
+
+def test_another_secret_is_refused_and_counted(tmp_path: Path) -> None:
+    with home(tmp_path) as both:
+        one = listen(both, "--json", "--wait", "4")
+        other = both.start(
+            "carol", "connect", OUTSIDE, "--secret", "another one", "--wait", "1", "--json", command="pwnat"
+        )
+        code, out = other.end()
+        assert code == 1
+        assert "not answered" in json.loads(out)["pwnat"]["why"]
+        code, out = one.end()
+        found = json.loads(out)["pwnat"]
+        assert code == 1
+        assert found["refused"]["forged"] == found["errors_seen"] > 0
+        assert "Nobody knocked" in found["why"]
+
+
+@pytest.mark.parametrize("interrupted", ["listener", "caller"])
+def test_interrupted(interrupted: str, tmp_path: Path) -> None:
+    """While it waits, and the other side of a connection in use is told."""
+    with home(tmp_path) as both:
+        alone = listen(both)
+        alone.process.send_signal(signal.SIGINT)
+        assert alone.end()[0] == 130
+        one, other = listen(both, "--keep"), call(both, "--keep")
+        for side in (one, other):
+            side.await_match("Ctrl-C ends it")
+        ends, stays = (one, other) if interrupted == "listener" else (other, one)
+        ends.process.send_signal(signal.SIGINT)
+        assert ends.end()[0] == 130
+        assert "interrupted" in (stays.end(), stays.said)[1]

@@ -1,0 +1,75 @@
+"""`--events`: JSON lines for programs in place of words for a person; and the file with the code."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nattools.cli.app import run
+from nattools.cli.outputs import write_secret
+from nattools.errors import CannotRun
+
+
+def events(error: str) -> list[dict[str, Any]]:
+    """Every line is one."""
+    return [json.loads(line) for line in error.splitlines()]
+
+
+def test_a_measurement_tells_of_its_probes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["nat", "--lab", "home-router", "--events", "--json"]) == 0
+    seen = capsys.readouterr()
+    json.loads(seen.out)
+    told = events(seen.err)
+    assert {each["event"] for each in told} == {"progress"}
+    started = [each["probe"] for each in told if each["state"] == "started"]
+    finished = [each["probe"] for each in told if each["state"] == "finished"]
+    assert "mapping udp4" in started
+    assert sorted(set(finished)) == sorted(set(started))
+    assert [each["at_s"] for each in told] == sorted(each["at_s"] for each in told)
+
+
+def test_a_punch_tells_of_its_plan_and_stages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["punch", "--lab", "two-homes", "--events", "--json"]) == 0
+    seen = capsys.readouterr()
+    report = json.loads(seen.out)
+    told = events(seen.err)
+    kinds = {each["event"] for each in told}
+    assert kinds >= {"progress", "plan", "stage"}
+    (plan,) = [each for each in told if each["event"] == "plan"]
+    assert [each["strategy"] for each in plan["steps"]] == [
+        each["strategy"] for each in report["punch"]["plan"]
+    ]
+    stages = [(each["stage"], each["text"]) for each in told if each["event"] == "stage"]
+    reported = [(each["stage"], each["text"]) for each in report["punch"]["stages"]]
+    assert set(stages) <= set(reported)
+    assert len(stages) > 5
+
+
+def test_a_command_that_fails_says_so_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["nat", "--lab", "server-refuses", "--events", "--json"]) == 3
+    last = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("nattools: ") for line in last)
+
+
+def test_the_code_is_for_nobody_else_to_read(tmp_path: Path) -> None:
+    file = tmp_path / "code"
+    file.write_text("an old one")
+    os.chmod(file, 0o644)
+    write_secret(file, "7-lantern-propeller\n")
+    assert file.read_text() == "7-lantern-propeller\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["code"]
+    with pytest.raises(CannotRun, match="cannot write"):
+        write_secret(tmp_path / "none" / "code", "x")
+
+
+def test_a_code_file_needs_machines_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["punch", "--lab", "two-homes", "--code-file", str(tmp_path / "code")]) == 2
+    assert "--code-file makes no sense in a scenario" in capsys.readouterr().err
+    assert run(["punch", "--code-file", str(tmp_path / "none" / "code")]) == 2
+    assert "there is no directory" in capsys.readouterr().err
