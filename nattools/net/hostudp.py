@@ -46,6 +46,7 @@ def open_socket(
     interface: str | None = None,
     dont_fragment: bool = False,
     group: str | None = None,
+    broadcast: bool = False,
 ) -> tuple[socket.socket, Endpoint]:
     """A bound UDP socket and its address as `Network.open_udp` promises it. Call it inside the namespace."""
     # a socket with an address of its own does not get what is sent to a group
@@ -66,6 +67,8 @@ def open_socket(
         local = zones.endpoint(sock.getsockname())
         if bound_to is None:
             local = Endpoint(host or default_source(zones, family, interface), local.port)
+        if broadcast:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         if host is not None:
             sockets.send_by(sock, host)
         if group is not None:

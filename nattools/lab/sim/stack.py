@@ -83,8 +83,10 @@ class Stack:
         interface: str | None = None,
         dont_fragment: bool = False,
         group: str | None = None,
+        broadcast: bool = False,
     ) -> SimUdpSocket:
-        """A bound UDP socket. One without an address of its own hears all groups."""
+        """A bound UDP socket. One without an address of its own hears all groups, and what is sent to all;
+        to whom it may send is not looked at."""
         place = self.place(family, host if group is None else None, interface)
         key = (place.host, port or self._free_port())
         if port and self._taken(key, family, self._udp):
@@ -93,10 +95,12 @@ class Stack:
         sock = self._udp[key] = SimUdpSocket(self, local, place, dont_fragment)
         return sock
 
-    def open_icmp(self, family: Family, host: str | None) -> SimIcmpSocket:
-        """A socket for echo requests, with an identifier of its own."""
+    def open_icmp(self, family: Family, host: str | None, chosen: int | None = None) -> SimIcmpSocket:
+        """A socket for echo requests, with an identifier of its own, or the `chosen` one."""
         place = self.place(family, host, None)
-        identifier = int(self.rng.random() * 65536)
+        if chosen is not None and (family, chosen) in self._icmp:
+            raise CannotRun(f"another program here sends echo requests with the identifier {chosen}")
+        identifier = int(self.rng.random() * 65536) if chosen is None else chosen
         while (family, identifier) in self._icmp:
             identifier = (identifier + 1) & 0xFFFF
         sock = self._icmp[family, identifier] = SimIcmpSocket(self, place, family, identifier)

@@ -13,7 +13,7 @@ from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Report
 from nattools.report.document import Cell, Section, Table, View
 from nattools.report.safetext import safe
-from nattools.report.sections import tailnetlines
+from nattools.report.sections import lanlines, tailnetlines
 from nattools.report.sections.peerobservations import PEER_WORDS
 from nattools.wording.terms import number, seconds
 
@@ -289,4 +289,5 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     RelayTrial: _relay_trial,
     **PEER_WORDS,
     **tailnetlines.LINES,
+    **lanlines.LINES,
 }
