@@ -37,9 +37,7 @@ CallWait = Annotated[float, meet("--wait", metavar="S", help="How long to knock.
 Compat = Annotated[bool, meet("--compat", help="Use the original pwnat's packets; takes root on both sides.")]
 BindingLifetime = Annotated[
     bool,
-    measure(
-        "--lifetime", help="First measure how long a mapping lives; beacons are then as rare."
-    ),
+    measure("--lifetime", help="First measure how long a mapping lives; beacons are then as rare."),
 ]
 Lab = Annotated[
     str | None,
