@@ -34,6 +34,7 @@ ListenerPort = Annotated[
 ]
 ListenWait = Annotated[float, meet("--wait", metavar="S", help="How long to wait for a caller.")]
 CallWait = Annotated[float, meet("--wait", metavar="S", help="How long to knock.")]
+Compat = Annotated[bool, meet("--compat", help="Use the original pwnat's packets; takes root on both sides.")]
 Lab = Annotated[
     str | None,
     lab(

@@ -275,8 +275,10 @@ class SimNetwork:
     async def listen_tcp(self, **options: Unpack[ListenOptions]) -> SimListener:
         return self._stack.listen(**options)
 
-    async def open_icmp(self, *, family: Family, host: str | None = None) -> SimIcmpSocket:
-        return self._stack.open_icmp(family, host)
+    async def open_icmp(
+        self, *, family: Family, host: str | None = None, identifier: int | None = None
+    ) -> SimIcmpSocket:
+        return self._stack.open_icmp(family, host, identifier)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         """Send one whole IP packet as it is; what the simulator cannot read (fragments, other protocols) is

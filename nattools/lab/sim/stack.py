@@ -95,10 +95,12 @@ class Stack:
         sock = self._udp[key] = SimUdpSocket(self, local, place, dont_fragment)
         return sock
 
-    def open_icmp(self, family: Family, host: str | None) -> SimIcmpSocket:
-        """A socket for echo requests, with an identifier of its own."""
+    def open_icmp(self, family: Family, host: str | None, chosen: int | None = None) -> SimIcmpSocket:
+        """A socket for echo requests, with an identifier of its own, or the `chosen` one."""
         place = self.place(family, host, None)
-        identifier = int(self.rng.random() * 65536)
+        if chosen is not None and (family, chosen) in self._icmp:
+            raise CannotRun(f"another program here sends echo requests with the identifier {chosen}")
+        identifier = int(self.rng.random() * 65536) if chosen is None else chosen
         while (family, identifier) in self._icmp:
             identifier = (identifier + 1) & 0xFFFF
         sock = self._icmp[family, identifier] = SimIcmpSocket(self, place, family, identifier)
