@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nattools.cli import options
+from nattools.cli import completion, options
 from nattools.cli.outputs import write_json
 from nattools.errors import UsageError
 from nattools.model.supportcode import read_support_code
@@ -23,6 +23,7 @@ Code = Annotated[
         metavar="[CODE]",
         help="As in a report's JSON, or in brackets with -v; of a router's refusal, as UPnP 718.",
         show_default=False,
+        autocompletion=completion.codes,
     ),
 ]
 

@@ -37,15 +37,15 @@ class LanRequest(msgspec.Struct, frozen=True):
     """What is wanted, checked."""
 
     peers: tuple[str, ...] = ()
-    listen_s: float = 2.5
+    listen_s: float = 2.0
 
 
-def lan_request(address: Peers = None, *, listen: Listen = 2.5) -> LanRequest:
+def lan_request(address: Peers = None, *, listen: Listen = 2.0) -> LanRequest:
     """UsageError says what makes no sense."""
     given = address or []
     if len(given) > MOST_PEERS:
         raise UsageError(f"at most {MOST_PEERS} addresses")
-    listen_s = checked_seconds(listen, "--listen") or 2.5
+    listen_s = checked_seconds(listen, "--listen") or 2.0
     if not 1.0 <= listen_s <= LONGEST_S:
         raise UsageError(f"--listen {listen:g}: give a number from 1 to {LONGEST_S:g}")
     return LanRequest(tuple(dict.fromkeys(map(_address, given))), listen_s)

@@ -10,6 +10,12 @@ from nattools.model.observed import Observation
 InboundOutcome = Literal["arrived", "timeout", "refused", "prohibited", "unreachable", "denied", "error"]
 
 
+def tried(transport: str, sent: int, lost: int) -> int:
+    """How many copies of a question `sent` attempts count as where something was `lost` on the path: over TCP
+    three packets have to pass for each."""
+    return sent // 2 if transport == "tcp" and lost else sent
+
+
 class InboundCheck(Observation, frozen=True, kw_only=True, tag="inbound"):
     """A server sent to (UDP), connected to (TCP) or pinged (ICMP) this machine's own address `address`, a
     port of it that had written to nobody, from `origin`: `sent` packets or attempts.

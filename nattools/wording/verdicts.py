@@ -50,6 +50,18 @@ SENTENCES = {
         "outside."
     ),
     "direct-filtered": "The address is public, but a firewall drops unsolicited {filtered:and}.",
+    "direct-stopped-host": (
+        "The address is public, but this machine's own firewall stops unsolicited {filtered:and}."
+    ),
+    "direct-stopped-router": (
+        "The address is public, but the router's firewall stops unsolicited {filtered:and}."
+    ),
+    "direct-stopped-beyond": (
+        "The address is public, but a firewall beyond the router stops unsolicited {filtered:and}."
+    ),
+    "direct-stopped-unknown": (
+        "The address is public, but a firewall somewhere stops unsolicited {filtered:and}."
+    ),
     "direct-filtered-half-tested": (
         "The address is public, but a firewall drops unsolicited {filtered:and}; {untested} was not tested."
     ),

@@ -39,7 +39,7 @@ class _Evidence:
         self.mdns = self.of(MdnsTrial)
         self.sent = next(iter(self.of(BeaconsSent)), BeaconsSent())
         self.yggdrasil = self.of(YggdrasilHeard)
-        self.gateways = frozenset(() if self.link is None else self.link.gateways)
+        self.gateways = () if self.link is None else self.link.gateways
 
     def of(self, kind: type[Seen]) -> list[Seen]:
         return [one for one in self._all if isinstance(one, kind)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from nattools.engine.analysis.direct_ipv6 import direct_ipv6
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.engine.analysis.lanfindings import lan_verdict
 from nattools.engine.analysis.libp2p import libp2p_works
@@ -133,7 +134,7 @@ def _open(nat: Nat | None) -> bool | None:
 
 _MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
     "direct-ipv4": partial(direct, family=4),
-    "direct-ipv6": partial(direct, family=6),
+    "direct-ipv6": partial(direct_ipv6, by_filtering=partial(direct, family=6)),
     "upnp-igd": partial(port_mapping, protocol="upnp-igd"),
     "nat-pmp": partial(port_mapping, protocol="nat-pmp"),
     "pcp": partial(port_mapping, protocol="pcp"),
