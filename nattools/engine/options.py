@@ -47,7 +47,7 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     libp2p: PeerSearch | None = None
     tailnets: TailnetSearch | None = None
     peers: tuple[str, ...] = ()
-    listen_s: float = 2.5
+    listen_s: float = 2.0
 
 
 MAPPING_LIFETIME_S = 7200

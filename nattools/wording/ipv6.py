@@ -51,6 +51,10 @@ SENTENCES = {
     # why something is not known
     "ipv6-not-asked": "It was not asked for. nattools ipv6 without -4 asks.",
     "ipv6-no-server": "No server that was asked has an IPv6 address: name one that has (--server HOST).",
+    "ipv6-nobody-answered": (
+        "No server answered over IPv6, and none over IPv4 to compare with: another server would settle it "
+        "(--server HOST)."
+    ),
     "ipv6-no-dial-back": "Nobody outside tried: a nattools serve with IPv6 would (--server HOST).",
     "ipv6-server-cannot-ping": "The server sends no pings: it is too old, or may not.",
     "ipv6-maybe-loss": "Nothing arrived, but the path loses packets: another run would settle it.",

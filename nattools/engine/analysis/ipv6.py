@@ -155,9 +155,10 @@ def _unknowns(
 ) -> dict[str, Reason]:
     """Why something is not known that matters, and what would settle it."""
     found: dict[str, Reason] = {}
-    asked = 6 in findings.measurement.families
+    asked = findings.way(6) is not None  # that of each family that was measured is in the report
     if capable and works is None:
-        found["works"] = (statement("ipv6-no-server" if asked else "ipv6-not-asked"),)
+        code = "ipv6-nobody-answered" if _nats(findings, 6) else "ipv6-no-server"
+        found["works"] = (statement(code if asked else "ipv6-not-asked"),)
     if not works:
         return found
     states: dict[str, Literal["open", "filtered", "rejected", "prohibited", "unknown"]] = {

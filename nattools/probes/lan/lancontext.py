@@ -17,7 +17,7 @@ class LanContext(msgspec.Struct, frozen=True):
     recorder: Recorder
     interface: Interface
     own: dict[Family, str]
-    listen_s: float = 2.5
+    listen_s: float = 2.0
 
     @property
     def families(self) -> tuple[Family, ...]:
