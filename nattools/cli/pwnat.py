@@ -16,7 +16,7 @@ from nattools.cli.prompts import ask_secret
 from nattools.cli.punchdisplay import PunchDisplay
 from nattools.cli.punchoptions import PunchRequest, check_together
 from nattools.cli.punchsession import CommandResult, PunchSession
-from nattools.cli.pwnatoptions import LISTEN_WAIT_S, MEASURING, TEST_WITHOUT, USES
+from nattools.cli.pwnatoptions import LISTEN_WAIT_S, LISTENING, MEASURING, TEST_WITHOUT, USES
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.engine.punch.options import Watcher
@@ -54,7 +54,7 @@ class Wanted(NamedTuple):
 
 
 @pwnat_app.command("listen")
-@options.takes(uses=USES, request=MEASURING)
+@options.takes(uses=USES, request=LISTENING)
 def listen(
     secret: pwnatoptions.Secret = None,
     port: pwnatoptions.ListenerPort = PORT,
