@@ -9,13 +9,20 @@ from functools import cache
 from typing import NamedTuple
 
 from nattools.wording import refusals
-from nattools.wording.explanations import aboutconnections, aboutmeasuring, aboutnetworks, aboutrouters
+from nattools.wording.explanations import (
+    aboutchanges,
+    aboutconnections,
+    aboutmeasuring,
+    aboutnetworks,
+    aboutrouters,
+)
 from nattools.wording.explanations.topic import Topic
 from nattools.wording.sentences import TABLES
 
 TOPICS: tuple[Topic, ...] = (
     *aboutrouters.TOPICS,
     *aboutnetworks.TOPICS,
+    *aboutchanges.TOPICS,
     *aboutmeasuring.TOPICS,
     *aboutconnections.TOPICS,
 )
