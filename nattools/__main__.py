@@ -8,8 +8,9 @@ import sys
 from nattools.cli.standardstreams import prepare, settle_output
 from nattools.defects import DEFECT, DEFECTS, install, watch_tasks
 
-_GARBAGE_AFTER = 10_000
-"""Imports and measurements make many objects and little garbage: Python's 700 is looked through too often."""
+_GARBAGE_AFTER = 100_000
+"""Imports and measurements make many objects and little garbage, for which Python looks after 700 of them.
+What runs for weeks has a threshold of its own."""
 
 
 def main() -> int:

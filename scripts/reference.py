@@ -111,6 +111,7 @@ def scenario_types() -> dict[str, type[msgspec.Struct]]:
         scenario.FirewallSpec,
         scenario.HostSpec,
         scenario.ControlSpec,
+        scenario.LanSpec,
         scenario.DerpSpec,
         scenario.TurnSpec,
         scenario.Libp2pSpec,

@@ -9,7 +9,8 @@ from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Family, Transport
-from nattools.probes.portmap import Discovery, Granted, MappingRequest, Refused, discover, gateway_contexts
+from nattools.probes.portmap import Granted, MappingRequest, Refused, gateway_contexts
+from nattools.probes.portmap.discover import Discovery, discover
 
 T = TypeVar("T")
 

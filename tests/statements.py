@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec.structs import replace
 
+from nattools.model.lan import Lan
 from nattools.model.nat import Nat
 from nattools.model.report import Report
 from nattools.model.statement import Statement
@@ -50,7 +51,14 @@ def without_texts(report: Report) -> Report:
         cross_checks=tuple(replace(one, why="") for one in report.cross_checks),
         warnings=(),
         tailscale=report.tailscale and _without_tailscale_texts(report.tailscale),
+        lan=report.lan and _without_lan_texts(report.lan),
     )
+
+
+def _without_lan_texts(found: Lan) -> Lan:
+    programs = ("yggdrasil", "batman", "qaul", "syncthing", "casting")
+    bare = {name: replace(getattr(found, name), why="") for name in programs}
+    return replace(found, why="", to_do=(), **bare)
 
 
 def _without_tailscale_texts(found: Tailscale) -> Tailscale:

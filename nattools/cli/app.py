@@ -49,6 +49,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "relay": Command("nattools.cli.relay", "command", "Which relay works, and what it costs: TURN and DERP."),
     "libp2p": Command("nattools.cli.libp2p", "command", "Will libp2p connect here, and if not, why?"),
+    "lan": Command("nattools.cli.lan", "command", "Do machines on this network reach each other?"),
     "tailscale": Command("nattools.cli.tailscale", "command", "Will Tailscale and headscale connect here?"),
     "serve": Command("nattools.cli.serve", "command", "A server for the other commands to measure with."),
     "lab": Command("nattools.cli.lab", "lab_app", "Test networks, simulated or in network namespaces."),

@@ -33,6 +33,13 @@ def one_of(*words: str) -> Callable[[str], list[str]]:
     return lambda incomplete: _that_begin(incomplete, words)
 
 
+def codes(incomplete: str) -> list[str]:
+    """Those that `nattools explain` knows."""
+    from nattools.wording.explanations import all_codes
+
+    return _that_begin(incomplete, all_codes())
+
+
 def interfaces(incomplete: str) -> list[str]:
     """Those of this machine."""
     from nattools.net.hostnetwork import HostNetwork

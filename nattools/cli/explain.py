@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from nattools.cli import options
+from nattools.cli import completion, options
 from nattools.cli.outputs import write_json
 from nattools.errors import UsageError
+from nattools.model.supportcode import read_support_code
 from nattools.report.document import Cell, Document, Prose, Section, Table
 from nattools.report.safetext import safe
 from nattools.report.terminal import lay_out, terminal_columns, write_lines
@@ -22,6 +23,7 @@ Code = Annotated[
         metavar="[CODE]",
         help="As in a report's JSON, or in brackets with -v; of a router's refusal, as UPnP 718.",
         show_default=False,
+        autocompletion=completion.codes,
     ),
 ]
 
@@ -36,12 +38,22 @@ def command(code: Code = None, as_json: options.Json = False) -> int:
     if found is None:
         near = near_codes(wanted)
         hint = f"did you mean {' or '.join(near)}?" if near else "nattools explain lists them all"
+        if _is_support_code(wanted):
+            hint = f"it is a support code of nattools ipv6: nattools report show --code {safe(wanted, 20)}"
         raise UsageError(f"there is no code {safe(wanted, 60)!r}; {hint}")
     if as_json:
         write_json(_answer(found))
     else:
         _show(Document("", (_section(found), *_where(found))))
     return 0
+
+
+def _is_support_code(text: str) -> bool:
+    try:
+        read_support_code(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _answer(found: Explanation) -> dict[str, object]:

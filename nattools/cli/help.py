@@ -104,6 +104,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nattools relay turn:relay.example --turn-user alice:secret", "one of your own, by UDP and TCP"),
         ("nattools relay --region fra", "one region of Tailscale's public DERP map"),
     ),
+    "lan": (
+        ("nattools lan", "on two machines at the same time: both directions are proven"),
+        ("nattools lan 192.168.1.20", "is that machine reached, or does the access point keep it apart?"),
+    ),
     "tailscale": (
         ("nattools tailscale --status status.json", "why the peers of tailscale status --json are relayed"),
         ("nattools tailscale --control https://headscale.example", "a control server of one's own"),

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 Backend = Literal["sim", "netns"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-MeasuringName = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "tailscale"]
+MeasuringName = Literal[
+    "diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "tailscale", "lan"
+]
 DEFAULT_MAX_LIFETIME_S = 300.0
 SERVER_VARIABLE = "NATTOOLS_SERVER"
 CONFIG_NAME = "config.toml"

@@ -16,7 +16,7 @@ from nattools.cli.prompts import ask_secret
 from nattools.cli.punchdisplay import PunchDisplay
 from nattools.cli.punchoptions import PunchRequest, check_together
 from nattools.cli.punchsession import CommandResult, PunchSession
-from nattools.cli.pwnatoptions import LISTEN_WAIT_S, MEASURING, TEST_WITHOUT, USES
+from nattools.cli.pwnatoptions import LISTEN_WAIT_S, LISTENING, MEASURING, TEST_WITHOUT, USES
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.engine.punch.options import Watcher
@@ -54,11 +54,12 @@ class Wanted(NamedTuple):
 
 
 @pwnat_app.command("listen")
-@options.takes(uses=USES, request=MEASURING)
+@options.takes(uses=USES, request=LISTENING)
 def listen(
     secret: pwnatoptions.Secret = None,
     port: pwnatoptions.ListenerPort = PORT,
     wait: pwnatoptions.ListenWait = LISTEN_WAIT_S,
+    compat: pwnatoptions.Compat = False,
     *,
     uses: PunchRequest,
     request: Request,
@@ -70,6 +71,7 @@ def listen(
         secret=_secret(secret, uses) or new_secret(),
         port=pwnatoptions.checked_port(port),
         wait_s=options.checked_seconds(wait, "--wait") or LISTEN_WAIT_S,
+        compat=compat,
     )
     return _run(request, Wanted("listener", chosen, uses))
 
@@ -80,6 +82,7 @@ def connect(
     address: pwnatoptions.AddressArgument = None,
     secret: pwnatoptions.Secret = None,
     wait: pwnatoptions.CallWait = CALL_WAIT_S,
+    compat: pwnatoptions.Compat = False,
     *,
     uses: PunchRequest,
     request: Request,
@@ -95,7 +98,9 @@ def connect(
     if known is None and request.lab is None:
         raise UsageError("--secret is needed: `nattools pwnat listen` prints it; '-' prompts for it")
     chosen = PwnatOptions(
-        secret=known or new_secret(), wait_s=options.checked_seconds(wait, "--wait") or CALL_WAIT_S
+        secret=known or new_secret(),
+        wait_s=options.checked_seconds(wait, "--wait") or CALL_WAIT_S,
+        compat=compat,
     )
     return _run(request, Wanted("caller", chosen, uses, address))
 
@@ -187,7 +192,7 @@ def _say_command(display: PunchDisplay, wanted: Wanted, place: str) -> None:
     host, _, port = place.rpartition(":")
     shown = pwnatoptions.written(Endpoint(host or "ADDRESS", int(port)))
     words = ("nattools", "pwnat", "connect", shown, "--secret", shlex.quote(wanted.options.secret))
-    more = tuple(punch.counterpart(wanted.uses))
+    more = (*punch.counterpart(wanted.uses), *(("--compat",) if wanted.options.compat else ()))
     display.command((*words, *more), "" if host else ADDRESS_UNKNOWN)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nattools.cli import completion, options, punchoptions
-from nattools.cli.help import lab, meet
+from nattools.cli.help import lab, measure, meet
 from nattools.cli.options import OptionGroup
 from nattools.cli.punchoptions import PunchRequest, checked_allowed, checked_forwards
 from nattools.engine.punch.options import WAIT_S
@@ -34,6 +34,11 @@ ListenerPort = Annotated[
 ]
 ListenWait = Annotated[float, meet("--wait", metavar="S", help="How long to wait for a caller.")]
 CallWait = Annotated[float, meet("--wait", metavar="S", help="How long to knock.")]
+Compat = Annotated[bool, meet("--compat", help="Use the original pwnat's packets; takes root on both sides.")]
+BindingLifetime = Annotated[
+    bool,
+    measure("--lifetime", help="First measure how long a mapping lives; beacons are then as rare."),
+]
 Lab = Annotated[
     str | None,
     lab(
@@ -69,6 +74,11 @@ def uses(
 
 
 USES = OptionGroup(uses)
+LISTENING = options.measuring(
+    "pwnat",
+    without=("only4", "only6", "max_lifetime", "cross_check"),
+    instead={"lab": {"annotation": Lab}, "lifetime": {"annotation": BindingLifetime}},
+)
 TEST_WITHOUT = ("only4", "only6", "lifetime", "max_lifetime", "cross_check")
 MEASURING = options.measuring(
     "pwnat",

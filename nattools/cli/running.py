@@ -103,7 +103,6 @@ def _journal(invocation: Invocation) -> Iterator[Journal | None]:
 
 
 def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
-    from nattools.engine.portmap.journal import MemoryJournal
     from nattools.lab.backend import find_host, open_lab
     from nattools.lab.scenariofiles import load
     from nattools.trials.labpeers import peers_of_lab
@@ -123,8 +122,15 @@ def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
             libp2p=peers_of_lab(lab),
             tailnets=tailnets_of_lab(lab),
         )
-        # the routers end with this process, and their mappings with them
-        return lab.run(lambda: _worked(invocation, network, chosen, MemoryJournal()))
+        journal = _journal_in_lab() if invocation.asks_routers else None
+        return lab.run(lambda: _worked(invocation, network, chosen, journal))
+
+
+def _journal_in_lab() -> Journal:
+    """The routers end with this process, and their mappings with them."""
+    from nattools.engine.portmap.journal import MemoryJournal
+
+    return MemoryJournal()
 
 
 def measure_options(

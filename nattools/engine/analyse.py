@@ -12,6 +12,7 @@ from nattools.engine.analysis.cross_checks import cross_checks
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
 from nattools.engine.analysis.ipv6 import ipv6
+from nattools.engine.analysis.lanfindings import lan
 from nattools.engine.analysis.libp2p import libp2p
 from nattools.engine.analysis.obstacles import true_mappings
 from nattools.engine.analysis.peer_kinds import peer_kinds
@@ -31,7 +32,7 @@ from nattools.model.statement import unique
 from nattools.wording.texts import with_texts
 
 _ABOUT_IPV6 = ("diagnose", "ipv6")
-_OWN_ANSWER = ("map", "relay", "ipv6", "libp2p", "pwnat", "tailscale")
+_OWN_ANSWER = ("map", "relay", "ipv6", "lan", "libp2p", "pwnat", "tailscale")
 """Commands that ask for something else than whether this machine can be reached."""
 
 
@@ -68,6 +69,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         pwnat=tested(findings),
         libp2p=libp2p(findings),
         tailscale=tailscale(findings),
+        lan=lan(findings),
         ended=measurement.ended,
         advice=None if measurement.command in _OWN_ANSWER else advice(findings, verdicts, table),
         techniques=verdicts,

@@ -15,7 +15,7 @@ from nattools.net.base import ArrivalWatch
 from nattools.probes.inbound import InboundTry
 from nattools.probes.layers import opener
 from nattools.probes.portmap.gateway import OwnAddress
-from nattools.probes.probe import MachineContext, MachineProbe
+from nattools.probes.probe import MachineContext, MachineProbe, ProbeContext
 from nattools.probes.target import Lane, Target
 from nattools.protocols.dialback import DialTransport
 
@@ -50,7 +50,7 @@ class Ipv6Inbound(MachineProbe):
                     for transport in _transports(target):
                         group.create_task(InboundTry(probing, place, target, transport, watch).run())
                 for ttl in (HERE, NEXT_ROUTER) if target.two_addresses else ():
-                    group.create_task(opener(probing, target, ttl, expires=True))
+                    group.create_task(_how_far(probing, target, ttl))
 
     def _places(self, target: Target) -> Iterator[OwnAddress]:
         """The address that the system chooses, and one of each other kind that others can write to."""
@@ -64,6 +64,12 @@ class Ipv6Inbound(MachineProbe):
             if usable and _kind(each) not in tried and len(tried) < MOST_ADDRESSES:
                 tried.add(_kind(each))
                 yield OwnAddress(network, interface, FAMILY, each.address)
+
+
+async def _how_far(context: ProbeContext, target: Target, ttl: int) -> None:
+    """Does a packet that comes so far open the way? That it does not counts, so it is sent often enough."""
+    await context.loss_known.wait()
+    await opener(context, target, ttl, expires=True, copies=context.estimate.copies())
 
 
 def _kind(each: ConfiguredAddress) -> tuple[bool, bool]:

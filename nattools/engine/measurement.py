@@ -262,7 +262,8 @@ async def _reach_tcp(run: MeasurementRun, lane: Lane, addresses: list[ServerAddr
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_reach_one(run, context, s, reach_tcp)) for s in addresses]
         found = await first_of(tasks, enough=enough, grace_s=grace_s)
-        if not found and not run.options.default_servers:
+        # which ports are blocked is not what `ipv6` is asked
+        if not found and not run.options.default_servers and run.options.command != "ipv6":
             await ports_tcp(context, addresses[0].uri, addresses[0].endpoint)
     return found
 

@@ -29,7 +29,9 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     `tailnets`: those to look at. `mtu`: look for the path MTU.
     """
 
-    command: Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "tailscale"]
+    command: Literal[
+        "diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "tailscale", "lan"
+    ]
     servers: tuple[ServerUri, ...]
     families: tuple[Family, ...] = (4, 6)
     interface: str | None = None
@@ -44,6 +46,8 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     mtu: bool = False
     libp2p: PeerSearch | None = None
     tailnets: TailnetSearch | None = None
+    peers: tuple[str, ...] = ()
+    listen_s: float = 2.0
 
 
 MAPPING_LIFETIME_S = 7200

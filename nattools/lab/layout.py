@@ -17,6 +17,7 @@ from nattools.lab.scenario import (
     LOCAL_INSIDE,
     HostSpec,
     Impairment,
+    LanSpec,
     NatSpec,
     NodeKind,
     RouterSpec,
@@ -68,11 +69,13 @@ class Port(msgspec.Struct, frozen=True):
 
 class Segment(msgspec.Struct, frozen=True):
     """A broadcast domain: ports that reach each other directly. `impairments` by the node whose uplink has
-    them: a packet suffers them when it passes between that node and the others, in both directions."""
+    them: a packet suffers them when it passes between that node and the others, in both directions. `lan`:
+    what passes between ports other than the first, which is the router's."""
 
     name: str
     ports: tuple[Port, ...]
     impairments: dict[str, Impairment] = msgspec.field(default_factory=dict)
+    lan: LanSpec = LanSpec()
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -203,7 +206,8 @@ def _inside(draft: _Draft, name: str) -> None:
                 )
             )
             impairments[host] = host_spec
-    draft.segments.append(Segment(f"{name}-lan", tuple(ports), impairments))
+    lan = LanSpec() if nat is None else nat.lan
+    draft.segments.append(Segment(f"{name}-lan", tuple(ports), impairments, lan))
 
 
 def _is_routed(spec: HostSpec, router: str, gateway: str) -> bool:

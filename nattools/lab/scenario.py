@@ -74,6 +74,16 @@ class Nat64Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     advertised: bool = False
 
 
+class LanSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the inside of a router lets through between its hosts. `isolated`: nothing; each reaches the
+    router alone, as with an access point's client isolation. `multicast`: "flooded" to all, or "dropped", as
+    where a switch passes nothing on to a group that it has not heard of. "forgotten", in the simulator alone:
+    a socket hears its groups for 260 s (RFC 3376 8.4) and no longer, as where nobody asks who listens."""
+
+    isolated: bool = False
+    multicast: Literal["flooded", "dropped", "forgotten"] = "flooded"
+
+
 class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A NAT router. RFC 4787's axes, with an ordinary home router's values.
 
@@ -138,6 +148,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     dmz: str | None = None
     mapper: MapperSpec | None = None
     nat64: Nat64Spec | None = None
+    lan: LanSpec = LanSpec()
     portal: Literal["connections", "names", "stun"] | None = None
     pool: int = 1
     pooling: Pooling = "paired"
@@ -169,7 +180,9 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     that this machine's own firewall lets packets out to (None: all). `runs_in`: what it says that it runs in,
     so that the router before it is no router of a home. `lacks`: "link" (its cable is out), "address" (nobody
     gave it one), or "names" (its name servers know none). `firewall`: its own one, which lets in answers
-    alone and drops, resets or refuses, or says of the rest that it is prohibited (None: it has none)."""
+    alone and drops, resets or refuses, or says of the rest that it is prohibited (None: it has none).
+    `services`: it announces these by multicast DNS, as "_http._tcp"; `nattools_lan`: it runs `nattools lan`
+    all the time."""
 
     behind: str | tuple[str, ...] | None = None
     ipv6: bool = False
@@ -181,6 +194,8 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     runs_in: Surroundings | None = None
     firewall: HostFirewall | None = None
     lacks: Literal["link", "address", "names"] | None = None
+    services: tuple[str, ...] = ()
+    nattools_lan: bool = False
 
     @property
     def addressed(self) -> bool:
@@ -359,6 +374,11 @@ def server_uris(scenario: Scenario) -> tuple[str, ...]:
         for name, spec in scenario.server.items()
         if spec.derp is None and spec.control is None
     )
+
+
+def neighbours(scenario: Scenario) -> tuple[str, ...]:
+    """The hosts that have something running for the others on their network."""
+    return tuple(name for name, spec in scenario.host.items() if spec.services or spec.nattools_lan)
 
 
 def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:

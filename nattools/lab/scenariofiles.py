@@ -42,7 +42,8 @@ _KINDS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSpec,
 }
 _OPTIONS: dict[str, Any] = {
-    "command": Literal["diagnose", "ipv6", "libp2p", "tailscale"],
+    "command": Literal["diagnose", "ipv6", "lan", "libp2p", "tailscale"],
+    "peers": list[str],
     "lifetime": bool,
     "max_lifetime_s": float,
     "timeout_s": float,

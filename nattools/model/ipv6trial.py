@@ -10,6 +10,12 @@ from nattools.model.observed import Observation
 InboundOutcome = Literal["arrived", "timeout", "refused", "prohibited", "unreachable", "denied", "error"]
 
 
+def tried(transport: str, sent: int, lost: int) -> int:
+    """How many copies of a question `sent` attempts count as where something was `lost` on the path: over TCP
+    three packets have to pass for each."""
+    return sent // 2 if transport == "tcp" and lost else sent
+
+
 class InboundCheck(Observation, frozen=True, kw_only=True, tag="inbound"):
     """A server sent to (UDP), connected to (TCP) or pinged (ICMP) this machine's own address `address`, a
     port of it that had written to nobody, from `origin`: `sent` packets or attempts.
@@ -39,7 +45,8 @@ class MtuTrial(Observation, frozen=True, kw_only=True, tag="mtu"):
     `passed`: the largest size that was answered; `failed`: the smallest that was not, in as many copies as
     make silence count (None: none failed). `link`: the MTU of the interface that they left by. `told`: the
     MTU that an ICMP error told, which came from `told_by`. `last_hop`: the furthest router that answered
-    Time Exceeded to packets of the size `failed`.
+    Time Exceeded to packets of the size `failed`. `refused_here`: this machine
+    itself does not send that size.
     """
 
     family: Family
@@ -50,5 +57,6 @@ class MtuTrial(Observation, frozen=True, kw_only=True, tag="mtu"):
     told: int | None = None
     told_by: str | None = None
     last_hop: str | None = None
+    refused_here: bool = False
     copies: int = 0
     sent: int = 0

@@ -11,6 +11,7 @@ from typing import Literal
 from nattools.model.endpoint import Family, Transport
 from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.ipv6trial import InboundCheck, MtuTrial
+from nattools.model.lanseen import LanObservation
 from nattools.model.observed import Observation
 from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.model.portmapping import MappingProtocol, Refusal
@@ -410,4 +411,5 @@ AnyObservation = (
     | QuicAsked
     | UpgradeTried
     | TailnetObservation
+    | LanObservation
 )

@@ -13,6 +13,7 @@ from nattools.model.ending import Ending
 from nattools.model.endpoint import Family
 from nattools.model.host import Host
 from nattools.model.ipv6 import Ipv6
+from nattools.model.lan import Lan
 from nattools.model.libp2p import Libp2p
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
@@ -26,7 +27,9 @@ from nattools.model.tailscale import Tailscale
 
 SCHEMA = "nattools.report/1"
 Substrate = Literal["host", "sim", "netns"]
-Command = Literal["diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "lab", "tailscale"]
+Command = Literal[
+    "diagnose", "nat", "ipv6", "map", "punch", "pwnat", "relay", "libp2p", "lab", "tailscale", "lan"
+]
 TIME_OVER = "time-over"
 """The code of the warning in a report whose --timeout was too short."""
 NOT_REACHED = "mappings-not-reached"
@@ -165,7 +168,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     punch: Punch | None = None
     matrix: Matrix | None = None
     pwnat: Pwnat | None = None
-    lan: None = None
+    lan: Lan | None = None
     libp2p: Libp2p | None = None
     tailscale: Tailscale | None = None
     advice: Advice | None = None

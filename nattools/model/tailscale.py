@@ -12,7 +12,7 @@ from nattools.model.statement import Reason
 from nattools.model.tailnetseen import ControlStep
 
 TailscaleWay = Literal["direct", "relay", "unknown"]
-ClashKind = Literal["addresses", "routes", "port", "default-route"]
+ClashKind = Literal["addresses", "routes", "port", "rules", "default-route"]
 
 
 class Netcheck(msgspec.Struct, frozen=True, kw_only=True):

@@ -178,11 +178,13 @@ class LocalEnd(TypedDict, total=False):
 
 
 class UdpOptions(LocalEnd, total=False):
-    """`group`: a multicast group to join, see `Network.open_udp`."""
+    """`group`: a multicast group to join, see `Network.open_udp`. `broadcast`: it may send to all on its
+    link."""
 
     family: Required[Family]
     dont_fragment: bool
     group: str | None
+    broadcast: bool
 
 
 class ConnectOptions(LocalEnd, total=False):
@@ -244,10 +246,13 @@ class Network(Protocol):
     async def listen_tcp(self, **options: Unpack[ListenOptions]) -> TcpListener:
         """Listen. CannotRun as in `open_udp`, or because another socket listens there."""
 
-    async def open_icmp(self, *, family: Family, host: str | None = None) -> IcmpSocket:
-        """A socket for echo requests, without privileges where the system has that (ping sockets).
+    async def open_icmp(
+        self, *, family: Family, host: str | None = None, identifier: int | None = None
+    ) -> IcmpSocket:
+        """A socket for echo requests, without privileges where the system has that (ping sockets). With an
+        `identifier` of the caller's choice it takes the privilege for raw sockets.
 
-        CannotRun: no such address, or no privilege (see `missing("icmp")`)."""
+        CannotRun: no such address, no privilege (see `missing("icmp")`), or the identifier is in use."""
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         """Send one whole IP packet as it is, with any source address and any content; None when it left.

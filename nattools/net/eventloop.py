@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
@@ -17,16 +18,21 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _FILES = 8192
+_GARBAGE_AFTER = 10_000
 
 
 def run_interruptibly(main: Callable[[], Awaitable[T]], *, for_long: bool = False) -> T:
     """Run to completion on a new event loop; raises what `main` raises. `for_long`: on uvloop's, where it is
-    installed, which takes longer to start and less for each event.
+    installed, which takes longer to start and less for each event; and looking for garbage more often, but
+    not among what is there already.
 
     It may open many files: each socket is one, a birthday has hundreds, and a mailbox one for each peer.
     After Ctrl-C `main` is cancelled once, and KeyboardInterrupt raised when it has ended. Where a loop cannot
     handle signals (Windows, other threads) it is `asyncio.run`."""
     allow_many_files()
+    if for_long:
+        gc.freeze()
+        gc.set_threshold(_GARBAGE_AFTER)
     interrupted = False
 
     async def whole() -> T:

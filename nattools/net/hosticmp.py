@@ -29,6 +29,7 @@ from nattools.protocols import icmp
 logger = logging.getLogger(__name__)
 
 _PROTOCOLS: Final[dict[Family, int]] = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
+_KINDS: Final = (socket.SOCK_DGRAM, socket.SOCK_RAW)
 _IP_RECVTTL, _IP_TTL = 12, 2
 _IPV6_RECVHOPLIMIT, _IPV6_HOPLIMIT = 51, 52
 ADVICE: Final = (
@@ -38,11 +39,14 @@ ADVICE: Final = (
 RAW_ADVICE: Final = "Run as root, or with CAP_NET_RAW."
 
 
-def open_socket(zones: Zones, family: Family, host: str | None) -> tuple[socket.socket, str]:
-    """A bound ICMP socket (a ping socket, else a raw one) and its address as `Network.open_icmp` promises it.
+def open_socket(
+    zones: Zones, family: Family, host: str | None, *, raw: bool = False
+) -> tuple[socket.socket, str]:
+    """A bound ICMP socket (a ping socket, else or with `raw` a raw one) and its address as
+    `Network.open_icmp` promises it.
 
     Call it inside the namespace. CannotRun: no such address, or no privilege."""
-    sock = _first_allowed(family)
+    sock = _first_allowed(family, (socket.SOCK_RAW,) if raw else _KINDS)
     try:
         sock.setblocking(False)
         sock.bind(zones.address(Endpoint(host or ANY[family], 0)))
@@ -67,11 +71,11 @@ def missing(*, raw_packets: bool = False) -> str | None:
     return None
 
 
-def _first_allowed(family: Family) -> socket.socket:
+def _first_allowed(family: Family, kinds: tuple[socket.SocketKind, ...] = _KINDS) -> socket.socket:
     if not linux.AVAILABLE:
         raise CannotRun(f"nattools cannot use ICMP on {sys.platform}: it needs Linux")
     refusal: OSError | None = None
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+    for kind in kinds:
         try:
             return socket.socket(ADDRESS_FAMILIES[family], kind, _PROTOCOLS[family])
         except OSError as error:
@@ -108,7 +112,7 @@ def _raw_socket(family: Family) -> socket.socket:
 class HostIcmpSocket(WatchedSocket):
     """`nattools.net.base.IcmpSocket` over a ping socket or a raw one."""
 
-    def __init__(self, sock: socket.socket, local: str, zones: Zones) -> None:
+    def __init__(self, sock: socket.socket, local: str, zones: Zones, identifier: int | None = None) -> None:
         super().__init__(sock)
         self.local = local
         self.on_reply: EchoHandler | None = None
@@ -116,7 +120,8 @@ class HostIcmpSocket(WatchedSocket):
         self._family: Family = 6 if sock.family == socket.AF_INET6 else 4
         self._raw = sock.type == socket.SOCK_RAW
         # a ping socket's "port" is its identifier; a raw one draws its own
-        self.identifier: int = int.from_bytes(os.urandom(2), "big") if self._raw else sock.getsockname()[1]
+        drawn = int.from_bytes(os.urandom(2), "big") if self._raw else sock.getsockname()[1]
+        self.identifier: int = drawn if identifier is None else identifier
         self._watch()
 
     def send_echo(

@@ -151,11 +151,13 @@ class HostNetwork:
         with entered(self._netns):
             return bound_socket(socket.SOCK_STREAM, self._zones, family=family, shared=True, **end)
 
-    async def open_icmp(self, *, family: Family, host: str | None = None) -> IcmpSocket:
+    async def open_icmp(
+        self, *, family: Family, host: str | None = None, identifier: int | None = None
+    ) -> IcmpSocket:
         """A ping socket if this system gives one to this process, else a raw one; see `Network.open_icmp`."""
         with entered(self._netns):
-            sock, local = hosticmp.open_socket(self._zones, family, host)
-        return hosticmp.HostIcmpSocket(sock, local, self._zones)
+            sock, local = hosticmp.open_socket(self._zones, family, host, raw=identifier is not None)
+        return hosticmp.HostIcmpSocket(sock, local, self._zones, identifier)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         with entered(self._netns):

@@ -27,7 +27,8 @@ from nattools.net.watchedsocket import BATCH, WatchedSocket
 
 # Options for IPv4 and IPv6 that Python's socket module leaves out: netinet/in.h, ws2ipdef.h
 DONT_FRAGMENT_OPTIONS = {"darwin": (28, 62), "win32": (14, 14)}
-_MOST_READ = 48
+_MANY = range(48)
+_ONE = range(1)
 _LARGE = 16_384
 _QUEUE = 64  # datagrams that wait when the kernel's send buffer is full
 _RECEIVE_BUFFER = 1 << 20  # asked for, since a fast sender overruns the default; the system gives what it may
@@ -45,6 +46,7 @@ def open_socket(
     interface: str | None = None,
     dont_fragment: bool = False,
     group: str | None = None,
+    broadcast: bool = False,
 ) -> tuple[socket.socket, Endpoint]:
     """A bound UDP socket and its address as `Network.open_udp` promises it. Call it inside the namespace."""
     # a socket with an address of its own does not get what is sent to a group
@@ -65,6 +67,8 @@ def open_socket(
         local = zones.endpoint(sock.getsockname())
         if bound_to is None:
             local = Endpoint(host or default_source(zones, family, interface), local.port)
+        if broadcast:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         if host is not None:
             sockets.send_by(sock, host)
         if group is not None:
@@ -104,6 +108,7 @@ class HostUdpSocket(WatchedSocket):
 
     __slots__ = (
         "_buffer",
+        "_busy",
         "_direct",
         "_endpoint",
         "_ipv6",
@@ -112,6 +117,7 @@ class HostUdpSocket(WatchedSocket):
         "_receive",
         "_segments",
         "_sendto",
+        "_turn",
         "_waiting",
         "_zones",
         "local",
@@ -131,6 +137,8 @@ class HostUdpSocket(WatchedSocket):
         self._ipv6 = sock.family == socket.AF_INET6
         self._endpoint = zones.endpoint if self._ipv6 else _endpoint4
         self._direct = True  # nothing waits
+        self._turn = 0  # in which it was read last
+        self._busy = False
         self._waiting: deque[tuple[bytes, Endpoint, int | None]] = deque()
         self._reader: asyncio.Task[None] | None = None
         self._watch()
@@ -165,6 +173,8 @@ class HostUdpSocket(WatchedSocket):
 
     def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
         """Send them in order, many with one call where the kernel can."""
+        if len(datagrams) == 1:
+            return self.send(datagrams[0], to)
         failure: SendFailure | None = None
         for run in _runs(datagrams):
             if len(run) == 1 or not self._send_segmented(run, to):
@@ -249,10 +259,11 @@ class HostUdpSocket(WatchedSocket):
             self._read_batches()
             return
         receive, buffer, endpoint = self._receive, self._buffer, self._endpoint
-        for number in BATCH:
+        for number in BATCH if self._expects_more() else _ONE:
             try:
                 size, address = receive(buffer)
             except BlockingIOError as error:
+                self._busy = number > 1
                 if number == 0:  # woken by the error queue alone
                     self._receive_failed(error)
                 return
@@ -263,14 +274,24 @@ class HostUdpSocket(WatchedSocket):
             if self.on_datagram is not None:
                 self.on_datagram(bytes(buffer[:size]), endpoint(address))
 
+    def _expects_more(self) -> bool:
+        """Have several datagrams come in this turn of the loop, or when it was read last? Else the first is
+        passed on before others are asked for, which would take as long as to pass it on."""
+        watch = self._watched_by
+        if watch is None or self._busy:
+            return True
+        before, self._turn = self._turn, watch.turn
+        return before == self._turn
+
     def _read_batches(self) -> None:
         """What the kernel has not put together is put together here: each call further up costs much more."""
         batch: list[bytes] = []
         segment, source = 0, None
-        for number in range(_MOST_READ):
+        for number in _MANY if self._expects_more() else _ONE:
             try:
                 size, ancillary, _, address = self._sock.recvmsg_into([self._buffer], 64)
             except BlockingIOError as error:
+                self._busy = number > 1
                 if number == 0:
                     self._receive_failed(error)
                 break

@@ -311,8 +311,12 @@ class TracedNetwork:
 
         return await self._inner.listen_tcp(family=family, on_stream=accepted, **end)
 
-    async def open_icmp(self, *, family: Family, host: str | None = None) -> IcmpSocket:
-        return TracedIcmpSocket(await self._inner.open_icmp(family=family, host=host), self.trace)
+    async def open_icmp(
+        self, *, family: Family, host: str | None = None, identifier: int | None = None
+    ) -> IcmpSocket:
+        return TracedIcmpSocket(
+            await self._inner.open_icmp(family=family, host=host, identifier=identifier), self.trace
+        )
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         failure = self._inner.send_packet(packet)

@@ -144,11 +144,13 @@ class TranslatedNetwork:
         six: LocalEnd = {**end, "host": self._own6(prefix, end.get("interface"))}
         return _ListenerThrough(await self.inner.listen_tcp(family=6, on_stream=accepted, **six))
 
-    async def open_icmp(self, *, family: Family, host: str | None = None) -> IcmpSocket:
+    async def open_icmp(
+        self, *, family: Family, host: str | None = None, identifier: int | None = None
+    ) -> IcmpSocket:
         prefix = self._for(family, host)
         if prefix is None:
-            return await self.inner.open_icmp(family=family, host=host)
-        return _IcmpThrough(await self.inner.open_icmp(family=6), prefix)
+            return await self.inner.open_icmp(family=family, host=host, identifier=identifier)
+        return _IcmpThrough(await self.inner.open_icmp(family=6, identifier=identifier), prefix)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         return self.inner.send_packet(packet)

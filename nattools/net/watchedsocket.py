@@ -9,6 +9,7 @@ import socket
 
 from nattools.net import linux
 from nattools.net.base import IcmpError, IcmpHandler
+from nattools.net.readiness import ReadWatch, read_watch
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ PAUSE_S = 1.0
 class WatchedSocket:
     """Reads when the loop finds the socket readable (`_readable`), and pauses where an error stays."""
 
-    __slots__ = ("_closed", "_failures", "_loop", "_on_icmp", "_sock")
+    __slots__ = ("_closed", "_failures", "_loop", "_on_icmp", "_sock", "_watched_by")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -28,6 +29,7 @@ class WatchedSocket:
         self._on_icmp: IcmpHandler | None = None
         self._closed = False
         self._failures = 0
+        self._watched_by: ReadWatch | None = None
 
     @property
     def on_icmp(self) -> IcmpHandler | None:
@@ -49,11 +51,19 @@ class WatchedSocket:
             self._sock.close()
 
     def _watch(self) -> None:
-        if not self._closed:
+        if self._closed:
+            return
+        self._watched_by = read_watch(self._loop)
+        if self._watched_by is None:
             self._loop.add_reader(self._sock.fileno(), self._readable)
+        else:
+            self._watched_by.add(self._sock.fileno(), self._readable)
 
     def _unwatch(self) -> None:
-        self._loop.remove_reader(self._sock.fileno())
+        if self._watched_by is None:
+            self._loop.remove_reader(self._sock.fileno())
+        else:
+            self._watched_by.remove(self._sock.fileno())
 
     def _readable(self) -> None:
         raise NotImplementedError

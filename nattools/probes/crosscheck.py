@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from importlib import metadata
 
 from nattools.model.observation import Gap, SecondOpinion
 from nattools.net.base import Network
@@ -68,6 +67,8 @@ async def _second_opinion(
         reason = f"{tool} uses this machine's own network and cannot be run inside this lab"
         _gap(recorder, tool, reason, again)
         return
+    from importlib import metadata
+
     try:
         version = metadata.version(tool)
     except metadata.PackageNotFoundError:

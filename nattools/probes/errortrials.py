@@ -16,7 +16,14 @@ from nattools.probes.question import StunClient, open_stun_client
 from nattools.probes.target import Lane, Target
 from nattools.protocols import pwnat
 from nattools.protocols.dialback import new_nonce
-from nattools.protocols.errortrial import MAX_COPIES, TrialAsk, TrialRequest, TrialResult, Wish
+from nattools.protocols.errortrial import (
+    MAX_COPIES,
+    TrialAsk,
+    TrialRequest,
+    TrialResult,
+    Wish,
+    crafted_error,
+)
 from nattools.protocols.stun.constants import SERVICE_ERROR_TRIALS
 
 QUESTION = "Does an ICMP error that a stranger makes get in, or one of ours out (pwnat)?"
@@ -153,7 +160,7 @@ async def _outward(context: ProbeContext, target: Target) -> None:
     with await open_stun_client(context) as client:
         sent, answer = 0, await _told(client, target, nonce)  # from now on the server listens
         while sent < context.estimate.copies() and answer is not None and answer.outcome == "missing":
-            packet = pwnat.time_exceeded(client.local.host, target.endpoint, pwnat.TARGETS[0], nonce)
+            packet = crafted_error(client.local.host, target.endpoint, pwnat.TARGETS[0], nonce)
             for _ in range(min(MAX_COPIES, context.estimate.copies() - sent)):
                 sent += context.network.send_packet(packet) is None
                 await asyncio.sleep(context.estimate.gap_s)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
-from nattools.model.ipv6trial import InboundCheck, InboundOutcome
+from nattools.model.ipv6trial import InboundCheck, InboundOutcome, tried
 from nattools.net.base import ArrivalWatch
 from nattools.probes.dialbacks import InboundListener, open_inbound_listener, order_dial_back
 from nattools.probes.portmap.gateway import OwnAddress
@@ -23,6 +23,8 @@ REPEATED_SYN_S = 1.05
 """On a path that loses packets an attempt over TCP needs its second SYN (RFC 6298 2.1)."""
 MOST_ROUNDS = 5
 _ECHO_PORT = 7
+_CONNECTED_S = 3.5
+"""How long what was written on a connection may take that is there: a segment may be lost twice."""
 
 
 @dataclass(slots=True)
@@ -66,8 +68,13 @@ class InboundTry:
             if self.outcome != "timeout":
                 return
             await self.context.loss_known.wait()
-            if self.sent >= self.context.estimate.copies():
+            if self._tried >= self.context.estimate.copies():
                 return
+
+    @property
+    def _tried(self) -> int:
+        """How many copies that counts as: a connection takes packets in both directions and back again."""
+        return tried(self.transport, self.sent, self.context.estimate.lost)
 
     async def _round(self, listener: InboundListener | None, port: int) -> None:
         nonce = dialback.new_nonce()
@@ -94,7 +101,10 @@ class InboundTry:
         self.origin = result.origin or self.origin
         self.offender = result.offender or self.offender
         self.outcome, self.detail = _outcome(result.outcome, self.transport), result.reason
-        if listener is not None and self.outcome == "timeout":
+        if listener is not None and result.outcome == "connected":
+            await listener.reached.wait(_CONNECTED_S)
+            self.outcome, self.detail = "error", "something else accepted the connection"
+        elif listener is not None and self.outcome == "timeout":
             await listener.reached.wait(self.context.estimate.last_wait_s)
         if listener is not None and listener.reached.is_set:
             self.outcome, self.detail, self.offender = "arrived", "", None

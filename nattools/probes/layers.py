@@ -135,7 +135,9 @@ async def _reaches(client: StunClient, target: Target, ttl: int) -> bool:
     return (await client.try_out(question)).answer is not None
 
 
-async def opener(context: ProbeContext, target: Target, ttl: int, *, expires: bool) -> None:
+async def opener(
+    context: ProbeContext, target: Target, ttl: int, *, expires: bool, copies: int = OPENER_COPIES
+) -> None:
     """Send towards the server's other address with a small TTL, then have it send from there: does that
     get in? If so, the packet passed every NAT and firewall that filters before it died. That it dies is
     tried, where no router has said so (`expires`)."""
@@ -145,7 +147,7 @@ async def opener(context: ProbeContext, target: Target, ttl: int, *, expires: bo
         client.record(control)
         if control.answer is None:
             return
-        for _ in range(OPENER_COPIES):
+        for _ in range(copies):
             client.send_opener(target.other, ttl)
         question = client.prepare(target.endpoint, "filter-address", change_address=True, change_port=True)
         async with asyncio.TaskGroup() as group:
@@ -161,7 +163,7 @@ async def opener(context: ProbeContext, target: Target, ttl: int, *, expires: bo
                 local=str(client.local),
                 towards=str(target.other),
                 ttl=ttl,
-                sent=OPENER_COPIES,
+                sent=copies,
                 opened=False if question.outcome == "timeout" else opened,
             )
         )

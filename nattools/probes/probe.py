@@ -112,7 +112,8 @@ class MachineContext(msgspec.Struct):
     progress: Progress = _quiet
 
 
-EVERY_COMMAND = frozenset({"diagnose", "nat", "ipv6", "punch"})
+EVERY_COMMAND = frozenset({"diagnose", "nat", "ipv6", "punch", "pwnat", "libp2p", "tailscale"})
+"""All that measure with servers."""
 
 
 class Probe(ABC):
@@ -124,9 +125,7 @@ class Probe(ABC):
 
     name: ClassVar[str]
     text: ClassVar[str]
-    commands: ClassVar[frozenset[str]] = frozenset(
-        {"diagnose", "nat", "punch", "pwnat", "libp2p", "tailscale"}
-    )
+    commands: ClassVar[frozenset[str]] = EVERY_COMMAND - {"ipv6"}
     capability: ClassVar[Capability | None] = None
     question: ClassVar[str] = ""
     settle: ClassVar[str] = ""

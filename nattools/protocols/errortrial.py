@@ -26,7 +26,8 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.protocols import stun
+from nattools.protocols import ip, pwnat, stun
+from nattools.protocols.packet import Packet
 from nattools.protocols.provenrequest import NO_COOKIE, ProvenRequest
 from nattools.protocols.stun import constants as c
 
@@ -41,6 +42,7 @@ Wish = Literal["quote-beacon", "quote-server", "tell"]
 TrialOutcome = Literal["sent", "arrived", "missing", "denied", "error"]
 _WISHES: Final[tuple[Wish, ...]] = get_args(Wish)
 _OUTCOMES: Final[tuple[TrialOutcome, ...]] = get_args(TrialOutcome)
+_TIME_EXCEEDED: Final = 11
 _ASK: Final = struct.Struct("!BBH8s")
 
 
@@ -109,6 +111,16 @@ def decode_result(message: stun.Message) -> TrialResult:
     source = message.get(ERROR_TRIAL_SOURCE)
     at = None if source is None else stun.unpack_xor_address(source, message.transaction_id).host
     return TrialResult(outcome, message.mapped, at)
+
+
+def crafted_error(source: str, sender: Endpoint, destination: Endpoint, nonce: bytes) -> bytes:
+    """The whole IPv4 packet: a Time Exceeded from `source` to `sender`, about a beacon that he sent from
+    there, with the nonce behind the quote. As `pwnat.time_exceeded`, byte for byte, but without its import,
+    for which a server would stand still."""
+    beacon = Packet("udp", *sender, *destination, payload=pwnat.BEACON, ttl=1)
+    error = Packet("icmp", source, 0, sender.host, 0, ip.build(beacon)[:28] + nonce)
+    error.icmp_type = _TIME_EXCEEDED
+    return ip.build(error)
 
 
 class TrialRequest(ProvenRequest[TrialResult]):

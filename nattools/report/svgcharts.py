@@ -106,7 +106,18 @@ def _events(chart: EventChart) -> str:
             _mark(drawing, left + 10 + (event.at_s - first) * scale, y, event)
     for tick in _ticks(first, last):
         drawing.text(left + 10 + (tick - first) * scale, bottom + 12, f"{tick:g} s", "middle quiet")
-    return drawing.done(WIDE, bottom + 20)
+    _legend(drawing, left, bottom + 34)
+    return drawing.done(WIDE, bottom + 40)
+
+
+def _legend(drawing: Canvas, x: float, y: float) -> None:
+    """What the forms of marks mean."""
+    drawing.circle(x + 10, y - 4, "good")
+    drawing.text(x + 22, y, "worked", "quiet")
+    drawing.cross(x + 100, y - 4, "bad")
+    drawing.text(x + 112, y, "failed", "quiet")
+    drawing.circle(x + 180, y - 4, "hollow")
+    drawing.text(x + 192, y, "neither", "quiet")
 
 
 def _mark(drawing: Canvas, x: float, y: float, event: TimelineEvent) -> None:

@@ -98,7 +98,8 @@ class ErrorTrials:
             return "denied"
         own = self._site.at(role)
         target = pwnat.TARGETS[0] if ask.wish == "quote-beacon" else own
-        packet = pwnat.time_exceeded(own.host, Endpoint(source.host, ask.port), target, ask.nonce)
+        asker = Endpoint(source.host, ask.port)
+        packet = errortrial.crafted_error(own.host, asker, target, ask.nonce)
         try:
             sent = [self._network.send_packet(packet) is None for _ in range(ask.copies)]
         except CannotRun:

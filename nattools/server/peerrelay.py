@@ -140,6 +140,8 @@ class PeerRelay:
             return
         self._circuits += 1
         held.circuits += 1
+        caller = stream.connection
+        caller.idle_s = max(caller.idle_s or 0.0, self._limits.circuit_s + _REQUEST_S)
         try:
             await self._join(stream, messages, held)
         finally:

@@ -27,7 +27,7 @@ from nattools.protocols.mailbox import RelayOffer
 from nattools.protocols.turn import turnconstants as t
 from nattools.server.connections import BackgroundTasks
 from nattools.server.relayallocation import ForwardedData, RelayAllocation, RelayedPort
-from nattools.server.turn import AllocateOrder, TurnServer
+from nattools.server.turn import METHODS, AllocateOrder, TurnServer
 from nattools.server.turnconnections import ConnectOrder, JoinOrder
 from nattools.server.turncredentials import Challenges, Client, TurnUsers
 from nattools.server.turnlimits import Quotas, TurnLimits
@@ -97,6 +97,10 @@ class RelayService:
         self._proven = proven
         self._time = asyncio.get_running_loop().time
         self._busy = asyncio.Event()
+
+    def takes(self, method: int) -> bool:
+        """Is a message of this method for the relay?"""
+        return method in METHODS
 
     def offer(self) -> RelayOffer | None:
         """For one of two who have met: how to reach a relay, with credentials for it."""

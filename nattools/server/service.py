@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
@@ -15,10 +15,11 @@ from nattools.server.dialbackserver import DialBackServer, Order
 from nattools.server.dialling import Dialled, Dialler
 from nattools.server.endpoints import Role, ServerEndpoints
 from nattools.server.errortrials import ErrorTrials
-from nattools.server.relayservice import RelayService
 from nattools.server.socketerrors import SocketErrors
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
-from nattools.server.turn import METHODS
+
+if TYPE_CHECKING:
+    from nattools.server.relayservice import RelayService
 
 _CHANNELS: Final = frozenset(bytes((each,)) for each in CHANNELS)
 
@@ -97,7 +98,7 @@ class StunService:
             request = stun.decode(data)
         except ProtocolError:
             return
-        if request.method in METHODS and self._relay is not None:
+        if self._relay is not None and self._relay.takes(request.method):
             self._relay.on_message(request, source, self._sockets[role])
         if request.kind != "request":
             return
@@ -129,7 +130,7 @@ class StunService:
             if reply is not None:
                 return reply[1]
             request = stun.decode(data)
-            if self._relay is not None and request.method in METHODS:
+            if self._relay is not None and self._relay.takes(request.method):
                 return self._relay.on_stream_message(data, request, stream)
             if request.kind != "request":
                 return None

@@ -277,6 +277,9 @@ class IceDriver:
 
     def arrived_many(self, path: ice.PairKey, data: bytes, size: int) -> None:
         """Datagrams of `size` bytes, one behind the other; QUIC's from the peer are passed on as they are."""
+        if not data:  # anybody can send an empty one
+            self.arrived(path, data)
+            return
         starts = range(0, len(data), size)
         alike = all(protocol_of(data[at : at + 1]) == "quic" for at in starts)
         if alike and self.on_batch is not None and self.agent.is_authorised(path[1], path[2], "udp"):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from nattools.engine.relaysearch import RelaySearch, read_user
 from nattools.lab.backend import Lab
 from nattools.lab.labrelay import relays_of
-from nattools.net.serverstream import Security
-from nattools.traversal.relayaccess import AnyAccess, DerpAccess, TurnAccess, ways_to
+
+if TYPE_CHECKING:
+    from nattools.engine.relaysearch import RelaySearch
+    from nattools.net.serverstream import Security
+    from nattools.traversal.relayaccess import AnyAccess
 
 
 def relays_of_lab(lab: Lab) -> RelaySearch | None:
@@ -16,6 +19,8 @@ def relays_of_lab(lab: Lab) -> RelaySearch | None:
     found = relays_of(lab.scenario, lab.layout)
     if found is None:
         return None
+    from nattools.engine.relaysearch import RelaySearch, read_user
+
     user = read_user(found.user) if found.user else None
     return RelaySearch(turn=found.turn, derp=found.derp, pinned=found.pinned, user=user)
 
@@ -27,6 +32,8 @@ def accesses_of_lab(lab: Lab, named: Iterable[AnyAccess] = ()) -> tuple[AnyAcces
     found = relays_of_lab(lab)
     if found is None:
         return tuple(named)
+    from nattools.traversal.relayaccess import DerpAccess, ways_to
+
     nodes = {node.uri: node for node in found.derp}
     chosen = tuple(named) or (
         *(way for uri in found.turn if found.user is not None for way in ways_to(uri, found.user)),
@@ -40,6 +47,8 @@ def accesses_of_lab(lab: Lab, named: Iterable[AnyAccess] = ()) -> tuple[AnyAcces
 
 def _known(access: AnyAccess, found: RelaySearch) -> AnyAccess:
     """With the scenario's credentials, unless there are others, and with its certificate."""
+    from nattools.traversal.relayaccess import TurnAccess
+
     if not isinstance(access, TurnAccess):
         return access
     security = _security(access.uri.host, found.pinned) if access.uri.secure else None
@@ -47,4 +56,6 @@ def _known(access: AnyAccess, found: RelaySearch) -> AnyAccess:
 
 
 def _security(host: str, pinned: dict[str, str]) -> Security | None:
+    from nattools.net.serverstream import Security
+
     return Security(host, pinned[host]) if host in pinned else None

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from nattools.engine.lanlook import measure_lan
 from nattools.engine.libp2p import measure_libp2p
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
@@ -141,6 +142,8 @@ def measure_options(lab: Lab, host: str) -> MeasureOptions:
     wanted.pop("turn_user", None)  # it concerns relays
     wanted.pop("named_server", None)  # it concerns pwnat
     command = wanted.pop("command", "diagnose")
+    if "peers" in wanted:
+        wanted["peers"] = tuple(wanted["peers"])
     if "families" in wanted:
         wanted["families"] = tuple(wanted["families"])
     return MeasureOptions(
@@ -180,6 +183,8 @@ def _measured(case: Case, lab: Lab, emit: Emit, watched: Watched) -> Trial:
         with watched(lab.network(case.host)) as network:
             if chosen.command == "libp2p":
                 return await measure_libp2p(network, chosen, emit)
+            if chosen.command == "lan":
+                return await measure_lan(network, chosen, emit)
             if chosen.command == "tailscale":
                 return await measure_tailnets(network, chosen, emit, MemoryJournal())
             return await measure(network, chosen, emit, MemoryJournal())

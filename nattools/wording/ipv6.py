@@ -51,6 +51,10 @@ SENTENCES = {
     # why something is not known
     "ipv6-not-asked": "It was not asked for. nattools ipv6 without -4 asks.",
     "ipv6-no-server": "No server that was asked has an IPv6 address: name one that has (--server HOST).",
+    "ipv6-nobody-answered": (
+        "No server answered over IPv6, and none over IPv4 to compare with: another server would settle it "
+        "(--server HOST)."
+    ),
     "ipv6-no-dial-back": "Nobody outside tried: a nattools serve with IPv6 would (--server HOST).",
     "ipv6-server-cannot-ping": "The server sends no pings: it is too old, or may not.",
     "ipv6-maybe-loss": "Nothing arrived, but the path loses packets: another run would settle it.",
@@ -69,25 +73,26 @@ SENTENCES = {
         "Switch it on: sysctl net.ipv6.conf.all.disable_ipv6=0, and remove ipv6.disable=1 from the kernel's "
         "command line."
     ),
-    "ipv6-problem-tentative": "Its IPv6 address is not settled: another machine may have it.",
+    "ipv6-problem-tentative": "This machine's IPv6 address is not settled: another one may have it.",
     "ipv6-advice-tentative": (
         "Try again in some seconds; if it stays so, another machine has the address: ip -6 address shows "
         "dadfailed."
     ),
-    "ipv6-problem-no-route": "It has an IPv6 address, but no route to the internet.",
+    "ipv6-problem-no-route": "This machine has an IPv6 address, but no route to the internet.",
     "ipv6-advice-no-route": (
         "The router does not announce itself: restart it, and allow ICMPv6 router advertisements in this "
         "machine's firewall."
     ),
     "ipv6-problem-no-answer": (
-        "It has an address and a route, but nothing comes back: programs that try IPv6 first wait for it."
+        "This machine has an IPv6 address and a route, but nothing comes back: programs that try IPv6 first "
+        "wait for it."
     ),
     "ipv6-advice-no-answer": (
         "Restart the router. If that does not help, tell your provider that IPv6 is announced and does not "
         "work; until then, switch IPv6 off in the router."
     ),
     "ipv6-problem-ula-only": (
-        "Its IPv6 addresses are local ones (fc00::/7), which nobody outside can answer."
+        "This machine's IPv6 addresses are local ones (fc00::/7), which nobody outside can answer."
     ),
     "ipv6-advice-ula-only": (
         "The router has no prefix from your provider: enable IPv6 (DHCPv6 prefix delegation) in the router."
@@ -109,9 +114,9 @@ SENTENCES = {
     "ipv6-advice-two-routers": (
         "Switch off IPv6 in the router that is not to be used, or connect to one network at a time."
     ),
-    "ipv6-problem-teredo": "Its IPv6 is Teredo, a tunnel that is given up (RFC 4380).",
+    "ipv6-problem-teredo": "This machine's IPv6 is Teredo, a tunnel that is given up (RFC 4380).",
     "ipv6-advice-teredo": "Switch Teredo off and use IPv6 of your provider's.",
-    "ipv6-problem-6to4": "Its IPv6 is 6to4, a tunnel that is given up (RFC 7526).",
+    "ipv6-problem-6to4": "This machine's IPv6 is 6to4, a tunnel that is given up (RFC 7526).",
     "ipv6-advice-6to4": "Switch 6to4 off in the router and use IPv6 of your provider's.",
     "ipv6-problem-filtered": "A firewall stops what nobody asked for, so others cannot begin a connection.",
     "ipv6-advice-filtered-host": (
@@ -134,7 +139,8 @@ SENTENCES = {
         "Have the router pass on a prefix of your provider's instead of translating (NAT66 off)."
     ),
     "ipv6-problem-temporary-only": (
-        "It has only temporary addresses: others that know one lose this machine within a day or so."
+        "This machine has only temporary IPv6 addresses: others that know one lose this machine within a "
+        "day or so."
     ),
     "ipv6-advice-temporary-only": (
         "To be found by others, enable a stable address as well (RFC 7217: "

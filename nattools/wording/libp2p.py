@@ -100,5 +100,5 @@ SENTENCES = {
         "Direct with {direct} of {kinds} kinds of peers; with the rest only through relays, which end a "
         "connection after 2 minutes or 128 KiB unless they are your own."
     ),
-    "libp2p-unknown": "Whether peers can connect is not known: the network was not measured.",
+    "libp2p-unknown": "Whether peers can connect is not known: how ports are mapped here could not be told.",
 }

@@ -7,6 +7,15 @@ SENTENCES = {
         "Port {port} sends a beacon now and then to {targets:and}, where nobody answers; a caller's ICMP "
         "error about one of them gets in."
     ),
+    "pwnat-echoes": (
+        "Echo requests go to {target} now and then, as the original pwnat's; whoever an ICMP error about one "
+        "comes from is taken for a caller at port {port}."
+    ),
+    "pwnat-called": "An ICMP error came as if {place} were calling.",
+    "pwnat-hole-only": (
+        "Packets came from {listener}, so its NAT let the error in; but what answers there is no nattools "
+        "with this secret."
+    ),
     "pwnat-no-beacon": "No beacon could be sent: {failure}.",
     "pwnat-knocked": "Somebody who knows the secret knocked, and says to be at {place}.",
     "pwnat-stale": (

@@ -7,6 +7,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from nattools.model.ipv6 import Ipv6
+from nattools.model.lan import Lan, LanReadiness
 from nattools.model.libp2p import (
     DcutrKind,
     Libp2p,
@@ -64,6 +65,7 @@ def with_texts(report: Report) -> Report:
         relays=tuple(map(_relay, report.relays)),
         libp2p=report.libp2p and _libp2p(report.libp2p),
         tailscale=report.tailscale and _tailscale(report.tailscale),
+        lan=report.lan and _lan(report.lan),
     )
 
 
@@ -129,6 +131,22 @@ def _tailscale(found: Tailscale) -> Tailscale:
         why=text_of(found.reason) if found.reason else found.why,
         to_do=tuple(dict.fromkeys(map(sentence, found.actions))) if found.actions else found.to_do,
         beyond=tuple(map(sentence, found.beyond_netcheck)) if found.beyond_netcheck else found.beyond,
+    )
+
+
+def _lan(found: Lan) -> Lan:
+    def ready(one: LanReadiness) -> LanReadiness:
+        return replace(one, why=text_of(one.reason)) if one.reason else one
+
+    return replace(
+        found,
+        why=text_of(found.reason) if found.reason else found.why,
+        to_do=tuple(dict.fromkeys(map(sentence, found.actions))) if found.actions else found.to_do,
+        yggdrasil=ready(found.yggdrasil),
+        batman=ready(found.batman),
+        qaul=ready(found.qaul),
+        syncthing=ready(found.syncthing),
+        casting=ready(found.casting),
     )
 
 

@@ -50,6 +50,18 @@ SENTENCES = {
         "outside."
     ),
     "direct-filtered": "The address is public, but a firewall drops unsolicited {filtered:and}.",
+    "direct-stopped-host": (
+        "The address is public, but this machine's own firewall stops unsolicited {filtered:and}."
+    ),
+    "direct-stopped-router": (
+        "The address is public, but the router's firewall stops unsolicited {filtered:and}."
+    ),
+    "direct-stopped-beyond": (
+        "The address is public, but a firewall beyond the router stops unsolicited {filtered:and}."
+    ),
+    "direct-stopped-unknown": (
+        "The address is public, but a firewall somewhere stops unsolicited {filtered:and}."
+    ),
     "direct-filtered-half-tested": (
         "The address is public, but a firewall drops unsolicited {filtered:and}; {untested} was not tested."
     ),
@@ -240,10 +252,6 @@ SENTENCES = {
     "tcp-reached": ("It was tried, but our SYN reached the server's listening port, which proves nothing."),
     "tcp-not-tried": "Simultaneous open was not tried.",
     "settle-with-second-address": "nattools diagnose tries it, with a nattools serve that has two addresses.",
-    # techniques without a probe
-    "technique-not-probed": "This version has no probe for it yet.",
-    "try-ping": "ping tells whether a machine on your own network answers.",
-    "try-tailscale-ping": "tailscale netcheck and tailscale ping tell.",
     # kinds of peers
     "peer-mapped-udp": "It sends to the port that your router opens for everybody.",
     "peer-mapped-tcp": "Over TCP: it connects to the port that your router opens for everybody.",

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from bench.load import cpu_seconds
 
 from nattools.model.endpoint import Endpoint
+from nattools.net.namespace import entered
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
@@ -35,14 +36,21 @@ class RelayedLoad(NamedTuple):
 
 
 class BenchClient:
-    """An allocation over UDP, without timers: it answers a challenge, and asks once."""
+    """An allocation over UDP, without timers: it answers a challenge, and asks once. `inside`: the namespace
+    that it is in."""
 
     def __init__(
-        self, server: tuple[str, int], user: str, password: str, local: tuple[str, int] | None = None
+        self,
+        server: tuple[str, int],
+        user: str,
+        password: str,
+        local: tuple[str, int] | None = None,
+        inside: str | None = None,
     ) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with entered(inside):
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self.socket.bind(local or (server[0], 0))
+        self.socket.bind(local or (server[0] if inside is None else "", 0))
         self.socket.connect(server)
         self.socket.settimeout(5)
         self._login = stun.LongTermAuthentication(user, password)
@@ -74,9 +82,11 @@ class BenchClient:
         self.socket.close()
 
 
-def pair(server: tuple[str, int], user: str, password: str) -> tuple[BenchClient, BenchClient]:
-    """Two clients with channels for each other."""
-    first, second = BenchClient(server, user, password), BenchClient(server, user, password)
+def pair(
+    server: tuple[str, int], user: str, password: str, inside: tuple[str | None, str | None] = (None, None)
+) -> tuple[BenchClient, BenchClient]:
+    """Two clients with channels for each other, each in a namespace if they are named."""
+    first, second = (BenchClient(server, user, password, inside=each) for each in inside)
     first.bind(second.relayed)
     second.bind(first.relayed)
     return first, second
@@ -116,12 +126,20 @@ def round_trips_us(clients: tuple[BenchClient, BenchClient], count: int) -> tupl
     return _trips_us(first, second, turn.encode_channel_data(CHANNEL, bytes(160)), count)
 
 
-def direct_us(count: int) -> tuple[float, float]:
-    """The same between two sockets of loopback without a relay."""
-    first, second = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+def direct_us(
+    count: int,
+    hosts: tuple[str, str] = ("127.0.0.1", "127.0.0.1"),
+    inside: tuple[str | None, str | None] = (None, None),
+) -> tuple[float, float]:
+    """The same between two sockets without a relay, on loopback or in two namespaces."""
+    found = []
+    for namespace in inside:
+        with entered(namespace):
+            found.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    first, second = found
     with first, second:
-        for each in (first, second):
-            each.bind(("127.0.0.1", 0))
+        for each, host in zip(found, hosts, strict=True):
+            each.bind((host, 0))
         first.connect(second.getsockname())
         second.connect(first.getsockname())
         return _trips_us(first, second, bytes(164), count)

@@ -20,18 +20,17 @@ from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.net.base import TcpFailure
 from nattools.probes.portmap import (
-    Discovery,
     Listing,
     Mapper,
     MappingRequest,
     Refused,
     TableEntry,
-    discover,
     gateway_contexts,
-    listen,
     policy,
     remove_mapping,
 )
+from nattools.probes.portmap.announcements import listen
+from nattools.probes.portmap.discover import Discovery, discover
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop("miniupnpd")]
 

@@ -109,11 +109,17 @@ def test_through_a_pipe(tmp_path: Path) -> None:
     source, out = tmp_path / "data", tmp_path / "got"
     source.write_bytes(data)
     with home(tmp_path) as both:
-        one = listen(both, "--pipe", source=source)
-        other = call(both, "--pipe", out=out, source=Path("/dev/null"))
+        reports = [tmp_path / "one.json", tmp_path / "other.json"]
+        one = listen(both, "--pipe", "-o", str(reports[0]), source=source)
+        other = call(both, "--pipe", "-o", str(reports[1]), out=out, source=Path("/dev/null"))
         assert one.end()[0] == 0, one.said
         assert other.end()[0] == 0, other.said
         assert out.read_bytes() == data
+        # data that waits makes nobody send more
+        for each in reports:
+            found = json.loads(each.read_text())["pwnat"]
+            assert found["connected"]
+            assert found["probes_sent"] + found["knocks_sent"] + found["beacons_sent"] < 40
 
 
 def test_a_caller_without_the_privilege_is_told_how_to_get_it(tmp_path: Path) -> None:
@@ -157,3 +163,75 @@ def test_interrupted(interrupted: str, tmp_path: Path) -> None:
         ends.process.send_signal(signal.SIGINT)
         assert ends.end()[0] == 130
         assert "interrupted" in (stays.end(), stays.said)[1]
+
+
+def test_a_minute_with_traffic_and_silent(tmp_path: Path) -> None:
+    """Two pairs side by side, each until the caller's command ends."""
+    with home(tmp_path) as both:
+        sides = []
+        for port, command in ((3001, "sleep 60"), (3002, "sleep 60; echo done >&2")):
+            bench = ("--bench",) if port == 3002 else ()
+            one = listen(both, "--port", str(port), "--json")
+            other = both.start(
+                "carol",
+                *("connect", f"{OUTSIDE}:{port}", "--secret", SECRET, "--exec", command, "--json", *bench),
+                command="pwnat",
+            )
+            sides += [one, other]
+        for side in sides:
+            out, err = side.process.communicate(timeout=120)
+            side.said += err.decode()
+            assert side.process.returncode == 0, side.said
+            found = json.loads(out)["pwnat"]
+            assert not [each for each in found["stages"] if each["stage"] in ("lost", "again")]
+            assert found["paths"][-1]["seconds"] >= 60
+
+
+def test_in_the_originals_way(tmp_path: Path) -> None:
+    with home(tmp_path) as both:
+        one = listen(both, "--compat", "--json")
+        assert "--compat" in one.said
+        other = call(both, "--compat", "--json")
+        listener, caller = one.report()["pwnat"], other.report()["pwnat"]
+        assert listener["peer"] == "11.101.0.2:2222"
+        assert caller["local"] == "11.101.0.2:2222"
+
+
+def test_errors_by_the_thousand(tmp_path: Path) -> None:
+    """Of every kind and from somebody else, while a caller comes: counted, and he gets through."""
+    with home(tmp_path) as both:
+        forger = both.lab.popen(
+            "internet",
+            [sys.executable, str(Path(__file__).parents[1] / "knockforger.py"), OUTSIDE, "2222", "60"],
+            stdout=subprocess.PIPE,
+        )
+        try:
+            one = listen(both, "--json")
+            assert forger.stdout is not None
+            assert forger.stdout.readline()
+            other = call(both, "--json")
+            assert other.report()["pwnat"]["connected"]
+            found = one.report()["pwnat"]
+            assert found["connected"]
+            assert found["refused"]["forged"] > 100
+            assert found["refused"]["foreign"] > 100
+        finally:
+            forger.kill()
+            forger.communicate()
+
+
+def test_a_server_tries_both_parts(tmp_path: Path) -> None:
+    """A nattools serve in the lab; the caller's part takes the privilege."""
+    with pair(tmp_path, network()) as both:
+        side = both.start("alice", "test", "--json", command="pwnat")
+        code, out = side.end()
+        found = json.loads(out)["pwnat"]
+        assert (code, found["listener"], found["caller"]) == (0, "passes", "invalid-dropped"), side.said
+        other = both.start("carol", "test", "--json", command="pwnat")
+        found = json.loads(other.end()[1])["pwnat"]
+        assert (found["listener"], found["caller"]) == ("passes", "passes"), other.said
+        drop = ["setpriv", "--inh-caps=-all", "--bounding-set=-net_raw"]
+        program = [sys.executable, "-m", "nattools", "pwnat", "test", "--json"]
+        bare = both.lab.popen("carol", [*drop, *program], env=both.environment, stdout=subprocess.PIPE)
+        found = json.loads(bare.communicate(timeout=60)[0])["pwnat"]
+        assert (found["listener"], found["caller"]) == ("passes", "unknown")

@@ -102,6 +102,7 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
         for ports in (chosen, [s for s in chosen if s.prompt]):
             step = ordered_step([s.mapped.port for s in ports], keeps_parity=parity)
             if step is not None:
+                step = _step_of_all(step, ports, samples)
                 return AllocationFinding("sequential", ids, step=step)
     step = dense_step([s.mapped.port for s in samples], keeps_parity=parity)
     if step is None:
@@ -111,6 +112,16 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
         )
         step = next((each for each in steps if each is not None), None)
     return None if step is None else AllocationFinding("sequential", ids, step=step)
+
+
+def _step_of_all(step: int, chosen: list[BindingAnswer], samples: list[BindingAnswer]) -> int:
+    """Of a few chosen ports every second one may be missing by chance, having been lost or of another outside
+    address; others that the NAT gave close by tell. Not those after the counter began anew."""
+    ports = sorted({sample.mapped.port for sample in chosen})
+    near = 4 * len(samples) * abs(step)
+    apart = (min((sample.mapped.port - port for port in ports), key=abs) for sample in samples)
+    common = reduce(gcd, (each for each in apart if abs(each) <= near), step)
+    return common if step > 0 else -common
 
 
 def ordered_step(ports: list[int], *, keeps_parity: bool = True, choices: int = 1) -> int | None:

@@ -137,7 +137,26 @@ def _erratic(path: PathEvidence) -> set[str]:
         len(hosts) == 1 and all(2.0 ** (1 - len(ports)) < POOLING_ERROR for ports in hosts.values())
         for hosts in seen.values()
     )
-    return {path.groups.of(asked) for asked, hosts in seen.items() if steady and len(hosts) > 1}
+    several = {path.groups.of(asked) for asked, hosts in seen.items() if len(hosts) > 1}
+    return several if steady else _alone(path, several)
+
+
+def _alone(path: PathEvidence, several: set[str]) -> set[str]:
+    """Those of the servers to which own ports seem to come from `several` addresses, one of which nobody else
+    saw of so many ports: a NAT that deals out that one would have shown it to others."""
+    ports: dict[str, dict[str, set[Endpoint | None]]] = defaultdict(lambda: defaultdict(set))
+    for answer in path.answers:
+        ports[path.groups.of(answer.asked.host)][answer.mapped.host].add(answer.local)
+    hosts = {host for named in ports.values() for host in named}
+    found = set()
+    for server in several:
+        others = [named for each, named in ports.items() if each != server]
+        elsewhere = {host for named in others for host in named}
+        looked = {port for named in others for seen in named.values() for port in seen}
+        if elsewhere and ports[server].keys() - elsewhere:
+            missed = (1 - 1 / len(hosts)) ** len(looked)
+            found |= {server} if missed < POOLING_ERROR else set()
+    return found
 
 
 def _proven(path: PathEvidence, fickle: set[str]) -> set[str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from nattools.engine.analysis.evidence import endpoint
 from nattools.engine.analysis.findings import Findings
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.endpoint import Family
@@ -16,8 +15,7 @@ from nattools.model.ipv6 import (
     InboundByTransport,
     ReachableByTransport,
 )
-from nattools.model.ipv6trial import InboundCheck
-from nattools.model.observation import Opener
+from nattools.model.ipv6trial import InboundCheck, tried
 
 _SAID: dict[str, Inbound] = {
     "arrived": "open",
@@ -26,8 +24,9 @@ _SAID: dict[str, Inbound] = {
     "prohibited": "prohibited",
 }
 _REACHED: dict[Inbound, bool] = {"open": True, "filtered": False, "rejected": False, "prohibited": False}
-_HERE = 1
-"""The TTL of a packet that passes no router: what it opens is a filter of this machine."""
+_HERE, _NEXT = 1, 2
+"""TTLs of a packet that passes no router, so that what it opens is a filter of this machine; and of one that
+passes the next router alone."""
 
 
 class InboundFinding(msgspec.Struct, frozen=True):
@@ -86,7 +85,7 @@ def _state(findings: Findings, check: InboundCheck) -> Inbound:
 def _conclusive(findings: Findings, check: InboundCheck) -> bool:
     path = findings.by_path.get(("udp", check.family))
     if path is not None and path.path.loss.sent:
-        return path.path.loss.conclusive(check.sent)
+        return path.path.loss.conclusive(tried(check.transport, check.sent, path.path.loss.lost))
     return chance_of_silence(check.sent, WORST_LOSS) < CERTAIN_ERROR
 
 
@@ -99,26 +98,30 @@ def _dropped_at(findings: Findings, family: Family, checks: list[InboundCheck]) 
         return "host"
     if any(each.offender is not None and each.offender == each.address for each in stopped):
         return "host"
-    opened = _opened_within(findings, family)
-    if opened == 0 and all(each.reached_card is None for each in stopped):
-        return "host"
-    if opened is None or opened == 0:
-        return "unknown"
-    return "router" if opened == 1 else "beyond"
+    opened = _opened(findings, family)
+    if opened.get(_HERE):
+        return "host" if all(each.reached_card is None for each in stopped) else "unknown"
+    elsewhere = any(each.reached_card is False for each in stopped) or opened.get(_HERE) is False
+    if opened.get(_NEXT) and elsewhere:
+        return "router"
+    # what goes all the way opens it, and what passes the next router alone does not
+    return "beyond" if opened.get(_NEXT) is False and punched(findings) else "unknown"
 
 
-def _opened_within(findings: Findings, family: Family) -> int | None:
-    """The number of hops within which whatever filters stands: 0 this machine, 1 the next router; more where
-    a packet that came so far opened nothing. None: not known."""
+def punched(findings: Findings) -> bool | None:
+    """Did a hole that was punched over IPv6 let a packet in?"""
+    found = findings.by_path.get(("udp", 6))
+    outcomes = {each.outcome for each in found.path.punches} if found is not None else set()
+    return True if "punched" in outcomes else False if outcomes == {"silent"} else None
+
+
+def _opened(findings: Findings, family: Family) -> dict[int, bool]:
+    """By TTL, did a packet with it open the way in? False: none did, of so many that loss is no reason."""
+    found: dict[int, bool] = {}
     path = findings.by_path.get(("udp", family))
-    if path is None:
-        return None
-    own = set(findings.own_addresses(family))
-    tried: list[Opener] = [
-        each for each in path.path.openers if (at := endpoint(each.local)) is None or at.host in own
-    ]
-    opened = [each.ttl for each in tried if each.opened]
-    if opened:
-        return min(opened) - _HERE
-    closed = [each.ttl for each in tried if each.opened is False]
-    return max(closed) if closed and max(closed) > _HERE else None
+    for each in path.path.openers if path is not None else ():
+        if each.opened:
+            found[each.ttl] = True
+        elif each.opened is False and path is not None and path.path.loss.conclusive(each.sent):
+            found.setdefault(each.ttl, False)
+    return found

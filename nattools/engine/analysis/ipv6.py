@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from nattools.engine.analysis.evidence import endpoint
 from nattools.engine.analysis.findings import Findings
-from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound
+from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, punched
 from nattools.engine.analysis.ipv6addresses import described, same_host_part
 from nattools.engine.analysis.ipv6problems import problems
 from nattools.engine.analysis.latency import is_slow, latency, preferred
@@ -49,7 +49,7 @@ def ipv6(findings: Findings) -> Ipv6 | None:
         reachable=came_in.reachable,
         inbound=came_in.first,
         dropped_at=came_in.dropped_at,
-        punched=_punched(findings),
+        punched=punched(findings),
         addresses=addresses,
         routers=tuple(
             Ipv6Router(address=each.address, interface=each.interface, source=each.source)
@@ -97,12 +97,6 @@ def _works(findings: Findings, family: Family) -> bool | None:
         return None
     silent = chance_of_silence(min(copies, 1000), WORST_LOSS) < CERTAIN_ERROR
     return False if silent and tcp is not None and tcp.path.connections else None
-
-
-def _punched(findings: Findings) -> bool | None:
-    found = findings.by_path.get(("udp", 6))
-    outcomes = {each.outcome for each in found.path.punches} if found is not None else set()
-    return True if "punched" in outcomes else False if outcomes == {"silent"} else None
 
 
 def _translation(findings: Findings) -> Translation:
@@ -161,9 +155,10 @@ def _unknowns(
 ) -> dict[str, Reason]:
     """Why something is not known that matters, and what would settle it."""
     found: dict[str, Reason] = {}
-    asked = 6 in findings.measurement.families
+    asked = findings.way(6) is not None  # that of each family that was measured is in the report
     if capable and works is None:
-        found["works"] = (statement("ipv6-no-server" if asked else "ipv6-not-asked"),)
+        code = "ipv6-nobody-answered" if _nats(findings, 6) else "ipv6-no-server"
+        found["works"] = (statement(code if asked else "ipv6-not-asked"),)
     if not works:
         return found
     states: dict[str, Literal["open", "filtered", "rejected", "prohibited", "unknown"]] = {

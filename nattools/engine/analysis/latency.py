@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from math import inf
 from typing import Final, Literal
 
-from nattools.engine.analysis.evidence import endpoint
+from nattools.engine.analysis.evidence import FAMILIES, TRANSPORTS, endpoint
 from nattools.engine.analysis.findings import Findings
 from nattools.model.endpoint import Family
 from nattools.model.ipv6 import LatencyByFamily
@@ -13,6 +15,7 @@ from nattools.model.observation import Binding, Connection
 
 CONNECTION_ATTEMPT_DELAY_MS: Final = 250.0
 """RFC 8305 5: so long an answer over the preferred family is waited for."""
+_REPEATED_SYN_S: Final = 1.0  # RFC 6298 2.1
 _SLOW_FACTOR: Final = 3.0
 _SLOW_MS: Final = 50.0
 
@@ -34,14 +37,26 @@ def latency(findings: Findings) -> LatencyByFamily:
 
 
 def _round_trips(findings: Findings) -> list[tuple[str, Family, float]]:
+    """Over UDP each copy of a question has an answer of its own; where none came, how long connections took,
+    but for those of which a SYN may have been lost."""
     found: list[tuple[str, Family, float]] = []
-    for (_, family), each in findings.by_path.items():
-        seen: list[Binding | Connection] = [*each.path.bindings, *each.path.connections]
-        for one in seen:
-            at = endpoint(one.asked if isinstance(one, Binding) else one.remote)
-            if one.outcome == "answered" and one.rtt_s is not None and one.rtt_s > 0 and at is not None:
-                found.append((at.host, family, one.rtt_s))
+    for family in FAMILIES:
+        udp, tcp = (findings.by_path.get((transport, family)) for transport in TRANSPORTS)
+        asked = [(each.asked, each) for each in (udp.path.bindings if udp is not None else ())]
+        made = [(each.remote, each) for each in (tcp.path.connections if tcp is not None else ())]
+        found += _answered(family, asked, inf) or _answered(family, made, _REPEATED_SYN_S)
     return found
+
+
+def _answered(
+    family: Family, seen: Sequence[tuple[str, Binding | Connection]], below_s: float
+) -> list[tuple[str, Family, float]]:
+    return [
+        (at.host, family, each.rtt_s)
+        for asked, each in seen
+        if each.outcome == "answered" and each.rtt_s is not None and 0 <= each.rtt_s < below_s
+        if (at := endpoint(asked)) is not None
+    ]
 
 
 def _ms(seconds: float | None) -> float | None:
@@ -52,8 +67,10 @@ def preferred(works4: bool | None, works6: bool | None, found: LatencyByFamily) 
     """IPv6, unless it takes longer than IPv4 by more than a connection attempt is waited for (RFC 8305 5)."""
     if works6 is not True:
         return 4 if works4 and works6 is False else None
-    if not works4 or found.ipv4 is None or found.ipv6 is None:
-        return 6
+    if not works4:
+        return 6 if works4 is False else None
+    if found.ipv4 is None or found.ipv6 is None:
+        return None
     return 6 if found.ipv6 <= found.ipv4 + CONNECTION_ATTEMPT_DELAY_MS else 4
 
 

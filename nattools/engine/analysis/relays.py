@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from statistics import median
 
 from msgspec.structs import replace
 
@@ -95,11 +94,17 @@ def _relay(trial: RelayTrial) -> Relay:
         throughput_mbps=_throughput(trial),
         error=None if trial.failure is None else _error(trial, trial.failure),
         relayed=trial.relayed,
-        direct_rtt_ms=round(median(direct), 3) if direct else None,
+        direct_rtt_ms=_median(direct) if direct else None,
         mtu=trial.mtu,
         steps=trial.steps,
         evidence=(trial.id,),
     )
+
+
+def _median(values: Sequence[float]) -> float:
+    from statistics import median
+
+    return round(median(values), 3)
 
 
 def _round_trips(trips: Sequence[float]) -> RoundTrips | None:
@@ -107,7 +112,7 @@ def _round_trips(trips: Sequence[float]) -> RoundTrips | None:
         return None
     ordered = sorted(trips)
     last = ordered[math.ceil(0.95 * len(ordered)) - 1]
-    return RoundTrips(min=round(ordered[0], 3), median=round(median(ordered), 3), p95=round(last, 3))
+    return RoundTrips(min=round(ordered[0], 3), median=_median(ordered), p95=round(last, 3))
 
 
 def _jitter(trips: Sequence[float]) -> float | None:

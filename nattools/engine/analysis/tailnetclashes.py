@@ -115,7 +115,7 @@ def _kernels(joined: Sequence[Joined]) -> Iterator[TailnetClash]:
     both = [each for each in joined if each.status.kernel and each.status.program == "tailscale"]
     if len(both) > 1:
         yield TailnetClash(
-            kind="default-route",
+            kind="rules",
             tailnets=tuple(each.name for each in both),
             reason=(statement("clash-rules"),),
             remedy=(statement("run-in-userspace"),),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 
+from nattools.engine.analysis.direct_ipv6 import direct_ipv6
 from nattools.engine.analysis.findings import Findings, technique
+from nattools.engine.analysis.lanfindings import lan_verdict
 from nattools.engine.analysis.libp2p import libp2p_works
 from nattools.engine.analysis.obstacles import obstacle, remedies
 from nattools.engine.analysis.portmap_verdicts import port_mapping
@@ -16,7 +18,7 @@ from nattools.engine.analysis.tailnetfindings import tailscale_verdict
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat
 from nattools.model.report import TECHNIQUE_IDS, Technique, TechniqueId
-from nattools.model.statement import Reason, Statement, statement
+from nattools.model.statement import Reason, statement
 from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared
 
 _IDS: dict[Family, TechniqueId] = {4: "direct-ipv4", 6: "direct-ipv6"}
@@ -132,7 +134,7 @@ def _open(nat: Nat | None) -> bool | None:
 
 _MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
     "direct-ipv4": partial(direct, family=4),
-    "direct-ipv6": partial(direct, family=6),
+    "direct-ipv6": partial(direct_ipv6, by_filtering=partial(direct, family=6)),
     "upnp-igd": partial(port_mapping, protocol="upnp-igd"),
     "nat-pmp": partial(port_mapping, protocol="nat-pmp"),
     "pcp": partial(port_mapping, protocol="pcp"),
@@ -143,21 +145,18 @@ _MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
     "relay-turn": partial(relayed, kind="turn"),
     "relay-derp": partial(relayed, kind="derp"),
     "libp2p": libp2p_works,
+    "lan": lan_verdict,
     "tailscale": tailscale_verdict,
-}
-_MEANWHILE: dict[TechniqueId, Statement] = {
-    "lan": statement("try-ping"),
-    "tailscale": statement("try-tailscale-ping"),
 }
 _OF_MAP: tuple[TechniqueId, ...] = ("upnp-igd", "nat-pmp", "pcp")
 _OF_PWNAT: tuple[TechniqueId, ...] = ("pwnat",)
 _OF_RELAY: tuple[TechniqueId, ...] = ("relay-turn", "relay-derp")
+_OF_LAN: tuple[TechniqueId, ...] = ("lan",)
 _OF_TAILSCALE: tuple[TechniqueId, ...] = ("relay-derp", "tailscale")
 
 
 def techniques(findings: Findings) -> tuple[Technique, ...]:
-    """All of them, but of `map`, `relay` and `tailscale` their own. What this version has no probe for is
-    skipped, and says so."""
+    """All of them, but of `map`, `relay` and `tailscale` their own."""
     asked: tuple[TechniqueId, ...] = TECHNIQUE_IDS
     if findings.measurement.command == "map":
         asked = _OF_MAP if findings.measurement.action == "probe" else ()
@@ -171,9 +170,6 @@ def techniques(findings: Findings) -> tuple[Technique, ...]:
         asked = ("libp2p",)
     elif findings.measurement.command == "tailscale":
         asked = _OF_TAILSCALE
-    return tuple([_MEASURED[name](findings) if name in _MEASURED else _skipped(name) for name in asked])
-
-
-@cache
-def _skipped(name: TechniqueId) -> Technique:
-    return technique(name, "skipped", 1.0, statement("technique-not-probed"), remedy=(_MEANWHILE[name],))
+    elif findings.measurement.command == "lan":
+        asked = _OF_LAN
+    return tuple([_MEASURED[name](findings) for name in asked])

@@ -13,10 +13,10 @@ from nattools.probes.portmap import (
     Refused,
     TableEntry,
     asking_from,
-    discover,
     named_gateway,
     owns_address,
 )
+from nattools.probes.portmap.discover import discover
 
 
 def saw(session: PortmapSession, note: JournalEntry) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.options import Event
+from nattools.engine.portmap.gatewaychoice import chosen_gateways
 from nattools.engine.portmap.journal import Journal, JournalEntry, is_of, is_same, shares_inside
 from nattools.engine.portmap.readback import as_listed, leads_to, runs_on
 from nattools.engine.portmap.recording import (
@@ -30,7 +31,6 @@ from nattools.model.portmapping import MappingProtocol
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap import (
-    Discovery,
     GatewayContext,
     Granted,
     Listing,
@@ -38,13 +38,10 @@ from nattools.probes.portmap import (
     MappingRequest,
     Refused,
     TableEntry,
-    discover,
-    gateway_contexts,
-    gateways_of_host,
-    named_gateway,
     policy,
     remove_mapping,
 )
+from nattools.probes.portmap.discover import Discovery, discover
 from nattools.probes.portmap.igdtable import no_such_entry
 from nattools.probes.portmap.mapper import suggesting
 
@@ -92,31 +89,12 @@ class PortmapSession:
         """Ask the routers what they offer."""
         run = self.run
         began = asyncio.get_running_loop().time()
-        self.gateways = self.gateways or self._chosen_gateways()
+        self.gateways = self.gateways or chosen_gateways(run.network, run.options, self.named, self.host)
         self.discovery = await discover(self.gateways)
         self._drop_guesses()
         for offer in self.discovery.offers:
             way = run.network.way(FAR_AWAY[offer.family], source=offer.local)
             record_offer(run.recorder, offer, began, None if way is None else way.interface)
-
-    def _chosen_gateways(self) -> tuple[GatewayContext, ...]:
-        """The one named; those of the interface asked for, or else of the one that the preferred route leads
-        to; and what was guessed before that."""
-        run = self.run
-        if self.named is not None:
-            return (named_gateway(run.network, self.named),)
-        interface, families = run.options.interface, run.options.families
-        if run.options.command == "ipv6":
-            families = tuple(family for family in families if family == 6)
-        all_gateways = gateway_contexts(run.network, families=families, interface=interface)
-        if self.host is not None:
-            return gateways_of_host(run.network, all_gateways, self.host)
-        chosen: list[GatewayContext] = []
-        for family in families:
-            of_family = [each for each in all_gateways if each.family == family]
-            known = next((place for place, each in enumerate(of_family) if not each.guessed), len(of_family))
-            chosen += of_family[: known + 1]
-        return tuple(chosen)
 
     def _drop_guesses(self) -> None:
         """A guess that answered is the router of its family; of one that did not nothing is said."""
@@ -145,10 +123,17 @@ class PortmapSession:
 
     # --- asking
 
-    async def make(self, mapper: Mapper, wanted: MappingRequest, *, stays: bool = False) -> Granted | Refused:
-        """Ask for a mapping."""
+    async def make(
+        self,
+        mapper: Mapper,
+        wanted: MappingRequest,
+        *,
+        stays: bool = False,
+        on_answer: Callable[[], None] = lambda: None,
+    ) -> Granted | Refused:
+        """Ask for a mapping. `on_answer`: the router has granted it, and its table is looked at next."""
         held = self._hold(mapper, wanted, stays=stays)
-        result = await self._ask(held, wanted, "make")
+        result = await self._ask(held, wanted, "make", on_answer)
         if isinstance(result, Refused) and result.certain:
             self._forget(held)
         return result
@@ -215,10 +200,17 @@ class PortmapSession:
             self.journal.granted(old.note, before)
             await self.remove(old)
 
-    async def _ask(self, held: HeldMapping, wanted: MappingRequest, action: Action) -> Granted | Refused:
+    async def _ask(
+        self,
+        held: HeldMapping,
+        wanted: MappingRequest,
+        action: Action,
+        on_answer: Callable[[], None] = lambda: None,
+    ) -> Granted | Refused:
         result = await self._ask_once(held, wanted, action)
         if isinstance(result, Refused):
             return result
+        on_answer()
         result = await self._as_listed(held, wanted, result)
         held.granted, held.at = result, asyncio.get_running_loop().time()
         self.journal.granted(held.note, result)

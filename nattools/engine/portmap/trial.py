@@ -111,7 +111,7 @@ async def _make_one(
     session: PortmapSession, trial: MappingTrial, checks: asyncio.TaskGroup, made: asyncio.Event
 ) -> None:
     try:
-        trial.granted = await session.make(trial.mapper, trial.wanted)
+        trial.granted = await session.make(trial.mapper, trial.wanted, on_answer=made.set)
     finally:
         made.set()
     if isinstance(trial.granted, Granted):

@@ -6,16 +6,15 @@ import asyncio
 from typing import Final
 
 from nattools.chance import chance
+from nattools.engine.pwnat.doors import Door
 from nattools.engine.pwnat.knockoptions import PwnatCounts
-from nattools.net.base import UdpSocket
-from nattools.protocols.pwnat import BEACON, TARGETS
 
 INTERVAL_S: Final = 5.0
 """No NAT forgets a UDP session that soon (RFC 4787 REQ-5: 2 minutes; some take 20 s)."""
 LONGEST_S: Final = 60.0
 JITTER: Final = 0.2
 _AGAIN_S: Final = 0.5
-"""After the first beacon of a socket, which may be lost."""
+"""After the first beacon, which may be lost."""
 
 
 def interval_s(lifetime_s: float | None) -> float:
@@ -24,7 +23,7 @@ def interval_s(lifetime_s: float | None) -> float:
 
 
 class Beacons:
-    """`start` with a socket, `stop` at the end; `on_failure` is told why one did not leave."""
+    """`start` and `stop`. `failure`: why the last one did not leave."""
 
     def __init__(self, counts: PwnatCounts, interval: float) -> None:
         self._counts = counts
@@ -32,10 +31,10 @@ class Beacons:
         self._timer: asyncio.TimerHandle | None = None
         self.failure: str | None = None
 
-    def start(self, socket: UdpSocket) -> None:
-        """From now on from this socket, the first at once."""
+    def start(self, door: Door) -> None:
+        """From now on through this door, the first at once."""
         self.stop()
-        self._send(socket, _AGAIN_S)
+        self._send(door, _AGAIN_S)
 
     def stop(self) -> None:
         """Idempotent."""
@@ -43,11 +42,10 @@ class Beacons:
             self._timer.cancel()
             self._timer = None
 
-    def _send(self, socket: UdpSocket, pause_s: float) -> None:
-        for target in TARGETS:
-            failure = socket.send(BEACON, target)
+    def _send(self, door: Door, pause_s: float) -> None:
+        for failure in door.send():
             self.failure = failure
             self._counts.beacons += failure is None
-        loop = asyncio.get_running_loop()
         spread = 1 + JITTER * (2 * chance().random() - 1)
-        self._timer = loop.call_later(pause_s * spread, self._send, socket, self._interval_s)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(pause_s * spread, self._send, door, self._interval_s)

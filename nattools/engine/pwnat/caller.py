@@ -14,12 +14,12 @@ from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
-from nattools.engine.pwnat.knocksession import KnockSession, planned
+from nattools.engine.pwnat.knocksession import ORIGINAL_SESSION, KnockSession, planned
 from nattools.engine.pwnat.meeting import Meeting
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
-from nattools.net.base import UdpSocket
-from nattools.protocols.pwnat import TARGETS, CallerNat, Knock, encode, keys_of, time_exceeded
+from nattools.net.base import SendFailure, UdpSocket
+from nattools.protocols.pwnat import TARGETS, CallerNat, Knock, encode, keys_of, original, time_exceeded
 from nattools.protocols.pwnat.knock import SESSION_SIZE
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
@@ -60,7 +60,8 @@ class KnockCaller(PathFinder):
         self._keys = keys_of(options.secret)
         self._options = options
         self._listener = options.listener
-        self._session = KnockSession(self._keys, random_bytes(SESSION_SIZE))
+        name = ORIGINAL_SESSION if options.compat else random_bytes(SESSION_SIZE)
+        self._session = KnockSession(self._keys, name)
         self._counts = counts
         self._wall = wall
         self._nat = CallerNat.of(own.nat.udp4, low_ports=own.low_ports)
@@ -98,7 +99,11 @@ class KnockCaller(PathFinder):
         run = self.own.run
         source = run.network.route(self._listener.host)
         socket = await open_path_socket(
-            run.network, family=4, host=source and source[1], interface=run.options.interface
+            run.network,
+            family=4,
+            host=source and source[1],
+            port=self._listener.port if self._options.compat else 0,
+            interface=run.options.interface,
         )
         seen = await self._seen(socket)
         self._note_knocking(seen)
@@ -116,15 +121,19 @@ class KnockCaller(PathFinder):
         path = met.path()
         if path is None:
             met.close()
-            return self._why_not(seen)
+            return self._why_not(seen, met)
         self.timeline.note("nomination", met.nominated, ok=True)
         return path
 
     async def _seen(self, socket: UdpSocket) -> Endpoint | None:
         """Where this side is reached: as a server says, or at its own address if that is public. None: nobody
-        knows."""
+        knows. Broken off, it closes the socket, which is nobody's yet."""
         server = server_of(self.own.run, "udp", 4)
-        seen = None if server is None else await where_seen(socket, server)
+        try:
+            seen = None if server is None else await where_seen(socket, server)
+        except BaseException:
+            socket.close()
+            raise
         if seen is None and self.own.run.network.is_public(socket.local.host):
             return socket.local
         return seen
@@ -140,7 +149,7 @@ class KnockCaller(PathFinder):
 
     async def _knock_all(self, met: Meeting, seen: Endpoint | None) -> None:
         """By the plan where there is one; else until it is broken off."""
-        if self._steps and seen is not None:
+        if self._steps and seen is not None and not self._options.compat:
             for _ in range(STEP_TIMES):
                 for number, step in enumerate(self._steps, 1):
                     await self._by_step(met, number, step)
@@ -159,6 +168,9 @@ class KnockCaller(PathFinder):
     def _knock(self, socket: UdpSocket, seen: Endpoint | None, step: int = 0) -> None:
         """One knock for each place that beacons go to."""
         network = self.own.run.network
+        if self._options.compat:
+            self._sent(network.send_packet(original.original_error(socket.local.host, self._listener.host)))
+            return
         for target in TARGETS:
             knock = Knock(
                 session=self._session.name or b"",
@@ -172,8 +184,11 @@ class KnockCaller(PathFinder):
             )
             data = encode(knock, self._keys.knock)
             packet = time_exceeded(socket.local.host, self._listener, target, data)
-            self._failure = network.send_packet(packet)
-            self._counts.knocks += self._failure is None
+            self._sent(network.send_packet(packet))
+
+    def _sent(self, failure: SendFailure | None) -> None:
+        self._failure = failure
+        self._counts.knocks += failure is None
 
     async def _by_step(self, met: Meeting, number: int, step: Step) -> None:
         """Ask where a NAT's counter stands now, say so, and begin."""
@@ -206,10 +221,12 @@ class KnockCaller(PathFinder):
 
     # --- words
 
-    def _why_not(self, seen: Endpoint | None) -> NoPath:
+    def _why_not(self, seen: Endpoint | None, met: Meeting) -> NoPath:
         """What can be said of this side: the listener's says nothing to whom it does not hear."""
         if self._failure is not None:
             return NoPath((statement("pwnat-not-sent", failure=self._failure),))
+        if self._options.compat and met.driver.agent.rejected:
+            return NoPath((statement("pwnat-hole-only", listener=str(self._listener)),))
         reasons = [statement("pwnat-no-answer", listener=str(self._listener), knocks=self._counts.knocks)]
         remedies: list[Statement] = []
         if seen is None:

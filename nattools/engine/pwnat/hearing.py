@@ -7,14 +7,16 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from nattools.engine.pwnat.knockoptions import PwnatCounts
-from nattools.engine.pwnat.knocksession import KnockSession
+from nattools.engine.pwnat.knocksession import ORIGINAL_SESSION, KnockSession
 from nattools.errors import ProtocolError
 from nattools.model.statement import Statement, statement
 from nattools.net.base import IcmpError
 from nattools.protocols import pwnat
-from nattools.protocols.pwnat import Knock, KnockFilter, SharedKeys
+from nattools.protocols.pwnat import Knock, KnockFilter, SharedKeys, original
 
 MOST_WAITING: Final = 64
+PAUSE_S: Final = 1.0
+MOST_SOURCES: Final = 256
 
 
 class Heard(NamedTuple):
@@ -41,6 +43,7 @@ class Hearing:
         self._filter = KnockFilter()
         self._waiting: asyncio.Queue[Heard] = asyncio.Queue(MOST_WAITING)
         self._noted: set[str] = set()
+        self._sources: dict[str, float] = {}
 
     def about_beacon(self, error: IcmpError) -> bool:
         """Is it about a beacon, so that it is to be handed in?"""
@@ -70,6 +73,29 @@ class Hearing:
             self.tell(statement("pwnat-busy"))
             return
         self._keep(Heard(knock, error.offender))
+
+    def take_original(self, error: IcmpError, port: int) -> None:
+        """The same where the original's errors come: any Time Exceeded about an echo request is a caller, at
+        the same port as ours. Who it is shows when he answers; each address counts once a second."""
+        counts, now = self._counts, self._wall()
+        counts.errors += 1
+        if error.kind != "time-exceeded" or error.destination.host != original.TARGET or not error.offender:
+            counts.foreign += 1
+            return
+        if now - self._sources.get(error.offender, now - PAUSE_S) < PAUSE_S:
+            return
+        if len(self._sources) >= MOST_SOURCES:
+            del self._sources[next(iter(self._sources))]
+        self._sources[error.offender] = now
+        call = Knock(
+            session=ORIGINAL_SESSION,
+            number=0,
+            sent_ms=0,
+            caller=None,
+            port=port,
+            attempt=self._session.attempt,
+        )
+        self._keep(Heard(call, error.offender))
 
     def _keep(self, heard: Heard) -> None:
         if heard.knock.attempt > self._session.attempt and self._session.name is not None:

@@ -18,11 +18,13 @@ CALL_WAIT_S: Final = 60.0
 class PwnatOptions(PunchOptions):
     """`secret`: the text that both sides know. `port`: the listener's own (0: one that the system chooses).
     `listener`: where the caller knocks, the listener's outside address and port. `wait_s`: how long the
-    listener waits for a caller, or the caller knocks. Servers are asked only if the user has named some."""
+    listener waits for a caller, or the caller knocks. `compat`: with the original pwnat's packets. Servers
+    are asked only if the user has named some."""
 
     secret: str
     port: int = PORT
     listener: Endpoint | None = None
+    compat: bool = False
 
 
 @dataclass(slots=True)

@@ -18,6 +18,8 @@ from nattools.traversal.side import Side, side_of
 from nattools.traversal.steps import Step
 from nattools.traversal.udp_strategies import udp_steps
 
+ORIGINAL_SESSION: Final = b"the original"
+"""The only one that there is where nothing can be said in an error."""
 Part = Literal["listener", "caller"]
 LISTENER: Final = Side(moves="not", accepts="port")
 """What a knock could reach is an outside port that the listener's peers all see: of its filter the strictest

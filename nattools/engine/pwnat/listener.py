@@ -13,14 +13,15 @@ from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.beacons import Beacons, interval_s
+from nattools.engine.pwnat.doors import BeaconDoor, Door, OriginalDoor
 from nattools.engine.pwnat.hearing import Heard, Hearing
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knocksession import KnockSession, planned
 from nattools.engine.pwnat.meeting import Meeting
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
-from nattools.net.base import IcmpError, UdpSocket
-from nattools.protocols.pwnat import TARGETS, Knock, keys_of
+from nattools.net.base import UdpSocket
+from nattools.protocols.pwnat import Knock, keys_of
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
 from nattools.traversal.sending import ProbeCounts, send_step
@@ -51,6 +52,7 @@ class KnockListener(PathFinder):
         self._hearing = Hearing(keys, self._session, counts, wall, self._tell_refusal)
         nat = own.nat.udp4
         self._beacons = Beacons(counts, interval_s(None if nat is None else nat.binding_lifetime_s))
+        self._door: Door = (OriginalDoor if options.compat else BeaconDoor)(self._hearing)
         self._socket: UdpSocket | None = None
         self._port = options.port
         self._met: Meeting | None = None
@@ -86,6 +88,7 @@ class KnockListener(PathFinder):
     def close(self) -> None:
         """Idempotent."""
         self._beacons.stop()
+        self._door.close()
         if self._met is not None:
             self._met.close()
         if self._socket is not None:
@@ -99,12 +102,11 @@ class KnockListener(PathFinder):
         first = self._session.name is None
         self._forget_path()
         socket = await self.open()
-        socket.on_icmp = self._hearing.take
-        self._beacons.start(socket)
+        await self._door.open(self.own.run.network, socket)
+        self._beacons.start(self._door)
         if self._beacons.failure is not None:
             return NoPath((statement("pwnat-no-beacon", failure=self._beacons.failure),))
-        targets = tuple(target.host for target in TARGETS)
-        self.timeline.note("beacon", statement("pwnat-beacons", port=socket.local.port, targets=targets))
+        self.timeline.note("beacon", self._door.told(socket.local.port))
         wait_s = self._options.wait_s if first else LATER_S
         failed: NoPath | None = None
         with contextlib.suppress(TimeoutError):
@@ -159,12 +161,12 @@ class KnockListener(PathFinder):
         if self._session.name is None:
             self._session.begin(knock.session)
         self._session.attempt = self._session.heard_of = max(self._session.attempt, knock.attempt)
-        self.timeline.note("knock", statement("pwnat-knocked", place=str(place)), ok=True)
+        known = "pwnat-called" if self._options.compat else "pwnat-knocked"
+        self.timeline.note("knock", statement(known, place=str(place)), ok=True)
         self.budget.announce(_packets(knock), CHECKS)
         if self._met is None:
             self._met = Meeting(self._session, "listener", self.budget, socket)
-            hears = socket.on_icmp
-            socket.on_icmp = lambda error: self._icmp(error, hears)
+            self._door.share(socket)
         met = self._met
         async with asyncio.TaskGroup() as group:
             following = group.create_task(self._follow(met, heard))
@@ -178,19 +180,13 @@ class KnockListener(PathFinder):
         self.timeline.note("nomination", met.nominated, ok=True)
         return path
 
-    def _icmp(self, error: IcmpError, rest: Callable[[IcmpError], None] | None) -> None:
-        """Errors about beacons are for the hearing, others about what the checks send."""
-        if self._hearing.about_beacon(error):
-            self._hearing.take(error)
-        elif rest is not None:
-            rest(error)
-
     async def _follow(self, met: Meeting, heard: Heard) -> None:
         """Send to where each knock says, until there is none for a while."""
         with contextlib.suppress(TimeoutError):
             while True:
                 place = self._place(heard)
                 if place is not None and heard.knock.attempt == self._session.attempt:
+                    self._door.greet(met.socket, place)
                     met.expect(place)
                     await self._step(met, heard.knock, place)
                 async with asyncio.timeout(QUIET_S):

@@ -49,6 +49,7 @@ from nattools.lab.scenario import (
     NatSpec,
     Scenario,
     inside_network6,
+    neighbours,
     outside_network6,
     routers,
     server_uris,
@@ -329,6 +330,12 @@ class NetnsLab:
             network, addresses = self.network(name), self._addresses(name)
             serve = processes.server_main(network, spec, addresses, said)
             self._children.fork(f"the server {name}", serve)
+            os.close(said)
+            waiting[ready] = name
+        for name in neighbours(self.scenario):
+            ready, said = os.pipe()
+            main = processes.neighbour_main(self.network(name), name, self.scenario.host[name], said)
+            self._children.fork(f"the neighbour {name}", main)
             os.close(said)
             waiting[ready] = name
         return waiting

@@ -23,7 +23,7 @@ from contextlib import suppress
 from nattools.defects import DEFECTS
 from nattools.errors import CannotRun
 from nattools.lab.layout import Layout
-from nattools.lab.scenario import MapperSpec, NatSpec, ServerSpec
+from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, ServerSpec
 from nattools.net.base import Network
 from nattools.net.namespace import enter
 from nattools.protocols import routeradvert
@@ -226,6 +226,22 @@ def server_main(
 
     async def serve() -> None:
         running = await scenarioservers.start(network, spec, addresses)
+        os.write(ready, b"1")
+        os.close(ready)
+        await asyncio.Event().wait()
+        del running
+
+    return lambda: asyncio.run(serve())
+
+
+def neighbour_main(network: Network, name: str, spec: HostSpec, ready: int) -> Callable[[], None]:
+    """The same of a host that has something running for the others on its network."""
+    import asyncio
+
+    from nattools.lab.lanhost import start_neighbour
+
+    async def serve() -> None:
+        running = await start_neighbour(network, name, spec)
         os.write(ready, b"1")
         os.close(ready)
         await asyncio.Event().wait()

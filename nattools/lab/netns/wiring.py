@@ -18,7 +18,7 @@ import msgspec
 from nattools.lab.layout import Layout, Port, Segment
 from nattools.lab.netns.namespaces import Namespace
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
-from nattools.lab.scenario import INTERNET, Impairment
+from nattools.lab.scenario import INTERNET, Impairment, LanSpec
 from nattools.net.namespace import entered
 
 WIRES = "(wires)"
@@ -27,13 +27,15 @@ DEFAULT_MTU = 1500
 
 
 class NetworkDevice(msgspec.Struct, frozen=True):
-    """A network interface of a node. `bridge` names the bridge of the same node that it is plugged into."""
+    """A network interface of a node. `bridge` names the bridge of the same node that it is plugged into, and
+    `lan` says what passes between its ports."""
 
     node: str
     name: str
     mac: str
     mtu: int = DEFAULT_MTU
     bridge: str | None = None
+    lan: LanSpec = LanSpec()
 
 
 class Cable(msgspec.Struct, frozen=True):
@@ -159,7 +161,7 @@ class _Draft:
     ) -> NetworkDevice:
         self._count += 1
         mac = f"02:00:00:00:{self._count >> 8:02x}:{self._count & 255:02x}"
-        return NetworkDevice(node, name, mac, mtu or _mtu(segment, port), bridge)
+        return NetworkDevice(node, name, mac, mtu or _mtu(segment, port), bridge, segment.lan)
 
     def _add_neighbours(self, segment: Segment, ends: list[NetworkDevice]) -> None:
         for mine in ends:
@@ -263,6 +265,10 @@ def _bring_up(batch: NetlinkBatch, device: NetworkDevice, index: Mapping[str, in
     if device.bridge is not None:
         wanted["master"] = index[device.bridge]
     batch.append(f"bring up {device.name} of {device.node}", "link", "set", **wanted)
+    if device.bridge is not None and device.lan != LanSpec():
+        flags = {"isolated": int(device.lan.isolated), "mcast_flood": int(device.lan.multicast != "dropped")}
+        what = f"limit what passes {device.name} of {device.node}"
+        batch.append(what, "link", "set", index=index[device.name], kind="bridge_slave", **flags)
 
 
 def _assign(batch: NetlinkBatch, port: Port, index: int, without: frozenset[tuple[str, int]]) -> None:

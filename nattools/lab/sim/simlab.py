@@ -20,7 +20,7 @@ from nattools.lab.backend import Backend
 from nattools.lab.layout import Layout
 from nattools.lab.names import nat64_of
 from nattools.lab.nat.bindings import Forwards
-from nattools.lab.scenario import Scenario, host_behind, server_uris
+from nattools.lab.scenario import Scenario, host_behind, neighbours, server_uris
 from nattools.lab.scenarioevents import Moment
 from nattools.lab.sim.loop import Deadlock, SimLoop
 from nattools.lab.sim.natrouter import NatRouter
@@ -78,6 +78,7 @@ class SimLab:
         self.net = SimNet(topology, self.loop, random.Random(seed))
         self._chance = random.Random(f"secrets {seed}")
         self._to_start = list(scenario.server) if start_servers else []
+        self._to_start += [name for name in neighbours(scenario) if start_servers]
         self._networks: dict[str, SimNetwork] = {}
         self._mappers: SimulatedRouters | None = None
         self._mappers_wanted = start_servers and any(nat.mapper for nat in scenario.nat.values())
@@ -223,6 +224,11 @@ class SimLab:
     async def _start_server(self, name: str) -> None:
         from nattools.lab.scenarioservers import start
 
+        if name in self.scenario.host:
+            from nattools.lab.lanhost import start_neighbour
+
+            self._servers[name] = await start_neighbour(self.network(name), name, self.scenario.host[name])
+            return
         addresses = self.net.topology.addresses[name]
         handle = await start(self.network(name), self.scenario.server[name], addresses)
         self._servers[name] = handle
@@ -312,8 +318,10 @@ class SimNetwork:
     async def listen_tcp(self, **options: Unpack[ListenOptions]) -> SimListener:
         return self._stack.listen(**options)
 
-    async def open_icmp(self, *, family: Family, host: str | None = None) -> SimIcmpSocket:
-        return self._stack.open_icmp(family, host)
+    async def open_icmp(
+        self, *, family: Family, host: str | None = None, identifier: int | None = None
+    ) -> SimIcmpSocket:
+        return self._stack.open_icmp(family, host, identifier)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         """Send one whole IP packet as it is; what the simulator cannot read (fragments, other protocols) is

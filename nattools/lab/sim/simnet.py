@@ -93,7 +93,7 @@ class SimNet:
 
     def flood(self, plan: NodePlan, port: int, packet: Packet) -> None:
         """Send a multicast packet to everybody on the segment of a node's interface, and no further."""
-        for wire in self.topology.neighbours(plan, port):
+        for wire in self.topology.hearing(plan, port, packet.destination):
             draw = self.rng.random
             if not (wire.loss and draw() < wire.loss):
                 delay = wire.delay_s + wire.jitter_s * (2 * draw() - 1) if wire.jitter_s else wire.delay_s

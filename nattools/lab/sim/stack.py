@@ -10,7 +10,7 @@ from nattools.errors import CannotRun
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import Key, SimStream
-from nattools.lab.sim.topology import BoundAddress, NextHop, NodePlan, Routes
+from nattools.lab.sim.topology import BROADCAST, BoundAddress, NextHop, NodePlan, Routes
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.net.base import LowTtlSyn, SendFailure, StreamHandler, TcpFailure
 from nattools.protocols.packet import ACK, ECHO_REPLIES, RST, SYN, Packet, answer
@@ -18,6 +18,8 @@ from nattools.protocols.packet import ACK, ECHO_REPLIES, RST, SYN, Packet, answe
 EPHEMERAL = (32768, 60999)
 # so many ports are kept from being chosen again before those of closed sockets are forgotten
 REMEMBERED_PORTS = 20_000
+REMEMBERED_S = 260.0
+"""So long a switch knows who listens to a group (RFC 3376 8.4)."""
 ANY: dict[Family, str] = {4: "0.0.0.0", 6: "::"}
 LOOPBACK: dict[Family, str] = {4: "127.0.0.1", 6: "::1"}
 
@@ -83,8 +85,10 @@ class Stack:
         interface: str | None = None,
         dont_fragment: bool = False,
         group: str | None = None,
+        broadcast: bool = False,
     ) -> SimUdpSocket:
-        """A bound UDP socket. One without an address of its own hears all groups."""
+        """A bound UDP socket. One without an address of its own hears all groups, and what is sent to all;
+        to whom it may send is not looked at."""
         place = self.place(family, host if group is None else None, interface)
         key = (place.host, port or self._free_port())
         if port and self._taken(key, family, self._udp):
@@ -93,10 +97,12 @@ class Stack:
         sock = self._udp[key] = SimUdpSocket(self, local, place, dont_fragment)
         return sock
 
-    def open_icmp(self, family: Family, host: str | None) -> SimIcmpSocket:
-        """A socket for echo requests, with an identifier of its own."""
+    def open_icmp(self, family: Family, host: str | None, chosen: int | None = None) -> SimIcmpSocket:
+        """A socket for echo requests, with an identifier of its own, or the `chosen` one."""
         place = self.place(family, host, None)
-        identifier = int(self.rng.random() * 65536)
+        if chosen is not None and (family, chosen) in self._icmp:
+            raise CannotRun(f"another program here sends echo requests with the identifier {chosen}")
+        identifier = int(self.rng.random() * 65536) if chosen is None else chosen
         while (family, identifier) in self._icmp:
             identifier = (identifier + 1) & 0xFFFF
         sock = self._icmp[family, identifier] = SimIcmpSocket(self, place, family, identifier)
@@ -263,7 +269,15 @@ class Stack:
         Nobody else answers it (RFC 1122 3.2.2)."""
         sock = self._udp.get((ANY[family_of(packet.destination)], packet.destination_port))
         if packet.protocol == "udp" and sock is not None and sock.on_datagram is not None:
+            if self._forgotten(sock, packet.destination):
+                return
             sock.on_datagram(packet.payload, Endpoint(packet.source, packet.source_port))
+
+    def _forgotten(self, sock: SimUdpSocket, destination: str) -> bool:
+        """Has the switch forgotten who listens to this group?"""
+        if destination == BROADCAST or self.loop.now - sock.opened_at <= REMEMBERED_S:
+            return False
+        return any(port.segment.lan.multicast == "forgotten" for port in self.plan.ports)
 
     def _udp_socket(self, host: str, port: int) -> SimUdpSocket | None:
         udp = self._udp

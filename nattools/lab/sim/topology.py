@@ -111,8 +111,14 @@ class SocketOwner(Protocol):
         """The socket is closed, or the connection over."""
 
 
+BROADCAST = "255.255.255.255"
 NO_ROUTE = NextHop("no-route")
 NOBODY = NextHop("nobody")
+
+
+def _apart(segment: Segment, one: str, other: str) -> bool:
+    """Does the network keep these two apart? Everybody reaches the router."""
+    return segment.lan.isolated and segment.ports[0].node not in (one, other)
 
 
 class NodePlan:
@@ -218,7 +224,7 @@ class NodePlan:
             return NO_ROUTE
         if address.is_loopback:
             return NextHop("local", source=destination)
-        if address.is_multicast:
+        if address.is_multicast or destination == BROADCAST:
             return self._multicast(family_of(destination), ports)
         if address.is_link_local:
             return NO_ROUTE
@@ -303,7 +309,7 @@ class Topology:
         """From a node's interface to the neighbour with that address on its segment; None: nobody has it."""
         segment = node.ports[port].segment
         owner = self._owners.get((segment.name, neighbour))
-        if owner is None:
+        if owner is None or _apart(segment, node.name, owner[0].name):
             return None
         other, other_port = owner
         key = (node.index, port, other.index, other_port)
@@ -316,6 +322,14 @@ class Topology:
         segment = node.ports[port].segment
         others = [each.addresses[0].ip for each in segment.ports if each.node != node.name and each.addresses]
         return [wire for address in others if (wire := self.wire(node, port, address)) is not None]
+
+    def hearing(self, node: NodePlan, port: int, destination: str) -> list[Wire]:
+        """To everybody who gets what is sent to a group, or to all."""
+        wires, segment = self.neighbours(node, port), node.ports[port].segment
+        router = segment.ports[0].node
+        if destination == BROADCAST or segment.lan.multicast != "dropped" or node.name == router:
+            return wires
+        return [wire for wire in wires if self.nodes[wire.to].name == router]
 
     def express(self, wire: Wire | None, destination: str) -> Wire | None:
         """This wire and the next one in one, if the internet's router is all that lies between."""

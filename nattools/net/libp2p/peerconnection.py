@@ -115,9 +115,9 @@ class MuxStream:
     # --- for the connection
 
     def take(self, data: bytes) -> None:
-        """The other end said that."""
+        """The other end said that. Who goes on when nobody reads any more is told so."""
         if self._closed:
-            self.connection.consumed(self.number, len(data))
+            self.abort()
             return
         self._received += data
         self._arrived.set()
@@ -197,10 +197,7 @@ class PeerConnection:
                 self._flush()
                 async with TimeLimit(UNREAD_S) as limit:
                     await self._stream.drain()
-                data = b""
-                if not limit.expired():
-                    async with TimeLimit(self.idle_s):
-                        data = await self._stream.read(_PIECE)
+                data = b"" if limit.expired() else await self._heard()
                 if not data:
                     return
                 self._dispatch(self._session.receive(data))
@@ -209,6 +206,17 @@ class PeerConnection:
         finally:
             self._finish()
             self._stream.close()
+
+    async def _heard(self) -> bytes:
+        """What is said next; nothing if it is silent for too long, by what that is in the end."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while self.idle_s is None or loop.time() < began + self.idle_s:
+            left_s = None if self.idle_s is None else began + self.idle_s - loop.time()
+            async with TimeLimit(left_s) as limit:
+                return await self._stream.read(_PIECE)
+            assert limit.expired()
+        return b""
 
     def _dispatch(self, events: list[YamuxEvent]) -> None:
         for event in events:

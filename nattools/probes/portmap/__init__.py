@@ -1,12 +1,12 @@
 """Port mappings on the router: which protocols it offers, and mappings by them.
 
-`gateway_contexts` says whom to ask, `discover` asks them by PCP, NAT-PMP and UPnP side by side and gives
-`Mapper`s; each of those makes, renews, deletes, lists and reads back mappings. Nothing here raises for a
-network failure: what a router says, or does not say, is data.
+`gateway_contexts` says whom to ask, `discover.discover` asks them by PCP, NAT-PMP and UPnP side by side and
+gives `Mapper`s; each of those makes, renews, deletes, lists and reads back mappings. Nothing here raises for
+a network failure: what a router says, or does not say, is data.
+
+Many probes want a word of this alone: what speaks the protocols is imported from its own module.
 """
 
-from nattools.probes.portmap.announcements import listen
-from nattools.probes.portmap.discover import Discovery, discover
 from nattools.probes.portmap.gateway import (
     GatewayContext,
     gateway_contexts,
@@ -27,7 +27,6 @@ from nattools.probes.portmap.mapper import (
 )
 
 __all__ = [
-    "Discovery",
     "GatewayContext",
     "Granted",
     "Listing",
@@ -37,10 +36,8 @@ __all__ = [
     "Refused",
     "TableEntry",
     "asking_from",
-    "discover",
     "gateway_contexts",
     "gateways_of_host",
-    "listen",
     "named_gateway",
     "owns_address",
     "remove_mapping",

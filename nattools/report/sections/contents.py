@@ -15,6 +15,7 @@ from nattools.report.document import Detail, Document, Section, View
 from nattools.report.sections import (
     facts,
     ipv6,
+    lan,
     libp2p,
     matrix,
     nat,
@@ -86,7 +87,7 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(ipv6.addresses),
         Entry(ipv6.figures),
         Entry(techniques.techniques, 1),
-        Entry(nat.behaviour, 1),
+        Entry(ipv6.behaviour, 1),
         Entry(summary.warnings),
         Entry(summary.servers),
         Entry(summary.round_trips, 1),
@@ -146,6 +147,14 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(nat.behaviour, 1),
         Entry(summary.warnings),
         Entry(summary.servers),
+        *_END,
+    ),
+    "lan": (
+        Entry(lan.answer),
+        Entry(lan.passing),
+        Entry(lan.neighbours),
+        Entry(lan.programs),
+        Entry(summary.warnings),
         *_END,
     ),
     "tailscale": (

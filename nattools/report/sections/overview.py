@@ -15,6 +15,7 @@ SLOW_MS = 150.0
 """A round trip of twice the one-way delay that ITU-T G.114 asks of a call would be 300 ms; players feel
 half of that."""
 LOSSY = 0.02
+ALL_OUTSIDE = "all that takes an answer from outside"
 _PORT_PROTOCOLS = ("upnp-igd", "nat-pmp", "pcp")
 _FILTERINGS = {
     "endpoint-independent": "anybody gets in",
@@ -227,7 +228,7 @@ def _outside(report: Report, own: str) -> str:
 def not_measured(report: Report) -> list[str]:
     """The names of what is not known, each once, the most telling first."""
     if report.ended is not None:
-        return ["all that takes an answer from outside"]
+        return [ALL_OUTSIDE]
     return list(dict.fromkeys(_not_measured(report)))
 
 

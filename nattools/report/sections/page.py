@@ -21,6 +21,8 @@ _BLANK = 3
 _WIDEST = 120
 _LEAST = 20
 _KEPT = 2
+_ERROR = 3
+"""So many lines the command line's own message takes, which says what helps too."""
 
 
 def page(report: Report, view: View) -> list[Section]:
@@ -28,7 +30,8 @@ def page(report: Report, view: View) -> list[Section]:
     room = max(min(view.columns - _MARGIN, _WIDEST) - _LABEL, _LEAST)
     first = summary.summary(report, _answer(report))[0].blocks
     below = _below(report, view, room)
-    left = LINES - _BLANK - _height(first, room) - _height(below, room)
+    lines = LINES if report.ended is None else LINES - _ERROR
+    left = lines - _BLANK - _height(first, room) - _height(below, room)
     to_do, left = _to_do(report, view, room, left)
     odd = _warnings(report, view, room, left)
     return [Section("", (*first, *to_do, *odd)), Section("", below)]
@@ -63,7 +66,7 @@ def _below(report: Report, view: View, room: int) -> tuple[Block, ...]:
 
 def _unknown(names: Sequence[str], view: View, room: int) -> str:
     """One sentence, two lines at most where what would settle it does not stand below."""
-    if view.detail:
+    if view.detail or names == [overview.ALL_OUTSIDE]:
         return f"{', '.join(names)}." if names else ""
     shown = list(names)
     while shown:

@@ -54,7 +54,7 @@ TOPICS = (
             "gap", "settle-*", "name-server", "name-second-server", "udp-mapping-unknown", "*-settle",
             "servers-refused", "answers-doubted", "reachable-maybe-loss", "mapping-inconsistent",
             "mapping-differs-by-address", "mapping-one-*", "allocation-*", "layers-*",
-            "technique-not-probed", "try-*", "measure-at-peer",
+            "try-*", "measure-at-peer",
             "ts-map-missing",
         ),
         "Unknown is an answer: nattools does not guess. The sentence says what is missing.",

@@ -150,4 +150,14 @@ TOPICS = (
         "The routes and addresses that the programs told.",
         "Give one of them another range, or accept the routes of one alone.",
     ),
+    Topic(
+        "local-network",
+        "What the local network lets through between its machines",
+        ("lan-*", "settle-lan", "peer-near", "look-at-lan"),
+        "Programs on one network find each other by multicast, broadcast or multicast DNS, and then talk by "
+        "unicast. Access points and switches may stop some of that, or keep their clients apart.",
+        "Questions by multicast DNS, beacons of other machines that run nattools lan, and echo requests. "
+        "Silence counts only where somebody is known to be there.",
+        "Run nattools lan on two machines at the same time: then both directions are proven.",
+    ),
 )  # fmt: skip

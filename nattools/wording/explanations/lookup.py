@@ -12,6 +12,7 @@ from nattools.wording import refusals
 from nattools.wording.explanations import (
     aboutchanges,
     aboutconnections,
+    aboutipv6,
     aboutmeasuring,
     aboutnetworks,
     aboutrouters,
@@ -20,6 +21,7 @@ from nattools.wording.explanations.topic import Topic
 from nattools.wording.sentences import TABLES
 
 TOPICS: tuple[Topic, ...] = (
+    *aboutipv6.TOPICS,
     *aboutrouters.TOPICS,
     *aboutnetworks.TOPICS,
     *aboutchanges.TOPICS,
@@ -98,6 +100,9 @@ def explain(code: str) -> Explanation | None:
     """What a code means; None: there is no such code. Case and blanks are forgiven, and a router's error may
     be given as `UPnP 718`."""
     wanted = _normal(code)
+    if wanted not in _sentences():  # as `ipv6.problems[].code` has it
+        problem = f"ipv6-problem-{wanted.removeprefix('ipv6-')}"
+        wanted = problem if problem in _sentences() else wanted
     if wanted in _sentences():
         return Explanation(wanted, _readable(_sentences()[wanted]), topic_of(wanted))
     refused = _refusals().get(wanted)

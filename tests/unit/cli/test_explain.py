@@ -35,6 +35,11 @@ def test_a_wrong_code_is_wrong_usage_and_near_ones_are_named(capsys: Capture) ->
     assert "nattools explain lists them all" in err
 
 
+def test_a_support_code_is_shown_the_way(capsys: Capture) -> None:
+    assert run(["explain", "14Y-QCR0-008"]) == 2
+    assert "nattools report show --code 14Y-QCR0-008" in capsys.readouterr().err
+
+
 def test_all_of_them(capsys: Capture) -> None:
     assert run(["explain"]) == 0
     out = capsys.readouterr().out

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.protocols import errortrial, provenrequest, stun
+from nattools.protocols import errortrial, provenrequest, pwnat, stun
 from nattools.protocols.errortrial import TrialAsk, TrialRequest, TrialResult, Wish
 
 ID = bytes(range(12))
@@ -75,6 +75,13 @@ def test_the_client_sends_its_cookie_back() -> None:
     assert request.receive_datagram(answer, SERVER, 0.2)
     assert request.result == TrialResult("missing")
     assert request.next_timeout() is None
+
+
+def test_the_error_is_the_one_that_a_caller_sends() -> None:
+    """Which scapy builds; the header checksum is scapy's too."""
+    own, asker, nonce = "11.201.0.2", Endpoint("11.1.0.2", 4000), b"12345678"
+    ours = errortrial.crafted_error(own, asker, pwnat.TARGETS[0], nonce)
+    assert ours == pwnat.time_exceeded(own, asker, pwnat.TARGETS[0], nonce)
 
 
 def test_a_server_that_knows_it_not() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +14,10 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.protocols import ip, pwnat
-from nattools.protocols.pwnat import CallerNat, Knock, KnockFilter
+from nattools.protocols.pwnat import CallerNat, Knock, KnockFilter, original
 
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "pwnat-original.json").read_text())
+ECHO_REQUEST, TIME_EXCEEDED = (bytes.fromhex(VECTORS[name]) for name in ("echo-request", "time-exceeded"))
 KEYS = pwnat.keys_of("sesame-open")
 LISTENER = Endpoint("11.1.0.2", 2222)
 
@@ -171,3 +176,26 @@ def test_the_quote_is_the_beacon_byte_for_byte() -> None:
     )
     packet = pwnat.time_exceeded("11.2.0.2", LISTENER, pwnat.TARGETS[0], b"")
     assert packet[28:56] == beacon[:28]
+
+
+def without_identification(packet: bytes) -> list[bytes]:
+    """What a sender has no choice in: without the identification and the checksum over it."""
+    parts = [packet[:28], packet[28:]] if len(packet) > 28 else [packet]
+    return [part[:4] + part[6:10] + part[12:] for part in parts]
+
+
+def test_the_originals_packets() -> None:
+    beacon, error = original.original_beacon("10.0.1.2"), original.original_error("11.101.0.2", "11.1.0.2")
+    assert (len(beacon), len(error)) == (28, 56)
+    assert without_identification(beacon) == without_identification(ECHO_REQUEST)
+    assert without_identification(error) == without_identification(TIME_EXCEEDED)
+
+
+@pytest.mark.parametrize("packet", [ECHO_REQUEST, TIME_EXCEEDED])
+def test_the_vectors_are_packets(packet: bytes) -> None:
+    assert ip.checksum(packet[:20]) == 0
+    assert ip.checksum(packet[20:]) == 0
+    about = ip.parse(packet).about
+    if about is not None:
+        assert (about.source, about.destination, about.ttl, about.icmp_type) == ("11.1.0.2", "3.3.3.3", 1, 8)
+        assert (about.source_port, about.icmp_rest) == (0, 0)

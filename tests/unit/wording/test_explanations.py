@@ -58,6 +58,8 @@ def test_texts_are_whole_sentences() -> None:
         ("NAT-PMP 2", "nat-pmp-2", "NOT_AUTHORIZED"),
         ("PCP 8", "pcp-8", "NO_RESOURCES"),
         ("Port_Per_Peer", "port-per-peer", "a different port for each peer"),
+        ("black-hole", "ipv6-problem-black-hole", "Large packets vanish"),
+        ("IPv6 two-routers", "ipv6-problem-two-routers", "More than one router"),
         ("enable-mappings-at", "enable-mappings-at", "(http://<router>)"),
     ],
 )
@@ -77,6 +79,6 @@ def test_near_codes_are_suggested() -> None:
 
 
 def test_what_must_differ_by_product_does() -> None:
-    for name in ("port-mapping-off", "port-per-peer", "second-nat", "firewall"):
+    for name in ("port-mapping-off", "port-per-peer", "second-nat", "firewall", "ipv6-firewall"):
         topic = next(topic for topic in TOPICS if topic.name == name)
         assert len(set(topic.products)) == 8

@@ -20,7 +20,8 @@ from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.observation import MapAttempt, MapCheck
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol, PortMapping
 from nattools.model.report import Report
-from nattools.probes.portmap import MappingRequest, discover, gateway_contexts
+from nattools.probes.portmap import MappingRequest, gateway_contexts
+from nattools.probes.portmap.discover import discover
 from nattools.report.sections.map import headline
 
 each_protocol = pytest.mark.parametrize("protocol", MAPPING_PROTOCOLS)

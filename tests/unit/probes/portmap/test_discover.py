@@ -9,7 +9,8 @@ from portmapped import ALICE, OUTSIDE, ROUTER, ROUTER6, Home, at_home
 from nattools.lab.routers import RouterBehaviour, start_router
 from nattools.lab.scenario import NatSpec
 from nattools.model.portmapping import MappingProtocol
-from nattools.probes.portmap import Discovery, Offer
+from nattools.probes.portmap import Offer
+from nattools.probes.portmap.discover import Discovery
 from nattools.protocols import ssdp
 
 

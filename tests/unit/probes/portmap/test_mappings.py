@@ -21,9 +21,9 @@ from nattools.probes.portmap import (
     Refused,
     TableEntry,
     gateway_contexts,
-    listen,
     remove_mapping,
 )
+from nattools.probes.portmap.announcements import listen
 from nattools.probes.portmap.igdmapper import STILL_THERE
 from nattools.probes.portmap.igdtable import UNLISTED
 

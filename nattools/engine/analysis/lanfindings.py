@@ -1,0 +1,303 @@
+"""What the local network lets through between its machines, and for which programs that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from nattools.engine.analysis.findings import Findings, technique
+from nattools.model.endpoint import family_of
+from nattools.model.lan import Lan, LanMdns, LanNeighbour, LanReadiness
+from nattools.model.lanseen import (
+    BeaconPeer,
+    BeaconsSent,
+    LanEcho,
+    LanLink,
+    MdnsTrial,
+    ServiceSeen,
+    YggdrasilHeard,
+)
+from nattools.model.observed import Observation
+from nattools.model.report import Technique
+from nattools.model.statement import Reason, Statement, statement
+
+ENOUGH = 4
+"""Beacons sent by a way: if none of them came, and others did, that way does not pass."""
+BATMAN_MTU = 1532
+"""batman-adv adds 32 bytes, or fragments."""
+LONG_S = 300.0
+"""So long it takes to see whether groups are forgotten."""
+_FRESH_S, _STALE_S = 5.0, 20.0
+Seen = TypeVar("Seen", bound=Observation)
+
+
+class _Evidence:
+    """The observations, by their kinds."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._all = findings.measurement.observations
+        self.link = next(iter(self.of(LanLink)), None)
+        self.peers = self.of(BeaconPeer)
+        self.echoes = self.of(LanEcho)
+        self.mdns = self.of(MdnsTrial)
+        self.sent = next(iter(self.of(BeaconsSent)), BeaconsSent())
+        self.yggdrasil = self.of(YggdrasilHeard)
+        self.gateways = () if self.link is None else self.link.gateways
+
+    def of(self, kind: type[Seen]) -> list[Seen]:
+        return [one for one in self._all if isinstance(one, kind)]
+
+    def alive(self, *roles: str) -> list[str]:
+        """Who answered an echo request, or refused a connection."""
+        return [one.address for one in self.echoes if one.role in roles and (one.received or one.refused)]
+
+    @property
+    def gone(self) -> list[str]:
+        """Those that the user says are there, and that did not answer in any way."""
+        named = [one for one in self.echoes if one.role == "named"]
+        return [one.address for one in named if not one.received and not one.refused and one.sent]
+
+    def passes(self, way: str) -> bool | None:
+        """Did beacons pass by a way, in either direction?"""
+        if any(way in (*peer.came, *peer.arrived) for peer in self.peers):
+            return True
+        if self.peers and self.sent.sent.get(way, 0) >= ENOUGH:
+            return False
+        return None
+
+    @property
+    def lasts(self) -> bool | None:
+        """Does multicast go on after minutes? A switch that has heard of a group forgets it after 260 s (RFC
+        3376 8.4) where no querier asks again; what is sent to one machine goes on."""
+        if self.sent.listened_s < LONG_S:
+            return None
+        found = None
+        for peer in self.peers:
+            times = [at for way, at in peer.last_s.items() if way.startswith("multicast")]
+            others = [at for way, at in peer.last_s.items() if not way.startswith("multicast")]
+            if not times or max(others, default=0.0) < self.sent.listened_s - _FRESH_S:
+                continue
+            if max(times) < self.sent.listened_s - _STALE_S:
+                return False
+            found = True
+        return found
+
+    def responders(self, family: int | None = None) -> list[str]:
+        """Who answered multicast DNS, without the routers."""
+        trials = [one for one in self.mdns if family in (None, one.family)]
+        return list(dict.fromkeys(each for one in trials for each in one.responders))
+
+
+def lan(findings: Findings) -> Lan | None:
+    """None: nobody looked at the local network."""
+    seen = _Evidence(findings)
+    if seen.link is None:
+        return None
+    unicast, isolated = _unicast(seen)
+    four, six = _multicast(seen, 4), _multicast(seen, 6)
+    multicast = True if True in (four, six) else False if False in (four, six) else None
+    found = Lan(
+        interface=seen.link.interface,
+        address=seen.link.addresses[0] if seen.link.addresses else "",
+        unicast=unicast,
+        broadcast=False if isolated else seen.passes("broadcast"),
+        multicast=False if isolated else multicast,
+        multicast4=False if isolated else four,
+        multicast6=False if isolated else six,
+        isolated=isolated,
+        proven=any(peer.arrived for peer in seen.peers),
+        multicast_lasts=seen.lasts,
+        mdns=LanMdns(responders=tuple(seen.responders()), works=_mdns(seen, isolated)),
+        neighbours=_neighbours(seen),
+        evidence=tuple(one.id for one in (seen.link, *seen.peers, *seen.echoes, *seen.mdns))[:40],
+    )
+    return _with_programs(found, seen)
+
+
+def _unicast(seen: _Evidence) -> tuple[bool | None, bool | None]:
+    """Does it pass between machines, and are they kept apart? A router that answers shows that this machine
+    is on the network at all."""
+    reached = seen.passes("unicast") or seen.alive("neighbour", "named")
+    if reached:
+        return True, False
+    if seen.gone and any(each in seen.gateways for each in seen.alive("gateway")):
+        return False, True
+    if seen.peers and seen.passes("unicast") is False:
+        return False, None
+    return None, None
+
+
+def _multicast(seen: _Evidence, family: int) -> bool | None:
+    others = [each for each in seen.responders(family) if each not in seen.gateways]
+    if others:
+        return True
+    return seen.passes(f"multicast{family}")
+
+
+def _mdns(seen: _Evidence, isolated: bool | None) -> bool | None:
+    if any(each not in seen.gateways for each in seen.responders()):
+        return True
+    return False if isolated or _multicast(seen, 4) is False else None
+
+
+def _neighbours(seen: _Evidence) -> tuple[LanNeighbour, ...]:
+    """The routers first."""
+    addresses = [*seen.gateways, *(peer.address for peer in seen.peers), *seen.responders()]
+    addresses += seen.alive("neighbour", "named", "gateway")
+    services = [each for one in seen.mdns for each in one.services]
+    reflected = {
+        place: each
+        for each in services
+        for place in each.addresses
+        if family_of(place) == 4 and family_of(each.source) == 4 and not _near(place, seen)
+    }
+    found = []
+    for address in dict.fromkeys((*addresses, *reflected)):
+        elsewhere = address in reflected and address not in addresses
+        own = [
+            each
+            for each in services
+            if (
+                address in each.addresses
+                if elsewhere
+                else each.source == address and not _away(each, reflected)
+            )
+        ]
+        found.append(
+            LanNeighbour(
+                address=address,
+                name=next((each.host for each in own if each.host), ""),
+                services=tuple(dict.fromkeys(each.service for each in own))[:20],
+                gateway=address in seen.gateways,
+                nattools=any(peer.address == address for peer in seen.peers),
+                elsewhere=elsewhere,
+            )
+        )
+    return tuple(found[:100])
+
+
+def _away(service: ServiceSeen, reflected: Mapping[str, ServiceSeen]) -> bool:
+    return any(each is service for each in reflected.values())
+
+
+def _near(address: str, seen: _Evidence) -> bool:
+    """On this network, as far as 24 bits tell."""
+    own = () if seen.link is None else seen.link.addresses
+    return any(each.rpartition(".")[0] == address.rpartition(".")[0] for each in own if family_of(each) == 4)
+
+
+def _with_programs(found: Lan, seen: _Evidence) -> Lan:
+    from msgspec.structs import replace
+
+    return replace(
+        found,
+        yggdrasil=_yggdrasil(found, seen),
+        batman=_batman(found, seen),
+        qaul=_by_mdns(found, "lan-qaul"),
+        syncthing=_syncthing(found),
+        casting=_by_mdns(found, "lan-casting"),
+        reason=_reason(found, seen),
+        actions=_actions(found, seen),
+    )
+
+
+def _readiness(ready: bool | None, *reason: Statement) -> LanReadiness:
+    return LanReadiness(ready=ready, reason=reason)
+
+
+def _yggdrasil(found: Lan, seen: _Evidence) -> LanReadiness:
+    heard = [each for one in seen.yggdrasil for each in one.sources]
+    if heard:
+        return _readiness(True, statement("lan-yggdrasil-heard", address=heard[0]))
+    if seen.link is not None and not any(":" in each for each in seen.link.addresses):
+        return _readiness(False, statement("lan-no-ipv6", interface=found.interface))
+    return _readiness(found.multicast6, _told(found.multicast6, "lan-yggdrasil"))
+
+
+def _batman(found: Lan, seen: _Evidence) -> LanReadiness:
+    """Raw Ethernet frames (0x4305), which no program may send without privilege."""
+    link = seen.link
+    if link is None or link.type not in ("ethernet", "wireless"):
+        return _readiness(False, statement("lan-batman-no-ethernet", interface=found.interface))
+    if found.isolated:
+        return _readiness(False, statement("lan-apart"))
+    small = link.mtu is not None and link.mtu < BATMAN_MTU
+    told = statement("lan-batman-small" if small else "lan-batman", interface=found.interface, mtu=link.mtu)
+    return _readiness(None, told)
+
+
+def _by_mdns(found: Lan, code: str) -> LanReadiness:
+    """What is found by multicast DNS over IPv4 and then reached by unicast."""
+    if found.isolated:
+        return _readiness(False, statement("lan-apart"))
+    parts = (found.mdns.works, found.unicast)
+    ready = False if False in parts else True if parts == (True, True) else None
+    return _readiness(ready, _told(ready, code))
+
+
+def _syncthing(found: Lan) -> LanReadiness:
+    """Found by broadcast over IPv4, or by multicast over IPv6."""
+    if found.isolated:
+        return _readiness(False, statement("lan-apart"))
+    ways = (found.broadcast, found.multicast6)
+    seen = True if True in ways else False if ways == (False, False) else None
+    parts = (seen, found.unicast)
+    ready = False if False in parts else True if parts == (True, True) else None
+    return _readiness(ready, _told(ready, "lan-syncthing"))
+
+
+def _told(ready: bool | None, code: str) -> Statement:
+    return statement({True: f"{code}-ready", False: f"{code}-not", None: f"{code}-unknown"}[ready])
+
+
+def _reason(found: Lan, seen: _Evidence) -> Reason:
+    if found.isolated:
+        return (statement("lan-isolated", address=seen.gone[0]),)
+    if found.proven:
+        ways = {
+            "unicast": found.unicast,
+            "broadcast": found.broadcast,
+            "multicast over IPv4": found.multicast4,
+            "multicast over IPv6": found.multicast6,
+        }
+        passed = tuple(name for name, value in ways.items() if value)
+        lost = tuple(name for name, value in ways.items() if value is False)
+        told = [statement("lan-proven", address=seen.peers[0].address, ways=passed)]
+        told += [statement("lan-lost", ways=lost)] if lost else []
+        if found.multicast_lasts is not None:
+            told.append(statement("lan-multicast-lasts" if found.multicast_lasts else "lan-multicast-dies"))
+        return tuple(told)
+    if found.unicast:
+        known = [*seen.alive("neighbour", "named"), *(peer.address for peer in seen.peers)]
+        return (statement("lan-somebody", address=known[0]),)
+    if found.mdns.works:
+        return (statement("lan-only-multicast"),)
+    if seen.alive("gateway"):
+        return (statement("lan-router-alone"),)
+    return (statement("lan-nobody", interface=found.interface),)
+
+
+def _actions(found: Lan, seen: _Evidence) -> Reason:
+    if found.isolated:
+        return (statement("lan-allow-clients"),)
+    wanted: list[Statement] = []
+    if found.multicast is False or found.multicast4 is False:
+        wanted.append(statement("lan-allow-multicast"))
+    if found.multicast_lasts is False:
+        wanted.append(statement("lan-set-querier"))
+    if not found.proven:
+        wanted.append(statement("lan-run-on-both"))
+    return tuple(wanted)
+
+
+def lan_verdict(findings: Findings) -> Technique:
+    """As one of the techniques: do machines here reach each other?"""
+    found = lan(findings)
+    settle = (statement("settle-lan"),)
+    if found is None:
+        return technique("lan", "unknown", 0.0, statement("lan-not-asked"), remedy=settle)
+    if found.isolated or found.unicast is False:
+        return technique("lan", "fails", 0.8, *found.reason, remedy=found.actions, evidence=found.evidence)
+    if found.unicast:
+        return technique("lan", "works", 0.9, *found.reason, remedy=found.actions, evidence=found.evidence)
+    return technique("lan", "unknown", 0.0, *found.reason, remedy=found.actions, evidence=found.evidence)

@@ -1,0 +1,35 @@
+"""What the probes of the local network are given."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nattools.model.endpoint import Family
+from nattools.model.host import Interface
+from nattools.net.base import Network
+from nattools.probes.probe import Recorder
+
+
+class LanContext(msgspec.Struct, frozen=True):
+    """`interface`: the one that is looked at, with `own` addresses by family; `listen_s`: for how long."""
+
+    network: Network
+    recorder: Recorder
+    interface: Interface
+    own: dict[Family, str]
+    listen_s: float = 2.0
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Those with an address."""
+        return tuple(self.own)
+
+    def group(self, group: str) -> str:
+        """As `open_udp` takes it: of IPv6 with the interface that it is on."""
+        return f"{group}%{self.interface.name}" if ":" in group else group
+
+    def is_own(self, host: str) -> bool:
+        """Is it this machine's?"""
+        plain = host.partition("%")[0]
+        interfaces = self.network.interfaces()
+        return any(each.partition("%")[0] == plain for one in interfaces for each in one.addresses)

@@ -1,0 +1,126 @@
+"""Who answers multicast DNS? Asked from port 5353 with the group joined, as responders expect it: from
+another port some do not answer at all, and others answer to the asker alone (RFC 6762 6.7)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from nattools.errors import CannotRun, ProtocolError
+from nattools.model.endpoint import Endpoint, Family
+from nattools.model.lanseen import MdnsTrial, ServiceSeen
+from nattools.probes.lan.lancontext import LanContext
+from nattools.protocols import mdns
+
+AGAIN_S: Final = 0.7
+"""Answers are held back by up to 120 ms (RFC 6762 6), and multicast is lost on Wi-Fi."""
+SERVICES: Final = (
+    "_airplay._tcp.local",
+    "_googlecast._tcp.local",
+    "_http._tcp.local",
+    "_ipp._tcp.local",
+    "_p2p._udp.local",
+    "_ssh._tcp.local",
+    "_workstation._tcp.local",
+)
+MOST_SOURCES: Final = 64
+MOST_SERVICES: Final = 400
+
+
+class _Heard:
+    """What came, by who sent it."""
+
+    def __init__(self, context: LanContext) -> None:
+        self._context = context
+        self.records: dict[str, dict[mdns.DnsRecord, None]] = {}
+
+    def on_datagram(self, data: bytes, source: Endpoint) -> None:
+        if source.port != mdns.PORT or self._context.is_own(source.host):
+            return
+        try:
+            message = mdns.decode(data)
+        except ProtocolError:
+            return
+        if not message.response or (source.host not in self.records and len(self.records) >= MOST_SOURCES):
+            return
+        known = self.records.setdefault(source.host, {})
+        for record in message.records:
+            if len(known) < MOST_SERVICES:
+                known[record] = None
+
+    def kinds(self) -> list[str]:
+        """The kinds of services that were named."""
+        found = [
+            record.value
+            for records in self.records.values()
+            for record in records
+            if record.kind == mdns.PTR and record.name == mdns.ANY_SERVICE
+        ]
+        return list(dict.fromkeys(found))[:20]
+
+
+async def ask_mdns(context: LanContext, family: Family) -> None:
+    """Ask, ask again, and once more for what was named."""
+    try:
+        socket = await context.network.open_udp(
+            family=family,
+            host=context.own[family],
+            port=mdns.PORT,
+            group=context.group(mdns.GROUPS[family]),
+        )
+    except CannotRun as error:
+        context.recorder.add(MdnsTrial(probe="lan", family=family, detail=str(error)))
+        return
+    heard, sent = _Heard(context), 0
+    socket.on_datagram = heard.on_datagram
+    to = Endpoint(context.group(mdns.GROUPS[family]), mdns.PORT)
+    try:
+        for wait_s in (AGAIN_S, AGAIN_S, max(0.3, context.listen_s - 2 * AGAIN_S)):
+            names = dict.fromkeys((mdns.ANY_SERVICE, *SERVICES, *heard.kinds()))
+            questions = [mdns.DnsQuestion(name, mdns.PTR) for name in names if _is_name(name)]
+            if socket.send(mdns.encode_query(questions), to, ttl=255) is None:
+                sent += 1
+            await asyncio.sleep(wait_s)
+    finally:
+        socket.close()
+        context.recorder.add(
+            MdnsTrial(
+                probe="lan",
+                family=family,
+                sent=sent,
+                responders=tuple(heard.records),
+                services=tuple(services_of(heard.records)),
+            )
+        )
+
+
+def _is_name(name: str) -> bool:
+    """May it be asked for? What others name is theirs to choose."""
+    try:
+        mdns.encode_name(name)
+    except ValueError:
+        return False
+    return name.endswith(".local")
+
+
+def services_of(heard: dict[str, dict[mdns.DnsRecord, None]]) -> list[ServiceSeen]:
+    """What each of them offers: PTR leads to SRV, and that to addresses (RFC 6763 4)."""
+    found: dict[ServiceSeen, None] = {}
+    for source, records in heard.items():
+        places = {each.name: each.value for each in records if each.kind == mdns.SRV}
+        for each in records:
+            if each.kind != mdns.PTR:
+                continue
+            if each.name == mdns.ANY_SERVICE:
+                continue
+            host = places.get(each.value, "").rpartition(":")[0]
+            addresses = [one.value for one in records if one.kind in (mdns.A, mdns.AAAA) and one.name == host]
+            service = ServiceSeen(
+                source=source,
+                service=each.name.removesuffix(".local")[:80],
+                instance=each.value.removesuffix(f".{each.name}")[:80],
+                host=host[:80],
+                addresses=tuple(dict.fromkeys(addresses))[:8],
+            )
+            found[service] = None
+    return list(found)[:MOST_SERVICES]

@@ -1,0 +1,128 @@
+"""avahi and Yggdrasil from Debian on a lab's networks: found by what they send, and what avahi reflects from
+another network is told apart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import tool
+
+from nattools.engine.lanlook import measure_lan
+from nattools.engine.options import MeasureOptions
+from nattools.lab.netns.netnslab import NetnsLab
+from nattools.lab.scenario import HostSpec, NatSpec, Scenario
+from nattools.model.lan import Lan
+
+pytestmark = pytest.mark.netns
+SCENARIO = Scenario(
+    title="two networks and a machine on both",
+    nat={"left": NatSpec(ipv6="firewall"), "right": NatSpec()},
+    host={
+        "alice": HostSpec(behind="left"),
+        "bob": HostSpec(behind="left"),
+        "both": HostSpec(behind=("left", "right"), default_route=False),
+        "printer": HostSpec(behind="right", services=("_ipp._tcp",)),
+    },
+    server={},
+)
+AVAHI = """[server]
+host-name=%s
+use-ipv4=yes
+use-ipv6=no
+enable-dbus=no
+[publish]
+publish-workstation=yes
+[reflector]
+enable-reflector=%s
+[rlimits]
+"""
+UP_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[NetnsLab]:
+    with NetnsLab(SCENARIO) as running:
+        yield running
+
+
+async def lan(lab: NetnsLab, host: str, listen_s: float = 2.5) -> Lan:
+    options = MeasureOptions(command="lan", servers=(), listen_s=listen_s)
+    report = await measure_lan(lab.network(host), options, lambda event: None)
+    assert report.lan is not None
+    return report.lan
+
+
+async def until(lab: NetnsLab, host: str, wanted: str) -> Lan:
+    """Looked at again while the program starts."""
+    async with asyncio.timeout(UP_S):
+        while True:
+            found = await lan(lab, host)
+            if wanted == "yggdrasil" and found.yggdrasil.reason[0].code == "lan-yggdrasil-heard":
+                return found
+            if any(wanted in (*each.services, each.name) for each in found.neighbours):
+                return found
+
+
+@contextmanager
+def running(lab: NetnsLab, host: str, command: list[str]) -> Iterator[None]:
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = lab.popen(host, command, **quiet)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
+def avahi(lab: NetnsLab, host: str, folder: Path, *, reflects: bool) -> Iterator[None]:
+    """In a file system of its own for its socket and the number of its process."""
+    config = folder / f"{host}.conf"
+    config.write_text(AVAHI % (host, "yes" if reflects else "no"))
+    daemon = f"{tool('avahi-daemon')} --no-drop-root --no-chroot --no-rlimits -f {config}"
+    script = f"mount -t tmpfs none /run && mkdir -p /run/avahi-daemon && exec {daemon}"
+    with running(lab, host, ["unshare", "-m", "sh", "-c", script]):
+        yield
+
+
+with_avahi = pytest.mark.skipif(tool("avahi-daemon") is None, reason="no avahi-daemon")
+with_yggdrasil = pytest.mark.skipif(tool("yggdrasil") is None, reason="no yggdrasil")
+
+
+@with_avahi
+def test_avahi_is_found(lab: NetnsLab, tmp_path: Path) -> None:
+    with avahi(lab, "bob", tmp_path, reflects=False):
+        found = lab.run(lambda: until(lab, "alice", "_workstation._tcp"))
+    assert (found.mdns.works, found.unicast, found.multicast4) == (True, True, True)
+    assert (found.qaul.ready, found.casting.ready) == (True, True)
+    assert "10.0.1.3" in found.mdns.responders
+
+
+@with_avahi
+def test_what_avahi_reflects_is_on_another_network(lab: NetnsLab, tmp_path: Path) -> None:
+    alone = lab.run(lambda: lan(lab, "alice"))
+    assert not any(each.elsewhere for each in alone.neighbours)
+    with avahi(lab, "both", tmp_path, reflects=True):
+        found = lab.run(lambda: until(lab, "alice", "printer.local"))
+    (printer,) = [each for each in found.neighbours if each.elsewhere]
+    assert (printer.address, printer.services) == ("10.0.2.3", ("_ipp._tcp",))
+
+
+@with_yggdrasil
+def test_yggdrasils_beacons_are_heard(lab: NetnsLab, tmp_path: Path) -> None:
+    config = tmp_path / "yggdrasil.conf"
+    made = subprocess.run(
+        [str(tool("yggdrasil")), "-genconf", "-json"], capture_output=True, text=True, check=True
+    )
+    settings = json.loads(made.stdout) | {"IfName": "none", "AdminListen": "none"}
+    config.write_text(json.dumps(settings))
+    with running(lab, "bob", [str(tool("yggdrasil")), "-useconffile", str(config)]):
+        found = lab.run(lambda: until(lab, "alice", "yggdrasil"))
+    assert found.yggdrasil.ready is True

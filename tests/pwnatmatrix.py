@@ -1,0 +1,117 @@
+"""Every kind of listener's network with every kind of caller's, connected by pwnat in three ways; run as a
+program it prints the table of the guide."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import Literal
+
+from nattools.engine.options import MeasureOptions
+from nattools.engine.punch.options import Watcher
+from nattools.engine.pwnat.connecting import Side
+from nattools.engine.pwnat.knockoptions import PwnatOptions
+from nattools.lab.backend import Backend, Lab, open_lab
+from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, RouterSpec, Scenario
+from nattools.model.serveruri import parse_server
+from nattools.trials.knocks import connected_in_lab
+
+Way = Literal["alone", "with a server", "as the original"]
+WAYS: tuple[Way, ...] = ("alone", "with a server", "as the original")
+APD = "address-and-port-dependent"
+KINDS: dict[str, RouterSpec | None] = {
+    "public": None,
+    "firewall": FirewallSpec(errors_out="untranslated"),
+    "port-restricted": NatSpec(errors_out="untranslated"),
+    "invalid drop": NatSpec(),
+    "random": NatSpec(mapping=APD, allocation="random", echo_ids="rewritten", errors_out="untranslated"),
+    "sequential": NatSpec(mapping=APD, allocation="sequential", errors_out="untranslated"),
+    "CGNAT": NatSpec(errors_out="untranslated"),
+}
+"""The routers before each; before that of "CGNAT" there is another one. All but "invalid drop" are Linux
+routers without that rule."""
+WAIT_S = 8.0
+Results = dict[tuple[str, str], bool]
+
+
+def scenario() -> Scenario:
+    """A listener `lN` and a caller `cN` in a network of each kind."""
+    nat, firewall, host = dict[str, NatSpec](), dict[str, FirewallSpec](), dict[str, HostSpec]()
+    for end in "lc":
+        for number, (kind, spec) in enumerate(KINDS.items()):
+            name = f"{end}{number}"
+            host[name] = HostSpec(behind=None if spec is None else f"r{name}", delay_ms=2)
+            if isinstance(spec, FirewallSpec):
+                firewall[f"r{name}"] = spec
+            elif spec is not None and kind == "CGNAT":
+                nat[f"o{name}"] = NatSpec(
+                    address=f"100.{64 + number}.{ord(end)}.0/24", errors_out="untranslated"
+                )
+                nat[f"r{name}"] = NatSpec(behind=f"o{name}", errors_out="untranslated")
+            elif spec is not None:
+                nat[f"r{name}"] = spec
+    return Scenario(title="pwnat", name="pwnat", nat=nat, firewall=firewall, host=host)
+
+
+def pairs_in_rounds() -> list[list[tuple[int, int]]]:
+    """All pairs; in a round every host is in one of them."""
+    count = len(KINDS)
+    return [[(number, (number + turn) % count) for number in range(count)] for turn in range(count)]
+
+
+async def connected(lab: Lab, way: Way, listener: int, caller: int, port: int) -> bool:
+    """Do these two connect, both of them?"""
+    uris = lab.server_uris() if way == "with a server" else ()
+    sides: list[Side] = []
+    for host in (f"l{listener}", f"c{caller}"):
+        measuring = MeasureOptions("pwnat", tuple(map(parse_server, uris)), families=(4,))
+        chosen = PwnatOptions(
+            secret=f"of {listener} and {caller}",
+            measuring=measuring,
+            wait_s=WAIT_S,
+            port=port,
+            compat=way == "as the original",
+        )
+        sides.append((lab.network(host), chosen, Watcher()))
+    reports = await connected_in_lab(lab, f"l{listener}", (sides[0], sides[1]))
+    return all(report.pwnat is not None and report.pwnat.connected for report in reports)
+
+
+async def matrix(lab: Lab, way: Way) -> Results:
+    """A round after the other; the pairs of a round side by side."""
+    kinds, found = list(KINDS), Results()
+    for turn, pairs in enumerate(pairs_in_rounds()):
+        port = 2222 if way == "as the original" else 3000 + turn
+        async with asyncio.TaskGroup() as group:
+            tasks = {pair: group.create_task(connected(lab, way, *pair, port)) for pair in pairs}
+        for (listener, caller), task in tasks.items():
+            found[kinds[listener], kinds[caller]] = task.result()
+    return found
+
+
+def results(backend: Backend, way: Way) -> Results:
+    """Of the whole matrix."""
+    with open_lab(scenario(), backend) as lab:
+        return lab.run(lambda: matrix(lab, way))
+
+
+def table(found: dict[Way, Results]) -> str:
+    """Rows are listeners, columns callers; a letter for each way that connects."""
+    letters = {"alone": "A", "with a server": "S", "as the original": "o"}
+    lines = [f"| listener | {' | '.join(KINDS)} |", "| --- |" + " --- |" * len(KINDS)]
+    for listener in KINDS:
+        cells = [
+            "".join(letter for way, letter in letters.items() if found[way][listener, caller]) or "-"
+            for caller in KINDS
+        ]
+        lines.append(f"| {listener} | {' | '.join(cells)} |")
+    counts = [f"{way}: {sum(each.values())} of {len(each)}" for way, each in found.items()]
+    return "\n".join([*lines, "", "; ".join(counts)])
+
+
+if __name__ == "__main__":
+    began = time.monotonic()
+    backend: Backend = "netns" if "netns" in sys.argv else "sim"
+    print(table({way: results(backend, way) for way in WAYS}))
+    print(f"{time.monotonic() - began:.0f} s on {backend}")
