@@ -1,5 +1,6 @@
 #!/bin/sh
-# Other people's Go programs that tests run against, built from their modules into .peers/ where Go is installed.
+# Other people's programs that tests run against: Go ones built from their modules into .peers/ where Go is installed,
+# and one for Node from npm where that is.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -27,6 +28,27 @@ build() { # name, package, version, its build tags; or a folder with a module, a
     rm -rf "$folder"
 }
 
+install_js() { # a folder with a program for Node, the version of what it is made with
+    [ -x ".peers/jspeer-$2" ] && return 0
+    if ! command -v npm >/dev/null 2>&1; then
+        say "Missing for the tests with jspeer: Node and npm. Those tests are skipped."
+        return 0
+    fi
+    say "Installing jspeer $2"
+    folder=".peers/jspeer-$2.d"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cp "$1"/package.json "$1"/main.mjs "$folder"
+    if (cd "$folder" && npm install --no-audit --no-fund --ignore-scripts) >"$folder/log" 2>&1; then
+        printf '#!/bin/sh\nexec node "%s/main.mjs" "$@"\n' "$PWD/$folder" >".peers/jspeer-$2"
+        chmod +x ".peers/jspeer-$2"
+        ln -sf "jspeer-$2" .peers/jspeer
+    else
+        say "jspeer could not be installed; its tests are skipped:"
+        tail -3 "$folder/log" >&2
+    fi
+}
+
 build derper tailscale.com/cmd/derper v1.102.5
 build pionclient tests/interop/pionclient v4.1.4
 build p2p tests/interop/p2p v0.52.0
@@ -35,3 +57,4 @@ build tailcontrol tests/interop/peers/tailcontrol v1.102.5
 if [ "${1:-}" = all ]; then
     build tailscaled tailscale.com/cmd/tailscaled v1.102.5 "$(cat tests/interop/peers/tailscaled-tags.txt)"
 fi
+install_js tests/interop/jspeer 3.3

@@ -34,6 +34,9 @@ TOOLS = {
     "natpmpc": "natpmpc",
     "derper": "Go, and run scripts/peers.sh",
     "pionclient": "Go, and run scripts/peers.sh",
+    "p2p": "Go, and run scripts/peers.sh",
+    "jspeer": "Node and npm, and run scripts/peers.sh",
+    "node": "nodejs",
     "tailcontrol": "Go, and run scripts/peers.sh",
 }
 PEERS = Path(__file__).parent.parent / ".peers"

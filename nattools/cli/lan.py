@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_PEERS = 16
 LONGEST_S = 3600.0
+QUERIER_S = 330.0
+"""Longer than a switch remembers who listens to a group (RFC 3376 8.4)."""
 
 Peers = Annotated[
     list[str] | None,
@@ -30,6 +32,12 @@ Peers = Annotated[
 ]
 Listen = Annotated[
     float, typer.Option("--listen", metavar="S", help="How long to listen for others, in seconds.")
+]
+Querier = Annotated[
+    bool,
+    typer.Option(
+        "--querier", help="Listen for five and a half minutes: does multicast die without a querier?"
+    ),
 ]
 
 
@@ -40,7 +48,7 @@ class LanRequest(msgspec.Struct, frozen=True):
     listen_s: float = 2.0
 
 
-def lan_request(address: Peers = None, *, listen: Listen = 2.0) -> LanRequest:
+def lan_request(address: Peers = None, *, listen: Listen = 2.0, querier: Querier = False) -> LanRequest:
     """UsageError says what makes no sense."""
     given = address or []
     if len(given) > MOST_PEERS:
@@ -48,6 +56,7 @@ def lan_request(address: Peers = None, *, listen: Listen = 2.0) -> LanRequest:
     listen_s = checked_seconds(listen, "--listen") or 2.0
     if not 1.0 <= listen_s <= LONGEST_S:
         raise UsageError(f"--listen {listen:g}: give a number from 1 to {LONGEST_S:g}")
+    listen_s = max(listen_s, QUERIER_S) if querier else listen_s
     return LanRequest(tuple(dict.fromkeys(map(_address, given))), listen_s)
 
 

@@ -63,6 +63,17 @@ async def _derp_of(
     run: MeasurementRun, context: RelayContext, search: RelaySearch, families: Sequence[Family]
 ) -> None:
     """Those named, and those of the maps."""
+    async with asyncio.TaskGroup() as group:
+        with context.line.measuring():
+            for ask, far in (await _derp_to_try(run, context, search, families)).items():
+                group.create_task(_try_derp(run, context, ask, far))
+            await asyncio.sleep(0)  # each of them measures from now on
+
+
+async def _derp_to_try(
+    run: MeasurementRun, context: RelayContext, search: RelaySearch, families: Sequence[Family]
+) -> dict[DerpAsk, tuple[float, ...]]:
+    """And how far away each is; of the others only that is noted."""
     named = [DerpAsk(each) for each in search.derp]
     own, public = await load_maps(run, search)
     if own or public or search.regions:
@@ -82,9 +93,7 @@ async def _derp_of(
     for ask in far:
         if ask not in named and ask not in further:
             note_distance(context, ask, far[ask])
-    async with asyncio.TaskGroup() as group:
-        for ask in (*named, *further):
-            group.create_task(_try_derp(run, context, ask, far[ask]))
+    return {ask: far[ask] for ask in (*named, *further)}
 
 
 def _regions(found: derp.DerpMap, wanted: Sequence[str]) -> list[derp.DerpRegion]:

@@ -76,10 +76,11 @@ class Nat64Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class LanSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the inside of a router lets through between its hosts. `isolated`: nothing; each reaches the
     router alone, as with an access point's client isolation. `multicast`: "flooded" to all, or "dropped", as
-    where a switch passes nothing on to a group that it has not heard of."""
+    where a switch passes nothing on to a group that it has not heard of. "forgotten", in the simulator alone:
+    a socket hears its groups for 260 s (RFC 3376 8.4) and no longer, as where nobody asks who listens."""
 
     isolated: bool = False
-    multicast: Literal["flooded", "dropped"] = "flooded"
+    multicast: Literal["flooded", "dropped", "forgotten"] = "flooded"
 
 
 class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -40,6 +40,7 @@ class Lan(msgspec.Struct, frozen=True, kw_only=True):
     """`unicast`, `broadcast`, `multicast`: do these pass between the machines here; `multicast4` and
     `multicast6` the last by family. `isolated`: the access point or switch keeps its clients apart. `proven`:
     another machine that runs `nattools lan` has said what it heard, so that both directions are known.
+    `multicast_lasts`: what is sent to a group still came after minutes; None: it was not listened for long.
     `why` and `to_do` are the texts of `reason` and `actions`."""
 
     interface: str = ""
@@ -51,6 +52,7 @@ class Lan(msgspec.Struct, frozen=True, kw_only=True):
     multicast6: bool | None = None
     isolated: bool | None = None
     proven: bool = False
+    multicast_lasts: bool | None = None
     mdns: LanMdns = LanMdns()
     neighbours: tuple[LanNeighbour, ...] = ()
     yggdrasil: LanReadiness = LanReadiness()

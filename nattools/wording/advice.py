@@ -113,7 +113,7 @@ SENTENCES = {
     "ending-forbidden": "The system refused to send what was to leave.",
     "ending-no-answer": "There was no answer over UDP or TCP from {servers:list}.",
     "ending-refused": "Refused: {ports:list}.",
-    "ending-got-as-far": "The farthest router that answered is {address}, {hops} hops away.",
+    "ending-got-as-far": "The farthest router that answered is {address} (hop {hops}).",
     "ending-no-hop": "No router on the way answered either.",
     # warnings
     "through-nat64": (

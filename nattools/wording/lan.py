@@ -8,6 +8,12 @@ SENTENCES = {
     "lan-isolated": "This network keeps its machines apart: the router answers, and {address} does not.",
     "lan-proven": "Another machine here runs nattools lan ({address}); between you pass {ways:and}.",
     "lan-lost": "What does not pass: {ways:and}.",
+    "lan-multicast-lasts": "What is sent to a group still comes after five minutes.",
+    "lan-multicast-dies": (
+        "What is sent to a group comes at first and stops after some minutes: a switch looks who listens "
+        "(IGMP snooping), and nobody asks again."
+    ),
+    "lan-set-querier": "Switch on an IGMP querier on the router or switch, or switch IGMP snooping off.",
     "lan-somebody": "Another machine here answers ({address}).",
     "lan-only-multicast": "Machines here announce themselves, and none answers to what is sent to it alone.",
     "lan-router-alone": (

@@ -25,6 +25,9 @@ ENOUGH = 4
 """Beacons sent by a way: if none of them came, and others did, that way does not pass."""
 BATMAN_MTU = 1532
 """batman-adv adds 32 bytes, or fragments."""
+LONG_S = 300.0
+"""So long it takes to see whether groups are forgotten."""
+_FRESH_S, _STALE_S = 5.0, 20.0
 Seen = TypeVar("Seen", bound=Observation)
 
 
@@ -62,6 +65,23 @@ class _Evidence:
             return False
         return None
 
+    @property
+    def lasts(self) -> bool | None:
+        """Does multicast go on after minutes? A switch that has heard of a group forgets it after 260 s (RFC
+        3376 8.4) where no querier asks again; what is sent to one machine goes on."""
+        if self.sent.listened_s < LONG_S:
+            return None
+        found = None
+        for peer in self.peers:
+            times = [at for way, at in peer.last_s.items() if way.startswith("multicast")]
+            others = [at for way, at in peer.last_s.items() if not way.startswith("multicast")]
+            if not times or max(others, default=0.0) < self.sent.listened_s - _FRESH_S:
+                continue
+            if max(times) < self.sent.listened_s - _STALE_S:
+                return False
+            found = True
+        return found
+
     def responders(self, family: int | None = None) -> list[str]:
         """Who answered multicast DNS, without the routers."""
         trials = [one for one in self.mdns if family in (None, one.family)]
@@ -86,6 +106,7 @@ def lan(findings: Findings) -> Lan | None:
         multicast6=False if isolated else six,
         isolated=isolated,
         proven=any(peer.arrived for peer in seen.peers),
+        multicast_lasts=seen.lasts,
         mdns=LanMdns(responders=tuple(seen.responders()), works=_mdns(seen, isolated)),
         neighbours=_neighbours(seen),
         evidence=tuple(one.id for one in (seen.link, *seen.peers, *seen.echoes, *seen.mdns))[:40],
@@ -242,7 +263,10 @@ def _reason(found: Lan, seen: _Evidence) -> Reason:
         passed = tuple(name for name, value in ways.items() if value)
         lost = tuple(name for name, value in ways.items() if value is False)
         told = [statement("lan-proven", address=seen.peers[0].address, ways=passed)]
-        return (*told, statement("lan-lost", ways=lost)) if lost else tuple(told)
+        told += [statement("lan-lost", ways=lost)] if lost else []
+        if found.multicast_lasts is not None:
+            told.append(statement("lan-multicast-lasts" if found.multicast_lasts else "lan-multicast-dies"))
+        return tuple(told)
     if found.unicast:
         known = [*seen.alive("neighbour", "named"), *(peer.address for peer in seen.peers)]
         return (statement("lan-somebody", address=known[0]),)
@@ -259,6 +283,8 @@ def _actions(found: Lan, seen: _Evidence) -> Reason:
     wanted: list[Statement] = []
     if found.multicast is False or found.multicast4 is False:
         wanted.append(statement("lan-allow-multicast"))
+    if found.multicast_lasts is False:
+        wanted.append(statement("lan-set-querier"))
     if not found.proven:
         wanted.append(statement("lan-run-on-both"))
     return tuple(wanted)

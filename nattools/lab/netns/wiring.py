@@ -266,7 +266,7 @@ def _bring_up(batch: NetlinkBatch, device: NetworkDevice, index: Mapping[str, in
         wanted["master"] = index[device.bridge]
     batch.append(f"bring up {device.name} of {device.node}", "link", "set", **wanted)
     if device.bridge is not None and device.lan != LanSpec():
-        flags = {"isolated": int(device.lan.isolated), "mcast_flood": int(device.lan.multicast == "flooded")}
+        flags = {"isolated": int(device.lan.isolated), "mcast_flood": int(device.lan.multicast != "dropped")}
         what = f"limit what passes {device.name} of {device.node}"
         batch.append(what, "link", "set", index=index[device.name], kind="bridge_slave", **flags)
 

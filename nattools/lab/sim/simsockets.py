@@ -55,10 +55,12 @@ class SimUdpSocket(SimSocket):
         "on_batch",
         "on_datagram",
         "on_icmp",
+        "opened_at",
     )
 
     def __init__(self, stack: SocketOwner, local: Endpoint, place: BoundAddress, dont_fragment: bool) -> None:
         super().__init__(stack)
+        self.opened_at = stack.loop.now
         self.local = local
         self.key = (place.host, local.port)
         self.on_datagram: DatagramHandler | None = None

@@ -10,7 +10,7 @@ from nattools.errors import CannotRun
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import Key, SimStream
-from nattools.lab.sim.topology import BoundAddress, NextHop, NodePlan, Routes
+from nattools.lab.sim.topology import BROADCAST, BoundAddress, NextHop, NodePlan, Routes
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.net.base import LowTtlSyn, SendFailure, StreamHandler, TcpFailure
 from nattools.protocols.packet import ACK, ECHO_REPLIES, RST, SYN, Packet, answer
@@ -18,6 +18,8 @@ from nattools.protocols.packet import ACK, ECHO_REPLIES, RST, SYN, Packet, answe
 EPHEMERAL = (32768, 60999)
 # so many ports are kept from being chosen again before those of closed sockets are forgotten
 REMEMBERED_PORTS = 20_000
+REMEMBERED_S = 260.0
+"""So long a switch knows who listens to a group (RFC 3376 8.4)."""
 ANY: dict[Family, str] = {4: "0.0.0.0", 6: "::"}
 LOOPBACK: dict[Family, str] = {4: "127.0.0.1", 6: "::1"}
 
@@ -267,7 +269,15 @@ class Stack:
         Nobody else answers it (RFC 1122 3.2.2)."""
         sock = self._udp.get((ANY[family_of(packet.destination)], packet.destination_port))
         if packet.protocol == "udp" and sock is not None and sock.on_datagram is not None:
+            if self._forgotten(sock, packet.destination):
+                return
             sock.on_datagram(packet.payload, Endpoint(packet.source, packet.source_port))
+
+    def _forgotten(self, sock: SimUdpSocket, destination: str) -> bool:
+        """Has the switch forgotten who listens to this group?"""
+        if destination == BROADCAST or self.loop.now - sock.opened_at <= REMEMBERED_S:
+            return False
+        return any(port.segment.lan.multicast == "forgotten" for port in self.plan.ports)
 
     def _udp_socket(self, host: str, port: int) -> SimUdpSocket | None:
         udp = self._udp

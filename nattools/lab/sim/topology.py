@@ -355,7 +355,7 @@ class Topology:
         """To everybody who gets what is sent to a group, or to all."""
         wires, segment = self.neighbours(node, port), node.ports[port].segment
         router = segment.ports[0].node
-        if destination == BROADCAST or segment.lan.multicast == "flooded" or node.name == router:
+        if destination == BROADCAST or segment.lan.multicast != "dropped" or node.name == router:
             return wires
         return [wire for wire in wires if self.nodes[wire.to].name == router]
 

@@ -39,6 +39,9 @@ class BeaconStation:
         self.came: dict[bytes, set[BeaconWay]] = {}
         self.arrived: dict[bytes, frozenset[BeaconWay]] = {}
         self.places: dict[bytes, Endpoint] = {}
+        self.last: dict[bytes, dict[str, float]] = {}
+        self._time = asyncio.get_running_loop().time
+        self._began_at = self._time()
         self._sockets: dict[Family, UdpSocket] = {}
 
     async def open(self) -> None:
@@ -73,6 +76,8 @@ class BeaconStation:
         if beacon.sender not in self.came and len(self.came) >= MOST_HEARD:
             return
         self.came.setdefault(beacon.sender, set()).add(beacon.way)
+        moment = round(self._time() - self._began_at, 3)
+        self.last.setdefault(beacon.sender, {})[beacon.way] = moment
         known = self.arrived.get(beacon.sender, frozenset())
         self.arrived[beacon.sender] = known | beacon.heard.get(self.identity, frozenset())
         if beacon.sender not in self.places or source.family == 4:
@@ -114,5 +119,6 @@ async def exchange_beacons(context: LanContext) -> None:
                     address=station.places[sender].host,
                     came=tuple(way for way in WAYS if way in ways),
                     arrived=tuple(way for way in WAYS if way in station.arrived[sender]),
+                    last_s=dict(station.last[sender]),
                 )
             )

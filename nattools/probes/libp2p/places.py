@@ -99,9 +99,14 @@ def _observed(relay: Visited, answer: CircuitAnswer) -> PlaceAsked:
         peer=str(relay.connection.peer),
         outcome=answer.outcome,
         status=None if message is None else message.status,
-        limit_s=None if limit is None else min(float(limit.seconds), _MOST_LIMIT_S),
+        limit_s=None if limit is None else min(limit.seconds / _unit(relay), _MOST_LIMIT_S),
         limit_octets=None if limit is None else limit.octets,
     )
+
+
+def _unit(relay: Visited) -> int:
+    """js-libp2p gives milliseconds where the specification has seconds."""
+    return 1000 if relay.description.agent.startswith("js-libp2p/") else 1
 
 
 async def _called(context: PeerContext, holder: PeerHost, relay: Visited, seen: PlaceAsked) -> PlaceAsked:

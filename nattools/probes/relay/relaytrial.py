@@ -17,6 +17,7 @@ from nattools.net.serversteps import ServerStep, StepFailure
 from nattools.probes.probe import Recorder
 from nattools.probes.relay.crossing import SIZES, Passage, largest, series, throughput
 from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.quietline import QuietLine
 from nattools.protocols import derp, turn
 
 DIRECT_TRIPS = 5
@@ -56,6 +57,7 @@ class RelayContext(msgspec.Struct, frozen=True):
     family: Family | None = None
     interface: str | None = None
     pinned: dict[str, str] = {}
+    line: QuietLine = msgspec.field(default_factory=QuietLine)
 
 
 class RelayRecord:
@@ -69,6 +71,8 @@ class RelayRecord:
         self._failure: RelayFailure | None = None
         self._time = asyncio.get_running_loop().time
         self._began_at = self._time()
+        self._measures = True
+        context.line.begin()
 
     @property
     def longest_s(self) -> float | None:
@@ -123,11 +127,20 @@ class RelayRecord:
         if context.sizes and whole is not None:
             self.told["mtu"] = await largest(whole.crossing(), context.flight, sizes)
         if context.throughput:
-            carried, seconds = await throughput(way.crossing())
+            self._has_measured()
+            async with context.line.alone():
+                carried, seconds = await throughput(way.crossing())
             self.told |= {"carried_bytes": carried, "carried_s": round(seconds, 3)}
+
+    def _has_measured(self) -> None:
+        """From now on others may fill the line."""
+        if self._measures:
+            self._measures = False
+            self.context.line.end()
 
     def note(self) -> None:
         """Of a trial that was broken off before its end nothing follows but what was seen."""
+        self._has_measured()
         finished = self._failure is not None or bool(self.told.get("trips_s"))
         through = finished and self.told.pop("through", True)
         self.context.recorder.add(

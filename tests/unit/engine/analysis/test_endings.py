@@ -58,7 +58,7 @@ def interface(**other: object) -> Host:
                 ]
             ),
             "answer",
-            "The farthest router that answered is 10.9.9.9, 2 hops away.",
+            "The farthest router that answered is 10.9.9.9 (hop 2).",
         ),
         (
             ONLINE,
