@@ -48,7 +48,12 @@ _PART = re.compile(
 _ROW = re.compile(r"^\| `([^`|]+)` \|.*\| (.*?) *\|$", re.MULTILINE)
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "anything"}
 _MANY = {str: "texts", int: "whole numbers", float: "numbers", type(None): "nulls"}
-_TABLES = {"NatSpec": "nat", "FirewallSpec": "firewall", "HostSpec": "host", "ServerSpec": "server"}
+_TABLES = {
+    "NatSpec": "nat",
+    "FirewallSpec": "firewall",
+    "HostSpec": "host",
+    "ServerSpec": "server",
+}
 """Types of a scenario file that stand in tables of their own."""
 OPTIONS = "options"
 """The name under which the scenario file's table of options stands; it has no type of its own."""
@@ -111,6 +116,7 @@ def scenario_types() -> dict[str, type[msgspec.Struct]]:
         scenario.TurnSpec,
         scenario.Libp2pSpec,
         scenario.ServerSpec,
+        scenario.EventSpec,
     )
     return {kind.__name__: kind for kind in kinds}
 

@@ -20,15 +20,16 @@ MEET = "Meet"
 USE = "Use the connection"
 CONNECT = "Ways to connect"
 ROUTER = "On the router"
+WATCH = "Watch"
 OUTPUT = "Output"
 LAB = "Lab"
 GENERAL = "General"
-PANELS = ("Arguments", "Options", MEET, USE, CONNECT, ROUTER, MEASURE, OUTPUT, LAB, GENERAL)
+PANELS = ("Arguments", "Options", MEET, USE, CONNECT, ROUTER, MEASURE, WATCH, OUTPUT, LAB, GENERAL)
 """In the order in which they are printed; an option without a group is among the command's own, "Options"."""
 
-meet, use, connect, router, measure, output, lab, general = (
+meet, use, connect, router, measure, watch, output, lab, general = (
     partial(typer.Option, rich_help_panel=panel)
-    for panel in (MEET, USE, CONNECT, ROUTER, MEASURE, OUTPUT, LAB, GENERAL)
+    for panel in (MEET, USE, CONNECT, ROUTER, MEASURE, WATCH, OUTPUT, LAB, GENERAL)
 )
 """`typer.Option`, in each of the groups."""
 

@@ -116,6 +116,11 @@ def show_scenario(scenario: ScenarioName, as_json: options.Json = False) -> int:
     return 0
 
 
+PlayEvents = Annotated[
+    bool, typer.Option("--events", help="Measure nothing: play what happens in it, a line an event.")
+]
+
+
 @lab_app.command("run")
 def run_scenario(
     scenario: ScenarioName,
@@ -125,6 +130,7 @@ def run_scenario(
     output: options.Output = None,
     as_json: options.Json = False,
     pcap: options.Pcap = None,
+    events: PlayEvents = False,
     verbose: options.Verbose = 0,
 ) -> int:
     """Diagnose inside a scenario and compare with what it expects: exit code 1 if anything differs."""
@@ -134,6 +140,11 @@ def run_scenario(
 
     drawn = load(scenario)
     [chosen] = _backends([backend] if backend else None)
+    if events:
+        from nattools.cli.labevents import play_events
+
+        play_events(drawn, chosen, seed)
+        return 0
     named = None if host is None else Case(scenario, find_host(drawn, host), chosen, seed)
     cases = [named] if named else cases_of(scenario, chosen, seed)
     files = options.checked_files(output, pcap)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 import msgspec
 
 from nattools.cli import completion
-from nattools.cli.help import connect, lab, measure, output
+from nattools.cli.help import connect, lab, measure, output, watch
 from nattools.cli.outputs import check_writable, checked_outputs
 from nattools.engine.options import PUBLIC_SERVERS
 from nattools.errors import UsageError
@@ -24,6 +24,7 @@ from nattools.model.serveruri import ServerUri, parse_server
 from nattools.report.safetext import safe
 
 if TYPE_CHECKING:
+    from nattools.cli.watching import WatchRequest
     from nattools.report.document import Detail
 
 Backend = Literal["sim", "netns"]
@@ -97,6 +98,17 @@ Redact = Annotated[
     bool, output("--redact", help="Put pseudonyms for addresses, names and tokens into the report.")
 ]
 Events = Annotated[bool, output("--events", help="What happens meanwhile, as JSON lines on standard error.")]
+WatchEvery = Annotated[
+    float | None,
+    watch("--watch", metavar="S", help="Run on: measure every S seconds, tell what changes."),
+]
+WatchFor = Annotated[
+    float | None, watch("--for", metavar="S", help="Watch for so long (default: until Ctrl-C).")
+]
+MetricsTo = Annotated[
+    str | None,
+    watch("--metrics", metavar="PORT|FILE", help="OpenMetrics: at this port of this machine, or in a file."),
+]
 Verbose = Annotated[
     int,
     output(
@@ -131,6 +143,7 @@ class Request(msgspec.Struct, frozen=True):
     no_derp: bool = False
     pcap: Path | None = None
     redact: bool = False
+    watch: WatchRequest | None = None
     events: bool = False
     quiet: bool = False
     detail: Detail = 0
@@ -155,6 +168,9 @@ def request_of(
     no_derp: NoDerp = False,
     pcap: Pcap = None,
     redact: Redact = False,
+    watch_every: WatchEvery = None,
+    watch_for: WatchFor = None,
+    metrics: MetricsTo = None,
     events: Events = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
@@ -177,6 +193,7 @@ def request_of(
         no_derp=no_derp,
         pcap=pcap,
         redact=redact,
+        watch=_watch(watch_every, watch_for, metrics),
         events=events,
         quiet=quiet,
         detail=detail_of(verbose),
@@ -195,6 +212,14 @@ def _check_together(contradiction: bool, holds_it_all: bool, has_no_way: bool) -
             "--cross-check runs other programs, which have no way into a scenario from here: in namespaces, "
             "nattools lab exec SCENARIO HOST nattools nat --cross-check"
         )
+
+
+def _watch(every_s: float | None, for_s: float | None, metrics: str | None) -> WatchRequest | None:
+    if every_s is None and for_s is None and metrics is None:
+        return None
+    from nattools.cli.watching import watch_request
+
+    return watch_request(every_s, for_s, metrics)
 
 
 def detail_of(verbose: int) -> Detail:
@@ -251,7 +276,12 @@ def measuring(
 ) -> OptionGroup:
     """The options of `request_of`, for a command."""
     others = () if command == "diagnose" else ("no_derp",)
-    return OptionGroup(partial(request_of, command), (*without, *others), instead or {})
+    watching = () if command in _WATCHED else ("watch_every", "watch_for", "metrics")
+    return OptionGroup(partial(request_of, command), (*without, *others, *watching), instead or {})
+
+
+_WATCHED = ("diagnose", "nat", "relay")
+"""Commands that can run on."""
 
 
 def check_choice(option: str, value: str | None, choices: Iterable[str]) -> None:

@@ -56,6 +56,8 @@ def deliver(report: Report, request: Request) -> None:
     """Write the report where it was asked for, and show it."""
     report = shareable(report, request)
     write_files(report, request.outputs, request.detail)
+    if request.watch is not None:
+        return  # what happened has been told
     show(report, as_json=request.as_json, detail=request.detail, quiet=request.quiet)
 
 
@@ -167,7 +169,18 @@ async def _worked(
         progress_of(network, quiet=request.quiet, events=request.events) as progress,
         captured(network, request.pcap) as seen,
     ):
-        return await invocation.work(seen, chosen, progress, journal)
+        if request.watch is None:
+            return await invocation.work(seen, chosen, progress, journal)
+        from nattools.cli.watching import watched
+
+        return await watched(
+            request.watch,
+            seen,
+            lambda: invocation.work(seen, chosen, progress, journal),
+            lambda report: write_files(shareable(report, request), request.outputs, request.detail),
+            as_json=request.as_json,
+            interface=request.interface,
+        )
 
 
 @contextlib.contextmanager

@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from nattools.lab.scenarioevents import EventSpec
 from nattools.model.host import Surroundings
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
 
 Routing = Literal["by-source", "by-metric", "by-rule", "by-halves"]
 Behaviour = Literal["endpoint-independent", "address-dependent", "address-and-port-dependent"]
-Pooling = Literal["paired", "arbitrary", "per-destination"]
+Pooling = Literal["paired", "arbitrary", "per-destination", "in-turn"]
 Ipv6Treatment = Literal["firewall", "open", "rejecting", "prohibiting", "nat66", "nptv6", "ula", "dead"]
 """What a router does with IPv6. "firewall": only answers come in (RFC 6092 3), the rest is dropped;
 "rejecting": it is reset or refused, "prohibiting": the router says that it is prohibited. "open": everything
@@ -112,7 +113,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     names an address of its own ("names"), or also STUN over UDP ("stun").
     `nat64`: what makes it one (None: hosts inside have IPv4).
     `pool`: how many outside addresses it has, where it stands on the internet; `pooling`: which of them
-    a new mapping gets (RFC 4787 4.1): one for each inside host, any, or one for each destination address.
+    a new mapping gets (RFC 4787 4.1): one for each inside host, any, one for each destination address, or
+    one for all until the event "new-address" goes on to the next ("in-turn").
     """
 
     behind: str | None = None
@@ -302,6 +304,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     firewall: dict[str, FirewallSpec] = {}
     host: dict[str, HostSpec] = {}
     server: dict[str, ServerSpec] = msgspec.field(default_factory=lambda: {"stun": ServerSpec()})
+    event: tuple[EventSpec, ...] = ()
     expect: dict[str, Any] = {}
     options: dict[str, Any] = {}
     name: str = ""

@@ -20,6 +20,7 @@ from nattools.boundedtoml import read_text, toml_table
 from nattools.errors import UsageError
 from nattools.lab import expect, layout, validation
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
+from nattools.lab.scenarioevents import EventSpec
 from nattools.lab.tomlfields import (
     InvalidValue,
     check_keys,
@@ -30,6 +31,7 @@ from nattools.lab.tomlfields import (
     table_of,
 )
 
+MOST_EVENTS = 1000
 MOST_OF_A_KIND = 40
 """Nodes of one kind: as many as `lab.layout` has addresses for."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,11}", re.ASCII)
@@ -114,7 +116,9 @@ def _dotted(path: tuple[str, ...]) -> str:
 def _scenario(table: dict[str, Any], name: str) -> Scenario:
     known = [each.name for each in msgspec.structs.fields(Scenario) if each.name != "name"]
     check_keys(table, known, ())
-    parts = {kind: _nodes(table[kind], kind) for kind in _KINDS if kind in table}
+    parts: dict[str, Any] = {kind: _nodes(table[kind], kind) for kind in _KINDS if kind in table}
+    if "event" in table:
+        parts["event"] = _events(table["event"])
     scenario = Scenario(
         title=_text(table, "title"),
         description=_text(table, "description", ""),
@@ -146,6 +150,14 @@ def _nodes(value: object, kind: str) -> dict[str, Any]:
         if not _NAME.fullmatch(name):
             raise InvalidValue((kind, name), "a name has 1 to 12 letters, digits, - or _")
     return {name: convert(spec, _KINDS[kind], (kind, name)) for name, spec in nodes.items()}
+
+
+def _events(value: object) -> tuple[EventSpec, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise InvalidValue(("event",), "write each as [[event]]")
+    if len(value) > MOST_EVENTS:
+        raise InvalidValue(("event",), f"{len(value)} is too many: at most {MOST_EVENTS}")
+    return tuple(convert(each, EventSpec, ("event",)) for each in value)
 
 
 def _options(value: object) -> dict[str, Any]:

@@ -19,10 +19,13 @@ from nattools.lab.scenario import (
     nodes_by_kind,
     routers,
 )
+from nattools.lab.scenarioevents import EventSpec
 from nattools.lab.tomlfields import InvalidValue, convert, shown, suggestion
 from nattools.protocols.nat64 import parse_prefix
 
 _PRIVILEGED = 1024
+SHORTEST_REPEAT_S = 0.1
+LATEST_S = 1e9
 
 
 def validate(scenario: Scenario) -> None:
@@ -44,6 +47,46 @@ def validate(scenario: Scenario) -> None:
             _check_mapper(("nat", name, "mapper"), nat.mapper)
     for name, host in scenario.host.items():
         _check_host(scenario, name, host)
+    for event in scenario.event:
+        _check_event(scenario, event)
+
+
+_ROUTER_EVENTS = ("table-lost", "restarted", "behaves", "new-address")
+
+
+def _check_event(scenario: Scenario, event: EventSpec) -> None:
+    """Can it happen to that node?"""
+    path, name = ("event",), event.node
+    known = [each for nodes in nodes_by_kind(scenario).values() for each in nodes]
+    if name not in known:
+        raise InvalidValue((*path, "node"), f"there is no node {shown(name)}; {suggestion(name, known)}")
+    if not (0 <= event.at_s <= LATEST_S and 0 <= event.down_s <= LATEST_S):
+        raise InvalidValue((*path, "at_s"), f"at_s and down_s are from 0 to {LATEST_S:g} s")
+    if event.every_s is not None and not SHORTEST_REPEAT_S <= event.every_s <= LATEST_S:
+        raise InvalidValue((*path, "every_s"), f"from {SHORTEST_REPEAT_S:g} to {LATEST_S:g} s")
+    if (event.what == "moved") != (event.to is not None):
+        raise InvalidValue((*path, "to"), 'it is for "moved", which needs it')
+    if (event.what == "behaves") != bool(event.now):
+        raise InvalidValue((*path, "now"), 'it is for "behaves", which needs it')
+    if event.what == "moved" and event.to not in (
+        host_behind(scenario, name) if name in scenario.host else ()
+    ):
+        raise InvalidValue((*path, "to"), f"{shown(name)} is no host behind {shown(event.to)}")
+    if event.what in _ROUTER_EVENTS and name not in routers(scenario):
+        raise InvalidValue((*path, "what"), f"{event.what!r} happens to routers, and {shown(name)} is none")
+    if event.what.startswith("server-") and name not in scenario.server:
+        raise InvalidValue((*path, "what"), f"{event.what!r} happens to servers, and {shown(name)} is none")
+    nat = scenario.nat.get(name)
+    if event.what == "new-address" and (nat is None or nat.pooling != "in-turn"):
+        raise InvalidValue((*path, "what"), f'{shown(name)} needs pool = 2 or more, and pooling = "in-turn"')
+    if event.what == "new-address" and nat is not None and nat.mapper is not None:
+        raise InvalidValue(
+            (*path, "what"), f"the mapper of {shown(name)} would tell the old address: leave it out"
+        )
+    if event.what == "behaves":
+        if nat is None:
+            raise InvalidValue((*path, "what"), f"only a nat can behave otherwise, and {shown(name)} is none")
+        convert(event.now, NatSpec, (*path, "now"))
 
 
 def check_wiring(scenario: Scenario) -> None:

@@ -64,7 +64,8 @@ class PathMtuProbe(LaneProbe):
             return
         with closing(SizeClient(context, socket, asked)) as client:
             await client.narrow(min(link or ORDINARY, LARGEST))
-            hole = client.passed is not None and client.failed is not None and client.told is None
+            here = client.failed in client.refused
+            hole = None not in (client.passed, client.failed) and client.told is None and not here
             last_hop = await _last_hop(context, asked, client.failed or 0) if hole else None
         context.recorder.add(
             MtuTrial(
@@ -77,6 +78,7 @@ class PathMtuProbe(LaneProbe):
                 told=client.told,
                 told_by=client.told_by,
                 last_hop=last_hop,
+                refused_here=here,
                 copies=client.copies,
                 sent=client.sent,
             ),
@@ -92,13 +94,15 @@ def _link_mtu(context: ProbeContext, asked: Endpoint) -> int | None:
 
 class SizeClient:
     """A socket whose packets are not fragmented. `passed` is the largest IP packet that was answered,
-    `failed` the smallest that was not; `told` the least MTU that an ICMP error told."""
+    `failed` the smallest that was not; `told` the least MTU that an ICMP error told, `refused` the sizes
+    that this machine itself does not send."""
 
     def __init__(self, context: ProbeContext, socket: UdpSocket, asked: Endpoint) -> None:
         self.passed: int | None = None
         self.failed: int | None = None
         self.told: int | None = None
         self.told_by: str | None = None
+        self.refused: set[int] = set()
         self.copies = 0
         self.sent = 0
         self.close = socket.close
@@ -127,8 +131,7 @@ class SizeClient:
         """All at once, each until it is answered, or as often as makes silence count."""
         estimate = self._context.estimate
         events = {size: self._answered.setdefault(size, TimedEvent()) for size in sizes}
-        refused: set[int] = set()
-        count = 0
+        refused, count = self.refused, 0
         while count < estimate.copies():
             count += 1
             waiting = [size for size in sizes if not events[size].is_set and size not in refused]

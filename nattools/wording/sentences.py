@@ -20,8 +20,9 @@ from nattools.wording import (
     relays,
     tailscale,
     verdicts,
+    watching,
 )
-from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES
+from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES, TIE, seconds
 
 TABLES: dict[str, Mapping[str, str]] = {
     "verdicts": verdicts.SENTENCES,
@@ -35,6 +36,7 @@ TABLES: dict[str, Mapping[str, str]] = {
     "pwnat": pwnat.SENTENCES,
     "relays": relays.SENTENCES,
     "tailscale": tailscale.SENTENCES,
+    "watching": watching.SENTENCES,
 }
 """The tables of all areas by name; a code stands in one of them. docs/reference/findings.md lists them."""
 _TEMPLATES = {code: template for table in TABLES.values() for code, template in table.items()}
@@ -59,6 +61,7 @@ def _span(seconds: float) -> str:
 
 
 _SPECS: dict[str, Callable[[Any], str]] = {
+    "about": lambda value: seconds(value).replace(TIE, " "),
     "percent": lambda share: f"{100 * share:.0f}%",
     "odds": _odds,
     "seconds": lambda value: f"{value:g} s",

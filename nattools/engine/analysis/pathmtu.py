@@ -18,7 +18,7 @@ def path_mtu(findings: Findings, family: Family) -> PathMtu | None:
     told = best.told_by is not None or best.told is not None
     hole = None
     if best.passed is not None:
-        hole = best.failed is not None and not told
+        hole = best.failed is not None and not told and not best.refused_here
     return PathMtu(
         bytes=_exact(best),
         black_hole=hole,

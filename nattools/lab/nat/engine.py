@@ -125,6 +125,18 @@ class NatEngine:
         self._tables.clear()
         self._early.clear()
 
+    def next_address(self) -> None:
+        """Have the next of the outside addresses, and lose all that was known of the one before."""
+        if self._pool is not None:
+            self._pool.next()
+        self.forget()
+
+    def follow(self, before: NatEngine) -> None:
+        """Take the place of another one: its forwardings stay, and its outside address."""
+        self.forwards = before.forwards
+        if self._pool is not None and before._pool is not None:
+            self._pool.turn = before._pool.turn
+
     # --- out
 
     def leave(self, packet: Packet, now: float) -> Packet | None:

@@ -22,16 +22,23 @@ class AddressPool:
         self._pooling = spec.pooling
         self._rng = rng
         self._paired: dict[str, str] = {}
+        self.turn = 0
 
     @property
     def by_destination(self) -> bool:
         """Is there one for each destination, as where two uplinks share the load?"""
         return self._pooling == "per-destination"
 
+    def next(self) -> None:
+        """Go on to the next address, where they are given out in turn."""
+        self.turn = (self.turn + 1) % len(self._addresses)
+
     def choose(self, inside: str, destination: str) -> str:
         """The outside address of a new mapping."""
         if self._pooling == "arbitrary":
             return self._rng.choice(self._addresses)
+        if self._pooling == "in-turn":
+            return self._addresses[self.turn]
         if self.by_destination:
             return self._addresses[sum(ip_address(destination).packed) % len(self._addresses)]
         return self._paired.setdefault(inside, self._rng.choice(self._addresses))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nattools.lab.nat.bindings import Forwards
-from nattools.lab.nat.engine import Emitted, Side
+from nattools.lab.nat.engine import Emitted, NatEngine, Side
 from nattools.lab.nat.ipv6 import Ipv6Engine, ipv6_engine
 from nattools.lab.nat.nat64translation import IPV6_HEADER_MORE, Translator
 from nattools.lab.nat.portalpage import engine_of
-from nattools.lab.scenario import NatSpec, outside_network6, routers, ttl_beyond
+from nattools.lab.scenario import NatSpec, RouterSpec, outside_network6, routers, ttl_beyond
 from nattools.lab.sim.nodes import TIME_EXCEEDED, TOO_BIG, Entry, Node, too_big
 from nattools.lab.sim.topology import NextHop, NodePlan
 from nattools.model.endpoint import Family
@@ -34,8 +34,10 @@ class NatRouter(Node):
         "_odd",
         "_outside",
         "_says_too_big",
+        "_sides",
         "_translator",
         "_ttl",
+        "spec",
     )
 
     def __init__(self, net: SimNet, plan: NodePlan) -> None:
@@ -44,17 +46,13 @@ class NatRouter(Node):
         self._outside = next(i for i, port in enumerate(plan.ports) if port.layout.uplink)
         self._inside = 1 - self._outside
         inside, outside = plan.ports[self._inside], plan.ports[self._outside]
+        self.spec = spec
+        self._sides = inside.prefixes[4], outside.address(4) or "", inside.address(4) or ""
         nat = spec if isinstance(spec, NatSpec) else NatSpec()
         self._answers_ttl, self._ttl, self._says_too_big = nat.answers_ttl, nat.ttl, spec.says_too_big
         self._odd = nat.ttl != "lowered" or nat.portal is not None
         self._translator = None if nat.nat64 is None else Translator(parse_prefix(nat.nat64.prefix))
-        self._engine4 = engine_of(
-            spec,
-            inside=inside.prefixes[4],
-            outside_address=outside.address(4) or "",
-            inside_address=inside.address(4) or "",
-            rng=net.rng,
-        )
+        self._engine4 = self._engine(spec)
         topology = net.topology
         self._engine4.forwards.everything = topology.layout.dmz_address(topology.scenario, plan.name)
         self._engine6: Ipv6Engine | None = None
@@ -73,6 +71,26 @@ class NatRouter(Node):
         self._engine4.forget()
         if self._engine6 is not None:
             self._engine6.forget()
+
+    def _engine(self, spec: RouterSpec) -> NatEngine:
+        inside, outside_address, inside_address = self._sides
+        return engine_of(
+            spec,
+            inside=inside,
+            outside_address=outside_address,
+            inside_address=inside_address,
+            rng=self.net.rng,
+        )
+
+    def next_address(self) -> None:
+        """The provider gives it the next of its outside addresses."""
+        self._engine4.next_address()
+
+    def behave(self, spec: RouterSpec) -> None:
+        """From now on translate and filter IPv4 like this; all bindings are lost, forwardings stay."""
+        self.spec = spec
+        before, self._engine4 = self._engine4, self._engine(spec)
+        self._engine4.follow(before)
 
     def forwards(self, family: Family) -> Forwards | None:
         """The forwardings of its NAT or firewall; None where nothing is filtered."""

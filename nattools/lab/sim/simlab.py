@@ -20,7 +20,8 @@ from nattools.lab.backend import Backend
 from nattools.lab.layout import Layout
 from nattools.lab.names import nat64_of
 from nattools.lab.nat.bindings import Forwards
-from nattools.lab.scenario import Scenario, neighbours, server_uris
+from nattools.lab.scenario import Scenario, host_behind, neighbours, server_uris
+from nattools.lab.scenarioevents import Moment
 from nattools.lab.sim.loop import Deadlock, SimLoop
 from nattools.lab.sim.natrouter import NatRouter
 from nattools.lab.sim.nodes import Node
@@ -55,6 +56,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def _unheard(moment: Moment) -> None:
+    """Nobody looks on."""
+
+
 class SimLab:
     """A scenario brought up in memory: `nattools.lab.backend.Lab`.
 
@@ -78,6 +83,11 @@ class SimLab:
         self._mappers: SimulatedRouters | None = None
         self._mappers_wanted = start_servers and any(nat.mapper for nat in scenario.nat.values())
         self._servers: dict[str, RunningServer] = {}
+        self.happened: Callable[[Moment], None] = _unheard
+        self._motion: asyncio.Task[None] | None = None
+        for event in scenario.event:
+            if event.what == "moved":
+                self.move(event.node, host_behind(scenario, event.node)[0])
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +116,35 @@ class SimLab:
     def mend(self, node: str) -> None:
         """Undo a cut. KeyError: no such node."""
         self.net.mend(node)
+
+    def plug(self, node: str) -> None:
+        """Put all its cables in; of a router, the one to the outside. KeyError: no such node."""
+        self._link(node, lambda router: True)
+
+    def unplug(self, node: str) -> None:
+        """Take them out. KeyError: no such node."""
+        self._link(node, lambda router: False)
+
+    def move(self, host: str, router: str) -> None:
+        """Leave a host no cable but the one to that router. KeyError: no such host."""
+        self._link(host, lambda name: name == router)
+
+    def _link(self, node: str, stays: Callable[[str], bool]) -> None:
+        plan, host = self.net.node(node).plan, node in self.scenario.host
+        behind = host_behind(self.scenario, node) if host else ()
+        for number, wired in enumerate(plan.wired):
+            if host or wired.uplink or node in self.scenario.server:
+                link = stays(behind[number] if number < len(behind) else "")
+                plan.plug(number, link=link)
+                self.net.listen(node, number, link)
+
+    async def stop_server(self, server: str) -> None:
+        """A server ends, with all that it knows. Only while `run` runs. KeyError: it was not running."""
+        await self._servers.pop(server).close()
+
+    async def start_server(self, server: str) -> None:
+        """It begins anew."""
+        await self._start_server(server)
 
     def restart(self, router: str) -> None:
         """A NAT or firewall loses its memory of all flows. KeyError: no such node."""
@@ -176,6 +215,10 @@ class SimLab:
 
             self._mappers = SimulatedRouters(self.scenario, self.layout, self.network, self.forwards)
             await self._mappers.start_all()
+        if self.scenario.event and self._motion is None:
+            from nattools.lab.sim.motion import play
+
+            self._motion = self.loop.create_task(play(self, lambda moment: self.happened(moment)))
         return await main()
 
     async def _start_server(self, name: str) -> None:

@@ -49,6 +49,11 @@ class SimNet:
         node = self.node(name)
         self.entries[node.plan.index] = [node.entry(port) for port in range(len(node.plan.ports))]
 
+    def listen(self, name: str, port: int, link: bool) -> None:
+        """Take what arrives at an interface, or lose it."""
+        node = self.node(name)
+        self.entries[node.plan.index][port] = node.entry(port) if link else _lost
+
     def depart(self, hop: NextHop, packet: Packet) -> None:
         """Send a packet on its way from a node whose hop has a wire, past a mere router if one is next."""
         wire = hop.express

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from nattools.lab.sim.loop import Waiters
+from nattools.lab.sim.portplan import ETHERNET_MTU
 from nattools.lab.sim.tcpqueues import INITIAL_RTO_S, MASK, ReceiveQueue, RtoEstimator, SendQueue, near
-from nattools.lab.sim.topology import ETHERNET_MTU, Routes, SocketOwner
+from nattools.lab.sim.topology import Routes, SocketOwner
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import LowTtlSyn, TcpFailure
 from nattools.protocols.icmp import error_kind

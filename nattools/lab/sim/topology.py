@@ -9,7 +9,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from string import ascii_letters
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -19,27 +19,25 @@ from nattools.lab.layout import Layout, Port, Segment, plan
 from nattools.lab.names import names_at
 from nattools.lab.scenario import Impairment, NodeKind, Scenario
 from nattools.lab.sim.loop import SimLoop
+from nattools.lab.sim.portplan import ETHERNET_MTU, Network, PortPlan
 from nattools.model.endpoint import Family, family_of
 from nattools.model.host import (
     ConfiguredAddress,
     ConfiguredRouter,
     Gateway,
     Interface,
-    InterfaceKind,
     Ipv6Setup,
 )
-from nattools.net.addresses import carries_ipv4_over_ipv6, is_public
+from nattools.net.addresses import is_public
 from nattools.net.base import SendFailure
 from nattools.protocols.packet import Packet
 
-ETHERNET_MTU = 1500
 # the largest IP and transport headers that this simulator sends: IPv6 and TCP with 20 bytes of options
 LARGEST_HEADERS = 80
 CACHED_DESTINATIONS = 20_000
 CACHED_TOPOLOGIES = 64
 
 Fate = Literal["wire", "local", "nobody", "no-route", "multicast", "prohibited"]
-Network = IPv4Network | IPv6Network
 
 
 class Wire(msgspec.Struct, frozen=True):
@@ -123,48 +121,6 @@ def _apart(segment: Segment, one: str, other: str) -> bool:
     return segment.lan.isolated and segment.ports[0].node not in (one, other)
 
 
-class PortPlan:
-    """An interface of a node: the layout's port with its segment and networks."""
-
-    def __init__(self, port: Port, segment: Segment) -> None:
-        self.layout = port
-        self.segment = segment
-        self.networks: tuple[Network, ...] = tuple(ip_network(a.network) for a in port.addresses)
-        self.addresses: tuple[str, ...] = tuple(address.ip for address in port.addresses)
-        self.prefixes: dict[Family, str] = {family_of(a.ip): a.network for a in port.addresses}
-        impairment = segment.impairments.get(port.node)
-        self.mtu: int = (impairment.mtu if impairment else None) or ETHERNET_MTU
-
-    @property
-    def described(self) -> Interface:
-        """As a report describes it."""
-        return Interface(
-            name=self.layout.interface,
-            kind=self._kind,
-            up=self.layout.link,
-            mtu=self.mtu,
-            addresses=self.addresses,
-        )
-
-    @property
-    def _kind(self) -> InterfaceKind:
-        if not self.layout.vpn:
-            return "ethernet"
-        return "virtual" if any(map(carries_ipv4_over_ipv6, self.addresses)) else "vpn"
-
-    def address(self, family: Family) -> str | None:
-        """The first own address of a family."""
-        return next((a for a in self.addresses if family_of(a) == family), None)
-
-    def gateway(self, family: Family) -> str | None:
-        """The default router of a family."""
-        return next((g for g in self.layout.gateways if family_of(g) == family), None)
-
-    def described_gateway(self, family: Family) -> str | None:
-        """As the system's tables have it."""
-        return None if self.layout.unnamed_gateway else self.gateway(family)
-
-
 class NodePlan:
     """A node with its interfaces and its (cached) routes."""
 
@@ -222,6 +178,22 @@ class NodePlan:
             for index, port in enumerate(self.ports)
             if port.layout.uplink and port.gateway(family) is not None
         )
+
+    def plug(self, port: int, *, link: bool) -> None:
+        """A cable is put in or taken out: addresses and routes of that interface come and go."""
+        whole, wired = self.wired[port], self.ports[port]
+        wired.layout = whole if link else msgspec.structs.replace(whole, link=False, uplink=False)
+        wired.networks = tuple(ip_network(a.network) for a in whole.addresses) if link else ()
+        for table in (self.table, *self.port_tables.values()):
+            table.clear()
+        self.places.clear()
+        for name in ("interfaces", "gateways", "ipv6_setup"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def wired(self) -> tuple[Port, ...]:
+        """The interfaces as the scenario has them."""
+        return tuple(port.layout for port in self.ports)
 
     def hop(self, destination: str) -> NextHop:
         """The way to a destination by the main table."""
@@ -422,6 +394,8 @@ _known: OrderedDict[int, Topology] = OrderedDict()
 
 def topology_of(scenario: Scenario) -> Topology:
     """The scenario's topology, made once per scenario object. UsageError if it cannot be built."""
+    if scenario.event:
+        return Topology(scenario)  # it will change
     found = _known.get(id(scenario))
     # the topology holds its scenario, so that the id cannot have passed to another one
     if found is None or found.scenario is not scenario:

@@ -35,6 +35,8 @@ def compare(before: Report, after: Report) -> Comparison:
         *_sections(before, after),
         *_warnings(before, after),
     ]
+    once = {each.says.code + repr(each.says.values): each for each in reversed(changes)}
+    changes = list(reversed(once.values()))
     unknown = [*_unknown_verdicts(before, after), *lanes.unknown(before, after)]
     return Comparison(changes=tuple(changes), meaning=_meaning(changes), unknown=tuple(unknown))
 

@@ -87,7 +87,7 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(ipv6.addresses),
         Entry(ipv6.figures),
         Entry(techniques.techniques, 1),
-        Entry(nat.behaviour, 1),
+        Entry(ipv6.behaviour, 1),
         Entry(summary.warnings),
         Entry(summary.servers),
         Entry(summary.round_trips, 1),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from nattools.model.ipv6 import Ipv6, Ipv6Address, PathMtu
+from nattools.model.nat import NatByTransport
 from nattools.model.report import Report
 from nattools.model.statement import Statement, statement
 from nattools.report.document import Block, Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
+from nattools.report.sections.nat import behaviour as nat_behaviour
 from nattools.wording import sentence, terms
 
 _TRUTHS: dict[bool | None, str] = {True: "", False: "-not", None: "-unknown"}
@@ -197,6 +201,12 @@ def _mtu(found: PathMtu | None) -> str:
         at = f", after {found.silent_at}" if found.silent_at else ""
         return safe(f"{text}; larger ones vanish{at}")
     return safe(f"{text}; {found.too_big_from} says so" if found.too_big_from else text)
+
+
+def behaviour(report: Report, view: View) -> list[Section]:
+    """What was measured of IPv6's NAT or firewall; of IPv4 nothing was, but that it answers."""
+    nat = report.nat
+    return nat_behaviour(replace(report, nat=NatByTransport(udp6=nat.udp6, tcp6=nat.tcp6)), view)
 
 
 def line(report: Report, view: View) -> list[Section]:

@@ -19,7 +19,7 @@ def answer(report: Report, view: View) -> list[Section]:
         return []
     verdict = next((each for each in report.techniques if each.id == "libp2p"), None)
     lines = [Prose(_headline(report), mood="strong")]
-    if verdict is not None:
+    if verdict is not None and not any(each.code == "libp2p-upgraded" for each in verdict.reason):
         lines.append(Prose(safe(verdict.summary), mood=VERDICT_MOODS[verdict.verdict]))
     lines.append(Prose(safe(report.libp2p.why), "DCUtR"))
     actions = (verdict.advice,) if verdict is not None and verdict.advice else ()

@@ -232,7 +232,7 @@ def _inbound(o: InboundCheck) -> str:
 def _mtu(o: MtuTrial) -> str:
     text = f"path MTU: to {o.asked}: {number(o.passed) if o.passed is not None else 'nothing'} answered"
     if o.failed is not None:
-        text += f", {number(o.failed)} not"
+        text += f", {number(o.failed)} not{' sent by this machine itself' if o.refused_here else ''}"
     if o.told is not None or o.told_by is not None:
         text += f", {o.told_by or '?'} says {number(o.told) if o.told is not None else '?'}"
     if o.last_hop is not None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nattools.wording import refusals
 from nattools.wording.explanations import (
+    aboutchanges,
     aboutconnections,
     aboutipv6,
     aboutmeasuring,
@@ -23,6 +24,7 @@ TOPICS: tuple[Topic, ...] = (
     *aboutipv6.TOPICS,
     *aboutrouters.TOPICS,
     *aboutnetworks.TOPICS,
+    *aboutchanges.TOPICS,
     *aboutmeasuring.TOPICS,
     *aboutconnections.TOPICS,
 )

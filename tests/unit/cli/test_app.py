@@ -206,7 +206,7 @@ def test_show_in_every_format(saved: Path, capsys: Capture) -> None:
         "terminal": "\n  Measured",
         "txt": "\n  Measured",
         "md": "## ",
-        "html": "<!DOCTYPE",
+        "html": "<!DOCTYPE html>",
         "json": "{",
     }
     for form, start in starts.items():

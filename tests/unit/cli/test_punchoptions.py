@@ -119,7 +119,7 @@ def test_options_that_contradict_each_other(wish: dict[str, Any], others: dict[s
 def test_a_derp_server_is_a_relay_by_its_uri() -> None:
     relaying, (access,) = relay_choice(turn=["derp://relay.example:8443"])
     assert (relaying, access.text) == ("reserve", "derp://relay.example:8443")
-    with pytest.raises(UsageError, match="no host"):
+    with pytest.raises(UsageError, match="a DERP server is written"):
         relay_choice(turn=["derp://"])
 
 

@@ -253,3 +253,21 @@ def test_the_client_leaves_what_is_not_its_own(data: bytes) -> None:
     answer = dialback.encode_challenge(stun.decode(sent).transaction_id, COOKIE)
     assert not request.receive_datagram(answer, Endpoint(SERVER.host, 3479), 100.0)
     assert not request.done
+
+
+def test_an_order_says_how_long_to_listen_and_its_answer_who_refused() -> None:
+    ask = dialback.Ask("icmp", 7, bytes(8), copies=4, listen_ms=300)
+    request = dialback.encode_request(bytes(12), ask)
+    assert dialback.decode_request(stun.decode(request))[0] == ask
+    result = dialback.Result("prohibited", offender="2a10:1::2")
+    assert dialback.decode_result(stun.decode(dialback.encode_result(bytes(12), result))) == result
+
+
+def test_nobody_makes_a_server_listen_for_long() -> None:
+    with pytest.raises(ValueError, match="listens"):
+        dialback.Ask("udp", 7, bytes(8), listen_ms=dialback.MAX_LISTEN_MS + 1)
+    ask = dialback.Ask("udp", 7, bytes(8), listen_ms=1)
+    request = bytearray(dialback.encode_request(bytes(12), ask))
+    at = request.index(bytes((0, 1, 0, 0, 0, 0)))
+    request[at : at + 2] = b"\xff\xff"
+    assert dialback.decode_request(stun.decode(bytes(request)))[0].listen_ms == dialback.MAX_LISTEN_MS

@@ -1,0 +1,1 @@
+"""A measurement that runs on, and what it tells."""

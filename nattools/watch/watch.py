@@ -1,0 +1,151 @@
+"""A measurement again and again, and what has changed from one to the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+
+import msgspec
+
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Endpoint, parse_endpoint
+from nattools.model.report import Report
+from nattools.model.statement import Statement, Value, statement
+from nattools.net.base import Network
+from nattools.report.comparison import compare
+from nattools.watch.keptflow import KeptFlow
+
+Measure = Callable[[], Awaitable[Report]]
+
+
+class WatchEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened, `at_s` seconds after the watch began. `what` names it as the report does."""
+
+    at_s: float
+    what: str
+    before: Value = None
+    after: Value = None
+    better: bool | None = None
+    says: Statement
+
+
+class Watch:
+    """Runs `measure` every `every_s` seconds, or at once if it takes longer, for `for_s` seconds (None: for
+    ever), and keeps a flow busy meanwhile. `told` hears each event; `seen` each report. A measurement that
+    cannot be made is an event too. It keeps the last report and nothing else."""
+
+    def __init__(
+        self,
+        network: Network,
+        measure: Measure,
+        every_s: float,
+        told: Callable[[WatchEvent], None],
+        seen: Callable[[Report | None], None],
+        *,
+        for_s: float | None = None,
+        interface: str | None = None,
+    ) -> None:
+        self.last: Report | None = None
+        self._measure = measure
+        self._every_s = every_s
+        self._for_s = for_s
+        self._told = told
+        self._seen = seen
+        self._began = asyncio.get_running_loop().time()
+        self._offline_since: float | None = None
+        self._flow = KeptFlow(network, self._of_flow, interface=interface)
+
+    async def run(self) -> None:
+        """Until it is cancelled, or the time is over."""
+        async with asyncio.TaskGroup() as group:
+            flow = group.create_task(self._flow.run())
+            await self._measure_on()
+            flow.cancel()
+
+    async def _measure_on(self) -> None:
+        loop = asyncio.get_running_loop()
+        end = None if self._for_s is None else self._began + self._for_s
+        due = self._began
+        while end is None or due <= end:
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            due = max(due + self._every_s, loop.time())
+            try:
+                report = await self._measure()
+            except CannotRun as error:
+                self._offline(str(error))
+                self._seen(None)
+            else:
+                self._online(report)
+                self._seen(report)
+            due = max(due, loop.time())
+
+    def _online(self, report: Report) -> None:
+        if self._offline_since is not None:
+            away = round(self._now - self._offline_since)
+            self._offline_since = None
+            self._say(statement("watch-online", seconds=away), "online", False, True, better=True)
+        before, self.last = self.last, report
+        if before is None:
+            self._say(statement("watch-began", **_summary(report)), "began", None, None)
+        else:
+            self._servers(before, report)
+            for each in compare(before, report).changes:
+                self._say(each.says, each.what, each.before, each.after, better=each.better)
+        server = _server_of(report)
+        if server is not None:
+            self._flow.use(server)
+
+    def _offline(self, why: str) -> None:
+        if self._offline_since is None:
+            self._offline_since = self._now
+            self._say(statement("watch-offline", why=why), "online", True, False, better=False)
+
+    def _servers(self, before: Report, report: Report) -> None:
+        earlier = {(each.uri, each.address): each.answered for each in before.servers}
+        for each in report.servers:
+            answered = earlier.get((each.uri, each.address))
+            if answered is not None and answered != each.answered:
+                code = "watch-server-back" if each.answered else "watch-server-gone"
+                says = statement(code, server=each.uri, address=each.address or "")
+                self._say(says, "server", answered, each.answered, better=each.answered)
+
+    def _of_flow(
+        self, says: Statement, what: str, before: str | float | None, after: str | float | None
+    ) -> None:
+        self._say(says, what, before, after, better=False)
+
+    def _say(
+        self, says: Statement, what: str, before: Value, after: Value, *, better: bool | None = None
+    ) -> None:
+        self._told(
+            WatchEvent(
+                at_s=round(self._now, 3), what=what, before=before, after=after, better=better, says=says
+            )
+        )
+
+    @property
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time() - self._began
+
+
+def _summary(report: Report) -> dict[str, str]:
+    nat = report.nat.udp4 or report.nat.udp6 or report.nat.tcp4
+    if nat is None:
+        works = sum(each.works is True for each in report.relays)
+        return {"what": f"{works} of {len(report.relays)} relays work"}
+    outside = ", ".join(nat.external) or "unknown"
+    return {"what": f"{nat.classic}, from outside {outside}"}
+
+
+def _server_of(report: Report) -> Endpoint | None:
+    """One that answered over UDP."""
+    for each in report.servers:
+        if each.answered and each.address is not None:
+            try:
+                found = parse_endpoint(each.address)
+            except ValueError:
+                continue
+            if not ip_address(found.host.partition("%")[0]).is_multicast:
+                return found
+    return None

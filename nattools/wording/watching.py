@@ -1,0 +1,18 @@
+"""What a watch tells, beside what has changed from one measurement to the next."""
+
+from __future__ import annotations
+
+SENTENCES = {
+    "watch-began": "Watching: {what}.",
+    "watch-offline": "Nothing can be measured: {why}.",
+    "watch-online": "It can be measured again, after {seconds:about}.",
+    "watch-server-gone": "{server} ({address}) answers no more.",
+    "watch-server-back": "{server} ({address}) answers again.",
+    "watch-flow-died": (
+        "The NAT ended a mapping that was in use: after {seconds:about} a busy flow to {server} got no more "
+        "answers, and a new one gets them."
+    ),
+    "watch-flow-moved": (
+        "The NAT changed a mapping that was in use: after {seconds:about} it is {after}, and was {before}."
+    ),
+}
