@@ -15,6 +15,8 @@ need miniupnpd miniupnpd-nftables
 need tayga tayga
 need upnpc miniupnpc
 need natpmpc natpmpc
+need avahi-daemon avahi-daemon
+need yggdrasil yggdrasil
 
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -38,6 +38,7 @@ pwnat_app = new_app(
     no_args_is_help=True,
     help="Connect two machines with nobody else's help: one listens, the other calls by an ICMP error.",
 )
+ROOT_THERE = "It takes root there, or CAP_NET_RAW."
 ADDRESS_UNKNOWN = (
     "ADDRESS is this network's public IPv4 address: the router's status page shows it, or a server does with "
     "--server HOST."
@@ -193,7 +194,7 @@ def _say_command(display: PunchDisplay, wanted: Wanted, place: str) -> None:
     shown = pwnatoptions.written(Endpoint(host or "ADDRESS", int(port)))
     words = ("nattools", "pwnat", "connect", shown, "--secret", shlex.quote(wanted.options.secret))
     more = (*punch.counterpart(wanted.uses), *(("--compat",) if wanted.options.compat else ()))
-    display.command((*words, *more), "" if host else ADDRESS_UNKNOWN)
+    display.command((*words, *more), ROOT_THERE if host else f"{ADDRESS_UNKNOWN} {ROOT_THERE}")
 
 
 # --- both sides in one process

@@ -11,7 +11,7 @@ import asyncio
 import select
 from collections.abc import Callable
 from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 _ROUNDS: Final = 8
 """So often in a turn of the loop, which has other work, too."""
@@ -25,7 +25,7 @@ class ReadWatch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.turn = 0
-        self._loop = loop
+        self._loop = ref(loop)  # or the table of them would keep every loop
         self._handlers: dict[int, Callable[[], None]] = {}
         self._epoll = select.epoll()
         loop.add_reader(self._epoll.fileno(), self._serve)
@@ -48,10 +48,12 @@ class ReadWatch:
 
     def close(self) -> None:
         """Idempotent."""
-        if not self._epoll.closed:
-            self._loop.remove_reader(self._epoll.fileno())
-            self._epoll.close()
-            _watches.pop(self._loop, None)
+        loop = self._loop()
+        if self._epoll.closed or loop is None:
+            return
+        loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+        _watches.pop(loop, None)
 
     def _serve(self) -> None:
         self.turn += 1
@@ -71,9 +73,10 @@ class ReadWatch:
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
-            self._loop.call_exception_handler(
-                {"message": f"Exception in callback {handler!r}", "exception": error}
-            )
+            loop = self._loop()
+            if loop is not None:
+                told = {"message": f"Exception in callback {handler!r}", "exception": error}
+                loop.call_exception_handler(told)
 
 
 def read_watch(loop: asyncio.AbstractEventLoop) -> ReadWatch | None:

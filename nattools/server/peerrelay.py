@@ -11,7 +11,7 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.eventloop import TimeLimit
-from nattools.net.libp2p.peerconnection import MuxStream, PeerConnection, StreamMessages, StreamServer
+from nattools.net.libp2p.peerconnection import Libp2pConnection, MuxStream, StreamMessages, StreamServer
 from nattools.net.libp2p.peerhost import PeerHost
 from nattools.protocols.libp2p import circuit
 from nattools.protocols.libp2p.circuit import CircuitMessage, CircuitStatus, RelayLimit, Reservation
@@ -44,7 +44,7 @@ class PeerRelayLimits(msgspec.Struct, frozen=True):
 class _Held(msgspec.Struct):
     """A peer's place, on the connection on which it asked for it."""
 
-    connection: PeerConnection
+    connection: Libp2pConnection
     until: float
     source: Endpoint
     circuits: int = 0
@@ -99,7 +99,7 @@ class PeerRelay:
         stream.end()
         await stream.drain()
 
-    def _reserve(self, connection: PeerConnection) -> CircuitMessage:
+    def _reserve(self, connection: Libp2pConnection) -> CircuitMessage:
         held = self._held.get(connection.peer)
         if held is None or held.connection is not connection:
             if not self._places.enter(connection.remote):
@@ -165,7 +165,7 @@ class PeerRelay:
                 if not each.over:
                     each.abort()
 
-    async def _stop(self, connection: PeerConnection, caller: PeerId) -> MuxStream | None:
+    async def _stop(self, connection: Libp2pConnection, caller: PeerId) -> MuxStream | None:
         """Tell the one who has the place that it is called; None: it does not answer, or says no."""
         stream = await connection.open(circuit.STOP, timeout_s=_REQUEST_S)
         if stream is None:

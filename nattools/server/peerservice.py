@@ -15,7 +15,7 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import Network, TcpFailure, TcpStream
 from nattools.net.eventloop import TimeLimit
-from nattools.net.libp2p.peerconnection import MuxStream, PeerConnection, StreamMessages
+from nattools.net.libp2p.peerconnection import Libp2pConnection, MuxStream, StreamMessages
 from nattools.net.libp2p.peerhost import PeerHost
 from nattools.protocols.libp2p import autonat
 from nattools.protocols.libp2p.autonat import DialDataRequest, DialRequest, DialResponse, DialStatus
@@ -111,7 +111,7 @@ class PeerService:
             made = await self.host.take(
                 stream, initiates=False, timeout_s=_HANDSHAKE_S, first=first, idle_s=_IDLE_S
             )
-            if isinstance(made, PeerConnection):
+            if isinstance(made, Libp2pConnection):
                 await made.ended.wait()
         finally:
             place.leave()
@@ -160,14 +160,14 @@ class PeerService:
         origin = site[-1].host
         made = await self._connected(target, origin, peer)
         status: DialStatus = "dial-error"
-        if isinstance(made, PeerConnection):
+        if isinstance(made, Libp2pConnection):
             status = "ok" if await _said(made, nonce) else "dial-back-error"
             made.close()
         if self._report is not None:
             self._report(f"libp2p dial-back, {origin} to {target}: {status}")
         return status
 
-    async def _connected(self, target: Endpoint, origin: str, peer: PeerId) -> PeerConnection | None:
+    async def _connected(self, target: Endpoint, origin: str, peer: PeerId) -> Libp2pConnection | None:
         try:
             stream = await self._network.connect_tcp(target, timeout_s=_DIAL_S, host=origin)
         except CannotRun:
@@ -175,7 +175,7 @@ class PeerService:
         if isinstance(stream, TcpFailure):
             return None
         made = await self._dialler.take(stream, initiates=True, expected=peer, timeout_s=_DIALLED_S)
-        return made if isinstance(made, PeerConnection) else None
+        return made if isinstance(made, Libp2pConnection) else None
 
 
 async def _collect(messages: StreamMessages, index: int) -> None:
@@ -190,7 +190,7 @@ async def _collect(messages: StreamMessages, index: int) -> None:
         came += len(said.data)
 
 
-async def _said(connection: PeerConnection, nonce: int) -> bool:
+async def _said(connection: Libp2pConnection, nonce: int) -> bool:
     """Did the client hear the number?"""
     stream = await connection.open(autonat.DIAL_BACK, timeout_s=_DIAL_BACK_S)
     if stream is None:

@@ -23,7 +23,7 @@ from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.model.libp2p import Libp2p
 from nattools.model.serveruri import parse_server
-from nattools.net.libp2p.peerconnection import PeerConnection
+from nattools.net.libp2p.peerconnection import Libp2pConnection
 from nattools.net.libp2p.peerhost import PeerHost
 from nattools.net.libp2p.peerquestions import ask_to_dial
 from nattools.probes.libp2p.upgradetrials import call_through, wait_for_calls
@@ -155,7 +155,7 @@ def test_it_dials_another_address_only_for_many_bytes() -> None:
                 at = peers.addresses[0]
                 assert at.endpoint is not None
                 made = await alice.dial(at.endpoint, at.peer, timeout_s=5.0)
-                assert isinstance(made, PeerConnection)
+                assert isinstance(made, Libp2pConnection)
                 answer = await ask_to_dial(made, (parse_multiaddr(f"/ip4/{bob}/tcp/9"),), 7)
                 assert (answer.outcome, answer.status, answer.dial) == ("answered", "ok", "dial-error")
                 assert answer.data >= 30_000

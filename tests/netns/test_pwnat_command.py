@@ -190,7 +190,7 @@ def test_a_minute_with_traffic_and_silent(tmp_path: Path) -> None:
 def test_in_the_originals_way(tmp_path: Path) -> None:
     with home(tmp_path) as both:
         one = listen(both, "--compat", "--json")
-        assert "--compat" in one.said
+        one.await_match("--compat")
         other = call(both, "--compat", "--json")
         listener, caller = one.report()["pwnat"], other.report()["pwnat"]
         assert listener["peer"] == "11.101.0.2:2222"

@@ -19,21 +19,21 @@ _MOST: Final = 20
 _PHYSICAL: Final = ("ethernet", "wireless")
 
 
-class Joined(NamedTuple):
+class JoinedTailnet(NamedTuple):
     """A tailnet's name here, and what its client says."""
 
     name: str
     status: OverlayStatus
 
 
-def overlaps(findings: Findings, joined: Sequence[Joined]) -> tuple[TailnetClash, ...]:
+def overlaps(findings: Findings, joined: Sequence[JoinedTailnet]) -> tuple[TailnetClash, ...]:
     """Addresses and networks that two of them claim, or one of them and this machine's own network."""
     found = [clash for one, other in combinations(joined, 2) for clash in _between(one, other)]
     found += [clash for one in joined for clash in _with_own_networks(findings, one)]
     return tuple(found[:_MOST])
 
 
-def _between(one: Joined, other: Joined) -> Iterator[TailnetClash]:
+def _between(one: JoinedTailnet, other: JoinedTailnet) -> Iterator[TailnetClash]:
     names = (one.name, other.name)
     both = sorted(set(_addresses(one.status)) & set(_addresses(other.status)))
     if both:
@@ -62,7 +62,7 @@ def _between(one: Joined, other: Joined) -> Iterator[TailnetClash]:
         )
 
 
-def _with_own_networks(findings: Findings, joined: Joined) -> Iterator[TailnetClash]:
+def _with_own_networks(findings: Findings, joined: JoinedTailnet) -> Iterator[TailnetClash]:
     own = set(_addresses(joined.status))
     for interface in findings.measurement.host.interfaces:
         if interface.kind not in _PHYSICAL or not interface.up:
@@ -87,12 +87,12 @@ def _with_own_networks(findings: Findings, joined: Joined) -> Iterator[TailnetCl
                     )
 
 
-def conflicts(findings: Findings, joined: Sequence[Joined]) -> tuple[TailnetClash, ...]:
+def conflicts(findings: Findings, joined: Sequence[JoinedTailnet]) -> tuple[TailnetClash, ...]:
     """A port or the default route that two of them want."""
     return (*_ports(findings, joined), *_kernels(joined), *_default_route(findings, joined))
 
 
-def _ports(findings: Findings, joined: Sequence[Joined]) -> Iterator[TailnetClash]:
+def _ports(findings: Findings, joined: Sequence[JoinedTailnet]) -> Iterator[TailnetClash]:
     own = set(findings.own_addresses(4)) | set(findings.own_addresses(6))
     for one, other in combinations(joined, 2):
         ends = [
@@ -110,7 +110,7 @@ def _ports(findings: Findings, joined: Sequence[Joined]) -> Iterator[TailnetClas
             )
 
 
-def _kernels(joined: Sequence[Joined]) -> Iterator[TailnetClash]:
+def _kernels(joined: Sequence[JoinedTailnet]) -> Iterator[TailnetClash]:
     """Two clients of one kind that set routes and firewall rules of the same names."""
     both = [each for each in joined if each.status.kernel and each.status.program == "tailscale"]
     if len(both) > 1:
@@ -122,7 +122,7 @@ def _kernels(joined: Sequence[Joined]) -> Iterator[TailnetClash]:
         )
 
 
-def _default_route(findings: Findings, joined: Sequence[Joined]) -> Iterator[TailnetClash]:
+def _default_route(findings: Findings, joined: Sequence[JoinedTailnet]) -> Iterator[TailnetClash]:
     wanting = [each for each in joined if each.status.exit_node]
     way = findings.way(4)
     owner = next((each for each in joined if way is not None and way.source in each.status.addresses), None)

@@ -8,7 +8,7 @@ from nattools.engine.analysis import netchecks
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.obstacles import true_mappings
 from nattools.engine.analysis.overlaypeers import explained
-from nattools.engine.analysis.tailnetclashes import Joined, conflicts, overlaps
+from nattools.engine.analysis.tailnetclashes import JoinedTailnet, conflicts, overlaps
 from nattools.engine.analysis.tailscaleadvice import actions, beyond_netcheck, overall, verdict
 from nattools.engine.analysis.tailscalepaths import ways_with_kinds
 from nattools.model.relay import Relay
@@ -47,7 +47,7 @@ def tailscale(findings: Findings) -> Tailscale | None:
     ways = direct_with(findings)
     seen = findings.measurement.observations
     asked = [one for one in seen if isinstance(one, TailnetAsked)]
-    joined = [Joined(_name(asked, one.number), one.status) for one in _statuses(findings)]
+    joined = [JoinedTailnet(_name(asked, one.number), one.status) for one in _statuses(findings)]
     tailnets = tuple(_tailnet(findings, ways, one) for one in asked)
     return Tailscale(
         tailnets=tailnets,

@@ -19,7 +19,16 @@ from nattools.engine.pwnat.meeting import Meeting
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import SendFailure, UdpSocket
-from nattools.protocols.pwnat import TARGETS, CallerNat, Knock, encode, keys_of, original, time_exceeded
+from nattools.protocols.pwnat import (
+    TARGETS,
+    CallerNat,
+    Knock,
+    encode,
+    keys_of,
+    original,
+    prepare,
+    time_exceeded,
+)
 from nattools.protocols.pwnat.knock import SESSION_SIZE
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
@@ -57,6 +66,7 @@ class KnockCaller(PathFinder):
     ) -> None:
         super().__init__(own, timeline)
         assert options.listener is not None
+        prepare()
         self._keys = keys_of(options.secret)
         self._options = options
         self._listener = options.listener

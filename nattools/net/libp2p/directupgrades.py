@@ -16,7 +16,7 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure
 from nattools.net.eventloop import TimeLimit
-from nattools.net.libp2p.peerconnection import MuxStream, PeerConnection, StreamMessages
+from nattools.net.libp2p.peerconnection import Libp2pConnection, MuxStream, StreamMessages
 from nattools.net.libp2p.peerhost import PeerHost
 from nattools.protocols.libp2p import dcutr
 from nattools.protocols.libp2p.dcutr import HolePunchMessage
@@ -38,7 +38,7 @@ class UpgradeRecord:
 
     end: UpgradeEnd | None = None
     attempts: int = 0
-    connection: PeerConnection | None = None
+    connection: Libp2pConnection | None = None
     targets: list[Endpoint] = field(default_factory=list)
 
 
@@ -75,7 +75,7 @@ class DirectUpgrades:
 
     # --- the end that was called
 
-    async def lead(self, relayed: PeerConnection, public: Sequence[Endpoint]) -> None:
+    async def lead(self, relayed: Libp2pConnection, public: Sequence[Endpoint]) -> None:
         """Dial the `public` endpoints of the peer; where that leads nowhere, call each other, up to three
         times. The `record` says what came of it.
 
@@ -98,7 +98,7 @@ class DirectUpgrades:
                 return
         self._finish("failed")
 
-    async def _agree(self, relayed: PeerConnection) -> list[Endpoint] | None:
+    async def _agree(self, relayed: Libp2pConnection) -> list[Endpoint] | None:
         """On the moment; where the peer is seen. None: it does not speak DCUtR, or not in time."""
         stream = await relayed.open(dcutr.DCUTR, timeout_s=_EXCHANGE_S)
         if stream is None:
@@ -130,7 +130,7 @@ class DirectUpgrades:
             raise ProtocolError(f"{message.kind} where {kind} belongs")
         return message
 
-    async def _meet(self, relayed: PeerConnection, targets: list[Endpoint], *, initiates: bool) -> bool:
+    async def _meet(self, relayed: Libp2pConnection, targets: list[Endpoint], *, initiates: bool) -> bool:
         """Call them, and be called by them, until there is a connection or the time is over."""
         if self.over.is_set():
             return True
@@ -153,8 +153,8 @@ class DirectUpgrades:
         return self.over.is_set()
 
     async def _call(
-        self, relayed: PeerConnection, target: Endpoint, initiates: bool
-    ) -> PeerConnection | None:
+        self, relayed: Libp2pConnection, target: Endpoint, initiates: bool
+    ) -> Libp2pConnection | None:
         """Again and again: a router of the other end may refuse what its own end has not opened yet."""
         while True:
             made = await self._dial(relayed, target, timeout_s=MEET_S, initiates=initiates)
@@ -164,13 +164,13 @@ class DirectUpgrades:
 
     async def _dial(
         self,
-        relayed: PeerConnection,
+        relayed: Libp2pConnection,
         target: Endpoint,
         *,
         timeout_s: float,
         initiates: bool,
         port: int | None = None,
-    ) -> PeerConnection | None:
+    ) -> Libp2pConnection | None:
         own = self._local.port if port is None else port
         try:
             stream = await self._network.connect_tcp(
@@ -183,9 +183,9 @@ class DirectUpgrades:
         made = await self._host.take(
             stream, initiates=initiates, expected=relayed.peer, timeout_s=max(timeout_s, 1.0)
         )
-        return made if isinstance(made, PeerConnection) else None
+        return made if isinstance(made, Libp2pConnection) else None
 
-    def _finish(self, end: UpgradeEnd, connection: PeerConnection | None = None) -> None:
+    def _finish(self, end: UpgradeEnd, connection: Libp2pConnection | None = None) -> None:
         if not self.over.is_set():
             self.record.end, self.record.connection = end, connection
             self.over.set()

@@ -43,7 +43,7 @@ class PeerFailure(NamedTuple):
 class MuxStream:
     """`nattools.net.base.TcpStream`: one stream of a connection. `protocol`: what it is for."""
 
-    def __init__(self, connection: PeerConnection, number: int) -> None:
+    def __init__(self, connection: Libp2pConnection, number: int) -> None:
         self.local, self.remote = connection.local, connection.remote
         self.protocol = ""
         self.number = number
@@ -138,7 +138,7 @@ StreamServer = Callable[[MuxStream], Awaitable[None]]
 """Serves a stream that a peer has opened; ProtocolError resets it. It is closed afterwards."""
 
 
-class PeerConnection:
+class Libp2pConnection:
     """A secured connection with streams, until `close`, or until `ended` is set. `relayed`: it goes through
     a relay. `servers` by protocol serve the streams that the peer opens."""
 
@@ -312,7 +312,7 @@ async def establish(
     first: bytes = b"",
     relayed: bool = False,
     idle_s: float | None = None,
-) -> PeerConnection | PeerFailure:
+) -> Libp2pConnection | PeerFailure:
     """Make a connection of a stream, of which `first` was read already; it is reset if that fails, and else
     read from then on, in the background. `idle_s`: one on which nothing is said for so long ends."""
     cause, detail = "timeout", ""
@@ -334,7 +334,7 @@ async def establish(
     if cause == "protocol" or session.stage != "ready" or session.peer is None:
         stream.abort()
         return PeerFailure(session.stage, cause, detail)
-    connection = PeerConnection(stream, session, session.peer, servers, spawn, relayed=relayed)
+    connection = Libp2pConnection(stream, session, session.peer, servers, spawn, relayed=relayed)
     connection.idle_s = idle_s
     spawn(connection.run(events))
     return connection

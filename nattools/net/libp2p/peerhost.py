@@ -12,8 +12,8 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import LocalEnd, Network, TcpFailure, TcpListener, TcpStream
 from nattools.net.libp2p.peerconnection import (
+    Libp2pConnection,
     MuxStream,
-    PeerConnection,
     PeerFailure,
     StreamServer,
     establish,
@@ -44,7 +44,7 @@ class PeerHost:
         self.key = key or HostKey()
         self.addresses: tuple[Multiaddr, ...] = ()
         self.servers: dict[str, StreamServer] = {IDENTIFY: self._identify, PING: self._ping}
-        self.connections: list[PeerConnection] = []
+        self.connections: list[Libp2pConnection] = []
         self._group = asyncio.TaskGroup()
         self._listeners: list[TcpListener] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,7 +93,7 @@ class PeerHost:
         timeout_s: float,
         initiates: bool = True,
         **end: Unpack[LocalEnd],
-    ) -> PeerConnection | PeerFailure | TcpFailure:
+    ) -> Libp2pConnection | PeerFailure | TcpFailure:
         """Connect to a peer, all in `timeout_s` seconds; nobody but `expected` is taken. Without `initiates`,
         the other end leads the handshake, as where both call each other. CannotRun as in
         `Network.connect_tcp`."""
@@ -115,7 +115,7 @@ class PeerHost:
         relayed: bool = False,
         first: bytes = b"",
         idle_s: float | None = None,
-    ) -> PeerConnection | PeerFailure:
+    ) -> Libp2pConnection | PeerFailure:
         """Make a stream, of which `first` was read already, one of this host's connections. `idle_s`: one on
         which nothing is said for so long ends."""
         session = PeerSession(self.key, initiates=initiates, expected=expected)
@@ -129,13 +129,13 @@ class PeerHost:
             relayed=relayed,
             idle_s=idle_s,
         )
-        if isinstance(made, PeerConnection):
+        if isinstance(made, Libp2pConnection):
             self.connections.append(made)
             self.changed.set()
             self.spawn(self._forget(made))
         return made
 
-    async def _forget(self, connection: PeerConnection) -> None:
+    async def _forget(self, connection: Libp2pConnection) -> None:
         await connection.ended.wait()
         self.connections.remove(connection)
 
@@ -198,14 +198,16 @@ class AwaitedCall:
     ) -> None:
         self.peer, self.hosts, self.initiates = peer, hosts, initiates
         self._awaited = awaited
-        self._made: asyncio.Future[PeerConnection] = asyncio.get_running_loop().create_future()
+        self._made: asyncio.Future[Libp2pConnection] = asyncio.get_running_loop().create_future()
 
-    def came(self, made: PeerConnection | PeerFailure) -> None:
+    def came(self, made: Libp2pConnection | PeerFailure) -> None:
         """It has called."""
-        if isinstance(made, PeerConnection) and not self._made.done():
+        if isinstance(made, Libp2pConnection) and not self._made.done():
             self._made.set_result(made)
 
-    async def wait_or(self, tasks: Iterable[asyncio.Task[PeerConnection | None]]) -> PeerConnection | None:
+    async def wait_or(
+        self, tasks: Iterable[asyncio.Task[Libp2pConnection | None]]
+    ) -> Libp2pConnection | None:
         """What comes first: its call, or one of these."""
         waiting: list[asyncio.Future[Any]] = [self._made, *tasks]
         done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

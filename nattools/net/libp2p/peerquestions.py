@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 from nattools.chance import chance, random_bytes
 from nattools.errors import ProtocolError
 from nattools.net.eventloop import TimeLimit
-from nattools.net.libp2p.peerconnection import MuxStream, PeerConnection, StreamMessages
+from nattools.net.libp2p.peerconnection import Libp2pConnection, MuxStream, StreamMessages
 from nattools.net.libp2p.peerhost import PING, PING_SIZE
 from nattools.protocols.libp2p import autonat, circuit
 from nattools.protocols.libp2p.autonat import DialStatus, ResponseStatus
@@ -31,7 +31,7 @@ DIAL_S: Final = 20.0
 """A server may try to connect for 15 s or so before it says that it could not."""
 
 
-async def identify(connection: PeerConnection, timeout_s: float = ANSWER_S) -> PeerDescription | None:
+async def identify(connection: Libp2pConnection, timeout_s: float = ANSWER_S) -> PeerDescription | None:
     """What the peer says of itself; it may come in several messages, up to the end of the stream."""
     stream = await connection.open(IDENTIFY, timeout_s=timeout_s)
     if stream is None:
@@ -55,7 +55,7 @@ async def identify(connection: PeerConnection, timeout_s: float = ANSWER_S) -> P
     return None
 
 
-async def ping(connection: PeerConnection, timeout_s: float = ANSWER_S) -> float | None:
+async def ping(connection: Libp2pConnection, timeout_s: float = ANSWER_S) -> float | None:
     """Seconds until what was sent came back."""
     loop = asyncio.get_running_loop()
     stream = await connection.open(PING, timeout_s=timeout_s)
@@ -99,7 +99,7 @@ def new_nonce() -> int:
 
 
 async def ask_to_dial(
-    connection: PeerConnection,
+    connection: Libp2pConnection,
     addresses: tuple[Multiaddr, ...],
     nonce: int,
     timeout_s: float = DIAL_S,
@@ -162,20 +162,20 @@ class CircuitAnswer(NamedTuple):
         return self.message is not None and self.message.status == "ok"
 
 
-async def reserve(connection: PeerConnection, timeout_s: float = ANSWER_S) -> CircuitAnswer:
+async def reserve(connection: Libp2pConnection, timeout_s: float = ANSWER_S) -> CircuitAnswer:
     """Ask a relay for a place; it lasts as long as the connection."""
     return await _hop(connection, CircuitMessage("reserve"), timeout_s, keep=False)
 
 
 async def connect_through(
-    connection: PeerConnection, peer: PeerId, timeout_s: float = DIAL_S
+    connection: Libp2pConnection, peer: PeerId, timeout_s: float = DIAL_S
 ) -> CircuitAnswer:
     """Ask a relay for a connection to one who has a place there."""
     return await _hop(connection, CircuitMessage("connect", peer=peer), timeout_s, keep=True)
 
 
 async def _hop(
-    connection: PeerConnection, request: CircuitMessage, timeout_s: float, *, keep: bool
+    connection: Libp2pConnection, request: CircuitMessage, timeout_s: float, *, keep: bool
 ) -> CircuitAnswer:
     stream = await connection.open(circuit.HOP, timeout_s=min(timeout_s, ANSWER_S))
     if stream is None:

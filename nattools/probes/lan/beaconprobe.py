@@ -71,8 +71,8 @@ class BeaconStation:
             beacon = decode_beacon(data)
         except ProtocolError:
             return
-        if beacon.sender == self.identity:
-            return
+        if beacon.sender == self.identity or self._context.is_own(source.host):
+            return  # by another program of this machine it proves nothing of the network
         if beacon.sender not in self.came and len(self.came) >= MOST_HEARD:
             return
         self.came.setdefault(beacon.sender, set()).add(beacon.way)

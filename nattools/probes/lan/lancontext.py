@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import msgspec
 
 from nattools.model.endpoint import Family
@@ -10,7 +12,7 @@ from nattools.net.base import Network
 from nattools.probes.probe import Recorder
 
 
-class LanContext(msgspec.Struct, frozen=True):
+class LanContext(msgspec.Struct, frozen=True, dict=True):
     """`interface`: the one that is looked at, with `own` addresses by family; `listen_s`: for how long."""
 
     network: Network
@@ -28,8 +30,12 @@ class LanContext(msgspec.Struct, frozen=True):
         """As `open_udp` takes it: of IPv6 with the interface that it is on."""
         return f"{group}%{self.interface.name}" if ":" in group else group
 
+    @cached_property
+    def _addresses(self) -> frozenset[str]:
+        """All of this machine's."""
+        interfaces = self.network.interfaces()
+        return frozenset(each.partition("%")[0] for one in interfaces for each in one.addresses)
+
     def is_own(self, host: str) -> bool:
         """Is it this machine's?"""
-        plain = host.partition("%")[0]
-        interfaces = self.network.interfaces()
-        return any(each.partition("%")[0] == plain for one in interfaces for each in one.addresses)
+        return host.partition("%")[0] in self._addresses

@@ -12,7 +12,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.peertrial import PeerVisit, VisitOutcome
 from nattools.net.base import Network, TcpFailure
-from nattools.net.libp2p.peerconnection import PeerConnection, PeerFailure
+from nattools.net.libp2p.peerconnection import Libp2pConnection, PeerFailure
 from nattools.net.libp2p.peerhost import PeerHost
 from nattools.net.libp2p.peerquestions import identify, ping
 from nattools.probes.probe import Recorder
@@ -50,7 +50,7 @@ class Visited(NamedTuple):
     """A peer that said who it is: by which address it was asked, and the connection to it."""
 
     address: Multiaddr
-    connection: PeerConnection
+    connection: Libp2pConnection
     description: PeerDescription
 
     @property
@@ -104,7 +104,7 @@ async def visit(
     """Connect to the first of a peer's endpoints that takes it, and ask who it is; None: it does not say.
     `port`: from this own port, which is `listening` too."""
     began = asyncio.get_running_loop().time()
-    made: PeerConnection | PeerFailure | TcpFailure = TcpFailure("error", "no address")
+    made: Libp2pConnection | PeerFailure | TcpFailure = TcpFailure("error", "no address")
     remote = place.endpoints[0]
     for remote in place.endpoints:
         try:
@@ -117,12 +117,12 @@ async def visit(
             )
         except CannotRun as error:
             made = TcpFailure("error", str(error))
-        if isinstance(made, PeerConnection):
+        if isinstance(made, Libp2pConnection):
             break
     seen = PeerVisit(
         probe=PROBE, address=str(place.address), outcome="connected", remote=str(remote), listening=listening
     )
-    if not isinstance(made, PeerConnection):
+    if not isinstance(made, Libp2pConnection):
         context.recorder.add(_failed(seen, made), at=began)
         return None
     connected_s = asyncio.get_running_loop().time() - began

@@ -10,7 +10,7 @@ import msgspec
 
 from nattools.errors import CannotRun
 from nattools.model.peertrial import PlaceAsked
-from nattools.net.libp2p.peerconnection import MuxStream, PeerConnection, StreamMessages
+from nattools.net.libp2p.peerconnection import Libp2pConnection, MuxStream, StreamMessages
 from nattools.net.libp2p.peerhost import PeerHost
 from nattools.net.libp2p.peerquestions import CircuitAnswer, connect_through, ping, reserve
 from nattools.probes.libp2p.peervisits import PROBE, VISIT_S, PeerContext, Visited
@@ -24,7 +24,7 @@ _MOST_LIMIT_S: Final = 1e6
 class RelayedCalls:
     """Takes calls that come through relays on behalf of a host. `told` hears of each."""
 
-    def __init__(self, host: PeerHost, told: Callable[[PeerConnection], None] | None = None) -> None:
+    def __init__(self, host: PeerHost, told: Callable[[Libp2pConnection], None] | None = None) -> None:
         self._host = host
         self._told = told
         self._calls = 0
@@ -44,7 +44,7 @@ class RelayedCalls:
             made = await self._host.take(
                 stream, initiates=False, expected=request.peer, first=messages.rest, relayed=True
             )
-            if isinstance(made, PeerConnection):
+            if isinstance(made, Libp2pConnection):
                 if self._told is not None:
                     self._told(made)
                 await made.ended.wait()
@@ -66,7 +66,7 @@ async def _ask_for_place(context: PeerContext, relay: Visited) -> None:
     began = asyncio.get_running_loop().time()
     async with PeerHost(context.network) as holder:
         made = await _connected(context, holder, relay)
-        if not isinstance(made, PeerConnection):
+        if not isinstance(made, Libp2pConnection):
             return
         RelayedCalls(holder)
         answer = await reserve(made)
@@ -76,7 +76,7 @@ async def _ask_for_place(context: PeerContext, relay: Visited) -> None:
     context.recorder.add(seen, at=began)
 
 
-async def _connected(context: PeerContext, host: PeerHost, relay: Visited) -> PeerConnection | str:
+async def _connected(context: PeerContext, host: PeerHost, relay: Visited) -> Libp2pConnection | str:
     """A further connection to the relay, or why there is none."""
     try:
         made = await host.dial(
@@ -87,7 +87,7 @@ async def _connected(context: PeerContext, host: PeerHost, relay: Visited) -> Pe
         )
     except CannotRun as error:
         return str(error)
-    return made if isinstance(made, PeerConnection) else "the relay takes no further connection"
+    return made if isinstance(made, Libp2pConnection) else "the relay takes no further connection"
 
 
 def _observed(relay: Visited, answer: CircuitAnswer) -> PlaceAsked:
@@ -120,7 +120,7 @@ async def _called(context: PeerContext, holder: PeerHost, relay: Visited, seen: 
             status = answer.outcome if answer.message is None else answer.message.status
             return msgspec.structs.replace(seen, carried=False, detail=status)
         through = await caller.take(answer.stream, initiates=True, expected=holder.peer, relayed=True)
-        rtt_s = await ping(through) if isinstance(through, PeerConnection) else None
+        rtt_s = await ping(through) if isinstance(through, Libp2pConnection) else None
         return msgspec.structs.replace(
             seen, carried=rtt_s is not None, rtt_s=None if rtt_s is None else round(rtt_s, 6)
         )

@@ -13,7 +13,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.peertrial import UpgradeTried
 from nattools.net.eventloop import TimeLimit
 from nattools.net.libp2p.directupgrades import DirectUpgrades
-from nattools.net.libp2p.peerconnection import PeerConnection
+from nattools.net.libp2p.peerconnection import Libp2pConnection
 from nattools.net.libp2p.peerhost import PeerHost, listen_on_any_port
 from nattools.net.libp2p.peerquestions import connect_through, identify, ping, reserve
 from nattools.probes.libp2p.peervisits import PROBE, PeerContext, PeerPlace, Visited, locate, visit
@@ -85,7 +85,7 @@ async def call_through(context: PeerContext, address: Multiaddr) -> None:
         relayed = None
         if answer.granted and answer.stream is not None:
             made = await site.host.take(answer.stream, initiates=True, expected=target, relayed=True)
-            relayed = made if isinstance(made, PeerConnection) else None
+            relayed = made if isinstance(made, Libp2pConnection) else None
         if relayed is None:
             seen = msgspec.structs.replace(seen, relayed=seen.relayed if not answer.granted else "broken")
         else:
@@ -93,7 +93,7 @@ async def call_through(context: PeerContext, address: Multiaddr) -> None:
         context.recorder.add(seen, at=began)
 
 
-async def _followed(site: _Site, relayed: PeerConnection, seen: UpgradeTried) -> UpgradeTried:
+async def _followed(site: _Site, relayed: Libp2pConnection, seen: UpgradeTried) -> UpgradeTried:
     """Wait for what the peer does: it dials this machine, or begins an upgrade."""
     loop, upgrades = asyncio.get_running_loop(), site.upgrades
     began = loop.time()
@@ -107,7 +107,7 @@ async def _followed(site: _Site, relayed: PeerConnection, seen: UpgradeTried) ->
     return await _with_connection(seen, upgrades, direct)
 
 
-async def _awaited(site: _Site, relayed: PeerConnection, until: float) -> PeerConnection | None:
+async def _awaited(site: _Site, relayed: Libp2pConnection, until: float) -> Libp2pConnection | None:
     """A direct connection to the same peer; None: it did not come about by `until`, or after three attempts,
     between which the peer has some seconds."""
     loop, upgrades, seen = asyncio.get_running_loop(), site.upgrades, 0
@@ -126,14 +126,14 @@ async def _awaited(site: _Site, relayed: PeerConnection, until: float) -> PeerCo
     return None
 
 
-def _direct_to(host: PeerHost, relayed: PeerConnection) -> PeerConnection | None:
+def _direct_to(host: PeerHost, relayed: Libp2pConnection) -> Libp2pConnection | None:
     """A connection to the same peer that goes through no relay."""
     same = (each for each in host.connections if each.peer == relayed.peer and not each.relayed)
     return next(same, None)
 
 
 async def _with_connection(
-    seen: UpgradeTried, upgrades: DirectUpgrades, direct: PeerConnection | None
+    seen: UpgradeTried, upgrades: DirectUpgrades, direct: Libp2pConnection | None
 ) -> UpgradeTried:
     rtt_s = None if direct is None else await ping(direct)
     return msgspec.structs.replace(
@@ -159,7 +159,7 @@ async def wait_for_calls(
         site = await _site(context, stack, relay)
         if site is None:
             return
-        calls: asyncio.Queue[PeerConnection] = asyncio.Queue()
+        calls: asyncio.Queue[Libp2pConnection] = asyncio.Queue()
         RelayedCalls(site.host, calls.put_nowait)
         answer = await reserve(site.relay.connection)
         if not answer.granted:
@@ -173,7 +173,7 @@ async def wait_for_calls(
                 await _lead(site, await calls.get())
 
 
-async def _lead(site: _Site, relayed: PeerConnection) -> None:
+async def _lead(site: _Site, relayed: Libp2pConnection) -> None:
     context, loop = site.context, asyncio.get_running_loop()
     began = loop.time()
     upgrades = DirectUpgrades(site.host, site.local, site.seen)

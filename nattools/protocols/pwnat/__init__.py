@@ -8,7 +8,7 @@ The listener's NAT lets the error in as one about the beacon's session (RFC 5508
 reads the quote where its system reports errors about its own datagrams, without privileges.
 """
 
-from nattools.protocols.pwnat.beacon import BEACON, TARGETS, time_exceeded
+from nattools.protocols.pwnat.beacon import BEACON, TARGETS, prepare, time_exceeded
 from nattools.protocols.pwnat.knock import CallerNat, Knock, decode, encode, looks_like_knock
 from nattools.protocols.pwnat.replay import Doubt, KnockFilter
 from nattools.protocols.pwnat.secret import LEAST_SECRET, SharedKeys, keys_of, new_secret
@@ -27,5 +27,6 @@ __all__ = [
     "keys_of",
     "looks_like_knock",
     "new_secret",
+    "prepare",
     "time_exceeded",
 ]

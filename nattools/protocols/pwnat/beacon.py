@@ -30,6 +30,11 @@ def time_exceeded(source: str, listener: Endpoint, target: Endpoint, knock: byte
     return bytes(scapy.IP(src=source, dst=listener.host, id=0) / error / (beacon[:28] + knock))
 
 
+def prepare() -> None:
+    """Import scapy now, so that the first packet does not wait for it."""
+    _scapy()
+
+
 @cache
 def _scapy() -> Any:
     from scapy.layers import inet

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from nattools.chance import random_bytes
+from nattools.errors import CannotRun
 
 LEAST_SECRET: Final = 8
 """Characters. A knock passes many networks, and whoever sees one can try secrets on it."""
@@ -31,8 +32,12 @@ class SharedKeys(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=16)
 def keys_of(secret: str) -> SharedKeys:
-    """By scrypt (RFC 7914), which makes each guess cost 16 MB and some 50 ms."""
-    master = hashlib.scrypt(secret.encode(), salt=_SALT, n=2**14, r=8, p=1, maxmem=2**26, dklen=32)
+    """By scrypt (RFC 7914), which makes each guess cost 16 MB and some 50 ms. CannotRun: there is not so much
+    memory."""
+    try:
+        master = hashlib.scrypt(secret.encode(), salt=_SALT, n=2**14, r=8, p=1, maxmem=2**26, dklen=32)
+    except (MemoryError, ValueError) as error:
+        raise CannotRun("there is not enough memory to make keys of the secret: it takes 16 MB") from error
     return SharedKeys(hmac.digest(master, b"knock", "sha256"), hmac.digest(master, b"root", "sha256"))
 
 

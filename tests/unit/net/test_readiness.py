@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import select
 import socket
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -164,3 +166,16 @@ def test_the_loop_has_its_turn_though_a_socket_is_never_read_empty(ends: Ends) -
         await over.wait()
 
     assert run(main) == []
+
+
+def test_a_loop_that_is_gone_is_kept_by_nothing(ends: Ends) -> None:
+    """Not even where a socket of it was never closed."""
+    loop = asyncio.new_event_loop()
+    watch = read_watch(loop)
+    assert watch is not None
+    watch.add(ends.descriptor(0), lambda: None)
+    loop.close()
+    gone = weakref.ref(loop)
+    del loop, watch
+    gc.collect()
+    assert gone() is None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, IPerror, UDPerror
 
-from nattools.errors import ProtocolError
+from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.protocols import ip, pwnat
@@ -199,3 +199,12 @@ def test_the_vectors_are_packets(packet: bytes) -> None:
     if about is not None:
         assert (about.source, about.destination, about.ttl, about.icmp_type) == ("11.1.0.2", "3.3.3.3", 1, 8)
         assert (about.source_port, about.icmp_rest) == (0, 0)
+
+
+def test_without_memory_for_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> bytes:
+        raise ValueError("[digital envelope routines] malloc failure")
+
+    monkeypatch.setattr("hashlib.scrypt", fails)
+    with pytest.raises(CannotRun, match="16 MB"):
+        pwnat.keys_of("a secret that nobody has used yet")

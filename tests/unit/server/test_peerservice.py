@@ -15,7 +15,7 @@ from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.net.libp2p.peerconnection import MuxStream, PeerConnection, PeerFailure, StreamMessages
+from nattools.net.libp2p.peerconnection import Libp2pConnection, MuxStream, PeerFailure, StreamMessages
 from nattools.net.libp2p.peerhost import PeerHost
 from nattools.net.libp2p.peerquestions import (
     ask_to_dial,
@@ -55,13 +55,13 @@ class Site:
     @asynccontextmanager
     async def peer(
         self, host: str = "alice", port: int = 0
-    ) -> AsyncIterator[tuple[PeerHost, PeerConnection]]:
+    ) -> AsyncIterator[tuple[PeerHost, Libp2pConnection]]:
         """A peer on that machine, and its connection to the server."""
         async with PeerHost(self.lab.network(host)) as peer:
             if port:
                 await peer.listen(4, port=port)
             made = await peer.dial(SERVER, timeout_s=5.0, port=port)
-            assert isinstance(made, PeerConnection), made
+            assert isinstance(made, Libp2pConnection), made
             yield peer, made
 
     async def connect(self, host: str = "bob") -> TcpStream:
@@ -246,7 +246,7 @@ def test_a_peer_with_a_place_is_called_and_the_call_is_limited() -> None:
             assert answer.message.limit == circuit.RelayLimit(120, 1 << 17)
             assert answer.stream is not None
             through = await bob.take(answer.stream, initiates=True, relayed=True)
-            assert isinstance(through, PeerConnection)
+            assert isinstance(through, Libp2pConnection)
             assert await ping(through) is not None
             said = await identify(through)
             assert said is not None
@@ -413,7 +413,7 @@ def test_a_source_has_so_many_connections_and_a_silent_one_ends() -> None:
     async def main(site: Site) -> None:
         async with PeerHost(site.lab.network("bob")) as bob:
             made = [await bob.dial(SERVER, timeout_s=5.0) for _ in range(9)]
-            assert sum(isinstance(each, PeerConnection) for each in made) == 8
+            assert sum(isinstance(each, Libp2pConnection) for each in made) == 8
             assert isinstance(made[8], PeerFailure)
             async with site.peer("alice") as (_, honest):
                 assert await ping(honest) is not None
@@ -430,8 +430,8 @@ def test_where_all_places_are_taken_the_oldest_gives_way() -> None:
             second = await bob.dial(SERVER, timeout_s=5.0)
             async with site.peer("alice") as (_, honest):
                 assert await ping(honest) is not None
-                assert isinstance(first, PeerConnection)
-                assert isinstance(second, PeerConnection)
+                assert isinstance(first, Libp2pConnection)
+                assert isinstance(second, Libp2pConnection)
                 assert first.ended.is_set()
                 assert not second.ended.is_set()
 

@@ -10,7 +10,7 @@ from statements import check_statements
 from tailnets import findings_of, report_of
 
 from nattools.engine.analysis.overlaypeers import explained
-from nattools.engine.analysis.tailnetclashes import Joined, conflicts, overlaps
+from nattools.engine.analysis.tailnetclashes import JoinedTailnet, conflicts, overlaps
 from nattools.engine.analysis.tailscalepaths import ways_with_kinds
 from nattools.model.host import Host, Interface, Way
 from nattools.model.nat import NAT_KINDS, Nat
@@ -92,8 +92,8 @@ def test_autonat_is_not_believed_where_the_nat_lets_in_addresses_that_were_writt
     assert codes(EASY, replace(address, reachable=None), kubo) == ["address-untested"]
 
 
-def joined(name: str, **more: object) -> Joined:
-    return Joined(name, OverlayStatus(program="tailscale", name=name, **more))  # type: ignore[arg-type]
+def joined(name: str, **more: object) -> JoinedTailnet:
+    return JoinedTailnet(name, OverlayStatus(program="tailscale", name=name, **more))  # type: ignore[arg-type]
 
 
 def peer(*addresses: str, routes: tuple[str, ...] = ()) -> OverlayPeer:
