@@ -247,6 +247,9 @@ class PeerConnection:
         elif isinstance(event, StreamReset | StopSendingReceived):
             self.close(BROKEN_OFF, "the peer broke it off")
         elif isinstance(event, ConnectionTerminated):
+            logger.debug(
+                "QUIC has ended: %s, frame %s, %r", event.error_code, event.frame_type, event.reason_phrase
+            )
             self._end(event.error_code if event.frame_type is None else -1, _why(event))
 
     def _set_timer(self) -> None:

@@ -22,6 +22,7 @@ from nattools.lab.scenariofiles import load as load_scenario
 from nattools.model.report import Report
 from nattools.report.html import render_html
 from nattools.report.markdown import render_markdown
+from nattools.report.safetext import width
 from nattools.report.savedreport import load, render_json
 from nattools.report.terminal import answer_line, render_text
 from nattools.trials.scenarios import Case, run_trial
@@ -115,7 +116,7 @@ def check_everything(report: Report, text: str) -> None:
     for detail in (0, 1, 2):
         drawn = render_text(report, detail=detail)  # type: ignore[arg-type]
         assert is_plain(drawn)
-        assert max(map(len, drawn.splitlines())) <= 80
+        assert max(map(width, drawn.splitlines())) <= 80
     assert is_plain(answer_line(report))
     assert "\n" not in answer_line(report)
     assert load(render_json(report).encode()) == report
@@ -143,6 +144,7 @@ def test_known_attacks_are_only_read(number: int, attack: str) -> None:
 
 @given(number=st.integers(0, 2 + len(SCENARIOS)), text=st.text(max_size=60))
 @example(number=0, text="|")
+@example(number=0, text="\u0ec8")
 @settings(max_examples=60, deadline=None)
 def test_any_text_is_only_read(number: int, text: str) -> None:
     check_everything(hostile(number, text), text)

@@ -35,6 +35,8 @@ def findings(report: Report) -> dict[str, Any]:
         found[lane] = nat and {field: getattr(nat, field) for field in FINDINGS}
         if nat is not None:
             found[lane]["external"] = len(nat.external) > 1
+            if lane.startswith("tcp"):
+                del found[lane]["port_mask"]  # of a few ports it is a guess
             if found[lane]["external"]:  # which of them are met, and what their ports show, is chance
                 found[lane] |= dict.fromkeys(("port_allocation", "port_step", "port_block"))
     found["warnings"] = sorted({each.code for each in report.notices})
@@ -42,6 +44,28 @@ def findings(report: Report) -> dict[str, Any]:
     found["relays"] = sorted((one.kind, str(one.works)) for one in report.relays)
     found["advice"] = report.advice and report.advice.reachable
     return found
+
+
+BESIDE = ("lan", "libp2p", "tailscale")
+"""Commands about machines and services that are not drawn: what they found of the network is compared, and
+the scenario's own servers may show more of it."""
+
+
+def alike(report: Report, original: Report) -> bool:
+    """Do both say the same, but for what is not drawn, and what chance decides in a pool?"""
+    one, other = findings(report), findings(original)
+    if original.command not in BESIDE:
+        if any(one[lane] and one[lane]["external"] for lane in ("udp4", "tcp4")):
+            one.pop("pwnat"), other.pop("pwnat")
+        return one == other
+    one, other = ({key: value for key, value in each.items() if key not in BESIDE} for each in (one, other))
+    for lane in ("udp4", "udp6", "tcp4", "tcp6"):
+        if one[lane] and other[lane]:
+            one[lane] = {
+                key: one[lane][key] for key, value in other[lane].items() if value not in (None, "unknown")
+            }
+            other[lane] = {key: other[lane][key] for key in one[lane]}
+    return one == other
 
 
 def again(report: Report, folder: Path, backend: Backend = "sim", seed: int = 0) -> Report:
@@ -63,8 +87,9 @@ def measured(name: str, host: str) -> Report:
 @pytest.mark.parametrize(("name", "host"), CASES)
 def test_simulated(name: str, host: str, tmp_path: Path) -> None:
     report = measured(name, host)
-    assert findings(again(report, tmp_path)) == findings(report)
-    assert findings(again(report, tmp_path, seed=1)) == findings(report)
+    for seed in (0, 1):
+        drawn = again(report, tmp_path, seed=seed)
+        assert alike(drawn, report), (findings(drawn), findings(report))
 
 
 @pytest.mark.parametrize("name", ON_NETNS)

@@ -180,6 +180,8 @@ async def make_checked(
             if held.granted.doubtful and not is_open:
                 await session.remove(held)
             else:
+                if held.granted.doubtful:
+                    session.note_proof(held)
                 found.append((held, is_open))
     return found
 

@@ -8,7 +8,6 @@ from nattools.engine.portmap.recording import record_entry
 from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
 from nattools.model.observation import MapEntry
 from nattools.probes.portmap import (
-    Granted,
     Mapper,
     Refused,
     TableEntry,
@@ -34,15 +33,21 @@ def saw(session: PortmapSession, note: JournalEntry) -> bool:
 async def show(session: PortmapSession, note: JournalEntry, *, in_force: bool) -> None:
     """Put a mapping of the journal on record that no table has shown: as the router has it, if it shows
     it when asked for it alone; as it is noted, if that cannot be known and it should be there now. What
-    the router denies to have is not shown."""
+    the router denies to have is not shown; and what it has granted and never had in its table is unknown."""
     mapper = await _mapper_for(session, note) if note.protocol == "upnp-igd" else None
     found: TableEntry | Refused | None = None
     if mapper is not None and note.granted is not None:
         found = await mapper.read_back(note.wanted, note.granted)
     if isinstance(found, TableEntry) and is_of(note, found):
         record_entry(session.run.recorder, note.protocol, found, ours=True)
-    elif in_force and not _contradicts(found, note.granted):
+    elif in_force and (not _is_denied(found) or (note.granted is not None and note.granted.proven)):
         record_as_noted(session, note)
+    elif in_force and note.granted is not None and note.granted.listed is False:
+        session.record_gap(
+            f"Is the {note.protocol} mapping of {note.wanted.transport} {note.wanted.internal} there?",
+            "the router said that it had made it, and its table has never shown it",
+            "nattools map delete --mine, which removes it if it is",
+        )
 
 
 def record_as_noted(session: PortmapSession, note: JournalEntry) -> None:
@@ -107,8 +112,6 @@ async def _elsewhere(session: PortmapSession, note: JournalEntry) -> list[Mapper
     return session.elsewhere[note.gateway]
 
 
-def _contradicts(found: TableEntry | Refused | None, granted: Granted | None) -> bool:
-    """Does the router say now that it has no such mapping? One that never showed it says nothing by that."""
-    if isinstance(found, Refused):
-        return found.denied and not (granted is not None and granted.listed is False)
-    return found is not None
+def _is_denied(found: TableEntry | Refused | None) -> bool:
+    """Does the router say now that it has no such mapping?"""
+    return found.denied if isinstance(found, Refused) else found is not None

@@ -257,6 +257,12 @@ class PortmapSession:
             record_attempt(self.run.recorder, "read back", mapper.offer.protocol, wanted, result, began)
         return result
 
+    def note_proof(self, held: HeldMapping) -> None:
+        """A test from outside has shown it."""
+        if held.granted is not None:
+            held.granted = msgspec.structs.replace(held.granted, proven=True)
+            self.journal.granted(held.note, held.granted)
+
     async def remove(self, held: HeldMapping) -> Refused | None:
         """Take a mapping away; None: it is gone."""
         result = await self._delete(held)

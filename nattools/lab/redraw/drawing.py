@@ -27,6 +27,10 @@ class Drawing:
         """A table; made if there is none yet."""
         return self._tables.setdefault(place, {})
 
+    def __contains__(self, place: object) -> bool:
+        """Is there such a table already?"""
+        return place in self._tables
+
     def mark(self, place: tuple[str, ...], key: str, why: str) -> None:
         """A comment behind a value."""
         self._marks[place, key] = why

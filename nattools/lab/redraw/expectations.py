@@ -8,6 +8,8 @@ from nattools.lab.redraw.drawing import Drawing
 from nattools.model.nat import Nat
 from nattools.model.report import Report
 
+NOT_DRAWN = ("lan", "libp2p", "tailscale")
+"""Commands about machines and services that no router shows, and their techniques."""
 _FIELDS = (
     "reachable", "present", "mapping", "filtering", "port_allocation", "port_step", "port_block",
     "hairpinning", "cgnat", "double_nat", "distance_hops", "classic", "pooling",
@@ -23,8 +25,13 @@ def expected(drawing: Drawing, report: Report, host: str) -> None:
         nat = getattr(report.nat, lane)
         if nat is not None and (values := _behaviour(nat)):
             drawing.table("expect", host, "nat", lane).update(values)
+    pooled = report.nat.udp4 is not None and len(report.nat.udp4.external) > 1
     verdicts: dict[str, Any] = {
-        each.id: each.verdict for each in report.techniques if each.verdict in ("works", "fails")
+        each.id: each.verdict
+        for each in report.techniques
+        if each.verdict in ("works", "fails")
+        and not (pooled and each.id == "pwnat")
+        and not (report.command in NOT_DRAWN and each.id in NOT_DRAWN)
     }
     if verdicts:
         drawing.table("expect", host, "technique").update(verdicts)

@@ -6,12 +6,15 @@ from __future__ import annotations
 from typing import Any
 
 from nattools.lab.redraw.drawing import Drawing
-from nattools.lab.redraw.expectations import expected
+from nattools.lab.redraw.expectations import NOT_DRAWN, expected
 from nattools.lab.redraw.redrawnrouters import HOST, RouterPlan, draw_uplink
 from nattools.lab.redraw.redrawnservers import draw_servers, shortest_trips
 from nattools.lab.redraw.uplinks import Uplink, uplinks_of
 from nattools.model.observation import Idle, MapOffer
 from nattools.model.report import Report
+
+_COMMANDS = ("ipv6", "lan", "libp2p", "tailscale")
+"""Those that a scenario can be measured with, beside diagnose."""
 
 
 def redrawn(report: Report) -> Drawing:
@@ -22,6 +25,10 @@ def redrawn(report: Report) -> Drawing:
     )
     uplinks = uplinks_of(report)
     plans = [draw_uplink(drawing, report, uplink) for uplink in uplinks]
+    if not uplinks:
+        drawing.note("The machine had no way out: it is drawn behind an ordinary router.")
+        drawing.table("nat", "home")
+        plans = [RouterPlan("home")]
     drawing.table("host", HOST).update(_host(drawing, report, uplinks, plans))
     draw_servers(drawing, report)
     _options(drawing, report, uplinks)
@@ -36,17 +43,37 @@ def _host(drawing: Drawing, report: Report, uplinks: list[Uplink], plans: list[R
         host.update(_on_the_internet(report))
     elif len(behind) == 1:
         host["behind"] = behind[0]
+        if uplinks and uplinks[0].six and uplinks[0].routed == (4,):
+            host["default_route"] = [f"{behind[0]}/4"]
     else:
         host["behind"] = behind
         host.update(_several_ways(drawing, report, uplinks, behind))
     tunnels = [
-        plan.inner for uplink, plan in zip(uplinks, plans, strict=True) if uplink.tunnel and plan.inner
+        plan.inner for uplink, plan in zip(uplinks, plans, strict=False) if uplink.tunnel and plan.inner
     ]
     if tunnels:
         host["vpn"] = tunnels
+    host.update(_ended(drawing, report, behind))
     if report.host.runs_in is not None:
         host["runs_in"] = report.host.runs_in
     return host | _path_quality(report)
+
+
+def _ended(drawing: Drawing, report: Report, behind: list[str]) -> dict[str, Any]:
+    """Where nothing outside answered: what the machine lacks, or what drops all that is to leave."""
+    step = None if report.ended is None else report.ended.step
+    if step in ("link", "address"):
+        return {"lacks": step}
+    if step == "dns":
+        return {"lacks": "names"}
+    if step == "route":
+        return {"default_route": False}
+    if step == "firewall":
+        return {"lets_out": []}
+    if step == "answer" and behind:
+        place = ("firewall" if ("firewall", behind[0]) in drawing else "nat", behind[0])
+        drawing.table(*place).update(udp="blocked", open_ports=[])
+    return {}
 
 
 def _on_the_internet(report: Report) -> dict[str, Any]:
@@ -101,6 +128,10 @@ def _path_quality(report: Report) -> dict[str, Any]:
 
 def _options(drawing: Drawing, report: Report, uplinks: list[Uplink]) -> None:
     options: dict[str, Any] = {}
+    if report.command in _COMMANDS:
+        options["command"] = report.command
+    if report.command in NOT_DRAWN:
+        drawing.note(f"What {report.command} found beside the network itself is not drawn.")
     idle = [seen.idle_s for seen in report.observations if isinstance(seen, Idle)]
     if idle:
         options["lifetime"] = True

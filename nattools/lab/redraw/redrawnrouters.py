@@ -95,10 +95,7 @@ def _with_nat(
     outer = ("nat", names[-1])
     _behaviour(drawing, report, outer, nat)
     _addresses(drawing, report, uplink, names, nat)
-    ipv6 = None
-    if six is not None or uplink.six:
-        open_to_all = six is not None and six.filtering == "endpoint-independent"
-        ipv6 = "open" if open_to_all else "firewall"
+    ipv6 = _ipv6(report, uplink, six)
     for number, name in enumerate(names):
         table = drawing.table("nat", name)
         if number + 1 < len(names):
@@ -114,6 +111,22 @@ def _with_nat(
         for name in names:
             drawing.table("nat", name)["dmz"] = HOST
     return RouterPlan(names[0])
+
+
+def _ipv6(report: Report, uplink: Uplink, six: Nat | None) -> str | None:
+    """What the routers do with IPv6; None: there is none."""
+    told = report.ipv6
+    if told is not None and 6 in uplink.routed:
+        problems = {each.code for each in told.problems}
+        if told.translation in ("nat66", "nptv6"):
+            return told.translation
+        if problems & {"ula-only", "no-answer"}:
+            return "ula" if "ula-only" in problems else "dead"
+    if six is None and not uplink.six:
+        return None
+    if told is not None and told.inbound.udp in ("rejected", "prohibited"):
+        return "rejecting" if told.inbound.udp == "rejected" else "prohibiting"
+    return "open" if six is not None and six.filtering == "endpoint-independent" else "firewall"
 
 
 def _is_no_hop(report: Report, uplink: Uplink, nat: Nat) -> bool:

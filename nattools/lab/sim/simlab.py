@@ -27,6 +27,7 @@ from nattools.lab.sim.natrouter import NatRouter
 from nattools.lab.sim.nodes import Node
 from nattools.lab.sim.simarrivals import SimArrivals
 from nattools.lab.sim.simnet import SimNet
+from nattools.lab.sim.simsetup import ipv6_setup_of
 from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import topology_of
@@ -337,7 +338,7 @@ class SimNetwork:
         return SimArrivals(self._node)
 
     def ipv6_setup(self) -> Ipv6Setup:
-        return self._node.plan.ipv6_setup
+        return ipv6_setup_of(self._node.plan)
 
     def runs_in(self) -> Surroundings | None:
         return self._runs_in

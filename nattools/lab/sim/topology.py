@@ -22,11 +22,8 @@ from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.portplan import ETHERNET_MTU, Network, PortPlan
 from nattools.model.endpoint import Family, family_of
 from nattools.model.host import (
-    ConfiguredAddress,
-    ConfiguredRouter,
     Gateway,
     Interface,
-    Ipv6Setup,
 )
 from nattools.net.addresses import is_public
 from nattools.net.base import SendFailure
@@ -140,28 +137,6 @@ class NodePlan:
         """All interfaces, loopback first."""
         loopback = Interface(name="lo", kind="loopback", mtu=65536, addresses=("127.0.0.1", "::1"))
         return loopback, *(port.described for port in self.ports)
-
-    @cached_property
-    def ipv6_setup(self) -> Ipv6Setup:
-        """As somebody has set it up: nobody sends router advertisements here."""
-        addresses = (
-            ConfiguredAddress(
-                address=each.ip,
-                interface=port.layout.interface,
-                prefix_length=each.prefix,
-                temporary=False,
-                stable=True,
-            )
-            for port in self.ports
-            for each in port.layout.addresses
-            if ":" in each.ip
-        )
-        routers = (
-            ConfiguredRouter(address=each.address, interface=each.interface, source="static")
-            for each in self.gateways
-            if each.family == 6
-        )
-        return Ipv6Setup(addresses=tuple(addresses), routers=tuple(routers), disabled=False)
 
     @cached_property
     def gateways(self) -> tuple[Gateway, ...]:

@@ -58,8 +58,9 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping that the router says it has made; only a test from outside proves it.
 
     `external_host` is None where the router does not know its address. `lifetime_s` None: until it is
-    deleted. `unique_id` is a UPnP pinhole's. `listed`: the router's table has it (None: that is not known).
-    `quirks` say what is odd about the answer, for people.
+    deleted. `unique_id` is a UPnP pinhole's. `listed`: the router's table has it (None: that is not known);
+    `proven`: a test from outside has shown it, whatever the table says. `quirks` say what is odd about the
+    answer, for people.
     """
 
     protocol: MappingProtocol
@@ -71,6 +72,7 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     epoch_s: int | None = None
     unique_id: int | None = None
     listed: bool | None = None
+    proven: bool = False
     quirks: tuple[str, ...] = ()
 
     @property

@@ -19,8 +19,9 @@ from nattools.protocols.nat64 import WELL_KNOWN, Nat64Prefix
 
 _KEPT_KINDS = ("loopback", "unspecified", "multicast", "documentation", "reserved")
 """Addresses that everybody has, or nobody."""
-_CONTAINERS = ("10.88.", "10.0.2.")
-"""What Podman and slirp4netns give to all that are within; the analysis knows them."""
+_STANDARD = ("10.88.", "10.0.2.", "172.20.10.", "192.168.42.", "192.168.43.", "192.168.44.")
+"""What Podman, slirp4netns and telephones that share their connection give to everybody; the analysis knows
+them, and they stay."""
 _PUBLIC4, _PUBLIC6 = 11, 0x2A10
 """11.0.0.0/8 and 2a10::/16, as in the lab: software takes them for public."""
 _BLOCK = 2048
@@ -97,8 +98,8 @@ class Pseudonyms:
         if public:
             number = self._pick("net", f"{first}.{second}.{third}", 2**16, form=_third(_PUBLIC4))
             head = f"{_PUBLIC4}.{number >> 8}.{number & 255}"
-        elif text.startswith(_CONTAINERS):
-            head = text.rpartition(".")[0]
+        elif text.startswith(_STANDARD):
+            return text
         elif first == 10:
             number = self._pick("10", f"{second}.{third}", 2**16, form=_third(10))
             head = f"10.{number >> 8}.{number & 255}"
