@@ -97,16 +97,15 @@ def test_the_pairs_that_tailscaled_connects_directly_are_those_foretold(tailnet:
 
 
 def check_status(tailnet: dict[str, Client], direct: dict[tuple[str, str], bool]) -> None:
-    """What its status says afterwards, as it is read here. A path that is not used is forgotten in seconds."""
+    """What its status says afterwards, as it is read here. An unused path is forgotten in seconds."""
     for kind in KINDS:
         status = parse_status(json.dumps(tailnet[host_of("a", kind)].said("status", "--json")).encode())
         assert (status.program, status.state) == ("tailscale", "Running")
         ways = {peer.name: peer.path for peer in status.peers}
         for (one, other), way in direct.items():
             if one == kind:
-                assert ways[host_of("b", other)] in (
-                    ("direct", "relay", "none") if way else ("relay", "none")
-                )
+                possible = ("direct", "relay", "none") if way else ("relay", "none")
+                assert ways[host_of("b", other)] in possible, (one, other)
 
 
 async def looked_at(lab: NetnsLab, host: str, derp_map: Path) -> Report:
