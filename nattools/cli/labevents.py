@@ -8,7 +8,7 @@ from nattools.cli.outputs import write_out
 from nattools.errors import CannotRun
 from nattools.lab.backend import Backend
 from nattools.lab.scenario import Scenario
-from nattools.lab.scenarioevents import Moment
+from nattools.lab.scenarioevents import ScheduledEvent
 from nattools.lab.sim.simlab import SimLab
 from nattools.report.safetext import safe, untied
 from nattools.wording import terms
@@ -26,7 +26,7 @@ def play_events(scenario: Scenario, backend: Backend, seed: int | None) -> None:
         return
     told = 0
 
-    def happened(moment: Moment) -> None:
+    def happened(moment: ScheduledEvent) -> None:
         nonlocal told
         told += 1
         if told <= MOST:

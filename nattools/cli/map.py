@@ -23,7 +23,7 @@ from nattools.engine.options import MAPPING_LIFETIME_S, Emit, MapOptions, Measur
 from nattools.engine.portmap.journal import Journal
 from nattools.errors import UsageError
 from nattools.model.endpoint import Transport, parse_address
-from nattools.model.observation import MapOffer
+from nattools.model.mappingseen import MapOffer
 from nattools.model.portmapping import MAPPING_NAME, MappingProtocol
 from nattools.model.report import Report
 from nattools.net.base import Network

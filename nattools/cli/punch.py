@@ -76,8 +76,7 @@ def command(
     and with that code on the other. Where nothing direct works, a relay is used if there is one.
 
     Exit code 1 if they did not connect; the report says at which stage, and why."""
-    typed = " ".join(code or ()) or None
-    asked = typed == punchoptions.ASK
+    asked = (typed := " ".join(code or ()) or None) == punchoptions.ASK
     wanted = PunchRequest(
         code=punchoptions.chosen_code(None if asked else typed, words, manual),
         manual=manual,
@@ -97,11 +96,9 @@ def command(
         hook=hook,
         code_file=punchoptions.checked_code_file(code_file),
     )
-    backend = None if request.lab is None else request.lab.backend
+    backend = request.lab.backend if request.lab else None
     punchoptions.check_together(wanted, as_json=request.as_json, lab=backend)
-    if asked:
-        wanted = replace(wanted, code=ask_code(from_terminal=pipe, say=tell))
-    return run(request, wanted)
+    return run(request, replace(wanted, code=ask_code(from_terminal=pipe, say=tell)) if asked else wanted)
 
 
 def run(request: Request, wanted: PunchRequest) -> int:

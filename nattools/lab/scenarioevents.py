@@ -35,7 +35,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     now: dict[str, Any] = {}
 
 
-class Moment(NamedTuple):
+class ScheduledEvent(NamedTuple):
     """An event and when it happens, in seconds since the scenario came up."""
 
     at_s: float
@@ -52,14 +52,14 @@ class Moment(NamedTuple):
         return f"{spec.node}: {spec.what.replace('-', ' ')}{more}"
 
 
-def moments(events: tuple[EventSpec, ...]) -> Iterator[Moment]:
+def moments(events: tuple[EventSpec, ...]) -> Iterator[ScheduledEvent]:
     """All events in their order, without end if one of them is repeated."""
     return merge(*(_repeated(number, spec) for number, spec in enumerate(events)))
 
 
-def _repeated(number: int, spec: EventSpec) -> Iterator[Moment]:
+def _repeated(number: int, spec: EventSpec) -> Iterator[ScheduledEvent]:
     at_s = spec.at_s
-    yield Moment(at_s, number, spec)
+    yield ScheduledEvent(at_s, number, spec)
     while spec.every_s is not None:
         at_s += spec.every_s
-        yield Moment(at_s, number, spec)
+        yield ScheduledEvent(at_s, number, spec)

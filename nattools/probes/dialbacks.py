@@ -19,7 +19,7 @@ import msgspec
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, copies_needed
 from nattools.model.endpoint import Endpoint, Transport
-from nattools.model.observation import MapCheck
+from nattools.model.mappingseen import MapCheck
 from nattools.net import exchange
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
 from nattools.net.eventloop import TimedEvent, TimeLimit

@@ -120,7 +120,7 @@ class PathChart(NamedTuple):
     nodes: tuple[PathNode, ...]
 
 
-class Door(NamedTuple):
+class Reaching(NamedTuple):
     """Somebody outside: at which port they see this machine, and whether what they send gets in (None: not
     known)."""
 
@@ -129,17 +129,17 @@ class Door(NamedTuple):
     enters: bool | None
 
 
-class DoorChart(NamedTuple):
+class ReachChart(NamedTuple):
     """Who gets in to `inside` past the `gate`."""
 
     caption: str
     inside: str
     gate: str
-    doors: tuple[Door, ...]
+    cases: tuple[Reaching, ...]
 
 
-Figure = BarChart | EventChart | GridChart | PathChart | DoorChart
-Block = Table | Prose | BarChart | EventChart | GridChart | PathChart | DoorChart
+Figure = BarChart | EventChart | GridChart | PathChart | ReachChart
+Block = Table | Prose | BarChart | EventChart | GridChart | PathChart | ReachChart
 
 
 class Section(NamedTuple):

@@ -6,13 +6,13 @@ from nattools.report.document import (
     BarChart,
     Block,
     Cell,
-    DoorChart,
     EventChart,
     Figure,
     GridChart,
     Mood,
     PathChart,
     Prose,
+    ReachChart,
     Table,
 )
 from nattools.report.safetext import width
@@ -45,8 +45,8 @@ def as_table(figure: Figure, columns: int) -> Table:
             return _grid_table(figure, columns)
         case PathChart():
             return _path_table(figure, columns)
-        case DoorChart():
-            return _doors_table(figure)
+        case ReachChart():
+            return _reach_table(figure)
 
 
 def _bars_table(chart: BarChart, columns: int) -> Table:
@@ -120,6 +120,6 @@ def _path_table(chart: PathChart, columns: int) -> Table:
     return Table(("",), tuple((Cell(text, mood),) for text, mood in zip(tied, moods, strict=True)), (0,))
 
 
-def _doors_table(chart: DoorChart) -> Table:
-    rows = tuple((Cell(door.who), Cell(door.sees), Cell(*ENTERS[door.enters])) for door in chart.doors)
+def _reach_table(chart: ReachChart) -> Table:
+    rows = tuple((Cell(case.who), Cell(case.sees), Cell(*ENTERS[case.enters])) for case in chart.cases)
     return Table(("who sends", "where they see you", "gets in"), rows, (1, 1, 0))

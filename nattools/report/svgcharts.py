@@ -8,16 +8,16 @@ from itertools import count
 from nattools.report.document import (
     BarChart,
     Cell,
-    DoorChart,
     EventChart,
     Figure,
     GridChart,
     Mood,
     PathChart,
+    ReachChart,
     TimelineEvent,
 )
 from nattools.report.svgcanvas import NARROW, WIDE, Canvas, pixels
-from nattools.report.svgpaths import doors_narrow, doors_wide, path_narrow, path_wide
+from nattools.report.svgpaths import path_narrow, path_wide, reach_narrow, reach_wide
 
 _ROW = 26
 _LABEL_MOST = 320
@@ -35,8 +35,8 @@ def render_svg(figure: Figure) -> str:
             return _grid(figure)
         case PathChart():
             return path_wide(figure)
-        case DoorChart():
-            return doors_wide(figure)
+        case ReachChart():
+            return reach_wide(figure)
 
 
 def render_narrow_svg(figure: Figure) -> str:
@@ -46,8 +46,8 @@ def render_narrow_svg(figure: Figure) -> str:
             return _bars_narrow(figure)
         case PathChart():
             return path_narrow(figure)
-        case DoorChart():
-            return doors_narrow(figure)
+        case ReachChart():
+            return reach_narrow(figure)
         case _:
             return ""
 

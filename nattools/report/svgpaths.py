@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from nattools.report.document import Door, DoorChart, PathChart, PathNode
+from nattools.report.document import PathChart, PathNode, ReachChart, Reaching
 from nattools.report.figures import ENTERS
 from nattools.report.svgcanvas import LINE, NARROW, WIDE, Canvas, broken
 
 _LINK = 28
 _PAD = 10
 _LEAST_BOX = 108.0
-_DOOR = 62
+_CASE = 62
 _LABELS = {True: "gets in", False: "kept out", None: "not known"}
 
 
@@ -72,29 +72,29 @@ def _arrow(x1: float, y: float, x2: float) -> str:
     return f"M{x1:.1f} {y:.1f}H{x2:.1f}m{-back} -5l{back} 5l{-back} 5"
 
 
-def _said(door: Door) -> str:
-    return f"{door.who}, who sees you at {door.sees}: {_LABELS[door.enters]}"
+def _said(case: Reaching) -> str:
+    return f"{case.who}, who sees you at {case.sees}: {_LABELS[case.enters]}"
 
 
-def doors_wide(chart: DoorChart) -> str:
+def reach_wide(chart: ReachChart) -> str:
     """This machine at the left, the gate in the middle, and those who send at the right."""
-    drawing = Canvas(chart.caption, [_said(door) for door in chart.doors])
-    high = max(len(chart.doors), 1) * _DOOR
+    drawing = Canvas(chart.caption, [_said(case) for case in chart.cases])
+    high = max(len(chart.cases), 1) * _CASE
     drawing.rectangle(1, 1, (118, high), "box strong")
     drawing.lines(60, high / 2, broken(chart.inside, 100), "middle strong")
     drawing.rectangle(216, 1, (84, high), "box")
     drawing.lines(258, 20, broken(chart.gate, 76), "middle strong")
-    for number, door in enumerate(chart.doors):
-        y = number * _DOOR + _DOOR / 2 + 8
-        mood = ENTERS[door.enters][1]
-        if door.enters:
-            drawing.path(_arrow(410, y, 122), mood, _said(door))
+    for number, case in enumerate(chart.cases):
+        y = number * _CASE + _CASE / 2 + 8
+        mood = ENTERS[case.enters][1]
+        if case.enters:
+            drawing.path(_arrow(410, y, 122), mood, _said(case))
         else:
-            drawing.path(_arrow(410, y, 304), mood, _said(door))
-            _stop(drawing, 290, y, door)
-        drawing.text(357, y - 7, _LABELS[door.enters], f"middle {mood}")
-        drawing.text(420, y - 4, _first(door.who), "strong")
-        drawing.text(420, y + 14, _first(f"sees you at {door.sees}"), "quiet")
+            drawing.path(_arrow(410, y, 304), mood, _said(case))
+            _stop(drawing, 290, y, case)
+        drawing.text(357, y - 7, _LABELS[case.enters], f"middle {mood}")
+        drawing.text(420, y - 4, _first(case.who), "strong")
+        drawing.text(420, y + 14, _first(f"sees you at {case.sees}"), "quiet")
     return drawing.done(WIDE, high + 2)
 
 
@@ -104,28 +104,28 @@ def _first(text: str) -> str:
     return lines[0] if len(lines) == 1 else f"{lines[0]} ..."
 
 
-def _stop(drawing: Canvas, x: float, y: float, door: Door) -> None:
-    if door.enters is False:
+def _stop(drawing: Canvas, x: float, y: float, case: Reaching) -> None:
+    if case.enters is False:
         drawing.cross(x, y, "bad")
     else:
         drawing.text(x, y + 5, "?", "middle strong unsure")
 
 
-def doors_narrow(chart: DoorChart) -> str:
+def reach_narrow(chart: ReachChart) -> str:
     """Each of those who send in a row of its own: the gate at the left, what happens there, who it is."""
-    drawing = Canvas(chart.caption, [_said(door) for door in chart.doors])
+    drawing = Canvas(chart.caption, [_said(case) for case in chart.cases])
     y = 20.0
     drawing.text(0, 13, f"{chart.inside}, behind: {chart.gate}", "quiet")
     top = y
-    for door in chart.doors:
-        who = broken(door.who, NARROW - 110)
-        sees = broken(f"sees you at {door.sees}", NARROW - 110)
+    for case in chart.cases:
+        who = broken(case.who, NARROW - 110)
+        sees = broken(f"sees you at {case.sees}", NARROW - 110)
         middle = y + 18
-        mood = ENTERS[door.enters][1]
-        drawing.path(_arrow(100, middle, 8 if door.enters else 40), mood)
-        if not door.enters:
-            _stop(drawing, 30, middle, door)
-        drawing.text(66, middle - 9, _LABELS[door.enters], f"middle {mood}")
+        mood = ENTERS[case.enters][1]
+        drawing.path(_arrow(100, middle, 8 if case.enters else 40), mood)
+        if not case.enters:
+            _stop(drawing, 30, middle, case)
+        drawing.text(66, middle - 9, _LABELS[case.enters], f"middle {mood}")
         drawing.lines(110, y + 14, who, "strong")
         drawing.lines(110, y + 14 + len(who) * LINE, sees, "quiet")
         y += max((len(who) + len(sees)) * LINE + 12, 44)

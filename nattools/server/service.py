@@ -14,7 +14,7 @@ from nattools.server.connections import CHANNELS, Answer, BackgroundTasks
 from nattools.server.dialbackserver import DialBackServer, Order
 from nattools.server.dialling import Dialled, Dialler
 from nattools.server.endpoints import Role, ServerEndpoints
-from nattools.server.errortrials import ErrorTrials
+from nattools.server.errortrialserver import ErrorTrialServer
 from nattools.server.socketerrors import SocketErrors
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
 
@@ -37,7 +37,7 @@ class StunService:
         dial_back: DialBackServer | None,
         report: Callable[[str], None] | None = None,
         relay: RelayService | None = None,
-        error_trials: ErrorTrials | None = None,
+        error_trials: ErrorTrialServer | None = None,
     ) -> None:
         self._site = site
         self._sockets = sockets

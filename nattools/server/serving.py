@@ -15,7 +15,7 @@ from nattools.protocols.stun import constants as c
 from nattools.server.connections import Answer, BackgroundTasks, NonStunHandler, Reception, converse
 from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer
 from nattools.server.endpoints import Role, ServerEndpoints, dialled_from
-from nattools.server.errortrials import ErrorTrials, error_trials
+from nattools.server.errortrialserver import ErrorTrialServer, error_trials
 from nattools.server.limits import Places, RateLimit
 from nattools.server.service import StunService
 from nattools.server.stun import BindingServer
@@ -109,7 +109,7 @@ class Running:
         self._proven: set[tuple[Endpoint, Endpoint]] = set()
         self._reception = Reception(_rate(config, "arrival"), _rate(config, "octet"), self._proven)
         self._relay: RelayService | None = None
-        self._trials: ErrorTrials | None = None
+        self._trials: ErrorTrialServer | None = None
         self._relays = config.relay is not None and config.relay.relays
         self._has_mailbox = config.tcp and config.mailbox
         self._mailbox_connections: MailboxConnections | None = None
@@ -341,7 +341,7 @@ def describe(
     mailbox: bool = False,
     tls: bool = False,
     relay: RelayConfig | None = None,
-    trials: ErrorTrials | None = None,
+    trials: ErrorTrialServer | None = None,
     libp2p: Iterable[str] = (),
 ) -> str:
     """Lines of text, the first one a summary."""

@@ -21,7 +21,7 @@ from bench.claims import claim
 from nattools.lab.netns import processes
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenariofiles import load
-from nattools.model.observation import MapAttempt
+from nattools.model.mappingseen import MapAttempt
 from nattools.model.report import Report
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop("miniupnpd", "upnpc", "natpmpc")]

@@ -14,6 +14,7 @@ from synthetic_nats import CORNERS, PLAIN, World, hop, idle, measurement, opener
 from nattools.engine.analyse import analyse
 from nattools.engine.analysis.allocation import dense_step, ordered_step, step_but_for_one
 from nattools.model.errortrialseen import ErrorTrial
+from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer
 from nattools.model.observation import (
     AnyObservation,
     Binding,
@@ -24,10 +25,6 @@ from nattools.model.observation import (
     Hairpin,
     Hop,
     Idle,
-    MapAttempt,
-    MapCheck,
-    MapEntry,
-    MapOffer,
     Opener,
     PunchTrial,
     Resolution,

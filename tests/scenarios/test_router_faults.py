@@ -14,7 +14,7 @@ from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure
 from nattools.lab.backend import Backend, open_lab
 from nattools.lab.scenario import MapperSpec, Scenario
-from nattools.model.observation import MapAttempt, MapOffer
+from nattools.model.mappingseen import MapAttempt, MapOffer
 from nattools.model.report import Report
 from nattools.trials.scenarios import no_progress
 

@@ -12,7 +12,7 @@ from nattools.engine.analysis.obstacles import (
     router_address,
     router_notices,
 )
-from nattools.model.observation import MapAttempt, MapOffer
+from nattools.model.mappingseen import MapAttempt, MapOffer
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError
 from nattools.model.report import Technique
 from nattools.model.statement import Reason, Statement, statement

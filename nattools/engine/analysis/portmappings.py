@@ -11,7 +11,8 @@ import msgspec
 
 from nattools.engine.analysis.evidence import endpoint
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.observation import AnyObservation, MapAttempt, MapCheck, MapEntry, MapOffer
+from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer
+from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError, listed_lifetime
 from nattools.wording.refusals import no_answer
 

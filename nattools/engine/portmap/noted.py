@@ -6,7 +6,7 @@ from __future__ import annotations
 from nattools.engine.portmap.journal import JournalEntry, is_of
 from nattools.engine.portmap.recording import record_entry
 from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
-from nattools.model.observation import MapEntry
+from nattools.model.mappingseen import MapEntry
 from nattools.probes.portmap import (
     Mapper,
     Refused,

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from nattools.model.observation import MapAttempt, MapEntry, MapOffer, MapTable
+from nattools.model.mappingseen import MapAttempt, MapEntry, MapOffer, MapTable
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Granted, Listing, MappingRequest, Offer, Refused, TableEntry
 from nattools.probes.probe import Recorder

@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from nattools.chance import chance
-from nattools.engine.pwnat.doors import Door
+from nattools.engine.pwnat.beaconsources import BeaconSource
 from nattools.engine.pwnat.knockoptions import PwnatCounts
 
 INTERVAL_S: Final = 5.0
@@ -31,10 +31,10 @@ class Beacons:
         self._timer: asyncio.TimerHandle | None = None
         self.failure: str | None = None
 
-    def start(self, door: Door) -> None:
-        """From now on through this door, the first at once."""
+    def start(self, source: BeaconSource) -> None:
+        """From now on through this source, the first at once."""
         self.stop()
-        self._send(door, _AGAIN_S)
+        self._send(source, _AGAIN_S)
 
     def stop(self) -> None:
         """Idempotent."""
@@ -42,10 +42,10 @@ class Beacons:
             self._timer.cancel()
             self._timer = None
 
-    def _send(self, door: Door, pause_s: float) -> None:
-        for failure in door.send():
+    def _send(self, source: BeaconSource, pause_s: float) -> None:
+        for failure in source.send():
             self.failure = failure
             self._counts.beacons += failure is None
         spread = 1 + JITTER * (2 * chance().random() - 1)
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(pause_s * spread, self._send, door, self._interval_s)
+        self._timer = loop.call_later(pause_s * spread, self._send, source, self._interval_s)

@@ -13,7 +13,7 @@ from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.beacons import Beacons, interval_s
-from nattools.engine.pwnat.doors import BeaconDoor, Door, OriginalDoor
+from nattools.engine.pwnat.beaconsources import BeaconSource, EchoBeacons, UdpBeacons
 from nattools.engine.pwnat.hearing import Heard, Hearing
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knocksession import KnockSession, planned
@@ -52,7 +52,7 @@ class KnockListener(PathFinder):
         self._hearing = Hearing(keys, self._session, counts, wall, self._tell_refusal)
         nat = own.nat.udp4
         self._beacons = Beacons(counts, interval_s(None if nat is None else nat.binding_lifetime_s))
-        self._door: Door = (OriginalDoor if options.compat else BeaconDoor)(self._hearing)
+        self._source: BeaconSource = (EchoBeacons if options.compat else UdpBeacons)(self._hearing)
         self._socket: UdpSocket | None = None
         self._port = options.port
         self._met: Meeting | None = None
@@ -88,7 +88,7 @@ class KnockListener(PathFinder):
     def close(self) -> None:
         """Idempotent."""
         self._beacons.stop()
-        self._door.close()
+        self._source.close()
         if self._met is not None:
             self._met.close()
         if self._socket is not None:
@@ -102,11 +102,11 @@ class KnockListener(PathFinder):
         first = self._session.name is None
         self._forget_path()
         socket = await self.open()
-        await self._door.open(self.own.run.network, socket)
-        self._beacons.start(self._door)
+        await self._source.open(self.own.run.network, socket)
+        self._beacons.start(self._source)
         if self._beacons.failure is not None:
             return NoPath((statement("pwnat-no-beacon", failure=self._beacons.failure),))
-        self.timeline.note("beacon", self._door.told(socket.local.port))
+        self.timeline.note("beacon", self._source.told(socket.local.port))
         wait_s = self._options.wait_s if first else LATER_S
         failed: NoPath | None = None
         with contextlib.suppress(TimeoutError):
@@ -166,7 +166,7 @@ class KnockListener(PathFinder):
         self.budget.announce(_packets(knock), CHECKS)
         if self._met is None:
             self._met = Meeting(self._session, "listener", self.budget, socket)
-            self._door.share(socket)
+            self._source.share(socket)
         met = self._met
         async with asyncio.TaskGroup() as group:
             following = group.create_task(self._follow(met, heard))
@@ -186,7 +186,7 @@ class KnockListener(PathFinder):
             while True:
                 place = self._place(heard)
                 if place is not None and heard.knock.attempt == self._session.attempt:
-                    self._door.greet(met.socket, place)
+                    self._source.greet(met.socket, place)
                     met.expect(place)
                     await self._step(met, heard.knock, place)
                 async with asyncio.timeout(QUIET_S):

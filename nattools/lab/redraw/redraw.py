@@ -10,7 +10,8 @@ from nattools.lab.redraw.expectations import NOT_DRAWN, expected
 from nattools.lab.redraw.redrawnrouters import HOST, RouterPlan, draw_uplink
 from nattools.lab.redraw.redrawnservers import draw_servers, shortest_trips
 from nattools.lab.redraw.uplinks import Uplink, uplinks_of
-from nattools.model.observation import Idle, MapOffer
+from nattools.model.mappingseen import MapOffer
+from nattools.model.observation import Idle
 from nattools.model.report import Report
 
 _COMMANDS = ("ipv6", "lan", "libp2p", "tailscale")

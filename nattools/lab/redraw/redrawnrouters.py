@@ -9,8 +9,9 @@ import msgspec
 from nattools.lab.redraw.drawing import Drawing
 from nattools.lab.redraw.redrawnservers import ports_let_out
 from nattools.lab.redraw.uplinks import Uplink
+from nattools.model.mappingseen import MapOffer
 from nattools.model.nat import Nat
-from nattools.model.observation import MapOffer, Nat64, Portal, Resolution
+from nattools.model.observation import Nat64, Portal, Resolution
 from nattools.model.report import Report
 from nattools.net.addresses import is_public
 

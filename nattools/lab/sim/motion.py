@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nattools.lab.scenario import NatSpec
-from nattools.lab.scenarioevents import EventSpec, Moment, moments
+from nattools.lab.scenarioevents import EventSpec, ScheduledEvent, moments
 from nattools.lab.sim.natrouter import NatRouter
 from nattools.lab.tomlfields import convert
 
 if TYPE_CHECKING:
     from nattools.lab.sim.simlab import SimLab
 
-Happened = Callable[[Moment], None]
+Happened = Callable[[ScheduledEvent], None]
 
 
 async def play(lab: SimLab, happened: Happened) -> None:

@@ -21,7 +21,7 @@ from nattools.lab.layout import Layout
 from nattools.lab.names import nat64_of
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.scenario import Scenario, host_behind, neighbours, server_uris
-from nattools.lab.scenarioevents import Moment
+from nattools.lab.scenarioevents import ScheduledEvent
 from nattools.lab.sim.loop import Deadlock, SimLoop
 from nattools.lab.sim.natrouter import NatRouter
 from nattools.lab.sim.nodes import Node
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _unheard(moment: Moment) -> None:
+def _unheard(moment: ScheduledEvent) -> None:
     """Nobody looks on."""
 
 
@@ -84,7 +84,7 @@ class SimLab:
         self._mappers: SimulatedRouters | None = None
         self._mappers_wanted = start_servers and any(nat.mapper for nat in scenario.nat.values())
         self._servers: dict[str, RunningServer] = {}
-        self.happened: Callable[[Moment], None] = _unheard
+        self.happened: Callable[[ScheduledEvent], None] = _unheard
         self._motion: asyncio.Task[None] | None = None
         for event in scenario.event:
             if event.what == "moved":

@@ -72,7 +72,7 @@ class Pairs(msgspec.Struct, frozen=True, kw_only=True):
     ways: tuple[WayShare, ...]
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class FaultyFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that is no report, and why."""
 
     file: str
@@ -103,4 +103,4 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     groups: dict[str, tuple[GroupShare, ...]]
     pairs: Pairs | None
     outliers: tuple[Outlier, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[FaultyFile, ...]

@@ -19,7 +19,7 @@ from nattools.report.fleet.fleetpairs import MOST_NETWORKS, pairs_of
 from nattools.report.fleet.fleetrow import row_of
 from nattools.report.fleet.fleetstore import FleetStore, open_store
 from nattools.report.fleet.fleetsummary import (
-    Fault,
+    FaultyFile,
     Fleet,
     Grouping,
     GroupShare,
@@ -44,7 +44,7 @@ class _Read(msgspec.Struct):
 
     file: str
     rows: int
-    faults: list[Fault]
+    faults: list[FaultyFile]
     faulty: int
 
 
@@ -52,7 +52,7 @@ def merged(named: Sequence[str], told: Told, *, parquet: Path | None = None) -> 
     """All reports as one. `parquet`: where to write the table. UsageError: there are none; CannotRun: DuckDB
     is not there."""
     with open_store() as store:
-        faults: list[Fault] = []
+        faults: list[FaultyFile] = []
         rows = faulty = 0
         for done in _read_all(named, store.folder):
             rows, faulty = rows + done.rows, faulty + done.faulty
@@ -118,11 +118,11 @@ def _read(files: list[str], into: str) -> _Read:
                 except UsageError as error:
                     done.faulty += 1
                     if len(done.faults) < _MOST_FAULTS:
-                        done.faults.append(Fault(file=name, problem=str(error)))
+                        done.faults.append(FaultyFile(file=name, problem=str(error)))
     return done
 
 
-def _summary(store: FleetStore, duplicates: int, faulty: int, faults: list[Fault]) -> Fleet:
+def _summary(store: FleetStore, duplicates: int, faulty: int, faults: list[FaultyFile]) -> Fleet:
     (reports, first, last) = store.rows(fleetqueries.TOTALS)[0]
     mix = [(str(ends), int(many)) for ends, many in store.rows(fleetqueries.ENDS.format(most=MOST_NETWORKS))]
     groupings: tuple[Grouping, ...] = ("kind", "provider", "country")

@@ -61,7 +61,7 @@ GENERAL = (
     Entry(page.page),
     Entry(techniques.cross_checks),
     Entry(way.path, 1),
-    Entry(way.doors, 2),
+    Entry(way.reach, 2),
     Entry(techniques.techniques, 1),
     Entry(nat.behaviour, 1),
     Entry(techniques.peers, 1),
@@ -75,7 +75,7 @@ SECTIONS: dict[str, Sequence[Entry]] = {
     "nat": (
         Entry(nat.answer),
         Entry(way.path, 1),
-        Entry(way.doors, 2),
+        Entry(way.reach, 2),
         Entry(techniques.techniques, 1),
         Entry(nat.behaviour),
         Entry(techniques.peers, 1),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nattools.model.observation import Gap, MapOffer, MapTable
+from nattools.model.mappingseen import MapOffer, MapTable
+from nattools.model.observation import Gap
 from nattools.model.portmapping import MappingProtocol, PortMapping
 from nattools.model.report import NOT_REACHED, Report
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View

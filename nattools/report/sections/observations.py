@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from nattools.model import mappingseen
 from nattools.model import observation as seen
 from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.ipv6trial import InboundCheck, MtuTrial
@@ -162,7 +163,7 @@ _OFFERS: dict[str, str] = {
 }
 
 
-def _offer(o: seen.MapOffer) -> str:
+def _offer(o: mappingseen.MapOffer) -> str:
     version = f" {o.version}" if o.version else ""
     text = f"router: {o.protocol}{version} at {o.server}, from {o.local}: {_OFFERS[o.outcome]}"
     if o.external:
@@ -174,7 +175,7 @@ def _offer(o: seen.MapOffer) -> str:
     return text + _refused(o.refusal) + _quirks(o.quirks) + _detail(o.detail)
 
 
-def _attempt(o: seen.MapAttempt) -> str:
+def _attempt(o: mappingseen.MapAttempt) -> str:
     port = "" if o.wanted_port is None else f" as port {number(o.wanted_port)}"
     text = f"{o.protocol}: {o.action} {o.transport} {o.internal}{port}: {o.outcome}"
     if o.external:
@@ -184,7 +185,7 @@ def _attempt(o: seen.MapAttempt) -> str:
     return text + f", {seconds(o.took_s)}" + _refused(o.refusal) + _quirks(o.quirks) + _detail(o.detail)
 
 
-def _check(o: seen.MapCheck) -> str:
+def _check(o: mappingseen.MapCheck) -> str:
     by = f" from {o.origin}" if o.origin else ""
     tried = f"{number(o.sent)} sent" if o.transport == "udp" else f"{number(o.sent)} tries"
     return (
@@ -193,7 +194,7 @@ def _check(o: seen.MapCheck) -> str:
     )
 
 
-def _entry(o: seen.MapEntry) -> str:
+def _entry(o: mappingseen.MapEntry) -> str:
     state = "" if o.enabled else ", switched off"
     life = "until deleted" if o.lifetime_s is None else f"for {seconds(o.lifetime_s)}"
     name = f" {o.description!r}" if o.description else ""
@@ -202,7 +203,7 @@ def _entry(o: seen.MapEntry) -> str:
     return f"{o.protocol}: the router has {row}"
 
 
-def _table(o: seen.MapTable) -> str:
+def _table(o: mappingseen.MapTable) -> str:
     text = f"{o.protocol}: table of mappings, rows read: {number(o.rows)}"
     return text + _refused(o.refusal) + _detail(o.incomplete)
 
@@ -281,11 +282,11 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.Gap: _gap,
     InboundCheck: _inbound,
     MtuTrial: _mtu,
-    seen.MapOffer: _offer,
-    seen.MapAttempt: _attempt,
-    seen.MapCheck: _check,
-    seen.MapEntry: _entry,
-    seen.MapTable: _table,
+    mappingseen.MapOffer: _offer,
+    mappingseen.MapAttempt: _attempt,
+    mappingseen.MapCheck: _check,
+    mappingseen.MapEntry: _entry,
+    mappingseen.MapTable: _table,
     RelayTrial: _relay_trial,
     **PEER_WORDS,
     **tailnetlines.LINES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nattools.model.nat import Layer, Nat
 from nattools.model.observation import Hop
 from nattools.model.report import Report
-from nattools.report.document import Door, DoorChart, PathChart, PathNode, Section, View
+from nattools.report.document import PathChart, PathNode, ReachChart, Reaching, Section, View
 from nattools.report.safetext import safe
 from nattools.report.sections.overview import opening
 from nattools.wording import terms
@@ -73,7 +73,7 @@ def _same(nat: Nat) -> bool:
     return nat.mapping in ("none", "endpoint-independent")
 
 
-def doors(report: Report, view: View) -> list[Section]:
+def reach(report: Report, view: View) -> list[Section]:
     """Who gets in over UDP, or else over TCP, and which port each of them sees."""
     named = (("UDP", report.nat.udp4), ("UDP", report.nat.udp6), ("TCP", report.nat.tcp4))
     found = next(((name, nat) for name, nat in named if nat is not None and nat.reachable), None)
@@ -83,18 +83,18 @@ def doors(report: Report, view: View) -> list[Section]:
     gate = "NAT" if nat.present else "Firewall" if nat.present is False else "What is between"
     if nat.present is False and nat.filtering == "endpoint-independent":
         gate = "Nothing between"
-    chart = DoorChart(f"Who gets in over {name}", "This machine", gate, (*_doors(nat), *_opened(report)))
+    chart = ReachChart(f"Who gets in over {name}", "This machine", gate, (*_reaching(nat), *_opened(report)))
     return [Section("Who gets in", (chart,))]
 
 
-def _doors(nat: Nat) -> tuple[Door, ...]:
+def _reaching(nat: Nat) -> tuple[Reaching, ...]:
     by_port = None if nat.filtering == "unknown" else nat.filtering != "address-and-port-dependent"
     by_address = None if nat.filtering == "unknown" else nat.filtering == "endpoint-independent"
     port, host = _port_seen(nat)
     return (
-        Door("A peer that you sent to", "a port of yours", True),
-        Door("The same peer, from another port", port, by_port),
-        Door("Anybody else", host, by_address),
+        Reaching("A peer that you sent to", "a port of yours", True),
+        Reaching("The same peer, from another port", port, by_port),
+        Reaching("Anybody else", host, by_address),
     )
 
 
@@ -108,11 +108,11 @@ def _port_seen(nat: Nat) -> tuple[str, str]:
     return "the same port", other if nat.mapping == "address-dependent" else "the same port"
 
 
-def _opened(report: Report) -> tuple[Door, ...]:
+def _opened(report: Report) -> tuple[Reaching, ...]:
     """The ports that the router opened, which all may use."""
     proven = [each for each in report.mappings if each.verified_inbound and each.external][:2]
     return tuple(
-        Door(
+        Reaching(
             f"Anybody, by {terms.TECHNIQUES[each.protocol]} over {each.transport.upper()}",
             safe(each.external or "", 60),
             True,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nattools.cli import lab
+from nattools.cli import lab, labprograms
 from nattools.cli.app import run
 from nattools.errors import CannotRun
 from nattools.lab.scenario import HostSpec, Scenario
@@ -202,14 +202,14 @@ class Program:
 def test_ctrl_c_ends_the_program_too(
     foreground: bool, ends_by: str, got: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lab.os, "tcgetpgrp", lambda _: os.getpgrp() if foreground else -1)
-    monkeypatch.setattr(lab.sys, "stdin", open("/dev/null"))  # noqa: SIM115
+    monkeypatch.setattr(labprograms.os, "tcgetpgrp", lambda _: os.getpgrp() if foreground else -1)
+    monkeypatch.setattr(labprograms.sys, "stdin", open("/dev/null"))  # noqa: SIM115
     program = Program(ends_by)
     with pytest.raises(KeyboardInterrupt):
-        lab._exit_code(program)  # type: ignore[arg-type]
+        labprograms._exit_code(program)  # type: ignore[arg-type]
     assert program.got == got
     sys.stdin.close()
-    assert not lab._is_in_foreground(), "standard input is closed"
+    assert not labprograms._is_in_foreground(), "standard input is closed"
 
 
 def test_on_a_terminal_a_result_is_broken_at_words(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

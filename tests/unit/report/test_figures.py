@@ -15,14 +15,14 @@ from nattools.report.document import (
     BarChart,
     Cell,
     Document,
-    Door,
-    DoorChart,
     EventChart,
     Figure,
     GridCell,
     GridChart,
     PathChart,
     PathNode,
+    ReachChart,
+    Reaching,
     Section,
     TimelineEvent,
 )
@@ -66,13 +66,17 @@ PATH = PathChart(
         PathNode("Internet", "11.1.0.2"),
     ),
 )
-DOORS = DoorChart(
+REACH = ReachChart(
     "Who gets in",
     "This machine",
     "NAT",
-    (Door("A peer", "port 7", True), Door("Anybody", "port 8", False), Door("Others", "port 9", None)),
+    (
+        Reaching("A peer", "port 7", True),
+        Reaching("Anybody", "port 8", False),
+        Reaching("Others", "port 9", None),
+    ),
 )
-FIGURES: tuple[Figure, ...] = (BARS, EVENTS, GRID, PATH, DOORS)
+FIGURES: tuple[Figure, ...] = (BARS, EVENTS, GRID, PATH, REACH)
 
 
 def drawn(figure: Figure, columns: int) -> list[str]:
@@ -143,7 +147,7 @@ class Tags(HTMLParser):
         (EVENTS, ("here", "there", "two steps", "nothing came <b>", "0.50 s")),
         (GRID, ("1 open", "host", "0.01", "??")),
         (PATH, ("This machine", "10.0.0.1", "Internet", "translates")),
-        (DOORS, ("A peer", "sees you at", "port 7", "gets in", "kept out", "not known")),
+        (REACH, ("A peer", "sees you at", "port 7", "gets in", "kept out", "not known")),
     ],
 )
 def test_as_svg_it_is_well_formed_and_says_all_of_it(figure: Figure, words: tuple[str, ...]) -> None:
@@ -170,7 +174,7 @@ def test_a_figure_without_values_is_drawn() -> None:
         GridChart("x", "y", (), ()),
         PathChart("x", (PathNode("here", ""),)),
         PathChart("x", ()),
-        DoorChart("x", "here", "NAT", ()),
+        ReachChart("x", "here", "NAT", ()),
     ):
         assert render_svg(empty).startswith("<svg")
         assert "nan" not in render_narrow_svg(empty)

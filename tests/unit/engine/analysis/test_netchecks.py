@@ -7,7 +7,8 @@ from tailnets import findings_of
 
 from nattools.engine.analysis.netchecks import home_region, latencies, netcheck, region_rows
 from nattools.model.host import Host, Interface
-from nattools.model.observation import AnyObservation, MapOffer
+from nattools.model.mappingseen import MapOffer
+from nattools.model.observation import AnyObservation
 from nattools.model.tailnetseen import ChallengeTrial, ListedRegion, RegionTrial
 
 REGIONS = (

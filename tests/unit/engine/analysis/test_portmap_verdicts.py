@@ -9,15 +9,8 @@ import pytest
 
 from nattools.engine.analyse import analyse
 from nattools.model.host import Gateway, Host, Interface
-from nattools.model.observation import (
-    AnyObservation,
-    Binding,
-    MapAttempt,
-    MapCheck,
-    MapEntry,
-    MapOffer,
-    SecondOpinion,
-)
+from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer
+from nattools.model.observation import AnyObservation, Binding, SecondOpinion
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.report import MapAction, Measurement, Report, Technique
 from nattools.net.addresses import is_public

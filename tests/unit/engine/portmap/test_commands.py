@@ -17,7 +17,7 @@ from nattools.errors import CannotRun, UsageError
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Transport
-from nattools.model.observation import MapAttempt, MapCheck
+from nattools.model.mappingseen import MapAttempt, MapCheck
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol, PortMapping
 from nattools.model.report import Report
 from nattools.probes.portmap import MappingRequest, gateway_contexts

@@ -12,7 +12,7 @@ from nattools.engine.portmap.journal import MemoryJournal
 from nattools.errors import UsageError
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
-from nattools.model.observation import MapOffer
+from nattools.model.mappingseen import MapOffer
 from nattools.model.report import Report
 
 HOME, TUNNEL = "10.0.1.1", "10.0.2.1"

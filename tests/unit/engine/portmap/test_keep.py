@@ -19,7 +19,7 @@ from nattools.engine.portmap.keep import MappingChange, keep
 from nattools.lab.scenario import MapperSpec, Scenario
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
-from nattools.model.observation import MapAttempt
+from nattools.model.mappingseen import MapAttempt
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
 from nattools.model.report import Report
 from nattools.trials.scenarios import no_progress

@@ -12,7 +12,7 @@ from nattools.engine.portmap.routersession import PortmapSession
 from nattools.engine.run import new_run
 from nattools.lab.scenario import MapperSpec
 from nattools.model.endpoint import Endpoint
-from nattools.model.observation import MapAttempt
+from nattools.model.mappingseen import MapAttempt
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import MappingRequest
 

@@ -12,7 +12,7 @@ from nattools.engine.punch.timeline import Timeline
 from nattools.engine.run import new_run
 from nattools.lab.scenario import MapperSpec
 from nattools.model.endpoint import Endpoint
-from nattools.model.observation import MapAttempt
+from nattools.model.mappingseen import MapAttempt
 
 
 def asked(faults: dict[str, Any], internal: Endpoint) -> tuple[Endpoint | None, list[str]]:

@@ -35,7 +35,7 @@ class TrialLimits(msgspec.Struct, frozen=True):
     )
 
 
-class ErrorTrials:
+class ErrorTrialServer:
     """One address family's. `crafts`: may it send crafted packets? `dials`: may something go to this address?
 
     Driving contract: set `errors`; give each request to `answer`, whose bytes are to be sent back. A request
@@ -109,11 +109,11 @@ class ErrorTrials:
 
 def error_trials(
     network: Network, site: ServerEndpoints, cookies: Cookies, dials: Callable[[str], bool]
-) -> ErrorTrials | None:
+) -> ErrorTrialServer | None:
     """For pwnat, which is one of IPv4; None where this system does not tell of ICMP errors."""
     if site.at((0, 0)).family == 6 or network.missing("icmp-errors") is not None:
         return None
-    return ErrorTrials(network, site, cookies, dials, crafts=network.missing("raw-packets") is None)
+    return ErrorTrialServer(network, site, cookies, dials, crafts=network.missing("raw-packets") is None)
 
 
 def _keep(kept: OrderedDict[Key, Value], key: Key, value: Value) -> None:

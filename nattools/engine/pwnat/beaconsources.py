@@ -18,7 +18,7 @@ ORIGINAL_ADVICE: Final = (
 )
 
 
-class Door(ABC):
+class BeaconSource(ABC):
     """`open` it with the socket that the connection will use; `close` it at the end."""
 
     def __init__(self, hearing: Hearing) -> None:
@@ -46,7 +46,7 @@ class Door(ABC):
         """Idempotent."""
 
 
-class BeaconDoor(Door):
+class UdpBeacons(BeaconSource):
     """Beacons over UDP, from the very port that is then used: no privilege, and no identifier to rewrite."""
 
     def __init__(self, hearing: Hearing) -> None:
@@ -75,7 +75,7 @@ class BeaconDoor(Door):
         socket.on_icmp = heard
 
 
-class OriginalDoor(Door):
+class EchoBeacons(BeaconSource):
     """As the original pwnat does it: echo requests, and whoever an error comes from is taken for a caller."""
 
     def __init__(self, hearing: Hearing) -> None:

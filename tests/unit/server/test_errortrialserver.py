@@ -11,7 +11,7 @@ from nattools.protocols import errortrial, ip, provenrequest, pwnat, stun
 from nattools.protocols.errortrial import TrialAsk, TrialResult, Wish
 from nattools.server.dialbackserver import Cookies
 from nattools.server.endpoints import ServerEndpoints
-from nattools.server.errortrials import ErrorTrials
+from nattools.server.errortrialserver import ErrorTrialServer
 
 OWN = Endpoint("11.201.0.2", 3478)
 ASKER = Endpoint("11.1.0.2", 4000)
@@ -32,7 +32,7 @@ class Rig:
     def __init__(self, *, crafts: bool = True, dials: bool = True) -> None:
         self.wire, self.cookies = Wire(), Cookies(b"s" * 32)
         site = ServerEndpoints(((OWN,),))
-        self.server = ErrorTrials(
+        self.server = ErrorTrialServer(
             cast(Network, self.wire), site, self.cookies, lambda address: dials, crafts=crafts
         )
 

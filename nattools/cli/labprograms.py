@@ -1,0 +1,80 @@
+"""Programs that are run on a scenario's hosts, with this process's standard streams."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType, MappingProxyType
+from typing import Any, Final
+
+from nattools.cli import options
+from nattools.cli.outputs import tell
+
+_PATIENCE_S: Final = 3.0
+
+
+def run_inside(
+    scenario: str,
+    host: str | None,
+    command: list[str],
+    seed: int | None,
+    more: Mapping[str, str] = MappingProxyType({}),
+    greeting: str = "",
+) -> int:
+    """Run a program on a host of a scenario (None: the first) with this process's standard streams, and
+    `more` in its environment, once `greeting` is said; returns its exit code (128 and the signal's number
+    if a signal ended it)."""
+    from nattools.lab.backend import find_host
+    from nattools.lab.netns.netnslab import NetnsLab
+    from nattools.lab.scenariofiles import load
+
+    drawn = load(scenario)
+    host = find_host(drawn, host)
+    with _ended_by_sigterm(), NetnsLab(drawn, seed=seed or 0) as lab:
+        environment = {**os.environ, **more, options.SERVER_VARIABLE: " ".join(lab.server_uris())}
+        if greeting:
+            tell(greeting)
+        process = lab.popen(host, command, env=environment)
+        return _exit_code(process)
+
+
+def _exit_code(process: subprocess.Popen[Any]) -> int:
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        # at a terminal Ctrl-C went to the program as well, and it may want a moment to clean up
+        if not _is_in_foreground():
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
+    return code if code >= 0 else 128 - code
+
+
+def _is_in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the block as an exception does, so that it is cleaned up."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
