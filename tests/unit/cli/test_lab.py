@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nattools.cli import lab, labprograms
+from nattools.cli import labprograms
 from nattools.cli.app import run
 from nattools.errors import CannotRun
 from nattools.lab.scenario import HostSpec, Scenario
