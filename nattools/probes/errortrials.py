@@ -33,7 +33,7 @@ SETTLE = "`nattools serve` as root on a machine with a public address, named wit
 class ErrorTrials(LaneProbe):
     """In: the server makes an error about what a fresh port sent to nobody; if that does not arrive, one
     about what the port sent to the server itself. Out: one to the server, if this process may make one. It
-    comes last, since each port of its own counts for NATs whose ports are being predicted."""
+    comes late, since each port of its own counts for NATs whose ports are being predicted."""
 
     name = "error-trial"
     text = "do ICMP errors of others get in?"
