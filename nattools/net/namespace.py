@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
 
 from nattools.errors import CannotRun
+
+if TYPE_CHECKING:
+    import ctypes
 
 CLONE_NEWNET = 0x40000000
 CLONE_NEWUSER = 0x10000000
@@ -77,7 +82,14 @@ def libc_call(name: str, *arguments: object) -> None:
     """Call a function of the C library; OSError when it fails."""
     import ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    if getattr(libc, name)(*arguments) != 0:
+    if getattr(_libc(), name)(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    """Opening it makes classes of several kB, which only the garbage collector takes away: once is enough."""
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)
