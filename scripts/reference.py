@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from nattools.cli.app import COMMANDS, run  # noqa: E402 -- of this clone, whatever is installed
-from nattools.lab import scenario, scenariofiles  # noqa: E402
+from nattools.lab import impairment, scenario, scenariofiles  # noqa: E402
 from nattools.model.observation import Observation  # noqa: E402
 from nattools.model.punch import Punch  # noqa: E402
 from nattools.model.report import Report  # noqa: E402
@@ -104,7 +104,8 @@ def scenario_types() -> dict[str, type[msgspec.Struct]]:
     """The types that a scenario file is made of, by name."""
     kinds = (
         scenario.Scenario,
-        scenario.Impairment,
+        impairment.Impairment,
+        impairment.BurstSpec,
         scenario.MapperSpec,
         scenario.Nat64Spec,
         scenario.NatSpec,
@@ -141,7 +142,7 @@ def fields_of(name: str) -> list[Field]:
 
 def _scenario_fields(kind: type[msgspec.Struct]) -> Iterator[Field]:
     """Without those that stand in the base type's own table, and the name, which is the file's."""
-    base = set() if kind is scenario.Impairment else set(get_type_hints(scenario.Impairment))
+    base = set() if kind is impairment.Impairment else set(get_type_hints(impairment.Impairment))
     hints = get_type_hints(kind)
     for each in msgspec.structs.fields(kind):
         if each.name in base or (kind is scenario.Scenario and each.name == "name"):

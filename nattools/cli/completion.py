@@ -35,9 +35,10 @@ def one_of(*words: str) -> Callable[[str], list[str]]:
 
 def codes(incomplete: str) -> list[str]:
     """Those that `nattools explain` knows."""
+    from nattools.model.report import TECHNIQUE_IDS
     from nattools.wording.explanations import all_codes
 
-    return _that_begin(incomplete, all_codes())
+    return _that_begin(incomplete, [*TECHNIQUE_IDS, *all_codes()])
 
 
 def interfaces(incomplete: str) -> list[str]:

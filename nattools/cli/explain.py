@@ -21,7 +21,7 @@ Code = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[CODE]",
-        help="As in a report's JSON, or in brackets with -v; of a router's refusal, as UPnP 718.",
+        help="As in a report's JSON, or in brackets with -v; a technique's id; a router's refusal: UPnP 718.",
         show_default=False,
         autocompletion=completion.codes,
     ),

@@ -42,8 +42,8 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     PathMtuProbe(),
     RoundTrip(),
     RoundTripTcp(),
-    Birthday(plan_birthday),
     ErrorTrials(),
+    Birthday(plan_birthday),
 )
 MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)
 

@@ -12,11 +12,11 @@ from ipaddress import ip_network
 
 import msgspec
 
+from nattools.lab.impairment import Impairment
 from nattools.lab.scenario import (
     INTERNET,
     LOCAL_INSIDE,
     HostSpec,
-    Impairment,
     LanSpec,
     NatSpec,
     NodeKind,

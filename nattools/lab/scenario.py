@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from nattools.lab.impairment import Impairment
 from nattools.lab.scenarioevents import EventSpec
 from nattools.model.host import Surroundings
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
@@ -28,18 +29,6 @@ HostFirewall = Literal["drop", "reject", "prohibit"]
 ErrorsIn = Literal["strict", "lax", "blocked"]
 ErrorsOut = Literal["dropped", "untranslated", "translated"]
 LOWEST_MAPPED_PORT = 1024
-
-
-class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a node's uplink does to packets, in each direction: delay and jitter in milliseconds one way,
-    probabilities 0..1. `more_delay6_ms`: what IPv6 is later than IPv4."""
-
-    delay_ms: float = 0.0
-    more_delay6_ms: float = 0.0
-    jitter_ms: float = 0.0
-    loss: float = 0.0
-    reorder: float = 0.0
-    mtu: int | None = None
 
 
 class MapperSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

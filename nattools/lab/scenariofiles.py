@@ -19,6 +19,7 @@ import nattools
 from nattools.boundedtoml import read_text, toml_table
 from nattools.errors import UsageError
 from nattools.lab import expect, layout, validation
+from nattools.lab.impairment import filled_in
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.scenarioevents import EventSpec
 from nattools.lab.tomlfields import (
@@ -149,7 +150,8 @@ def _nodes(value: object, kind: str) -> dict[str, Any]:
     for name in nodes:
         if not _NAME.fullmatch(name):
             raise InvalidValue((kind, name), "a name has 1 to 12 letters, digits, - or _")
-    return {name: convert(spec, _KINDS[kind], (kind, name)) for name, spec in nodes.items()}
+    tables = {name: filled_in(table_of(spec, (kind, name))) for name, spec in nodes.items()}
+    return {name: convert(table, _KINDS[kind], (kind, name)) for name, table in tables.items()}
 
 
 def _events(value: object) -> tuple[EventSpec, ...]:

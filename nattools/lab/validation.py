@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
+import msgspec
+
 from nattools.errors import ProtocolError
+from nattools.lab.impairment import Impairment
 from nattools.lab.scenario import (
     INTERNET,
     HostSpec,
@@ -47,11 +50,21 @@ def validate(scenario: Scenario) -> None:
             _check_mapper(("nat", name, "mapper"), nat.mapper)
     for name, host in scenario.host.items():
         _check_host(scenario, name, host)
+    _check_uplinks(scenario)
     for event in scenario.event:
         _check_event(scenario, event)
 
 
 _ROUTER_EVENTS = ("table-lost", "restarted", "behaves", "new-address")
+
+
+def _check_uplinks(scenario: Scenario) -> None:
+    for kind, nodes in nodes_by_kind(scenario).items():
+        for name in nodes:
+            spec: Impairment = getattr(scenario, kind)[name]
+            for key in ("rate_up_mbps", "queue_ms"):
+                if spec.rate_mbps is None and getattr(spec, key) != getattr(Impairment(), key):
+                    raise InvalidValue((kind, name, key), "it is for a bounded rate: set rate_mbps too")
 
 
 def _check_event(scenario: Scenario, event: EventSpec) -> None:
@@ -86,6 +99,9 @@ def _check_event(scenario: Scenario, event: EventSpec) -> None:
     if event.what == "behaves":
         if nat is None:
             raise InvalidValue((*path, "what"), f"only a nat can behave otherwise, and {shown(name)} is none")
+        for key in msgspec.structs.fields(Impairment):
+            if key.name in event.now:
+                raise InvalidValue((*path, "now", key.name), "it is its uplink's, which stays as it is")
         convert(event.now, NatSpec, (*path, "now"))
 
 

@@ -26,7 +26,7 @@ class Endpoint(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def parse_endpoint(text: str) -> Endpoint:
     """Read `1.2.3.4:5` or `[2001:db8::1]:5`; ValueError for everything else, names included."""
     host, separator, port = text.rpartition(":")

@@ -3,7 +3,6 @@ bridge and see that one's address; some answer nonsense; and gateways rewrite ad
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 from nattools.model.endpoint import Endpoint, parse_address
@@ -21,7 +20,6 @@ def as_ipv4(seen: Endpoint) -> Endpoint:
     return seen if inner is None else Endpoint(str(inner), seen.port)
 
 
-@lru_cache(maxsize=4096)
 def why_impossible(
     seen: Endpoint, asked: Endpoint, local: Endpoint | None, *, unmasked: bool = False
 ) -> str | None:

@@ -33,7 +33,7 @@ SENTENCES = {
     "diff-connection": "The connection, {what}: {before} before, {after} now.",
     "diff-warned": "New: {text}",
     "diff-warned-no-more": "No more: {text}",
-    "diff-section": "{what}: {before} before, {after} now.",
+    "diff-section": "{what:compared}: {before} before, {after} now.",
     # what cannot be compared
     "diff-unknown-now": "{what}: {before} before, not known now.",
     "diff-known-now": "{what}: not known before, {after} now.",

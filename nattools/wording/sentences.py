@@ -11,6 +11,7 @@ from nattools.model.statement import Statement
 from nattools.wording import (
     advice,
     behaviour,
+    comparedfields,
     differences,
     ipv6,
     lan,
@@ -73,6 +74,7 @@ _SPECS: dict[str, Callable[[Any], str]] = {
     "then": lambda names: ", then ".join(map(str, names)),
     "capital": lambda text: text[:1].upper() + text[1:],
     "upper": lambda name: str(name).upper(),
+    "compared": comparedfields.name,
     "kind": lambda why: IMPOSSIBLE.get(why, why),
     "protocol": lambda name: TECHNIQUES.get(name, name),
     "protocols": lambda names: _joined([TECHNIQUES.get(name, name) for name in names], "or"),

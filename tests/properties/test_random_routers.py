@@ -16,9 +16,10 @@ from randomrouters import Life
 
 ROUTERS = int(os.environ.get("NATTOOLS_ROUTERS", "200"))
 EACH = 20
-ONCE_WRONG = (100264, 101450, 5228, 5661, 5887)
+ONCE_WRONG = (100264, 101450, 5228, 5661, 5887, 7291, 9794)
 """A noise that was a true answer with another epoch; a lifetime told that is longer than the one kept; a
-router whose table is full and that says success, and a program that is killed before it has seen that."""
+router whose table is full and that says success, and a program that is killed before it has seen that; one
+that makes a mapping over another protocol's and calls it refused."""
 
 
 @pytest.mark.parametrize("first", range(0, ROUTERS, EACH))

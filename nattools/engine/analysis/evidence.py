@@ -83,7 +83,7 @@ _PACED = ("mapping", "control", "allocation")
 questions, earlier copies may still have been under way when one was answered: they count as one lost copy."""
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=512)
 def endpoint(text: str | None) -> Endpoint | None:
     """An address and port as observations hold them; None for what is none. A zone is left out."""
     if text is None:

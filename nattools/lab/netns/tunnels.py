@@ -56,8 +56,8 @@ def join_tunnel(
     """Carry packets between a TUN device and the interface of the packet socket's namespace that leads to the
     router, in frames. Groups are not carried."""
     own, router = raw(tunnel.device.mac), raw(tunnel.router)
-    inward = ImpairedDirection(frames, tun.send, tunnel.impairment, rng)
-    outward = ImpairedDirection(frames, sender(sock, tunnel.end.name), tunnel.impairment, rng)
+    inward = ImpairedDirection(frames, tun.send, tunnel.impairment, rng, up=False, header=0)
+    outward = ImpairedDirection(frames, sender(sock, tunnel.end.name), tunnel.impairment, rng, up=True)
 
     def arrived(frame: bytes, kind: int) -> None:
         if frame[:6] == own and frame[12:ETHERNET] in _ETHERTYPES.values():

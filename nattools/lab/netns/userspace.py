@@ -21,11 +21,13 @@ from typing import Any, Protocol
 import msgspec
 
 from nattools.errors import ProtocolError
+from nattools.lab.impairment import Impairment
 from nattools.lab.layout import Address, Layout, Port
+from nattools.lab.linkqueue import LinkQueue, is_queued
 from nattools.lab.nat.engine import NatEngine, Side
 from nattools.lab.netns.nft import LAN, WAN
 from nattools.lab.netns.wiring import Wiring
-from nattools.lab.scenario import Impairment, NatSpec, RouterSpec, Scenario, host_behind, routers, ttl_beyond
+from nattools.lab.scenario import NatSpec, RouterSpec, Scenario, host_behind, routers, ttl_beyond
 from nattools.protocols import ip
 from nattools.protocols.packet import Packet
 
@@ -335,10 +337,21 @@ class ImpairedDirection:
     """One direction of a wire: frames that arrive at one end leave through `out`.
 
     Each is lost with the probability `loss`, else late by the delay and by up to the jitter; the order stays,
-    but that with the probability `reorder` a frame is held back and those behind it overtake it.
+    but that with the probability `reorder` a frame is held back and those behind it overtake it. Before that
+    it waits in the queue of a bounded rate, or is lost in a burst. `up`: away from the node whose uplink it
+    is; `header`: how much of a frame is not the IP packet.
     """
 
-    def __init__(self, frames: FrameLoop, out: Send, impairment: Impairment, rng: random.Random) -> None:
+    def __init__(
+        self,
+        frames: FrameLoop,
+        out: Send,
+        impairment: Impairment,
+        rng: random.Random,
+        *,
+        up: bool,
+        header: int = ETHERNET,
+    ) -> None:
         self._frames = frames
         self._out = out
         self._delay_s = impairment.delay_ms / 1000
@@ -348,14 +361,18 @@ class ImpairedDirection:
         self._reorder = impairment.reorder
         self._rng = rng
         self._latest_s = {False: 0.0, True: 0.0}
+        self._queue = LinkQueue(impairment, rng, up=up) if is_queued(impairment) else None
+        self._header = header
 
     def carry(self, frame: bytes, kind: int) -> None:
         """Take a frame in."""
         rng = self._rng
-        if self._loss and rng.random() < self._loss:
+        now_s = time.monotonic()
+        left_s = self._queue.carry(len(frame) - self._header, now_s) if self._queue else now_s
+        if left_s is None or (self._loss and rng.random() < self._loss):
             return
         six = bool(self._more_delay6_s) and frame[12:14] == _IPV6
-        at_s = time.monotonic() + self._delay_s + (self._more_delay6_s if six else 0.0)
+        at_s = left_s + self._delay_s + (self._more_delay6_s if six else 0.0)
         if self._jitter_s:
             at_s += rng.uniform(0.0, self._jitter_s)
         if self._reorder and rng.random() < self._reorder:
@@ -368,6 +385,9 @@ class ImpairedDirection:
 def join(
     frames: FrameLoop, sock: socket.socket, left: str, right: str, impairment: Impairment, rng: random.Random
 ) -> None:
-    """Carry frames between two interfaces of the packet socket's namespace, both ways."""
-    frames.listen(sock, left, ImpairedDirection(frames, sender(sock, right), impairment, rng).carry)
-    frames.listen(sock, right, ImpairedDirection(frames, sender(sock, left), impairment, rng).carry)
+    """Carry frames between two interfaces of the packet socket's namespace, both ways. The left one is
+    that of the node whose uplink it is."""
+    up = ImpairedDirection(frames, sender(sock, right), impairment, rng, up=True)
+    down = ImpairedDirection(frames, sender(sock, left), impairment, rng, up=False)
+    frames.listen(sock, left, up.carry)
+    frames.listen(sock, right, down.carry)

@@ -15,10 +15,12 @@ from typing import Any
 
 import msgspec
 
+from nattools.lab.impairment import Impairment
 from nattools.lab.layout import Layout, Port, Segment
+from nattools.lab.linkqueue import is_queued
 from nattools.lab.netns.namespaces import Namespace
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
-from nattools.lab.scenario import INTERNET, Impairment, LanSpec
+from nattools.lab.scenario import INTERNET, LanSpec
 from nattools.net.namespace import entered
 
 WIRES = "(wires)"
@@ -40,7 +42,7 @@ class NetworkDevice(msgspec.Struct, frozen=True):
 
 class Cable(msgspec.Struct, frozen=True):
     """A veth pair; with an impairment two devices of the namespace `WIRES` between which a process carries
-    frames."""
+    frames. `left` is then the end of the node whose uplink it is."""
 
     left: NetworkDevice
     right: NetworkDevice
@@ -101,7 +103,8 @@ class Wiring(msgspec.Struct):
 def is_impaired(impairment: Impairment) -> bool:
     """Does it do to packets what a plain cable does not? (A smaller MTU is a cable's own.)"""
     late = impairment.delay_ms or impairment.more_delay6_ms
-    return bool(late or impairment.jitter_ms or impairment.loss or impairment.reorder)
+    lossy = impairment.jitter_ms or impairment.loss or impairment.reorder
+    return bool(late or lossy) or is_queued(impairment)
 
 
 def wire_up(layout: Layout) -> Wiring:
@@ -140,7 +143,9 @@ class _Draft:
         self.wiring.tunnels.append(TunnelCable(device, end, router, impairment))
 
     def _connect(self, one: NetworkDevice, other: NetworkDevice, segment: Segment) -> None:
-        impairment = segment.impairments.get(one.node) or segment.impairments.get(other.node)
+        if one.node not in segment.impairments:
+            one, other = other, one
+        impairment = segment.impairments.get(one.node)
         if impairment is None or not is_impaired(impairment):
             self.wiring.cables.append(Cable(one, other))
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from heapq import heappush
 
+from nattools.lab.linkqueue import LinkQueue
 from nattools.lab.sim.guardednode import GuardedNode
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.natrouter import NatRouter
@@ -23,7 +24,7 @@ HELD_BACK_S = (0.001, 0.010)
 class SimNet:
     """All nodes of one simulation, on one loop; everything random comes from `rng`."""
 
-    __slots__ = ("_heap", "_last", "_number", "entries", "loop", "nodes", "rng", "topology")
+    __slots__ = ("_heap", "_last", "_number", "_queues", "entries", "loop", "nodes", "rng", "topology")
 
     def __init__(self, topology: Topology, loop: SimLoop, rng: random.Random) -> None:
         self.topology = topology
@@ -31,6 +32,7 @@ class SimNet:
         self.rng = rng
         self._heap, self._number = loop.heap, loop.number
         self._last: dict[int, float] = {}
+        self._queues: dict[tuple[str, str, bool], LinkQueue] = {}
         self.nodes = [self._node(node) for node in topology.nodes]
         # where a packet goes in at the end of a wire, by node and interface
         self.entries = [[node.entry(port) for port in range(len(node.plan.ports))] for node in self.nodes]
@@ -76,14 +78,15 @@ class SimNet:
         """Down a wire that loses, delays or reorders. Jitter is uniform around the delay and keeps the order;
         `reorder` is the probability that a packet is held back so that later ones pass it."""
         draw = self.rng.random
-        if wire.loss and draw() < wire.loss:
+        left_s = self._left(wire, packet)
+        if left_s is None or (wire.loss and draw() < wire.loss):
             return
         delay = wire.delay_s
         if wire.more_delay6_s and ":" in packet.source:
             delay += wire.more_delay6_s
         if wire.jitter_s:
             delay = max(0.0, delay + wire.jitter_s * (2 * draw() - 1))
-        when = self.loop.now + delay
+        when = left_s + delay
         if wire.reorder and draw() < wire.reorder:
             shortest, longest = HELD_BACK_S
             when += shortest + (longest - shortest) * draw()
@@ -91,13 +94,28 @@ class SimNet:
             when = self._last[wire.number] = max(when, self._last.get(wire.number, 0.0))
         self.loop.post(when, self.entries[wire.to][wire.port], packet)
 
+    def _left(self, wire: Wire, packet: Packet) -> float | None:
+        """When a packet that goes down this wire now has left the queues of its uplinks; None: it is lost."""
+        at_s = self.loop.now
+        for lane in wire.lanes:
+            key = (lane.segment, lane.node, lane.up)
+            queue = self._queues.get(key)
+            if queue is None:
+                queue = self._queues[key] = LinkQueue(lane.impairment, self.rng, up=lane.up)
+            left_s = queue.carry(packet.size, at_s)
+            if left_s is None:
+                return None
+            at_s = left_s
+        return at_s
+
     def flood(self, plan: NodePlan, port: int, packet: Packet) -> None:
         """Send a multicast packet to everybody on the segment of a node's interface, and no further."""
         for wire in self.topology.hearing(plan, port, packet.destination):
             draw = self.rng.random
-            if not (wire.loss and draw() < wire.loss):
+            left_s = self._left(wire, packet)
+            if left_s is not None and not (wire.loss and draw() < wire.loss):
                 delay = wire.delay_s + wire.jitter_s * (2 * draw() - 1) if wire.jitter_s else wire.delay_s
-                self.loop.post(self.loop.now + max(0.0, delay), self._heard, (wire.to, packet))
+                self.loop.post(left_s + max(0.0, delay), self._heard, (wire.to, packet))
 
     def _heard(self, what: tuple[int, Packet]) -> None:
         index, packet = what

@@ -15,9 +15,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from nattools.lab.impairment import Impairment
 from nattools.lab.layout import Layout, Port, Segment, plan
+from nattools.lab.linkqueue import is_queued
 from nattools.lab.names import names_at
-from nattools.lab.scenario import Impairment, NodeKind, Scenario
+from nattools.lab.scenario import NodeKind, Scenario
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.portplan import ETHERNET_MTU, Network, PortPlan
 from nattools.model.endpoint import Family, family_of
@@ -37,6 +39,16 @@ CACHED_TOPOLOGIES = 64
 Fate = Literal["wire", "local", "nobody", "no-route", "multicast", "prohibited"]
 
 
+class Lane(NamedTuple):
+    """One direction of the uplink of `node` to a segment, with a bounded rate or bursts of losses. All wires
+    that lead over it share its queue."""
+
+    segment: str
+    node: str
+    up: bool
+    impairment: Impairment
+
+
 class Wire(msgspec.Struct, frozen=True):
     """One direction between two interfaces: to interface `port` of node `to` (indices).
 
@@ -54,6 +66,7 @@ class Wire(msgspec.Struct, frozen=True):
     room: int
     plain: bool
     more_delay6_s: float = 0.0
+    lanes: tuple[Lane, ...] = ()
 
 
 class NextHop(msgspec.Struct, frozen=True):
@@ -348,6 +361,11 @@ class Topology:
         loss, jitter = 1 - arriving, sum(impairment.jitter_ms for impairment in impairments) / 1000
         reorder = max((impairment.reorder for impairment in impairments), default=0.0)
         more_delay6 = sum(impairment.more_delay6_ms for impairment in impairments)
+        lanes = tuple(
+            Lane(segment.name, end, end == ends[0], segment.impairments[end])
+            for end in ends
+            if end in segment.impairments and is_queued(segment.impairments[end])
+        )
         mtu = min((impairment.mtu or ETHERNET_MTU for impairment in impairments), default=ETHERNET_MTU)
         return Wire(
             number=number,
@@ -359,8 +377,9 @@ class Topology:
             reorder=reorder,
             mtu=mtu,
             room=mtu - LARGEST_HEADERS,
-            plain=not (loss or jitter or reorder or more_delay6),
+            plain=not (loss or jitter or reorder or more_delay6 or lanes),
             more_delay6_s=more_delay6 / 1000,
+            lanes=lanes,
         )
 
 

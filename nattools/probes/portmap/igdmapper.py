@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from nattools.model.endpoint import parse_address
-from nattools.model.portmapping import MAPPING_NAME
+from nattools.model.portmapping import MAPPING_NAME, READ_BACK_WITHIN_S
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdcall import call, is_broken
 from nattools.probes.portmap.igdtable import list_rows, look_up, row_at
@@ -87,7 +87,8 @@ class IgdMapper:
                 if not isinstance(answer, Refused):
                     return await self._granted(wanted, attempt, answer or attempt.port)
                 refused = answer
-                if not there and await self._made_after_all(service, wanted, attempt, refused):
+                before = row if isinstance(row, TableEntry) else None
+                if await self._made_after_all(service, wanted, attempt, refused, before):
                     return await self._granted(wanted, attempt, attempt.port)
             else:
                 # routers overwrite a mapping of the same machine without a word, whichever program made it
@@ -98,14 +99,22 @@ class IgdMapper:
         return await self._settled(service, wanted, attempt, refused)
 
     async def _made_after_all(
-        self, service: igd.Service, wanted: MappingRequest, attempt: _Attempt, refused: Refused
+        self,
+        service: igd.Service,
+        wanted: MappingRequest,
+        attempt: _Attempt,
+        refused: Refused,
+        before: TableEntry | None,
     ) -> bool:
-        """Has a router made what it said no to, or nothing? Its table is believed, not its answer."""
+        """Has a router made what it said no to, or nothing? Its table is believed, not its answer. What was
+        there `before`, by whatever protocol, may have been made over: then the row is another one now."""
         row = await row_at(self.gateway, service, wanted.transport, attempt.port)
-        if isinstance(row, TableEntry) and _same(row, wanted):
+        there = isinstance(row, TableEntry) and _same(row, wanted)
+        if isinstance(row, TableEntry) and there and (before is None or _made_over(before, row)):
             attempt.quirks.append(_all_the_same(refused))
             return True
-        attempt.failed.append(attempt.port)
+        if not there:
+            attempt.failed.append(attempt.port)
         attempt.unsettled = attempt.unsettled or not refused.certain
         return False
 
@@ -113,8 +122,10 @@ class IgdMapper:
         self, service: igd.Service, wanted: MappingRequest, attempt: _Attempt, refused: Refused
     ) -> Granted | Refused:
         """Some routers show a row in the list alone: only if it is not there either nothing was made."""
-        if not attempt.failed or (refused.failure == "unreachable" and not attempt.unsettled):
+        if refused.failure == "unreachable" and not attempt.unsettled:
             return refused
+        if not attempt.failed:
+            return msgspec.structs.replace(refused, unsettled=attempt.unsettled)
         table = await list_rows(self.gateway, service)
         ports = [each.external_port for each in table.entries if _is_at(each, wanted, attempt.failed)]
         for port in ports[1:]:
@@ -295,6 +306,16 @@ def _may_mean_lease(refused: Refused) -> bool:
 def _same(entry: TableEntry, wanted: MappingRequest) -> bool:
     """Is it the mapping that was asked for, made before?"""
     return _leads_to(entry, wanted) and _is_named(entry, wanted)
+
+
+def _made_over(before: TableEntry, now: TableEntry) -> bool:
+    """Is the row of a port another one now than it was `before`, a moment ago? A lifetime that runs down as
+    time does is the same one; a row that has not changed is whose it was."""
+    if (before.description, before.enabled) != (now.description, now.enabled):
+        return True
+    if before.lifetime_s is None or now.lifetime_s is None:
+        return before.lifetime_s != now.lifetime_s
+    return not 0 <= before.lifetime_s - now.lifetime_s <= READ_BACK_WITHIN_S
 
 
 def _is_at(entry: TableEntry, wanted: MappingRequest, ports: list[int]) -> bool:

@@ -19,9 +19,9 @@ from nattools.wording import sentence, terms
 _PASSING = frozenset({"time-over", "external-address-changed", "router-epoch"})
 """Warnings about the measurement, and not about the network."""
 _PUNCH = ("connected", "path", "transport", "family", "strategy")
-_DERIVED = ("direct_with",)
-"""What follows from the behaviour that is compared already."""
-_SECTIONS = ("ipv6", "pwnat", "lan", "libp2p", "tailscale")
+_LEFT_OUT = ("direct_with", "unknowns")
+"""What follows from the behaviour that is compared already, and why something is not known."""
+SECTIONS = ("ipv6", "pwnat", "lan", "libp2p", "tailscale")
 
 
 def compare(before: Report, after: Report) -> Comparison:
@@ -164,10 +164,10 @@ def _connection(before: Report, after: Report) -> Iterator[Change]:
 
 def _sections(before: Report, after: Report) -> Iterator[Change]:
     """Whatever other sections say in yes and no, or in words of closed sets."""
-    for name in _SECTIONS:
+    for name in SECTIONS:
         one, other = (_leaves(getattr(each, name, None), name) for each in (before, after))
-        for path in one.keys() & other.keys():
-            if one[path] != other[path]:
+        for path in one:
+            if path in other and one[path] != other[path]:
                 says = statement("diff-section", what=path, before=said(one[path]), after=said(other[path]))
                 yield Change(area="behaviour", what=path, before=one[path], after=other[path], says=says)
 
@@ -179,7 +179,7 @@ def _leaves(part: Any, path: str) -> dict[str, str | bool]:
         return {
             key: value
             for name, each in part.items()
-            if name not in _DERIVED
+            if name not in _LEFT_OUT
             for key, value in _leaves(each, f"{path}.{name}").items()
         }
     if isinstance(part, bool) or (isinstance(part, str) and part in constants()):

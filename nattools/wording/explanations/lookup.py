@@ -17,8 +17,10 @@ from nattools.wording.explanations import (
     aboutnetworks,
     aboutrouters,
 )
+from nattools.wording.explanations.aboutways import WAYS
 from nattools.wording.explanations.topic import Topic
 from nattools.wording.sentences import TABLES
+from nattools.wording.terms import TECHNIQUES
 
 TOPICS: tuple[Topic, ...] = (
     *aboutipv6.TOPICS,
@@ -98,8 +100,11 @@ def _readable(template: str) -> str:
 
 def explain(code: str) -> Explanation | None:
     """What a code means; None: there is no such code. Case and blanks are forgiven, and a router's error may
-    be given as `UPnP 718`."""
+    be given as `UPnP 718`. A technique's id is explained too, though it is no finding."""
     wanted = _normal(code)
+    for technique, way in WAYS.items():
+        if technique == wanted:
+            return Explanation(technique, TECHNIQUES[technique], way)
     if wanted not in _sentences():  # as `ipv6.problems[].code` has it
         problem = f"ipv6-problem-{wanted.removeprefix('ipv6-')}"
         wanted = problem if problem in _sentences() else wanted
@@ -119,7 +124,7 @@ def _normal(code: str) -> str:
 
 def near_codes(code: str) -> list[str]:
     """Codes that may have been meant: spelled alike, or with these words in them."""
-    wanted, known = _normal(code), list(all_codes())
+    wanted, known = _normal(code), [*WAYS, *all_codes()]
     words = [word for word in wanted.split("-") if len(word) > 2 or word.isdigit()]
     alike = get_close_matches(wanted, known, n=_MOST_NEAR, cutoff=0.7)
     holding = [each for each in known if words and all(word in each.split("-") for word in words)]

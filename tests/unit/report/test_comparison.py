@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec import inspect
 from msgspec.structs import replace
 from report_samples import home_router
 
+from nattools.model.lan import Lan, LanReadiness
 from nattools.model.nat import Nat
 from nattools.model.observation import Binding
 from nattools.model.report import Report
 from nattools.model.statement import statement
+from nattools.model.tailscale import Tailscale
 from nattools.report.comparison import compare, comparison_json, render_comparison
+from nattools.report.comparison.compare import SECTIONS
+from nattools.wording import comparedfields, sentence
 
 FILES = ("a.json", "b.json")
 
@@ -122,3 +128,48 @@ def test_no_line_is_too_long_and_programs_get_all_of_it() -> None:
     assert answer["same"] is False
     assert len(answer["changes"]) == len(found.changes)
     assert {"area", "what", "before", "after", "better", "code", "text"} == set(answer["changes"][0])
+
+
+def test_sections_are_compared_by_names_that_people_read() -> None:
+    before = replace(home_router(), lan=Lan(multicast4=True, syncthing=LanReadiness(ready=True)))
+    after = replace(home_router(), lan=Lan(multicast4=False, syncthing=LanReadiness(ready=False)))
+    found = compare(before, after).changes
+    assert [each.what for each in found] == ["lan.multicast4", "lan.syncthing.ready"]
+    assert [sentence(each.says) for each in found] == [
+        "Local network, multicast over IPv4 arrives: yes before, no now.",
+        "Local network, ready for Syncthing: yes before, no now.",
+    ]
+
+
+def test_what_tailscale_does_follows_from_the_nat_and_is_not_compared_again() -> None:
+    one, other = (Tailscale(direct_with={"symmetric block": way}) for way in ("direct", "relay"))
+    assert compare(replace(home_router(), tailscale=one), replace(home_router(), tailscale=other)).same
+
+
+def test_a_field_without_a_name_is_called_by_its_own_in_words() -> None:
+    assert comparedfields.name("tailscale.some_way.symmetric block") == "Tailscale, some way, symmetric block"
+    assert comparedfields.name("lan") == "Local network"
+
+
+def test_every_field_that_may_be_compared_has_a_name() -> None:
+    whole = inspect.type_info(Report)
+    assert isinstance(whole, inspect.StructType)
+    sections = {each.name: each.type for each in whole.fields if each.name in SECTIONS}
+    assert set(sections) == set(SECTIONS) == set(comparedfields.SECTIONS)
+    paths = {path for name, each in sections.items() for path in closed_sets(each, name)}
+    assert paths == set(comparedfields.FIELDS)
+
+
+def closed_sets(kind: inspect.Type, path: str) -> Iterator[str]:
+    """The paths of all fields that say yes or no, or a word of a closed set."""
+    match kind:
+        case inspect.StructType(fields=fields):
+            for each in fields:
+                yield from closed_sets(each.type, f"{path}.{each.encode_name}")
+        case inspect.UnionType(types=types):
+            for one in types:
+                yield from closed_sets(one, path)
+        case inspect.BoolType():
+            yield path
+        case inspect.LiteralType(values=values) if any(isinstance(each, str) for each in values):
+            yield path

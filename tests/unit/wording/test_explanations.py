@@ -6,9 +6,11 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+from nattools.model.report import TECHNIQUE_IDS, TechniqueId
 from nattools.wording.explanations import TOPICS, all_codes, explain, near_codes, topic_of
 from nattools.wording.explanations.lookup import OTHERS
 from nattools.wording.sentences import TABLES
+from nattools.wording.terms import TECHNIQUES
 
 CODES = [code for table in TABLES.values() for code in table]
 
@@ -22,6 +24,16 @@ def test_every_code_is_explained() -> None:
         assert found.topic.meaning
         assert found.topic.found
         assert found.remedy or found.topic.do
+
+
+@pytest.mark.parametrize("technique", TECHNIQUE_IDS)
+def test_every_technique_is_explained(technique: TechniqueId) -> None:
+    found = explain(technique)
+    assert found is not None
+    assert found.code == technique
+    assert found.sentence == TECHNIQUES[technique]
+    for text in (found.topic.meaning, found.topic.found, found.topic.do):
+        assert text.endswith(".")
 
 
 def test_few_codes_have_nothing_of_their_own_to_say() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nattools.lab.impairment import BurstSpec, Impairment
 from nattools.lab.layout import plan
 from nattools.lab.nat.engine import NatEngine
 from nattools.lab.netns.userspace import (
@@ -20,8 +21,8 @@ from nattools.lab.netns.userspace import (
     sender,
     userspace_router,
 )
-from nattools.lab.netns.wiring import WIRES, wire_up
-from nattools.lab.scenario import HostSpec, Impairment, NatSpec, Scenario, ServerSpec
+from nattools.lab.netns.wiring import WIRES, Cable, wire_up
+from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.protocols import ip
 from nattools.protocols.packet import Packet
 
@@ -155,6 +156,9 @@ def test_an_impaired_uplink_passes_through_the_namespace_of_wires() -> None:
     [wire] = wiring.wires
     assert (wire.left.node, wire.right.node, wire.impairment.delay_ms) == (WIRES, WIRES, 10)
     assert len(wiring.devices(WIRES)) == 2
+    assert (
+        Cable(wiring.devices("home")[-1], wire.left) in wiring.cables
+    )  # the router's own end is the left one
 
 
 def test_a_shared_segment_is_a_bridge_on_the_router() -> None:
@@ -240,6 +244,19 @@ def test_a_wire_delays_and_keeps_the_order() -> None:
     out, seconds = carried(Impairment(delay_ms=10, jitter_ms=20), *FRAMES)
     assert out == FRAMES
     assert seconds >= 0.1
+
+
+def test_a_wire_with_a_bounded_rate_drops_what_its_queue_cannot_hold() -> None:
+    frames = [bytes([number]) + bytes(1013) for number in range(40)]  # an IP packet of 1000 bytes each
+    out, _ = carried(Impairment(rate_mbps=1, rate_up_mbps=8, queue_ms=9.5), *frames)
+    assert out[:10] == frames[:10]  # the first leaves after 1 ms, the tenth has waited for 9 ms
+    assert out == sorted(out)
+    assert len(out) < 40
+
+
+def test_a_wire_in_its_bad_state_loses_everything() -> None:
+    out, _ = carried(Impairment(bursts=BurstSpec(good_s=1e-6, bad_s=1e6)), *FRAMES)
+    assert out == []
 
 
 def test_a_wire_loses_and_reorders() -> None:
