@@ -20,6 +20,7 @@ from nattools.report.safetext import safe, untied, wrap
 from nattools.report.savedreport import escaped_controls
 from nattools.report.terminal import terminal_columns
 from nattools.watch.metrics import CONTENT_TYPE, Metrics
+from nattools.watch.sleepmeter import clock_through_sleep
 from nattools.watch.watch import Watch, WatchEvent
 from nattools.wording import sentence, terms
 
@@ -89,7 +90,10 @@ async def watched(
         if wanted.file is not None:
             write_text_at_once(wanted.file, metrics.text())
 
-    watch = Watch(network, measure, wanted.every_s, told, seen, for_s=wanted.for_s, interface=interface)
+    clock = None if simulated else clock_through_sleep
+    watch = Watch(
+        network, measure, wanted.every_s, told, seen, for_s=wanted.for_s, interface=interface, clock=clock
+    )
     try:
         async with serving(metrics, wanted.port):
             await watch.run()

@@ -11,6 +11,7 @@ from nattools.model.statement import Statement, statement
 from nattools.net.base import Network, UdpSocket
 from nattools.net.exchange import run
 from nattools.protocols import stun
+from nattools.watch.sleepmeter import Clock, SleepMeter
 
 EVERY_S = 10.0
 """Well below the shortest lifetime that a NAT may have (RFC 4787 4.3)."""
@@ -22,11 +23,13 @@ Said = Callable[[Statement, str, str | float | None, str | float | None], None]
 class KeptFlow:
     """One socket that asks a server for its outside endpoint again and again. If that changes, or nothing is
     answered any more while a new socket is, `said` hears of it and a new flow begins. Silence on both says
-    nothing about the NAT, and is left to the measurements."""
+    nothing about the NAT, and is left to the measurements; nor does what a flow meets after the machine
+    slept by `clock`, since it was not kept busy."""
 
-    def __init__(self, network: Network, said: Said, *, interface: str | None = None) -> None:
+    def __init__(self, network: Network, said: Said, *, clock: Clock, interface: str | None = None) -> None:
         self._network = network
         self._said = said
+        self._clock = clock
         self._interface = interface
         self._server: Endpoint | None = None
         self._found = asyncio.Event()
@@ -55,15 +58,19 @@ class KeptFlow:
         try:
             first = await self._ask(socket, server)
             began = last = loop.time()
+            meter = SleepMeter(self._clock)
             while first is not None:
                 await asyncio.sleep(EVERY_S)
                 seen = await self._ask(socket, server)
+                renewed = seen is None and await self._answers_another(server)
+                if meter.slept_s():
+                    return True
                 if seen == first:
                     last = loop.time()
                 elif seen is not None:
                     self._moved(first, seen, loop.time() - began)
                     return True
-                elif await self._answers_another(server):
+                elif renewed:
                     says = statement("watch-flow-died", seconds=round(last - began), server=str(server))
                     self._said(says, "flow", str(first), None)
                     return True

@@ -15,8 +15,13 @@ from nattools.model.statement import Statement, Value, statement
 from nattools.net.base import Network
 from nattools.report.comparison import compare
 from nattools.watch.keptflow import KeptFlow
+from nattools.watch.sleepmeter import Clock, SleepMeter
 
 Measure = Callable[[], Awaitable[Report]]
+_NOTICED_S = 5.0
+"""So soon it is noticed that the machine has slept."""
+_WAKING_S, _AGAIN_S = 120.0, 15.0
+"""So long after it woke its network may need to come back, and is tried again and again."""
 
 
 class WatchEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +38,10 @@ class WatchEvent(msgspec.Struct, frozen=True, kw_only=True):
 class Watch:
     """Runs `measure` every `every_s` seconds, or at once if it takes longer, for `for_s` seconds (None: for
     ever), and keeps a flow busy meanwhile. `told` hears each event; `seen` each report. A measurement that
-    cannot be made is an event too. It keeps the last report and nothing else."""
+    cannot be made is an event too. It keeps the last report and nothing else.
+
+    `clock` goes on while the machine sleeps (None: the loop's, it never sleeps). After a sleep it measures at
+    once, and a measurement in which the machine slept is made anew."""
 
     def __init__(
         self,
@@ -45,6 +53,7 @@ class Watch:
         *,
         for_s: float | None = None,
         interface: str | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.last: Report | None = None
         self._measure = measure
@@ -52,9 +61,13 @@ class Watch:
         self._for_s = for_s
         self._told = told
         self._seen = seen
-        self._began = asyncio.get_running_loop().time()
+        self._clock = clock or asyncio.get_running_loop().time
+        self._sleeps = clock is not None
+        self._meter = SleepMeter(self._clock)
+        self._began = self._clock()
+        self._woke_at: float | None = None
         self._offline_since: float | None = None
-        self._flow = KeptFlow(network, self._of_flow, interface=interface)
+        self._flow = KeptFlow(network, self._of_flow, clock=self._clock, interface=interface)
 
     async def run(self) -> None:
         """Until it is cancelled, or the time is over."""
@@ -64,21 +77,47 @@ class Watch:
             flow.cancel()
 
     async def _measure_on(self) -> None:
-        loop = asyncio.get_running_loop()
         end = None if self._for_s is None else self._began + self._for_s
         due = self._began
         while end is None or due <= end:
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            due = max(due + self._every_s, loop.time())
-            try:
-                report = await self._measure()
-            except CannotRun as error:
-                self._offline(str(error))
-                self._seen(None)
+            due = await self._until(due) + self._every_s
+            found = await self._awake()
+            if isinstance(found, Report):
+                self._online(found)
+                self._seen(found)
             else:
-                self._online(report)
-                self._seen(report)
-            due = max(due, loop.time())
+                self._offline(found)
+                self._seen(None)
+                if self._woke_at is not None and self._clock() - self._woke_at < _WAKING_S:
+                    due = min(due, self._clock() + _AGAIN_S)
+            due = max(due, self._clock())
+
+    async def _until(self, due: float) -> float:
+        """Wait until then, or until the machine wakes. When that was."""
+        while (rest := due - self._clock()) > 0.001:
+            await asyncio.sleep(min(rest, _NOTICED_S) if self._sleeps else rest)
+            if self._woke():
+                return self._clock()
+        return due
+
+    async def _awake(self) -> Report | str:
+        """A measurement, or why there can be none."""
+        while True:
+            found: Report | str
+            try:
+                found = await self._measure()
+            except CannotRun as error:
+                found = str(error)
+            if not self._woke():
+                return found
+
+    def _woke(self) -> bool:
+        """Has the machine slept since this was last asked?"""
+        slept_s = self._meter.slept_s()
+        if slept_s:
+            self._woke_at = self._clock()
+            self._say(statement("watch-woke", seconds=round(slept_s)), "sleep", None, round(slept_s))
+        return slept_s > 0
 
     def _online(self, report: Report) -> None:
         if self._offline_since is not None:
@@ -126,7 +165,7 @@ class Watch:
 
     @property
     def _now(self) -> float:
-        return asyncio.get_running_loop().time() - self._began
+        return self._clock() - self._began
 
 
 def _summary(report: Report) -> dict[str, str]:

@@ -6,6 +6,7 @@ SENTENCES = {
     "watch-began": "Watching: {what}.",
     "watch-offline": "Nothing can be measured: {why}.",
     "watch-online": "It can be measured again, after {seconds:about}.",
+    "watch-woke": "This machine slept for {seconds:about}. Measuring again.",
     "watch-server-gone": "{server} ({address}) answers no more.",
     "watch-server-back": "{server} ({address}) answers again.",
     "watch-flow-died": (

@@ -24,6 +24,16 @@ TOPICS = (
         "If it is yours, see that it runs. If nothing else changed, it is not your network.",
     ),
     Topic(
+        "watch-woke",
+        "The machine slept during a watch",
+        ("watch-woke",),
+        "The machine was asleep, so that nothing was measured and no mapping kept. NATs have forgotten it "
+        "meanwhile, which is no fault of theirs.",
+        "A clock that goes on in sleep is ahead of one that stands still. What was measured across a sleep "
+        "is thrown away.",
+        "Nothing, or keep the machine from sleeping for as long as you watch.",
+    ),
+    Topic(
         "watch",
         "A watch",
         ("watch-*",),
