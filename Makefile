@@ -78,8 +78,9 @@ attacks: setup
 	@NATTOOLS_ATTACK_S=60 $(PYTHON) -m pytest tests/netns/test_serve_under_attack.py -rP $(ARGS)
 
 resume: setup lab-tools
-	@NATTOOLS_RESUME_MB=100 NATTOOLS_RESUME_LOSS_S=30 NATTOOLS_RELAY_MB=100 $(PYTHON) -m pytest \
-	  tests/netns/test_punch_resume.py tests/netns/test_punch_relay.py -rP $(ARGS)
+	@NATTOOLS_RESUME_MB=100 NATTOOLS_RESUME_LOSS_S=30 NATTOOLS_RELAY_MB=100 NATTOOLS_SESSION_S=60 \
+	  $(PYTHON) -m pytest tests/netns/test_punch_resume.py tests/netns/test_punch_relay.py \
+	  tests/netns/test_pwnat_command.py -rP $(ARGS)
 
 punches: setup lab-tools
 	@NATTOOLS_PUNCH_SEEDS=100 NATTOOLS_PUNCH_REPEAT=5 $(PYTHON) -m pytest tests/scenarios/test_punch_seeds.py \

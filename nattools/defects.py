@@ -198,9 +198,18 @@ def _unraisable(unraisable: Any) -> None:
     error = unraisable.exc_value
     if isinstance(error, KeyboardInterrupt):  # it could not be raised where it came: it comes again soon
         with contextlib.suppress(RuntimeError):  # no more threads
-            threading.Timer(_SOON_S, signal.raise_signal, (signal.SIGINT,)).start()
+            threading.Timer(_SOON_S, _interrupt).start()
     elif error is not None:
         DEFECTS.note(error, f"{unraisable.err_msg or 'ignored in'} {type(unraisable.object).__name__}")
+
+
+def _interrupt() -> None:
+    """As Ctrl-C does: in the main thread, which may be waiting for something."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _in_thread(raised: threading.ExceptHookArgs) -> None:

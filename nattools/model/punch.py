@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from nattools.model.endpoint import Family, Transport
+from nattools.model.punchmtu import PunchMtu
 from nattools.model.statement import Reason, Statement
 
 Strategy = Literal[
@@ -109,7 +110,8 @@ class Punch(msgspec.Struct, frozen=True, kw_only=True):
     side, of all attempts. `local` and `remote` are the ends of the path as this side sees them, `spares` the
     other paths that work. `plan` is what was announced before; `stages` the timeline of both sides.
     `why`: why it worked or did not, made from `reasons`; `advice`: what would help, made from `remedies`, or
-    empty. `paths`: all that were used, in order, `path` the last of them; `relay`: one that was used."""
+    empty. `paths`: all that were used, in order, `path` the last of them; `relay`: one that was used.
+    `mtu`: of the path, if it is direct and over UDP."""
 
     connected: bool
     path: Literal["direct", "relayed"] | None = None
@@ -134,6 +136,7 @@ class Punch(msgspec.Struct, frozen=True, kw_only=True):
     remedies: tuple[Statement, ...] = ()
     paths: tuple[UsedPath, ...] = ()
     relay: RelayUse | None = None
+    mtu: PunchMtu | None = None
 
 
 class PairResult(msgspec.Struct, frozen=True, kw_only=True):

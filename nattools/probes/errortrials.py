@@ -27,6 +27,9 @@ from nattools.protocols.errortrial import (
 from nattools.protocols.stun.constants import SERVICE_ERROR_TRIALS
 
 QUESTION = "Does an ICMP error that a stranger makes get in, or one of ours out (pwnat)?"
+ORDERS = 2
+"""The server sends all copies of an order at once, and one burst of losses may take them all: silence counts
+after as many orders as this, each with a beacon of its own."""
 SETTLE = "`nattools serve` as root on a machine with a public address, named with --server"
 
 
@@ -99,7 +102,7 @@ class _Inward:
         wish: Wish = "quote-beacon" if self.quotes == "beacon" else "quote-server"
         sent, answer = 0, None
         while not self.arrived and sent < estimate.copies():
-            copies = min(MAX_COPIES, estimate.copies() - sent)
+            copies = min(MAX_COPIES, -(-estimate.copies() // ORDERS), estimate.copies() - sent)
             if self.quotes == "beacon":
                 client.socket.send(pwnat.BEACON, pwnat.TARGETS[0])
             ask = TrialAsk(wish, self.mapped.port, self.nonce, copies)

@@ -15,21 +15,15 @@ from contextlib import ExitStack, closing, suppress
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.ipv6trial import MtuTrial
-from nattools.net.base import IcmpError, UdpSocket
+from nattools.net.base import IcmpError, Network, UdpSocket
 from nattools.net.eventloop import AllEvents, TimedEvent
 from nattools.probes.probe import LaneProbe, ProbeContext, ProbeOptions
+from nattools.probes.sizesearch import HEADERS, LARGEST, ORDINARY, SizeSearch
 from nattools.probes.target import Target
 from nattools.protocols import stun
 
-LARGEST = 9216
-"""Of jumbo frames; what goes to this machine itself may be larger still."""
-ORDINARY = 1500
-LEAST = 576
-AT_ONCE = 8
 FARTHEST = 6
 HOP_COPIES = 3
-HEADERS: dict[Family, int] = {4: 28, 6: 48}
-"""IP and UDP."""
 
 
 class PathMtuProbe(LaneProbe):
@@ -54,7 +48,10 @@ class PathMtuProbe(LaneProbe):
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """What fits the interface first; then ever closer."""
-        asked, link = targets[0].endpoint, _link_mtu(context, targets[0].endpoint)
+        asked, link = (
+            targets[0].endpoint,
+            link_mtu(context.network, targets[0].endpoint.host, context.interface),
+        )
         began = asyncio.get_running_loop().time()
         try:
             socket = await context.network.open_udp(
@@ -86,71 +83,25 @@ class PathMtuProbe(LaneProbe):
         )
 
 
-def _link_mtu(context: ProbeContext, asked: Endpoint) -> int | None:
-    route = context.network.route(asked.host)
-    name = context.interface or (None if route is None else route[0])
-    return next((each.mtu for each in context.network.interfaces() if each.name == name), None)
+def link_mtu(network: Network, host: str, interface: str | None = None) -> int | None:
+    """That of the interface by which packets to this host leave, if it is known."""
+    route = network.route(host)
+    name = interface or (None if route is None else route[0])
+    return next((each.mtu for each in network.interfaces() if each.name == name), None)
 
 
-class SizeClient:
-    """A socket whose packets are not fragmented. `passed` is the largest IP packet that was answered,
-    `failed` the smallest that was not; `told` the least MTU that an ICMP error told, `refused` the sizes
-    that this machine itself does not send."""
+class SizeClient(SizeSearch):
+    """A socket whose packets are not fragmented, and the server that is asked."""
 
     def __init__(self, context: ProbeContext, socket: UdpSocket, asked: Endpoint) -> None:
-        self.passed: int | None = None
-        self.failed: int | None = None
-        self.told: int | None = None
-        self.told_by: str | None = None
-        self.refused: set[int] = set()
-        self.copies = 0
+        super().__init__(context.estimate)
         self.sent = 0
         self.close = socket.close
         self._context = context
         self._socket = socket
         self._asked = asked
         self._sizes: dict[bytes, int] = {}
-        self._answered: dict[int, TimedEvent] = {}
         socket.on_datagram, socket.on_icmp = self._datagram, self._icmp
-
-    async def narrow(self, largest: int) -> None:
-        """Until `passed` and `failed` are neighbours, or nothing is answered."""
-        await self._try((LEAST, largest))
-        if self.passed == largest:
-            self.failed = None
-            return
-        if self.told is not None and self.passed is not None and self.passed < self.told <= largest:
-            await self._try((_whole(self.told),))
-        while self.passed is not None and self.failed is not None and self.failed - self.passed > 4:
-            before = self.passed, self.failed
-            await self._try(between(self.passed, self.failed))
-            if before == (self.passed, self.failed):
-                return
-
-    async def _try(self, sizes: Sequence[int]) -> None:
-        """All at once, each until it is answered, or as often as makes silence count."""
-        estimate = self._context.estimate
-        events = {size: self._answered.setdefault(size, TimedEvent()) for size in sizes}
-        refused, count = self.refused, 0
-        while count < estimate.copies():
-            count += 1
-            waiting = [size for size in sizes if not events[size].is_set and size not in refused]
-            refused |= {size for size in waiting if not self._send(size)}
-            if await AllEvents([events[size] for size in waiting if size not in refused]).wait(
-                estimate.gap_s
-            ):
-                break
-        left = [events[size] for size in sizes if size not in refused and not events[size].is_set]
-        if left:
-            await AllEvents(left).wait(estimate.last_wait_s)
-        self.copies = max(self.copies, count)
-        for size in sizes:
-            if events[size].is_set:
-                self.passed = max(size, self.passed or 0)
-            else:
-                self.failed = min(size, self.failed or size)
-        if self.passed is not None and self.failed is not None and self.failed <= self.passed:
-            self.failed = None
 
     def _send(self, size: int) -> bool:
         """False: this machine itself refuses the size."""
@@ -165,26 +116,11 @@ class SizeClient:
             message = stun.decode(data)
             size = self._sizes.get(message.transaction_id)
             if size is not None and source == self._asked:
-                self._answered[size].set()
+                self.answered(size)
 
     def _icmp(self, error: IcmpError) -> None:
         if error.kind == "too-big" and error.destination == self._asked:
-            told = error.mtu or self.told
-            if self.told is None or (told is not None and told < self.told):
-                self.told, self.told_by = told, error.offender or self.told_by
-
-
-def _whole(size: int) -> int:
-    """Without the bytes that no STUN message fills."""
-    return size // 4 * 4
-
-
-def between(passed: int, failed: int) -> tuple[int, ...]:
-    """Sizes evenly between the two, so that a few rounds find the limit."""
-    room = (failed - passed) // 4
-    count = min(AT_ONCE, room - 1)
-    step = room / (count + 1)
-    return tuple(sorted({passed + 4 * max(1, round(step * number)) for number in range(1, count + 1)}))
+            self.note_told(error)
 
 
 async def _last_hop(context: ProbeContext, asked: Endpoint, size: int) -> str | None:

@@ -35,6 +35,8 @@ class IceDriver:
     `on_candidate` is told of each own candidate, to be passed to the peer (trickle); `on_event` of what the
     agent has to say, and `on_selected` when the selected pair has changed; `on_data` gets what comes from the
     authenticated peer and is not ICE's, and `on_batch`, if set, QUIC's datagrams that came at once.
+    `on_stun`, if set, sees each STUN message before the agent, which gets it unless that returns True;
+    `on_icmp` is told of errors.
     Data from others is dropped and counted. What goes to places that are not proven is taken from `budget`.
     """
 
@@ -48,6 +50,8 @@ class IceDriver:
         self.on_data: DataHandler | None = None
         self.on_batch: Callable[[bytes, int], None] | None = None
         self.on_selected: Callable[[], None] | None = None
+        self.on_stun: Callable[[bytes], bool] | None = None
+        self.on_icmp: Callable[[IcmpError], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Endpoint, UdpSocket] = {}
         self._relays: dict[Endpoint, str] = {}
@@ -177,6 +181,10 @@ class IceDriver:
             return "prohibited"
         return socket.send(self.agent.probe(socket.local, destination), destination, ttl=ttl)
 
+    def send_on(self, data: bytes, pair: ice.Pair) -> SendFailure | None:
+        """Send over one pair, whichever is the best."""
+        return self._send(data, pair.path)
+
     def _send(self, data: bytes, path: ice.PairKey, ttl: int | None = None) -> SendFailure | None:
         socket = self._sockets.get(path[1])
         return "unreachable" if socket is None else socket.send(data, path[2], ttl=ttl)
@@ -266,6 +274,8 @@ class IceDriver:
         """A datagram."""
         transport, local, source = path
         now, protocol = self._loop.time(), protocol_of(data)
+        if protocol == "stun" and self.on_stun is not None and self.on_stun(data):
+            return
         if protocol == "stun" and self.agent.receive_datagram(data, local, source, now, transport):
             self.pump()
             return
@@ -289,5 +299,7 @@ class IceDriver:
             self.arrived(path, data[at : at + size])
 
     def _icmp(self, socket: UdpSocket, error: IcmpError) -> None:
+        if self.on_icmp is not None:
+            self.on_icmp(error)
         by = "" if error.offender is None else f" from {error.offender}"
         self.agent.path_hint(("udp", socket.local, error.destination), f"ICMP {error.kind}{by}")

@@ -35,6 +35,8 @@ FIELDS = {
     "pwnat.strategy": "strategy",
     "pwnat.secured_by": "encryption",
     "pwnat.relay.kind": "kind of relay",
+    "pwnat.mtu.up.black_hole": "large packets to the peer vanish without a word",
+    "pwnat.mtu.down.black_hole": "large packets from the peer vanish without a word",
     "pwnat.role": "role",
     "pwnat.listener": "this network as the listener's",
     "pwnat.caller": "this network as the caller's",

@@ -233,7 +233,10 @@ def test_a_host_with_two_providers_uses_the_one_it_is_told_to() -> None:
 def test_delay_is_as_drawn_and_adds_no_hop() -> None:
     async def main() -> tuple[list[float], str | None]:
         async with Echo(lab) as echo:
-            return [await echo.ask() for _ in range(5)], await echo.hop(2)
+            times = [await echo.ask() for _ in range(5)]
+            while min(times) >= 0.080 and len(times) < 100:  # a busy machine adds to it, and never takes away
+                times.append(await echo.ask())
+            return times, await echo.hop(2)
 
     with NetnsLab(home(NatSpec(delay_ms=20), delay_ms=10), start_servers=False) as lab:
         times, second = lab.run(main)

@@ -54,6 +54,15 @@ def exchanged(both: Pair) -> tuple[Side, Side]:
     return alice, bob
 
 
+def test_both_name_the_black_hole_and_the_size_that_passes(tmp_path: Path) -> None:
+    with pair(tmp_path) as both:
+        lose_larger(both, 1280)
+        for report in [side.report() for side in both.meet(("--json",), ("--json",))]:
+            mtu = report["punch"]["mtu"]
+            assert [mtu[way]["bytes"] for way in ("up", "down")] == [1280, 1280]
+            assert [mtu[way]["black_hole"] for way in ("up", "down")] == [True, True]
+
+
 ROUTERS = {
     "udp": NatSpec(),
     "udp over ipv6": NatSpec(ipv6="firewall"),

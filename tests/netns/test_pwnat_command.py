@@ -24,6 +24,7 @@ pytestmark = pytest.mark.netns
 
 NOBODY = 65534
 SECRET = "the same on both sides"
+SESSION_S = int(os.environ.get("NATTOOLS_SESSION_S", "12"))
 OUTSIDE = "11.1.0.2"
 
 
@@ -165,11 +166,11 @@ def test_interrupted(interrupted: str, tmp_path: Path) -> None:
         assert "interrupted" in (stays.end(), stays.said)[1]
 
 
-def test_a_minute_with_traffic_and_silent(tmp_path: Path) -> None:
-    """Two pairs side by side, each until the caller's command ends."""
+def test_a_session_with_traffic_and_a_silent_one(tmp_path: Path) -> None:
+    """Two pairs side by side, each until the caller's command ends. `make resume`: a minute."""
     with home(tmp_path) as both:
         sides = []
-        for port, command in ((3001, "sleep 60"), (3002, "sleep 60; echo done >&2")):
+        for port, command in ((3001, f"sleep {SESSION_S}"), (3002, f"sleep {SESSION_S}; echo done >&2")):
             bench = ("--bench",) if port == 3002 else ()
             one = listen(both, "--port", str(port), "--json")
             other = both.start(
@@ -184,7 +185,7 @@ def test_a_minute_with_traffic_and_silent(tmp_path: Path) -> None:
             assert side.process.returncode == 0, side.said
             found = json.loads(out)["pwnat"]
             assert not [each for each in found["stages"] if each["stage"] in ("lost", "again")]
-            assert found["paths"][-1]["seconds"] >= 60
+            assert found["paths"][-1]["seconds"] >= SESSION_S
 
 
 def test_in_the_originals_way(tmp_path: Path) -> None:

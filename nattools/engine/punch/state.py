@@ -14,6 +14,7 @@ from nattools.engine.punch.connection import PunchConnection
 from nattools.engine.punch.directsearch import PathLog
 from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.engine.punch.pathfinder import PathFinder
+from nattools.engine.punch.pathsizes import PathSizes
 from nattools.engine.punch.planning import as_told
 from nattools.engine.punch.signals import remote_timeline
 from nattools.engine.punch.timeline import NoPath, Timeline
@@ -39,6 +40,7 @@ class PunchState:
     used: UseResult = field(default_factory=UseResult)
     ended: tuple[Statement, ...] = ()
     paths: PathLog | None = None
+    sizes: PathSizes | None = None
 
     def report(self) -> Report:
         """The report so far. CannotRun: this machine's network has not been measured yet."""
@@ -61,6 +63,8 @@ class PunchState:
             if self.paths is not None:
                 self.paths.note(self.result)
                 found = msgspec.structs.replace(found, paths=self.paths.used, relay=self.paths.relay)
+            if self.sizes is not None:
+                found = msgspec.structs.replace(found, mtu=self.sizes.mtu)
             return _explained(found, self._reasons(self.result), self.ended)
         failed = self.result or NoPath((statement("stopped"),))
         return _explained(found, failed.reasons, failed.remedies)
@@ -112,6 +116,7 @@ async def connect_and_use(state: PunchState, connector: PathFinder, use: Use) ->
     state.connector = connector
     connection = PunchConnection(connector, uses=use.names, prepare=use.prepare)
     state.paths = connection.paths
+    state.sizes = PathSizes(connector.own.run.network, lambda: connection.path)
     try:
         state.result = await connection.establish()
         if state.result is None:
@@ -128,18 +133,22 @@ async def _use(state: PunchState, connection: PunchConnection, use: Use) -> None
         state.result = connection.path
         return state.report()
 
+    sizes = state.sizes or PathSizes(connection.connector.own.run.network, lambda: connection.path)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(connection.tunnel.run())
         holding = group.create_task(connection.hold())
+        sizing = group.create_task(sizes.watch())
         exchange = group.create_task(_exchange_timelines(connection.connector))
         state.used = await _until_ended(connection, use, Connected(connection.tunnel, so_far))
+        if connection.tunnel.ended is None and not connection.tunnel.leaving:
+            await sizes.settled()
         await connection.tunnel.finish()
         await asyncio.wait((exchange,))
         if state.used.problem:
             state.ended = connection.ended or (statement("text", text=state.used.problem),)
         state.timeline.note("end", *(state.ended or (statement("both-done"),)))
         so_far()
-        for task in (running, holding):
+        for task in (running, holding, sizing):
             task.cancel()
 
 

@@ -17,6 +17,7 @@ from nattools.model.punch import (
     UsedPath,
 )
 from nattools.model.punch import Path as Way
+from nattools.model.punchmtu import OneWayMtu, PunchMtu
 from nattools.model.report import Report
 from nattools.report.document import Cell, EventChart, Mood, Prose, Section, Table, TimelineEvent, View
 from nattools.report.safetext import safe
@@ -108,6 +109,8 @@ def _connection(punch: Punch) -> Iterator[Prose]:
         yield Prose(_relay(punch.relay), "Relay")
     if len(punch.paths) > 1:
         yield Prose(_used(punch.paths), "Paths")
+    if punch.mtu is not None:
+        yield Prose(_largest(punch.mtu), "Largest packet")
     if punch.throughput is not None:
         yield Prose(_throughput(punch.throughput), "Throughput")
     if punch.secured_by is not None:
@@ -137,6 +140,24 @@ def _echoes(echoes: Echoes) -> str:
         return came
     least, median, most = (terms.milliseconds(each) for each in echoes.rtt_ms)
     return f"{median} ({came}, in {least} to {most})"
+
+
+def _largest(mtu: PunchMtu) -> str:
+    """Both ways in one where they are alike."""
+    up, down = _one_way(mtu.up), _one_way(mtu.down)
+    if mtu.up is not None and up == down:
+        return f"{up}, both ways"
+    return f"up {up}; down {down}"
+
+
+def _one_way(mtu: OneWayMtu | None) -> str:
+    if mtu is None:
+        return "not known"
+    text = f"{terms.number(mtu.bytes)}\u00a0bytes"
+    if mtu.black_hole:
+        return f"{text} (larger ones vanish, and nobody says so)"
+    by = mtu.too_big_from
+    return f"{text} (larger ones are refused by {safe(by, 80)})" if by else text
 
 
 def _throughput(measured: Throughput) -> str:

@@ -14,6 +14,7 @@ from nattools.engine.analyse import reanalyse
 from nattools.errors import UsageError
 from nattools.model.nat import NatByTransport
 from nattools.model.punch import Echoes, Punch, Stage
+from nattools.model.punchmtu import OneWayMtu, PunchMtu
 from nattools.net.addresses import is_public
 from nattools.report.document import View
 from nattools.report.html import render_html
@@ -159,3 +160,27 @@ def test_whatever_a_report_says_it_is_drawn(data: bytes) -> None:
     except UsageError:
         return
     assert all(each.isprintable() or each == "\n" for each in render_text(report))
+
+
+def size(count: int, hole: bool | None = False, by: str | None = None) -> OneWayMtu:
+    return OneWayMtu(bytes=count, black_hole=hole, too_big_from=by)
+
+
+@pytest.mark.parametrize(
+    ("mtu", "says"),
+    [
+        (PunchMtu(up=size(1500), down=size(1500)), "Largest packet 1500 bytes, both ways"),
+        (
+            PunchMtu(up=size(1280, True), down=size(1500)),
+            "Largest packet up 1280 bytes (larger ones vanish, and nobody says so); down 1500 bytes",
+        ),
+        (
+            PunchMtu(up=size(1400, by="10.0.1.1")),
+            "Largest packet up 1400 bytes (larger ones are refused by 10.0.1.1); down not known",
+        ),
+        (PunchMtu(down=size(1492, None)), "Largest packet up not known; down 1492 bytes"),
+    ],
+)
+def test_the_largest_packet_is_said_both_ways(mtu: PunchMtu, says: str) -> None:
+    assert says in joined(render_text(punched(replace(connected(), mtu=mtu)))).replace("\xa0", " ")
+    assert "Largest packet" not in render_text(punched())
