@@ -84,7 +84,8 @@ resume: setup lab-tools
 
 punches: setup lab-tools
 	@NATTOOLS_PUNCH_SEEDS=100 NATTOOLS_PUNCH_REPEAT=5 $(PYTHON) -m pytest tests/scenarios/test_punch_seeds.py \
-	  tests/scenarios/test_punch_matrix.py tests/scenarios/test_relayed_pairs.py tests/netns/test_punch_matrix.py $(ARGS)
+	  tests/scenarios/test_punch_matrix.py tests/scenarios/test_relayed_pairs.py tests/scenarios/test_pwnat_matrix.py \
+	  tests/netns/test_punch_matrix.py $(ARGS)
 
 documents: setup
 	@$(PYTHON) scripts/reference.py

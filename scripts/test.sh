@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All tests, or those that the arguments choose. What runs in network namespaces mostly waits and the rest mostly
-# computes, so all of it goes in four parts side by side, two of each kind, on two cores; each part's output comes
-# when the part before is over.
+# computes, so all of it goes in five parts side by side, on two cores; each part's output comes when the part
+# before is over.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 pytest=(.venv/bin/python -m pytest)
@@ -22,12 +22,13 @@ part() {
   parts+=("$!")
 }
 
-part --ignore=tests/interop --ignore=tests/properties --ignore=tests/scenarios \
-  --ignore-glob='tests/netns/test_[!p]*' --ignore-glob='tests/netns/test_punch_[!r]*'
-part tests/scenarios tests/netns --ignore=tests/scenarios/test_scenarios.py \
-  --ignore-glob='tests/netns/test_[!p]*' --ignore-glob='tests/netns/test_punch_r*'
-part tests/properties tests/scenarios/test_scenarios.py
+part --ignore=tests/interop --ignore=tests/netns --ignore=tests/properties --ignore=tests/scenarios
+part tests/scenarios --ignore=tests/scenarios/test_scenarios.py \
+  --ignore=tests/scenarios/test_pwnat_matrix.py --ignore=tests/scenarios/test_router_faults.py
+part tests/scenarios/test_scenarios.py
 part tests/interop tests/netns --ignore-glob='tests/netns/test_p*'
+part tests/properties tests/scenarios/test_pwnat_matrix.py tests/scenarios/test_router_faults.py \
+  tests/netns --ignore-glob='tests/netns/test_[!p]*'
 trap 'kill -INT "${parts[@]}" 2>/dev/null; wait; rm -rf "$logs"; exit 130' INT TERM HUP
 
 failed=0
