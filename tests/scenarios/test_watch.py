@@ -144,8 +144,8 @@ def forget_what_other_tests_left() -> None:
 
 def test_nothing_piles_up() -> None:
     """Of two days, the last report is held, and one flow; the second adds less than 150 kB of memory (84,
-    while the last caches fill). Ports and transaction ids are new in every measurement: where they were kept, it
-    added 500 kB."""
+    while the last caches fill). Ports and transaction ids are new in every measurement: where they were
+    kept, it added 500 kB."""
     with SimLab(load("changes")) as lab:
         chosen, network = measure_options(lab, "alice"), lab.network("alice")
         counted: list[tuple[int, int, int]] = []
