@@ -95,7 +95,7 @@ def test_a_network_that_comes_back_after_the_machine_is_not_waited_an_hour_for(s
         sleeper.lab.unplug("alice")
         sleeper.sleep(8 * HOUR_S)
 
-    sleeper.watch(12 * HOUR_S, {1000: lid_shut, 1020: lambda: sleeper.lab.plug("alice")})
+    sleeper.watch(12 * HOUR_S, {1000.0: lid_shut, 1020.0: lambda: sleeper.lab.plug("alice")})
     codes = [event.says.code for event in sleeper.events]
     assert codes == ["watch-began", "watch-woke", "watch-offline", "watch-online"]
     assert sleeper.events[3].at_s - sleeper.events[1].at_s == pytest.approx(30, abs=10)
@@ -105,5 +105,5 @@ def test_clocks_that_differ_a_little_are_no_sleep(sleeper: Sleeper) -> None:
     def drift() -> None:
         sleeper.asleep_s += 0.5
 
-    when = {at_s: drift for at_s in range(100, 7000, 100)}
+    when: dict[float, Callable[[], None]] = {at_s: drift for at_s in range(100, 7000, 100)}
     assert sleeper.watch(2 * HOUR_S, when) == ["watch-began"]
