@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import Any, Final
 
@@ -37,6 +38,9 @@ def prepare() -> None:
 
 @cache
 def _scapy() -> Any:
+    # while it is imported it reads a list of makers of network cards, and logs what it cannot read of that
+    for name in ("scapy", "scapy.loading"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     from scapy.layers import inet
 
     return inet

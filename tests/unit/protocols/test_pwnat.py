@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -208,3 +210,20 @@ def test_without_memory_for_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hashlib.scrypt", fails)
     with pytest.raises(CannotRun, match="16 MB"):
         pwnat.keys_of("a secret that nobody has used yet")
+
+
+def test_scapy_says_nothing_while_it_is_imported(tmp_path: Path) -> None:
+    """It reads files of the system meanwhile; one that makes no sense, or no memory for it, is none of the
+    user's business."""
+    program = (
+        "import logging\n"
+        "from nattools.protocols.pwnat import beacon\n"
+        "beacon.prepare()\n"
+        "try:\n"
+        "    raise MemoryError\n"
+        "except MemoryError:\n"
+        "    logging.getLogger('scapy.loading').warning('a line', exc_info=True)\n"
+        "logging.getLogger('scapy.runtime').warning('a packet')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
