@@ -23,10 +23,10 @@ part() {
 }
 
 part --ignore=tests/netns --ignore=tests/properties --ignore=tests/scenarios
-part tests/scenarios tests/netns --ignore-glob='tests/netns/test_[!a-l]*' --ignore=tests/scenarios/test_scenarios.py \
+part tests/scenarios tests/netns --ignore-glob='tests/netns/test_[!a-l]*' --ignore-glob='tests/scenarios/test_scenario*' \
   --ignore=tests/scenarios/test_pwnat_matrix.py --ignore=tests/scenarios/test_router_faults.py
 part tests/scenarios/test_scenarios.py
-part tests/properties tests/netns --ignore-glob='tests/netns/test_[a-lp]*'
+part tests/properties tests/scenarios/test_scenario_pairs.py tests/netns --ignore-glob='tests/netns/test_[a-lp]*'
 part tests/scenarios/test_pwnat_matrix.py tests/scenarios/test_router_faults.py \
   tests/netns --ignore-glob='tests/netns/test_[!p]*'
 trap 'kill -INT "${parts[@]}" 2>/dev/null; wait; rm -rf "$logs"; exit 130' INT TERM HUP

@@ -3,56 +3,24 @@ the scenario expects, and both say the same."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from statements import check_statements
+from scenariotrials import AGAIN, SEEDS, tried
 
-from nattools.lab.backend import Backend
 from nattools.lab.scenariofiles import available, load
 from nattools.model.nat import Nat
-from nattools.model.report import Report
-from nattools.trials.scenarios import Case, Trial, hosts_to_try, knocks_to_try, pairs_to_try, run_trial
+from nattools.trials.scenarios import Trial, hosts_to_try
 
-SEEDS = range(3)
 SLEEPERS = ("lifetime-5min", "lifetime-30s", "lifetime-10s")
 CASES = [(name, host) for name in available() for host in hosts_to_try(load(name))]
-PAIRS = [(name, *pair) for name in available() for pair in pairs_to_try(load(name))]
-KNOCKS = [(name, *pair) for name in available() for pair in knocks_to_try(load(name))]
 AWAKE = [case for case in CASES if case[0] not in SLEEPERS]
-AGAIN = 2
-"""So often a network of namespaces is measured again where something stayed unknown: on a busy machine
-answers come late. What is wrong fails at once."""
-NOT_KNOWN = re.compile(r'but is ("unknown"|null)$')
 FINDINGS = (
     "reachable", "present", "mapping", "filtering", "port_allocation", "port_step", "port_block",
     "hairpinning", "refreshed_by_inbound", "external", "cgnat", "double_nat", "distance_hops", "classic",
     "blocked_ports",
 )  # fmt: skip
-
-
-def tried(
-    name: str,
-    host: str,
-    backend: Backend,
-    seed: int | None = None,
-    peer: str | None = None,
-    knocks: bool = False,
-) -> Trial:
-    """A trial that gave a report, as expected."""
-    case = Case(name, host, backend, seed, peer, knocks)
-    trial = run_trial(case)
-    for _ in range(AGAIN if backend == "netns" else 0):
-        if not trial.wrong or not all(map(NOT_KNOWN.search, trial.wrong)):
-            break
-        trial = run_trial(case)
-    assert trial.problem == ""
-    assert trial.wrong == ()
-    if trial.report is not None:
-        check_statements(trial.report)
-    return trial
 
 
 def findings(trial: Trial) -> dict[str, Any]:
@@ -111,42 +79,6 @@ def differ_in_what_one_does_not_know(one: dict[str, Any], other: dict[str, Any])
     values = [(a[each], b[each]) for a, b in lanes for each in a if a[each] != b[each]]
     values += [each for each in pairs if each not in lanes]
     return bool(values) and all("unknown" in each or None in each for each in values)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize(("name", "host", "peer"), PAIRS)
-def test_pairs_simulated(name: str, host: str, peer: str, seed: int) -> None:
-    tried(name, host, "sim", seed, peer)
-
-
-@pytest.mark.netns
-@pytest.mark.parametrize(("name", "host", "peer"), PAIRS)
-def test_pairs_in_namespaces_and_the_same_as_simulated(name: str, host: str, peer: str) -> None:
-    real, simulated = (tried(name, host, backend, None, peer).report for backend in ("netns", "sim"))
-    assert way(real) == way(simulated)
-
-
-def way(report: Report | None) -> tuple[Any, ...]:
-    """What both backends must agree about, of a punch."""
-    assert report is not None
-    punch = report.connection
-    assert punch is not None
-    return punch.connected, punch.path, punch.transport, punch.family, punch.strategy, punch.odds
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize(("name", "host", "peer"), KNOCKS)
-def test_knocks_simulated(name: str, host: str, peer: str, seed: int) -> None:
-    tried(name, host, "sim", seed, peer, knocks=True)
-
-
-@pytest.mark.netns
-@pytest.mark.parametrize(("name", "host", "peer"), KNOCKS)
-def test_knocks_in_namespaces_and_the_same_as_simulated(name: str, host: str, peer: str) -> None:
-    real, simulated = (
-        tried(name, host, backend, None, peer, knocks=True).report for backend in ("netns", "sim")
-    )
-    assert way(real) == way(simulated)
 
 
 @pytest.mark.netns
