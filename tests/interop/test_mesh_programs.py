@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,9 +94,11 @@ def avahi(lab: NetnsLab, host: str, folder: Path, *, reflects: bool) -> Iterator
 
 
 with_avahi = pytest.mark.skipif(tool("avahi-daemon") is None, reason="no avahi-daemon")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="avahi becomes a user whom a user namespace lacks")
 with_yggdrasil = pytest.mark.skipif(tool("yggdrasil") is None, reason="no yggdrasil")
 
 
+@as_root
 @with_avahi
 def test_avahi_is_found(lab: NetnsLab, tmp_path: Path) -> None:
     with avahi(lab, "bob", tmp_path, reflects=False):
@@ -105,6 +108,7 @@ def test_avahi_is_found(lab: NetnsLab, tmp_path: Path) -> None:
     assert "10.0.1.3" in found.mdns.responders
 
 
+@as_root
 @with_avahi
 def test_what_avahi_reflects_is_on_another_network(lab: NetnsLab, tmp_path: Path) -> None:
     alone = lab.run(lambda: lan(lab, "alice"))
