@@ -39,7 +39,7 @@ CACHED_TOPOLOGIES = 64
 Fate = Literal["wire", "local", "nobody", "no-route", "multicast", "prohibited"]
 
 
-class Lane(NamedTuple):
+class UplinkLane(NamedTuple):
     """One direction of the uplink of `node` to a segment, with a bounded rate or bursts of losses. All wires
     that lead over it share its queue."""
 
@@ -66,7 +66,7 @@ class Wire(msgspec.Struct, frozen=True):
     room: int
     plain: bool
     more_delay6_s: float = 0.0
-    lanes: tuple[Lane, ...] = ()
+    lanes: tuple[UplinkLane, ...] = ()
 
 
 class NextHop(msgspec.Struct, frozen=True):
@@ -362,7 +362,7 @@ class Topology:
         reorder = max((impairment.reorder for impairment in impairments), default=0.0)
         more_delay6 = sum(impairment.more_delay6_ms for impairment in impairments)
         lanes = tuple(
-            Lane(segment.name, end, end == ends[0], segment.impairments[end])
+            UplinkLane(segment.name, end, end == ends[0], segment.impairments[end])
             for end in ends
             if end in segment.impairments and is_queued(segment.impairments[end])
         )
