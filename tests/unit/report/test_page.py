@@ -72,6 +72,9 @@ def test_with_more_detail_nothing_is_left_out() -> None:
         assert f"Do {number}." in text
     for number in range(9):
         assert f"{number} odd" in text
+    many = render_text(advised(warnings=tuple(f"{n} odd" for n in range(25))), detail=1)
+    assert "19 odd" in many
+    assert "And 5 more, in the report's JSON." in many
 
 
 def test_what_udp_and_tcp_have_in_common_is_said_once() -> None:
