@@ -42,7 +42,7 @@ class _Site:
             host.addresses = (public,)
             found.append(public)
         self.seen = tuple(dict.fromkeys(found))
-        self.upgrades = DirectUpgrades(host, local, self.seen)
+        self.upgrades = DirectUpgrades(host, local, self.seen, context.interface)
 
 
 async def _site(context: PeerContext, stack: AsyncExitStack, address: Multiaddr) -> _Site | None:
@@ -176,7 +176,7 @@ async def wait_for_calls(
 async def _lead(site: _Site, relayed: Libp2pConnection) -> None:
     context, loop = site.context, asyncio.get_running_loop()
     began = loop.time()
-    upgrades = DirectUpgrades(site.host, site.local, site.seen)
+    upgrades = DirectUpgrades(site.host, site.local, site.seen, context.interface)
     description = await identify(relayed)
     rtt_s = await ping(relayed)
     await upgrades.lead(relayed, _public(context, description))
