@@ -169,6 +169,16 @@ def test_a_relay_that_carries_nothing_is_no_relay(serve: Serve) -> None:
     assert relay.why
 
 
+def test_what_a_peer_offers_is_seen_among_many_protocols() -> None:
+    def serve(host: PeerHost) -> None:
+        host.servers = {f"/app/{number}": close for number in range(60)} | host.servers
+
+    report = measured(serve)
+    assert report.libp2p is not None
+    (peer,) = report.libp2p.peers
+    assert (peer.autonat, peer.relay) == (True, True)
+
+
 def test_another_peer_than_the_one_that_was_named_is_not_believed() -> None:
     report = measured(lambda host: None, expected=HostKey(b"x" * 32))
     assert report.libp2p is not None
