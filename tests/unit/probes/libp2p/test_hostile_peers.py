@@ -160,6 +160,31 @@ def test_what_a_server_claims_of_its_dials_proves_nothing(serve: Serve) -> None:
     assert address.why
 
 
+def test_numbers_that_nobody_gave_out_hide_none_that_was() -> None:
+    """It dials, as well as the one may whom the port has written to, and says a thousand other numbers first."""
+
+    def serve(host: PeerHost) -> None:
+        async def drown(stream: MuxStream) -> None:
+            messages = StreamMessages(stream, 10_000)
+            request = autonat.decode_autonat(await messages.expect())
+            assert isinstance(request, autonat.DialRequest)
+            for connection in host.connections:
+                for nonce in (*range(1000), request.nonce):
+                    said = await connection.open(autonat.DIAL_BACK, timeout_s=5.0)
+                    if said is None:
+                        break
+                    said.write(delimited(autonat.encode_nonce(nonce)))
+                    said.close()
+            messages.write(autonat.encode_autonat(autonat.DialResponse("ok", 0, "ok")))
+
+        host.servers[autonat.DIAL_REQUEST] = drown
+
+    report = measured(serve)
+    assert report.libp2p is not None
+    (address,) = report.libp2p.autonat
+    assert address.reason[0].code == "address-only-known"
+
+
 @pytest.mark.parametrize("serve", [hang, close, flood, endless, noise, grant_nothing])
 def test_a_relay_that_carries_nothing_is_no_relay(serve: Serve) -> None:
     report = measured(lambda host: host.servers.update({circuit.HOP: serve}))
