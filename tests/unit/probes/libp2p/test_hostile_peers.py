@@ -14,6 +14,7 @@ from nattools.engine.peersearch import PeerSearch
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
+from nattools.model.observation import Gap
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import TcpStream
@@ -94,6 +95,13 @@ async def insatiable(stream: MuxStream) -> None:
         pass
 
 
+async def refuse(stream: MuxStream) -> None:
+    """Give no place."""
+    messages = StreamMessages(stream, 10_000)
+    await messages.expect()
+    messages.write(circuit.encode_hop(circuit.CircuitMessage("status", "reservation-refused")))
+
+
 async def grant_nothing(stream: MuxStream) -> None:
     """Give a place, and connections that lead nowhere."""
     messages = StreamMessages(stream, 10_000)
@@ -102,8 +110,8 @@ async def grant_nothing(stream: MuxStream) -> None:
     await hang(stream)
 
 
-def measured(serve: Callable[[PeerHost], None], *, expected: HostKey = KEY) -> Report:
-    """Alice asks a peer on bob's machine that is set up so."""
+def measured(serve: Callable[[PeerHost], None], *, expected: HostKey = KEY, wait_s: float = 0.0) -> Report:
+    """Alice asks a peer on bob's machine that is set up so, and waits for calls."""
 
     async def main(lab: SimLab) -> Report:
         from nattools.server.serving import ServeConfig
@@ -120,7 +128,7 @@ def measured(serve: Callable[[PeerHost], None], *, expected: HostKey = KEY) -> R
                 command="libp2p",
                 servers=(parse_server("stun:stun:3478"),),
                 families=(4,),
-                libp2p=PeerSearch((multiaddr_at(EVIL, expected.peer),), named=True),
+                libp2p=PeerSearch((multiaddr_at(EVIL, expected.peer),), named=True, wait_s=wait_s),
             )
             report = await measure_libp2p(lab.network("alice"), options, lambda event: None)
         await running.close()
@@ -202,6 +210,21 @@ def test_what_a_peer_offers_is_seen_among_many_protocols() -> None:
     assert report.libp2p is not None
     (peer,) = report.libp2p.peers
     assert (peer.autonat, peer.relay) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("serve", "words"),
+    [(None, "no peer here relays"), (refuse, "gives no place"), (grant_nothing, "nobody called in 7 s")],
+)
+def test_why_nobody_called_is_said(serve: Serve | None, words: str) -> None:
+    def set_up(host: PeerHost) -> None:
+        if serve is None:
+            del host.servers[circuit.HOP]
+        else:
+            host.servers[circuit.HOP] = serve
+
+    gaps = [each for each in measured(set_up, wait_s=7.0).observations if isinstance(each, Gap)]
+    assert any("relayed connection" in gap.question and words in gap.reason for gap in gaps), gaps
 
 
 def test_another_peer_than_the_one_that_was_named_is_not_believed() -> None:
