@@ -169,7 +169,7 @@ def test_what_a_server_claims_of_its_dials_proves_nothing(serve: Serve) -> None:
 
 
 def test_numbers_that_nobody_gave_out_hide_none_that_was() -> None:
-    """It dials, as well as the one may whom the port has written to, and says a thousand other numbers first."""
+    """It comes, as one may whom the port has written to, and says a thousand other numbers first."""
 
     def serve(host: PeerHost) -> None:
         async def drown(stream: MuxStream) -> None:
