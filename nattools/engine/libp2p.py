@@ -127,8 +127,9 @@ async def _visit_all(context: PeerContext, host: PeerHost, addresses: list[Multi
 
 
 def _to_visit(addresses: Iterable[Multiaddr]) -> list[Multiaddr]:
-    """Of those behind a relay, the relay; of QUIC addresses nothing, since only their port is asked."""
-    direct = (each.relay if each.relayed else each for each in addresses if each.over != "quic")
+    """Of those behind a relay, the relay; of QUIC ports nothing, since only the port is asked."""
+    found = (each for each in addresses if each.over != "quic" or each.endpoint is None)
+    direct = (each.relay if each.relayed else each for each in found)
     return list(dict.fromkeys(each for each in direct if each is not None))
 
 
