@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from simulated import open_internet, pass_time, run
 
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
+from nattools.net.base import TcpStream
 from nattools.net.libp2p.peerconnection import Libp2pConnection, MuxStream
 from nattools.net.libp2p.peerhost import PeerHost
 from nattools.protocols.libp2p.yamux import WINDOW_SIZE
@@ -25,6 +27,42 @@ def test_who_calls_without_end_is_reset_until_others_have_gone() -> None:
             await pass_time(1.0)
             async with PeerHost(lab.network("alice")) as alice:
                 assert isinstance(await alice.dial(BOB, timeout_s=5.0), Libp2pConnection)
+
+    run(open_internet(), main)
+
+
+class UnreadStream:
+    """One whose other end takes nothing that is written any more."""
+
+    def __init__(self, inner: TcpStream) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def drain(self) -> None:
+        """As long as it is asked."""
+        await asyncio.get_running_loop().create_future()
+
+
+def test_who_does_not_read_what_it_is_told_is_dropped() -> None:
+    async def main(lab: SimLab) -> None:
+        async with PeerHost(lab.network("bob")) as bob, PeerHost(lab.network("alice")) as alice:
+
+            async def take(stream: TcpStream) -> None:
+                await bob.take(UnreadStream(stream), initiates=False)
+
+            listener = await lab.network("bob").listen_tcp(
+                family=4, host=BOB.host, port=BOB.port, on_stream=lambda stream: bob.spawn(take(stream))
+            )
+            made = await alice.dial(BOB, timeout_s=5.0)
+            assert isinstance(made, Libp2pConnection)
+            await pass_time(9.0)
+            assert len(bob.connections) == 1
+            await pass_time(2.0)
+            assert bob.connections == []
+            assert made.ended.is_set()
+            listener.close()
 
     run(open_internet(), main)
 

@@ -425,7 +425,7 @@ def test_streams_without_end_are_reset_and_then_the_connection_is() -> None:
     served(main)
 
 
-def test_a_frame_that_is_too_large_and_pings_that_nobody_reads_end_the_connection() -> None:
+def test_a_frame_that_is_too_large_ends_the_connection() -> None:
     async def main(site: Site) -> None:
         stream, session = await secured(site)
         assert session._channel is not None
