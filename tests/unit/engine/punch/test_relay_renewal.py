@@ -11,14 +11,19 @@ import msgspec
 import pytest
 from punching import MATRIX_KINDS, pair, punching
 
+from nattools.engine.punch.attempt import Attempt
+from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.punch import punch_both
 from nattools.engine.punch.renewal import LEAST_PAUSE_S, RelayRenewal
+from nattools.engine.punch.signals import Introduction, Relaying
+from nattools.engine.punch.timeline import NoPath
 from nattools.lab import scenarioservers
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Punch, Stage
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
+from nattools.model.statement import statement
 from nattools.net.base import Network
 from nattools.server.relayservice import RelayConfig
 from nattools.server.serving import ServeConfig
@@ -74,11 +79,13 @@ class Kept:
         return [each.code for stage in self.stages for each in stage.statements]
 
 
-def kept(seconds: float, *relays: TurnAccess) -> tuple[tuple[Kept, Kept], tuple[Punch, Punch]]:
+def kept(
+    seconds: float, *relays: TurnAccess, relaying: Relaying = "reserve"
+) -> tuple[tuple[Kept, Kept], tuple[Punch, Punch]]:
     """Both sides, and what they report."""
     sides = Kept(seconds), Kept(seconds)
     with SimLab(pair(*(MATRIX_KINDS[kind] for kind in RANDOM), delay_ms=20), seed=1) as lab:
-        options = PunchOptions(measuring=punching(lab), low_ports=False, relays=relays)
+        options = PunchOptions(measuring=punching(lab), low_ports=False, relays=relays, relaying=relaying)
 
         async def main() -> tuple[Report, Report]:
             return await punch_both(
@@ -117,6 +124,26 @@ def test_credentials_that_a_secret_makes_are_made_anew(
     for side, report in zip(sides, reports, strict=True):
         assert side.lost() == []
         assert [each.path for each in report.paths] == ["relayed"] * 4
+
+
+def test_who_wants_a_relay_alone_looks_for_nothing_else_after_a_renewal_in_vain(
+    strict_relay: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, in_vain = Attempt.go, list[Attempt]()
+
+    async def first_in_vain(self: Attempt, introduction: Introduction, bases: list[Base]) -> Any:
+        if self._aim.renews and len(in_vain) < 2:  # on both sides, before they have introduced themselves
+            in_vain.append(self)
+            return NoPath((statement("stopped"),))
+        return await go(self, introduction, bases)
+
+    monkeypatch.setattr(Attempt, "go", first_in_vain)
+    sides, _ = kept(13 * HOUR_S, relaying="only")
+    assert len(in_vain) == 2
+    for side in sides:
+        assert "relay-renewal-failed" in side.codes()
+        assert "relay-renewed" in side.codes()
+        assert "direct-search" not in side.codes()
 
 
 class TestRelayRenewal:
