@@ -182,6 +182,8 @@ def test_translation(mapped: str, translation: str) -> None:
         ({"passed": 1280, "failed": 1284, "last_hop": "2a10:1:0:1::1"}, (1280, True, None, "2a10:1:0:1::1")),
         ({"passed": 1452, "failed": 1456, "told": 1454, "told_by": "a"}, (1454, False, "a", None)),
         ({"passed": 1480, "failed": 1484, "refused_here": True}, (1480, False, None, None)),
+        ({"passed": 1480, "failed": 1484, "deaf": True}, (1480, None, None, None)),
+        ({"passed": 1500, "deaf": True}, (1500, False, None, None)),
         ({}, (None, None, None, None)),
     ],
 )
