@@ -103,8 +103,8 @@ TOPICS = (
         "pwnat",
         "Connecting without a third machine (pwnat)",
         ("pwnat-*", "by-knock"),
-        "The listener pings an address that nobody has; the caller answers with an ICMP error that the "
-        "listener's NAT lets in, for it seems to belong to that ping.",
+        "The listener sends a packet to where nobody answers; the caller makes an ICMP error about that "
+        "packet, and the listener's NAT lets it in as a router's.",
         "What was sent, and which errors came.",
         "Where a NAT stops such errors, nattools punch with a server connects.",
     ),
