@@ -18,6 +18,7 @@ SENTENCES = {
     "ended-without-address": "This machine has no address: nobody on its network gave it one.",
     "ended-without-route": "This machine has no way to the internet.",
     "ended-without-names": "No server's name could be looked up (DNS).",
+    "ended-other-family": "No server that was named has an address that can be asked from here.",
     "ended-refused": (
         "No server answered; connections were refused, by the server's machine or by a firewall."
     ),
@@ -94,6 +95,7 @@ SENTENCES = {
         "out the addresses (DHCP)."
     ),
     "check-names": "Check this machine's name servers (DNS), and how the servers' names are spelled.",
+    "name-other-family": "Name a server that has an address of the other IP version: --server HOST.",
     "name-by-address": "To measure without them, name a server by its address: --server ADDRESS.",
     "open-own-firewall": (
         "If it is a VPN's kill switch, connect the VPN or switch that off; else look at the firewall's rules "
@@ -107,6 +109,8 @@ SENTENCES = {
     "ending-no-link": "No network interface is up ({interfaces:list}).",
     "ending-no-address": "No interface that is up ({interfaces:list}) has an address but link-local ones.",
     "ending-no-route": "There is no {families:or} route to the internet.",
+    "ending-other-family": "Only {families:or} leads to {servers:list}.",
+    "ending-not-asked": "{families:and} was not asked for.",
     "ending-no-name": "The name {name} was looked up: {detail:or no address}.",
     "ending-no-names": "So were {names:list}, to no avail.",
     "ending-portal": "A captive portal answered in the name of {asked}.",

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from nattools.engine.analysis.findings import is_usable
 from nattools.model.ending import Ending, EndingStep
-from nattools.model.endpoint import Family
+from nattools.model.endpoint import Family, family_of
 from nattools.model.host import Host
 from nattools.model.observation import FORBIDDEN_HERE, AnyObservation, Binding, Hop, Portal, Resolution
 from nattools.model.report import Server
 from nattools.model.statement import Statement, statement
 
 REFUSED = "ending-refused"
+OTHER_FAMILY = "ending-other-family"
 _MOST_SERVERS = 5
 _HEADLINES: dict[EndingStep, str] = {
     "link": "ended-without-link",
@@ -52,7 +53,10 @@ def ending(
     if not host.ways and not asked:
         return _at("route", statement("ending-no-route", families=tuple(f"IPv{each}" for each in families)))
     if not asked:
-        return _at("dns", *_names(observations))
+        looked_up = [each for each in observations if isinstance(each, Resolution)]
+        if looked_up and all(each.addresses for each in looked_up):
+            return _at("route", *_other_family(looked_up, families))
+        return _at("dns", *_names(looked_up))
     met = next((each for each in observations if isinstance(each, Portal)), None)
     if met is not None:
         return _at("portal", statement("ending-portal", asked=met.asked))
@@ -66,8 +70,18 @@ def _at(step: EndingStep, *reason: Statement) -> Ending:
     return Ending(step=step, reason=reason)
 
 
-def _names(observations: Iterable[AnyObservation]) -> list[Statement]:
-    failed = [each for each in observations if isinstance(each, Resolution) and not each.addresses]
+def _other_family(looked_up: Sequence[Resolution], families: Sequence[Family]) -> list[Statement]:
+    """Of servers all of whose addresses are of a family that cannot be asked."""
+    named = tuple(dict.fromkeys(each.name for each in looked_up))[:_MOST_SERVERS]
+    found = sorted({family_of(address) for each in looked_up for address in each.addresses})
+    only = tuple(f"IPv{family}" for family in found)
+    wanted = any(family in families for family in found)
+    missing = "ending-no-route" if wanted else "ending-not-asked"
+    return [statement(OTHER_FAMILY, families=only, servers=named), statement(missing, families=only)]
+
+
+def _names(looked_up: Iterable[Resolution]) -> list[Statement]:
+    failed = [each for each in looked_up if not each.addresses]
     shown = [statement("ending-no-name", name=each.name, detail=each.error) for each in failed[:1]]
     if len(failed) > 1:
         shown.append(statement("ending-no-names", names=tuple(each.name for each in failed[1:_MOST_SERVERS])))
@@ -96,11 +110,16 @@ def _way(observations: Iterable[AnyObservation]) -> list[Statement]:
 
 def headline(ended: Ending) -> Statement:
     """The first line of the report."""
-    if any(each.code == REFUSED for each in ended.reason):
+    codes = {each.code for each in ended.reason}
+    if REFUSED in codes:
         return statement("ended-refused")
+    if OTHER_FAMILY in codes:
+        return statement("ended-other-family")
     return statement(_HEADLINES[ended.step])
 
 
 def remedies(ended: Ending) -> list[Statement]:
     """What helps at that step; nothing for a portal, which has an address of its own to name."""
+    if any(each.code == OTHER_FAMILY for each in ended.reason):
+        return [statement("name-other-family")]
     return [statement(code) for code in _REMEDIES.get(ended.step, ())]

@@ -45,6 +45,12 @@ def interface(**other: object) -> Host:
             "dns",
             "looked up: no address. So were b.example",
         ),
+        (
+            ONLINE,
+            (Resolution(name="a.example", addresses=("2a10::1",)),),
+            "route",
+            "Only IPv6 leads to a.example. There is no IPv6 route to the internet.",
+        ),
         (ONLINE, (ASKED, Portal(asked="192.0.2.1:80")), "portal", "in the name of 192.0.2.1:80"),
         (ONLINE, (replace(ASKED, detail=FORBIDDEN_HERE),), "firewall", "The system refused to send"),
         (ONLINE, (ASKED,), "answer", "no answer over UDP or TCP from stun:a, stun:b."),
@@ -83,3 +89,10 @@ def test_the_first_step_that_failed(
     assert is_known(headline(found))
     assert all(map(is_known, (*found.reason, *remedies(found))))
     assert bool(remedies(found)) == (step != "portal")
+
+
+def test_a_server_of_a_family_that_was_not_asked_for_is_no_fault_of_names() -> None:
+    found = ending(ONLINE, (4,), SERVERS, (Resolution(name="2a10::1", addresses=("2a10::1",)),))
+    assert text_of(found.reason) == "Only IPv6 leads to 2a10::1. IPv6 was not asked for."
+    assert headline(found).code == "ended-other-family"
+    assert [each.code for each in remedies(found)] == ["name-other-family"]
