@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.model.endpoint import family_of
 from nattools.model.lan import Lan, LanMdns, LanNeighbour, LanReadiness
@@ -83,7 +85,7 @@ class _Evidence:
         return found
 
     def responders(self, family: int | None = None) -> list[str]:
-        """Who answered multicast DNS, without the routers."""
+        """Who answered multicast DNS, routers among them."""
         trials = [one for one in self.mdns if family in (None, one.family)]
         return list(dict.fromkeys(each for one in trials for each in one.responders))
 
@@ -187,8 +189,6 @@ def _near(address: str, seen: _Evidence) -> bool:
 
 
 def _with_programs(found: Lan, seen: _Evidence) -> Lan:
-    from msgspec.structs import replace
-
     return replace(
         found,
         yggdrasil=_yggdrasil(found, seen),
