@@ -55,9 +55,16 @@ class _Evidence:
 
     @property
     def gone(self) -> list[str]:
-        """Those that the user says are there, and that did not answer in any way."""
-        named = [one for one in self.echoes if one.role == "named"]
-        return [one.address for one in named if not one.received and not one.refused and one.sent]
+        """Those that the user says are there, and from which nothing came in any way."""
+        heard = {*self.responders(), *(peer.address for peer in self.peers)}
+        named = [one for one in self.echoes if one.role == "named" and one.sent and not one.beyond]
+        silent = [one.address for one in named if not one.received and not one.refused]
+        return [address for address in silent if address not in heard]
+
+    @property
+    def beyond(self) -> list[str]:
+        """Those that the user says are there, and that are on another network."""
+        return [one.address for one in self.echoes if one.role == "named" and one.beyond]
 
     def passes(self, way: str) -> bool | None:
         """Did beacons pass by a way, in either direction?"""
@@ -196,7 +203,10 @@ def _with_programs(found: Lan, seen: _Evidence) -> Lan:
         qaul=_by_mdns(found, "lan-qaul"),
         syncthing=_syncthing(found),
         casting=_by_mdns(found, "lan-casting"),
-        reason=_reason(found, seen),
+        reason=(
+            *_reason(found, seen),
+            *(statement("lan-beyond", address=address) for address in seen.beyond[:1]),
+        ),
         actions=_actions(found, seen),
     )
 
