@@ -53,11 +53,13 @@ class BeaconsSent(Observation, frozen=True, kw_only=True, tag="beacons-sent"):
 
 class BeaconPeer(Observation, frozen=True, kw_only=True, tag="beacon-peer"):
     """Another machine that runs `nattools lan`: by which ways its beacons came, and by which it says that
-    ours have come. `last_s`: when the last one came by each way, in seconds since it was listened."""
+    ours have come. `sends`: the ways by which it says that it sends, and so may hear. `last_s`: when the last
+    one came by each way, in seconds since it was listened."""
 
     address: str
     came: tuple[str, ...] = ()
     arrived: tuple[str, ...] = ()
+    sends: tuple[str, ...] = ()
     last_s: dict[str, float] = msgspec.field(default_factory=dict)
 
 

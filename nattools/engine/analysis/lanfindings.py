@@ -67,10 +67,12 @@ class _Evidence:
         return [one.address for one in self.echoes if one.role == "named" and one.beyond]
 
     def passes(self, way: str) -> bool | None:
-        """Did beacons pass by a way, in either direction?"""
+        """Did beacons pass by a way, in either direction? None came and none arrived: that says something
+        only of a machine that has this way too, and not of one without IPv6."""
         if any(way in (*peer.came, *peer.arrived) for peer in self.peers):
             return True
-        if self.peers and self.sent.sent.get(way, 0) >= ENOUGH:
+        able = way == "unicast" or any(way in peer.sends for peer in self.peers)
+        if self.peers and able and self.sent.sent.get(way, 0) >= ENOUGH:
             return False
         return None
 

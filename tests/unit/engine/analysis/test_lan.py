@@ -87,8 +87,11 @@ def test_a_named_machine_that_answers_in_any_way_is_reached(answer: dict[str, in
 def test_beacons_prove_what_passes_in_either_direction() -> None:
     whole = lan(SENT, BeaconPeer(address="10.0.1.3", came=ALL, arrived=ALL))
     assert (passes(whole), whole.proven) == ([True, True, True, True, False], True)
-    part = lan(SENT, BeaconPeer(address="10.0.1.3", came=("unicast",), arrived=("broadcast",)))
+    half = BeaconPeer(address="10.0.1.3", came=("unicast",), arrived=("broadcast",), sends=ALL)
+    part = lan(SENT, half)
     assert passes(part) == [True, True, False, False, False]
+    without_ipv6 = lan(SENT, replace(half, sends=ALL[:3]))
+    assert passes(without_ipv6) == [True, True, False, None, False]
     assert part.mdns.works is False
     assert (part.yggdrasil.ready, part.syncthing.ready, part.qaul.ready) == (False, True, False)
     assert lan(SENT, BeaconPeer(address="10.0.1.3", came=("multicast4",))).proven is False
