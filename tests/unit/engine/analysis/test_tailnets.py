@@ -125,6 +125,17 @@ def test_routes_that_overlap_are_named_by_the_narrower_one() -> None:
     ]
 
 
+def test_very_many_routes_are_compared_at_once() -> None:
+    many = [f"{network}.{place >> 8}.{place & 255}.0/24" for network in (10, 11) for place in range(1 << 15)]
+    ours, theirs = (tuple(f"{prefix}{each}" for each in many) for prefix in ("1", "2"))
+    one = joined("one", addresses=("10.1.0.1",), peers=(peer(routes=(*ours, "10.8.0.0/16", "2a10::/16")),))
+    two = joined(
+        "two", addresses=("10.2.0.1",), peers=(peer(routes=("10.8.0.0/15", *theirs, "2a10:1::/32")),)
+    )
+    found = overlaps(findings_of(host=Host(os="Linux")), (one, two))
+    assert [each.addresses for each in found] == [("10.8.0.0/16",), ("2a10:1::/32",)]
+
+
 def test_a_providers_network_of_the_same_range_is_named() -> None:
     host = Host(os="Linux", interfaces=(Interface(name="wwan0", kind="wireless", addresses=("100.90.1.2",)),))
     (clash,) = overlaps(findings_of(host=host), (joined("one", addresses=("100.64.0.1",)),))
