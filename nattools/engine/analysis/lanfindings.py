@@ -30,6 +30,7 @@ BATMAN_MTU = 1532
 LONG_S = 300.0
 """So long it takes to see whether groups are forgotten."""
 _FRESH_S, _STALE_S = 5.0, 20.0
+_MOST_NEIGHBOURS = 100
 Seen = TypeVar("Seen", bound=Observation)
 
 
@@ -45,6 +46,10 @@ class _Evidence:
         self.sent = next(iter(self.of(BeaconsSent)), BeaconsSent())
         self.yggdrasil = self.of(YggdrasilHeard)
         self.gateways = () if self.link is None else self.link.gateways
+        services = (each for one in self.mdns for each in one.services)
+        own = {each.source for each in services if any(at in self.gateways for at in each.addresses)}
+        self.routers = {*self.gateways, *own}
+        """By all the addresses from which they announce themselves."""
 
     def of(self, kind: type[Seen]) -> list[Seen]:
         return [one for one in self._all if isinstance(one, kind)]
@@ -54,9 +59,14 @@ class _Evidence:
         return [one.address for one in self.echoes if one.role in roles and (one.received or one.refused)]
 
     @property
+    def others(self) -> list[str]:
+        """Those who did and are no routers."""
+        return [each for each in self.alive("neighbour", "named") if each not in self.routers]
+
+    @property
     def gone(self) -> list[str]:
         """Those that the user says are there, and from which nothing came in any way."""
-        heard = {*self.responders(), *(peer.address for peer in self.peers)}
+        heard = {*self.routers, *self.responders(), *(peer.address for peer in self.peers)}
         named = [one for one in self.echoes if one.role == "named" and one.sent and not one.beyond]
         silent = [one.address for one in named if not one.received and not one.refused]
         return [address for address in silent if address not in heard]
@@ -128,10 +138,9 @@ def lan(findings: Findings) -> Lan | None:
 def _unicast(seen: _Evidence) -> tuple[bool | None, bool | None]:
     """Does it pass between machines, and are they kept apart? A router that answers shows that this machine
     is on the network at all."""
-    reached = seen.passes("unicast") or seen.alive("neighbour", "named")
-    if reached:
+    if seen.passes("unicast") or seen.others:
         return True, False
-    if seen.gone and any(each in seen.gateways for each in seen.alive("gateway")):
+    if seen.gone and seen.alive("gateway"):
         return False, True
     if seen.peers and seen.passes("unicast") is False:
         return False, None
@@ -139,14 +148,13 @@ def _unicast(seen: _Evidence) -> tuple[bool | None, bool | None]:
 
 
 def _multicast(seen: _Evidence, family: int) -> bool | None:
-    others = [each for each in seen.responders(family) if each not in seen.gateways]
-    if others:
+    if any(each not in seen.routers for each in seen.responders(family)):
         return True
     return seen.passes(f"multicast{family}")
 
 
 def _mdns(seen: _Evidence, isolated: bool | None) -> bool | None:
-    if any(each not in seen.gateways for each in seen.responders()):
+    if any(each not in seen.routers for each in seen.responders()):
         return True
     return False if isolated or _multicast(seen, 4) is False else None
 
@@ -163,7 +171,7 @@ def _neighbours(seen: _Evidence) -> tuple[LanNeighbour, ...]:
         if family_of(place) == 4 and family_of(each.source) == 4 and not _near(place, seen)
     }
     found = []
-    for address in dict.fromkeys((*addresses, *reflected)):
+    for address in list(dict.fromkeys((*addresses, *reflected)))[:_MOST_NEIGHBOURS]:
         elsewhere = address in reflected and address not in addresses
         own = [
             each
@@ -184,7 +192,7 @@ def _neighbours(seen: _Evidence) -> tuple[LanNeighbour, ...]:
                 elsewhere=elsewhere,
             )
         )
-    return tuple(found[:100])
+    return tuple(found)
 
 
 def _away(service: ServiceSeen, reflected: Mapping[str, ServiceSeen]) -> bool:
@@ -280,7 +288,7 @@ def _reason(found: Lan, seen: _Evidence) -> Reason:
             told.append(statement("lan-multicast-lasts" if found.multicast_lasts else "lan-multicast-dies"))
         return tuple(told)
     if found.unicast:
-        known = [*seen.alive("neighbour", "named"), *(peer.address for peer in seen.peers)]
+        known = [*seen.others, *(peer.address for peer in seen.peers)]
         return (statement("lan-somebody", address=known[0]),)
     if found.mdns.works:
         return (statement("lan-only-multicast"),)

@@ -112,6 +112,19 @@ def test_who_answers_multicast_dns_shows_that_multicast_passes() -> None:
     assert router.mdns.works is None, "the router's own answer says nothing of other machines"
 
 
+def test_the_router_is_no_other_machine_whichever_of_its_addresses_answers() -> None:
+    named = lan(ROUTER, SENT, LanEcho(address="10.0.1.1", role="named", sent=1, received=1))
+    assert (passes(named), named.reason[0].code) == ([None] * 5, "lan-router-alone")
+    own = ServiceSeen(
+        source="fe80::1", service="_ssh._tcp", host="r.local", addresses=("10.0.1.1", "fe80::1")
+    )
+    asked = MdnsTrial(family=6, sent=3, responders=("fe80::1",), services=(own,))
+    answers = LanEcho(address="fe80::1", role="neighbour", sent=1, received=1)
+    found = lan(ROUTER, SENT, asked, answers)
+    assert (passes(found), found.mdns.works) == ([None] * 5, None)
+    assert lan(ROUTER, SENT, asked, answers, GONE).isolated is True
+
+
 def test_what_a_reflector_passes_on_is_on_another_network() -> None:
     own = ServiceSeen(source="10.0.1.4", service="_http._tcp", host="a.local", addresses=("10.0.1.4",))
     far = ServiceSeen(source="10.0.1.1", service="_ipp._tcp", host="b.local", addresses=("10.0.2.7",))
