@@ -124,7 +124,7 @@ def _nat64(findings: Findings, addresses: tuple[Ipv6Address, ...]) -> Nat64Use |
     )
     if best is None:
         return Nat64Use(clat=True) if clat else None
-    dns64 = any(each.learnt == "dns" for each in seen)
+    dns64 = any(each.dns64 or each.learnt == "dns" for each in seen)
     return Nat64Use(prefix=best.prefix, dns64=dns64, clat=clat, works=best.works)
 
 
