@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from typing import Any
 
 import msgspec
@@ -22,6 +21,7 @@ from nattools.model.report import SCHEMA, TECHNIQUE_IDS, Verdict
 from nattools.report.safetext import safe
 
 _TEXT_LIMIT = 80
+_MOST = 1e9
 COLUMNS: dict[str, str] = {
     "file": "VARCHAR", "digest": "VARCHAR", "started": "VARCHAR", "version": "VARCHAR", "command": "VARCHAR",
     "reachable": "VARCHAR", "asn": "BIGINT", "provider": "VARCHAR", "country": "VARCHAR", "kind": "VARCHAR",
@@ -114,7 +114,7 @@ def row_of(data: bytes, file: str) -> dict[str, Any]:
     }
     if report.provider is not None:
         where = report.provider
-        row |= {"asn": where.asn, "provider": _short(where.name), "country": _short(where.country)}
+        row |= {"asn": _asn(where.asn), "provider": _short(where.name), "country": _short(where.country)}
     if main is not None:
         row |= _behaviour(main)
     known: dict[str, Verdict] = {each.id: each.verdict for each in report.techniques}
@@ -134,13 +134,19 @@ def _behaviour(lane: _Lane) -> dict[str, Any]:
         "allocation": lane.port_allocation,
         "cgnat": lane.cgnat,
         "double_nat": lane.double_nat,
-        "rtt_ms": _finite(lane.rtt_ms),
-        "loss": _finite(lane.loss),
+        "rtt_ms": _figure(lane.rtt_ms),
+        "loss": _figure(lane.loss),
     }
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _asn(number: int | None) -> int | None:
+    """Numbers have 32 bits (RFC 6793)."""
+    return number if number is not None and 0 <= number < 2**32 else None
+
+
+def _figure(value: float | None) -> float | None:
+    """What can have been measured; sums of such values are finite."""
+    return value if value is not None and 0 <= value < _MOST else None
 
 
 def _ends(lanes: _Lanes) -> dict[str, Any]:
