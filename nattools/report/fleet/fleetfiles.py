@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from nattools.errors import UsageError
+from nattools.report.safetext import valid_text
 from nattools.report.savedreport import SIZE_LIMIT
 
 SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
@@ -45,7 +46,7 @@ def _of(name: str) -> Iterator[str]:
 def documents(path: str) -> Iterator[tuple[str, bytes | UsageError]]:
     """The documents in a file with their names: one, or with the suffix .jsonl one on each line. What cannot
     be read is the error in its place. Names are text, though a file's may be any bytes."""
-    name = path.encode("utf-8", "backslashreplace").decode()
+    name = valid_text(path)
     try:
         with _opened(path) as file:
             if not path.removesuffix(".gz").endswith(".jsonl"):

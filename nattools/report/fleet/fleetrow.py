@@ -17,7 +17,7 @@ from nattools.model.nat import (
     PortAllocation,
 )
 from nattools.model.provider import Provider
-from nattools.model.report import SCHEMA, TECHNIQUE_IDS, Verdict
+from nattools.model.report import SCHEMA, TECHNIQUE_IDS, Reachable, Verdict
 from nattools.report.safetext import safe
 
 _TEXT_LIMIT = 80
@@ -66,7 +66,7 @@ class _Tool(msgspec.Struct):
 
 
 class _Advice(msgspec.Struct):
-    reachable: str = "unknown"
+    reachable: Reachable = "unknown"
 
 
 class _Technique(msgspec.Struct):
@@ -108,7 +108,7 @@ def row_of(data: bytes, file: str) -> dict[str, Any]:
         "started": report.started[:_TEXT_LIMIT],
         "version": report.tool.version[:_TEXT_LIMIT],
         "command": report.command[:_TEXT_LIMIT],
-        "reachable": (report.advice or _Advice()).reachable[:_TEXT_LIMIT],
+        "reachable": (report.advice or _Advice()).reachable,
         "ipv6": report.nat.udp6 is not None or report.nat.tcp6 is not None,
         "ends": msgspec.json.encode(_ends(report.nat)).decode(),
     }

@@ -16,7 +16,7 @@ from report_samples import home_router
 from nattools.errors import UsageError
 from nattools.model.nat import NAT_KINDS, NatByTransport
 from nattools.model.provider import Provider
-from nattools.model.report import Report
+from nattools.model.report import Advice, Report
 from nattools.report.fleet import Fleet, merged
 from nattools.report.fleet.fleetpage import fleet_page
 from nattools.report.html import html_page
@@ -147,9 +147,11 @@ def test_figures_and_names_of_strangers_stop_nothing(tmp_path: Path) -> None:
         ),
     ]
     (tmp_path / os.fsdecode(b"name-\xff.json")).write_text(render_json(ordinary))
+    unheard = render_json(replace(ordinary, advice=Advice(reachable="directly")))
+    (tmp_path / "unheard.json").write_text(unheard.replace('"directly"', '"in a new way"'))
     (tmp_path / os.fsdecode(b"none-\xff.json")).write_text("nothing")
     fleet = merge(written(tmp_path, odd))
-    assert (fleet.reports, fleet.faulty) == (5, 1)
+    assert (fleet.reports, fleet.faulty) == (5, 2)
     assert fleet.faults[0].file.endswith("none-\\udcff.json")
     assert msgspec.json.encode(fleet)
 
