@@ -179,6 +179,13 @@ def test_no_pseudonym_is_the_name_of_another_one(text: str, wanted: Redaction) -
     }
 
 
+def test_an_address_before_a_colon_is_the_same_address() -> None:
+    text = "2a02:8071:1:2::5 2a02:8071:1:2::5: no route, 2a02:8071:1:2::"
+    bare, told, network = warned(text, Redaction()).split(" ", 2)
+    assert told == f"{bare}:"
+    assert network == f"no route, {bare.rpartition(':')[0]}:"
+
+
 @pytest.mark.parametrize("wanted", [Redaction(), Redaction(salt="grains")])
 @pytest.mark.parametrize(
     ("text", "secret"),
